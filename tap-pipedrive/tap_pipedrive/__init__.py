@@ -1,0 +1,1 @@
+"""A Singer tap for Pipedrive that stands alone."""

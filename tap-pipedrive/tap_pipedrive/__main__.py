@@ -1,0 +1,6 @@
+"""Run the tap with ``python -m tap_pipedrive``."""
+
+from tap_pipedrive.main import main
+
+if __name__ == "__main__":
+    main()

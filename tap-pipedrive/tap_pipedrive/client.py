@@ -1,0 +1,309 @@
+"""What every stream shares: send a request, prove who we are, classify the answer, read a page.
+
+One client serves the whole tap: one connection pool, one burst window, one count of calls
+and tokens, one idea of the source's clock.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import random
+import time
+from collections import defaultdict
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from datetime import datetime, timezone
+from typing import Any
+from urllib.parse import urlsplit
+
+import backoff
+import msgspec
+import requests
+from requests.auth import AuthBase
+
+from tap_pipedrive import errors
+from tap_pipedrive.governor.burst import BurstWindow
+from tap_pipedrive.openapi import Operation
+
+#: No page of 500 records comes near; whatever is larger is not an answer of this API.
+MAX_BODY_BYTES = 64 * 1024 * 1024
+MAX_TRIES = 8
+MAX_WAIT_SECONDS = 60.0
+
+_PASSING_FAULTS = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+)
+
+
+@dataclass
+class Usage:
+    """What one stream cost so far: calls, API tokens, failed attempts among the calls."""
+
+    calls: int = 0
+    tokens: int = 0
+    retries: int = 0
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page: its records, and the ``additional_data`` that leads to the next one."""
+
+    records: list[dict[str, Any]]
+    additional: dict[str, Any] = field(default_factory=dict)
+
+
+def _waits() -> Generator[float, errors.RetriableError | None, None]:
+    """Exponential backoff with jitter, never below what the server asked for (seconds)."""
+    error = yield 0.0
+    for attempt in itertools.count():
+        ceiling = min(MAX_WAIT_SECONDS, 0.5 * 2**attempt)
+        asked = error.wait if error is not None else 0.0
+        error = yield max(asked, random.uniform(ceiling / 2, ceiling))  # noqa: S311
+
+
+class PipedriveClient:
+    """A Pipedrive account behind a base URL."""
+
+    def __init__(
+        self,
+        base_url: str,
+        auth: AuthBase,
+        *,
+        timeout: float = 60.0,
+        user_agent: str = "tap-pipedrive",
+        logger: logging.Logger | None = None,
+    ) -> None:
+        """Prepare a session; nothing is sent yet.
+
+        Args:
+            base_url: ``https://{company}.pipedrive.com`` or what stands in for it.
+            auth: how requests are authenticated.
+            timeout: seconds to wait for the server to send anything.
+            user_agent: the header of that name.
+            logger: where retries and waits are reported.
+        """
+        self.base_url = base_url.rstrip("/")
+        self._auth = auth
+        self._timeout = timeout
+        self._logger = logger or logging.getLogger("tap-pipedrive")
+        self._session = requests.Session()
+        self._session.headers.update({"User-Agent": user_agent, "Accept": "application/json"})
+        self._burst = BurstWindow()
+        self._last_date: str | None = None
+        self.usage: defaultdict[str, Usage] = defaultdict(Usage)
+        self.daily_tokens_left: int | None = None
+
+    # -- the source's clock ------------------------------------------------------------------
+
+    @property
+    def source_now(self) -> datetime:
+        """The source's time at its latest answer (its ``Date`` header), in whole seconds UTC.
+
+        Never later than now at the source, which makes it a safe watermark for what is asked
+        next. Falls back to this machine's clock for a server that sends no date.
+        """
+        if self._last_date:
+            try:
+                return parsedate_to_datetime(self._last_date).astimezone(timezone.utc)
+            except ValueError:
+                pass
+        return datetime.now(timezone.utc).replace(microsecond=0)
+
+    # -- one request -------------------------------------------------------------------------
+
+    def get(
+        self,
+        operation: Operation,
+        *,
+        stream: str,
+        path: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | None = None,
+    ) -> Page:
+        """Read one page, trying again while the fault is a passing one.
+
+        Args:
+            operation: which operation to call.
+            stream: on whose behalf, for the count of calls and tokens.
+            path: values for the placeholders of the operation's path.
+            query: query parameters; ``None`` values are left out.
+
+        Raises:
+            NotPermittedError: 401, 402, 403.
+            NotFoundError: 404, 410.
+            BudgetSpentError: the company's daily tokens are used up.
+            SourceUnavailableError: still failing after the last retry.
+            UnexpectedAnswerError: 400 and everything else outside the contract.
+        """
+        url = self.base_url + operation.path.format(**(path or {}))
+        parameters = {k: v for k, v in (query or {}).items() if v is not None}
+
+        def note_retry(details: Any) -> None:
+            self.usage[stream].retries += 1
+            self._logger.warning(
+                "%s: attempt %d failed (%s); trying again in %.1f s",
+                stream,
+                details["tries"],
+                details["exception"],
+                details["wait"],
+            )
+
+        @backoff.on_exception(
+            _waits,
+            errors.RetriableError,
+            max_tries=MAX_TRIES,
+            jitter=None,
+            on_backoff=note_retry,
+            logger=None,
+        )
+        def attempt() -> Page:
+            return self._attempt(url, parameters, operation, stream)
+
+        return attempt()
+
+    def _attempt(
+        self, url: str, query: Mapping[str, Any], operation: Operation, stream: str
+    ) -> Page:
+        self._burst.acquire()
+        usage = self.usage[stream]
+        usage.calls += 1
+        usage.tokens += operation.cost
+        where = f"GET {operation.path}"
+        try:
+            # Redirects are refused: they would carry the token to whoever is named there.
+            with self._session.get(
+                url,
+                params=dict(query),
+                auth=self._auth,
+                timeout=(min(10.0, self._timeout), self._timeout),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                self._observe(response)
+                body = self._read_body(response, where)
+        except requests.exceptions.SSLError as error:
+            msg = f"{where}: TLS of {urlsplit(url).hostname} could not be verified: {error}"
+            raise errors.ConfigurationError(msg) from error
+        except requests.exceptions.InvalidURL as error:
+            msg = f"{self.base_url} is not a usable address: check company_domain and api_url"
+            raise errors.ConfigurationError(msg) from error
+        except _PASSING_FAULTS as error:
+            msg = f"{where}: {type(error).__name__} while talking to {urlsplit(url).netloc}"
+            raise errors.RetriableError(msg) from error
+        classify(response, body, where)
+        return _page(body, where)
+
+    def _observe(self, response: requests.Response) -> None:
+        headers = response.headers
+        self._last_date = headers.get("Date", self._last_date)
+        self._burst.observe(headers)
+        left = headers.get("x-daily-ratelimit-token-remaining", "")
+        if left.isdigit():
+            self.daily_tokens_left = int(left)
+
+    def _read_body(self, response: requests.Response, where: str) -> bytes:
+        """Read the body whole, bounded in bytes and in time."""
+        deadline = time.monotonic() + 5 * self._timeout
+        chunks: list[bytes] = []
+        size = 0
+        for chunk in response.iter_content(1 << 20):
+            size += len(chunk)
+            chunks.append(chunk)
+            if size > MAX_BODY_BYTES:
+                msg = f"{where}: the answer is larger than {MAX_BODY_BYTES >> 20} MiB"
+                raise errors.UnexpectedAnswerError(msg)
+            if time.monotonic() > deadline:
+                msg = f"{where}: the answer came too slowly ({5 * self._timeout:.0f} s)"
+                raise errors.RetriableError(msg)
+        return b"".join(chunks)
+
+
+def classify(response: requests.Response, body: bytes, where: str) -> None:
+    """Raise what an answer other than 2xx means; return for a good one.
+
+    Statuses as Pipedrive documents them (API.md of the docs: 400 to 503), and as its gateway
+    and Cloudflare send them.
+    """
+    status = response.status_code
+    if 200 <= status < 300:
+        return
+    said = _error_text(body)
+    if 300 <= status < 400:
+        target = urlsplit(response.headers.get("Location", "")).netloc or "another address"
+        msg = (
+            f"{where} was redirected to {target}, which is refused so that the token stays with "
+            "the host it is meant for: check company_domain and api_url"
+        )
+        raise errors.ConfigurationError(msg)
+    if status == 429:
+        _raise_too_many(response, where)
+    if status == 401:
+        msg = (
+            f"{where}: Pipedrive does not accept the API token (401). Copy the current one from "
+            "Personal preferences > API and set PIPEDRIVE_API_TOKEN"
+        )
+        raise errors.NotPermittedError(msg)
+    if status == 402:
+        msg = f"{where}: the company account is not open (402: trial over or payment due)"
+        raise errors.NotPermittedError(msg)
+    if status == 403:
+        if _is_html(response, body):
+            msg = (
+                f"{where}: Cloudflare blocks this client (403 with an HTML page) because too many "
+                "requests followed a 429. Wait some minutes before the next run"
+            )
+            raise errors.SourceUnavailableError(msg)
+        msg = f"{where}: the token's user may not read this (403: {said}). Use an admin's token"
+        raise errors.NotPermittedError(msg)
+    if status in (404, 410):
+        raise errors.NotFoundError(f"{where}: {status} {said}")
+    if status >= 500 or status == 408:
+        raise errors.RetriableError(f"{where}: {status} {said}".rstrip())
+    raise errors.UnexpectedAnswerError(f"{where}: {status} {said}")
+
+
+def _raise_too_many(response: requests.Response, where: str) -> None:
+    headers = response.headers
+    if headers.get("x-daily-ratelimit-token-remaining") == "0":
+        msg = f"{where}: the company's API tokens of today are used up (429); they come back at midnight"
+        raise errors.BudgetSpentError(msg)
+    waits = [headers.get("Retry-After", ""), headers.get("x-ratelimit-reset", "")]
+    asked = max([2.0, *(float(w) for w in waits if w.replace(".", "", 1).isdigit())])
+    raise errors.RetriableError(f"{where}: 429, the burst limit", wait=min(asked, 10.0))
+
+
+def _is_html(response: requests.Response, body: bytes) -> bool:
+    return "html" in response.headers.get("Content-Type", "") or body.lstrip()[:1] == b"<"
+
+
+def _error_text(body: bytes) -> str:
+    """Take Pipedrive's own words from an error body; nothing of an HTML page or of records."""
+    try:
+        answer = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return ""
+    words = answer.get("error") if isinstance(answer, dict) else None
+    return str(words)[:200] if words else ""
+
+
+def _page(body: bytes, where: str) -> Page:
+    try:
+        answer = msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
+        raise errors.RetriableError(f"{where}: 200 with broken JSON ({error})") from error
+    if not isinstance(answer, dict):
+        raise errors.RetriableError(f"{where}: 200 with {type(answer).__name__} for a body")
+    if answer.get("success") is False:
+        raise errors.RetriableError(f"{where}: 200 without success ({answer.get('error')})")
+    data = answer.get("data")
+    if data is None:
+        data = []  # v1 says null for an empty list
+    elif isinstance(data, dict):
+        data = [data]
+    if not isinstance(data, list) or not all(isinstance(r, dict) for r in data):
+        raise errors.UnexpectedAnswerError(f"{where}: data is not a list of records")
+    return Page(data, answer.get("additional_data") or {})

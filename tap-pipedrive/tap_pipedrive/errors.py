@@ -1,0 +1,61 @@
+"""What can go wrong, sorted by what should happen next.
+
+Each exception carries the process's exit code (sysexits numbers, so that a scheduler can
+tell "try again" from "somebody must act") and a message that says what, where and what to do.
+"""
+
+from __future__ import annotations
+
+
+class TapError(Exception):
+    """A failure with a message fit for a person and an exit code fit for a scheduler."""
+
+    exit_code = 1
+
+
+class ConfigurationError(TapError):
+    """A setting is missing or wrong; trying again will not help."""
+
+    exit_code = 78
+
+
+class NotPermittedError(TapError):
+    """Pipedrive refused the credentials or the right to read something."""
+
+    exit_code = 77
+
+
+class BudgetSpentError(TapError):
+    """The day's API tokens are used up; the state is good, go on tomorrow."""
+
+    exit_code = 75
+
+
+class SourceUnavailableError(TapError):
+    """Pipedrive cannot be reached or keeps failing; the same run may succeed later."""
+
+    exit_code = 69
+
+
+class UnexpectedAnswerError(TapError):
+    """Pipedrive answered something outside its contract (a request it calls malformed, say)."""
+
+    exit_code = 65
+
+
+class NotFoundError(TapError):
+    """404: this one record or operation does not exist (any more)."""
+
+    exit_code = 69
+
+
+class RetriableError(SourceUnavailableError):
+    """A passing fault: the same request may succeed after ``wait`` seconds or more.
+
+    Becomes a plain :class:`SourceUnavailableError` in the end when every retry failed.
+    """
+
+    def __init__(self, message: str, wait: float = 0.0) -> None:
+        """Keep the least time to wait, in seconds, as the server asked for it."""
+        super().__init__(message)
+        self.wait = wait

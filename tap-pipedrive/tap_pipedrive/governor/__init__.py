@@ -1,0 +1,1 @@
+"""What keeps the tap inside Pipedrive's limits."""

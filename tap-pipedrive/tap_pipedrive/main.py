@@ -1,0 +1,21 @@
+"""The command line: the SDK's, with failures as one clear line and a meaningful exit code."""
+
+from __future__ import annotations
+
+import sys
+
+from tap_pipedrive.errors import TapError
+from tap_pipedrive.tap import TapPipedrive
+
+
+def main() -> None:
+    """Run ``tap-pipedrive``; exits with the code of the failure, if any."""
+    try:
+        TapPipedrive.cli()
+    except TapError as error:
+        sys.stderr.write(f"tap-pipedrive: {error}\n")
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Facts of Pipedrive's official OpenAPI documents: names, types, parameters, token costs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One GET operation.
+
+    ``key`` is ``"v2 /deals"``; ``cost`` is in API tokens per call, whatever the page size;
+    ``parameters`` maps each query parameter to its allowed values (empty: anything);
+    ``record`` maps each top-level property of one record to its JSON type.
+    """
+
+    key: str
+    cost: int
+    parameters: dict[str, list[str]]
+    record: dict[str, str]
+
+    @property
+    def path(self) -> str:
+        """Path below the base URL, ``/api/v2/deals``; may hold ``{id}``."""
+        version, path = self.key.split(" ", 1)
+        return f"/api/{version}{path}"
+
+    @property
+    def pages_by_cursor(self) -> bool:
+        """Whether the operation hands out a cursor (v2, and a few of v1)."""
+        return "cursor" in self.parameters
+
+    @property
+    def pages_by_offset(self) -> bool:
+        """Whether the operation counts records with ``start`` (v1)."""
+        return "start" in self.parameters
+
+
+@cache
+def operation(key: str) -> Operation:
+    """Look up an operation by key.
+
+    Raises:
+        KeyError: the operation is not in ``facts.json``; add it to ``refresh.OPERATIONS``.
+    """
+    facts = _facts()[key]
+    return Operation(key, facts["cost"], facts["parameters"], facts["record"])
+
+
+@cache
+def _facts() -> dict[str, dict]:
+    text = resources.files(__package__).joinpath("facts.json").read_text(encoding="utf-8")
+    return json.loads(text)

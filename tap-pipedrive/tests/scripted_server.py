@@ -1,0 +1,68 @@
+"""A tiny HTTP server that answers what a test tells it to, and keeps what it was asked."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class ScriptedServer(ThreadingHTTPServer):
+    """Answers come from ``script`` in order; the last one repeats."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.script: list[tuple[int, dict[str, str], bytes]] = []
+        self.asked: list[tuple[str, dict[str, str]]] = []
+
+    @property
+    def url(self) -> str:
+        """Base URL of the server."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def answer(self, status: int = 200, body: Any = b"", **headers: str) -> None:
+        """Append an answer; a body that is not bytes is sent as JSON."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.script.append((status, {k.replace("_", "-"): v for k, v in headers.items()}, raw))
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: ScriptedServer
+
+    def do_GET(self) -> None:
+        server = self.server
+        server.asked.append((self.path, dict(self.headers)))
+        status, headers, body = server.script[0]
+        if len(server.script) > 1:
+            server.script.pop(0)
+        if status == 0:  # hang up
+            self.close_connection = True
+            self.connection.close()
+            return
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if "Content-Length" not in headers:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Stay quiet."""
+
+
+@contextlib.contextmanager
+def scripted_server() -> Iterator[ScriptedServer]:
+    """Run a server on a free port of the loopback."""
+    server = ScriptedServer()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,171 @@
+"""How answers are classified, retried, counted, and kept from leaking the token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from scripted_server import ScriptedServer, scripted_server
+
+from tap_pipedrive import client as client_module
+from tap_pipedrive import errors
+from tap_pipedrive.auth import ApiTokenAuth
+from tap_pipedrive.client import PipedriveClient
+from tap_pipedrive.openapi import operation
+
+SECRET = "0123456789abcdef0123456789abcdef01234567"
+DEALS = operation("v2 /deals")
+GOOD = {"success": True, "data": [{"id": 1}], "additional_data": {"next_cursor": None}}
+HTML = b"<!DOCTYPE html><title>Attention required</title>"
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with scripted_server() as running:
+        yield running
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Backoff without waiting: what it would have slept."""
+    slept: list[float] = []
+    monkeypatch.setattr("backoff._sync.time.sleep", slept.append)
+    return slept
+
+
+@pytest.fixture
+def client(server: ScriptedServer) -> PipedriveClient:
+    return PipedriveClient(server.url, ApiTokenAuth(SECRET), timeout=2)
+
+
+def read(client: PipedriveClient, **query: Any) -> client_module.Page:
+    return client.get(DEALS, stream="deals", query=query)
+
+
+def test_reads_a_page_and_counts_its_cost(server: ScriptedServer, client: PipedriveClient) -> None:
+    server.answer(200, GOOD, x_daily_ratelimit_token_remaining="1234")
+    page = read(client, limit=500, updated_since=None)
+    assert page.records == [{"id": 1}]
+    path, headers = server.asked[0]
+    assert path == "/api/v2/deals?limit=500"
+    assert headers["x-api-token"] == SECRET
+    assert vars(client.usage["deals"]) == {"calls": 1, "tokens": 10, "retries": 0}
+    assert client.daily_tokens_left == 1234
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers"),
+    [
+        pytest.param(500, b"", {}, id="500"),
+        pytest.param(502, HTML, {"Content_Type": "text/html"}, id="502-html"),
+        pytest.param(503, {"success": False, "error": "maintenance"}, {}, id="503"),
+        pytest.param(524, HTML, {"Content_Type": "text/html"}, id="524-html"),
+        pytest.param(429, {"success": False}, {"x_ratelimit_remaining": "0"}, id="429-burst"),
+        pytest.param(429, {"success": False}, {}, id="429-without-headers"),
+        pytest.param(200, b"null", {}, id="200-null"),
+        pytest.param(200, b'{"success":true,"data":[{"id":', {}, id="200-truncated-json"),
+        pytest.param(200, b"[]", {}, id="200-list"),
+        pytest.param(200, {"success": False, "error": "odd"}, {}, id="200-no-success"),
+        pytest.param(200, b'{"suc', {"Content_Length": "500"}, id="reset-mid-body"),
+        pytest.param(0, b"", {}, id="hangs-up"),
+    ],
+)
+def test_passing_faults_are_tried_again(
+    server: ScriptedServer, client: PipedriveClient, waits: list[float],
+    status: int, body: Any, headers: dict[str, str],
+) -> None:  # fmt: skip
+    server.answer(status, body, **headers)
+    server.answer(status, body, **headers)
+    server.answer(200, GOOD)
+    assert read(client).records == [{"id": 1}]
+    assert client.usage["deals"].retries == 2
+    assert len(waits) >= 2
+    if status == 429:
+        assert sum(waits) >= 2 * 1.9, "a burst limit waits at least its window each time"
+
+
+def test_faults_that_do_not_pass_end_the_run(
+    server: ScriptedServer, client: PipedriveClient, waits: list[float]
+) -> None:
+    server.answer(503, b"")
+    with pytest.raises(errors.SourceUnavailableError) as failure:
+        read(client)
+    assert failure.value.exit_code == 69
+    assert len(server.asked) == client_module.MAX_TRIES
+    assert sorted(waits)[-1] <= client_module.MAX_WAIT_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "error", "says"),
+    [
+        (401, {"success": False, "error": "unauthorized access"}, {}, errors.NotPermittedError,
+         "PIPEDRIVE_API_TOKEN"),
+        (402, {"success": False}, {}, errors.NotPermittedError, "not open"),
+        (403, {"success": False, "error": "no rights"}, {}, errors.NotPermittedError, "no rights"),
+        (403, HTML, {"Content_Type": "text/html"}, errors.SourceUnavailableError, "Cloudflare"),
+        (404, {"success": False, "error": "gone"}, {}, errors.NotFoundError, "404 gone"),
+        (410, {"success": False, "error": "gone"}, {}, errors.NotFoundError, "410 gone"),
+        (400, {"success": False, "error": "not a datetime"}, {}, errors.UnexpectedAnswerError,
+         "not a datetime"),
+        (302, b"", {"Location": "https://evil.example/x"}, errors.ConfigurationError,
+         "evil.example"),
+        (429, {"success": False}, {"x_daily_ratelimit_token_remaining": "0", "Retry_After": "3"},
+         errors.BudgetSpentError, "tokens of today"),
+    ],
+)  # fmt: skip
+def test_lasting_faults_explain_themselves_at_once(
+    server: ScriptedServer, client: PipedriveClient, waits: list[float],
+    status: int, body: Any, headers: dict[str, str], error: type[Exception], says: str,
+) -> None:  # fmt: skip
+    server.answer(status, body, **headers)
+    with pytest.raises(error, match=says) as failure:
+        read(client)
+    assert type(failure.value) is error
+    assert len(server.asked) == 1
+    assert waits == []
+    assert SECRET not in str(failure.value)
+
+
+def test_an_unreachable_host_is_named_without_the_token(
+    server: ScriptedServer, waits: list[float]
+) -> None:
+    client = PipedriveClient("http://127.0.0.1:9", ApiTokenAuth(SECRET), timeout=1)
+    with pytest.raises(errors.SourceUnavailableError, match=r"127\.0\.0\.1:9") as failure:
+        read(client)
+    assert SECRET not in repr(failure.value)
+    assert SECRET not in repr(ApiTokenAuth(SECRET))
+
+
+def test_bodies_are_bounded(
+    server: ScriptedServer, client: PipedriveClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "MAX_BODY_BYTES", 10)
+    server.answer(200, GOOD)
+    with pytest.raises(errors.UnexpectedAnswerError, match="larger"):
+        read(client)
+
+
+def test_an_empty_v1_list_is_null(server: ScriptedServer, client: PipedriveClient) -> None:
+    server.answer(200, {"success": True, "data": None})
+    assert read(client).records == []
+
+
+def test_the_source_tells_the_time(server: ScriptedServer, client: PipedriveClient) -> None:
+    server.answer(200, GOOD)
+    read(client)
+    server.script.clear()
+    client._last_date = "Tue, 03 Mar 2026 10:20:30 GMT"
+    assert client.source_now.isoformat() == "2026-03-03T10:20:30+00:00"
+
+
+def test_a_used_up_window_is_waited_for(
+    server: ScriptedServer, client: PipedriveClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("tap_pipedrive.governor.burst.time.sleep", slept.append)
+    server.answer(200, GOOD, x_ratelimit_remaining="0", x_ratelimit_reset="2")
+    read(client)
+    assert slept == []
+    read(client)
+    assert 1 < slept[0] <= 2

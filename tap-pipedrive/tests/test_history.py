@@ -1,0 +1,75 @@
+"""Changes get a stable id and order; reopened deals are never forgotten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_pipedrive.history import number_changes
+from tap_pipedrive.seen_deals import SeenDeals
+
+change = st.fixed_dictionaries(
+    {
+        "time": st.sampled_from([f"2026-01-01 00:00:0{s}" for s in range(3)]),
+        "field_key": st.sampled_from(["stage_id", "status"]),
+        "old_value": st.sampled_from(["1", "2", None]),
+        "new_value": st.sampled_from(["1", "2", None]),
+    }
+)
+logs = st.lists(change, max_size=12).map(lambda rows: sorted(rows, key=lambda r: r["time"]))
+
+
+@given(logs, st.lists(change, max_size=4))
+def test_later_changes_never_renumber_earlier_ones(log: list[dict], later: list[dict]) -> None:
+    last = max((r["time"] for r in log), default="")
+    grown = log + sorted((r for r in later if r["time"] >= last), key=lambda r: r["time"])
+    before = number_changes(5, list(reversed(log)))
+    after = number_changes(5, list(reversed(grown)))
+    assert after[: len(before)] == before
+    assert len({r["id"] for r in after}) == len(after)
+    assert [(r["time"], r["second_seq"]) for r in after] == sorted(
+        (r["time"], r["second_seq"]) for r in after
+    )
+
+
+def test_the_same_change_of_two_deals_has_two_ids() -> None:
+    row = {"time": "2026-01-01 00:00:00", "field_key": "stage_id", "old_value": "1", "new_value": "2"}
+    assert number_changes(1, [row])[0]["id"] != number_changes(2, [row])[0]["id"]
+
+
+deals = st.lists(
+    st.fixed_dictionaries(
+        {
+            "id": st.integers(1, 5000),
+            "status": st.sampled_from(["open", "won", "lost", "deleted"]),
+            "close_time": st.none() | st.just("2026-01-01T00:00:00Z"),
+        }
+    )
+)
+
+
+@given(pages=st.lists(deals, max_size=4))
+def test_seen_deals_survive_a_restart_and_forget_no_closed_one(
+    tmp_path_factory: object, pages: list[list[dict]]
+) -> None:
+    folder = tmp_path_factory.mktemp("seen")  # type: ignore[attr-defined]
+    closed, seen = set(), set()
+    for page in pages:
+        SeenDeals.of_account("https://a", str(folder)).add(page)
+        seen |= {d["id"] for d in page}
+        closed |= {d["id"] for d in page if d["status"] in ("won", "lost") or d["close_time"]}
+    memory = SeenDeals.of_account("https://a", str(folder))
+    for deal_id in range(5001):
+        assert memory.may_be_reopened(deal_id) == (deal_id in closed or deal_id not in seen)
+    assert SeenDeals.of_account("https://b", str(folder)).may_be_reopened(next(iter(seen), 1))
+
+
+def test_a_damaged_memory_counts_as_lost(tmp_path: Path) -> None:
+    memory = SeenDeals.of_account("https://a", str(tmp_path))
+    memory.add([{"id": 1, "status": "open"}])
+    (file,) = tmp_path.iterdir()
+    for damage in (b"", b"junk", file.read_bytes()[:-3]):
+        file.write_bytes(damage)
+        assert SeenDeals.of_account("https://a", str(tmp_path)).may_be_reopened(1)

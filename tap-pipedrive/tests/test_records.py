@@ -1,0 +1,64 @@
+"""Records are mended where the API strays from its schema, and left alone where not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_pipedrive.openapi.schema import property_type, stream_schema
+from tap_pipedrive.records import RecordShaper, utc_time
+
+TYPES = {"id": "integer", "update_time": "date-time", "due_date": "date", "name": "string"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("2024-02-12 09:14:35", "2024-02-12T09:14:35Z"),
+        ("2024-02-12T09:14:35Z", "2024-02-12T09:14:35Z"),
+        ("2024-02-12T09:14:35.120Z", "2024-02-12T09:14:35.120Z"),
+        ("2024-02-12T09:14:35+02:00", "2024-02-12T09:14:35+02:00"),
+        ("2024-02-12T09:14:35", "2024-02-12T09:14:35Z"),
+        ("0000-00-00 00:00:00", None),
+        ("", None),
+    ],
+)
+def test_times_become_utc(raw: str, expected: str | None) -> None:
+    assert utc_time(raw) == expected
+
+
+def test_zero_dates_become_null_and_unknown_properties_are_kept() -> None:
+    shaper = RecordShaper(TYPES)
+    record = {"id": 1, "update_time": "0000-00-00 00:00:00", "due_date": "0000-00-00", "new": {"a": 1}}
+    assert shaper.shape([record]) == [
+        {"id": 1, "update_time": None, "due_date": None, "_extra": {"new": {"a": 1}}}
+    ]
+    assert shaper.unknown == {"new"}
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*TYPES, "x", "y"]).filter(lambda n: n not in ("update_time", "due_date")),
+        st.integers() | st.sampled_from(["", "a", "é"]) | st.none(),
+    )
+)
+def test_nothing_is_ever_lost(record: dict) -> None:
+    (shaped,) = RecordShaper(TYPES).shape([dict(record)])
+    assert {**shaped, **shaped.get("_extra", {})}.items() >= record.items()
+
+
+def test_names_tell_times_from_clock_readings() -> None:
+    assert property_type("stage_change_time", "string") == "date-time"
+    assert property_type("due_time", "string") == "string"
+    assert property_type("last_login", "string") == "date-time"
+    assert property_type("due_date", "string") == "date"
+    assert property_type("add_time", "integer") == "integer"
+
+
+def test_only_the_key_is_required() -> None:
+    schema = stream_schema(TYPES, ("id",))
+    assert schema["required"] == ["id"]
+    assert schema["properties"]["id"] == {"type": ["integer"]}
+    assert all("null" in p["type"] for n, p in schema["properties"].items() if n != "id")
+    assert "_extra" in schema["properties"]
