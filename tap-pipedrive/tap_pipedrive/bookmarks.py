@@ -1,13 +1,18 @@
 """How far a walk in ``update_time`` order has come.
 
-* A bookmark moves only over records that were emitted, page by page, so that a run cut off
-  anywhere resumes there.
+* A bookmark moves only over records that were emitted, so that a run cut off anywhere resumes
+  there.
 * It is inclusive and looks back a little: records that share the bookmark's second, and
   commits that became visible late, are read again. Repeats are harmless downstream.
 * It never passes the source's own time at the start of the run (the signpost): what is
   edited while the walk is under way comes again next time.
+* A walk that pays for each record (change logs) also keeps the exact position it was cut off
+  at, ``after_id`` within the second, so that a small daily budget makes headway even through
+  a bulk import that gave thousands of records one and the same second.
+* What was asked about a record inside the lookback is noted in ``settled``, so that an idle
+  account costs no question twice.
 
-Times are strings ``YYYY-MM-DDTHH:MM:SSZ``; they compare as text.
+Times in a state are ``YYYY-MM-DDTHH:MM:SSZ``; they compare as text.
 """
 
 from __future__ import annotations
@@ -17,6 +22,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 LOOKBACK = timedelta(seconds=120)
+#: Records noted as settled at the most: a state stays small even after a bulk import.
+MOST_SETTLED = 100
 
 
 def to_text(moment: datetime) -> str:
@@ -42,6 +49,8 @@ class Bookmark:
         self._state = state
         self._key = replication_key
         self._start_date = to_text(to_time(start_date)) if start_date else None
+        self._begun_at = self._position
+        self._newly_settled: dict[str, str] = {}
 
     @property
     def value(self) -> str | None:
@@ -49,11 +58,16 @@ class Bookmark:
         return self._state.get("replication_key_value")
 
     @property
+    def _position(self) -> tuple[str, int] | None:
+        after_id = self._state.get("after_id")
+        return (self.value, after_id) if self.value and after_id is not None else None
+
+    @property
     def since(self) -> str | None:
         """What to send as ``updated_since``; None means the whole history."""
         if not self.value:
             return self._start_date
-        looked_back = to_text(to_time(self.value) - LOOKBACK)
+        looked_back = self.value if self._position else to_text(to_time(self.value) - LOOKBACK)
         return max(looked_back, self._start_date or "")
 
     @property
@@ -68,13 +82,60 @@ class Bookmark:
     def finish(self) -> None:
         """Note that a walk came to its end."""
         self._state["first_walk_done"] = True
+        self._state.pop("after_id", None)
+        settled = self._recent({**self._state.get("settled", {}), **self._newly_settled})
+        if settled or "settled" in self._state:
+            self._state["settled"] = settled
 
     def advance(self, update_times: Iterable[str | None], signpost: datetime) -> None:
         """Move over a page that has been emitted."""
         latest = max((t for t in update_times if t), default=None)
-        if latest is None:
+        if latest is not None:
+            self._move(min(to_text(to_time(latest)), to_text(signpost)))
+
+    def covers(self, update_time: str | None, record_id: int) -> bool:
+        """Whether the walk that was cut off had this record already."""
+        if self._begun_at is None or not update_time:
+            return False
+        return (to_text(to_time(update_time)), record_id) <= self._begun_at
+
+    def reach(self, update_time: str | None, record_id: int, signpost: datetime) -> None:
+        """Move over one record; exact where commits that come late are out of the question."""
+        if not update_time:
             return
-        reached = min(to_text(to_time(latest)), to_text(signpost))
+        moment = to_time(update_time)
+        if moment > signpost - LOOKBACK:
+            self._state.pop("after_id", None)
+            self._move(min(to_text(moment), to_text(signpost)))
+        else:
+            self._move(to_text(moment))
+            self._state["after_id"] = record_id
+
+    def settle(self, records: Iterable[dict[str, Any]], asked_at: datetime) -> None:
+        """Note that everything was asked about records that last changed before ``asked_at``.
+
+        A record that changed within that very second may change in it again.
+        """
+        for record in records:
+            updated = record.get("update_time")
+            if updated and (u := to_text(to_time(updated))) < to_text(asked_at):
+                self._newly_settled[str(record["id"])] = u
+        if len(self._newly_settled) > 10 * MOST_SETTLED:
+            self._newly_settled = self._recent(self._newly_settled)
+
+    def _recent(self, settled: dict[str, str]) -> dict[str, str]:
+        """Keep what the next walk can meet again: the latest few inside the lookback."""
+        latest = sorted((u, i) for i, u in settled.items() if u >= (self.since or ""))
+        return {i: u for u, i in latest[-MOST_SETTLED:]}
+
+    def is_settled(self, record: dict[str, Any]) -> bool:
+        """Whether a finished walk asked everything about this version of the record."""
+        if not self.finished or not (updated := record.get("update_time")):
+            return False
+        known = self._state.get("settled", {}).get(str(record["id"]))
+        return known is not None and known == to_text(to_time(updated))
+
+    def _move(self, reached: str) -> None:
         if self.value is None or reached > self.value:
             self._state["replication_key"] = self._key
             self._state["replication_key_value"] = reached

@@ -13,8 +13,8 @@ import time
 from collections import defaultdict
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,13 +24,18 @@ import requests
 from requests.auth import AuthBase
 
 from tap_pipedrive import errors
-from tap_pipedrive.governor.burst import BurstWindow
+from tap_pipedrive.auth import OAuth
+from tap_pipedrive.governor.governor import Governor
+from tap_pipedrive.governor.home import LocalHome
 from tap_pipedrive.openapi import Operation
 
 #: No page of 500 records comes near; whatever is larger is not an answer of this API.
 MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_TRIES = 8
 MAX_WAIT_SECONDS = 60.0
+#: How long the circuit stays open after Cloudflare's lock-out, and after an outage.
+LOCKED_OUT_SECONDS = 600.0
+OUTAGE_SECONDS = 30.0
 
 _PASSING_FAULTS = (
     requests.ConnectionError,
@@ -63,7 +68,7 @@ def _waits() -> Generator[float, errors.RetriableError | None, None]:
     for attempt in itertools.count():
         ceiling = min(MAX_WAIT_SECONDS, 0.5 * 2**attempt)
         asked = error.wait if error is not None else 0.0
-        error = yield max(asked, random.uniform(ceiling / 2, ceiling))  # noqa: S311
+        error = yield max(asked, random.uniform(ceiling / 2, ceiling))
 
 
 class PipedriveClient:
@@ -73,6 +78,7 @@ class PipedriveClient:
         self,
         base_url: str,
         auth: AuthBase,
+        governor: Governor | None = None,
         *,
         timeout: float = 60.0,
         user_agent: str = "tap-pipedrive",
@@ -83,9 +89,11 @@ class PipedriveClient:
         Args:
             base_url: ``https://{company}.pipedrive.com`` or what stands in for it.
             auth: how requests are authenticated.
+            governor: what admits calls; by default one of this process, without a budget.
             timeout: seconds to wait for the server to send anything.
             user_agent: the header of that name.
             logger: where retries and waits are reported.
+
         """
         self.base_url = base_url.rstrip("/")
         self._auth = auth
@@ -93,10 +101,9 @@ class PipedriveClient:
         self._logger = logger or logging.getLogger("tap-pipedrive")
         self._session = requests.Session()
         self._session.headers.update({"User-Agent": user_agent, "Accept": "application/json"})
-        self._burst = BurstWindow()
+        self.governor = governor or Governor(LocalHome())
         self._last_date: str | None = None
         self.usage: defaultdict[str, Usage] = defaultdict(Usage)
-        self.daily_tokens_left: int | None = None
 
     # -- the source's clock ------------------------------------------------------------------
 
@@ -138,6 +145,7 @@ class PipedriveClient:
             BudgetSpentError: the company's daily tokens are used up.
             SourceUnavailableError: still failing after the last retry.
             UnexpectedAnswerError: 400 and everything else outside the contract.
+
         """
         url = self.base_url + operation.path.format(**(path or {}))
         parameters = {k: v for k, v in (query or {}).items() if v is not None}
@@ -163,12 +171,26 @@ class PipedriveClient:
         def attempt() -> Page:
             return self._attempt(url, parameters, operation, stream)
 
-        return attempt()
+        try:
+            return attempt()
+        except errors.LockedOutError as error:
+            self.governor.trip(LOCKED_OUT_SECONDS, str(error))
+            raise
+        except errors.RetriableError as error:
+            # Every retry failed: spare the source (and the tokens) for a moment.
+            self.governor.trip(OUTAGE_SECONDS, str(error))
+            raise
 
     def _attempt(
-        self, url: str, query: Mapping[str, Any], operation: Operation, stream: str
+        self,
+        url: str,
+        query: Mapping[str, Any],
+        operation: Operation,
+        stream: str,
+        *,
+        renewed: bool = False,
     ) -> Page:
-        self._burst.acquire()
+        self.governor.admit(operation.cost, self.source_now.date().isoformat())
         usage = self.usage[stream]
         usage.calls += 1
         usage.tokens += operation.cost
@@ -194,16 +216,15 @@ class PipedriveClient:
         except _PASSING_FAULTS as error:
             msg = f"{where}: {type(error).__name__} while talking to {urlsplit(url).netloc}"
             raise errors.RetriableError(msg) from error
+        if response.status_code == 401 and isinstance(self._auth, OAuth) and not renewed:
+            self._auth.expire()
+            return self._attempt(url, query, operation, stream, renewed=True)
         classify(response, body, where)
         return _page(body, where)
 
     def _observe(self, response: requests.Response) -> None:
-        headers = response.headers
-        self._last_date = headers.get("Date", self._last_date)
-        self._burst.observe(headers)
-        left = headers.get("x-daily-ratelimit-token-remaining", "")
-        if left.isdigit():
-            self.daily_tokens_left = int(left)
+        self._last_date = response.headers.get("Date", self._last_date)
+        self.governor.observe(response.headers)
 
     def _read_body(self, response: requests.Response, where: str) -> bytes:
         """Read the body whole, bounded in bytes and in time."""
@@ -256,20 +277,28 @@ def classify(response: requests.Response, body: bytes, where: str) -> None:
                 f"{where}: Cloudflare blocks this client (403 with an HTML page) because too many "
                 "requests followed a 429. Wait some minutes before the next run"
             )
-            raise errors.SourceUnavailableError(msg)
-        msg = f"{where}: the token's user may not read this (403: {said}). Use an admin's token"
-        raise errors.NotPermittedError(msg)
+            raise errors.LockedOutError(msg)
+        msg = (
+            f"{where}: the token's user may not read this (403: {said}). Use an admin's token, or "
+            "deselect the stream if the plan lacks it"
+        )
+        raise errors.ForbiddenError(msg)
     if status in (404, 410):
-        raise errors.NotFoundError(f"{where}: {status} {said}")
+        msg = f"{where}: {status} {said}"
+        raise errors.NotFoundError(msg)
     if status >= 500 or status == 408:
         raise errors.RetriableError(f"{where}: {status} {said}".rstrip())
-    raise errors.UnexpectedAnswerError(f"{where}: {status} {said}")
+    msg = f"{where}: {status} {said}"
+    raise errors.UnexpectedAnswerError(msg)
 
 
 def _raise_too_many(response: requests.Response, where: str) -> None:
     headers = response.headers
     if headers.get("x-daily-ratelimit-token-remaining") == "0":
-        msg = f"{where}: the company's API tokens of today are used up (429); they come back at midnight"
+        msg = (
+            f"{where}: the company's API tokens of today are used up (429); they come back at "
+            "midnight"
+        )
         raise errors.BudgetSpentError(msg)
     waits = [headers.get("Retry-After", ""), headers.get("x-ratelimit-reset", "")]
     asked = max([2.0, *(float(w) for w in waits if w.replace(".", "", 1).isdigit())])
@@ -294,16 +323,20 @@ def _page(body: bytes, where: str) -> Page:
     try:
         answer = msgspec.json.decode(body)
     except msgspec.DecodeError as error:
-        raise errors.RetriableError(f"{where}: 200 with broken JSON ({error})") from error
+        msg = f"{where}: 200 with broken JSON ({error})"
+        raise errors.RetriableError(msg) from error
     if not isinstance(answer, dict):
-        raise errors.RetriableError(f"{where}: 200 with {type(answer).__name__} for a body")
+        msg = f"{where}: 200 with {type(answer).__name__} for a body"
+        raise errors.RetriableError(msg)
     if answer.get("success") is False:
-        raise errors.RetriableError(f"{where}: 200 without success ({answer.get('error')})")
+        msg = f"{where}: 200 without success ({answer.get('error')})"
+        raise errors.RetriableError(msg)
     data = answer.get("data")
     if data is None:
         data = []  # v1 says null for an empty list
     elif isinstance(data, dict):
         data = [data]
     if not isinstance(data, list) or not all(isinstance(r, dict) for r in data):
-        raise errors.UnexpectedAnswerError(f"{where}: data is not a list of records")
+        msg = f"{where}: data is not a list of records"
+        raise errors.UnexpectedAnswerError(msg)
     return Page(data, answer.get("additional_data") or {})

@@ -25,16 +25,28 @@ class NotPermittedError(TapError):
     exit_code = 77
 
 
+class ForbiddenError(NotPermittedError):
+    """403: the token is good, but its user (or the plan) may not read this one thing."""
+
+
 class BudgetSpentError(TapError):
     """The day's API tokens are used up; the state is good, go on tomorrow."""
 
     exit_code = 75
 
 
+class ShareSpentError(BudgetSpentError):
+    """The share of the tokens that histories may use is spent; everything else goes on."""
+
+
 class SourceUnavailableError(TapError):
     """Pipedrive cannot be reached or keeps failing; the same run may succeed later."""
 
     exit_code = 69
+
+
+class LockedOutError(SourceUnavailableError):
+    """Cloudflare blocks this client; only silence helps."""
 
 
 class UnexpectedAnswerError(TapError):

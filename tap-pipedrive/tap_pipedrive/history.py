@@ -21,18 +21,15 @@ from typing import TYPE_CHECKING, Any
 from tap_pipedrive.bookmarks import to_text
 from tap_pipedrive.errors import NotFoundError
 from tap_pipedrive.openapi import operation
-from tap_pipedrive.pagination import pages
 from tap_pipedrive.records import Record, utc_time
 
 if TYPE_CHECKING:
-    from tap_pipedrive.streams.deals import FedByDeals
+    from tap_pipedrive.streams.base import PipedriveStream
     from tap_pipedrive.tap import TapPipedrive
 
 MODES = ("gated", "full", "off")
 _MOVES = ("stage_change_time", "add_time", "close_time")
 _CHANGELOG = operation("v1 /deals/{id}/changelog")
-#: Rows held back before they are written, so that a page of short logs is one write.
-_ROWS_HELD = 1000
 
 
 class DealHistory:
@@ -42,10 +39,10 @@ class DealHistory:
         """Nothing is asked before :meth:`take`."""
         self._tap = tap
         self._mode: str = tap.config.get("changelog_mode", "gated")
-        self._changelog: FedByDeals | None = None
-        self._sync: FedByDeals | None = None
+        self._changelog: PipedriveStream | None = None
+        self._sync: PipedriveStream | None = None
 
-    def feed(self, streams: Iterable[FedByDeals]) -> None:
+    def feed(self, streams: Iterable[PipedriveStream]) -> None:
         """Say which streams of this walk want rows."""
         by_name = {stream.name: stream for stream in streams}
         self._changelog = by_name.get("deal_changelog")
@@ -56,32 +53,26 @@ class DealHistory:
         """Whether the log itself is wanted, or only how far it is known."""
         return self._changelog is not None
 
-    def take(self, deals: list[Record], since: str | None) -> None:
-        """Ask for the logs of a page of deals; see :meth:`FedByDeals.take`."""
+    def take(self, deal: Record, since: str | None) -> None:
+        """Read the log of one deal, if it may have moved; see :meth:`FedStream.take_one`."""
         if self._mode == "off":
             return
-        rows: list[Record] = []
-        marks: list[Record] = []
-        for deal in deals:
-            if not self._may_have_moved(deal, since):
-                continue
-            log, mark = self._read(deal["id"])
-            rows += log
-            marks.append(mark)
-            if len(rows) >= _ROWS_HELD or self._is_limited:
-                self._emit(rows, marks)
-                rows, marks = [], []
-        self._emit(rows, marks)
-
-    def remember(self, deals: list[Record]) -> None:
-        """Keep which deals were seen closed, once their page is done."""
-        if self._changelog or self._sync:
-            self._tap.seen_deals.add(deals)
+        if self._may_have_moved(deal, since):
+            self._tap.spare_share(_CHANGELOG.cost)
+            rows, mark = self._read(deal["id"])
+            # The mark after the rows: where it stands, the log before it has been sent.
+            if self._changelog:
+                self._changelog.emit(rows)
+            if self._sync:
+                self._sync.emit([mark])
+        # Last: a deal counts as seen once its log is out.
+        self._tap.seen_deals.add(deal)
 
     @property
-    def _is_limited(self) -> bool:
-        asked = self._changelog or self._sync
-        return asked is not None and asked.ABORT_AT_RECORD_COUNT is not None
+    def _asking(self) -> PipedriveStream:
+        asking = self._changelog or self._sync
+        assert asking is not None, "feed() comes before take()"
+        return asking
 
     def _may_have_moved(self, deal: Record, since: str | None) -> bool:
         if since is None or self._mode == "full":
@@ -91,13 +82,6 @@ class DealHistory:
         if deal.get("is_deleted"):
             return True
         return deal.get("status") == "open" and self._tap.seen_deals.may_be_reopened(deal["id"])
-
-    def _emit(self, rows: list[Record], marks: list[Record]) -> None:
-        # The mark after the rows: where it stands, the log before it has been sent.
-        if self._changelog:
-            self._changelog.emit(rows)
-        if self._sync:
-            self._sync.emit(marks)
 
     def _read(self, deal_id: int) -> tuple[list[Record], Record]:
         client = self._tap.client
@@ -109,37 +93,37 @@ class DealHistory:
             "complete": True,
         }
         newest_first: list[Record] = []
-        walk = pages(
-            client,
-            _CHANGELOG,
-            stream="deal_changelog",
-            limit=self._tap.page_size,
-            path={"id": deal_id},
-        )
+        walk = self._asking.pages(_CHANGELOG, path={"id": deal_id})
         try:
             for page in walk:
                 mark["pages"] += 1
                 newest_first += page.records
         except NotFoundError as error:
             # Purged or merged away meanwhile; what the warehouse has of its log stays.
-            self._tap.logger.warning("deal %s: its log cannot be read any more (%s)", deal_id, error)
+            self._tap.logger.warning(
+                "deal %s: its log cannot be read any more (%s)", deal_id, error
+            )
             mark["complete"] = False
-        rows = number_changes(deal_id, newest_first)
+        rows = number_changes("deal_id", deal_id, newest_first)
         mark["events"] = len(rows)
         return rows, mark
 
 
-def number_changes(deal_id: int, newest_first: list[dict[str, Any]]) -> list[Record]:
-    """Give the changes of one deal their order and an id that survives re-reads.
+def number_changes(
+    parent_key: str, parent_id: int, newest_first: list[dict[str, Any]]
+) -> list[Record]:
+    """Give the changes of one deal (person, organization) their order and a lasting id.
 
     Args:
-        deal_id: whose log this is.
+        parent_key: the property to put its id in, ``deal_id``.
+        parent_id: whose log this is.
         newest_first: the log as the API gives it, whole.
 
     Returns:
-        Oldest first, with ``deal_id``, ``second_seq`` (0, 1, .. within one second) and ``id``:
+        Oldest first, with ``parent_key``, ``second_seq`` (0, 1, .. within one second) and ``id``:
         a hash of what happened and, where the very same change happened twice within a
         second, which of the two it was. Later changes never renumber earlier ones.
+
     """
     in_second: Counter[Any] = Counter()
     twins: Counter[Any] = Counter()
@@ -147,12 +131,12 @@ def number_changes(deal_id: int, newest_first: list[dict[str, Any]]) -> list[Rec
     for change in reversed(newest_first):
         time = utc_time(change.get("time") or "")
         what = (time, change.get("field_key"), change.get("old_value"), change.get("new_value"))
-        identity = repr((deal_id, *what, twins[what]))
+        identity = repr((parent_id, *what, twins[what]))
         rows.append(
             {
                 **change,
                 "id": hashlib.blake2b(identity.encode(), digest_size=16).hexdigest(),
-                "deal_id": deal_id,
+                parent_key: parent_id,
                 "time": time,
                 "second_seq": in_second[time],
             }

@@ -21,9 +21,7 @@ class PageWriter(MsgSpecWriter):
         if message.type != "RECORD":
             out.flush()
 
-    def write_page(
-        self, stream: str, records: list[dict[str, Any]], extracted: datetime
-    ) -> None:
+    def write_page(self, stream: str, records: list[dict[str, Any]], extracted: datetime) -> None:
         """Write the RECORD messages of a page whose records need no further treatment."""
         encode = msgspec.json.encode
         head = b'{"type":"RECORD","stream":%b,"time_extracted":%b,"record":' % (

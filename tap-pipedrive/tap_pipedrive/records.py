@@ -18,9 +18,16 @@ Record = dict[str, Any]
 class RecordShaper:
     """Shapes the records of one stream, in place."""
 
-    def __init__(self, types: Mapping[str, str]) -> None:
-        """Prepare for ``{property: type}`` as :func:`openapi.schema.stream_types` gives them."""
+    def __init__(self, types: Mapping[str, str], withheld: frozenset[str] = frozenset()) -> None:
+        """Prepare for ``{property: type}`` as :func:`openapi.schema.stream_types` gives them.
+
+        Args:
+            types: properties of the schema.
+            withheld: properties that hold secrets and are dropped.
+
+        """
         self._known = frozenset(types)
+        self._withheld = withheld
         self._times = tuple(n for n, kind in types.items() if kind == "date-time")
         self._dates = tuple(n for n, kind in types.items() if kind == "date")
         #: Properties seen that the schema lacks, for one warning each.
@@ -32,7 +39,9 @@ class RecordShaper:
         for record in records:
             for name in times:
                 value = record.get(name)
-                if value is not None and (value == "" or value[10:11] != "T" or value[:4] == "0000"):
+                if value is not None and (
+                    value == "" or value[10:11] != "T" or value[:4] == "0000"
+                ):
                     record[name] = utc_time(value)
             for name in dates:
                 value = record.get(name)
@@ -40,8 +49,11 @@ class RecordShaper:
                     record[name] = None
             if not record.keys() <= known:
                 extra = {name: record.pop(name) for name in record.keys() - known}
-                self.unknown.update(extra)
-                record[EXTRA] = extra
+                for name in self._withheld:
+                    extra.pop(name, None)
+                if extra:
+                    self.unknown.update(extra)
+                    record[EXTRA] = extra
         return records
 
 

@@ -5,7 +5,7 @@ Meltano, this file does. Shape::
 
     {"stopped": null | "budget" | "error", "message": null | str, "calls": int, "tokens": int,
      "streams": {name: {"records": int, "calls": int, "tokens": int, "retries": int}},
-     "daily_tokens_left": int | null, "started_at": str, "finished_at": str}
+     "plan_tokens_left": int | null, "started_at": str, "finished_at": str}
 """
 
 from __future__ import annotations
@@ -51,12 +51,8 @@ def write_report(
         "finished_at": to_text(datetime.now(timezone.utc)),
         "calls": sum(u.calls for u in client.usage.values()),
         "tokens": sum(u.tokens for u in client.usage.values()),
-        "daily_tokens_left": client.daily_tokens_left,
-        "streams": {
-            s.name: {"records": s.emitted, **vars(client.usage[s.name])}
-            for s in streams
-            if s.selected
-        },
+        "plan_tokens_left": client.governor.plan_remaining,
+        "streams": {s.name: {"records": s.emitted, **vars(client.usage[s.name])} for s in streams},
     }
     path = Path(target)
     path.parent.mkdir(parents=True, exist_ok=True)

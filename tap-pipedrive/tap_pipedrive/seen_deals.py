@@ -11,10 +11,8 @@ most one question too many, never a missed one.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import zlib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -52,26 +50,18 @@ class SeenDeals:
         if path is not None:
             self._load(path)
 
-    @classmethod
-    def of_account(cls, base_url: str, state_dir: str | None) -> SeenDeals:
-        """Open the memory of an account below ``state_dir``; None keeps nothing."""
-        if not state_dir:
-            return cls()
-        account = hashlib.sha256(base_url.encode()).hexdigest()[:16]
-        return cls(Path(state_dir) / f"seen-deals-{account}.bin")
-
     def may_be_reopened(self, deal_id: int) -> bool:
         """Whether a deal that is open now may have been closed before."""
         return deal_id in self._closed or deal_id not in self._seen
 
-    def add(self, deals: Iterable[dict[str, Any]]) -> None:
-        """Remember a page of deals and write the memory to its file."""
-        for deal in deals:
-            if (deal_id := deal.get("id")) is None:
-                continue
-            self._seen.add(deal_id)
-            if deal.get("status") in _CLOSED or deal.get("close_time"):
-                self._closed.add(deal_id)
+    def add(self, deal: dict[str, Any]) -> None:
+        """Remember a deal."""
+        self._seen.add(deal["id"])
+        if deal.get("status") in _CLOSED or deal.get("close_time"):
+            self._closed.add(deal["id"])
+
+    def save(self) -> None:
+        """Write the memory to its file, if it has one."""
         if self._path is not None:
             self._save(self._path)
 

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from datetime import datetime, timezone
 from functools import cached_property
 from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
 
+import click
+from requests.auth import AuthBase
 from singer_sdk import Tap
 from singer_sdk import typing as th
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
-from tap_pipedrive import errors, history
-from tap_pipedrive.auth import ApiTokenAuth
+from tap_pipedrive import errors, history, plan
+from tap_pipedrive.auth import TOKEN_URL, ApiTokenAuth, OAuth
 from tap_pipedrive.client import PipedriveClient
+from tap_pipedrive.governor.governor import SMALLEST_BURST, Governor
+from tap_pipedrive.governor.home import Home, LocalHome
+from tap_pipedrive.governor.redis_home import RedisHome
 from tap_pipedrive.history import DealHistory
 from tap_pipedrive.messages import PageWriter
 from tap_pipedrive.report import is_supervised, write_report
 from tap_pipedrive.seen_deals import SeenDeals
 from tap_pipedrive.streams import STREAMS
 from tap_pipedrive.streams.base import PipedriveStream
-from tap_pipedrive.streams.deal_walk import DealWalk
-from tap_pipedrive.streams.deals import FedByDeals
+from tap_pipedrive.streams.kinds import FedStream, UpdatedStream
+from tap_pipedrive.streams.walk import Walk
 
 MAX_PAGE_SIZE = 500
+#: Of a job's tokens, so much may go into histories; the rest is kept for what is new.
+HISTORY_SHARE = 0.5
 
 
 class TapPipedrive(Tap):
@@ -51,6 +62,23 @@ class TapPipedrive(Tap):
             title="API token",
             description="Personal API token (Personal preferences > API), best an admin's: "
             "what its user cannot see does not exist for the tap.",
+        ),
+        th.Property(
+            "oauth",
+            th.ObjectType(
+                th.Property("client_id", th.StringType, description="The app's client id."),
+                th.Property("client_secret", th.StringType, secret=True, description="Its secret."),
+                th.Property(
+                    "refresh_token",
+                    th.StringType,
+                    secret=True,
+                    description="The company's consent; dies after 60 days without use.",
+                ),
+            ),
+            secret=True,
+            title="OAuth 2",
+            description="An app's access instead of an API token. Its burst limit is four times "
+            "as high, and the company's address comes with it.",
         ),
         th.Property(
             "company_domain",
@@ -86,6 +114,37 @@ class TapPipedrive(Tap):
             title="Changelog mode",
             description="Whose change logs to read, at 20 tokens a deal: gated (deals that may "
             "have moved), full (every updated deal) or off.",
+        ),
+        th.Property(
+            "daily_tokens",
+            th.IntegerType(minimum=1),
+            title="Daily tokens",
+            description="API tokens all jobs together may spend a day. Unset: what the server "
+            "says is left of the plan's.",
+        ),
+        th.Property(
+            "run_token_share",
+            th.NumberType(minimum=0, maximum=1),
+            default=1.0,
+            title="Run token share",
+            description="Part of the day's tokens that may be gone when this job stops: 0.7 for a "
+            "backfill keeps 30 % for the hot sync.",
+        ),
+        th.Property(
+            "history_token_share",
+            th.NumberType(minimum=0, maximum=1),
+            default=HISTORY_SHARE,
+            title="History token share",
+            description="Of the job's share, what may go into streams that cost a call per "
+            "record. They catch up in later runs.",
+        ),
+        th.Property(
+            "redis_url",
+            th.StringType,
+            secret=True,
+            title="Redis URL",
+            description="Redis or Valkey in which all processes of a company share the burst "
+            "window, the token ledger and the circuit breaker. Unset: in this process.",
         ),
         th.Property(
             "request_timeout",
@@ -126,13 +185,41 @@ class TapPipedrive(Tap):
 
         Raises:
             ConfigurationError: neither ``api_url`` nor a usable ``company_domain`` is set.
+
         """
         if url := (self.config.get("api_url") or "").strip():
             if not re.match(r"https?://[^/\s]+", url):
                 msg = f"api_url (PIPEDRIVE_API_URL) is not an http(s) address: {url}"
                 raise errors.ConfigurationError(msg)
             return url.rstrip("/")
-        return f"https://{company_of(self.config.get('company_domain') or '')}.pipedrive.com"
+        domain = self.config.get("company_domain") or ""
+        if not domain and isinstance(self.auth, OAuth):
+            return self.auth.api_domain
+        return f"https://{company_of(domain)}.pipedrive.com"
+
+    @cached_property
+    def auth(self) -> AuthBase:
+        """How requests are authenticated.
+
+        Raises:
+            ConfigurationError: neither an API token nor a whole OAuth app is set.
+
+        """
+        if token := (self.config.get("api_token") or "").strip():
+            return ApiTokenAuth(token)
+        oauth = {k: v for k, v in (self.config.get("oauth") or {}).items() if v}
+        missing = sorted({"client_id", "client_secret", "refresh_token"} - oauth.keys())
+        if not oauth:
+            msg = (
+                "api_token (PIPEDRIVE_API_TOKEN) is not set: copy it in Pipedrive from "
+                "Personal preferences > API"
+            )
+            raise errors.ConfigurationError(msg)
+        if missing:
+            msg = f"oauth is not complete: {', '.join(f'oauth.{name}' for name in missing)}"
+            raise errors.ConfigurationError(msg)
+        url = (self.config.get("api_url") or "").strip().rstrip("/")
+        return OAuth(**oauth, token_url=f"{url}/oauth/token" if url else TOKEN_URL)
 
     @cached_property
     def client(self) -> PipedriveClient:
@@ -140,26 +227,41 @@ class TapPipedrive(Tap):
 
         Raises:
             ConfigurationError: a setting is missing.
+
         """
-        token = (self.config.get("api_token") or "").strip()
-        if not token:
-            msg = (
-                "api_token (PIPEDRIVE_API_TOKEN) is not set: copy it in Pipedrive from "
-                "Personal preferences > API"
-            )
-            raise errors.ConfigurationError(msg)
         return PipedriveClient(
             self.base_url,
-            ApiTokenAuth(token),
+            self.auth,
+            self.governor,
             timeout=float(self.config.get("request_timeout", 60)),
             user_agent=self.config.get("user_agent") or f"tap-pipedrive/{version('tap-pipedrive')}",
             logger=self.logger,
         )
 
     @cached_property
+    def governor(self) -> Governor:
+        """What keeps this run inside the limits, in Redis if there is one."""
+        account = account_key(self.base_url)
+        folder = self.config.get("state_dir")
+        url = self.config.get("redis_url")
+        home: Home = (
+            RedisHome(url, account) if url else LocalHome(Path(folder) if folder else None, account)
+        )
+        way = "oauth" if isinstance(self.auth, OAuth) else "token"
+        return Governor(
+            home,
+            burst=SMALLEST_BURST[way],
+            daily_tokens=self.config.get("daily_tokens"),
+            share=float(self.config.get("run_token_share", 1.0)),
+            logger=self.logger,
+        )
+
+    @cached_property
     def seen_deals(self) -> SeenDeals:
         """Which deals were ever seen closed."""
-        return SeenDeals.of_account(self.base_url, self.config.get("state_dir"))
+        folder = self.config.get("state_dir")
+        name = f"seen-deals-{account_key(self.base_url)}.bin"
+        return SeenDeals(Path(folder) / name if folder else None)
 
     @cached_property
     def deal_history(self) -> DealHistory:
@@ -167,15 +269,70 @@ class TapPipedrive(Tap):
         return DealHistory(self)
 
     @cached_property
-    def deal_walk(self) -> DealWalk:
-        """The one walk over the deal lists of this run."""
-        return DealWalk(self)
+    def walks(self) -> dict[str, Walk]:
+        """The walks of this run, by the name of the stream whose lists are walked."""
+        fed = [stream for stream in self.declared_streams if isinstance(stream, FedStream)]
+        return {
+            parent.name: Walk(self, parent, [s for s in fed if s.parent == parent.name])
+            for parent in fed
+            if isinstance(parent, UpdatedStream)
+        }
 
     @property
-    def deal_streams(self) -> list[FedByDeals]:
-        """Streams the deal walk feeds, in the order in which they receive a page."""
-        order = [cls.name for cls in STREAMS if issubclass(cls, FedByDeals)]
-        return [s for name in order if isinstance(s := self.streams[name], FedByDeals)]
+    def history_share(self) -> float:
+        """Of this job's tokens, the part that may go into streams that cost a call per record."""
+        return float(self.config.get("history_token_share", HISTORY_SHARE))
+
+    @property
+    def declared_streams(self) -> list[PipedriveStream]:
+        """All streams in the order of their declaration: parents before what hangs on them."""
+        order = {declared: place for place, declared in enumerate(STREAMS)}
+        ours = [s for s in self.streams.values() if isinstance(s, PipedriveStream)]
+        return sorted(ours, key=lambda stream: order[type(stream)])
+
+    @property
+    def selected_streams(self) -> list[PipedriveStream]:
+        """The selected ones of the declared streams."""
+        return [stream for stream in self.declared_streams if stream.selected]
+
+    @property
+    def writer(self) -> PageWriter:
+        """The message writer, which can also write whole pages."""
+        assert isinstance(self.message_writer, PageWriter)
+        return self.message_writer
+
+    def spare_share(self, cost: int) -> None:
+        """Make sure that reading a history leaves the rest of the sync its tokens.
+
+        Raises:
+            ShareSpentError: ``cost`` more tokens would exceed the share of histories.
+
+        """
+        day = self.client.source_now.date().isoformat()
+        room = self.governor.room(day, self.history_share)
+        if room is not None and room < cost:
+            msg = (
+                f"the share of histories ({self.history_share:.0%} of this job's tokens of today) "
+                "is used up"
+            )
+            raise errors.ShareSpentError(msg)
+
+    @cached_property
+    def skipped(self) -> dict[str, str]:
+        """Streams left out of this run, and why."""
+        return {}
+
+    def skip(self, stream: PipedriveStream, error: errors.TapError) -> None:
+        """Leave a stream out that may not be read, unless the run is worthless without it.
+
+        Raises:
+            TapError: the stream is essential.
+
+        """
+        if stream.essential:
+            raise error
+        self.logger.warning("%s is left out: %s", stream.name, error)
+        self.skipped[stream.name] = str(error)
 
     def write_state(self) -> None:
         """Write a STATE message: everything written before it belongs to it."""
@@ -183,32 +340,91 @@ class TapPipedrive(Tap):
 
     # -- a run --------------------------------------------------------------------------------
 
-    def sync_all(self) -> None:
+    def run(self) -> None:
         """Sync all selected streams and leave a report, whatever happens.
 
         Raises:
             BudgetSpentError: today's tokens are used up and nobody waits for the report.
             TapError: anything else that went wrong.
+
         """
         started_at = datetime.now(timezone.utc)
         client = self.client
         try:
-            super().sync_all()
+            self.sync_all()
         except errors.BudgetSpentError as error:
             self.logger.warning("Stopped: %s. The state is good; the next run goes on.", error)
             self.write_state()
-            write_report(client, self._our_streams, started_at, error, budget_spent=True)
+            write_report(client, self.selected_streams, started_at, error, budget_spent=True)
             if not is_supervised():
                 raise
         except BaseException as error:
-            write_report(client, self._our_streams, started_at, error)
+            write_report(client, self.selected_streams, started_at, error)
             raise
         else:
-            write_report(client, self._our_streams, started_at)
+            write_report(client, self.selected_streams, started_at)
 
-    @property
-    def _our_streams(self) -> list[PipedriveStream]:
-        return [s for s in self.streams.values() if isinstance(s, PipedriveStream)]
+    # -- the command line ----------------------------------------------------------------------
+
+    @classmethod
+    def invoke(  # type: ignore[override]
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: Any = None,
+        state: IO[str] | None = None,
+        catalog: IO[str] | None = None,
+    ) -> None:
+        """Run a sync from the command line."""
+        if about:
+            super().invoke(about=about, about_format=about_format)
+            return
+        cls._from_command_line(config, state, catalog).run()
+
+    @classmethod
+    def _from_command_line(
+        cls, config: Any, state: IO[str] | None, catalog: IO[str] | None
+    ) -> TapPipedrive:
+        return cls(
+            config=config.config if config else None,
+            parse_env_config=config.parse_env if config else False,
+            state=json.load(state) if state else None,
+            catalog=json.load(catalog) if catalog else None,
+        )
+
+    @classmethod
+    def cb_plan(cls, ctx: click.Context, param: click.Option, value: bool) -> None:
+        """Print what a run would cost, and end."""
+        del param
+        if not value:
+            return
+        asked = ctx.params
+        tap = cls._from_command_line(asked.get("config"), asked.get("state"), asked.get("catalog"))
+        for line in plan.lines(tap):
+            click.echo(line)
+        ctx.exit()
+
+    @classmethod
+    def get_singer_command(cls) -> click.Command:
+        """Add ``--plan`` to the SDK's options."""
+        command = super().get_singer_command()
+        command.params.append(
+            click.Option(
+                ["--plan"],
+                is_flag=True,
+                help="Print the calls and tokens a run would cost, and how many days a "
+                "history takes.",
+                callback=cls.cb_plan,
+                expose_value=False,
+            )
+        )
+        return command
+
+
+def account_key(base_url: str) -> str:
+    """Name an account in files and in Redis without spelling out where it is."""
+    return hashlib.sha256(base_url.encode()).hexdigest()[:16]
 
 
 def company_of(domain: str) -> str:
@@ -219,6 +435,7 @@ def company_of(domain: str) -> str:
 
     Raises:
         ConfigurationError: there is none.
+
     """
     name = re.sub(r"^https?://", "", domain.strip()).split("/")[0].removesuffix(".pipedrive.com")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", name):

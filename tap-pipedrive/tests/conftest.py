@@ -59,7 +59,7 @@ def run_tap(
             for stream in tap.streams.values():
                 stream.selected = stream.name in only
         try:
-            tap.sync_all()
+            tap.run()
         finally:
             sys.stdout.flush()
             written = sys.stdout.buffer.getvalue()  # type: ignore[attr-defined]

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 
 from tap_pipedrive.bookmarks import LOOKBACK, Bookmark, to_text, to_time
 
-moments = st.datetimes(
-    datetime(2015, 1, 1), datetime(2035, 1, 1), timezones=st.just(timezone.utc)
-)
+moments = st.datetimes(datetime(2015, 1, 1), datetime(2035, 1, 1), timezones=st.just(timezone.utc))
 
 
 @given(moments)

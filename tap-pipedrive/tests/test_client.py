@@ -51,7 +51,7 @@ def test_reads_a_page_and_counts_its_cost(server: ScriptedServer, client: Pipedr
     assert path == "/api/v2/deals?limit=500"
     assert headers["x-api-token"] == SECRET
     assert vars(client.usage["deals"]) == {"calls": 1, "tokens": 10, "retries": 0}
-    assert client.daily_tokens_left == 1234
+    assert client.governor.plan_remaining == 1234
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def test_faults_that_do_not_pass_end_the_run(
         (401, {"success": False, "error": "unauthorized access"}, {}, errors.NotPermittedError,
          "PIPEDRIVE_API_TOKEN"),
         (402, {"success": False}, {}, errors.NotPermittedError, "not open"),
-        (403, {"success": False, "error": "no rights"}, {}, errors.NotPermittedError, "no rights"),
-        (403, HTML, {"Content_Type": "text/html"}, errors.SourceUnavailableError, "Cloudflare"),
+        (403, {"success": False, "error": "no rights"}, {}, errors.ForbiddenError, "no rights"),
+        (403, HTML, {"Content_Type": "text/html"}, errors.LockedOutError, "Cloudflare"),
         (404, {"success": False, "error": "gone"}, {}, errors.NotFoundError, "404 gone"),
         (410, {"success": False, "error": "gone"}, {}, errors.NotFoundError, "410 gone"),
         (400, {"success": False, "error": "not a datetime"}, {}, errors.UnexpectedAnswerError,
@@ -163,7 +163,7 @@ def test_a_used_up_window_is_waited_for(
     server: ScriptedServer, client: PipedriveClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("tap_pipedrive.governor.burst.time.sleep", slept.append)
+    monkeypatch.setattr("tap_pipedrive.governor.governor.time.sleep", slept.append)
     server.answer(200, GOOD, x_ratelimit_remaining="0", x_ratelimit_reset="2")
     read(client)
     assert slept == []

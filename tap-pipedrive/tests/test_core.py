@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pipedrive_simulator.testing import running_simulator
@@ -22,9 +23,23 @@ def _stop_the_simulator() -> object:
     _SIMULATOR.__exit__(None, None, None)
 
 
+CONFIG = {"api_token": _RUNNING.token, "api_url": _RUNNING.url}
+
+
+def everything_selected() -> dict[str, Any]:
+    """The catalog with every stream selected, those that are off by default too."""
+    catalog: dict[str, Any] = TapPipedrive(config=CONFIG).catalog_dict
+    for stream in catalog["streams"]:
+        for entry in stream["metadata"]:
+            if entry["metadata"].get("inclusion") != "automatic":
+                entry["metadata"]["selected"] = True
+    return catalog
+
+
 TestTapPipedrive = get_tap_test_class(
     TapPipedrive,
-    config={"api_token": _RUNNING.token, "api_url": _RUNNING.url},
+    config=CONFIG,
+    catalog=everything_selected(),
     suite_config=SuiteConfig(max_records_limit=600),
 )
 
@@ -36,7 +51,7 @@ def test_the_catalog_changes_only_on_purpose() -> None:
     tap = TapPipedrive(config={}, validate_config=False)
     catalog = {
         stream["tap_stream_id"]: {
-            "key_properties": stream["key_properties"],
+            "key_properties": list(stream["key_properties"]),
             "replication_key": stream.get("replication_key"),
             "properties": {
                 name: "/".join([*schema["type"], *filter(None, [schema.get("format")])])

@@ -25,8 +25,8 @@ logs = st.lists(change, max_size=12).map(lambda rows: sorted(rows, key=lambda r:
 def test_later_changes_never_renumber_earlier_ones(log: list[dict], later: list[dict]) -> None:
     last = max((r["time"] for r in log), default="")
     grown = log + sorted((r for r in later if r["time"] >= last), key=lambda r: r["time"])
-    before = number_changes(5, list(reversed(log)))
-    after = number_changes(5, list(reversed(grown)))
+    before = number_changes("deal_id", 5, list(reversed(log)))
+    after = number_changes("deal_id", 5, list(reversed(grown)))
     assert after[: len(before)] == before
     assert len({r["id"] for r in after}) == len(after)
     assert [(r["time"], r["second_seq"]) for r in after] == sorted(
@@ -35,8 +35,15 @@ def test_later_changes_never_renumber_earlier_ones(log: list[dict], later: list[
 
 
 def test_the_same_change_of_two_deals_has_two_ids() -> None:
-    row = {"time": "2026-01-01 00:00:00", "field_key": "stage_id", "old_value": "1", "new_value": "2"}
-    assert number_changes(1, [row])[0]["id"] != number_changes(2, [row])[0]["id"]
+    row = {
+        "time": "2026-01-01 00:00:00",
+        "field_key": "stage_id",
+        "old_value": "1",
+        "new_value": "2",
+    }
+    assert (
+        number_changes("deal_id", 1, [row])[0]["id"] != number_changes("deal_id", 2, [row])[0]["id"]
+    )
 
 
 deals = st.lists(
@@ -57,19 +64,22 @@ def test_seen_deals_survive_a_restart_and_forget_no_closed_one(
     folder = tmp_path_factory.mktemp("seen")  # type: ignore[attr-defined]
     closed, seen = set(), set()
     for page in pages:
-        SeenDeals.of_account("https://a", str(folder)).add(page)
+        memory = SeenDeals(folder / "seen")
+        for deal in page:
+            memory.add(deal)
+        memory.save()
         seen |= {d["id"] for d in page}
         closed |= {d["id"] for d in page if d["status"] in ("won", "lost") or d["close_time"]}
-    memory = SeenDeals.of_account("https://a", str(folder))
+    memory = SeenDeals(folder / "seen")
     for deal_id in range(5001):
         assert memory.may_be_reopened(deal_id) == (deal_id in closed or deal_id not in seen)
-    assert SeenDeals.of_account("https://b", str(folder)).may_be_reopened(next(iter(seen), 1))
 
 
 def test_a_damaged_memory_counts_as_lost(tmp_path: Path) -> None:
-    memory = SeenDeals.of_account("https://a", str(tmp_path))
-    memory.add([{"id": 1, "status": "open"}])
+    memory = SeenDeals(tmp_path / "seen")
+    memory.add({"id": 1, "status": "open"})
+    memory.save()
     (file,) = tmp_path.iterdir()
     for damage in (b"", b"junk", file.read_bytes()[:-3]):
         file.write_bytes(damage)
-        assert SeenDeals.of_account("https://a", str(tmp_path)).may_be_reopened(1)
+        assert SeenDeals(tmp_path / "seen").may_be_reopened(1)

@@ -14,8 +14,9 @@ import pytest
 
 from tap_pipedrive.openapi import operation, refresh
 from tap_pipedrive.streams import STREAMS
-from tap_pipedrive.streams.base import UpdatedStream
+from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.streams.deals import INCLUDE_FIELDS
+from tap_pipedrive.streams.kinds import NewestFirst, PerHundred, UpdatedStream
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENTS = Path(
@@ -36,20 +37,38 @@ def test_the_facts_are_those_of_the_documents() -> None:
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda s: s.name)
-def test_streams_ask_only_what_the_documents_know(stream: type) -> None:
+def test_streams_ask_only_what_the_documents_know(stream: type[PipedriveStream]) -> None:
     for key in stream.operations:
         known = operation(key).parameters
         assert set(stream.query) <= set(known)
-        if issubclass(stream, UpdatedStream):
-            assert {"updated_since", "sort_by", "sort_direction", "limit", "cursor"} <= set(known)
-            assert "update_time" in known["sort_by"]
-            assert {"update_time", "id"} <= set(operation(key).record)
+        if issubclass(stream, PerHundred):
+            assert stream.ids_parameter in known
+        if issubclass(stream, NewestFirst):
+            assert {"sort", "start", "limit"} <= set(known)
+
+
+@pytest.mark.parametrize(
+    "stream", [s for s in STREAMS if issubclass(s, UpdatedStream)], ids=lambda s: s.name
+)
+def test_walks_can_be_filtered_and_sorted_by_update_time(stream: type[UpdatedStream]) -> None:
+    for key in stream.lists.values() or stream.operations:
+        known = operation(key).parameters
+        assert {"updated_since", "limit"} <= set(known)
+        assert {"sort_by", "sort_direction", "cursor"} <= set(known) or {"sort", "start"} <= set(
+            known
+        )
+        order = known.get("sort_by") or known["sort"]
+        assert not order or "update_time" in order
+        assert {"update_time", "id"} <= set(operation(key).record)
 
 
 @pytest.mark.parametrize("key", ["v2 /deals", "v2 /deals/archived"])
-def test_the_deal_walk_asks_only_what_the_documents_know(key: str) -> None:
+def test_deals_ask_for_statuses_and_fields_that_exist(key: str) -> None:
     known = operation(key).parameters
-    asked = {"status", "updated_since", "sort_by", "sort_direction", "include_fields", "limit"}
-    assert asked <= set(known)
     assert set(INCLUDE_FIELDS) <= set(known["include_fields"])
     assert {"open", "won", "lost", "deleted"} <= set(known["status"])
+
+
+def test_every_operation_of_the_facts_is_used_by_a_stream() -> None:
+    used = {key for stream in STREAMS for key in stream.operations} | {"v1 /users/me"}
+    assert used == {f"{version} {path}" for version, path in refresh.OPERATIONS}

@@ -30,7 +30,12 @@ def test_times_become_utc(raw: str, expected: str | None) -> None:
 
 def test_zero_dates_become_null_and_unknown_properties_are_kept() -> None:
     shaper = RecordShaper(TYPES)
-    record = {"id": 1, "update_time": "0000-00-00 00:00:00", "due_date": "0000-00-00", "new": {"a": 1}}
+    record = {
+        "id": 1,
+        "update_time": "0000-00-00 00:00:00",
+        "due_date": "0000-00-00",
+        "new": {"a": 1},
+    }
     assert shaper.shape([record]) == [
         {"id": 1, "update_time": None, "due_date": None, "_extra": {"new": {"a": 1}}}
     ]

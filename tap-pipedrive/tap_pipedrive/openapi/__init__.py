@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,14 @@ def operation(key: str) -> Operation:
 
     Raises:
         KeyError: the operation is not in ``facts.json``; add it to ``refresh.OPERATIONS``.
+
     """
     facts = _facts()[key]
     return Operation(key, facts["cost"], facts["parameters"], facts["record"])
 
 
 @cache
-def _facts() -> dict[str, dict]:
+def _facts() -> dict[str, dict[str, Any]]:
     text = resources.files(__package__).joinpath("facts.json").read_text(encoding="utf-8")
-    return json.loads(text)
+    facts: dict[str, dict[str, Any]] = json.loads(text)
+    return facts

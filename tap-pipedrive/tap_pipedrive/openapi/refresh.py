@@ -18,25 +18,65 @@ from typing import Any
 
 FACTS_FILE = Path(__file__).with_name("facts.json")
 
-#: Every list operation a stream of this tap reads (version, path). A new stream adds its line.
+#: Every operation this tap calls (version, path). A new stream adds its line.
 OPERATIONS: tuple[tuple[str, str], ...] = (
     ("v1", "/users/me"),
-    ("v1", "/users"),
+    ("v1", "/activityTypes"),
+    ("v1", "/callLogs"),
+    ("v1", "/currencies"),
+    ("v1", "/deals/summary"),
     ("v1", "/deals/{id}/changelog"),
+    ("v1", "/deals/{id}/participants"),
+    ("v1", "/files"),
+    ("v1", "/filters"),
+    ("v1", "/goals/find"),
+    ("v1", "/goals/{id}/results"),
+    ("v1", "/leadFields"),
+    ("v1", "/leadLabels"),
+    ("v1", "/leadSources"),
+    ("v1", "/leads"),
+    ("v1", "/leads/archived"),
+    ("v1", "/legacyTeams"),
+    ("v1", "/mailbox/mailThreads"),
+    ("v1", "/mailbox/mailThreads/{id}/mailMessages"),
+    ("v1", "/noteFields"),
+    ("v1", "/notes"),
+    ("v1", "/notes/{id}/comments"),
+    ("v1", "/organizationRelationships"),
+    ("v1", "/organizations/{id}/changelog"),
+    ("v1", "/permissionSets"),
+    ("v1", "/persons/{id}/changelog"),
+    ("v1", "/pipelines/{id}/conversion_statistics"),
+    ("v1", "/pipelines/{id}/movement_statistics"),
+    ("v1", "/roles"),
+    ("v1", "/roles/{id}/assignments"),
+    ("v1", "/users"),
+    ("v1", "/webhooks"),
+    ("v2", "/activities"),
+    ("v2", "/activityFields"),
+    ("v2", "/boards"),
+    ("v2", "/dealFields"),
     ("v2", "/deals"),
     ("v2", "/deals/archived"),
+    ("v2", "/deals/installments"),
     ("v2", "/deals/products"),
-    ("v2", "/persons"),
-    ("v2", "/organizations"),
-    ("v2", "/activities"),
-    ("v2", "/products"),
-    ("v2", "/pipelines"),
-    ("v2", "/stages"),
-    ("v2", "/dealFields"),
-    ("v2", "/personFields"),
+    ("v2", "/deals/{id}/discounts"),
+    ("v2", "/deals/{id}/followers"),
     ("v2", "/organizationFields"),
+    ("v2", "/organizations"),
+    ("v2", "/personFields"),
+    ("v2", "/persons"),
+    ("v2", "/phases"),
+    ("v2", "/pipelines"),
     ("v2", "/productFields"),
-    ("v2", "/activityFields"),
+    ("v2", "/products"),
+    ("v2", "/products/{id}/variations"),
+    ("v2", "/projectFields"),
+    ("v2", "/projectTemplates"),
+    ("v2", "/projects"),
+    ("v2", "/projects/archived"),
+    ("v2", "/stages"),
+    ("v2", "/tasks"),
 )
 
 
@@ -92,9 +132,7 @@ def facts_of(document: dict[str, Any], path: str) -> dict[str, Any]:
 
 def trim(documents: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Build the whole content of ``facts.json``: ``{"v2 /deals": {...}, ...}``."""
-    return {
-        f"{version} {path}": facts_of(documents[version], path) for version, path in OPERATIONS
-    }
+    return {f"{version} {path}": facts_of(documents[version], path) for version, path in OPERATIONS}
 
 
 def main(arguments: list[str]) -> int:

@@ -1,39 +1,77 @@
 """The streams, one file per family.
 
-A new stream: declare it in its family's file, add its operation to
-``openapi/refresh.py`` and run that, and list the class here.
+A new stream: declare it in its family's file as one of the kinds of ``kinds.py``, add its
+operation to ``openapi/refresh.py`` and run that, and list the class here. Streams that hang on
+a parent's records are fed in the order of this list.
 """
 
-from tap_pipedrive.streams.account import Users
-from tap_pipedrive.streams.activities import Activities
-from tap_pipedrive.streams.base import PipedriveStream
-from tap_pipedrive.streams.catalog import Pipelines, Products, Stages
-from tap_pipedrive.streams.deals import DealChangelog, DealChangelogSync, DealProducts, Deals
-from tap_pipedrive.streams.fields import (
-    ActivityFields,
-    DealFields,
-    OrganizationFields,
-    PersonFields,
-    ProductFields,
+from tap_pipedrive.streams import (
+    account,
+    activities,
+    catalog,
+    changelogs,
+    deals,
+    fields,
+    leads,
+    people,
+    projects,
+    statistics,
 )
-from tap_pipedrive.streams.people import Organizations, Persons
+from tap_pipedrive.streams.base import PipedriveStream
 
 STREAMS: tuple[type[PipedriveStream], ...] = (
-    Users,
-    Pipelines,
-    Stages,
-    DealFields,
-    PersonFields,
-    OrganizationFields,
-    ProductFields,
-    ActivityFields,
-    # Fed by one walk, in this order.
-    Deals,
-    DealProducts,
-    DealChangelog,
-    DealChangelogSync,
-    Persons,
-    Organizations,
-    Activities,
-    Products,
+    deals.Deals,
+    deals.DealProducts,
+    deals.DealInstallments,
+    deals.DealDiscounts,
+    deals.DealParticipants,
+    deals.DealFollowers,
+    deals.DealChangelog,
+    deals.DealChangelogSync,
+    people.Persons,
+    changelogs.PersonChangelog,
+    people.Organizations,
+    changelogs.OrganizationChangelog,
+    people.OrganizationRelationships,
+    activities.Activities,
+    activities.Notes,
+    activities.NoteComments,
+    activities.Files,
+    activities.CallLogs,
+    activities.MailThreads,
+    activities.MailMessages,
+    leads.Leads,
+    leads.LeadLabels,
+    leads.LeadSources,
+    catalog.Products,
+    catalog.ProductVariations,
+    catalog.Pipelines,
+    catalog.Stages,
+    catalog.Currencies,
+    catalog.ActivityTypes,
+    account.Users,
+    account.Roles,
+    account.RoleAssignments,
+    account.PermissionSets,
+    account.Teams,
+    account.Filters,
+    account.Webhooks,
+    fields.DealFields,
+    fields.PersonFields,
+    fields.OrganizationFields,
+    fields.ProductFields,
+    fields.ActivityFields,
+    fields.LeadFields,
+    fields.NoteFields,
+    fields.ProjectFields,
+    projects.Projects,
+    projects.ProjectBoards,
+    projects.ProjectPhases,
+    projects.ProjectTasks,
+    projects.ProjectTemplates,
+    statistics.Goals,
+    statistics.GoalResults,
+    statistics.DealSummary,
+    statistics.PipelineMovements,
+    statistics.PipelineConversions,
 )

@@ -1,8 +1,11 @@
-"""Who works in the account: users."""
+"""Who works in the account, what they may do and watch."""
 
 from __future__ import annotations
 
-from tap_pipedrive.streams.base import ListStream
+from collections.abc import Iterator
+
+from tap_pipedrive.records import Record
+from tap_pipedrive.streams.kinds import ListStream
 
 
 class Users(ListStream):
@@ -10,4 +13,67 @@ class Users(ListStream):
 
     name = "users"
     operations = ("v1 /users",)
+    essential = True
     primary_keys = ("id",)
+
+
+class Roles(ListStream):
+    """Roles (admin's token). GET /api/v1/roles."""
+
+    name = "roles"
+    operations = ("v1 /roles",)
+    primary_keys = ("id",)
+    selected_by_default = False
+
+
+class RoleAssignments(ListStream):
+    """Who has which role. GET /api/v1/roles/{id}/assignments, a call for each role."""
+
+    name = "role_assignments"
+    operations = ("v1 /roles/{id}/assignments",)
+    primary_keys = ("role_id", "user_id")
+    selected_by_default = False
+
+    def record_pages(self) -> Iterator[list[Record]]:
+        """Read the roles, and the assignments of each."""
+        for roles in self.pages(Roles.list_operation()):
+            for role in roles.records:
+                for page in self.pages(path={"id": role["id"]}):
+                    yield [{"role_id": role["id"], **row} for row in page.records]
+
+
+class PermissionSets(ListStream):
+    """GET /api/v1/permissionSets."""
+
+    name = "permission_sets"
+    operations = ("v1 /permissionSets",)
+    primary_keys = ("id",)
+    selected_by_default = False
+
+
+class Teams(ListStream):
+    """Teams (v1 only, deprecated without a successor). GET /api/v1/legacyTeams."""
+
+    name = "teams"
+    operations = ("v1 /legacyTeams",)
+    primary_keys = ("id",)
+    selected_by_default = False
+
+
+class Filters(ListStream):
+    """Saved filters. GET /api/v1/filters."""
+
+    name = "filters"
+    operations = ("v1 /filters",)
+    primary_keys = ("id",)
+    selected_by_default = False
+
+
+class Webhooks(ListStream):
+    """Webhooks of the account; their passwords never leave the tap. GET /api/v1/webhooks."""
+
+    name = "webhooks"
+    operations = ("v1 /webhooks",)
+    primary_keys = ("id",)
+    withheld = frozenset({"http_auth_user", "http_auth_password"})
+    selected_by_default = False

@@ -1,8 +1,12 @@
-"""What people do about deals: calls, meetings, tasks."""
+"""What people do about deals: activities, notes, calls, files, mail."""
 
 from __future__ import annotations
 
-from tap_pipedrive.streams.base import UpdatedStream
+from collections.abc import Iterator
+
+from tap_pipedrive.errors import NotFoundError
+from tap_pipedrive.records import Record
+from tap_pipedrive.streams.kinds import ListStream, NewestFirst, PerRecord, UpdatedStream
 
 
 class Activities(UpdatedStream):
@@ -12,3 +16,88 @@ class Activities(UpdatedStream):
     operations = ("v2 /activities",)
     primary_keys = ("id",)
     query = {"include_fields": "attendees"}
+
+
+class Notes(UpdatedStream):
+    """Notes on deals, people, leads, projects. GET /api/v1/notes."""
+
+    name = "notes"
+    operations = ("v1 /notes",)
+    primary_keys = ("id",)
+    more_properties = {"pinned_to_lead_flag": "boolean"}
+
+
+class NoteComments(PerRecord):
+    """Comments below a note. GET /api/v1/notes/{id}/comments."""
+
+    name = "note_comments"
+    operations = ("v1 /notes/{id}/comments",)
+    primary_keys = ("uuid",)
+    parent = "notes"
+    parent_key = "note_id"
+    more_properties = {"note_id": "integer"}
+
+
+class Files(NewestFirst):
+    """Attached files (their description, not their content). GET /api/v1/files, 100 a call."""
+
+    name = "files"
+    operations = ("v1 /files",)
+    primary_keys = ("id",)
+    page_limit = 100
+    selected_by_default = False
+    more_properties = {"log_id": "integer", "file_type": "string"}
+
+
+class CallLogs(ListStream):
+    """Calls of the token's own user. GET /api/v1/callLogs, 50 a call."""
+
+    name = "call_logs"
+    operations = ("v1 /callLogs",)
+    primary_keys = ("id",)
+    page_limit = 50
+    selected_by_default = False
+
+
+MAIL_FOLDERS = ("inbox", "sent", "archive", "drafts")
+
+
+class MailThreads(ListStream):
+    """Mail threads of the token's own mailbox. GET /api/v1/mailbox/mailThreads, per folder."""
+
+    name = "mail_threads"
+    operations = ("v1 /mailbox/mailThreads",)
+    primary_keys = ("id",)
+    selected_by_default = False
+    more_properties = {
+        "last_message_timestamp": "date-time",
+        "first_message_timestamp": "date-time",
+        "last_message_sent_timestamp": "date-time",
+        "last_message_received_timestamp": "date-time",
+    }
+
+    def record_pages(self) -> Iterator[list[Record]]:
+        """Read every folder."""
+        for folder in MAIL_FOLDERS:
+            for page in self.pages(query={"folder": folder}):
+                yield page.records
+
+
+class MailMessages(ListStream):
+    """Messages of those threads. GET /api/v1/mailbox/mailThreads/{id}/mailMessages, per thread."""
+
+    name = "mail_messages"
+    operations = ("v1 /mailbox/mailThreads/{id}/mailMessages",)
+    primary_keys = ("id",)
+    selected_by_default = False
+
+    def record_pages(self) -> Iterator[list[Record]]:
+        """Read the threads once more, and the messages of each."""
+        for folder in MAIL_FOLDERS:
+            for threads in self.pages(MailThreads.list_operation(), query={"folder": folder}):
+                for thread in threads.records:
+                    try:
+                        for page in self.pages(path={"id": thread["id"]}):
+                            yield page.records
+                    except NotFoundError as error:
+                        self.logger.warning("mail thread %s: gone (%s)", thread["id"], error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tap_pipedrive.streams.base import ListStream, UpdatedStream
+from tap_pipedrive.streams.kinds import ListStream, PerRecord, UpdatedStream
 
 
 class Products(UpdatedStream):
@@ -13,11 +13,22 @@ class Products(UpdatedStream):
     primary_keys = ("id",)
 
 
+class ProductVariations(PerRecord):
+    """Variations of a product. GET /api/v2/products/{id}/variations."""
+
+    name = "product_variations"
+    operations = ("v2 /products/{id}/variations",)
+    primary_keys = ("id",)
+    parent = "products"
+    parent_key = "product_id"
+
+
 class Pipelines(ListStream):
     """Pipelines; ``update_time`` is null until the first edit. GET /api/v2/pipelines."""
 
     name = "pipelines"
     operations = ("v2 /pipelines",)
+    essential = True
     primary_keys = ("id",)
 
 
@@ -26,4 +37,21 @@ class Stages(ListStream):
 
     name = "stages"
     operations = ("v2 /stages",)
+    essential = True
+    primary_keys = ("id",)
+
+
+class Currencies(ListStream):
+    """GET /api/v1/currencies."""
+
+    name = "currencies"
+    operations = ("v1 /currencies",)
+    primary_keys = ("id",)
+
+
+class ActivityTypes(ListStream):
+    """GET /api/v1/activityTypes."""
+
+    name = "activity_types"
+    operations = ("v1 /activityTypes",)
     primary_keys = ("id",)

@@ -1,17 +1,13 @@
-"""Deals and what hangs on them; all four streams are fed by one walk over the deal lists.
-
-The walk itself is in :mod:`tap_pipedrive.streams.deal_walk`.
-"""
+"""Deals and what hangs on them; all are fed by one walk over the deal lists."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tap_pipedrive.openapi import operation
-from tap_pipedrive.pagination import pages
 from tap_pipedrive.records import Record
-from tap_pipedrive.streams.base import PipedriveStream
+from tap_pipedrive.streams.changelogs import ChangeLog
+from tap_pipedrive.streams.kinds import FedStream, PerHundred, PerRecord, UpdatedStream
 
 #: Properties only sent when asked for by name; they cost no tokens.
 INCLUDE_FIELDS: Mapping[str, str] = {
@@ -33,33 +29,21 @@ INCLUDE_FIELDS: Mapping[str, str] = {
 }
 
 
-class FedByDeals(PipedriveStream):
-    """A stream that receives the pages of the deal walk instead of reading a list itself."""
+class Deals(UpdatedStream):
+    """Live, archived and deleted deals. GET /api/v2/deals and /api/v2/deals/archived.
 
-    replication_key = "update_time"
-    is_sorted = True
-    check_sorted = False
-
-    def read(self) -> None:
-        """Run the deal walk, once for all streams that it feeds."""
-        self._tap.deal_walk.run(self)
-
-    def take(self, deals: list[Record], since: str | None) -> None:
-        """Receive one page of deals as the API sent them.
-
-        Args:
-            deals: the page, in ``update_time`` order.
-            since: this stream's own watermark; None until its first walk came to its end.
-        """
-        raise NotImplementedError
-
-
-class Deals(FedByDeals):
-    """Live, archived and deleted deals. GET /api/v2/deals and /api/v2/deals/archived."""
+    Archived deals are hidden from the first list since 2025-07-15.
+    """
 
     name = "deals"
     operations = ("v2 /deals", "v2 /deals/archived")
+    essential = True
     primary_keys = ("id",)
+    lists = {"live": "v2 /deals", "archived": "v2 /deals/archived"}
+    query = {
+        "status": "open,won,lost,deleted",
+        "include_fields": ",".join(INCLUDE_FIELDS),
+    }
     more_properties = {
         **INCLUDE_FIELDS,
         "creator_user_id": "integer",
@@ -69,65 +53,42 @@ class Deals(FedByDeals):
         "local_close_date": "date",
     }
 
-    def take(self, deals: list[Record], since: str | None) -> None:
-        """Emit the page, less what only another stream's older watermark brought up."""
-        if since is not None:
-            deals = [d for d in deals if not d.get("update_time") or d["update_time"] >= since]
-        self.emit(deals)
 
-
-class DealProducts(FedByDeals):
+class DealProducts(PerHundred):
     """Products attached to deals, 100 deals a call. GET /api/v2/deals/products."""
 
     name = "deal_products"
     operations = ("v2 /deals/products",)
     primary_keys = ("id",)
-
-    #: The operation's own limit on ``deal_ids``.
-    deals_per_call = 100
-
-    def take(self, deals: list[Record], since: str | None) -> None:
-        """Read the products of the page's deals, less those that never had any."""
-        ids = [d["id"] for d in deals if "id" in d and self._worth_asking(d, since)]
-        for at in range(0, len(ids), self.deals_per_call):
-            asked = ",".join(map(str, ids[at : at + self.deals_per_call]))
-            walk = pages(
-                self._tap.client,
-                self.operation,
-                stream=self.name,
-                limit=self._tap.page_size,
-                query={"deal_ids": asked},
-            )
-            for page in walk:
-                self.emit(page.records)
-
-    @staticmethod
-    def _worth_asking(deal: Record, since: str | None) -> bool:
-        # On a first read a count of 0 means there is nothing. Later it may mean that the last
-        # product was taken off, so every updated deal is asked again.
-        return since is not None or deal.get("products_count") != 0
+    parent = "deals"
+    parent_key = "deal_id"
+    parent_count = "products_count"
+    selected_by_default = True
 
 
-class DealChangelog(FedByDeals):
-    """Every field change of a deal. GET /api/v1/deals/{id}/changelog (20 tokens a call).
+class DealChangelog(ChangeLog):
+    """Every field change of a deal. GET /api/v1/deals/{id}/changelog.
 
-    Deals are asked as :mod:`tap_pipedrive.history` decides. The API gives its rows no id:
-    ``id`` is a hash that survives re-reads, ``second_seq`` tells apart and orders the changes
-    of one deal within one second, oldest first.
+    Deals are asked as :mod:`tap_pipedrive.history` decides.
     """
 
     name = "deal_changelog"
     operations = ("v1 /deals/{id}/changelog",)
-    primary_keys = ("id",)
-    replication_key = "time"
+    parent = "deals"
+    parent_key = "deal_id"
     more_properties = {"id": "string", "deal_id": "integer", "second_seq": "integer"}
+    selected_by_default = True
 
-    def take(self, deals: list[Record], since: str | None) -> None:
-        """Read the log of each deal that may have moved; see :class:`history.DealHistory`."""
-        self._tap.deal_history.take(deals, since)
+    def begin_walk(self, fed: list[FedStream]) -> None:
+        """Hand the walk's streams to the history."""
+        self._tap.deal_history.feed(fed)
+
+    def take_one(self, record: Record, since: str | None) -> None:
+        """Read the log of a deal that may have moved; see :class:`history.DealHistory`."""
+        self._tap.deal_history.take(record, since)
 
 
-class DealChangelogSync(FedByDeals):
+class DealChangelogSync(FedStream):
     """Through when each deal's log is complete, also for a deal without any change.
 
     ``synced_through`` is the source's time when the request was sent. Emitted after the log
@@ -137,8 +98,10 @@ class DealChangelogSync(FedByDeals):
     name = "deal_changelog_sync"
     operations = ()
     primary_keys = ("deal_id",)
+    parent = "deals"
+    dear = True
     replication_key = "synced_through"
-    more_properties: Mapping[str, Any] = {
+    more_properties = {
         "deal_id": "integer",
         "synced_through": "date-time",
         "pages": "integer",
@@ -146,11 +109,70 @@ class DealChangelogSync(FedByDeals):
         "complete": "boolean",
     }
 
-    def take(self, deals: list[Record], since: str | None) -> None:
+    def begin_walk(self, fed: list[FedStream]) -> None:
+        """Hand the walk's streams to the history."""
+        self._tap.deal_history.feed(fed)
+
+    def take_one(self, record: Record, since: str | None) -> None:
         """Stay quiet unless the log itself is not selected: then read it for these rows alone."""
         if not self._tap.deal_history.feeds_changelog:
-            self._tap.deal_history.take(deals, since)
+            self._tap.deal_history.take(record, since)
 
 
-#: The two lists of deals: live, and archived (hidden from the first since 2025-07-15).
-DEAL_LISTS = {"live": operation("v2 /deals"), "archived": operation("v2 /deals/archived")}
+class DealInstallments(PerHundred):
+    """Planned payments, 100 deals a call (Growth plan and up). GET /api/v2/deals/installments."""
+
+    name = "deal_installments"
+    operations = ("v2 /deals/installments",)
+    primary_keys = ("id",)
+    parent = "deals"
+    parent_key = "deal_id"
+    parent_count = "products_count"
+
+
+class DealDiscounts(PerRecord):
+    """Discounts on a deal as a whole. GET /api/v2/deals/{id}/discounts."""
+
+    name = "deal_discounts"
+    operations = ("v2 /deals/{id}/discounts",)
+    primary_keys = ("id",)
+    parent = "deals"
+    parent_key = "deal_id"
+    parent_count = "products_count"
+    more_properties = {"created_at": "date-time", "updated_at": "date-time"}
+
+
+class DealParticipants(PerRecord):
+    """Further persons of a deal. GET /api/v1/deals/{id}/participants.
+
+    v1 wraps ids in objects; ``person_id`` and ``added_by_user_id`` are unwrapped.
+    """
+
+    name = "deal_participants"
+    operations = ("v1 /deals/{id}/participants",)
+    primary_keys = ("id",)
+    parent = "deals"
+    parent_key = "deal_id"
+    parent_count = "participants_count"
+    more_properties = {"deal_id": "integer", "person_id": "integer", "added_by_user_id": "integer"}
+
+    def rows_of(self, parent_id: Any) -> Iterator[list[Record]]:
+        """Unwrap the ids that v1 answers as objects."""
+        for rows in super().rows_of(parent_id):
+            for row in rows:
+                for name, inner in (("person_id", "value"), ("added_by_user_id", "id")):
+                    if isinstance(row.get(name), dict):
+                        row[name] = row[name].get(inner, row[name].get("value"))
+            yield rows
+
+
+class DealFollowers(PerRecord):
+    """Users who follow a deal. GET /api/v2/deals/{id}/followers."""
+
+    name = "deal_followers"
+    operations = ("v2 /deals/{id}/followers",)
+    primary_keys = ("deal_id", "user_id")
+    parent = "deals"
+    parent_key = "deal_id"
+    parent_count = "followers_count"
+    more_properties = {"deal_id": "integer"}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tap_pipedrive.streams.base import ListStream
+from tap_pipedrive.streams.kinds import ListStream
 
 
 class _FieldStream(ListStream):
-    """Fields of one entity, keyed by ``field_code``.
+    """Fields of one entity, keyed by ``field_code`` (v2).
 
     All entities share the columns of dealFields, the fullest of them.
     """
@@ -21,6 +21,7 @@ class DealFields(_FieldStream):
 
     name = "deal_fields"
     operations = ("v2 /dealFields",)
+    essential = True
 
 
 class PersonFields(_FieldStream):
@@ -49,3 +50,28 @@ class ActivityFields(_FieldStream):
 
     name = "activity_fields"
     operations = ("v2 /activityFields",)
+
+
+class ProjectFields(_FieldStream):
+    """GET /api/v2/projectFields (Projects add-on)."""
+
+    name = "project_fields"
+    operations = ("v2 /projectFields",)
+    selected_by_default = False
+
+
+class LeadFields(ListStream):
+    """GET /api/v1/leadFields; v1 shape, keyed by ``key``."""
+
+    name = "lead_fields"
+    operations = ("v1 /leadFields",)
+    primary_keys = ("key",)
+
+
+class NoteFields(ListStream):
+    """GET /api/v1/noteFields; v1 shape, keyed by ``key``."""
+
+    name = "note_fields"
+    operations = ("v1 /noteFields",)
+    primary_keys = ("key",)
+    selected_by_default = False

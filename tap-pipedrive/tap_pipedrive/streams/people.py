@@ -1,8 +1,11 @@
-"""Whom one sells to: persons and organizations."""
+"""Whom one sells to: persons, organizations, and how these are related."""
 
 from __future__ import annotations
 
-from tap_pipedrive.streams.base import UpdatedStream
+from collections.abc import Iterator
+
+from tap_pipedrive.records import Record
+from tap_pipedrive.streams.kinds import ListStream, UpdatedStream
 
 
 class Persons(UpdatedStream):
@@ -19,3 +22,30 @@ class Organizations(UpdatedStream):
     name = "organizations"
     operations = ("v2 /organizations",)
     primary_keys = ("id",)
+
+
+class OrganizationRelationships(ListStream):
+    """Parent and related companies. GET /api/v1/organizationRelationships, per organization.
+
+    The operation wants an organization: a call for each one, so it is off by default.
+    """
+
+    name = "organization_relationships"
+    operations = ("v1 /organizationRelationships",)
+    primary_keys = ("id",)
+    selected_by_default = False
+    more_properties = {"rel_owner_org_id": "integer", "rel_linked_org_id": "integer"}
+
+    def record_pages(self) -> Iterator[list[Record]]:
+        """Ask for the relationships of every organization."""
+        for organizations in self.pages(Organizations.list_operation()):
+            for organization in organizations.records:
+                for page in self.pages(query={"org_id": organization["id"]}):
+                    yield [self._unwrapped(row) for row in page.records]
+
+    @staticmethod
+    def _unwrapped(row: Record) -> Record:
+        for name in ("rel_owner_org_id", "rel_linked_org_id"):
+            if isinstance(row.get(name), dict):
+                row[name] = row[name].get("value")
+        return row

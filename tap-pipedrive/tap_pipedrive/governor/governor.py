@@ -1,0 +1,170 @@
+"""Decide whether the next call may be made now, later, or not at all today.
+
+* **Burst**: so many requests in a rolling two seconds. The server's headers say how many;
+  before they do, the smallest plan's number holds. Waiting beats running into a 429, because
+  clients that keep sending after one are locked out by Cloudflare.
+* **Tokens**: a daily budget of the company. A job may spend while the day's total is below its
+  share of the budget, so that what a backfill leaves over stays there for the hot sync.
+* **Circuit**: after a lock-out or an outage nobody calls for a while.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import redis
+
+from tap_pipedrive.errors import BudgetSpentError, SourceUnavailableError
+from tap_pipedrive.governor.home import Home, LocalHome
+
+T = TypeVar("T")
+
+#: Requests per window of the smallest plan: API token, OAuth.
+SMALLEST_BURST = {"token": 20, "oauth": 80}
+#: The API's two seconds, and a margin for requests that travel at different speeds.
+WINDOW_SECONDS = 2.2
+#: An open circuit that closes within this time is waited for.
+PATIENCE_SECONDS = 60.0
+
+
+class Governor:
+    """Decides for one process; remembers in a home."""
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        burst: int = SMALLEST_BURST["token"],
+        daily_tokens: int | None = None,
+        share: float = 1.0,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        """Set the rules.
+
+        Args:
+            home: where limits are remembered.
+            burst: requests per window until the server says better.
+            daily_tokens: what all jobs together may spend a day; None: what the plan gives.
+            share: part of the day's budget that may be gone when this job stops, 0 to 1.
+            logger: where waits and degradations are reported.
+
+        """
+        self._home = home
+        self._burst = burst
+        self._daily_tokens = daily_tokens
+        self._share = share
+        self._logger = logger or logging.getLogger("tap-pipedrive")
+        self._hold_until = 0.0
+        self._plan_limit: int | None = None
+        self.plan_remaining: int | None = None
+        self.seconds_waited = 0.0
+        self.trips = 0
+
+    # -- asking ------------------------------------------------------------------------------
+
+    def admit(self, cost: int, day: str) -> None:
+        """Wait for a free slot and enter the call into the ledger.
+
+        Args:
+            cost: tokens the call will cost.
+            day: the source's date, ``YYYY-MM-DD``.
+
+        Raises:
+            BudgetSpentError: the call would exceed this job's share of the day's tokens.
+            SourceUnavailableError: the circuit is open for longer than worth waiting.
+
+        """
+        self._pass_circuit()
+        room = self.room(day)
+        if room is not None and room < cost:
+            msg = (
+                f"this job's share of today's API tokens is used up ({self._share:.0%} of "
+                f"{self.budget}; {max(room, 0)} left, the next call costs {cost})"
+            )
+            raise BudgetSpentError(msg)
+        while (wait := self._seconds_to_slot()) > 0:
+            self.seconds_waited += wait
+            time.sleep(wait)
+        self._at_home(lambda home: home.add_tokens(day, cost))
+
+    @property
+    def budget(self) -> int | None:
+        """Tokens a day: the configured number, else the plan's by the server's word, else None."""
+        return self._daily_tokens or self._plan_limit
+
+    def room(self, day: str, of_share: float = 1.0) -> int | None:
+        """Tokens that may still be spent under ``of_share`` of this job's share; None: no limit."""
+        share = self._share * of_share
+        rooms: list[float] = []
+        if self._daily_tokens is not None:
+            spent = self._at_home(lambda home: home.tokens(day))
+            rooms.append(share * self._daily_tokens - spent)
+        if self.plan_remaining is not None:
+            # The rest of the plan's tokens stays for others; what they spent counts, too.
+            kept = (1 - share) * self._plan_limit if self._plan_limit else 0
+            rooms.append(self.plan_remaining - kept)
+        return int(min(rooms)) if rooms else None
+
+    def _seconds_to_slot(self) -> float:
+        held = self._hold_until - time.monotonic()
+        if held > 0:
+            return held
+        return self._at_home(lambda home: home.reserve(self._burst, WINDOW_SECONDS))
+
+    def _pass_circuit(self) -> None:
+        left, why = self._at_home(lambda home: home.circuit())
+        if left > PATIENCE_SECONDS:
+            msg = f"the circuit is open for another {left:.0f} s: {why}"
+            raise SourceUnavailableError(msg)
+        if left > 0:
+            self._logger.warning("The circuit is open: %s. Waiting %.0f s.", why, left)
+            time.sleep(left)
+
+    # -- learning ----------------------------------------------------------------------------
+
+    def observe(self, headers: Mapping[str, str]) -> None:
+        """Learn the limits from the headers of an answer."""
+        limit = _number(headers.get("x-ratelimit-limit"))
+        if limit:
+            self._burst = limit
+        if _number(headers.get("x-ratelimit-remaining")) == 0:
+            reset = _number(headers.get("x-ratelimit-reset"))
+            # Never longer than the window and a margin: a wrong header must not stall a run.
+            self._hold_until = time.monotonic() + min(2 if reset is None else reset, 5)
+        plan_limit = _number(headers.get("x-daily-ratelimit-token-limit"))
+        if plan_limit is not None:
+            self._plan_limit = plan_limit
+        remaining = _number(headers.get("x-daily-ratelimit-token-remaining"))
+        if remaining is not None:
+            self.plan_remaining = remaining
+
+    def trip(self, seconds: float, why: str) -> None:
+        """Open the circuit for everybody."""
+        self.trips += 1
+        self._at_home(lambda home: home.open_circuit(seconds, why))
+
+    # -- the home ----------------------------------------------------------------------------
+
+    @property
+    def home(self) -> Home:
+        """Where limits are remembered at the moment."""
+        return self._home
+
+    def _at_home(self, ask: Callable[[Home], T]) -> T:
+        """Ask the home; when Redis is away, move in with this process and go on."""
+        try:
+            return ask(self._home)
+        except redis.RedisError as error:
+            self._logger.warning(
+                "Redis is away (%s): limits are kept in this process until the end of the run",
+                type(error).__name__,
+            )
+            self._home = LocalHome()
+            return ask(self._home)
+
+
+def _number(text: str | None) -> int | None:
+    return int(float(text)) if text and text.replace(".", "", 1).isdigit() else None

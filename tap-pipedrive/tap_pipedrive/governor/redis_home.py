@@ -1,0 +1,82 @@
+"""Limits shared by all processes of a company, in Redis (or Valkey)."""
+
+from __future__ import annotations
+
+import redis
+
+#: A rolling window as a sorted set of grants, by the server's own clock, in one atomic step.
+_RESERVE = """
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
+local window = tonumber(ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - window)
+if redis.call('ZCARD', KEYS[1]) < tonumber(ARGV[1]) then
+  local n = redis.call('INCR', KEYS[2])
+  redis.call('ZADD', KEYS[1], now, n)
+  redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1000) + 1000)
+  redis.call('PEXPIRE', KEYS[2], 86400000)
+  return 0
+end
+local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+return math.max(1000, oldest[2] + window - now)
+"""
+_DAYS_KEPT = 3 * 86400
+
+
+class RedisHome:
+    """The home of an account in Redis; every key starts with ``pipeboard:{account}:``.
+
+    Every method raises :class:`redis.RedisError` when Redis is away.
+    """
+
+    def __init__(self, url: str, account: str) -> None:
+        """Prepare a connection; none is made yet."""
+        self._redis = redis.Redis.from_url(
+            url, socket_timeout=2, socket_connect_timeout=2, health_check_interval=30
+        )
+        self._prefix = f"pipeboard:{account}:"
+        self._reserve = self._redis.register_script(_RESERVE)
+
+    def reserve(self, limit: int, window: float) -> float:
+        """See :meth:`Home.reserve`."""
+        keys = [f"{self._prefix}burst", f"{self._prefix}grants"]
+        microseconds = self._reserve(keys=keys, args=[limit, int(window * 1e6)])
+        return float(microseconds) / 1e6
+
+    def add_tokens(self, day: str, tokens: int) -> int:
+        """See :meth:`Home.add_tokens`."""
+        key = f"{self._prefix}tokens:{day}"
+        with self._redis.pipeline() as both:
+            both.incrby(key, tokens)
+            both.expire(key, _DAYS_KEPT)
+            return int(both.execute()[0])
+
+    def tokens(self, day: str) -> int:
+        """See :meth:`Home.tokens`."""
+        return int(self._redis.get(f"{self._prefix}tokens:{day}") or 0)
+
+    def open_circuit(self, seconds: float, why: str) -> None:
+        """See :meth:`Home.open_circuit`."""
+        self._redis.set(f"{self._prefix}circuit", why, px=max(1, int(seconds * 1000)))
+
+    def circuit(self) -> tuple[float, str]:
+        """See :meth:`Home.circuit`."""
+        key = f"{self._prefix}circuit"
+        with self._redis.pipeline() as both:
+            both.get(key)
+            both.pttl(key)
+            why, left = both.execute()
+        return (left / 1000 if why is not None and left > 0 else 0.0), (why or b"").decode()
+
+    def remember(self, key: str, value: bytes, seconds: float) -> None:
+        """See :meth:`Home.remember`."""
+        self._redis.set(f"{self._prefix}cache:{key}", value, px=max(1, int(seconds * 1000)))
+
+    def recall(self, key: str) -> bytes | None:
+        """See :meth:`Home.recall`."""
+        value = self._redis.get(f"{self._prefix}cache:{key}")
+        return value.encode() if isinstance(value, str) else value
+
+    def forget(self, key: str) -> None:
+        """See :meth:`Home.forget`."""
+        self._redis.delete(f"{self._prefix}cache:{key}")

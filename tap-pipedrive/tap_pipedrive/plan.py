@@ -1,0 +1,132 @@
+"""Say what a run will cost before it is started.
+
+Pipedrive gives no totals, so the plan looks instead of counting: without a bookmark at the
+largest id of a list (there cannot be more records), with one at the first page of what changed
+since. That takes one call a big list, 60 tokens at the very most.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tap_pipedrive.bookmarks import to_time
+from tap_pipedrive.openapi import operation
+from tap_pipedrive.streams.kinds import FedStream, ListStream, PerHundred, UpdatedStream
+
+if TYPE_CHECKING:
+    from tap_pipedrive.streams.base import PipedriveStream
+    from tap_pipedrive.tap import TapPipedrive
+
+#: What looking may cost, in tokens.
+ALLOWANCE = 60
+
+
+@dataclass
+class Estimate:
+    """What one stream will cost: API calls and tokens, and how sure that is."""
+
+    stream: str
+    calls: int
+    tokens: int
+    basis: str
+
+
+class Plan:
+    """The plan of one run with the tap's settings, catalog and state."""
+
+    def __init__(self, tap: TapPipedrive) -> None:
+        """Nothing is asked before :meth:`estimates`."""
+        self._tap = tap
+        self._size: dict[str, tuple[int, str]] = {}
+
+    def estimates(self) -> list[Estimate]:
+        """Estimate every selected stream; those others hang on come first."""
+        return [self._estimate(stream) for stream in self._tap.selected_streams]
+
+    def _estimate(self, stream: PipedriveStream) -> Estimate:
+        cost = stream.list_operation().cost if stream.operations else 0
+        if isinstance(stream, UpdatedStream):
+            return self._of_list(stream)
+        if isinstance(stream, FedStream):
+            parents, basis = self._records_of(stream.parent)
+            if not stream.operations:
+                return Estimate(stream.name, 0, 0, "comes with another stream")
+            if isinstance(stream, PerHundred):
+                calls = math.ceil(parents / stream.parents_per_call)
+                return Estimate(stream.name, calls, calls * cost, f"{basis}, 100 a call")
+            return Estimate(stream.name, parents, parents * cost, f"{basis}, a call each")
+        if isinstance(stream, ListStream) and type(stream).record_pages is ListStream.record_pages:
+            return Estimate(stream.name, 1, cost, "a short list")
+        return Estimate(stream.name, 1, cost, "at least: several lists, or a long one")
+
+    def _of_list(self, stream: UpdatedStream) -> Estimate:
+        records, basis = self._records_of(stream.name)
+        limit = min(self._tap.page_size, stream.page_limit)
+        keys = [operation(key) for key in stream.operations]
+        calls = max(1, math.ceil(records / limit))
+        # The further lists (archived) are at least looked at.
+        others = sum(op.cost for op in keys[1:])
+        tokens = calls * keys[0].cost + others
+        return Estimate(stream.name, calls + len(keys) - 1, tokens, basis)
+
+    def _records_of(self, name: str) -> tuple[int, str]:
+        if name not in self._size:
+            self._size[name] = self._look(name)
+        return self._size[name]
+
+    def _look(self, name: str) -> tuple[int, str]:
+        """Return how many records a list will bring, and how that is known."""
+        stream = self._tap.streams[name]
+        assert isinstance(stream, UpdatedStream)
+        context, key = next(iter(stream.contexts().items()))
+        spent = sum(usage.tokens for usage in self._tap.client.usage.values())
+        of = operation(key)
+        if spent + of.cost > ALLOWANCE or not of.pages_by_cursor:
+            return 1, "at least: not looked at"
+        bookmark = stream.bookmark({"list": context} if context else None)
+        if bookmark.since is None:
+            query: dict[str, Any] = {"sort_by": "id", "sort_direction": "desc", "limit": 1}
+            page = self._tap.client.get(of, stream=name, query=query)
+            largest = max((record["id"] for record in page.records), default=0)
+            return largest, "at most: its largest id"
+        since = bookmark.since
+        query = {"updated_since": since, "sort_by": "update_time", "sort_direction": "asc"}
+        query |= {"limit": self._tap.page_size, **({"status": "open,won,lost,deleted"}
+                  if "status" in of.parameters else {})}  # fmt: skip
+        page = self._tap.client.get(of, stream=name, query=query)
+        if not page.additional.get("next_cursor"):
+            return len(page.records), "exact: changed since the bookmark"
+        first, last = to_time(since), to_time(page.records[-1]["update_time"])
+        so_far = max((last - first).total_seconds(), 1.0)
+        whole = (self._tap.client.source_now - first).total_seconds()
+        return math.ceil(len(page.records) * whole / so_far), "about: by the pace of a first page"
+
+
+def lines(tap: TapPipedrive) -> Iterator[str]:
+    """Write the plan for a person, line by line."""
+    estimates = Plan(tap).estimates()
+    width = max(len(e.stream) for e in estimates)
+    yield f"{'stream':<{width}}  {'calls':>9}  {'tokens':>11}  how sure"
+    for e in estimates:
+        yield f"{e.stream:<{width}}  {e.calls:>9,}  {e.tokens:>11,}  {e.basis}"
+    dear = {s.name for s in tap.selected_streams if isinstance(s, FedStream) and s.dear}
+    histories = sum(e.tokens for e in estimates if e.stream in dear)
+    total = sum(e.tokens for e in estimates)
+    yield f"{'total':<{width}}  {sum(e.calls for e in estimates):>9,}  {total:>11,}"
+    yield ""
+    looked = sum(usage.tokens for usage in tap.client.usage.values())
+    budget = tap.governor.budget
+    if budget is None:
+        yield "No daily budget is known: set daily_tokens (PIPEDRIVE_DAILY_TOKENS) to plan by days."
+    else:
+        share = float(tap.config.get("run_token_share", 1.0))
+        yield f"Budget: {budget:,} tokens a day, of which this job may use {share:.0%}."
+        a_day = budget * share * tap.history_share
+        yield (
+            f"Streams that cost a call per record need {histories:,} tokens: "
+            f"{math.ceil(histories / a_day) if a_day else 'no end of'} day(s) at {a_day:,.0f} a day."
+        )
+    yield f"This plan itself cost {looked} tokens."

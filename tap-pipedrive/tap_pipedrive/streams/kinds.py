@@ -1,0 +1,238 @@
+"""The ways a stream can be read.
+
+================  ==========================================================================
+UpdatedStream     asks for what was updated since its bookmark, oldest first
+NewestFirst       no filter by time: reads newest first and stops at what it knows
+ListStream        a short list, read whole and sent only when anything in it changed
+PerRecord         a call for each record of a parent stream's pages; off by default
+PerHundred        a call for each hundred records of a parent stream's pages
+================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+
+import msgspec
+
+from tap_pipedrive.client import Page
+from tap_pipedrive.errors import NotFoundError
+from tap_pipedrive.openapi import operation
+from tap_pipedrive.pagination import anchored_pages
+from tap_pipedrive.records import Record
+from tap_pipedrive.streams.base import PipedriveStream
+
+
+class FedStream(PipedriveStream):
+    """A stream that receives the pages of a walk in ``update_time`` order.
+
+    ``parent`` names the stream whose lists are walked; a parent is fed by its own walk.
+    """
+
+    parent: ClassVar[str]
+    #: Whether every record of the parent may cost a call. Such a stream may fall behind when
+    #: its share of the day's tokens is spent, and catches up by itself.
+    dear: ClassVar[bool] = False
+    replication_key = "update_time"
+    is_sorted = True
+    check_sorted = False
+
+    def read(self) -> None:
+        """Run the parent's walk, once for all streams that it feeds."""
+        self._tap.walks[self.parent].run(self)
+
+    def begin_walk(self, fed: list[FedStream]) -> None:
+        """Learn which streams the walk feeds, before its first page."""
+
+    def take(self, records: list[Record], since: str | None) -> None:
+        """Receive one page of the parent's records as the API sent them.
+
+        Args:
+            records: the page, in ``update_time`` order.
+            since: this stream's own watermark; None until its first walk came to its end.
+
+        """
+        raise NotImplementedError
+
+    def take_one(self, record: Record, since: str | None) -> None:
+        """Receive one record of a page: how a dear stream is fed.
+
+        Raises:
+            ShareSpentError: no tokens are left for it today.
+
+        """
+        raise NotImplementedError
+
+
+class UpdatedStream(FedStream):
+    """A list, or a few, that can be asked for what was updated since a time, oldest first.
+
+    Streams that hang on its records are fed from the same pages.
+    """
+
+    #: Walks of this stream, each with a bookmark of its own: ``{context value: operation}``.
+    #: The default is one walk without a context.
+    lists: ClassVar[Mapping[str, str]] = {}
+
+    @property
+    def parent(self) -> str:  # type: ignore[override]
+        """Be one's own parent."""
+        return self.name
+
+    def take(self, records: list[Record], since: str | None) -> None:
+        """Emit the page, less what only another stream's older watermark brought up."""
+        self.emit(records if since is None else [r for r in records if is_since(r, since)])
+
+    def contexts(self) -> dict[str, str]:
+        """Name the walks: ``{context value or "": operation key}``."""
+        return dict(self.lists) or {"": self.operations[0]}
+
+    def walk_pages(self, key: str, since: str | None) -> Iterable[Page]:
+        """Walk one list from ``since`` on, in ``update_time`` order."""
+        of = operation(key)
+        if of.pages_by_cursor:
+            order = {"sort_by": "update_time", "sort_direction": "asc", "updated_since": since}
+            return self.pages(of, query=order)
+        return anchored_pages(
+            self._tap.client,
+            of,
+            stream=self.name,
+            limit=min(self._tap.page_size, self.page_limit),
+            query={**self.query, "sort": "update_time ASC"},
+            since=since,
+        )
+
+
+class NewestFirst(PipedriveStream):
+    """A list that can be sorted by ``update_time`` but not filtered: newest first, then stop.
+
+    Its bookmark moves once, at the end: a walk that was cut off starts over.
+    """
+
+    replication_key = "update_time"
+
+    def read(self) -> None:
+        """Read until everything is older than the bookmark."""
+        read_newest_first(self, self.operations[0], None)
+
+
+def read_newest_first(stream: PipedriveStream, key: str, context: Mapping[str, Any] | None) -> None:
+    """Read one v1 list newest first down to its bookmark, and emit what is new."""
+    bookmark = stream.bookmark(context)
+    since = bookmark.since
+    newest: list[str | None] = []
+    signpost: datetime | None = None
+    for page in stream.pages(operation(key), query={"sort": "update_time DESC"}):
+        signpost = signpost or stream._tap.client.source_now
+        stream.emit([r for r in page.records if is_since(r, since)])
+        times = [r.get("update_time") for r in page.records]
+        newest.append(max((t for t in times if t), default=None))
+        if since is not None and page.records and not is_since(page.records[-1], since):
+            break
+    if signpost is not None:
+        bookmark.advance(newest, signpost)
+        bookmark.finish()
+        stream._tap.write_state()
+
+
+def is_since(record: Record, since: str | None) -> bool:
+    """Whether a record was updated at or after ``since``; unknown counts as yes.
+
+    Compares the first 19 characters, so that ``2026-01-31 10:00:00`` and ``…T10:00:00.000Z``
+    (both occur in v1) compare as the same time.
+    """
+    updated = record.get("update_time")
+    return since is None or not updated or str(updated)[:19].replace(" ", "T") >= since[:19]
+
+
+class ListStream(PipedriveStream):
+    """A short list without a filter by time: read whole, sent only when anything changed.
+
+    The state keeps a fingerprint of the list as it was last sent. Lists too long to hold are
+    sent as they come.
+    """
+
+    #: Pages held back until the fingerprint is known; beyond that, memory matters more.
+    held_pages: ClassVar[int] = 20
+
+    def record_pages(self) -> Iterator[list[Record]]:
+        """Yield the list page by page; streams made of several lists override this."""
+        for page in self.pages():
+            yield page.records
+
+    def read(self) -> None:
+        """Read the list; emit it unless it is the one already sent."""
+        held: list[list[Record]] = []
+        digest = hashlib.sha256()
+        for records in self.record_pages():
+            for record in records:
+                digest.update(msgspec.json.encode(record, order="sorted"))
+            held.append(records)
+            if len(held) > self.held_pages:
+                self._emit_all(held)
+        fingerprint = digest.hexdigest()[:16]
+        state = self.stream_state
+        if state.get("fingerprint") != fingerprint:
+            self._emit_all(held)
+            state["fingerprint"] = fingerprint
+            self._tap.write_state()
+
+    def _emit_all(self, held: list[list[Record]]) -> None:
+        for records in held:
+            self.emit(records)
+        held.clear()
+
+
+class PerRecord(FedStream):
+    """One call for each record of the parent's pages: dear, so off by default."""
+
+    dear = True
+    selected_by_default = False
+    #: Property of the rows that holds the parent's id.
+    parent_key: ClassVar[str]
+    #: Count on the parent (0 means: nothing to ask for), where there is one.
+    parent_count: ClassVar[str | None] = None
+
+    def take_one(self, record: Record, since: str | None) -> None:
+        """Ask for the rows of one record."""
+        if self.worth_asking(record, since):
+            self._tap.spare_share(self.list_operation().cost)
+            for rows in self.rows_of(record["id"]):
+                self.emit(rows)
+
+    def worth_asking(self, record: Record, since: str | None) -> bool:
+        """Whether there may be rows.
+
+        On a first read a count of 0 means there are none. Later it may mean that the last one
+        was taken away, so every updated parent is asked again.
+        """
+        return since is not None or self.parent_count is None or record.get(self.parent_count) != 0
+
+    def rows_of(self, parent_id: Any) -> Iterator[list[Record]]:
+        """Read the rows of one parent, page by page."""
+        try:
+            for page in self.pages(path={"id": parent_id}):
+                yield [{**row, self.parent_key: parent_id} for row in page.records]
+        except NotFoundError as error:
+            self.logger.warning("%s of %s: gone meanwhile (%s)", self.name, parent_id, error)
+
+
+class PerHundred(PerRecord):
+    """One call for each hundred records of the parent's pages, by a list of ids."""
+
+    dear = False
+
+    #: Query parameter that takes the ids, and how many the operation allows.
+    ids_parameter: ClassVar[str] = "deal_ids"
+    parents_per_call: ClassVar[int] = 100
+
+    def take(self, records: list[Record], since: str | None) -> None:
+        """Ask for the rows of the page's records, a hundred of them at a time."""
+        ids = [r["id"] for r in records if "id" in r and self.worth_asking(r, since)]
+        for at in range(0, len(ids), self.parents_per_call):
+            asked = ",".join(map(str, ids[at : at + self.parents_per_call]))
+            for page in self.pages(query={self.ids_parameter: asked}):
+                self.emit(page.records)

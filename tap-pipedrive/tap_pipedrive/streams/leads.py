@@ -1,0 +1,40 @@
+"""Leads: what may become a deal."""
+
+from __future__ import annotations
+
+from tap_pipedrive.streams.kinds import ListStream, UpdatedStream, read_newest_first
+
+
+class Leads(UpdatedStream):
+    """Live and archived leads. GET /api/v1/leads and /api/v1/leads/archived.
+
+    The archived list has no filter by time and costs twice as much: it is read newest first,
+    down to what is known. Leads carry deals' custom fields as flat v1 keys; they arrive in
+    ``_extra``.
+    """
+
+    name = "leads"
+    operations = ("v1 /leads", "v1 /leads/archived")
+    primary_keys = ("id",)
+    lists = {"live": "v1 /leads"}
+
+    def read(self) -> None:
+        """Walk the live list by update time, then the archived one newest first."""
+        super().read()
+        read_newest_first(self, "v1 /leads/archived", {"list": "archived"})
+
+
+class LeadLabels(ListStream):
+    """GET /api/v1/leadLabels."""
+
+    name = "lead_labels"
+    operations = ("v1 /leadLabels",)
+    primary_keys = ("id",)
+
+
+class LeadSources(ListStream):
+    """GET /api/v1/leadSources."""
+
+    name = "lead_sources"
+    operations = ("v1 /leadSources",)
+    primary_keys = ("name",)

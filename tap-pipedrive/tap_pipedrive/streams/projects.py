@@ -1,0 +1,68 @@
+"""Projects (an add-on): what happens after the deal is won."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tap_pipedrive.openapi import operation
+from tap_pipedrive.records import Record
+from tap_pipedrive.streams.kinds import ListStream
+
+
+class _ProjectsAddOn(ListStream):
+    """Off by default: without the add-on Pipedrive answers 403."""
+
+    primary_keys = ("id",)
+    selected_by_default = False
+
+
+class Projects(_ProjectsAddOn):
+    """Live and archived projects. GET /api/v2/projects and /api/v2/projects/archived.
+
+    ``is_archived`` says from which list one came.
+    """
+
+    name = "projects"
+    operations = ("v2 /projects", "v2 /projects/archived")
+    more_properties = {"is_archived": "boolean"}
+
+    def record_pages(self) -> Iterator[list[Record]]:
+        """Read both lists."""
+        for key in self.operations:
+            for page in self.pages(operation(key)):
+                yield [{"is_archived": key.endswith("archived"), **row} for row in page.records]
+
+
+class ProjectBoards(_ProjectsAddOn):
+    """GET /api/v2/boards."""
+
+    name = "project_boards"
+    operations = ("v2 /boards",)
+
+
+class ProjectPhases(_ProjectsAddOn):
+    """GET /api/v2/phases, a call for each board."""
+
+    name = "project_phases"
+    operations = ("v2 /phases",)
+
+    def record_pages(self) -> Iterator[list[Record]]:
+        """Read the boards, and the phases of each."""
+        for boards in self.pages(ProjectBoards.list_operation()):
+            for board in boards.records:
+                for page in self.pages(query={"board_id": board["id"]}):
+                    yield page.records
+
+
+class ProjectTasks(_ProjectsAddOn):
+    """GET /api/v2/tasks."""
+
+    name = "project_tasks"
+    operations = ("v2 /tasks",)
+
+
+class ProjectTemplates(_ProjectsAddOn):
+    """GET /api/v2/projectTemplates."""
+
+    name = "project_templates"
+    operations = ("v2 /projectTemplates",)

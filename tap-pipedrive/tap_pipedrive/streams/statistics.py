@@ -1,0 +1,134 @@
+"""Pipedrive's own numbers, to compare the warehouse with; and goals.
+
+All are off by default: they serve the reconciling job, not the hot sync.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any
+
+from tap_pipedrive.bookmarks import to_text
+from tap_pipedrive.records import Record
+from tap_pipedrive.streams.catalog import Pipelines
+from tap_pipedrive.streams.kinds import ListStream
+
+
+class _Statistics(ListStream):
+    """One row per pipeline and what is asked about it."""
+
+    selected_by_default = False
+
+    def pipelines(self) -> Iterator[Record]:
+        """Yield the pipelines of the account."""
+        for page in self.pages(Pipelines.list_operation()):
+            yield from page.records
+
+    def last_month(self) -> tuple[str, str]:
+        """First and last day of the last whole month at the source."""
+        end = self._tap.client.source_now.date().replace(day=1) - timedelta(days=1)
+        return end.replace(day=1).isoformat(), end.isoformat()
+
+
+class DealSummary(_Statistics):
+    """Count, value and weighted value by status and pipeline. GET /api/v1/deals/summary.
+
+    Sums over currencies are in the company's default currency, at today's rates.
+    """
+
+    name = "deal_summary"
+    operations = ("v1 /deals/summary",)
+    primary_keys = ("pipeline_id", "status")
+    more_properties = {"pipeline_id": "integer", "status": "string", "as_of": "date-time"}
+
+    def record_pages(self) -> Iterator[list[Record]]:
+        """Ask for each status of each pipeline."""
+        for pipeline in self.pipelines():
+            for status in ("open", "won", "lost"):
+                asked: dict[str, Any] = {"pipeline_id": pipeline["id"], "status": status}
+                as_of = to_text(self._tap.client.source_now)
+                for page in self.pages(query=asked):
+                    yield [{**row, **asked, "as_of": as_of} for row in page.records]
+
+
+class _OfLastMonth(_Statistics):
+    """One row per pipeline, about the last whole month."""
+
+    primary_keys = ("pipeline_id", "start_date")
+    more_properties = {"pipeline_id": "integer", "start_date": "date", "end_date": "date"}
+
+    def record_pages(self) -> Iterator[list[Record]]:
+        """Ask about each pipeline."""
+        for pipeline in self.pipelines():
+            start, end = self.last_month()
+            period = {"start_date": start, "end_date": end}
+            for page in self.pages(path={"id": pipeline["id"]}, query=period):
+                yield [{**row, "pipeline_id": pipeline["id"], **period} for row in page.records]
+
+
+class PipelineMovements(_OfLastMonth):
+    """GET /api/v1/pipelines/{id}/movement_statistics."""
+
+    name = "pipeline_movements"
+    operations = ("v1 /pipelines/{id}/movement_statistics",)
+
+
+class PipelineConversions(_OfLastMonth):
+    """GET /api/v1/pipelines/{id}/conversion_statistics."""
+
+    name = "pipeline_conversions"
+    operations = ("v1 /pipelines/{id}/conversion_statistics",)
+
+
+#: Without a filter by assignee the operation only answers the caller's own goals.
+GOAL_ASSIGNEES = ("company", "team", "person")
+
+
+def _goals(stream: ListStream) -> Iterator[Record]:
+    """Yield all goals; ``data`` is one object that holds the list."""
+    for kind in GOAL_ASSIGNEES:
+        for page in stream.pages(Goals.list_operation(), query={"assignee.type": kind}):
+            for answer in page.records:
+                yield from answer.get("goals") or ()
+
+
+class Goals(ListStream):
+    """Sales goals of the company, its teams and people. GET /api/v1/goals/find."""
+
+    name = "goals"
+    operations = ("v1 /goals/find",)
+    primary_keys = ("id",)
+    withheld = frozenset({"goals"})
+    selected_by_default = False
+    more_properties = {
+        "id": "string", "owner_id": "integer", "title": "string", "type": "object",
+        "assignee": "object", "interval": "string", "duration": "object",
+        "expected_outcome": "object", "is_active": "boolean", "report_ids": "array",
+    }  # fmt: skip
+
+    def record_pages(self) -> Iterator[list[Record]]:
+        """Take the goals out of their envelope."""
+        yield list(_goals(self))
+
+
+class GoalResults(ListStream):
+    """Progress of each goal over its duration so far. GET /api/v1/goals/{id}/results."""
+
+    name = "goal_results"
+    operations = ("v1 /goals/{id}/results",)
+    primary_keys = ("goal_id", "period_start")
+    selected_by_default = False
+    more_properties = {"goal_id": "string", "period_start": "date", "period_end": "date"}
+
+    def record_pages(self) -> Iterator[list[Record]]:
+        """Ask about each goal from its start to its end or today."""
+        for goal in _goals(self):
+            today = self._tap.client.source_now.date()
+            duration = goal.get("duration") or {}
+            start = str(duration.get("start") or date(today.year, 1, 1))[:10]
+            end = min(str(duration.get("end") or today)[:10], today.isoformat())
+            asked = {"period.start": start, "period.end": end}
+            named = {"goal_id": goal["id"], "period_start": start, "period_end": end}
+            for page in self.pages(path={"id": goal["id"]}, query=asked):
+                yield [{**row, **named} for row in page.records]

@@ -1,0 +1,169 @@
+"""One walk over a stream's lists feeds the stream and everything that hangs on its records.
+
+Asking each deal's log and products needs the ids of the deals that changed. Reading the lists
+once, and handing each page to all streams before the next is read, costs one set of list
+calls and keeps memory at a page. A stream's bookmark moves when it is done with the page; the
+walk starts at the oldest bookmark among them.
+
+Dear streams (a call for each record) move their bookmark record by record. When their share of
+the day's tokens is spent they drop out, the others go on, and the next run walks for the dear
+ones alone from where they stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tap_pipedrive.bookmarks import Bookmark
+from tap_pipedrive.errors import ForbiddenError, NotFoundError, ShareSpentError
+from tap_pipedrive.records import Record
+from tap_pipedrive.streams.kinds import FedStream, UpdatedStream
+
+if TYPE_CHECKING:
+    from tap_pipedrive.tap import TapPipedrive
+
+Bookmarks = dict[FedStream, Bookmark]
+
+
+class Walk:
+    """The walk over one stream's lists, at most once a run."""
+
+    def __init__(self, tap: TapPipedrive, parent: UpdatedStream, members: list[FedStream]) -> None:
+        """Nothing is read before :meth:`run`.
+
+        Args:
+            tap: whose run this is.
+            parent: the stream whose lists are walked.
+            members: the streams to feed, in the order in which they receive a page.
+
+        """
+        self._tap = tap
+        self._parent = parent
+        self._members = members
+        self._done = False
+        #: Dear streams that ran out of tokens: they stay behind until the next run.
+        self.behind: set[str] = set()
+
+    def run(self, asking: FedStream) -> None:
+        """Walk the lists, unless that was done in this run already.
+
+        Args:
+            asking: the stream whose turn it is. The first one to ask starts the walk for all;
+                a test run (the SDK limits its records) walks for this stream alone.
+
+        Raises:
+            BudgetSpentError: no tokens are left for anything that was asked for.
+
+        """
+        if asking.ABORT_AT_RECORD_COUNT is not None:
+            self._walk([asking])
+        elif not self._done:
+            self._done = True
+            self._walk([s for s in self._members if s.selected])
+
+    def _walk(self, fed: list[FedStream]) -> None:
+        for stream in fed:
+            stream.begin_walk(fed)
+            stream._write_schema_message()
+        for context, key in self._parent.contexts().items():
+            where = {"list": context} if context else None
+            bookmarks = {stream: stream.bookmark(where) for stream in fed}
+            for together in in_step(bookmarks):
+                self._walk_list(key, together)
+
+    def _walk_list(self, key: str, bookmarks: Bookmarks) -> None:
+        """Walk one list for streams that start from about the same time."""
+        bookmarks = {s: b for s, b in bookmarks.items() if s.name not in self.behind}
+        if not bookmarks:
+            return
+        signpost: datetime | None = None
+        for page in self._parent.walk_pages(key, start_of(bookmarks)):
+            signpost = signpost or self._tap.client.source_now
+            times = [record.get("update_time") for record in page.records]
+            for stream, bookmark in list(bookmarks.items()):
+                if stream.dear:
+                    continue
+                with self._leaving_out(stream, bookmarks):
+                    asked_at = self._tap.client.source_now
+                    records = self._news(stream, page.records, bookmark)
+                    stream.take(records, watermark(bookmark))
+                    bookmark.advance(times, signpost)
+                    if stream is not self._parent:
+                        bookmark.settle(records, asked_at)
+            try:
+                self._feed_dear(page.records, bookmarks, signpost)
+            except ShareSpentError as spent:
+                late = [s.name for s in bookmarks if s.dear]
+                self._tap.logger.warning("%s stay behind until the next run: %s", late, spent)
+                self.behind.update(late)
+                bookmarks = {s: b for s, b in bookmarks.items() if not s.dear}
+            finally:
+                self._tap.seen_deals.save()
+                self._tap.write_state()
+            if not bookmarks:
+                return
+        for bookmark in bookmarks.values():
+            bookmark.finish()
+        self._tap.write_state()
+
+    def _feed_dear(self, records: list[Record], bookmarks: Bookmarks, signpost: datetime) -> None:
+        dear = {s: b for s, b in bookmarks.items() if s.dear}
+        watermarks = {s: watermark(b) for s, b in dear.items()}
+        for record in records if dear else ():
+            updated, record_id = record.get("update_time"), record["id"]
+            for stream in list(dear):
+                with self._leaving_out(stream, dear, bookmarks):
+                    bookmark = dear[stream]
+                    if bookmark.covers(updated, record_id) or bookmark.is_settled(record):
+                        continue
+                    asked_at = self._tap.client.source_now
+                    stream.take_one(record, watermarks[stream])
+                    bookmark.settle([record], asked_at)
+            for bookmark in dear.values():
+                bookmark.reach(updated, record_id, signpost)
+
+    def _news(self, stream: FedStream, records: list[Record], bookmark: Bookmark) -> list[Record]:
+        """Leave out what was asked about before; the parent itself sends what it meets."""
+        if stream is self._parent:
+            return records
+        return [record for record in records if not bookmark.is_settled(record)]
+
+    @contextmanager
+    def _leaving_out(self, stream: FedStream, *fed: Bookmarks) -> Iterator[None]:
+        """Go on without a stream that may not be read, unless it is the walk's own parent."""
+        try:
+            yield
+        except (ForbiddenError, NotFoundError) as error:
+            if stream is self._parent:
+                raise
+            self._tap.skip(stream, error)
+            for bookmarks in fed:
+                bookmarks.pop(stream, None)
+
+
+def watermark(bookmark: Bookmark) -> str | None:
+    """Tell what a stream knows: None while its first walk has not come to its end."""
+    return bookmark.since if bookmark.finished else None
+
+
+def start_of(bookmarks: Bookmarks) -> str | None:
+    """Find the oldest start among the streams; None is the beginning of time."""
+    starts = [bookmark.since for bookmark in bookmarks.values()]
+    return min((s or "" for s in starts), default="") or None
+
+
+def in_step(bookmarks: Bookmarks) -> list[Bookmarks]:
+    """Group streams that can share a walk: dear ones that fell behind walk by themselves.
+
+    The cheap ones come first: what is new matters more than what is old.
+    """
+    cheap = {s: b for s, b in bookmarks.items() if not s.dear}
+    if not cheap:
+        return [bookmarks]
+    start = start_of(cheap) or ""
+    late = {s: b for s, b in bookmarks.items() if s.dear and (b.since or "") < start}
+    in_time = {s: b for s, b in bookmarks.items() if s not in late}
+    return [in_time, late] if late else [in_time]
