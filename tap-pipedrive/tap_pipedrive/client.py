@@ -22,11 +22,13 @@ import backoff
 import msgspec
 import requests
 from requests.auth import AuthBase
+from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from tap_pipedrive import errors
 from tap_pipedrive.auth import OAuth
 from tap_pipedrive.governor.governor import Governor
 from tap_pipedrive.governor.home import LocalHome
+from tap_pipedrive.metrics import ApiCalls
 from tap_pipedrive.openapi import Operation
 
 #: No page of 500 records comes near; whatever is larger is not an answer of this API.
@@ -104,6 +106,7 @@ class PipedriveClient:
         self.governor = governor or Governor(LocalHome())
         self._last_date: str | None = None
         self.usage: defaultdict[str, Usage] = defaultdict(Usage)
+        self.api = ApiCalls()
 
     # -- the source's clock ------------------------------------------------------------------
 
@@ -152,6 +155,8 @@ class PipedriveClient:
 
         def note_retry(details: Any) -> None:
             self.usage[stream].retries += 1
+            self.api.retries[operation.key, details["exception"].reason] += 1
+            bind_contextvars(attempt=details["tries"] + 1)
             self._logger.warning(
                 "%s: attempt %d failed (%s); trying again in %.1f s",
                 stream,
@@ -172,13 +177,18 @@ class PipedriveClient:
             return self._attempt(url, parameters, operation, stream)
 
         try:
-            return attempt()
+            with bound_contextvars(stream=stream, endpoint=operation.key, attempt=1):
+                return attempt()
         except errors.LockedOutError as error:
             self.governor.trip(LOCKED_OUT_SECONDS, str(error))
             raise
         except errors.RetriableError as error:
             # Every retry failed: spare the source (and the tokens) for a moment.
             self.governor.trip(OUTAGE_SECONDS, str(error))
+            self.api.errors[operation.key, error.reason] += 1
+            raise
+        except errors.TapError as error:
+            self.api.errors[operation.key, error.reason] += 1
             raise
 
     def _attempt(
@@ -195,6 +205,7 @@ class PipedriveClient:
         usage.calls += 1
         usage.tokens += operation.cost
         where = f"GET {operation.path}"
+        begun = time.monotonic()
         try:
             # Redirects are refused: they would carry the token to whoever is named there.
             with self._session.get(
@@ -207,6 +218,8 @@ class PipedriveClient:
             ) as response:
                 self._observe(response)
                 body = self._read_body(response, where)
+                seconds = time.monotonic() - begun
+                self.api.answered(operation.key, response.status_code, seconds)
         except requests.exceptions.SSLError as error:
             msg = f"{where}: TLS of {urlsplit(url).hostname} could not be verified: {error}"
             raise errors.ConfigurationError(msg) from error
@@ -215,7 +228,7 @@ class PipedriveClient:
             raise errors.ConfigurationError(msg) from error
         except _PASSING_FAULTS as error:
             msg = f"{where}: {type(error).__name__} while talking to {urlsplit(url).netloc}"
-            raise errors.RetriableError(msg) from error
+            raise errors.RetriableError(msg, reason="connection") from error
         if response.status_code == 401 and isinstance(self._auth, OAuth) and not renewed:
             self._auth.expire()
             return self._attempt(url, query, operation, stream, renewed=True)
@@ -302,7 +315,8 @@ def _raise_too_many(response: requests.Response, where: str) -> None:
         raise errors.BudgetSpentError(msg)
     waits = [headers.get("Retry-After", ""), headers.get("x-ratelimit-reset", "")]
     asked = max([2.0, *(float(w) for w in waits if w.replace(".", "", 1).isdigit())])
-    raise errors.RetriableError(f"{where}: 429, the burst limit", wait=min(asked, 10.0))
+    msg = f"{where}: 429, the burst limit"
+    raise errors.RetriableError(msg, wait=min(asked, 10.0), reason="burst_limit")
 
 
 def _is_html(response: requests.Response, body: bytes) -> bool:

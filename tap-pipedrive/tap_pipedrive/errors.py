@@ -12,6 +12,11 @@ class TapError(Exception):
 
     exit_code = 1
 
+    @property
+    def reason(self) -> str:
+        """A bounded label for metrics: the kind of failure, not its words."""
+        return type(self).__name__.removesuffix("Error").lower()
+
 
 class ConfigurationError(TapError):
     """A setting is missing or wrong; trying again will not help."""
@@ -67,7 +72,13 @@ class RetriableError(SourceUnavailableError):
     Becomes a plain :class:`SourceUnavailableError` in the end when every retry failed.
     """
 
-    def __init__(self, message: str, wait: float = 0.0) -> None:
+    def __init__(self, message: str, wait: float = 0.0, reason: str = "fault") -> None:
         """Keep the least time to wait, in seconds, as the server asked for it."""
         super().__init__(message)
         self.wait = wait
+        self._reason = reason
+
+    @property
+    def reason(self) -> str:
+        """What kind of passing fault it was."""
+        return self._reason

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 
+from tap_pipedrive import logs
 from tap_pipedrive.errors import TapError
 from tap_pipedrive.tap import TapPipedrive
 
 
 def main() -> None:
     """Run ``tap-pipedrive``; exits with the code of the failure, if any."""
+    logs.prepare()
     try:
         TapPipedrive.cli()
     except TapError as error:

@@ -21,11 +21,18 @@ class PageWriter(MsgSpecWriter):
         if message.type != "RECORD":
             out.flush()
 
-    def write_page(self, stream: str, records: list[dict[str, Any]], extracted: datetime) -> None:
+    def write_page(
+        self,
+        stream: str,
+        records: list[dict[str, Any]],
+        extracted: datetime,
+        version: int | None = None,
+    ) -> None:
         """Write the RECORD messages of a page whose records need no further treatment."""
         encode = msgspec.json.encode
-        head = b'{"type":"RECORD","stream":%b,"time_extracted":%b,"record":' % (
+        head = b'{"type":"RECORD","stream":%b,"time_extracted":%b,%b"record":' % (
             encode(stream),
             encode(extracted.isoformat()),
+            b"" if version is None else b'"version":%d,' % version,
         )
         sys.stdout.buffer.write(b"".join([b"%b%b}\n" % (head, encode(r)) for r in records]))

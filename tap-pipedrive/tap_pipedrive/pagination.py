@@ -10,6 +10,9 @@ from tap_pipedrive.errors import UnexpectedAnswerError
 from tap_pipedrive.openapi import Operation
 from tap_pipedrive.records import utc_time
 
+#: Steps back a walk by offsets may take, altogether, before it gives up on a list in turmoil.
+MOST_STEPS_BACK = 20
+
 
 def pages(
     client: PipedriveClient,
@@ -23,38 +26,85 @@ def pages(
     """Yield every page in order; an empty page is not the end, only a missing successor is.
 
     Raises:
-        UnexpectedAnswerError: the same position came twice, which would loop for ever.
+        UnexpectedAnswerError: the pages lead in a circle, or the list will not hold still.
 
     """
-    position: dict[str, Any] = {"limit": limit} if "limit" in operation.parameters else {}
-    seen: set[Any] = set()
-    while True:
-        page = client.get(operation, stream=stream, path=path, query={**(query or {}), **position})
-        yield page
-        successor = _successor(operation, page, position, limit)
-        if successor is None:
-            return
-        if successor in seen:
-            msg = f"GET {operation.path}: the page at {successor} leads back to itself"
-            raise UnexpectedAnswerError(msg)
-        # A cursor is new on each page: keeping the last one is enough to see a loop of one.
-        seen = {successor}
-        position["cursor" if operation.pages_by_cursor else "start"] = successor
 
+    def get(position: Mapping[str, Any]) -> Page:
+        size = {"limit": limit} if "limit" in operation.parameters else {}
+        asked = {**(query or {}), **size, **position}
+        return client.get(operation, stream=stream, path=path, query=asked)
 
-def _successor(
-    operation: Operation, page: Page, position: Mapping[str, Any], limit: int
-) -> str | int | None:
     if operation.pages_by_cursor:
-        cursor: str | None = page.additional.get("next_cursor")
-        return cursor or None
-    if not operation.pages_by_offset:
-        return None
-    # v1 nests the four keys below "pagination" in some answers and leaves them flat in others.
+        yield from _by_cursor(operation, get)
+    elif operation.pages_by_offset:
+        yield from _by_offset(operation, get, limit)
+    else:
+        yield get({})
+
+
+def _by_cursor(operation: Operation, get: Any) -> Iterator[Page]:
+    cursor: str | None = None
+    while True:
+        page = get({"cursor": cursor})
+        yield page
+        successor: str | None = page.additional.get("next_cursor")
+        if not successor:
+            return
+        # A cursor is new on each page: comparing with the last one is enough to see a circle.
+        if successor == cursor:
+            msg = f"GET {operation.path}: the page at {cursor} leads back to itself"
+            raise UnexpectedAnswerError(msg)
+        cursor = successor
+
+
+def _by_offset(operation: Operation, get: Any, limit: int) -> Iterator[Page]:
+    """Walk by offsets, each page overlapping the one before by a record.
+
+    Offsets shift when a record before them goes away, and would then skip another one. The
+    overlap shows it; the walk steps back a page. Records may repeat, none is skipped.
+    """
+    start, last, steps_back = 0, None, 0
+    while True:
+        page = get({"start": start})
+        records = page.records
+        if last is not None:
+            names = [_name(record) for record in records]
+            if last not in names:
+                steps_back += 1
+                if steps_back > MOST_STEPS_BACK:
+                    msg = f"GET {operation.path}: the list changes faster than it can be read"
+                    raise UnexpectedAnswerError(msg)
+                start, last = max(0, start - limit), None
+                continue
+            records = records[names.index(last) + 1 :]
+        yield Page(records, page.additional)
+        successor = next_start(page, start, limit)
+        if successor is None or not page.records:
+            return
+        overlap = 1 if limit > 1 else 0
+        start = successor - overlap
+        last = _name(page.records[-1]) if overlap else None
+
+
+def _name(record: Mapping[str, Any]) -> Any:
+    """Tell a record from its neighbours: by whatever id its kind has."""
+    for key in ("id", "uuid", "key", "user_id", "name"):
+        if record.get(key) is not None:
+            return key, record[key]
+    return repr(record)
+
+
+def next_start(page: Page, start: int, limit: int) -> int | None:
+    """Find the offset of the next page, None at the end.
+
+    v1 nests the four keys below ``pagination`` in some answers, leaves them flat in others, and
+    may omit ``next_start``.
+    """
     counts = page.additional.get("pagination") or page.additional
     if not counts.get("more_items_in_collection"):
         return None
-    return int(counts.get("next_start") or position.get("start", 0) + limit)
+    return int(counts.get("next_start") or start + limit)
 
 
 def anchored_pages(
@@ -78,10 +128,10 @@ def anchored_pages(
         position = {"updated_since": since, "start": start, "limit": limit}
         page = client.get(operation, stream=stream, query={**query, **position})
         yield page
-        if _successor(operation, page, {"start": start}, limit) is None:
+        if next_start(page, start, limit) is None:
             return
-        last = max((utc_time(str(r["update_time"])) or "" for r in page.records
-                    if r.get("update_time")), default="")  # fmt: skip
+        times = [utc_time(str(r["update_time"])) for r in page.records if r.get("update_time")]
+        last = max(filter(None, times), default=None)
         anchor = f"{last[:19]}Z" if last else None
         if anchor is None or anchor == since:
             start += limit

@@ -127,6 +127,6 @@ def lines(tap: TapPipedrive) -> Iterator[str]:
         a_day = budget * share * tap.history_share
         yield (
             f"Streams that cost a call per record need {histories:,} tokens: "
-            f"{math.ceil(histories / a_day) if a_day else 'no end of'} day(s) at {a_day:,.0f} a day."
+            f"{math.ceil(histories / a_day) if a_day else 'endless'} day(s) at {a_day:,.0f} each."
         )
     yield f"This plan itself cost {looked} tokens."

@@ -17,7 +17,7 @@ from singer_sdk import Tap
 from singer_sdk import typing as th
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
-from tap_pipedrive import errors, history, plan
+from tap_pipedrive import errors, history, logs, plan
 from tap_pipedrive.auth import TOKEN_URL, ApiTokenAuth, OAuth
 from tap_pipedrive.client import PipedriveClient
 from tap_pipedrive.governor.governor import SMALLEST_BURST, Governor
@@ -25,6 +25,7 @@ from tap_pipedrive.governor.home import Home, LocalHome
 from tap_pipedrive.governor.redis_home import RedisHome
 from tap_pipedrive.history import DealHistory
 from tap_pipedrive.messages import PageWriter
+from tap_pipedrive.metrics import Pusher
 from tap_pipedrive.report import is_supervised, write_report
 from tap_pipedrive.seen_deals import SeenDeals
 from tap_pipedrive.streams import STREAMS
@@ -44,7 +45,7 @@ class TapPipedrive(Tap):
     package_name = "tap-pipedrive"
     message_writer_class = PageWriter
     # No BATCH: measured, files cost the tap more than they save the loader.
-    capabilities = [  # noqa: RUF012
+    capabilities = [
         TapCapabilities.CATALOG,
         TapCapabilities.STATE,
         TapCapabilities.DISCOVER,
@@ -116,6 +117,14 @@ class TapPipedrive(Tap):
             "have moved), full (every updated deal) or off.",
         ),
         th.Property(
+            "sweep",
+            th.BooleanType,
+            default=False,
+            title="Sweep",
+            description="Read every record's id instead of what changed, and end each stream with "
+            "ACTIVATE_VERSION: a loader then marks what is gone. Use a state id of its own.",
+        ),
+        th.Property(
             "daily_tokens",
             th.IntegerType(minimum=1),
             title="Daily tokens",
@@ -145,6 +154,12 @@ class TapPipedrive(Tap):
             title="Redis URL",
             description="Redis or Valkey in which all processes of a company share the burst "
             "window, the token ledger and the circuit breaker. Unset: in this process.",
+        ),
+        th.Property(
+            "pushgateway_url",
+            th.StringType,
+            title="Pushgateway URL",
+            description="Prometheus Pushgateway for the metrics of a run. Unset: none are pushed.",
         ),
         th.Property(
             "request_timeout",
@@ -279,6 +294,11 @@ class TapPipedrive(Tap):
         }
 
     @property
+    def is_sweep(self) -> bool:
+        """Whether this run looks for what is gone instead of what is new."""
+        return bool(self.config.get("sweep"))
+
+    @property
     def history_share(self) -> float:
         """Of this job's tokens, the part that may go into streams that cost a call per record."""
         return float(self.config.get("history_token_share", HISTORY_SHARE))
@@ -337,6 +357,21 @@ class TapPipedrive(Tap):
     def write_state(self) -> None:
         """Write a STATE message: everything written before it belongs to it."""
         self.state_writer.write_state(self.state)
+        self.pusher.now_and_then()
+
+    @cached_property
+    def pusher(self) -> Pusher:
+        """What pushes this run's metrics."""
+        return Pusher(self, self.config.get("pushgateway_url"))
+
+    @cached_property
+    def _progress(self) -> logs.Progress:
+        return logs.Progress()
+
+    def show_progress(self, stream: PipedriveStream, *, done: bool = False) -> None:
+        """Update the progress line of a terminal."""
+        calls = self.client.usage[stream.name].calls
+        self._progress.update(stream.name, stream.emitted, calls, done=done)
 
     # -- a run --------------------------------------------------------------------------------
 
@@ -349,6 +384,8 @@ class TapPipedrive(Tap):
 
         """
         started_at = datetime.now(timezone.utc)
+        logs.hide(self.config.get("api_token"), *(self.config.get("oauth") or {}).values())
+        logs.watch_for_secrets()
         client = self.client
         try:
             self.sync_all()
@@ -363,6 +400,8 @@ class TapPipedrive(Tap):
             raise
         else:
             write_report(client, self.selected_streams, started_at)
+        finally:
+            self.pusher.push()
 
     # -- the command line ----------------------------------------------------------------------
 

@@ -23,6 +23,9 @@ class Output:
     records: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     schemas: dict[str, dict[str, Any]] = field(default_factory=dict)
     states: list[dict[str, Any]] = field(default_factory=list)
+    versions: dict[str, int] = field(default_factory=dict)
+    record_versions: set[tuple[str, int | None]] = field(default_factory=set)
+    order: list[tuple[str, str | None]] = field(default_factory=list)
 
     @property
     def state(self) -> dict[str, Any]:
@@ -35,9 +38,13 @@ class Output:
         output = cls()
         for line in lines.splitlines():
             message = json.loads(line)
+            output.order.append((message["type"], message.get("stream")))
             if message["type"] == "RECORD":
                 assert message["stream"] in output.schemas, "a RECORD before its SCHEMA"
                 output.records[message["stream"]].append(message["record"])
+                output.record_versions.add((message["stream"], message.get("version")))
+            elif message["type"] == "ACTIVATE_VERSION":
+                output.versions[message["stream"]] = message["version"]
             elif message["type"] == "SCHEMA":
                 output.schemas[message["stream"]] = message
             elif message["type"] == "STATE":

@@ -142,3 +142,34 @@ def test_a_run_cut_off_anywhere_resumes_and_misses_nothing(
     assert rounds > 1
     assert seen["deals"].keys() == listed(simulator, "deals").keys()
     assert seen["deal_changelog_sync"].keys() == seen["deals"].keys()
+
+
+def test_a_sweep_shows_every_record_and_then_says_so(simulator: Any, sync: Sync) -> None:
+    sync()
+    person = next(p for p in simulator.truth("persons") if p["_listed"])
+    simulator.account.delete_person(person["id"])
+    output = sync(sweep=True)
+    assert output.versions.keys() >= {"persons", "organizations", "activities", "products", "users"}
+    assert "deals" not in output.versions and not output.records["deals"]
+    for stream in ("persons", "organizations", "activities", "products"):
+        assert by_id(output.records[stream]).keys() == listed(simulator, stream).keys()
+    assert person["id"] not in by_id(output.records["persons"])
+    assert output.order[-1][0] in ("ACTIVATE_VERSION", "STATE")
+    for stream, version in output.versions.items():
+        assert {v for s, v in output.record_versions if s == stream} <= {version}
+        last_record = max(
+            (n for n, (kind, s) in enumerate(output.order) if (kind, s) == ("RECORD", stream)),
+            default=-1,
+        )
+        assert output.order.index(("ACTIVATE_VERSION", stream)) > last_record
+
+
+def test_a_sweep_cut_off_activates_nothing(
+    simulator: Any, sync: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "MAX_TRIES", 1)
+    simulator.control("POST", "faults", {"kind": "503", "operation": "getPersons", "after": 1})
+    with pytest.raises(SourceUnavailableError):
+        sync(only={"persons"}, sweep=True, page_size=50)
+    assert run_tap.last.records["persons"]  # type: ignore[attr-defined]
+    assert not run_tap.last.versions  # type: ignore[attr-defined]

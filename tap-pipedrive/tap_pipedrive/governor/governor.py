@@ -141,6 +141,11 @@ class Governor:
         if remaining is not None:
             self.plan_remaining = remaining
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the circuit is open."""
+        return self._at_home(lambda home: home.circuit())[0] > 0
+
     def trip(self, seconds: float, why: str) -> None:
         """Open the circuit for everybody."""
         self.trips += 1

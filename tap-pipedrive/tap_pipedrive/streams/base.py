@@ -7,7 +7,8 @@ the API differs from its documents, ``more_properties``. How it is read is its k
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -43,6 +44,8 @@ class PipedriveStream(Stream):
     #: Whether a run without this stream is worthless. Any other one that the plan or the
     #: token's user may not read is left out with a warning.
     essential: ClassVar[bool] = False
+    #: Whether a sweep can find out which of its records are gone.
+    is_swept: ClassVar[bool] = False
     #: Records a call, where the operation allows fewer than the rest of the API.
     page_limit: ClassVar[int] = 500
 
@@ -74,6 +77,18 @@ class PipedriveStream(Stream):
         del context
         msg = f"{self.name} is read page by page"
         raise NotImplementedError(msg)
+
+    @property
+    def unknown_properties(self) -> set[str]:
+        """Properties met in this run that the schema lacks."""
+        return self._shaper.unknown
+
+    @property
+    def latest_bookmark(self) -> str | None:
+        """Source time up to which all walks of this stream have come, None without one."""
+        partitions = self.stream_state.get("partitions") or [self.stream_state]
+        values = [p.get("replication_key_value") for p in partitions]
+        return max((v for v in values if v), default=None)
 
     # -- writing -----------------------------------------------------------------------------
 
@@ -112,8 +127,10 @@ class PipedriveStream(Stream):
                 ", ".join(sorted(self._shaper.unknown)),
             )
         if self.ABORT_AT_RECORD_COUNT is None and self._writes_pages:
-            self._tap.writer.write_page(self.name, records, datetime.now(timezone.utc))
+            now = datetime.now(timezone.utc)
+            self._tap.writer.write_page(self.name, records, now, self._stream_version)
             self.emitted += len(records)
+            self._tap.show_progress(self)
             return
         for record in records:
             self._check_max_record_limit(self.emitted)
@@ -130,13 +147,34 @@ class PipedriveStream(Stream):
         del context, write_messages
         with self.get_record_counter() as counter, self.get_sync_timer():
             try:
-                self.read()
+                if self._tap.is_sweep:
+                    self._sweep()
+                else:
+                    self.read()
             except (ForbiddenError, NotFoundError) as error:
                 self._tap.skip(self, error)
             finally:
                 # Counts what another stream's walk emitted for this one, too.
                 counter.increment(self.emitted)
+                self._tap.show_progress(self, done=True)
         yield from ()
+
+    def _sweep(self) -> None:
+        """Emit everything that is there, then say so: what was not seen is gone.
+
+        The ACTIVATE_VERSION message comes after the walk, and only after a complete one.
+        """
+        if not self.is_swept:
+            self.logger.info("%s is not swept", self.name)
+            return
+        self._stream_version = int(time.time() * 1000)
+        for records in self.all_pages():
+            self.emit(records)
+        self._write_activate_version_message(self._stream_version)
+
+    def all_pages(self) -> Iterator[list[Record]]:
+        """Walk everything the account has of this stream, for a sweep."""
+        raise NotImplementedError
 
     def read(self) -> None:
         """Read this stream's records and :meth:`emit` them; each kind of stream knows how."""

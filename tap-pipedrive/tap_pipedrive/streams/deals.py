@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tap_pipedrive.openapi import operation
 from tap_pipedrive.records import Record
 from tap_pipedrive.streams.changelogs import ChangeLog
 from tap_pipedrive.streams.kinds import FedStream, PerHundred, PerRecord, UpdatedStream
@@ -40,6 +41,8 @@ class Deals(UpdatedStream):
     essential = True
     primary_keys = ("id",)
     lists = {"live": "v2 /deals", "archived": "v2 /deals/archived"}
+    # Deleted deals are listed for 30 days, which the hot sync does not miss.
+    is_swept = False
     query = {
         "status": "open,won,lost,deleted",
         "include_fields": ",".join(INCLUDE_FIELDS),
@@ -64,6 +67,13 @@ class DealProducts(PerHundred):
     parent_key = "deal_id"
     parent_count = "products_count"
     selected_by_default = True
+    is_swept = True
+
+    def all_pages(self) -> Iterator[list[Record]]:
+        """Ask about every deal that has products."""
+        for key in Deals.lists.values():
+            for deals in self.pages(operation(key), query={**Deals.query, "sort_by": "id"}):
+                yield from self.rows_of_many([d for d in deals.records if d.get("products_count")])
 
 
 class DealChangelog(ChangeLog):

@@ -73,6 +73,7 @@ class UpdatedStream(FedStream):
     Streams that hang on its records are fed from the same pages.
     """
 
+    is_swept = True
     #: Walks of this stream, each with a bookmark of its own: ``{context value: operation}``.
     #: The default is one walk without a context.
     lists: ClassVar[Mapping[str, str]] = {}
@@ -89,6 +90,14 @@ class UpdatedStream(FedStream):
     def contexts(self) -> dict[str, str]:
         """Name the walks: ``{context value or "": operation key}``."""
         return dict(self.lists) or {"": self.operations[0]}
+
+    def all_pages(self) -> Iterator[list[Record]]:
+        """Walk every list of the stream by id."""
+        for key in self.operations:
+            of = operation(key)
+            order = {"sort_by": "id", "sort_direction": "asc"}
+            for page in self.pages(of, query=order if of.pages_by_cursor else {"sort": "id ASC"}):
+                yield page.records
 
     def walk_pages(self, key: str, since: str | None) -> Iterable[Page]:
         """Walk one list from ``since`` on, in ``update_time`` order."""
@@ -113,6 +122,12 @@ class NewestFirst(PipedriveStream):
     """
 
     replication_key = "update_time"
+    is_swept = True
+
+    def all_pages(self) -> Iterator[list[Record]]:
+        """Walk the list by id."""
+        for page in self.pages(query={"sort": "id ASC"}):
+            yield page.records
 
     def read(self) -> None:
         """Read until everything is older than the bookmark."""
@@ -155,6 +170,7 @@ class ListStream(PipedriveStream):
     sent as they come.
     """
 
+    is_swept = True
     #: Pages held back until the fingerprint is known; beyond that, memory matters more.
     held_pages: ClassVar[int] = 20
 
@@ -162,6 +178,10 @@ class ListStream(PipedriveStream):
         """Yield the list page by page; streams made of several lists override this."""
         for page in self.pages():
             yield page.records
+
+    def all_pages(self) -> Iterator[list[Record]]:
+        """Read the list whole, as always."""
+        return self.record_pages()
 
     def read(self) -> None:
         """Read the list; emit it unless it is the one already sent."""
@@ -231,8 +251,13 @@ class PerHundred(PerRecord):
 
     def take(self, records: list[Record], since: str | None) -> None:
         """Ask for the rows of the page's records, a hundred of them at a time."""
-        ids = [r["id"] for r in records if "id" in r and self.worth_asking(r, since)]
-        for at in range(0, len(ids), self.parents_per_call):
-            asked = ",".join(map(str, ids[at : at + self.parents_per_call]))
-            for page in self.pages(query={self.ids_parameter: asked}):
-                self.emit(page.records)
+        asked = [r for r in records if "id" in r and self.worth_asking(r, since)]
+        for rows in self.rows_of_many(asked):
+            self.emit(rows)
+
+    def rows_of_many(self, parents: list[Record]) -> Iterator[list[Record]]:
+        """Read the rows of some parents, page by page."""
+        for at in range(0, len(parents), self.parents_per_call):
+            ids = ",".join(str(p["id"]) for p in parents[at : at + self.parents_per_call])
+            for page in self.pages(query={self.ids_parameter: ids}):
+                yield page.records

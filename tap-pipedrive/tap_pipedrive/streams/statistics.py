@@ -16,9 +16,10 @@ from tap_pipedrive.streams.kinds import ListStream
 
 
 class _Statistics(ListStream):
-    """One row per pipeline and what is asked about it."""
+    """One row per pipeline and what is asked about it; figures of the day, so never swept."""
 
     selected_by_default = False
+    is_swept = False
 
     def pipelines(self) -> Iterator[Record]:
         """Yield the pipelines of the account."""

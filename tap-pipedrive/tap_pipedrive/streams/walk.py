@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from structlog.contextvars import bind_contextvars
+
 from tap_pipedrive.bookmarks import Bookmark
 from tap_pipedrive.errors import ForbiddenError, NotFoundError, ShareSpentError
 from tap_pipedrive.records import Record
@@ -80,7 +82,8 @@ class Walk:
         if not bookmarks:
             return
         signpost: datetime | None = None
-        for page in self._parent.walk_pages(key, start_of(bookmarks)):
+        for number, page in enumerate(self._parent.walk_pages(key, start_of(bookmarks)), 1):
+            bind_contextvars(page=number)
             signpost = signpost or self._tap.client.source_now
             times = [record.get("update_time") for record in page.records]
             for stream, bookmark in list(bookmarks.items()):

@@ -1,0 +1,191 @@
+"""Limits hold: in one process, and over all processes that share a Redis."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pipedrive_simulator.testing import running_simulator
+from valkey_server import Valkey, running_valkey
+
+from tap_pipedrive.errors import BudgetSpentError, SourceUnavailableError
+from tap_pipedrive.governor.governor import Governor
+from tap_pipedrive.governor.home import Home, LocalHome
+from tap_pipedrive.governor.redis_home import RedisHome
+
+DAY = "2026-06-15"
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Valkey]:
+    with running_valkey() as running:
+        yield running
+
+
+@pytest.fixture(params=["memory", "folder", "redis"])
+def home(request: pytest.FixtureRequest, tmp_path: Path, valkey: Valkey) -> Home:
+    if request.param == "redis":
+        return RedisHome(valkey.url, tmp_path.name)
+    return LocalHome(tmp_path if request.param == "folder" else None, "account")
+
+
+def test_a_window_grants_its_limit_and_no_more(home: Home) -> None:
+    grants = [home.reserve(5, 0.3) for _ in range(7)]
+    assert grants[:5] == [0.0] * 5
+    assert all(0 < wait <= 0.3 for wait in grants[5:])
+    time.sleep(max(grants[5:]) + 0.01)
+    assert home.reserve(5, 0.3) == 0.0
+
+
+def test_no_window_ever_holds_more_than_the_limit(home: Home) -> None:
+    granted: list[float] = []
+    lock = threading.Lock()
+
+    def caller() -> None:
+        for _ in range(6):
+            while (wait := home.reserve(8, 0.2)) > 0:
+                time.sleep(wait)
+            with lock:
+                granted.append(time.monotonic())
+
+    threads = [threading.Thread(target=caller) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    granted.sort()
+    assert len(granted) == 24
+    # The moment of a grant is seen a little late; a twentieth of a window is allowed for that.
+    assert all(b - a > 0.19 for a, b in zip(granted, granted[8:], strict=False))
+
+
+def test_the_ledger_adds_up_by_day(home: Home) -> None:
+    assert home.tokens(DAY) == 0
+    assert home.add_tokens(DAY, 10) == 10
+    assert home.add_tokens(DAY, 20) == 30
+    assert home.tokens(DAY) == 30
+    assert home.tokens("2026-06-16") == 0
+    assert home.add_tokens("2026-06-16", 5) == 5
+
+
+def test_a_circuit_closes_by_itself(home: Home) -> None:
+    assert home.circuit()[0] == 0.0
+    home.open_circuit(0.2, "locked out")
+    left, why = home.circuit()
+    assert 0 < left <= 0.2
+    assert why == "locked out"
+    time.sleep(0.25)
+    assert home.circuit()[0] == 0.0
+
+
+def test_the_cache_expires_and_forgets(home: Home) -> None:
+    home.remember("fields", b"x", 0.2)
+    home.remember("users", b"y", 60)
+    assert home.recall("fields") == b"x"
+    home.forget("users")
+    assert home.recall("users") is None
+    time.sleep(0.25)
+    assert home.recall("fields") is None
+
+
+def test_a_folder_outlives_the_process_and_survives_damage(tmp_path: Path) -> None:
+    LocalHome(tmp_path, "a").add_tokens(DAY, 70)
+    LocalHome(tmp_path, "a").open_circuit(60, "outage")
+    again = LocalHome(tmp_path, "a")
+    assert again.tokens(DAY) == 70
+    assert again.circuit()[0] > 50
+    (file,) = tmp_path.iterdir()
+    file.write_text("{broken")
+    assert LocalHome(tmp_path, "a").tokens(DAY) == 0
+
+
+def test_a_job_stops_at_its_share_and_the_hot_sync_goes_on() -> None:
+    home = LocalHome()
+    backfill = Governor(home, daily_tokens=100, share=0.7)
+    hot = Governor(home, daily_tokens=100)
+    for _ in range(7):
+        backfill.admit(10, DAY)
+    with pytest.raises(BudgetSpentError, match="70%"):
+        backfill.admit(10, DAY)
+    for _ in range(3):
+        hot.admit(10, DAY)
+    with pytest.raises(BudgetSpentError):
+        hot.admit(10, DAY)
+    hot.admit(10, "2026-06-16")
+
+
+def test_the_servers_own_count_is_believed() -> None:
+    governor = Governor(LocalHome(), share=0.5)
+    assert governor.room(DAY) is None
+    governor.observe(
+        {"x-daily-ratelimit-token-limit": "1000", "x-daily-ratelimit-token-remaining": "520"}
+    )
+    assert governor.room(DAY) == 20
+    governor.admit(20, DAY)
+    governor.observe({"x-daily-ratelimit-token-remaining": "500"})
+    with pytest.raises(BudgetSpentError):
+        governor.admit(1, DAY)
+
+
+def test_an_open_circuit_is_waited_for_only_if_short() -> None:
+    governor = Governor(LocalHome())
+    governor.trip(600, "locked out")
+    with pytest.raises(SourceUnavailableError, match="locked out"):
+        governor.admit(1, DAY)
+    governor.trip(0.1, "a hiccup")
+    governor.admit(1, DAY)
+
+
+def test_redis_going_away_is_no_reason_to_fail(caplog: pytest.LogCaptureFixture) -> None:
+    with running_valkey() as mortal:
+        governor = Governor(RedisHome(mortal.url, "x"), daily_tokens=1000)
+        governor.admit(10, DAY)
+        mortal.kill()
+        governor.admit(10, DAY)
+        governor.admit(10, DAY)
+    assert sum("Redis is away" in r.message for r in caplog.records) == 1
+
+
+def run_taps(url: str, count: int, **settings: Any) -> list[subprocess.CompletedProcess[str]]:
+    command = [sys.executable, "-m", "tap_pipedrive", "--config", "/dev/stdin"]
+    config = json.dumps({"api_token": "demo-token", "api_url": url, **settings})
+    running = [
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(count)
+    ]
+    threads = []
+    results: list[subprocess.CompletedProcess[str]] = []
+
+    def finish(process: subprocess.Popen[str]) -> None:
+        out, err = process.communicate(config, timeout=120)
+        results.append(subprocess.CompletedProcess(command, process.returncode, out, err))
+
+    for process in running:
+        threads.append(threading.Thread(target=finish, args=(process,)))
+        threads[-1].start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_four_processes_share_a_window_of_twenty(valkey: Valkey) -> None:
+    with running_simulator(deals=12, frozen=False, now=None, burst=20, process=True) as simulator:
+        results = run_taps(simulator.url, 4, redis_url=valkey.url)
+        stats = simulator.control("GET", "stats")
+    assert [r.returncode for r in results] == [0] * 4, results[0].stderr[-800:]
+    assert stats["calls"] > 100
+    assert stats["served_429"] == 0
+    assert 10 < stats["max_in_2s"] <= 20
