@@ -6,7 +6,8 @@ deal of the page is asked for when
 * nothing of this list was read before (its first walk has not come to its end);
 * its ``add_time``, ``stage_change_time`` or ``close_time`` is at or after the watermark;
 * it is deleted (a deletion moves none of those times);
-* it is open but was once seen closed, or was never seen: a reopening moves none of them either.
+* it is open but was once seen closed, was once seen deleted, or was never seen: reopening and
+  restoring a deal move none of them either.
 
 ``full`` asks for every updated deal (all field changes, not only moves), ``off`` for none.
 """
@@ -79,9 +80,7 @@ class DealHistory:
             return True
         if any((deal.get(name) or "") >= since for name in _MOVES):
             return True
-        if deal.get("is_deleted"):
-            return True
-        return deal.get("status") == "open" and self._tap.seen_deals.may_be_reopened(deal["id"])
+        return bool(deal.get("is_deleted")) or self._tap.seen_deals.may_have_returned(deal)
 
     def _read(self, deal_id: int) -> tuple[list[Record], Record]:
         client = self._tap.client

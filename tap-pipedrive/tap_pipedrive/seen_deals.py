@@ -1,9 +1,9 @@
-"""Which deals were seen, and which of them were ever seen closed: two bits per deal id.
+"""Which deals were seen, and which of them were ever seen closed or deleted: bits per deal id.
 
-A reopened deal shows in none of the times the API gives, so the tap remembers what it saw.
-This is no Singer state: it grows with the account (250 kB at a million deals, less on disk),
-and losing it loses nothing. A deal never seen counts as possibly reopened, so that after a
-loss every updated open deal is asked once, which rebuilds it.
+A reopened or restored deal shows in none of the times the API gives, so the tap remembers what
+it saw. This is no Singer state: it grows with the account (375 kB at a million deals, less on
+disk), and losing it loses nothing. A deal never seen counts as possibly reopened, so that after
+a loss every updated deal is asked once, which rebuilds it.
 
 Bits are only ever set. Written too early (a crash before the page was loaded) they cost at
 most one question too many, never a missed one.
@@ -15,6 +15,8 @@ import os
 import zlib
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 _MAGIC = b"seen-deals-1\n"
 _CLOSED = frozenset({"won", "lost"})
@@ -46,19 +48,25 @@ class SeenDeals:
     def __init__(self, path: Path | None = None) -> None:
         """Read what an earlier run left; a damaged file counts as lost."""
         self._path = path
-        self._seen, self._closed = _Bits(), _Bits()
+        self._seen, self._closed, self._deleted = _Bits(), _Bits(), _Bits()
         if path is not None:
             self._load(path)
 
-    def may_be_reopened(self, deal_id: int) -> bool:
-        """Whether a deal that is open now may have been closed before."""
-        return deal_id in self._closed or deal_id not in self._seen
+    def may_have_returned(self, deal: dict[str, Any]) -> bool:
+        """Whether a deal may have been reopened, or restored after it was deleted."""
+        deal_id = deal["id"]
+        if deal_id not in self._seen or deal_id in self._deleted:
+            return True
+        return deal.get("status") == "open" and deal_id in self._closed
 
     def add(self, deal: dict[str, Any]) -> None:
         """Remember a deal."""
-        self._seen.add(deal["id"])
-        if deal.get("status") in _CLOSED or deal.get("close_time"):
-            self._closed.add(deal["id"])
+        deal_id, status = deal["id"], deal.get("status")
+        self._seen.add(deal_id)
+        if status in _CLOSED or deal.get("close_time"):
+            self._closed.add(deal_id)
+        if status == "deleted" or deal.get("is_deleted"):
+            self._deleted.add(deal_id)
 
     def save(self) -> None:
         """Write the memory to its file, if it has one."""
@@ -70,16 +78,14 @@ class SeenDeals:
             blob = path.read_bytes()
             if not blob.startswith(_MAGIC):
                 return
-            body = zlib.decompress(blob[len(_MAGIC) :])
-            size = int.from_bytes(body[:8], "big")
-            self._seen, self._closed = _Bits(body[8 : 8 + size]), _Bits(body[8 + size :])
-        except (OSError, zlib.error):
+            parts = msgspec.msgpack.decode(zlib.decompress(blob[len(_MAGIC) :]), type=list[bytes])
+            self._seen, self._closed, self._deleted = map(_Bits, parts)
+        except (OSError, ValueError, zlib.error):  # ValueError: msgspec's, or too few parts
             return
 
     def _save(self, path: Path) -> None:
-        seen = self._seen.dump()
-        body = len(seen).to_bytes(8, "big") + seen + self._closed.dump()
+        parts = [bits.dump() for bits in (self._seen, self._closed, self._deleted)]
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(f".{os.getpid()}")
-        draft.write_bytes(_MAGIC + zlib.compress(body, 1))
+        draft.write_bytes(_MAGIC + zlib.compress(msgspec.msgpack.encode(parts), 1))
         draft.replace(path)

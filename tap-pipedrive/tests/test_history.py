@@ -62,17 +62,22 @@ def test_seen_deals_survive_a_restart_and_forget_no_closed_one(
     tmp_path_factory: object, pages: list[list[dict]]
 ) -> None:
     folder = tmp_path_factory.mktemp("seen")  # type: ignore[attr-defined]
-    closed, seen = set(), set()
+    closed, seen, deleted = set(), set(), set()
     for page in pages:
         memory = SeenDeals(folder / "seen")
         for deal in page:
             memory.add(deal)
         memory.save()
         seen |= {d["id"] for d in page}
+        deleted |= {d["id"] for d in page if d["status"] == "deleted"}
         closed |= {d["id"] for d in page if d["status"] in ("won", "lost") or d["close_time"]}
     memory = SeenDeals(folder / "seen")
     for deal_id in range(5001):
-        assert memory.may_be_reopened(deal_id) == (deal_id in closed or deal_id not in seen)
+        known = deal_id in seen and deal_id not in deleted
+        won = {"id": deal_id, "status": "won"}
+        reopened = {"id": deal_id, "status": "open"}
+        assert memory.may_have_returned(won) == (not known)
+        assert memory.may_have_returned(reopened) == (not known or deal_id in closed)
 
 
 def test_a_damaged_memory_counts_as_lost(tmp_path: Path) -> None:
@@ -82,4 +87,4 @@ def test_a_damaged_memory_counts_as_lost(tmp_path: Path) -> None:
     (file,) = tmp_path.iterdir()
     for damage in (b"", b"junk", file.read_bytes()[:-3]):
         file.write_bytes(damage)
-        assert SeenDeals(tmp_path / "seen").may_be_reopened(1)
+        assert SeenDeals(tmp_path / "seen").may_have_returned({"id": 1, "status": "won"})

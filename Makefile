@@ -1,0 +1,55 @@
+# One thin line per thing a person types; the logic lives in orchestrate/.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup demo stop sync backfill doctor status docs test lint lock clean
+
+# The first Python that is new enough; name another one by `make PYTHON=...`.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo "$$p" && exit; \
+	done; echo python3)
+PIPEBOARD := .pipeboard/bin/pipeboard
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+	| while IFS='|' read -r name words; do printf '%-18s %s\n' "$$name" "$$words"; done
+
+setup: ## build what a run needs (every other target does it by itself)
+	@$(PYTHON) orchestrate/bootstrap.py
+
+demo: setup ## sync a simulated account, from nothing to answers; again: only what changed
+	@$(PIPEBOARD) demo
+
+sync: setup ## sync the account of .env into the database of .env
+	@$(PIPEBOARD) run sync
+
+backfill: setup ## read the full history again, without touching the state of sync
+	@$(PIPEBOARD) backfill
+
+doctor: setup ## check account, database and machine, and say what to do
+	@$(PIPEBOARD) doctor
+
+status: setup ## what runs in the background, and how fresh the tables are
+	@$(PIPEBOARD) status
+
+stop: ## end what demo and sync started in the background
+	@if [ -x $(PIPEBOARD) ]; then $(PIPEBOARD) stop; else echo "nothing was running"; fi
+
+docs: setup ## the catalogue of every table and column: build/docs/index.html
+	@$(PIPEBOARD) docs
+
+test: ## every test of every room, on the embedded PostgreSQL and on 15 where installed
+	@$(PYTHON) orchestrate/bootstrap.py dev
+	@.pipeboard/env/dev/bin/python tests/run.py
+
+lint: ## ruff, mypy, sqlfluff, yamllint, shellcheck, Meltano's own schema
+	@$(PYTHON) orchestrate/bootstrap.py dev
+	@.pipeboard/env/dev/bin/python tests/lint.py
+
+lock: ## recompile requirements/*.txt (UPGRADE=1 takes newer versions)
+	@$(PYTHON) orchestrate/bootstrap.py lock
+
+clean: stop ## delete environments, logs and caches; databases stay (DATA=1 deletes them too)
+	@if [ -n "$(DATA)" ] && [ -x $(PIPEBOARD) ]; then $(PIPEBOARD) stop --forget; fi
+	@rm -rf build .meltano .pipeboard/env .pipeboard/bin .pipeboard/activate .pipeboard/cache \
+		.pipeboard/logs .pipeboard/reports .pipeboard/dbt .pipeboard/test .mypy_cache .ruff_cache .pytest_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,332 @@
+"""Build the environments of this repository. Needs nothing but Python >= 3.10 and its venv module.
+
+`python3 orchestrate/bootstrap.py` builds what a run needs, `... bootstrap.py dev` what tests and
+lint need as well, `... bootstrap.py lock` recompiles requirements/*.txt from the *.in files and the
+packages' own pyproject.toml.
+
+Every environment has its own pins, so that Meltano, the tap, the loader and dbt never have to
+agree on a version of anything. An environment that is up to date is left alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OLDEST = (3, 10)
+ROOT = Path(__file__).resolve().parent.parent
+LOCAL = ROOT / ".pipeboard"
+ENVIRONMENTS_HOME = LOCAL / "env"
+REQUIREMENTS = ROOT / "requirements"
+
+TAP = "tap-pipedrive"
+LOADER = "plugins/loaders/target-postgres"
+SIMULATOR = "plugins/utilities/pipedrive-simulator"
+SUPERVISOR = "orchestrate"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One virtual environment: its pins, the packages of this repository in it, its commands."""
+
+    name: str
+    members: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+
+    @property
+    def home(self) -> Path:
+        return ENVIRONMENTS_HOME / self.name
+
+    @property
+    def python(self) -> Path:
+        return self.home / "bin" / "python"
+
+    @property
+    def pins(self) -> Path:
+        return REQUIREMENTS / f"{self.name}.txt"
+
+    @property
+    def stamp(self) -> Path:
+        return self.home / ".pipeboard-stamp"
+
+    def fingerprint(self) -> str:
+        """Say what this environment is built from; another answer means: build it again.
+
+        The path is part of it because scripts of an environment name their interpreter in full: a
+        folder that was moved or copied needs its environments anew.
+        """
+        digest = hashlib.sha256()
+        sources = [self.pins, REQUIREMENTS / "build.txt"]
+        sources += [ROOT / member / "pyproject.toml" for member in self.members]
+        for source in sources:
+            digest.update(source.read_bytes())
+        digest.update(f"{self.home}|{sys.version_info[:3]}|{sys.base_prefix}".encode())
+        return digest.hexdigest()
+
+    def is_current(self) -> bool:
+        return (
+            self.python.exists()
+            and self.stamp.exists()
+            and self.stamp.read_text().strip() == self.fingerprint()
+        )
+
+
+RUN = (
+    Environment("meltano", members=(SUPERVISOR,), commands=("meltano", "pipeboard")),
+    Environment("tap", members=(TAP,), commands=("tap-pipedrive",)),
+    Environment("loader", members=(LOADER,), commands=("target-postgres",)),
+    Environment("dbt", commands=("dbt",)),
+    Environment("demo", members=(SIMULATOR,), commands=("pipedrive-simulator",)),
+)
+DEV = Environment("dev", members=(TAP, LOADER, SIMULATOR, SUPERVISOR))
+
+# These read the world they work in (which database, which account) from their environment; typed
+# by hand, they get it from the supervisor.
+WORLDLY_COMMANDS = ("meltano", "dbt")
+
+
+def main(arguments: list[str]) -> int:
+    """Build or lock, by the words of the command line."""
+    check_python()
+    make_local()
+    with only_one():
+        uv = ensure_uv()
+        if arguments == ["lock"]:
+            lock(uv)
+            return 0
+        wanted = [*RUN, DEV] if arguments == ["dev"] else list(RUN)
+        for environment in wanted:
+            if not environment.is_current():
+                build(uv, environment)
+        write_commands()
+    return 0
+
+
+def check_python() -> None:
+    """Refuse an interpreter that is too old or incomplete, in one line each."""
+    found = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] < OLDEST:
+        fail(
+            f"Python {found} is too old: 3.10 or newer is needed. "
+            "Name another one: make PYTHON=/path/to/python3"
+        )
+    try:
+        import ensurepip  # noqa: F401
+        import venv  # noqa: F401
+    except ImportError as missing:
+        fail(
+            f"{sys.executable} has no module {missing.name}, so no environment can be built. "
+            f"On Debian or Ubuntu: apt install python3-venv; or: make PYTHON=/path/to/python3"
+        )
+
+
+def make_local() -> None:
+    """Make the folder for local state, or say whose it is."""
+    try:
+        LOCAL.mkdir(exist_ok=True)
+        (LOCAL / "bootstrap.lock").touch()
+    except PermissionError:
+        fail(f"{LOCAL} may not be written by you. Use a checkout of your own.")
+
+
+@contextmanager
+def only_one() -> Iterator[None]:
+    """Let a second make in the same folder wait instead of building into the first one's feet."""
+    with (LOCAL / "bootstrap.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("environment   waiting for another make in this folder", flush=True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def ensure_uv() -> Path:
+    """Install the pinned uv into an environment of its own, by plain pip."""
+    home = ENVIRONMENTS_HOME / "uv"
+    uv = home / "bin" / "uv"
+    pins = REQUIREMENTS / "bootstrap.txt"
+    stamp = home / ".pipeboard-stamp"
+    fingerprint = hashlib.sha256(pins.read_bytes() + f"{home}".encode()).hexdigest()
+    if uv.exists() and stamp.exists() and stamp.read_text() == fingerprint:
+        return uv
+    with step("uv"):
+        run([sys.executable, "-m", "venv", "--clear", str(home)], "a virtual environment")
+        run(
+            [
+                str(home / "bin" / "python"),
+                *("-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+                *("--no-input", "--only-binary", ":all:", "--require-hashes", "-r", str(pins)),
+            ],
+            "uv",
+        )
+        stamp.write_text(fingerprint)
+    return uv
+
+
+def build(uv: Path, environment: Environment) -> None:
+    """Build one environment: pinned third parties by hash, then our packages without dependencies.
+
+    Two steps, because a local package has no hash to check.
+    """
+    with step(environment.name):
+        environment.stamp.unlink(missing_ok=True)
+        run(
+            [str(uv), "venv", "-q", "--clear", "--no-project", "--python", sys.executable]
+            + [str(environment.home)],
+            environment.name,
+        )
+        python = ["--python", str(environment.python)]
+        run(
+            [str(uv), "pip", "sync", "-q", *python, "--require-hashes", str(environment.pins)],
+            environment.name,
+        )
+        if environment.members:
+            editable = [word for member in environment.members for word in ("-e", f"./{member}")]
+            run(
+                [str(uv), "pip", "install", "-q", *python, "--no-deps"]
+                + ["--build-constraints", str(REQUIREMENTS / "build.txt"), *editable],
+                environment.name,
+            )
+        environment.stamp.write_text(environment.fingerprint())
+
+
+def write_commands() -> None:
+    """Write .pipeboard/bin (the commands, under their own names) and .pipeboard/activate."""
+    binaries = LOCAL / "bin"
+    binaries.mkdir(exist_ok=True)
+    for environment in RUN:
+        for command in environment.commands:
+            write_if_new(binaries / command, shim(environment, command), mode=0o755)
+    activate = (
+        "# Source this file (`. .pipeboard/activate`) to type meltano, dbt and pipeboard by hand.\n"
+        f"PATH={shlex.quote(str(binaries))}:$PATH\nexport PATH\n"
+    )
+    write_if_new(LOCAL / "activate", activate, mode=0o644)
+
+
+def shim(environment: Environment, command: str) -> str:
+    """Return the text of one command: a hop into its environment, through the world if needed."""
+    lines = [
+        "#!/bin/sh",
+        "# Written by orchestrate/bootstrap.py.",
+        'here=$(CDPATH="" cd -- "$(dirname -- "$0")" && pwd)',
+    ]
+    if command in WORLDLY_COMMANDS:
+        lines += [
+            'if [ -z "${PIPEBOARD_WORLD:-}" ]; then',
+            f'    exec "$here/pipeboard" env -- {command} "$@"',
+            "fi",
+        ]
+    lines.append(f'exec "$here/../env/{environment.name}/bin/{command}" "$@"')
+    return "\n".join(lines) + "\n"
+
+
+def write_if_new(path: Path, text: str, mode: int) -> None:
+    """Write a file unless it already says so."""
+    if path.exists() and path.read_text() == text:
+        return
+    path.write_text(text)
+    path.chmod(mode)
+
+
+def lock(uv: Path) -> None:
+    """Recompile requirements/*.txt; versions already pinned stay unless UPGRADE is set."""
+    upgrade = ["--upgrade"] if os.environ.get("UPGRADE") else []
+    jobs: list[tuple[str, tuple[str, ...]]] = [("bootstrap", ()), ("build", ())]
+    jobs += [(environment.name, environment.members) for environment in (*RUN, DEV)]
+    for name, members in jobs:
+        source = Path("requirements") / f"{name}.in"
+        sources = [str(source)] if (ROOT / source).exists() else []
+        sources += [f"{member}/pyproject.toml" for member in members]
+        extras = ["--all-extras"] if name == DEV.name else []
+        target = Path("requirements") / f"{name}.txt"
+        with step(f"requirements/{name}.txt"):
+            run(
+                [str(uv), "pip", "compile", "-q", "--universal", "--python-version", "3.10"]
+                + ["--generate-hashes", "--no-header", *extras, *upgrade]
+                + [*sources, "-o", str(target)],
+                f"the pins of {name}",
+            )
+            tidy(ROOT / target, sources)
+
+
+def tidy(target: Path, sources: list[str]) -> None:
+    """Leave out where packages were downloaded from: pins say what, each machine says whence."""
+    kept = [
+        line
+        for line in target.read_text().splitlines()
+        if not line.startswith(("--index", "--extra-index", "--find-links", "--trusted", "#"))
+    ]
+    header = f"# Compiled by `make lock` from {', '.join(sources)}"
+    target.write_text("\n".join([header, *kept]) + "\n")
+
+
+@contextmanager
+def step(name: str) -> Iterator[None]:
+    """Show a step that takes seconds: its name at once, its time when done."""
+    began = time.monotonic()
+    tty = sys.stdout.isatty()
+    print(f"environment   {name:<10} ...", end="\r" if tty else "\n", flush=True)
+    yield
+    print(f"environment   {name:<10} {time.monotonic() - began:5.1f} s", flush=True)
+
+
+def run(command: list[str], what: str) -> None:
+    """Run a command; on failure show its words and one line of what to look at."""
+    outcome = subprocess.run(
+        command, cwd=ROOT, env=clean_environ(), text=True, capture_output=True, check=False
+    )
+    if outcome.returncode:
+        sys.stderr.write(outcome.stdout + outcome.stderr)
+        fail(
+            f"cannot build {what} (the words above are {Path(command[0]).name}'s own). Packages "
+            "come from your package registry: is it reachable? Behind a mirror, set PIP_INDEX_URL."
+        )
+
+
+def clean_environ() -> dict[str, str]:
+    """Return our environment without what would bend an installation."""
+    environ = dict(os.environ)
+    for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "CONDA_PREFIX", "UV_PYTHON"):
+        environ.pop(name, None)
+    environ["UV_PYTHON_DOWNLOADS"] = "never"
+    environ["PIP_REQUIRE_VIRTUALENV"] = "0"
+    # uv does not read pip's settings; who needs a mirror for one needs it for the other.
+    if "PIP_INDEX_URL" in environ and not {"UV_INDEX_URL", "UV_DEFAULT_INDEX"} & environ.keys():
+        environ["UV_DEFAULT_INDEX"] = environ["PIP_INDEX_URL"]
+    if not writable_home():
+        environ["UV_CACHE_DIR"] = str(LOCAL / "cache" / "uv")
+    return environ
+
+
+def writable_home() -> bool:
+    """Tell whether uv could keep its cache where it usually does."""
+    home = os.environ.get("UV_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home()
+    nearest = Path(home)
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    return os.access(nearest, os.W_OK) and shutil.disk_usage(nearest).free > 0
+
+
+def fail(message: str) -> None:
+    """Say one line and end with the exit code for configuration."""
+    sys.stderr.write(f"pipeboard: {message}\n")
+    raise SystemExit(78)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,196 @@
+"""The command `pipeboard`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeboard import checkup
+from pipeboard.catalogue import write_catalogue
+from pipeboard.console import Console
+from pipeboard.demo import run_demo
+from pipeboard.paths import find_paths
+from pipeboard.preflight import check_settings, check_world
+from pipeboard.problems import ExitCode, Problem
+from pipeboard.runner import run_job
+from pipeboard.services import Services
+from pipeboard.simulator import Account
+from pipeboard.summary import show_run
+from pipeboard.worlds import DEMO, World, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.pass_context
+def command(context: click.Context) -> None:
+    """Sync Pipedrive into PostgreSQL: prepares a world, runs Meltano in it, says how it went.
+
+    Exit codes: 0 done; 64 usage; 65 data refused or a test failed; 69 source or database
+    unavailable, retry; 75 token budget used up, resumable; 77 not permitted; 78 configuration.
+    """
+    context.obj = Services(find_paths())
+
+
+@command.command()
+@click.option("--deals", envvar="PIPEBOARD_DEMO_DEALS", default=10_000, show_default=True)
+@click.option("--seed", envvar="PIPEBOARD_DEMO_SEED", default=42, show_default=True)
+@click.option(
+    "--changes",
+    envvar="PIPEBOARD_DEMO_CHANGES",
+    default=200,
+    show_default=True,
+    help="Deals that change between two runs.",
+)
+@click.pass_obj
+def demo(services: Services, deals: int, seed: int, changes: int) -> int:
+    """Sync a simulated account and answer five questions; again, sync what changed."""
+    return run_demo(services, Console(), Account(deals, seed), changes)
+
+
+@command.command()
+@click.argument("job")
+@click.option("--full-refresh", is_flag=True, help="Read everything again.")
+@click.pass_obj
+def run(services: Services, job: str, full_refresh: bool) -> int:
+    """Run JOB of meltano.yml against the account and database of .env."""
+    console = Console()
+    base = check_settings(settings(services.paths))
+    world = services.own(console)
+    account = check_world(world, base)
+    if account:
+        console.note("account", f"{account.company or account.base}, as {account.user}")
+    console.note("database", world.database.place)
+    outcome = run_job(services.paths, world, job, console, full_refresh)
+    show_run(console, world, job, outcome)
+    return outcome.code
+
+
+@command.command()
+@click.pass_context
+def backfill(context: click.Context) -> int:
+    """Read the full history again; the state of `sync` is not touched."""
+    code: int = context.invoke(run, job="backfill", full_refresh=True)
+    return code
+
+
+@command.command()
+@click.option("--forget", is_flag=True, help="Also delete the embedded databases.")
+@click.pass_obj
+def stop(services: Services, forget: bool) -> int:
+    """End what was started in the background, and nothing else."""
+    ended = services.stop()
+    print(f"stopped {' and '.join(ended)}" if ended else "nothing was running")
+    if forget:
+        services.postgres.destroy()
+        shutil.rmtree(services.paths.demo, ignore_errors=True)
+        print("deleted the embedded databases")
+    return 0
+
+
+@command.command()
+@click.pass_obj
+def status(services: Services) -> int:
+    """Show what runs in the background, and how fresh the tables are."""
+    return checkup.status(services, Console())
+
+
+@command.command()
+@click.pass_obj
+def doctor(services: Services) -> int:
+    """Check everything a run needs, and say what to do."""
+    return checkup.doctor(services, Console())
+
+
+@command.command()
+@click.pass_obj
+def docs(services: Services) -> int:
+    """Write the catalogue of every table and column to build/docs/index.html."""
+    write_catalogue(services, Console())
+    return 0
+
+
+@command.command(context_settings=PASS_ON)
+@click.option("--demo", "in_demo", is_flag=True, help="The demo's world instead of .env's.")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def env(services: Services, in_demo: bool, words: Sequence[str]) -> int:
+    """Show the environment of a world, or run a command in it.
+
+    Secrets are shown; do not paste the output.
+    """
+    console = Console(sys.stderr)
+    if in_demo or means_demo(words):
+        world = services.demo(console, Account())
+    else:
+        world = services.own(console)
+    if not words:
+        for name in sorted(set(world.environ) - {"PATH"}):
+            if os.environ.get(name) != world.environ[name]:
+                print(f"export {name}={shlex.quote(world.environ[name])}")
+        return 0
+    _prepare(world, words)
+    found = shutil.which(words[0], path=world.environ["PATH"])
+    if not found:
+        what = f"{words[0]} is no command here"
+        raise Problem(what, "Is it installed?", ExitCode.USAGE)
+    sys.stdout.flush()
+    os.execve(found, command_in(services, words), world.environ)
+
+
+def command_in(services: Services, words: Sequence[str]) -> list[str]:
+    """Return a command as it is run inside a world: Meltano must not read .env once more."""
+    if words[0] != "meltano":
+        return list(words)
+    no_dotenv = services.paths.local / "meltano.env"
+    no_dotenv.touch()
+    return ["meltano", "--env-file", str(no_dotenv), *words[1:]]
+
+
+def means_demo(words: Sequence[str]) -> bool:
+    """Tell whether a Meltano command names the environment demo: then it gets the demo's world."""
+    if not words or words[0] != "meltano":
+        return False
+    pairs = zip(words, [*words[1:], ""], strict=True)
+    return any(
+        word == f"--environment={DEMO}" or (word == "--environment" and after == DEMO)
+        for word, after in pairs
+    )
+
+
+def _prepare(world: World, words: Sequence[str]) -> None:
+    """Make the schema of Meltano's state before Meltano looks for its tables there."""
+    from pipeboard.warehouse import prepare_database
+
+    if words[0] == "meltano" and not {"--help", "--version"} & set(words):
+        prepare_database(world.database, embedded=world.embedded)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; a problem becomes one line and its exit code."""
+    try:
+        code: Any = command.main(arguments, prog_name="pipeboard", standalone_mode=False)
+    except Problem as problem:
+        sys.stdout.flush()
+        sys.stderr.write(f"pipeboard: {problem}\n")
+        code = problem.code
+    except click.exceptions.Exit as end:
+        code = end.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = ExitCode.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("\npipeboard: interrupted; nothing is lost, run again\n")
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(int(code or 0))

@@ -1,0 +1,72 @@
+"""The demo: from nothing to answers, then only what changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from pipeboard.problems import ExitCode
+from pipeboard.runner import run_job
+from pipeboard.summary import show_answers, show_run
+from pipeboard.warehouse import prepare_database
+
+if TYPE_CHECKING:
+    from pipeboard.console import Console
+    from pipeboard.services import Services
+    from pipeboard.simulator import Account
+    from pipeboard.worlds import World
+
+OTHER_NEXT = """\
+  make demo                    again: the account moves on, and only the changes are synced
+  make docs                    the catalogue of every table and column, as a web page
+  make stop                    end the server and the account; the data stays
+  cp .env.example .env         then your token, and `make sync` reads your own account"""
+
+
+def run_demo(services: Services, console: Console, account: Account, changes: int) -> int:
+    """Run the demo once."""
+    world = services.demo(console, account)
+    version = prepare_database(world.database, embedded=True)
+    again = _was_synced(world)
+    if again:
+        moved = services.simulator.advance(changes)
+        console.note("account", f"the account moved on: {_told(moved)}")
+    else:
+        console.note("account", f"{account.deals:,} deals and all that belongs to them")
+    outcome = run_job(services.paths, world, "sync", console)
+    show_run(console, world, "sync", outcome)
+    if outcome.code not in (ExitCode.OK, ExitCode.BUDGET):
+        return outcome.code
+    if again:
+        sent = sum(int(s.get("records", 0)) for s in (outcome.report or {})["streams"].values())
+        console.line(f"Only what changed was synced: {sent:,} rows, not the whole account.")
+    show_answers(console, world)
+    console.heading("Look around")
+    console.line(f"  psql '{world.database.url}'")
+    console.line(
+        f"  DBeaver, Metabase, ...: host {world.database.host}, port {world.database.port}, "
+        f"database {world.database.database},"
+    )
+    console.line(
+        f"  user {world.database.user}, password {world.database.password} (PostgreSQL {version})"
+    )
+    console.line("  Start with marts.deal_wide, marts.fct_deal and marts.fct_deal_stage_history.")
+    console.heading("What next")
+    console.line(OTHER_NEXT)
+    return outcome.code
+
+
+def _was_synced(world: World) -> bool:
+    """Tell whether a demo run got to its end in this database before."""
+    with psycopg.connect(world.database.url, connect_timeout=10) as connection:
+        row = connection.execute("select to_regclass('marts.fct_deal') is not null").fetchone()
+    return row == (True,)
+
+
+def _told(moved: dict[str, Any]) -> str:
+    """Say what an advance changed, by kind."""
+    kinds = [
+        f"{len(ids):,} {kind.replace('_', ' ')}" for kind, ids in moved.get("deal_ids", {}).items()
+    ]
+    return f"{moved['deals']:,} deals changed ({', '.join(kinds)})"

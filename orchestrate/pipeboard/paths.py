@@ -1,0 +1,76 @@
+"""Where things are: the repository, and the local state under .pipeboard/."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeboard.problems import ExitCode, Problem
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The folders of one checkout."""
+
+    root: Path
+
+    @property
+    def tools(self) -> Path:
+        """What orchestrate/bootstrap.py builds: environments and commands."""
+        return self.root / ".pipeboard"
+
+    @property
+    def local(self) -> Path:
+        """Local state: databases, logs, reports. Tests keep theirs elsewhere by this variable."""
+        named = os.environ.get("PIPEBOARD_STATE_DIR")
+        return Path(named).resolve() if named else self.tools
+
+    @property
+    def binaries(self) -> Path:
+        return self.tools / "bin"
+
+    @property
+    def logs(self) -> Path:
+        return self.local / "logs"
+
+    @property
+    def postgres(self) -> Path:
+        return self.local / "postgres"
+
+    @property
+    def demo(self) -> Path:
+        return self.local / "demo"
+
+    @property
+    def meltano(self) -> Path:
+        """Meltano's own folder: caches and logs; its state lives in the database."""
+        return self.root / ".meltano" if self.local == self.tools else self.local / "meltano"
+
+    @property
+    def dotenv(self) -> Path:
+        return self.root / ".env"
+
+    def environment(self, name: str) -> Path:
+        """Return the home of one of the environments that orchestrate/bootstrap.py builds."""
+        return self.tools / "env" / name
+
+    def dbt(self, environment: str) -> Path:
+        """Return where dbt writes in a Meltano environment; meltano.yml says the same."""
+        return self.local / "dbt" / environment
+
+    def report(self, environment: str) -> Path:
+        """Return where the tap writes what its last run read and spent."""
+        return self.local / "reports" / f"{environment}.json"
+
+
+def find_paths() -> Paths:
+    """Find the checkout: the one named, the one we are in, or the one this file belongs to."""
+    named = os.environ.get("MELTANO_PROJECT_ROOT")
+    own = Path(__file__).resolve().parents[2]
+    for candidate in (Path(named) if named else own, own, Path.cwd()):
+        if (candidate / "meltano.yml").is_file() and (candidate / "transform").is_dir():
+            return Paths(candidate.resolve())
+    what = "no meltano.yml beside a folder transform/ was found"
+    remedy = "Run pipeboard inside a checkout, or name one in MELTANO_PROJECT_ROOT"
+    raise Problem(what, remedy, ExitCode.CONFIGURATION)

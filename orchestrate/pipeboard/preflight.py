@@ -1,0 +1,131 @@
+"""Every problem of a world before any work: one line, one remedy, one exit code each."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pipeboard.problems import ExitCode, Problem
+
+if TYPE_CHECKING:
+    from pipeboard.worlds import World
+
+TOKEN_HINT = (
+    "Copy it from Pipedrive (Settings, Personal preferences, API) into PIPEDRIVE_API_TOKEN in .env"
+)
+OAUTH = ("CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN")
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whose account answered."""
+
+    base: str
+    company: str
+    user: str
+
+
+def check_settings(given: Mapping[str, str]) -> str:
+    """Check what can be checked without asking anyone; return the base URL of the API."""
+    url = given.get("PIPEDRIVE_API_URL", "")
+    domain = given.get("PIPEDRIVE_COMPANY_DOMAIN", "")
+    oauth = all(given.get(f"TAP_PIPEDRIVE_OAUTH_{name}") for name in OAUTH)
+    if not given.get("PIPEDRIVE_API_TOKEN") and not oauth:
+        what = "PIPEDRIVE_API_TOKEN is not set"
+        remedy = f"{TOKEN_HINT} (`cp .env.example .env` makes the file), or try `make demo`"
+        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+    if url:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            what = f"PIPEDRIVE_API_URL is no URL: {url}"
+            remedy = "Write https://host, or leave it empty and set PIPEDRIVE_COMPANY_DOMAIN"
+            raise Problem(what, remedy, ExitCode.CONFIGURATION)
+        return url.rstrip("/")
+    if not domain:
+        what = "PIPEDRIVE_COMPANY_DOMAIN is not set"
+        remedy = "In https://acme.pipedrive.com it is acme; write it into .env"
+        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", domain):
+        what = f"PIPEDRIVE_COMPANY_DOMAIN is {domain!r}, which is not one word"
+        remedy = "In https://acme.pipedrive.com it is acme; write only that"
+        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+    return f"https://{domain}.pipedrive.com"
+
+
+def check_account(given: Mapping[str, str], base: str, timeout: float = 20.0) -> Account | None:
+    """Ask the API who we are. One call; None with OAuth, whose token is the tap's affair."""
+    token = given.get("PIPEDRIVE_API_TOKEN")
+    if not token:
+        return None
+    request = urllib.request.Request(
+        f"{base}/v1/users/me",
+        headers={"x-api-token": token, "Accept": "application/json", "User-Agent": "pipeboard"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            data = dict(json.loads(answer.read())["data"])
+    except urllib.error.HTTPError as error:
+        raise _refused(error, base) from error
+    except (urllib.error.URLError, OSError) as error:
+        raise _unreachable(error, base) from error
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"{base} answers, but not as the Pipedrive API does"
+        remedy = "Check PIPEDRIVE_COMPANY_DOMAIN and PIPEDRIVE_API_URL in .env"
+        raise Problem(what, remedy, ExitCode.CONFIGURATION) from error
+    return Account(base, str(data.get("company_name") or ""), str(data.get("name") or ""))
+
+
+def _refused(error: urllib.error.HTTPError, base: str) -> Problem:
+    """Say what an HTTP status means here."""
+    if error.code == 401:
+        what = f"{base} does not accept the API token (401)"
+        return Problem(what, f"It may have been renewed. {TOKEN_HINT}", ExitCode.NOT_PERMITTED)
+    if error.code in (402, 403):
+        what = f"{base} refuses this user or plan ({error.code})"
+        remedy = "Ask the account's administrator for API access, or use another user's token"
+        return Problem(what, remedy, ExitCode.NOT_PERMITTED)
+    if error.code in (404, 410):
+        what = f"{base} knows no such account or no such API ({error.code})"
+        remedy = "Check PIPEDRIVE_COMPANY_DOMAIN and PIPEDRIVE_API_URL in .env"
+        return Problem(what, remedy, ExitCode.CONFIGURATION)
+    if error.code == 429:
+        what = f"{base} asks for patience (429): too many requests, or the day's tokens are spent"
+        return Problem(what, "Run again later; nothing is lost", ExitCode.UNAVAILABLE)
+    what = f"{base} has a problem of its own ({error.code})"
+    return Problem(what, "Run again later; nothing is lost", ExitCode.UNAVAILABLE)
+
+
+def _unreachable(error: Exception, base: str) -> Problem:
+    """Say why a host could not be reached."""
+    reason: Any = getattr(error, "reason", error)
+    host = urlsplit(base).hostname
+    if isinstance(reason, socket.gaierror):
+        what = f"the host {host} is not known"
+        remedy = "Check PIPEDRIVE_COMPANY_DOMAIN and PIPEDRIVE_API_URL in .env, and the network"
+    elif isinstance(reason, TimeoutError):
+        what = f"{base} did not answer in time"
+        remedy = "Check the network, a proxy or a firewall, and run again"
+    elif isinstance(reason, ssl.SSLError):
+        what = f"the certificate of {host} is not trusted ({reason})"
+        remedy = "Behind an inspecting proxy, name its certificate in SSL_CERT_FILE"
+    else:
+        what = f"{base} cannot be reached ({reason})"
+        remedy = "Check PIPEDRIVE_API_URL in .env, the network, a proxy or a firewall"
+    return Problem(what, remedy, ExitCode.UNAVAILABLE)
+
+
+def check_world(world: World, base: str) -> Account | None:
+    """Check an account and a database, in the order in which a person mends them."""
+    from pipeboard.warehouse import prepare_database
+
+    account = check_account(world.environ, base)
+    prepare_database(world.database, embedded=world.embedded)
+    return account

@@ -1,0 +1,107 @@
+"""Meltano's log lines: what step a run is in, how far, and what went wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+DBT_STEP = re.compile(r"(\d+) of (\d+) (\w+) (.*?)(?: \.{2,}|$)")
+STREAM = re.compile(r"(?:Beginning|Starting).*? sync of '?([a-z_]+)'?")
+METRIC = re.compile(r"METRIC: (\{.*\})")
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+KEPT_ERRORS = 12
+
+
+@dataclass
+class RunLog:
+    """Reads a run's log line by line."""
+
+    step: str = "starting"
+    stream: str = ""
+    records: dict[str, int] = field(default_factory=dict)
+    dbt_done: int = 0
+    dbt_total: int = 0
+    failed: dict[str, int] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+
+    def read(self, line: str) -> None:
+        """Take in one line."""
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            entry = None
+        if not isinstance(entry, dict):
+            if line.strip():
+                self._remember_error(line.strip())
+            return
+        text = ANSI.sub("", str(entry.get("event", "")))
+        plugin = str(entry.get("name") or "")
+        if entry.get("event") == "Block run completed":
+            self._block_completed(entry)
+        elif plugin == "dbt":
+            self._read_dbt(text)
+        elif entry.get("string_id"):
+            self.step = "extract and load"
+            self._read_singer(plugin, text, entry)
+        elif entry.get("level") in ("error", "critical"):
+            self._remember_error(text)
+
+    @property
+    def progress(self) -> str:
+        """Say how far the run is."""
+        if self.step == "dbt build":
+            done = f": {self.dbt_done} of {self.dbt_total}" if self.dbt_total else ""
+            return f"dbt build{done}"
+        if self.step == "extract and load":
+            total = sum(self.records.values())
+            where = f", now {self.stream}" if self.stream else ""
+            return f"extract and load: {total:,} records{where}"
+        return self.step
+
+    def _block_completed(self, entry: dict[str, Any]) -> None:
+        if entry.get("success"):
+            return
+        codes = entry.get("exit_codes") or {}
+        self.failed.update({str(kind): int(code) for kind, code in codes.items()})
+        if not codes:
+            # A pair that did not even start, or one of the commands after it.
+            singer = entry.get("block_type") == "ExtractLoadBlocks"
+            self.failed["extractors" if singer else "utilities"] = 1
+
+    def _read_dbt(self, text: str) -> None:
+        self.step = "dbt build"
+        found = DBT_STEP.search(text)
+        if found:
+            self.dbt_total = int(found[2])
+            if found[3] != "START":
+                self.dbt_done += 1
+        if re.search(r"\b(ERROR|FAIL|Failure|Error)\b", text) and "ERROR=0" not in text:
+            self._remember_error(text)
+
+    def _read_singer(self, plugin: str, text: str, entry: dict[str, Any]) -> None:
+        found = STREAM.search(text)
+        if found and plugin.startswith("tap-"):
+            self.stream = found[1]
+        metric = entry.get("metric_info") or entry.get("metric")
+        if not isinstance(metric, dict):
+            parsed = METRIC.search(text)
+            metric = _object(parsed[1]) if parsed else None
+        if metric and metric.get("metric") == "record_count" and plugin.startswith("tap-"):
+            name = str((metric.get("tags") or {}).get("stream", ""))
+            self.records[name] = self.records.get(name, 0) + int(metric.get("value") or 0)
+        critical = entry.get("level") in ("error", "critical")
+        if critical or re.search(r"\b(ERROR|CRITICAL|Traceback|[A-Z]\w+Error:)", text):
+            self._remember_error(f"{plugin}: {text}")
+
+    def _remember_error(self, text: str) -> None:
+        self.errors = [*self.errors, text][-KEPT_ERRORS:]
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

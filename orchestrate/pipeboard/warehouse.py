@@ -1,0 +1,126 @@
+"""What a database must allow before a run, and the schema that Meltano's state lives in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import errors, sql
+
+from pipeboard.problems import ExitCode, Problem
+from pipeboard.worlds import STATE_SCHEMA
+
+if TYPE_CHECKING:
+    from pipeboard.database_url import DatabaseUrl
+
+OLDEST_SERVER = 150000
+SCHEMAS = ("pipedrive", "staging", "intermediate", "marts", "snapshots", "ops", STATE_SCHEMA)
+
+
+def prepare_database(database: DatabaseUrl, *, embedded: bool = False) -> str:
+    """Check version and rights, create the state's schema, and return the server's version."""
+    try:
+        connection = psycopg.connect(database.url, connect_timeout=10, autocommit=True)
+    except psycopg.OperationalError as error:
+        raise _no_connection(database, error, embedded=embedded) from error
+    except psycopg.Error as error:
+        what = f"PIPEBOARD_DATABASE_URL is not understood: {_first_line(error)}"
+        remedy = "Write postgresql://user:password@host:5432/database"
+        raise Problem(what, remedy, ExitCode.CONFIGURATION) from error
+    with connection:
+        _check_server(connection, database)
+        _check_rights(connection, database)
+        if not _schema_exists(connection, STATE_SCHEMA):
+            connection.execute(
+                sql.SQL("create schema if not exists {}").format(sql.Identifier(STATE_SCHEMA))
+            )
+        return connection.info.parameter_status("server_version") or ""
+
+
+def _check_server(connection: psycopg.Connection, database: DatabaseUrl) -> None:
+    version = connection.info.server_version
+    if version < OLDEST_SERVER:
+        what = f"{database.place} is PostgreSQL {version // 10000}, and 15 or newer is needed"
+        remedy = "Upgrade the server, or name another one in PIPEBOARD_DATABASE_URL"
+        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        what = f"the database {database.place} is encoded in {encoding}, not in UTF8"
+        remedy = f"Create another one: create database {database.database} encoding 'UTF8'"
+        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+    read_only = connection.execute("show transaction_read_only").fetchone()
+    if read_only == ("on",):
+        what = f"{database.place} is read-only (a replica, or a role that may only read)"
+        remedy = "Name the primary server and a role that may write in PIPEBOARD_DATABASE_URL"
+        raise Problem(what, remedy, ExitCode.NOT_PERMITTED)
+
+
+def _check_rights(connection: psycopg.Connection, database: DatabaseUrl) -> None:
+    """Check that each schema may be created, or exists and may be written to."""
+    row = connection.execute(
+        """
+        select has_database_privilege(current_database(), 'create'),
+               has_database_privilege(current_database(), 'temporary')
+        """
+    ).fetchone()
+    may_create, may_stage = row or (False, False)
+    role = sql.Identifier(database.user).as_string(connection)
+    name = sql.Identifier(database.database).as_string(connection)
+    missing = [schema for schema in SCHEMAS if not _may_write(connection, schema, may_create)]
+    if missing:
+        what = f"the role {database.user} may not create or write {', '.join(missing)} in "
+        what += database.place
+        remedy = f"As the database's owner: grant create on database {name} to {role}"
+        raise Problem(what, remedy, ExitCode.NOT_PERMITTED)
+    if not may_stage:
+        what = f"the role {database.user} may not create temporary tables in {database.place}"
+        remedy = f"As the database's owner: grant temporary on database {name} to {role}"
+        raise Problem(what, remedy, ExitCode.NOT_PERMITTED)
+
+
+def _schema_exists(connection: psycopg.Connection, schema: str) -> bool:
+    found = connection.execute("select 1 from pg_namespace where nspname = %s", [schema])
+    return found.fetchone() is not None
+
+
+def _may_write(connection: psycopg.Connection, schema: str, may_create: bool) -> bool:
+    if not _schema_exists(connection, schema):
+        return may_create
+    row = connection.execute(
+        "select has_schema_privilege(%(s)s, 'create') and has_schema_privilege(%(s)s, 'usage')",
+        {"s": schema},
+    ).fetchone()
+    return row == (True,)
+
+
+def _no_connection(
+    database: DatabaseUrl, error: psycopg.OperationalError, *, embedded: bool
+) -> Problem:
+    words = _first_line(error)
+    if embedded:
+        what = f"the embedded PostgreSQL does not answer: {words}"
+        return Problem(what, "Run `make stop`, then again", ExitCode.UNAVAILABLE)
+    # The server's own words decide; libpq gives no code for a refused start of a session.
+    if isinstance(error, errors.InvalidPassword) or "authentication failed" in words:
+        what = f"the database refuses the password of {database.place}"
+        remedy = "Check user and password in PIPEBOARD_DATABASE_URL (percent-encode special ones)"
+        return Problem(what, remedy, ExitCode.NOT_PERMITTED)
+    if "does not exist" in words:
+        what = f"{database.place}: {words}"
+        remedy = f"Create it (createdb {database.database}), or mend PIPEBOARD_DATABASE_URL"
+        return Problem(what, remedy, ExitCode.CONFIGURATION)
+    if "permission denied" in words or "pg_hba.conf" in words:
+        what = f"the database does not let {database.place} in: {words}"
+        remedy = "Ask its administrator for the right to connect from here"
+        return Problem(what, remedy, ExitCode.NOT_PERMITTED)
+    what = f"the database {database.place} cannot be reached: {words}"
+    remedy = "Check PIPEBOARD_DATABASE_URL, the server and the network; or leave it empty to use "
+    remedy += "the embedded PostgreSQL"
+    return Problem(what, remedy, ExitCode.UNAVAILABLE)
+
+
+def _first_line(error: Exception) -> str:
+    """Return the part of libpq's message that says what happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    first = lines[0] if lines else type(error).__name__
+    return first.rpartition("FATAL: ")[2].strip() or first

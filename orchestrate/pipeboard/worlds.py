@@ -1,0 +1,153 @@
+"""The worlds a job can run in: own (the account and database of .env) and demo.
+
+A world is told entirely by its environment variables. Nothing else decides which account is read
+and which database is written, so what is not in here cannot leak from one world to the other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from dotenv import dotenv_values
+
+from pipeboard.database_url import DatabaseUrl
+from pipeboard.redaction import Redactor
+
+if TYPE_CHECKING:
+    from pipeboard.paths import Paths
+
+OWN, DEMO = "own", "demo"
+OWN_DATABASE, DEMO_DATABASE = "pipeboard", "pipeboard_demo"
+STATE_SCHEMA = "meltano"
+LOOPBACK = "127.0.0.1,localhost,::1"
+
+# What could tell a demo run about somebody's real account, database or habits.
+PERSONAL_PREFIXES = (
+    *("PIPEDRIVE_", "PIPEBOARD_", "MELTANO_", "TAP_PIPEDRIVE_", "TARGET_POSTGRES_", "DBT_"),
+    *("METABASE_", "REDIS_", "PUSHGATEWAY_", "PREFECT_", "SINGER_SDK_", "PG"),
+)
+
+
+@dataclass(frozen=True)
+class World:
+    """One account, one database, one state; `environ` is all that a run gets to know."""
+
+    name: str
+    environment: str
+    database: DatabaseUrl
+    embedded: bool
+    environ: dict[str, str] = field(repr=False)
+
+    @property
+    def redact(self) -> Redactor:
+        return Redactor.of(self.environ)
+
+
+def settings(paths: Paths, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment completed by .env; what is set already wins.
+
+    An empty value means "not set" (the lines of .env.example are empty), for every reader.
+    """
+    given = dict(os.environ if environ is None else environ)
+    from_file = {name: value or "" for name, value in dotenv_values(paths.dotenv).items()}
+    merged = {**from_file, **given}
+    return {
+        name: value for name, value in merged.items() if value or name not in {*from_file, *OURS}
+    }
+
+
+OURS = (
+    *("PIPEDRIVE_API_TOKEN", "PIPEDRIVE_COMPANY_DOMAIN", "PIPEDRIVE_API_URL"),
+    *("PIPEDRIVE_START_DATE", "PIPEDRIVE_DAILY_TOKENS", "PIPEBOARD_DATABASE_URL"),
+    *("REDIS_URL", "PUSHGATEWAY_URL", "METABASE_URL", "METABASE_API_KEY"),
+)
+
+
+def own_world(paths: Paths, given: Mapping[str, str], database_url: str, embedded: bool) -> World:
+    """Return the world of `settings`, with the database that they name or the embedded one."""
+    database = DatabaseUrl.parse(database_url)
+    environment = given.get("MELTANO_ENVIRONMENT") or "dev"
+    environ = {
+        **given,
+        **_common(paths, environment, database),
+        "PIPEBOARD_WORLD": OWN,
+    }
+    # A system database elsewhere is respected; then the state must name the database's place too.
+    elsewhere = given.get("MELTANO_DATABASE_URI")
+    if elsewhere:
+        environ["MELTANO_DATABASE_URI"] = elsewhere
+    environ.setdefault(
+        "MELTANO_RUN_STATE_ID_SUFFIX", _state_suffix(given, database, alone=not elsewhere)
+    )
+    return World(OWN, environment, database, embedded, _past_proxies(environ))
+
+
+def demo_world(
+    paths: Paths, environ: Mapping[str, str], database_url: str, account: Mapping[str, str]
+) -> World:
+    """Return the world of the simulated account (its ready file); nothing of .env is in it."""
+    database = DatabaseUrl.parse(database_url)
+    clean = {
+        name: value for name, value in environ.items() if not name.startswith(PERSONAL_PREFIXES)
+    }
+    clean.update(
+        {
+            **_common(paths, DEMO, database),
+            "PIPEBOARD_WORLD": DEMO,
+            "PIPEDRIVE_API_TOKEN": account["token"],
+            "PIPEDRIVE_COMPANY_DOMAIN": account["company_domain"],
+            "PIPEDRIVE_API_URL": account["url"],
+            # The port of the simulator may change between runs; the account stays the same.
+            "MELTANO_RUN_STATE_ID_SUFFIX": "simulated",
+        }
+    )
+    return World(DEMO, DEMO, database, embedded=True, environ=_past_proxies(clean))
+
+
+def _common(paths: Paths, environment: str, database: DatabaseUrl) -> dict[str, str]:
+    dbt = paths.dbt(environment)
+    return {
+        "PATH": f"{paths.binaries}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "PIPEBOARD_DATABASE_URL": database.url,
+        "PIPEBOARD_RUN_REPORT": str(paths.report(environment)),
+        # We read .env, nobody else: dbt is told so here, Meltano on its command line.
+        "PYTHON_DOTENV_DISABLED": "1",
+        "MELTANO_PROJECT_ROOT": str(paths.root),
+        "MELTANO_SYS_DIR_ROOT": str(paths.meltano),
+        "MELTANO_ENVIRONMENT": environment,
+        # State lives in the warehouse: who restores one restores both.
+        "MELTANO_DATABASE_URI": database.for_meltano(STATE_SCHEMA),
+        "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "MELTANO_CLI_DISABLE_VERSION_CHECK": "1",
+        "DBT_PROJECT_DIR": str(paths.root / "transform"),
+        "DBT_PROFILES_DIR": str(paths.root / "transform"),
+        "DBT_TARGET_PATH": str(dbt / "target"),
+        "DBT_LOG_PATH": str(dbt / "logs"),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DBT_VERSION_CHECK": "false",
+    }
+
+
+def _state_suffix(given: Mapping[str, str], database: DatabaseUrl, *, alone: bool) -> str:
+    """Return a short hash of account and database: another one of either starts from nothing.
+
+    The state normally lies in the database itself; a copy of it restored on another host should
+    go on where the original stood, so the host counts only for a state kept elsewhere.
+    """
+    account = [given.get("PIPEDRIVE_API_URL", "").rstrip("/").lower()]
+    account.append(given.get("PIPEDRIVE_COMPANY_DOMAIN", "").lower())
+    place = database.database if alone else f"{database.host}:{database.port}/{database.database}"
+    return sha256("|".join([*account, place]).encode()).hexdigest()[:10]
+
+
+def _past_proxies(environ: dict[str, str]) -> dict[str, str]:
+    """Let nothing that talks to this machine go through a proxy."""
+    if any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in environ):
+        for name in ("NO_PROXY", "no_proxy"):
+            known = environ.get(name, "")
+            environ[name] = f"{known},{LOOPBACK}" if known else LOOPBACK
+    return environ

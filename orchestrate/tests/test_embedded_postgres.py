@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from pipeboard.embedded_postgres import HOST, EmbeddedPostgres, free_port
+from pipeboard.postgres_binaries import Binaries
+from pipeboard.processes import Recorded
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+    found = EmbeddedPostgres(tmp_path / "a path with spaces" / "postgres")
+    yield found
+    found.destroy()
+
+
+def value(url: str, query: str) -> object:
+    with psycopg.connect(url) as connection:
+        row = connection.execute(query.encode()).fetchone()
+        return row[0] if row else None
+
+
+def postmaster(server: EmbeddedPostgres) -> int:
+    running = server._running(server._remembered())  # type: ignore[arg-type]
+    assert running is not None
+    return running.pid
+
+
+def test_a_server_starts_once_and_stops_once(
+    postgres: EmbeddedPostgres, binaries: Binaries
+) -> None:
+    urls = postgres.start(binaries, "one", "two")
+    assert postgres.start(binaries, "one", "two") == urls
+    assert postgres.urls("one") == {"one": urls["one"]}
+    assert value(urls["two"], "select current_database()") == "two"
+    assert value(urls["two"], "select rolsuper from pg_roles where rolname = current_user") is False
+    assert value(urls["one"], "select lower('ÉÃ')") == "éã"
+    assert value(urls["one"], "show listen_addresses") == HOST
+    assert postgres.stop()
+    assert not postgres.stop()
+    assert postgres.urls("one") is None
+    assert postgres.start(binaries, "one")["one"] == urls["one"]
+
+
+def test_secrets_are_private(postgres: EmbeddedPostgres, binaries: Binaries) -> None:
+    url = postgres.start(binaries, "one")["one"]
+    assert stat.S_IMODE((postgres.state / "cluster.json").stat().st_mode) == 0o600
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(url.replace(":", ":wrong", 2).replace("wrong", "", 1))
+
+
+def test_data_survives_a_crash(postgres: EmbeddedPostgres, binaries: Binaries) -> None:
+    url = postgres.start(binaries, "one")["one"]
+    with psycopg.connect(url) as connection:
+        connection.execute("create table kept as select 1 as n")
+    os.kill(postmaster(postgres), signal.SIGKILL)
+    again = postgres.start(binaries, "one")["one"]
+    assert value(again, "select n from kept") == 1
+
+
+def test_a_process_number_that_another_one_has_by_now_is_no_server(
+    postgres: EmbeddedPostgres, binaries: Binaries
+) -> None:
+    postgres.start(binaries, "one")
+    cluster = postgres._remembered()
+    assert cluster is not None
+    pid_file = postgres._data(cluster) / "postmaster.pid"
+    lines = pid_file.read_text().splitlines()
+    postgres.stop()
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        pid_file.write_text("\n".join([str(other.pid), *lines[1:]]) + "\n")
+        assert postgres.urls("one") is None
+        assert not postgres.stop()
+        assert value(postgres.start(binaries, "one")["one"], "select 1") == 1
+        assert Recorded.of(other.pid) is not None, "somebody else's process was ended"
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_a_taken_port_is_left_to_its_owner(postgres: EmbeddedPostgres, binaries: Binaries) -> None:
+    before = postgres.start(binaries, "one")["one"]
+    postgres.stop()
+    port = int(before.rpartition(":")[2].partition("/")[0])
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((HOST, port))
+        taken.listen()
+        after = postgres.start(binaries, "one")["one"]
+        assert after != before
+        assert value(after, "select 1") == 1
+
+
+def test_fresh_deletes_what_a_database_held(postgres: EmbeddedPostgres, binaries: Binaries) -> None:
+    url = postgres.start(binaries, "one")["one"]
+    with psycopg.connect(url) as connection:
+        connection.execute("create table gone as select 1 as n")
+    url = postgres.start(binaries, "one", fresh=True)["one"]
+    assert value(url, "select to_regclass('gone')::text") is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps data outside the checkout")
+def test_a_copied_checkout_gets_a_server_of_its_own(
+    postgres: EmbeddedPostgres, binaries: Binaries, tmp_path: Path
+) -> None:
+    original = postgres.start(binaries, "one")["one"]
+    copy = EmbeddedPostgres(tmp_path / "copy")
+    copy.state.mkdir()
+    (copy.state / "cluster.json").write_bytes((postgres.state / "cluster.json").read_bytes())
+    try:
+        assert copy.start(binaries, "one")["one"] != original
+        assert value(original, "select 1") == 1
+    finally:
+        copy.destroy()
+    assert value(original, "select 1") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps data outside the checkout")
+def test_a_checkout_made_anew_at_the_same_place_starts_from_nothing(
+    postgres: EmbeddedPostgres, binaries: Binaries
+) -> None:
+    url = postgres.start(binaries, "one")["one"]
+    with psycopg.connect(url) as connection:
+        connection.execute("create table gone as select 1 as n")
+    old = postmaster(postgres)
+    (postgres.state / "cluster.json").unlink()
+    url = postgres.start(binaries, "one")["one"]
+    assert value(url, "select to_regclass('gone')::text") is None
+    assert Recorded.of(old) is None or postmaster(postgres) != old
+
+
+def test_a_free_port_is_free() -> None:
+    with socket.socket() as probe:
+        probe.bind((HOST, free_port()))

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import psycopg
+import pytest
+from pipeboard.database_url import DatabaseUrl
+from pipeboard.embedded_postgres import free_port
+from pipeboard.preflight import check_account, check_settings
+from pipeboard.problems import ExitCode, Problem
+from pipeboard.warehouse import prepare_database
+
+TOKEN = {"PIPEDRIVE_API_TOKEN": "token"}
+
+
+@contextmanager
+def api(status: int = 200, body: bytes = b"{}") -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """An API that always answers the same; and what it was asked."""
+    asked: list[dict[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append({"path": self.path, **{k.lower(): v for k, v in self.headers.items()}})
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "PIPEDRIVE_API_TOKEN is not set"),
+        (TOKEN, "PIPEDRIVE_COMPANY_DOMAIN is not set"),
+        ({**TOKEN, "PIPEDRIVE_API_URL": "acme"}, "PIPEDRIVE_API_URL is no URL"),
+        ({**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "acme.pipedrive.com"}, "not one word"),
+    ],
+)
+def test_settings_are_checked_before_anyone_is_asked(given: dict[str, str], words: str) -> None:
+    with pytest.raises(Problem, match=words) as caught:
+        check_settings(given)
+    assert caught.value.code == ExitCode.CONFIGURATION
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("given", "base"),
+    [
+        ({**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "acme"}, "https://acme.pipedrive.com"),
+        (
+            {**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "acme", "PIPEDRIVE_API_URL": "http://x:1/"},
+            "http://x:1",
+        ),
+        (
+            {
+                "TAP_PIPEDRIVE_OAUTH_CLIENT_ID": "a",
+                "TAP_PIPEDRIVE_OAUTH_CLIENT_SECRET": "b",
+                "TAP_PIPEDRIVE_OAUTH_REFRESH_TOKEN": "c",
+                "PIPEDRIVE_COMPANY_DOMAIN": "acme",
+            },
+            "https://acme.pipedrive.com",
+        ),
+    ],
+)
+def test_the_base_url_is_the_accounts(given: dict[str, str], base: str) -> None:
+    assert check_settings(given) == base
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "words"),
+    [
+        (401, b"{}", ExitCode.NOT_PERMITTED, "does not accept the API token"),
+        (402, b"{}", ExitCode.NOT_PERMITTED, "refuses this user or plan"),
+        (403, b"<html>", ExitCode.NOT_PERMITTED, "refuses this user or plan"),
+        (404, b"{}", ExitCode.CONFIGURATION, "no such account"),
+        (429, b"{}", ExitCode.UNAVAILABLE, "patience"),
+        (503, b"<html>", ExitCode.UNAVAILABLE, "a problem of its own"),
+        (200, b"<html>a login page</html>", ExitCode.CONFIGURATION, "not as the Pipedrive API"),
+        (200, b'{"data": null}', ExitCode.CONFIGURATION, "not as the Pipedrive API"),
+    ],
+)
+def test_an_answer_that_is_not_ours_is_one_line(
+    status: int, body: bytes, code: ExitCode, words: str
+) -> None:
+    with api(status, body) as (base, _), pytest.raises(Problem, match=words) as caught:
+        check_account(TOKEN, base)
+    assert caught.value.code == code
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("base", "words"),
+    [
+        (f"http://127.0.0.1:{free_port()}", "cannot be reached"),
+        ("http://no-such-host.invalid", "is not known"),
+    ],
+)
+def test_a_host_that_cannot_be_reached_is_worth_another_try(base: str, words: str) -> None:
+    with pytest.raises(Problem, match=words) as caught:
+        check_account(TOKEN, base)
+    assert caught.value.code == ExitCode.UNAVAILABLE
+
+
+def test_the_account_is_asked_once_with_the_token_in_a_header() -> None:
+    me = {"data": {"name": "Ana", "company_name": "Acme"}}
+    with api(200, json.dumps(me).encode()) as (base, asked):
+        account = check_account(TOKEN, base)
+    assert account is not None
+    assert (account.company, account.user) == ("Acme", "Ana")
+    assert [(a["path"], a["x-api-token"]) for a in asked] == [("/v1/users/me", "token")]
+
+
+def as_role(database: DatabaseUrl, role: str) -> DatabaseUrl:
+    return DatabaseUrl(database.url.replace("//pipeboard:", f"//{role}:"))
+
+
+def without_rights(database: DatabaseUrl, superuser: psycopg.Connection) -> DatabaseUrl:
+    superuser.execute("drop role if exists reader")
+    superuser.execute(f"create role reader login password '{database.password}'")
+    return as_role(database, "reader")
+
+
+def read_only(database: DatabaseUrl, superuser: psycopg.Connection) -> DatabaseUrl:
+    return DatabaseUrl(f"{database.url}?options=-cdefault_transaction_read_only%3Don")
+
+
+def wrong_password(database: DatabaseUrl, superuser: psycopg.Connection) -> DatabaseUrl:
+    return DatabaseUrl(database.url.replace(database.password, "wrong"))
+
+
+def no_such_database(database: DatabaseUrl, superuser: psycopg.Connection) -> DatabaseUrl:
+    return DatabaseUrl(database.url.replace("/test", "/absent"))
+
+
+def nobody_listens(database: DatabaseUrl, superuser: psycopg.Connection) -> DatabaseUrl:
+    return DatabaseUrl(database.url.replace(f":{database.port}/", f":{free_port()}/"))
+
+
+def locked_schema(database: DatabaseUrl, superuser: psycopg.Connection) -> DatabaseUrl:
+    superuser.execute("create schema pipedrive")
+    return database
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "words"),
+    [
+        (without_rights, ExitCode.NOT_PERMITTED, "grant create on database"),
+        (read_only, ExitCode.NOT_PERMITTED, "read-only"),
+        (wrong_password, ExitCode.NOT_PERMITTED, "refuses the password"),
+        (no_such_database, ExitCode.CONFIGURATION, "createdb absent"),
+        (nobody_listens, ExitCode.UNAVAILABLE, "cannot be reached"),
+        (locked_schema, ExitCode.NOT_PERMITTED, "may not create or write pipedrive in"),
+    ],
+)
+def test_a_database_that_will_not_do_is_one_line(
+    database: DatabaseUrl,
+    superuser: psycopg.Connection,
+    spoil: Callable[[DatabaseUrl, psycopg.Connection], DatabaseUrl],
+    code: ExitCode,
+    words: str,
+) -> None:
+    with pytest.raises(Problem, match=words) as caught:
+        prepare_database(spoil(database, superuser))
+    assert caught.value.code == code
+    assert "\n" not in str(caught.value)
+    assert database.password not in str(caught.value)
+
+
+def test_an_old_server_is_refused(database: DatabaseUrl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeboard.warehouse.OLDEST_SERVER", 990000)
+    with pytest.raises(Problem, match="15 or newer is needed") as caught:
+        prepare_database(database)
+    assert caught.value.code == ExitCode.CONFIGURATION
+
+
+def test_a_good_database_gets_the_schema_of_the_state(database: DatabaseUrl) -> None:
+    assert prepare_database(database).startswith(("15", "16", "17", "18"))
+    prepare_database(database)
+    with psycopg.connect(database.url) as connection:
+        row = connection.execute("select to_regnamespace('meltano') is not null").fetchone()
+    assert row == (True,)

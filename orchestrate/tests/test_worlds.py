@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pipeboard.cli import command_in, means_demo
+from pipeboard.paths import Paths
+from pipeboard.services import Services
+from pipeboard.worlds import demo_world, own_world, settings
+
+URL = "postgresql://ana:secret@db/crm"
+ACCOUNT = {"token": "simulated-token", "company_domain": "simulated", "url": "http://127.0.0.1:1"}
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    (tmp_path / ".pipeboard").mkdir()
+    return Paths(tmp_path)
+
+
+def test_what_is_set_wins_over_the_file_and_empty_means_not_set(paths: Paths) -> None:
+    paths.dotenv.write_text(
+        "PIPEDRIVE_API_TOKEN=from-file\nPIPEDRIVE_COMPANY_DOMAIN=acme  # a comment\n"
+        "PIPEDRIVE_DAILY_TOKENS=\nexport REDIS_URL='redis://x'\n"
+    )
+    found = settings(paths, {"PIPEDRIVE_API_TOKEN": "set", "PIPEDRIVE_API_URL": "", "A": ""})
+    assert found == {
+        "PIPEDRIVE_API_TOKEN": "set",
+        "PIPEDRIVE_COMPANY_DOMAIN": "acme",
+        "REDIS_URL": "redis://x",
+        "A": "",
+    }
+
+
+def test_an_empty_variable_hides_the_file(paths: Paths) -> None:
+    paths.dotenv.write_text("PIPEDRIVE_API_TOKEN=from-file\n")
+    assert settings(paths, {"PIPEDRIVE_API_TOKEN": ""}) == {}
+
+
+def test_nothing_personal_is_in_the_demo(paths: Paths) -> None:
+    paths.dotenv.write_text("PIPEDRIVE_API_TOKEN=real\nPIPEDRIVE_START_DATE=2020-01-01\n")
+    personal = {
+        "PIPEDRIVE_API_TOKEN": "real",
+        "PIPEDRIVE_START_DATE": "2020-01-01",
+        "TAP_PIPEDRIVE_PAGE_SIZE": "1",
+        "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": "elsewhere",
+        "PIPEBOARD_BASE_CURRENCY": "EUR",
+        "MELTANO_DATABASE_URI": "postgresql://real/state",
+        "DBT_TARGET": "prod",
+        "PGHOST": "real",
+        "REDIS_URL": "redis://real",
+        "PUSHGATEWAY_URL": "http://real",
+        "HOME": "/home/ana",
+    }
+    world = demo_world(paths, personal, URL, ACCOUNT)
+    assert "real" not in " ".join(world.environ.values())
+    assert not {"PIPEDRIVE_START_DATE", "TAP_PIPEDRIVE_PAGE_SIZE", "DBT_TARGET"} & set(
+        world.environ
+    )
+    assert world.environ["PIPEDRIVE_API_TOKEN"] == "simulated-token"
+    assert world.environ["MELTANO_ENVIRONMENT"] == "demo"
+    assert world.environ["PYTHON_DOTENV_DISABLED"] == "1"
+    assert world.environ["HOME"] == "/home/ana"
+
+
+def suffix(paths: Paths, url: str = URL, **given: str) -> str:
+    return own_world(paths, given, url, embedded=False).environ["MELTANO_RUN_STATE_ID_SUFFIX"]
+
+
+def test_another_account_or_database_has_another_state(paths: Paths) -> None:
+    acme = suffix(paths, PIPEDRIVE_COMPANY_DOMAIN="acme")
+    assert acme == suffix(paths, PIPEDRIVE_COMPANY_DOMAIN="Acme", PIPEDRIVE_API_TOKEN="renewed")
+    assert acme != suffix(paths, PIPEDRIVE_COMPANY_DOMAIN="other")
+    assert acme != suffix(paths, f"{URL}2", PIPEDRIVE_COMPANY_DOMAIN="acme")
+    assert acme != suffix(
+        paths, PIPEDRIVE_COMPANY_DOMAIN="acme", PIPEDRIVE_API_URL="http://127.0.0.1:1"
+    )
+
+
+def test_a_restored_database_goes_on_but_state_elsewhere_names_its_host(paths: Paths) -> None:
+    moved = URL.replace("@db/", "@restored/")
+    assert suffix(paths) == suffix(paths, moved)
+    elsewhere = {"MELTANO_DATABASE_URI": "postgresql+psycopg://x/y"}
+    assert suffix(paths, **elsewhere) != suffix(paths, moved, **elsewhere)
+
+
+def test_loopback_never_goes_through_a_proxy(paths: Paths) -> None:
+    given = {"HTTPS_PROXY": "http://proxy", "no_proxy": "corp"}
+    environ = own_world(paths, given, URL, embedded=False).environ
+    assert environ["no_proxy"] == "corp,127.0.0.1,localhost,::1"
+    assert environ["NO_PROXY"] == "127.0.0.1,localhost,::1"
+
+
+@pytest.mark.parametrize(
+    ("words", "demo"),
+    [
+        ("meltano --environment=demo run sync", True),
+        ("meltano --environment demo run sync", True),
+        ("meltano --environment=prod run sync", False),
+        ("meltano run sync", False),
+        ("echo --environment=demo", False),
+    ],
+)
+def test_meltanos_demo_environment_gets_the_demos_world(words: str, demo: bool) -> None:
+    assert means_demo(words.split()) is demo
+
+
+def test_meltano_is_told_not_to_read_the_file_itself(paths: Paths) -> None:
+    words = command_in(Services(paths), ["meltano", "run", "sync"])
+    assert words[:2] == ["meltano", "--env-file"]
+    assert Path(words[2]).read_text() == ""
+    assert words[3:] == ["run", "sync"]
+    assert command_in(Services(paths), ["dbt", "build"]) == ["dbt", "build"]
+
+
+def test_our_commands_come_first(paths: Paths) -> None:
+    path = own_world(paths, {}, URL, embedded=False).environ["PATH"]
+    assert path.split(os.pathsep)[0] == str(paths.binaries)

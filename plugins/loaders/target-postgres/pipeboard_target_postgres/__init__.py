@@ -1,0 +1,1 @@
+"""Singer target for PostgreSQL that loads at the speed of COPY."""

@@ -1,0 +1,143 @@
+"""The connection: session settings, types, and the schema everything goes to."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import typing as t
+from collections.abc import Iterator
+
+import psycopg
+import sqlalchemy
+from singer_sdk.sql.connector import JSONSchemaToSQL
+from sqlalchemy import event
+from sqlalchemy.dialects.postgresql import BIGINT, JSONB
+from sqlalchemy.types import TIMESTAMP
+from target_postgres.connector import PostgresConnector as StockConnector
+
+from pipeboard_target_postgres import errors
+from pipeboard_target_postgres.sql import quote
+
+DRIVER = "postgresql+psycopg"
+APPLICATION_NAME = "pipeboard target-postgres"
+
+#: Run on every new connection, whatever server, database and role have as defaults.
+#: A session in UTC makes a time without an offset mean UTC; compiling a merge of dozens of
+#: columns costs more than the merge, hence no JIT.
+SESSION = f"""
+set time zone 'UTC';
+set application_name = '{APPLICATION_NAME}';
+set datestyle = 'ISO, MDY';
+set standard_conforming_strings = on;
+set jit = off
+"""
+
+
+class PostgresConnector(StockConnector):
+    """The stock connector with timestamptz, jsonb, UTC, and errors that name a remedy."""
+
+    @functools.cached_property
+    def jsonschema_to_sql(self) -> JSONSchemaToSQL:
+        """Map JSON Schema to SQL: the stock types, but for times, integers and nested values."""
+        to_sql = super().jsonschema_to_sql
+        to_sql.register_type_handler("integer", BIGINT)
+        to_sql.register_type_handler("object", lambda _: JSONB(none_as_null=True))
+        to_sql.register_type_handler("array", lambda _: JSONB(none_as_null=True))
+        to_sql.register_format_handler("date-time", lambda _: TIMESTAMP(timezone=True))
+        return to_sql
+
+    def create_engine(self) -> sqlalchemy.Engine:
+        """Return an engine whose every connection has our session settings."""
+        # COPY is psycopg 3's, whatever driver the settings name.
+        url = sqlalchemy.engine.make_url(self.sqlalchemy_url).set(drivername=DRIVER)
+        args: dict[str, t.Any] = {"keepalives_idle": 60}
+        if "connect_timeout" not in url.query:
+            args["connect_timeout"] = 15
+        engine = sqlalchemy.create_engine(
+            url,
+            connect_args=args,
+            pool_pre_ping=True,
+            json_serializer=self.serialize_json,
+            json_deserializer=self.deserialize_json,
+        )
+
+        @event.listens_for(engine, "connect")
+        def _session(connection: psycopg.Connection, _record: t.Any) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute(SESSION)
+            # A SET in a transaction that is rolled back is rolled back too.
+            connection.commit()
+
+        return engine
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[psycopg.Connection]:
+        """Yield the driver's own connection for one transaction."""
+        pooled = self._engine.raw_connection()
+        try:
+            connection = t.cast("psycopg.Connection", pooled.driver_connection)
+            with connection.transaction():
+                yield connection
+        finally:
+            pooled.close()
+
+    @property
+    def role(self) -> str:
+        """Who connects."""
+        return sqlalchemy.engine.make_url(self.sqlalchemy_url).username or "current_user"
+
+    @functools.cached_property
+    def where(self) -> str:
+        """Who connects to what, as a person would say it, without the password."""
+        url = sqlalchemy.engine.make_url(self.sqlalchemy_url)
+        host = url.host or url.query.get("host") or "the local socket"
+        return f"database {url.database or url.username!r} as {url.username!r} at {host}" + (
+            f":{url.port}" if url.port else ""
+        )
+
+    def check(self) -> None:
+        """Connect once.
+
+        Raises:
+            LoaderError: the database is not there, or refuses us; says what to do.
+        """
+        try:
+            with self._connect():
+                pass
+        except sqlalchemy.exc.DBAPIError as exc:
+            raise (errors.explain(exc, self.where) or exc) from exc
+
+    def prepare_schema(self, schema_name: str) -> None:
+        """Create the schema if it is missing, and make sure that we may use it.
+
+        Raises:
+            NotPermittedError: names the role, the database and the statement that helps.
+        """
+        with self._connect() as connection:
+            role, database, exists, usable, creatable = connection.execute(
+                sqlalchemy.text(
+                    "select current_user, current_database(), n.oid is not null,"
+                    " coalesce(has_schema_privilege(n.oid, 'USAGE'), false),"
+                    " has_database_privilege(current_database(), 'CREATE')"
+                    " from (select 1) one left join pg_namespace n on n.nspname = :schema"
+                ),
+                {"schema": schema_name},
+            ).one()
+            if exists:
+                if not usable:
+                    raise errors.NotPermittedError(
+                        f"Role {role} may not use schema {schema_name} of database "
+                        f"{database}. As its owner run: GRANT USAGE, CREATE ON SCHEMA "
+                        f"{quote(schema_name)} TO {quote(role)};"
+                    )
+                return
+            if not creatable:
+                raise errors.NotPermittedError(
+                    f"Role {role} may not create schema {schema_name} in database {database}. As "
+                    f"its owner run: GRANT CREATE ON DATABASE {quote(database)} TO {quote(role)}; "
+                    f"or CREATE SCHEMA {quote(schema_name)} AUTHORIZATION {quote(role)};"
+                )
+            connection.exec_driver_sql(
+                f"create schema if not exists {quote(schema_name)}".replace("%", "%%")
+            )
+            connection.commit()

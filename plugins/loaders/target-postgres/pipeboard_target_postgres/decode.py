@@ -1,0 +1,266 @@
+r"""From a Singer message to a line of COPY, touching each value as little as possible.
+
+A JSON token is nearly a COPY field already: `12.50`, `true` and the inside of `"plain text"` are
+what PostgreSQL reads. So tokens are passed through as raw bytes, joined by tabs: numbers stay
+exact, and no Python object is made of a value. What differs is put right on the whole line at
+once: `null` becomes `\N`, and quotes go. A line in which a string has a backslash, or a scalar
+column a nested value, is taken apart field by field instead. A raw tab or line break cannot occur
+inside a JSON token, except as space between the tokens of a nested value.
+"""
+
+from __future__ import annotations
+
+import decimal
+import json
+import re
+import typing as t
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+import simplejson
+from singer_sdk.exceptions import MissingKeyPropertiesError
+from singer_sdk.singerlib.exceptions import InvalidInputLine
+
+from pipeboard_target_postgres.columns import Column
+
+_NULL = msgspec.Raw(b"null")
+#: \u0000 in JSON text, preceded by an even number of backslashes (else it is not an escape).
+_NUL_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+#: A first field that needs care: nested, or null, which no tab precedes.
+_ODD_START = (b"{", b"[", b"n")
+#: What msgspec does not take as the name of a struct's field.
+_AWKWARD = re.compile(r'["\\\x00-\x1f]')
+_INTEGERS = frozenset({"smallint", "integer", "bigint"})
+_NUMBER_START = tuple(b"-0123456789"[i : i + 1] for i in range(11))
+_astuple = msgspec.structs.astuple
+
+#: What COPY's text format reads as something else, and how it is written instead.
+_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+
+class Lane:
+    """Encodes the records of one stream.
+
+    Args:
+        stream: the stream's name in the messages.
+        columns: the columns to write, in any order; see `self.columns` for the order written.
+        keys: properties that every record must have.
+        metadata: property names whose value is not in the record but in the message.
+        sanitize: replace NUL characters, which PostgreSQL cannot store, by U+FFFD.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        columns: Sequence[Column],
+        keys: Sequence[str],
+        metadata: bool,
+        sanitize: bool,
+    ) -> None:
+        self.stream = stream
+        self._sanitize = sanitize
+        in_message = {"_sdc_extracted_at": "time_extracted", "_sdc_table_version": "version"}
+        from_message = [c for c in columns if metadata and c.prop in in_message]
+        from_record = [c for c in columns if c not in from_message]
+        # Keys first: `staging.all_distinct` looks for them at the start of a line.
+        scalars = sorted(
+            (c for c in from_record if not c.is_json), key=lambda c: c.prop not in keys
+        )
+        nested = [c for c in from_record if c.is_json]
+        #: The columns in the order in which a line has them; nested ones last.
+        self.columns = (*scalars, *from_message, *nested)
+        self._types = [c.type for c in (*scalars, *from_message)]
+        self._n = len(scalars)
+        self._from_message = tuple(in_message[c.prop] for c in from_message)
+        self._has_bytea = "bytea" in self._types
+        self._keys = tuple(keys)
+        record: t.Any
+        self._values: Callable[[t.Any], tuple[msgspec.Raw, ...]]
+        if any(_AWKWARD.search(c.prop) for c in from_record):
+            record = dict[str, msgspec.Raw]
+            self._values = self._values_of_dict([c.prop for c in (*scalars, *nested)])
+        else:
+            record = self._struct([c.prop for c in (*scalars, *nested)])
+            self._values = _astuple
+        self._message: t.Any = msgspec.defstruct(
+            "Message",
+            [
+                ("record", record),
+                ("type", str, ""),
+                ("stream", str, ""),
+                ("time_extracted", msgspec.Raw, _NULL),
+                ("version", msgspec.Raw, _NULL),
+            ],
+            gc=False,
+        )
+        self._decode: Callable[[bytes], t.Any] = msgspec.json.Decoder(self._message).decode
+        self._properties = frozenset(c.prop for c in columns)
+        self.repairing = False
+
+    def _struct(self, names: Sequence[str]) -> type[msgspec.Struct]:
+        """Return a type that picks these properties out of a record, untouched."""
+        fields = {f"f{i}": name for i, name in enumerate(names)}
+        return msgspec.defstruct(
+            "Record",
+            # Keys have no default: a record without one is refused while decoding.
+            [
+                (field, msgspec.Raw) if name in self._keys else (field, msgspec.Raw, _NULL)
+                for field, name in fields.items()
+            ],
+            rename=fields,
+            kw_only=True,
+            gc=False,
+        )
+
+    def _values_of_dict(
+        self, names: Sequence[str]
+    ) -> Callable[[dict[str, msgspec.Raw]], tuple[msgspec.Raw, ...]]:
+        """Return what picks these properties, for names that a struct's fields cannot have."""
+
+        def values(record: dict[str, msgspec.Raw]) -> tuple[msgspec.Raw, ...]:
+            self._check_keys(record)
+            return tuple(record.get(name, _NULL) for name in names)
+
+        return values
+
+    def _check_keys(self, record: Mapping[str, t.Any]) -> None:
+        missing = [key for key in self._keys if key not in record]
+        if missing:
+            raise MissingKeyPropertiesError(
+                f"a record of stream {self.stream} lacks its key {', '.join(missing)}; it has "
+                f"{', '.join(record)}"
+            )
+
+    def encode(self, line: bytes) -> tuple[bytes, msgspec.Raw | None] | None:
+        """Turn a RECORD message into a line of COPY without its line break.
+
+        Returns:
+            The line and the message's version (None if it has none), or None if the message is
+            not a record of this stream.
+
+        Raises:
+            MissingKeyPropertiesError: the record lacks a key.
+            InvalidInputLine: not JSON, or the record is no object.
+        """
+        try:
+            message = self._decode(line)
+        except msgspec.MsgspecError as exc:
+            message = self._decode_oddity(line, exc)
+        if message.stream != self.stream or message.type != "RECORD":
+            return None
+        values = self._values(message.record)
+        n = self._n
+        head = values[:n]
+        for name in self._from_message:
+            head += (getattr(message, name),)
+        row = b"\t".join(head)
+        if (
+            b"\\" in row
+            or b"\t{" in row
+            or b"\t[" in row
+            or row[:1] in _ODD_START
+            or self._has_bytea
+            or self.repairing
+        ):
+            row = self._careful(head)
+        else:
+            # Only the token null follows a tab as `null`: a string's quote is still there.
+            row = row.replace(b"\tnull", b"\t\\N").replace(b'"', b"")
+        for value in values[n:]:
+            row += b"\t" + self._nested(bytes(value))
+        version = message.version
+        return (row if n or self._from_message else row[1:]), None if version is _NULL else version
+
+    def _nested(self, text: bytes) -> bytes:
+        """Encode a field of JSON text."""
+        if text == b"null":
+            return b"\\N"
+        if b"\\" in text:
+            if self._sanitize and b"\\u0000" in text:
+                text = _NUL_ESCAPE.sub(rb"\1\\ufffd", text)
+            text = text.replace(b"\\", b"\\\\")
+        if b"\t" in text or b"\r" in text:
+            text = text.replace(b"\t", b" ").replace(b"\r", b" ")
+        return text
+
+    def _careful(self, values: Sequence[msgspec.Raw]) -> bytes:
+        """Encode the scalar fields one by one."""
+        fields = []
+        for value, sql_type in zip(values, self._types, strict=True):
+            text = bytes(value)
+            start = text[:1]
+            if start == b'"':
+                text = self._string(text, sql_type)
+            elif start in (b"n", b"{", b"["):
+                # A nested value in a scalar column stays JSON text.
+                text = self._nested(text)
+            elif self.repairing and sql_type in _INTEGERS and start in _NUMBER_START:
+                text = _integral(text)
+            fields.append(text)
+        return b"\t".join(fields)
+
+    def _string(self, token: bytes, sql_type: str) -> bytes:
+        if sql_type != "bytea" and b"\\" not in token:
+            return token[1:-1]
+        text = msgspec.json.decode(token, type=str)
+        if sql_type == "bytea":
+            text = _hex(text)
+        elif self._sanitize and "\0" in text:
+            text = text.replace("\0", "\ufffd")
+        return text.translate(_ESCAPES).encode()
+
+    def _decode_oddity(self, line: bytes, exc: msgspec.MsgspecError) -> t.Any:
+        """Decode what msgspec refuses: NaN, lone surrogates; or say what is wrong."""
+        try:
+            loaded = json.loads(line, parse_float=decimal.Decimal, parse_constant=lambda _: None)
+            record = loaded["record"] if isinstance(loaded, dict) else None
+        except (ValueError, KeyError):
+            record = None
+        if not isinstance(record, dict):
+            raise InvalidInputLine(
+                f"not a Singer message ({exc}): {line[:200].decode(errors='replace')!r}"
+            ) from exc
+        self._check_keys(record)
+        return self._decode(dump(loaded))
+
+    def unknown(self, line: bytes) -> set[str]:
+        """Return the properties of a record that no column takes."""
+        try:
+            record = json.loads(line)["record"]
+        except (ValueError, KeyError):
+            return set()
+        return {key for key, value in record.items() if value is not None} - self._properties
+
+
+def dump(message: t.Any) -> bytes:
+    """Return the value as JSON that msgspec reads; numbers exact, times in ISO 8601."""
+    text = simplejson.dumps(
+        message,
+        use_decimal=True,
+        ensure_ascii=False,
+        separators=(",", ":"),
+        ignore_nan=True,
+        default=_plain,
+    )
+    # Half a character that no encoding can hold: like NUL, it becomes U+FFFD.
+    return _SURROGATE.sub("\ufffd", text).encode()
+
+
+def _plain(value: t.Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _hex(text: str) -> str:
+    """Return PostgreSQL's form of hex text with or without 0x, read as the stock target does."""
+    digits = text[2:] if text[:2] in ("0x", "\\x") else text
+    return "\\x" + "0" * (len(digits) % 2) + digits
+
+
+def _integral(text: bytes) -> bytes:
+    """Return 1.0 or 1e3 as an integer; anything else as it is, for PostgreSQL to refuse."""
+    number = decimal.Decimal(text.decode())
+    # The limit keeps 1e999999999 from becoming that many digits.
+    if abs(number) < 10**19 and number == number.to_integral_value():
+        return b"%d" % int(number)
+    return text

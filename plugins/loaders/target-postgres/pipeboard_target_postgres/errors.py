@@ -1,0 +1,125 @@
+"""What can go wrong, in one line each, with a remedy and an exit code."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+import sqlalchemy.exc
+from singer_sdk.exceptions import (
+    ConfigValidationError,
+    InvalidRecord,
+    MissingKeyPropertiesError,
+    RecordsWithoutSchemaException,
+)
+from singer_sdk.singerlib.exceptions import InvalidInputLine
+
+EX_DATAERR = 65
+EX_UNAVAILABLE = 69
+EX_NOPERM = 77
+EX_CONFIG = 78
+
+_PASSWORD = re.compile(r"(://[^:/@\s]*):[^@\s]*@|(password\s*=\s*)('[^']*'|\S+)", re.IGNORECASE)
+_REFUSED_LOGIN = re.compile(
+    r"password authentication failed|no password supplied|pg_hba\.conf|is not permitted to log in"
+    r"|role .* does not exist|permission denied for database",
+    re.IGNORECASE,
+)
+_NO_DATABASE = re.compile(r"database .* does not exist", re.IGNORECASE)
+
+
+class LoaderError(Exception):
+    """A failure that a person can act upon: one line, and an exit code."""
+
+    exit_code = 1
+
+
+class ConfigurationError(LoaderError):
+    """A setting is missing or wrong."""
+
+    exit_code = EX_CONFIG
+
+
+class NotPermittedError(LoaderError):
+    """The database role lacks a right."""
+
+    exit_code = EX_NOPERM
+
+
+class UnavailableError(LoaderError):
+    """The database cannot be reached, or went away, or is full: try again later."""
+
+    exit_code = EX_UNAVAILABLE
+
+
+class DataRefusedError(LoaderError):
+    """The input breaks a promise: too many refused records, or not Singer at all."""
+
+    exit_code = EX_DATAERR
+
+
+def redact(text: str) -> str:
+    """Return the text with every password in an address or a DSN replaced by `***`."""
+    return _PASSWORD.sub(lambda m: f"{m[1]}:***@" if m[1] is not None else f"{m[2]}***", text)
+
+
+def one_line(exc: BaseException) -> str:
+    """Return the exception's message on one line, without passwords."""
+    text = str(getattr(exc, "orig", None) or exc) or type(exc).__name__
+    return redact(" ".join(text.split()))
+
+
+def database_error(exc: BaseException) -> psycopg.Error | None:
+    """Return the driver's error behind an exception, or None if there is none."""
+    orig = getattr(exc, "orig", exc)
+    return orig if isinstance(orig, psycopg.Error) else None
+
+
+def explain(exc: BaseException, where: str = "the database") -> LoaderError | None:
+    """Translate an exception into a line with a remedy.
+
+    Args:
+        exc: whatever came up.
+        where: role, database and host as a person would name them, without the password.
+
+    Returns:
+        The error to show, or None for a defect of ours, whose traceback should be seen.
+    """
+    if isinstance(exc, LoaderError):
+        return exc
+    if isinstance(exc, ConfigValidationError):
+        return ConfigurationError("; ".join(map(redact, exc.errors)) or one_line(exc))
+    if isinstance(
+        exc,
+        (InvalidInputLine, InvalidRecord, MissingKeyPropertiesError, RecordsWithoutSchemaException),
+    ):
+        # Such messages quote the record; a log line needs its beginning only.
+        return DataRefusedError(f"The input cannot be loaded: {one_line(exc)[:500]}")
+    error = database_error(exc)
+    if error is None:
+        if isinstance(exc, sqlalchemy.exc.TimeoutError):
+            return UnavailableError(f"No connection to {where} in time. {one_line(exc)}")
+        return None
+    return _explain_database(error, where)
+
+
+def _explain_database(error: psycopg.Error, where: str) -> LoaderError | None:
+    state, text = error.sqlstate or "", one_line(error)
+    if state == "42501":
+        return NotPermittedError(
+            f"{where}: {text}. Grant the right named here to the role, or let it own the object."
+        )
+    if state == "25006":
+        return NotPermittedError(f"{where} is read only ({text}). Use the address of the primary.")
+    if state.startswith("28") or (not state and _REFUSED_LOGIN.search(text)):
+        return NotPermittedError(f"{where} refuses the login: {text}. Check role and password.")
+    if state == "3D000" or (not state and _NO_DATABASE.search(text)):
+        return ConfigurationError(f"{where}: {text}. Create it or correct the address.")
+    if state == "53100":
+        return UnavailableError(f"{where}: the disk is full ({text}). Free space, then run again.")
+    if state[:2] in {"08", "53", "57", "58"} or isinstance(error, psycopg.OperationalError):
+        return UnavailableError(
+            f"{where} cannot be reached or went away: {text}. Check that it runs and that host and "
+            "port are right; nothing is lost, run again."
+        )
+    return None

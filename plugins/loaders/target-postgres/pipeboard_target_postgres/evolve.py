@@ -1,0 +1,191 @@
+"""The table of a stream: made, extended and widened so that the stream's schema fits."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+
+import psycopg
+
+from pipeboard_target_postgres.columns import Column, adapt, identifier, versioned
+from pipeboard_target_postgres.errors import DataRefusedError
+from pipeboard_target_postgres.sql import quote, run
+
+#: PostgreSQL compresses values of a row over 2 kB, which for a record with many custom fields
+#: triples the time of an insert and saves next to nothing; let it begin where two rows fill a page.
+_STORAGE = "toast_tuple_target = 4000"
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table as the loader needs to know it.
+
+    Attributes:
+        schema: its schema.
+        name: its name.
+        columns: the columns that records are written to.
+        keys: names of the key columns; empty means that rows are appended.
+        unique: True if a unique index on exactly the keys exists.
+        emptied: columns of an earlier or later type of a property, which must not keep a value
+            that the record no longer has there.
+    """
+
+    schema: str
+    name: str
+    columns: tuple[Column, ...]
+    keys: tuple[str, ...]
+    unique: bool
+    emptied: tuple[str, ...] = ()
+
+    @property
+    def sql(self) -> str:
+        """The quoted name."""
+        return quote(self.schema, self.name)
+
+
+def lock(cursor: psycopg.Cursor, schema: str, table: str) -> None:
+    """Hold the table against other loaders until the transaction ends (readers are not held)."""
+    cursor.execute(
+        "select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"pipeboard:{schema}.{table}"]
+    )
+
+
+def _existing(cursor: psycopg.Cursor, schema: str, table: str) -> dict[str, str]:
+    """Return column name -> type; empty if there is no such table."""
+    cursor.execute(
+        "select a.attname, format_type(a.atttypid, a.atttypmod) from pg_attribute a"
+        " join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace"
+        " where n.nspname = %s and c.relname = %s and c.relkind in ('r', 'p', 'f', 'v')"
+        " and a.attnum > 0 and not a.attisdropped order by a.attnum",
+        [schema, table],
+    )
+    return dict(cursor.fetchall())
+
+
+def _has_unique_index(cursor: psycopg.Cursor, table: str, keys: Sequence[str]) -> bool:
+    cursor.execute(
+        "select exists (select from pg_index i where i.indrelid = %s::regclass and i.indisunique"
+        " and i.indisvalid and i.indpred is null and i.indexprs is null"
+        " and (select array_agg(a.attname::text order by a.attname::text) from pg_attribute a"
+        "  where a.attrelid = i.indrelid and a.attnum = any(i.indkey)) = %s)",
+        [table, sorted(keys)],
+    )
+    return bool((cursor.fetchone() or [False])[0])
+
+
+class Evolution:
+    """Brings one table to one schema, inside the caller's transaction."""
+
+    def __init__(self, cursor: psycopg.Cursor, schema: str, table: str, logger: logging.Logger):
+        self._cursor = cursor
+        self._schema, self._table = schema, table
+        self._sql = quote(schema, table)
+        self._logger = logger
+
+    def _run(self, statement: str) -> None:
+        run(self._cursor, statement)
+
+    def prepare(self, wanted: Mapping[str, str], keys: Sequence[str]) -> Table:
+        """Create or adapt the table.
+
+        Args:
+            wanted: property -> SQL type, in order.
+            keys: properties that identify a row; may be empty.
+
+        Returns:
+            The table as it is now.
+
+        Raises:
+            DataRefusedError: the type of a key changed to one that cannot hold both.
+        """
+        lock(self._cursor, self._schema, self._table)
+        existing = _existing(self._cursor, self._schema, self._table)
+        names = {prop: identifier(prop) for prop in wanted}
+        key_names = tuple(names[key] for key in keys)
+        if not existing:
+            self._create({names[p]: sql_type for p, sql_type in wanted.items()}, key_names)
+            columns = [Column(prop, names[prop], sql_type) for prop, sql_type in wanted.items()]
+        else:
+            columns = [
+                Column(prop, *self._fit(existing, names[prop], sql_type, prop in keys))
+                for prop, sql_type in wanted.items()
+            ]
+        used = {c.name for c in columns}
+        bases = {identifier(prop) for prop in wanted}
+        emptied = tuple(
+            name
+            for name in existing
+            if name not in used and (name in bases or name.rpartition("__")[0] in bases)
+        )
+        unique = bool(key_names) and _has_unique_index(self._cursor, self._sql, key_names)
+        if key_names and not unique:
+            self._logger.warning(
+                "Table %s has no unique index on (%s): merging will be slow.",
+                self._sql,
+                ", ".join(key_names),
+            )
+        return Table(self._schema, self._table, tuple(columns), key_names, unique, emptied)
+
+    def _create(self, columns: Mapping[str, str], keys: Sequence[str]) -> None:
+        parts = [f"{quote(name)} {sql_type}" for name, sql_type in columns.items()]
+        if keys:
+            parts.append(f"primary key ({', '.join(map(quote, keys))})")
+        self._run(f"create table {self._sql} ({', '.join(parts)}) with ({_STORAGE})")
+
+    def _fit(
+        self, existing: dict[str, str], name: str, wanted: str, is_key: bool
+    ) -> tuple[str, str]:
+        """Return name and type of the column that takes the values; create or alter it."""
+        if name not in existing:
+            self._run(f"alter table {self._sql} add column {quote(name)} {wanted}")
+            existing[name] = wanted
+            self._logger.info("Added column %s %s to %s.", name, wanted, self._sql)
+            return name, wanted
+        change = adapt(existing[name], wanted, quote(name))
+        if change.action == "keep":
+            return name, existing[name]
+        if change.action == "alter" and self._alter(
+            name, existing[name], change.type, change.using
+        ):
+            existing[name] = change.type
+            return name, change.type
+        if is_key:
+            raise DataRefusedError(
+                f"Key column {name} of {self._sql} is {existing[name]} and the stream now sends "
+                f"{wanted}: rename or drop the table, then load it anew."
+            )
+        other = versioned(name, wanted)
+        if other not in existing:
+            self._logger.warning(
+                "Column %s of %s is %s and the stream now sends %s: from now on its values go to "
+                "column %s.",
+                name,
+                self._sql,
+                existing[name],
+                wanted,
+                other,
+            )
+        return self._fit(existing, other, wanted, is_key)
+
+    def _alter(self, name: str, old: str, new: str, using: str) -> bool:
+        """Widen a column; False if a view forbids it."""
+        self._run("savepoint widen")
+        try:
+            self._run(
+                f"alter table {self._sql} alter column {quote(name)} type {new} using {using}"
+            )
+        except psycopg.errors.FeatureNotSupported as exc:
+            # A view reads the column; dropping it is not ours to decide.
+            self._run("rollback to savepoint widen")
+            self._logger.warning(
+                "Column %s of %s stays %s: %s",
+                name,
+                self._sql,
+                old,
+                exc.diag.message_detail or exc.diag.message_primary,
+            )
+            return False
+        self._run("release savepoint widen")
+        self._logger.info("Widened column %s of %s: %s to %s.", name, self._sql, old, new)
+        return True

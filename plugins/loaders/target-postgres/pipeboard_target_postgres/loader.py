@@ -1,0 +1,299 @@
+"""The loader: one session, one transaction per batch, state only after commit."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import functools
+import itertools
+import logging
+import typing as t
+from collections.abc import Callable, Sequence
+
+import msgspec
+import psycopg
+
+from pipeboard_target_postgres import errors, evolve, quarantine, sweep
+from pipeboard_target_postgres.connector import PostgresConnector
+from pipeboard_target_postgres.decode import Lane
+from pipeboard_target_postgres.evolve import Table
+from pipeboard_target_postgres.merge import Counts, Merge
+from pipeboard_target_postgres.ops import Ops
+from pipeboard_target_postgres.session import Session
+from pipeboard_target_postgres.staging import Staging
+
+_numbers = itertools.count(1)
+
+
+class Stream:
+    """What the loader keeps of a stream, as long as its schema stays.
+
+    Args:
+        name: the stream's name.
+        table: its table.
+        lane: encodes its records.
+        keys: the properties that identify a record.
+    """
+
+    def __init__(self, name: str, table: Table, lane: Lane, keys: Sequence[str]) -> None:
+        number = next(_numbers)
+        self.name, self.table, self.lane, self.keys = name, table, lane, tuple(keys)
+        self.staging = Staging(f"pb_stage_{number}", lane.columns, table.keys)
+        self.merge = Merge(table, lane.columns, self.staging.name)
+        self.seen = sweep.Seen(f"pb_seen_{number}", table) if table.keys else None
+        self.started_at = dt.datetime.now(tz=dt.timezone.utc)
+        self.counts = Counts()
+        #: The session that has the staging table; see `Loader`.
+        self.generation = 0
+
+    def follow(self, old: Stream) -> None:
+        """Go on where the same stream with another schema ended."""
+        self.started_at, self.counts = old.started_at, old.counts
+        if self.seen and old.seen:
+            self.seen.follow(old.seen)
+
+
+@dataclasses.dataclass
+class Batch:
+    """Records on their way, in the order in which they came.
+
+    Attributes:
+        stream: where they belong.
+        rows: as lines of COPY.
+        lines: as messages, for the quarantine.
+        version: of the records, None if they have none.
+        constants: values of the metadata columns that are the same for all.
+    """
+
+    stream: Stream
+    rows: list[bytes]
+    lines: list[bytes]
+    version: int | None
+    constants: dict[str, t.Any]
+    repaired: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The settings that the loader needs; see `settings.py`."""
+
+    use_copy: bool
+    bookkeeping: bool
+    max_refused_share: float
+    max_vanished_share: float
+    hard_delete: bool
+    reconnect_seconds: float
+
+
+class Loader:
+    """Loads batches; used by one thread at a time."""
+
+    #: A share of fewer records than this is judged only at the end.
+    MIN_JUDGED = 1000
+
+    def __init__(
+        self, connector: PostgresConnector, ops: Ops, options: Options, logger: logging.Logger
+    ) -> None:
+        self._ops, self._options, self._logger = ops, options, logger
+        self._session = Session(connector, options.reconnect_seconds, ops.forget, logger)
+        self._streams: dict[str, Stream] = {}
+
+    def close(self) -> None:
+        """Give up the session."""
+        self._session.close()
+
+    # Loading
+
+    def run(
+        self,
+        batches: Sequence[Batch],
+        write_state: Callable[[], None] | None,
+        final: bool = False,
+    ) -> None:
+        """Load batches, each in a transaction of its own; then let the state out.
+
+        Args:
+            batches: in any order; together they hold all records that came before the state.
+            write_state: writes the state, if there is a new one.
+            final: True at the end of the input.
+
+        Raises:
+            DataRefusedError: too large a share of a stream was refused; the state stays in.
+        """
+        for batch in batches:
+            self._streams[batch.stream.name] = batch.stream
+            retry = bool(batch.stream.table.keys)
+            batch.stream.counts.add(
+                self._session.persist(functools.partial(self._load, batch), retry)
+            )
+        for stream in {b.stream for b in batches}:
+            self._judge(stream, final)
+        if final:
+            for stream in self._streams.values():
+                self._judge(stream, final)
+        if write_state:
+            write_state()
+
+    def _judge(self, stream: Stream, final: bool) -> None:
+        counts, limit = stream.counts, self._options.max_refused_share
+        if not final and counts.read < self.MIN_JUDGED:
+            return
+        if counts.quarantined > limit * counts.read:
+            raise errors.DataRefusedError(
+                f"{stream.name}: PostgreSQL refused {counts.quarantined} of {counts.read} records, "
+                f"more than max_refused_share ({limit:.1%}) allows. They and the reasons are in "
+                f"{self._ops.schema}.quarantine; the others are loaded."
+            )
+
+    def _load(self, batch: Batch) -> Counts:
+        connection, stream = self._session.connection(), batch.stream
+        counts = Counts(read=len(batch.rows))
+        with connection.transaction(), connection.cursor() as cursor:
+            if stream.generation != self._session.generation:
+                stream.staging.create(cursor)
+            evolve.lock(cursor, stream.table.schema, stream.table.name)
+            if batch.version is not None and stream.seen:
+                stream.seen.begin(cursor, batch.version, self._session.generation)
+            quarantine.place(
+                len(batch.rows),
+                lambda low, high: counts.add(self._place(cursor, batch, low, high)),
+                lambda index, exc: self._refuse(cursor, batch, index, exc, counts),
+            )
+            if self._options.bookkeeping:
+                self._ops.record(
+                    cursor,
+                    stream.name,
+                    (stream.table.schema, stream.table.name),
+                    stream.started_at,
+                    counts,
+                )
+        stream.generation = self._session.generation
+        if counts.quarantined:
+            self._logger.warning(
+                "%s: %d of %d records of a batch were refused; they are in %s.quarantine.",
+                stream.name,
+                counts.quarantined,
+                counts.read,
+                self._ops.schema,
+            )
+        return counts
+
+    def _place(self, cursor: psycopg.Cursor, batch: Batch, low: int, high: int) -> Counts:
+        """Stage and merge a range of a batch, or nothing of it."""
+        stream = batch.stream
+        rows = batch.rows if high - low == len(batch.rows) else batch.rows[low:high]
+        if not rows:
+            return Counts()
+        try:
+            with cursor.connection.transaction():
+                fill = stream.staging.copy if self._options.use_copy else stream.staging.insert
+                fill(cursor, rows)
+                distinct = stream.staging.all_distinct(rows)
+                counts = stream.merge.run(cursor, len(rows), batch.constants, distinct)
+                if batch.version is not None and stream.seen:
+                    stream.seen.remember(cursor, stream.staging.name)
+                if high < len(batch.rows):
+                    stream.staging.clear(cursor)
+        except psycopg.errors.InvalidTextRepresentation:
+            if batch.repaired or not self._repair(batch):
+                raise
+            return self._place(cursor, batch, low, high)
+        return counts
+
+    @staticmethod
+    def _repair(batch: Batch) -> bool:
+        """Write 1.0 as 1 where an integer is wanted; True if that changed anything."""
+        lane, batch.repaired = batch.stream.lane, True
+        was, lane.repairing = lane.repairing, True
+        rows = [encoded[0] for line in batch.lines if (encoded := lane.encode(line))]
+        changed = rows != batch.rows and len(rows) == len(batch.rows)
+        lane.repairing = was or changed
+        if changed:
+            batch.rows[:] = rows
+        return changed
+
+    def _refuse(
+        self, cursor: psycopg.Cursor, batch: Batch, index: int, exc: psycopg.Error, counts: Counts
+    ) -> None:
+        stream = batch.stream
+        record, key = quarantine.record_of(batch.lines[index], stream.keys)
+        self._ops.quarantine(cursor, stream.name, key, quarantine.reason(exc), record)
+        counts.quarantined += 1
+        if batch.version is not None and stream.seen and key:
+            found = msgspec.json.decode(key)
+            stream.seen.remember_one(cursor, [str(found[k]) for k in stream.keys])
+
+    # The end of a walk, and of the run
+
+    def activate(self, stream: Stream, version: int) -> None:
+        """Mark what a complete walk did not see; nothing else may be under way.
+
+        Raises:
+            DataRefusedError: too much has vanished to be believed.
+        """
+        seen = stream.seen
+        if seen is not None and (seen.version != version or seen.lost):
+            self._logger.info(
+                "%s: ACTIVATE_VERSION %s ignored: %s.",
+                stream.name,
+                version,
+                "the connection was lost during the walk"
+                if seen.lost
+                else "no record of that version has come before it",
+            )
+            return
+        stream.counts.deleted += self._session.persist(
+            lambda: self._sweep(stream, version), retry=False
+        )
+
+    def _sweep(self, stream: Stream, version: int) -> int:
+        connection = self._session.connection()
+        with connection.transaction(), connection.cursor() as cursor:
+            evolve.lock(cursor, stream.table.schema, stream.table.name)
+            deleted = (
+                stream.seen.finish(
+                    cursor, self._options.hard_delete, self._options.max_vanished_share
+                )
+                if stream.seen
+                else sweep.retire(cursor, stream.table, version, self._options.hard_delete)
+            )
+            if self._options.bookkeeping:
+                self._ops.record(
+                    cursor,
+                    stream.name,
+                    (stream.table.schema, stream.table.name),
+                    stream.started_at,
+                    Counts(deleted=deleted),
+                )
+        return deleted
+
+    def finish(self, streams: Sequence[Stream]) -> None:
+        """Note that the input has ended, and report what became of each stream."""
+        if self._options.bookkeeping and streams:
+            self._session.persist(lambda: self._finish(streams), retry=True)
+        for stream in streams:
+            c = stream.counts
+            self._logger.info(
+                "%s: %d records read: %d rows inserted, %d updated, %d unchanged, %d marked "
+                "deleted, %d records refused.",
+                stream.name,
+                c.read,
+                c.inserted,
+                c.updated,
+                c.unchanged,
+                c.deleted,
+                c.quarantined,
+            )
+
+    def _finish(self, streams: Sequence[Stream]) -> None:
+        connection = self._session.connection()
+        with connection.transaction(), connection.cursor() as cursor:
+            for stream in streams:
+                self._ops.record(
+                    cursor,
+                    stream.name,
+                    (stream.table.schema, stream.table.name),
+                    stream.started_at,
+                    Counts(),
+                    finished=True,
+                )

@@ -1,0 +1,144 @@
+"""From a staging table into the stream's table: set-based, and only what changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+from collections.abc import Mapping, Sequence
+
+import psycopg
+
+from pipeboard_target_postgres.columns import Column
+from pipeboard_target_postgres.evolve import Table
+from pipeboard_target_postgres.sql import quote, run
+
+#: Columns that the merge itself fills, the same for a whole batch, and the expression for each.
+CONSTANTS = {
+    "_sdc_received_at": "%(received_at)s::timestamptz",
+    "_sdc_batched_at": "%(batched_at)s::timestamptz",
+    "_sdc_sequence": "%(sequence)s::bigint",
+    "_sdc_sync_started_at": "%(sync_started_at)s::bigint",
+}
+#: Metadata that says nothing about the row's content: a difference here is no change.
+#: `_sdc_deleted_at` is absent on purpose: a row that comes back must lose its mark.
+_NOT_CONTENT = frozenset({*CONSTANTS, "_sdc_extracted_at", "_sdc_table_version"})
+
+
+@dataclasses.dataclass
+class Counts:
+    """What became of a batch, in rows."""
+
+    read: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    quarantined: int = 0
+
+    def add(self, other: Counts) -> None:
+        """Add the other counts to these."""
+        for field in dataclasses.fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+
+def _name(*names: str) -> str:
+    """Quote for a statement with parameters, where the driver reads % as its own."""
+    return quote(*names).replace("%", "%%")
+
+
+class Merge:
+    """The statements that merge one staging table into one table.
+
+    Args:
+        table: where rows go.
+        staged: the columns of the staging table, a part of the table's.
+        staging: name of the staging table, which needs no quotes.
+    """
+
+    def __init__(self, table: Table, staged: Sequence[Column], staging: str) -> None:
+        self.table, self.staging = table, staging
+        keys = [_name(key) for key in table.keys]
+        constants = {c.name: CONSTANTS[c.prop] for c in table.columns if c not in staged}
+        if not keys:
+            # Rows of one batch keep their order in _sdc_sequence: nothing else tells it.
+            constants = {
+                name: f"{sql} + row_number() over () - 1"
+                if sql == CONSTANTS["_sdc_sequence"]
+                else sql
+                for name, sql in constants.items()
+            }
+        names = [*(_name(c.name) for c in staged), *map(_name, constants)]
+        values = [*(f"s.{_name(c.name)}" for c in staged), *constants.values()]
+        target = _name(table.schema, table.name)
+        on = " and ".join(f"t.{key} = s.{key}" for key in keys)
+        self.insert = f"insert into {target} ({', '.join(names)}) select {', '.join(values)} " + (
+            f"from {staging} s"
+            + (f" where not exists (select from {target} t where {on})" if keys else "")
+        )
+        assigned = dict(zip(names, values, strict=True))
+        assigned = {name: value for name, value in assigned.items() if name not in keys}
+        assigned.update({_name(name): "null" for name in table.emptied})
+        differences = [
+            (
+                f"t.{_name(c.name)} is distinct from s.{_name(c.name)}"
+                if c.comparable
+                else f"t.{_name(c.name)}::text is distinct from s.{_name(c.name)}::text"
+            )
+            for c in staged
+            if c.prop not in _NOT_CONTENT and c.name not in table.keys
+        ] + [f"t.{_name(name)} is not null" for name in table.emptied]
+        self.update = (
+            f"update {target} t set "
+            + ", ".join(f"{name} = {value}" for name, value in assigned.items())
+            + f" from {staging} s where {on} and ({' or '.join(differences)})"
+            if keys and differences
+            else ""
+        )
+        by = ", ".join(keys)
+        self.has_duplicates = (
+            f"select exists (select from {staging} group by {by} having count(*) > 1)"
+        )
+        # Rows lie in the staging table in the order in which they came: the last one is the latest.
+        self.drop_duplicates = (
+            f"delete from {staging} s using (select ctid, row_number() over"
+            f" (partition by {by} order by ctid desc) as n from {staging}) d"
+            " where s.ctid = d.ctid and d.n > 1"
+        )
+
+    def run(
+        self,
+        cursor: psycopg.Cursor,
+        staged_rows: int,
+        constants: Mapping[str, t.Any],
+        distinct: bool,
+    ) -> Counts:
+        """Merge what is staged, in the caller's transaction.
+
+        Args:
+            cursor: of the session that has the staging table.
+            staged_rows: how many rows that is.
+            constants: values of the metadata columns, by the names in `CONSTANTS`.
+            distinct: True if it is known that no key comes twice.
+
+        Returns:
+            Rows inserted, updated and unchanged; of several versions of a row in one batch, only
+            the latest counts.
+        """
+        if not self.table.keys:
+            return Counts(inserted=run(cursor, self.insert, constants))
+        if self.table.unique:
+            # A batch is small and the table may be huge: look each key up in the index, whatever
+            # the planner's statistics say about a table made a second ago.
+            cursor.execute("set local enable_hashjoin = off; set local enable_mergejoin = off")
+        if not distinct and self._exists(cursor, self.has_duplicates):
+            staged_rows -= run(cursor, self.drop_duplicates, {})
+        counts = Counts(inserted=run(cursor, self.insert, constants))
+        if counts.inserted < staged_rows and self.update:
+            counts.updated = run(cursor, self.update, constants)
+        counts.unchanged = staged_rows - counts.inserted - counts.updated
+        return counts
+
+    @staticmethod
+    def _exists(cursor: psycopg.Cursor, statement: str) -> bool:
+        run(cursor, statement, {})
+        return bool((cursor.fetchone() or [False])[0])

@@ -1,0 +1,172 @@
+"""Tables of the loader's own: quarantine and bookkeeping, in a schema apart from the data."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from pipeboard_target_postgres.errors import NotPermittedError
+from pipeboard_target_postgres.merge import Counts
+from pipeboard_target_postgres.sql import quote, run
+
+_TABLES = {
+    "quarantine": """
+        stream text not null,
+        key jsonb,
+        reason text not null,
+        record text not null,
+        at timestamptz not null default now(),
+        first_at timestamptz not null default now(),
+        times bigint not null default 1,
+        run_id text not null
+    """,
+    "stream_load": """
+        stream text not null,
+        run_id text not null,
+        started_at timestamptz not null,
+        finished_at timestamptz,
+        records_read bigint not null default 0,
+        rows_inserted bigint not null default 0,
+        rows_updated bigint not null default 0,
+        rows_unchanged bigint not null default 0,
+        rows_deleted bigint not null default 0,
+        quarantined bigint not null default 0,
+        target_schema text not null,
+        target_table text not null,
+        primary key (stream, run_id)
+    """,
+}
+_INDEXES = {"quarantine": "create index on {table} (stream, md5(record))"}
+
+
+class Ops:
+    """Writes to the schema `ops`, inside the caller's transaction.
+
+    Args:
+        schema: its name.
+        run_id: names this run in every row.
+    """
+
+    def __init__(self, schema: str, run_id: str) -> None:
+        self.schema, self.run_id = schema, run_id
+        self._present: set[str] = set()
+
+    def forget(self) -> None:
+        """Look for the tables again: a transaction that made them may have been rolled back."""
+        self._present.clear()
+
+    def _table(self, cursor: psycopg.Cursor, name: str) -> str:
+        """Return the quoted table; make it, and the schema, at its first use."""
+        table = quote(self.schema, name)
+        if name not in self._present:
+            with self._permission(cursor, name):
+                cursor.execute(
+                    "select pg_advisory_xact_lock(hashtextextended(%s, 0)), to_regclass(%s)",
+                    [f"pipeboard:{self.schema}", table],
+                )
+                if (cursor.fetchone() or (None, None))[1] is None:
+                    self._create(cursor, name, table)
+            self._present.add(name)
+        return table
+
+    def _create(self, cursor: psycopg.Cursor, name: str, table: str) -> None:
+        cursor.execute("select exists (select from pg_namespace where nspname = %s)", [self.schema])
+        if not (cursor.fetchone() or [False])[0]:
+            run(cursor, f"create schema {quote(self.schema)}")
+        run(cursor, f"create table {table} ({_TABLES[name]})")
+        if name in _INDEXES:
+            run(cursor, _INDEXES[name].format(table=table))
+
+    @contextmanager
+    def _permission(self, cursor: psycopg.Cursor, name: str) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.errors.InsufficientPrivilege as exc:
+            user = cursor.connection.info.user
+            database = cursor.connection.info.dbname
+            raise NotPermittedError(
+                f"Role {user} may not write {self.schema}.{name} in database {database}, where "
+                "refused records and the record of each load go. As the owner run: CREATE SCHEMA "
+                f"IF NOT EXISTS {quote(self.schema)}; GRANT USAGE, CREATE ON SCHEMA "
+                f"{quote(self.schema)} TO {quote(user)}; GRANT SELECT, INSERT, UPDATE ON ALL "
+                f"TABLES IN SCHEMA {quote(self.schema)} TO {quote(user)};"
+            ) from exc
+
+    def quarantine(
+        self, cursor: psycopg.Cursor, stream: str, key: str | None, reason: str, record: str
+    ) -> None:
+        """Keep a record that PostgreSQL refused; the same one again only counts up.
+
+        Args:
+            cursor: inside the transaction that loads the rest of the batch.
+            stream: the stream's name.
+            key: JSON object of the record's keys, if it can be told.
+            reason: what PostgreSQL said.
+            record: the record's JSON text, as it came.
+        """
+        table = self._table(cursor, "quarantine")
+        with self._permission(cursor, "quarantine"):
+            known = run(
+                cursor,
+                f"update {table} set at = now(), times = times + 1, reason = %s, run_id = %s"
+                " where stream = %s and md5(record) = md5(%s) and record = %s",
+                [reason, self.run_id, stream, record, record],
+            )
+            if not known:
+                run(
+                    cursor,
+                    f"insert into {table} (stream, key, reason, record, run_id)"
+                    " values (%s, %s::jsonb, %s, %s, %s)",
+                    [stream, key, reason, record, self.run_id],
+                )
+
+    def record(
+        self,
+        cursor: psycopg.Cursor,
+        stream: str,
+        table: tuple[str, str],
+        started_at: t.Any,
+        counts: Counts,
+        finished: bool = False,
+    ) -> None:
+        """Add counts to the row of this stream and run.
+
+        Args:
+            cursor: inside the transaction that the counts belong to.
+            stream: the stream's name.
+            table: schema and name of its table.
+            started_at: when this run first saw the stream.
+            counts: rows since the last call.
+            finished: True at the end of the input.
+        """
+        load = self._table(cursor, "stream_load")
+        fields = (
+            "records_read",
+            "rows_inserted",
+            "rows_updated",
+            "rows_unchanged",
+            "rows_deleted",
+            "quarantined",
+        )
+        values = (
+            counts.read,
+            counts.inserted,
+            counts.updated,
+            counts.unchanged,
+            counts.deleted,
+            counts.quarantined,
+        )
+        with self._permission(cursor, "stream_load"):
+            run(
+                cursor,
+                f"insert into {load} as l (stream, run_id, target_schema, target_table,"
+                f" started_at, finished_at, {', '.join(fields)})"
+                " values (%s, %s, %s, %s, %s, case when %s then clock_timestamp() end,"
+                " %s, %s, %s, %s, %s, %s) on conflict (stream, run_id) do update set"
+                " finished_at = excluded.finished_at, "
+                + ", ".join(f"{f} = l.{f} + excluded.{f}" for f in fields),
+                [stream, self.run_id, *table, started_at, finished, *values],
+            )

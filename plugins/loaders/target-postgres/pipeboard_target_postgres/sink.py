@@ -1,0 +1,223 @@
+"""One stream's way into its table: gathers records, hands over batches."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+import typing as t
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import psycopg
+from target_postgres.sinks import PostgresSink as StockSink
+
+from pipeboard_target_postgres.columns import identifier, type_name
+from pipeboard_target_postgres.connector import PostgresConnector
+from pipeboard_target_postgres.decode import Lane, dump
+from pipeboard_target_postgres.errors import DataRefusedError, NotPermittedError, one_line
+from pipeboard_target_postgres.evolve import Evolution, Table
+from pipeboard_target_postgres.loader import Batch, Stream
+from pipeboard_target_postgres.sql import quote
+
+if t.TYPE_CHECKING:
+    from pipeboard_target_postgres.target import TargetPostgres
+
+
+class PostgresSink(StockSink):
+    """A sink whose records arrive as messages (fast lane) or as the SDK's dicts (fallback).
+
+    Both end in the same batches: what the SDK does to a record, the record becomes a message
+    again and takes the same way, so there is one loader and one set of guarantees.
+    """
+
+    connector_class = PostgresConnector
+    connector: PostgresConnector
+    stream: Stream
+
+    def __init__(self, target: TargetPostgres, *args: t.Any, **kwargs: t.Any) -> None:
+        super().__init__(target, *args, **kwargs)
+        self._target = target
+        self._rows: list[bytes] = []
+        self._lines: list[bytes] = []
+        self._fast = 0
+        self._version: bytes | None = None
+        self._version_number: int | None = None
+        self._received_at: dt.datetime | None = None
+        self._sequence = 0
+        self._warned: set[str] = set()
+
+    # The table
+
+    @property
+    def table_name(self) -> str:
+        """The stock name, cut to what PostgreSQL takes."""
+        return identifier(super().table_name)
+
+    @property
+    def schema_name(self) -> str | None:
+        """The stock name, cut to what PostgreSQL takes."""
+        name = super().schema_name
+        return identifier(name) if name else None
+
+    @property
+    def key_properties(self) -> Sequence[str]:
+        """The properties that identify a record; empty means append."""
+        return list(super().key_properties)
+
+    def setup(self) -> None:
+        """Bring the table to the stream's schema.
+
+        Raises:
+            LoaderError: no right to do so, or a key that the schema does not have.
+        """
+        self.append_only = not self.key_properties
+        properties: Mapping[str, dict] = self.schema["properties"]
+        absent = [key for key in self.key_properties if key not in properties]
+        if absent:
+            raise DataRefusedError(
+                f"Stream {self.stream_name}: key {', '.join(absent)} is not in its schema."
+            )
+        if not properties:
+            raise DataRefusedError(f"Stream {self.stream_name}: its schema has no properties.")
+        schema = self.schema_name or "public"
+        self._target.prepare_schema(schema)
+        dialect = self.connector._dialect
+        wanted = {
+            prop: type_name(self.connector.to_sql_type(definition), dialect)
+            for prop, definition in properties.items()
+        }
+        table = self._evolve(schema, wanted)
+        metadata = self.include_sdc_metadata_properties
+        constants = (
+            ("_sdc_received_at", "_sdc_batched_at", "_sdc_sequence", "_sdc_sync_started_at")
+            if metadata
+            else ()
+        )
+        lane = Lane(
+            self.stream_name,
+            [c for c in table.columns if c.prop not in constants],
+            self.key_properties,
+            metadata,
+            bool(self.config["sanitize_null_text_characters"]),
+        )
+        self.stream = Stream(self.stream_name, table, lane, self.key_properties)
+
+    def _evolve(self, schema: str, wanted: Mapping[str, str]) -> Table:
+        try:
+            with self.connector.session() as connection, connection.cursor() as cursor:
+                evolution = Evolution(cursor, schema, self.table_name, self.logger)
+                return evolution.prepare(wanted, self.key_properties)
+        except psycopg.errors.InsufficientPrivilege as exc:
+            role = quote(self.connector.role)
+            table = quote(schema, self.table_name)
+            raise NotPermittedError(
+                f"{one_line(exc)}: role {role} cannot bring table {table} to the stream's schema. "
+                f"As the owner run: GRANT USAGE, CREATE ON SCHEMA {quote(schema)} TO {role}; and, "
+                f"if the table exists: ALTER TABLE {table} OWNER TO {role};"
+            ) from exc
+
+    # Records
+
+    def add(self, line: bytes) -> bool:
+        """Take a RECORD message; False if it is not one of this stream.
+
+        Raises:
+            MissingKeyPropertiesError: it lacks a key.
+            InvalidInputLine: it is no message at all.
+        """
+        encoded = self.stream.lane.encode(line)
+        if encoded is None:
+            return False
+        row, version = encoded
+        if version is not None and bytes(version) != self._version:
+            self._new_version(version)
+        if not self._rows:
+            self._open(line)
+        self._rows.append(row)
+        self._lines.append(line)
+        self._fast += 1
+        self._target.courier.add(len(line))
+        if len(self._rows) >= self.max_size:
+            self._target.courier.flush()
+        return True
+
+    def _new_version(self, version: msgspec.Raw) -> None:
+        """Keep a batch to one version."""
+        if self._rows:
+            self._target.courier.flush()
+        self._version = bytes(version)
+        number = msgspec.json.decode(version)
+        self._version_number = number if isinstance(number, int) else None
+
+    def _open(self, line: bytes) -> None:
+        """Begin a batch."""
+        self._received_at = dt.datetime.now(tz=dt.timezone.utc)
+        # Never falls back, though rows of a batch without keys count on from its first.
+        self._sequence = max(time.time_ns() // 1_000_000, self._sequence)
+        for name in sorted(self.stream.lane.unknown(line) - self._warned):
+            if not name.startswith("_sdc_"):
+                self._warned.add(name)
+                self.logger.warning("No schema for record field '%s': it is not loaded.", name)
+
+    def take(self) -> Batch | None:
+        """Hand over what has been gathered."""
+        if not self._rows:
+            return None
+        batch = Batch(
+            self.stream,
+            self._rows,
+            self._lines,
+            self._version_number,
+            {
+                "received_at": self._received_at,
+                "batched_at": dt.datetime.now(tz=dt.timezone.utc),
+                "sequence": self._sequence,
+                "sync_started_at": self.sync_started_at,
+            },
+        )
+        self._sequence += len(self._rows)
+        self.record_counter_metric.increment(self._fast)
+        self._rows, self._lines, self._fast = [], [], 0
+        return batch
+
+    # The fallback: records as the SDK hands them over
+
+    @property
+    def is_full(self) -> bool:
+        """Never, for the SDK: batches are handed over by the courier."""
+        return False
+
+    def _add_sdc_metadata_to_record(self, record: dict, message: dict, context: dict) -> None:
+        record["_sdc_extracted_at"] = message.get("time_extracted")
+        record["_sdc_table_version"] = message.get("version")
+
+    def _parse_timestamps_in_record(self, *args: t.Any, **kwargs: t.Any) -> None:
+        """Leave times as they came: PostgreSQL reads them, and a wrong one is quarantined."""
+
+    def process_record(self, record: dict, context: dict) -> None:
+        """Take a record that the SDK has prepared."""
+        message = {
+            "type": "RECORD",
+            "stream": self.stream_name,
+            "record": record,
+            "time_extracted": record.pop("_sdc_extracted_at", None),
+        }
+        version = record.pop("_sdc_table_version", None)
+        if version is not None:
+            message["version"] = version
+        self.add(dump(message))
+        self._fast -= 1  # the SDK counts these
+
+    def process_batch(self, context: dict) -> None:
+        """Take the records of a BATCH file."""
+        self._target.fall_back(self.stream_name, "it sends BATCH messages")
+        for record in context["records"]:
+            self.process_record(record, context)
+
+    def activate_version(self, new_version: int) -> None:
+        """Mark the rows that were not seen with this version; everything before goes in first."""
+        if not self.config["activate_version"]:
+            self.logger.warning("ACTIVATE_VERSION ignored: the setting activate_version is off.")
+            return
+        self._target.courier.flush(wait=True)
+        self._target.loader.activate(self.stream, new_version)

@@ -1,0 +1,97 @@
+"""The staging table of a stream: private to the session, filled by COPY, emptied at commit."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from collections.abc import Sequence
+
+import psycopg
+
+from pipeboard_target_postgres.columns import Column
+from pipeboard_target_postgres.sql import quote, run
+
+#: Rows joined into one write: large enough that calls do not count, small enough for the cache.
+_ROWS_PER_WRITE = 200
+
+#: Compressing what is about to be moved on costs more than the COPY itself.
+_OPTIONS = " with (toast_tuple_target = 8160) on commit delete rows"
+#: Types whose values are equal exactly if their text is (integers: in plain digits).
+_BYTEWISE = frozenset({"smallint", "integer", "bigint", "text"})
+_PLAIN = re.compile(rb"0|[1-9][0-9]*")
+_ESCAPE = re.compile(r"\\(.)")
+_UNESCAPED = {"t": "\t", "n": "\n", "r": "\r"}
+
+
+class Staging:
+    """A temporary table with the types of the stream's table.
+
+    Args:
+        name: unique in the session, needs no quotes.
+        columns: in the order of the fields of a line.
+        keys: names of the key columns: null is refused here, where the error names the line.
+    """
+
+    def __init__(self, name: str, columns: Sequence[Column], keys: Sequence[str]) -> None:
+        self.name = name
+        body = ", ".join(
+            f"{quote(c.name)} {c.type}" + (" not null" if c.name in keys else "") for c in columns
+        )
+        names = ", ".join(quote(c.name) for c in columns)
+        self._create = f"create temp table {name} ({body})" + _OPTIONS
+        self._copy = f"copy {name} ({names}) from stdin"
+        self._insert = f"insert into {name} ({names}) values "
+        self._types = [c.type for c in columns]
+        self._key_types = [c.type for c in columns if c.name in keys]
+        if [c.name in keys for c in columns[: len(keys)]] != [True] * len(keys):
+            self._key_types = []  # a nested key stands elsewhere
+
+    def create(self, cursor: psycopg.Cursor) -> None:
+        """Create the table; once per session."""
+        run(cursor, self._create)
+
+    def clear(self, cursor: psycopg.Cursor) -> None:
+        """Empty the table within a transaction."""
+        run(cursor, f"truncate {self.name}")
+
+    def all_distinct(self, rows: Sequence[bytes]) -> bool:
+        """Return True if no two lines have the same key; False if that cannot be told by bytes."""
+        if not rows or not self._key_types or not set(self._key_types) <= _BYTEWISE:
+            return False
+        n = len(self._key_types)
+        if n == 1:
+            keys: list = [row[: row.find(b"\t")] if b"\t" in row else row for row in rows]
+        else:
+            keys = [tuple(row.split(b"\t", n)[:n]) for row in rows]
+        if len(set(keys)) < len(rows):
+            return False
+        numbers = [i for i, sql_type in enumerate(self._key_types) if sql_type != "text"]
+        if not numbers:
+            return True
+        # 1 and "01" are one number in two spellings; plain digits have only one.
+        plain = _PLAIN.fullmatch
+        if n == 1:
+            return all(map(plain, keys))
+        return all(plain(key[i]) for key in keys for i in numbers)
+
+    def copy(self, cursor: psycopg.Cursor, rows: Sequence[bytes]) -> None:
+        """Fill the table by COPY with lines made by `Lane.encode`."""
+        begin: t.Any = cursor.copy
+        with begin(self._copy) as copy:
+            for start in range(0, len(rows), _ROWS_PER_WRITE):
+                copy.write(b"\n".join(rows[start : start + _ROWS_PER_WRITE]) + b"\n")
+
+    def insert(self, cursor: psycopg.Cursor, rows: Sequence[bytes]) -> None:
+        """Fill the table by INSERT, for where COPY is not to be had (`use_copy: false`)."""
+        one = "(" + ", ".join(f"%s::{sql_type}" for sql_type in self._types) + ")"
+        statement = self._insert.replace("%", "%%") + one
+        execute: t.Any = cursor.executemany
+        execute(statement, [fields(row) for row in rows])
+
+
+def fields(row: bytes) -> list[str | None]:
+    """Split a line of COPY into its values."""
+    return [
+        None if field == r"\N" else _ESCAPE.sub(lambda m: _UNESCAPED.get(m[1], m[1]), field)
+        for field in row.decode(errors="replace").split("\t")
+    ]

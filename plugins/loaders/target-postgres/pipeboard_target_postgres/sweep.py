@@ -1,0 +1,138 @@
+"""ACTIVATE_VERSION: rows that a complete walk did not see are gone at the source."""
+
+from __future__ import annotations
+
+import contextlib
+
+import psycopg
+
+from pipeboard_target_postgres.columns import Column
+from pipeboard_target_postgres.errors import DataRefusedError
+from pipeboard_target_postgres.evolve import Table
+from pipeboard_target_postgres.sql import quote, run
+
+DELETED_AT = "_sdc_deleted_at"
+VERSION = "_sdc_table_version"
+
+
+class Seen:
+    """The keys that came with one version in this run, kept in the database's session.
+
+    Rows that did not change are not rewritten, so the version in the table cannot tell which ones
+    the walk has seen; memory of ours would grow with the table.
+
+    Args:
+        name: of the temporary table, unique in the session.
+        table: the stream's table.
+    """
+
+    def __init__(self, name: str, table: Table) -> None:
+        self.name, self.table = name, table
+        types = {c.name: c.type for c in table.columns}
+        self._keys = [Column(key, key, types[key]) for key in table.keys]
+        self._names = ", ".join(quote(key) for key in table.keys)
+        self.version: int | None = None
+        self._generation: int | None = None
+        #: True if a lost connection took keys with it: what is unseen is then unknown.
+        self.lost = False
+
+    def follow(self, old: Seen) -> None:
+        """Go on with the keys of the same stream before its schema changed."""
+        self.version, self.lost = old.version, old.lost
+        if self._keys == old._keys:
+            self.name, self._generation = old.name, old._generation
+        else:
+            self.lost = old.version is not None
+
+    def begin(self, cursor: psycopg.Cursor, version: int, generation: int) -> None:
+        """Make ready to remember keys of a version.
+
+        Args:
+            cursor: of the loader's session.
+            version: of the records to come.
+            generation: counts the sessions of this run; a new one has lost the old one's tables.
+        """
+        if self._generation != generation:
+            self.lost = self.lost or (self._generation is not None and self.version == version)
+            body = ", ".join(f"{quote(c.name)} {c.type}" for c in self._keys)
+            run(
+                cursor,
+                f"create temp table if not exists {self.name} "
+                f"({body}, primary key ({self._names}))",
+            )
+            self._generation = generation
+        if self.version != version:
+            run(cursor, f"truncate {self.name}")
+            self.version, self.lost = version, False
+
+    def remember(self, cursor: psycopg.Cursor, staging: str) -> None:
+        """Remember the keys in a staging table."""
+        run(
+            cursor,
+            f"insert into {self.name} select {self._names} from {staging} on conflict do nothing",
+        )
+
+    def remember_one(self, cursor: psycopg.Cursor, values: list[str]) -> None:
+        """Remember the key of a refused record: it is there at the source all the same."""
+        casts = ", ".join(f"%s::{c.type}" for c in self._keys)
+        # A key that its type does not take is one that no row has.
+        with contextlib.suppress(psycopg.DataError), cursor.connection.transaction():
+            run(cursor, f"insert into {self.name} values ({casts}) on conflict do nothing", values)
+
+    def _unseen(self) -> str:
+        on = " and ".join(f"s.{quote(key)} = t.{quote(key)}" for key in self.table.keys)
+        return (
+            f"t.{quote(DELETED_AT)} is null and not exists (select from {self.name} s where {on})"
+        )
+
+    def finish(self, cursor: psycopg.Cursor, hard: bool, limit: float) -> int:
+        """Mark (or delete) the rows that were not seen.
+
+        Args:
+            cursor: inside a transaction of the loader's session.
+            hard: delete them instead of marking them.
+            limit: the largest share of the live rows that may vanish at once.
+
+        Returns:
+            How many rows that was.
+
+        Raises:
+            DataRefusedError: more than `limit` of them; nothing is marked.
+        """
+        table = self.table.sql
+        run(cursor, f"analyze {self.name}")
+        run(
+            cursor,
+            f"select count(*), count(*) filter (where {self._unseen()})"
+            f" from {table} t where t.{quote(DELETED_AT)} is null",
+        )
+        live, gone = cursor.fetchone() or (0, 0)
+        if gone > live * limit:
+            raise DataRefusedError(
+                f"{gone} of {live} rows of {table} were not seen by a complete walk, more than "
+                f"max_vanished_share ({limit:.0%}) allows: none was marked as deleted. If they "
+                "are really gone, run once with a higher max_vanished_share."
+            )
+        if gone:
+            action = (
+                f"delete from {table} t"
+                if hard
+                else f"update {table} t set {quote(DELETED_AT)} = now()"
+            )
+            run(cursor, f"{action} where {self._unseen()}")
+        return int(gone)
+
+
+def retire(cursor: psycopg.Cursor, table: Table, version: int, hard: bool) -> int:
+    """Mark (or delete) rows of older versions in a table without keys, as the stock target does."""
+    action = (
+        f"delete from {table.sql}"
+        if hard
+        else f"update {table.sql} set {quote(DELETED_AT)} = now()"
+    )
+    return run(
+        cursor,
+        f"{action} where {quote(DELETED_AT)} is null"
+        f" and ({quote(VERSION)} < %s or {quote(VERSION)} is null)",
+        [version],
+    )

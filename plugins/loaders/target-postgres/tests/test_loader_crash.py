@@ -1,0 +1,243 @@
+"""Nothing is lost: state after commit, kill -9, restarts, lost connections, signals."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import threading
+import time
+import typing as t
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from loader_process import Process, message
+from loader_server import Server
+from loader_testkit import Warehouse, schema, state
+
+from pipeboard_target_postgres.errors import EX_UNAVAILABLE, explain
+from pipeboard_target_postgres.staging import Staging
+
+S = schema({"id": "integer", "v": "string", "o": "object"})
+N = 4000
+
+
+@pytest.fixture
+def start(warehouse: Warehouse, tmp_path: Path) -> Iterator[t.Callable[..., Process]]:
+    made: list[Process] = []
+
+    def begin(**changes: t.Any) -> Process:
+        made.append(Process(warehouse, tmp_path, **changes))
+        return made[-1]
+
+    yield begin
+    for process in made:
+        process.popen.kill()
+        process.popen.wait()
+        for pipe in (process.popen.stdin, process.popen.stdout, process.popen.stderr):
+            with contextlib.suppress(OSError):
+                t.cast("t.Any", pipe).close()
+
+
+def _equals_source(warehouse: Warehouse, n: int, round_: int = 0) -> None:
+    assert warehouse.sql(
+        "select count(*), count(distinct id), bool_and(v = %s || id), bool_and((o->'k'->>4)::int"
+        " = id), min(id), max(id) from {s}.s",
+        f"{round_}-",
+    ) == [(n, n, True, True, 0, n - 1)]
+
+
+def test_kill_9_at_any_moment_then_rerun(warehouse: Warehouse, start: t.Any) -> None:
+    chance = random.Random(1)
+    for _ in range(3):
+        process = start()
+        process.feed(S)
+        feeder = threading.Thread(target=process.feed_range, args=(0, N), daemon=True)
+        feeder.start()
+        process.states.get(timeout=30)  # at least one batch is in
+        time.sleep(chance.random() * 0.1)
+        process.popen.send_signal(signal.SIGKILL)
+        process.popen.wait()
+        feeder.join(10)
+        time.sleep(0.05)
+        promised = process.last_state()
+        assert warehouse.one("select count(*) from {s}.s where id < %s", promised) == promised
+    process = start()
+    process.feed(S)
+    process.feed_range(0, N)
+    assert process.end() == 0
+    _equals_source(warehouse, N)
+    assert process.last_state() == N
+
+
+def test_server_restarts_in_mid_batch(
+    warehouse: Warehouse, server: Server | None, start: t.Any
+) -> None:
+    if server is None:
+        pytest.skip("the server is not ours to restart")
+    process = start(reconnect_seconds=30)
+    process.feed(S)
+    process.feed_range(0, 1500)
+    process.states.get(timeout=30)
+    server.halt()
+    process.feed_range(1500, 3000)
+    server.start()
+    process.feed_range(3000, N)
+    assert process.end() == 0, process.text()
+    _equals_source(warehouse, N)
+    assert process.last_state() == N
+    assert "trying again" in process.text()
+
+
+def test_server_gone_is_one_line_and_a_rerun_mends(
+    warehouse: Warehouse, server: Server | None, start: t.Any
+) -> None:
+    if server is None:
+        pytest.skip("the server is not ours to restart")
+    process = start(reconnect_seconds=0)
+    process.feed(S)
+    process.feed_range(0, 1000)
+    process.states.get(timeout=30)
+    server.halt()
+    try:
+        process.feed_range(1000, N)
+        assert process.end() == EX_UNAVAILABLE
+    finally:
+        server.start()
+    assert "Traceback" not in process.text()
+    assert "run again" in process.text()
+    promised = process.last_state()
+    assert warehouse.one("select count(*) from {s}.s where id < %s", promised) == promised
+    process = start()
+    process.feed(S)
+    process.feed_range(0, N, 1)
+    assert process.end() == 0
+    _equals_source(warehouse, N, 1)
+
+
+def test_lost_connection_is_made_anew(warehouse: Warehouse) -> None:
+    copy, cut = Staging.copy, list[int]()
+
+    def cut_once(self: Staging, cursor: psycopg.Cursor, rows: t.Any) -> None:
+        copy(self, cursor, rows)
+        if len(cut) == 1:
+            warehouse.sql("select pg_terminate_backend(%s)", cursor.connection.info.backend_pid)
+        cut.append(1)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Staging, "copy", cut_once)
+        warehouse.load(
+            [S, *[message(i) for i in range(1000)], state({"at": 1000})],
+            batch_size_rows=250,
+            reconnect_seconds=20,
+        )
+    _equals_source(warehouse, 1000)
+    assert warehouse.states == [{"at": 1000}]
+    assert warehouse.load_row()["records_read"] == 1000
+
+
+def test_sweep_after_a_lost_connection_marks_nothing(warehouse: Warehouse) -> None:
+    warehouse.load([S, *[message(i) for i in range(100)]])
+    copy, cut = Staging.copy, list[int]()
+
+    def cut_once(self: Staging, cursor: psycopg.Cursor, rows: t.Any) -> None:
+        if len(cut) == 1:
+            warehouse.sql("select pg_terminate_backend(%s)", cursor.connection.info.backend_pid)
+        cut.append(1)
+        copy(self, cursor, rows)
+
+    walk = [{**message(i), "version": 1} for i in range(95)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Staging, "copy", cut_once)
+        warehouse.load(
+            [S, *walk, {"type": "ACTIVATE_VERSION", "stream": "s", "version": 1}],
+            batch_size_rows=30,
+            reconnect_seconds=20,
+        )
+    assert len(cut) > 2
+    assert warehouse.one("select count(*) from {s}.s where _sdc_deleted_at is not null") == 0
+
+
+def test_disk_full_is_said_and_no_state_goes_out(warehouse: Warehouse) -> None:
+    def full(*_: t.Any) -> None:
+        raise psycopg.errors.DiskFull("could not extend file: No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Staging, "copy", full)
+        with pytest.raises(psycopg.errors.DiskFull) as caught:
+            warehouse.load([S, message(1), state({"at": 1})], reconnect_seconds=20)
+    known = explain(caught.value)
+    assert known
+    assert known.exit_code == EX_UNAVAILABLE
+    assert "disk is full" in str(known)
+    assert warehouse.states == []
+    assert warehouse.one("select count(*) from {s}.s") == 0
+
+
+def test_state_waits_for_the_commit(warehouse: Warehouse, start: t.Any) -> None:
+    warehouse.load([S])
+    process = start(batch_wait_seconds=0.1)
+    with psycopg.connect(warehouse.url) as blocker:
+        blocker.execute(t.cast("t.Any", f"lock table {warehouse.schema}.s in exclusive mode"))
+        process.feed(S)
+        process.feed_range(0, 1000)
+        time.sleep(1.5)
+        assert process.states.empty()
+        assert warehouse.one("select count(*) from {s}.s") == 0
+    # No end of input yet: the commit alone lets it out.
+    deadline = time.monotonic() + 15
+    last = 0
+    while last < 1000 and time.monotonic() < deadline:
+        last = process.states.get(timeout=15)
+        assert warehouse.one("select count(*) from {s}.s where id < %s", last) == last
+    assert last == 1000
+    assert process.end() == 0
+
+
+def test_a_silent_tap_does_not_hold_rows_back(warehouse: Warehouse, start: t.Any) -> None:
+    process = start(batch_wait_seconds=0.3)
+    process.feed(S, message(0), state({"at": 1}))
+    assert process.states.get(timeout=15) == 1
+    assert warehouse.one("select count(*) from {s}.s") == 1
+    process.feed(state({"at": 2}))  # nothing to load: at once
+    assert process.states.get(timeout=5) == 2
+    assert process.end() == 0
+
+
+def test_sigterm_loads_what_was_read(warehouse: Warehouse, start: t.Any) -> None:
+    process = start(batch_wait_seconds=60)
+    process.feed(S, message(0), state({"at": 1}))
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline and not warehouse.one(
+        "select count(*) from pg_class c join pg_namespace n on n.oid = relnamespace"
+        " where nspname = %s and relname = 's'",
+        warehouse.schema,
+    ):
+        time.sleep(0.05)
+    time.sleep(0.3)
+    process.popen.send_signal(signal.SIGTERM)
+    assert process.end() == 128 + signal.SIGTERM
+    assert warehouse.one("select count(*) from {s}.s") == 1
+    assert process.last_state() == 1
+    assert warehouse.one("select finished_at from {o}.stream_load") is None
+
+
+def test_a_failed_load_is_not_papered_over_by_the_next(warehouse: Warehouse) -> None:
+    copy, calls = Staging.copy, list[int]()
+
+    def fail_second(self: Staging, cursor: psycopg.Cursor, rows: t.Any) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise RuntimeError("boom")
+        copy(self, cursor, rows)
+
+    messages = [m for i in range(50) for m in (message(i), state({"at": i + 1}))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Staging, "copy", fail_second)
+        with pytest.raises(RuntimeError, match="boom"):
+            warehouse.load([S, *messages], batch_size_rows=10)
+    # The state that goes with a batch is the one that came before the batch was full.
+    assert warehouse.states == [{"at": 9}]
+    assert warehouse.one("select count(*) from {s}.s") == 10

@@ -1,0 +1,172 @@
+"""What the merge writes, and what it leaves alone."""
+
+from __future__ import annotations
+
+import typing as t
+
+from loader_testkit import DATE_TIME, Warehouse, record, schema, state
+
+Way = dict[str, t.Any]
+S = schema({"id": "integer", "v": "string", "n": "number", "o": "object", "at": DATE_TIME})
+
+
+def _rows(n: int, **changes: t.Any) -> list[dict]:
+    return [
+        record(id=i, v=f"v{i}", n=i / 4, o={"k": i}, at="2024-01-01T00:00:00Z", **changes)
+        for i in range(n)
+    ]
+
+
+def test_unchanged_rows_are_not_rewritten(warehouse: Warehouse, way: Way) -> None:
+    warehouse.load([S, *_rows(50)], **way)
+    before = warehouse.sql("select ctid::text, xmin::text, _sdc_batched_at from {s}.s order by id")
+    # The same values, written differently.
+    same = [
+        {
+            **m,
+            "record": {
+                **m["record"],
+                "n": m["record"]["n"] + 0.0,
+                "at": "2023-12-31T21:00:00-03:00",
+            },
+        }
+        for m in _rows(50)
+    ]
+    warehouse.load([S, *same], **way)
+    after = warehouse.sql("select ctid::text, xmin::text, _sdc_batched_at from {s}.s order by id")
+    assert after == before
+    assert warehouse.load_row() == {
+        "records_read": 50,
+        "rows_inserted": 0,
+        "rows_updated": 0,
+        "rows_unchanged": 50,
+        "rows_deleted": 0,
+        "quarantined": 0,
+    }
+
+
+def test_statistics_of_an_unchanged_load(warehouse: Warehouse) -> None:
+    warehouse.load([S, *_rows(20)])
+    warehouse.load([S, *_rows(20)])
+    stats = "select n_tup_ins, n_tup_upd, n_dead_tup from pg_stat_user_tables where schemaname=%s"
+    for _ in range(50):
+        rows = warehouse.sql("select pg_stat_force_next_flush()") and warehouse.sql(
+            stats + " and relname = 's'", warehouse.schema
+        )
+        if rows and rows[0][0] == 20:
+            break
+    assert rows == [(20, 0, 0)]
+
+
+def test_only_changed_rows_are_updated(warehouse: Warehouse, way: Way) -> None:
+    warehouse.load([S, *_rows(10)], **way)
+    for change in ({"v": "x"}, {"v": None}, {"o": {"k": 1, "l": None}}, {"n": 0.3}):
+        warehouse.load([S, {**record(), "record": {**_rows(5)[4]["record"], **change}}], **way)
+        assert warehouse.load_row()["rows_updated"] == 1
+        name, value = next(iter(change.items()))
+        got = warehouse.one(f"select {name} from {{s}}.s where id = 4")
+        assert (float(got) if name == "n" else got) == value
+    assert warehouse.one("select count(*) from {s}.s") == 10
+
+
+def test_the_latest_version_of_a_key_wins(warehouse: Warehouse, way: Way) -> None:
+    messages = [record(id=i % 3, v=str(i)) for i in range(10)]
+    warehouse.load([S, *messages], **way)
+    assert warehouse.sql("select id, v from {s}.s order by id") == [(0, "9"), (1, "7"), (2, "8")]
+    # Equal to PostgreSQL, not to the eye.
+    odd = '{"type":"RECORD","stream":"s","record":{"id":"1","v":"last"}}'
+    warehouse.load(
+        [S, record(id=1, v="first"), odd],
+        **({"stream_maps": {"s": {"id": "record['id']"}}} if way else {}),
+    )
+    assert warehouse.one("select v from {s}.s where id = 1") == "last"
+
+
+def test_versions_across_batches_keep_their_order(warehouse: Warehouse, way: Way) -> None:
+    warehouse.load([S, *[record(id=1, v=str(i)) for i in range(25)]], batch_size_rows=4, **way)
+    assert warehouse.one("select v from {s}.s") == "24"
+
+
+def test_a_property_that_is_absent_is_null(warehouse: Warehouse, way: Way) -> None:
+    """As with the stock target: a record is the whole row."""
+    warehouse.load([S, record(id=1, v="x")], **way)
+    warehouse.load([S, record(id=1)], **way)
+    assert warehouse.one("select v from {s}.s") is None
+
+
+def test_without_keys_rows_are_appended_in_order(warehouse: Warehouse, way: Way) -> None:
+    bare = schema({"v": "string"}, keys=[])
+    for _ in range(2):
+        warehouse.load([bare, *[record(v=str(i)) for i in range(7)]], batch_size_rows=3, **way)
+    assert [v for (v,) in warehouse.sql("select v from {s}.s order by _sdc_sequence")] == [
+        str(i) for i in range(7)
+    ] * 2
+
+
+def test_composite_and_text_keys(warehouse: Warehouse, way: Way) -> None:
+    two = schema({"a": "string", "b": "integer", "v": "string"}, keys=["b", "a"])
+    warehouse.load(
+        [two, record(a="x", b=1, v="1"), record(a="null", b=1, v="2"), record(a="x", b=1, v="3")],
+        **way,
+    )
+    assert warehouse.sql("select a, b, v from {s}.s order by a") == [
+        ("null", 1, "2"),
+        ("x", 1, "3"),
+    ]
+
+
+def test_metadata_is_filled(warehouse: Warehouse, way: Way) -> None:
+    message = {**record(id=1, v="x", version=7), "time_extracted": "2024-01-01T00:00:00+00:00"}
+    warehouse.load([S, message], **way)
+    row = warehouse.sql(
+        "select _sdc_extracted_at::text, _sdc_table_version, _sdc_deleted_at,"
+        " _sdc_received_at <= _sdc_batched_at, _sdc_batched_at > now() - interval '1 hour',"
+        " _sdc_sequence > 1e12, _sdc_sync_started_at > 1e12 from {s}.s"
+    )
+    assert row == [("2024-01-01 00:00:00+00", 7, None, True, True, True, True)]
+
+
+def test_metadata_can_be_left_out(warehouse: Warehouse, way: Way) -> None:
+    warehouse.load(
+        [S, record(id=1, v="x", version=1)],
+        add_record_metadata=False,
+        activate_version=False,
+        **way,
+    )
+    columns = warehouse.sql(
+        "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0",
+        f"{warehouse.schema}.s",
+    )
+    assert [c for (c,) in columns] == ["id", "v", "n", "o", "at"]
+
+
+def test_a_table_without_an_index_is_merged_too(warehouse: Warehouse) -> None:
+    warehouse.sql("create schema {s}")
+    warehouse.sql("create table {s}.s (id bigint, v text)")
+    for v in ("1", "2"):
+        warehouse.load([S, *[record(id=i, v=v) for i in range(5)]])
+    assert warehouse.sql("select count(*), count(distinct id), min(v) from {s}.s") == [(5, 5, "2")]
+
+
+def test_streams_side_by_side(warehouse: Warehouse, way: Way) -> None:
+    a, b = schema({"id": "integer"}, stream="a"), schema({"id": "integer"}, stream="b")
+    messages = [record(stream="ab"[i % 2], id=i) for i in range(40)]
+    warehouse.load([a, b, *messages, state({"x": 1})], batch_size_rows=7, **way)
+    assert warehouse.one("select count(*) from {s}.a") == warehouse.one(
+        "select count(*) from {s}.b"
+    )
+    assert warehouse.states[-1] == {"x": 1}
+
+
+def test_messages_in_any_key_order(warehouse: Warehouse) -> None:
+    warehouse.load(
+        [
+            S,
+            '{"stream":"s","record":{"v":"a","id":1},"type":"RECORD"}',
+            '{"record": {"id": 2}, "stream": "s", "type": "RECORD"}',
+            '{ "type" : "RECORD" , "stream" : "s" , "record" : { "id" : 3 , "v" : null } }',
+            "",
+            record(id=4),
+        ]
+    )
+    assert warehouse.one("select array_agg(id order by id) from {s}.s") == [1, 2, 3, 4]

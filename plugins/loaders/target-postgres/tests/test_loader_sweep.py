@@ -1,0 +1,106 @@
+"""ACTIVATE_VERSION after a complete walk marks what the walk did not see."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from loader_testkit import Warehouse, record, schema
+
+from pipeboard_target_postgres.errors import DataRefusedError
+
+Way = dict[str, t.Any]
+S = schema({"id": "integer", "v": "string"})
+
+
+def activate(version: int) -> dict:
+    return {"type": "ACTIVATE_VERSION", "stream": "s", "version": version}
+
+
+def _live(warehouse: Warehouse) -> list[int]:
+    return warehouse.one(
+        "select array_agg(id order by id) from {s}.s where _sdc_deleted_at is null"
+    )
+
+
+def test_the_unseen_are_marked_and_the_unchanged_are_not(warehouse: Warehouse, way: Way) -> None:
+    warehouse.load([S, *[record(id=i, v="x") for i in range(20)]], **way)
+    walk = [record(id=i, v="x", version=5) for i in range(18)]
+    warehouse.load([S, *walk, activate(5)], batch_size_rows=7, **way)
+    assert _live(warehouse) == list(range(18))
+    assert warehouse.load_row()["rows_updated"] == 0
+    assert warehouse.load_row()["rows_deleted"] == 2
+    # Seen again: the mark goes, though nothing else changed.
+    warehouse.load([S, record(id=19, v="x")], **way)
+    assert _live(warehouse) == [*range(18), 19]
+    # Another sweep does not mark twice.
+    before = warehouse.one("select _sdc_deleted_at from {s}.s where id = 18")
+    warehouse.load([S, *walk, record(id=19, v="x", version=5), activate(5)], **way)
+    assert warehouse.one("select _sdc_deleted_at from {s}.s where id = 18") == before
+
+
+def test_one_that_comes_before_the_records_marks_nothing(warehouse: Warehouse, way: Way) -> None:
+    warehouse.load([S, *[record(id=i) for i in range(5)]], **way)
+    warehouse.load([S, activate(6), *[record(id=i, version=6) for i in range(2)]], **way)
+    assert _live(warehouse) == list(range(5))
+    warehouse.load([S, *[record(id=i, version=6) for i in range(2)], activate(7)], **way)
+    assert _live(warehouse) == list(range(5))
+
+
+def test_too_many_vanished_is_refused(warehouse: Warehouse, way: Way) -> None:
+    warehouse.load([S, *[record(id=i) for i in range(10)]], **way)
+    walk = [S, *[record(id=i, version=1) for i in range(7)], activate(1)]
+    with pytest.raises(DataRefusedError, match=r"3 of 10 rows .* max_vanished_share"):
+        warehouse.load(walk, **way)
+    assert _live(warehouse) == list(range(10))
+    warehouse.load(walk, max_vanished_share=0.5, **way)
+    assert _live(warehouse) == list(range(7))
+
+
+def test_hard_delete(warehouse: Warehouse, way: Way) -> None:
+    warehouse.load([S, *[record(id=i) for i in range(10)]], **way)
+    warehouse.load(
+        [S, *[record(id=i, version=1) for i in range(9)], activate(1)], hard_delete=True, **way
+    )
+    assert warehouse.one("select array_agg(id order by id) from {s}.s") == list(range(9))
+
+
+def test_a_refused_record_is_not_gone(warehouse: Warehouse) -> None:
+    s = schema({"id": "integer", "n": "integer"})
+    warehouse.load([s, *[record(id=i, n=i) for i in range(10)]])
+    walk = [record(id=i, n="x" if i == 4 else i, version=1) for i in range(9)]
+    warehouse.load([s, *walk, activate(1)], max_refused_share=1)
+    assert _live(warehouse) == list(range(9))
+
+
+def test_a_schema_change_in_mid_walk_forgets_nothing(warehouse: Warehouse, way: Way) -> None:
+    warehouse.load([S, *[record(id=i) for i in range(10)]], **way)
+    wider = schema({"id": "integer", "v": "string", "w": "string"})
+    warehouse.load(
+        [
+            S,
+            *[record(id=i, version=1) for i in range(5)],
+            wider,
+            *[record(id=i, version=1) for i in range(5, 9)],
+            activate(1),
+        ],
+        **way,
+    )
+    assert _live(warehouse) == list(range(9))
+
+
+def test_without_keys_older_versions_are_marked(warehouse: Warehouse, way: Way) -> None:
+    bare = schema({"v": "string"}, keys=[])
+    warehouse.load([bare, *[record(v="old", version=1) for _ in range(3)]], **way)
+    warehouse.load([bare, *[record(v="new", version=2) for _ in range(3)], activate(2)], **way)
+    assert warehouse.sql("select distinct v from {s}.s where _sdc_deleted_at is null") == [("new",)]
+
+
+def test_it_can_be_switched_off(warehouse: Warehouse, way: Way) -> None:
+    warehouse.load([S, *[record(id=i) for i in range(10)]], **way)
+    warehouse.load(
+        [S, *[record(id=i, version=1) for i in range(9)], activate(1)],
+        activate_version=False,
+        **way,
+    )
+    assert _live(warehouse) == list(range(10))

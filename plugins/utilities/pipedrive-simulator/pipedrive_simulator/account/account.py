@@ -1,0 +1,50 @@
+"""The account: all its state, all its edits, the advance of its life, and the truth about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipedrive_simulator.account.deal_edits import DealEdits
+from pipedrive_simulator.account.definition_edits import DefinitionEdits
+from pipedrive_simulator.account.journal import MUTATIONS, mutation
+from pipedrive_simulator.account.record_edits import RecordEdits
+from pipedrive_simulator.account.state import EditError
+from pipedrive_simulator.clock import to_seconds
+
+
+class Account(DealEdits, RecordEdits, DefinitionEdits):
+    """One Pipedrive account. Every public method that changes it is journaled."""
+
+    @mutation
+    def advance(self, deals: int = 200, hours: float = 6.0, *, at: str = "") -> dict[str, Any]:
+        """Let the sales team work for some hours: exactly `deals` deals change, the clock moves."""
+        # Imported late: the living process is written on top of the account.
+        from pipedrive_simulator.living.advance import advance
+
+        summary = advance(self, deals=deals, hours=hours, start=to_seconds(at))
+        self.clock.advance(hours * 3600)
+        return summary
+
+    @mutation
+    def advance_clock(self, seconds: float, *, at: str = "") -> None:
+        """Let time pass without anybody working."""
+        self.clock.advance(seconds)
+
+    @mutation
+    def set_clock(self, now: str, *, at: str = "") -> None:
+        """Set the account's clock to an instant."""
+        # As a difference, so that a replay at another time of the machine gives the same offset.
+        self.clock.advance(to_seconds(now) - to_seconds(at))
+
+    def apply(self, op: str, **arguments: Any) -> Any:
+        """Run a mutation by name: what the journal and the control routes do."""
+        if op not in MUTATIONS:
+            msg = f"no such edit {op!r}; one of {', '.join(sorted(MUTATIONS))}"
+            raise EditError(msg)
+        try:
+            return getattr(self, op)(**arguments)
+        except EditError:
+            raise
+        except (TypeError, ValueError, LookupError) as error:
+            msg = f"{op}: {error}"
+            raise EditError(msg) from error

@@ -1,0 +1,83 @@
+"""The journal: every change of an account as one JSON line, so that a restart can repeat it.
+
+The first line holds what the account was made from; each further line is a mutation with all its
+arguments and the account's time at which it happened. Mutations draw no randomness but from the
+account's seed and their own line number, hence the same lines give the same account.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Names of all mutations, as used in journal lines and by `POST /_control/edit`.
+MUTATIONS: set[str] = set()
+
+
+def mutation(function: F) -> F:
+    """Make a method of the account a journaled mutation.
+
+    It runs under the account's lock and gets `at` (an instant; the account's present if left out).
+    A mutation called by another one is part of that one and writes no line of its own.
+    """
+    parameters = inspect.signature(function)
+    MUTATIONS.add(function.__name__)
+
+    @functools.wraps(function)
+    def journaled(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with self.lock:
+            if self.mutation_depth:
+                return function(self, *args, **kwargs)
+            if kwargs.get("at") is None:
+                kwargs["at"] = self.clock.text()
+            self.mutation_depth += 1
+            try:
+                result = function(self, *args, **kwargs)
+            finally:
+                self.mutation_depth -= 1
+            arguments = dict(parameters.bind(self, *args, **kwargs).arguments)
+            del arguments["self"]
+            extra = arguments.pop(_var_keyword(parameters), {})
+            self.mutation_count += 1
+            if self.journal is not None:
+                self.journal.write({"op": function.__name__, **arguments, **extra})
+            return result
+
+    return cast(F, journaled)
+
+
+def _var_keyword(signature: inspect.Signature) -> str:
+    for parameter in signature.parameters.values():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            return parameter.name
+    return ""
+
+
+class Journal:
+    """An append-only file of JSON lines."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Read what is there; a last line cut short by a crash is dropped from the file."""
+        if not self.path.exists():
+            return []
+        content = self.path.read_bytes()
+        good = content.rfind(b"\n") + 1
+        if good != len(content):
+            os.truncate(self.path, good)
+        return [json.loads(line) for line in content[:good].splitlines()]
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Append one line."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -1,0 +1,160 @@
+"""Entities that only v1 serves. Instants are `YYYY-MM-DD HH:MM:SS` in UTC unless noted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pipedrive_simulator.account.records import Json, Record
+
+
+class User(Record, kw_only=True):
+    """v1 `GET /users`."""
+
+    name: str
+    default_currency: str = "BRL"
+    locale: str = "pt_BR"
+    lang: int = 9
+    email: str
+    phone: str | None = None
+    activated: bool = True
+    last_login: str | None
+    created: str
+    modified: str | None = None
+    has_created_company: bool = False
+    access: list[Json] = msgspec.field(default_factory=list)
+    active_flag: bool = True
+    timezone_name: str = "America/Sao_Paulo"
+    timezone_offset: str = "-03:00"
+    role_id: int = 1
+    icon_url: str | None = None
+    is_you: bool = False
+    is_deleted: bool = False
+
+
+class Lead(Record, kw_only=True):
+    """v1 `GET /leads`. `id` is a uuid; instants have milliseconds and a Z.
+
+    A lead inherits the deal's custom fields as flat v1 keys; those it lacks are simply absent.
+    """
+
+    title: str
+    owner_id: int
+    creator_id: int
+    label_ids: list[str] = msgspec.field(default_factory=list)
+    person_id: int | None = None
+    organization_id: int | None = None
+    source_name: str = "Manually created"
+    origin: str = "ManuallyCreated"
+    origin_id: str | None = None
+    channel: int | None = None
+    channel_id: str | None = None
+    source_deal_id: int | None = None
+    is_archived: bool = False
+    was_seen: bool = True
+    value: Json | None = None
+    expected_close_date: str | None = None
+    next_activity_id: int | None = None
+    add_time: str
+    update_time: str
+    visible_to: str = "3"
+    cc_email: str | None = None
+    custom_fields: Any = None
+
+
+class Note(Record, kw_only=True):
+    """v1 `GET /notes`. `content` is HTML."""
+
+    active_flag: bool = True
+    add_time: str
+    content: str
+    deal: Json | None = None
+    lead_id: str | None = None
+    deal_id: int | None = None
+    last_update_user_id: int | None = None
+    org_id: int | None = None
+    organization: Json | None = None
+    person: Json | None = None
+    person_id: int | None = None
+    project_id: int | None = None
+    project: Json | None = None
+    task_id: int | None = None
+    task: Json | None = None
+    pinned_to_lead_flag: bool = False
+    pinned_to_deal_flag: bool = False
+    pinned_to_organization_flag: bool = False
+    pinned_to_person_flag: bool = False
+    pinned_to_project_flag: bool = False
+    pinned_to_task_flag: bool = False
+    update_time: str | None
+    user: Json | None = None
+    user_id: int | None = None
+
+
+class ActivityType(Record, kw_only=True):
+    """v1 `GET /activityTypes`. `key_string` is what an activity's `type` holds."""
+
+    name: str
+    icon_key: str
+    color: str = "FFFFFF"
+    order_nr: int
+    key_string: str
+    active_flag: bool = True
+    is_custom_flag: bool = False
+    add_time: str
+    update_time: str
+
+
+class Currency(Record, kw_only=True):
+    """v1 `GET /currencies`."""
+
+    code: str
+    name: str
+    decimal_points: int = 2
+    symbol: str
+    active_flag: bool = True
+    is_custom_flag: bool = False
+
+
+class Filter(Record, kw_only=True):
+    """v1 `GET /filters`."""
+
+    name: str
+    filter_code: str | None = None
+    is_editable: bool = True
+    active_flag: bool = True
+    type: str
+    temporary_flag: bool | None = None
+    user_id: int
+    add_time: str
+    update_time: str | None = None
+    visible_to: str = "7"
+    last_used_time: str | None = None
+    custom_view_id: int | None = None
+
+
+class LeadLabel(Record, kw_only=True):
+    """v1 `GET /leadLabels`. `id` is a uuid; instants have milliseconds and a Z."""
+
+    name: str
+    color: str
+    add_time: str
+    update_time: str
+
+
+class LeadSource(Record, kw_only=True):
+    """v1 `GET /leadSources`. The API returns the name only; the id is ours and not served."""
+
+    name: str
+
+
+class Role(Record, kw_only=True):
+    """v1 `GET /roles`. The two counts are text, as in the official document."""
+
+    parent_role_id: int | None = None
+    name: str
+    active_flag: bool = True
+    assignment_count: str = "0"
+    sub_role_count: str = "0"
+    level: int = 1

@@ -1,0 +1,170 @@
+"""Everything an account consists of, without any rule about how it changes."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from pipedrive_simulator.account.builtin_fields import builtin_fields
+from pipedrive_simulator.account.changelog import Changelog
+from pipedrive_simulator.account.fields import FieldDefinition, FieldSet
+from pipedrive_simulator.account.journal import Journal
+from pipedrive_simulator.account.records import (
+    Activity,
+    Deal,
+    DealProduct,
+    Installment,
+    Organization,
+    Person,
+    Pipeline,
+    Product,
+    Stage,
+)
+from pipedrive_simulator.account.records_v1 import (
+    ActivityType,
+    Currency,
+    Filter,
+    Lead,
+    LeadLabel,
+    LeadSource,
+    Note,
+    Role,
+    User,
+)
+from pipedrive_simulator.account.table import Table
+from pipedrive_simulator.clock import Clock, to_seconds, to_text
+
+# For how long the API still lists a deleted deal.
+DELETED_VISIBLE_SECONDS = 30 * 86_400
+
+
+class DealState(NamedTuple):
+    """From `time` on the deal was in this stage and status (the truth behind the changelog)."""
+
+    time: str
+    stage_id: int
+    pipeline_id: int
+    status: str
+
+
+class EditError(ValueError):
+    """An edit that a real account would refuse, or that names something unknown."""
+
+
+class AccountState:
+    """The records, definitions, histories and the clock of one account."""
+
+    def __init__(
+        self, *, seed: int, clock: Clock, company: str = "demo", base: str = "BRL"
+    ) -> None:
+        self.seed = seed
+        self.clock = clock
+        self.company = company
+        self.base_currency = base
+        #: Of the company, in seconds: São Paulo.
+        self.utc_offset = -3 * 3600
+        self.created_at = clock.seconds()
+        self.lock = threading.RLock()
+        self.journal: Journal | None = None
+        self.mutation_depth = 0
+        self.mutation_count = 0
+
+        self.fields = {
+            entity: FieldSet(entity, seed, builtin_fields(entity))
+            for entity in ("deal", "person", "organization", "product", "activity", "note")
+        }
+
+        def not_deleted(record: Any) -> bool:
+            return not record.is_deleted
+
+        live: dict[str, Callable[[Any], bool]] = {"all": not_deleted}
+        self.deals: Table[Deal] = Table(
+            "deals",
+            lists={"live": lambda d: not d.is_archived, "archived": lambda d: d.is_archived},
+            field_keys=self.fields["deal"].keys,
+        )
+        self.persons: Table[Person] = Table(
+            "persons", lists=live, field_keys=self.fields["person"].keys
+        )
+        self.organizations: Table[Organization] = Table(
+            "organizations", lists=live, field_keys=self.fields["organization"].keys
+        )
+        self.activities: Table[Activity] = Table("activities", lists=live)
+        self.products: Table[Product] = Table(
+            "products", lists=live, field_keys=self.fields["product"].keys
+        )
+        self.deal_products: Table[DealProduct] = Table("deal_products")
+        self.installments: Table[Installment] = Table("installments")
+        self.pipelines: Table[Pipeline] = Table("pipelines", lists=live)
+        self.stages: Table[Stage] = Table("stages", lists=live)
+        self.users: Table[User] = Table("users")
+        self.leads: Table[Lead] = Table(
+            "leads",
+            lists={"live": lambda x: not x.is_archived, "archived": lambda x: x.is_archived},
+        )
+        self.notes: Table[Note] = Table("notes", lists={"all": lambda note: note.active_flag})
+        self.activity_types: Table[ActivityType] = Table("activity_types")
+        self.currencies: Table[Currency] = Table("currencies")
+        self.filters: Table[Filter] = Table("filters")
+        self.lead_labels: Table[LeadLabel] = Table("lead_labels")
+        self.lead_sources: Table[LeadSource] = Table("lead_sources")
+        self.roles: Table[Role] = Table("roles")
+
+        self.logs = {name: Changelog() for name in ("deal", "person", "organization")}
+        self.deal_states: dict[int, list[DealState]] = {}
+        # What belongs to a deal, by deal id.
+        self.products_of_deal: dict[int, list[int]] = defaultdict(list)
+        self.activities_of_deal: dict[int, list[int]] = defaultdict(list)
+        # Losers of a merge and their survivors, by entity.
+        self.merged: dict[str, dict[int, int]] = defaultdict(dict)
+        self.deleted_at: dict[tuple[str, int], str] = {}
+        self._last_ids: dict[str, int] = {}
+
+    @property
+    def tables(self) -> dict[str, Table[Any]]:
+        """Every table by name."""
+        found = [value for value in vars(self).values() if isinstance(value, Table)]
+        return {table.name: table for table in found}
+
+    def table(self, name: str) -> Table[Any]:
+        """Return a table by name, which is also the name of its attribute."""
+        table: Table[Any] = getattr(self, name)
+        return table
+
+    def next_id(self, table: Table[Any]) -> int:
+        """Return an integer id that the table has never used."""
+        number = self._last_ids.get(table.name, table.last_id()) + 1
+        # Scripted edits may have chosen ids of their own.
+        while table.get(number) is not None:
+            number += 1
+        self._last_ids[table.name] = number
+        return number
+
+    def local_day(self, at: str) -> str:
+        """Return the day of an instant in the company's time zone."""
+        return to_text(to_seconds(at) + self.utc_offset)[:10]
+
+    def purge_line(self) -> str:
+        """Return the instant before which deleted records are no longer listed."""
+        return to_text(self.clock.seconds() - DELETED_VISIBLE_SECONDS)
+
+    def is_purged(self, entity: str, record_id: int) -> bool:
+        """Tell whether a record was deleted so long ago that the API no longer knows it."""
+        deleted = self.deleted_at.get((entity, record_id))
+        return deleted is not None and deleted < self.purge_line()
+
+    def me(self) -> User:
+        """Return the user whose token it is."""
+        return next((u for u in self.users.records.values() if u.is_you), self._first_user())
+
+    def _first_user(self) -> User:
+        return next(iter(self.users.records.values()))
+
+    def lead_fields(self) -> list[FieldDefinition]:
+        """Fields of leads: some of their own, and all custom fields of deals."""
+        shared = {"id", "title", "owner_id", "value", "add_time", "update_time", "visible_to",
+                  "label_ids", "person_id", "expected_close_date"}  # fmt: skip
+        deal = self.fields["deal"]
+        return [f for f in deal.builtin if f.code in shared] + deal.custom

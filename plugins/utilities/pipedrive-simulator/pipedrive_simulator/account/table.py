@@ -1,0 +1,203 @@
+"""A table of records: lookup by id, sorted walks, and the encoded form of each record.
+
+A table has one or more named *lists* (live and archived deals, for instance): what one list
+operation of the API can return. For each list and sort field it keeps, from first use on, a sorted
+index of `(value, id)`, so that a page is a binary search and a slice however large the table is.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from random import Random
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from pipedrive_simulator.account.records import CustomFields, Json, Record
+
+R = TypeVar("R", bound=Record)
+Marker = tuple[Any, Any]  # (value of the sort field, id)
+
+# A record that was never edited has no update time; it sorts before all others.
+_NULL = ""
+
+
+class Walk(NamedTuple):
+    """One page of a sorted walk: what to return and where to start.
+
+    `since` is inclusive and `until` exclusive, both on `update_time`; a record without update time
+    is outside any such window. `marker` is the first record of the page (inclusive).
+    """
+
+    list_name: str
+    sort_by: str = "id"
+    descending: bool = False
+    marker: Marker | None = None
+    limit: int = 100
+    since: str | None = None
+    until: str | None = None
+    keep: Callable[[Any], bool] | None = None
+
+
+class Table(Generic[R]):
+    """Records of one entity. All changes go through `put`, `change` and `drop`."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        lists: Mapping[str, Callable[[R], bool]] | None = None,
+        field_keys: Callable[[], Iterable[str]] | None = None,
+    ) -> None:
+        """`field_keys` gives the keys of the entity's custom fields, in definition order."""
+        self.name = name
+        self.records: dict[Any, R] = {}
+        self._lists: Mapping[str, Callable[[R], bool]] = lists or {"all": lambda record: True}
+        self._indexes: dict[tuple[str, str], list[Marker]] = {}
+        self._encoded: dict[Any, bytes] = {}
+        self._field_keys = field_keys
+        self._encoder = msgspec.json.Encoder(enc_hook=self._hook)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def get(self, record_id: Any) -> R | None:
+        """Return a record, or None."""
+        return self.records.get(record_id)
+
+    def all_records(self) -> Iterator[R]:
+        """Every record, also deleted ones, in order of creation."""
+        yield from self.records.values()
+
+    def last_id(self) -> int:
+        """Return the highest id in use (of a table with integer ids)."""
+        return max(self.records, default=0)
+
+    def candidates(self, rng: Random, count: int) -> list[R]:
+        """Return records among which to choose `count`: here, all of them."""
+        return list(self.records.values())
+
+    # ---- changes
+
+    def load(self, records: Iterable[R]) -> None:
+        """Add many records before the first walk."""
+        self.records.update((record.id, record) for record in records)
+        self._indexes.clear()
+
+    def put(self, record: R) -> R:
+        """Add a record."""
+        self.records[record.id] = record
+        for (list_name, field), index in self._indexes.items():
+            if self._lists[list_name](record):
+                insort(index, _key(record, field))
+        return record
+
+    def change(self, record: R, values: dict[str, Any]) -> None:
+        """Set properties of a record and keep indexes and encoded form in step."""
+        before = {
+            place: _key(record, place[1]) if self._lists[place[0]](record) else None
+            for place in self._indexes
+        }
+        for name, value in values.items():
+            setattr(record, name, value)
+        self._encoded.pop(record.id, None)
+        for place, old in before.items():
+            new = _key(record, place[1]) if self._lists[place[0]](record) else None
+            if old == new:
+                continue
+            index = self._indexes[place]
+            if old is not None:
+                del index[bisect_left(index, old)]
+            if new is not None:
+                insort(index, new)
+
+    def drop(self, record: R) -> None:
+        """Remove a record without trace (a purge)."""
+        for (list_name, field), index in self._indexes.items():
+            if self._lists[list_name](record):
+                del index[bisect_left(index, _key(record, field))]
+        self._encoded.pop(record.id, None)
+        del self.records[record.id]
+
+    def forget_encoded(self) -> None:
+        """Drop all encoded forms: the entity's field definitions have changed."""
+        self._encoded.clear()
+
+    # ---- reading
+
+    def walk(self, walk: Walk) -> tuple[list[R], Marker | None]:
+        """Return one page and the marker of the next page's first record, None at the end."""
+        index = self._index(walk.list_name, walk.sort_by)
+        forwards, first, last = not walk.descending, 0, len(index)
+        if walk.sort_by == "update_time":
+            # Bounds on the sort field itself are positions, not comparisons per record.
+            if walk.since is not None or walk.until is not None:
+                first = bisect_left(index, (walk.since or " ",))
+            if walk.until is not None:
+                last = bisect_left(index, (walk.until,))
+        if walk.marker is not None:
+            if forwards:
+                first = max(first, bisect_left(index, walk.marker))
+            else:
+                last = min(last, bisect_right(index, walk.marker))
+        positions = range(first, last) if forwards else range(last - 1, first - 1, -1)
+        page: list[R] = []
+        records, keep, limit = self.records, self._keep(walk), walk.limit
+        for position in positions:
+            marker = index[position]
+            record = records[marker[1]]
+            if keep is not None and not keep(record):
+                continue
+            if len(page) == limit:
+                return page, marker
+            page.append(record)
+        return page, None
+
+    def encode(self, record: R) -> bytes:
+        """Return the record as JSON, every custom field included; remembered until it changes."""
+        encoded = self._encoded.get(record.id)
+        if encoded is None:
+            encoded = self._encoded[record.id] = self._encoder.encode(record)
+        return encoded
+
+    def as_json(self, record: R) -> Json:
+        """Return the record as a dictionary of its own, every custom field included."""
+        value: Json = msgspec.json.decode(self._encoder.encode(record))
+        return value
+
+    # ---- inside
+
+    def _hook(self, value: Any) -> Any:
+        if isinstance(value, CustomFields):
+            get = value.values.get
+            return {key: get(key) for key in self._field_keys()} if self._field_keys else {}
+        msg = f"cannot encode {type(value).__name__}"
+        raise TypeError(msg)
+
+    def _index(self, list_name: str, field: str) -> list[Marker]:
+        place = (list_name, field)
+        index = self._indexes.get(place)
+        if index is None:
+            belongs = self._lists[list_name]
+            index = sorted(_key(r, field) for r in self.records.values() if belongs(r))
+            self._indexes[place] = index
+        return index
+
+    def _keep(self, walk: Walk) -> Callable[[R], bool] | None:
+        if walk.sort_by == "update_time" or (walk.since is None and walk.until is None):
+            return walk.keep
+        since, until, keep = walk.since or " ", walk.until or "~", walk.keep
+
+        def inside(record: Any) -> bool:
+            updated = record.update_time
+            if updated is None or not since <= updated < until:
+                return False
+            return keep is None or keep(record)
+
+        return inside
+
+
+def _key(record: Any, field: str) -> Marker:
+    value = getattr(record, field)
+    return (_NULL if value is None else value, record.id)

@@ -1,0 +1,1 @@
+"""An account made from CSV files of a sales pipeline."""

@@ -1,0 +1,1 @@
+"""The generated account: a Brazilian sales team at work over two years."""

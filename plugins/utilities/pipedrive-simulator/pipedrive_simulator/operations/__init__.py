@@ -1,0 +1,35 @@
+"""Every operation the simulator serves, one declaration each, one file per family.
+
+To add an operation, declare it in its family's `OPERATIONS`; the server needs nothing else.
+"""
+
+from __future__ import annotations
+
+from pipedrive_simulator.operations import (
+    activities,
+    catalog,
+    contacts,
+    deals,
+    definitions,
+    history,
+    leads,
+    settings,
+    totals,
+)
+from pipedrive_simulator.operations.operation import Operation
+
+OPERATIONS: tuple[Operation, ...] = (
+    *deals.OPERATIONS,
+    *contacts.OPERATIONS,
+    *activities.OPERATIONS,
+    *catalog.OPERATIONS,
+    *definitions.OPERATIONS,
+    *history.OPERATIONS,
+    *leads.OPERATIONS,
+    *settings.OPERATIONS,
+    *totals.OPERATIONS,
+)
+
+# v1 paths that went out of support; the first part is enough, exceptions are named.
+REMOVED_V1 = ("activities", "deals", "itemSearch", "organizations", "persons", "pipelines",
+              "products", "stages")  # fmt: skip

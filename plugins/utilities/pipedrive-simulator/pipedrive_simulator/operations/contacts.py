@@ -1,0 +1,92 @@
+"""Persons and organizations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pipedrive_simulator.account.account import Account
+from pipedrive_simulator.operations import asking
+from pipedrive_simulator.operations.asking import Asked
+from pipedrive_simulator.operations.deals import WINDOW, nothing, zero
+from pipedrive_simulator.operations.operation import Extra, Keep, v2_get, v2_list
+
+
+def _deal_count(reference: str, *statuses: str) -> Extra:
+    def count(account: Account, record: Any) -> int:
+        return sum(
+            1
+            for deal in account.deals.records.values()
+            if getattr(deal, reference) == record.id and deal.status in statuses
+        )
+
+    return count
+
+
+def _activity_count(reference: str, done: bool | None) -> Extra:
+    def count(account: Account, record: Any) -> int:
+        return sum(
+            1
+            for a in account.activities.records.values()
+            if getattr(a, reference) == record.id
+            and not a.is_deleted
+            and (done is None or a.done is done)
+        )
+
+    return count
+
+
+def _extras(reference: str) -> dict[str, Extra]:
+    counts: dict[str, Extra] = {
+        "next_activity_id": nothing,
+        "last_activity_id": nothing,
+        "open_deals_count": _deal_count(reference, "open"),
+        "closed_deals_count": _deal_count(reference, "won", "lost"),
+        "won_deals_count": _deal_count(reference, "won"),
+        "lost_deals_count": _deal_count(reference, "lost"),
+        "activities_count": _activity_count(reference, None),
+        "done_activities_count": _activity_count(reference, True),
+        "undone_activities_count": _activity_count(reference, False),
+        "smart_bcc_email": lambda account, record: f"{account.company}@exemplo.com.br",
+    }
+    none = ("related_open_deals_count", "related_closed_deals_count", "related_won_deals_count",
+            "related_lost_deals_count", "email_messages_count", "files_count", "notes_count",
+            "followers_count")  # fmt: skip
+    return counts | dict.fromkeys(none, zero)
+
+
+_PERSON_EXTRAS = _extras("person_id") | {
+    "participant_open_deals_count": zero,
+    "participant_closed_deals_count": zero,
+    "last_incoming_mail_time": nothing,
+    "last_outgoing_mail_time": nothing,
+}
+_ORGANIZATION_EXTRAS = _extras("org_id") | {
+    "people_count": lambda account, org: sum(
+        1 for p in account.persons.records.values() if p.org_id == org.id and not p.is_deleted
+    ),
+}
+
+
+def _of_deal(reference: str) -> Callable[[Asked, int], Keep]:
+    def rule(asked: Asked, deal_id: int) -> Keep:
+        deal = asked.account.deals.get(deal_id)
+        wanted = getattr(deal, reference, None)
+        return lambda record: record.id == wanted
+
+    return rule
+
+
+OPERATIONS = (
+    v2_list("getPersons", "/persons", cost=10, table="persons", window=WINDOW, by_ids=True,
+            equals={"owner_id": asking.integer, "org_id": asking.integer},
+            select={"deal_id": _of_deal("person_id")}, extras=_PERSON_EXTRAS, entity="person",
+            labels=True),
+    v2_get("getPerson", "/persons/{id}", table="persons", name="person", extras=_PERSON_EXTRAS,
+           entity="person", labels=True),
+    v2_list("getOrganizations", "/organizations", cost=10, table="organizations", window=WINDOW,
+            by_ids=True, equals={"owner_id": asking.integer}, extras=_ORGANIZATION_EXTRAS,
+            entity="organization", labels=True),
+    v2_get("getOrganization", "/organizations/{id}", table="organizations", name="organization",
+           extras=_ORGANIZATION_EXTRAS, entity="organization", labels=True),
+)  # fmt: skip

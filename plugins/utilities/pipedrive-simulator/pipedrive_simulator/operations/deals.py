@@ -1,0 +1,149 @@
+"""Deals, live and archived, and the product lines and instalments that hang on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipedrive_simulator.account.account import Account
+from pipedrive_simulator.account.records import Deal
+from pipedrive_simulator.operations import asking
+from pipedrive_simulator.operations.asking import Asked, Parser, refuse
+from pipedrive_simulator.operations.operation import Extra, Keep, Operation, v2_get, v2_list
+from pipedrive_simulator.operations.paging import (
+    PAGE_PARAMS,
+    make_cursor,
+    read_cursor,
+    sort_params,
+    v2_page,
+)
+
+STATUSES = ("open", "won", "lost", "deleted")
+WINDOW = ("updated_since", "updated_until")
+
+
+def _visible(asked: Asked) -> Keep:
+    """Return what the status parameter selects; deleted deals only for 30 days."""
+    wanted = asked.get("status")
+    if not wanted:
+        return lambda deal: not deal.is_deleted
+    if "deleted" not in wanted:
+        return lambda deal: deal.status in wanted
+    purged, line = asked.account.deleted_at, asked.account.purge_line()
+
+    def keep(deal: Deal) -> bool:
+        if deal.status not in wanted:
+            return False
+        return not deal.is_deleted or purged.get(("deal", deal.id), line) >= line
+
+    return keep
+
+
+def _activities(account: Account, deal: Deal) -> list[Any]:
+    return [account.activities.records[i] for i in account.activities_of_deal.get(deal.id, [])]
+
+
+def _next_activity(account: Account, deal: Deal) -> int | None:
+    waiting = [a for a in _activities(account, deal) if not a.done]
+    return min(waiting, key=lambda a: (a.due_date or "", a.id)).id if waiting else None
+
+
+def _last_activity(account: Account, deal: Deal) -> int | None:
+    done = [a for a in _activities(account, deal) if a.done]
+    return max(done, key=lambda a: (a.marked_as_done_time or "", a.id)).id if done else None
+
+
+def _first_won(account: Account, deal: Deal) -> str | None:
+    return next((s.time for s in account.deal_states[deal.id] if s.status == "won"), None)
+
+
+def _count(done: bool | None) -> Extra:
+    def count(account: Account, deal: Deal) -> int:
+        return sum(1 for a in _activities(account, deal) if done is None or a.done is done)
+
+    return count
+
+
+def zero(account: Account, record: Any) -> int:
+    """Count something of which the account has none."""
+    return 0
+
+
+def nothing(account: Account, record: Any) -> None:
+    """Return a value that is never set."""
+
+
+EXTRAS: dict[str, Extra] = {
+    "next_activity_id": _next_activity,
+    "last_activity_id": _last_activity,
+    "first_won_time": _first_won,
+    "products_count": lambda account, deal: len(account.products_of_deal.get(deal.id, [])),
+    "files_count": zero,
+    "notes_count": lambda account, deal: sum(
+        1 for note in account.notes.records.values() if note.deal_id == deal.id
+    ),
+    "followers_count": zero,
+    "email_messages_count": zero,
+    "activities_count": _count(None),
+    "done_activities_count": _count(True),
+    "undone_activities_count": _count(False),
+    "participants_count": lambda account, deal: int(deal.person_id is not None),
+    "last_incoming_mail_time": nothing,
+    "last_outgoing_mail_time": nothing,
+    "smart_bcc_email": lambda account, deal: f"{account.company}+deal{deal.id}@exemplo.com.br",
+    "source_lead_id": lambda account, deal: deal.source_lead_id,
+}
+_EQUALS: dict[str, Parser] = dict.fromkeys(
+    ("owner_id", "person_id", "org_id", "pipeline_id", "stage_id"), asking.integer
+)
+
+
+def _deals(op_id: str, path: str, list_name: str, *, cost: int, labels: bool) -> Operation:
+    return v2_list(
+        op_id, path, cost=cost, table="deals", list_name=list_name, equals=_EQUALS, window=WINDOW,
+        visible=_visible, by_ids=True, extras=EXTRAS, entity="deal", labels=labels,
+        more_params={"status": asking.some_of(*STATUSES)},
+    )  # fmt: skip
+
+
+def _of_deals(table: str, *sorts: str) -> Any:
+    """Answer with the rows of a table that belong to the asked deals."""
+
+    def answer(asked: Asked) -> bytes:
+        wanted = asked.get("deal_ids")
+        if not wanted:
+            refuse("deal_ids", "is required")
+        account = asked.account
+        records = account.table(table)
+        if table == "deal_products":
+            chosen = [records.records[i] for d in set(wanted)
+                      for i in account.products_of_deal.get(d, [])]  # fmt: skip
+        else:
+            chosen = [r for r in records.records.values() if r.deal_id in set(wanted)]
+        field, descending, marker = read_cursor(asked)
+
+        def key(record: Any) -> tuple[Any, Any]:
+            value = getattr(record, field)
+            return ("" if value is None else value, record.id)
+
+        chosen.sort(key=key, reverse=descending)
+        if marker is not None:
+            here = tuple(marker)
+            chosen = [r for r in chosen if (key(r) <= here if descending else key(r) >= here)]
+        limit = asked.limit()
+        following = chosen[limit] if len(chosen) > limit else None
+        cursor = None if following is None else make_cursor(field, descending, key(following))
+        return v2_page([records.encode(record) for record in chosen[:limit]], cursor)
+
+    return answer, {"deal_ids": asking.ids, **PAGE_PARAMS, **sort_params(*sorts)}
+
+
+OPERATIONS = (
+    _deals("getDeals", "/deals", "live", cost=10, labels=True),
+    _deals("getArchivedDeals", "/deals/archived", "archived", cost=20, labels=False),
+    v2_get("getDeal", "/deals/{id}", table="deals", name="deal", extras=EXTRAS, entity="deal",
+           labels=True),
+    Operation("getDealsProducts", "v2", "/deals/products", 10,
+              *_of_deals("deal_products", "id", "deal_id", "add_time", "update_time", "order_nr")),
+    Operation("getInstallments", "v2", "/deals/installments", 10,
+              *_of_deals("installments", "id", "billing_date", "deal_id")),
+)  # fmt: skip

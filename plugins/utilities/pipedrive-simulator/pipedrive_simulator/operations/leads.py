@@ -1,0 +1,113 @@
+"""Leads, live and archived, and notes: v1, offset paging, sorting by any listed property."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pipedrive_simulator.account.records import Json
+from pipedrive_simulator.account.records_v1 import Lead
+from pipedrive_simulator.clock import millis, naive
+from pipedrive_simulator.operations import asking
+from pipedrive_simulator.operations.asking import Asked, Parser, refuse
+from pipedrive_simulator.operations.operation import Operation
+from pipedrive_simulator.operations.paging import OFFSET_PARAMS, v1_page
+from pipedrive_simulator.operations.settings import as_is
+
+_LEAD_SORTS = ("id", "title", "owner_id", "creator_id", "was_seen", "expected_close_date",
+               "next_activity_id", "add_time", "update_time")  # fmt: skip
+_LEAD_FILTERS = ("owner_id", "person_id", "organization_id")
+_NOTE_FILTERS = ("user_id", "deal_id", "person_id", "org_id", "project_id", "task_id")
+_NOTE_SORTS = ("id", "user_id", "deal_id", "org_id", "person_id", "content", "add_time",
+               "update_time")  # fmt: skip
+_PINS = tuple(
+    f"pinned_to_{what}_flag"
+    for what in ("lead", "deal", "organization", "person", "project", "task")
+)
+
+
+def _sorted(rows: list[Any], order: str | None, allowed: tuple[str, ...]) -> list[Any]:
+    """Sort by `field ASC, other DESC`; the last named is the least important."""
+    for part in reversed((order or "").split(",")):
+        name, _, direction = part.strip().partition(" ")
+        if not name:
+            continue
+        if name not in allowed or direction.upper() not in ("", "ASC", "DESC"):
+            refuse("sort", f"cannot be {part.strip()!r}")
+        rows.sort(
+            key=lambda row: ((value := getattr(row, name)) is not None, value or 0),
+            reverse=direction.upper() == "DESC",
+        )
+    return rows
+
+
+def render_lead(lead: Lead) -> Json:
+    """Render a lead: set custom fields as flat v1 keys, unset ones absent."""
+    custom, lead_values = lead.custom_fields, {}
+    for name in Lead.__struct_fields__:
+        if name != "custom_fields":
+            lead_values[name] = getattr(lead, name)
+    value: Json = msgspec.to_builtins(lead_values)
+    for key, held in (custom.values if custom is not None else {}).items():
+        if isinstance(held, dict):
+            for part, content in held.items():
+                value[key if part == "value" else f"{key}_{part}"] = content
+        elif isinstance(held, list):
+            value[key] = ",".join(str(item) for item in held)
+        else:
+            # Options are text in v1.
+            value[key] = str(held) if isinstance(held, int) else held
+    return value
+
+
+def _leads(list_archived: bool) -> Any:
+    def answer(asked: Asked) -> bytes:
+        wanted = {n: asked.query[n] for n in _LEAD_FILTERS if n in asked.query}
+        since = millis(asked.query["updated_since"]) if "updated_since" in asked.query else ""
+        rows = [
+            lead
+            for lead in asked.account.leads.records.values()
+            if lead.is_archived is list_archived
+            and lead.update_time >= since
+            and all(getattr(lead, name) == value for name, value in wanted.items())
+        ]
+        return v1_page(asked, _sorted(rows, asked.get("sort"), _LEAD_SORTS), render_lead)
+
+    params: dict[str, Parser] = {
+        **OFFSET_PARAMS, **dict.fromkeys((*_LEAD_FILTERS, "filter_id"), asking.integer),
+        "sort": asking.text,
+    }  # fmt: skip
+    if not list_archived:
+        params["updated_since"] = asking.instant
+    return answer, params
+
+
+def _notes(asked: Asked) -> bytes:
+    query = asked.query
+    wanted = {n: query[n] for n in (*_NOTE_FILTERS, "lead_id") if n in query}
+    wanted |= {n: bool(query[n]) for n in _PINS if n in query}
+    since = naive(query["updated_since"]) if "updated_since" in query else ""
+    first, last = query.get("start_date", ""), query.get("end_date", "9999-12-31")
+    rows = [
+        note
+        for note in asked.account.notes.records.values()
+        if note.active_flag
+        and (not since or (note.update_time or "") >= since)
+        and first <= note.add_time[:10] <= last
+        and all(getattr(note, name) == value for name, value in wanted.items())
+    ]
+    return v1_page(asked, _sorted(rows, asked.get("sort"), _NOTE_SORTS), as_is)
+
+
+_NOTE_PARAMS: dict[str, Parser] = {
+    **OFFSET_PARAMS, **dict.fromkeys((*_NOTE_FILTERS, *_PINS), asking.integer),
+    "lead_id": asking.text, "sort": asking.text, "start_date": asking.day, "end_date": asking.day,
+    "updated_since": asking.instant,
+}  # fmt: skip
+
+OPERATIONS = (
+    Operation("getLeads", "v1", "/leads", 20, *_leads(False)),
+    Operation("getArchivedLeads", "v1", "/leads/archived", 40, *_leads(True)),
+    Operation("getNotes", "v1", "/notes", 20, _notes, _NOTE_PARAMS),
+)

@@ -1,0 +1,185 @@
+"""What an operation is, and the two builders with which most v2 operations are declared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from pipedrive_simulator.account.account import Account
+from pipedrive_simulator.account.records import Json
+from pipedrive_simulator.account.table import Walk
+from pipedrive_simulator.operations import asking
+from pipedrive_simulator.operations.asking import ApiError, Asked, Parser
+from pipedrive_simulator.operations.paging import (
+    PAGE_PARAMS,
+    make_cursor,
+    read_cursor,
+    sort_params,
+    v2_one,
+    v2_page,
+)
+
+Keep = Callable[[Any], bool]
+#: Computes a property that is returned only when `include_fields` names it.
+Extra = Callable[[Account, Any], Any]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One GET operation: its official name, path, token cost, parameters, and how it answers."""
+
+    id: str
+    version: str
+    path: str
+    cost: int
+    answer: Callable[[Asked], bytes]
+    params: dict[str, Parser] = field(default_factory=dict)
+
+
+def v2_list(
+    op_id: str,
+    path: str,
+    *,
+    cost: int,
+    table: str,
+    list_name: str = "all",
+    sorts: tuple[str, ...] = ("id", "update_time", "add_time"),
+    equals: dict[str, Parser] | None = None,
+    window: tuple[str, ...] = (),
+    visible: Callable[[Asked], Keep | None] = lambda asked: None,
+    select: dict[str, Callable[[Asked, Any], Keep]] | None = None,
+    by_ids: bool = False,
+    extras: dict[str, Extra] | None = None,
+    entity: str | None = None,
+    labels: bool = False,
+    more_params: dict[str, Parser] | None = None,
+) -> Operation:
+    """Declare a v2 list of one table.
+
+    `equals`: parameters that select by the property of the same name. `select`: parameters that
+    select by a rule. `window`: which of updated_since and updated_until there are. `visible`: what
+    is listed at all. `extras`: properties on demand. `entity`: whose custom fields can be chosen.
+    `labels`: whether option and label names can be asked for.
+    """
+    equals, select, extras = equals or {}, select or {}, extras or {}
+    params: dict[str, Parser] = {
+        **PAGE_PARAMS, **sort_params(*sorts), **equals, **(more_params or {}),
+        **dict.fromkeys(window, asking.instant),
+    }  # fmt: skip
+    params |= shape_params(extras, entity, labels)
+    if by_ids:
+        params |= {"ids": asking.ids, "filter_id": asking.integer}
+
+    def keep_for(asked: Asked) -> Keep | None:
+        keeps = [visible(asked)]
+        filter_id = asked.get("filter_id")
+        if filter_id is not None:
+            # A filter overrides every other selection.
+            keeps.append(_filter(asked.account, filter_id))
+        else:
+            wanted = {name: asked.query[name] for name in equals if name in asked.query}
+            if wanted:
+                keeps.append(lambda r: all(getattr(r, n) == v for n, v in wanted.items()))
+            keeps += [rule(asked, asked.query[n]) for n, rule in select.items() if n in asked.query]
+            if "ids" in asked.query:
+                chosen = set(asked.query["ids"])
+                keeps.append(lambda record: record.id in chosen)
+        real = [keep for keep in keeps if keep is not None]
+        if len(real) <= 1:
+            return real[0] if real else None
+        return lambda record: all(keep(record) for keep in real)
+
+    def answer(asked: Asked) -> bytes:
+        records = asked.account.table(table)
+        sort_by, descending, marker = read_cursor(asked)
+        page, following = records.walk(
+            Walk(
+                list_name, sort_by, descending, marker, asked.limit(),
+                asked.get("updated_since"), asked.get("updated_until"), keep_for(asked),
+            )
+        )  # fmt: skip
+        cursor = None if following is None else make_cursor(sort_by, descending, following)
+        encode = shape(asked, records, extras, entity)
+        return v2_page([encode(record) for record in page], cursor)
+
+    for name in select:
+        params.setdefault(name, asking.integer)
+    return Operation(op_id, "v2", path, cost, answer, params)
+
+
+def v2_get(
+    op_id: str,
+    path: str,
+    *,
+    table: str,
+    name: str,
+    cost: int = 1,
+    extras: dict[str, Extra] | None = None,
+    entity: str | None = None,
+    labels: bool = False,
+    custom_fields: bool = True,
+) -> Operation:
+    """Declare a v2 operation that returns one record of a table."""
+    extras = extras or {}
+
+    def answer(asked: Asked) -> bytes:
+        records = asked.account.table(table)
+        record = records.get(asked.record_id())
+        if record is None or asked.account.is_purged(name, record.id):
+            raise ApiError(404, f"{name.capitalize()} not found", "Object was not found.")
+        return v2_one(shape(asked, records, extras, entity)(record))
+
+    params = shape_params(extras, entity if custom_fields else None, labels)
+    return Operation(op_id, "v2", path, cost, answer, params)
+
+
+def shape_params(extras: dict[str, Extra], entity: str | None, labels: bool) -> dict[str, Parser]:
+    """Return the parameters that change what a record looks like."""
+    params: dict[str, Parser] = {}
+    if extras:
+        params["include_fields"] = asking.some_of(*extras)
+    if entity is not None:
+        params["custom_fields"] = asking.field_keys
+    if labels:
+        params |= {"include_option_labels": asking.boolean, "include_labels": asking.boolean}
+    return params
+
+
+def shape(
+    asked: Asked, table: Any, extras: dict[str, Extra], entity: str | None
+) -> Callable[[Any], bytes]:
+    """Return how records are encoded for this call: as remembered, or changed as asked."""
+    account, query = asked.account, asked.query
+    shapers = ("include_fields", "custom_fields", "include_option_labels", "include_labels")
+    if not any(query.get(name) for name in shapers):
+        encode: Callable[[Any], bytes] = table.encode
+        return encode
+
+    def changed(record: Any) -> bytes:
+        value: Json = table.as_json(record)
+        for name in query.get("include_fields", ()):
+            value[name] = extras[name](account, record)
+        if entity is not None:
+            fields, custom = account.fields[entity], value["custom_fields"]
+            if query.get("custom_fields"):
+                custom = {k: custom[k] for k in query["custom_fields"] if k in custom}
+            if query.get("include_option_labels"):
+                custom = fields.with_option_labels(custom)
+            value["custom_fields"] = custom
+            if query.get("include_labels"):
+                known = {o.id: o.label for f in fields.builtin if f.code == "label_ids"
+                         for o in f.options or []}  # fmt: skip
+                value["labels"] = [{"id": i, "label": known.get(i, "")} for i in value["label_ids"]]
+        return msgspec.json.encode(value)
+
+    return changed
+
+
+def _filter(account: Account, filter_id: int) -> Keep | None:
+    """Return what a saved filter selects: the first one open deals, the others everything."""
+    if account.filters.get(filter_id) is None:
+        raise ApiError(404, "Filter not found", "Object was not found.")
+    return (lambda record: getattr(record, "status", "open") == "open") if filter_id == 1 else None

@@ -1,0 +1,105 @@
+"""The two ways of paging: v2's keyset cursor and v1's offset."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from pipedrive_simulator.account.records import Json
+from pipedrive_simulator.account.table import Marker
+from pipedrive_simulator.operations.asking import Asked, Parser, integer, one_of, refuse, text
+
+PAGE_PARAMS: dict[str, Parser] = {"limit": integer, "cursor": text}
+OFFSET_PARAMS: dict[str, Parser] = {"start": integer, "limit": integer}
+_encode = msgspec.json.encode
+
+
+def sort_params(*fields: str) -> dict[str, Parser]:
+    """Return the parameters of a list that can be sorted by `fields`."""
+    return {"sort_by": one_of(*fields), "sort_direction": one_of("asc", "desc")}
+
+
+def make_cursor(field: str, descending: bool, marker: Marker) -> str:
+    """Encode where the next page starts: its first record's sort value and id."""
+    content = {
+        "field": field,
+        "fieldValue": marker[0],
+        "sortDirection": "desc" if descending else "asc",
+        "id": marker[1],
+    }
+    return base64.urlsafe_b64encode(_encode(content)).rstrip(b"=").decode()
+
+
+def read_cursor(asked: Asked) -> tuple[str, bool, Marker | None]:
+    """Return (sort field, descending, first record of the page).
+
+    A cursor carries its own order; asking for another one beside it is refused.
+    """
+    field, direction = asked.get("sort_by", "id"), asked.get("sort_direction", "asc")
+    cursor = asked.get("cursor")
+    if cursor is None:
+        return field, direction == "desc", None
+    content = decode_base64(cursor)
+    try:
+        made: Json = msgspec.json.decode(content, type=dict)
+        order = (made["field"], made["sortDirection"])
+        marker = (made["fieldValue"], made["id"])
+    except (msgspec.DecodeError, KeyError):
+        refuse("cursor", "is not valid")
+    if (asked.get("sort_by", order[0]), asked.get("sort_direction", order[1])) != order:
+        refuse("cursor", "does not fit the asked order")
+    return order[0], order[1] == "desc", marker
+
+
+def decode_base64(cursor: str) -> bytes:
+    """Decode the opaque part of a cursor."""
+    try:
+        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    except (binascii.Error, ValueError):
+        refuse("cursor", "is not valid")
+
+
+def v2_page(parts: list[bytes], cursor: str | None) -> bytes:
+    """Assemble the body of a v2 list from encoded records."""
+    return b'{"success":true,"data":[%b],"additional_data":{"next_cursor":%b}}' % (
+        b",".join(parts),
+        _encode(cursor),
+    )
+
+
+def v2_one(part: bytes) -> bytes:
+    """Assemble the body of a v2 operation that returns one record."""
+    return b'{"success":true,"data":%b}' % part
+
+
+def v1_body(data: Any, **more: Any) -> bytes:
+    """Assemble the body of a v1 operation without paging."""
+    return _encode({"success": True, "data": data, **more})
+
+
+def v1_page(
+    asked: Asked,
+    rows: Sequence[Any],
+    render: Callable[[Any], Json],
+    *,
+    maximum: int = 500,
+    **more: Any,
+) -> bytes:
+    """Cut a page out of all rows by `start` and `limit`.
+
+    Paging facts are nested under `pagination`, as the live API does also where the official
+    document shows them flat. `next_start` is missing on the last page. An empty list is a null.
+    """
+    start, limit = asked.get("start", 0), asked.limit(maximum)
+    if start < 0:
+        refuse("start", "must not be negative")
+    page = [render(row) for row in rows[start : start + limit]]
+    further = start + limit < len(rows)
+    pagination: Json = {"start": start, "limit": limit, "more_items_in_collection": further}
+    if further:
+        pagination["next_start"] = start + limit
+    return v1_body(page or None, additional_data={"pagination": pagination}, **more)

@@ -1,0 +1,82 @@
+"""What an administrator sets up and v1 lists whole: users, currencies, filters, labels, roles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from pipedrive_simulator.account.records import Json
+from pipedrive_simulator.operations import asking
+from pipedrive_simulator.operations.asking import ApiError, Asked, Parser
+from pipedrive_simulator.operations.operation import Operation
+from pipedrive_simulator.operations.paging import OFFSET_PARAMS, v1_body, v1_page
+
+_FILTER_TYPES = ("deals", "leads", "org", "people", "products", "activity", "projects")
+
+
+def as_is(record: Any) -> Json:
+    """Render a record with all its properties."""
+    value: Json = msgspec.to_builtins(record)
+    return value
+
+
+def v1_list(
+    op_id: str,
+    path: str,
+    *,
+    cost: int,
+    table: str,
+    render: Callable[[Any], Json] = as_is,
+    params: dict[str, Parser] | None = None,
+    keep: Callable[[Asked, Any], bool] = lambda asked, record: True,
+) -> Operation:
+    """Declare a v1 list without paging: the whole table in one answer."""
+
+    def answer(asked: Asked) -> bytes:
+        records = asked.account.table(table).records.values()
+        return v1_body([render(record) for record in records if keep(asked, record)])
+
+    return Operation(op_id, "v1", path, cost, answer, params or {})
+
+
+def _me(asked: Asked) -> bytes:
+    account = asked.account
+    own = {
+        "company_id": 1000 + account.seed,
+        "company_name": account.company.capitalize(),
+        "company_domain": account.company,
+        "company_country": "BR" if account.base_currency == "BRL" else "US",
+        "company_industry": "Software",
+        "language": {"language_code": "pt", "country_code": "BR"},
+    }
+    return v1_body(as_is(account.me()) | own)
+
+
+def _user(asked: Asked) -> bytes:
+    user = asked.account.users.get(asked.record_id())
+    if user is None:
+        raise ApiError(404, "User not found", "Object was not found.")
+    return v1_body(as_is(user))
+
+
+def _roles(asked: Asked) -> bytes:
+    return v1_page(asked, list(asked.account.roles.records.values()), as_is)
+
+
+OPERATIONS = (
+    v1_list("getUsers", "/users", cost=20, table="users"),
+    Operation("getCurrentUser", "v1", "/users/me", 2, _me),
+    Operation("getUser", "v1", "/users/{id}", 2, _user),
+    v1_list("getCurrencies", "/currencies", cost=20, table="currencies",
+            params={"term": asking.text},
+            keep=lambda asked, c: asked.get("term", "").lower() in f"{c.code} {c.name}".lower()),
+    v1_list("getFilters", "/filters", cost=20, table="filters",
+            params={"type": asking.one_of(*_FILTER_TYPES)},
+            keep=lambda asked, f: asked.get("type", f.type) == f.type),
+    v1_list("getLeadLabels", "/leadLabels", cost=10, table="lead_labels"),
+    v1_list("getLeadSources", "/leadSources", cost=2, table="lead_sources",
+            render=lambda source: {"name": source.name}),
+    Operation("getRoles", "v1", "/roles", 20, _roles, OFFSET_PARAMS),
+)  # fmt: skip

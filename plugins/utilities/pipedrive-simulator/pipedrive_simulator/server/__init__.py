@@ -1,0 +1,1 @@
+"""The HTTP side: routing, limits, faults, statistics and the control routes."""

@@ -1,0 +1,91 @@
+"""From the official OpenAPI documents to JSON Schema, as far as these documents need it.
+
+They under-declare nullability: open deals have no won_time, stages never edited no update_time, and
+so on, although the documents say otherwise. So every schema is taken as nullable here. Properties
+may be absent unless `required`. That is exactly how the tap reads the documents, too.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+_KEPT = ("properties", "items", "allOf", "oneOf", "anyOf", "required", "enum", "type",
+         "additionalProperties")  # fmt: skip
+# Shown by the official examples, missing from the official schemas.
+EXAMPLE_ONLY = {
+    "getDeals": {"creator_user_id", "archive_time", "local_won_date", "local_lost_date",
+                 "local_close_date"},
+    "getNotes": {"pinned_to_lead_flag"},
+}  # fmt: skip
+for _name in ("getArchivedDeals", "getDeal"):
+    EXAMPLE_ONLY[_name] = EXAMPLE_ONLY["getDeals"]
+
+
+@lru_cache(maxsize=4)
+def document(folder: Path, version: str) -> dict[str, Any]:
+    (path,) = folder.glob(f"pipedrive-{version}-openapi-*.json")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def operation(folder: Path, version: str, path: str) -> dict[str, Any]:
+    return document(folder, version)["paths"][path]["get"]
+
+
+@lru_cache(maxsize=200)
+def validator(folder: Path, version: str, path: str) -> Draft202012Validator:
+    answer = operation(folder, version, path)["responses"]["200"]
+    return Draft202012Validator(convert(answer["content"]["application/json"]["schema"]))
+
+
+def convert(schema: Any) -> Any:
+    """Return JSON Schema with null allowed everywhere."""
+    if not isinstance(schema, dict):
+        return schema
+    out: dict[str, Any] = {}
+    for name in _KEPT:
+        if name not in schema:
+            continue
+        value = schema[name]
+        if name == "properties":
+            out[name] = {key: convert(part) for key, part in value.items()}
+        elif name in ("allOf", "oneOf", "anyOf"):
+            # oneOf would refuse a null that several branches accept.
+            out["anyOf" if name == "oneOf" else name] = [convert(part) for part in value if part]
+        elif name in ("items", "additionalProperties"):
+            out[name] = convert(value)
+        elif name == "enum":
+            out[name] = [*value, None]
+        elif name == "type":
+            out[name] = [value, "null"]
+        else:
+            out[name] = value
+    return out
+
+
+def property_names(schema: Any) -> set[str]:
+    """Names of the properties of a record, through allOf."""
+    names = set(schema.get("properties", {}))
+    for part in schema.get("allOf", []):
+        names |= property_names(part)
+    return names
+
+
+def record_schema(folder: Path, version: str, path: str) -> Any:
+    """Return the schema of one item of `data`."""
+    answer = operation(folder, version, path)["responses"]["200"]
+    found = _data(answer["content"]["application/json"]["schema"])
+    return found.get("items", found)
+
+
+def _data(schema: Any) -> Any:
+    if "data" in schema.get("properties", {}):
+        return schema["properties"]["data"]
+    for part in schema.get("allOf", []):
+        if part and (found := _data(part)):
+            return found
+    return {}

@@ -1,0 +1,193 @@
+"""Control routes, the testing helper and the command line, over real connections."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pipedrive_simulator.cli import main
+from pipedrive_simulator.client import ControlCallError
+from pipedrive_simulator.server.run import HostError, bind
+from pipedrive_simulator.testing import RunningSimulator, running_simulator
+from simulator_helpers import NOW, TINY_CSV
+
+
+def get(simulator: RunningSimulator, path: str) -> Any:
+    import urllib.request
+
+    request = urllib.request.Request(simulator.url + path, headers=simulator.headers)
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+def test_edits_by_control_and_the_truth() -> None:
+    with running_simulator(deals=20) as simulator:
+        done = simulator.control(
+            "POST", "edit",
+            {"edits": [
+                {"op": "create_deal", "title": "A", "deal_id": 900},
+                {"op": "move_deal", "deal_id": 900, "stage_id": 2},
+                {"op": "move_deal", "deal_id": 900, "stage_id": 3},
+                {"op": "lose_deal", "deal_id": 900, "reason": "Preço"},
+                {"op": "add_field", "entity": "deal", "name": "Nova", "type": "enum",
+                 "options": ["x"]},
+            ]},
+        )  # fmt: skip
+        assert done["results"][0] == {"id": 900}
+        assert len(done["results"][4]["code"]) == 40
+        stays = [s for s in simulator.truth("stage_intervals") if s["deal_id"] == 900]
+        assert [(s["stage_id"], s["status"]) for s in stays] == [
+            (1, "open"), (2, "open"), (3, "open"), (3, "lost"),
+        ]  # fmt: skip
+        (deal,) = [d for d in simulator.truth("deals") if d["id"] == 900]
+        assert (deal["_listed"], deal["_purged"], deal["_merged_into"]) == (True, False, None)
+        assert get(simulator, "/api/v2/deals/900")["data"]["lost_reason"] == "Preço"
+        assert simulator.control("GET", "truth/counts")["deals"] == 21
+        assert "move_deal" in simulator.control("GET", "edit")
+
+
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [("edit", {"op": "nothing"}), ("edit", {"op": "move_deal", "deal_id": 1}),
+     ("edit", {"op": "move_deal", "deal_id": 77777, "stage_id": 1}),
+     ("edit", {"op": "update_deal", "deal_id": 1, "typo": 1}),
+     ("edit", {"op": "update_deal", "deal_id": 1, "custom_fields": {"none": 1}}),
+     ("edit", {"op": "add_field", "entity": "deal", "name": "x", "type": "nope"}),
+     ("limits", {"nope": 1}), ("faults", {"kind": "nope"}), ("nowhere", {})],
+)  # fmt: skip
+def test_refused_control_calls_say_why(route: str, body: dict[str, Any]) -> None:
+    with running_simulator(deals=1) as simulator, pytest.raises(ControlCallError, match="40"):
+        simulator.control("POST", route, body)
+
+
+def test_control_is_never_counted_and_the_clock_moves() -> None:
+    with running_simulator(deals=3) as simulator:
+        assert (
+            simulator.control("POST", "clock", {"advance_seconds": 61})["now"][11:19] == "12:01:01"
+        )
+        simulator.control("POST", "clock", {"set": "2027-01-01T00:00:00Z"})
+        assert simulator.account.clock.text() == "2027-01-01T00:00:00Z"
+        assert simulator.control("GET", "stats")["calls"] == 0
+        get(simulator, "/api/v2/deals")
+        stats = simulator.control("GET", "stats")
+        assert (stats["calls"], stats["tokens_used_today"]) == (1, 10)
+        (call,) = simulator.control("GET", "requests", operation="getDeals")
+        assert (call["path"], call["status"], call["tokens"]) == ("/api/v2/deals", 200, 10)
+        assert simulator.control("POST", "stats/reset")["calls"] == 0
+
+
+def test_limits_can_be_set_while_it_runs() -> None:
+    with running_simulator(deals=3) as simulator:
+        simulator.control("POST", "limits", {"burst": 2, "daily_tokens": 500})
+        statuses = []
+        for _ in range(3):
+            try:
+                get(simulator, "/api/v2/deals")
+                statuses.append(200)
+            except OSError as error:
+                statuses.append(error.code)  # type: ignore[attr-defined]
+        assert statuses == [200, 200, 429]
+        assert simulator.control("GET", "limits")["tokens_used"] == 20
+        assert simulator.control("GET", "stats")["served_429"] == 1
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.0.1", "::", "example.com", "8.8.8.8"])
+def test_only_loopback_is_served(host: str) -> None:
+    with pytest.raises(HostError, match="loopback"):
+        bind(host, 0)
+    assert main(["serve", "--host", host]) == 64
+
+
+def test_a_small_account_is_there_at_once() -> None:
+    with running_simulator(deals=1):
+        pass
+    start = time.monotonic()
+    with running_simulator(deals=20) as simulator:
+        get(simulator, "/v1/users/me")
+        assert time.monotonic() - start < 2  # a tenth of it on a quiet machine
+
+
+def test_another_process_serves_the_same_account() -> None:
+    with running_simulator(deals=15) as here, running_simulator(deals=15, process=True) as there:
+        assert here.truth("deals") == there.truth("deals")
+        assert get(here, "/api/v2/deals") == get(there, "/api/v2/deals")
+
+
+def start(ready: Path, *options: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "pipedrive_simulator", "serve", "--ready-file", str(ready)]
+    process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 30
+    while not ready.exists() and time.monotonic() < until and process.poll() is None:
+        time.sleep(0.02)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serve_ends_cleanly_and_starts_again_where_it_was(tmp_path: Path, number: int) -> None:
+    ready, state = tmp_path / "a folder" / "ready.json", tmp_path / "state.jsonl"
+    options = ["--state-file", str(state), "--deals", "40", "--now", NOW]
+    process = start(ready, *options)
+    told = json.loads(ready.read_text())
+    assert (told["pid"], told["token"], told["company_domain"]) == (
+        process.pid,
+        "demo-token",
+        "demo",
+    )
+    assert main(["advance", "--url", told["url"], "--deals", "7", "--hours", "3"]) == 0
+    running = RunningSimulator(told["url"], "demo-token", "demo", _client(told["url"]))
+    before = running.truth("deals")
+    os.kill(process.pid, number)
+    assert process.wait(10) == 0
+    ready.unlink()
+    process = start(ready, *options)
+    try:
+        again = _client(json.loads(ready.read_text())["url"])
+        assert list(again.truth("deals")) == before
+        assert again.call("GET", "clock")["now"] > "2026-06-15T14:59:00Z"
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def _client(url: str) -> Any:
+    from pipedrive_simulator.client import ControlClient
+
+    return ControlClient(url)
+
+
+def test_small_clients(capsys: pytest.CaptureFixture[str]) -> None:
+    with running_simulator(kind="csv", csv_dir=TINY_CSV) as simulator:
+        url = ["--url", simulator.url]
+        assert main(["advance", *url, "--deals", "3"]) == 0
+        assert "3 deals changed" in capsys.readouterr().out
+        assert main(["faults", *url, "--add", "500", "--count", "2"]) == 0
+        assert json.loads(capsys.readouterr().out)[0]["kind"] == "500"
+        assert main(["faults", *url, "--clear"]) == 0
+        assert json.loads(capsys.readouterr().out) == []
+        assert main(["truth", "deals", *url]) == 0
+        assert len(capsys.readouterr().out.splitlines()) >= 6
+        assert main(["truth", "counts", *url]) == 0
+        assert main(["stats", *url, "--reset"]) == 0
+
+
+def test_clients_say_when_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stats", "--url", "http://127.0.0.1:9"]) == 69
+    assert "no simulator answers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options", [["--account", "csv"], ["--account", "csv", "--csv-dir", "/nonexistent"],
+                ["--deals", "1000001"], ["--deals", "-1"], ["--now", "tomorrow"]],
+)  # fmt: skip
+def test_a_plan_that_cannot_be_carried_out(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", *options]) == 64
+    assert capsys.readouterr().err.startswith("pipedrive-simulator: ")

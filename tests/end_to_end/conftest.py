@@ -1,0 +1,171 @@
+"""The whole pipeline as a person runs it: simulator, tap, loader and dbt, through `pipeboard`.
+
+Runs take half a minute each, so tests share them: a fixture runs, tests look at what it left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from pipeboard.paths import Paths
+from pipeboard.services import Services
+from pipeboard.simulator import Account, Simulator
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = ROOT / ".pipeboard" / "bin"
+CRM = Path(os.environ.get("PIPEBOARD_CRM_DIR", ROOT.parent / "shared" / "data" / "crm"))
+DEALS, CHANGES = 600, 20
+PERSONAL = ("PIPEDRIVE_", "MELTANO_", "DBT_", "TAP_", "TARGET_", "PG", "REDIS_", "PUSHGATEWAY_")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one command said, and how long it took."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+    report: dict[str, Any]
+
+    def rows(self, stream: str) -> int:
+        return int(self.report["streams"][stream]["records"])
+
+    def calls(self, stream: str) -> int:
+        return int(self.report["streams"][stream]["calls"])
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """This checkout with local state of its own, in a path with spaces."""
+
+    state: Path
+
+    @property
+    def services(self) -> Services:
+        os.environ["PIPEBOARD_STATE_DIR"] = str(self.state)
+        return Services(Paths(ROOT))
+
+    def environ(self, given: Mapping[str, str]) -> dict[str, str]:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(PERSONAL)}
+        # Empty variables hide what a developer's own .env says.
+        clean |= dict.fromkeys(("PIPEDRIVE_API_TOKEN", "PIPEDRIVE_API_URL"), "")
+        clean |= dict.fromkeys(("PIPEDRIVE_COMPANY_DOMAIN", "PIPEBOARD_DATABASE_URL"), "")
+        return {**clean, "PIPEBOARD_STATE_DIR": str(self.state), **given}
+
+    def run(self, *words: str, name: str = "pipeboard", **environ: str) -> Run:
+        """Run one of the commands."""
+        began = time.monotonic()
+        outcome = subprocess.run(
+            [str(COMMANDS / name), *words],
+            cwd=ROOT,
+            env=self.environ(environ),
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        report = self.state / "reports" / f"{'demo' if 'demo' in words else 'dev'}.json"
+        return Run(
+            outcome.returncode,
+            outcome.stdout,
+            outcome.stderr,
+            time.monotonic() - began,
+            json.loads(report.read_text()) if report.exists() else {},
+        )
+
+    def query(self, database: str, query: str) -> list[tuple[Any, ...]]:
+        """Ask one of the embedded databases."""
+        urls = self.services.postgres.urls(database)
+        assert urls is not None, "the embedded PostgreSQL does not run"
+        with psycopg.connect(urls[database]) as connection:
+            return connection.execute(query.encode()).fetchall()
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    found = Checkout(tmp_path_factory.mktemp("local state"))
+    yield found
+    assert found.run("stop", "--forget").code == 0
+
+
+@pytest.fixture(scope="session")
+def first_demo(checkout: Checkout) -> Run:
+    return checkout.run("demo", "--deals", str(DEALS), "--changes", str(CHANGES))
+
+
+@dataclass(frozen=True)
+class SecondDemo:
+    """The second demo run, and what the account counted meanwhile."""
+
+    run: Run
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+    def calls(self, operation: str) -> int:
+        return operation_calls(self.after, operation) - operation_calls(self.before, operation)
+
+
+def operation_calls(stats: dict[str, Any], operation: str) -> int:
+    return int(stats["operations"].get(operation, {}).get("calls", 0))
+
+
+@pytest.fixture(scope="session")
+def second_demo(checkout: Checkout, first_demo: Run) -> SecondDemo:
+    assert first_demo.code == 0, first_demo.out + first_demo.err
+    before = checkout.services.simulator.stats()
+    run = checkout.run("demo", "--deals", str(DEALS), "--changes", str(CHANGES))
+    return SecondDemo(run, before, checkout.services.simulator.stats())
+
+
+@pytest.fixture(scope="session")
+def own_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    """Somebody's own account: the CRM files if they are here, else another generated one."""
+    home = tmp_path_factory.mktemp("own account")
+    simulator = Simulator(home, COMMANDS / "pipedrive-simulator")
+    words = ["--account", "csv", "--csv-dir", str(CRM)] if CRM.is_dir() else None
+    simulator.start(OtherAccount(deals=300, seed=7, given=words))
+    yield simulator
+    simulator.stop()
+
+
+@dataclass(frozen=True)
+class OtherAccount(Account):
+    """An account by other words than the demo's."""
+
+    given: list[str] | None = None
+
+    @property
+    def words(self) -> list[str]:
+        return self.given or super().words
+
+
+@pytest.fixture(scope="session")
+def own_environ(own_account: Simulator) -> dict[str, str]:
+    ready = own_account.ready()
+    assert ready is not None
+    return {"PIPEDRIVE_API_TOKEN": ready["token"], "PIPEDRIVE_API_URL": ready["url"]}
+
+
+@pytest.fixture(scope="session")
+def first_sync(checkout: Checkout, first_demo: Run, own_environ: dict[str, str]) -> Run:
+    """A sync of that account beside the demo, into the embedded database."""
+    return checkout.run("run", "sync", **own_environ)
+
+
+@pytest.fixture(scope="session")
+def idle_sync(
+    checkout: Checkout, first_sync: Run, own_account: Simulator, own_environ: dict[str, str]
+) -> SecondDemo:
+    """A second sync of it, with nothing changed."""
+    before = own_account.stats()
+    run = checkout.run("run", "sync", **own_environ)
+    return SecondDemo(run, before, own_account.stats())

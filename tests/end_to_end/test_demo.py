@@ -1,0 +1,69 @@
+"""`make demo`: from nothing to answers; again, only what changed."""
+
+from __future__ import annotations
+
+from conftest import CHANGES, DEALS, Checkout, Run, SecondDemo
+
+QUESTIONS = (
+    "How many deals do we win?",
+    "What is open, by stage?",
+    "How long does a deal stay in a stage?",
+    "Why do we lose?",
+    "Deals by custom field",
+)
+
+
+def test_the_first_run_ends_with_answers(checkout: Checkout, first_demo: Run) -> None:
+    assert first_demo.code == 0, first_demo.out + first_demo.err
+    for words in (*QUESTIONS, "Rows and API tokens", "psql 'postgresql://", "What next"):
+        assert words in first_demo.out
+    assert "Traceback" not in first_demo.out + first_demo.err
+    assert "\x1b[" not in first_demo.out, "colours are for terminals"
+    assert first_demo.rows("deals") > DEALS * 0.9
+    assert checkout.query("pipeboard_demo", "select count(*) > 0 from marts.deal_wide") == [(True,)]
+
+
+def test_the_marts_say_what_the_account_says(checkout: Checkout, second_demo: SecondDemo) -> None:
+    truth = checkout.services.simulator._control("truth/counts")
+    rows = dict(
+        checkout.query(
+            "pipeboard_demo",
+            "select status, count(*) from marts.fct_deal "
+            "where not is_deleted and not is_archived group by status",
+        )
+    )
+    assert {
+        k: v for k, v in truth["deals_by_status"].items() if k in ("won", "lost", "open")
+    } == rows
+
+
+def test_the_second_run_syncs_what_changed_and_says_so(second_demo: SecondDemo) -> None:
+    run = second_demo.run
+    assert run.code == 0, run.out + run.err
+    assert f"the account moved on: {CHANGES} deals changed" in run.out
+    assert "Only what changed was synced" in run.out
+    # The records that share the bookmark's window come again; the account's others do not.
+    assert CHANGES * 0.8 <= run.rows("deals") < DEALS / 4
+    assert run.rows("persons") < 100
+
+
+def test_history_is_asked_for_the_deals_that_moved_only(second_demo: SecondDemo) -> None:
+    assert 0 < second_demo.calls("getDealChangelog") <= second_demo.run.rows("deals")
+
+
+def test_state_lives_in_the_warehouse(checkout: Checkout, first_demo: Run) -> None:
+    ids = checkout.query("pipeboard_demo", "select state_id from meltano.state")
+    assert ids == [("demo:tap-pipedrive-to-target-postgres:simulated",)]
+
+
+def test_no_secret_is_logged(checkout: Checkout, first_demo: Run) -> None:
+    token = checkout.services.simulator.ready()["token"]  # type: ignore[index]
+    urls = checkout.services.postgres.urls("pipeboard_demo")
+    assert urls is not None
+    password = urls["pipeboard_demo"].split("@")[0].rpartition(":")[2]
+    logs = list((checkout.state / "logs").glob("*.jsonl"))
+    assert logs
+    for log in logs:
+        text = log.read_text()
+        assert token not in text
+        assert password not in text

@@ -1,0 +1,92 @@
+"""`make sync`: somebody's own account, beside the demo."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import CRM, Checkout, Run, SecondDemo
+from pipeboard.simulator import Simulator
+
+needs_crm = pytest.mark.skipif(
+    not CRM.is_dir(), reason=f"no CRM files at {CRM}; name their folder in PIPEBOARD_CRM_DIR"
+)
+LISTS = (
+    *("getPersons", "getOrganizations", "getActivities", "getProducts", "getPipelines"),
+    *("getStages", "getUsers", "getDealFields", "getPersonFields", "getOrganizationFields"),
+    *("getProductFields", "getActivityFields"),
+)
+
+
+def test_a_sync_works_beside_the_demo(first_sync: Run) -> None:
+    assert first_sync.code == 0, first_sync.out + first_sync.err
+    assert "done: sync" in first_sync.out
+
+
+@needs_crm
+def test_the_marts_know_the_accounts_facts(checkout: Checkout, first_sync: Run) -> None:
+    facts = checkout.query(
+        "pipeboard",
+        """
+        select count(*), count(*) filter (where status = 'won'),
+               sum(value) filter (where status = 'won')::bigint,
+               count(*) filter (where status = 'lost'), count(*) filter (where status = 'open')
+        from marts.fct_deal
+        """,
+    )
+    assert facts == [(8_800, 4_238, 10_005_534, 2_473, 2_089)]
+    quarters = checkout.query(
+        "pipeboard",
+        """
+        select count(*) from marts.fct_deal
+        where status = 'won' and close_time >= '2017-01-01' and close_time < '2018-01-01'
+        group by date_trunc('quarter', close_time at time zone 'UTC')
+        order by date_trunc('quarter', close_time at time zone 'UTC')
+        """,
+    )
+    assert [count for (count,) in quarters] == [531, 1_254, 1_257, 1_196]
+
+
+def test_worlds_do_not_mix(
+    checkout: Checkout, second_demo: SecondDemo, own_account: Simulator, first_sync: Run
+) -> None:
+    ids = "select array_agg(deal_id order by deal_id) from marts.fct_deal"
+    titles = "select coalesce(array_agg(title order by title), '{}') from marts.fct_deal"
+    assert checkout.query("pipeboard", titles) != checkout.query("pipeboard_demo", titles)
+    counted = sum(own_account._control("truth/counts")["deals_by_status"].values())
+    purged = own_account._control("truth/counts")["deals_by_status"].get("purged", 0)
+    assert len(checkout.query("pipeboard", ids)[0][0]) == counted - purged
+    states = checkout.query("pipeboard", "select state_id from meltano.state")
+    assert all(state.startswith("dev:") for (state,) in states)
+
+
+def test_nothing_changed_costs_one_call_per_list(idle_sync: SecondDemo) -> None:
+    assert idle_sync.run.code == 0, idle_sync.run.out + idle_sync.run.err
+    calls = {operation: idle_sync.calls(operation) for operation in LISTS}
+    assert all(count <= 1 for count in calls.values()), calls
+    assert idle_sync.calls("getDeals") + idle_sync.calls("getArchivedDeals") <= 2
+    assert idle_sync.run.rows("deals") < 50
+
+
+def test_backfill_leaves_the_state_of_sync_alone(
+    checkout: Checkout, idle_sync: SecondDemo, own_environ: dict[str, str]
+) -> None:
+    query = (
+        "select completed_state::text from meltano.state where state_id like '%tap-pipedrive-to-%'"
+    )
+    before = checkout.query("pipeboard", query)
+    run = checkout.run("backfill", **own_environ)
+    assert run.code == 0, run.out + run.err
+    assert run.rows("deals") > 250
+    assert checkout.query("pipeboard", query) == before
+    states = checkout.query("pipeboard", "select state_id from meltano.state order by 1")
+    assert len(states) == 2
+
+
+def test_meltano_and_dbt_by_hand_are_in_the_same_world(
+    checkout: Checkout, idle_sync: SecondDemo, own_environ: dict[str, str]
+) -> None:
+    listed = checkout.run("state", "list", name="meltano", **own_environ)
+    assert "dev:tap-pipedrive-to-target-postgres:" in listed.out + listed.err
+    shown = checkout.run("--environment=demo", "state", "list", name="meltano", **own_environ)
+    assert "demo:tap-pipedrive-to-target-postgres:simulated" in shown.out + shown.err
+    tested = checkout.run("ls", "--select", "fct_deal", name="dbt", **own_environ)
+    assert "pipeboard.marts.fct_deal" in tested.out

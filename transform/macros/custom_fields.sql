@@ -1,0 +1,197 @@
+{#-
+    Custom fields as columns. Three rules hold everywhere here: a column's name comes from the registry,
+    never from a live label; a field's key is checked to be 40 hex digits before it becomes part of a
+    statement; labels stay data.
+-#}
+
+{#- The companion columns of each field type, reserved in the registry together with the field's own. -#}
+{% macro custom_field_companions() -%}
+    {{ return({
+        'monetary': ['_currency'],
+        'daterange': ['_until'],
+        'timerange': ['_until', '_timezone'],
+        'time': ['_timezone'],
+        'enum': ['_id'],
+        'set': ['_ids'],
+        'user': ['_id'],
+        'org': ['_id'],
+        'people': ['_id'],
+        'address': [
+            '_street', '_number', '_unit', '_district', '_city', '_county', '_state', '_country', '_postcode', '_formatted'
+        ],
+    }) }}
+{%- endmacro %}
+
+{#- The same as an SQL expression: the suffixes of all columns of a field, its own ('') first. -#}
+{% macro custom_field_suffixes(field_type) -%}
+    case {{ field_type }}
+        {%- for type, suffixes in custom_field_companions().items() %}
+        when '{{ type }}' then array['', '{{ suffixes | join("', '") }}']
+        {%- endfor %}
+        else array['']
+    end
+{%- endmacro %}
+
+{#-
+    The published fields of an entity: [{'key', 'type', 'column'}], read when the calling model is compiled,
+    which dbt does right before it runs that model, after everything it depends on. So a field that is new in
+    this very run is already there. The caller must name the registry: -- depends_on: ref(...).
+-#}
+{% macro published_custom_fields(entity) -%}
+    {%- set fields = [] -%}
+    {%- if execute -%}
+        {%- set registry = load_relation(ref('int_custom_field_registry')) -%}
+        {%- if registry -%}
+            {%- set query -%}
+                select field_code, field_type, column_name, sum(cardinality(column_names)) over (order by first_seen_at, column_name)
+                from {{ registry }}
+                where entity = '{{ entity }}'
+                order by first_seen_at, column_name
+            {%- endset -%}
+            {%- for key, type, column, width in run_query(query).rows -%}
+                {%- if not modules.re.match('^[0-9a-f]{40}$', key) or not modules.re.match('^cf_[a-z0-9_]+$', column) -%}
+                    {{ exceptions.raise_compiler_error("Refusing to build SQL from an unexpected custom field key or column name") }}
+                {%- endif -%}
+                {%- if width <= var('custom_field_columns_limit') -%}
+                    {%- do fields.append({'key': key, 'type': type, 'column': column}) -%}
+                {%- endif -%}
+            {%- endfor -%}
+        {%- endif -%}
+    {%- endif -%}
+    {{ return(fields) }}
+{%- endmacro %}
+
+{#- All custom fields of a row taken out of its json at once: reading them one by one would parse it as often. -#}
+{% macro custom_fields_record(json, fields) -%}
+    jsonb_to_record(
+        case when jsonb_typeof({{ json }}) = 'object' then {{ json }} else '{}' end
+    ) as field (
+        {%- for field in fields %}
+        "{{ field.key }}" jsonb{{ ',' if not loop.last }}
+        {%- endfor %}
+    )
+{%- endmacro %}
+
+{#- Joins that turn the ids of user, person and organization fields into names. -#}
+{% macro custom_field_joins(fields) -%}
+    {%- set dims = {'user': ('dim_user', 'user_id'), 'org': ('dim_organization', 'org_id'), 'people': ('dim_person', 'person_id')} -%}
+    {%- for field in fields if field.type in dims %}
+    {%- set model, id = dims[field.type] %}
+    left join {{ ref(model) }} as "named_{{ field.key }}"
+        on "named_{{ field.key }}".{{ id }} = {{ try_bigint(_cf_reference('field."' ~ field.key ~ '"')) }}
+    {%- endfor %}
+{%- endmacro %}
+
+{#- The columns of one field, typed. Needs custom_fields_record() as `field` and the option labels CTE `labels`. -#}
+{% macro custom_field_columns(field) -%}
+    {%- set json = 'field."' ~ field.key ~ '"' -%}
+    {%- set value = _cf_part(json, 'value') -%}
+    {%- set name = field.column -%}
+    {%- if field.type == 'monetary' -%}
+        {{ try_numeric(value) }} as {{ name }},
+        {{ json }} ->> 'currency' as {{ name }}_currency
+    {%- elif field.type in ('double', 'int') -%}
+        {{ try_numeric(value) }} as {{ name }}
+    {%- elif field.type == 'bool' -%}
+        case {{ value }} when 'true' then true when 'false' then false end as {{ name }}
+    {%- elif field.type == 'date' -%}
+        {{ try_date(value) }} as {{ name }}
+    {%- elif field.type == 'daterange' -%}
+        {{ try_date(value) }} as {{ name }},
+        {{ try_date('(' ~ json ~ " ->> 'until')") }} as {{ name }}_until
+    {%- elif field.type == 'time' -%}
+        {{ try_time(value) }} as {{ name }},
+        {{ json }} ->> 'timezone_name' as {{ name }}_timezone
+    {%- elif field.type == 'timerange' -%}
+        {{ try_time(value) }} as {{ name }},
+        {{ try_time('(' ~ json ~ " ->> 'until')") }} as {{ name }}_until,
+        {{ json }} ->> 'timezone_name' as {{ name }}_timezone
+    {%- elif field.type == 'enum' -%}
+        {{ _cf_labels(field.key, json) }} as {{ name }},
+        {{ try_bigint(_cf_reference(json)) }} as {{ name }}_id
+    {%- elif field.type == 'set' -%}
+        {{ _cf_labels(field.key, json) }} as {{ name }},
+        {{ _cf_ids(json) }} as {{ name }}_ids
+    {%- elif field.type in ('user', 'org', 'people') -%}
+        "named_{{ field.key }}".name as {{ name }},
+        {{ try_bigint(_cf_reference(json)) }} as {{ name }}_id
+    {%- elif field.type == 'address' -%}
+        {{ value }} as {{ name }},
+        {{ json }} ->> 'route' as {{ name }}_street,
+        {{ json }} ->> 'street_number' as {{ name }}_number,
+        {{ json }} ->> 'subpremise' as {{ name }}_unit,
+        {{ json }} ->> 'sublocality' as {{ name }}_district,
+        {{ json }} ->> 'locality' as {{ name }}_city,
+        {{ json }} ->> 'admin_area_level_2' as {{ name }}_county,
+        {{ json }} ->> 'admin_area_level_1' as {{ name }}_state,
+        {{ json }} ->> 'country' as {{ name }}_country,
+        {{ json }} ->> 'postal_code' as {{ name }}_postcode,
+        {{ json }} ->> 'formatted_address' as {{ name }}_formatted
+    {%- else -%}
+        {{ value }} as {{ name }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- A part of a compound value as text; a plain value is its own part. -#}
+{% macro _cf_part(json, part) -%}
+    (case when jsonb_typeof({{ json }}) = 'object' then {{ json }} ->> '{{ part }}' else {{ json }} #>> '{}' end)
+{%- endmacro %}
+
+{#- The id a value points at, whether it came plain or as an object. -#}
+{% macro _cf_reference(json) -%}
+    (case when jsonb_typeof({{ json }}) = 'object' then coalesce({{ json }} ->> 'id', {{ json }} ->> 'value') else {{ json }} #>> '{}' end)
+{%- endmacro %}
+
+{#- One option or several as text, in the order of the field's own list; an id nobody knows shows as '#id'. -#}
+{% macro _cf_labels(key, json) -%}
+    {%- set by_id = "(select labels.by_id from labels where labels.field_code = '" ~ key ~ "')" -%}
+    case
+        when {{ json }} is null then null
+        when jsonb_typeof({{ json }}) = 'array' then (
+            select string_agg(
+                coalesce({{ by_id }} -> item.id ->> 1, '#' || item.id), '; '
+                order by ({{ by_id }} -> item.id ->> 0)::int, item.id
+            )
+            from (
+                select {{ _cf_reference('element') }} as id from jsonb_array_elements({{ json }}) as elements (element)
+            ) as item
+        )
+        else coalesce({{ by_id }} -> {{ _cf_reference(json) }} ->> 1, '#' || {{ _cf_reference(json) }})
+    end
+{%- endmacro %}
+
+{% macro _cf_ids(json) -%}
+    case
+        when {{ json }} is null then null
+        when jsonb_typeof({{ json }}) = 'array' then (
+            select string_agg({{ _cf_reference('element') }}, '; ')
+            from jsonb_array_elements({{ json }}) as elements (element)
+        )
+        else {{ _cf_reference(json) }}
+    end
+{%- endmacro %}
+
+{#- Describes the generated columns in the database itself, by the label the field has today. -#}
+{% macro comment_custom_fields(entity) -%}
+    {%- if execute %}
+    do $comment$
+    declare
+        item record;
+    begin
+        for item in
+            select registry.column_name, fields.field_name, fields.field_type
+            from {{ ref('int_custom_field_registry') }} as registry
+            inner join {{ ref('int_fields') }} as fields
+                on registry.entity = fields.entity and registry.field_code = fields.field_code
+            inner join pg_catalog.pg_attribute as attribute
+                on attribute.attrelid = '{{ this }}'::regclass and attribute.attname = registry.column_name
+            where registry.entity = '{{ entity }}'
+        loop
+            execute format(
+                'comment on column {{ this }}.%I is %L', item.column_name, item.field_name || ' (' || item.field_type || ')'
+            );
+        end loop;
+    end
+    $comment$
+    {%- endif %}
+{%- endmacro %}

@@ -1,0 +1,73 @@
+{%- set records = {
+    'deal': 'stg_pipedrive__deals',
+    'person': 'stg_pipedrive__persons',
+    'organization': 'stg_pipedrive__organizations',
+    'product': 'stg_pipedrive__products',
+} %}
+with registry as (
+    select * from {{ ref('int_custom_field_registry') }}
+),
+
+fields as (
+    select * from {{ ref('int_fields') }}
+),
+
+option_lists as (
+    select
+        entity,
+        field_code,
+        string_agg(label, '; ' order by position) as option_labels
+    from {{ ref('int_field_options') }}
+    where not is_deleted
+    group by entity, field_code
+),
+
+records as (
+    {% for entity, model in records.items() -%}
+    select
+        '{{ entity }}' as entity,
+        custom_fields
+    from {{ ref(model) }}
+    where not is_deleted
+    {{ 'union all' if not loop.last }}
+    {% endfor -%}
+),
+
+counted as (
+    select
+        entity,
+        count(*) as n_records
+    from records
+    group by entity
+),
+
+filled as (
+    select
+        records.entity,
+        entry.field_code,
+        count(*) as n_filled
+    from records
+    cross join lateral jsonb_each(records.custom_fields) as entry (field_code, value)
+    where jsonb_typeof(entry.value) <> 'null'
+    group by records.entity, entry.field_code
+)
+
+select
+    registry.entity,
+    registry.field_code,
+    registry.column_name,
+    coalesce(fields.field_name, registry.label_when_published) as label,
+    registry.label_when_published,
+    registry.field_type,
+    fields.description,
+    option_lists.option_labels,
+    coalesce(filled.n_filled, 0) as n_filled,
+    coalesce(counted.n_records, 0) as n_records,
+    round(coalesce(filled.n_filled, 0)::numeric / nullif(counted.n_records, 0), 4) as fill_rate,
+    coalesce(fields.is_deleted, true) as is_deleted,
+    registry.first_seen_at
+from registry
+left join fields on registry.entity = fields.entity and registry.field_code = fields.field_code
+left join option_lists on registry.entity = option_lists.entity and registry.field_code = option_lists.field_code
+left join counted on registry.entity = counted.entity
+left join filled on registry.entity = filled.entity and registry.field_code = filled.field_code

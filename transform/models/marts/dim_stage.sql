@@ -1,0 +1,111 @@
+with stages as (
+    select * from {{ ref('stg_pipedrive__stages') }}
+),
+
+columns as (
+    select * from {{ ref('int_stage_column_registry') }}
+),
+
+-- The place of a stage on its board, counting the stages in use only.
+ranked as (
+    select
+        stage_id,
+        row_number() over (partition by pipeline_id order by order_nr, stage_id) as stage_rank
+    from stages
+    where not is_deleted
+),
+
+known as (
+    select
+        stages.stage_id,
+        stages.pipeline_id,
+        stages.name,
+        stages.order_nr,
+        ranked.stage_rank,
+        stages.deal_probability,
+        coalesce(stages.is_deal_rot_enabled, false) as is_rotting_enabled,
+        stages.days_to_rotten,
+        not stages.is_deleted as is_active,
+        stages.is_deleted,
+        columns.column_name as moved_to_column,
+        columns.first_seen_at,
+        stages.add_time,
+        stages.update_time,
+        stages.deleted_at,
+        stages._loaded_at
+    from stages
+    left join ranked on stages.stage_id = ranked.stage_id
+    left join columns on stages.stage_id = columns.stage_id
+),
+
+-- Stages that deals or their history still name, although the source lists them no longer.
+named as (
+    select
+        stage_id,
+        max(pipeline_id) as pipeline_id
+    from {{ ref('stg_pipedrive__deals') }}
+    where stage_id is not null
+    group by stage_id
+    union all
+    select
+        named_by.stage_id::bigint as stage_id,
+        null as pipeline_id
+    from (
+        select old_value as stage_id
+        from {{ ref('int_deal_state_changes') }}
+        where field_key = 'stage_id'
+        union
+        select new_value as stage_id
+        from {{ ref('int_deal_state_changes') }}
+        where field_key = 'stage_id'
+    ) as named_by
+    where named_by.stage_id is not null
+),
+
+vanished as (
+    select
+        named.stage_id,
+        max(named.pipeline_id) as pipeline_id
+    from named
+    left join stages on named.stage_id = stages.stage_id
+    where stages.stage_id is null
+    group by named.stage_id
+),
+
+unknown as (
+    select
+        stage_id,
+        pipeline_id,
+        'Stage #' || stage_id as name
+    from vanished
+    union all
+    select
+        -1 as stage_id,
+        -1 as pipeline_id,
+        'Unknown' as name
+),
+
+completed as (
+    select
+        stage_id,
+        pipeline_id,
+        name,
+        null::bigint as order_nr,
+        null::bigint as stage_rank,
+        null::numeric as deal_probability,
+        false as is_rotting_enabled,
+        null::bigint as days_to_rotten,
+        false as is_active,
+        true as is_deleted,
+        null as moved_to_column,
+        null::timestamptz as first_seen_at,
+        null::timestamptz as add_time,
+        null::timestamptz as update_time,
+        null::timestamptz as deleted_at,
+        null::timestamptz as _loaded_at
+    from unknown
+)
+
+select * from known
+union all
+select * from completed

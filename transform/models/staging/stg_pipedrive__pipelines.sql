@@ -1,0 +1,37 @@
+with source as (
+    {{ raw_columns('pipelines', {
+        'id': 'bigint',
+        'name': 'text',
+        'order_nr': 'bigint',
+        'is_deal_probability_enabled': 'boolean',
+        'is_deleted': 'boolean',
+        'add_time': 'timestamptz',
+        'update_time': 'timestamptz',
+        '_sdc_deleted_at': 'timestamptz',
+        '_sdc_extracted_at': 'timestamptz',
+        '_sdc_batched_at': 'timestamptz'
+    }) }}
+),
+
+renamed as (
+    select
+        -- ids
+        id as pipeline_id,
+        -- text
+        name,
+        -- numerics
+        order_nr,
+        -- booleans
+        is_deal_probability_enabled,
+        coalesce(is_deleted, false) or _sdc_deleted_at is not null as is_deleted,
+        -- times
+        add_time,
+        update_time,
+        case when is_deleted then coalesce(update_time, _sdc_deleted_at) else _sdc_deleted_at end as deleted_at,
+        -- loading
+        _sdc_extracted_at as _extracted_at,
+        _sdc_batched_at as _loaded_at
+    from source
+)
+
+select * from renamed

@@ -1,0 +1,9 @@
+{#- No two rows agree in all of these columns, and none of them is null. -#}
+{% test unique_combination(model, columns) %}
+select
+    {{ columns | join(', ') }},
+    count(*) as n
+from {{ model }}
+group by {{ columns | join(', ') }}
+having count(*) > 1 or {{ columns | join(' is null or ') }} is null
+{% endtest %}
