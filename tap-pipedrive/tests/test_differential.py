@@ -32,6 +32,7 @@ EDITS = (
     "create_activity", "update_activity", "update_product", "rename_field", "add_option",
     "rename_stage", "update_user", "create_note", "update_lead", "create_lead",
 )  # fmt: skip
+FAULTS = ("500", "524", "reset", "truncated_json", "null_body")
 
 edit = st.tuples(
     st.sampled_from(EDITS), st.integers(0, 60), st.integers(0, 9), st.sampled_from([0, 0, 1, 300])
@@ -41,7 +42,7 @@ a_round = st.fixed_dictionaries(
         "edits": st.lists(edit, max_size=8),
         "pause": st.sampled_from([0, 0, 1, 600, 86_400]),
         "cut_after": st.none() | st.integers(0, 60),
-        "fault": st.none() | st.sampled_from(["500", "reset", "truncated_json", "null_body", "524"]),
+        "fault": st.none() | st.sampled_from(FAULTS),
         "edits_during": st.booleans(),
     }
 )  # fmt: skip
@@ -176,7 +177,15 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "OUTAGE_SECONDS", 0.0)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+@settings(
+    # A few by default; DIFFERENTIAL_EXAMPLES=200 for a long night.
+    max_examples=int(os.environ.get("DIFFERENTIAL_EXAMPLES", "8")),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+    # No shrinking: a failing example prints its blob, and shrinking whole syncs takes minutes.
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+)
 @given(
     seed=st.integers(0, 50),
     rounds=st.lists(a_round, min_size=1, max_size=4),

@@ -1,0 +1,90 @@
+"""Render the tables of the tap's README from the declarations.
+
+Usage::
+
+    python -m tap_pipedrive.docs README.md
+
+Replaces what stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``; a test compares.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from tap_pipedrive.openapi import operation
+from tap_pipedrive.streams.base import PipedriveStream
+from tap_pipedrive.streams.kinds import NewestFirst, PerHundred, PerRecord, UpdatedStream
+from tap_pipedrive.tap import TapPipedrive
+
+
+def how_it_is_read(stream: PipedriveStream) -> str:
+    """Say in a few words how a stream is read, and so what a sync of it costs."""
+    if stream.name == "deal_changelog":
+        return "a call for each deal that may have moved"
+    if stream.name == "deal_changelog_sync":
+        return "comes with `deal_changelog`"
+    if isinstance(stream, UpdatedStream):
+        return "updated since the bookmark"
+    if isinstance(stream, PerHundred):
+        return f"a call for each 100 updated {stream.parent}"
+    if isinstance(stream, PerRecord):
+        return f"a call for each of the updated {stream.parent}"
+    if isinstance(stream, NewestFirst):
+        return "newest first, down to the bookmark"
+    return "whole list, sent when it changed"
+
+
+def streams_table() -> str:
+    """Render the table of streams."""
+    rows = [
+        "| Stream | Key | How it is read | Operations (tokens a call) | Default | Swept |",
+        "|---|---|---|---|---|---|",
+    ]
+    for stream in TapPipedrive(config={}, validate_config=False).declared_streams:
+        operations = [operation(key) for key in stream.operations]
+        costs = ", ".join(f"`{op.key}` ({op.cost})" for op in operations) or "(0)"
+        keys = ", ".join(f"`{key}`" for key in stream.primary_keys)
+        default = "on" if stream.selected_by_default else "off"
+        swept = "yes" if stream.is_swept else ""
+        cells = (f"`{stream.name}`", keys, how_it_is_read(stream), costs, default, swept)
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def settings_table() -> str:
+    """Render the table of settings, with those of nested objects."""
+    rows = ["| Setting | Default | What it is |", "|---|---|---|"]
+    properties: dict[str, Any] = TapPipedrive.config_jsonschema["properties"]
+    for name, schema in properties.items():
+        for nested, inner in dict(schema.get("properties") or {"": schema}).items():
+            full = f"{name}.{nested}" if nested else name
+            default = inner.get("default")
+            default = str(default).lower() if isinstance(default, bool) else default
+            shown = "" if default is None else f"`{default}`"
+            rows.append(f"| `{full}` | {shown} | {inner.get('description', '')} |")
+    return "\n".join(rows)
+
+
+def render(text: str) -> str:
+    """Replace the marked parts of a README."""
+    for name, table in (("streams", streams_table()), ("settings", settings_table())):
+        marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text = marked.sub(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", text)  # type: ignore[misc]
+    return text
+
+
+def main(arguments: list[str]) -> int:
+    """Rewrite the README named on the command line."""
+    if len(arguments) != 1:
+        sys.stderr.write(f"{__doc__}\n")
+        return 64
+    path = Path(arguments[0])
+    path.write_text(render(path.read_text(encoding="utf-8")), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
