@@ -1,0 +1,66 @@
+"""Deals made from their ids: the same walks as everywhere, also with edited ones laid over them."""
+
+from __future__ import annotations
+
+import resource
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulator_helpers import Caller, make_account, make_caller
+
+DEALS = "/api/v2/deals"
+COUNT = 2000
+
+
+@pytest.fixture(scope="module")
+def endless() -> Caller:
+    account = make_account(kind="endless", deals=COUNT)
+    account.advance(deals=150, hours=3)
+    return make_caller(account)
+
+
+def key(record: dict[str, Any], field: str) -> tuple[Any, int]:
+    return (record[field] or "", record["id"])
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    limit=st.integers(30, 500),
+    field=st.sampled_from(["id", "update_time", "add_time"]),
+    direction=st.sampled_from(["asc", "desc"]),
+)
+def test_walks_are_complete_and_ordered(
+    endless: Caller, limit: int, field: str, direction: str
+) -> None:
+    order = {"limit": limit, "sort_by": field, "sort_direction": direction}
+    everything = {"status": "open,won,lost,deleted"}
+    live = endless.all(DEALS, **order, **everything)
+    archived = endless.all(f"{DEALS}/archived", **order, **everything)
+    for records in (live, archived):
+        keys = [key(record, field) for record in records]
+        assert keys == sorted(set(keys), reverse=direction == "desc")
+    found = sorted(record["id"] for record in live + archived)
+    assert found == list(range(1, len(endless.account.deals) + 1))
+
+
+def test_windows_select_made_and_edited_deals(endless: Caller) -> None:
+    everything = endless.all(DEALS, limit=500)
+    middle = everything[len(everything) // 2]["update_time"]
+    for sort_by in ("id", "update_time", "add_time"):
+        found = endless.all(DEALS, limit=77, sort_by=sort_by, updated_since=middle)
+        assert {r["id"] for r in found} == {
+            r["id"] for r in everything if r["update_time"] >= middle
+        }
+
+
+def test_a_million_deals_need_no_memory() -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    caller = make_caller(make_account(deals=1_000_000))
+    pages = caller.walk(DEALS, limit=500, sort_by="update_time")
+    seen = sum(len(page) for page, _ in zip(pages, range(40), strict=False))
+    assert seen == 20_000
+    last = caller.get(DEALS, limit=1, sort_by="id", sort_direction="desc")["data"][0]
+    assert last["id"] == 999_999  # every fiftieth is archived
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000  # kB
