@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import sys
@@ -56,12 +57,13 @@ def run_tap(
     config: dict[str, Any],
     state: dict[str, Any] | None = None,
     only: set[str] | None = None,
+    catalog: dict[str, Any] | None = None,
 ) -> Output:
     """Run the tap in this process, all streams or only some, and return what it wrote."""
     real = sys.stdout
     sys.stdout = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     try:
-        tap = TapPipedrive(config=config, state=json.loads(json.dumps(state or {})))
+        tap = TapPipedrive(config=config, state=copy.deepcopy(state or {}), catalog=catalog)
         if only is not None:
             for stream in tap.streams.values():
                 stream.selected = stream.name in only

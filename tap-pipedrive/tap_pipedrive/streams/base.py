@@ -96,11 +96,11 @@ class PipedriveStream(Stream):
     def _writes_pages(self) -> bool:
         """Whether records leave as they are: nothing deselected, mapped or flattened."""
         maps = self.stream_maps
-        return (
-            len(maps) == 1
-            and type(maps[0]) is SameRecordTransform
-            and maps[0].flattening_options is None
-            and all(self.mask.get(("properties", name), True) for name in self.schema["properties"])
+        if len(maps) != 1 or type(maps[0]) is not SameRecordTransform:
+            return False
+        flattening = maps[0].flattening_options
+        return not (flattening and flattening.enabled) and all(
+            self.mask["properties", name] for name in self.schema["properties"]
         )
 
     def _write_schema_message(self) -> None:
