@@ -47,6 +47,8 @@ DECLARED: dict[str, tuple[str, tuple[str, ...]]] = {
     "pipedrive_etl_api_tokens_remaining": ("API tokens left today, by the server's word", ()),
     "pipedrive_etl_circuit_breaker_state": ("0 closed, 2 open", ("name",)),
     "pipedrive_etl_circuit_breaker_trips": ("Times the circuit opened", ("name",)),
+    "pipedrive_etl_cache_hits": ("Values found in a cache", ("cache",)),
+    "pipedrive_etl_cache_misses": ("Values not found in a cache", ("cache",)),
     "pipedrive_etl_schema_changes": ("Changes of the source's shape met", ("kind",)),
     "pipedrive_etl_tap_peak_memory_bytes": ("Largest resident set of the tap", ()),
     "pipedrive_etl_tap_build_info": ("Version of the tap", ("tap_version",)),
@@ -139,9 +141,12 @@ def collect(tap: TapPipedrive) -> CollectorRegistry:
             gauge["pipedrive_etl_stream_bookmark_timestamp_seconds"].labels(stream.name).set(
                 to_time(latest).timestamp()
             )
-        gauge["pipedrive_etl_schema_changes"].labels("unknown_property").inc(
-            len(stream.unknown_properties)
-        )
+        for kind, count in stream.drift.items():
+            gauge["pipedrive_etl_schema_changes"].labels(kind).inc(count)
+    for kind, count in tap.definitions.changes.items():
+        gauge["pipedrive_etl_schema_changes"].labels(kind).inc(count)
+    gauge["pipedrive_etl_cache_hits"].labels("definitions").set(tap.definitions.hits)
+    gauge["pipedrive_etl_cache_misses"].labels("definitions").set(tap.definitions.misses)
     counted: tuple[tuple[str, Mapping[tuple[str, str], float]], ...] = (
         ("pipedrive_etl_api_requests", client.api.requests),
         ("pipedrive_etl_api_retries", client.api.retries),

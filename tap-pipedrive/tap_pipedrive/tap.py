@@ -20,6 +20,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from tap_pipedrive import errors, history, logs, plan
 from tap_pipedrive.auth import TOKEN_URL, ApiTokenAuth, OAuth
 from tap_pipedrive.client import PipedriveClient
+from tap_pipedrive.definitions import Definitions
 from tap_pipedrive.governor.governor import SMALLEST_BURST, Governor
 from tap_pipedrive.governor.home import Home, LocalHome
 from tap_pipedrive.governor.redis_home import RedisHome
@@ -272,6 +273,11 @@ class TapPipedrive(Tap):
         )
 
     @cached_property
+    def definitions(self) -> Definitions:
+        """What defines the account, cached and compared."""
+        return Definitions(self.governor)
+
+    @cached_property
     def seen_deals(self) -> SeenDeals:
         """Which deals were ever seen closed."""
         folder = self.config.get("state_dir")
@@ -445,9 +451,27 @@ class TapPipedrive(Tap):
         ctx.exit()
 
     @classmethod
+    def cb_forget(cls, ctx: click.Context, param: click.Option, value: bool) -> None:
+        """Drop the cached definitions, and end."""
+        del param
+        if value:
+            asked = ctx.params
+            cls._from_command_line(asked.get("config"), None, None).definitions.forget()
+            ctx.exit()
+
+    @classmethod
     def get_singer_command(cls) -> click.Command:
-        """Add ``--plan`` to the SDK's options."""
+        """Add ``--plan`` and ``--forget`` to the SDK's options."""
         command = super().get_singer_command()
+        command.params.append(
+            click.Option(
+                ["--forget"],
+                is_flag=True,
+                help="Drop the cached definitions (fields, users, …), in Redis or state_dir.",
+                callback=cls.cb_forget,
+                expose_value=False,
+            )
+        )
         command.params.append(
             click.Option(
                 ["--plan"],

@@ -42,6 +42,26 @@ def test_zero_dates_become_null_and_unknown_properties_are_kept() -> None:
     assert shaper.unknown == {"new"}
 
 
+def test_values_of_another_type_are_kept_and_do_not_stop_the_page() -> None:
+    shaper = RecordShaper(TYPES | {"value": "number", "flag": "boolean", "tags": "array"})
+    good = {"id": 1, "name": "a", "value": 3, "flag": True, "tags": [1]}
+    odd = {"id": 2.0, "name": 7, "value": "12,5", "flag": 1, "tags": {}, "update_time": 99}
+    assert shaper.shape([dict(good), dict(odd)]) == [
+        good,
+        {
+            "id": 2,
+            "name": None,
+            "value": None,
+            "flag": None,
+            "tags": None,
+            "update_time": None,
+            "_extra": {"name": 7, "value": "12,5", "flag": 1, "tags": {}, "update_time": 99},
+        },
+    ]
+    assert shaper.retyped == {"name", "value", "flag", "tags", "update_time"}
+    assert not shaper.unknown
+
+
 @given(
     st.dictionaries(
         st.sampled_from([*TYPES, "x", "y"]).filter(lambda n: n not in ("update_time", "due_date")),
@@ -50,7 +70,8 @@ def test_zero_dates_become_null_and_unknown_properties_are_kept() -> None:
 )
 def test_nothing_is_ever_lost(record: dict) -> None:
     (shaped,) = RecordShaper(TYPES).shape([dict(record)])
-    assert {**shaped, **shaped.get("_extra", {})}.items() >= record.items()
+    kept = {**shaped, **shaped.get("_extra", {})}
+    assert all(kept[name] == value for name, value in record.items())
 
 
 def test_names_tell_times_from_clock_readings() -> None:

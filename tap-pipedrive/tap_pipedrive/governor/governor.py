@@ -151,6 +151,20 @@ class Governor:
         self.trips += 1
         self._at_home(lambda home: home.open_circuit(seconds, why))
 
+    # -- remembering -------------------------------------------------------------------------
+
+    def remember(self, key: str, value: bytes, seconds: float) -> None:
+        """Cache a value in the home."""
+        self._at_home(lambda home: home.remember(key, value, seconds))
+
+    def recall(self, key: str) -> bytes | None:
+        """Read a cached value; None once it has expired."""
+        return self._at_home(lambda home: home.recall(key))
+
+    def forget(self, key: str) -> None:
+        """Drop a cached value."""
+        self._at_home(lambda home: home.forget(key))
+
     # -- the home ----------------------------------------------------------------------------
 
     @property

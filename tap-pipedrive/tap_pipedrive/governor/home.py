@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import struct
 import threading
 import time
 from collections import deque
@@ -48,13 +50,14 @@ class Home(Protocol):
 class LocalHome:
     """The home of one process.
 
-    With a folder, the day's ledger and the circuit outlive the process: they are kept in one
-    small file under a lock. The window and the cache never do.
+    With a folder, the day's ledger, the circuit and the cache outlive the process: the first two
+    are kept in one small file under a lock. The window never does.
     """
 
     def __init__(self, folder: Path | None = None, account: str = "") -> None:
         """Use ``folder`` (made when needed) for what should outlive the process."""
         self._file = folder / f"limits-{account}.json" if folder else None
+        self._cache_folder = folder / f"cache-{account}" if folder else None
         self._slots: deque[float] = deque()
         self._lock = threading.Lock()
         self._memory: dict[str, Any] = {}
@@ -96,16 +99,33 @@ class LocalHome:
 
     def remember(self, key: str, value: bytes, seconds: float) -> None:
         """See :meth:`Home.remember`."""
-        self._cache[key] = (time.monotonic() + seconds, value)
+        expires = time.time() + seconds
+        self._cache[key] = (expires, value)
+        if self._cache_folder is not None:
+            self._cache_folder.mkdir(parents=True, exist_ok=True)
+            file = self._cache_file(key)
+            draft = file.with_suffix(f".{os.getpid()}")
+            draft.write_bytes(struct.pack("!d", expires) + value)
+            draft.replace(file)
 
     def recall(self, key: str) -> bytes | None:
         """See :meth:`Home.recall`."""
+        if key not in self._cache and self._cache_folder is not None:
+            with contextlib.suppress(OSError, struct.error):
+                blob = self._cache_file(key).read_bytes()
+                self._cache[key] = (struct.unpack("!d", blob[:8])[0], blob[8:])
         expires, value = self._cache.get(key, (0.0, b""))
-        return value if expires > time.monotonic() else None
+        return value if expires > time.time() else None
 
     def forget(self, key: str) -> None:
         """See :meth:`Home.forget`."""
         self._cache.pop(key, None)
+        if self._cache_folder is not None:
+            self._cache_file(key).unlink(missing_ok=True)
+
+    def _cache_file(self, key: str) -> Path:
+        assert self._cache_folder is not None
+        return self._cache_folder / f"{key.replace(':', '-')}.bin"
 
     @contextlib.contextmanager
     def _kept(self) -> Iterator[dict[str, Any]]:

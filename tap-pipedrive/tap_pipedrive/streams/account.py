@@ -36,10 +36,11 @@ class RoleAssignments(ListStream):
 
     def record_pages(self) -> Iterator[list[Record]]:
         """Read the roles, and the assignments of each."""
-        for roles in self.pages(Roles.list_operation()):
-            for role in roles.records:
-                for page in self.pages(path={"id": role["id"]}):
-                    yield [{"role_id": role["id"], **row} for row in page.records]
+        roles = self._tap.streams[Roles.name]
+        assert isinstance(roles, Roles)
+        for role in self._tap.definitions.of(roles):
+            for page in self.pages(path={"id": role["id"]}):
+                yield [{"role_id": role["id"], **row} for row in page.records]
 
 
 class PermissionSets(ListStream):

@@ -61,6 +61,7 @@ class PipedriveStream(Stream):
         super().__init__(tap=tap, schema=stream_schema(types, self.primary_keys))
         self._shaper = RecordShaper(types, self.withheld)
         self._schema_written = False
+        self._drift_reported: set[str] = set()
         self.emitted = 0
 
     @classmethod
@@ -79,9 +80,12 @@ class PipedriveStream(Stream):
         raise NotImplementedError(msg)
 
     @property
-    def unknown_properties(self) -> set[str]:
-        """Properties met in this run that the schema lacks."""
-        return self._shaper.unknown
+    def drift(self) -> dict[str, int]:
+        """Count the properties met in this run that do not fit the schema, by kind."""
+        return {
+            "unknown_property": len(self._shaper.unknown),
+            "changed_type": len(self._shaper.retyped),
+        }
 
     @property
     def latest_bookmark(self) -> str | None:
@@ -118,14 +122,8 @@ class PipedriveStream(Stream):
         """
         if not records:
             return
-        known_unknowns = len(self._shaper.unknown)
         records = self._shaper.shape(records)
-        if len(self._shaper.unknown) > known_unknowns:
-            self.logger.warning(
-                "%s: properties unknown to the schema, kept in _extra: %s",
-                self.name,
-                ", ".join(sorted(self._shaper.unknown)),
-            )
+        self._report_drift()
         if self.ABORT_AT_RECORD_COUNT is None and self._writes_pages:
             now = datetime.now(timezone.utc)
             self._tap.writer.write_page(self.name, records, now, self._stream_version)
@@ -137,6 +135,18 @@ class PipedriveStream(Stream):
             # A copy: deselecting pops properties that other streams still want to read.
             self._write_record_message(dict(record))
             self.emitted += 1
+
+    def _report_drift(self) -> None:
+        """Say once which properties the schema does not know, or knows by another type."""
+        for kind, names in (
+            ("unknown to the schema", self._shaper.unknown),
+            ("of another type than declared", self._shaper.retyped),
+        ):
+            if new := names - self._drift_reported:
+                self._drift_reported |= new
+                self.logger.warning(
+                    "%s: %s, kept in _extra: %s", self.name, kind, ", ".join(sorted(new))
+                )
 
     # -- reading -----------------------------------------------------------------------------
 

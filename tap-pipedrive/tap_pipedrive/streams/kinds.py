@@ -187,12 +187,16 @@ class ListStream(PipedriveStream):
         """Read the list; emit it unless it is the one already sent."""
         held: list[list[Record]] = []
         digest = hashlib.sha256()
+        overflown = False
         for records in self.record_pages():
             for record in records:
                 digest.update(msgspec.json.encode(record, order="sorted"))
             held.append(records)
             if len(held) > self.held_pages:
+                overflown = True
                 self._emit_all(held)
+        if not overflown:
+            self._tap.definitions.observe(self.name, [r for records in held for r in records])
         fingerprint = digest.hexdigest()[:16]
         state = self.stream_state
         if state.get("fingerprint") != fingerprint:

@@ -48,10 +48,11 @@ class ProjectPhases(_ProjectsAddOn):
 
     def record_pages(self) -> Iterator[list[Record]]:
         """Read the boards, and the phases of each."""
-        for boards in self.pages(ProjectBoards.list_operation()):
-            for board in boards.records:
-                for page in self.pages(query={"board_id": board["id"]}):
-                    yield page.records
+        boards = self._tap.streams[ProjectBoards.name]
+        assert isinstance(boards, ProjectBoards)
+        for board in self._tap.definitions.of(boards):
+            for page in self.pages(query={"board_id": board["id"]}):
+                yield page.records
 
 
 class ProjectTasks(_ProjectsAddOn):

@@ -23,8 +23,9 @@ class _Statistics(ListStream):
 
     def pipelines(self) -> Iterator[Record]:
         """Yield the pipelines of the account."""
-        for page in self.pages(Pipelines.list_operation()):
-            yield from page.records
+        pipelines = self._tap.streams[Pipelines.name]
+        assert isinstance(pipelines, Pipelines)
+        yield from self._tap.definitions.of(pipelines)
 
     def last_month(self) -> tuple[str, str]:
         """First and last day of the last whole month at the source."""

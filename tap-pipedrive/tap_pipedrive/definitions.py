@@ -1,0 +1,113 @@
+"""What defines the account (fields, users, stages, pipelines, filters …), cached and compared.
+
+A list that was just read is remembered in the governor's home, for whoever needs it without
+asking again, and compared with the one remembered before: what was added, renamed, retyped or
+removed is logged and counted. Nothing here ever stops a sync.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tap_pipedrive.governor.governor import Governor
+from tap_pipedrive.records import Record
+
+if TYPE_CHECKING:
+    from tap_pipedrive.streams.kinds import ListStream
+
+#: Seconds a list may be used without asking again, by stream.
+FRESH_SECONDS = {
+    "deal_fields": 900.0,
+    "person_fields": 900.0,
+    "organization_fields": 900.0,
+    "product_fields": 900.0,
+    "activity_fields": 900.0,
+    "lead_fields": 900.0,
+    "users": 3600.0,
+    "pipelines": 3600.0,
+    "stages": 3600.0,
+    "filters": 3600.0,
+    "roles": 3600.0,
+    "project_boards": 3600.0,
+}
+#: How long a list is kept for comparison.
+KEPT_SECONDS = 90 * 86400.0
+
+
+class Definitions:
+    """The definitions of one account."""
+
+    def __init__(self, governor: Governor) -> None:
+        """Use the governor's home."""
+        self._governor = governor
+        self._logger = logging.getLogger("tap-pipedrive")
+        self.hits = 0
+        self.misses = 0
+        #: Changes met in this run, by kind: added, removed, renamed, retyped, new_option.
+        self.changes: Counter[str] = Counter()
+
+    def of(self, stream: ListStream) -> list[Record]:
+        """Return a stream's list: the remembered one while it is fresh, else by asking."""
+        cached = self._governor.recall(f"fresh:{stream.name}")
+        if cached is not None:
+            self.hits += 1
+            found: list[Record] = msgspec.json.decode(cached)
+            return found
+        self.misses += 1
+        records = [record for page in stream.record_pages() for record in page]
+        self.observe(stream.name, records)
+        return records
+
+    def observe(self, name: str, records: list[Record]) -> None:
+        """Remember a list that was just read, and report how it differs from the last one."""
+        if name not in FRESH_SECONDS:
+            return
+        encoded = msgspec.json.encode(records)
+        self._governor.remember(f"fresh:{name}", encoded, FRESH_SECONDS[name])
+        before = self._governor.recall(f"known:{name}")
+        if before == encoded:
+            return
+        self._governor.remember(f"known:{name}", encoded, KEPT_SECONDS)
+        if before is not None:
+            for kind, what in differences(msgspec.json.decode(before), records):
+                self.changes[kind] += 1
+                self._logger.warning("%s: %s %s", name, kind, what)
+
+    def forget(self) -> None:
+        """Drop every remembered list: the next use asks again."""
+        for name in FRESH_SECONDS:
+            self._governor.forget(f"fresh:{name}")
+
+
+def differences(before: list[Record], after: list[Record]) -> list[tuple[str, str]]:
+    """List what changed between two versions of a definition list, as (kind, what)."""
+    old, new = ({_key(r): r for r in records} for records in (before, after))
+    found = [("added", _named(new[key])) for key in new.keys() - old.keys()]
+    found += [("removed", _named(old[key])) for key in old.keys() - new.keys()]
+    for key in old.keys() & new.keys():
+        was, now = old[key], new[key]
+        if _label(was) != _label(now):
+            found.append(("renamed", f"{_named(was)} to {_label(now)!r}"))
+        if was.get("field_type") != now.get("field_type"):
+            found.append(("retyped", f"{_named(now)} to {now.get('field_type')}"))
+        options = {o.get("id") for o in was.get("options") or ()}
+        for option in now.get("options") or ():
+            if option.get("id") not in options:
+                found.append(("new_option", f"{_named(now)}: {option.get('label')!r}"))
+    return sorted(found)
+
+
+def _key(record: Record) -> Any:
+    return record.get("field_code") or record.get("key") or record.get("id")
+
+
+def _label(record: Record) -> Any:
+    return record.get("field_name") or record.get("name")
+
+
+def _named(record: Record) -> str:
+    return f"{_label(record)!r} ({_key(record)})"
