@@ -7,7 +7,8 @@ import typing as t
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from pipeboard_target_postgres.loader import Batch, Loader
+from pipeboard_target_postgres.loader import Loader
+from pipeboard_target_postgres.stream import Batch
 
 
 class Source(t.Protocol):

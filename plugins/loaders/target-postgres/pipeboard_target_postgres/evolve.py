@@ -115,8 +115,9 @@ class Evolution:
         bases = {identifier(prop) for prop in wanted}
         emptied = tuple(
             name
-            for name in existing
-            if name not in used and (name in bases or name.rpartition("__")[0] in bases)
+            for name, sql_type in existing.items()
+            if name not in used
+            and (name in bases or any(versioned(base, sql_type) == name for base in bases))
         )
         unique = bool(key_names) and _has_unique_index(self._cursor, self._sql, key_names)
         if key_names and not unique:

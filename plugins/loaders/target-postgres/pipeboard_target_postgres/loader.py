@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import functools
-import itertools
 import logging
-import typing as t
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -15,62 +12,10 @@ import psycopg
 
 from pipeboard_target_postgres import errors, evolve, quarantine, sweep
 from pipeboard_target_postgres.connector import PostgresConnector
-from pipeboard_target_postgres.decode import Lane
-from pipeboard_target_postgres.evolve import Table
-from pipeboard_target_postgres.merge import Counts, Merge
+from pipeboard_target_postgres.merge import Counts
 from pipeboard_target_postgres.ops import Ops
 from pipeboard_target_postgres.session import Session
-from pipeboard_target_postgres.staging import Staging
-
-_numbers = itertools.count(1)
-
-
-class Stream:
-    """What the loader keeps of a stream, as long as its schema stays.
-
-    Args:
-        name: the stream's name.
-        table: its table.
-        lane: encodes its records.
-        keys: the properties that identify a record.
-    """
-
-    def __init__(self, name: str, table: Table, lane: Lane, keys: Sequence[str]) -> None:
-        number = next(_numbers)
-        self.name, self.table, self.lane, self.keys = name, table, lane, tuple(keys)
-        self.staging = Staging(f"pb_stage_{number}", lane.columns, table.keys)
-        self.merge = Merge(table, lane.columns, self.staging.name)
-        self.seen = sweep.Seen(f"pb_seen_{number}", table) if table.keys else None
-        self.started_at = dt.datetime.now(tz=dt.timezone.utc)
-        self.counts = Counts()
-        #: The session that has the staging table; see `Loader`.
-        self.generation = 0
-
-    def follow(self, old: Stream) -> None:
-        """Go on where the same stream with another schema ended."""
-        self.started_at, self.counts = old.started_at, old.counts
-        if self.seen and old.seen:
-            self.seen.follow(old.seen)
-
-
-@dataclasses.dataclass
-class Batch:
-    """Records on their way, in the order in which they came.
-
-    Attributes:
-        stream: where they belong.
-        rows: as lines of COPY.
-        lines: as messages, for the quarantine.
-        version: of the records, None if they have none.
-        constants: values of the metadata columns that are the same for all.
-    """
-
-    stream: Stream
-    rows: list[bytes]
-    lines: list[bytes]
-    version: int | None
-    constants: dict[str, t.Any]
-    repaired: bool = False
+from pipeboard_target_postgres.stream import Batch, Stream
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +46,21 @@ class Loader:
     def close(self) -> None:
         """Give up the session."""
         self._session.close()
+
+    def prepare(self) -> None:
+        """Make the table of bookkeeping, or find out now, before any work, that we may not.
+
+        Raises:
+            NotPermittedError: says what to grant.
+        """
+
+        def prepare() -> None:
+            connection = self._session.connection()
+            with connection.transaction(), connection.cursor() as cursor:
+                self._ops.prepare(cursor)
+
+        if self._options.bookkeeping:
+            self._session.persist(prepare, retry=True)
 
     # Loading
 

@@ -58,6 +58,10 @@ class Ops:
         """Look for the tables again: a transaction that made them may have been rolled back."""
         self._present.clear()
 
+    def prepare(self, cursor: psycopg.Cursor) -> None:
+        """Make what every run writes to."""
+        self._table(cursor, "stream_load")
+
     def _table(self, cursor: psycopg.Cursor, name: str) -> str:
         """Return the quoted table; make it, and the schema, at its first use."""
         table = quote(self.schema, name)

@@ -16,8 +16,8 @@ from pipeboard_target_postgres.connector import PostgresConnector
 from pipeboard_target_postgres.decode import Lane, dump
 from pipeboard_target_postgres.errors import DataRefusedError, NotPermittedError, one_line
 from pipeboard_target_postgres.evolve import Evolution, Table
-from pipeboard_target_postgres.loader import Batch, Stream
 from pipeboard_target_postgres.sql import quote
+from pipeboard_target_postgres.stream import Batch, Stream
 
 if t.TYPE_CHECKING:
     from pipeboard_target_postgres.target import TargetPostgres

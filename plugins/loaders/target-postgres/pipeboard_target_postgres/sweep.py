@@ -125,11 +125,8 @@ class Seen:
 
 def retire(cursor: psycopg.Cursor, table: Table, version: int, hard: bool) -> int:
     """Mark (or delete) rows of older versions in a table without keys, as the stock target does."""
-    action = (
-        f"delete from {table.sql}"
-        if hard
-        else f"update {table.sql} set {quote(DELETED_AT)} = now()"
-    )
+    name = table.sql.replace("%", "%%")
+    action = f"delete from {name}" if hard else f"update {name} set {quote(DELETED_AT)} = now()"
     return run(
         cursor,
         f"{action} where {quote(DELETED_AT)} is null"

@@ -105,6 +105,7 @@ class TargetPostgres(StockTarget):
             return
         cls.print_version(print_fn=cls.logger.info)
         where = "The database"
+        target = None
         try:
             target = cls(
                 config=config.config if config else {},
@@ -121,6 +122,9 @@ class TargetPostgres(StockTarget):
                 raise
             cls.logger.error("%s", known)
             sys.exit(known.exit_code)
+        finally:
+            if target is not None:
+                target.courier.close()  # a load under way may end, and its state go out
 
     def _handle_termination(self, signum: int, frame: t.Any) -> None:
         """Stop after what has been read: load it, let its state out, say which signal it was."""
@@ -139,6 +143,7 @@ class TargetPostgres(StockTarget):
         """Create a schema once per run."""
         if name not in self._prepared_schemas:
             t.cast("PostgresConnector", self.target_connector).prepare_schema(name)
+            self.loader.prepare()
             self._prepared_schemas.add(name)
 
     def fall_back(self, stream: str, why: str) -> None:

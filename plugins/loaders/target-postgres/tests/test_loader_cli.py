@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import typing as t
+from importlib import metadata
 from pathlib import Path
 
 import psycopg
@@ -12,7 +13,7 @@ import pytest
 from loader_testkit import Warehouse, line, record, schema
 
 from pipeboard_target_postgres import settings
-from pipeboard_target_postgres.errors import redact
+from pipeboard_target_postgres.errors import explain, redact
 from pipeboard_target_postgres.target import TargetPostgres
 
 SECRET = "s3cr3t-w0rd"
@@ -131,7 +132,7 @@ def test_rights_are_named_with_the_statement_that_gives_them(
         result = run(config, *messages)
         assert result.code == 77
         assert "stream_load" in result.log
-        assert warehouse.one("select count(*) from {s}.s") == 0
+        assert warehouse.one("select to_regclass('{s}.s') is null")
         warehouse.sql("create schema {o}; grant usage, create on schema {o} to pb_weak")
         assert run(config, *messages).code == 0
     finally:
@@ -156,6 +157,34 @@ def test_about_and_version(run: t.Any) -> None:
     assert result.code == 0
     assert "PIPEBOARD_DATABASE_URL" in result.log
     assert "target-postgres v" in run(None, args=("--version",)).log
+
+
+def test_scripts_are_ours() -> None:
+    """Both names; the stock target's script of the first name is why there is a second."""
+    scripts = metadata.distribution("pipeboard-target-postgres").entry_points
+    ours = "pipeboard_target_postgres.target:TargetPostgres.cli"
+    assert {s.name: s.value for s in scripts} == {
+        "target-postgres": ours,
+        "pipeboard-target-postgres": ours,
+    }
+
+
+LOGINS = [
+    ('FATAL: password authentication failed for user "u"', 77),
+    ('FATAL: no pg_hba.conf entry for host "h"', 77),
+    ('FATAL: database "d" does not exist', 78),
+    ('FATAL: role "u" does not exist', 77),
+    ("FATAL: the database system is starting up", 69),
+    ("connection timeout expired", 69),
+]
+
+
+@pytest.mark.parametrize(("text", "code"), LOGINS)
+def test_what_a_refused_connection_means(text: str, code: int) -> None:
+    known = explain(psycopg.OperationalError(f"connection failed: {text}"), "database 'd'")
+    assert known
+    assert known.exit_code == code
+    assert "\n" not in str(known)
 
 
 def test_application_name_and_session(warehouse: Warehouse) -> None:

@@ -96,6 +96,19 @@ def test_without_keys_older_versions_are_marked(warehouse: Warehouse, way: Way) 
     assert warehouse.sql("select distinct v from {s}.s where _sdc_deleted_at is null") == [("new",)]
 
 
+def test_names_with_a_percent_sign(warehouse: Warehouse, way: Way) -> None:
+    for keys in ([], ["id%"]):
+        name = f"s%{len(keys)}"
+        s = schema({"id%": "integer", "v": "string"}, keys=keys, stream=name)
+        rows = [{**record(stream=name, version=v), "record": {"id%": v, "v": "x"}} for v in (1, 2)]
+        warehouse.load([s, rows[0]], **way)
+        end = {"type": "ACTIVATE_VERSION", "stream": name, "version": 2}
+        warehouse.load([s, rows[1], end], max_vanished_share=1, **way)
+        table = f'{{s}}."{name}"'.replace("%", "%%")
+        gone = f"select v from {table} where _sdc_deleted_at is not null and %s"
+        assert len(warehouse.sql(gone, True)) == 1
+
+
 def test_it_can_be_switched_off(warehouse: Warehouse, way: Way) -> None:
     warehouse.load([S, *[record(id=i) for i in range(10)]], **way)
     warehouse.load(

@@ -187,6 +187,15 @@ def test_clashing_types_go_to_a_versioned_column(
     assert warehouse.sql(query) == [(1, True, False), (2, True, False)]
 
 
+def test_columns_of_others_are_left_alone(warehouse: Warehouse, way: Way) -> None:
+    s = schema({"id": "integer", "v": "integer"})
+    warehouse.load([s, record(id=1, v=1)], **way)
+    warehouse.sql("alter table {s}.s add column v__note text, add column mine int")
+    warehouse.sql("update {s}.s set v__note = 'kept', mine = 7")
+    warehouse.load([s, record(id=1, v=2)], **way)
+    assert warehouse.sql("select v, v__note, mine from {s}.s") == [(2, "kept", 7)]
+
+
 def test_a_view_on_the_column_does_not_stop_the_load(warehouse: Warehouse, way: Way) -> None:
     warehouse.load([schema({"id": "integer", "v": "integer"}), record(id=1, v=5)], **way)
     warehouse.sql("create view {s}.stg as select v from {s}.s")

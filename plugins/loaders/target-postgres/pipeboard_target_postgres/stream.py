@@ -1,0 +1,65 @@
+"""What belongs to a stream while it is loaded, and its records on their way."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import itertools
+import typing as t
+from collections.abc import Sequence
+
+from pipeboard_target_postgres import sweep
+from pipeboard_target_postgres.decode import Lane
+from pipeboard_target_postgres.evolve import Table
+from pipeboard_target_postgres.merge import Counts, Merge
+from pipeboard_target_postgres.staging import Staging
+
+_numbers = itertools.count(1)
+
+
+class Stream:
+    """What the loader keeps of a stream, as long as its schema stays.
+
+    Args:
+        name: the stream's name.
+        table: its table.
+        lane: encodes its records.
+        keys: the properties that identify a record.
+    """
+
+    def __init__(self, name: str, table: Table, lane: Lane, keys: Sequence[str]) -> None:
+        number = next(_numbers)
+        self.name, self.table, self.lane, self.keys = name, table, lane, tuple(keys)
+        self.staging = Staging(f"pb_stage_{number}", lane.columns, table.keys)
+        self.merge = Merge(table, lane.columns, self.staging.name)
+        self.seen = sweep.Seen(f"pb_seen_{number}", table) if table.keys else None
+        self.started_at = dt.datetime.now(tz=dt.timezone.utc)
+        self.counts = Counts()
+        #: The session that has the staging table; see `Loader`.
+        self.generation = 0
+
+    def follow(self, old: Stream) -> None:
+        """Go on where the same stream with another schema ended."""
+        self.started_at, self.counts = old.started_at, old.counts
+        if self.seen and old.seen:
+            self.seen.follow(old.seen)
+
+
+@dataclasses.dataclass
+class Batch:
+    """Records on their way, in the order in which they came.
+
+    Attributes:
+        stream: where they belong.
+        rows: as lines of COPY.
+        lines: as messages, for the quarantine.
+        version: of the records, None if they have none.
+        constants: values of the metadata columns that are the same for all.
+    """
+
+    stream: Stream
+    rows: list[bytes]
+    lines: list[bytes]
+    version: int | None
+    constants: dict[str, t.Any]
+    repaired: bool = False
