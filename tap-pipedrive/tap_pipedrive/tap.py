@@ -35,6 +35,8 @@ from tap_pipedrive.streams.kinds import FedStream, UpdatedStream
 from tap_pipedrive.streams.walk import Walk
 
 MAX_PAGE_SIZE = 500
+#: Where the command line notes what it was asked for instead of a sync.
+ASKED = "tap_pipedrive.asked"
 #: Of a job's tokens, so much may go into histories; the rest is kept for what is new.
 HISTORY_SHARE = 0.5
 
@@ -425,7 +427,15 @@ class TapPipedrive(Tap):
         if about:
             super().invoke(about=about, about_format=about_format)
             return
-        cls._from_command_line(config, state, catalog).run()
+        tap = cls._from_command_line(config, state, catalog)
+        asked = click.get_current_context().meta.get(ASKED)
+        if asked == "plan":
+            for line in plan.lines(tap):
+                click.echo(line)
+        elif asked == "forget":
+            tap.definitions.forget()
+        else:
+            tap.run()
 
     @classmethod
     def _from_command_line(
@@ -439,50 +449,30 @@ class TapPipedrive(Tap):
         )
 
     @classmethod
-    def cb_plan(cls, ctx: click.Context, param: click.Option, value: bool) -> None:
-        """Print what a run would cost, and end."""
-        del param
-        if not value:
-            return
-        asked = ctx.params
-        tap = cls._from_command_line(asked.get("config"), asked.get("state"), asked.get("catalog"))
-        for line in plan.lines(tap):
-            click.echo(line)
-        ctx.exit()
-
-    @classmethod
-    def cb_forget(cls, ctx: click.Context, param: click.Option, value: bool) -> None:
-        """Drop the cached definitions, and end."""
-        del param
-        if value:
-            asked = ctx.params
-            cls._from_command_line(asked.get("config"), None, None).definitions.forget()
-            ctx.exit()
-
-    @classmethod
     def get_singer_command(cls) -> click.Command:
         """Add ``--plan`` and ``--forget`` to the SDK's options."""
         command = super().get_singer_command()
-        command.params.append(
-            click.Option(
-                ["--forget"],
-                is_flag=True,
-                help="Drop the cached definitions (fields, users, …), in Redis or state_dir.",
-                callback=cls.cb_forget,
-                expose_value=False,
-            )
-        )
-        command.params.append(
-            click.Option(
-                ["--plan"],
-                is_flag=True,
-                help="Print the calls and tokens a run would cost, and how many days a "
-                "history takes.",
-                callback=cls.cb_plan,
-                expose_value=False,
-            )
-        )
+        command.params += [
+            _instead_of_a_sync(
+                "plan", "Print the calls and tokens a run would cost, and a history in days."
+            ),
+            _instead_of_a_sync(
+                "forget", "Drop the cached definitions (fields, users, …), in Redis or state_dir."
+            ),
+        ]
         return command
+
+
+def _instead_of_a_sync(name: str, help_text: str) -> click.Option:
+    """Make a flag that :meth:`TapPipedrive.invoke` finds, wherever it stands on the line."""
+
+    def note(context: click.Context, _: click.Parameter, value: bool) -> None:
+        if value:
+            context.meta[ASKED] = name
+
+    return click.Option(
+        [f"--{name}"], is_flag=True, help=help_text, callback=note, expose_value=False
+    )
 
 
 def account_key(base_url: str) -> str:

@@ -174,3 +174,30 @@ def test_a_sweep_cut_off_activates_nothing(
         sync(only={"persons"}, sweep=True, page_size=50)
     assert run_tap.last.records["persons"]  # type: ignore[attr-defined]
     assert not run_tap.last.versions  # type: ignore[attr-defined]
+
+
+def test_one_call_in_ten_failing_in_a_random_way_changes_nothing(
+    simulator: Any, sync: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backoff._sync.time.sleep", lambda _: None)
+    plain = sync()
+    kinds = (
+        "429_burst",
+        "500",
+        "502",
+        "503",
+        "524",
+        "reset",
+        "truncated_json",
+        "null_body",
+        "hang",
+    )
+    for seed, kind in enumerate(kinds):
+        simulator.control(
+            "POST", "faults", {"kind": kind, "probability": 0.1 / len(kinds), "seed": seed}
+        )
+    shaken = sync(request_timeout=0.3)
+    faults = simulator.control("GET", "stats")["faults"]
+    assert len(faults) >= 5, "the faults did happen"
+    for stream, records in plain.records.items():
+        assert shaken.records[stream] == records, stream

@@ -19,6 +19,10 @@ except ImportError:  # Windows: one process at a time, then
     fcntl = None  # type: ignore[assignment]
 
 
+#: Days of the ledger that are kept.
+DAYS_KEPT = 3
+
+
 class Home(Protocol):
     """What a governor needs remembered. All times are in seconds."""
 
@@ -77,15 +81,16 @@ class LocalHome:
     def add_tokens(self, day: str, tokens: int) -> int:
         """See :meth:`Home.add_tokens`."""
         with self._kept() as kept:
-            if kept.get("day") != day:
-                kept.update(day=day, tokens=0)
-            kept["tokens"] += tokens
-            return int(kept["tokens"])
+            # A few days at once: around midnight two clocks may disagree about the date.
+            days = {**kept.get("tokens", {})}
+            days[day] = days.get(day, 0) + tokens
+            kept["tokens"] = dict(sorted(days.items())[-DAYS_KEPT:])
+            return int(days[day])
 
     def tokens(self, day: str) -> int:
         """See :meth:`Home.tokens`."""
         with self._kept() as kept:
-            return int(kept["tokens"]) if kept.get("day") == day else 0
+            return int(kept.get("tokens", {}).get(day, 0))
 
     def open_circuit(self, seconds: float, why: str) -> None:
         """See :meth:`Home.open_circuit`."""

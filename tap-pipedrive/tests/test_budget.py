@@ -1,0 +1,135 @@
+"""Tokens are money: budgets hold, nothing is paid twice, and a plan says it beforehand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from conftest import Output, run_tap
+from pipedrive_simulator.testing import running_simulator
+
+from tap_pipedrive.errors import BudgetSpentError
+from tap_pipedrive.tap import TapPipedrive
+
+DAY = 86_400
+HISTORY = {"deals", "deal_changelog", "deal_changelog_sync"}
+Sync = Callable[..., Output]
+
+
+def marks_of(output: Output) -> list[int]:
+    return [mark["deal_id"] for mark in output.records["deal_changelog_sync"]]
+
+
+def test_a_history_too_dear_for_one_day_is_read_over_several(tmp_path: Path) -> None:
+    """Each deal is asked once, also where a bulk import gave them all the same second."""
+    with running_simulator(deals=90, seed=3) as simulator:
+        account = simulator.account
+        for _ in range(60):  # a bulk import: one second for all
+            account.create_deal()
+        account.advance_clock(600)
+        config = {
+            "api_token": simulator.token,
+            "api_url": simulator.url,
+            "daily_tokens": 1000,
+            "history_token_share": 0.5,
+            "state_dir": str(tmp_path),
+        }
+        asked: list[int] = []
+        state: dict[str, Any] = {}
+        days = 0
+        readable = {d["id"] for d in simulator.truth("deals") if d["_listed"]}
+        while set(asked) != readable:
+            days += 1
+            assert days < 20, "no headway"
+            fresh = account.create_deal(title=f"day {days}").id
+            readable.add(fresh)
+            account.advance_clock(300)
+            output = run_tap(config, state, only=HISTORY)
+            state = output.state
+            assert fresh in {d["id"] for d in output.records["deals"]}, (
+                "what is new waits for no history"
+            )
+            asked += marks_of(output)
+            spent = simulator.control("GET", "stats")["tokens"]
+            simulator.control("POST", "stats/reset")
+            assert spent <= 1000 * 0.5 + 200, "the share of histories, and a few lists"
+            account.advance_clock(DAY)
+        assert days > 5
+        # The day's new deal may be asked again with the ones it was cut off from; nothing else is.
+        assert len(asked) - len(set(asked)) <= days
+
+
+def test_a_spent_budget_ends_the_run_well(simulator: Any, sync: Sync, tmp_path: Path) -> None:
+    settings = {"daily_tokens": 300, "state_dir": str(tmp_path)}
+    with pytest.raises(BudgetSpentError):
+        sync(**settings)
+    first = run_tap.last  # type: ignore[attr-defined]
+    assert simulator.control("GET", "stats")["tokens"] <= 300
+    assert first.states, "what was done is kept"
+    simulator.control("POST", "stats/reset")
+    with pytest.raises(BudgetSpentError):
+        sync(first.state, **settings)
+    # The simulated date is not this machine's: the first answer tells, then all is quiet.
+    assert simulator.control("GET", "stats")["calls"] <= 1
+    simulator.account.advance_clock(DAY)
+    with pytest.raises(BudgetSpentError):
+        sync(first.state, **settings)
+    assert any(run_tap.last.records.values()), "a new day, new tokens"  # type: ignore[attr-defined]
+
+
+def test_the_servers_daily_limit_is_told_apart_and_respected(simulator: Any, sync: Sync) -> None:
+    simulator.control("POST", "limits", {"daily_tokens": 150})
+    with pytest.raises(BudgetSpentError):
+        sync()
+    stats = simulator.control("GET", "stats")
+    assert stats["tokens"] <= 150
+    assert stats["served_429"] <= 1
+
+
+def test_a_supervised_run_reports_instead_of_failing(
+    simulator: Any, sync: Sync, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = tmp_path / "report.json"
+    monkeypatch.setenv("PIPEBOARD_RUN_REPORT", str(report))
+    sync(daily_tokens=300)
+    assert '"stopped": "budget"' in report.read_text()
+
+
+def plan(config: dict[str, Any], tmp_path: Path, state: dict[str, Any] | None = None) -> str:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    arguments = ["--config", str(tmp_path / "config.json"), "--plan"]
+    if state is not None:
+        (tmp_path / "state.json").write_text(json.dumps(state))
+        arguments += ["--state", str(tmp_path / "state.json")]
+    outcome = CliRunner().invoke(TapPipedrive.cli, arguments, catch_exceptions=False)
+    assert outcome.exit_code == 0, outcome.output
+    return outcome.output
+
+
+def row(text: str, stream: str) -> tuple[int, int]:
+    line = next(line for line in text.splitlines() if line.split()[:1] == [stream])
+    calls, tokens = line.split()[1:3]
+    return int(calls.replace(",", "")), int(tokens.replace(",", ""))
+
+
+def test_a_plan_costs_at_most_sixty_tokens_and_is_never_too_low(
+    simulator: Any, config: dict[str, Any], sync: Sync, tmp_path: Path
+) -> None:
+    simulator.account.advance_clock(5)
+    text = plan(config | {"daily_tokens": 1000}, tmp_path)
+    assert simulator.control("GET", "stats")["tokens"] <= 60
+    assert "day(s)" in text
+    simulator.control("POST", "stats/reset")
+    first = sync()
+    spent = simulator.control("GET", "stats")["operations"]
+    assert row(text, "deal_changelog")[0] >= spent["getDealChangelog"]["calls"]
+    assert row(text, "deals")[0] >= spent["getDeals"]["calls"] + spent["getArchivedDeals"]["calls"]
+
+    later = plan(config, tmp_path, first.state)
+    assert "exact: changed since the bookmark" in later
+    assert row(later, "deals")[0] == 2
+    assert row(later, "deal_changelog")[0] <= 5
