@@ -10,6 +10,7 @@ from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 import click
 from requests.auth import AuthBase
@@ -392,7 +393,11 @@ class TapPipedrive(Tap):
 
         """
         started_at = datetime.now(timezone.utc)
-        logs.hide(self.config.get("api_token"), *(self.config.get("oauth") or {}).values())
+        logs.hide(
+            self.config.get("api_token"),
+            urlsplit(self.config.get("redis_url") or "").password,
+            *(self.config.get("oauth") or {}).values(),
+        )
         logs.watch_for_secrets()
         client = self.client
         try:
