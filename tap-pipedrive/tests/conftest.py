@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from pipedrive_simulator.testing import running_simulator
-
 from tap_pipedrive.tap import TapPipedrive
 
 

@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 from conftest import Output, run_tap
 from pipedrive_simulator.testing import running_simulator
-
 from tap_pipedrive.errors import BudgetSpentError
 from tap_pipedrive.tap import TapPipedrive
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from conftest import Output
-
 from tap_pipedrive.definitions import differences
 
 Sync = Callable[..., Output]
