@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import json
 import os
@@ -123,6 +124,7 @@ def _client_command(commands: Any, name: str, run: Any, text: str) -> argparse.A
 
 def _serve(args: argparse.Namespace) -> int:
     # Imported here, so that the small clients start at once.
+    from pipedrive_simulator.account.journal import held
     from pipedrive_simulator.account.opening import Plan, PlanError, open_account
     from pipedrive_simulator.account.state import EditError
     from pipedrive_simulator.csvfiles.load import CsvError
@@ -136,13 +138,16 @@ def _serve(args: argparse.Namespace) -> int:
         args.freeze_clock,
     )  # fmt: skip
     listener = None
+    lock = contextlib.ExitStack()
     try:
         listener = bind(args.host, args.port)
+        lock.enter_context(held(args.state_file))
         account = open_account(plan, args.state_file)
     except (PlanError, CsvError, EditError, HostError, ValueError, OSError) as error:
         print(f"pipedrive-simulator: {error}", file=sys.stderr)
         if listener is not None:
             listener.close()
+        lock.close()
         return EXIT_USAGE
     # What was made lives as long as the process: keep it out of every later collection.
     gc.freeze()
@@ -157,7 +162,8 @@ def _serve(args: argparse.Namespace) -> int:
         "company_domain": account.company,
     }  # fmt: skip
     print(f"serving {len(account.deals):,} deals at {url} (token {args.token})", flush=True)
-    serve(App(api, latency=args.latency_ms / 1000, log=log), listener, ready, args.ready_file)
+    with lock:
+        serve(App(api, latency=args.latency_ms / 1000, log=log), listener, ready, args.ready_file)
     return 0
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from pipedrive_simulator.account.account import Account
+from pipedrive_simulator.account.journal import held
 from pipedrive_simulator.account.opening import Plan, open_account
 from pipedrive_simulator.client import ControlClient
 from pipedrive_simulator.server.api import Api, ApiSettings
@@ -103,8 +104,19 @@ def running_simulator(
         with _in_process(plan, token, burst, daily_tokens, strict, latency, state_file) as running:
             yield running
         return
-    if account is None:
-        account = open_account(plan, None if state_file is None else Path(state_file))
+    journal = None if state_file is None or account is not None else Path(state_file)
+    with held(journal):
+        if account is None:
+            account = open_account(plan, journal)
+        with _in_thread(account, token, burst, daily_tokens, strict, latency) as running:
+            yield running
+
+
+@contextlib.contextmanager
+def _in_thread(
+    account: Account, token: str, burst: int | None, daily_tokens: int | None, strict: bool,
+    latency: float,
+) -> Iterator[RunningSimulator]:  # fmt: skip
     default = Limits()
     limits = Limits(
         default.burst if burst is None else burst,

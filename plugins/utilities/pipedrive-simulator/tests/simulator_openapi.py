@@ -21,6 +21,8 @@ EXAMPLE_ONLY = {
     "getDeals": {"creator_user_id", "archive_time", "local_won_date", "local_lost_date",
                  "local_close_date"},
     "getNotes": {"pinned_to_lead_flag"},
+    "getFiles": {"log_id", "file_type"},
+    "getMailThreadMessages": {"draft_flag"},
 }  # fmt: skip
 for _name in ("getArchivedDeals", "getDeal"):
     EXAMPLE_ONLY[_name] = EXAMPLE_ONLY["getDeals"]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pipedrive_simulator.account.journal import StateFileInUseError
 from pipedrive_simulator.cli import main
 from pipedrive_simulator.client import ControlCallError
 from pipedrive_simulator.server.run import HostError, bind
@@ -154,6 +155,45 @@ def test_serve_ends_cleanly_and_starts_again_where_it_was(tmp_path: Path, number
     finally:
         process.terminate()
         assert process.wait(10) == 0
+
+
+def test_a_state_file_is_served_by_one_simulator_at_a_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = tmp_path / "folder" / "state.jsonl"
+    with running_simulator(deals=3, state_file=state) as simulator:
+        before = state.read_bytes()
+        assert main(["serve", "--state-file", str(state)]) == 64
+        assert "in use by another running simulator" in capsys.readouterr().err
+        with (
+            pytest.raises(StateFileInUseError, match=r"state\.jsonl"),
+            running_simulator(deals=3, state_file=state),
+        ):
+            pass
+        assert state.read_bytes() == before
+        simulator.account.create_deal("depois")
+    with running_simulator(deals=3, state_file=state) as simulator:
+        assert len(simulator.account.deals) == 4
+
+
+def test_an_account_that_cannot_be_made_leaves_no_state_file(tmp_path: Path) -> None:
+    state = tmp_path / "state.jsonl"
+    assert main(["serve", "--state-file", str(state), "--deals", "-1"]) == 64
+    assert not state.exists()
+
+
+def test_a_killed_simulator_leaves_its_state_file_free(tmp_path: Path) -> None:
+    ready, state = tmp_path / "ready.json", tmp_path / "state.jsonl"
+    options = ["--state-file", str(state), "--deals", "5", "--now", NOW]
+    process = start(ready, *options)
+    assert start(tmp_path / "second.json", *options).wait(10) == 64
+    process.kill()
+    process.wait(10)
+    ready.unlink()
+    process = start(ready, *options)
+    assert ready.exists()
+    process.terminate()
+    assert process.wait(10) == 0
 
 
 def _client(url: str) -> Any:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import simulator_openapi as openapi
+from pipedrive_simulator.account.account import Account
 from pipedrive_simulator.operations import OPERATIONS
 from pipedrive_simulator.operations.operation import Operation
 from simulator_helpers import TINY_CSV, Caller, make_account, make_caller
@@ -27,15 +29,48 @@ def account_caller(request: pytest.FixtureRequest) -> Caller:
     return make_caller(make_account(**plans[request.param]))
 
 
-def url(op: Operation, number: str = "1") -> str:
+def path_id(op: Operation, account: Account, number: str) -> str:
+    """Return an id of which there are rows, where the first record has none."""
+    chosen: list[Any] = {
+        "getGoalResult": [g.id for g in account.goals.records.values() if g.is_active],
+        "getPersonChangelog": list(account.logs["person"]._rows),
+        "getOrganizationChangelog": list(account.logs["organization"]._rows),
+        "getPermissionSetAssignments": list(account.permission_sets.records),
+        "getNoteComments": [c.note_id for c in account.note_comments.records.values()],
+        "getAdditionalDiscounts": [d.deal_id for d in account.discounts.records.values()],
+        "getDealFollowers": [f.deal_id for f in account.followers.records.values()],
+        "getDealParticipants": [p.deal_id for p in account.participants.records.values()],
+        "getProductVariations": [v.product_id for v in account.product_variations.records.values()],
+    }.get(op.id, [])
+    return str(chosen[min(int(number), len(chosen)) - 1]) if chosen else number
+
+
+def url(op: Operation, account: Account, number: str = "1") -> str:
+    number = path_id(op, account, number)
     prefix = "/api/v2" if op.version == "v2" else "/v1"
     code = "name" if "title" not in op.id and "Deal" not in op.id else "title"
     code = "subject" if op.id == "getActivityField" else code
     return prefix + op.path.replace("{id}", number).replace("{field_code}", code)
 
 
-def required(op: Operation) -> dict[str, str]:
-    return {"deal_ids": "1,2,3,4,5,6,7,8,9"} if "deal_ids" in op.params else {}
+def required(op: Operation, account: Account) -> dict[str, str]:
+    relationships = account.organization_relationships.records.values()
+    values = {
+        "deal_ids": "1,2,3,4,5,6,7,8,9",
+        "board_id": "1",
+        "folder": "inbox",
+        "start_date": "2026-05-01",
+        "end_date": "2026-05-31",
+        "period.start": "2026-05-01",
+        "period.end": "2026-05-31",
+    }
+    if op.id in ("getGoals", "getNotes"):
+        return {"assignee.type": "company"} if op.id == "getGoals" else {}
+    if op.id == "getInstallments" and account.installments.records:
+        values["deal_ids"] = str(next(iter(account.installments.records.values())).deal_id)
+    if op.id == "getOrganizationRelationships":
+        values["org_id"] = str(next((r.rel_owner_org_id for r in relationships), 1))
+    return {name: value for name, value in values.items() if name in op.params}
 
 
 @pytest.mark.parametrize("op", _BY_ID)
@@ -54,7 +89,9 @@ def test_responses_follow_the_schema(op: Operation, account_caller: Caller, spec
         shapes.append({"status": "open,won,lost,deleted"})
     for shape in shapes:
         for number in ("1", "7") if "{id}" in op.path else ("1",):
-            reply = account_caller.reply(url(op, number), **required(op), **shape)
+            account = account_caller.account
+            asked = required(op, account) | shape
+            reply = account_caller.reply(url(op, account, number), **asked)
             if reply.status == 404 and "{id}" in op.path:
                 continue  # the empty account has no such record
             assert reply.status == 200, reply.body
@@ -71,7 +108,8 @@ def _known_extras(op: Operation) -> set[str]:
 def test_no_property_is_made_up(op: Operation, big: Caller, spec_dir: Path) -> None:
     official = openapi.property_names(openapi.record_schema(spec_dir, op.version, op.path))
     known = official | openapi.EXAMPLE_ONLY.get(op.id, set())
-    data = big.get(url(op), **required(op))["data"]
+    data = big.get(url(op, big.account), **required(op, big.account))["data"]
+    assert data
     for record in data if isinstance(data, list) else [data]:
         flat_custom = (
             {name for name in record if len(name) >= 40} if op.id.endswith("Leads") else set()
@@ -100,9 +138,11 @@ def test_official_choices_are_accepted_and_others_refused(
                 continue
             # v1 sorts take a direction behind the field.
             value = f"{choice} DESC" if p["name"] == "sort" else choice
-            assert big.reply(url(op), **required(op), **{p["name"]: value}).status == 200
+            asked = required(op, big.account) | {p["name"]: value}
+            assert big.reply(url(op, big.account), **asked).status == 200
         if p["in"] == "query" and "enum" in p["schema"]:
-            answer = big.reply(url(op), **required(op), **{p["name"]: "nonsense"})
+            asked = required(op, big.account) | {p["name"]: "nonsense"}
+            answer = big.reply(url(op, big.account), **asked)
             assert answer.status == 400, p["name"]
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipedrive_simulator.account.deal_edits import DealEdits
 from pipedrive_simulator.account.definition_edits import DefinitionEdits
 from pipedrive_simulator.account.journal import MUTATIONS, mutation
+from pipedrive_simulator.account.part_edits import PartEdits
 from pipedrive_simulator.account.record_edits import RecordEdits
 from pipedrive_simulator.account.state import EditError
 from pipedrive_simulator.clock import to_seconds
 
 
-class Account(DealEdits, RecordEdits, DefinitionEdits):
+class Account(PartEdits, RecordEdits, DefinitionEdits):
     """One Pipedrive account. Every public method that changes it is journaled."""
 
     @mutation

@@ -145,6 +145,27 @@ _NOTE = [
     ("pinned_to_person_flag", "Note is pinned to person", "enum", _YES_NO),
     ("pinned_to_organization_flag", "Note is pinned to organization", "enum", _YES_NO),
 ]
+_PROJECT = [
+    ("id", "ID", "int"),
+    ("title", "Title", "varchar"),
+    ("description", "Description", "text"),
+    ("status", "Status", "enum",
+     {"open": "Open", "completed": "Completed", "canceled": "Canceled", "deleted": "Deleted"}),
+    ("board_id", "Board", "projects_board"),
+    ("phase_id", "Phase", "projects_phase"),
+    ("owner_id", "Owner", "user"),
+    ("start_date", "Start date", "date"),
+    ("end_date", "End date", "date"),
+    ("deal_ids", "Deals", "deals"),
+    ("person_ids", "Contact person", "people"),
+    ("org_ids", "Organization", "org"),
+    ("label_ids", "Label", "set", {}),
+    ("health_status", "Health status", "int"),
+    ("add_time", "Project created", "date"),
+    ("update_time", "Update time", "date"),
+    ("status_change_time", "Last status change", "date"),
+    ("archive_time", "Archive time", "date"),
+]  # fmt: skip
 _BY_ENTITY: dict[str, list[Any]] = {
     "deal": _DEAL,
     "person": _PERSON,
@@ -152,6 +173,7 @@ _BY_ENTITY: dict[str, list[Any]] = {
     "product": _PRODUCT,
     "activity": _ACTIVITY,
     "note": _NOTE,
+    "project": _PROJECT,
 }
 
 

@@ -156,6 +156,7 @@ class DealEdits(AccountState):
                 self.deal_products.records[line_id], {"deal_id": into, "update_time": at}
             )
             self.products_of_deal[into].append(line_id)
+        self.move_parts(deal_id, into)
         self.delete_deal(deal_id, at=at)
         self.merged["deal"][loser.id] = survivor.id
         self._change_deal(survivor, {}, at=at)

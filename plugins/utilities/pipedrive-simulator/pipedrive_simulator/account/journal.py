@@ -7,11 +7,12 @@ account's seed and their own line number, hence the same lines give the same acc
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -58,6 +59,47 @@ def _var_keyword(signature: inspect.Signature) -> str:
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             return parameter.name
     return ""
+
+
+class StateFileInUseError(ValueError):
+    """A state file that another running simulator writes to."""
+
+
+@contextlib.contextmanager
+def held(path: Path | None) -> Iterator[None]:
+    """Keep a state file to ourselves while serving it: two writers would garble it.
+
+    The lock is the system's and goes with the process, however that ends. Where the system has
+    none of this kind (Windows), nothing is locked.
+
+    Raises:
+        StateFileInUseError: somebody else holds the file.
+
+    """
+    try:
+        import fcntl
+    except ImportError:
+        path = None
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            msg = (
+                f"the state file {path} is in use by another running simulator; "
+                "stop that one, or use another state file"
+            )
+            raise StateFileInUseError(msg) from None
+        try:
+            yield
+        finally:
+            # An account that could not be made leaves nothing behind.
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_size == 0:
+                    path.unlink()
 
 
 class Journal:

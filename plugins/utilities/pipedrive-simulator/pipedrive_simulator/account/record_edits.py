@@ -236,6 +236,10 @@ class RecordEdits(AccountState):
                         change = field_changes(reference, loser, into)
                         self.logs["deal"].add(record.id, at, change, actor=self.me().id)
                     other.change(record, moved)
+        if entity == "person":
+            for row in self.participants.records.values():
+                if row.person_id == loser:
+                    self.participants.change(row, {"person_id": into})
         self._delete(table, entity, loser, at)
         self.merged[entity][loser] = into
         table.change(survivor, {"update_time": at})

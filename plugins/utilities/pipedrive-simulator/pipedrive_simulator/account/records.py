@@ -201,6 +201,35 @@ class Installment(Record, kw_only=True):
     deal_id: int
 
 
+class Discount(Record, kw_only=True):
+    """v2 `GET /deals/{id}/discounts`. `id` is a uuid; `type` is percentage or amount."""
+
+    type: str
+    amount: float
+    description: str
+    deal_id: int
+    created_at: str
+    created_by: int
+    updated_at: str
+    updated_by: int
+
+
+class Follower(Record, kw_only=True):
+    """v2 `GET /deals/{id}/followers`, which returns user and time only."""
+
+    deal_id: int
+    user_id: int
+    add_time: str
+
+
+class ProductVariation(Record, kw_only=True):
+    """v2 `GET /products/{id}/variations`."""
+
+    name: str
+    product_id: int
+    prices: list[Json] = []
+
+
 class Pipeline(Record, kw_only=True):
     """v2 `GET /pipelines`. `update_time` is null until somebody edits it."""
 

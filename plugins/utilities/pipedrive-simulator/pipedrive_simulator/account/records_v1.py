@@ -158,3 +158,84 @@ class Role(Record, kw_only=True):
     assignment_count: str = "0"
     sub_role_count: str = "0"
     level: int = 1
+
+
+class Participant(Record, kw_only=True):
+    """v1 `GET /deals/{id}/participants`, which wraps ids in objects; `add_time` is an instant.
+
+    Held are the further ones only: a deal's contact person is always the first participant.
+    """
+
+    deal_id: int
+    person_id: int
+    add_time: str
+    added_by_user_id: int
+
+
+class OrganizationRelationship(Record, kw_only=True):
+    """v1 `GET /organizationRelationships`. `type` is parent (the owner is it) or related."""
+
+    type: str
+    rel_owner_org_id: int
+    rel_linked_org_id: int
+    add_time: str
+    update_time: str
+
+
+class PermissionSet(Record, kw_only=True):
+    """v1 `GET /permissionSets`. `id` is a uuid; users name theirs in `access`."""
+
+    name: str
+    description: str
+    app: str
+    type: str
+
+
+class Team(Record, kw_only=True):
+    """v1 `GET /legacyTeams`. Flags are 0 or 1."""
+
+    name: str
+    description: str = ""
+    manager_id: int
+    users: list[int]
+    active_flag: int = 1
+    deleted_flag: int = 0
+    add_time: str
+    created_by_user_id: int
+
+
+class Webhook(Record, kw_only=True):
+    """v1 `GET /webhooks`. Instants have milliseconds and a Z."""
+
+    company_id: int
+    owner_id: int
+    user_id: int
+    event_action: str
+    event_object: str
+    subscription_url: str
+    version: str = "2.0"
+    is_active: int = 1
+    add_time: str
+    remove_time: str | None = None
+    type: str = "general"
+    http_auth_user: str | None = None
+    http_auth_password: str | None = None
+    remove_reason: str | None = None
+    last_delivery_time: str | None = None
+    last_http_status: int | None = None
+    admin_id: int
+    name: str
+
+
+class Goal(Record, kw_only=True):
+    """v1 `GET /goals/find`. `id` is 32 hex digits, the duration two days, both included."""
+
+    owner_id: int
+    title: str
+    type: Json
+    assignee: Json
+    interval: str
+    duration: Json
+    expected_outcome: Json
+    is_active: bool = True
+    report_ids: list[str] = msgspec.field(default_factory=list)

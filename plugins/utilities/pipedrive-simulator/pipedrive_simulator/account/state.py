@@ -15,23 +15,46 @@ from pipedrive_simulator.account.records import (
     Activity,
     Deal,
     DealProduct,
+    Discount,
+    Follower,
     Installment,
     Organization,
     Person,
     Pipeline,
     Product,
+    ProductVariation,
     Stage,
+)
+from pipedrive_simulator.account.records_exchange import (
+    CallLog,
+    File,
+    MailMessage,
+    MailThread,
+    NoteComment,
+)
+from pipedrive_simulator.account.records_projects import (
+    Board,
+    Phase,
+    Project,
+    ProjectTemplate,
+    Task,
 )
 from pipedrive_simulator.account.records_v1 import (
     ActivityType,
     Currency,
     Filter,
+    Goal,
     Lead,
     LeadLabel,
     LeadSource,
     Note,
+    OrganizationRelationship,
+    Participant,
+    PermissionSet,
     Role,
+    Team,
     User,
+    Webhook,
 )
 from pipedrive_simulator.account.table import Table
 from pipedrive_simulator.clock import Clock, to_seconds, to_text
@@ -73,8 +96,9 @@ class AccountState:
 
         self.fields = {
             entity: FieldSet(entity, seed, builtin_fields(entity))
-            for entity in ("deal", "person", "organization", "product", "activity", "note")
-        }
+            for entity in ("deal", "person", "organization", "product", "activity", "note",
+                           "project")
+        }  # fmt: skip
 
         def not_deleted(record: Any) -> bool:
             return not record.is_deleted
@@ -96,7 +120,13 @@ class AccountState:
             "products", lists=live, field_keys=self.fields["product"].keys
         )
         self.deal_products: Table[DealProduct] = Table("deal_products")
-        self.installments: Table[Installment] = Table("installments")
+        self.installments: Table[Installment] = Table("installments", grouped_by="deal_id")
+        self.discounts: Table[Discount] = Table("discounts", grouped_by="deal_id")
+        self.followers: Table[Follower] = Table("followers", grouped_by="deal_id")
+        self.participants: Table[Participant] = Table("participants", grouped_by="deal_id")
+        self.product_variations: Table[ProductVariation] = Table(
+            "product_variations", grouped_by="product_id"
+        )
         self.pipelines: Table[Pipeline] = Table("pipelines", lists=live)
         self.stages: Table[Stage] = Table("stages", lists=live)
         self.users: Table[User] = Table("users")
@@ -104,13 +134,39 @@ class AccountState:
             "leads",
             lists={"live": lambda x: not x.is_archived, "archived": lambda x: x.is_archived},
         )
-        self.notes: Table[Note] = Table("notes", lists={"all": lambda note: note.active_flag})
+        self.notes: Table[Note] = Table(
+            "notes", lists={"all": lambda note: note.active_flag}, grouped_by="deal_id"
+        )
+        self.note_comments: Table[NoteComment] = Table("note_comments", grouped_by="note_id")
+        self.files: Table[File] = Table("files", grouped_by="deal_id")
+        self.call_logs: Table[CallLog] = Table("call_logs")
+        self.mail_threads: Table[MailThread] = Table("mail_threads", grouped_by="deal_id")
+        self.mail_messages: Table[MailMessage] = Table("mail_messages", grouped_by="mail_thread_id")
         self.activity_types: Table[ActivityType] = Table("activity_types")
         self.currencies: Table[Currency] = Table("currencies")
         self.filters: Table[Filter] = Table("filters")
         self.lead_labels: Table[LeadLabel] = Table("lead_labels")
         self.lead_sources: Table[LeadSource] = Table("lead_sources")
         self.roles: Table[Role] = Table("roles")
+        self.permission_sets: Table[PermissionSet] = Table("permission_sets")
+        self.teams: Table[Team] = Table("teams")
+        self.webhooks: Table[Webhook] = Table("webhooks")
+        self.goals: Table[Goal] = Table("goals")
+        self.organization_relationships: Table[OrganizationRelationship] = Table(
+            "organization_relationships"
+        )
+        self.projects: Table[Project] = Table(
+            "projects",
+            lists={
+                "live": lambda project: project.archive_time is None,
+                "archived": lambda project: project.archive_time is not None,
+            },
+            field_keys=self.fields["project"].keys,
+        )
+        self.boards: Table[Board] = Table("boards")
+        self.phases: Table[Phase] = Table("phases", grouped_by="board_id")
+        self.tasks: Table[Task] = Table("tasks")
+        self.project_templates: Table[ProjectTemplate] = Table("project_templates")
 
         self.logs = {name: Changelog() for name in ("deal", "person", "organization")}
         self.deal_states: dict[int, list[DealState]] = {}
@@ -121,6 +177,11 @@ class AccountState:
         self.merged: dict[str, dict[int, int]] = defaultdict(dict)
         self.deleted_at: dict[tuple[str, int], str] = {}
         self._last_ids: dict[str, int] = {}
+
+    @property
+    def company_id(self) -> int:
+        """The company's number."""
+        return 1000 + self.seed
 
     @property
     def tables(self) -> dict[str, Table[Any]]:
@@ -145,6 +206,19 @@ class AccountState:
     def local_day(self, at: str) -> str:
         """Return the day of an instant in the company's time zone."""
         return to_text(to_seconds(at) + self.utc_offset)[:10]
+
+    def move_parts(self, deal_id: int, into: int) -> None:
+        """Hang discounts, participants, files and followers of a merged deal on the survivor."""
+        parts: tuple[Table[Any], ...] = (self.discounts, self.participants, self.files)
+        for table in parts:
+            for record in table.group(deal_id):
+                table.change(record, {"deal_id": into})
+        there = {row.user_id for row in self.followers.group(into)}
+        for row in self.followers.group(deal_id):
+            if row.user_id in there:
+                self.followers.drop(row)
+            else:
+                self.followers.change(row, {"deal_id": into})
 
     def purge_line(self) -> str:
         """Return the instant before which deleted records are no longer listed."""

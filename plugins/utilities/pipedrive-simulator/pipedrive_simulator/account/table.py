@@ -3,6 +3,7 @@
 A table has one or more named *lists* (live and archived deals, for instance): what one list
 operation of the API can return. For each list and sort field it keeps, from first use on, a sorted
 index of `(value, id)`, so that a page is a binary search and a slice however large the table is.
+A table may be grouped by a property: the records of one deal are then found at once.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Table(Generic[R]):
         *,
         lists: Mapping[str, Callable[[R], bool]] | None = None,
         field_keys: Callable[[], Iterable[str]] | None = None,
+        grouped_by: str | None = None,
     ) -> None:
         """`field_keys` gives the keys of the entity's custom fields, in definition order."""
         self.name = name
@@ -56,6 +58,8 @@ class Table(Generic[R]):
         self._lists: Mapping[str, Callable[[R], bool]] = lists or {"all": lambda record: True}
         self._indexes: dict[tuple[str, str], list[Marker]] = {}
         self._encoded: dict[Any, bytes] = {}
+        self._grouped_by = grouped_by
+        self._groups: dict[Any, dict[Any, None]] = {}
         self._field_keys = field_keys
         self._encoder = msgspec.json.Encoder(enc_hook=self._hook)
 
@@ -65,6 +69,10 @@ class Table(Generic[R]):
     def get(self, record_id: Any) -> R | None:
         """Return a record, or None."""
         return self.records.get(record_id)
+
+    def group(self, value: Any) -> list[R]:
+        """Return the records whose grouping property has this value, in order of arrival."""
+        return [self.records[record_id] for record_id in self._groups.get(value, ())]
 
     def all_records(self) -> Iterator[R]:
         """Every record, also deleted ones, in order of creation."""
@@ -82,12 +90,15 @@ class Table(Generic[R]):
 
     def load(self, records: Iterable[R]) -> None:
         """Add many records before the first walk."""
-        self.records.update((record.id, record) for record in records)
+        for record in records:
+            self.records[record.id] = record
+            self._join(record)
         self._indexes.clear()
 
     def put(self, record: R) -> R:
         """Add a record."""
         self.records[record.id] = record
+        self._join(record)
         for (list_name, field), index in self._indexes.items():
             if self._lists[list_name](record):
                 insort(index, _key(record, field))
@@ -99,8 +110,10 @@ class Table(Generic[R]):
             place: _key(record, place[1]) if self._lists[place[0]](record) else None
             for place in self._indexes
         }
+        self._leave(record)
         for name, value in values.items():
             setattr(record, name, value)
+        self._join(record)
         self._encoded.pop(record.id, None)
         for place, old in before.items():
             new = _key(record, place[1]) if self._lists[place[0]](record) else None
@@ -117,6 +130,7 @@ class Table(Generic[R]):
         for (list_name, field), index in self._indexes.items():
             if self._lists[list_name](record):
                 del index[bisect_left(index, _key(record, field))]
+        self._leave(record)
         self._encoded.pop(record.id, None)
         del self.records[record.id]
 
@@ -167,6 +181,15 @@ class Table(Generic[R]):
         return value
 
     # ---- inside
+
+    def _join(self, record: R) -> None:
+        if self._grouped_by is not None:
+            value = getattr(record, self._grouped_by)
+            self._groups.setdefault(value, {})[record.id] = None
+
+    def _leave(self, record: R) -> None:
+        if self._grouped_by is not None:
+            del self._groups[getattr(record, self._grouped_by)][record.id]
 
     def _hook(self, value: Any) -> Any:
         if isinstance(value, CustomFields):

@@ -104,7 +104,10 @@ TRUTHS: dict[str, Callable[[Account], Iterator[bytes]]] = {
         for name in (
             *_ENTITIES, "deal_products", "installments", "pipelines", "stages", "users", "leads",
             "notes", "activity_types", "currencies", "filters", "lead_labels", "lead_sources",
-            "roles",
+            "roles", "discounts", "followers", "participants", "product_variations",
+            "note_comments", "files", "call_logs", "mail_threads", "mail_messages",
+            "permission_sets", "teams", "webhooks", "goals", "organization_relationships",
+            "projects", "boards", "phases", "tasks", "project_templates",
         )
     },
     "stage_intervals": _stage_intervals,

@@ -57,10 +57,11 @@ def add_products(account: Account, rng: Random) -> None:
             )  # fmt: skip
             account.products_of_deal[deal.id].append(number)
         if deal.status == "won" and rng.random() < 0.06:
-            _installments(account, deal)
+            add_installments(account, deal)
 
 
-def _installments(account: Account, deal: Deal) -> None:
+def add_installments(account: Account, deal: Deal) -> None:
+    """Plan three payments for a won deal."""
     day = to_seconds(deal.won_time or deal.add_time) // SECONDS_PER_DAY
     for part in range(1, 4):
         account.installments.put(

@@ -89,3 +89,7 @@ PRODUCT_FIELDS = (
     FieldPlan("Margem (%)", "double", 0.9),
     FieldPlan("Linha", "enum", 1.0, ("Software", "Serviços", "Hardware")),
 )
+PROJECT_FIELDS = (
+    FieldPlan("Complexidade", "enum", 0.7, ("Baixa", "Média", "Alta")),
+    FieldPlan("Horas contratadas", "double", 0.5),
+)

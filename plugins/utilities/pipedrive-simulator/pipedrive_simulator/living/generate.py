@@ -17,7 +17,9 @@ from pipedrive_simulator.living.after import (
     lose_some,
 )
 from pipedrive_simulator.living.field_plans import DEAL_FIELDS, DELETED_ORIGIN, TEMPERATURE
+from pipedrive_simulator.living.office import settle
 from pipedrive_simulator.living.process import TEMPERATURE_EFFECT, Event, Place, live, office_time
+from pipedrive_simulator.living.surroundings import surround
 from pipedrive_simulator.living.values import ValueMaker
 from pipedrive_simulator.living.world import PIPELINES, USERS, build_world
 
@@ -61,6 +63,9 @@ def generate(account: Account, deals: int) -> None:
         # Records keep the id of the option that goes; from now on nothing explains it.
         if field.options:
             field.options[:] = [o for o in field.options if o.label != DELETED_ORIGIN]
+    # Drawn apart, so that what was there before these came is still the same.
+    settle(account, Random(f"{account.seed}/office"), start, now)
+    surround(account, Random(f"{account.seed}/surroundings"), now)
     account.mutation_depth -= 1
 
 

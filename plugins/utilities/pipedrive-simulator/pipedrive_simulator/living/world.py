@@ -162,7 +162,7 @@ def _users(account: Account, rng: Random, start: int) -> None:
         first = names.FIRST_NAMES[(i * 7 + account.seed) % len(names.FIRST_NAMES)]
         last = names.SURNAMES[(i * 11 + account.seed) % len(names.SURNAMES)]
         active = i not in _INACTIVE
-        admin = {"app": "sales", "admin": i == 1, "permission_set_id": _permission_set(i == 1)}
+        admin = {"app": "sales", "admin": i == 1, "permission_set_id": permission_set(i == 1)}
         account.users.put(
             User(
                 id=i, name=f"{first} {last}", email=f"{ascii_name(first)}{i}@exemplo.com.br",
@@ -177,7 +177,8 @@ def _users(account: Account, rng: Random, start: int) -> None:
         )  # fmt: skip
 
 
-def _permission_set(admin: bool) -> str:
+def permission_set(admin: bool) -> str:
+    """Return the id of the permission set of administrators, or of all others."""
     return f"62cc4d7f-4038-4352-abf3-a8c1c822b63{1 if admin else 2}"
 
 

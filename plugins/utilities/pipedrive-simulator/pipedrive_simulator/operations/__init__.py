@@ -9,10 +9,17 @@ from pipedrive_simulator.operations import (
     activities,
     catalog,
     contacts,
+    deal_parts,
     deals,
     definitions,
+    exchange,
+    goals,
     history,
     leads,
+    mail,
+    movements,
+    people,
+    projects,
     settings,
     totals,
 )
@@ -20,14 +27,21 @@ from pipedrive_simulator.operations.operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
     *deals.OPERATIONS,
+    *deal_parts.OPERATIONS,
     *contacts.OPERATIONS,
     *activities.OPERATIONS,
     *catalog.OPERATIONS,
     *definitions.OPERATIONS,
     *history.OPERATIONS,
     *leads.OPERATIONS,
+    *exchange.OPERATIONS,
+    *mail.OPERATIONS,
+    *projects.OPERATIONS,
     *settings.OPERATIONS,
+    *people.OPERATIONS,
     *totals.OPERATIONS,
+    *movements.OPERATIONS,
+    *goals.OPERATIONS,
 )
 
 # v1 paths that went out of support; the first part is enough, exceptions are named.

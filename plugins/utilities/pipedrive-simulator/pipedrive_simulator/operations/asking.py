@@ -40,10 +40,16 @@ class Asked:
 
     def limit(self, maximum: int = MAX_LIMIT) -> int:
         """Return the page size. Beyond the maximum: refused when strict, else cut down to it."""
-        limit = self.query.get("limit", 100)
+        limit = self.query.get("limit", min(100, maximum))
         if limit < 1 or (limit > maximum and self.strict):
             refuse("limit", f"must lie between 1 and {maximum}")
         return int(min(limit, maximum))
+
+    def required(self, name: str) -> Any:
+        """Return a query parameter without which there is no answer."""
+        if name not in self.query:
+            refuse(name, "is required")
+        return self.query[name]
 
     def record_id(self) -> int:
         """Return the integer id in the path."""
@@ -89,6 +95,15 @@ def integer(values: list[str]) -> int:
         return int(values[-1])
     except ValueError:
         msg = "must be an integer"
+        raise ValueError(msg) from None
+
+
+def number(values: list[str]) -> float:
+    """Read a number."""
+    try:
+        return float(values[-1])
+    except ValueError:
+        msg = "must be a number"
         raise ValueError(msg) from None
 
 

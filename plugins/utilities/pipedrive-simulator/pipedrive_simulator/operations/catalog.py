@@ -1,9 +1,18 @@
-"""Products, pipelines and stages."""
+"""Products and their variations, pipelines and stages."""
 
 from __future__ import annotations
 
 from pipedrive_simulator.operations import asking
-from pipedrive_simulator.operations.operation import v2_get, v2_list
+from pipedrive_simulator.operations.asking import Asked
+from pipedrive_simulator.operations.operation import Operation, existing, v2_get, v2_list
+from pipedrive_simulator.operations.paging import PAGE_PARAMS, v2_rows
+
+
+def _variations(asked: Asked) -> bytes:
+    product = existing(asked, "products", "product")
+    rows = asked.account.product_variations
+    return v2_rows(asked, rows.group(product.id), rows.encode)
+
 
 OPERATIONS = (
     v2_list("getProducts", "/products", cost=10, table="products", by_ids=True,
@@ -11,6 +20,8 @@ OPERATIONS = (
             equals={"owner_id": asking.integer}, entity="product"),
     v2_get("getProduct", "/products/{id}", table="products", name="product", entity="product",
            custom_fields=False),
+    Operation("getProductVariations", "v2", "/products/{id}/variations", 10, _variations,
+              PAGE_PARAMS),
     v2_list("getPipelines", "/pipelines", cost=5, table="pipelines"),
     v2_get("getPipeline", "/pipelines/{id}", table="pipelines", name="pipeline"),
     v2_list("getStages", "/stages", cost=5, table="stages",

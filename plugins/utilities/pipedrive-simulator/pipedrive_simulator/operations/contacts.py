@@ -1,4 +1,4 @@
-"""Persons and organizations."""
+"""Persons, organizations, and how organizations are related."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from pipedrive_simulator.account.account import Account
+from pipedrive_simulator.account.records import Json, Organization
+from pipedrive_simulator.account.records_v1 import OrganizationRelationship
+from pipedrive_simulator.clock import naive
 from pipedrive_simulator.operations import asking
 from pipedrive_simulator.operations.asking import Asked
 from pipedrive_simulator.operations.deals import WINDOW, nothing, zero
-from pipedrive_simulator.operations.operation import Extra, Keep, v2_get, v2_list
+from pipedrive_simulator.operations.exchange import file_count
+from pipedrive_simulator.operations.operation import Extra, Keep, Operation, v2_get, v2_list
+from pipedrive_simulator.operations.paging import v1_page
 
 
 def _deal_count(reference: str, *statuses: str) -> Extra:
@@ -47,17 +52,29 @@ def _extras(reference: str) -> dict[str, Extra]:
         "activities_count": _activity_count(reference, None),
         "done_activities_count": _activity_count(reference, True),
         "undone_activities_count": _activity_count(reference, False),
+        "files_count": file_count(reference),
         "smart_bcc_email": lambda account, record: f"{account.company}@exemplo.com.br",
     }
     none = ("related_open_deals_count", "related_closed_deals_count", "related_won_deals_count",
-            "related_lost_deals_count", "email_messages_count", "files_count", "notes_count",
+            "related_lost_deals_count", "email_messages_count", "notes_count",
             "followers_count")  # fmt: skip
     return counts | dict.fromkeys(none, zero)
 
 
+def _participant_count(*statuses: str) -> Extra:
+    """Count the deals where a person takes part without being the contact."""
+
+    def count(account: Account, person: Any) -> int:
+        rows = account.participants.records.values()
+        taken = (account.deals.get(row.deal_id) for row in rows if row.person_id == person.id)
+        return sum(1 for deal in taken if deal is not None and deal.status in statuses)
+
+    return count
+
+
 _PERSON_EXTRAS = _extras("person_id") | {
-    "participant_open_deals_count": zero,
-    "participant_closed_deals_count": zero,
+    "participant_open_deals_count": _participant_count("open"),
+    "participant_closed_deals_count": _participant_count("won", "lost"),
     "last_incoming_mail_time": nothing,
     "last_outgoing_mail_time": nothing,
 }
@@ -77,6 +94,43 @@ def _of_deal(reference: str) -> Callable[[Asked, int], Keep]:
     return rule
 
 
+def _relationships(asked: Asked) -> bytes:
+    """Tell what an organization is to others; those with a deleted one are not told."""
+    account, org_id = asked.account, asked.required("org_id")
+    known = account.organizations.records
+
+    def told(org: Organization) -> Json:
+        return {
+            "name": org.name, "owner_id": org.owner_id, "active_flag": not org.is_deleted,
+            "address": (org.address or {}).get("value"), "value": org.id,
+        }  # fmt: skip
+
+    def render(row: OrganizationRelationship) -> Json:
+        is_owner = row.rel_owner_org_id == org_id
+        other = known[row.rel_linked_org_id if is_owner else row.rel_owner_org_id]
+        of_parents = "daughter" if is_owner else "parent"
+        return {
+            "id": row.id,
+            "type": row.type,
+            "rel_owner_org_id": told(known[row.rel_owner_org_id]),
+            "rel_linked_org_id": told(known[row.rel_linked_org_id]),
+            "add_time": naive(row.add_time),
+            "update_time": naive(row.update_time),
+            "active_flag": "true",
+            "calculated_type": of_parents if row.type == "parent" else "related",
+            "calculated_related_org_id": other.id,
+            "related_organization_name": other.name,
+        }
+
+    rows = [
+        row
+        for row in account.organization_relationships.records.values()
+        if org_id in (pair := (row.rel_owner_org_id, row.rel_linked_org_id))
+        and not any(known[number].is_deleted for number in pair)
+    ]
+    return v1_page(asked, rows, render)
+
+
 OPERATIONS = (
     v2_list("getPersons", "/persons", cost=10, table="persons", window=WINDOW, by_ids=True,
             equals={"owner_id": asking.integer, "org_id": asking.integer},
@@ -89,4 +143,6 @@ OPERATIONS = (
             entity="organization", labels=True),
     v2_get("getOrganization", "/organizations/{id}", table="organizations", name="organization",
            extras=_ORGANIZATION_EXTRAS, entity="organization", labels=True),
+    Operation("getOrganizationRelationships", "v1", "/organizationRelationships", 20,
+              _relationships, {"org_id": asking.integer}),
 )  # fmt: skip

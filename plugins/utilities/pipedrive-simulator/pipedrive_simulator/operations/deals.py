@@ -7,15 +7,12 @@ from typing import Any
 from pipedrive_simulator.account.account import Account
 from pipedrive_simulator.account.records import Deal
 from pipedrive_simulator.operations import asking
-from pipedrive_simulator.operations.asking import Asked, Parser, refuse
+from pipedrive_simulator.operations.asking import Asked, Parser
+from pipedrive_simulator.operations.deal_parts import followers_of, participants_of
+from pipedrive_simulator.operations.exchange import files_of
+from pipedrive_simulator.operations.mail import last_mail, messages_of
 from pipedrive_simulator.operations.operation import Extra, Keep, Operation, v2_get, v2_list
-from pipedrive_simulator.operations.paging import (
-    PAGE_PARAMS,
-    make_cursor,
-    read_cursor,
-    sort_params,
-    v2_page,
-)
+from pipedrive_simulator.operations.paging import PAGE_PARAMS, sort_params, v2_rows
 
 STATUSES = ("open", "won", "lost", "deleted")
 WINDOW = ("updated_since", "updated_until")
@@ -77,18 +74,16 @@ EXTRAS: dict[str, Extra] = {
     "last_activity_id": _last_activity,
     "first_won_time": _first_won,
     "products_count": lambda account, deal: len(account.products_of_deal.get(deal.id, [])),
-    "files_count": zero,
-    "notes_count": lambda account, deal: sum(
-        1 for note in account.notes.records.values() if note.deal_id == deal.id
-    ),
-    "followers_count": zero,
-    "email_messages_count": zero,
+    "files_count": lambda account, deal: len(files_of(account, deal)),
+    "notes_count": lambda account, deal: len(account.notes.group(deal.id)),
+    "followers_count": lambda account, deal: len(followers_of(account, deal)),
+    "email_messages_count": lambda account, deal: len(messages_of(account, deal)),
     "activities_count": _count(None),
     "done_activities_count": _count(True),
     "undone_activities_count": _count(False),
-    "participants_count": lambda account, deal: int(deal.person_id is not None),
-    "last_incoming_mail_time": nothing,
-    "last_outgoing_mail_time": nothing,
+    "participants_count": lambda account, deal: len(participants_of(account, deal)),
+    "last_incoming_mail_time": last_mail(sent=False),
+    "last_outgoing_mail_time": last_mail(sent=True),
     "smart_bcc_email": lambda account, deal: f"{account.company}+deal{deal.id}@exemplo.com.br",
     "source_lead_id": lambda account, deal: deal.source_lead_id,
 }
@@ -109,30 +104,15 @@ def _of_deals(table: str, *sorts: str) -> Any:
     """Answer with the rows of a table that belong to the asked deals."""
 
     def answer(asked: Asked) -> bytes:
-        wanted = asked.get("deal_ids")
-        if not wanted:
-            refuse("deal_ids", "is required")
+        wanted = set(asked.required("deal_ids"))
         account = asked.account
         records = account.table(table)
         if table == "deal_products":
-            chosen = [records.records[i] for d in set(wanted)
+            chosen = [records.records[i] for d in wanted
                       for i in account.products_of_deal.get(d, [])]  # fmt: skip
         else:
-            chosen = [r for r in records.records.values() if r.deal_id in set(wanted)]
-        field, descending, marker = read_cursor(asked)
-
-        def key(record: Any) -> tuple[Any, Any]:
-            value = getattr(record, field)
-            return ("" if value is None else value, record.id)
-
-        chosen.sort(key=key, reverse=descending)
-        if marker is not None:
-            here = tuple(marker)
-            chosen = [r for r in chosen if (key(r) <= here if descending else key(r) >= here)]
-        limit = asked.limit()
-        following = chosen[limit] if len(chosen) > limit else None
-        cursor = None if following is None else make_cursor(field, descending, key(following))
-        return v2_page([records.encode(record) for record in chosen[:limit]], cursor)
+            chosen = [record for deal_id in wanted for record in records.group(deal_id)]
+        return v2_rows(asked, chosen, records.encode)
 
     return answer, {"deal_ids": asking.ids, **PAGE_PARAMS, **sort_params(*sorts)}
 

@@ -54,6 +54,8 @@ def _render(entity: str, field: FieldDefinition, asked: Asked) -> bytes:
 
 
 def _list(entity: str) -> Operation:
+    parts = _PARTS.get(entity)
+
     def answer(asked: Asked) -> bytes:
         fields = asked.account.fields[entity]
         rows = list(fields)
@@ -67,7 +69,7 @@ def _list(entity: str) -> Operation:
 
     return Operation(
         f"get{entity.capitalize()}Fields", "v2", f"/{entity}Fields", 10, answer,
-        {**PAGE_PARAMS, "include_fields": asking.some_of(*_PARTS[entity])},
+        PAGE_PARAMS | ({"include_fields": asking.some_of(*parts)} if parts else {}),
     )  # fmt: skip
 
 
@@ -100,7 +102,7 @@ def _note_fields(asked: Asked) -> bytes:
 
 
 OPERATIONS = (
-    *(_list(entity) for entity in _PARTS),
+    *(_list(entity) for entity in (*_PARTS, "project")),
     *(_one(entity) for entity in _PARTS),
     Operation("getLeadFields", "v1", "/leadFields", 20, _lead_fields, OFFSET_PARAMS),
     Operation("getNoteFields", "v1", "/noteFields", 20, _note_fields),

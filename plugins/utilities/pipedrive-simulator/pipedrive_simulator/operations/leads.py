@@ -10,9 +10,9 @@ from pipedrive_simulator.account.records import Json
 from pipedrive_simulator.account.records_v1 import Lead
 from pipedrive_simulator.clock import millis, naive
 from pipedrive_simulator.operations import asking
-from pipedrive_simulator.operations.asking import Asked, Parser, refuse
+from pipedrive_simulator.operations.asking import Asked, Parser
 from pipedrive_simulator.operations.operation import Operation
-from pipedrive_simulator.operations.paging import OFFSET_PARAMS, v1_page
+from pipedrive_simulator.operations.paging import OFFSET_PARAMS, sort_rows, v1_page
 from pipedrive_simulator.operations.settings import as_is
 
 _LEAD_SORTS = ("id", "title", "owner_id", "creator_id", "was_seen", "expected_close_date",
@@ -25,21 +25,6 @@ _PINS = tuple(
     f"pinned_to_{what}_flag"
     for what in ("lead", "deal", "organization", "person", "project", "task")
 )
-
-
-def _sorted(rows: list[Any], order: str | None, allowed: tuple[str, ...]) -> list[Any]:
-    """Sort by `field ASC, other DESC`; the last named is the least important."""
-    for part in reversed((order or "").split(",")):
-        name, _, direction = part.strip().partition(" ")
-        if not name:
-            continue
-        if name not in allowed or direction.upper() not in ("", "ASC", "DESC"):
-            refuse("sort", f"cannot be {part.strip()!r}")
-        rows.sort(
-            key=lambda row: ((value := getattr(row, name)) is not None, value or 0),
-            reverse=direction.upper() == "DESC",
-        )
-    return rows
 
 
 def render_lead(lead: Lead) -> Json:
@@ -72,7 +57,7 @@ def _leads(list_archived: bool) -> Any:
             and lead.update_time >= since
             and all(getattr(lead, name) == value for name, value in wanted.items())
         ]
-        return v1_page(asked, _sorted(rows, asked.get("sort"), _LEAD_SORTS), render_lead)
+        return v1_page(asked, sort_rows(rows, asked.get("sort"), _LEAD_SORTS), render_lead)
 
     params: dict[str, Parser] = {
         **OFFSET_PARAMS, **dict.fromkeys((*_LEAD_FILTERS, "filter_id"), asking.integer),
@@ -97,7 +82,7 @@ def _notes(asked: Asked) -> bytes:
         and first <= note.add_time[:10] <= last
         and all(getattr(note, name) == value for name, value in wanted.items())
     ]
-    return v1_page(asked, _sorted(rows, asked.get("sort"), _NOTE_SORTS), as_is)
+    return v1_page(asked, sort_rows(rows, asked.get("sort"), _NOTE_SORTS), as_is)
 
 
 _NOTE_PARAMS: dict[str, Parser] = {

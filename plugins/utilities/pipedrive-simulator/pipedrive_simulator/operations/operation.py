@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -66,7 +66,7 @@ def v2_list(
     """
     equals, select, extras = equals or {}, select or {}, extras or {}
     params: dict[str, Parser] = {
-        **PAGE_PARAMS, **sort_params(*sorts), **equals, **(more_params or {}),
+        **PAGE_PARAMS, **(sort_params(*sorts) if sorts else {}), **equals, **(more_params or {}),
         **dict.fromkeys(window, asking.instant),
     }  # fmt: skip
     params |= shape_params(extras, entity, labels)
@@ -126,14 +126,24 @@ def v2_get(
     extras = extras or {}
 
     def answer(asked: Asked) -> bytes:
-        records = asked.account.table(table)
-        record = records.get(asked.record_id())
-        if record is None or asked.account.is_purged(name, record.id):
-            raise ApiError(404, f"{name.capitalize()} not found", "Object was not found.")
-        return v2_one(shape(asked, records, extras, entity)(record))
+        record = existing(asked, table, name)
+        return v2_one(shape(asked, asked.account.table(table), extras, entity)(record))
 
     params = shape_params(extras, entity if custom_fields else None, labels)
     return Operation(op_id, "v2", path, cost, answer, params)
+
+
+def existing(asked: Asked, table: str, name: str) -> Any:
+    """Return the record whose id is in the path; refused if there is none (any more)."""
+    record = asked.account.table(table).get(asked.record_id())
+    if record is None or asked.account.is_purged(name, record.id):
+        not_found(name)
+    return record
+
+
+def not_found(name: str) -> NoReturn:
+    """Refuse because the path names nothing."""
+    raise ApiError(404, f"{name.capitalize()} not found", "Object was not found.")
 
 
 def shape_params(extras: dict[str, Extra], entity: str | None, labels: bool) -> dict[str, Parser]:

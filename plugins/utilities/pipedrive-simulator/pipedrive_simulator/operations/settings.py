@@ -44,7 +44,7 @@ def v1_list(
 def _me(asked: Asked) -> bytes:
     account = asked.account
     own = {
-        "company_id": 1000 + account.seed,
+        "company_id": account.company_id,
         "company_name": account.company.capitalize(),
         "company_domain": account.company,
         "company_country": "BR" if account.base_currency == "BRL" else "US",

@@ -51,11 +51,11 @@ def _summary(asked: Asked) -> bytes:
     )
     for code, entry in totals.items():
         entry |= {
-            "value_formatted": _money(entry["value"], code),
-            "value_converted_formatted": _money(entry["value_converted"], account.base_currency),
+            "value_formatted": money(entry["value"], code),
+            "value_converted_formatted": money(entry["value_converted"], account.base_currency),
         }
     for code, entry in weighted.items():
-        entry["value_formatted"] = _money(entry["value"], code)
+        entry["value_formatted"] = money(entry["value"], code)
     return v1_body(
         {
             "values_total": totals,
@@ -63,15 +63,16 @@ def _summary(asked: Asked) -> bytes:
             "total_count": count,
             "total_currency_converted_value": converted,
             "total_weighted_currency_converted_value": weighted_converted,
-            "total_currency_converted_value_formatted": _money(converted, account.base_currency),
-            "total_weighted_currency_converted_value_formatted": _money(
+            "total_currency_converted_value_formatted": money(converted, account.base_currency),
+            "total_weighted_currency_converted_value_formatted": money(
                 weighted_converted, account.base_currency
             ),
         }
     )
 
 
-def _money(amount: float, currency: str) -> str:
+def money(amount: float, currency: str) -> str:
+    """Write an amount of money for people."""
     return f"{currency} {amount:,.2f}"
 
 

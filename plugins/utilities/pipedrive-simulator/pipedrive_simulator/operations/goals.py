@@ -1,0 +1,156 @@
+"""Goals of the company, its teams and people, and how far they have come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipedrive_simulator.account.account import Account
+from pipedrive_simulator.account.records import Json
+from pipedrive_simulator.account.records_v1 import Goal
+from pipedrive_simulator.operations import asking
+from pipedrive_simulator.operations.asking import Asked, Parser, refuse
+from pipedrive_simulator.operations.movements import Course, Period, courses, period_of
+from pipedrive_simulator.operations.operation import Operation, not_found
+from pipedrive_simulator.operations.paging import v1_body
+from pipedrive_simulator.operations.settings import as_is
+from pipedrive_simulator.operations.totals import RATES_IN_BRL
+
+KINDS = ("deals_won", "deals_progressed", "activities_completed", "activities_added",
+         "deals_started")  # fmt: skip
+ASSIGNEES = ("person", "company", "team")
+# Whoever asks for none of these is told of his own goals only.
+_EVERYONES = ("type.name", "assignee.id", "assignee.type", "expected_outcome.target",
+              "expected_outcome.tracking_metric", "expected_outcome.currency_id",
+              "type.params.pipeline_id", "type.params.stage_id",
+              "type.params.activity_type_id")  # fmt: skip
+
+
+def _ids_or_null(values: list[str]) -> list[int] | None:
+    return None if values == ["null"] else asking.ids(values)
+
+
+def _find(asked: Asked) -> bytes:
+    query, goals = asked.query, asked.account.goals.records.values()
+    if ("period.start" in query) != ("period.end" in query):
+        refuse("period.start", "goes together with period.end")
+    wanted: Json = {"is_active": True} | {
+        name: value for name, value in query.items() if not name.startswith("period.")
+    }
+    if not any(name in query for name in _EVERYONES):
+        wanted |= {"assignee.type": "person", "assignee.id": asked.account.me().id}
+    begin, end = query.get("period.start", ""), query.get("period.end", "9999-12-31")
+    found = [
+        as_is(goal)
+        for goal in goals
+        if goal.duration["start"] <= end
+        and (goal.duration["end"] or end) >= begin
+        and all(_property(goal, name) == value for name, value in wanted.items())
+    ]
+    return v1_body({"goals": found})
+
+
+def _property(goal: Goal, name: str) -> Any:
+    """Return `type.params.stage_id` and the like, None where a goal has no such part."""
+    value: Any = as_is(goal)
+    for part in name.split("."):
+        value = value.get(part)
+        if value is None:
+            break
+    return value
+
+
+def _result(asked: Asked) -> bytes:
+    account = asked.account
+    goal = account.goals.get(asked.path["id"])
+    if goal is None:
+        not_found("goal")
+    period = period_of(account, asked, "period.start", "period.end")
+    if asked.query["period.start"] < goal.duration["start"]:
+        refuse("period.start", "lies before the goal's duration")
+    if goal.duration["end"] and asked.query["period.end"] > goal.duration["end"]:
+        refuse("period.end", "lies after the goal's duration")
+    return v1_body({"goal": as_is(goal), "progress": _progress(account, goal, period)})
+
+
+def _progress(account: Account, goal: Goal, period: Period) -> int:
+    name, people = goal.type["name"], _people(account, goal)
+    if name.startswith("activities"):
+        return _activities(account, goal, period, people)
+    found = [
+        course
+        for course in courses(account, period)
+        if course.deal.owner_id in people and _counts(course, goal, period)
+    ]
+    if goal.expected_outcome["tracking_metric"] == "quantity":
+        return len(found)
+    currency = account.currencies.get(goal.expected_outcome["currency_id"])
+    base = RATES_IN_BRL.get(currency.code if currency else account.base_currency, 1.0)
+    total = sum(c.deal.value * RATES_IN_BRL.get(c.deal.currency, 1.0) for c in found)
+    return round(total / base)
+
+
+def _people(account: Account, goal: Goal) -> set[int]:
+    kind, number = goal.assignee["type"], goal.assignee["id"]
+    if kind == "company":
+        return set(account.users.records)
+    if kind == "person":
+        return {number}
+    team = account.teams.get(number)
+    return set(team.users) if team else set()
+
+
+def _counts(course: Course, goal: Goal, period: Period) -> bool:
+    """Tell whether a deal was won, started or moved to the goal's stage in the period."""
+    name, params = goal.type["name"], goal.type["params"]
+    pipelines = params.get("pipeline_id")
+    if name == "deals_won":
+        place, did = course.last, course.ended("won", period)
+    elif name == "deals_started":
+        place, did = course.states[0], period.has(course.states[0].time)
+    else:
+        stage = params.get("stage_id")
+        place = course.last
+        did = any(
+            after.stage_id == stage != before.stage_id for before, after in course.steps(period)
+        )
+    return did and (pipelines is None or place.pipeline_id in pipelines)
+
+
+def _activities(account: Account, goal: Goal, period: Period, people: set[int]) -> int:
+    wanted = goal.type["params"].get("activity_type_id")
+    keys = {
+        kind.key_string
+        for kind in account.activity_types.records.values()
+        if wanted is None or kind.id in wanted
+    }
+    added = goal.type["name"] == "activities_added"
+    return sum(
+        1
+        for a in account.activities.records.values()
+        if a.owner_id in people
+        and a.type in keys
+        and not a.is_deleted
+        and period.has((a.add_time if added else a.marked_as_done_time) or "")
+    )
+
+
+_FIND: dict[str, Parser] = {
+    "type.name": asking.one_of(*KINDS),
+    "title": asking.text,
+    "is_active": asking.boolean,
+    "assignee.id": asking.integer,
+    "assignee.type": asking.one_of(*ASSIGNEES),
+    "expected_outcome.target": asking.number,
+    "expected_outcome.tracking_metric": asking.one_of("quantity", "sum"),
+    "expected_outcome.currency_id": asking.integer,
+    "type.params.pipeline_id": _ids_or_null,
+    "type.params.stage_id": asking.integer,
+    "type.params.activity_type_id": _ids_or_null,
+    "period.start": asking.day,
+    "period.end": asking.day,
+}
+OPERATIONS = (
+    Operation("getGoals", "v1", "/goals/find", 20, _find, _FIND),
+    Operation("getGoalResult", "v1", "/goals/{id}/results", 20, _result,
+              {"period.start": asking.day, "period.end": asking.day}),
+)  # fmt: skip

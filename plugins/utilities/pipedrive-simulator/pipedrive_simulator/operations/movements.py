@@ -1,0 +1,203 @@
+"""What a pipeline's deals did in a period, told by their history.
+
+Days are the company's. Counted are deals that are neither deleted nor archived now, those of one
+user (their owner now). A deal is won in a period if it turned won in it and still is at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from pipedrive_simulator.account.account import Account
+from pipedrive_simulator.account.records import Deal, Json
+from pipedrive_simulator.account.state import DealState
+from pipedrive_simulator.clock import SECONDS_PER_DAY, to_seconds, to_text
+from pipedrive_simulator.operations import asking
+from pipedrive_simulator.operations.asking import Asked, Parser, refuse
+from pipedrive_simulator.operations.operation import Operation, existing
+from pipedrive_simulator.operations.paging import v1_body
+from pipedrive_simulator.operations.totals import money
+
+_OPEN, _WON, _LOST = "open", "won", "lost"
+
+
+class Period(NamedTuple):
+    """Instants from `begin` to before `end`."""
+
+    begin: str
+    end: str
+
+    def has(self, time: str) -> bool:
+        """Tell whether an instant lies in it."""
+        return self.begin <= time < self.end
+
+
+def period_of(account: Account, asked: Asked, first: str, last: str) -> Period:
+    """Read two parameters as the first and the last day of a period, in the company's zone."""
+    begin, end = asked.required(first), asked.required(last)
+    if end < begin:
+        refuse(last, f"must not lie before {first}")
+    seconds = to_seconds(f"{begin}T00:00:00Z"), to_seconds(f"{end}T00:00:00Z") + SECONDS_PER_DAY
+    return Period(*(to_text(second - account.utc_offset) for second in seconds))
+
+
+class Course(NamedTuple):
+    """A deal and the states it had come to by the end of a period, oldest first."""
+
+    deal: Deal
+    states: list[DealState]
+
+    @property
+    def last(self) -> DealState:
+        """The state at the end of the period."""
+        return self.states[-1]
+
+    def since(self, *names: str) -> str:
+        """Tell from when on the properties had the values they had at the end."""
+        begin = self.last
+        for state in reversed(self.states):
+            if any(getattr(state, name) != getattr(begin, name) for name in names):
+                break
+            begin = state
+        return begin.time
+
+    def ended(self, status: str, period: Period) -> bool:
+        """Tell whether the deal turned to this status in the period and still was so at its end."""
+        return self.last.status == status and period.has(self.since("status"))
+
+    def steps(self, period: Period) -> Iterator[tuple[DealState, DealState]]:
+        """Yield each change that happened in the period: state before, state after."""
+        return ((a, b) for a, b in pairwise(self.states) if period.has(b.time))
+
+    def stays(self, period: Period) -> Iterator[DealState]:
+        """Yield the states that held at some time in the period."""
+        for state, following in zip(self.states, [*self.states[1:], None], strict=True):
+            if period.has(state.time) or following is None or following.time > period.begin:
+                yield state
+
+
+def courses(account: Account, period: Period) -> Iterator[Course]:
+    """Yield every deal that is neither deleted nor archived, as far as it had come."""
+    for deal in account.deals.all_records():
+        if deal.is_deleted or deal.is_archived:
+            continue
+        states = [state for state in account.deal_states[deal.id] if state.time < period.end]
+        if states:
+            yield Course(deal, states)
+
+
+def _asked(asked: Asked) -> tuple[int, Period, list[Course]]:
+    """Return the pipeline's id, the period and the deals of the asked user."""
+    account = asked.account
+    pipeline = existing(asked, "pipelines", "pipeline")
+    period = period_of(account, asked, "start_date", "end_date")
+    user = asked.get("user_id", account.me().id)
+    return pipeline.id, period, [c for c in courses(account, period) if c.deal.owner_id == user]
+
+
+def _told(found: list[Course]) -> Json:
+    values: dict[str, float] = {}
+    for course in found:
+        values[course.deal.currency] = values.get(course.deal.currency, 0) + course.deal.value
+    return {
+        "count": len(found),
+        "deals_ids": [course.deal.id for course in found],
+        "values": {code: round(value) for code, value in values.items()},
+        "formatted_values": {code: money(value, code) for code, value in values.items()},
+    }
+
+
+def _movements(asked: Asked) -> bytes:
+    pipeline, period, found = _asked(asked)
+    account = asked.account
+    here = [course for course in found if course.last.pipeline_id == pipeline]
+    left_open = [course for course in here if course.last.status == _OPEN]
+    end = min(to_seconds(period.end), account.clock.seconds())
+
+    def age(times: list[str]) -> int:
+        return round(fmean(end - to_seconds(t) for t in times) / SECONDS_PER_DAY) if times else 0
+
+    moves = sum(
+        1
+        for course in found
+        for before, after in course.steps(period)
+        if before.stage_id != after.stage_id and before.pipeline_id == after.pipeline_id == pipeline
+    )
+    entered: dict[int, list[str]] = {stage.id: [] for stage in _stages(account, pipeline)}
+    for course in left_open:
+        entered.setdefault(course.last.stage_id, []).append(course.since("stage_id"))
+    return v1_body(
+        {
+            "movements_between_stages": {"count": moves},
+            "new_deals": _told(
+                [c for c in found
+                 if c.states[0].pipeline_id == pipeline and period.has(c.states[0].time)]
+            ),
+            "deals_left_open": _told(left_open),
+            "won_deals": _told([c for c in here if c.ended(_WON, period)]),
+            "lost_deals": _told([c for c in here if c.ended(_LOST, period)]),
+            "average_age_in_days": {
+                "across_all_stages": age([course.states[0].time for course in left_open]),
+                "by_stages": [
+                    {"stage_id": stage, "value": age(times)} for stage, times in entered.items()
+                ],
+            },
+        }
+    )  # fmt: skip
+
+
+def _conversions(asked: Asked) -> bytes:
+    """Tell which share of the deals that were open in a stage went forwards from it."""
+    pipeline, period, found = _asked(asked)
+    stages = _stages(asked.account, pipeline)
+    order = {stage.id: position for position, stage in enumerate(stages)}
+    were: dict[int, set[int]] = {stage.id: set() for stage in stages}
+    went: dict[int, set[int]] = {stage.id: set() for stage in stages}
+    for course in found:
+        for state in course.stays(period):
+            if state.status == _OPEN and state.stage_id in were:
+                were[state.stage_id].add(course.deal.id)
+        for before, after in course.steps(period):
+            here, there = order.get(before.stage_id), order.get(after.stage_id, -1)
+            if before.status == _OPEN and here is not None and there > here:
+                went[before.stage_id].add(course.deal.id)
+    worked = set().union(*were.values())
+    ended = {
+        status: sum(c.deal.id in worked and c.ended(status, period) for c in found
+                    if c.last.pipeline_id == pipeline)
+        for status in (_WON, _LOST)
+    }  # fmt: skip
+    return v1_body(
+        {
+            "stage_conversions": [
+                {"from_stage_id": a.id, "to_stage_id": b.id,
+                 "conversion_rate": _percent(len(went[a.id]), len(were[a.id]))}
+                for a, b in pairwise(stages)
+            ],
+            "won_conversion": _percent(ended[_WON], len(worked)),
+            "lost_conversion": _percent(ended[_LOST], len(worked)),
+        }
+    )  # fmt: skip
+
+
+def _stages(account: Account, pipeline: int) -> list[Any]:
+    found = (s for s in account.stages.records.values() if s.pipeline_id == pipeline)
+    return sorted((s for s in found if not s.is_deleted), key=lambda s: (s.order_nr, s.id))
+
+
+def _percent(part: int, whole: int) -> int:
+    return round(100 * part / whole) if whole else 0
+
+
+_PARAMS: dict[str, Parser] = {
+    "start_date": asking.day, "end_date": asking.day, "user_id": asking.integer,
+}  # fmt: skip
+OPERATIONS = (
+    Operation("getPipelineMovementStatistics", "v1", "/pipelines/{id}/movement_statistics", 40,
+              _movements, _PARAMS),
+    Operation("getPipelineConversionStatistics", "v1", "/pipelines/{id}/conversion_statistics", 40,
+              _conversions, _PARAMS),
+)  # fmt: skip
