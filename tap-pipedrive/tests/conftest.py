@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from pipedrive_simulator.testing import running_simulator
+
 from tap_pipedrive.tap import TapPipedrive
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from conftest import Output, run_tap
 from scripted_server import scripted_server
+
 from tap_pipedrive import logs
 from tap_pipedrive.auth import OAuth
 from tap_pipedrive.client import PipedriveClient

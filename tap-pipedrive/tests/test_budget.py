@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import Output, run_tap
 from pipedrive_simulator.testing import running_simulator
+
 from tap_pipedrive.errors import BudgetSpentError
 from tap_pipedrive.tap import TapPipedrive
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from scripted_server import ScriptedServer, scripted_server
+
 from tap_pipedrive import client as client_module
 from tap_pipedrive import errors
 from tap_pipedrive.auth import ApiTokenAuth

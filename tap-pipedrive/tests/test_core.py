@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pipedrive_simulator.testing import running_simulator
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
+
 from tap_pipedrive.tap import TapPipedrive
 
 _SIMULATOR = running_simulator(deals=300, seed=7)

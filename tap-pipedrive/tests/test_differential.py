@@ -18,6 +18,7 @@ from conftest import Output, run_tap
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
+
 from tap_pipedrive import client as client_module
 from tap_pipedrive.errors import TapError
 from tap_pipedrive.records import utc_time

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import Output
+
 from tap_pipedrive.definitions import differences
 
 Sync = Callable[..., Output]

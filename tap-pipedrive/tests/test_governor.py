@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 from pipedrive_simulator.testing import running_simulator
+from valkey_server import Valkey, running_valkey
+
 from tap_pipedrive.errors import BudgetSpentError, SourceUnavailableError
 from tap_pipedrive.governor.governor import Governor
 from tap_pipedrive.governor.home import Home, LocalHome
 from tap_pipedrive.governor.redis_home import RedisHome
-from valkey_server import Valkey, running_valkey
 
 DAY = "2026-06-15"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tap_pipedrive.history import number_changes
 from tap_pipedrive.seen_deals import SeenDeals
 

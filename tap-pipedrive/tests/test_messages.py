@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import run_tap
+
 from tap_pipedrive.tap import TapPipedrive
 
 

@@ -13,6 +13,7 @@ import pytest
 import requests
 from conftest import Output
 from prometheus_client.parser import text_string_to_metric_families
+
 from tap_pipedrive.errors import NotPermittedError
 from tap_pipedrive.metrics import DECLARED
 

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from tap_pipedrive.openapi import operation, refresh
 from tap_pipedrive.streams import STREAMS
 from tap_pipedrive.streams.base import PipedriveStream

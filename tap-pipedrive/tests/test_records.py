@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tap_pipedrive.openapi.schema import property_type, stream_schema
 from tap_pipedrive.records import RecordShaper, utc_time
 

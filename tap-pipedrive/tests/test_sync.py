@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import Output, run_tap
+
 from tap_pipedrive import client as client_module
 from tap_pipedrive.bookmarks import LOOKBACK, to_time
 from tap_pipedrive.errors import SourceUnavailableError

@@ -62,6 +62,16 @@ class CallLogs(ListStream):
 MAIL_FOLDERS = ("inbox", "sent", "archive", "drafts")
 
 
+def thread_pages(stream: ListStream) -> Iterator[list[Record]]:
+    """Yield the threads of all folders, each once: one that was answered lies in two."""
+    seen: set[int] = set()
+    for folder in MAIL_FOLDERS:
+        for page in stream.pages(MailThreads.list_operation(), query={"folder": folder}):
+            fresh = [thread for thread in page.records if thread["id"] not in seen]
+            seen.update(thread["id"] for thread in fresh)
+            yield fresh
+
+
 class MailThreads(ListStream):
     """Mail threads of the token's own mailbox. GET /api/v1/mailbox/mailThreads, per folder."""
 
@@ -78,26 +88,24 @@ class MailThreads(ListStream):
 
     def record_pages(self) -> Iterator[list[Record]]:
         """Read every folder."""
-        for folder in MAIL_FOLDERS:
-            for page in self.pages(query={"folder": folder}):
-                yield page.records
+        yield from thread_pages(self)
 
 
 class MailMessages(ListStream):
     """Messages of those threads. GET /api/v1/mailbox/mailThreads/{id}/mailMessages, per thread."""
 
     name = "mail_messages"
+    more_properties = {"draft_flag": "number"}
     operations = ("v1 /mailbox/mailThreads/{id}/mailMessages",)
     primary_keys = ("id",)
     selected_by_default = False
 
     def record_pages(self) -> Iterator[list[Record]]:
         """Read the threads once more, and the messages of each."""
-        for folder in MAIL_FOLDERS:
-            for threads in self.pages(MailThreads.list_operation(), query={"folder": folder}):
-                for thread in threads.records:
-                    try:
-                        for page in self.pages(path={"id": thread["id"]}):
-                            yield page.records
-                    except NotFoundError as error:
-                        self.logger.warning("mail thread %s: gone (%s)", thread["id"], error)
+        for threads in thread_pages(self):
+            for thread in threads:
+                try:
+                    for page in self.pages(path={"id": thread["id"]}):
+                        yield page.records
+                except NotFoundError as error:
+                    self.logger.warning("mail thread %s: gone (%s)", thread["id"], error)

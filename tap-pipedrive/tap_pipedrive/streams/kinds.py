@@ -171,8 +171,8 @@ class ListStream(PipedriveStream):
     """
 
     is_swept = True
-    #: Pages held back until the fingerprint is known; beyond that, memory matters more.
-    held_pages: ClassVar[int] = 20
+    #: Records held back until the fingerprint is known; beyond that, memory matters more.
+    held_records: ClassVar[int] = 10_000
 
     def record_pages(self) -> Iterator[list[Record]]:
         """Yield the list page by page; streams made of several lists override this."""
@@ -187,13 +187,14 @@ class ListStream(PipedriveStream):
         """Read the list; emit it unless it is the one already sent."""
         held: list[list[Record]] = []
         digest = hashlib.sha256()
-        overflown = False
+        overflown, waiting = False, 0
         for records in self.record_pages():
             for record in records:
                 digest.update(msgspec.json.encode(record, order="sorted"))
             held.append(records)
-            if len(held) > self.held_pages:
-                overflown = True
+            waiting += len(records)
+            if waiting > self.held_records:
+                overflown, waiting = True, 0
                 self._emit_all(held)
         if not overflown:
             self._tap.definitions.observe(self.name, [r for records in held for r in records])

@@ -35,13 +35,18 @@ class OrganizationRelationships(ListStream):
     primary_keys = ("id",)
     selected_by_default = False
     more_properties = {"rel_owner_org_id": "integer", "rel_linked_org_id": "integer"}
+    # They say how it looks from the organization that was asked, and both ends are.
+    withheld = frozenset(
+        {"calculated_type", "calculated_related_org_id", "related_organization_name"}
+    )
 
     def record_pages(self) -> Iterator[list[Record]]:
-        """Ask for the relationships of every organization."""
+        """Ask for the relationships of every organization; the owning end's answer counts."""
         for organizations in self.pages(Organizations.list_operation()):
             for organization in organizations.records:
                 for page in self.pages(query={"org_id": organization["id"]}):
-                    yield [self._unwrapped(row) for row in page.records]
+                    rows = [self._unwrapped(row) for row in page.records]
+                    yield [row for row in rows if row["rel_owner_org_id"] == organization["id"]]
 
     @staticmethod
     def _unwrapped(row: Record) -> Record:

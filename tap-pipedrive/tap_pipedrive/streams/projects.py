@@ -24,6 +24,8 @@ class Projects(_ProjectsAddOn):
 
     name = "projects"
     operations = ("v2 /projects", "v2 /projects/archived")
+    # Without the word, deleted ones stay hidden.
+    query = {"status": "open,completed,canceled,deleted"}
     more_properties = {"is_archived": "boolean"}
 
     def record_pages(self) -> Iterator[list[Record]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tap_pipedrive.bookmarks import to_text
 from tap_pipedrive.records import Record
+from tap_pipedrive.streams.account import Users
 from tap_pipedrive.streams.catalog import Pipelines
 from tap_pipedrive.streams.kinds import ListStream
 
@@ -55,18 +56,29 @@ class DealSummary(_Statistics):
 
 
 class _OfLastMonth(_Statistics):
-    """One row per pipeline, about the last whole month."""
+    """One row per pipeline and user, about the last whole month.
 
-    primary_keys = ("pipeline_id", "start_date")
-    more_properties = {"pipeline_id": "integer", "start_date": "date", "end_date": "date"}
+    The operation only ever answers about one user; their sum is the company.
+    """
+
+    primary_keys = ("pipeline_id", "user_id", "start_date")
+    more_properties = {
+        "pipeline_id": "integer",
+        "user_id": "integer",
+        "start_date": "date",
+        "end_date": "date",
+    }
 
     def record_pages(self) -> Iterator[list[Record]]:
-        """Ask about each pipeline."""
+        """Ask about each user in each pipeline."""
+        users = self._tap.streams[Users.name]
+        assert isinstance(users, Users)
         for pipeline in self.pipelines():
-            start, end = self.last_month()
-            period = {"start_date": start, "end_date": end}
-            for page in self.pages(path={"id": pipeline["id"]}, query=period):
-                yield [{**row, "pipeline_id": pipeline["id"], **period} for row in page.records]
+            for user in self._tap.definitions.of(users):
+                start, end = self.last_month()
+                asked = {"start_date": start, "end_date": end, "user_id": user["id"]}
+                for page in self.pages(path={"id": pipeline["id"]}, query=asked):
+                    yield [{**row, **asked, "pipeline_id": pipeline["id"]} for row in page.records]
 
 
 class PipelineMovements(_OfLastMonth):
@@ -88,11 +100,13 @@ GOAL_ASSIGNEES = ("company", "team", "person")
 
 
 def _goals(stream: ListStream) -> Iterator[Record]:
-    """Yield all goals; ``data`` is one object that holds the list."""
+    """Yield all goals, past ones too; ``data`` is one object that holds the list."""
     for kind in GOAL_ASSIGNEES:
-        for page in stream.pages(Goals.list_operation(), query={"assignee.type": kind}):
-            for answer in page.records:
-                yield from answer.get("goals") or ()
+        for active in ("true", "false"):
+            asked = {"assignee.type": kind, "is_active": active}
+            for page in stream.pages(Goals.list_operation(), query=asked):
+                for answer in page.records:
+                    yield from answer.get("goals") or ()
 
 
 class Goals(ListStream):
