@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import random
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Generator, Mapping
@@ -105,6 +106,7 @@ class PipedriveClient:
         self._session.headers.update({"User-Agent": user_agent, "Accept": "application/json"})
         self.governor = governor or Governor(LocalHome())
         self._last_date: str | None = None
+        self._lock = threading.Lock()  # logs are read by several threads
         self.usage: defaultdict[str, Usage] = defaultdict(Usage)
         self.api = ApiCalls()
 
@@ -123,6 +125,11 @@ class PipedriveClient:
             except ValueError:
                 pass
         return datetime.now(timezone.utc).replace(microsecond=0)
+
+    @property
+    def source_day(self) -> str:
+        """The source's date, ``YYYY-MM-DD``: what the token ledger counts by."""
+        return self.source_now.date().isoformat()
 
     # -- one request -------------------------------------------------------------------------
 
@@ -154,8 +161,9 @@ class PipedriveClient:
         parameters = {k: v for k, v in (query or {}).items() if v is not None}
 
         def note_retry(details: Any) -> None:
-            self.usage[stream].retries += 1
-            self.api.retries[operation.key, details["exception"].reason] += 1
+            with self._lock:
+                self.usage[stream].retries += 1
+                self.api.retries[operation.key, details["exception"].reason] += 1
             bind_contextvars(attempt=details["tries"] + 1)
             self._logger.warning(
                 "%s: attempt %d failed (%s); trying again in %.1f s",
@@ -200,10 +208,12 @@ class PipedriveClient:
         *,
         renewed: bool = False,
     ) -> Page:
-        self.governor.admit(operation.cost, self.source_now.date().isoformat())
-        usage = self.usage[stream]
-        usage.calls += 1
-        usage.tokens += operation.cost
+        day = self.source_day
+        self.governor.admit(operation.cost, day)
+        with self._lock:
+            usage = self.usage[stream]
+            usage.calls += 1
+            usage.tokens += operation.cost
         where = f"GET {operation.path}"
         begun = time.monotonic()
         try:
@@ -217,9 +227,12 @@ class PipedriveClient:
                 stream=True,
             ) as response:
                 self._observe(response)
+                if self.source_day != day:  # the first answer tells the date; midnight changes it
+                    self.governor.rebook(operation.cost, day, self.source_day)
                 body = self._read_body(response, where)
                 seconds = time.monotonic() - begun
-                self.api.answered(operation.key, response.status_code, seconds)
+                with self._lock:
+                    self.api.answered(operation.key, response.status_code, seconds)
         except requests.exceptions.SSLError as error:
             msg = f"{where}: TLS of {urlsplit(url).hostname} could not be verified: {error}"
             raise errors.ConfigurationError(msg) from error

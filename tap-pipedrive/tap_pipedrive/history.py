@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_pipedrive.bookmarks import to_text
 from tap_pipedrive.errors import NotFoundError
+from tap_pipedrive.look_ahead import LookAhead
 from tap_pipedrive.openapi import operation
 from tap_pipedrive.records import Record, utc_time
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from tap_pipedrive.tap import TapPipedrive
 
 MODES = ("gated", "full", "off")
+#: Logs under way at a time by default.
+CALLS_AHEAD = 6
 _MOVES = ("stage_change_time", "add_time", "close_time")
 _CHANGELOG = operation("v1 /deals/{id}/changelog")
 
@@ -42,6 +45,8 @@ class DealHistory:
         self._mode: str = tap.config.get("changelog_mode", "gated")
         self._changelog: PipedriveStream | None = None
         self._sync: PipedriveStream | None = None
+        width = int(tap.config.get("calls_ahead", CALLS_AHEAD))
+        self._ahead: LookAhead[int, tuple[list[Record], Record]] = LookAhead(self._read, width)
 
     def feed(self, streams: Iterable[PipedriveStream]) -> None:
         """Say which streams of this walk want rows."""
@@ -54,13 +59,21 @@ class DealHistory:
         """Whether the log itself is wanted, or only how far it is known."""
         return self._changelog is not None
 
+    def expect(self, deals: Iterable[Record], since: str | None) -> None:
+        """Learn which deals come next, so that their logs can be under way already."""
+        if self._mode != "off" and self._asking.ABORT_AT_RECORD_COUNT is None:
+            self._ahead.expect(d["id"] for d in deals if self._may_have_moved(d, since))
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        self._ahead.close()
+
     def take(self, deal: Record, since: str | None) -> None:
         """Read the log of one deal, if it may have moved; see :meth:`FedStream.take_one`."""
         if self._mode == "off":
             return
         if self._may_have_moved(deal, since):
-            self._tap.spare_share(_CHANGELOG.cost)
-            rows, mark = self._read(deal["id"])
+            rows, mark = self._ahead.take(deal["id"])
             # The mark after the rows: where it stands, the log before it has been sent.
             if self._changelog:
                 self._changelog.emit(rows)
@@ -83,6 +96,8 @@ class DealHistory:
         return bool(deal.get("is_deleted")) or self._tap.seen_deals.may_have_returned(deal)
 
     def _read(self, deal_id: int) -> tuple[list[Record], Record]:
+        """Read one log, in whatever thread."""
+        self._tap.spare_share(_CHANGELOG.cost)
         client = self._tap.client
         mark: Record = {
             "deal_id": deal_id,

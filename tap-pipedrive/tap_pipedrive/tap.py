@@ -121,6 +121,14 @@ class TapPipedrive(Tap):
             "have moved), full (every updated deal) or off.",
         ),
         th.Property(
+            "calls_ahead",
+            th.IntegerType(minimum=1, maximum=64),
+            default=history.CALLS_AHEAD,
+            title="Calls ahead",
+            description="Change logs under way at a time, within the burst limit. 1 asks one after "
+            "the other.",
+        ),
+        th.Property(
             "sweep",
             th.BooleanType,
             default=False,
@@ -337,8 +345,7 @@ class TapPipedrive(Tap):
             ShareSpentError: ``cost`` more tokens would exceed the share of histories.
 
         """
-        day = self.client.source_now.date().isoformat()
-        room = self.governor.room(day, self.history_share)
+        room = self.governor.room(self.client.source_day, self.history_share)
         if room is not None and room < cost:
             msg = (
                 f"the share of histories ({self.history_share:.0%} of this job's tokens of today) "
@@ -414,6 +421,7 @@ class TapPipedrive(Tap):
         else:
             write_report(client, self.selected_streams, started_at)
         finally:
+            self.deal_history.close()
             self.pusher.push()
 
     # -- the command line ----------------------------------------------------------------------

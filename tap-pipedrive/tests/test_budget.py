@@ -68,12 +68,12 @@ def test_a_spent_budget_ends_the_run_well(simulator: Any, sync: Sync, tmp_path: 
     with pytest.raises(BudgetSpentError):
         sync(**settings)
     first = run_tap.last  # type: ignore[attr-defined]
-    assert simulator.control("GET", "stats")["tokens"] <= 300
+    assert simulator.control("GET", "stats")["tokens"] <= 310, "one call before the date is known"
     assert first.states, "what was done is kept"
     simulator.control("POST", "stats/reset")
     with pytest.raises(BudgetSpentError):
         sync(first.state, **settings)
-    # The simulated date is not this machine's: the first answer tells, then all is quiet.
+    # The simulated date is not this machine's: the first answer tells, and then it is known.
     assert simulator.control("GET", "stats")["tokens"] <= 20
     simulator.account.advance_clock(DAY)
     with pytest.raises(BudgetSpentError):

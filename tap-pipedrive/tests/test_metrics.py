@@ -87,7 +87,7 @@ def test_a_failing_run_pushes_too(simulator: Any, sync: Sync, gateway: str) -> N
     with pytest.raises(NotPermittedError):
         sync(pushgateway_url=gateway)
     errors = pushed(gateway)["pipedrive_etl_api_errors"]
-    assert value(errors, reason="notpermitted") == 1
+    assert value(errors, reason="notpermitted") >= 1
 
 
 def test_a_gateway_that_is_away_breaks_nothing(

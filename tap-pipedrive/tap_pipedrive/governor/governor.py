@@ -78,30 +78,40 @@ class Governor:
 
         """
         self._pass_circuit()
-        room = self.room(day)
+        # Entered first and taken back if it was too much: two callers can't both have the last.
+        self._at_home(lambda home: home.add_tokens(day, cost))
+        room = self.room(day, entered=cost)
         if room is not None and room < cost:
+            self._at_home(lambda home: home.add_tokens(day, -cost))
             msg = (
                 f"this job's share of today's API tokens is used up ({self._share:.0%} of "
-                f"{self.budget}; {max(room, 0)} left, the next call costs {cost})"
+                f"{self.budget}, and the next call costs {cost})"
             )
             raise BudgetSpentError(msg)
         while (wait := self._seconds_to_slot()) > 0:
             self.seconds_waited += wait
             time.sleep(wait)
-        self._at_home(lambda home: home.add_tokens(day, cost))
+
+    def rebook(self, cost: int, day: str, other_day: str) -> None:
+        """Move a call to another day of the ledger: the source dates it differently."""
+        self._at_home(lambda home: home.add_tokens(day, -cost))
+        self._at_home(lambda home: home.add_tokens(other_day, cost))
 
     @property
     def budget(self) -> int | None:
         """Tokens a day: the configured number, else the plan's by the server's word, else None."""
         return self._daily_tokens or self._plan_limit
 
-    def room(self, day: str, of_share: float = 1.0) -> int | None:
-        """Tokens that may still be spent under ``of_share`` of this job's share; None: no limit."""
+    def room(self, day: str, of_share: float = 1.0, *, entered: int = 0) -> int | None:
+        """Tokens that may still be spent under ``of_share`` of this job's share; None: no limit.
+
+        ``entered`` of them stand in the ledger already, for the call that is about to be made.
+        """
         share = self._share * of_share
         rooms: list[float] = []
         if self._daily_tokens is not None:
             spent = self._at_home(lambda home: home.tokens(day))
-            rooms.append(share * self._daily_tokens - spent)
+            rooms.append(share * self._daily_tokens - spent + entered)
         if self.plan_remaining is not None:
             # The rest of the plan's tokens stays for others; what they spent counts, too.
             kept = (1 - share) * self._plan_limit if self._plan_limit else 0

@@ -93,6 +93,10 @@ class DealChangelog(ChangeLog):
         """Hand the walk's streams to the history."""
         self._tap.deal_history.feed(fed)
 
+    def expect(self, records: list[Record], since: str | None) -> None:
+        """Let the next logs be under way while one is written."""
+        self._tap.deal_history.expect(records, since)
+
     def take_one(self, record: Record, since: str | None) -> None:
         """Read the log of a deal that may have moved; see :class:`history.DealHistory`."""
         self._tap.deal_history.take(record, since)

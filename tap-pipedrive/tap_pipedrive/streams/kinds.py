@@ -57,6 +57,9 @@ class FedStream(PipedriveStream):
         """
         raise NotImplementedError
 
+    def expect(self, records: list[Record], since: str | None) -> None:
+        """Learn which records :meth:`take_one` will bring next."""
+
     def take_one(self, record: Record, since: str | None) -> None:
         """Receive one record of a page: how a dear stream is fed.
 

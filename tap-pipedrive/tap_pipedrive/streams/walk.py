@@ -115,18 +115,28 @@ class Walk:
     def _feed_dear(self, records: list[Record], bookmarks: Bookmarks, signpost: datetime) -> None:
         dear = {s: b for s, b in bookmarks.items() if s.dear}
         watermarks = {s: watermark(b) for s, b in dear.items()}
+        # Before any question about this page: a later answer may be older than it seems.
+        asked_at = self._tap.client.source_now
+        for stream, bookmark in dear.items():
+            stream.expect(
+                [r for r in records if not self._is_known(bookmark, r)], watermarks[stream]
+            )
         for record in records if dear else ():
             updated, record_id = record.get("update_time"), record["id"]
             for stream in list(dear):
                 with self._leaving_out(stream, dear, bookmarks):
                     bookmark = dear[stream]
-                    if bookmark.covers(updated, record_id) or bookmark.is_settled(record):
-                        continue
-                    asked_at = self._tap.client.source_now
-                    stream.take_one(record, watermarks[stream])
-                    bookmark.settle([record], asked_at)
+                    if not self._is_known(bookmark, record):
+                        stream.take_one(record, watermarks[stream])
+                        bookmark.settle([record], asked_at)
             for bookmark in dear.values():
                 bookmark.reach(updated, record_id, signpost)
+
+    @staticmethod
+    def _is_known(bookmark: Bookmark, record: Record) -> bool:
+        """Whether a dear stream asked about this version of the record before."""
+        updated, record_id = record.get("update_time"), record["id"]
+        return bookmark.covers(updated, record_id) or bookmark.is_settled(record)
 
     def _news(self, stream: FedStream, records: list[Record], bookmark: Bookmark) -> list[Record]:
         """Leave out what was asked about before; the parent itself sends what it meets."""
