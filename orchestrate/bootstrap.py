@@ -191,7 +191,8 @@ def build(uv: Path, environment: Environment) -> None:
         )
         python = ["--python", str(environment.python)]
         run(
-            [str(uv), "pip", "sync", "-q", *python, "--require-hashes", str(environment.pins)],
+            [str(uv), "pip", "sync", "-q", *python]
+            + ["--no-build", "--require-hashes", str(environment.pins)],
             environment.name,
         )
         if environment.members:

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 MONEY = """
     coalesce(round(case when count(distinct currency) > 1 then sum(value_base)
                         else sum(value) end), 0)::bigint as value,
-    case when count(distinct currency) > 1 then 'base' else max(currency) end as currency
+    case when count(distinct currency) = 1 then max(currency)
+         else coalesce((
+             select base.currency from marts.fct_deal as base
+             where base.fx_rate = 1 group by 1 order by count(*) desc limit 1
+         ), 'base') end as currency
 """
 
 WIN_RATE = """

@@ -69,8 +69,9 @@ def _disk(services: Services) -> str:
     words = f"{free / 1024**3:.1f} GiB free"
     if free < LOW_DISK:
         raise Problem(words, "Make room: at least 2 GiB", ExitCode.CONFIGURATION)
-    if not os.access(services.paths.local, os.W_OK):
-        what = f"{services.paths.local} belongs to another user"
+    local = services.paths.local
+    if not os.access(local if local.exists() else local.parent, os.W_OK):
+        what = f"{local} may not be written by you"
         raise Problem(what, "Use a checkout of your own", ExitCode.NOT_PERMITTED)
     return words
 

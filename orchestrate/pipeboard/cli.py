@@ -91,7 +91,8 @@ def stop(services: Services, forget: bool) -> int:
     print(f"stopped {' and '.join(ended)}" if ended else "nothing was running")
     if forget:
         services.postgres.destroy()
-        shutil.rmtree(services.paths.demo, ignore_errors=True)
+        for folder in (services.paths.demo, services.paths.local / "tap"):
+            shutil.rmtree(folder, ignore_errors=True)
         print("deleted the embedded databases")
     return 0
 
@@ -190,7 +191,4 @@ def main(arguments: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("\npipeboard: interrupted; nothing is lost, run again\n")
         code = 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     sys.exit(int(code or 0))

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import secrets
 import shutil
 import signal
-import socket
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
-from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
 
+from pipeboard.cluster import HOST, OWNER, Cluster, ClusterRecord, free_port, port_is_taken
 from pipeboard.postgres_binaries import Binaries, Unprivileged, readable_copy
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.processes import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-HOST = "127.0.0.1"
-OWNER = "pipeboard"
 
 # Modest, for a laptop. Everything that is committed is on disk: fsync stays on.
 SETTINGS = {
@@ -51,17 +44,6 @@ SETTINGS = {
 }
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """What we remember of one database cluster. Holds its passwords, so its file is private."""
-
-    id: str
-    home: str
-    port: int
-    superuser_password: str
-    password: str
-
-
 class Running(NamedTuple):
     """A server that runs: its process, and where it listens."""
 
@@ -79,8 +61,8 @@ class EmbeddedPostgres:
 
     def __init__(self, state: Path, roots_home: Path = Path("/var/lib/pipeboard")) -> None:
         self.state = state
-        self.roots_home = roots_home
         self.user = Unprivileged.needed()
+        self.record = ClusterRecord(state, roots_home, self.user)
 
     # -- what a person does with it
 
@@ -90,139 +72,56 @@ class EmbeddedPostgres:
         With `fresh`, what the databases held is deleted first.
         """
         with self._only_one():
-            cluster = self._cluster()
-            binaries = readable_copy(original, self._home(cluster))
-            if not self._data(cluster).exists():
+            cluster = self.record.load() or self.record.create(self._end)
+            binaries = readable_copy(original, Path(cluster.home))
+            if not cluster.data.exists():
                 self._initialise(cluster, binaries)
             cluster = self._run(cluster, binaries)
             self._ensure_databases(cluster, databases, fresh)
-            return {name: self._url(cluster, name) for name in databases}
+            return {name: cluster.url(name) for name in databases}
 
     def stop(self) -> bool:
         """Stop the server, if it runs. Return whether it did."""
         with self._only_one():
-            cluster = self._remembered()
+            cluster = self.record.load()
             return cluster is not None and self._end(cluster)
 
     def urls(self, *databases: str) -> dict[str, str] | None:
         """Return the URL of each database if the server runs, else None."""
-        cluster = self._remembered()
+        cluster = self.record.load()
         running = self._running(cluster) if cluster else None
         if cluster is None or running is None:
             return None
         cluster = replace(cluster, port=running.port)
-        return {name: self._url(cluster, name) for name in databases}
+        return {name: cluster.url(name) for name in databases}
 
     def destroy(self) -> None:
         """Stop the server and delete everything it stored."""
         self.stop()
-        cluster = self._remembered()
+        cluster = self.record.load()
         if cluster:
-            for path in (self._data(cluster), self._log(cluster).parent):
+            for path in (cluster.data, cluster.log.parent):
                 shutil.rmtree(path, ignore_errors=True)
             if self.user:
-                home = self._home(cluster)
-                for place in (home, _orphan(home)):
+                home = Path(cluster.home)
+                for place in (home, cluster.orphan):
                     shutil.rmtree(place, ignore_errors=True)
         shutil.rmtree(self.state, ignore_errors=True)
-
-    # -- the cluster and where it lies
-
-    def _data(self, cluster: Cluster) -> Path:
-        return self._home(cluster) / "data"
-
-    def _log(self, cluster: Cluster) -> Path:
-        return self._home(cluster) / "log" / "server.log"
-
-    def _home(self, cluster: Cluster) -> Path:
-        return Path(cluster.home) if self.user else self.state
-
-    def _url(self, cluster: Cluster, database: str) -> str:
-        return f"postgresql://{OWNER}:{cluster.password}@{HOST}:{cluster.port}/{quote(database)}"
-
-    def _remembered(self) -> Cluster | None:
-        try:
-            return Cluster(**json.loads((self.state / "cluster.json").read_text()))
-        except (OSError, ValueError, TypeError):
-            return None
-
-    def _remember(self, cluster: Cluster) -> None:
-        path = self.state / "cluster.json"
-        fresh = path.with_suffix(".new")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-            json.dump(asdict(cluster), out)
-        fresh.replace(path)
-
-    def _cluster(self) -> Cluster:
-        """Return the cluster of this checkout; decide on a new one if there is none yet."""
-        remembered = self._remembered()
-        if remembered and self._is_ours(remembered):
-            return remembered
-        place = sha256(str(self.state).encode()).hexdigest()[:12]
-        cluster = Cluster(
-            id=secrets.token_hex(8),
-            home=str(self.roots_home / place),
-            port=free_port(),
-            superuser_password=secrets.token_urlsafe(18),
-            password=secrets.token_urlsafe(18),
-        )
-        if self.user:
-            self._take_over(Path(cluster.home), cluster)
-        self._remember(cluster)
-        return cluster
-
-    def _is_ours(self, cluster: Cluster) -> bool:
-        """Tell whether the place that a record names still belongs to it and to nobody else.
-
-        A checkout that was copied brings the record along, but its original keeps the data.
-        """
-        if not self.user:
-            return True
-        owner = Path(cluster.home) / "owner.json"
-        try:
-            known = json.loads(owner.read_text())
-        except (OSError, ValueError):
-            return False
-        if known.get("id") != cluster.id:
-            return False
-        if known["state"] != str(self.state):
-            if (Path(known["state"]) / "cluster.json").exists():
-                return False
-            owner.write_text(json.dumps({"id": cluster.id, "state": str(self.state)}))
-        return True
-
-    def _take_over(self, home: Path, cluster: Cluster) -> None:
-        """Prepare a place outside the checkout, moving aside what a deleted checkout left there."""
-        if (home / "owner.json").exists():
-            self._end(cluster)
-            orphan = _orphan(home)
-            shutil.rmtree(orphan, ignore_errors=True)
-            home.rename(orphan)
-        try:
-            home.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            what = f"the embedded PostgreSQL has no place: {home} cannot be created ({error})"
-            remedy = "Run as an ordinary user, or name a database in PIPEBOARD_DATABASE_URL"
-            raise Problem(what, remedy, ExitCode.CONFIGURATION) from error
-        for folder in (home.parent, home):
-            folder.chmod(0o755)
-        owner = {"id": cluster.id, "state": str(self.state)}
-        (home / "owner.json").write_text(json.dumps(owner))
 
     # -- the server
 
     def _initialise(self, cluster: Cluster, binaries: Binaries) -> None:
         """Create the cluster beside its place and rename it: half a cluster never counts."""
-        home = self._home(cluster)
+        home = Path(cluster.home)
         unfinished, password = home / "data.unfinished", home / "password"
         shutil.rmtree(unfinished, ignore_errors=True)
-        self._log(cluster).parent.mkdir(exist_ok=True)
+        cluster.log.parent.mkdir(exist_ok=True)
         unfinished.mkdir(mode=0o700)
         password.unlink(missing_ok=True)
         with os.fdopen(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
             out.write(cluster.superuser_password)
         if self.user:
-            for path in (unfinished, password, self._log(cluster).parent):
+            for path in (unfinished, password, cluster.log.parent):
                 os.chown(path, self.user.uid, self.user.gid)
         arguments = ["-D", str(unfinished), "-U", "postgres", "--pwfile", str(password)]
         arguments += ["--auth", "scram-sha-256", "--encoding", "UTF8"]
@@ -235,7 +134,7 @@ class EmbeddedPostgres:
                 self._fail("could not be initialised", outcome.stderr)
         finally:
             password.unlink(missing_ok=True)
-        unfinished.rename(self._data(cluster))
+        unfinished.rename(cluster.data)
 
     def _run(self, cluster: Cluster, binaries: Binaries) -> Cluster:
         """Start the server unless it runs; another port if ours was taken meanwhile."""
@@ -249,20 +148,20 @@ class EmbeddedPostgres:
                     f"-c {name}='{value}'"
                     for name, value in {**SETTINGS, "port": str(cluster.port)}.items()
                 )
-                log = self._log(cluster)
+                log = cluster.log
                 if log.exists() and log.stat().st_size > 10_000_000:
                     log.replace(log.with_suffix(".old.log"))
                 outcome = binaries.run(
-                    *("pg_ctl", "-D", str(self._data(cluster)), "-w", "-t", "120"),
+                    *("pg_ctl", "-D", str(cluster.data), "-w", "-t", "120"),
                     *("-l", str(log), "-o", options, "start"),
                     user=self.user,
                 )
                 running = self._running(cluster)
             if running and self._answers(replace(cluster, port=running.port)):
                 cluster = replace(cluster, port=running.port)
-                self._remember(cluster)
+                self.record.save(cluster)
                 return cluster
-        lines = self._log(cluster).read_text().splitlines() if self._log(cluster).exists() else []
+        lines = cluster.log.read_text().splitlines() if cluster.log.exists() else []
         self._fail("does not start", "\n".join(lines[-5:]) or outcome.stderr)
 
     def _running(self, cluster: Cluster) -> Running | None:
@@ -272,12 +171,12 @@ class EmbeddedPostgres:
         have it by now.
         """
         try:
-            lines = (self._data(cluster) / "postmaster.pid").read_text().splitlines()
+            lines = (cluster.data / "postmaster.pid").read_text().splitlines()
             pid, port = int(lines[0]), int(lines[3])
         except (OSError, ValueError, IndexError):
             return None
         words = command_line(pid)
-        ours = "postgres" in words and str(self._data(cluster)) in words
+        ours = "postgres" in words and str(cluster.data) in words
         return Running(pid, port) if ours else None
 
     def _end(self, cluster: Cluster) -> bool:
@@ -296,7 +195,7 @@ class EmbeddedPostgres:
 
     def _forget_dead_server(self, cluster: Cluster) -> None:
         """Remove a postmaster.pid that nobody stands behind; PostgreSQL might believe it."""
-        (self._data(cluster) / "postmaster.pid").unlink(missing_ok=True)
+        (cluster.data / "postmaster.pid").unlink(missing_ok=True)
 
     def _answers(self, cluster: Cluster) -> bool:
         """Wait until the server talks to us; False if it went away instead."""
@@ -372,26 +271,3 @@ def locales(major: int) -> list[list[str]]:
     if major >= 17:
         return [[*plain, "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]]
     return [["--locale", "C.UTF-8"], plain]
-
-
-def _orphan(home: Path) -> Path:
-    """Return where data of a checkout that was deleted waits for somebody to miss it."""
-    return home.with_name(f"{home.name}.orphan")
-
-
-def free_port() -> int:
-    """Return a TCP port on loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def port_is_taken(port: int) -> bool:
-    """Tell whether somebody listens on a port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return True
-        return False

@@ -59,6 +59,10 @@ class Paths:
         """Return where dbt writes in a Meltano environment; meltano.yml says the same."""
         return self.local / "dbt" / environment
 
+    def tap(self, state: str) -> Path:
+        """Return where the tap keeps its notes beside a state: of one account in one database."""
+        return self.local / "tap" / state
+
     def report(self, environment: str) -> Path:
         """Return where the tap writes what its last run read and spent."""
         return self.local / "reports" / f"{environment}.json"

@@ -25,6 +25,7 @@ class RunLog:
     dbt_total: int = 0
     failed: dict[str, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
 
     def read(self, line: str) -> None:
         """Take in one line."""
@@ -91,6 +92,8 @@ class RunLog:
         if metric and metric.get("metric") == "record_count" and plugin.startswith("tap-"):
             name = str((metric.get("tags") or {}).get("stream", ""))
             self.records[name] = self.records.get(name, 0) + int(metric.get("value") or 0)
+        if entry.get("level") == "warning" and text not in self.notices:
+            self.notices = [*self.notices, text][-KEPT_ERRORS:]
         critical = entry.get("level") in ("error", "critical")
         if critical or re.search(r"\b(ERROR|CRITICAL|Traceback|[A-Z]\w+Error:)", text):
             self._remember_error(f"{plugin}: {text}")

@@ -43,6 +43,7 @@ class Outcome:
     report: dict[str, Any] | None
     errors: list[str] = field(default_factory=list)
     part: str = ""
+    notices: list[str] = field(default_factory=list)
 
 
 def run_job(
@@ -93,11 +94,12 @@ def _run(paths: Paths, world: World, job: str, console: Console, full_refresh: b
     seconds = time.monotonic() - began
     found = _read_report(report)
     errors = [world.redact(line) for line in log.errors]
+    notices = [world.redact(line) for line in log.notices]
     if code == 0:
         budget = bool(found) and found is not None and found.get("stopped") == "budget"
-        return Outcome(ExitCode.BUDGET if budget else 0, seconds, log_file, found)
+        return Outcome(ExitCode.BUDGET if budget else 0, seconds, log_file, found, notices=notices)
     meaning, part = meaning_of(code, log)
-    return Outcome(meaning, seconds, log_file, found, errors, part)
+    return Outcome(meaning, seconds, log_file, found, errors, part, notices)
 
 
 def meaning_of(code: int, log: RunLog) -> tuple[int, str]:

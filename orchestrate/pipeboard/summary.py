@@ -28,6 +28,10 @@ def show_run(console: Console, world: World, job: str, outcome: Outcome) -> None
     """Show rows and tokens per stream, then what dbt built and tested."""
     show_streams(console, outcome.report)
     show_dbt(console, Path(world.environ["DBT_TARGET_PATH"]) / "run_results.json", outcome)
+    if outcome.notices:
+        console.heading("Tap and loader say")
+        for line in outcome.notices:
+            console.line(f"  {line[:300]}")
     console.line()
     clock = f"{outcome.seconds:.0f} s"
     if outcome.code == ExitCode.OK:
@@ -93,6 +97,9 @@ def show_dbt(console: Console, results: Path, outcome: Outcome) -> None:
 
 def show_failure(console: Console, world: World, job: str, outcome: Outcome) -> None:
     """Say what failed, where, why and what to do."""
+    if outcome.part == "interrupted":
+        console.line(f"{job} was interrupted after {outcome.seconds:.0f} s; run it again")
+        return
     part = f" in {outcome.part}" if outcome.part else ""
     console.line(console.bad(f"{job} failed{part} after {outcome.seconds:.0f} s"))
     message = (outcome.report or {}).get("message")

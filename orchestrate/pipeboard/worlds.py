@@ -80,9 +80,10 @@ def own_world(paths: Paths, given: Mapping[str, str], database_url: str, embedde
     elsewhere = given.get("MELTANO_DATABASE_URI")
     if elsewhere:
         environ["MELTANO_DATABASE_URI"] = elsewhere
-    environ.setdefault(
+    suffix = environ.setdefault(
         "MELTANO_RUN_STATE_ID_SUFFIX", _state_suffix(given, database, alone=not elsewhere)
     )
+    environ["PIPEBOARD_TAP_STATE_DIR"] = str(paths.tap(f"{environment}-{suffix}"))
     return World(OWN, environment, database, embedded, _past_proxies(environ))
 
 
@@ -103,6 +104,7 @@ def demo_world(
             "PIPEDRIVE_API_URL": account["url"],
             # The port of the simulator may change between runs; the account stays the same.
             "MELTANO_RUN_STATE_ID_SUFFIX": "simulated",
+            "PIPEBOARD_TAP_STATE_DIR": str(paths.tap(f"{DEMO}-simulated")),
         }
     )
     return World(DEMO, DEMO, database, embedded=True, environ=_past_proxies(clean))
@@ -121,6 +123,8 @@ def _common(paths: Paths, environment: str, database: DatabaseUrl) -> dict[str, 
         "MELTANO_ENVIRONMENT": environment,
         # State lives in the warehouse: who restores one restores both.
         "MELTANO_DATABASE_URI": database.for_meltano(STATE_SCHEMA),
+        # Meltano writes a log of its own below this, in the home of whoever runs it otherwise.
+        "XDG_STATE_HOME": str(paths.meltano / "state"),
         "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
         "MELTANO_CLI_DISABLE_VERSION_CHECK": "1",
         "DBT_PROJECT_DIR": str(paths.root / "transform"),

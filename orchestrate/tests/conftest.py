@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.embedded_postgres import EmbeddedPostgres
 from pipeboard.postgres_binaries import Binaries, wheel_binaries
@@ -40,7 +41,7 @@ def database(server: EmbeddedPostgres, binaries: Binaries) -> DatabaseUrl:
 @pytest.fixture
 def superuser(server: EmbeddedPostgres, database: DatabaseUrl) -> Iterator[psycopg.Connection]:
     """A session that may do everything in the empty database."""
-    cluster = server._remembered()
+    cluster = server.record.load()
     assert cluster is not None
     with psycopg.connect(
         database.url, user="postgres", password=cluster.superuser_password, autocommit=True

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.problems import ExitCode, Problem
 

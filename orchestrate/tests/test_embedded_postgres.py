@@ -11,7 +11,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from pipeboard.embedded_postgres import HOST, EmbeddedPostgres, free_port
+
+from pipeboard.cluster import HOST, free_port
+from pipeboard.embedded_postgres import EmbeddedPostgres
 from pipeboard.postgres_binaries import Binaries
 from pipeboard.processes import Recorded
 
@@ -30,7 +32,7 @@ def value(url: str, query: str) -> object:
 
 
 def postmaster(server: EmbeddedPostgres) -> int:
-    running = server._running(server._remembered())  # type: ignore[arg-type]
+    running = server._running(server.record.load())  # type: ignore[arg-type]
     assert running is not None
     return running.pid
 
@@ -71,9 +73,9 @@ def test_a_process_number_that_another_one_has_by_now_is_no_server(
     postgres: EmbeddedPostgres, binaries: Binaries
 ) -> None:
     postgres.start(binaries, "one")
-    cluster = postgres._remembered()
+    cluster = postgres.record.load()
     assert cluster is not None
-    pid_file = postgres._data(cluster) / "postmaster.pid"
+    pid_file = cluster.data / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
     postgres.stop()
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
@@ -118,6 +120,8 @@ def test_a_copied_checkout_gets_a_server_of_its_own(
     copy.state.mkdir()
     (copy.state / "cluster.json").write_bytes((postgres.state / "cluster.json").read_bytes())
     try:
+        assert copy.urls("one") is None
+        assert not copy.stop(), "the copy stopped the original's server"
         assert copy.start(binaries, "one")["one"] != original
         assert value(original, "select 1") == 1
     finally:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from pipeboard.problems import ExitCode
 from pipeboard.run_log import RunLog
 from pipeboard.runner import meaning_of
@@ -71,3 +72,9 @@ def test_words_of_a_failure_are_kept_and_others_are_not() -> None:
         "it broke",
         "Failure in test unique_deal_id",
     ]
+
+
+def test_warnings_of_tap_and_loader_are_told_once() -> None:
+    behind = {"string_id": "tap-pipedrive", "name": "tap-pipedrive", "level": "warning"}
+    log = feed(*[{**behind, "event": "history stays behind"}] * 2)
+    assert (log.notices, log.errors) == (["history stays behind"], [])

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from pipeboard.cli import command_in, means_demo
 from pipeboard.paths import Paths
 from pipeboard.services import Services

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import psycopg
 import pytest
+
 from pipeboard.paths import Paths
 from pipeboard.services import Services
 from pipeboard.simulator import Account, Simulator
@@ -88,6 +90,15 @@ class Checkout:
         assert urls is not None, "the embedded PostgreSQL does not run"
         with psycopg.connect(urls[database]) as connection:
             return connection.execute(query.encode()).fetchall()
+
+
+def truth(simulator: Simulator, name: str) -> Iterator[dict[str, Any]]:
+    """Ask an account what is really so, past its API."""
+    ready = simulator.ready()
+    assert ready is not None, "the simulated account does not run"
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(f"{ready['url']}/_control/truth/{name}", timeout=60) as answer:
+        yield from map(json.loads, answer)
 
 
 @pytest.fixture(scope="session")

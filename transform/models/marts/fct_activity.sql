@@ -22,15 +22,22 @@ clock as (
     select * from {{ ref('int_warehouse_clock') }}
 ),
 
--- Without a time of day an activity is due until its day ends where the team works.
+days as (
+    select
+        *,
+        -- the end of the day it is due, where the team works
+        (due_date + 1)::timestamp at time zone {{ reporting_timezone() }} as due_day_ends_at
+    from activities
+),
+
 due as (
     select
         *,
         case
             when due_time is not null then (due_date + due_time) at time zone 'UTC'
-            else (due_date + 1)::timestamp at time zone {{ reporting_timezone() }}
+            else due_day_ends_at
         end as due_at
-    from activities
+    from days
 )
 
 select
@@ -48,7 +55,7 @@ select
     case when due.is_done then due.marked_as_done_time end as done_at,
     {{ local_date('case when due.is_done then due.marked_as_done_time end') }} as done_date_local,
     coalesce(not due.is_done and not due.is_deleted and due.due_at < clock.as_of, false) as is_overdue,
-    case when due.is_done then due.marked_as_done_time <= due.due_at end as is_on_time,
+    case when due.is_done then due.marked_as_done_time < due.due_day_ends_at end as is_on_time,
     round((extract(epoch from due.duration) / 60)::numeric, 1) as duration_minutes,
     due.is_deleted,
     due.add_time,
