@@ -1,7 +1,7 @@
 # One thin line per thing a person types; the logic lives in orchestrate/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stop sync backfill doctor status docs test lint lock clean
+.PHONY: help setup demo stop sync backfill sweep doctor status docs test lint lock clean
 
 # The first Python that is new enough; name another one by `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
@@ -24,6 +24,9 @@ sync: setup ## sync the account of .env into the database of .env
 
 backfill: setup ## read the full history again, without touching the state of sync
 	@$(PIPEBOARD) backfill
+
+sweep: setup ## look for what was deleted in Pipedrive without a trace, and mark it
+	@$(PIPEBOARD) run sweep
 
 doctor: setup ## check account, database and machine, and say what to do
 	@$(PIPEBOARD) doctor

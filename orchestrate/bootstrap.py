@@ -97,6 +97,9 @@ DEV = Environment("dev", members=(TAP, LOADER, SIMULATOR, SUPERVISOR))
 # by hand, they get it from the supervisor.
 WORLDLY_COMMANDS = ("meltano", "dbt")
 
+# A package that ours builds on installs a script of the same name; ours has one nobody else has.
+SCRIPTS = {"target-postgres": "pipeboard-target-postgres"}
+
 
 def main(arguments: list[str]) -> int:
     """Build or lock, by the words of the command line."""
@@ -232,7 +235,8 @@ def shim(environment: Environment, command: str) -> str:
             f'    exec "$here/pipeboard" env -- {command} "$@"',
             "fi",
         ]
-    lines.append(f'exec "$here/../env/{environment.name}/bin/{command}" "$@"')
+    script = SCRIPTS.get(command, command)
+    lines.append(f'exec "$here/../env/{environment.name}/bin/{script}" "$@"')
     return "\n".join(lines) + "\n"
 
 

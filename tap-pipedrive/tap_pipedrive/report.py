@@ -4,6 +4,7 @@ The path comes from the environment variable ``PIPEBOARD_RUN_REPORT``; exit code
 Meltano, this file does. Shape::
 
     {"stopped": null | "budget" | "error", "message": null | str, "calls": int, "tokens": int,
+     "behind": [name of a stream that goes on in the next run],
      "streams": {name: {"records": int, "calls": int, "tokens": int, "retries": int}},
      "plan_tokens_left": int | null, "started_at": str, "finished_at": str}
 """
@@ -37,6 +38,7 @@ def write_report(
     started_at: datetime,
     error: BaseException | None = None,
     *,
+    behind: Iterable[str] = (),
     budget_spent: bool = False,
 ) -> None:
     """Write the report, atomically, if anybody asked for one."""
@@ -49,6 +51,7 @@ def write_report(
         "message": str(error) if error else None,
         "started_at": to_text(started_at),
         "finished_at": to_text(datetime.now(timezone.utc)),
+        "behind": sorted(behind),
         "calls": sum(u.calls for u in client.usage.values()),
         "tokens": sum(u.tokens for u in client.usage.values()),
         "plan_tokens_left": client.governor.plan_remaining,

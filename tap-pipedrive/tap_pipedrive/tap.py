@@ -406,23 +406,40 @@ class TapPipedrive(Tap):
             *(self.config.get("oauth") or {}).values(),
         )
         logs.watch_for_secrets()
-        client = self.client
+        _ = self.client  # settings that are missing are told before anything is begun
         try:
             self.sync_all()
         except errors.BudgetSpentError as error:
             self.logger.warning("Stopped: %s. The state is good; the next run goes on.", error)
             self.write_state()
-            write_report(client, self.selected_streams, started_at, error, budget_spent=True)
+            self._report(started_at, error, budget_spent=True)
             if not is_supervised():
                 raise
         except BaseException as error:
-            write_report(client, self.selected_streams, started_at, error)
+            self._report(started_at, error)
             raise
         else:
-            write_report(client, self.selected_streams, started_at)
+            self._report(started_at)
         finally:
             self.deal_history.close()
             self.pusher.push()
+
+    def _report(
+        self,
+        started_at: datetime,
+        error: BaseException | None = None,
+        *,
+        budget_spent: bool = False,
+    ) -> None:
+        behind = {name for walk in self.walks.values() for name in walk.behind}
+        write_report(
+            self.client,
+            self.selected_streams,
+            started_at,
+            error,
+            behind=behind,
+            budget_spent=budget_spent,
+        )
 
     # -- the command line ----------------------------------------------------------------------
 

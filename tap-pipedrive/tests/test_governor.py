@@ -102,8 +102,10 @@ def test_a_folder_outlives_the_process_and_survives_damage(tmp_path: Path) -> No
     assert again.tokens(DAY) == 70
     assert again.circuit()[0] > 50
     (file,) = tmp_path.iterdir()
-    file.write_text("{broken")
-    assert LocalHome(tmp_path, "a").tokens(DAY) == 0
+    for damage in ("{broken", "[]", '{"day": "2026-06-15", "tokens": 70}'):
+        file.write_text(damage)
+        assert LocalHome(tmp_path, "a").tokens(DAY) == 0
+        assert LocalHome(tmp_path, "a").add_tokens(DAY, 5) == 5
 
 
 def test_a_job_stops_at_its_share_and_the_hot_sync_goes_on() -> None:

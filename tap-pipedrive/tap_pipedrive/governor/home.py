@@ -51,6 +51,16 @@ class Home(Protocol):
         """Drop a cached value."""
 
 
+def _readable(text: str) -> dict[str, Any]:
+    """Read what a file says; damage, or the form of another version, counts as nothing said."""
+    try:
+        kept = json.loads(text or "{}")
+    except json.JSONDecodeError:
+        return {}
+    fits = isinstance(kept, dict) and isinstance(kept.get("tokens", {}), dict)
+    return kept if fits else {}
+
+
 class LocalHome:
     """The home of one process.
 
@@ -145,10 +155,7 @@ class LocalHome:
                     fcntl.flock(file, fcntl.LOCK_EX)
                 file.seek(0)
                 before = file.read()
-                try:
-                    kept = json.loads(before or "{}")
-                except json.JSONDecodeError:
-                    kept = {}
+                kept = _readable(before)
                 yield kept
                 after = json.dumps(kept)
                 if after != before:

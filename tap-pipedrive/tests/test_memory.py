@@ -1,0 +1,64 @@
+"""A page in the tap, never a stream: memory and state do not grow with the account."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipedrive_simulator.testing import running_simulator
+
+# Runs the tap as a process, counts what it writes without keeping it, and reports its memory.
+MEASURE = """
+import json, resource, subprocess, sys
+tap = subprocess.Popen([sys.executable, "-m", "tap_pipedrive", *sys.argv[1:]],
+                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+records, state = 0, b""
+for line in tap.stdout:
+    if line.startswith(b'{"type":"RECORD"'):
+        records += 1
+    elif line.startswith(b'{"type":"STATE"'):
+        state = line
+code = tap.wait()
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+print(json.dumps({"code": code, "records": records, "state": len(state), "peak": peak}))
+"""
+
+
+def deals_only(folder: Path) -> Path:
+    """A catalog that selects deals and nothing else."""
+    found = subprocess.run(
+        [sys.executable, "-m", "tap_pipedrive", "--discover"], capture_output=True, check=True
+    )
+    catalog = json.loads(found.stdout)
+    for stream in catalog["streams"]:
+        for entry in stream["metadata"]:
+            if not entry["breadcrumb"]:
+                entry["metadata"]["selected"] = stream["tap_stream_id"] == "deals"
+    file = folder / "catalog.json"
+    file.write_text(json.dumps(catalog))
+    return file
+
+
+def run(deals: int, folder: Path, catalog: Path) -> dict[str, Any]:
+    with running_simulator(kind="endless", deals=deals, process=True) as simulator:
+        config = folder / f"{deals}.json"
+        config.write_text(json.dumps({"api_token": simulator.token, "api_url": simulator.url}))
+        words = ["--config", str(config), "--catalog", str(catalog)]
+        done = subprocess.run(
+            [sys.executable, "-c", MEASURE, *words], capture_output=True, text=True, check=True
+        )
+        stats = simulator.control("GET", "stats")
+    return {**json.loads(done.stdout), "calls": stats["calls"]}
+
+
+def test_ten_times_the_account_takes_the_same_memory_and_state(tmp_path: Path) -> None:
+    catalog = deals_only(tmp_path)
+    small, large = (run(deals, tmp_path, catalog) for deals in (8_000, 80_000))
+    assert small["code"] == large["code"] == 0
+    assert large["records"] == 10 * small["records"] == 80_000
+    assert large["calls"] <= 80_000 / 500 + 2, "500 a call; each of the two lists may end early"
+    assert large["peak"] < small["peak"] * 1.1
+    assert large["state"] < 64 * 1024
