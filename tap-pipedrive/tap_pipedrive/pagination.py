@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tap_pipedrive.client import Page, PipedriveClient
+from tap_pipedrive.answers import Page
+from tap_pipedrive.client import PipedriveClient
 from tap_pipedrive.errors import UnexpectedAnswerError
 from tap_pipedrive.openapi import Operation
 from tap_pipedrive.records import utc_time

@@ -15,10 +15,9 @@ from urllib.parse import urlsplit
 import click
 from requests.auth import AuthBase
 from singer_sdk import Tap
-from singer_sdk import typing as th
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
-from tap_pipedrive import errors, history, logs, plan
+from tap_pipedrive import errors, logs, plan, settings
 from tap_pipedrive.auth import TOKEN_URL, ApiTokenAuth, OAuth
 from tap_pipedrive.client import PipedriveClient
 from tap_pipedrive.definitions import Definitions
@@ -35,11 +34,8 @@ from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.streams.kinds import FedStream, UpdatedStream
 from tap_pipedrive.streams.walk import Walk
 
-MAX_PAGE_SIZE = 500
 #: Where the command line notes what it was asked for instead of a sync.
 ASKED = "tap_pipedrive.asked"
-#: Of a job's tokens, so much may go into histories; the rest is kept for what is new.
-HISTORY_SHARE = 0.5
 
 
 class TapPipedrive(Tap):
@@ -59,141 +55,7 @@ class TapPipedrive(Tap):
         PluginCapabilities.STRUCTURED_LOGGING,
     ]
 
-    config_jsonschema = th.PropertiesList(
-        th.Property(
-            "api_token",
-            th.StringType,
-            secret=True,
-            title="API token",
-            description="Personal API token (Personal preferences > API), best an admin's: "
-            "what its user cannot see does not exist for the tap.",
-        ),
-        th.Property(
-            "oauth",
-            th.ObjectType(
-                th.Property("client_id", th.StringType, description="The app's client id."),
-                th.Property("client_secret", th.StringType, secret=True, description="Its secret."),
-                th.Property(
-                    "refresh_token",
-                    th.StringType,
-                    secret=True,
-                    description="The company's consent; dies after 60 days without use.",
-                ),
-            ),
-            secret=True,
-            title="OAuth 2",
-            description="An app's access instead of an API token. Its burst limit is four times "
-            "as high, and the company's address comes with it.",
-        ),
-        th.Property(
-            "company_domain",
-            th.StringType,
-            title="Company domain",
-            description="The acme of https://acme.pipedrive.com.",
-        ),
-        th.Property(
-            "api_url",
-            th.StringType,
-            title="API base URL",
-            description="Base that replaces https://{company_domain}.pipedrive.com, "
-            "for a proxy or a simulator.",
-        ),
-        th.Property(
-            "start_date",
-            th.DateTimeType,
-            title="Start date",
-            description="Leave out what was last updated before. Unset: the whole history.",
-        ),
-        th.Property(
-            "page_size",
-            th.IntegerType(minimum=1, maximum=MAX_PAGE_SIZE),
-            default=MAX_PAGE_SIZE,
-            title="Page size",
-            description="Records per call. A call costs the same whatever its size, so smaller "
-            "pages only cost more.",
-        ),
-        th.Property(
-            "changelog_mode",
-            th.StringType(allowed_values=list(history.MODES)),
-            default="gated",
-            title="Changelog mode",
-            description="Whose change logs to read, at 20 tokens a deal: gated (deals that may "
-            "have moved), full (every updated deal) or off.",
-        ),
-        th.Property(
-            "calls_ahead",
-            th.IntegerType(minimum=1, maximum=64),
-            default=history.CALLS_AHEAD,
-            title="Calls ahead",
-            description="Change logs under way at a time, within the burst limit. 1 asks one after "
-            "the other.",
-        ),
-        th.Property(
-            "sweep",
-            th.BooleanType,
-            default=False,
-            title="Sweep",
-            description="Read every record's id instead of what changed, and end each stream with "
-            "ACTIVATE_VERSION: a loader then marks what is gone. Use a state id of its own.",
-        ),
-        th.Property(
-            "daily_tokens",
-            th.IntegerType(minimum=1),
-            title="Daily tokens",
-            description="API tokens all jobs together may spend a day. Unset: what the server "
-            "says is left of the plan's.",
-        ),
-        th.Property(
-            "run_token_share",
-            th.NumberType(minimum=0, maximum=1),
-            default=1.0,
-            title="Run token share",
-            description="Part of the day's tokens that may be gone when this job stops: 0.7 for a "
-            "backfill keeps 30 % for the hot sync.",
-        ),
-        th.Property(
-            "history_token_share",
-            th.NumberType(minimum=0, maximum=1),
-            default=HISTORY_SHARE,
-            title="History token share",
-            description="Of the job's share, what may go into streams that cost a call per "
-            "record. They catch up in later runs.",
-        ),
-        th.Property(
-            "redis_url",
-            th.StringType,
-            secret=True,
-            title="Redis URL",
-            description="Redis or Valkey in which all processes of a company share the burst "
-            "window, the token ledger and the circuit breaker. Unset: in this process.",
-        ),
-        th.Property(
-            "pushgateway_url",
-            th.StringType,
-            title="Pushgateway URL",
-            description="Prometheus Pushgateway for the metrics of a run. Unset: none are pushed.",
-        ),
-        th.Property(
-            "request_timeout",
-            th.NumberType(exclusive_minimum=0),
-            default=60,
-            title="Request timeout",
-            description="Seconds to wait for the server to send anything.",
-        ),
-        th.Property(
-            "user_agent",
-            th.StringType,
-            title="User agent",
-            description="User-Agent header; default tap-pipedrive/VERSION.",
-        ),
-        th.Property(
-            "state_dir",
-            th.StringType,
-            title="State directory",
-            description="Where to remember which deals were seen closed, which saves tokens. "
-            "Losing it loses no data; unset, every updated open deal is asked for its log.",
-        ),
-    ).to_dict()
+    config_jsonschema = settings.SCHEMA
 
     def discover_streams(self) -> list[PipedriveStream]:
         """List the streams; the schemas come from the package, so no call is made."""
@@ -204,7 +66,7 @@ class TapPipedrive(Tap):
     @property
     def page_size(self) -> int:
         """Records per page."""
-        return int(self.config.get("page_size", MAX_PAGE_SIZE))
+        return int(self.config.get("page_size", settings.MAX_PAGE_SIZE))
 
     @cached_property
     def base_url(self) -> str:
@@ -318,7 +180,7 @@ class TapPipedrive(Tap):
     @property
     def history_share(self) -> float:
         """Of this job's tokens, the part that may go into streams that cost a call per record."""
-        return float(self.config.get("history_token_share", HISTORY_SHARE))
+        return float(self.config.get("history_token_share", settings.HISTORY_SHARE))
 
     @property
     def declared_streams(self) -> list[PipedriveStream]:

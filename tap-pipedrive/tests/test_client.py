@@ -10,6 +10,7 @@ from scripted_server import ScriptedServer, scripted_server
 
 from tap_pipedrive import client as client_module
 from tap_pipedrive import errors
+from tap_pipedrive.answers import Page
 from tap_pipedrive.auth import ApiTokenAuth
 from tap_pipedrive.client import PipedriveClient
 from tap_pipedrive.openapi import operation
@@ -39,7 +40,7 @@ def client(server: ScriptedServer) -> PipedriveClient:
     return PipedriveClient(server.url, ApiTokenAuth(SECRET), timeout=2)
 
 
-def read(client: PipedriveClient, **query: Any) -> client_module.Page:
+def read(client: PipedriveClient, **query: Any) -> Page:
     return client.get(DEALS, stream="deals", query=query)
 
 

@@ -46,9 +46,7 @@ def test_a_sweep_marks_what_is_gone(
     assert checkout.query("pipeboard", RAW) == [(rows, 1)]
     mart = "select is_deleted, deleted_at is not null from marts.dim_organization"
     assert checkout.query("pipeboard", f"{mart} where org_id = {gone}") == [(True, True)]
-    assert (
-        checkout.query("pipeboard", f"{mart} where org_id <> {gone} and is_deleted") == []
-    )
+    assert checkout.query("pipeboard", f"{mart} where org_id <> {gone} and is_deleted") == []
 
     again = checkout.run("run", "sync", **own_environ)
     assert again.code == 0

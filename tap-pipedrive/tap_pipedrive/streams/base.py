@@ -17,8 +17,8 @@ from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
+from tap_pipedrive.answers import Page
 from tap_pipedrive.bookmarks import Bookmark
-from tap_pipedrive.client import Page
 from tap_pipedrive.errors import ForbiddenError, NotFoundError
 from tap_pipedrive.openapi import Operation, operation
 from tap_pipedrive.openapi.schema import stream_schema, stream_types

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from tap_pipedrive.client import Page
+from tap_pipedrive.answers import Page
 from tap_pipedrive.errors import NotFoundError
 from tap_pipedrive.openapi import operation
 from tap_pipedrive.pagination import anchored_pages
