@@ -39,7 +39,9 @@ def reset(simulator: Any) -> Callable[[], None]:
 
 
 def test_the_first_run_reads_every_deal_and_its_whole_log(simulator: Any, sync: Sync) -> None:
-    output = sync()
+    untimed = simulator.account.create_deal(update_time=None)
+    output = sync(page_size=100)
+    assert untimed.id in by_id(output.records["deals"])
     truth = listed(simulator, "deals")
     got = by_id(output.records["deals"])
     assert got.keys() == truth.keys()
@@ -149,9 +151,11 @@ def test_a_sweep_shows_every_record_and_then_says_so(simulator: Any, sync: Sync)
     sync()
     person = next(p for p in simulator.truth("persons") if p["_listed"])
     simulator.account.delete_person(person["id"])
+    untimed = simulator.account.create_deal(update_time=None)
     output = sync(sweep=True)
     assert output.versions.keys() >= {"persons", "organizations", "activities", "products", "users"}
-    assert "deals" not in output.versions and not output.records["deals"]
+    assert "deals" not in output.versions
+    assert by_id(output.records["deals"]).keys() == {untimed.id}
     for stream in ("persons", "organizations", "activities", "products"):
         assert by_id(output.records[stream]).keys() == listed(simulator, stream).keys()
     assert person["id"] not in by_id(output.records["persons"])

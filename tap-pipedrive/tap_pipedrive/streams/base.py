@@ -158,7 +158,7 @@ class PipedriveStream(Stream):
         with self.get_record_counter() as counter, self.get_sync_timer():
             try:
                 if self._tap.is_sweep:
-                    self._sweep()
+                    self.sweep()
                 else:
                     self.read()
             except (ForbiddenError, NotFoundError) as error:
@@ -169,7 +169,7 @@ class PipedriveStream(Stream):
                 self._tap.show_progress(self, done=True)
         yield from ()
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
         """Emit everything that is there, then say so: what was not seen is gone.
 
         The ACTIVATE_VERSION message comes after the walk, and only after a complete one.

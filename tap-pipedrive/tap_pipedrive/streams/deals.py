@@ -43,6 +43,12 @@ class Deals(UpdatedStream):
     lists = {"live": "v2 /deals", "archived": "v2 /deals/archived"}
     # Deleted deals are listed for 30 days, which the hot sync does not miss.
     is_swept = False
+
+    def sweep(self) -> None:
+        """Bring the deals without an update time, if any: no list by time shows them."""
+        for records in self.all_pages():
+            self.emit([deal for deal in records if not deal.get("update_time")])
+
     query = {
         "status": "open,won,lost,deleted",
         "include_fields": ",".join(INCLUDE_FIELDS),
