@@ -212,7 +212,10 @@ class Loader:
             evolve.lock(cursor, stream.table.schema, stream.table.name)
             deleted = (
                 stream.seen.finish(
-                    cursor, self._options.hard_delete, self._options.max_vanished_share
+                    cursor,
+                    stream.started_at,
+                    self._options.hard_delete,
+                    self._options.max_vanished_share,
                 )
                 if stream.seen
                 else sweep.retire(cursor, stream.table, version, self._options.hard_delete)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 
 import psycopg
 
@@ -13,6 +14,7 @@ from pipeboard_target_postgres.sql import quote, run
 
 DELETED_AT = "_sdc_deleted_at"
 VERSION = "_sdc_table_version"
+RECEIVED_AT = "_sdc_received_at"
 
 
 class Seen:
@@ -80,16 +82,25 @@ class Seen:
             run(cursor, f"insert into {self.name} values ({casts}) on conflict do nothing", values)
 
     def _unseen(self) -> str:
-        on = " and ".join(f"s.{quote(key)} = t.{quote(key)}" for key in self.table.keys)
-        return (
+        # In a statement with parameters the driver reads % as its own.
+        keys = [quote(key).replace("%", "%%") for key in self.table.keys]
+        on = " and ".join(f"s.{key} = t.{key}" for key in keys)
+        unseen = (
             f"t.{quote(DELETED_AT)} is null and not exists (select from {self.name} s where {on})"
         )
+        if any(column.name == RECEIVED_AT for column in self.table.columns):
+            # What another run brought meanwhile is newer than this walk, which may have passed it.
+            unseen += f" and (t.{quote(RECEIVED_AT)} < %(begun)s) is not false"
+        return unseen
 
-    def finish(self, cursor: psycopg.Cursor, hard: bool, limit: float) -> int:
+    def finish(
+        self, cursor: psycopg.Cursor, begun: datetime.datetime, hard: bool, limit: float
+    ) -> int:
         """Mark (or delete) the rows that were not seen.
 
         Args:
             cursor: inside a transaction of the loader's session.
+            begun: when this run first saw the stream.
             hard: delete them instead of marking them.
             limit: the largest share of the live rows that may vanish at once.
 
@@ -99,17 +110,18 @@ class Seen:
         Raises:
             DataRefusedError: more than `limit` of them; nothing is marked.
         """
-        table = self.table.sql
+        table, given = self.table.sql.replace("%", "%%"), {"begun": begun}
         run(cursor, f"analyze {self.name}")
         run(
             cursor,
             f"select count(*), count(*) filter (where {self._unseen()})"
             f" from {table} t where t.{quote(DELETED_AT)} is null",
+            given,
         )
         live, gone = cursor.fetchone() or (0, 0)
         if gone > live * limit:
             raise DataRefusedError(
-                f"{gone} of {live} rows of {table} were not seen by a complete walk, more than "
+                f"{gone} of {live} rows of {self.table.sql} were not seen by a complete walk, more than "
                 f"max_vanished_share ({limit:.0%}) allows: none was marked as deleted. If they "
                 "are really gone, run once with a higher max_vanished_share."
             )
@@ -119,7 +131,7 @@ class Seen:
                 if hard
                 else f"update {table} t set {quote(DELETED_AT)} = now()"
             )
-            run(cursor, f"{action} where {self._unseen()}")
+            run(cursor, f"{action} where {self._unseen()}", given)
         return int(gone)
 
 

@@ -57,6 +57,15 @@ def test_too_many_vanished_is_refused(warehouse: Warehouse, way: Way) -> None:
     assert _live(warehouse) == list(range(7))
 
 
+def test_what_another_run_brought_meanwhile_is_not_gone(warehouse: Warehouse, way: Way) -> None:
+    warehouse.load([S, *[record(id=i) for i in range(10)]], **way)
+    warehouse.sql(
+        "insert into {s}.s (id, _sdc_received_at) values (99, now() + interval '1 minute')"
+    )
+    warehouse.load([S, *[record(id=i, version=1) for i in range(9)], activate(1)], **way)
+    assert _live(warehouse) == [*range(9), 99]
+
+
 def test_hard_delete(warehouse: Warehouse, way: Way) -> None:
     warehouse.load([S, *[record(id=i) for i in range(10)]], **way)
     warehouse.load(
