@@ -121,9 +121,9 @@ class Seen:
         live, gone = cursor.fetchone() or (0, 0)
         if gone > live * limit:
             raise DataRefusedError(
-                f"{gone} of {live} rows of {self.table.sql} were not seen by a complete walk, more than "
-                f"max_vanished_share ({limit:.0%}) allows: none was marked as deleted. If they "
-                "are really gone, run once with a higher max_vanished_share."
+                f"{gone} of {live} rows of {self.table.sql} were not seen by a complete walk, more "
+                f"than max_vanished_share ({limit:.0%}) allows: none was marked as deleted. If "
+                "they are really gone, run once with a higher max_vanished_share."
             )
         if gone:
             action = (
