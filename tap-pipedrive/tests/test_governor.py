@@ -45,15 +45,18 @@ def test_a_window_grants_its_limit_and_no_more(home: Home) -> None:
 
 
 def test_no_window_ever_holds_more_than_the_limit(home: Home) -> None:
-    granted: list[float] = []
+    granted: list[tuple[float, float]] = []
     lock = threading.Lock()
 
     def caller() -> None:
         for _ in range(6):
-            while (wait := home.reserve(8, 0.2)) > 0:
+            while True:
+                begun = time.monotonic()
+                if (wait := home.reserve(8, 0.2)) == 0:
+                    break
                 time.sleep(wait)
             with lock:
-                granted.append(time.monotonic())
+                granted.append((time.monotonic(), begun))
 
     threads = [threading.Thread(target=caller) for _ in range(4)]
     for thread in threads:
@@ -62,8 +65,10 @@ def test_no_window_ever_holds_more_than_the_limit(home: Home) -> None:
         thread.join()
     granted.sort()
     assert len(granted) == 24
-    # The moment of a grant is seen a little late; a twentieth of a window is allowed for that.
-    assert all(b - a > 0.19 for a, b in zip(granted, granted[8:], strict=False))
+    # A grant happened somewhere between its beginning and its end, however busy the machine is.
+    for first in range(len(granted) - 8):
+        nine = granted[first : first + 9]
+        assert nine[-1][0] - min(begun for _, begun in nine) > 0.199
 
 
 def test_the_ledger_adds_up_by_day(home: Home) -> None:
