@@ -1,25 +1,27 @@
 """Which deals were seen, and which of them were ever seen closed or deleted: bits per deal id.
 
 A reopened or restored deal shows in none of the times the API gives, so the tap remembers what
-it saw. This is no Singer state: it grows with the account (375 kB at a million deals, less on
-disk), and losing it loses nothing. A deal never seen counts as possibly reopened, so that after
-a loss every updated deal is asked once, which rebuilds it.
+it saw. This is no Singer state: it grows with the account (375 kB at a million deals, less where
+it is kept), and losing it loses nothing. A deal never seen counts as possibly reopened, so that
+after a loss every updated deal is asked once, which rebuilds it.
 
-Bits are only ever set. Written too early (a crash before the page was loaded) they cost at
-most one question too many, never a missed one.
+The memory lives in the governor's home (Redis, or ``state_dir``) and belongs to one line of
+Singer states: a mark in the state, ``{"id": .., "n": ..}``, names it and counts its versions. A
+memory ahead of the state (the loader never committed what the tap remembers) is not believed.
 """
 
 from __future__ import annotations
 
-import os
+import uuid
 import zlib
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-_MAGIC = b"seen-deals-1\n"
+from tap_pipedrive.governor.governor import Governor
+
 _CLOSED = frozenset({"won", "lost"})
+_KEPT_SECONDS = 400 * 86400.0
 
 
 class _Bits:
@@ -43,14 +45,21 @@ class _Bits:
 
 
 class SeenDeals:
-    """The memory of one account, in a file or, without one, of this process only."""
+    """The memory that goes with one line of states."""
 
-    def __init__(self, path: Path | None = None) -> None:
-        """Read what an earlier run left; a damaged file counts as lost."""
-        self._path = path
+    def __init__(self, governor: Governor, mark: dict[str, Any]) -> None:
+        """Read what an earlier run left; a damaged memory counts as lost.
+
+        Args:
+            governor: whose home keeps the memory.
+            mark: ``{"id": .., "n": ..}`` inside the Singer state, filled in when empty.
+
+        """
+        mark.setdefault("id", uuid.uuid4().hex[:12])
+        mark.setdefault("n", 0)
+        self._governor, self._mark = governor, mark
         self._seen, self._closed, self._deleted = _Bits(), _Bits(), _Bits()
-        if path is not None:
-            self._load(path)
+        self._load()
 
     def may_have_returned(self, deal: dict[str, Any]) -> bool:
         """Whether a deal may have been reopened, or restored after it was deleted."""
@@ -69,23 +78,25 @@ class SeenDeals:
             self._deleted.add(deal_id)
 
     def save(self) -> None:
-        """Write the memory to its file, if it has one."""
-        if self._path is not None:
-            self._save(self._path)
-
-    def _load(self, path: Path) -> None:
-        try:
-            blob = path.read_bytes()
-            if not blob.startswith(_MAGIC):
-                return
-            parts = msgspec.msgpack.decode(zlib.decompress(blob[len(_MAGIC) :]), type=list[bytes])
-            self._seen, self._closed, self._deleted = map(_Bits, parts)
-        except (OSError, ValueError, zlib.error):  # ValueError: msgspec's, or too few parts
-            return
-
-    def _save(self, path: Path) -> None:
+        """Keep the memory; the state to be written next is the one it belongs to."""
+        self._mark["n"] += 1
         parts = [bits.dump() for bits in (self._seen, self._closed, self._deleted)]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(f".{os.getpid()}")
-        draft.write_bytes(_MAGIC + zlib.compress(msgspec.msgpack.encode(parts), 1))
-        draft.replace(path)
+        blob = zlib.compress(msgspec.msgpack.encode((self._mark["n"], *parts)), 1)
+        self._governor.remember(self._key, blob, _KEPT_SECONDS)
+
+    @property
+    def _key(self) -> str:
+        return f"seen-deals:{self._mark['id']}"
+
+    def _load(self) -> None:
+        blob = self._governor.recall(self._key)
+        if blob is None:
+            return
+        try:
+            n, *parts = msgspec.msgpack.decode(
+                zlib.decompress(blob), type=tuple[int, bytes, bytes, bytes]
+            )
+        except (ValueError, zlib.error):  # ValueError: msgspec's
+            return
+        if n <= self._mark["n"]:
+            self._seen, self._closed, self._deleted = map(_Bits, parts)

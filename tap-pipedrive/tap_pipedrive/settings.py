@@ -144,7 +144,8 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "state_dir",
         th.StringType,
         title="State directory",
-        description="Where to remember which deals were seen closed, which saves tokens. "
-        "Losing it loses no data; unset, every updated open deal is asked for its log.",
+        description="Folder that keeps, from run to run and without Redis, the token ledger, the "
+        "circuit, the definitions and the memory of deals seen. Losing it loses no data, only "
+        "tokens.",
     ),
 ).to_dict()

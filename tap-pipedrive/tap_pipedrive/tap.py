@@ -152,10 +152,9 @@ class TapPipedrive(Tap):
 
     @cached_property
     def seen_deals(self) -> SeenDeals:
-        """Which deals were ever seen closed."""
-        folder = self.config.get("state_dir")
-        name = f"seen-deals-{account_key(self.base_url)}.bin"
-        return SeenDeals(Path(folder) / name if folder else None)
+        """Which deals were ever seen closed or deleted."""
+        mark = self.streams["deal_changelog"].stream_state.setdefault("memory", {})
+        return SeenDeals(self.governor, mark)
 
     @cached_property
     def deal_history(self) -> DealHistory:

@@ -44,6 +44,7 @@ a_round = st.fixed_dictionaries(
         "cut_after": st.none() | st.integers(0, 60),
         "fault": st.none() | st.sampled_from(FAULTS),
         "edits_during": st.booleans(),
+        "lost": st.booleans(),  # the loader died before it committed anything of this run
     }
 )  # fmt: skip
 
@@ -99,9 +100,9 @@ def apply(account: Any, name: str, which: int, how: int) -> None:
 class Warehouse:
     """Keeps what a loader would keep: records before the last state, by key."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: dict[str, Any] | None = None) -> None:
         self.rows: dict[str, dict[Any, dict[str, Any]]] = {}
-        self.state: dict[str, Any] = {}
+        self.state: dict[str, Any] = state or {}
 
     def load(self, output: Output) -> None:
         for stream, records in output.records.items():
@@ -220,7 +221,8 @@ def test_the_last_sync_makes_both_equal(
                     "faults",
                     {"kind": "edit_during_walk", "every": 9, "count": 4, "deals": 2},
                 )
-            sync(simulator, warehouse, kept)
+            into = Warehouse(warehouse.state) if lived["lost"] else warehouse
+            sync(simulator, into, kept)
             simulator.control("DELETE", "faults")
         sync(simulator, warehouse, kept)
         check(simulator, warehouse)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tap_pipedrive.governor.governor import Governor
+from tap_pipedrive.governor.home import LocalHome
 from tap_pipedrive.history import number_changes
 from tap_pipedrive.seen_deals import SeenDeals
 
@@ -59,19 +63,20 @@ deals = st.lists(
 
 @given(pages=st.lists(deals, max_size=4))
 def test_seen_deals_survive_a_restart_and_forget_no_closed_one(
-    tmp_path_factory: object, pages: list[list[dict]]
+    tmp_path_factory: pytest.TempPathFactory, pages: list[list[dict]]
 ) -> None:
-    folder = tmp_path_factory.mktemp("seen")  # type: ignore[attr-defined]
+    folder = tmp_path_factory.mktemp("seen")
+    mark: dict[str, Any] = {}
     closed, seen, deleted = set(), set(), set()
     for page in pages:
-        memory = SeenDeals(folder / "seen")
+        memory = SeenDeals(Governor(LocalHome(folder)), mark)
         for deal in page:
             memory.add(deal)
         memory.save()
         seen |= {d["id"] for d in page}
         deleted |= {d["id"] for d in page if d["status"] == "deleted"}
         closed |= {d["id"] for d in page if d["status"] in ("won", "lost") or d["close_time"]}
-    memory = SeenDeals(folder / "seen")
+    memory = SeenDeals(Governor(LocalHome(folder)), mark)
     for deal_id in range(5001):
         known = deal_id in seen and deal_id not in deleted
         won = {"id": deal_id, "status": "won"}
@@ -80,11 +85,26 @@ def test_seen_deals_survive_a_restart_and_forget_no_closed_one(
         assert memory.may_have_returned(reopened) == (not known or deal_id in closed)
 
 
-def test_a_damaged_memory_counts_as_lost(tmp_path: Path) -> None:
-    memory = SeenDeals(tmp_path / "seen")
-    memory.add({"id": 1, "status": "open"})
+WON = {"id": 1, "status": "won"}
+
+
+def test_a_memory_ahead_of_its_state_is_not_believed(tmp_path: Path) -> None:
+    mark: dict[str, Any] = {}
+    memory = SeenDeals(Governor(LocalHome(tmp_path)), mark)
+    memory.add(WON)
+    committed = dict(mark)
     memory.save()
-    (file,) = tmp_path.iterdir()
+    assert not SeenDeals(Governor(LocalHome(tmp_path)), dict(mark)).may_have_returned(WON)
+    assert SeenDeals(Governor(LocalHome(tmp_path)), committed).may_have_returned(WON)
+    assert SeenDeals(Governor(LocalHome(tmp_path)), {}).may_have_returned(WON), "another line"
+
+
+def test_a_damaged_memory_counts_as_lost(tmp_path: Path) -> None:
+    mark: dict[str, Any] = {}
+    memory = SeenDeals(Governor(LocalHome(tmp_path)), mark)
+    memory.add(WON)
+    memory.save()
+    (file,) = tmp_path.glob("cache-*/seen*")
     for damage in (b"", b"junk", file.read_bytes()[:-3]):
         file.write_bytes(damage)
-        assert SeenDeals(tmp_path / "seen").may_have_returned({"id": 1, "status": "won"})
+        assert SeenDeals(Governor(LocalHome(tmp_path)), dict(mark)).may_have_returned(WON)

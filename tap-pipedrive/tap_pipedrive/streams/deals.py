@@ -92,6 +92,7 @@ class DealChangelog(ChangeLog):
     operations = ("v1 /deals/{id}/changelog",)
     parent = "deals"
     parent_key = "deal_id"
+    remembers_deals = True
     more_properties = {"id": "string", "deal_id": "integer", "second_seq": "integer"}
     selected_by_default = True
 
@@ -120,6 +121,7 @@ class DealChangelogSync(FedStream):
     primary_keys = ("deal_id",)
     parent = "deals"
     dear = True
+    remembers_deals = True
     replication_key = "synced_through"
     more_properties = {
         "deal_id": "integer",

@@ -36,6 +36,8 @@ class FedStream(PipedriveStream):
     #: Whether every record of the parent may cost a call. Such a stream may fall behind when
     #: its share of the day's tokens is spent, and catches up by itself.
     dear: ClassVar[bool] = False
+    #: Whether what it takes goes into the memory of deals seen.
+    remembers_deals: ClassVar[bool] = False
     replication_key = "update_time"
     is_sorted = True
     check_sorted = False

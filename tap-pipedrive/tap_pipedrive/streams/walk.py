@@ -104,7 +104,8 @@ class Walk:
                 self.behind.update(late)
                 bookmarks = {s: b for s, b in bookmarks.items() if not s.dear}
             finally:
-                self._tap.seen_deals.save()
+                if any(stream.remembers_deals for stream in bookmarks):
+                    self._tap.seen_deals.save()
                 self._tap.write_state()
             if not bookmarks:
                 return
