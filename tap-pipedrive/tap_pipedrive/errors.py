@@ -60,6 +60,10 @@ class UnexpectedAnswerError(TapError):
     exit_code = 65
 
 
+class CursorExpiredError(UnexpectedAnswerError):
+    """A cursor is no longer good: the walk has to start again from what it knows."""
+
+
 class NotFoundError(TapError):
     """404: this one record or operation does not exist (any more)."""
 

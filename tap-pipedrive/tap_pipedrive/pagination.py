@@ -7,7 +7,7 @@ from typing import Any
 
 from tap_pipedrive.answers import Page
 from tap_pipedrive.client import PipedriveClient
-from tap_pipedrive.errors import UnexpectedAnswerError
+from tap_pipedrive.errors import CursorExpiredError, UnexpectedAnswerError
 from tap_pipedrive.openapi import Operation
 from tap_pipedrive.records import utc_time
 
@@ -47,7 +47,13 @@ def pages(
 def _by_cursor(operation: Operation, get: Any) -> Iterator[Page]:
     cursor: str | None = None
     while True:
-        page = get({"cursor": cursor})
+        try:
+            page = get({"cursor": cursor})
+        except UnexpectedAnswerError as error:
+            if cursor is None:
+                raise
+            # The first page went well with the same words, so it is the cursor that is refused.
+            raise CursorExpiredError(str(error)) from error
         yield page
         successor: str | None = page.additional.get("next_cursor")
         if not successor:

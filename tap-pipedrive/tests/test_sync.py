@@ -147,6 +147,19 @@ def test_a_run_cut_off_anywhere_resumes_and_misses_nothing(
     assert seen["deal_changelog_sync"].keys() == seen["deals"].keys()
 
 
+def test_an_expired_cursor_starts_the_walk_again(
+    simulator: Any, sync: Sync, caplog: pytest.LogCaptureFixture
+) -> None:
+    simulator.control("POST", "faults", {"kind": "expired_cursor", "after": 1, "count": 1})
+    simulator.control(
+        "POST", "faults", {"kind": "expired_cursor", "operation": "getPersons", "count": 1}
+    )
+    output = sync(page_size=50)
+    assert by_id(output.records["deals"]).keys() == listed(simulator, "deals").keys()
+    assert by_id(output.records["persons"]).keys() == listed(simulator, "persons").keys()
+    assert "starting its walk again" in caplog.text
+
+
 def test_a_sweep_shows_every_record_and_then_says_so(simulator: Any, sync: Sync) -> None:
     sync()
     person = next(p for p in simulator.truth("persons") if p["_listed"])

@@ -8,7 +8,7 @@ the API differs from its documents, ``more_properties``. How it is read is its k
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,7 +19,7 @@ from singer_sdk.mapper import SameRecordTransform
 
 from tap_pipedrive.answers import Page
 from tap_pipedrive.bookmarks import Bookmark
-from tap_pipedrive.errors import ForbiddenError, NotFoundError
+from tap_pipedrive.errors import CursorExpiredError, ForbiddenError, NotFoundError
 from tap_pipedrive.openapi import Operation, operation
 from tap_pipedrive.openapi.schema import stream_schema, stream_types
 from tap_pipedrive.pagination import pages
@@ -27,6 +27,26 @@ from tap_pipedrive.records import Record, RecordShaper
 
 if TYPE_CHECKING:
     from tap_pipedrive.tap import TapPipedrive
+
+
+#: Times a walk starts again because its cursor expired.
+MOST_RESTARTS = 3
+
+
+def restarting(stream: PipedriveStream, walk: Callable[[], None]) -> None:
+    """Walk, and start again when a cursor expires: repeats are harmless, bookmarks are kept.
+
+    Raises:
+        CursorExpiredError: it expired once too often.
+
+    """
+    for restarts in range(MOST_RESTARTS + 1):
+        try:
+            return walk()
+        except CursorExpiredError as error:
+            if restarts == MOST_RESTARTS:
+                raise
+            stream.logger.warning("%s: starting its walk again (%s)", stream.name, error)
 
 
 class PipedriveStream(Stream):
@@ -157,10 +177,7 @@ class PipedriveStream(Stream):
         del context, write_messages
         with self.get_record_counter() as counter, self.get_sync_timer():
             try:
-                if self._tap.is_sweep:
-                    self.sweep()
-                else:
-                    self.read()
+                restarting(self, self.sweep if self._tap.is_sweep else self.read)
             except (ForbiddenError, NotFoundError) as error:
                 self._tap.skip(self, error)
             finally:

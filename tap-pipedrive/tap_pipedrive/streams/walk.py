@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from structlog.contextvars import bind_contextvars
@@ -22,6 +23,7 @@ from structlog.contextvars import bind_contextvars
 from tap_pipedrive.bookmarks import Bookmark
 from tap_pipedrive.errors import ForbiddenError, NotFoundError, ShareSpentError
 from tap_pipedrive.records import Record
+from tap_pipedrive.streams.base import restarting
 from tap_pipedrive.streams.kinds import FedStream, UpdatedStream
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ class Walk:
             where = {"list": context} if context else None
             bookmarks = {stream: stream.bookmark(where) for stream in fed}
             for together in in_step(bookmarks):
-                self._walk_list(key, together)
+                restarting(self._parent, partial(self._walk_list, key, together))
 
     def _walk_list(self, key: str, bookmarks: Bookmarks) -> None:
         """Walk one list for streams that start from about the same time."""
