@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -218,3 +221,33 @@ def test_one_call_in_ten_failing_in_a_random_way_changes_nothing(
     assert len(faults) >= 5, "the faults did happen"
     for stream, records in plain.records.items():
         assert shaken.records[stream] == records, stream
+
+
+def test_kill_9_loses_nothing(simulator: Any, sync: Sync, config: dict[str, Any]) -> None:
+    """What came out before the last whole state is kept; the rest comes again."""
+    command = [sys.executable, "-m", "tap_pipedrive", "--config", "/dev/stdin"]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdin and process.stdout
+    process.stdin.write(json.dumps({**config, "page_size": 40}).encode())
+    process.stdin.close()
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        marks = sum(b'"stream":"deal_changelog_sync"' in seen for seen in lines)
+        if marks > 100 and b'"STATE"' in line:
+            break
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    before = Output.parse(b"".join(lines))
+    assert before.states and not before.records["users"], "it was cut off midway"
+    after = sync(before.state, page_size=40)
+    for stream in ("deals", "persons", "organizations", "activities", "products"):
+        kept = by_id(before.records[stream]) | by_id(after.records[stream])
+        assert kept.keys() == listed(simulator, stream).keys(), stream
+    marks = before.records["deal_changelog_sync"] + after.records["deal_changelog_sync"]
+    assert {m["deal_id"] for m in marks} == listed(simulator, "deals").keys()
+    again = {m["deal_id"] for m in after.records["deal_changelog_sync"]}
+    assert again < listed(simulator, "deals").keys(), "it did not start over"
