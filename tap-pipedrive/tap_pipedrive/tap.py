@@ -214,11 +214,6 @@ class TapPipedrive(Tap):
             )
             raise errors.ShareSpentError(msg)
 
-    @cached_property
-    def skipped(self) -> dict[str, str]:
-        """Streams left out of this run, and why."""
-        return {}
-
     def skip(self, stream: PipedriveStream, error: errors.TapError) -> None:
         """Leave a stream out that may not be read, unless the run is worthless without it.
 
@@ -229,7 +224,6 @@ class TapPipedrive(Tap):
         if stream.essential:
             raise error
         self.logger.warning("%s is left out: %s", stream.name, error)
-        self.skipped[stream.name] = str(error)
 
     def write_state(self) -> None:
         """Write a STATE message: everything written before it belongs to it."""

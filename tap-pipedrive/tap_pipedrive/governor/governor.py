@@ -60,7 +60,6 @@ class Governor:
         self._hold_until = 0.0
         self._plan_limit: int | None = None
         self.plan_remaining: int | None = None
-        self.seconds_waited = 0.0
         self.trips = 0
 
     # -- asking ------------------------------------------------------------------------------
@@ -89,7 +88,6 @@ class Governor:
             )
             raise BudgetSpentError(msg)
         while (wait := self._seconds_to_slot()) > 0:
-            self.seconds_waited += wait
             time.sleep(wait)
 
     def rebook(self, cost: int, day: str, other_day: str) -> None:
@@ -176,11 +174,6 @@ class Governor:
         self._at_home(lambda home: home.forget(key))
 
     # -- the home ----------------------------------------------------------------------------
-
-    @property
-    def home(self) -> Home:
-        """Where limits are remembered at the moment."""
-        return self._home
 
     def _at_home(self, ask: Callable[[Home], T]) -> T:
         """Ask the home; when Redis is away, move in with this process and go on."""

@@ -36,9 +36,7 @@ class RoleAssignments(ListStream):
 
     def record_pages(self) -> Iterator[list[Record]]:
         """Read the roles, and the assignments of each."""
-        roles = self._tap.streams[Roles.name]
-        assert isinstance(roles, Roles)
-        for role in self._tap.definitions.of(roles):
+        for role in self.definitions(Roles):
             for page in self.pages(path={"id": role["id"]}):
                 yield [{"role_id": role["id"], **row} for row in page.records]
 

@@ -179,6 +179,11 @@ class ListStream(PipedriveStream):
     #: Records held back until the fingerprint is known; beyond that, memory matters more.
     held_records: ClassVar[int] = 10_000
 
+    def definitions(self, of: type[ListStream]) -> list[Record]:
+        """Return another short list that this one is read by: remembered, or read now."""
+        stream = next(s for s in self._tap.declared_streams if isinstance(s, of))
+        return self._tap.definitions.of(stream)
+
     def record_pages(self) -> Iterator[list[Record]]:
         """Yield the list page by page; streams made of several lists override this."""
         for page in self.pages():

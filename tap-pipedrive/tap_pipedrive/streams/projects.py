@@ -50,9 +50,7 @@ class ProjectPhases(_ProjectsAddOn):
 
     def record_pages(self) -> Iterator[list[Record]]:
         """Read the boards, and the phases of each."""
-        boards = self._tap.streams[ProjectBoards.name]
-        assert isinstance(boards, ProjectBoards)
-        for board in self._tap.definitions.of(boards):
+        for board in self.definitions(ProjectBoards):
             for page in self.pages(query={"board_id": board["id"]}):
                 yield page.records
 

@@ -24,9 +24,7 @@ class _Statistics(ListStream):
 
     def pipelines(self) -> Iterator[Record]:
         """Yield the pipelines of the account."""
-        pipelines = self._tap.streams[Pipelines.name]
-        assert isinstance(pipelines, Pipelines)
-        yield from self._tap.definitions.of(pipelines)
+        yield from self.definitions(Pipelines)
 
     def last_month(self) -> tuple[str, str]:
         """First and last day of the last whole month at the source."""
@@ -71,10 +69,8 @@ class _OfLastMonth(_Statistics):
 
     def record_pages(self) -> Iterator[list[Record]]:
         """Ask about each user in each pipeline."""
-        users = self._tap.streams[Users.name]
-        assert isinstance(users, Users)
         for pipeline in self.pipelines():
-            for user in self._tap.definitions.of(users):
+            for user in self.definitions(Users):
                 start, end = self.last_month()
                 asked = {"start_date": start, "end_date": end, "user_id": user["id"]}
                 for page in self.pages(path={"id": pipeline["id"]}, query=asked):
