@@ -195,7 +195,8 @@ def build(uv: Path, environment: Environment) -> None:
         python = ["--python", str(environment.python)]
         run(
             [str(uv), "pip", "sync", "-q", *python]
-            + ["--no-build", "--require-hashes", str(environment.pins)],
+            # Else every start compiles again where nothing may be written: a container, a service.
+            + ["--no-build", "--compile-bytecode", "--require-hashes", str(environment.pins)],
             environment.name,
         )
         if environment.members:

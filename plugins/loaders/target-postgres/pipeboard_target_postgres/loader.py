@@ -260,3 +260,4 @@ class Loader:
                     Counts(),
                     finished=True,
                 )
+            self._ops.tidy(cursor)

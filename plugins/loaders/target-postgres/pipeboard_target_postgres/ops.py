@@ -48,10 +48,11 @@ class Ops:
     Args:
         schema: its name.
         run_id: names this run in every row.
+        keep_days: rows of bookkeeping older than this go.
     """
 
-    def __init__(self, schema: str, run_id: str) -> None:
-        self.schema, self.run_id = schema, run_id
+    def __init__(self, schema: str, run_id: str, keep_days: int) -> None:
+        self.schema, self.run_id, self._keep_days = schema, run_id, keep_days
         self._present: set[str] = set()
 
     def forget(self) -> None:
@@ -95,9 +96,19 @@ class Ops:
                 f"Role {user} may not write {self.schema}.{name} in database {database}, where "
                 "refused records and the record of each load go. As the owner run: CREATE SCHEMA "
                 f"IF NOT EXISTS {quote(self.schema)}; GRANT USAGE, CREATE ON SCHEMA "
-                f"{quote(self.schema)} TO {quote(user)}; GRANT SELECT, INSERT, UPDATE ON ALL "
-                f"TABLES IN SCHEMA {quote(self.schema)} TO {quote(user)};"
+                f"{quote(self.schema)} TO {quote(user)}; GRANT SELECT, INSERT, UPDATE, DELETE "
+                f"ON ALL TABLES IN SCHEMA {quote(self.schema)} TO {quote(user)};"
             ) from exc
+
+    def tidy(self, cursor: psycopg.Cursor) -> None:
+        """Delete the bookkeeping of runs long past, a few hundred rows a day."""
+        load = self._table(cursor, "stream_load")
+        with self._permission(cursor, "stream_load"):
+            run(
+                cursor,
+                f"delete from {load} where started_at < now() - make_interval(days => %s)",
+                [self._keep_days],
+            )
 
     def quarantine(
         self, cursor: psycopg.Cursor, stream: str, key: str | None, reason: str, record: str

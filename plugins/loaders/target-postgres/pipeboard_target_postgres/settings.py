@@ -89,6 +89,12 @@ _OURS = th.PropertiesList(
         description="Write a row per stream and run to `stream_load`, the measure of freshness.",
     ),
     th.Property(
+        "bookkeeping_days",
+        th.IntegerType(minimum=1),
+        default=400,
+        description="Rows of `stream_load` older than this are deleted.",
+    ),
+    th.Property(
         "reconnect_seconds",
         th.NumberType(minimum=0),
         default=60,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import typing as t
@@ -46,7 +47,8 @@ class TargetPostgres(StockTarget):
                 "Config validation failed", errors=[str(exc)], schema=self.config_jsonschema
             ) from exc
         connector = t.cast("PostgresConnector", self.target_connector)
-        ops = Ops(self.config["ops_schema"], str(uuid.uuid4()))
+        run_id = os.environ.get("PIPEBOARD_RUN_ID") or str(uuid.uuid4())
+        ops = Ops(self.config["ops_schema"], run_id, self.config["bookkeeping_days"])
         self.loader = Loader(connector, ops, settings.options(self.config), self.logger)
         self.courier = Courier(
             self.loader,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing as t
 
+import pytest
 from loader_testkit import DATE_TIME, Warehouse, record, schema, state
 
 Way = dict[str, t.Any]
@@ -170,3 +171,14 @@ def test_messages_in_any_key_order(warehouse: Warehouse) -> None:
         ]
     )
     assert warehouse.one("select array_agg(id order by id) from {s}.s") == [1, 2, 3, 4]
+
+
+def test_bookkeeping_does_not_grow_for_ever(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = [schema({"id": "integer"}), record(id=1)]
+    warehouse.load(messages)
+    warehouse.sql("update {o}.stream_load set started_at = now() - interval '31 days'")
+    monkeypatch.setenv("PIPEBOARD_RUN_ID", "the one of the supervisor")
+    warehouse.load(messages, bookkeeping_days=30)
+    assert warehouse.sql("select run_id from {o}.stream_load") == [("the one of the supervisor",)]
