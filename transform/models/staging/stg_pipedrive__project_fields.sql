@@ -1,0 +1,1 @@
+{{ staged_fields('project_fields') }}
