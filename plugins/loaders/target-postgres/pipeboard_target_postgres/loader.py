@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -13,6 +14,7 @@ import psycopg
 from pipeboard_target_postgres import errors, evolve, quarantine, sweep
 from pipeboard_target_postgres.connector import PostgresConnector
 from pipeboard_target_postgres.merge import Counts
+from pipeboard_target_postgres.metrics import Metrics
 from pipeboard_target_postgres.ops import Ops
 from pipeboard_target_postgres.session import Session
 from pipeboard_target_postgres.stream import Batch, Stream
@@ -37,9 +39,15 @@ class Loader:
     MIN_JUDGED = 1000
 
     def __init__(
-        self, connector: PostgresConnector, ops: Ops, options: Options, logger: logging.Logger
+        self,
+        connector: PostgresConnector,
+        ops: Ops,
+        options: Options,
+        metrics: Metrics,
+        logger: logging.Logger,
     ) -> None:
         self._ops, self._options, self._logger = ops, options, logger
+        self._metrics = metrics
         self._session = Session(connector, options.reconnect_seconds, ops.forget, logger)
         self._streams: dict[str, Stream] = {}
 
@@ -82,10 +90,11 @@ class Loader:
         """
         for batch in batches:
             self._streams[batch.stream.name] = batch.stream
-            retry = bool(batch.stream.table.keys)
+            retry, began = bool(batch.stream.table.keys), time.monotonic()
             batch.stream.counts.add(
                 self._session.persist(functools.partial(self._load, batch), retry)
             )
+            self._metrics.loaded(batch.stream, len(batch.rows), time.monotonic() - began)
         for stream in {b.stream for b in batches}:
             self._judge(stream, final)
         if final:

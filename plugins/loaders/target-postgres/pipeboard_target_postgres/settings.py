@@ -100,6 +100,11 @@ _OURS = th.PropertiesList(
         default=60,
         description="After a lost connection, try this long to load the same batch again.",
     ),
+    th.Property(
+        "pushgateway_url",
+        th.StringType,
+        description="A Prometheus Pushgateway to push this run's metrics to, http://host:9091.",
+    ),
 ).to_dict()
 
 

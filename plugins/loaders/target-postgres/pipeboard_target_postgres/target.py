@@ -17,12 +17,15 @@ from pipeboard_target_postgres import errors, settings
 from pipeboard_target_postgres.connector import PostgresConnector
 from pipeboard_target_postgres.courier import Courier
 from pipeboard_target_postgres.loader import Loader
+from pipeboard_target_postgres.metrics import Metrics
 from pipeboard_target_postgres.ops import Ops
 from pipeboard_target_postgres.reader import BlockReader
 from pipeboard_target_postgres.sink import PostgresSink
 
 if t.TYPE_CHECKING:
     from singer_sdk.sinks import Sink
+
+    from pipeboard_target_postgres.stream import Stream
 
 
 class _StateMessage(msgspec.Struct):
@@ -49,7 +52,10 @@ class TargetPostgres(StockTarget):
         connector = t.cast("PostgresConnector", self.target_connector)
         run_id = os.environ.get("PIPEBOARD_RUN_ID") or str(uuid.uuid4())
         ops = Ops(self.config["ops_schema"], run_id, self.config["bookkeeping_days"])
-        self.loader = Loader(connector, ops, settings.options(self.config), self.logger)
+        self.metrics = Metrics(self.config.get("pushgateway_url"), self.logger)
+        self.loader = Loader(
+            connector, ops, settings.options(self.config), self.metrics, self.logger
+        )
         self.courier = Courier(
             self.loader,
             lambda: t.cast("list[PostgresSink]", list(self._sinks_active.values())),
@@ -127,6 +133,7 @@ class TargetPostgres(StockTarget):
         finally:
             if target is not None:
                 target.courier.close()  # a load under way may end, and its state go out
+                target.metrics.push(target.streams())
 
     def _handle_termination(self, signum: int, frame: t.Any) -> None:
         """Stop after what has been read: load it, let its state out, say which signal it was."""
@@ -229,11 +236,16 @@ class TargetPostgres(StockTarget):
         try:
             self.courier.flush(wait=True, final=True)
             sinks = t.cast("list[PostgresSink]", list(self._sinks_active.values()))
-            self.loader.finish([sink.stream for sink in sinks])
+            self.loader.finish(self.streams())
             for sink in sinks:
                 sink.clean_up()
         finally:
             self.courier.close()
+
+    def streams(self) -> list[Stream]:
+        """Return the streams that have come so far."""
+        sinks = t.cast("list[PostgresSink]", list(self._sinks_active.values()))
+        return [sink.stream for sink in sinks]
 
     def _emit(self, state: bytes) -> None:
         if state != self._emitted:
