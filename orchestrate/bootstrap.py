@@ -1,8 +1,8 @@
 """Build the environments of this repository. Needs nothing but Python >= 3.10 and its venv module.
 
-`python3 orchestrate/bootstrap.py` builds what a run needs, `... bootstrap.py dev` what tests and
-lint need as well, `... bootstrap.py lock` recompiles requirements/*.txt from the *.in files and the
-packages' own pyproject.toml.
+`python3 orchestrate/bootstrap.py` builds what a run needs, `... bootstrap.py metrics` the metrics
+server too, `... bootstrap.py dev` what tests and lint need as well, `... bootstrap.py lock`
+recompiles requirements/*.txt from the *.in files and the packages' own pyproject.toml.
 
 Every environment has its own pins, so that Meltano, the tap, the loader and dbt never have to
 agree on a version of anything. An environment that is up to date is left alone.
@@ -92,6 +92,8 @@ RUN = (
     Environment("demo", members=(SIMULATOR,), commands=("pipedrive-simulator",)),
 )
 DEV = Environment("dev", members=(TAP, LOADER, SIMULATOR, SUPERVISOR))
+# What `pipeboard metrics-server` runs. No sync needs it.
+METRICS = Environment("metrics", commands=("query-exporter",))
 
 # These read the world they work in (which database, which account) from their environment; typed
 # by hand, they get it from the supervisor.
@@ -110,11 +112,12 @@ def main(arguments: list[str]) -> int:
         if arguments == ["lock"]:
             lock(uv)
             return 0
-        wanted = [*RUN, DEV] if arguments == ["dev"] else list(RUN)
+        extras = {"dev": [METRICS, DEV], "metrics": [METRICS]}
+        wanted = [*RUN, *extras.get(" ".join(arguments), [])]
         for environment in wanted:
             if not environment.is_current():
                 build(uv, environment)
-        write_commands()
+        write_commands(wanted)
     return 0
 
 
@@ -209,11 +212,11 @@ def build(uv: Path, environment: Environment) -> None:
         environment.stamp.write_text(environment.fingerprint())
 
 
-def write_commands() -> None:
+def write_commands(environments: list[Environment]) -> None:
     """Write .pipeboard/bin (the commands, under their own names) and .pipeboard/activate."""
     binaries = LOCAL / "bin"
     binaries.mkdir(exist_ok=True)
-    for environment in RUN:
+    for environment in environments:
         for command in environment.commands:
             write_if_new(binaries / command, shim(environment, command), mode=0o755)
     activate = (
@@ -253,7 +256,7 @@ def lock(uv: Path) -> None:
     """Recompile requirements/*.txt; versions already pinned stay unless UPGRADE is set."""
     upgrade = ["--upgrade"] if os.environ.get("UPGRADE") else []
     jobs: list[tuple[str, tuple[str, ...]]] = [("bootstrap", ()), ("build", ())]
-    jobs += [(environment.name, environment.members) for environment in (*RUN, DEV)]
+    jobs += [(environment.name, environment.members) for environment in (*RUN, METRICS, DEV)]
     for name, members in jobs:
         source = Path("requirements") / f"{name}.in"
         sources = [str(source)] if (ROOT / source).exists() else []

@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +14,9 @@ import click
 from pipeboard import checkup
 from pipeboard.catalogue import write_catalogue
 from pipeboard.console import Console
+from pipeboard.database_url import DatabaseUrl
 from pipeboard.demo import run_demo
+from pipeboard.metrics_server import URL_VARIABLE, serve
 from pipeboard.paths import find_paths
 from pipeboard.preflight import check_settings, check_world
 from pipeboard.problems import ExitCode, Problem
@@ -117,6 +120,18 @@ def docs(services: Services) -> int:
     """Write the catalogue of every table and column to build/docs/index.html."""
     write_catalogue(services, Console())
     return 0
+
+
+@command.command("metrics-server")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=9560, show_default=True)
+@click.option("--queries", type=click.Path(path_type=Path), help="Instead of the shipped file.")
+@click.pass_obj
+def metrics_server(services: Services, host: str, port: int, queries: Path | None) -> int:
+    """Tell Prometheus, at /metrics, what state the warehouse is in."""
+    named = settings(services.paths).get(URL_VARIABLE)
+    database = DatabaseUrl.parse(named) if named else services.own(Console(sys.stderr)).database
+    serve(services.paths, database, host, port, queries)
 
 
 @command.command(context_settings=PASS_ON)

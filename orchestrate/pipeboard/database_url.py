@@ -64,6 +64,10 @@ class DatabaseUrl:
         """Say where it is, without the password."""
         return f"{self.user}@{self.host}:{self.port}/{self.database}"
 
+    def for_sqlalchemy(self) -> str:
+        """Return the URL with the driver that SQLAlchemy shall use."""
+        return f"postgresql+psycopg://{self.url.partition('://')[2]}"
+
     def for_meltano(self, schema: str) -> str:
         """Return the URL for Meltano's own tables, in a schema of this database."""
         query = [pair for pair in parse_qsl(self._parts.query) if pair[0] != "options"]

@@ -60,8 +60,9 @@ class Ops:
         self._present.clear()
 
     def prepare(self, cursor: psycopg.Cursor) -> None:
-        """Make what every run writes to."""
-        self._table(cursor, "stream_load")
+        """Make what is not there yet: whoever looks at the tables finds them, empty or not."""
+        for name in _TABLES:
+            self._table(cursor, name)
 
     def _table(self, cursor: psycopg.Cursor, name: str) -> str:
         """Return the quoted table; make it, and the schema, at its first use."""

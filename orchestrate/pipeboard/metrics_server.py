@@ -1,0 +1,40 @@
+"""The metrics server: query-exporter with our queries, pointed at the world's database.
+
+It becomes query-exporter instead of supervising it: whoever started us watches that process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from pipeboard.problems import ExitCode, Problem
+
+if TYPE_CHECKING:
+    from pipeboard.database_url import DatabaseUrl
+    from pipeboard.paths import Paths
+
+QUERIES = Path("k8s/components/metrics-server/queries.yml")
+#: A role that may only read; unset, the sync's own role is used, in read-only sessions.
+URL_VARIABLE = "PIPEBOARD_METRICS_DATABASE_URL"
+
+
+def serve(
+    paths: Paths, database: DatabaseUrl, host: str, port: int, queries: Path | None
+) -> NoReturn:
+    """Become query-exporter."""
+    program = paths.environment("metrics") / "bin" / "query-exporter"
+    if not program.exists():
+        what = f"the metrics server is not installed ({program})"
+        remedy = "Run `python3 orchestrate/bootstrap.py metrics`, with Python 3.11 or newer"
+        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+    given = queries or paths.root / QUERIES
+    if not given.is_file():
+        raise Problem(f"there is no file {given}", "Name one by --queries", ExitCode.CONFIGURATION)
+    words = ["--config", str(given), "--host", host, "--port", str(port), "--log-format", "json"]
+    environ = {k: v for k, v in os.environ.items() if not k.startswith(("PIPEDRIVE_", "QE_"))}
+    environ["PIPEBOARD_METRICS_DSN"] = database.for_sqlalchemy()
+    sys.stdout.flush()
+    os.execve(program, [str(program), *words], environ)
