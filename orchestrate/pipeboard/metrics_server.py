@@ -32,7 +32,8 @@ def serve(
         raise Problem(what, remedy, ExitCode.CONFIGURATION)
     given = queries or paths.root / QUERIES
     if not given.is_file():
-        raise Problem(f"there is no file {given}", "Name one by --queries", ExitCode.CONFIGURATION)
+        what = f"there is no file {given}"
+        raise Problem(what, "Name another one by --queries", ExitCode.CONFIGURATION)
     words = ["--config", str(given), "--host", host, "--port", str(port), "--log-format", "json"]
     environ = {k: v for k, v in os.environ.items() if not k.startswith(("PIPEDRIVE_", "QE_"))}
     environ["PIPEBOARD_METRICS_DSN"] = database.for_sqlalchemy()

@@ -6,6 +6,7 @@ stay. A push that fails is logged and forgotten: watching must never break what 
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import resource
@@ -26,13 +27,11 @@ PUSH_TIMEOUT_SECONDS = 5.0
 #: Batches kept for the quantiles: of a long run, the latest.
 BATCHES_KEPT = 2000
 QUANTILES = (0.5, 0.95, 1.0)
+OUTCOMES = ("inserted", "updated", "unchanged", "deleted", "quarantined")
 
 #: name: (what it says, labels)
 DECLARED: dict[str, tuple[str, tuple[str, ...]]] = {
-    "pipedrive_etl_last_run_rows_loaded": ("Rows inserted or updated", ("stream",)),
-    "pipedrive_etl_last_run_rows_unchanged": ("Rows that were as they came", ("stream",)),
-    "pipedrive_etl_last_run_rows_deleted": ("Rows marked as deleted", ("stream",)),
-    "pipedrive_etl_last_run_rows_rejected": ("Records in the quarantine", ("stream",)),
+    "pipedrive_etl_loader_rows": ("Rows by what became of them", ("stream", "outcome")),
     "pipedrive_etl_loader_batches": ("Batches committed", ()),
     "pipedrive_etl_loader_batch_rows": ("Records of a batch", ("quantile",)),
     "pipedrive_etl_loader_batch_duration_seconds": ("Time to load a batch", ("quantile",)),
@@ -96,14 +95,9 @@ class Metrics:
             for name, (help_text, labels) in DECLARED.items()
         }
         for name, stream in list(self._streams.items()):
-            counts = stream.counts
-            for kind, value in (
-                ("loaded", counts.inserted + counts.updated),
-                ("unchanged", counts.unchanged),
-                ("deleted", counts.deleted),
-                ("rejected", counts.quarantined),
-            ):
-                gauge[f"pipedrive_etl_last_run_rows_{kind}"].labels(name).set(value)
+            counts = dataclasses.asdict(stream.counts)
+            for outcome in OUTCOMES:
+                gauge["pipedrive_etl_loader_rows"].labels(name, outcome).set(counts[outcome])
         for name, values in (
             ("pipedrive_etl_loader_batch_rows", sorted(rows for rows, _ in self._batches)),
             ("pipedrive_etl_loader_batch_duration_seconds", sorted(s for _, s in self._batches)),

@@ -45,15 +45,15 @@ def gateway() -> Iterator[str]:
         process.wait()
 
 
-def pushed(url: str) -> dict[str, dict[str, float]]:
-    """What the gateway has of ours: {metric: {value of its own label: value}}."""
-    found: dict[str, dict[str, float]] = {}
+def pushed(url: str) -> dict[str, dict[tuple[str, ...], float]]:
+    """What the gateway has of ours: {metric: {values of its own labels: value}}."""
+    found: dict[str, dict[tuple[str, ...], float]] = {}
     text = DIRECT.open(f"{url}/metrics", timeout=5).read().decode()
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.labels.get("job") == "pipedrive_etl" and sample.name in DECLARED:
-                own = [sample.labels[name] for name in DECLARED[sample.name][1]]
-                found.setdefault(sample.name, {})[own[0] if own else ""] = sample.value
+                own = tuple(sample.labels[name] for name in DECLARED[sample.name][1])
+                found.setdefault(sample.name, {})[own] = sample.value
     return found
 
 
@@ -81,14 +81,14 @@ def test_a_load_pushes_everything_declared(warehouse: Warehouse, gateway: str) -
     load(warehouse, gateway, *MESSAGES)
     metrics = pushed(gateway)
     assert metrics.keys() == DECLARED.keys()
-    assert metrics["pipedrive_etl_last_run_rows_loaded"] == {"s": 50, "idle": 0}
-    assert metrics["pipedrive_etl_last_run_rows_rejected"] == {"s": 1, "idle": 0}
-    assert metrics["pipedrive_etl_loader_batches"][""] == 3
-    assert metrics["pipedrive_etl_loader_batch_rows"]["1.0"] == 20
-    assert 0 < metrics["pipedrive_etl_loader_busy_seconds"][""] < 60
-    assert metrics["pipedrive_etl_loader_peak_memory_bytes"][""] > 20 * 2**20
+    rows = metrics["pipedrive_etl_loader_rows"]
+    assert (rows["s", "inserted"], rows["s", "quarantined"], rows["idle", "inserted"]) == (50, 1, 0)
+    assert metrics["pipedrive_etl_loader_batches"][()] == 3
+    assert metrics["pipedrive_etl_loader_batch_rows"][("1.0",)] == 20
+    assert 0 < metrics["pipedrive_etl_loader_busy_seconds"][()] < 60
+    assert metrics["pipedrive_etl_loader_peak_memory_bytes"][()] > 20 * 2**20
     load(warehouse, gateway, *MESSAGES)
-    assert pushed(gateway)["pipedrive_etl_last_run_rows_unchanged"]["s"] == 50
+    assert pushed(gateway)["pipedrive_etl_loader_rows"]["s", "unchanged"] == 50
 
 
 def test_a_load_that_fails_pushes_too(
@@ -97,7 +97,7 @@ def test_a_load_that_fails_pushes_too(
     monkeypatch.setattr("pipeboard_target_postgres.metrics.PUSH_SECONDS", 0.0)
     with pytest.raises(DataRefusedError):
         load(warehouse, gateway, *MESSAGES, max_refused_share=0.001)
-    assert pushed(gateway)["pipedrive_etl_last_run_rows_rejected"]["s"] == 1
+    assert pushed(gateway)["pipedrive_etl_loader_rows"]["s", "quarantined"] == 1
 
 
 def test_a_gateway_that_is_away_breaks_nothing(
