@@ -99,6 +99,16 @@ def test_limits_can_be_set_while_it_runs() -> None:
         assert simulator.control("GET", "stats")["served_429"] == 1
 
 
+def test_answers_can_be_slowed_down_while_it_runs() -> None:
+    with running_simulator(deals=5) as simulator:
+        assert simulator.control("POST", "latency", {"seconds": 0.2}) == {"seconds": 0.2}
+        begun = time.monotonic()
+        get(simulator, "/api/v2/pipelines")
+        assert time.monotonic() - begun >= 0.2
+        simulator.control("POST", "latency", {"seconds": 0})
+        assert simulator.control("GET", "latency") == {"seconds": 0.0}
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.0.1", "::", "example.com", "8.8.8.8"])
 def test_only_loopback_is_served(host: str) -> None:
     with pytest.raises(HostError, match="loopback"):

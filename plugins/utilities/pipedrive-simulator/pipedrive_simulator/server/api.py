@@ -39,6 +39,8 @@ class Api:
         self.router = Router()
         self.oauth = OAuth(settings.oauth, lambda: account.clock.seconds())
         self.gate = Gate(limits, lambda: account.clock.seconds() // SECONDS_PER_DAY)
+        #: Seconds added to each answer.
+        self.latency = 0.0
         self._correlation = itertools.count(1)
 
     def answer(self, method: str, path: str, query: str, headers: dict[bytes, bytes]) -> Reply:

@@ -45,8 +45,8 @@ class App:
     ) -> None:
         """`latency` is added to each API answer, in seconds; `log` gets a line per API call."""
         self.api = api
+        self.api.latency = latency
         self.control = Control(api)
-        self.latency = latency
         self.log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,8 +66,8 @@ class App:
         reply = self.api.answer(scope["method"], path, query, dict(scope["headers"]))
         if self.log is not None:
             self.log(f"{scope['method']} {path}{'?' if query else ''}{query} {reply.status}")
-        if self.latency:
-            await asyncio.sleep(self.latency)
+        if self.api.latency:
+            await asyncio.sleep(self.api.latency)
         await _SENDERS[reply.manner](scope, send, reply)
 
     async def _control(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:

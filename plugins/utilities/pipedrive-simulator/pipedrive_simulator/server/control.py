@@ -47,6 +47,8 @@ class Control:
             ("DELETE", "faults"): self._clear_faults,
             ("POST", "limits"): self._limits,
             ("GET", "limits"): self._limits,
+            ("POST", "latency"): self._latency,
+            ("GET", "latency"): self._latency,
             ("GET", "stats"): lambda body: self._stats(),
             ("POST", "stats/reset"): self._reset,
             ("GET", "requests"): self._requests,
@@ -118,6 +120,10 @@ class Control:
         left = max(gate.limits.daily_tokens - gate.tokens_used, 0)
         return {**self.api.stats.summary(), "tokens_used_today": gate.tokens_used,
                 "tokens_left_today": left, "now": self.api.account.clock.text()}  # fmt: skip
+
+    def _latency(self, body: Json) -> Any:
+        self.api.latency = float(body.get("seconds", self.api.latency))
+        return {"seconds": self.api.latency}
 
     def _reset(self, body: Json) -> Any:
         """Forget the counts; the day's budget is given back too if `budget` says so."""
