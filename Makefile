@@ -1,7 +1,7 @@
 # One thin line per thing a person types; the logic lives in orchestrate/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stop sync backfill sweep doctor status docs test lint lock clean
+.PHONY: help setup demo stop sync backfill sweep doctor status docs test bench lint lock clean
 
 # The first Python that is new enough; name another one by `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
@@ -44,6 +44,11 @@ test: ## every test of every room, on the embedded PostgreSQL and on 15 where in
 	@$(PYTHON) orchestrate/bootstrap.py dev
 	@.pipeboard/env/dev/bin/python tests/run.py
 
+bench: ## how fast it is, against rivals and floors (SCALE=1000000, ONLY=loader,tap, REPEAT=3)
+	@$(PYTHON) orchestrate/bootstrap.py bench
+	@cd tests && ../.pipeboard/env/dev/bin/python -m bench $(if $(SCALE),--scale $(SCALE)) \
+		$(if $(ONLY),--only $(ONLY)) $(if $(WITHOUT),--without $(WITHOUT)) $(if $(REPEAT),--repeat $(REPEAT))
+
 lint: ## ruff, mypy, sqlfluff, yamllint, shellcheck, Meltano's own schema
 	@$(PYTHON) orchestrate/bootstrap.py dev
 	@.pipeboard/env/dev/bin/python tests/lint.py
@@ -54,5 +59,5 @@ lock: ## recompile requirements/*.txt (UPGRADE=1 takes newer versions)
 clean: stop ## delete environments, logs and caches; databases stay (DATA=1 deletes them too)
 	@if [ -n "$(DATA)" ] && [ -x $(PIPEBOARD) ]; then $(PIPEBOARD) stop --forget; fi
 	@rm -rf build .meltano .pipeboard/env .pipeboard/bin .pipeboard/activate .pipeboard/cache \
-		.pipeboard/logs .pipeboard/reports .pipeboard/dbt .pipeboard/test .mypy_cache .ruff_cache .pytest_cache
+		.pipeboard/logs .pipeboard/reports .pipeboard/bench .pipeboard/dbt .pipeboard/test .mypy_cache .ruff_cache .pytest_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

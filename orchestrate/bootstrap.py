@@ -1,7 +1,8 @@
 """Build the environments of this repository. Needs nothing but Python >= 3.10 and its venv module.
 
 `python3 orchestrate/bootstrap.py` builds what a run needs, `... bootstrap.py metrics` the metrics
-server too, `... bootstrap.py dev` what tests and lint need as well, `... bootstrap.py lock`
+server too, `... bootstrap.py dev` what tests and lint need as well, `... bootstrap.py bench` what
+the benchmark needs, and `... bootstrap.py lock`
 recompiles requirements/*.txt from the *.in files and the packages' own pyproject.toml.
 
 Every environment has its own pins, so that Meltano, the tap, the loader and dbt never have to
@@ -45,6 +46,8 @@ class Environment:
     name: str
     members: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
+    # Source archives run code of others while they are being built: only where there is no wheel.
+    wheels_only: bool = True
 
     @property
     def home(self) -> Path:
@@ -94,6 +97,9 @@ RUN = (
 DEV = Environment("dev", members=(TAP, LOADER, SIMULATOR, SUPERVISOR))
 # What `pipeboard metrics-server` runs. No sync needs it.
 METRICS = Environment("metrics", commands=("query-exporter",))
+# A rival of our loader, for `make bench`. It agrees with nothing else on versions, and some of what
+# it needs was published before wheels were.
+RIVAL = Environment("bench-pipelinewise", wheels_only=False)
 
 # These read the world they work in (which database, which account) from their environment; typed
 # by hand, they get it from the supervisor.
@@ -112,7 +118,7 @@ def main(arguments: list[str]) -> int:
         if arguments == ["lock"]:
             lock(uv)
             return 0
-        extras = {"dev": [METRICS, DEV], "metrics": [METRICS]}
+        extras = {"dev": [METRICS, DEV], "metrics": [METRICS], "bench": [DEV, RIVAL]}
         wanted = [*RUN, *extras.get(" ".join(arguments), [])]
         for environment in wanted:
             if not environment.is_current():
@@ -196,17 +202,18 @@ def build(uv: Path, environment: Environment) -> None:
             environment.name,
         )
         python = ["--python", str(environment.python)]
+        builders = ["--build-constraints", str(REQUIREMENTS / "build.txt")]
         run(
             [str(uv), "pip", "sync", "-q", *python]
+            + (["--no-build"] if environment.wheels_only else builders)
             # Else every start compiles again where nothing may be written: a container, a service.
-            + ["--no-build", "--compile-bytecode", "--require-hashes", str(environment.pins)],
+            + ["--compile-bytecode", "--require-hashes", str(environment.pins)],
             environment.name,
         )
         if environment.members:
             editable = [word for member in environment.members for word in ("-e", f"./{member}")]
             run(
-                [str(uv), "pip", "install", "-q", *python, "--no-deps"]
-                + ["--build-constraints", str(REQUIREMENTS / "build.txt"), *editable],
+                [str(uv), "pip", "install", "-q", *python, "--no-deps", *builders, *editable],
                 environment.name,
             )
         environment.stamp.write_text(environment.fingerprint())
@@ -256,7 +263,7 @@ def lock(uv: Path) -> None:
     """Recompile requirements/*.txt; versions already pinned stay unless UPGRADE is set."""
     upgrade = ["--upgrade"] if os.environ.get("UPGRADE") else []
     jobs: list[tuple[str, tuple[str, ...]]] = [("bootstrap", ()), ("build", ())]
-    jobs += [(environment.name, environment.members) for environment in (*RUN, METRICS, DEV)]
+    jobs += [(environment.name, environment.members) for environment in (*RUN, METRICS, DEV, RIVAL)]
     for name, members in jobs:
         source = Path("requirements") / f"{name}.in"
         sources = [str(source)] if (ROOT / source).exists() else []

@@ -16,6 +16,7 @@ PACKAGES = (
     ("plugins/loaders/target-postgres", "pipeboard_target_postgres"),
     ("plugins/utilities/pipedrive-simulator", "pipedrive_simulator"),
     ("orchestrate", "pipeboard"),
+    ("tests", "bench"),
 )
 
 

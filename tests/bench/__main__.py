@@ -1,0 +1,104 @@
+"""`make bench`: measure, write results/latest.json, and the report and the plot from it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from bench import arithmetic, machine, plot, report
+from bench.cases import CASES
+from bench.ground import ROOT, ground
+from bench.measuring import BenchError
+from pipeboard.problems import Problem
+
+RESULTS = Path(__file__).parent / "results"
+#: A run of some cases only is not what is published.
+PARTIAL = ROOT / ".pipeboard" / "bench" / "results"
+
+
+def main(words: list[str]) -> int:
+    """Measure what was asked for; return the exit code (0 done, 1 failed, 69 no server)."""
+    given = parse(words)
+    if given.report:
+        write(json.loads((RESULTS / "latest.json").read_text()), RESULTS)
+        return 0
+    if sys.platform != "linux":
+        print("bench: needs Linux: memory and processor time are read from /proc", file=sys.stderr)
+        return 69
+    # A polite end cleans up as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        measured = measure(given.scale, given.repeat, given.only)
+    except (BenchError, Problem) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 69 if isinstance(error, Problem) else 1
+    except KeyboardInterrupt:
+        print("bench: interrupted; nothing was written", file=sys.stderr)
+        return 130
+    folder = RESULTS if set(given.only) == set(CASES) else PARTIAL
+    write(measured, folder)
+    print(report.ratios_in_short(measured))
+    print(f"written: {folder.relative_to(ROOT)}/latest.json, latest.md, latest.svg")
+    return 0
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--scale", type=int, default=100_000, help="deals (default: 100,000)")
+    parser.add_argument("--repeat", type=int, default=3, help="repetitions (default: 3)")
+    parser.add_argument("--only", default="", help=f"some of: {','.join(CASES)}")
+    parser.add_argument("--without", default="", help="all but these")
+    parser.add_argument(
+        "--report", action="store_true", help="measure nothing: render latest.json again"
+    )
+    given = parser.parse_args(words)
+    named = {*split(given.only), *split(given.without)}
+    if unknown := named - set(CASES):
+        parser.exit(64, f"bench: no such case: {', '.join(unknown)}; one of {', '.join(CASES)}\n")
+    if not 100 <= given.scale <= 1_000_000 or given.repeat < 1:
+        parser.exit(64, "bench: --scale is 100 to 1000000, --repeat at least 1\n")
+    wanted = split(given.only) or list(CASES)
+    given.only = [name for name in CASES if name in wanted and name not in split(given.without)]
+    return given
+
+
+def split(names: str) -> list[str]:
+    """Return the names in a list with commas."""
+    return [name for name in names.replace(" ", "").split(",") if name]
+
+
+def measure(scale: int, repeat: int, names: list[str]) -> dict[str, Any]:
+    """Run the cases; return everything that was seen, and the ratios."""
+    began = time.monotonic()
+    samples: dict[str, list[dict[str, Any]]] = {}
+    with ground(scale, repeat) as place:
+        found = {
+            "commit": machine.commit(ROOT),
+            "machine": machine.describe(place.server.version),
+            "scale": scale,
+            "repeat": repeat,
+        }
+        for name in names:
+            print(CASES[name].TITLE, flush=True)
+            samples[name] = CASES[name].measure(place)
+    found["seconds"] = round(time.monotonic() - began)
+    return {**found, "ratios": arithmetic.ratios(samples), "samples": samples}
+
+
+def write(measured: dict[str, Any], folder: Path) -> None:
+    """Write the numbers, and what is made of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    measured["ratios"] = arithmetic.ratios(measured["samples"])
+    (folder / "latest.json").write_text(json.dumps(measured, indent=1) + "\n")
+    (folder / "latest.md").write_text(report.render(measured))
+    plot.draw(measured, folder / "latest.svg")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,138 @@
+"""API calls and tokens of a first and of an incremental sync, against the least that would do.
+
+The least: every list asked once, as many pages as its records fill; the log of each deal once in
+the first sync, and later of those that moved; products for a hundred deals a call. It is computed
+from what the account knows to be true, not from what the tap did.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from math import ceil
+from typing import Any
+
+import yaml
+
+from bench.ground import ROOT, Account, Ground, program
+from bench.measuring import Command, run, step
+
+TITLE = "API calls and tokens"
+MOST_DEALS = 10_000
+CHANGES = 200
+PAGE = 500
+#: What one call costs, as Pipedrive publishes it.
+TOKENS = {
+    "getDeals": 10,
+    "getArchivedDeals": 20,
+    "getDealChangelog": 20,
+    "getDealsProducts": 10,
+    "getPersons": 10,
+    "getOrganizations": 10,
+    "getActivities": 10,
+    "getProducts": 10,
+    "getPipelines": 5,
+    "getStages": 5,
+    "getUsers": 20,
+    "getDealFields": 10,
+    "getPersonFields": 10,
+    "getOrganizationFields": 10,
+    "getProductFields": 10,
+    "getActivityFields": 10,
+}
+#: Changes of these make up the history of a deal.
+MOVES = ("stage_id", "status", "pipeline_id")
+
+
+def measure(ground: Ground) -> list[dict[str, Any]]:
+    """Sync an account, let it live on, sync again, and sync once more with nothing new."""
+    samples = []
+    deals = min(ground.scale, MOST_DEALS)
+    with ground.another_account(deals) as account:
+        state, since = None, ""
+        for sync in ("first", "incremental", "idle"):
+            if sync == "incremental":
+                since = account.control("clock")["now"]
+                account.control("advance", {"deals": CHANGES, "hours": 6})
+            elif sync == "idle":
+                since = account.control("clock", {"advance_seconds": 3600})["now"]
+            with step(f"{sync} sync of {deals:,} deals"):
+                account.control("stats/reset", {})
+                state = one_sync(ground, account, state, sync)
+                samples += counted(account, sync, least(account, since))
+    return samples
+
+
+def selected_streams() -> list[str]:
+    """Return the streams that the shipped pipeline reads."""
+    project = yaml.safe_load((ROOT / "meltano.yml").read_text())
+    (tap,) = [p for p in project["plugins"]["extractors"] if p["name"] == "tap-pipedrive"]
+    return [re.sub(r"\.\*$", "", pattern) for pattern in tap["select"]]
+
+
+def one_sync(ground: Ground, account: Account, state: Any, name: str) -> Any:
+    """Run the tap; return the state it ends with."""
+    config = json.loads(ground.tap_config(account).read_text())
+    # Between runs the tap remembers which deals it has seen, as it does in the pipeline.
+    config["state_dir"] = str(ground.file("calls-state"))
+    words = [program("tap", "tap-pipedrive"), "--config", ground.file("calls.json", config)]
+    words += ["--catalog", ground.catalog(account, *selected_streams())]
+    if state is not None:
+        words += ["--state", ground.file("state.json", state)]
+    output = ground.file(f"calls-{name}.jsonl")
+    run([Command("tap", words)], log=ground.log, output=output)
+    with output.open("rb") as lines:
+        last = [line for line in lines if line.startswith(b'{"type":"STATE"')][-1]
+    output.unlink()
+    return json.loads(last)["value"]
+
+
+def counted(account: Account, sync: str, least_calls: dict[str, int]) -> list[dict[str, Any]]:
+    """Return calls and tokens of each operation, beside the least."""
+    seen = account.control("stats")["operations"]
+    return [
+        {
+            "sync": sync,
+            "operation": name,
+            "calls": seen.get(name, {}).get("calls", 0),
+            "tokens": seen.get(name, {}).get("tokens", 0),
+            "least_calls": least_calls.get(name, 0),
+            "least_tokens": least_calls.get(name, 0) * TOKENS.get(name, 0),
+        }
+        for name in sorted({*seen, *least_calls})
+    ]
+
+
+def least(account: Account, since: str) -> dict[str, int]:
+    """Compute the fewest calls that bring everything updated since a time (all if empty)."""
+
+    def updated(entity: str) -> list[dict[str, Any]]:
+        found = account.truth(entity)
+        return [
+            r for r in found if r.get("_listed", True) and (r.get("update_time") or "") >= since
+        ]
+
+    deals = updated("deals")
+    asked = {deal["id"] for deal in deals}
+    if since:
+        log = account.truth("deal_changelog")
+        moved = {r["deal_id"] for r in log if r["time"] >= since and r["field_key"] in MOVES}
+        asked &= moved | {deal["id"] for deal in deals if deal["add_time"] >= since}
+    with_products = {row["deal_id"] for row in account.truth("deal_products")}
+    lists = {"getPersons": "persons", "getOrganizations": "organizations"}
+    lists |= {"getActivities": "activities", "getProducts": "products"}
+    once = [name for name in TOKENS if "Fields" in name]
+    return {
+        "getDeals": pages(d for d in deals if not d["is_archived"]),
+        "getArchivedDeals": pages(d for d in deals if d["is_archived"]),
+        "getDealChangelog": len(asked),
+        "getDealsProducts": ceil(len(with_products & {deal["id"] for deal in deals}) / 100),
+        **{operation: pages(updated(entity)) for operation, entity in lists.items()},
+        **dict.fromkeys([*once, "getPipelines", "getStages", "getUsers"], 1),
+    }
+
+
+def pages(records: Iterable[Any]) -> int:
+    """Return how many pages records fill; an empty list takes one call to be seen empty."""
+    return max(1, ceil(sum(1 for _ in records) / PAGE))

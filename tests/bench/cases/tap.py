@@ -1,0 +1,66 @@
+"""The tap alone, against a bare loop over the same pages."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from bench.ground import LARGEST_BURST, NO_BURST, Ground, bare_loop
+from bench.measuring import Command, run, step
+
+TITLE = "The tap alone"
+ENOUGH_ROWS = 100_000
+PAGE = 500
+#: A loop that waits for each page is as slow on the tenth page as on the hundredth.
+BARE_PAGES = {0: 1_000_000, 50: 100, 300: 30}
+#: No further rounds of a latency once they took this long together.
+PATIENCE_SECONDS = 120.0
+
+
+def measure(ground: Ground) -> list[dict[str, Any]]:
+    """Run the tap and the loops in turn, at each latency."""
+    account = ground.account(min(ground.scale, ENOUGH_ROWS))
+    rows = count_rows(ground, ground.tap(account))
+    tiny = ground.account(1)
+    samples = []
+    for milliseconds, pages in BARE_PAGES.items():
+        contenders = [
+            ("ours", ground.tap(account), rows),
+            ("bare", bare_loop(account, "--pages", str(pages)), min(rows, pages * PAGE)),
+        ]
+        if not milliseconds:
+            contenders += [
+                ("bare_read_only", bare_loop(account, "--read-only"), rows),
+                ("ours_start", ground.tap(tiny), 1),
+                ("bare_start", bare_loop(tiny), 1),
+            ]
+        burst = LARGEST_BURST if milliseconds else NO_BURST
+        began = time.monotonic()
+        for repetition in range(ground.repeat):
+            if time.monotonic() - began > PATIENCE_SECONDS:
+                break
+            for name, command, count in contenders:
+                doing = f"{name} at {milliseconds} ms, {count:,} rows, round {repetition + 1}"
+                with step(doing), account.slowed(milliseconds, burst):
+                    measured = run([command], log=ground.log)
+                samples.append(
+                    {
+                        "contender": name,
+                        "milliseconds": milliseconds,
+                        "burst": burst if milliseconds else None,
+                        "repetition": repetition,
+                        "rows": count,
+                        **measured.sample(),
+                    }
+                )
+    return samples
+
+
+def count_rows(ground: Ground, tap: Command) -> int:
+    """Count what the tap brings; also its warm-up."""
+    output = ground.file("counted.jsonl")
+    run([tap], log=ground.log, output=output)
+    with output.open("rb") as lines:
+        rows = sum(line.startswith(b'{"type":"RECORD"') for line in lines)
+    output.unlink()
+    return rows

@@ -1,0 +1,221 @@
+"""The ground a benchmark runs on: scratch files, a server, simulated accounts, our commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.measuring import BenchError, Command, clean_environ, run
+from bench.server import Server
+from pipeboard.postgres_binaries import wheel_binaries
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENTS = ROOT / ".pipeboard" / "env"
+RIVALS = Path(__file__).parent / "rivals"
+NOW = "2026-06-15T12:00:00Z"
+#: Calls in two seconds that the largest plan grants an API token.
+LARGEST_BURST = 120
+NO_BURST = 1_000_000
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def program(environment: str, name: str) -> Path:
+    """Return a program of one of the environments that orchestrate/bootstrap.py builds."""
+    found = ENVIRONMENTS / environment / "bin" / name
+    if not found.exists():
+        msg = f"{name} is not in the environment {environment}: run `make bench`, which builds it"
+        raise BenchError(msg)
+    return found
+
+
+@dataclass
+class Account:
+    """A simulated account that runs."""
+
+    url: str
+    token: str
+    company: str
+    pid: int
+    deals: int
+    process: subprocess.Popen[bytes]
+
+    def control(self, route: str, body: dict[str, Any] | None = None) -> Any:
+        """Call a control route of the simulator."""
+        request = urllib.request.Request(
+            f"{self.url}/_control/{route}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with _direct.open(request, timeout=600) as answer:
+            return json.loads(answer.read())
+
+    def truth(self, name: str) -> Iterator[dict[str, Any]]:
+        """Ask what is really so, past the API."""
+        with _direct.open(f"{self.url}/_control/truth/{name}", timeout=600) as answer:
+            yield from map(json.loads, answer)
+
+    @contextmanager
+    def slowed(self, milliseconds: int, burst: int) -> Iterator[None]:
+        """Answer that much later, and allow so many calls in two seconds."""
+        self.control("latency", {"seconds": milliseconds / 1000})
+        self.control("limits", {"burst": burst})
+        try:
+            yield
+        finally:
+            self.control("latency", {"seconds": 0})
+            self.control("limits", {"burst": NO_BURST})
+
+    @property
+    def ready(self) -> dict[str, str]:
+        """What its ready file says, as the supervisor reads it."""
+        return {"url": self.url, "token": self.token, "company_domain": self.company}
+
+
+@dataclass
+class Ground:
+    """Where it all happens, and how much of it."""
+
+    scratch: Path
+    scale: int
+    repeat: int
+    server: Server
+    #: The stock loader's, by name; the loader's case finds out.
+    best_settings: str = "use_copy, no validation"
+    _accounts: dict[tuple[str, int], Account] = field(default_factory=dict)
+    _files: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def log(self) -> Path:
+        """Where the latest commands said what they had to say."""
+        return self.scratch / "latest.log"
+
+    def file(self, name: str, content: Any = None) -> Path:
+        """Return a scratch file, with this content (JSON) if some is given."""
+        path = self.scratch / name
+        if content is not None:
+            path.write_text(json.dumps(content))
+        return path
+
+    def account(self, deals: int, kind: str = "generated") -> Account:
+        """Return a running account of that size; it lives until the end."""
+        key = (kind, deals)
+        if key not in self._accounts:
+            account = start_account(self.scratch, deals, kind)
+            self._accounts[key] = account
+            if kind == "generated":
+                # Pages are encoded when first asked for; later walks cost the server little.
+                run([bare_loop(account)], log=self.log)
+        return self._accounts[key]
+
+    @contextmanager
+    def another_account(self, deals: int) -> Iterator[Account]:
+        """Start an account that may be changed: nobody else measures with it."""
+        place = self.file("another account")
+        place.mkdir()
+        account = start_account(place, deals, "generated")
+        try:
+            yield account
+        finally:
+            account.process.terminate()
+            account.process.wait(20)
+            shutil.rmtree(place)
+
+    def tap_config(self, account: Account) -> Path:
+        """Return the tap's configuration for an account."""
+        content = {"api_token": account.token, "api_url": account.url}
+        return self.file(f"tap-{account.deals}.json", content)
+
+    def catalog(self, account: Account, *streams: str) -> Path:
+        """Return a catalog of the tap with just these streams selected."""
+        path = self.file(f"catalog-{len(streams)}-{streams[0]}.json")
+        if not path.exists():
+            found = self.file("discovered.json")
+            tap = program("tap", "tap-pipedrive")
+            words = [tap, "--config", self.tap_config(account), "--discover"]
+            run([Command("tap", words)], log=self.log, output=found)
+            content = json.loads(found.read_text())
+            for entry in content["streams"]:
+                for item in entry["metadata"]:
+                    if not item["breadcrumb"]:
+                        item["metadata"]["selected"] = entry["tap_stream_id"] in streams
+            path.write_text(json.dumps(content))
+        return path
+
+    def tap(self, account: Account, *streams: str) -> Command:
+        """Return our tap, reading some streams of an account (deals by default)."""
+        catalog = self.catalog(account, *(streams or ("deals",)))
+        tap = program("tap", "tap-pipedrive")
+        return Command("tap", [tap, "--config", self.tap_config(account), "--catalog", catalog])
+
+    def singer_file(self, deals: int) -> Path:
+        """Return the deals of an account as our tap writes them, read once."""
+        path = self.file(f"deals-{deals}.jsonl")
+        if not path.exists():
+            account = self.account(deals)
+            run([self.tap(account)], log=self.log, output=path)
+        return path
+
+    def close(self) -> None:
+        """End what runs, and leave nothing behind."""
+        for account in self._accounts.values():
+            account.process.terminate()
+        for account in self._accounts.values():
+            account.process.wait(20)
+        self.server.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def bare_loop(account: Account, *options: str) -> Command:
+    """Return the floor of the tap: requests and msgspec in a loop."""
+    words = [program("dev", "python"), RIVALS / "bare_loop.py", account.url, account.token]
+    return Command("bare loop", [*words, *options])
+
+
+def start_account(scratch: Path, deals: int, kind: str) -> Account:
+    """Start the simulator and wait until it answers."""
+    ready = scratch / f"account-{kind}-{deals}.json"
+    log = scratch / f"account-{kind}-{deals}.log"
+    words: list[object] = [program("demo", "pipedrive-simulator"), "serve", "--account", kind]
+    words += ["--deals", str(deals), "--now", NOW, "--freeze-clock", "--ready-file", str(ready)]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            list(map(str, words)),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env=clean_environ(),
+        )
+    began = time.monotonic()
+    while not ready.exists():
+        if process.poll() is not None or time.monotonic() - began > 300:
+            msg = f"the simulated account does not start: {log.read_text()[-500:]}"
+            raise BenchError(msg)
+        time.sleep(0.05)
+    told = json.loads(ready.read_text())
+    return Account(told["url"], told["token"], told["company_domain"], told["pid"], deals, process)
+
+
+@contextmanager
+def ground(scale: int, repeat: int) -> Iterator[Ground]:
+    """Prepare the ground; clean it up whatever happens."""
+    scratch = ROOT / ".pipeboard" / "bench" / "scratch"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    # Where the project's own code keeps what belongs to a world.
+    os.environ["PIPEBOARD_STATE_DIR"] = str(scratch)
+    server = Server(scratch / "postgres", wheel_binaries(ENVIRONMENTS / "demo"))
+    found = Ground(scratch, scale, repeat, server)
+    try:
+        yield found
+    finally:
+        found.close()
