@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from datetime import datetime, timezone
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
 
-from pipeboard.preflight import check_account, check_settings
+from pipeboard import probes
+from pipeboard.history import latest
+from pipeboard.jobs import PIPELINES
+from pipeboard.measures import exists, freshness, remaining_histories
+from pipeboard.ops import migrate_database
+from pipeboard.preflight import Account, check_account, check_settings
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.warehouse import prepare_database
 from pipeboard.worlds import DEMO_DATABASE, OWN_DATABASE, settings
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
+    from pipeboard.database_url import DatabaseUrl
     from pipeboard.services import Services
 
 LOW_DISK = 2 * 1024**3
@@ -24,7 +33,7 @@ COMMANDS = ("meltano", "tap-pipedrive", "target-postgres", "dbt")
 
 
 def doctor(services: Services, console: Console) -> int:
-    """Check one thing after the other; the worst one decides the exit code."""
+    """Check one thing after the other; the first problem decides the exit code."""
     given = settings(services.paths)
     worst = 0
 
@@ -39,20 +48,41 @@ def doctor(services: Services, console: Console) -> int:
         console.note(name, f"{console.good('ok')}: {words}")
         return True
 
+    found: list[Account] = []
+
     def account() -> str:
-        found = check_account(given, check_settings(given))
-        return f"{found.company or found.base}, as {found.user}" if found else "OAuth, not tried"
+        answer = check_account(given, check_settings(given))
+        if answer is None:
+            return "OAuth, not tried"
+        found.append(answer)
+        return f"{answer.company or answer.base}, as {answer.user}"
 
     def database() -> str:
         world = services.own(console)
         version = prepare_database(world.database, embedded=world.embedded)
+        migrate_database(world.database)
         return f"PostgreSQL {version}, {world.database.place}"
 
     check("programs", lambda: _programs(services))
     check("disk", lambda: _disk(services))
-    if check("settings", lambda: f"the API at {check_settings(given)}"):
-        check("account", account)
+    if check("settings", lambda: f"the API at {check_settings(given)}") and check(
+        "account", account
+    ):
+        for answer in found:
+            check("permissions", partial(probes.check_permissions, answer))
+            check("tokens", partial(probes.check_tokens, answer, given))
+            check("clock", partial(probes.check_clock, answer))
     check("database", database)
+    optional = (
+        ("redis", "REDIS_URL", probes.check_redis),
+        ("pushgateway", "PUSHGATEWAY_URL", probes.check_pushgateway),
+    )
+    for name, variable, probe in optional:
+        url = given.get(variable)
+        if url:
+            check(name, partial(probe, url))
+        else:
+            console.note(name, f"not used ({variable} is not set)")
     return worst
 
 
@@ -77,42 +107,110 @@ def _disk(services: Services) -> str:
 
 
 def status(services: Services, console: Console) -> int:
-    """Show background services, the last runs, and the tables of each world that is reachable."""
+    """Show background services; the last runs, freshness and tables of each world in reach."""
     urls = services.postgres.urls(OWN_DATABASE, DEMO_DATABASE) or {}
     where = next(iter(urls.values()), "").rpartition("@")[2].partition("/")[0]
     console.note("postgres", f"embedded, on {where}" if urls else "embedded one not running")
     ready = services.simulator.ready()
     console.note("account", f"simulated, on {ready['url']}" if ready else "no simulated one runs")
     logs = sorted(services.paths.logs.glob("*.jsonl"))
-    console.note("last run", str(logs[-1]) if logs else "none yet")
+    console.note("last log", str(logs[-1]) if logs else "none yet")
     named = settings(services.paths).get("PIPEBOARD_DATABASE_URL")
     own = named or urls.get(OWN_DATABASE)
     for world, url in (("own world", own), ("demo world", urls.get(DEMO_DATABASE))):
-        rows = _tables(url) if url else None
-        if rows:
-            console.heading(f"Raw tables of the {world}")
-            console.table(["table", "rows", "last loaded (UTC)"], rows)
+        try:
+            if url:
+                with psycopg.connect(url, connect_timeout=5, autocommit=True) as connection:
+                    _show_world(console, world, connection)
+        except psycopg.OperationalError as error:
+            console.note(world, f"not in reach: {str(error).splitlines()[0]}")
     return 0
 
 
-def _tables(url: str) -> list[tuple[object, ...]] | None:
-    """Count the raw tables and say when each was last written; None if there are none."""
+def _show_world(console: Console, world: str, connection: psycopg.Connection) -> None:
+    if exists(connection, "ops.etl_run"):
+        runs = [found for p in PIPELINES for found in latest(connection, 1, p)]
+        if runs:
+            console.heading(f"Last runs of the {world}")
+            _table_of_runs(console, runs)
+        remaining = remaining_histories(connection)
+        if remaining:
+            console.line(f"  {remaining:,} deals whose history was not read yet")
+    rows = _tables(connection)
+    if rows:
+        console.heading(f"Raw tables of the {world}")
+        console.table(["table", "rows", "last change (UTC)", "last looked (UTC)"], rows)
+
+
+def show_history(
+    console: Console, database: DatabaseUrl, count: int, pipeline: str | None, as_json: bool
+) -> None:
+    """Show the latest runs."""
+    with connected(database.url) as connection:
+        runs = latest(connection, count, pipeline) if exists(connection, "ops.etl_run") else []
+    if as_json:
+        for run in runs:
+            console.line(json.dumps(run, default=_plain, ensure_ascii=False))
+    elif runs:
+        _table_of_runs(console, runs)
+    else:
+        console.line("no run yet")
+
+
+def _table_of_runs(console: Console, runs: list[dict[str, Any]]) -> None:
+    console.table(
+        ["run", "job", "started (UTC)", "seconds", "status", "exit", "rows", "tokens", "why"],
+        [
+            [
+                *(run["run_id"], run["job"], f"{_utc(run['started_at']):%Y-%m-%d %H:%M:%S}"),
+                *(run["seconds"], run["status"], run["exit_code"], run["rows"]),
+                *(run["tokens"], _short(run)),
+            ]
+            for run in runs
+        ],
+    )
+
+
+def _short(run: dict[str, Any]) -> str:
+    words = f"{run['failed_stage']}: " if run["failed_stage"] else ""
+    words += " ".join(str(run["reason"] or "").split())
+    return words if len(words) <= 70 else f"{words[:69]}…"
+
+
+def _utc(time: datetime) -> datetime:
+    return time.astimezone(timezone.utc)
+
+
+def _plain(value: object) -> object:
+    return _utc(value).isoformat() if isinstance(value, datetime) else str(value)
+
+
+def connected(url: str) -> psycopg.Connection:
+    """Connect for a look."""
     try:
-        with psycopg.connect(url, connect_timeout=5) as connection:
-            names = connection.execute(
-                """
-                select table_name from information_schema.columns
-                where table_schema = 'pipedrive' and column_name = '_sdc_batched_at'
-                order by 1
-                """
-            ).fetchall()
-            rows: list[tuple[object, ...]] = []
-            for (name,) in names:
-                query = sql.SQL(
-                    "select {0}, count(*), to_char(max(_sdc_batched_at) at time zone 'UTC', "
-                    "'YYYY-MM-DD HH24:MI') from pipedrive.{1}"
-                ).format(sql.Literal(name), sql.Identifier(name))
-                rows.extend(connection.execute(query).fetchall())
-            return rows
-    except psycopg.Error:
-        return None
+        return psycopg.connect(url, connect_timeout=5, autocommit=True)
+    except psycopg.OperationalError as error:
+        what = f"the database cannot be reached: {str(error).splitlines()[0]}"
+        raise Problem(what, "Check it with `make doctor`", ExitCode.UNAVAILABLE) from error
+
+
+def _tables(connection: psycopg.Connection) -> list[tuple[object, ...]]:
+    """Count the raw tables; say when each last changed, and was last read at the source."""
+    names = connection.execute(
+        """
+        select table_name from information_schema.columns
+        where table_schema = 'pipedrive' and column_name = '_sdc_batched_at'
+        order by 1
+        """
+    ).fetchall()
+    fresh = freshness(connection) if exists(connection, "ops.etl_run") else {}
+    rows: list[tuple[object, ...]] = []
+    for (name,) in names:
+        query = sql.SQL(
+            "select {0}, count(*), to_char(max(_sdc_batched_at) at time zone 'UTC', "
+            "'YYYY-MM-DD HH24:MI') from pipedrive.{1}"
+        ).format(sql.Literal(name), sql.Identifier(name))
+        looked = fresh.get(name)
+        shown = f"{datetime.fromtimestamp(looked, timezone.utc):%Y-%m-%d %H:%M}" if looked else "-"
+        rows.extend((*found, shown) for found in connection.execute(query).fetchall())
+    return rows

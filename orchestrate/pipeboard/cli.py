@@ -11,24 +11,28 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeboard import checkup
+from pipeboard import checkup, preflight
 from pipeboard.catalogue import write_catalogue
-from pipeboard.console import Console
+from pipeboard.console import Console, console_for
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.demo import run_demo
+from pipeboard.jobs import job_named
 from pipeboard.metrics_server import URL_VARIABLE, serve
+from pipeboard.ops import migrate_database
 from pipeboard.paths import find_paths
-from pipeboard.preflight import check_settings, check_world
+from pipeboard.preflight import check_account, check_settings
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.runner import run_job
 from pipeboard.services import Services
 from pipeboard.simulator import Account
 from pipeboard.summary import show_run
+from pipeboard.warehouse import prepare_database
 from pipeboard.worlds import DEMO, World, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+SECONDS = click.FloatRange(min=0)
 PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
@@ -62,19 +66,47 @@ def demo(services: Services, deals: int, seed: int, changes: int) -> int:
 @command.command()
 @click.argument("job")
 @click.option("--full-refresh", is_flag=True, help="Read everything again.")
+@click.option("--wait", type=SECONDS, help="How long to wait for another run before skipping.")
+@click.option("--timeout", type=SECONDS, help="How long the run may take.")
+@click.option("--stall", type=SECONDS, help="How long it may go without any progress.")
 @click.pass_obj
-def run(services: Services, job: str, full_refresh: bool) -> int:
-    """Run JOB of meltano.yml against the account and database of .env."""
-    console = Console()
-    base = check_settings(settings(services.paths))
+def run(
+    services: Services,
+    job: str,
+    full_refresh: bool,
+    wait: float | None,
+    timeout: float | None,
+    stall: float | None,
+) -> int:
+    """Run JOB of meltano.yml against the account and database of .env.
+
+    While another one is at work, this one does nothing and exits with 0.
+    """
+    given = settings(services.paths)
+    console = console_for(given)
+    base = check_settings(given)
     world = services.own(console)
-    account = check_world(world, base)
-    if account:
-        console.note("account", f"{account.company or account.base}, as {account.user}")
+    limits = {"WAIT": wait, "TIMEOUT": timeout, "STALL": stall}
+    asked = {f"PIPEBOARD_{name}_SECONDS": str(s) for name, s in limits.items() if s is not None}
+    known = job_named(job).within({**given, **asked})
+    prepare_database(world.database, embedded=world.embedded)
     console.note("database", world.database.place)
-    outcome = run_job(services.paths, world, job, console, full_refresh)
+    outcome = run_job(
+        services.paths,
+        world,
+        known,
+        console,
+        full_refresh=full_refresh,
+        before=lambda: greet(console, check_account(given, base)),
+    )
     show_run(console, world, job, outcome)
     return outcome.code
+
+
+def greet(console: Console, account: preflight.Account | None) -> None:
+    """Say whose account it is."""
+    if account:
+        console.note("account", f"{account.company or account.base}, as {account.user}")
 
 
 @command.command()
@@ -83,6 +115,30 @@ def backfill(context: click.Context) -> int:
     """Read the full history again; the state of `sync` is not touched."""
     code: int = context.invoke(run, job="backfill", full_refresh=True)
     return code
+
+
+@command.command("history")
+@click.option("--last", default=20, show_default=True, help="How many runs.")
+@click.option("--pipeline", help="Only these: main, reference, sweep, backfill, dbt.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a run.")
+@click.pass_obj
+def show_history(services: Services, last: int, pipeline: str | None, as_json: bool) -> int:
+    """List the latest runs, newest first."""
+    world = services.own(Console(sys.stderr))
+    checkup.show_history(Console(), world.database, last, pipeline, as_json)
+    return 0
+
+
+@command.command()
+@click.pass_obj
+def migrate(services: Services) -> int:
+    """Make or update the tables of schema ops (every run does, where it may)."""
+    console = console_for(settings(services.paths))
+    world = services.own(console)
+    prepare_database(world.database, embedded=world.embedded)
+    changed = migrate_database(world.database)
+    console.note("migrate", "schema ops is up to date" + ("" if changed else " already"))
+    return 0
 
 
 @command.command()
@@ -184,8 +240,6 @@ def means_demo(words: Sequence[str]) -> bool:
 
 def _prepare(world: World, words: Sequence[str]) -> None:
     """Make the schema of Meltano's state before Meltano looks for its tables there."""
-    from pipeboard.warehouse import prepare_database
-
     if words[0] == "meltano" and not {"--help", "--version"} & set(words):
         prepare_database(world.database, embedded=world.embedded)
 

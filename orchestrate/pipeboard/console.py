@@ -1,13 +1,17 @@
-"""Words on a terminal, plain lines anywhere else."""
+"""Words for people, on a terminal or in plain lines; or JSON lines for a log system."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
-from typing import TextIO
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any, TextIO
+
+from pipeboard.problems import ExitCode, Problem
 
 QUIET_SECONDS = 15.0
 
@@ -86,6 +90,71 @@ class Console:
             ]
             text = ("  " + "  ".join(parts)).rstrip()
             self.line(self.paint(text, style) if style else text)
+
+    def event(self, event: str, /, **facts: object) -> None:
+        """Tell a log system what happened; people are told in other words."""
+
+    def pass_on(self, line: str) -> None:
+        """Hand on a line of a program that we watch; people find it in the log file."""
+
+
+class JsonConsole(Console):
+    """The same, as one JSON object a line; headings and tables are for people."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        super().__init__(out)
+        self.tty = self.colour = False
+        #: What every line says, such as the run it belongs to.
+        self.context: dict[str, object] = {}
+
+    def event(self, event: str, /, **facts: object) -> None:
+        self._write({"event": event, "level": "info", **facts})
+
+    def line(self, text: str = "") -> None:
+        if text.strip():
+            self.event(text.strip())
+
+    def heading(self, text: str) -> None:
+        pass
+
+    def note(self, name: str, text: str) -> None:
+        self.event(text, topic=name)
+
+    def progress(self, name: str, text: str, seconds: float) -> None:
+        now = time.monotonic()
+        if now - self._last_plain >= QUIET_SECONDS and text != self._last_text:
+            self._last_plain, self._last_text = now, text
+            self.event("progress", job=name, progress=text, seconds=round(seconds))
+
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        pass
+
+    def pass_on(self, line: str) -> None:
+        try:
+            found = json.loads(line)
+        except ValueError:
+            found = None
+        self._write(found if isinstance(found, dict) else {"event": line.rstrip(), "level": "info"})
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        time_now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        entry = {"timestamp": time_now, **entry, **self.context}
+        self.out.write(json.dumps(entry, default=str, ensure_ascii=False) + "\n")
+        self.out.flush()
+
+
+def console_for(environ: Mapping[str, str], out: TextIO | None = None) -> Console:
+    """Return the console of a run: as PIPEBOARD_LOG_FORMAT says, else by who is likely to read.
+
+    In Kubernetes that is a log system, unless somebody looks through a terminal.
+    """
+    asked = environ.get("PIPEBOARD_LOG_FORMAT", "")
+    if asked not in ("", "json", "text"):
+        what = f"PIPEBOARD_LOG_FORMAT is {asked!r}"
+        raise Problem(what, "Write json or text", ExitCode.CONFIGURATION)
+    plain = Console(out)
+    in_cluster = "KUBERNETES_SERVICE_HOST" in environ and not plain.tty
+    return JsonConsole(out) if asked == "json" or (in_cluster and not asked) else plain
 
 
 def _text(cell: object) -> str:

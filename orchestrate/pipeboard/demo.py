@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from pipeboard.problems import ExitCode
+from pipeboard.jobs import job_named
 from pipeboard.runner import run_job
 from pipeboard.summary import show_answers, show_run
 from pipeboard.warehouse import prepare_database
@@ -34,9 +34,9 @@ def run_demo(services: Services, console: Console, account: Account, changes: in
         console.note("account", f"the account moved on: {_told(moved)}")
     else:
         console.note("account", f"{account.deals:,} deals and all that belongs to them")
-    outcome = run_job(services.paths, world, "sync", console)
+    outcome = run_job(services.paths, world, job_named("sync"), console)
     show_run(console, world, "sync", outcome)
-    if outcome.code not in (ExitCode.OK, ExitCode.BUDGET):
+    if outcome.status != "succeeded":
         return outcome.code
     if again:
         sent = sum(int(s.get("records", 0)) for s in (outcome.report or {})["streams"].values())

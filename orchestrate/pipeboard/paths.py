@@ -63,9 +63,10 @@ class Paths:
         """Return where the tap keeps its notes beside a state: of one account in one database."""
         return self.local / "tap" / state
 
-    def report(self, environment: str) -> Path:
-        """Return where the tap writes what its last run read and spent."""
-        return self.local / "reports" / f"{environment}.json"
+    def report(self, environment: str, lane: str = "main") -> Path:
+        """Return where the tap writes what its last run in a lane read and spent."""
+        name = environment if lane == "main" else f"{environment}-{lane}"
+        return self.local / "reports" / f"{name}.json"
 
 
 def find_paths() -> Paths:

@@ -6,17 +6,15 @@ import json
 import re
 import socket
 import ssl
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from pipeboard.problems import ExitCode, Problem
-
-if TYPE_CHECKING:
-    from pipeboard.worlds import World
 
 TOKEN_HINT = (
     "Copy it from Pipedrive (Settings, Personal preferences, API) into PIPEDRIVE_API_TOKEN in .env"
@@ -26,11 +24,23 @@ OAUTH = ("CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN")
 
 @dataclass(frozen=True)
 class Account:
-    """Whose account answered."""
+    """Whose account answered, and what the answer says besides.
+
+    Attributes:
+        is_admin: None where the API does not tell.
+        daily_tokens: what the plan grants, and what is left of it today.
+        date: the API's clock, and ours in the middle of the call.
+
+    """
 
     base: str
     company: str
     user: str
+    is_admin: bool | None = None
+    daily_tokens: int | None = None
+    tokens_left: int | None = None
+    date: str | None = None
+    asked_at: float = 0.0
 
 
 def check_settings(given: Mapping[str, str]) -> str:
@@ -69,8 +79,11 @@ def check_account(given: Mapping[str, str], base: str, timeout: float = 20.0) ->
         f"{base}/v1/users/me",
         headers={"x-api-token": token, "Accept": "application/json", "User-Agent": "pipeboard"},
     )
+    began = time.time()
     try:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
+            headers = answer.headers
+            asked_at = (began + time.time()) / 2
             data = dict(json.loads(answer.read())["data"])
     except urllib.error.HTTPError as error:
         raise _refused(error, base) from error
@@ -80,7 +93,30 @@ def check_account(given: Mapping[str, str], base: str, timeout: float = 20.0) ->
         what = f"{base} answers, but not as the Pipedrive API does"
         remedy = "Check PIPEDRIVE_COMPANY_DOMAIN and PIPEDRIVE_API_URL in .env"
         raise Problem(what, remedy, ExitCode.CONFIGURATION) from error
-    return Account(base, str(data.get("company_name") or ""), str(data.get("name") or ""))
+    return Account(
+        base,
+        str(data.get("company_name") or ""),
+        str(data.get("name") or ""),
+        is_admin=_is_admin(data),
+        daily_tokens=_number(headers.get("x-daily-ratelimit-token-limit")),
+        tokens_left=_number(headers.get("x-daily-ratelimit-token-remaining")),
+        date=headers.get("date"),
+        asked_at=asked_at,
+    )
+
+
+def _is_admin(data: Mapping[str, Any]) -> bool | None:
+    """Tell whether a user administers deals: `is_admin` in older answers, `access` in newer."""
+    if data.get("is_admin") is not None:
+        return bool(data["is_admin"])
+    apps = data.get("access")
+    if not isinstance(apps, list):
+        return None
+    return any(app.get("admin") for app in apps if app.get("app") in ("sales", "global"))
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdigit() else None
 
 
 def _refused(error: urllib.error.HTTPError, base: str) -> Problem:
@@ -120,12 +156,3 @@ def _unreachable(error: Exception, base: str) -> Problem:
         what = f"{base} cannot be reached ({reason})"
         remedy = "Check PIPEDRIVE_API_URL in .env, the network, a proxy or a firewall"
     return Problem(what, remedy, ExitCode.UNAVAILABLE)
-
-
-def check_world(world: World, base: str) -> Account | None:
-    """Check an account and a database, in the order in which a person mends them."""
-    from pipeboard.warehouse import prepare_database
-
-    account = check_account(world.environ, base)
-    prepare_database(world.database, embedded=world.embedded)
-    return account

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +42,9 @@ class RunLog:
         plugin = str(entry.get("name") or "")
         if entry.get("event") == "Block run completed":
             self._block_completed(entry)
+        elif _broke_pipe(entry):
+            # How Meltano meets a loader that is gone: it writes to it, and fails itself.
+            self.failed.setdefault("loaders", -signal.SIGPIPE)
         elif plugin == "dbt":
             self._read_dbt(text)
         elif entry.get("string_id"):
@@ -60,6 +64,11 @@ class RunLog:
             where = f", now {self.stream}" if self.stream else ""
             return f"extract and load: {total:,} records{where}"
         return self.step
+
+    @property
+    def part(self) -> str:
+        """Name the program that is at work."""
+        return {"dbt build": "dbt", "extract and load": "tap-pipedrive"}.get(self.step, "meltano")
 
     def _block_completed(self, entry: dict[str, Any]) -> None:
         if entry.get("success"):
@@ -100,6 +109,13 @@ class RunLog:
 
     def _remember_error(self, text: str) -> None:
         self.errors = [*self.errors, text][-KEPT_ERRORS:]
+
+
+def _broke_pipe(entry: dict[str, Any]) -> bool:
+    causes = entry.get("exception")
+    return isinstance(causes, list) and any(
+        cause.get("exc_type") == "BrokenPipeError" for cause in causes if isinstance(cause, dict)
+    )
 
 
 def _object(text: str) -> dict[str, Any] | None:

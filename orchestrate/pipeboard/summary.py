@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeboard.answers import ask
+from pipeboard.dbt_results import FAULTY
 from pipeboard.problems import ExitCode
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
+    from pipeboard.dbt_results import Build
     from pipeboard.runner import Outcome
     from pipeboard.worlds import World
 
-FAULTY = ("error", "fail", "runtime error")
 ADVICE = {
     ExitCode.DATA: "The data was loaded, but what was built from it is not right.",
     ExitCode.UNAVAILABLE: "Run again later: it goes on where it stopped.",
@@ -26,8 +25,10 @@ ADVICE = {
 
 def show_run(console: Console, world: World, job: str, outcome: Outcome) -> None:
     """Show rows and tokens per stream, then what dbt built and tested."""
+    if outcome.status == "skipped":
+        return
     show_streams(console, outcome.report)
-    show_dbt(console, Path(world.environ["DBT_TARGET_PATH"]) / "run_results.json", outcome)
+    show_dbt(console, outcome.build)
     if outcome.notices:
         console.heading("Tap and loader say")
         for line in outcome.notices:
@@ -59,23 +60,14 @@ def show_streams(console: Console, report: dict[str, Any] | None) -> None:
     console.table(["stream", "rows", "calls", "tokens"], rows)
 
 
-def show_dbt(console: Console, results: Path, outcome: Outcome) -> None:
-    """Show dbt's results, if this run made them, and name whatever is not right."""
-    try:
-        fresh = outcome.log_file.stat().st_ctime - outcome.seconds
-        if results.stat().st_mtime < fresh:
-            return
-        found = json.loads(results.read_text())["results"]
-    except (OSError, ValueError, KeyError):
+def show_dbt(console: Console, build: Build | None) -> None:
+    """Show dbt's results, and name whatever is not right."""
+    if build is None:
         return
-    kinds: Counter[tuple[str, str]] = Counter()
-    for result in found:
-        kind = str(result["unique_id"]).split(".")[0].replace("_", " ")
-        kinds[kind, str(result["status"])] += 1
+    kinds = Counter((result.kind, result.status) for result in build.results)
     console.heading("dbt")
-    header = ["", "ok", "warned", "failed", "skipped"]
     console.table(
-        header,
+        ["", "ok", "warned", "failed", "skipped"],
         [
             [
                 f"{kind}s",
@@ -87,24 +79,23 @@ def show_dbt(console: Console, results: Path, outcome: Outcome) -> None:
             for kind in dict.fromkeys(kind for kind, _ in kinds)
         ],
     )
-    for result in found:
-        if result["status"] in (*FAULTY, "warn"):
-            name = str(result["unique_id"]).split(".")[2]
-            words = " ".join(str(result.get("message") or "").split())
-            paint = console.bad if result["status"] in FAULTY else str
-            console.line(f"  {paint(result['status'])}: {name}: {words[:160]}")
+    for result in build.results:
+        if result.is_faulty or result.status == "warn":
+            paint = console.bad if result.is_faulty else str
+            console.line(f"  {paint(result.status)}: {result.name}: {result.message[:160]}")
 
 
 def show_failure(console: Console, world: World, job: str, outcome: Outcome) -> None:
     """Say what failed, where, why and what to do."""
-    if outcome.part == "interrupted":
-        console.line(f"{job} was interrupted after {outcome.seconds:.0f} s; run it again")
+    if outcome.code > 128:
+        words = f"{job} was {outcome.reason} after {outcome.seconds:.0f} s"
+        console.line(f"{words}; nothing is lost, run it again")
         return
     part = f" in {outcome.part}" if outcome.part else ""
     console.line(console.bad(f"{job} failed{part} after {outcome.seconds:.0f} s"))
     message = (outcome.report or {}).get("message")
-    if message:
-        console.line(f"  {world.redact(str(message))}")
+    if message or not outcome.errors:
+        console.line(f"  {world.redact(str(message or outcome.reason))}")
     else:
         for line in outcome.errors[-6:]:
             console.line(f"  {line[:300]}")

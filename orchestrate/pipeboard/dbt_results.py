@@ -1,0 +1,82 @@
+"""What dbt left in its target folder: results of models and tests."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FAULTY = ("error", "fail", "runtime error")
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of one node.
+
+    Attributes:
+        kind: model, test, seed, snapshot, unit test ..
+        status: success, pass, warn, fail, error, runtime error or skipped.
+        failures: rows that a test found, None where it does not count any.
+
+    """
+
+    kind: str
+    name: str
+    status: str
+    message: str
+    seconds: float
+    failures: int | None
+    severity: str
+
+    @property
+    def is_faulty(self) -> bool:
+        return self.status in FAULTY
+
+
+@dataclass(frozen=True)
+class Build:
+    """One `dbt build`."""
+
+    results: list[Result]
+    seconds: float
+
+
+def read_build(target: Path, since: float) -> Build | None:
+    """Read the results that were written since a time; None if there are none."""
+    path = target / "run_results.json"
+    try:
+        if path.stat().st_mtime < since:
+            return None
+        found = json.loads(path.read_text())
+        severities = _severities(target)
+        results = [_result(one, severities) for one in found["results"]]
+        return Build(results, float(found.get("elapsed_time") or 0))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _result(one: dict[str, Any], severities: dict[str, str]) -> Result:
+    parts = str(one["unique_id"]).split(".")
+    return Result(
+        kind=parts[0].replace("_", " "),
+        name=parts[2] if len(parts) > 2 else parts[-1],
+        status=str(one["status"]),
+        message=" ".join(str(one.get("message") or "").split()),
+        seconds=float(one.get("execution_time") or 0),
+        failures=one.get("failures"),
+        severity=severities.get(str(one["unique_id"]), "error"),
+    )
+
+
+def _severities(target: Path) -> dict[str, str]:
+    """Return the severity of each test; results do not say it, the manifest does."""
+    try:
+        nodes = json.loads((target / "manifest.json").read_text())["nodes"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return {
+        name: str(node["config"].get("severity") or "error").lower()
+        for name, node in nodes.items()
+        if node.get("resource_type") == "test"
+    }

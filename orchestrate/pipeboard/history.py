@@ -1,0 +1,207 @@
+"""The history of runs, `ops.etl_run`: a row from the start of each run on, and what it says later.
+
+Who holds the lock of a lane knows that nobody else runs there. So a row that still says "running"
+then belongs to a run whose supervisor died; it is marked abandoned before the new one begins.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from pipeboard.lane import is_locked
+
+if TYPE_CHECKING:
+    from pipeboard.jobs import Job
+
+VERSION = version("pipeboard")
+DIED = "its supervisor died before it could tell how the run ended"
+
+
+def new_run_id() -> str:
+    """Name a run: sorts by time, and says it."""
+    return f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+@dataclass
+class End:
+    """How a run ended, as far as anybody knows."""
+
+    status: str
+    exit_code: int
+    reason: str | None = None
+    failed_stage: str | None = None
+    rows: int | None = None
+    calls: int | None = None
+    tokens: int | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def begin(connection: psycopg.Connection, run_id: str, job: Job, environment: str) -> None:
+    """Note that a run begins. The caller holds the lane's lock."""
+    with connection.transaction():
+        died = connection.execute(
+            """
+            update ops.etl_run
+            set status = 'abandoned', finished_at = greatest(seen_at, started_at), reason = %s
+            where lane = %s and status = 'running'
+            returning run_id
+            """,
+            [DIED, job.lane],
+        ).fetchall()
+        for (dead,) in died:
+            rows = sum(count for _, count, _ in loaded(connection, dead))
+            connection.execute("update ops.etl_run set rows = %s where run_id = %s", [rows, dead])
+        connection.execute(
+            """
+            insert into ops.etl_run (run_id, job, pipeline, lane, environment, version)
+            values (%s, %s, %s, %s, %s, %s)
+            """,
+            [run_id, job.name, job.pipeline, job.lane, environment, VERSION],
+        )
+
+
+def skip(
+    connection: psycopg.Connection, run_id: str, job: Job, environment: str, reason: str
+) -> None:
+    """Note that a run did nothing, because another one is at work."""
+    connection.execute(
+        """
+        insert into ops.etl_run (
+            run_id, job, pipeline, lane, environment, version, status, exit_code, reason,
+            finished_at
+        )
+        values (%s, %s, %s, %s, %s, %s, 'skipped', 0, %s, clock_timestamp())
+        """,
+        [run_id, job.name, job.pipeline, job.lane, environment, VERSION, reason],
+    )
+
+
+def sign_of_life(connection: psycopg.Connection, run_id: str) -> int:
+    """Note that the run is still watched; return how many rows were loaded so far."""
+    connection.execute(
+        "update ops.etl_run set seen_at = clock_timestamp() where run_id = %s", [run_id]
+    )
+    return sum(count for _, count, _ in loaded(connection, run_id))
+
+
+def is_running(connection: psycopg.Connection, run_id: str) -> bool:
+    """Tell whether a run counts as running, and was not given up by a later one."""
+    row = connection.execute("select status from ops.etl_run where run_id = %s", [run_id])
+    return row.fetchone() == ("running",)
+
+
+def loaded(connection: psycopg.Connection, run_id: str) -> list[tuple[str, int, int]]:
+    """Return stream, rows loaded and rows refused of a run, from the loader's own books."""
+    row = connection.execute("select to_regclass('ops.stream_load') is not null").fetchone()
+    if row != (True,):
+        return []
+    return connection.execute(
+        """
+        select stream, records_read - quarantined, quarantined from ops.stream_load
+        where run_id = %s order by stream
+        """,
+        [run_id],
+    ).fetchall()
+
+
+def finish(connection: psycopg.Connection, run_id: str, end: End) -> None:
+    """Note how a run ended, unless a later one gave it up already."""
+    connection.execute(
+        """
+        update ops.etl_run
+        set status = %s, exit_code = %s, reason = %s, failed_stage = %s, rows = %s, calls = %s,
+            tokens = %s, details = %s, finished_at = clock_timestamp(), seen_at = clock_timestamp()
+        where run_id = %s and status = 'running'
+        """,
+        [
+            *(end.status, end.exit_code, end.reason, end.failed_stage, end.rows, end.calls),
+            *(end.tokens, Jsonb(end.details), run_id),
+        ],
+    )
+
+
+def who_runs(connection: psycopg.Connection, lane: str) -> str:
+    """Say who holds a lane's lock, and since when."""
+    row = connection.execute(
+        """
+        select job, run_id, started_at from ops.etl_run
+        where lane = %s and status = 'running'
+        """,
+        [lane],
+    ).fetchone()
+    if row is None:
+        return "another run is about to begin or end"
+    job, run_id, started_at = row
+    minutes = (datetime.now(timezone.utc) - started_at).total_seconds() / 60
+    return (
+        f"run {run_id} of {job} is at work since {started_at.astimezone(timezone.utc):%H:%M} UTC "
+        f"({minutes:.0f} min)"
+    )
+
+
+def latest(
+    connection: psycopg.Connection, count: int, pipeline: str | None = None
+) -> list[dict[str, Any]]:
+    """Return the latest runs, newest first.
+
+    A row that says "running" while nobody holds the lane's lock is told as abandoned; the next
+    run will note that.
+    """
+    with connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(
+            """
+            select run_id, job, pipeline, lane, environment, started_at, finished_at, status,
+                   exit_code, reason, failed_stage, rows, calls, tokens, version, details,
+                   round(extract(epoch from coalesce(finished_at, clock_timestamp()) - started_at))
+                       ::integer as seconds
+            from ops.etl_run
+            where %(pipeline)s::text is null or pipeline = %(pipeline)s
+            order by started_at desc limit %(count)s
+            """,
+            {"pipeline": pipeline, "count": count},
+        )
+        runs = cursor.fetchall()
+    for run in runs:
+        if run["status"] == "running" and not is_locked(connection, run["lane"]):
+            run.update(status="abandoned", reason=DIED)
+    return runs
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What accumulates over the runs of a pipeline."""
+
+    runs: dict[str, int]
+    last: dict[str, datetime]
+    rows: int
+    tokens: int
+
+
+STATUSES = ("succeeded", "failed", "skipped", "abandoned")
+
+
+def totals(connection: psycopg.Connection, pipeline: str) -> Totals:
+    """Add up all runs of a pipeline."""
+    found = connection.execute(
+        """
+        select status, count(*), max(finished_at), coalesce(sum(rows), 0),
+               coalesce(sum(tokens), 0)
+        from ops.etl_run where pipeline = %s and status <> 'running' group by status
+        """,
+        [pipeline],
+    ).fetchall()
+    runs = dict.fromkeys(STATUSES, 0) | {status: count for status, count, *_ in found}
+    return Totals(
+        runs,
+        {status: last for status, _, last, _, _ in found},
+        sum(int(rows) for *_, rows, _ in found),
+        sum(int(tokens) for *_, tokens in found),
+    )

@@ -1,0 +1,44 @@
+-- The supervisor's own tables. Every statement may run again: `pipeboard migrate` runs them all.
+-- A column is added below its table by `alter table ... add column if not exists`, never changed.
+
+-- One row per run, from its start on.
+create table if not exists ops.etl_run (
+    run_id text primary key,
+    job text not null,
+    pipeline text not null,
+    -- Runs of one lane exclude each other.
+    lane text not null,
+    environment text not null,
+    started_at timestamptz not null default clock_timestamp(),
+    finished_at timestamptz,
+    -- The last sign of life of its supervisor.
+    seen_at timestamptz not null default clock_timestamp(),
+    status text not null default 'running'
+        check (status in ('running', 'succeeded', 'failed', 'skipped', 'abandoned')),
+    exit_code integer,
+    reason text,
+    failed_stage text,
+    -- What the source was asked for; null where nobody lived to tell.
+    rows bigint,
+    calls bigint,
+    tokens bigint,
+    version text not null,
+    details jsonb,
+    check ((status = 'running') = (finished_at is null))
+);
+create unique index if not exists etl_run_one_running on ops.etl_run (lane) where status = 'running';
+create index if not exists etl_run_latest on ops.etl_run (pipeline, started_at desc);
+
+-- A backfill goes on over days and runs; this is what it was asked for.
+create table if not exists ops.backfill (
+    backfill_id text primary key,
+    environment text not null,
+    streams text[] not null,
+    from_date date,
+    started_at timestamptz not null default clock_timestamp(),
+    finished_at timestamptz,
+    is_complete boolean not null default false
+);
+create unique index if not exists backfill_one_open on ops.backfill (environment) where finished_at is null;
+
+comment on table ops.etl_run is 'Runs of pipeboard, one row each. Schema version 1.';

@@ -1,0 +1,153 @@
+"""Watching a run: its log, its limits, its lock, and whoever asks it to end."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from pipeboard import history
+from pipeboard.child import Child, Signals
+from pipeboard.problems import ExitCode
+from pipeboard.run_log import RunLog
+
+if TYPE_CHECKING:
+    from pipeboard.console import Console
+    from pipeboard.jobs import Job
+    from pipeboard.lane import Lane
+
+#: Seconds between two signs of life in the history.
+BEAT = 5.0
+#: The loader tries as long to come back to a database that went away.
+DATABASE_PATIENCE = 60.0
+
+
+@dataclass
+class Watched:
+    """What a run showed from outside.
+
+    Attributes:
+        code: exit code of the command, 128 + N for signal N.
+        stopped_by: exit code and reason, if it was us who ended it.
+        lost_database: whether the database went away meanwhile, even if it came back.
+        step_seconds: how long each step took.
+
+    """
+
+    code: int = 0
+    stopped_by: tuple[int, str] | None = None
+    lost_database: bool = False
+    step_seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+
+def watch(
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    root: Path,
+    log: RunLog,
+    log_file: Path,
+    redact: Callable[[str], str],
+    lane: Lane,
+    job: Job,
+    run_id: str,
+    signals: Signals,
+    console: Console,
+) -> Watched:
+    """Run a command to its end, or to the end that its limits or somebody set."""
+    watched = Watched()
+    child = Child(command, root, environ, lane.socket)
+    guard = _Guard(child, lane, job, run_id, signals, watched)
+    descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as log_out:
+        while (line := child.line(timeout=0.5)) is not None:
+            step, since = log.step, guard.now
+            if line:
+                said = redact(line)
+                log_out.write(said)
+                log.read(line)
+                console.pass_on(said)
+            guard.look(progressed=bool(line))
+            watched.step_seconds[step] += guard.now - since
+            console.progress(job.name, log.progress, guard.now - guard.began)
+        console.clear()
+    watched.code = child.close()
+    if child.lost_keeper and not watched.stopped_by:
+        watched.stopped_by = (ExitCode.UNAVAILABLE, "its keeper was killed")
+    guard.last_look()
+    return watched
+
+
+class _Guard:
+    """Ends a run for a reason."""
+
+    def __init__(
+        self, child: Child, lane: Lane, job: Job, run_id: str, signals: Signals, watched: Watched
+    ) -> None:
+        self._child, self._lane, self._job = child, lane, job
+        self._run_id, self._signals, self._watched = run_id, signals, watched
+        self.began = self.now = time.monotonic()
+        self._progress_at = self._beat_at = self.began
+        self._rows = 0
+        self._lost_at: float | None = None
+
+    def look(self, *, progressed: bool) -> None:
+        """Look at everything once; called every half second at least."""
+        self.now = time.monotonic()
+        if progressed:
+            self._progress_at = self.now
+        if self._signals.asked:
+            self._stop(self._signals.exit_code, self._signals.words)
+            if self._signals.again:
+                self._child.kill()
+        if self.now - self._beat_at >= BEAT:
+            self._beat_at = self.now
+            self._beat()
+        if self.now - self.began > self._job.timeout:
+            words = f"not done within {self._job.timeout:,.0f} s (PIPEBOARD_TIMEOUT_SECONDS)"
+            self._stop(ExitCode.UNAVAILABLE, words)
+        if self.now - self._progress_at > self._job.stall:
+            words = f"no progress for {self._job.stall:,.0f} s (PIPEBOARD_STALL_SECONDS)"
+            self._stop(ExitCode.UNAVAILABLE, words)
+
+    def last_look(self) -> None:
+        """Find out whether the database is still there, if the run failed."""
+        if self._watched.code:
+            self._beat()
+
+    def _stop(self, code: int, reason: str) -> None:
+        if self._watched.stopped_by is None:
+            self._watched.stopped_by = (code, reason)
+            self._child.end()
+
+    def _beat(self) -> None:
+        """Give a sign of life, learn of progress, and keep the lock."""
+        try:
+            if self._lost_at is not None:
+                self._come_back()
+                return
+            rows = history.sign_of_life(self._lane.connection, self._run_id)
+            if rows != self._rows:
+                self._rows, self._progress_at = rows, self.now
+        except psycopg.Error:
+            self._watched.lost_database = True
+            self._lost_at = self._lost_at or self.now
+
+    def _come_back(self) -> None:
+        """Take the lock again; end the run if that takes too long or somebody else has it."""
+        assert self._lost_at is not None
+        if self._lane.retake():
+            if history.is_running(self._lane.connection, self._run_id):
+                self._child.hold(self._lane.socket)
+                self._lost_at = None
+                return
+            self._stop(ExitCode.UNAVAILABLE, "another run took over while the database was away")
+            self._child.kill()
+        elif self.now - self._lost_at > DATABASE_PATIENCE:
+            self._stop(ExitCode.UNAVAILABLE, "the database stayed away, and the lock with it")

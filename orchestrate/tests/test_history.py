@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeboard.database_url import DatabaseUrl
+from pipeboard.history import (
+    End,
+    begin,
+    finish,
+    is_running,
+    latest,
+    new_run_id,
+    skip,
+    totals,
+    who_runs,
+)
+from pipeboard.jobs import job_named
+from pipeboard.lane import Lane, is_locked
+from pipeboard.ops import migrate, migrate_database
+
+JOBS = ("sync", "elt", "sweep", "backfill")
+
+
+@pytest.fixture
+def connection(database: DatabaseUrl) -> Iterator[psycopg.Connection]:
+    migrate_database(database)
+    with psycopg.connect(database.url, autocommit=True) as found:
+        yield found
+
+
+def test_the_tables_are_made_once(database: DatabaseUrl) -> None:
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        assert migrate(connection)
+        assert not migrate(connection)
+        connection.execute("comment on table ops.etl_run is 'Schema version 0.'")
+        assert migrate(connection), "an older version is brought up to date"
+
+
+def test_a_role_that_may_not_create_is_told_so(
+    database: DatabaseUrl, superuser: psycopg.Connection
+) -> None:
+    superuser.execute("create schema ops")
+    with (
+        psycopg.connect(database.url, autocommit=True) as connection,
+        pytest.raises(Exception, match="pipeboard migrate"),
+    ):
+        migrate(connection)
+
+
+def test_a_row_that_nobody_lives_for_is_told_as_abandoned(
+    connection: psycopg.Connection, database: DatabaseUrl
+) -> None:
+    with closing(Lane(database, "main", "a")) as lane:
+        assert lane.take()
+        begin(lane.connection, "a", job_named("sync"), "dev")
+        assert latest(connection, 1)[0]["status"] == "running"
+        assert who_runs(connection, "main").startswith("run a of sync is at work since")
+    assert latest(connection, 1)[0]["status"] == "abandoned"
+    # The one that was given up may turn out to live (its network came back): its word is too late.
+    with closing(Lane(database, "main", "b")) as lane:
+        assert lane.take()
+        begin(lane.connection, "b", job_named("sync"), "dev")
+    assert not is_running(connection, "a")
+    finish(connection, "a", End("succeeded", 0))
+    assert [run["status"] for run in latest(connection, 2)] == ["abandoned", "abandoned"]
+
+
+def test_totals_add_up_a_pipeline_of_several_jobs(
+    connection: psycopg.Connection, database: DatabaseUrl
+) -> None:
+    with closing(Lane(database, "main", "x")) as lane:
+        assert lane.take()
+        for job, end in (
+            ("sync", End("succeeded", 0, rows=5, tokens=100)),
+            ("elt", End("failed", 69, rows=2, tokens=None)),
+            ("sweep", End("succeeded", 0, rows=1000, tokens=1000)),
+        ):
+            run_id = new_run_id()
+            begin(connection, run_id, job_named(job), "dev")
+            finish(connection, run_id, end)
+        skip(connection, new_run_id(), job_named("sync"), "dev", "busy")
+    found = totals(connection, "main")
+    assert found.runs == {"succeeded": 1, "failed": 1, "skipped": 1, "abandoned": 0}
+    assert (found.rows, found.tokens) == (7, 100)
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(JOBS), st.integers(0, 3), st.sampled_from(["go", "end", "die", "cut"])
+        ),
+        max_size=14,
+    )
+)
+def test_never_two_running(
+    connection: psycopg.Connection,
+    database: DatabaseUrl,
+    steps: list[tuple[str, int, str]],
+) -> None:
+    """Supervisors begin, end, die and lose their connections in any order."""
+    connection.execute("truncate ops.etl_run")
+    living: dict[int, tuple[str, Lane]] = {}
+    for job_name, number, step in steps:
+        job = job_named(job_name)
+        if step == "go" and number not in living:
+            run_id = new_run_id()
+            lane = Lane(database, job.lane, run_id)
+            if lane.take():
+                begin(lane.connection, run_id, job, "dev")
+                living[number] = (run_id, lane)
+            else:
+                skip(lane.connection, run_id, job, "dev", "busy")
+                lane.close()
+        elif number in living:
+            run_id, lane = living[number]
+            if step == "cut":
+                lane.connection.close()
+                if not (lane.retake() and is_running(lane.connection, run_id)):
+                    lane.close()
+                    del living[number]
+                continue
+            if step == "end":
+                finish(lane.connection, run_id, End("succeeded", 0))
+            lane.close()
+            del living[number]
+        running = connection.execute(
+            "select lane, run_id from ops.etl_run where status = 'running'"
+        ).fetchall()
+        assert len({lane for lane, _ in running}) == len(running)
+        for run_id, lane in living.values():
+            assert (lane.lane, run_id) in running
+            assert is_locked(connection, lane.lane)
+    for _, lane in living.values():
+        lane.close()

@@ -1,0 +1,233 @@
+"""A site that faults can be tried on: an account that can be made to hang, a PostgreSQL of its
+own, a Pushgateway; and runs that are looked at, and killed, while they are at work."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+from conftest import COMMANDS, ROOT, Checkout, Run
+from prometheus_client.parser import text_string_to_metric_families
+
+from pipeboard.cluster import free_port
+from pipeboard.embedded_postgres import EmbeddedPostgres
+from pipeboard.postgres_binaries import Binaries
+from pipeboard.simulator import Simulator
+
+GATEWAY = Path("/usr/bin/prometheus-pushgateway")
+DATABASE = "site"
+T = TypeVar("T")
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def until(what: str, look: Callable[[], T], seconds: float = 60) -> T:
+    """Wait for something to be so."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.1)
+    words = f"{what}: not within {seconds} s"
+    raise AssertionError(words)
+
+
+@dataclass
+class Site:
+    """One account and where it is synced to."""
+
+    checkout: Checkout
+    simulator: Simulator
+    server: EmbeddedPostgres
+    binaries: Binaries
+    gateway: str | None
+    given: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        urls = self.server.urls(DATABASE)
+        assert urls is not None, "the PostgreSQL of the site does not run"
+        return urls[DATABASE]
+
+    @property
+    def environ(self) -> dict[str, str]:
+        ready = self.simulator.ready()
+        assert ready is not None
+        cluster = self.server.record.load()
+        assert cluster is not None
+        return {
+            "PIPEDRIVE_API_TOKEN": ready["token"],
+            "PIPEDRIVE_API_URL": ready["url"],
+            "PIPEBOARD_DATABASE_URL": cluster.url(DATABASE),
+            **({"PUSHGATEWAY_URL": self.gateway} if self.gateway else {}),
+            **self.given,
+        }
+
+    def run(self, *words: str, **environ: str) -> Run:
+        return self.checkout.run(*words, **{**self.environ, **environ})
+
+    def start(self, *words: str, **environ: str) -> Live:
+        """Start a run and leave it to itself."""
+        process = subprocess.Popen(
+            [str(COMMANDS / "pipeboard"), *words],
+            cwd=ROOT,
+            env=self.checkout.environ({**self.environ, **environ}),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        return Live(process)
+
+    def query(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            return connection.execute(query.encode(), parameters).fetchall()
+
+    def history(self) -> list[tuple[Any, ...]]:
+        """Return status, exit code and failed stage of each run, oldest first."""
+        return self.query(
+            "select status, exit_code, failed_stage from ops.etl_run order by started_at"
+        )
+
+    def control(self, action: str, body: dict[str, Any] | None = None, method: str = "POST") -> Any:
+        ready = self.simulator.ready()
+        assert ready is not None
+        request = urllib.request.Request(
+            f"{ready['url']}/_control/{action}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+            method=method,
+        )
+        with _direct.open(request, timeout=60) as answer:
+            return json.loads(answer.read() or "null")
+
+    @contextmanager
+    def slow(self, kind: str = "slow_body", after: int = 20) -> Iterator[None]:
+        """Let change logs come slowly from the so-many-th on, until the block ends."""
+        rule = {"kind": kind, "operation": "getDealChangelog", "after": after}
+        self.control("faults", {**rule, **({"seconds": 3} if kind == "slow_body" else {})})
+        try:
+            yield
+        finally:
+            self.control("faults", method="DELETE")
+
+    def is_slow(self) -> bool:
+        """Whether a run has come to where it is slow."""
+        return any(rule["fired"] for rule in self.control("faults", method="GET"))
+
+    def metrics(self, pipeline: str) -> dict[str, dict[tuple[str, ...], float]]:
+        """Return what the Pushgateway shows of a pipeline: {name: {label values: value}}."""
+        with _direct.open(f"{self.gateway}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        found: dict[str, dict[tuple[str, ...], float]] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.labels.get("pipeline") == pipeline:
+                    rest = {
+                        k: v
+                        for k, v in sample.labels.items()
+                        if k not in ("pipeline", "job", "instance")
+                    }
+                    found.setdefault(sample.name, {})[tuple(rest.values())] = sample.value
+        return found
+
+
+@dataclass
+class Live:
+    """A run at work."""
+
+    process: subprocess.Popen[str]
+
+    def parts(self) -> dict[str, int]:
+        """Return the process numbers of its parts: keeper, meltano, tap, loader."""
+        listed = subprocess.run(
+            ["ps", "-ww", "-eo", "pid=,ppid=,stat=,args="],
+            text=True,
+            capture_output=True,
+            check=True,
+        ).stdout
+        rows = [re.match(r"\s*(\d+)\s+(\d+)\s+(\S+)\s+(.*)", line) for line in listed.splitlines()]
+        known = [(int(r[1]), int(r[2]), r[4]) for r in rows if r and not r[3].startswith("Z")]
+        found: dict[str, int] = {}
+        parents = {self.process.pid}
+        for name, word in (("keeper", "keeper.py"), ("meltano", "/meltano ")):
+            ours = [pid for pid, parent, words in known if parent in parents and word in words]
+            if ours:
+                found[name] = ours[0]
+            parents = set(ours)
+        for pid, parent, words in known:
+            if parent in parents:
+                for name in ("tap-pipedrive", "target-postgres"):
+                    if f"bin/{name}" in words or f"bin/pipeboard-{name}" in words:
+                        found[name] = pid
+        return found
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
+        """Send a signal to the supervisor and wait for its end."""
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self, seconds: float = 90) -> tuple[int, str]:
+        out, _ = self.process.communicate(timeout=seconds)
+        return self.process.returncode, out
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process runs; one that nobody has buried yet does not."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+@contextmanager
+def pushgateway() -> Iterator[str | None]:
+    """Start a real Pushgateway, None where there is none."""
+    if not GATEWAY.exists():
+        yield None
+        return
+    port = free_port()
+    process = subprocess.Popen(
+        [str(GATEWAY), f"--web.listen-address=127.0.0.1:{port}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+
+    def ready() -> bool:
+        try:
+            with _direct.open(f"{url}/-/ready", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    try:
+        until("a Pushgateway", ready, 20)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def kill_server(server: EmbeddedPostgres) -> None:
+    """Kill a PostgreSQL and all its sessions, as a power cut would."""
+    cluster = server.record.load()
+    assert cluster is not None
+    postmaster = int((cluster.data / "postmaster.pid").read_text().splitlines()[0])
+    children = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(postmaster)], text=True, capture_output=True, check=False
+    ).stdout.split()
+    for pid in (postmaster, *map(int, children)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    until("the end of PostgreSQL", lambda: not alive(postmaster), 10)

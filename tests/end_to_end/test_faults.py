@@ -1,0 +1,153 @@
+"""Whatever is killed during a run: the next one ends right, history and metrics tell the truth."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+from conftest import COMMANDS, Checkout, truth
+from site_under_test import Live, Site, alive, kill_server, pushgateway, until
+
+from pipeboard.database_url import DatabaseUrl
+from pipeboard.embedded_postgres import EmbeddedPostgres
+from pipeboard.lane import Lane
+from pipeboard.services import Services
+from pipeboard.simulator import Account, Simulator
+
+# The fastest job that reads and loads: what ends it does not care what comes after.
+JOB = "backfill"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    checkout = Checkout(folder / "state")
+    simulator = Simulator(folder / "account", COMMANDS / "pipedrive-simulator")
+    simulator.start(Account(deals=120, seed=11))
+    binaries = Services(checkout.services.paths).binaries()
+    server = EmbeddedPostgres(folder / "postgres")
+    server.start(binaries, "site")
+    with pushgateway() as gateway:
+        yield Site(checkout, simulator, server, binaries, gateway)
+    simulator.stop()
+    server.destroy()
+
+
+def at_work(site: Site, *words: str) -> tuple[Live, dict[str, int]]:
+    """Start a run and wait until it is in the middle of it; return it and its parts."""
+    live = site.start("run", JOB, *words)
+    until("a run in the middle", site.is_slow)
+    parts = live.parts()
+    assert set(parts) == {"keeper", "meltano", "tap-pipedrive", "target-postgres"}, parts
+    return live, parts
+
+
+def lock_is_free(site: Site) -> bool:
+    lane = Lane(DatabaseUrl(site.url), "backfill", "a test")
+    try:
+        return lane.take()
+    finally:
+        lane.close()
+
+
+@pytest.mark.parametrize(
+    ("victim", "code", "stage"),
+    [
+        ("tap-pipedrive", 69, "tap-pipedrive"),
+        ("target-postgres", 69, "target-postgres"),
+        ("meltano", 69, "meltano"),
+        ("keeper", 69, "tap-pipedrive"),
+    ],
+)
+def test_a_part_that_is_killed_fails_the_run(
+    site: Site, victim: str, code: int, stage: str
+) -> None:
+    with site.slow():
+        live, parts = at_work(site)
+        os.kill(parts[victim], signal.SIGKILL)
+        ended, out = live.wait()
+    assert ended == code, out
+    assert not any(map(alive, parts.values()))
+    assert site.history()[-1] == ("failed", code, stage), out
+    assert lock_is_free(site)
+    if site.gateway:
+        metrics = site.metrics("backfill")
+        assert metrics["pipedrive_etl_last_run_status"] == {(): 0.0}
+        assert metrics["pipedrive_etl_last_run_exit_code"] == {(): 69.0}
+        assert "pipedrive_etl_last_success_timestamp_seconds" not in metrics
+
+
+def test_a_supervisor_that_is_killed_leaves_nothing_behind(site: Site) -> None:
+    with site.slow():
+        live, parts = at_work(site)
+        live.end(signal.SIGKILL)
+        freed_early = lock_is_free(site) and alive(parts["meltano"])
+        until("the end of all its parts", lambda: not any(map(alive, parts.values())), 40)
+    assert not freed_early
+    until("a free lock", lambda: lock_is_free(site), 5)
+    assert site.history()[-1][0] == "running", "nobody could tell yet"
+    told = site.run("history", "--last", "1")
+    assert "abandoned" in told.out
+
+
+def test_a_second_run_skips_and_says_who_is_at_work(site: Site) -> None:
+    with site.slow():
+        live, _ = at_work(site)
+        assert site.history()[-2][0] == "abandoned", "the next run found out"
+        second = site.run("run", JOB)
+        assert second.code == 0
+        (run_id,) = site.query("select run_id from ops.etl_run where status = 'running'")[0]
+        assert f"skipped       run {run_id} of backfill is at work since" in second.out
+        # Asked to end: gently, with what was read loaded and its state kept.
+        code, out = live.end(signal.SIGTERM)
+    assert code == 143, out
+    assert "interrupted by SIGTERM" in out
+    assert [status for status, *_ in site.history()[-2:]] == ["failed", "skipped"]
+    assert site.query("select count(*) > 20 from pipedrive.deal_changelog_sync") == [(True,)]
+    if site.gateway:
+        runs = site.metrics("backfill")["pipedrive_etl_runs_total"]
+        counted = site.query("select status, count(*) from ops.etl_run group by 1")
+        assert {k[0]: v for k, v in runs.items() if v} == dict(counted)
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [(("--timeout", "6"), "not done within 6 s"), (("--stall", "3"), "no progress for 3 s")],
+)
+def test_a_run_that_hangs_is_ended(site: Site, limit: tuple[str, str], words: str) -> None:
+    with site.slow("hang", after=0):
+        code, out = site.start("run", JOB, *limit).wait()
+    assert code == 69, out
+    assert words in out
+    ((reason,),) = site.query("select reason from ops.etl_run order by started_at desc limit 1")
+    assert words in reason
+
+
+def test_a_database_that_is_killed_and_comes_back(site: Site) -> None:
+    with site.slow():
+        live, parts = at_work(site)
+        kill_server(site.server)
+        site.server.start(site.binaries, "site")
+        until("the lock, taken again", lambda: not lock_is_free(site), 20)
+        assert alive(parts["meltano"])
+    code, out = live.wait()
+    # Loader and Meltano may have come back as well, or not; either is told as it was.
+    status, told, _ = site.history()[-1]
+    assert (status, told) in {("succeeded", 0), ("failed", 69)}, out
+    assert code == told
+    assert not any(map(alive, parts.values()))
+
+
+def test_then_the_next_run_ends_right(site: Site) -> None:
+    assert {"failed", "skipped", "abandoned"} <= {status for status, *_ in site.history()}
+    run = site.run("run", JOB)
+    assert run.code == 0, run.out + run.err
+    assert site.history()[-1][:2] == ("succeeded", 0)
+    really = {d["id"] for d in truth(site.simulator, "deals") if not d["_purged"]}
+    assert {i for (i,) in site.query("select id from pipedrive.deals")} == really
+    known = {i for (i,) in site.query("select deal_id from pipedrive.deal_changelog_sync")}
+    assert known == really
+    changes = site.query("select count(*), count(distinct id) from pipedrive.deal_changelog")
+    assert changes == [(len(list(truth(site.simulator, "deal_changelog"))),) * 2]
