@@ -7,8 +7,8 @@
     raw_columns('pipelines', {'id': 'bigint', 'name': 'text'})
       -> select "id"::bigint as "id", "name"::text as "name" from "db"."pipedrive"."pipelines"
 -#}
-{% macro raw_columns(stream, columns) -%}
-    {%- set raw = source('pipedrive', stream) -%}
+{% macro raw_columns(stream, columns, source_name='pipedrive') -%}
+    {%- set raw = source(source_name, stream) -%}
     {%- set table = namespace(found=not execute, columns=[]) -%}
     {%- if execute -%}
         {%- set relation = load_relation(raw) -%}

@@ -1,0 +1,63 @@
+{#-
+    The deals that metrics count: neither deleted nor merged away (a merged deal is a deleted one to the API).
+    Archived ones count. Closed deals are credited to who owned them at closing, not to who inherited them.
+-#}
+{{ config(materialized='view') }}
+with deals as (
+    select * from {{ ref('fct_deal') }}
+    where not is_deleted and status in ('open', 'won', 'lost')
+),
+
+owners as (
+    select * from {{ ref('int_deal_attribute_states') }}
+),
+
+users as (
+    select user_id from {{ ref('dim_user') }}
+)
+
+select
+    deals.deal_id,
+    deals.pipeline_id,
+    deals.stage_id,
+    deals.owner_id,
+    case
+        when deals.close_time is null or owners.owner_id is null then deals.owner_id
+        else coalesce(users.user_id, -1)
+    end as closing_owner_id,
+    deals.status,
+    deals.status = 'open' as is_open,
+    deals.status = 'won' as is_won,
+    deals.status = 'lost' as is_lost,
+    coalesce(deals.origin = 'Import', false) as is_import,
+    deals.value,
+    deals.currency,
+    deals.value_base,
+    deals.fx_missing,
+    deals.effective_probability,
+    deals.weighted_value_base,
+    deals.add_time,
+    deals.close_time,
+    deals.won_time,
+    deals.update_time,
+    deals.add_date_local,
+    deals.close_date_local,
+    deals.expected_close_date,
+    {{ month_of('deals.add_date_local') }} as created_month,
+    {{ month_of('deals.close_date_local') }} as closed_month,
+    deals.cycle_days,
+    deals.open_days,
+    deals.days_in_current_stage,
+    deals.is_rotten,
+    {{ lost_reason_key('deals.lost_reason') }} as lost_reason_key,
+    deals.origin,
+    deals.channel,
+    deals.source_lead_id,
+    deals.history_quality
+from deals
+left join owners
+    on
+        deals.deal_id = owners.deal_id
+        and deals.close_time >= owners.valid_from
+        and deals.close_time < coalesce(owners.valid_to, 'infinity')
+left join users on owners.owner_id = users.user_id

@@ -1,0 +1,141 @@
+{#-
+    Bounded on purpose: open days only, every day of the recent past and month ends before it. A deal is built
+    again when it changed, an open one also when a new day has begun.
+-#}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='delete+insert',
+    unique_key='deal_id',
+    on_schema_change='fail',
+    indexes=[{'columns': ['date_day']}, {'columns': ['_loaded_at']}],
+    post_hook="{{ drop_old_snapshot_days() }}"
+) }}
+-- depends_on: {{ ref('stg_pipedrive__deals') }}
+-- depends_on: {{ ref('stg_pipedrive__deal_changelog_sync') }}
+-- depends_on: {{ ref('stg_pipedrive__stages') }}
+with clock as (
+    select
+        {{ local_date('as_of') }} as today,
+        {{ local_date('as_of') }} - {{ var('daily_snapshot_days') }} as first_daily_day
+    from {{ ref('int_warehouse_clock') }}
+),
+
+stays as (
+    select
+        deal_id,
+        stage_id,
+        pipeline_id,
+        valid_from,
+        coalesce(valid_to, 'infinity') as valid_to,
+        history_quality,
+        _loaded_at
+    from {{ ref('fct_deal_stage_history') }}
+    where
+        status = 'open'
+    {%- if is_incremental() %}
+    and (
+        deal_id in ({{ changed_deals() }})
+        or deal_id in (
+            select running.deal_id
+            from {{ ref('fct_deal_stage_history') }} as running
+            where
+                running.is_current
+                and running.status = 'open'
+                and (select clock.today from clock) > (select max(built.date_day) from {{ this }} as built)
+        )
+    )
+    {%- endif %}
+),
+
+attributes as (
+    select
+        deal_id,
+        valid_from,
+        coalesce(valid_to, 'infinity') as valid_to,
+        value,
+        currency,
+        owner_id,
+        expected_close_date,
+        probability
+    from {{ ref('int_deal_attribute_states') }}
+),
+
+-- Both known from one instant to another; a day shows what held at its end.
+spans as (
+    select
+        stays.deal_id,
+        stays.stage_id,
+        stays.pipeline_id,
+        stays._loaded_at,
+        stays.history_quality,
+        attributes.value,
+        attributes.currency,
+        attributes.owner_id,
+        attributes.expected_close_date,
+        attributes.probability,
+        clock.today,
+        clock.first_daily_day,
+        {{ local_date('greatest(stays.valid_from, attributes.valid_from)') }} as first_day,
+        case
+            when least(stays.valid_to, attributes.valid_to) = 'infinity' then clock.today
+            else {{ local_date('least(stays.valid_to, attributes.valid_to)') }} - 1
+        end as last_day
+    from stays
+    inner join attributes
+        on
+            stays.deal_id = attributes.deal_id
+            and stays.valid_from < attributes.valid_to
+            and stays.valid_to > attributes.valid_from
+    cross join clock
+),
+
+days as (
+    select
+        spans.*,
+        day.at::date as date_day
+    from spans
+    cross join
+        lateral generate_series(
+            greatest(spans.first_day, spans.first_daily_day)::timestamp, spans.last_day::timestamp, interval '1 day'
+        ) as day (at)
+    union all
+    select
+        spans.*,
+        (month.at + interval '1 month' - interval '1 day')::date as date_day
+    from spans
+    cross join
+        lateral generate_series(
+            date_trunc('month', spans.first_day)::timestamp,
+            least(spans.last_day, spans.first_daily_day - 1)::timestamp,
+            interval '1 month'
+        ) as month (at)
+    where
+        (month.at + interval '1 month' - interval '1 day')::date
+        between spans.first_day and least(spans.last_day, spans.first_daily_day - 1)
+)
+
+select
+    days.date_day,
+    days.deal_id,
+    days.pipeline_id,
+    days.stage_id,
+    days.owner_id,
+    days.value,
+    days.currency,
+    round(days.value * fx_rates.rate, 2) as value_base,
+    days.value is not null and fx_rates.rate is null as fx_missing,
+    coalesce(days.probability, stages.deal_probability, 100) as effective_probability,
+    round(
+        days.value * fx_rates.rate * coalesce(days.probability, stages.deal_probability, 100) / 100, 2
+    ) as weighted_value_base,
+    days.expected_close_date,
+    days.history_quality,
+    days._loaded_at
+from days
+left join {{ ref('dim_stage') }} as stages on days.stage_id = stages.stage_id
+left join {{ ref('int_fx_rates') }} as fx_rates
+    on
+        days.currency = fx_rates.currency
+        -- Whoever wants today's rates everywhere gets them here too.
+        and {{ 'days.today' if fx_policy() == 'latest' else 'days.date_day' }} >= fx_rates.valid_from
+        and {{ 'days.today' if fx_policy() == 'latest' else 'days.date_day' }} < fx_rates.valid_to

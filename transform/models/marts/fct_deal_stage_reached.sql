@@ -1,0 +1,191 @@
+{#-
+    A visit is the time from entering a stage to leaving it for another one; closing and reopening on the spot
+    do not end it. Skipping a stage passes through it; so does, for the stages after the last, winning.
+-#}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='delete+insert',
+    unique_key='deal_id',
+    on_schema_change='fail',
+    indexes=[{'columns': ['stage_id']}, {'columns': ['_loaded_at']}]
+) }}
+-- depends_on: {{ ref('stg_pipedrive__deals') }}
+-- depends_on: {{ ref('stg_pipedrive__deal_changelog_sync') }}
+-- depends_on: {{ ref('stg_pipedrive__stages') }}
+with history as (
+    select * from {{ ref('fct_deal_stage_history') }}
+    {% if is_incremental() -%}
+    where deal_id in ({{ changed_deals() }})
+    {%- endif %}
+),
+
+stages as (
+    select * from {{ ref('dim_stage') }}
+    where stage_id <> -1
+),
+
+compared as (
+    select
+        *,
+        seq = 1
+        or coalesce(lag(stage_id) over (partition by deal_id order by seq), -1)
+        <> coalesce(stage_id, -1) as begins_visit
+    from history
+),
+
+numbered as (
+    select
+        *,
+        count(*) filter (where begins_visit) over (partition by deal_id order by seq) as visit_nr
+    from compared
+),
+
+visits as (
+    select
+        deal_id,
+        visit_nr,
+        max(stage_id) as stage_id,
+        max(pipeline_id) as pipeline_id,
+        min(valid_from) as entered_at,
+        bool_or(is_current) as is_current,
+        case when not bool_or(is_current) then max(valid_to) end as left_at,
+        (array_agg(status order by seq desc))[1] as last_status,
+        max(valid_from) as last_status_at,
+        coalesce(sum(extract(epoch from valid_to - valid_from)) filter (where status = 'open'), 0) as open_s,
+        max(valid_from) filter (where is_current and status = 'open') as open_since,
+        bool_or(is_inferred) as is_inferred,
+        max(_loaded_at) as _loaded_at
+    from numbered
+    group by deal_id, visit_nr
+),
+
+followed as (
+    select
+        visits.*,
+        stages.order_nr,
+        count(*) over (partition by visits.deal_id) as n_visits,
+        lead(visits.stage_id) over in_order as next_stage_id,
+        lead(visits.pipeline_id) over in_order as next_pipeline_id,
+        lead(stages.order_nr) over in_order as next_order_nr
+    from visits
+    left join stages on visits.stage_id = stages.stage_id
+    window in_order as (partition by visits.deal_id order by visits.visit_nr)
+),
+
+ended as (
+    select
+        *,
+        case
+            when visit_nr < n_visits and next_pipeline_id <> pipeline_id then 'pipeline'
+            when visit_nr < n_visits and next_order_nr < order_nr then 'back'
+            when visit_nr < n_visits then 'advanced'
+            when not is_current then 'deleted'
+            else last_status
+        end as outcome,
+        case
+            when visit_nr < n_visits or not is_current then left_at
+            when last_status <> 'open' then last_status_at
+        end as exited_at
+    from followed
+),
+
+entered as (
+    select
+        deal_id,
+        stage_id,
+        min(entered_at) as first_entered_at,
+        max(entered_at) as last_entered_at,
+        count(*) as n_entries,
+        sum(open_s) as total_open_s,
+        max(open_since) as open_since,
+        bool_or(is_inferred) as is_inferred,
+        (array_agg(outcome order by visit_nr))[1] as first_exit_outcome,
+        (array_agg(exited_at order by visit_nr))[1] as first_exited_at,
+        (array_agg(outcome order by visit_nr desc))[1] as exit_outcome,
+        (array_agg(exited_at order by visit_nr desc))[1] as exited_at,
+        {%- for outcome in ['advanced', 'back', 'pipeline', 'won', 'lost', 'open', 'deleted'] %}
+        count(*) filter (where outcome = '{{ outcome }}') as n_{{ outcome }},
+        {%- endfor %}
+        max(_loaded_at) as _loaded_at
+    from ended
+    where stage_id is not null
+    group by deal_id, stage_id
+),
+
+-- A deal's time in a pipeline, and how it began and ended there.
+presences as (
+    select
+        ended.deal_id,
+        stages.pipeline_id,
+        bool_or(ended.visit_nr = 1) as was_created_there,
+        min(ended.order_nr) as lowest_order_nr,
+        max(ended.order_nr) filter (where ended.outcome = 'won') as won_order_nr,
+        max(ended.exited_at) filter (where ended.outcome = 'won') as won_at,
+        max(ended._loaded_at) as _loaded_at
+    from ended
+    inner join stages on ended.stage_id = stages.stage_id
+    group by ended.deal_id, stages.pipeline_id
+),
+
+candidates as (
+    select
+        presences.deal_id,
+        presences.pipeline_id,
+        presences.was_created_there,
+        presences.lowest_order_nr,
+        presences.won_order_nr,
+        presences.won_at,
+        presences._loaded_at,
+        stages.stage_id,
+        stages.order_nr,
+        stages.is_active,
+        min(entered.first_entered_at) over (
+            partition by presences.deal_id, presences.pipeline_id order by stages.order_nr desc, stages.stage_id desc
+        ) as entered_this_or_later_at
+    from presences
+    inner join stages on presences.pipeline_id = stages.pipeline_id
+    left join entered on presences.deal_id = entered.deal_id and stages.stage_id = entered.stage_id
+),
+
+reached as (
+    select
+        *,
+        case
+            -- Into another pipeline a deal comes where it comes: what lies before was not passed.
+            when was_created_there or order_nr >= lowest_order_nr then entered_this_or_later_at
+        end as passed_at,
+        case when order_nr > won_order_nr then won_at end as won_past_at
+    from candidates
+)
+
+select
+    reached.deal_id,
+    reached.stage_id,
+    reached.pipeline_id,
+    coalesce(reached.passed_at, entered.first_entered_at, reached.won_past_at) as reached_at,
+    entered.deal_id is not null as entered_directly,
+    entered.deal_id is null as passed_through,
+    case
+        when entered.deal_id is not null then 'entered'
+        when reached.passed_at is not null then 'skipped'
+        else 'won'
+    end as reached_by,
+    entered.first_entered_at,
+    entered.last_entered_at,
+    coalesce(entered.n_entries, 0)::integer as n_entries,
+    entered.total_open_s::numeric as total_open_s,
+    entered.open_since,
+    entered.first_exit_outcome,
+    entered.first_exited_at,
+    entered.exit_outcome,
+    entered.exited_at,
+    {%- for outcome in ['advanced', 'back', 'pipeline', 'won', 'lost', 'open', 'deleted'] %}
+    coalesce(entered.n_{{ outcome }}, 0)::integer as n_{{ outcome }},
+    {%- endfor %}
+    coalesce(entered.is_inferred, false) as is_inferred,
+    reached._loaded_at
+from reached
+left join entered on reached.deal_id = entered.deal_id and reached.stage_id = entered.stage_id
+where
+    entered.deal_id is not null
+    or (reached.is_active and (reached.passed_at is not null or reached.won_past_at is not null))

@@ -1,0 +1,418 @@
+{#-
+    Our numbers beside Pipedrive's own, of the moment they were asked for (job `reconcile`, right after a sync).
+    Rows are added when new answers are there, and stay: how far apart we were is itself worth knowing.
+    Compared is what Pipedrive counts: neither deleted nor archived deals, by their present owner; sums per
+    currency, so that no exchange rate comes in between.
+-#}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    full_refresh=false,
+    on_schema_change='append_new_columns',
+    tags=['reconciliation'],
+    pre_hook="set jit = off"
+) }}
+with
+{% if is_incremental() -%}
+done as (
+    select
+        subject,
+        max(asked_at) as asked_at
+    from {{ this }}
+    group by subject
+),
+{%- else -%}
+done as (
+    select
+        null::text as subject,
+        null::timestamptz as asked_at
+    where false
+),
+{%- endif %}
+
+deals as (
+    select
+        deals.deal_id,
+        deals.pipeline_id,
+        deals.owner_id,
+        deals.status,
+        deals.currency,
+        deals.value,
+        deals.value * coalesce(deals.deal_probability, deals.stage_probability, 100) / 100 as weighted_value
+    from {{ ref('fct_deal') }} as deals
+    where not deals.is_deleted and not deals.is_archived
+),
+
+-- deals/summary ------------------------------------------------------------------------------------------------
+summary as (
+    select * from {{ ref('stg_pipedrive__deal_summary') }}
+    where as_of > coalesce((
+        select done.asked_at from done
+        where done.subject = 'deals/summary'
+    ), '-infinity')
+),
+
+summary_asked as (
+    select max(as_of) as asked_at from summary
+),
+
+summary_theirs as (
+    select
+        pipeline_id,
+        status,
+        'deals' as measure,
+        n_deals::numeric as theirs
+    from summary
+    union all
+    select
+        summary.pipeline_id,
+        summary.status,
+        'value ' || entry.currency as measure,
+        {{ try_numeric("(entry.content ->> 'value')") }} as theirs
+    from summary
+    cross join lateral jsonb_each(summary.values_total) as entry (currency, content)
+    union all
+    select
+        summary.pipeline_id,
+        summary.status,
+        'weighted value ' || entry.currency as measure,
+        {{ try_numeric("(entry.content ->> 'value')") }} as theirs
+    from summary
+    cross join lateral jsonb_each(summary.weighted_values_total) as entry (currency, content)
+    where summary.status = 'open'
+),
+
+summary_ours as (
+    select
+        pipeline_id,
+        status,
+        'deals' as measure,
+        count(*)::numeric as ours
+    from deals
+    group by pipeline_id, status
+    union all
+    select
+        pipeline_id,
+        status,
+        'value ' || currency as measure,
+        sum(value) as ours
+    from deals
+    group by pipeline_id, status, currency
+    union all
+    select
+        pipeline_id,
+        status,
+        'weighted value ' || currency as measure,
+        sum(weighted_value) as ours
+    from deals
+    where status = 'open'
+    group by pipeline_id, status, currency
+),
+
+-- A pipeline that was not asked about is not compared.
+summary_ours_asked as (
+    select summary_ours.*
+    from summary_ours
+    inner join summary
+        on summary_ours.pipeline_id = summary.pipeline_id and summary_ours.status = summary.status
+),
+
+summaries as (
+    select
+        'deals/summary' as subject,
+        coalesce(theirs.pipeline_id, ours.pipeline_id) as pipeline_id,
+        null::bigint as user_id,
+        coalesce(theirs.status, ours.status) as detail,
+        coalesce(theirs.measure, ours.measure) as measure,
+        null::date as period_start,
+        null::date as period_end,
+        coalesce(theirs.theirs, 0) as theirs,
+        coalesce(ours.ours, 0) as ours,
+        'relative' as tolerance_kind,
+        summary_asked.asked_at
+    from summary_theirs as theirs
+    full join summary_ours_asked as ours
+        on
+            theirs.pipeline_id = ours.pipeline_id
+            and theirs.status = ours.status
+            and theirs.measure = ours.measure
+    cross join summary_asked
+    where summary_asked.asked_at is not null
+),
+
+-- movement_statistics ------------------------------------------------------------------------------------------
+movements as (
+    select * from {{ ref('stg_pipedrive__pipeline_movements') }}
+    where
+        _extracted_at
+        > coalesce((
+            select done.asked_at from done
+            where done.subject = 'movement_statistics'
+        ), '-infinity')
+),
+
+-- Only the last period that was asked about, and who was asked about in it.
+periods as (
+    select
+        max(_extracted_at) as asked_at,
+        max(start_date) as start_date,
+        max(end_date) as end_date,
+        max(start_date)::timestamp at time zone {{ reporting_timezone() }} as begins_at,
+        (max(end_date) + 1)::timestamp at time zone {{ reporting_timezone() }} as ends_at
+    from (
+        select
+            _extracted_at,
+            start_date,
+            end_date
+        from movements
+        union all
+        select
+            _extracted_at,
+            start_date,
+            end_date
+        from {{ ref('stg_pipedrive__pipeline_conversions') }}
+    ) as asked
+),
+
+moved as (
+    select movements.*
+    from movements
+    inner join periods on movements.start_date = periods.start_date
+),
+
+-- Every state up to the end of the period, of deals whose present owner was asked about.
+states as (
+    select
+        history.deal_id,
+        deals.owner_id,
+        history.seq,
+        history.stage_id,
+        history.pipeline_id,
+        history.status,
+        history.valid_from,
+        coalesce(history.valid_to, 'infinity') as valid_to,
+        periods.begins_at,
+        periods.ends_at,
+        stages.order_nr,
+        coalesce(lag(history.status) over in_time <> history.status, true) as begins_status,
+        lag(history.stage_id) over in_time as previous_stage_id,
+        lag(history.status) over in_time as previous_status
+    from {{ ref('fct_deal_stage_history') }} as history
+    inner join deals on history.deal_id = deals.deal_id
+    inner join periods on history.valid_from < periods.ends_at
+    left join {{ ref('dim_stage') }} as stages on history.stage_id = stages.stage_id
+    window in_time as (partition by history.deal_id order by history.seq)
+),
+
+lasts as (
+    select
+        deal_id,
+        max(owner_id) as owner_id,
+        (array_agg(pipeline_id order by seq desc))[1] as pipeline_id,
+        (array_agg(status order by seq desc))[1] as status,
+        max(valid_from) filter (where begins_status) as status_since,
+        (array_agg(pipeline_id order by seq))[1] as first_pipeline_id,
+        min(valid_from) as started_at,
+        max(begins_at) as begins_at
+    from states
+    group by deal_id
+),
+
+stage_moves as (
+    select
+        old_stages.pipeline_id,
+        deals.owner_id,
+        count(*) as n
+    from {{ ref('fct_deal_field_change') }} as changes
+    inner join deals on changes.deal_id = deals.deal_id
+    inner join periods on changes.changed_at >= periods.begins_at and changes.changed_at < periods.ends_at
+    inner join {{ ref('dim_stage') }} as old_stages on changes.old_value = old_stages.stage_id::text
+    inner join {{ ref('dim_stage') }} as new_stages
+        on changes.new_value = new_stages.stage_id::text and old_stages.pipeline_id = new_stages.pipeline_id
+    where changes.field_key = 'stage_id'
+    group by old_stages.pipeline_id, deals.owner_id
+),
+
+movement_ours as (
+    select
+        first_pipeline_id as pipeline_id,
+        owner_id,
+        'new deals' as measure,
+        count(*) as n
+    from lasts
+    where started_at >= begins_at
+    group by first_pipeline_id, owner_id
+    union all
+    select
+        pipeline_id,
+        owner_id,
+        status || ' deals' as measure,
+        count(*) as n
+    from lasts
+    where status in ('won', 'lost') and status_since >= begins_at
+    group by pipeline_id, owner_id, status
+    union all
+    select
+        pipeline_id,
+        owner_id,
+        'deals left open' as measure,
+        count(*) as n
+    from lasts
+    where status = 'open'
+    group by pipeline_id, owner_id
+    union all
+    select
+        pipeline_id,
+        owner_id,
+        'moves between stages' as measure,
+        n
+    from stage_moves
+),
+
+movement_theirs as (
+    select
+        moved.pipeline_id,
+        moved.user_id,
+        entry.measure,
+        entry.n
+    from moved
+    cross join
+        lateral (
+            values
+            ('new deals', moved.n_new_deals),
+            ('won deals', moved.n_won_deals),
+            ('lost deals', moved.n_lost_deals),
+            ('deals left open', moved.n_deals_left_open),
+            ('moves between stages', moved.n_stage_moves)
+        ) as entry (measure, n)
+),
+
+movement_pairs as (
+    select
+        'movement_statistics' as subject,
+        theirs.pipeline_id,
+        null::bigint as user_id,
+        null as detail,
+        theirs.measure,
+        periods.start_date as period_start,
+        periods.end_date as period_end,
+        sum(theirs.n)::numeric as theirs,
+        coalesce(sum(ours.n), 0)::numeric as ours,
+        'relative' as tolerance_kind,
+        periods.asked_at
+    from movement_theirs as theirs
+    cross join periods
+    left join movement_ours as ours
+        on
+            theirs.pipeline_id = ours.pipeline_id
+            and theirs.user_id = ours.owner_id
+            and theirs.measure = ours.measure
+    group by theirs.pipeline_id, theirs.measure, periods.start_date, periods.end_date, periods.asked_at
+),
+
+-- conversion_statistics: whole percents per user, so nothing can be added up ------------------------------------
+conversions as (
+    select conversions.* from {{ ref('stg_pipedrive__pipeline_conversions') }} as conversions
+    inner join periods on conversions.start_date = periods.start_date
+    where
+        conversions._extracted_at > coalesce(
+            (
+                select done.asked_at from done
+                where done.subject = 'conversion_statistics'
+            ), '-infinity'
+        )
+),
+
+conversion_theirs as (
+    select
+        conversions.pipeline_id,
+        conversions.user_id,
+        {{ try_bigint("(entry.content ->> 'from_stage_id')") }} as stage_id,
+        {{ try_numeric("(entry.content ->> 'conversion_rate')") }} as rate
+    from conversions
+    cross join lateral jsonb_array_elements(conversions.stage_conversions) as entry (content)
+),
+
+worked as (
+    select distinct
+        owner_id,
+        stage_id,
+        deal_id
+    from states
+    where status = 'open' and valid_to > begins_at
+),
+
+advanced as (
+    select distinct
+        states.owner_id,
+        states.previous_stage_id as stage_id,
+        states.deal_id
+    from states
+    inner join {{ ref('dim_stage') }} as previous on states.previous_stage_id = previous.stage_id
+    where
+        states.previous_status = 'open'
+        and states.valid_from >= states.begins_at
+        and states.pipeline_id = previous.pipeline_id
+        and states.order_nr > previous.order_nr
+),
+
+conversion_ours as (
+    select
+        worked.owner_id,
+        worked.stage_id,
+        round(100.0 * count(advanced.deal_id) / count(*)) as rate
+    from worked
+    left join advanced
+        on
+            worked.owner_id = advanced.owner_id
+            and worked.stage_id = advanced.stage_id
+            and worked.deal_id = advanced.deal_id
+    group by worked.owner_id, worked.stage_id
+),
+
+conversion_pairs as (
+    select
+        'conversion_statistics' as subject,
+        theirs.pipeline_id,
+        theirs.user_id,
+        'from stage ' || theirs.stage_id as detail,
+        'conversion in percent' as measure,
+        periods.start_date as period_start,
+        periods.end_date as period_end,
+        theirs.rate as theirs,
+        coalesce(ours.rate, 0) as ours,
+        'percent points' as tolerance_kind,
+        periods.asked_at
+    from conversion_theirs as theirs
+    cross join periods
+    left join conversion_ours as ours on theirs.user_id = ours.owner_id and theirs.stage_id = ours.stage_id
+),
+
+compared as (
+    select * from summaries
+    union all
+    select * from movement_pairs
+    union all
+    select * from conversion_pairs
+)
+
+select
+    subject,
+    pipeline_id,
+    user_id,
+    detail,
+    measure,
+    period_start,
+    period_end,
+    theirs,
+    ours,
+    ours - theirs as difference,
+    case
+        -- both sides round to whole percents
+        when tolerance_kind = 'percent points'
+            then abs(ours - theirs) <= 1 + 100 * {{ var('reconciliation_tolerance') }}
+        else abs(ours - theirs) <= greatest(abs(theirs) * {{ var('reconciliation_tolerance') }}, 0.01)
+    end as is_within_tolerance,
+    asked_at,
+    now() as compared_at
+from compared

@@ -1,0 +1,52 @@
+{#- How many rows each raw table holds, beside those of the mart that shows them all. Counted at each build. -#}
+{%- set marts = {
+    'deals': 'fct_deal', 'deal_changelog': 'fct_deal_field_change', 'activities': 'fct_activity', 'leads': 'fct_lead',
+} %}
+{%- set tables = graph.sources.values() if execute else [] %}
+{{ config(materialized='table') }}
+with counted as (
+    {% for table in tables | selectattr('source_name', 'equalto', 'pipedrive') | sort(attribute='name') -%}
+    {%- set relation = load_relation(source('pipedrive', table.name)) -%}
+    {%- if relation -%}
+    {%- set columns = adapter.get_columns_in_relation(relation) | map(attribute='name') | list %}
+    select
+        '{{ table.name }}' as stream,
+        count(*) as n_rows,
+        {{ 'count(_sdc_deleted_at)' if '_sdc_deleted_at' in columns else '0::bigint' }} as n_vanished,
+        {{ 'max(_sdc_extracted_at)' if '_sdc_extracted_at' in columns else 'null::timestamptz' }} as newest_extracted_at,
+        {{ 'max(_sdc_batched_at)' if '_sdc_batched_at' in columns else 'null::timestamptz' }} as newest_loaded_at
+    from {{ relation }}
+    union all
+    {%- endif -%}
+    {%- endfor %}
+    select
+        null as stream,
+        0 as n_rows,
+        0 as n_vanished,
+        null as newest_extracted_at,
+        null as newest_loaded_at
+    where false
+),
+
+shown as (
+    {% for stream, mart in marts.items() -%}
+    select
+        '{{ stream }}' as stream,
+        '{{ mart }}' as mart,
+        count(*) as n_rows_in_mart
+    from {{ ref(mart) }}
+    {{ 'union all' if not loop.last }}
+    {% endfor -%}
+)
+
+select
+    counted.stream,
+    counted.n_rows,
+    counted.n_vanished,
+    counted.newest_extracted_at,
+    counted.newest_loaded_at,
+    shown.mart,
+    shown.n_rows_in_mart,
+    now() as counted_at
+from counted
+left join shown on counted.stream = shown.stream

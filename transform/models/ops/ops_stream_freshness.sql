@@ -1,0 +1,55 @@
+{#-
+    How old what is shown may be. A quiet stream has old rows although it was just read: what counts is when it
+    was last read, which the loader notes down; without those notes, the newest row has to do.
+-#}
+with loads as (
+    {{ raw_columns('stream_load', {
+        'stream': 'text',
+        'run_id': 'text',
+        'started_at': 'timestamptz',
+        'finished_at': 'timestamptz',
+        'records_read': 'bigint',
+        'rows_inserted': 'bigint',
+        'rows_updated': 'bigint',
+        'quarantined': 'bigint'
+    }, source_name='ops') }}
+),
+
+latest as (
+    select distinct on (stream)
+        stream,
+        started_at,
+        finished_at,
+        records_read,
+        rows_inserted + rows_updated as rows_changed,
+        quarantined
+    from loads
+    order by stream asc, started_at desc
+),
+
+refused as (
+    {{ raw_columns('quarantine', {'stream': 'text', 'at': 'timestamptz'}, source_name='ops') }}
+),
+
+quarantined as (
+    select
+        stream,
+        count(*) as n_in_quarantine
+    from refused
+    group by stream
+)
+
+select
+    counts.stream,
+    counts.newest_extracted_at as newest_row_extracted_at,
+    latest.finished_at as last_load_at,
+    greatest(counts.newest_extracted_at, latest.started_at) as data_as_of,
+    round((
+        extract(epoch from now() - greatest(counts.newest_extracted_at, latest.started_at)) / 3600
+    )::numeric, 2) as hours_old,
+    latest.records_read as last_load_records,
+    latest.rows_changed as last_load_rows_changed,
+    coalesce(quarantined.n_in_quarantine, 0) as n_in_quarantine
+from {{ ref('ops_row_counts') }} as counts
+left join latest on counts.stream = latest.stream
+left join quarantined on counts.stream = quarantined.stream

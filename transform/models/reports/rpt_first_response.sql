@@ -1,0 +1,22 @@
+{#-
+    How soon new deals were talked to, by the month they were created in. Deals nobody talked to are counted,
+    not timed.
+-#}
+with responses as (
+    select * from {{ ref('int_deal_first_touch') }}
+)
+
+select
+    created_month as month,
+    pipeline_id,
+    owner_id,
+    count(*)::integer as n_deals,
+    (count(*) filter (where first_touch_at is not null))::integer as n_responded,
+    {{ ratio('count(*) filter (where first_touch_at is null)', 'count(*)') }} as no_response_rate,
+    (count(*) filter (where is_touched_before_creation))::integer as n_touched_before_creation,
+    round((percentile_cont(0.5) within group (order by response_hours))::numeric, 2) as median_response_hours,
+    round((percentile_cont(0.9) within group (order by response_hours))::numeric, 2) as p90_response_hours,
+    round((percentile_cont(0.5) within group (order by response_office_hours))::numeric, 2)
+        as median_response_office_hours
+from responses
+group by created_month, pipeline_id, owner_id

@@ -1,0 +1,14 @@
+select
+    days.date_day,
+    days.pipeline_id,
+    days.stage_id,
+    days.owner_id,
+    count(*)::integer as open_count,
+    coalesce(sum(days.value_base), 0) as open_value_base,
+    coalesce(sum(days.weighted_value_base), 0) as weighted_value_base,
+    (count(*) filter (where days.fx_missing))::integer as n_without_rate,
+    -- deals deleted since: they were there then
+    (count(*) filter (where deals.is_deleted))::integer as n_deleted_since
+from {{ ref('fct_deal_daily_snapshot') }} as days
+inner join {{ ref('fct_deal') }} as deals on days.deal_id = deals.deal_id
+group by days.date_day, days.pipeline_id, days.stage_id, days.owner_id

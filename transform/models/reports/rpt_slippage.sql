@@ -1,0 +1,44 @@
+{#- How often and how far expected close dates were moved. Setting a date for the first time moves nothing. -#}
+with changes as (
+    select
+        changes.deal_id,
+        {{ month_of('changes.changed_date_local') }} as month,
+        coalesce(deals.pipeline_id, -1) as pipeline_id,
+        coalesce(deals.owner_id, -1) as owner_id,
+        deals.value_base,
+        {{ try_date('changes.new_value') }} - {{ try_date('changes.old_value') }} as days
+    from {{ ref('fct_deal_field_change') }} as changes
+    inner join {{ ref('int_counted_deals') }} as deals on changes.deal_id = deals.deal_id
+    where changes.field_key = 'expected_close_date'
+),
+
+per_deal as (
+    select
+        deal_id,
+        month,
+        pipeline_id,
+        owner_id,
+        max(value_base) as value_base,
+        count(*) filter (where days > 0) as n_pushes,
+        coalesce(sum(days) filter (where days > 0), 0) as days_pushed,
+        count(*) filter (where days < 0) as n_pulls,
+        coalesce(sum(-days) filter (where days < 0), 0) as days_pulled
+    from changes
+    where days is not null and days <> 0
+    group by deal_id, month, pipeline_id, owner_id
+)
+
+select
+    month,
+    pipeline_id,
+    owner_id,
+    (count(*) filter (where n_pushes > 0))::integer as n_deals_pushed,
+    sum(n_pushes)::integer as n_pushes,
+    sum(days_pushed)::integer as days_pushed,
+    coalesce(sum(value_base) filter (where n_pushes > 0), 0) as pushed_value_base,
+    {{ ratio('sum(days_pushed)', 'sum(n_pushes)') }} as avg_days_per_push,
+    (count(*) filter (where n_pulls > 0))::integer as n_deals_pulled,
+    sum(n_pulls)::integer as n_pulls,
+    sum(days_pulled)::integer as days_pulled
+from per_deal
+group by month, pipeline_id, owner_id

@@ -1,0 +1,45 @@
+{#-
+    How visits to a stage ended, by the month they ended in. The first visit of each deal counts; running ones
+    do not.
+-#}
+with visits as (
+    select
+        reached.pipeline_id,
+        reached.stage_id,
+        reached.first_exit_outcome as outcome,
+        {{ month_of(local_date('reached.first_exited_at')) }} as month
+    from {{ ref('fct_deal_stage_reached') }} as reached
+    inner join {{ ref('int_counted_deals') }} as deals on reached.deal_id = deals.deal_id
+    where reached.entered_directly and reached.first_exit_outcome in ('advanced', 'back', 'pipeline', 'won', 'lost')
+),
+
+counted as (
+    select
+        month,
+        pipeline_id,
+        stage_id,
+        count(*) as n_exited,
+        count(*) filter (where outcome in ('advanced', 'won')) as n_advanced,
+        count(*) filter (where outcome = 'won') as n_won,
+        count(*) filter (where outcome = 'lost') as n_lost,
+        count(*) filter (where outcome = 'back') as n_back,
+        count(*) filter (where outcome = 'pipeline') as n_moved_pipeline
+    from visits
+    group by month, pipeline_id, stage_id
+)
+
+select
+    counted.month,
+    counted.pipeline_id,
+    counted.stage_id,
+    stages.name as stage_name,
+    stages.stage_rank,
+    counted.n_exited::integer as n_exited,
+    counted.n_advanced::integer as n_advanced,
+    counted.n_won::integer as n_won,
+    counted.n_lost::integer as n_lost,
+    counted.n_back::integer as n_back,
+    counted.n_moved_pipeline::integer as n_moved_pipeline,
+    {{ ratio('counted.n_advanced', 'counted.n_exited') }} as stage_conversion_exited
+from counted
+left join {{ ref('dim_stage') }} as stages on counted.stage_id = stages.stage_id

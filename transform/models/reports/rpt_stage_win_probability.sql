@@ -1,0 +1,53 @@
+{#-
+    How likely a deal is won that reached a stage, seen on the deals closed in the trailing window. Few deals
+    tell little: the overall rate stands beside them with the weight of some deals.
+-#}
+with clock as (
+    select {{ local_date('as_of') }} - {{ var('win_probability_window_days') }} as first_day
+    from {{ ref('int_warehouse_clock') }}
+),
+
+closed as (
+    select
+        deals.deal_id,
+        deals.is_won
+    from {{ ref('int_counted_deals') }} as deals
+    inner join clock on deals.close_date_local > clock.first_day
+),
+
+overall as (
+    select
+        count(*) as n_closed,
+        count(*) filter (where is_won) as n_won
+    from closed
+),
+
+per_stage as (
+    select
+        reached.stage_id,
+        count(*) as n_closed,
+        count(*) filter (where closed.is_won) as n_won
+    from {{ ref('fct_deal_stage_reached') }} as reached
+    inner join closed on reached.deal_id = closed.deal_id
+    -- who won from an earlier stage says nothing about those who stood in this one
+    where reached.reached_by <> 'won'
+    group by reached.stage_id
+)
+
+select
+    stages.stage_id,
+    stages.pipeline_id,
+    stages.name as stage_name,
+    stages.deal_probability as configured_probability,
+    coalesce(per_stage.n_closed, 0)::integer as n_closed,
+    coalesce(per_stage.n_won, 0)::integer as n_won,
+    {{ ratio('per_stage.n_won', 'per_stage.n_closed') }} as observed_win_rate,
+    round(
+        (
+            coalesce(per_stage.n_won, 0)
+            + {{ var('win_probability_prior_deals') }} * overall.n_won::numeric / nullif(overall.n_closed, 0)
+        ) / (coalesce(per_stage.n_closed, 0) + {{ var('win_probability_prior_deals') }}), 4
+    ) as win_probability
+from {{ ref('dim_stage') }} as stages
+cross join overall
+left join per_stage on stages.stage_id = per_stage.stage_id

@@ -1,0 +1,38 @@
+-- On each of the last days, the snapshot shows exactly the deals that were open at the day's end.
+with days as (
+    select
+        dates.date_day,
+        least((dates.date_day + 1)::timestamp at time zone {{ reporting_timezone() }}, clock.as_of) as ends_at
+    from {{ ref('dim_date') }} as dates
+    cross join {{ ref('int_warehouse_clock') }} as clock
+    where
+        dates.date_day between {{ local_date('clock.as_of') }} - 3 and {{ local_date('clock.as_of') }}
+),
+
+expected as (
+    select
+        days.date_day,
+        history.deal_id
+    from days
+    inner join {{ ref('fct_deal_stage_history') }} as history
+        on
+            history.status = 'open'
+            and days.ends_at > history.valid_from
+            and coalesce(history.valid_to, 'infinity') >= days.ends_at
+),
+
+shown as (
+    select
+        snapshot.date_day,
+        snapshot.deal_id
+    from {{ ref('fct_deal_daily_snapshot') }} as snapshot
+    inner join days on snapshot.date_day = days.date_day
+)
+
+select
+    coalesce(expected.date_day, shown.date_day) as date_day,
+    coalesce(expected.deal_id, shown.deal_id) as deal_id,
+    expected.deal_id is null as is_superfluous
+from expected
+full join shown on expected.date_day = shown.date_day and expected.deal_id = shown.deal_id
+where expected.deal_id is null or shown.deal_id is null
