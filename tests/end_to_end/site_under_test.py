@@ -191,14 +191,17 @@ def alive(pid: int) -> bool:
 
 
 @contextmanager
-def pushgateway() -> Iterator[str | None]:
-    """Start a real Pushgateway, None where there is none."""
+def pushgateway(memory: Path) -> Iterator[str | None]:
+    """Start a real Pushgateway, None where there is none.
+
+    Debian's remembers what it was told, machine-wide, unless it gets another file to do so.
+    """
     if not GATEWAY.exists():
         yield None
         return
     port = free_port()
     process = subprocess.Popen(
-        [str(GATEWAY), f"--web.listen-address=127.0.0.1:{port}"],
+        [str(GATEWAY), f"--web.listen-address=127.0.0.1:{port}", f"--persistence.file={memory}"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

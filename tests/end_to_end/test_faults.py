@@ -29,7 +29,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     binaries = Services(checkout.services.paths).binaries()
     server = EmbeddedPostgres(folder / "postgres")
     server.start(binaries, "site")
-    with pushgateway() as gateway:
+    with pushgateway(folder / "metrics") as gateway:
         yield Site(checkout, simulator, server, binaries, gateway)
     simulator.stop()
     server.destroy()
