@@ -10,17 +10,22 @@ deal of the page is asked for when
   restoring a deal move none of them either.
 
 ``full`` asks for every updated deal (all field changes, not only moves), ``off`` for none.
+
+With ``history_deals_file`` there is no walk: the logs of the deals listed there are read, in that
+order. What is done is what arrived; whoever wrote the list leaves it out of the next one.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tap_pipedrive.bookmarks import to_text
-from tap_pipedrive.errors import NotFoundError
+from tap_pipedrive.errors import ConfigurationError, NotFoundError
+from tap_pipedrive.known_histories import KnownHistories
 from tap_pipedrive.look_ahead import LookAhead
 from tap_pipedrive.openapi import operation
 from tap_pipedrive.records import Record, utc_time
@@ -33,7 +38,13 @@ MODES = ("gated", "full", "off")
 #: Logs under way at a time by default.
 CALLS_AHEAD = 6
 _MOVES = ("stage_change_time", "add_time", "close_time")
+#: Deals of a list between two looks at the clock for metrics.
+_DEALS_A_PUSH = 100
+_CHEAPEST = operation("v2 /pipelines")
 _CHANGELOG = operation("v1 /deals/{id}/changelog")
+
+
+_STREAMS = ("deal_changelog", "deal_changelog_sync")
 
 
 class DealHistory:
@@ -45,6 +56,8 @@ class DealHistory:
         self._mode: str = tap.config.get("changelog_mode", "gated")
         self._changelog: PipedriveStream | None = None
         self._sync: PipedriveStream | None = None
+        self._listed: str | None = tap.config.get("history_deals_file")
+        self._known = KnownHistories(tap.config.get("history_known_file"))
         width = int(tap.config.get("calls_ahead", CALLS_AHEAD))
         self._ahead: LookAhead[int, tuple[list[Record], Record]] = LookAhead(self._read, width)
 
@@ -64,6 +77,36 @@ class DealHistory:
         if self._mode != "off" and self._asking.ABORT_AT_RECORD_COUNT is None:
             self._ahead.expect(d["id"] for d in deals if self._may_have_moved(d, since))
 
+    def read_listed(self, asking: PipedriveStream) -> bool:
+        """Read the logs of the listed deals, once for both streams; False if there is no list.
+
+        Raises:
+            ConfigurationError: the list cannot be read.
+            BudgetSpentError: the share of histories is used up.
+
+        """
+        if not self._listed:
+            return False
+        wanted = [s for s in self._tap.selected_streams if s.name in _STREAMS]
+        if asking is not wanted[0]:
+            return True
+        self.feed(wanted)
+        for stream in wanted:
+            stream._write_schema_message()
+        # Marks are in the source's time, which its first answer tells: the cheapest there is.
+        self._tap.client.get(_CHEAPEST, stream=asking.name, query={"limit": 1})
+        try:
+            # Twice the same file: once to ask ahead, once to take.
+            self._ahead.expect(_ids(self._listed))
+            for number, deal_id in enumerate(_ids(self._listed), 1):
+                self._emit(deal_id)
+                if number % _DEALS_A_PUSH == 0:
+                    self._tap.write_state()
+        except (OSError, ValueError) as error:
+            msg = f"history_deals_file cannot be read as one id a line: {error}"
+            raise ConfigurationError(msg) from error
+        return True
+
     def close(self) -> None:
         """Give up what is under way."""
         self._ahead.close()
@@ -73,14 +116,17 @@ class DealHistory:
         if self._mode == "off":
             return
         if self._may_have_moved(deal, since):
-            rows, mark = self._ahead.take(deal["id"])
-            # The mark after the rows: where it stands, the log before it has been sent.
-            if self._changelog:
-                self._changelog.emit(rows)
-            if self._sync:
-                self._sync.emit([mark])
+            self._emit(deal["id"])
         # Last: a deal counts as seen once its log is out.
         self._tap.seen_deals.add(deal)
+
+    def _emit(self, deal_id: int) -> None:
+        rows, mark = self._ahead.take(deal_id)
+        # The mark after the rows: where it stands, the log before it has been sent.
+        if self._changelog:
+            self._changelog.emit(rows)
+        if self._sync:
+            self._sync.emit([mark])
 
     @property
     def _asking(self) -> PipedriveStream:
@@ -89,7 +135,9 @@ class DealHistory:
         return asking
 
     def _may_have_moved(self, deal: Record, since: str | None) -> bool:
-        if since is None or self._mode == "full":
+        if since is None:
+            return not self._known.covers(deal)
+        if self._mode == "full":
             return True
         if any((deal.get(name) or "") >= since for name in _MOVES):
             return True
@@ -121,6 +169,12 @@ class DealHistory:
         rows = number_changes("deal_id", deal_id, newest_first)
         mark["events"] = len(rows)
         return rows, mark
+
+
+def _ids(path: str) -> Iterator[int]:
+    with Path(path).open(encoding="ascii") as lines:
+        for line in lines:
+            yield int(line)
 
 
 def number_changes(

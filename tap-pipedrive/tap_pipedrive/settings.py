@@ -114,6 +114,20 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "record. They catch up in later runs.",
     ),
     th.Property(
+        "history_deals_file",
+        th.StringType,
+        title="Deals whose history to read",
+        description="File of deal ids, one a line: deal_changelog and deal_changelog_sync read the "
+        "logs of these, in this order, and nothing else. Select these two streams alone.",
+    ),
+    th.Property(
+        "history_known_file",
+        th.StringType,
+        title="Deals whose history is known",
+        description="File of lines `id second`: a first walk leaves out the log of a deal that "
+        "was not updated since that second (since 1970).",
+    ),
+    th.Property(
         "redis_url",
         th.StringType,
         secret=True,

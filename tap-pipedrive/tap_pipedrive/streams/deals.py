@@ -96,6 +96,11 @@ class DealChangelog(ChangeLog):
     more_properties = {"id": "string", "deal_id": "integer", "second_seq": "integer"}
     selected_by_default = True
 
+    def read(self) -> None:
+        """Read the logs of the deals that were listed, if any were, else walk."""
+        if not self._tap.deal_history.read_listed(self):
+            super().read()
+
     def begin_walk(self, fed: list[FedStream]) -> None:
         """Hand the walk's streams to the history."""
         self._tap.deal_history.feed(fed)
@@ -130,6 +135,11 @@ class DealChangelogSync(FedStream):
         "events": "integer",
         "complete": "boolean",
     }
+
+    def read(self) -> None:
+        """Come with the listed logs, if any were listed, else walk."""
+        if not self._tap.deal_history.read_listed(self):
+            super().read()
 
     def begin_walk(self, fed: list[FedStream]) -> None:
         """Hand the walk's streams to the history."""
