@@ -6,12 +6,14 @@ import os
 import shlex
 import shutil
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeboard import checkup, preflight
+from pipeboard.backfill import Backfiller, known_histories
 from pipeboard.catalogue import write_catalogue
 from pipeboard.console import Console, console_for
 from pipeboard.database_url import DatabaseUrl
@@ -20,6 +22,7 @@ from pipeboard.jobs import job_named
 from pipeboard.metrics_server import URL_VARIABLE, serve
 from pipeboard.ops import migrate_database
 from pipeboard.paths import find_paths
+from pipeboard.plan import ask
 from pipeboard.preflight import check_account, check_settings
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.runner import run_job
@@ -91,6 +94,7 @@ def run(
     known = job_named(job).within({**given, **asked})
     prepare_database(world.database, embedded=world.embedded)
     console.note("database", world.database.place)
+    reads_on = known.pipeline == "main" and not full_refresh
     outcome = run_job(
         services.paths,
         world,
@@ -98,6 +102,7 @@ def run(
         console,
         full_refresh=full_refresh,
         before=lambda: greet(console, check_account(given, base)),
+        environ=known_histories(services.paths, world) if reads_on else None,
     )
     show_run(console, world, job, outcome)
     return outcome.code
@@ -110,11 +115,71 @@ def greet(console: Console, account: preflight.Account | None) -> None:
 
 
 @command.command()
-@click.pass_context
-def backfill(context: click.Context) -> int:
-    """Read the full history again; the state of `sync` is not touched."""
-    code: int = context.invoke(run, job="backfill", full_refresh=True)
-    return code
+@click.argument("job")
+@click.pass_obj
+def plan(services: Services, job: str) -> int:
+    """Say what JOB would cost now: calls, tokens, days. Asking costs 60 tokens at most."""
+    given = settings(services.paths)
+    console = console_for(given)
+    check_settings(given)
+    world = services.own(console)
+    prepare_database(world.database, embedded=world.embedded)
+    ask(services.paths, world, job_named(job), console).show(console)
+    return 0
+
+
+@command.command()
+@click.option("--streams", default="", help="Only these, with commas between: deals,persons.")
+@click.option(
+    "--from", "since", type=click.DateTime(["%Y-%m-%d"]), help="Only what was updated since."
+)
+@click.option(
+    "--history", "histories", is_flag=True, help="Change logs never read, best deals first."
+)
+@click.option("--max-deals", type=click.IntRange(min=1), help="With --history: at most so many.")
+@click.option("--restart", is_flag=True, help="Begin anew instead of going on.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--no-build", is_flag=True, help="Leave the marts to the next sync.")
+@click.pass_obj
+def backfill(
+    services: Services,
+    streams: str,
+    since: datetime | None,
+    histories: bool,
+    max_deals: int | None,
+    restart: bool,
+    yes: bool,
+    no_build: bool,
+) -> int:
+    """Read what is old: everything again, or (--history) the change logs that were never read.
+
+    Says what it will cost before it begins. Stops with exit code 75 when its share of the day's
+    tokens is spent, and goes on where it was the next time. `sync` runs beside it, undisturbed.
+    """
+    if histories and (streams or restart):
+        what = "--history takes neither --streams nor --restart"
+        remedy = "It reads what is missing; to read logs again: --streams deal_changelog"
+        raise Problem(what, remedy, ExitCode.USAGE)
+    if max_deals and not histories:
+        raise Problem("--max-deals needs --history", "", ExitCode.USAGE)  # noqa: EM101
+    given = settings(services.paths)
+    console = console_for(given)
+    base = check_settings(given)
+    world = services.own(console)
+    prepare_database(world.database, embedded=world.embedded)
+    migrate_database(world.database)
+    account = check_account(given, base)
+    greet(console, account)
+    filler = Backfiller(
+        services.paths, world, given, console, lambda: check_account(given, base), yes, not no_build
+    )
+    day = since.date() if since else None
+    if histories:
+        own = given.get("PIPEDRIVE_DAILY_TOKENS", "")
+        a_day = int(own) if own.isdigit() else account.daily_tokens if account else None
+        return filler.histories(day, max_deals, a_day)
+    named = [name.strip() for name in streams.split(",") if name.strip()]
+    return filler.full(named, day, restart=restart)
 
 
 @command.command("history")

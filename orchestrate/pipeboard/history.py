@@ -84,12 +84,12 @@ def skip(
     )
 
 
-def sign_of_life(connection: psycopg.Connection, run_id: str) -> int:
-    """Note that the run is still watched; return how many rows were loaded so far."""
+def sign_of_life(connection: psycopg.Connection, run_id: str) -> dict[str, int]:
+    """Note that the run is still watched; return how many rows were loaded so far, by stream."""
     connection.execute(
         "update ops.etl_run set seen_at = clock_timestamp() where run_id = %s", [run_id]
     )
-    return sum(count for _, count, _ in loaded(connection, run_id))
+    return {stream: rows for stream, rows, _ in loaded(connection, run_id)}
 
 
 def is_running(connection: psycopg.Connection, run_id: str) -> bool:

@@ -27,6 +27,10 @@ class RunLog:
     failed: dict[str, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    #: Rows by stream, as the loader's books have them.
+    loaded: dict[str, int] = field(default_factory=dict)
+    #: A stream, and how many rows of it make the run complete.
+    goal: tuple[str, int] | None = None
 
     def read(self, line: str) -> None:
         """Take in one line."""
@@ -60,7 +64,10 @@ class RunLog:
             done = f": {self.dbt_done} of {self.dbt_total}" if self.dbt_total else ""
             return f"dbt build{done}"
         if self.step == "extract and load":
-            total = sum(self.records.values())
+            if self.goal:
+                stream, rows = self.goal
+                return f"{self.loaded.get(stream, 0):,} of {rows:,} deals"
+            total = max(sum(self.records.values()), sum(self.loaded.values()))
             where = f", now {self.stream}" if self.stream else ""
             return f"extract and load: {total:,} records{where}"
         return self.step

@@ -81,6 +81,7 @@ def run_job(
     full_refresh: bool = False,
     before: Callable[[], object] | None = None,
     environ: Mapping[str, str] | None = None,
+    goal: tuple[str, int] | None = None,
 ) -> Outcome:
     """Run a job in a world.
 
@@ -92,6 +93,7 @@ def run_job(
         full_refresh: read everything again.
         before: what to check first; a :class:`Problem` it raises is a failed run.
         environ: what the run gets to know beside its world.
+        goal: a stream, and how many rows of it make the run complete; for the progress.
 
     Raises:
         Problem: the run could not begin; history and metrics know of it, where they can.
@@ -121,7 +123,7 @@ def run_job(
             try:
                 if before:
                     before()
-                outcome = run.watch(full_refresh, environ or {})
+                outcome = run.watch(full_refresh, environ or {}, goal)
             except BaseException as error:
                 broken = error
                 outcome = run.broken(error)
@@ -174,13 +176,15 @@ class _Run:
 
     # -- running -----------------------------------------------------------------------------
 
-    def watch(self, full_refresh: bool, environ: Mapping[str, str]) -> Outcome:
+    def watch(
+        self, full_refresh: bool, environ: Mapping[str, str], goal: tuple[str, int] | None
+    ) -> Outcome:
         """Run Meltano to its end and find out what that means."""
         report = self.paths.report(self.world.environment, self.job.lane)
         report.parent.mkdir(parents=True, exist_ok=True)
         report.unlink(missing_ok=True)
         log_file = self._log_file()
-        log = RunLog()
+        log = RunLog(goal=goal)
         watched = watch(
             self._command(full_refresh),
             {**self.world.environ, **environ, **self._names(report)},

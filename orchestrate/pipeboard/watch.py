@@ -63,7 +63,7 @@ def watch(
     """Run a command to its end, or to the end that its limits or somebody set."""
     watched = Watched()
     child = Child(command, root, environ, lane.socket)
-    guard = _Guard(child, lane, job, run_id, signals, watched)
+    guard = _Guard(child, lane, job, run_id, signals, watched, log)
     descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as log_out:
         while (line := child.line(timeout=0.5)) is not None:
@@ -88,13 +88,20 @@ class _Guard:
     """Ends a run for a reason."""
 
     def __init__(
-        self, child: Child, lane: Lane, job: Job, run_id: str, signals: Signals, watched: Watched
+        self,
+        child: Child,
+        lane: Lane,
+        job: Job,
+        run_id: str,
+        signals: Signals,
+        watched: Watched,
+        log: RunLog,
     ) -> None:
         self._child, self._lane, self._job = child, lane, job
         self._run_id, self._signals, self._watched = run_id, signals, watched
+        self._log = log
         self.began = self.now = time.monotonic()
         self._progress_at = self._beat_at = self.began
-        self._rows = 0
         self._lost_at: float | None = None
 
     def look(self, *, progressed: bool) -> None:
@@ -132,9 +139,9 @@ class _Guard:
             if self._lost_at is not None:
                 self._come_back()
                 return
-            rows = history.sign_of_life(self._lane.connection, self._run_id)
-            if rows != self._rows:
-                self._rows, self._progress_at = rows, self.now
+            loaded = history.sign_of_life(self._lane.connection, self._run_id)
+            if loaded != self._log.loaded:
+                self._log.loaded, self._progress_at = loaded, self.now
         except psycopg.Error:
             self._watched.lost_database = True
             self._lost_at = self._lost_at or self.now

@@ -92,3 +92,16 @@ def test_an_interrupted_wait_is_no_good_run(tmp_path: Path, world: World) -> Non
     assert (outcome.status, outcome.code) == ("skipped", 143)
     assert outcome.seconds < 30
     first.close()
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [("TIMEOUT", "not done within 1 s"), ("STALL", "no progress for 1 s")],
+)
+def test_what_takes_too_long_is_ended(tmp_path: Path, world: World, limit: str, words: str) -> None:
+    meltano(Paths(tmp_path), "exec sleep 300")
+    job = job_named("sync").within({f"PIPEBOARD_{limit}_SECONDS": "1"})
+    outcome = run_job(Paths(tmp_path), world, job, Console())
+    assert (outcome.status, outcome.code) == ("failed", 69)
+    assert words in str(outcome.reason)
+    assert outcome.seconds < 30

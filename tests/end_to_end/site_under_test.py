@@ -24,7 +24,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from pipeboard.cluster import free_port
 from pipeboard.embedded_postgres import EmbeddedPostgres
 from pipeboard.postgres_binaries import Binaries
-from pipeboard.simulator import Simulator
+from pipeboard.services import Services
+from pipeboard.simulator import Account, Simulator
 
 GATEWAY = Path("/usr/bin/prometheus-pushgateway")
 DATABASE = "site"
@@ -220,6 +221,21 @@ def pushgateway(memory: Path) -> Iterator[str | None]:
     finally:
         process.terminate()
         process.wait()
+
+
+@contextmanager
+def make_site(folder: Path, deals: int = 120) -> Iterator[Site]:
+    """Make a site in a folder, and take it away."""
+    checkout = Checkout(folder / "state")
+    simulator = Simulator(folder / "account", COMMANDS / "pipedrive-simulator")
+    simulator.start(Account(deals=deals, seed=11))
+    binaries = Services(checkout.services.paths).binaries()
+    server = EmbeddedPostgres(folder / "postgres")
+    server.start(binaries, DATABASE)
+    with pushgateway(folder / "metrics") as gateway:
+        yield Site(checkout, simulator, server, binaries, gateway)
+    simulator.stop()
+    server.destroy()
 
 
 def kill_server(server: EmbeddedPostgres) -> None:

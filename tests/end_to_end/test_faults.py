@@ -6,15 +6,12 @@ import os
 import signal
 from collections.abc import Iterator
 
+import psycopg
 import pytest
-from conftest import COMMANDS, Checkout, truth
-from site_under_test import Live, Site, alive, kill_server, pushgateway, until
+from conftest import truth
+from site_under_test import Live, Site, alive, kill_server, make_site, until
 
-from pipeboard.database_url import DatabaseUrl
-from pipeboard.embedded_postgres import EmbeddedPostgres
-from pipeboard.lane import Lane
-from pipeboard.services import Services
-from pipeboard.simulator import Account, Simulator
+from pipeboard.lane import is_locked
 
 # The fastest job that reads and loads: what ends it does not care what comes after.
 JOB = "backfill"
@@ -22,17 +19,8 @@ JOB = "backfill"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("site")
-    checkout = Checkout(folder / "state")
-    simulator = Simulator(folder / "account", COMMANDS / "pipedrive-simulator")
-    simulator.start(Account(deals=120, seed=11))
-    binaries = Services(checkout.services.paths).binaries()
-    server = EmbeddedPostgres(folder / "postgres")
-    server.start(binaries, "site")
-    with pushgateway(folder / "metrics") as gateway:
-        yield Site(checkout, simulator, server, binaries, gateway)
-    simulator.stop()
-    server.destroy()
+    with make_site(tmp_path_factory.mktemp("site")) as found:
+        yield found
 
 
 def at_work(site: Site, *words: str) -> tuple[Live, dict[str, int]]:
@@ -45,11 +33,8 @@ def at_work(site: Site, *words: str) -> tuple[Live, dict[str, int]]:
 
 
 def lock_is_free(site: Site) -> bool:
-    lane = Lane(DatabaseUrl(site.url), "backfill", "a test")
-    try:
-        return lane.take()
-    finally:
-        lane.close()
+    with psycopg.connect(site.url) as connection:
+        return not is_locked(connection, "backfill")
 
 
 @pytest.mark.parametrize(
@@ -57,8 +42,6 @@ def lock_is_free(site: Site) -> bool:
     [
         ("tap-pipedrive", 69, "tap-pipedrive"),
         ("target-postgres", 69, "target-postgres"),
-        ("meltano", 69, "meltano"),
-        ("keeper", 69, "tap-pipedrive"),
     ],
 )
 def test_a_part_that_is_killed_fails_the_run(
@@ -112,17 +95,13 @@ def test_a_second_run_skips_and_says_who_is_at_work(site: Site) -> None:
         assert {k[0]: v for k, v in runs.items() if v} == dict(counted)
 
 
-@pytest.mark.parametrize(
-    ("limit", "words"),
-    [(("--timeout", "6"), "not done within 6 s"), (("--stall", "3"), "no progress for 3 s")],
-)
-def test_a_run_that_hangs_is_ended(site: Site, limit: tuple[str, str], words: str) -> None:
+def test_a_run_that_hangs_is_ended(site: Site) -> None:
     with site.slow("hang", after=0):
-        code, out = site.start("run", JOB, *limit).wait()
+        code, out = site.start("run", JOB, "--stall", "3").wait()
     assert code == 69, out
-    assert words in out
+    assert "no progress for 3 s" in out
     ((reason,),) = site.query("select reason from ops.etl_run order by started_at desc limit 1")
-    assert words in reason
+    assert "no progress for 3 s" in reason
 
 
 def test_a_database_that_is_killed_and_comes_back(site: Site) -> None:
@@ -130,8 +109,6 @@ def test_a_database_that_is_killed_and_comes_back(site: Site) -> None:
         live, parts = at_work(site)
         kill_server(site.server)
         site.server.start(site.binaries, "site")
-        until("the lock, taken again", lambda: not lock_is_free(site), 20)
-        assert alive(parts["meltano"])
     code, out = live.wait()
     # Loader and Meltano may have come back as well, or not; either is told as it was.
     status, told, _ = site.history()[-1]
