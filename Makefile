@@ -1,7 +1,8 @@
 # One thin line per thing a person types; the logic lives in orchestrate/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stop sync backfill sweep doctor status docs test bench lint lock clean
+.PHONY: help setup demo stop sync reference backfill sweep plan history doctor status docs test bench \
+	lint lock clean
 
 # The first Python that is new enough; name another one by `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
@@ -22,11 +23,21 @@ demo: setup ## sync a simulated account, from nothing to answers; again: only wh
 sync: setup ## sync the account of .env into the database of .env
 	@$(PIPEBOARD) run sync
 
-backfill: setup ## read the full history again, without touching the state of sync
-	@$(PIPEBOARD) backfill
+reference: setup ## users, fields, pipelines, stages and other short lists alone
+	@$(PIPEBOARD) run reference
+
+backfill: setup ## all of it again, or STREAMS=deals,persons FROM=2025-01-01; HISTORY=1 missing histories; RESTART=1
+	@$(PIPEBOARD) backfill $(if $(STREAMS),--streams "$(STREAMS)") $(if $(FROM),--from "$(FROM)") \
+		$(if $(HISTORY),--history) $(if $(RESTART),--restart) $(if $(YES),--yes)
 
 sweep: setup ## look for what was deleted in Pipedrive without a trace, and mark it
 	@$(PIPEBOARD) run sweep
+
+plan: setup ## what a sync would cost now, in calls, tokens and days (JOB=backfill for another job)
+	@$(PIPEBOARD) plan $(or $(JOB),sync)
+
+history: setup ## the latest runs (LAST=50 for more)
+	@$(PIPEBOARD) history --last $(or $(LAST),20)
 
 doctor: setup ## check account, database and machine, and say what to do
 	@$(PIPEBOARD) doctor

@@ -216,7 +216,7 @@ class Backfiller:
             environ=environ,
             goal=goal,
         )
-        show_run(self.console, self.world, job.name, outcome)
+        show_run(self.console, job.name, outcome)
         return outcome
 
     def _built(self, outcome: Outcome) -> int:
@@ -232,7 +232,7 @@ class Backfiller:
             return code
         build = job_named("build").within(self.given)
         built = run_job(self.paths, self.world, build, self.console)
-        show_run(self.console, self.world, build.name, built)
+        show_run(self.console, build.name, built)
         if built.status == "skipped":
             self.console.line("The marts were not built; the next sync does it.")
         return built.code or code

@@ -104,7 +104,7 @@ def run(
         before=lambda: greet(console, check_account(given, base)),
         environ=known_histories(services.paths, world) if reads_on else None,
     )
-    show_run(console, world, job, outcome)
+    show_run(console, job, outcome)
     return outcome.code
 
 
@@ -287,9 +287,7 @@ def command_in(services: Services, words: Sequence[str]) -> list[str]:
     """Return a command as it is run inside a world: Meltano must not read .env once more."""
     if words[0] != "meltano":
         return list(words)
-    no_dotenv = services.paths.local / "meltano.env"
-    no_dotenv.touch()
-    return ["meltano", "--env-file", str(no_dotenv), *words[1:]]
+    return ["meltano", "--env-file", str(services.paths.no_dotenv), *words[1:]]
 
 
 def means_demo(words: Sequence[str]) -> bool:

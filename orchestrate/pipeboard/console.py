@@ -26,6 +26,8 @@ class Console:
         self._progress_shown = False
         self._last_plain = 0.0
         self._last_text = ""
+        #: What every line for a log system says, such as the run it belongs to.
+        self.context: dict[str, object] = {}
 
     def line(self, text: str = "") -> None:
         """Write one line."""
@@ -104,8 +106,6 @@ class JsonConsole(Console):
     def __init__(self, out: TextIO | None = None) -> None:
         super().__init__(out)
         self.tty = self.colour = False
-        #: What every line says, such as the run it belongs to.
-        self.context: dict[str, object] = {}
 
     def event(self, event: str, /, **facts: object) -> None:
         self._write({"event": event, "level": "info", **facts})

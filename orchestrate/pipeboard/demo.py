@@ -35,7 +35,7 @@ def run_demo(services: Services, console: Console, account: Account, changes: in
     else:
         console.note("account", f"{account.deals:,} deals and all that belongs to them")
     outcome = run_job(services.paths, world, job_named("sync"), console)
-    show_run(console, world, "sync", outcome)
+    show_run(console, "sync", outcome)
     if outcome.status != "succeeded":
         return outcome.code
     if again:

@@ -51,6 +51,14 @@ class Paths:
     def dotenv(self) -> Path:
         return self.root / ".env"
 
+    @property
+    def no_dotenv(self) -> Path:
+        """An empty file in place of .env: a world is complete, and nobody else's."""
+        self.local.mkdir(parents=True, exist_ok=True)
+        empty = self.local / "meltano.env"
+        empty.touch()
+        return empty
+
     def environment(self, name: str) -> Path:
         """Return the home of one of the environments that orchestrate/bootstrap.py builds."""
         return self.tools / "env" / name

@@ -139,10 +139,8 @@ def _singer_state(text: str) -> str | None:
 def _meltano(
     paths: Paths, world: World, environ: Mapping[str, str], *words: str, check: bool = True
 ) -> str:
-    no_dotenv = paths.local / "meltano.env"
-    no_dotenv.touch()
     outcome = subprocess.run(
-        [str(paths.binaries / "meltano"), "--env-file", str(no_dotenv), "--log-level=error"]
+        [str(paths.binaries / "meltano"), "--env-file", str(paths.no_dotenv), "--log-level=error"]
         + [f"--environment={world.environment}", *words],
         cwd=paths.root,
         env=dict(environ),

@@ -113,7 +113,8 @@ def run_job(
                 outcome.code = signals.exit_code if signals.asked else 0
                 return outcome
             history.begin(lane.connection, run_id, job, world.environment)
-            console.event("run started", run_id=run_id, job=job.name)
+            console.context.update(run_id=run_id, job=job.name)
+            console.event("run started")
             # A start without an end is how a run that hangs is seen.
             started = Measures()
             started.set("last_run_timestamp_seconds", began)
@@ -212,10 +213,7 @@ class _Run:
         return outcome
 
     def _command(self, full_refresh: bool) -> list[str]:
-        # An empty file in place of .env: the world is complete, and nobody else's.
-        no_dotenv = self.paths.local / "meltano.env"
-        no_dotenv.write_text("")
-        command = [str(self.paths.binaries / "meltano"), "--env-file", str(no_dotenv)]
+        command = [str(self.paths.binaries / "meltano"), "--env-file", str(self.paths.no_dotenv)]
         command += ["--log-format=json", f"--environment={self.world.environment}", "run"]
         # Our lock says that nobody else runs; what Meltano remembers of a killed run may be stale.
         return [*command, "--force", *(["--full-refresh"] if full_refresh else []), self.job.name]

@@ -23,7 +23,7 @@ ADVICE = {
 }
 
 
-def show_run(console: Console, world: World, job: str, outcome: Outcome) -> None:
+def show_run(console: Console, job: str, outcome: Outcome) -> None:
     """Show rows and tokens per stream, then what dbt built and tested."""
     if outcome.status == "skipped":
         return
@@ -43,7 +43,7 @@ def show_run(console: Console, world: World, job: str, outcome: Outcome) -> None
             "the next run goes on where this one stopped."
         )
     else:
-        show_failure(console, world, job, outcome)
+        show_failure(console, job, outcome)
 
 
 def show_streams(console: Console, report: dict[str, Any] | None) -> None:
@@ -85,7 +85,7 @@ def show_dbt(console: Console, build: Build | None) -> None:
             console.line(f"  {paint(result.status)}: {result.name}: {result.message[:160]}")
 
 
-def show_failure(console: Console, world: World, job: str, outcome: Outcome) -> None:
+def show_failure(console: Console, job: str, outcome: Outcome) -> None:
     """Say what failed, where, why and what to do."""
     if outcome.code > 128:
         words = f"{job} was {outcome.reason} after {outcome.seconds:.0f} s"
@@ -93,9 +93,8 @@ def show_failure(console: Console, world: World, job: str, outcome: Outcome) -> 
         return
     part = f" in {outcome.part}" if outcome.part else ""
     console.line(console.bad(f"{job} failed{part} after {outcome.seconds:.0f} s"))
-    message = (outcome.report or {}).get("message")
-    if message or not outcome.errors:
-        console.line(f"  {world.redact(str(message or outcome.reason))}")
+    if outcome.reason and outcome.reason not in outcome.errors:
+        console.line(f"  {outcome.reason}")
     else:
         for line in outcome.errors[-6:]:
             console.line(f"  {line[:300]}")

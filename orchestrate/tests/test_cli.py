@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import io
+import json
 import subprocess
 import sys
 
 import pytest
 
-from pipeboard.console import Console
+from pipeboard.console import Console, JsonConsole, console_for
 
 
 def pipeboard(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -18,7 +20,10 @@ def pipeboard(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["demo", "--help"]])
+COMMANDS = ("run", "demo", "backfill", "plan", "history", "status", "doctor", "migrate")
+
+
+@pytest.mark.parametrize("words", [["--help"], *([command, "--help"] for command in COMMANDS)])
 def test_help_is_help(words: list[str]) -> None:
     outcome = pipeboard(*words)
     assert outcome.returncode == 0
@@ -36,6 +41,49 @@ def test_a_problem_is_one_line_and_its_code() -> None:
     assert outcome.stderr.startswith("pipeboard: PIPEDRIVE_API_TOKEN is not set. ")
     assert outcome.stderr.count("\n") == 1
     assert outcome.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["backfill", "--history", "--restart"], "neither --streams nor --restart"),
+        (["backfill", "--max-deals", "5"], "needs --history"),
+    ],
+)
+def test_what_does_not_go_together_is_told(words: list[str], said: str) -> None:
+    outcome = pipeboard(*words)
+    assert (outcome.returncode, said in outcome.stderr) == (64, True), outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("environ", "kind"),
+    [
+        ({}, Console),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, JsonConsole),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1", "PIPEBOARD_LOG_FORMAT": "text"}, Console),
+        ({"PIPEBOARD_LOG_FORMAT": "json"}, JsonConsole),
+    ],
+)
+def test_who_reads_decides_how_it_is_said(environ: dict[str, str], kind: type) -> None:
+    assert type(console_for(environ, io.StringIO())) is kind
+
+
+def test_json_lines_say_what_happened() -> None:
+    out = io.StringIO()
+    console = JsonConsole(out)
+    console.context["run_id"] = "r1"
+    console.heading("for people")
+    console.event("run ended", status="failed", rows=5)
+    console.pass_on('{"event": "from Meltano", "level": "error"}')
+    console.pass_on("Traceback (most recent call last):")
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == [
+        "run ended",
+        "from Meltano",
+        "Traceback (most recent call last):",
+    ]
+    assert all(line["run_id"] == "r1" for line in lines)
+    assert (lines[0]["rows"], lines[1]["level"]) == (5, "error")
 
 
 def test_tables_are_plain_off_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,9 +54,17 @@ def test_the_exit_code_says_what_failed(log: RunLog, code: ExitCode, part: str) 
     assert meaning_of(1, log) == (code, part)
 
 
-def test_an_ended_run_says_so() -> None:
-    assert meaning_of(-15, feed()) == (143, "interrupted")
-    assert meaning_of(143, feed()) == (143, "interrupted")
+@pytest.mark.parametrize(
+    ("code", "log", "part"),
+    [
+        (1, feed(block_failed(extractors=-9)), "tap-pipedrive"),
+        (1, feed(block_failed(loaders=-9)), "target-postgres"),
+        (1, feed({"event": "", "exception": [{"exc_type": "BrokenPipeError"}]}), "target-postgres"),
+        (137, feed(), "meltano"),
+    ],
+)
+def test_what_was_killed_is_worth_another_try(code: int, log: RunLog, part: str) -> None:
+    assert meaning_of(code, log) == (ExitCode.UNAVAILABLE, part)
 
 
 def test_words_of_a_failure_are_kept_and_others_are_not() -> None:

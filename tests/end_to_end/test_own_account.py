@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from conftest import CRM, Checkout, Run, SecondDemo, truth
 
@@ -77,9 +79,11 @@ def test_backfill_leaves_the_state_of_sync_alone(
         "select completed_state::text from meltano.state where state_id like '%tap-pipedrive-to-%'"
     )
     before = checkout.query("pipeboard", query)
-    run = checkout.run("backfill", **own_environ)
+    run = checkout.run("backfill", "--streams", "deals,stages", **own_environ)
     assert run.code == 0, run.out + run.err
-    assert run.rows("deals") > 250
+    report = json.loads((checkout.state / "reports" / "dev-backfill.json").read_text())
+    assert report["streams"]["deals"]["records"] > 250
+    assert "done: build" in run.out
     assert checkout.query("pipeboard", query) == before
     states = checkout.query("pipeboard", "select state_id from meltano.state order by 1")
     assert len(states) == 2
