@@ -160,7 +160,7 @@ class Backfiller:
             return ExitCode.OK
         tokens = planned * TOKENS_A_LOG
         estimate = Estimate("deal_changelog", planned, tokens, "exact, if no log has two pages")
-        budget = int(a_day * HISTORY_SHARE) if a_day else None
+        budget = round(a_day * HISTORY_SHARE) if a_day else None
         Plan([estimate], budget).show(self.console)
         if not self._agreed():
             return ExitCode.OK

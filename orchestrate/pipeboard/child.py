@@ -18,7 +18,8 @@ from pipeboard import keeper
 from pipeboard.problems import ExitCode, Problem
 
 #: Seconds from "please end" to the end; a loader may have a batch to write and a state to let out.
-GRACE = 30.0
+#: Less than the 30 that Kubernetes gives us.
+GRACE = 20.0
 
 
 class Child:

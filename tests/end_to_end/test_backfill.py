@@ -44,7 +44,7 @@ def test_a_history_is_read_over_days_and_kills(site: Site) -> None:
     assert f"{len(by_value):,} deals without history" in first.out
     assert "It may use 1,330 tokens a day: about 2 days." in first.out
     known = marks(site)
-    assert 55 <= len(known) <= 75, "what its share of the day's tokens buys"
+    assert 45 <= len(known) <= 75, "what its share of the day's tokens buys"
     values = dict(site.query("select id, coalesce(value, 0) from pipedrive.deals"))
     assert min(values[i] for i in known) >= max(values[i] for i in set(by_value) - known)
 
@@ -89,7 +89,7 @@ def test_a_full_backfill_goes_on_where_it_stood(site: Site) -> None:
     first = site.run(*words, **DAILY)
     assert first.code == 75, first.out + first.err
     once = logs_read(site)
-    assert 0 < once < len(marks(site))
+    assert 0 < once < len(marks(site)), first.out
     site.control("clock", {"advance_seconds": 86_400})
     second = site.run(*words, **DAILY)
     assert second.code == 0, second.out + second.err
