@@ -17,6 +17,7 @@ PACKAGES = (
     ("plugins/utilities/pipedrive-simulator", "pipedrive_simulator"),
     ("orchestrate", "pipeboard"),
     ("tests", "bench"),
+    ("k8s/components/grafana/generate", "."),
 )
 
 
@@ -27,7 +28,10 @@ def main() -> int:
     steps: list[tuple[str, str, list[str]]] = [
         ("ruff check", ".", ["ruff", "check", "."]),
         ("ruff format", ".", ["ruff", "format", "--check", "."]),
-        *((f"mypy {package}", folder, ["mypy", package]) for folder, package in PACKAGES),
+        *(
+            (f"mypy {folder if package == '.' else package}", folder, ["mypy", package])
+            for folder, package in PACKAGES
+        ),
         ("mypy bootstrap", ".", ["mypy", "orchestrate/bootstrap.py", "tests/run.py", __file__]),
         ("sqlfluff", "transform", ["sqlfluff", "lint", "--disable-progress-bar", "-q", "."]),
         ("yamllint", ".", ["yamllint", "--strict", "."]),

@@ -39,6 +39,7 @@ ROOMS = (
     Room("pipedrive-simulator", "plugins/utilities/pipedrive-simulator"),
     Room("target-postgres", "plugins/loaders/target-postgres", on_every_postgres=True),
     Room("orchestrate", "orchestrate", on_every_postgres=True),
+    Room("observability", "tests/observability"),
     Room("end-to-end", ".", on_every_postgres=True),
 )
 

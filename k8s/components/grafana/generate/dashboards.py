@@ -12,7 +12,7 @@ UP = ((1, "up", "green"), (0, "down", "red"))
 
 
 def m(name: str, **labels: str) -> str:
-    """Name a metric of ours, of the pipelines looked at; a value may begin with ~ (like) or ! (not)."""
+    """Name a metric of the pipelines looked at; a value may begin with ~ (like) or ! (not)."""
     matchers = ['pipeline=~"$pipeline"']
     for label, value in labels.items():
         operator = {"~": "=~", "!": "!="}.get(value[0], "=")
