@@ -57,13 +57,16 @@ def test_a_history_is_read_over_days_and_kills(site: Site) -> None:
         live.end(signal.SIGKILL)
         until("the end of all its parts", lambda: not any(map(alive, parts.values())), 45)
     second = site.run(*HISTORY, **DAILY)
+    assert second.code == 75, "the killed one spent of this day's tokens"
+    site.control("clock", {"advance_seconds": 86_400})
+    second = site.run(*HISTORY, **DAILY)
     assert second.code == 0, second.out + second.err
     assert marks(site) == set(by_value)
     assert "0 deals without history are left" in second.out
     assert logs_read(site) <= len(by_value) + 40, "paid twice: what the kill cost at the most"
     assert site.query(
         "select status from ops.etl_run where pipeline = 'backfill' order by started_at"
-    ) == [("succeeded",), ("abandoned",), ("succeeded",)]
+    ) == [("succeeded",), ("abandoned",), ("succeeded",), ("succeeded",)]
 
 
 def test_a_sync_does_not_pay_for_what_a_backfill_read(site: Site) -> None:
