@@ -10,6 +10,7 @@ import msgspec
 import requests
 
 from tap_pipedrive import errors
+from tap_pipedrive.records import PageReader
 
 
 @dataclass(frozen=True)
@@ -97,14 +98,16 @@ def _error_text(body: bytes) -> str:
     return str(words)[:200] if words else ""
 
 
-def page_of(body: bytes, where: str) -> Page:
-    """Read the page of a good answer.
+def page_of(body: bytes, where: str, reader: PageReader | None = None) -> Page:
+    """Read the page of a good answer: by ``reader`` if all of it fits, else as dictionaries.
 
     Raises:
         RetriableError: no JSON, ``null`` for a body, or no success: seen to pass by itself.
         UnexpectedAnswerError: ``data`` is not a list of records.
 
     """
+    if reader is not None and (page := reader.read(body)):
+        return Page(*page)
     try:
         answer = msgspec.json.decode(body)
     except msgspec.DecodeError as error:

@@ -6,6 +6,7 @@ securitySchemes of both OpenAPI documents (``x-api-token``; OAuth 2 authorizatio
 
 from __future__ import annotations
 
+import threading
 import time
 from urllib.parse import urlsplit
 
@@ -60,11 +61,13 @@ class OAuth(AuthBase):
         self._access_token = ""
         self._ends = 0.0
         self._api_domain = ""
+        self._renewing = threading.Lock()
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Add the header to one request, with an access token that is still good."""
-        if time.monotonic() > self._ends:
-            self.renew()
+        with self._renewing:  # one thread asks, the others wait for what it gets
+            if time.monotonic() > self._ends:
+                self.renew()
         request.headers["Authorization"] = f"Bearer {self._access_token}"
         return request
 

@@ -1,7 +1,7 @@
 """What every stream shares: send a request, prove who we are, classify the answer, read a page.
 
-One client serves the whole tap: one connection pool, one burst window, one count of calls
-and tokens, one idea of the source's clock.
+One client serves the whole tap and all its threads: one burst window, one count of calls and
+tokens, one idea of the source's clock.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from tap_pipedrive.governor.governor import Governor
 from tap_pipedrive.governor.home import LocalHome
 from tap_pipedrive.metrics import ApiCalls
 from tap_pipedrive.openapi import Operation
+from tap_pipedrive.records import PageReader
 
 #: No page of 500 records comes near; whatever is larger is not an answer of this API.
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -94,11 +95,12 @@ class PipedriveClient:
         self._auth = auth
         self._timeout = timeout
         self._logger = logger or logging.getLogger("tap-pipedrive")
-        self._session = requests.Session()
-        self._session.headers.update({"User-Agent": user_agent, "Accept": "application/json"})
+        self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
+        self._mine = threading.local()  # requests does not promise that threads may share a session
+        self._sessions: list[requests.Session] = []
         self.governor = governor or Governor(LocalHome())
         self._last_date: str | None = None
-        self._lock = threading.Lock()  # logs are read by several threads
+        self._lock = threading.Lock()
         self.usage: defaultdict[str, Usage] = defaultdict(Usage)
         self.api = ApiCalls()
 
@@ -123,6 +125,26 @@ class PipedriveClient:
         """The source's date, ``YYYY-MM-DD``: what the token ledger counts by."""
         return self.source_now.date().isoformat()
 
+    # -- connections -------------------------------------------------------------------------
+
+    @property
+    def _session(self) -> requests.Session:
+        """The connections of the thread that asks."""
+        session: requests.Session | None = getattr(self._mine, "session", None)
+        if session is None:
+            session = self._mine.session = requests.Session()
+            session.headers.update(self._headers)
+            with self._lock:
+                self._sessions.append(session)
+        return session
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        with self._lock:
+            sessions, self._sessions = self._sessions, []
+        for session in sessions:
+            session.close()
+
     # -- one request -------------------------------------------------------------------------
 
     def get(
@@ -132,6 +154,7 @@ class PipedriveClient:
         stream: str,
         path: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
+        reader: PageReader | None = None,
     ) -> Page:
         """Read one page, trying again while the fault is a passing one.
 
@@ -140,6 +163,7 @@ class PipedriveClient:
             stream: on whose behalf, for the count of calls and tokens.
             path: values for the placeholders of the operation's path.
             query: query parameters; ``None`` values are left out.
+            reader: what reads pages that fit their schema faster.
 
         Raises:
             NotPermittedError: 401, 402, 403.
@@ -151,6 +175,7 @@ class PipedriveClient:
         """
         url = self.base_url + operation.path.format(**(path or {}))
         parameters = {k: v for k, v in (query or {}).items() if v is not None}
+        where = f"GET {operation.path}"
 
         def note_retry(details: Any) -> None:
             with self._lock:
@@ -174,7 +199,9 @@ class PipedriveClient:
             logger=None,
         )
         def attempt() -> Page:
-            return self._attempt(url, parameters, operation, stream)
+            response, body = self._attempt(url, parameters, operation, stream)
+            classify(response, body, where)
+            return page_of(body, where, reader)
 
         try:
             with bound_contextvars(stream=stream, endpoint=operation.key, attempt=1):
@@ -185,11 +212,15 @@ class PipedriveClient:
         except errors.RetriableError as error:
             # Every retry failed: spare the source (and the tokens) for a moment.
             self.governor.trip(OUTAGE_SECONDS, str(error))
-            self.api.errors[operation.key, error.reason] += 1
+            self._give_up(operation, error)
             raise
         except errors.TapError as error:
-            self.api.errors[operation.key, error.reason] += 1
+            self._give_up(operation, error)
             raise
+
+    def _give_up(self, operation: Operation, error: errors.TapError) -> None:
+        with self._lock:
+            self.api.errors[operation.key, error.reason] += 1
 
     def _attempt(
         self,
@@ -199,7 +230,8 @@ class PipedriveClient:
         stream: str,
         *,
         renewed: bool = False,
-    ) -> Page:
+    ) -> tuple[requests.Response, bytes]:
+        """Send one request; return the answer and its body."""
         day = self.source_day
         self.governor.admit(operation.cost, day)
         with self._lock:
@@ -237,8 +269,7 @@ class PipedriveClient:
         if response.status_code == 401 and isinstance(self._auth, OAuth) and not renewed:
             self._auth.expire()
             return self._attempt(url, query, operation, stream, renewed=True)
-        classify(response, body, where)
-        return page_of(body, where)
+        return response, body
 
     def _observe(self, response: requests.Response) -> None:
         self._last_date = response.headers.get("Date", self._last_date)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.singerlib.encoding.simple import Message
+
+_ENCODER = msgspec.json.Encoder()
 
 
 class PageWriter(MsgSpecWriter):
@@ -24,15 +27,24 @@ class PageWriter(MsgSpecWriter):
     def write_page(
         self,
         stream: str,
-        records: list[dict[str, Any]],
+        records: Sequence[Any],
         extracted: datetime,
         version: int | None = None,
     ) -> None:
-        """Write the RECORD messages of a page whose records need no further treatment."""
-        encode = msgspec.json.encode
+        """Write the RECORD messages of a page whose records need no further treatment.
+
+        Args:
+            stream: whose records these are.
+            records: dictionaries, or structs that encode to the same.
+            extracted: when they were read.
+            version: the stream's version, if it has one.
+
+        """
+        encode = _ENCODER.encode
         head = b'{"type":"RECORD","stream":%b,"time_extracted":%b,%b"record":' % (
             encode(stream),
             encode(extracted.isoformat()),
             b"" if version is None else b'"version":%d,' % version,
         )
-        sys.stdout.buffer.write(b"".join([b"%b%b}\n" % (head, encode(r)) for r in records]))
+        lines = (b"}\n" + head).join(map(encode, records))
+        sys.stdout.buffer.write(b"%b%b}\n" % (head, lines))

@@ -9,7 +9,7 @@ from tap_pipedrive.answers import Page
 from tap_pipedrive.client import PipedriveClient
 from tap_pipedrive.errors import CursorExpiredError, UnexpectedAnswerError
 from tap_pipedrive.openapi import Operation
-from tap_pipedrive.records import utc_time
+from tap_pipedrive.records import PageReader, utc_time
 
 #: Steps back a walk by offsets may take, altogether, before it gives up on a list in turmoil.
 MOST_STEPS_BACK = 20
@@ -23,6 +23,7 @@ def pages(
     limit: int,
     path: Mapping[str, Any] | None = None,
     query: Mapping[str, Any] | None = None,
+    reader: PageReader | None = None,
 ) -> Iterator[Page]:
     """Yield every page in order; an empty page is not the end, only a missing successor is.
 
@@ -34,7 +35,7 @@ def pages(
     def get(position: Mapping[str, Any]) -> Page:
         size = {"limit": limit} if "limit" in operation.parameters else {}
         asked = {**(query or {}), **size, **position}
-        return client.get(operation, stream=stream, path=path, query=asked)
+        return client.get(operation, stream=stream, path=path, query=asked, reader=reader)
 
     if operation.pages_by_cursor:
         yield from _by_cursor(operation, get)

@@ -278,6 +278,7 @@ class TapPipedrive(Tap):
         finally:
             self.deal_history.close()
             self.pusher.push()
+            self.client.close()
 
     def _report(
         self,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_pipedrive.openapi.schema import property_type, stream_schema
-from tap_pipedrive.records import RecordShaper, utc_time
+from tap_pipedrive.records import PageReader, RecordShaper, utc_time
 
 TYPES = {"id": "integer", "update_time": "date-time", "due_date": "date", "name": "string"}
 
@@ -88,3 +92,54 @@ def test_only_the_key_is_required() -> None:
     assert schema["properties"]["id"] == {"type": ["integer"]}
     assert all("null" in p["type"] for n, p in schema["properties"].items() if n != "id")
     assert "_extra" in schema["properties"]
+
+
+FULL = TYPES | {"value": "number", "flag": "boolean", "tags": "array", "custom_fields": "object"}
+FITTING = {
+    "id": st.integers(),
+    "update_time": st.sampled_from(["2024-02-12T09:14:35Z", "2024-02-12T09:14:35.120+02:00"]),
+    "due_date": st.just("2024-02-12"),
+    "name": st.text(),
+    "value": st.integers() | st.floats(allow_nan=False, allow_infinity=False),
+    "flag": st.booleans(),
+    "tags": st.lists(st.integers() | st.text()),
+    "custom_fields": st.dictionaries(st.text(), st.none() | st.integers() | st.text()),
+}
+ODD = st.sampled_from(
+    ["", "0000-00-00", "0000-00-00 00:00:00", "2024-02-12 09:14:35", 7, 2.0, True, [], {}, "x"]
+)
+a_record = st.fixed_dictionaries({}, optional={n: st.none() | v for n, v in FITTING.items()})
+
+
+@given(st.lists(a_record, max_size=3))
+def test_a_page_that_fits_is_read_as_it_is(records: list[dict[str, Any]]) -> None:
+    body = msgspec.json.encode({"success": True, "data": records, "additional_data": {"c": 1}})
+    reader = PageReader.of(FULL)
+    assert reader is not None and (page := reader.read(body))
+    assert [msgspec.json.decode(msgspec.json.encode(row)) for row in page[0]] == records
+    assert page[1] == {"c": 1}
+    for row, record in zip(page[0], records, strict=True):
+        assert ("id" in row) is ("id" in record) and row.get("name", 5) == record.get("name", 5)
+
+
+@given(a_record, st.sampled_from([*FITTING, "unheard_of"]), ODD)
+def test_whatever_needs_mending_is_not_read_as_it_is(
+    record: dict[str, Any], name: str, value: Any
+) -> None:
+    """Either both ways of reading agree, or the fast one stands back."""
+    record = {**record, name: value}
+    body = msgspec.json.encode({"success": True, "data": [record]})
+    shaped = RecordShaper(FULL).shape([copy.deepcopy(record)])
+    reader = PageReader.of(FULL)
+    assert reader is not None
+    if page := reader.read(body):
+        assert [msgspec.json.decode(msgspec.json.encode(row)) for row in page[0]] == shaped
+
+
+def test_answers_without_success_are_not_pages() -> None:
+    reader = PageReader.of(FULL)
+    assert reader is not None
+    for body in (b'{"success":false,"data":[]}', b'{"success":true,"data":null}', b"null", b"{"):
+        assert reader.read(body) is None
+    assert PageReader.of({"not a name": "string"}) is None
+    assert PageReader.of({"get": "string"}) is None

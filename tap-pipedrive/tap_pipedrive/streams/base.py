@@ -23,7 +23,7 @@ from tap_pipedrive.errors import CursorExpiredError, ForbiddenError, NotFoundErr
 from tap_pipedrive.openapi import Operation, operation
 from tap_pipedrive.openapi.schema import stream_schema, stream_types
 from tap_pipedrive.pagination import pages
-from tap_pipedrive.records import Record, RecordShaper
+from tap_pipedrive.records import PageReader, Record, RecordShaper, Row
 
 if TYPE_CHECKING:
     from tap_pipedrive.tap import TapPipedrive
@@ -80,6 +80,7 @@ class PipedriveStream(Stream):
         types = {name: kind for name, kind in types.items() if name not in self.withheld}
         super().__init__(tap=tap, schema=stream_schema(types, self.primary_keys))
         self._shaper = RecordShaper(types, self.withheld)
+        self._reader = PageReader.of(types)
         self._schema_written = False
         self._drift_reported: set[str] = set()
         self.emitted = 0
@@ -118,7 +119,9 @@ class PipedriveStream(Stream):
 
     @cached_property
     def _writes_pages(self) -> bool:
-        """Whether records leave as they are: nothing deselected, mapped or flattened."""
+        """Whether records leave as they are: nothing deselected, mapped, flattened or counted."""
+        if self.ABORT_AT_RECORD_COUNT is not None:
+            return False
         maps = self.stream_maps
         if len(maps) != 1 or type(maps[0]) is not SameRecordTransform:
             return False
@@ -134,7 +137,7 @@ class PipedriveStream(Stream):
             self._schema_written = True
 
     def emit(self, records: list[Record]) -> None:
-        """Shape and write a page of records.
+        """Shape and write a page of records; rows have their shape already.
 
         Raises:
             AbortedSyncPausedException: a test run has seen the records it wanted.
@@ -142,9 +145,10 @@ class PipedriveStream(Stream):
         """
         if not records:
             return
-        records = self._shaper.shape(records)
-        self._report_drift()
-        if self.ABORT_AT_RECORD_COUNT is None and self._writes_pages:
+        if not isinstance(records[0], Row):
+            records = self._shaper.shape(records)
+            self._report_drift()
+        if self._writes_pages:
             now = datetime.now(timezone.utc)
             self._tap.writer.write_page(self.name, records, now, self._stream_version)
             self.emitted += len(records)
@@ -213,8 +217,18 @@ class PipedriveStream(Stream):
         *,
         path: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
+        as_they_are: bool = False,
     ) -> Iterable[Page]:
-        """Walk an operation (by default this stream's own) at this stream's expense."""
+        """Walk an operation (by default this stream's own) at this stream's expense.
+
+        Args:
+            of: the operation.
+            path: values for the placeholders of its path.
+            query: query parameters beside the stream's own.
+            as_they_are: whether the records are only to be looked into and emitted: they may then
+                be rows instead of dictionaries.
+
+        """
         return pages(
             self._tap.client,
             of or self.list_operation(),
@@ -222,6 +236,7 @@ class PipedriveStream(Stream):
             limit=min(self._tap.page_size, self.page_limit),
             path=path,
             query={**self.query, **(query or {})},
+            reader=self._reader if as_they_are and self._writes_pages else None,
         )
 
     def bookmark(self, context: Mapping[str, Any] | None = None) -> Bookmark:

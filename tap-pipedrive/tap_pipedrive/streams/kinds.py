@@ -101,7 +101,8 @@ class UpdatedStream(FedStream):
         for key in self.operations:
             of = operation(key)
             order = {"sort_by": "id", "sort_direction": "asc"}
-            for page in self.pages(of, query=order if of.pages_by_cursor else {"sort": "id ASC"}):
+            query = order if of.pages_by_cursor else {"sort": "id ASC"}
+            for page in self.pages(of, query=query, as_they_are=of.pages_by_cursor):
                 yield page.records
 
     def walk_pages(self, key: str, since: str | None) -> Iterable[Page]:
@@ -109,7 +110,7 @@ class UpdatedStream(FedStream):
         of = operation(key)
         if of.pages_by_cursor:
             order = {"sort_by": "update_time", "sort_direction": "asc", "updated_since": since}
-            return self.pages(of, query=order)
+            return self.pages(of, query=order, as_they_are=True)
         return anchored_pages(
             self._tap.client,
             of,
