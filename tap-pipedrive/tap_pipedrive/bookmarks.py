@@ -9,6 +9,8 @@
 * A walk that pays for each record (change logs) also keeps the exact position it was cut off
   at, ``after_id`` within the second, so that a small daily budget makes headway even through
   a bulk import that gave thousands of records one and the same second.
+* A first walk that reads several windows of time at once notes in ``windows`` what it has read
+  beyond the bookmark: a few spans, no more than it has threads.
 * What was asked about a record inside the lookback is noted in ``settled``, so that an idle
   account costs no question twice.
 
@@ -83,6 +85,7 @@ class Bookmark:
         """Note that a walk came to its end."""
         self._state["first_walk_done"] = True
         self._state.pop("after_id", None)
+        self._state.pop("windows", None)
         settled = self._recent({**self._state.get("settled", {}), **self._newly_settled})
         if settled or "settled" in self._state:
             self._state["settled"] = settled
@@ -92,6 +95,18 @@ class Bookmark:
         latest = max((t for t in update_times if t), default=None)
         if latest is not None:
             self._move(min(to_text(to_time(latest)), to_text(signpost)))
+
+    @property
+    def windows(self) -> list[list[str]] | None:
+        """Spans beyond the bookmark that were read ahead of it; None while nothing is."""
+        return self._state.get("windows")
+
+    def cover(self, reached: str, windows: list[list[str]] | None) -> None:
+        """Move to where everything below was emitted; note the spans beyond that were, too."""
+        self._move(reached)
+        self._state["windows"] = windows
+        if windows is None:
+            del self._state["windows"]
 
     def covers(self, update_time: str | None, record_id: int) -> bool:
         """Whether the walk that was cut off had this record already."""

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tap_pipedrive.bookmarks import to_time
+from tap_pipedrive.bookmarks import Bookmark, to_time
 from tap_pipedrive.openapi import operation
 from tap_pipedrive.streams.kinds import FedStream, ListStream, PerHundred, UpdatedStream
+from tap_pipedrive.streams.windows import PLAIN_PAGES, most_calls
 
 if TYPE_CHECKING:
     from tap_pipedrive.streams.base import PipedriveStream
@@ -67,26 +68,43 @@ class Plan:
         limit = min(self._tap.page_size, stream.page_limit)
         keys = [operation(key) for key in stream.operations]
         calls = max(1, math.ceil(records / limit))
+        if "updated_until" in keys[0].parameters and not self._bookmark(stream).finished:
+            calls = self._in_windows(stream, calls)
         # The further lists (archived) are at least looked at.
         others = sum(op.cost for op in keys[1:])
         tokens = calls * keys[0].cost + others
         return Estimate(stream.name, calls + len(keys) - 1, tokens, basis)
+
+    def _in_windows(self, stream: UpdatedStream, pages: int) -> int:
+        """Bound the calls of a first walk that goes on in windows once it proves long."""
+        calls = most_calls(pages, self._tap.windows)
+        if calls == pages:
+            return pages
+        fed = (s for s in self._tap.selected_streams if isinstance(s, FedStream))
+        read_again = any(s.dear and s.parent == stream.name for s in fed)
+        return calls + (pages - PLAIN_PAGES if read_again else 0)
 
     def _records_of(self, name: str) -> tuple[int, str]:
         if name not in self._size:
             self._size[name] = self._look(name)
         return self._size[name]
 
+    @staticmethod
+    def _bookmark(stream: UpdatedStream) -> Bookmark:
+        """Return the bookmark of a stream's first list."""
+        context = next(iter(stream.contexts()))
+        return stream.bookmark({"list": context} if context else None)
+
     def _look(self, name: str) -> tuple[int, str]:
         """Return how many records a list will bring, and how that is known."""
         stream = self._tap.streams[name]
         assert isinstance(stream, UpdatedStream)
-        context, key = next(iter(stream.contexts().items()))
+        key = next(iter(stream.contexts().values()))
         spent = sum(usage.tokens for usage in self._tap.client.usage.values())
         of = operation(key)
         if spent + of.cost > ALLOWANCE or not of.pages_by_cursor:
             return 1, "at least: not looked at"
-        bookmark = stream.bookmark({"list": context} if context else None)
+        bookmark = self._bookmark(stream)
         if bookmark.since is None:
             query: dict[str, Any] = {"sort_by": "id", "sort_direction": "desc", "limit": 1}
             page = self._tap.client.get(of, stream=name, query=query)

@@ -7,6 +7,7 @@ from typing import Any
 from singer_sdk import typing as th
 
 from tap_pipedrive import history
+from tap_pipedrive.streams import windows
 
 #: The largest page the API gives; a call costs the same whatever its size.
 MAX_PAGE_SIZE = 500
@@ -81,6 +82,14 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         title="Calls ahead",
         description="Change logs under way at a time, within the burst limit. 1 asks one after "
         "the other.",
+    ),
+    th.Property(
+        "windows",
+        th.IntegerType(minimum=1, maximum=64),
+        default=windows.WIDTH,
+        title="Windows",
+        description="Windows of time that a first sync reads of a long list at once, within the "
+        "burst limit. 1 reads one page after the other.",
     ),
     th.Property(
         "sweep",

@@ -29,7 +29,7 @@ from tap_pipedrive.messages import PageWriter
 from tap_pipedrive.metrics import Pusher
 from tap_pipedrive.report import is_supervised, write_report
 from tap_pipedrive.seen_deals import SeenDeals
-from tap_pipedrive.streams import STREAMS
+from tap_pipedrive.streams import STREAMS, windows
 from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.streams.kinds import FedStream, UpdatedStream
 from tap_pipedrive.streams.walk import Walk
@@ -67,6 +67,11 @@ class TapPipedrive(Tap):
     def page_size(self) -> int:
         """Records per page."""
         return int(self.config.get("page_size", settings.MAX_PAGE_SIZE))
+
+    @property
+    def windows(self) -> int:
+        """Windows of time read at once."""
+        return int(self.config.get("windows", windows.WIDTH))
 
     @cached_property
     def base_url(self) -> str:

@@ -22,6 +22,7 @@ from pipedrive_simulator.testing import RunningSimulator, running_simulator
 from tap_pipedrive import client as client_module
 from tap_pipedrive.errors import TapError
 from tap_pipedrive.records import utc_time
+from tap_pipedrive.streams import walk, windows
 from tap_pipedrive.streams.deals import INCLUDE_FIELDS
 
 KEYS = {"deal_changelog_sync": "deal_id", "lead_sources": "name", "lead_fields": "key"}
@@ -115,9 +116,9 @@ class Warehouse:
 
 
 def sync(
-    simulator: RunningSimulator, warehouse: Warehouse, folder: str | None, page_size: int = 7
+    simulator: RunningSimulator, warehouse: Warehouse, folder: str | None, **settings: Any
 ) -> None:
-    config = {"api_token": simulator.token, "api_url": simulator.url, "page_size": page_size}
+    config = {"api_token": simulator.token, "api_url": simulator.url, "page_size": 7, **settings}
     if folder:
         config["state_dir"] = folder
     try:
@@ -178,6 +179,12 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "OUTAGE_SECONDS", 0.0)
 
 
+@pytest.fixture(autouse=True)
+def _windows_in_small_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk, "PLAIN_PAGES", 1)
+    monkeypatch.setattr(windows, "LEAST_PAGES", 0.5)
+
+
 @settings(
     # A few by default; DIFFERENTIAL_EXAMPLES=200 for a long night.
     max_examples=int(os.environ.get("DIFFERENTIAL_EXAMPLES", "8")),
@@ -191,9 +198,10 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     seed=st.integers(0, 50),
     rounds=st.lists(a_round, min_size=1, max_size=4),
     remembers=st.booleans(),
+    width=st.sampled_from([1, 3]),
 )
 def test_the_last_sync_makes_both_equal(
-    seed: int, rounds: list[dict[str, Any]], remembers: bool
+    seed: int, rounds: list[dict[str, Any]], remembers: bool, width: int
 ) -> None:
     with (
         running_simulator(deals=25, seed=seed) as simulator,
@@ -222,13 +230,13 @@ def test_the_last_sync_makes_both_equal(
                     {"kind": "edit_during_walk", "every": 9, "count": 4, "deals": 2},
                 )
             into = Warehouse(warehouse.state) if lived["lost"] else warehouse
-            sync(simulator, into, kept)
+            sync(simulator, into, kept, windows=width)
             simulator.control("DELETE", "faults")
-        sync(simulator, warehouse, kept)
+        sync(simulator, warehouse, kept, windows=width)
         check(simulator, warehouse)
 
         account.advance_clock(5)
-        sync(simulator, warehouse, kept)
+        sync(simulator, warehouse, kept, windows=width)
         simulator.control("POST", "stats/reset")
         sync(simulator, warehouse, kept, page_size=500)
         spent = simulator.control("GET", "stats")["operations"]

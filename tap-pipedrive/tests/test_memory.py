@@ -42,10 +42,11 @@ def deals_only(folder: Path) -> Path:
     return file
 
 
-def run(deals: int, folder: Path, catalog: Path) -> dict[str, Any]:
+def run(deals: int, folder: Path, catalog: Path, windows: int = 1) -> dict[str, Any]:
     with running_simulator(kind="endless", deals=deals, process=True) as simulator:
         config = folder / f"{deals}.json"
-        config.write_text(json.dumps({"api_token": simulator.token, "api_url": simulator.url}))
+        settings = {"api_token": simulator.token, "api_url": simulator.url, "windows": windows}
+        config.write_text(json.dumps(settings))
         words = ["--config", str(config), "--catalog", str(catalog)]
         done = subprocess.run(
             [sys.executable, "-c", MEASURE, *words], capture_output=True, text=True, check=True
@@ -62,3 +63,10 @@ def test_ten_times_the_account_takes_the_same_memory_and_state(tmp_path: Path) -
     assert large["calls"] <= 80_000 / 500 + 2, "500 a call; each of the two lists may end early"
     assert large["peak"] < small["peak"] * 1.1
     assert large["state"] < 64 * 1024
+
+
+def test_windows_take_a_few_pages_more_and_no_stream(tmp_path: Path) -> None:
+    found = run(90_000, tmp_path, deals_only(tmp_path), windows=16)
+    assert found["code"] == 0 and found["records"] >= 90_000
+    assert found["peak"] < 200 * 1024, "kilobytes"
+    assert found["state"] < 64 * 1024

@@ -57,6 +57,11 @@ class FedStream(PipedriveStream):
             since: this stream's own watermark; None until its first walk came to its end.
 
         """
+        for rows in self.rows_for(records, since):
+            self.emit(rows)
+
+    def rows_for(self, records: list[Record], since: str | None) -> Iterator[list[Record]]:
+        """Yield what is to be emitted for a page, asking for it where needed, in any thread."""
         raise NotImplementedError
 
     def expect(self, records: list[Record], since: str | None) -> None:
@@ -88,9 +93,9 @@ class UpdatedStream(FedStream):
         """Be one's own parent."""
         return self.name
 
-    def take(self, records: list[Record], since: str | None) -> None:
-        """Emit the page, less what only another stream's older watermark brought up."""
-        self.emit(records if since is None else [r for r in records if is_since(r, since)])
+    def rows_for(self, records: list[Record], since: str | None) -> Iterator[list[Record]]:
+        """Yield the page, less what only another stream's older watermark brought up."""
+        yield records if since is None else [r for r in records if is_since(r, since)]
 
     def contexts(self) -> dict[str, str]:
         """Name the walks: ``{context value or "": operation key}``."""
@@ -105,12 +110,13 @@ class UpdatedStream(FedStream):
             for page in self.pages(of, query=query, as_they_are=of.pages_by_cursor):
                 yield page.records
 
-    def walk_pages(self, key: str, since: str | None) -> Iterable[Page]:
-        """Walk one list from ``since`` on, in ``update_time`` order."""
+    def walk_pages(self, key: str, since: str | None, until: str | None = None) -> Iterable[Page]:
+        """Walk one list from ``since`` on (and before ``until``), in ``update_time`` order."""
         of = operation(key)
         if of.pages_by_cursor:
-            order = {"sort_by": "update_time", "sort_direction": "asc", "updated_since": since}
-            return self.pages(of, query=order, as_they_are=True)
+            order = {"sort_by": "update_time", "sort_direction": "asc"}
+            span = {"updated_since": since, "updated_until": until}
+            return self.pages(of, query={**order, **span}, as_they_are=True)
         return anchored_pages(
             self._tap.client,
             of,
@@ -119,6 +125,14 @@ class UpdatedStream(FedStream):
             query={**self.query, "sort": "update_time ASC"},
             since=since,
         )
+
+    def untimed_records(self, key: str) -> Iterator[list[Record]]:
+        """Read the far end of the order by ``update_time``: what has none stands at either end."""
+        order = {"sort_by": "update_time", "sort_direction": "desc"}
+        for page in self.pages(operation(key), query=order, as_they_are=True):
+            yield [record for record in page.records if not record.get("update_time")]
+            if page.records and page.records[-1].get("update_time"):
+                return
 
 
 class NewestFirst(PipedriveStream):
@@ -265,11 +279,9 @@ class PerHundred(PerRecord):
     ids_parameter: ClassVar[str] = "deal_ids"
     parents_per_call: ClassVar[int] = 100
 
-    def take(self, records: list[Record], since: str | None) -> None:
+    def rows_for(self, records: list[Record], since: str | None) -> Iterator[list[Record]]:
         """Ask for the rows of the page's records, a hundred of them at a time."""
-        asked = [r for r in records if "id" in r and self.worth_asking(r, since)]
-        for rows in self.rows_of_many(asked):
-            self.emit(rows)
+        return self.rows_of_many([r for r in records if "id" in r and self.worth_asking(r, since)])
 
     def rows_of_many(self, parents: list[Record]) -> Iterator[list[Record]]:
         """Read the rows of some parents, page by page."""

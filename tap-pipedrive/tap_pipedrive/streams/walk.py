@@ -8,6 +8,11 @@ walk starts at the oldest bookmark among them.
 Dear streams (a call for each record) move their bookmark record by record. When their share of
 the day's tokens is spent they drop out, the others go on, and the next run walks for the dear
 ones alone from where they stopped.
+
+A first walk that proves long goes on in several windows of time at once
+(:mod:`tap_pipedrive.streams.windows`), and ends as the plain walk it was, behind them. Dear streams
+need their records in order, and a list costs a thousandth of what they ask: they leave such a
+walk, and have the list read once more for them when it is over.
 """
 
 from __future__ import annotations
@@ -20,16 +25,20 @@ from typing import TYPE_CHECKING
 
 from structlog.contextvars import bind_contextvars
 
-from tap_pipedrive.bookmarks import Bookmark
+from tap_pipedrive.bookmarks import LOOKBACK, Bookmark, to_text
 from tap_pipedrive.errors import ForbiddenError, NotFoundError, ShareSpentError
+from tap_pipedrive.openapi import operation
 from tap_pipedrive.records import Record
 from tap_pipedrive.streams.base import restarting
 from tap_pipedrive.streams.kinds import FedStream, UpdatedStream
+from tap_pipedrive.streams.windows import PLAIN_PAGES, Windows, gaps_between
 
 if TYPE_CHECKING:
     from tap_pipedrive.tap import TapPipedrive
 
 Bookmarks = dict[FedStream, Bookmark]
+#: What each stream is to emit for a page, or why it cannot.
+Rows = dict[FedStream, list[list[Record]] | ForbiddenError | NotFoundError]
 
 
 class Walk:
@@ -78,7 +87,7 @@ class Walk:
             for together in in_step(bookmarks):
                 restarting(self._parent, partial(self._walk_list, key, together))
 
-    def _walk_list(self, key: str, bookmarks: Bookmarks) -> None:
+    def _walk_list(self, key: str, bookmarks: Bookmarks, *, plainly: bool = False) -> None:
         """Walk one list for streams that start from about the same time."""
         bookmarks = {s: b for s, b in bookmarks.items() if s.name not in self.behind}
         if not bookmarks:
@@ -87,33 +96,130 @@ class Walk:
         for number, page in enumerate(self._parent.walk_pages(key, start_of(bookmarks)), 1):
             bind_contextvars(page=number)
             signpost = signpost or self._tap.client.source_now
-            times = [record.get("update_time") for record in page.records]
-            for stream, bookmark in list(bookmarks.items()):
-                if stream.dear:
-                    continue
-                with self._leaving_out(stream, bookmarks):
-                    asked_at = self._tap.client.source_now
-                    records = self._news(stream, page.records, bookmark)
-                    stream.take(records, watermark(bookmark))
-                    bookmark.advance(times, signpost)
-                    if stream is not self._parent:
-                        bookmark.settle(records, asked_at)
-            try:
-                self._feed_dear(page.records, bookmarks, signpost)
-            except ShareSpentError as spent:
-                late = [s.name for s in bookmarks if s.dear]
-                self._tap.logger.warning("%s stay behind until the next run: %s", late, spent)
-                self.behind.update(late)
-                bookmarks = {s: b for s, b in bookmarks.items() if not s.dear}
-            finally:
-                if any(stream.remembers_deals for stream in bookmarks):
-                    self._tap.seen_deals.save()
-                self._tap.write_state()
+            self._feed(page.records, bookmarks, signpost)
             if not bookmarks:
                 return
+            more = bool(page.additional.get("next_cursor")) and not plainly
+            if more and self._is_long(key, bookmarks, number):
+                cheap = {s: b for s, b in bookmarks.items() if not s.dear}
+                dear = {s: b for s, b in bookmarks.items() if s.dear}
+                if self._walk_windows(key, cheap, dear, signpost):
+                    for together in (cheap, dear):
+                        self._walk_list(key, together, plainly=True)
+                    return
         for bookmark in bookmarks.values():
             bookmark.finish()
         self._tap.write_state()
+
+    def _feed(self, records: list[Record], bookmarks: Bookmarks, signpost: datetime) -> None:
+        """Hand a page to all streams; those that can go no further leave ``bookmarks``."""
+        times = [record.get("update_time") for record in records]
+        for stream, bookmark in list(bookmarks.items()):
+            if stream.dear:
+                continue
+            with self._leaving_out(stream, bookmarks):
+                asked_at = self._tap.client.source_now
+                news = self._news(stream, records, bookmark)
+                stream.take(news, watermark(bookmark))
+                bookmark.advance(times, signpost)
+                if stream is not self._parent:
+                    bookmark.settle(news, asked_at)
+        try:
+            self._feed_dear(records, bookmarks, signpost)
+        except ShareSpentError as spent:
+            late = [stream for stream in bookmarks if stream.dear]
+            names = [stream.name for stream in late]
+            self._tap.logger.warning("%s stay behind until the next run: %s", names, spent)
+            self.behind.update(names)
+            for stream in late:
+                del bookmarks[stream]
+        finally:
+            if any(stream.remembers_deals for stream in bookmarks):
+                self._tap.seen_deals.save()
+            self._tap.write_state()
+
+    # -- in windows --------------------------------------------------------------------------
+
+    def _is_long(self, key: str, bookmarks: Bookmarks, pages: int) -> bool:
+        """Whether a first walk is worth cutting into windows, now that some pages are read."""
+        cheap = [bookmark for stream, bookmark in bookmarks.items() if not stream.dear]
+        begun = any(bookmark.windows is not None for bookmark in cheap)
+        return (
+            bool(cheap)
+            and (begun or pages >= PLAIN_PAGES)
+            and self._tap.windows > 1
+            and self._parent.ABORT_AT_RECORD_COUNT is None
+            and "updated_until" in operation(key).parameters
+            and all(bookmark.value and not bookmark.finished for bookmark in cheap)
+        )
+
+    def _walk_windows(
+        self, key: str, cheap: Bookmarks, dear: Bookmarks, signpost: datetime
+    ) -> bool:
+        """Read all up to the horizon for the cheap streams; False if that is behind already.
+
+        The bookmarks then stand at the last record before the horizon: no further, or the dear
+        streams would seem to be late. What has no update time stands at one end of the
+        order: the walk so far has passed the one, the other is read here (one call).
+        """
+        horizon = to_text(signpost - LOOKBACK)
+        start = min(bookmark.value or "" for bookmark in cheap.values())
+        if start >= horizon:
+            return False
+        kept = [bookmark.windows for bookmark in cheap.values()]
+        if None in kept and not self._tap.config.get("start_date"):
+            for records in filter(None, self._parent.untimed_records(key)):
+                self._feed(records, cheap, signpost)
+                self._feed(records, dear, signpost)
+        # A stream that joined later knows none of what the others have read.
+        ahead = kept[0] if kept[0] and all(spans == kept[0] for spans in kept) else []
+        read = [["", start], *ahead]
+        windows = Windows(
+            gaps_between(read, start, horizon),
+            lambda since, until: self._parent.walk_pages(key, since, until),
+            lambda records: self._rows(records, cheap),
+            read=read,
+            width=self._tap.windows,
+            logger=self._tap.logger,
+        )
+        try:
+            for rows in windows:
+                self._write_rows(rows, cheap)
+                self._note(windows, cheap)
+        finally:
+            self._note(windows, cheap)
+        for bookmark in cheap.values():
+            bookmark.cover(windows.latest, None)
+        return True
+
+    @staticmethod
+    def _rows(records: list[Record], bookmarks: Bookmarks) -> Rows:
+        """Ask for all that the streams emit for a page, in the thread that fetched it."""
+        rows: Rows = {}
+        for stream in list(bookmarks):
+            try:
+                rows[stream] = list(stream.rows_for(records, None))
+            except (ForbiddenError, NotFoundError) as error:
+                rows[stream] = error
+        return rows
+
+    def _write_rows(self, rows: Rows, bookmarks: Bookmarks) -> None:
+        for stream, found in rows.items():
+            if stream not in bookmarks:
+                continue
+            with self._leaving_out(stream, bookmarks):
+                if isinstance(found, Exception):
+                    raise found
+                for page in found:
+                    stream.emit(page)
+
+    def _note(self, windows: Windows[Rows], bookmarks: Bookmarks) -> None:
+        (_, reached), *beyond = windows.written
+        for bookmark in bookmarks.values():
+            bookmark.cover(min(reached, windows.latest), beyond)
+        self._tap.write_state()
+
+    # -- what costs a call per record --------------------------------------------------------
 
     def _feed_dear(self, records: list[Record], bookmarks: Bookmarks, signpost: datetime) -> None:
         dear = {s: b for s, b in bookmarks.items() if s.dear}
