@@ -72,6 +72,8 @@ def ratios(samples: Samples) -> dict[str, float | None]:
     found |= memory_ratios(samples.get("memory", []))
     found |= token_ratios(samples.get("calls", []))
     found |= wal_ratios(samples.get("loader", []))
+    found |= batch_ratios(samples.get("batch", []))
+    found |= dbt_ratios(samples.get("dbt", []))
     return found
 
 
@@ -169,6 +171,24 @@ def token_ratios(samples: list[Sample]) -> dict[str, float | None]:
             sum(s["least_tokens"] for s in chosen(samples, sync=sync)),
         )
         for sync in ("first", "incremental", "idle")
+    }
+
+
+def batch_ratios(samples: list[Sample]) -> dict[str, float | None]:
+    """BATCH messages against lines, through Meltano; above 1, files win."""
+    lines = rate(chosen(samples, contender="lines"))
+    return {
+        f"{way}_vs_lines": ratio(rate(chosen(samples, contender=way)), lines)
+        for way in ("batch_gzip", "batch_plain", "batch_made")
+    }
+
+
+def dbt_ratios(samples: list[Sample]) -> dict[str, float | None]:
+    """How much faster dbt is when little or nothing changed than from nothing."""
+    seconds = {s["phase"]: s["seconds"] for s in samples}
+    return {
+        f"dbt_{phase.replace(' ', '_')}_vs_full": ratio(seconds.get("full"), seconds.get(phase))
+        for phase in ("nothing new", "changed")
     }
 
 

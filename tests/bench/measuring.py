@@ -53,6 +53,8 @@ class Measured:
     processes: dict[str, Used]
     postgres_cpu_seconds: float = 0.0
     wal_bytes: int = 0
+    #: Cores that were busy with something else meanwhile. Above a tenth, the figures suffer.
+    other_cores: float = 0.0
 
     def sample(self) -> dict[str, Any]:
         """Return it as the raw numbers of a sample."""
@@ -62,6 +64,7 @@ class Measured:
             "peak_bytes": {n: u.peak_bytes for n, u in self.processes.items()},
             "postgres_cpu_seconds": round(self.postgres_cpu_seconds, 3),
             "wal_bytes": self.wal_bytes,
+            "other_cores": round(self.other_cores, 2),
         }
 
 
@@ -104,6 +107,7 @@ def run(
     wal, cpu = (server.wal(), server.cpu_seconds()) if server else (0, 0.0)
     others = {name: psutil.Process(pid) for name, pid in (beside or {}).items()}
     before = {name: cpu_seconds_of(process) for name, process in others.items()}
+    machine = machine_cpu_seconds()
     with ExitStack() as stack:
         words = stack.enter_context(log.open("wb"))
         began = time.monotonic()
@@ -128,6 +132,9 @@ def run(
     if server:
         measured.postgres_cpu_seconds = server.cpu_seconds() - cpu
         measured.wal_bytes = server.wal() - wal
+    known = sum(used.cpu_seconds for used in measured.processes.values())
+    known += measured.postgres_cpu_seconds
+    measured.other_cores = max(machine_cpu_seconds() - machine - known, 0.0) / seconds
     return measured
 
 
@@ -228,6 +235,12 @@ def cpu_seconds_of(process: psutil.Process) -> float:
     """Return the processor time a process has used."""
     times = process.cpu_times()
     return float(times.user + times.system)
+
+
+def machine_cpu_seconds() -> float:
+    """Return the processor time that all processes together have used."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
 
 
 def peak_bytes(pid: int) -> int:

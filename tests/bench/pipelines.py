@@ -8,7 +8,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ _numbers = itertools.count(1)
 def child_name(words: list[str]) -> str | None:
     """Tell which part of the pipeline a process below Meltano is."""
     line = " ".join(words)
-    if re.search(r"bin/tap-pipedrive|sdk_tap\.py", line):
+    if re.search(r"bin/tap-pipedrive|sdk_tap\.py|replay_tap\.py", line):
         return "tap"
     if "bin/pipeboard-target-postgres" in line or "from target_postgres.target" in line:
         return "loader"
@@ -42,11 +42,12 @@ class Ours:
     def environ(self, ground: Ground, account: Account) -> dict[str, str]:
         """Return the world of a run that has never run before."""
         world = demo_world(Paths(ROOT), clean_environ(), ground.server.url, account.ready)
-        number = next(_numbers)
+        # No state and no notes of the tap: each run is a first one. The names of files stay the
+        # same, for Meltano asks a tap for its catalog again when a setting of it changed.
+        shutil.rmtree(world.environ["PIPEBOARD_TAP_STATE_DIR"], ignore_errors=True)
         return {
             **world.environ,
-            "MELTANO_RUN_STATE_ID_SUFFIX": f"bench{number}",
-            "PIPEBOARD_TAP_STATE_DIR": str(ground.file(f"tap-state-{number}")),
+            "MELTANO_RUN_STATE_ID_SUFFIX": f"bench{next(_numbers)}",
             "TAP_PIPEDRIVE__SELECT": '["deals.*"]',
         }
 
@@ -77,34 +78,32 @@ class Piped(Ours):
 
 
 @dataclass(frozen=True)
-class Rival:
-    """The SDK's tap and the stock loader, by the rivals' meltano.yml."""
+class Other:
+    """A tap and a loader of the rivals' meltano.yml."""
 
     name: str
-    settings: Mapping[str, Any]
-    tuned: bool
+    tap: str
+    loader: str
+    #: Settings by plugin, and whatever else is in the environment.
+    settings: Mapping[str, Mapping[str, Any]]
+    environ: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, ground: Ground, account: Account) -> Measured:
         """Run it as our own is run."""
-        project = self._project(ground, account)
+        project = rival_project(ground)
         environ = Ours().environ(ground, account)
-        url = ground.server.url.replace("postgresql://", "postgresql+psycopg://")
         environ |= {
             "PATH": f"{project / 'bin'}:{environ['PATH']}",
             "MELTANO_PROJECT_ROOT": str(project),
             "MELTANO_SYS_DIR_ROOT": str(project / ".meltano"),
             "MELTANO_ENVIRONMENT": "bench",
-            "SDK_TAP": "tuned" if self.tuned else "",
-            "TAP_SDK_API_TOKEN": account.token,
-            "TAP_SDK_API_URL": account.url,
-            "TAP_SDK_INCLUDE_FIELDS": included_fields(),
-            "TAP_SDK_SCHEMA_FILE": str(project / "deals.json"),
-            "TARGET_STOCK_SQLALCHEMY_URL": url,
-            "TARGET_STOCK_DEFAULT_TARGET_SCHEMA": RIVAL_SCHEMA,
+            **self.environ,
         }
-        for name, value in self.settings.items():
-            environ[f"TARGET_STOCK_{name.upper()}"] = json.dumps(value)
-        words = ["run", "--force", "tap-sdk", "target-stock"]
+        for plugin, settings in self.settings.items():
+            for name, value in settings.items():
+                word = value if isinstance(value, str) else json.dumps(value)
+                environ[f"{plugin}_{name}".upper().replace("-", "_")] = word
+        words = ["run", "--force", self.tap, self.loader]
         meltano = meltano_command(ground, project, "bench", words, environ)
         return measured_run(ground, account, [meltano])
 
@@ -114,28 +113,70 @@ class Rival:
 
     def forget(self, ground: Ground) -> None:
         """Delete what arrived."""
+        ground.server.drop(RIVAL_SCHEMA, "ops")
+
+
+@dataclass(frozen=True)
+class Rival:
+    """The SDK's tap and the stock loader."""
+
+    name: str
+    settings: Mapping[str, Any]
+    tuned: bool
+
+    def run(self, ground: Ground, account: Account) -> Measured:
+        """Run it as our own is run."""
+        return self._pipeline(ground, account).run(ground, account)
+
+    def rows(self, ground: Ground) -> int:
+        """Count what arrived."""
+        return ground.server.count(RIVAL_SCHEMA, "deals")
+
+    def forget(self, ground: Ground) -> None:
+        """Delete what arrived."""
         ground.server.drop(RIVAL_SCHEMA)
 
-    def _project(self, ground: Ground, account: Account) -> Path:
-        """Lay out the rivals' project: its meltano.yml, its two commands, the schema of deals."""
-        project = ground.file("rival project")
-        if not project.exists():
-            (project / "bin").mkdir(parents=True)
-            shutil.copy(RIVALS / "meltano.yml", project)
-            commands: dict[str, list[object]] = {
-                "tap-sdk": [program("tap", "python"), RIVALS / "sdk_tap.py"],
-                "target-stock": [program("loader", "python"), "-c", STOCK],
-            }
-            for name, words in commands.items():
-                path = project / "bin" / name
-                path.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, words))} "$@"\n')
-                path.chmod(0o755)
+    def _pipeline(self, ground: Ground, account: Account) -> Other:
+        schema_file = ground.file("deals-schema.json")
+        if not schema_file.exists():
             streams = json.loads(ground.catalog(account, "deals").read_text())["streams"]
             (schema,) = [s["schema"] for s in streams if s["tap_stream_id"] == "deals"]
             # What our tap adds to what the API gives.
             schema["properties"].pop("_extra", None)
-            (project / "deals.json").write_text(json.dumps(schema))
-        return project
+            schema_file.write_text(json.dumps(schema))
+        tap = {
+            "api_token": account.token,
+            "api_url": account.url,
+            "include_fields": included_fields(),
+            "schema_file": str(schema_file),
+        }
+        loader = {
+            "sqlalchemy_url": ground.server.url.replace("postgresql:", "postgresql+psycopg:"),
+            "default_target_schema": RIVAL_SCHEMA,
+            **self.settings,
+        }
+        environ = {"SDK_TAP": "tuned"} if self.tuned else {}
+        settings = {"tap-sdk": tap, "target-stock": loader}
+        return Other(self.name, "tap-sdk", "target-stock", settings, environ)
+
+
+def rival_project(ground: Ground) -> Path:
+    """Lay out the rivals' project: its meltano.yml and its commands."""
+    project = ground.file("rival project")
+    if not project.exists():
+        (project / "bin").mkdir(parents=True)
+        shutil.copy(RIVALS / "meltano.yml", project)
+        commands: dict[str, list[object]] = {
+            "tap-sdk": [program("tap", "python"), RIVALS / "sdk_tap.py"],
+            "tap-replay": [program("dev", "python"), RIVALS / "replay_tap.py"],
+            "target-stock": [program("loader", "python"), "-c", STOCK],
+            "target-ours": [program("loader", "pipeboard-target-postgres")],
+        }
+        for name, words in commands.items():
+            path = project / "bin" / name
+            path.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, words))} "$@"\n')
+            path.chmod(0o755)
+    return project
 
 
 def included_fields() -> str:

@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from bench.arithmetic import (
+    Samples,
     busy_past_start,
     chosen,
     loader_rate,
@@ -36,6 +37,9 @@ MEANING = {
     "tap and loader",
     "peak_memory_all_vs_tenth": "the same for the scale of this run and a tenth of it",
     "tokens_*_vs_least": "API tokens spent over the least that brings the same; 1 is the optimum",
+    "batch_*_vs_lines": "rows/s of a run in which the tap writes files and sends BATCH messages "
+    "over one that sends lines; above 1, BATCH would be worth having",
+    "dbt_*_vs_full": "time of `dbt build` from nothing over the one with little or nothing new",
     "wal_*_vs_stock_best": "bytes of WAL per row, ours over the stock loader's; below 1 is less",
 }
 
@@ -46,8 +50,10 @@ def render(measured: dict[str, Any]) -> str:
         "loader": loader_section,
         "tap": tap_section,
         "run": partial(run_section, cores=measured["machine"]["cores"]),
+        "batch": batch_section,
         "memory": memory_section,
         "calls": calls_section,
+        "dbt": dbt_section,
     }
     lines = [*head(measured), "", *ratio_section(measured)]
     for name, section in sections.items():
@@ -70,6 +76,8 @@ def head(measured: dict[str, Any]) -> list[str]:
         f"{machine['kernel']}, Python {machine['python']}, PostgreSQL {machine['postgres']} "
         "(the embedded one as shipped) on the same machine.",
         "",
+        quietness(measured["samples"]),
+        "",
         "```sh",
         f"make bench SCALE={measured['scale']} REPEAT={measured['repeat']}",
         f"make bench ONLY={','.join(measured['samples'])}",
@@ -77,6 +85,18 @@ def head(measured: dict[str, Any]) -> list[str]:
         "",
         "![rows per second](latest.svg)",
     ]
+
+
+def quietness(samples: Samples) -> str:
+    """Say whether something else ran on the machine."""
+    seen = [s["other_cores"] for found in samples.values() for s in found if "other_cores" in s]
+    if not seen:
+        return "Nothing was timed."
+    words = f"Other work on the machine kept {median(seen):.2f} cores busy (median; at most "
+    words += f"{max(seen):.2f})"
+    if median(seen) < 0.1:
+        return f"{words}."
+    return f"{words}: **it was not quiet, and every figure suffers. Measure again.**"
 
 
 def ratio_section(measured: dict[str, Any]) -> list[str]:
@@ -183,9 +203,12 @@ def tap_section(samples: list[dict[str, Any]]) -> list[str]:
 
     def row(name: str, milliseconds: int) -> Row:
         found = chosen(samples, contender=name, milliseconds=milliseconds)
-        used = [sum(s["cpu_seconds"].values()) / s["rows"] * 1e6 for s in found]
+        used = [
+            sum(cpu for part, cpu in s["cpu_seconds"].items() if part != "account") / s["rows"]
+            for s in found
+        ]
         yield from (f"{milliseconds} ms", titles[name], f"{found[0]['rows']:,}")
-        yield from (spread(rates(found)), f"{median(used):.0f} µs")
+        yield from (spread(rates(found)), f"{median(used) * 1e6:.0f} µs")
 
     latencies = list(dict.fromkeys(s["milliseconds"] for s in samples))
     pairs = [
@@ -272,6 +295,63 @@ def bottleneck(ours: list[dict[str, Any]], start: list[dict[str, Any]], cores: i
     if total >= 0.9 * cores:
         return f"{words}: the cores themselves are the limit, and no stage waits for anything else."
     return f"{words}: no stage is at its limit; they take turns."
+
+
+def batch_section(samples: list[dict[str, Any]]) -> list[str]:
+    """Lines against files."""
+    titles = {
+        "lines": "RECORD messages",
+        "batch_gzip": "BATCH, jsonl compressed by gzip at its fastest",
+        "batch_plain": "BATCH, jsonl not compressed",
+        "batch_made": "BATCH, files written before the run",
+    }
+
+    def row(name: str) -> Row:
+        found = chosen(samples, contender=name)
+        yield from (titles[name], f"{found[0]['rows']:,}", spread(rates(found)))
+        for part in ("tap", "meltano", "loader"):
+            yield f"{median(s['cpu_seconds'].get(part, 0) / s['rows'] for s in found) * 1e6:.0f} µs"
+
+    files = {name: rates(chosen(samples, contender=name)) for name in titles if name != "lines"}
+    lines = rates(chosen(samples, contender="lines"))
+    name, best = max(files.items(), key=lambda item: median(item[1]))
+    # Runs vary; who wins must do so every time.
+    verdict = "wins" if min(best) > max(lines) and len(lines) > 1 else "does not win"
+    return [
+        "## BATCH messages",
+        "",
+        "A file of deals through `meltano run` into our loader, sent by a tap that costs next to "
+        "nothing: the most that BATCH could win.",
+        "",
+        *table(
+            ["", "rows", "rows/s", "tap's CPU", "meltano's CPU", "loader's CPU"], map(row, titles)
+        ),
+        "",
+        f"BATCH {verdict}: at its best ({titles[name]}) {median(best) / median(lines):.2f} of the "
+        f"speed of lines, from {min(best) / max(lines):.2f} to {max(best) / min(lines):.2f}.",
+    ]
+
+
+def dbt_section(samples: list[dict[str, Any]]) -> list[str]:
+    """Builds from nothing and later ones."""
+    titles = {"full": "from nothing", "nothing new": "again", "changed": "after a sync of changes"}
+
+    def row(sample: dict[str, Any]) -> Row:
+        yield from (titles[sample["phase"]], f"{sample['rows']:,}", f"{sample['seconds']:.0f} s")
+        yield f"{sum(sample['cpu_seconds'].values()):.0f} s"
+        yield f"{sample['postgres_cpu_seconds']:.0f} s"
+        yield megabytes(sample["wal_bytes"])
+
+    return [
+        "## dbt",
+        "",
+        "`dbt build` with all its tests. The raw tables are a real sync, multiplied in SQL; before "
+        "the last build the account lived on, and what changed was synced.",
+        "",
+        *table(
+            ["build", "deals", "took", "dbt's CPU", "PostgreSQL's CPU", "WAL"], map(row, samples)
+        ),
+    ]
 
 
 def memory_section(samples: list[dict[str, Any]]) -> list[str]:

@@ -72,6 +72,18 @@ class Server:
         """Count rows of a table."""
         return int(self._one(f'select count(*) from "{schema}"."{table}" where {where}'))
 
+    def columns(self, schema: str, table: str) -> dict[str, str]:
+        """Return name and type of each column of a table."""
+        query = (
+            "select column_name, data_type from information_schema.columns "
+            "where table_schema = %s and table_name = %s order by ordinal_position"
+        )
+        return dict(self._admin.execute(query, [schema, table]).fetchall())
+
+    def execute(self, query: str) -> None:
+        """Run a statement that prepares what is measured."""
+        self._admin.execute(query.encode())
+
     def drop(self, *schemas: str) -> None:
         """Drop schemas with all that is in them."""
         for name in schemas:

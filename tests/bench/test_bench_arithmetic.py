@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from bench.loaders import MARK, change
 from bench.measuring import BenchError, Command, run
 
 
-def load(contender: str, phase: str, rows: int, seconds: float, wal: int = 0) -> dict:
+def load(contender: str, phase: str, rows: int, seconds: float, wal: int = 0) -> dict[str, Any]:
     return {
         **{"contender": contender, "title": contender, "phase": phase, "repetition": 0},
         **{"rows": rows, "seconds": seconds, "wal_bytes": wal, "postgres_cpu_seconds": 0.5},
@@ -47,7 +48,7 @@ def test_what_was_not_measured_is_none() -> None:
 
 
 def test_the_latency_is_judged_by_what_the_limit_allows() -> None:
-    def tap(milliseconds: int, rows: int, burst: int | None) -> dict:
+    def tap(milliseconds: int, rows: int, burst: int | None) -> dict[str, Any]:
         sample = {"contender": "ours", "milliseconds": milliseconds, "burst": burst}
         return {**sample, "rows": rows, "seconds": 1.0}
 
@@ -71,7 +72,7 @@ def test_memory_is_the_worse_of_tap_and_loader(large: int, name: str) -> None:
 
 
 def test_what_is_busy_past_the_start() -> None:
-    def run_of(phase: str, seconds: float, tap: float) -> dict:
+    def run_of(phase: str, seconds: float, tap: float) -> dict[str, Any]:
         return {**load("ours", phase, 100, seconds), "cpu_seconds": {"tap": tap}}
 
     start, first = [run_of("start", 2.0, 1.0)], [run_of("first", 12.0, 10.5)]

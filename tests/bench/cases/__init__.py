@@ -1,5 +1,13 @@
 """What is measured: one file per question, each with a TITLE and a function `measure`."""
 
-from bench.cases import calls, loader, memory, run, tap
+from bench.cases import batch, calls, dbt, loader, memory, run, tap
 
-CASES = {"tap": tap, "loader": loader, "run": run, "memory": memory, "calls": calls}
+CASES = {
+    "tap": tap,
+    "loader": loader,
+    "run": run,
+    "batch": batch,
+    "memory": memory,
+    "calls": calls,
+    "dbt": dbt,
+}

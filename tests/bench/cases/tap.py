@@ -42,7 +42,7 @@ def measure(ground: Ground) -> list[dict[str, Any]]:
             for name, command, count in contenders:
                 doing = f"{name} at {milliseconds} ms, {count:,} rows, round {repetition + 1}"
                 with step(doing), account.slowed(milliseconds, burst):
-                    measured = run([command], log=ground.log)
+                    measured = run([command], log=ground.log, beside={"account": account.pid})
                 samples.append(
                     {
                         "contender": name,

@@ -1,0 +1,90 @@
+"""dbt: everything from nothing, nothing new, and after a thousand deals changed.
+
+The raw tables come from a real sync of a few thousand deals, then are multiplied in SQL: asking for
+the log of each of a million deals would measure the API and not dbt.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from bench.cases.calls import selected_streams
+from bench.ground import ROOT, Account, Ground, program
+from bench.measuring import Command, run, step
+from bench.pipelines import Ours
+
+TITLE = "dbt"
+SEEDS = 5_000
+CHANGES = 1_000
+#: Deals of each copy get ids above those of the one before it.
+STEP = 10_000_000
+#: Ids to raise, by table; a hash gets a suffix.
+IDS = {
+    "deals": ("id",),
+    "deal_changelog": ("id", "deal_id"),
+    "deal_changelog_sync": ("deal_id",),
+    "deal_products": ("id", "deal_id"),
+    "activities": ("id", "deal_id"),
+}
+
+
+def measure(ground: Ground) -> list[dict[str, Any]]:
+    """Fill the raw tables, then build three times."""
+    samples = []
+    with ground.another_account(min(ground.scale, SEEDS)) as account:
+        with step(f"raw tables of {ground.scale:,} deals"):
+            state = sync(ground, account, None)
+            copies = ground.scale // SEEDS - 1
+            for table, ids in IDS.items():
+                multiply(ground, table, ids, copies)
+            rows = ground.server.count("pipedrive", "deals")
+        for phase in ("full", "nothing new", "changed"):
+            if phase == "changed":
+                account.control("advance", {"deals": min(CHANGES, ground.scale // 5), "hours": 6})
+                with step("the sync of what changed"):
+                    sync(ground, account, state)
+            with step(f"dbt build, {phase}, {rows:,} deals"):
+                samples.append({"phase": phase, "rows": rows, **build(ground, account)})
+    return samples
+
+
+def sync(ground: Ground, account: Account, state: Any) -> Any:
+    """Bring what is new; return the state."""
+    config = json.loads(ground.tap_config(account).read_text())
+    config["state_dir"] = str(ground.file("dbt-tap-state"))
+    tap = [program("tap", "tap-pipedrive"), "--config", ground.file("dbt-tap.json", config)]
+    tap += ["--catalog", ground.catalog(account, *selected_streams())]
+    if state is not None:
+        tap += ["--state", ground.file("dbt-state.json", state)]
+    config = {"sqlalchemy_url": ground.server.url}
+    loader = [program("loader", "pipeboard-target-postgres"), "--config"]
+    loader += [ground.file("dbt-loader.json", config)]
+    output = ground.file("dbt-states.jsonl")
+    run([Command("tap", tap), Command("loader", loader)], log=ground.log, output=output)
+    return json.loads(output.read_text().splitlines()[-1])
+
+
+def multiply(ground: Ground, table: str, ids: tuple[str, ...], copies: int) -> None:
+    """Copy the rows of a table so many times, under other ids."""
+    columns = ground.server.columns("pipedrive", table)
+    values = []
+    for name, kind in columns.items():
+        raised = f'"{name}" + copy * {STEP}'
+        if name in ids:
+            values.append(f'"{name}" || copy' if kind == "text" else raised)
+        else:
+            values.append(f'"{name}"')
+    names = ", ".join(f'"{name}"' for name in columns)
+    ground.server.execute(
+        f"insert into pipedrive.{table} ({names}) select {', '.join(values)} "
+        f"from pipedrive.{table}, generate_series(1, {copies}) as copy"
+    )
+
+
+def build(ground: Ground, account: Account) -> dict[str, Any]:
+    """Run `dbt build` as Meltano would; it must end well."""
+    environ = Ours().environ(ground, account)
+    words = [program("dbt", "dbt"), "build", "--project-dir", ROOT / "transform"]
+    measured = run([Command("dbt", words, environ)], log=ground.log, server=ground.server)
+    return measured.sample()
