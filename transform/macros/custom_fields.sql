@@ -72,18 +72,8 @@
     )
 {%- endmacro %}
 
-{#- Joins that turn the ids of user, person and organization fields into names. -#}
-{% macro custom_field_joins(fields) -%}
-    {%- set dims = {'user': ('dim_user', 'user_id'), 'org': ('dim_organization', 'org_id'), 'people': ('dim_person', 'person_id')} -%}
-    {%- for field in fields if field.type in dims %}
-    {%- set model, id = dims[field.type] %}
-    left join {{ ref(model) }} as "named_{{ field.key }}"
-        on "named_{{ field.key }}".{{ id }} = {{ try_bigint(_cf_reference('field."' ~ field.key ~ '"')) }}
-    {%- endfor %}
-{%- endmacro %}
-
-{#- The columns of one field, typed. Needs custom_fields_record() as `field` and the option labels CTE `labels`. -#}
-{% macro custom_field_columns(field) -%}
+{#- The columns of one field as they are stored, typed: ids, not names. Needs custom_fields_record() as `field`. -#}
+{% macro custom_field_stored_columns(field) -%}
     {%- set json = 'field."' ~ field.key ~ '"' -%}
     {%- set value = _cf_part(json, 'value') -%}
     {%- set name = field.column -%}
@@ -106,15 +96,10 @@
         {{ try_time(value) }} as {{ name }},
         {{ try_time('(' ~ json ~ " ->> 'until')") }} as {{ name }}_until,
         {{ json }} ->> 'timezone_name' as {{ name }}_timezone
-    {%- elif field.type == 'enum' -%}
-        {{ _cf_labels(field.key, json) }} as {{ name }},
+    {%- elif field.type in ('enum', 'user', 'org', 'people') -%}
         {{ try_bigint(_cf_reference(json)) }} as {{ name }}_id
     {%- elif field.type == 'set' -%}
-        {{ _cf_labels(field.key, json) }} as {{ name }},
         {{ _cf_ids(json) }} as {{ name }}_ids
-    {%- elif field.type in ('user', 'org', 'people') -%}
-        "named_{{ field.key }}".name as {{ name }},
-        {{ try_bigint(_cf_reference(json)) }} as {{ name }}_id
     {%- elif field.type == 'address' -%}
         {{ value }} as {{ name }},
         {{ json }} ->> 'route' as {{ name }}_street,
@@ -132,6 +117,52 @@
     {%- endif -%}
 {%- endmacro %}
 
+{#-
+    The same columns as they are shown, from `stored`: the id of an option, user, person or organization
+    beside what it is called today; an option nobody knows shows as '#id'.
+-#}
+{% macro custom_field_columns(field) -%}
+    {%- set name = field.column -%}
+    {%- if field.type == 'enum' -%}
+        coalesce("named_{{ field.key }}".label, '#' || stored.{{ name }}_id) as {{ name }}
+    {%- elif field.type in ('user', 'org', 'people') -%}
+        "named_{{ field.key }}".name as {{ name }}
+    {%- elif field.type == 'set' -%}
+        {{ option_labels("string_to_array(stored." ~ name ~ "_ids, '; ')", "listed.field_code = '" ~ field.key ~ "'") }} as {{ name }}
+    {%- else -%}
+        stored.{{ name }}
+    {%- endif -%}
+    {%- for suffix in custom_field_companions().get(field.type, []) %},
+        stored.{{ name }}{{ suffix }}
+    {%- endfor -%}
+{%- endmacro %}
+
+{#- The joins this needs. Each is by a key, so PostgreSQL leaves out those whose columns nobody asks for. -#}
+{% macro custom_field_joins(fields) -%}
+    {%- set dims = {'user': ('dim_user', 'user_id'), 'org': ('dim_organization', 'org_id'), 'people': ('dim_person', 'person_id')} -%}
+    {%- for field in fields %}
+    {%- set named = '"named_' ~ field.key ~ '"' %}
+    {%- if field.type in dims %}
+    {%- set model, id = dims[field.type] %}
+    left join {{ ref(model) }} as {{ named }} on stored.{{ field.column }}_id = {{ named }}.{{ id }}
+    {%- elif field.type == 'enum' %}
+    left join {{ ref('int_field_options') }} as {{ named }}
+        on {{ named }}.entity = 'deal' and {{ named }}.field_code = '{{ field.key }}'
+        and stored.{{ field.column }}_id::text = {{ named }}.option_id
+    {%- endif %}
+    {%- endfor %}
+{%- endmacro %}
+
+{#- Several options of a deal by their labels, in the order of the field's own list. -#}
+{% macro option_labels(ids, of_field) -%}
+    (
+        select string_agg(coalesce(listed.label, '#' || element.id), '; ' order by listed.position, element.id)
+        from unnest({{ ids }}) as element (id)
+        left join {{ ref('int_field_options') }} as listed
+            on listed.entity = 'deal' and {{ of_field }} and element.id = listed.option_id
+    )
+{%- endmacro %}
+
 {#- A part of a compound value as text; a plain value is its own part. -#}
 {% macro _cf_part(json, part) -%}
     (case when jsonb_typeof({{ json }}) = 'object' then {{ json }} ->> '{{ part }}' else {{ json }} #>> '{}' end)
@@ -142,24 +173,7 @@
     (case when jsonb_typeof({{ json }}) = 'object' then coalesce({{ json }} ->> 'id', {{ json }} ->> 'value') else {{ json }} #>> '{}' end)
 {%- endmacro %}
 
-{#- One option or several as text, in the order of the field's own list; an id nobody knows shows as '#id'. -#}
-{% macro _cf_labels(key, json) -%}
-    {%- set by_id = "(select labels.by_id from labels where labels.field_code = '" ~ key ~ "')" -%}
-    case
-        when {{ json }} is null then null
-        when jsonb_typeof({{ json }}) = 'array' then (
-            select string_agg(
-                coalesce({{ by_id }} -> item.id ->> 1, '#' || item.id), '; '
-                order by ({{ by_id }} -> item.id ->> 0)::int, item.id
-            )
-            from (
-                select {{ _cf_reference('element') }} as id from jsonb_array_elements({{ json }}) as elements (element)
-            ) as item
-        )
-        else coalesce({{ by_id }} -> {{ _cf_reference(json) }} ->> 1, '#' || {{ _cf_reference(json) }})
-    end
-{%- endmacro %}
-
+{#- The ids of one option or several. -#}
 {% macro _cf_ids(json) -%}
     case
         when {{ json }} is null then null

@@ -1,14 +1,23 @@
 {#-
     What is known about the history of each deal, and how well: where it starts and ends, up to when its
-    changelog was read, the state it was born in, and the last state the changelog tells of.
+    changelog was read, the state it was born in, and the last state that changelog or earlier syncs tell of.
 -#}
+-- depends_on: {{ ref('int_deal_versions') }}
+-- depends_on: {{ ref('int_build_marks') }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='by_deal',
+    indexes=[{'columns': ['deal_id'], 'unique': true}]
+) }}
 {%- set tolerance = "interval '" ~ var('clock_tolerance_seconds') ~ " seconds'" %}
 with deals as (
     select * from {{ ref('stg_pipedrive__deals') }}
+    {{ where_deal_changed() }}
 ),
 
 syncs as (
     select * from {{ ref('stg_pipedrive__deal_changelog_sync') }}
+    {{ where_deal_changed() }}
 ),
 
 changes as (
@@ -23,6 +32,7 @@ changes as (
         max(effective_at) filter (where field_key = 'status') as last_status_change_at,
         max(changed_at) as last_change_at
     from {{ ref('int_deal_state_changes') }}
+    {{ where_deal_changed() }}
     group by deal_id
 ),
 
@@ -37,7 +47,29 @@ last_changes as (
             field_key,
             new_value
         from {{ ref('int_deal_state_changes') }}
+        {{ where_deal_changed() }}
         order by deal_id asc, field_key asc, change_nr desc
+    ) as latest
+    group by deal_id
+),
+
+-- Earlier syncs saw what came after the changelog's end.
+observed as (
+    select
+        deal_id,
+        max(value) filter (where field_key = 'stage_id')::bigint as last_stage_id,
+        max(value) filter (where field_key = 'status') as last_status,
+        max(occurred_at) filter (where field_key = 'stage_id') as last_stage_change_at,
+        max(occurred_at) filter (where field_key = 'status') as last_status_change_at
+    from (
+        select distinct on (deal_id, field_key)
+            deal_id,
+            field_key,
+            value,
+            occurred_at
+        from {{ ref('int_deal_observed_changes') }}
+        {{ where_deal_changed() }}
+        order by deal_id asc, field_key asc, occurred_at desc, copy_nr desc
     ) as latest
     group by deal_id
 ),
@@ -63,13 +95,7 @@ joined as (
         ) as closed_at,
         coalesce(deals.update_time, deals._extracted_at) as row_read_at,
         deals.deleted_at as row_deleted_at,
-        -- A log that could not be read any more (no page came) leaves what an earlier reading knew. One that
-        -- broke off between pages lacks its beginning, because the newest changes come first.
-        case
-            when syncs.is_complete then syncs.synced_through
-            when syncs.n_pages > 0 then null
-            else changes.last_change_at
-        end as watermark,
+        {{ changelog_watermark('syncs', 'changes.last_change_at') }} as watermark,
         coalesce(not syncs.is_complete and syncs.n_pages > 0, false) as is_changelog_partial,
         coalesce(syncs.is_complete, false) as is_changelog_complete,
         coalesce(changes.n_stage_changes, 0) as n_stage_changes,
@@ -78,15 +104,17 @@ joined as (
         changes.first_stage_id,
         changes.first_status,
         changes.first_pipeline_id,
-        changes.last_stage_change_at,
-        changes.last_status_change_at,
-        last_changes.last_stage_id,
-        last_changes.last_status,
+        observed.deal_id is not null as is_observed,
+        greatest(changes.last_stage_change_at, observed.last_stage_change_at) as last_stage_change_at,
+        greatest(changes.last_status_change_at, observed.last_status_change_at) as last_status_change_at,
+        coalesce(observed.last_stage_id, last_changes.last_stage_id) as last_stage_id,
+        coalesce(observed.last_status, last_changes.last_status) as last_status,
         greatest(deals._loaded_at, syncs._loaded_at) as _loaded_at
     from deals
     left join syncs on deals.deal_id = syncs.deal_id
     left join changes on deals.deal_id = changes.deal_id
     left join last_changes on deals.deal_id = last_changes.deal_id
+    left join observed on deals.deal_id = observed.deal_id
 ),
 
 -- The state at birth. No changelog row tells it: it is what the first change replaced, or the present
@@ -159,9 +187,11 @@ select
         when n_broken_links > 0 then 'broken_chain'
         when stage_from_row and row_stage_at <= watermark + {{ tolerance }} then 'broken_chain'
         when status_from_row and row_status_at <= watermark + {{ tolerance }} then 'broken_chain'
+        when is_changelog_complete and is_observed then 'exact_then_snapshot'
         when is_changelog_complete and not (stage_from_row or status_from_row) then 'exact'
         when is_changelog_complete then 'exact_then_current'
         when has_changes then 'partial'
+        when is_observed then 'snapshot_only'
         else 'current_only'
     end as history_quality,
     _loaded_at

@@ -1,4 +1,11 @@
 {#- What moves a deal between states: the `stage_id`, `status` and `pipeline_id` rows of its changelog, in order. -#}
+-- depends_on: {{ ref('int_deal_versions') }}
+-- depends_on: {{ ref('int_build_marks') }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='by_deal',
+    indexes=[{'columns': ['deal_id']}]
+) }}
 with deals as (
     select
         deal_id,
@@ -6,13 +13,17 @@ with deals as (
         -- The newest moment this copy of the deal can know about.
         greatest(add_time, update_time, stage_change_time, won_time, lost_time, close_time) as row_known_until
     from {{ ref('stg_pipedrive__deals') }}
+    {{ where_deal_changed() }}
 ),
 
 changes as (
     select * from {{ ref('stg_pipedrive__deal_changelog') }}
     where
-        (field_key in ('stage_id', 'pipeline_id') and new_value ~ '^[0-9]{1,18}$')
-        or (field_key = 'status' and new_value in ('open', 'won', 'lost', 'deleted'))
+        (
+            (field_key in ('stage_id', 'pipeline_id') and new_value ~ '^[0-9]{1,18}$')
+            or (field_key = 'status' and new_value in ('open', 'won', 'lost', 'deleted'))
+        )
+        {{ where_deal_changed(first='and') }}
 ),
 
 -- A changelog is read a moment after its deal: what happened in between waits for the next sync,

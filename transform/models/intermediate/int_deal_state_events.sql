@@ -1,10 +1,19 @@
 {#- Point events: from this moment on, this field of this deal had this value. One winner per moment. -#}
+-- depends_on: {{ ref('int_deal_versions') }}
+-- depends_on: {{ ref('int_build_marks') }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='by_deal',
+    indexes=[{'columns': ['deal_id']}]
+) }}
 with history as (
     select * from {{ ref('int_deal_history') }}
+    {{ where_deal_changed() }}
 ),
 
 changes as (
     select * from {{ ref('int_deal_state_changes') }}
+    {{ where_deal_changed() }}
 ),
 
 seeds as (
@@ -41,6 +50,21 @@ logged as (
     from changes
 ),
 
+observed as (
+    select
+        deal_id,
+        occurred_at,
+        field_key,
+        value,
+        null::bigint as actor_user_id,
+        'snapshot' as source,
+        is_inferred,
+        2 as precedence,
+        copy_nr as change_nr
+    from {{ ref('int_deal_observed_changes') }}
+    {{ where_deal_changed() }}
+),
+
 stages_from_rows as (
     select
         deal_id,
@@ -50,7 +74,7 @@ stages_from_rows as (
         null::bigint as actor_user_id,
         'current' as source,
         not is_row_stage_exact as is_inferred,
-        2 as precedence,
+        3 as precedence,
         0 as change_nr
     from history
     where stage_from_row
@@ -65,7 +89,7 @@ pipelines_from_rows as (
         null::bigint as actor_user_id,
         'current' as source,
         false as is_inferred,
-        2 as precedence,
+        3 as precedence,
         0 as change_nr
     from history
     where stage_from_row
@@ -80,7 +104,7 @@ statuses_from_rows as (
         null::bigint as actor_user_id,
         'current' as source,
         not is_row_status_exact as is_inferred,
-        2 as precedence,
+        3 as precedence,
         0 as change_nr
     from history
     where status_from_row
@@ -90,6 +114,8 @@ unioned as (
     select * from seeds
     union all
     select * from logged
+    union all
+    select * from observed
     union all
     select * from stages_from_rows
     union all

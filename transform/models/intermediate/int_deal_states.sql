@@ -1,6 +1,14 @@
 {#- The states a deal went through: events folded into one row per moment, values carried on, repetitions dropped. -#}
+-- depends_on: {{ ref('int_deal_versions') }}
+-- depends_on: {{ ref('int_build_marks') }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='by_deal',
+    indexes=[{'columns': ['deal_id']}]
+) }}
 with events as (
     select * from {{ ref('int_deal_state_events') }}
+    {{ where_deal_changed() }}
 ),
 
 moments as (

@@ -7,6 +7,7 @@
     incremental_strategy='delete+insert',
     unique_key=['entity', 'field_code', 'option_id'],
     full_refresh=false,
+    indexes=[{'columns': ['entity', 'field_code', 'option_id'], 'unique': true}],
     on_schema_change='append_new_columns'
 ) }}
 with fields as (

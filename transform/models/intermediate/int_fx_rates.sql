@@ -2,6 +2,7 @@
     What one unit of a currency is worth in the base currency, and from which day to which. `dbt run` alone
     loads no seeds: without the table of rates, only the base currency itself has one.
 -#}
+{{ config(indexes=[{'columns': ['currency', 'valid_from']}]) }}
 {%- set seeded = not execute or load_relation(ref('fx_rates')) %}
 with rates as (
     {% if seeded -%}

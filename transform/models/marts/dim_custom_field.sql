@@ -1,5 +1,4 @@
 {%- set records = {
-    'deal': 'stg_pipedrive__deals',
     'person': 'stg_pipedrive__persons',
     'organization': 'stg_pipedrive__organizations',
     'product': 'stg_pipedrive__products',
@@ -22,6 +21,7 @@ option_lists as (
     group by entity, field_code
 ),
 
+-- Deals are counted from their values, which are there one by one; the others are few enough to look at.
 records as (
     {% for entity, model in records.items() -%}
     select
@@ -39,6 +39,12 @@ counted as (
         count(*) as n_records
     from records
     group by entity
+    union all
+    select
+        'deal' as entity,
+        count(*) as n_records
+    from {{ ref('int_deal_current') }}
+    where not is_deleted
 ),
 
 filled as (
@@ -50,6 +56,15 @@ filled as (
     cross join lateral jsonb_each(records.custom_fields) as entry (field_code, value)
     where jsonb_typeof(entry.value) <> 'null'
     group by records.entity, entry.field_code
+    union all
+    select
+        'deal' as entity,
+        field_values.field_code,
+        count(*) as n_filled
+    from {{ ref('int_deal_custom_field_values') }} as field_values
+    inner join {{ ref('int_deal_current') }} as deals on field_values.deal_id = deals.deal_id
+    where not deals.is_deleted
+    group by field_values.field_code
 )
 
 select

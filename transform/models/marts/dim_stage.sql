@@ -6,13 +6,11 @@ columns as (
     select * from {{ ref('int_stage_column_registry') }}
 ),
 
--- The place of a stage on its board, counting the stages in use only.
 ranked as (
     select
         stage_id,
-        row_number() over (partition by pipeline_id order by order_nr, stage_id) as stage_rank
-    from stages
-    where not is_deleted
+        stage_rank
+    from {{ ref('int_stage_order') }}
 ),
 
 known as (
@@ -47,19 +45,11 @@ named as (
     where stage_id is not null
     group by stage_id
     union all
-    select
-        named_by.stage_id::bigint as stage_id,
-        null as pipeline_id
-    from (
-        select old_value as stage_id
-        from {{ ref('int_deal_state_changes') }}
-        where field_key = 'stage_id'
-        union
-        select new_value as stage_id
-        from {{ ref('int_deal_state_changes') }}
-        where field_key = 'stage_id'
-    ) as named_by
-    where named_by.stage_id is not null
+    select distinct
+        stage_id,
+        pipeline_id
+    from {{ ref('int_deal_stage_intervals') }}
+    where stage_id is not null
 ),
 
 vanished as (

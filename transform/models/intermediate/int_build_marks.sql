@@ -1,0 +1,6 @@
+{#- Written by the models themselves, see macros/by_deal.sql; empty again, everything is built anew. -#}
+{{ config(materialized='incremental', incremental_strategy='append') }}
+select
+    null::text as model,
+    null::timestamptz as built_through
+where false

@@ -1,0 +1,21 @@
+{#- The place of each stage on its board, counting the stages in use only. -#}
+{{ config(materialized='view') }}
+with stages as (
+    select * from {{ ref('stg_pipedrive__stages') }}
+),
+
+ranked as (
+    select
+        stage_id,
+        row_number() over (partition by pipeline_id order by order_nr, stage_id) as stage_rank
+    from stages
+    where not is_deleted
+)
+
+select
+    stages.stage_id,
+    stages.pipeline_id,
+    stages.order_nr,
+    ranked.stage_rank
+from stages
+left join ranked on stages.stage_id = ranked.stage_id

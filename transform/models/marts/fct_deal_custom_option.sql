@@ -1,0 +1,41 @@
+{#- What a set holds, one by one: the text in deal_wide is to be read, this is to be counted by. -#}
+{{ config(materialized='view') }}
+with field_values as (
+    select * from {{ ref('int_deal_custom_field_values') }}
+),
+
+registry as (
+    select * from {{ ref('int_custom_field_registry') }}
+    where entity = 'deal' and field_type in ('enum', 'set')
+),
+
+options as (
+    select * from {{ ref('int_field_options') }}
+    where entity = 'deal'
+),
+
+chosen as (
+    select distinct
+        field_values.deal_id,
+        field_values.field_code,
+        registry.column_name,
+        element.id as option_id
+    from field_values
+    inner join registry on field_values.field_code = registry.field_code
+    cross join lateral jsonb_array_elements_text(
+        case jsonb_typeof(field_values.value)
+            when 'array' then field_values.value
+            else jsonb_build_array(field_values.value_text)
+        end
+    ) as element (id)
+)
+
+select
+    chosen.deal_id,
+    chosen.field_code,
+    chosen.column_name,
+    chosen.option_id,
+    coalesce(options.label, '#' || chosen.option_id) as option_label,
+    options.position as option_position
+from chosen
+left join options on chosen.field_code = options.field_code and chosen.option_id = options.option_id

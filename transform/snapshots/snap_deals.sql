@@ -1,0 +1,42 @@
+{#-
+    What deals looked like at each sync. Where no changelog tells, this does. Only deals with a new version
+    are looked at; they differ from what is stored, or nothing is written.
+-#}
+{% snapshot snap_deals %}
+{{ config(
+    unique_key='deal_id',
+    strategy='check',
+    check_cols=[
+        'stage_id', 'pipeline_id', 'status', 'owner_id', 'value', 'currency', 'probability',
+        'expected_close_date', 'is_archived', 'is_deleted'
+    ],
+    indexes=[{'columns': ['deal_id']}, {'columns': ['_version']}],
+    post_hook="analyze {{ this }}"
+) }}
+{%- set stored = load_relation(this) %}
+select
+    deals.deal_id,
+    deals.stage_id,
+    deals.pipeline_id,
+    deals.status,
+    deals.owner_id,
+    deals.value,
+    deals.currency,
+    deals.probability,
+    deals.expected_close_date,
+    deals.is_archived,
+    deals.is_deleted,
+    deals.deleted_at,
+    deals.stage_change_time,
+    coalesce(
+        case deals.status when 'won' then deals.won_time when 'lost' then deals.lost_time end, deals.close_time
+    ) as closed_at,
+    coalesce(deals.update_time, deals._extracted_at) as observed_at,
+    deals._loaded_at,
+    versions.version as _version
+from {{ ref('stg_pipedrive__deals') }} as deals
+inner join {{ ref('int_deal_versions') }} as versions on deals.deal_id = versions.deal_id
+{%- if stored %}
+where versions.version > coalesce((select max(_version) from {{ stored }}), '-infinity')
+{%- endif %}
+{% endsnapshot %}
