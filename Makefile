@@ -1,8 +1,8 @@
 # One thin line per thing a person types; the logic lives in orchestrate/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stop sync reference backfill sweep plan history doctor status docs test bench \
-	lint lock clean
+.PHONY: help setup demo stop sync reference backfill sweep reconcile plan history doctor status docs \
+	test bench lint lock clean
 
 # The first Python that is new enough; name another one by `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
@@ -38,6 +38,9 @@ plan: setup ## what a sync would cost now, in calls, tokens and days (JOB=backfi
 
 history: setup ## the latest runs (LAST=50 for more)
 	@$(PIPEBOARD) history --last $(or $(LAST),20)
+
+reconcile: setup ## compare the marts with Pipedrive's own numbers; run it right after a sync
+	@$(PIPEBOARD) run reconcile
 
 doctor: setup ## check account, database and machine, and say what to do
 	@$(PIPEBOARD) doctor

@@ -23,6 +23,7 @@ from pipeboard.processes import command_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+READER = "bi_read"
 # Modest, for a laptop. Everything that is committed is on disk: fsync stays on.
 SETTINGS = {
     "listen_addresses": HOST,
@@ -221,7 +222,7 @@ class EmbeddedPostgres:
         )
 
     def _ensure_databases(self, cluster: Cluster, names: tuple[str, ...], fresh: bool) -> None:
-        """Create the role that owns everything, who is no superuser, and the databases."""
+        """Create the role that owns everything, who is no superuser, who may read, and databases."""
         with self._connect(cluster) as connection:
             if not connection.execute(
                 "select 1 from pg_roles where rolname = %s", [OWNER]
@@ -230,6 +231,13 @@ class EmbeddedPostgres:
                     sql.SQL("create role {} login password {}").format(
                         sql.Identifier(OWNER), sql.Literal(cluster.password)
                     )
+                )
+            # dbt grants it what it may read, and may not create it itself.
+            if not connection.execute(
+                "select 1 from pg_roles where rolname = %s", [READER]
+            ).fetchone():
+                connection.execute(
+                    sql.SQL("create role {} nologin").format(sql.Identifier(READER))
                 )
             for name in names:
                 if fresh:

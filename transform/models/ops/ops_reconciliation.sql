@@ -13,22 +13,25 @@
     pre_hook="set jit = off"
 ) }}
 with
-{% if is_incremental() -%}
-done as (
-    select
-        subject,
-        max(asked_at) as asked_at
-    from {{ this }}
-    group by subject
+-- Statistics of a month that is over come out the same again and are not loaded twice; the summary, which
+-- carries its own time, tells that Pipedrive was asked anew.
+asked as (
+    select coalesce(
+        (select max(summary.as_of) from {{ ref('stg_pipedrive__deal_summary') }} as summary),
+        (select max(movements._extracted_at) from {{ ref('stg_pipedrive__pipeline_movements') }} as movements),
+        (select max(conversions._extracted_at) from {{ ref('stg_pipedrive__pipeline_conversions') }} as conversions)
+    ) as asked_at
 ),
-{%- else -%}
-done as (
-    select
-        null::text as subject,
-        null::timestamptz as asked_at
-    where false
+
+pending as (
+    select asked.asked_at
+    from asked
+    where
+        asked.asked_at is not null
+        {%- if is_incremental() %}
+        and asked.asked_at > (select coalesce(max(done.asked_at), '-infinity') from {{ this }} as done)
+        {%- endif %}
 ),
-{%- endif %}
 
 deals as (
     select
@@ -45,15 +48,11 @@ deals as (
 
 -- deals/summary ------------------------------------------------------------------------------------------------
 summary as (
-    select * from {{ ref('stg_pipedrive__deal_summary') }}
-    where as_of > coalesce((
-        select done.asked_at from done
-        where done.subject = 'deals/summary'
-    ), '-infinity')
-),
-
-summary_asked as (
-    select max(as_of) as asked_at from summary
+    select
+        summary.*,
+        pending.asked_at
+    from {{ ref('stg_pipedrive__deal_summary') }} as summary
+    cross join pending
 ),
 
 summary_theirs as (
@@ -129,49 +128,43 @@ summaries as (
         coalesce(theirs.theirs, 0) as theirs,
         coalesce(ours.ours, 0) as ours,
         'relative' as tolerance_kind,
-        summary_asked.asked_at
+        pending.asked_at
     from summary_theirs as theirs
     full join summary_ours_asked as ours
         on
             theirs.pipeline_id = ours.pipeline_id
             and theirs.status = ours.status
             and theirs.measure = ours.measure
-    cross join summary_asked
-    where summary_asked.asked_at is not null
+    cross join pending
 ),
 
 -- movement_statistics ------------------------------------------------------------------------------------------
 movements as (
-    select * from {{ ref('stg_pipedrive__pipeline_movements') }}
-    where
-        _extracted_at
-        > coalesce((
-            select done.asked_at from done
-            where done.subject = 'movement_statistics'
-        ), '-infinity')
+    select movements.*
+    from {{ ref('stg_pipedrive__pipeline_movements') }} as movements
+    cross join pending
 ),
 
 -- Only the last period that was asked about, and who was asked about in it.
 periods as (
     select
-        max(_extracted_at) as asked_at,
-        max(start_date) as start_date,
-        max(end_date) as end_date,
-        max(start_date)::timestamp at time zone {{ reporting_timezone() }} as begins_at,
-        (max(end_date) + 1)::timestamp at time zone {{ reporting_timezone() }} as ends_at
+        max(pending.asked_at) as asked_at,
+        max(told.start_date) as start_date,
+        max(told.end_date) as end_date,
+        max(told.start_date)::timestamp at time zone {{ reporting_timezone() }} as begins_at,
+        (max(told.end_date) + 1)::timestamp at time zone {{ reporting_timezone() }} as ends_at
     from (
         select
-            _extracted_at,
             start_date,
             end_date
         from movements
         union all
         select
-            _extracted_at,
             start_date,
             end_date
         from {{ ref('stg_pipedrive__pipeline_conversions') }}
-    ) as asked
+    ) as told
+    cross join pending
 ),
 
 moved as (
@@ -314,13 +307,6 @@ movement_pairs as (
 conversions as (
     select conversions.* from {{ ref('stg_pipedrive__pipeline_conversions') }} as conversions
     inner join periods on conversions.start_date = periods.start_date
-    where
-        conversions._extracted_at > coalesce(
-            (
-                select done.asked_at from done
-                where done.subject = 'conversion_statistics'
-            ), '-infinity'
-        )
 ),
 
 conversion_theirs as (

@@ -1,0 +1,53 @@
+{#-
+    BI tools read marts and ops, nothing else, as this role. Default privileges make the grants outlive every
+    rebuilt table and view. Who may not create roles gets told what an administrator has to run, once.
+-#}
+{% macro grant_to_reader() -%}
+    {%- if execute and flags.WHICH in ('run', 'build') -%}
+        {%- set reader = var('reader_role') -%}
+        {%- if not modules.re.match('^[a-z_][a-z0-9_]{0,62}$', reader) -%}
+            {{ exceptions.raise_compiler_error("reader_role must be a plain role name such as bi_read, not " ~ reader) }}
+        {%- endif -%}
+        {%- set query -%}
+            select
+                exists (select 1 from pg_catalog.pg_roles where rolname = '{{ reader }}'),
+                (select rolcreaterole or rolsuper from pg_catalog.pg_roles where rolname = current_user)
+        {%- endset -%}
+        {%- set found = run_query(query).rows[0] -%}
+        {%- if found[0] or found[1] -%}
+            {%- if not found[0] %}
+            create role {{ reader }} nologin;
+            {%- endif -%}
+            {%- for schema in ('marts', 'ops') %}
+            create schema if not exists {{ schema }};
+            grant usage on schema {{ schema }} to {{ reader }};
+            {{ _grant_on_own_relations(schema, reader) }}
+            alter default privileges in schema {{ schema }} grant select on tables to {{ reader }};
+            {%- endfor -%}
+        {%- else -%}
+            {{ log("role " ~ reader ~ " is missing, so nobody but the owner reads marts and ops. As an administrator"
+                ~ " run: create role " ~ reader ~ " nologin; the next build grants it what it needs.", info=true) }}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- What another role owns in these schemas is that role's to grant. -#}
+{% macro _grant_on_own_relations(schema, reader) %}
+            do $grant$
+            declare
+                item record;
+            begin
+                for item in
+                    select pg_class.oid::regclass as relation
+                    from pg_catalog.pg_class
+                    where
+                        relnamespace = '{{ schema }}'::regnamespace
+                        and relkind in ('r', 'v', 'm', 'p')
+                        and pg_has_role(relowner, 'usage')
+                        and not has_table_privilege('{{ reader }}', oid, 'select')
+                loop
+                    execute format('grant select on %s to {{ reader }}', item.relation);
+                end loop;
+            end
+            $grant$;
+{%- endmacro %}
