@@ -40,7 +40,8 @@ ROOMS = (
     Room("target-postgres", "plugins/loaders/target-postgres", on_every_postgres=True),
     Room("orchestrate", "orchestrate", on_every_postgres=True),
     Room("observability", "tests/observability"),
-    Room("end-to-end", ".", on_every_postgres=True),
+    Room("warehouse", "tests/warehouse"),
+    Room("end-to-end", "tests/end_to_end", on_every_postgres=True),
 )
 
 

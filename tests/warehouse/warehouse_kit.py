@@ -1,0 +1,132 @@
+"""A warehouse of one's own for a test: an embedded PostgreSQL, raw tables, the tap, the loader, dbt."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = ROOT / ".pipeboard" / "bin"
+PERSONAL = ("PIPEDRIVE_", "PIPEBOARD_", "MELTANO_", "DBT_", "TAP_", "TARGET_", "PG", "REDIS_")
+LOADING = {
+    "_sdc_deleted_at": "timestamptz",
+    "_sdc_extracted_at": "timestamptz",
+    "_sdc_batched_at": "timestamptz",
+}
+
+
+@dataclass
+class Warehouse:
+    """One database, and what writes to it."""
+
+    url: str
+    folder: Path
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def environ(self) -> dict[str, str]:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(PERSONAL)}
+        return {
+            **clean,
+            "PIPEBOARD_DATABASE_URL": self.url,
+            "DBT_TARGET_PATH": str(self.folder / "target"),
+            "DBT_LOG_PATH": str(self.folder / "logs"),
+            "TZ": "UTC",
+            **self.settings,
+        }
+
+    # -- what is in it
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.url) as connection:
+            return connection.execute(query.encode()).fetchall()
+
+    def write(self, statement: str) -> None:
+        with psycopg.connect(self.url) as connection:
+            connection.execute(statement.encode())
+
+    def raw(self, stream: str, columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> None:
+        """Make a raw table as the loader would, with rows in the order of the columns."""
+        types = {**columns, **LOADING}
+        parts = sql.SQL(", ").join(
+            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind))  # type: ignore[arg-type]
+            for name, kind in types.items()
+        )
+        table = sql.Identifier("pipedrive", stream)
+        with psycopg.connect(self.url) as connection:
+            connection.execute("create schema if not exists pipedrive")
+            connection.execute(sql.SQL("create table {} ({})").format(table, parts))
+            names = sql.SQL(", ").join(map(sql.Identifier, columns))
+            with connection.cursor().copy(
+                sql.SQL("copy {} ({}) from stdin").format(table, names)
+            ) as copy:
+                for row in rows:
+                    copy.write_row(row)
+            connection.execute(
+                sql.SQL("update {} set _sdc_extracted_at = now(), _sdc_batched_at = now()").format(
+                    table
+                )
+            )
+
+    # -- what writes to it
+
+    def dbt(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(COMMANDS / "dbt"), "--no-use-colors", *words],
+            cwd=ROOT / "transform",
+            env=self.environ(),
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+
+    def build(self, *words: str) -> None:
+        done = self.dbt(*words)
+        assert done.returncode == 0, done.stdout[-4000:]
+
+    def sync(self, source: Mapping[str, Any], streams: Sequence[str]) -> None:
+        """Run tap and loader once, going on where the last time ended."""
+        config, catalog, state = (self.folder / f"{n}.json" for n in ("tap", "catalog", "state"))
+        sink = self.folder / "target.json"
+        config.write_text(json.dumps({"state_dir": str(self.folder / "tap"), **source}))
+        sink.write_text(
+            json.dumps({"sqlalchemy_url": self.url.replace("postgresql:", "postgresql+psycopg:")})
+        )
+        environ = self.environ()
+        if not catalog.exists():
+            found = subprocess.run(
+                [COMMANDS / "tap-pipedrive", "--config", config, "--discover"],
+                env=environ, capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            catalog.write_text(selected(json.loads(found.stdout), streams))
+        words = [COMMANDS / "tap-pipedrive", "--config", config, "--catalog", catalog]
+        tap = subprocess.Popen(
+            [*words, *(["--state", state] if state.exists() else [])],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ,
+        )  # fmt: skip
+        target = subprocess.run(
+            [COMMANDS / "target-postgres", "--config", sink],
+            stdin=tap.stdout, capture_output=True, text=True, env=environ, check=False,
+        )  # fmt: skip
+        words_of_tap = tap.communicate()[1]
+        assert tap.returncode == 0, words_of_tap.decode()[-2000:]
+        assert target.returncode == 0, target.stderr[-2000:]
+        states = target.stdout.splitlines()
+        if states:
+            state.write_text(states[-1])
+
+
+def selected(catalog: dict[str, Any], streams: Sequence[str]) -> str:
+    """Select these streams of a catalogue, and no others."""
+    for stream in catalog["streams"]:
+        for entry in stream["metadata"]:
+            if not entry["breadcrumb"]:
+                entry["metadata"]["selected"] = stream["tap_stream_id"] in streams
+    return json.dumps(catalog)
