@@ -1,9 +1,9 @@
 """Build the environments of this repository. Needs nothing but Python >= 3.10 and its venv module.
 
-`python3 orchestrate/bootstrap.py` builds what a run needs, `... bootstrap.py metrics` the metrics
-server too, `... bootstrap.py dev` what tests and lint need as well, `... bootstrap.py bench` what
-the benchmark needs, and `... bootstrap.py lock`
-recompiles requirements/*.txt from the *.in files and the packages' own pyproject.toml.
+`python3 orchestrate/bootstrap.py` builds what a run needs. More by a word: `metrics` the metrics
+server, `image` what belongs into a container image, `dev` what tests and lint need, `bench` what the
+benchmark needs; `lock` recompiles requirements/*.txt from the *.in files and the packages' own
+pyproject.toml.
 
 Every environment has its own pins, so that Meltano, the tap, the loader and dbt never have to
 agree on a version of anything. An environment that is up to date is left alone.
@@ -100,6 +100,18 @@ METRICS = Environment("metrics", commands=("query-exporter",))
 # A rival of our loader, for `make bench`. It agrees with nothing else on versions, and some of what
 # it needs was published before wheels were.
 RIVAL = Environment("bench-pipelinewise", wheels_only=False)
+# The policy scanner of the Kubernetes manifests; its many dependencies would bend those of `dev`.
+POLICY = Environment("policy")
+
+# What is built, by the words of the command line.
+WANTED = {
+    (): RUN,
+    ("metrics",): (*RUN, METRICS),
+    # A cluster has an account and a database of its own: no simulated one, no embedded one.
+    ("image",): (*(each for each in RUN if each.name != "demo"), METRICS),
+    ("dev",): (*RUN, METRICS, DEV, POLICY),
+    ("bench",): (*RUN, DEV, RIVAL),
+}
 
 # These read the world they work in (which database, which account) from their environment; typed
 # by hand, they get it from the supervisor.
@@ -112,14 +124,16 @@ SCRIPTS = {"target-postgres": "pipeboard-target-postgres"}
 def main(arguments: list[str]) -> int:
     """Build or lock, by the words of the command line."""
     check_python()
+    if arguments != ["lock"] and tuple(arguments) not in WANTED:
+        known = ", ".join(" ".join(words) for words in WANTED if words)
+        fail(f"bootstrap.py does not know {' '.join(arguments)}: it knows {known}, lock")
     make_local()
     with only_one():
         uv = ensure_uv()
         if arguments == ["lock"]:
             lock(uv)
             return 0
-        extras = {"dev": [METRICS, DEV], "metrics": [METRICS], "bench": [DEV, RIVAL]}
-        wanted = [*RUN, *extras.get(" ".join(arguments), [])]
+        wanted = WANTED[tuple(arguments)]
         for environment in wanted:
             if not environment.is_current():
                 build(uv, environment)
@@ -219,7 +233,7 @@ def build(uv: Path, environment: Environment) -> None:
         environment.stamp.write_text(environment.fingerprint())
 
 
-def write_commands(environments: list[Environment]) -> None:
+def write_commands(environments: tuple[Environment, ...]) -> None:
     """Write .pipeboard/bin (the commands, under their own names) and .pipeboard/activate."""
     binaries = LOCAL / "bin"
     binaries.mkdir(exist_ok=True)
@@ -263,7 +277,8 @@ def lock(uv: Path) -> None:
     """Recompile requirements/*.txt; versions already pinned stay unless UPGRADE is set."""
     upgrade = ["--upgrade"] if os.environ.get("UPGRADE") else []
     jobs: list[tuple[str, tuple[str, ...]]] = [("bootstrap", ()), ("build", ())]
-    jobs += [(environment.name, environment.members) for environment in (*RUN, METRICS, DEV, RIVAL)]
+    every = (*RUN, METRICS, DEV, POLICY, RIVAL)
+    jobs += [(environment.name, environment.members) for environment in every]
     for name, members in jobs:
         source = Path("requirements") / f"{name}.in"
         sources = [str(source)] if (ROOT / source).exists() else []

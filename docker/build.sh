@@ -1,0 +1,27 @@
+#!/bin/sh
+# Build and try what the image runs. The Dockerfile calls this, and so does a test, in a clean folder:
+# nothing in here knows that it is in a container.
+set -eu
+cd "$(dirname "$0")/.."
+
+python3 orchestrate/bootstrap.py image
+
+# Only building needs these; the image is read-only afterwards.
+rm -rf .pipeboard/env/uv .pipeboard/cache .pipeboard/bootstrap.lock
+
+# Try every program once, so that a broken image is never finished. No database is asked: dbt reads
+# its project, and the URL below leads nowhere.
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+export HOME="$scratch" XDG_STATE_HOME="$scratch" PIPEBOARD_STATE_DIR="$scratch" PIPEBOARD_WORLD=build
+export MELTANO_SYS_DIR_ROOT="$scratch/meltano" MELTANO_CLI_DISABLE_VERSION_CHECK=1
+export PIPEBOARD_DATABASE_URL=postgresql://nobody:nothing@nowhere.invalid:5432/none
+export DBT_TARGET_PATH="$scratch/target" DBT_LOG_PATH="$scratch/logs"
+export PYTHONDONTWRITEBYTECODE=1
+PATH="$PWD/.pipeboard/bin:$PATH"
+pipeboard --help >/dev/null
+meltano --version
+tap-pipedrive --version
+target-postgres --version
+dbt --quiet parse --project-dir transform --profiles-dir transform
+echo "image         built and tried"
