@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# One more company: fills in a copy of overlays/account-template.
+#   k8s/new-account.sh NAME [COMPANY_DOMAIN]
+set -euo pipefail
+overlays=$(cd "$(dirname "${BASH_SOURCE[0]}")/overlays" && pwd)
+
+usage() {
+    echo "usage: k8s/new-account.sh NAME [COMPANY_DOMAIN]" >&2
+    echo "NAME is lowercase letters, digits and dashes, at most 40; the domain defaults to it" >&2
+    exit 64
+}
+
+[ $# -ge 1 ] && [ $# -le 2 ] || usage
+name=$1 domain=${2:-$1}
+[[ $name =~ ^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$ ]] || usage
+[[ $domain =~ ^[A-Za-z0-9][A-Za-z0-9-]*$ ]] || usage
+folder=$overlays/account-$name
+if [ -e "$folder" ]; then
+    echo "k8s/new-account.sh: $folder is there already; nothing was changed" >&2
+    exit 64
+fi
+
+# A minute of its own, from the name: the same one each time, and companies spread over the half hour.
+minute=$(($(printf '%s' "$name" | cksum | cut -d ' ' -f 1) % 30))
+cp -R "$overlays/account-template" "$folder"
+sed -i.bak -e "s/pipeboard-example/pipeboard-$name/" -e "s/account: example/account: $name/" \
+    -e "s|7-59/30 \*|$minute-59/30 *|" -e "s|17 5 \*|$((minute + 10)) 5 *|" \
+    -e "s|47 3 \*|$((minute + 15)) 3 *|" -e '/^# Grafana and the rest/,/^# stands it is/d' \
+    "$folder/kustomization.yaml"
+sed -i.bak -e "s/DOMAIN=example/DOMAIN=$domain/" "$folder/settings.env"
+rm "$folder"/*.bak
+echo "k8s/overlays/account-$name: syncs at minutes $minute and $((minute + 30)); deploy it with"
+echo "    ./run_project.sh deploy --env account-$name"

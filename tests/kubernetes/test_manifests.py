@@ -1,0 +1,178 @@
+"""What every overlay must be, whatever it adds."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from conftest import ROOT, Rendered
+from cron import cron_problem
+
+PINNED = re.compile(r"[\w./-]+:[\w.-]*\d[\w.-]*(@sha256:[0-9a-f]{64})?")
+EXIT_CODES_NOT_MENDED_BY_RETRYING = [64, 65, 75, 77, 78]
+
+
+def test_the_schema_of_kubernetes_knows_every_word(overlay: Rendered) -> None:
+    for document in overlay.documents:
+        kubernetes_validate.validate(document, "1.37", strict=True)
+
+
+def test_the_schema_check_can_fail(overlay: Rendered) -> None:
+    job = yaml.safe_load(yaml.safe_dump(overlay.one("CronJob", "sync")))
+    job["spec"]["concurencyPolicy"] = job["spec"].pop("concurrencyPolicy")
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(job, "1.37", strict=True)
+
+
+def test_everything_lies_in_the_overlays_namespace(overlay: Rendered) -> None:
+    (namespace,) = overlay.names("Namespace")
+    others = [d["metadata"] for d in overlay.documents if d["kind"] != "Namespace"]
+    assert {metadata["namespace"] for metadata in others} == {namespace}
+    (object_,) = overlay.of_kind("Namespace")
+    assert object_["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_no_secret_is_in_a_manifest(overlay: Rendered) -> None:
+    assert overlay.of_kind("Secret") == []
+    for document in overlay.of_kind("ConfigMap"):
+        for name in document.get("data") or {}:
+            assert not re.search("PASSWORD|TOKEN$|SECRET|_KEY$", name.upper()), name
+
+
+def test_images_are_pinned_and_ours_says_its_version(overlay: Rendered) -> None:
+    package = (ROOT / "orchestrate" / "pyproject.toml").read_text()
+    (version,) = re.findall(r'^version = "(.+)"$', package, re.MULTILINE)
+    for name, container in overlay.containers():
+        assert PINNED.fullmatch(container["image"]), f"{name}: {container['image']}"
+        if container["image"].startswith("pipeboard:"):
+            assert container["image"] == f"pipeboard:{version}", name
+
+
+def test_no_container_may_more_than_it_needs(overlay: Rendered) -> None:
+    for name, template in overlay.pods():
+        security = template["spec"]["securityContext"]
+        assert security["runAsNonRoot"] is True and security["runAsUser"] > 0, name
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert template["spec"]["enableServiceLinks"] is False, name
+        assert not any("hostPath" in volume for volume in template["spec"].get("volumes", [])), name
+        for forbidden in ("hostNetwork", "hostPID", "hostIPC"):
+            assert forbidden not in template["spec"], name
+    for name, container in overlay.containers():
+        security = container["securityContext"]
+        assert security["allowPrivilegeEscalation"] is False, name
+        assert security["readOnlyRootFilesystem"] is True, name
+        assert security["capabilities"] == {"drop": ["ALL"]}, name
+        resources = container["resources"]
+        assert {"cpu", "memory"} <= set(resources["requests"]), name
+        assert "memory" in resources["limits"] and "cpu" not in resources["limits"], name
+
+
+def test_only_prefects_worker_gets_a_token_for_the_cluster(overlay: Rendered) -> None:
+    accounts = {a["metadata"]["name"]: a for a in overlay.of_kind("ServiceAccount")}
+    assert all(a["automountServiceAccountToken"] is False for a in accounts.values())
+    with_token = []
+    for name, template in overlay.pods():
+        assert template["spec"]["serviceAccountName"] in accounts, name
+        if template["spec"]["automountServiceAccountToken"] is not False:
+            with_token.append(name)
+    wanted = ["Deployment/prefect-worker"] if "prefect" in overlay.name else []
+    assert with_token == wanted
+    (rules,) = [role["rules"] for role in overlay.of_kind("Role")] or [[]]
+    assert all("*" not in rule["verbs"] + rule["resources"] for rule in rules)
+    assert overlay.of_kind("ClusterRole", "ClusterRoleBinding") == []
+
+
+def test_services_have_probes_and_jobs_have_none(overlay: Rendered) -> None:
+    for name, container in overlay.containers():
+        probes = {"readinessProbe", "livenessProbe"} & set(container)
+        assert len(probes) == (0 if "Job/" in name else 2), name
+
+
+def test_nothing_lasting_is_written_by_a_job(overlay: Rendered) -> None:
+    for name, template in overlay.pods():
+        if "Job/" in name:
+            kinds = {key for v in template["spec"]["volumes"] for key in v if key != "name"}
+            assert kinds == {"emptyDir"}, name
+
+
+def test_cronjobs_never_overlap_never_hang_and_never_pile_up(overlay: Rendered) -> None:
+    jobs = {job["metadata"]["name"]: job["spec"] for job in overlay.of_kind("CronJob")}
+    assert sorted(jobs) == ["backfill", "reference", "sweep", "sync"]
+    for name, spec in jobs.items():
+        assert cron_problem(spec["schedule"]) is None, name
+        assert spec["concurrencyPolicy"] == "Forbid", name
+        assert spec["timeZone"] == "America/Sao_Paulo", name
+        assert spec["startingDeadlineSeconds"] >= 10, name
+        job = spec["jobTemplate"]["spec"]
+        (container,) = job["template"]["spec"]["containers"]
+        (timeout,) = [e for e in container["env"] if e["name"] == "PIPEBOARD_TIMEOUT_SECONDS"]
+        grace = job["template"]["spec"]["terminationGracePeriodSeconds"]
+        assert int(timeout["value"]) + grace < job["activeDeadlineSeconds"], name
+        assert_a_failed_job_ends_well(name, job)
+    assert jobs["backfill"]["suspend"] is True
+    (minutes, *rest) = jobs["sync"]["schedule"].split()
+    assert minutes.endswith("/30") and rest == ["*"] * 4
+
+
+def test_migrate_and_smoke_are_jobs_of_the_same_image_with_fewer_secrets(overlay: Rendered) -> None:
+    def secrets(job: dict[str, Any]) -> set[str]:
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        return {s["secretRef"]["name"] for s in container["envFrom"] if "secretRef" in s}
+
+    for name in ("migrate", "smoke"):
+        job = overlay.one("Job", name)
+        assert job["metadata"]["labels"]["pipeboard/phase"] == name
+        assert job["spec"]["activeDeadlineSeconds"] <= 600
+        assert_a_failed_job_ends_well(name, job["spec"])
+    assert secrets(overlay.one("Job", "migrate")) == {"warehouse"}
+    assert secrets(overlay.one("Job", "smoke")) == {"warehouse", "pipedrive", "redis"}
+
+
+def assert_a_failed_job_ends_well(name: str, job: dict[str, Any]) -> None:
+    assert job["backoffLimit"] == 1, name
+    assert job["ttlSecondsAfterFinished"] == 86400, name
+    assert job["template"]["spec"]["restartPolicy"] == "Never", name
+    drained, failed = job["podFailurePolicy"]["rules"]
+    assert drained == {
+        "action": "Ignore",
+        "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+    }
+    assert failed["action"] == "FailJob"
+    assert failed["onExitCodes"]["values"] == EXIT_CODES_NOT_MENDED_BY_RETRYING
+    (container,) = job["template"]["spec"]["containers"]
+    assert failed["onExitCodes"]["containerName"] == container["name"]
+
+
+def test_one_scheduler_owns_an_overlay(overlay: Rendered) -> None:
+    active = [j["metadata"]["name"] for j in overlay.of_kind("CronJob") if not j["spec"]["suspend"]]
+    if "prefect-worker" in overlay.names("Deployment"):
+        assert active == []
+    else:
+        assert active == ["reference", "sweep", "sync"]
+
+
+def test_every_phase_of_a_release_is_one_that_the_script_knows(overlay: Rendered) -> None:
+    script = (ROOT / "run_project.sh").read_text()
+    for document in overlay.documents:
+        phase = document["metadata"].get("labels", {}).get("pipeboard/phase")
+        kind = document["kind"]
+        if kind in ("Job", "CronJob", "Deployment", "StatefulSet"):
+            assert re.search(rf"^ +(apply_phase|run_jobs) {phase}$", script, re.MULTILINE), kind
+        else:
+            assert phase is None, f"{kind} must be there before anything runs"
+
+
+def test_every_file_of_rules_and_dashboards_is_shipped(rendered: dict[str, Rendered]) -> None:
+    shipped = {
+        name
+        for document in rendered["minikube"].of_kind("ConfigMap")
+        for name in document.get("data") or {}
+    }
+    components = ROOT / "k8s" / "components"
+    files = {p.name for p in components.glob("prometheus/*.yml")}
+    files |= {p.name for p in components.glob("grafana/dashboards/**/*.json")}
+    files |= {p.name for p in components.glob("grafana/provisioning/*.yml")}
+    assert files <= shipped, f"not named in a kustomization.yaml: {sorted(files - shipped)}"

@@ -1,0 +1,142 @@
+"""Who reaches whom: the policies of an overlay, read as a cluster's network would."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import Rendered
+
+NAME = "app.kubernetes.io/name"
+# Every connection that the installation needs, and the ones that somebody would like to have.
+WANTED = {
+    ("pipeboard", "postgres", 5432),
+    ("pipeboard", "redis", 6379),
+    ("pipeboard", "pushgateway", 9091),
+    ("pipeboard", "metabase", 3000),
+    ("metrics-server", "postgres", 5432),
+    ("grafana", "postgres", 5432),
+    ("grafana", "prometheus", 9090),
+    ("metabase", "postgres", 5432),
+    ("prometheus", "pushgateway", 9091),
+    ("prometheus", "metrics-server", 9560),
+}
+WITH_PREFECT = {
+    ("pipeboard", "prefect-server", 4200),
+    ("prefect-worker", "prefect-server", 4200),
+    ("prefect-server", "postgres", 5432),
+}
+
+
+def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    for key, value in selector.get("matchLabels", {}).items():
+        if labels.get(key) != value:
+            return False
+    for rule in selector.get("matchExpressions", []):
+        assert rule["operator"] == "In"
+        if labels.get(rule["key"]) not in rule["values"]:
+            return False
+    return True
+
+
+def allowed(
+    policies: list[dict[str, Any]], kind: str, of: dict[str, str], peer: dict[str, str], port: int
+) -> bool:
+    """Tell whether a policy on `of` lets traffic from or to `peer` pass, in one namespace."""
+    side, peers = ("ingress", "from") if kind == "Ingress" else ("egress", "to")
+    for policy in policies:
+        spec = policy["spec"]
+        if not selects(spec["podSelector"], of) or kind not in spec["policyTypes"]:
+            continue
+        for rule in spec.get(side, []):
+            ports = [p["port"] for p in rule.get("ports", [])]
+            among = rule.get(peers)
+            fits = among is None or any(
+                "namespaceSelector" not in p
+                and selects(p.get("podSelector", {"matchLabels": {"": ""}}), peer)
+                for p in among
+                if "ipBlock" not in p
+            )
+            if fits and (not ports or port in ports):
+                return True
+    return False
+
+
+def connections(overlay: Rendered) -> set[tuple[str, str, int]]:
+    policies = overlay.of_kind("NetworkPolicy")
+    pods = {t["metadata"]["labels"][NAME]: t["metadata"]["labels"] for _, t in overlay.pods()}
+    ports = {
+        (service["spec"]["selector"][NAME], port["port"])
+        for service in overlay.of_kind("Service")
+        for port in service["spec"]["ports"]
+    }
+    return {
+        (source, target, port)
+        for source, source_labels in pods.items()
+        for target, port in ports
+        if source != target
+        and allowed(policies, "Egress", source_labels, pods[target], port)
+        and allowed(policies, "Ingress", pods[target], source_labels, port)
+    }
+
+
+def test_only_the_wanted_connections_pass(rendered: dict[str, Rendered]) -> None:
+    assert connections(rendered["minikube"]) == WANTED
+    assert connections(rendered["minikube-prefect"]) == WANTED | WITH_PREFECT
+    outside = {wanted for wanted in WANTED if wanted[1] != "postgres"}
+    assert connections(rendered["prod"]) == outside
+
+
+def test_without_a_policy_of_its_own_a_pod_reaches_nothing(overlay: Rendered) -> None:
+    (deny,) = [
+        p
+        for p in overlay.of_kind("NetworkPolicy")
+        if p["spec"]["podSelector"] == {}
+        and "ingress" not in p["spec"]
+        and "egress" not in p["spec"]
+    ]
+    assert sorted(deny["spec"]["policyTypes"]) == ["Egress", "Ingress"]
+    selected = {
+        p["spec"]["podSelector"]["matchLabels"][NAME]
+        for p in overlay.of_kind("NetworkPolicy")
+        if p["spec"]["podSelector"].get("matchLabels")
+    }
+    for name, template in overlay.pods():
+        assert template["metadata"]["labels"][NAME] in selected, name
+
+
+@pytest.mark.parametrize("private", ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"])
+def test_the_way_to_the_internet_is_no_way_into_the_cluster(
+    overlay: Rendered, private: str
+) -> None:
+    rules = overlay.one("NetworkPolicy", "jobs")["spec"]["egress"]
+    (internet,) = [r for r in rules if any("ipBlock" in peer for peer in r["to"])]
+    assert internet["ports"] == [{"port": 443, "protocol": "TCP"}]
+    assert private in internet["to"][0]["ipBlock"]["except"]
+
+
+def test_an_accounts_jobs_reach_what_is_shared(rendered: dict[str, Rendered]) -> None:
+    """Both sides of it: the account's way out, and the shared namespace's way in."""
+    out = rendered["account-template"].one("NetworkPolicy", "shared")["spec"]["egress"]
+    shared = rendered["prod"]
+    jobs = next(t for n, t in rendered["account-template"].pods() if n == "CronJob/sync")
+    (namespace,) = rendered["account-template"].of_kind("Namespace")
+    reached = set()
+    for rule in out:
+        for peer in rule["to"]:
+            if "namespaceSelector" not in peer:
+                continue
+            assert peer["namespaceSelector"]["matchLabels"] == {
+                "kubernetes.io/metadata.name": shared.names("Namespace")[0]
+            }
+            target = peer["podSelector"]["matchLabels"][NAME]
+            ingress = shared.one("NetworkPolicy", target)["spec"]["ingress"]
+            assert any(
+                selects(p["namespaceSelector"], namespace["metadata"]["labels"])
+                and selects(p["podSelector"], jobs["metadata"]["labels"])
+                for r in ingress
+                for p in r["from"]
+                if "namespaceSelector" in p
+            ), target
+            reached.add((target, rule["ports"][0]["port"]))
+    assert reached == {("redis", 6379), ("pushgateway", 9091)}

@@ -1,0 +1,168 @@
+"""What one overlay adds to another: prod beside minikube, Prefect beside cron, an account."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Rendered, render
+
+COMPONENTS = {"redis", "pushgateway", "prometheus", "grafana", "metabase", "metrics-server"}
+
+
+def objects(overlay: Rendered) -> set[str]:
+    return {
+        f"{d['kind']}/{d['metadata']['name'].rpartition('-')[0]}-*"
+        if d["kind"] == "ConfigMap" and d["metadata"]["name"] != "settings"
+        else f"{d['kind']}/{d['metadata']['name']}"
+        for d in overlay.documents
+    }
+
+
+def only_pod(overlay: Rendered, kind: str, name: str) -> dict[str, Any]:
+    (found,) = [t for of, t in overlay.pods() if of == f"{kind}/{name}"]
+    return found
+
+
+def test_what_prod_adds_to_base_and_to_minikube(rendered: dict[str, Rendered]) -> None:
+    prod, minikube = rendered["prod"], rendered["minikube"]
+    # The warehouse is outside: no server and no volume for it, but the way there.
+    assert objects(minikube) - objects(prod) == {
+        "ConfigMap/postgres-init-*",
+        "NetworkPolicy/postgres",
+        "Service/postgres",
+        "ServiceAccount/postgres",
+        "StatefulSet/postgres",
+    }
+    assert objects(prod) - objects(minikube) == {
+        "NetworkPolicy/warehouse",
+        "ResourceQuota/pipeboard",
+        "PodDisruptionBudget/metabase",
+        "HorizontalPodAutoscaler/metabase",
+    }
+    changed = {}
+    for document in prod.documents:
+        kind, name = document["kind"], document["metadata"]["name"]
+        twins = [d for d in minikube.of_kind(kind) if d["metadata"]["name"] == name]
+        if twins and twins[0] != document:
+            changed[f"{kind}/{name}"] = differences(twins[0], document)
+    memory = "/spec/jobTemplate/spec/template/spec/containers/0/resources"
+    bigger = {f"{memory}/limits/memory", f"{memory}/requests/cpu", f"{memory}/requests/memory"}
+    assert changed == {
+        **{f"CronJob/{name}": bigger for name in ("backfill", "reference", "sweep", "sync")},
+        "PersistentVolumeClaim/prometheus": {"/spec/resources/requests/storage"},
+        "Deployment/metabase": {
+            "/spec/replicas",
+            "/spec/template/spec/topologySpreadConstraints",
+            "/spec/template/spec/containers/0/resources/requests/cpu",
+        },
+    }
+
+
+def differences(one: Any, other: Any, path: str = "") -> set[str]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = one.keys() | other.keys()
+        return set().union(
+            *(differences(one.get(key), other.get(key), f"{path}/{key}") for key in keys)
+        )
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = enumerate(zip(one, other, strict=True))
+        return set().union(*(differences(a, b, f"{path}/{n}") for n, (a, b) in pairs))
+    return set() if one == other else {path}
+
+
+def test_a_budget_only_where_a_second_pod_stays(rendered: dict[str, Rendered]) -> None:
+    prod = rendered["prod"]
+    (scaler,) = prod.of_kind("HorizontalPodAutoscaler")
+    assert scaler["spec"]["minReplicas"] == 2
+    for budget in prod.of_kind("PodDisruptionBudget"):
+        name = budget["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"]
+        assert scaler["spec"]["scaleTargetRef"]["name"] == name
+        assert budget["spec"]["minAvailable"] < scaler["spec"]["minReplicas"]
+    assert "replicas" not in prod.one("Deployment", "metabase")["spec"]
+    assert rendered["minikube"].of_kind("PodDisruptionBudget", "HorizontalPodAutoscaler") == []
+
+
+def test_prefect_runs_the_pod_of_a_cronjob(rendered: dict[str, Rendered]) -> None:
+    overlay = rendered["minikube-prefect"]
+    (pool,) = [
+        d for d in overlay.of_kind("ConfigMap") if "prefect-work-pool" in d["metadata"]["name"]
+    ]
+    template = json.loads(pool["data"]["base-job-template.json"])
+    job = template["job_configuration"]["job_manifest"]["spec"]
+    ours = only_pod(overlay, "CronJob", "sync")
+    pod, wanted = dict(job["template"]["spec"]), dict(ours["spec"])
+    # Prefect insists on these two in the pod, where Kubernetes has no use for them.
+    assert (pod.pop("completions"), pod.pop("parallelism")) == (1, 1)
+    (container,), (wanted_container,) = pod.pop("containers"), wanted.pop("containers")
+    defaults = {k: v.get("default") for k, v in template["variables"]["properties"].items()}
+    assert filled(pod, defaults) == wanted
+    assert job["template"]["metadata"]["annotations"] == ours["metadata"]["annotations"]
+    assert container["command"] == ["tini", "--"]
+    for key in (
+        "image",
+        "imagePullPolicy",
+        "envFrom",
+        "resources",
+        "securityContext",
+        "volumeMounts",
+    ):
+        assert filled(container[key], defaults) == wanted_container[key], key
+    # Retries are the flow's affair: the two must not multiply.
+    assert defaults["backoff_limit"] == 0
+
+
+def filled(template: Any, values: dict[str, Any]) -> Any:
+    if isinstance(template, dict):
+        return {key: filled(value, values) for key, value in template.items()}
+    if isinstance(template, list):
+        return [filled(value, values) for value in template]
+    if isinstance(template, str) and template.startswith("{{"):
+        return values[template.strip("{} ")]
+    return template
+
+
+def new_account(k8s: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(k8s / "new-account.sh"), *words], text=True, capture_output=True, check=False
+    )
+
+
+def test_an_account_is_a_namespace_with_a_minute_of_its_own(own_k8s: Path) -> None:
+    for name in ("acme", "globex"):
+        made = new_account(own_k8s, name, f"{name}-corp")
+        assert made.returncode == 0, made.stderr
+    acme, globex = (render(f"account-{name}", own_k8s) for name in ("acme", "globex"))
+    assert acme.names("Namespace") == ["pipeboard-acme"]
+    assert "example" not in acme.text
+    settings = acme.one("ConfigMap", "settings")["data"]
+    assert settings["PIPEDRIVE_COMPANY_DOMAIN"] == "acme-corp"
+    assert settings["PIPEBOARD_REPORTING_TIMEZONE"] == "America/Sao_Paulo"
+    schedules = [
+        tuple(job["spec"]["schedule"] for job in account.of_kind("CronJob"))
+        for account in (acme, globex)
+    ]
+    assert all(a != b for a, b in zip(*(s[1:] for s in schedules), strict=True)), schedules
+    # Servers are shared; what an account has of its own is what runs and what it may reach.
+    assert acme.of_kind("Deployment", "StatefulSet", "Service") == []
+
+
+def test_an_account_is_never_overwritten_and_its_name_is_checked(own_k8s: Path) -> None:
+    assert new_account(own_k8s, "acme").returncode == 0
+    again = new_account(own_k8s, "acme", "other")
+    assert again.returncode == 64 and "nothing was changed" in again.stderr
+    for words in ([], ["Acme"], ["a/b"], ["acme.corp"], ["x", "y z"], ["-x"], ["x", "y", "z"]):
+        assert new_account(own_k8s, *words).returncode == 64, words
+    assert sorted(p.name for p in (own_k8s / "overlays").glob("account-*")) == [
+        *("account-acme", "account-template")
+    ]
+
+
+@pytest.mark.parametrize("component", sorted(COMPONENTS))
+def test_a_component_brings_its_own_policy(rendered: dict[str, Rendered], component: str) -> None:
+    policy = rendered["prod"].one("NetworkPolicy", component)
+    assert policy["spec"]["podSelector"] == {"matchLabels": {"app.kubernetes.io/name": component}}
+    assert "Ingress" in policy["spec"]["policyTypes"]
