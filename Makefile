@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help setup demo stop sync reference backfill sweep reconcile plan history doctor status docs \
-	test bench lint lock clean
+	test bench lint lock deploy rollback clean
 
 # The first Python that is new enough; name another one by `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
@@ -69,6 +69,12 @@ lint: ## ruff, mypy, sqlfluff, yamllint, shellcheck, Meltano's own schema
 
 lock: ## recompile requirements/*.txt (UPGRADE=1 takes newer versions)
 	@$(PYTHON) orchestrate/bootstrap.py lock
+
+deploy: ## to Kubernetes: minikube, or ENV=prod (./run_project.sh --help tells more)
+	@./run_project.sh deploy --env $(or $(ENV),minikube)
+
+rollback: ## back to the release before, on minikube or ENV=prod; the database stays as it is
+	@./run_project.sh rollback --env $(or $(ENV),minikube)
 
 clean: stop ## delete environments, logs and caches; databases stay (DATA=1 deletes them too)
 	@if [ -n "$(DATA)" ] && [ -x $(PIPEBOARD) ]; then $(PIPEBOARD) stop --forget; fi

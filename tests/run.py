@@ -32,6 +32,7 @@ class Room:
     name: str
     folder: str
     on_every_postgres: bool = False
+    runner: str = "pytest"
 
 
 ROOMS = (
@@ -41,7 +42,11 @@ ROOMS = (
     Room("orchestrate", "orchestrate", on_every_postgres=True),
     Room("observability", "tests/observability"),
     Room("warehouse", "tests/warehouse"),
+    Room("bench", "tests/bench"),
     Room("end-to-end", "tests/end_to_end", on_every_postgres=True),
+    Room("image", "tests/docker"),
+    Room("kubernetes", "tests/kubernetes"),
+    Room("run_project", "tests/run_project", runner="bats"),
 )
 
 
@@ -82,8 +87,17 @@ def run_room(room: Room, title: str, postgres: str, totals: Counter[str]) -> boo
     if postgres:
         # The supervisor's own setting, and the one of the loader's tests.
         environ["PIPEBOARD_POSTGRES_BIN"] = environ["PIPEBOARD_TEST_POSTGRES_BIN"] = postgres
+    if room.runner == "bats":
+        # It names its report itself.
+        report = REPORTS / "report.xml"
+        report.unlink(missing_ok=True)
+        command = [str(Path(sys.executable).parent / "bats"), "--report-formatter", "junit"]
+        command += ["--output", str(REPORTS), "."]
+    else:
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        command += [f"--junitxml={report}"]
     outcome = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"],
+        command,
         cwd=ROOT / room.folder,
         env=environ,
         check=False,
