@@ -24,7 +24,8 @@ PACKAGES = (
 def main() -> int:
     """Run them all; 0 only if all are content."""
     schema = next(MELTANO.glob("lib/python*/site-packages/meltano/schemas/meltano.schema.json"))
-    shell = [".ci/run", ".pipeboard/bin/meltano"]
+    shell = [".ci/run", ".pipeboard/bin/meltano", "run_project.sh", "docker/build.sh"]
+    shell += ["k8s/new-account.sh", "tests/run_project/stand-ins/minikube"]
     steps: list[tuple[str, str, list[str]]] = [
         ("ruff check", ".", ["ruff", "check", "."]),
         ("ruff format", ".", ["ruff", "format", "--check", "."]),
@@ -36,6 +37,12 @@ def main() -> int:
         ("sqlfluff", "transform", ["sqlfluff", "lint", "--disable-progress-bar", "-q", "."]),
         ("yamllint", ".", ["yamllint", "--strict", "."]),
         ("shellcheck", ".", ["shellcheck", *shell]),
+        ("hadolint", ".", ["hadolint", "Dockerfile"]),
+        (
+            "compose.yaml",
+            ".",
+            ["check-jsonschema", "--builtin-schema", "vendor.compose-spec"] + ["compose.yaml"],
+        ),
         ("meltano.yml", ".", ["check-jsonschema", "--schemafile", str(schema), "meltano.yml"]),
     ]
     # A dependency that a package names but nobody pinned; dbt's is left out on purpose.
