@@ -97,7 +97,7 @@ def fall_behind(deal: Life, at: datetime, rng: Random) -> datetime:
 def reference(deal: Life) -> Iterator[tuple[State, datetime, datetime | None]]:
     """Tell the stays of a deal as far as anybody can know them."""
     told = [] if deal.view == "row" else deal.changes
-    # A first stage is what the first change replaced. Nobody can know it if the only move was not read.
+    # A first stage is what the first change replaced: unknown if the only move was not read.
     moved_unread = (
         deal.stage_changed is not None
         and not any(c.key == "stage_id" for c in told)

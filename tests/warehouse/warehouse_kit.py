@@ -1,4 +1,4 @@
-"""A warehouse of one's own for a test: an embedded PostgreSQL, raw tables, the tap, the loader, dbt."""
+"""A warehouse for one test: embedded PostgreSQL, raw tables, tap, loader and dbt."""
 
 from __future__ import annotations
 
