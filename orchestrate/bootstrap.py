@@ -1,8 +1,8 @@
 """Build the environments of this repository. Needs nothing but Python >= 3.10 and its venv module.
 
 `python3 orchestrate/bootstrap.py` builds what a run needs. More by a word: `metrics` the metrics
-server, `image` what belongs into a container image, `dev` what tests and lint need, `bench` what the
-benchmark needs; `lock` recompiles requirements/*.txt from the *.in files and the packages' own
+server, `image` what belongs into a container image, `dev` what tests and lint need, `bench` what
+the benchmark needs; `lock` recompiles requirements/*.txt from the *.in files and the packages' own
 pyproject.toml.
 
 Every environment has its own pins, so that Meltano, the tap, the loader and dbt never have to

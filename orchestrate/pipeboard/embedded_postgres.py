@@ -222,7 +222,7 @@ class EmbeddedPostgres:
         )
 
     def _ensure_databases(self, cluster: Cluster, names: tuple[str, ...], fresh: bool) -> None:
-        """Create the role that owns everything, who is no superuser, who may read, and databases."""
+        """Create the databases, their owner, who is no superuser, and who may only read."""
         with self._connect(cluster) as connection:
             if not connection.execute(
                 "select 1 from pg_roles where rolname = %s", [OWNER]
@@ -236,9 +236,7 @@ class EmbeddedPostgres:
             if not connection.execute(
                 "select 1 from pg_roles where rolname = %s", [READER]
             ).fetchone():
-                connection.execute(
-                    sql.SQL("create role {} nologin").format(sql.Identifier(READER))
-                )
+                connection.execute(sql.SQL("create role {} nologin").format(sql.Identifier(READER)))
             for name in names:
                 if fresh:
                     connection.execute(

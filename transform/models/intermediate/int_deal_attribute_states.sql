@@ -9,14 +9,11 @@
 {%- set tolerance = "interval '" ~ var('clock_tolerance_seconds') ~ " seconds'" %}
 {{ config(
     materialized='incremental',
-    incremental_strategy='delete+insert',
-    unique_key='deal_id',
-    on_schema_change='fail',
-    indexes=[{'columns': ['deal_id']}, {'columns': ['_loaded_at']}]
+    incremental_strategy='by_deal',
+    indexes=[{'columns': ['deal_id']}]
 ) }}
--- depends_on: {{ ref('stg_pipedrive__deals') }}
--- depends_on: {{ ref('stg_pipedrive__deal_changelog_sync') }}
--- depends_on: {{ ref('stg_pipedrive__stages') }}
+-- depends_on: {{ ref('int_deal_versions') }}
+-- depends_on: {{ ref('int_build_marks') }}
 -- noqa: disable=LT02
 with deals as (
     select
@@ -29,9 +26,7 @@ with deals as (
         {%- endfor %}
         _loaded_at
     from {{ ref('stg_pipedrive__deals') }}
-    {% if is_incremental() -%}
-    where deal_id in ({{ changed_deals() }})
-    {%- endif %}
+    {{ where_deal_changed() }}
 ),
 
 syncs as (

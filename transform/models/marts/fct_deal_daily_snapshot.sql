@@ -7,12 +7,11 @@
     incremental_strategy='delete+insert',
     unique_key='deal_id',
     on_schema_change='fail',
-    indexes=[{'columns': ['date_day']}, {'columns': ['_loaded_at']}],
-    post_hook="{{ drop_old_snapshot_days() }}"
+    indexes=[{'columns': ['date_day']}, {'columns': ['deal_id']}],
+    post_hook=["{{ mark_built() }}", "{{ drop_old_snapshot_days() }}"]
 ) }}
--- depends_on: {{ ref('stg_pipedrive__deals') }}
--- depends_on: {{ ref('stg_pipedrive__deal_changelog_sync') }}
--- depends_on: {{ ref('stg_pipedrive__stages') }}
+-- depends_on: {{ ref('int_deal_versions') }}
+-- depends_on: {{ ref('int_build_marks') }}
 with clock as (
     select
         {{ local_date('as_of') }} as today,

@@ -4,19 +4,16 @@
 -#}
 {{ config(
     materialized='incremental',
-    incremental_strategy='delete+insert',
-    unique_key='deal_id',
-    on_schema_change='fail',
-    indexes=[{'columns': ['stage_id']}, {'columns': ['_loaded_at']}]
+    incremental_strategy='by_deal',
+    on_schema_change='append_new_columns',
+    indexes=[{'columns': ['stage_id']}, {'columns': ['deal_id']}],
+    post_hook="{{ mark_built() }}"
 ) }}
--- depends_on: {{ ref('stg_pipedrive__deals') }}
--- depends_on: {{ ref('stg_pipedrive__deal_changelog_sync') }}
--- depends_on: {{ ref('stg_pipedrive__stages') }}
+-- depends_on: {{ ref('int_deal_versions') }}
+-- depends_on: {{ ref('int_build_marks') }}
 with history as (
     select * from {{ ref('fct_deal_stage_history') }}
-    {% if is_incremental() -%}
-    where deal_id in ({{ changed_deals() }})
-    {%- endif %}
+    {{ where_deal_changed() }}
 ),
 
 stages as (
