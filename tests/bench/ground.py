@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -207,8 +208,22 @@ def start_account(scratch: Path, deals: int, kind: str) -> Account:
 
 @contextmanager
 def ground(scale: int, repeat: int) -> Iterator[Ground]:
-    """Prepare the ground; clean it up whatever happens."""
+    """Prepare the ground, for one benchmark at a time."""
     scratch = ROOT / ".pipeboard" / "bench" / "scratch"
+    scratch.parent.mkdir(parents=True, exist_ok=True)
+    with (scratch.parent / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            msg = "another benchmark is at work in this checkout: let it finish"
+            raise BenchError(msg) from error
+        with prepared(scratch, scale, repeat) as found:
+            yield found
+
+
+@contextmanager
+def prepared(scratch: Path, scale: int, repeat: int) -> Iterator[Ground]:
+    """Start what is needed; end and delete it whatever happens."""
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     # Where the project's own code keeps what belongs to a world.

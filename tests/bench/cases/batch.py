@@ -14,7 +14,7 @@ from bench.measuring import BenchError, Command, run, step
 from bench.pipelines import RIVAL_SCHEMA, Other
 
 TITLE = "BATCH messages"
-ENOUGH_ROWS = 50_000
+ENOUGH_ROWS = 30_000
 WAYS = {
     "lines": ("lines", "none"),
     "batch_gzip": ("batch", "gzip"),

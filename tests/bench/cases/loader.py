@@ -20,7 +20,7 @@ from bench.measuring import BenchError, step
 
 TITLE = "The loader alone"
 #: The most rows a slow one gets: what it takes per row does not depend on it (see `half`).
-MOST_ROWS = {"stock_default": 10_000, "stock_best": 30_000, "pipelinewise": 20_000}
+MOST_ROWS = {"stock_default": 6_000, "stock_best": 20_000, "pipelinewise": 12_000}
 #: A comparison needs no more than this; the million is a case of its own.
 ENOUGH_ROWS = 100_000
 
@@ -30,7 +30,7 @@ def measure(ground: Ground) -> list[dict[str, Any]]:
     rows = min(ground.scale, ENOUGH_ROWS)
     deals = Deals(ground, ground.singer_file(rows))
     rows = len(deals.lines()[1])
-    samples = find_best_settings(ground, deals, min(rows, 20_000))
+    samples = find_best_settings(ground, deals, min(rows, 10_000))
     best = min((s for s in samples if s["phase"] == "settings"), key=lambda s: float(s["seconds"]))[
         "contender"
     ]

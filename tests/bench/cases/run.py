@@ -11,7 +11,7 @@ from bench.pipelines import Ours, Piped, Rival
 
 TITLE = "The whole run"
 ENOUGH_ROWS = 100_000
-MOST_ROWS = {"stock_default": 10_000, "stock_best": 20_000}
+MOST_ROWS = {"stock_default": 6_000, "stock_best": 20_000}
 
 
 def measure(ground: Ground) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ TITLE = "The tap alone"
 ENOUGH_ROWS = 100_000
 PAGE = 500
 #: A loop that waits for each page is as slow on the tenth page as on the hundredth.
-BARE_PAGES = {0: 1_000_000, 50: 100, 300: 30}
+BARE_PAGES = {0: 1_000_000, 50: 40, 300: 20}
 #: No further rounds of a latency once they took this long together.
 PATIENCE_SECONDS = 120.0
 
