@@ -77,16 +77,16 @@ seen as (
         deals.started_at,
         greatest(deals.started_at, {{ changelog_watermark('syncs', 'changes.last_change_at') }}) as known_until,
         row_number() over in_time as copy_nr,
-        bool_or(not copies.is_deleted)
-            over (partition by copies.deal_id order by copies._loaded_at rows between 1 following and unbounded following)
-            is not true as is_last_life,
+        coalesce(bool_or(not copies.is_deleted) over later, false) as is_seen_alive_later,
         deals.is_deleted as is_deal_deleted,
         lag(case when copies.is_deleted then 'deleted' else copies.status end) over in_time as previous_status
     from copies
     inner join deals on copies.deal_id = deals.deal_id and copies._loaded_at < deals._loaded_at
     left join {{ ref('stg_pipedrive__deal_changelog_sync') }} as syncs on copies.deal_id = syncs.deal_id
     left join changes on copies.deal_id = changes.deal_id
-    window in_time as (partition by copies.deal_id order by copies._loaded_at)
+    window
+        in_time as (partition by copies.deal_id order by copies._loaded_at),
+        later as (in_time rows between 1 following and unbounded following)
 ),
 
 moves as (
@@ -98,11 +98,12 @@ moves as (
         false as is_inferred,
         seen.copy_nr
     from seen
-    cross join lateral (
-        values
-        ('stage_id', seen.stage_id::text),
-        ('pipeline_id', seen.pipeline_id::text)
-    ) as told (field_key, value)
+    cross join
+        lateral (
+            values
+            ('stage_id', seen.stage_id::text),
+            ('pipeline_id', seen.pipeline_id::text)
+        ) as told (field_key, value)
     where
         told.value is not null
         and (
@@ -131,7 +132,7 @@ turns as (
         status in ('open', 'won', 'lost', 'deleted')
         and status is distinct from previous_status
         and observed_at > known_until + {{ tolerance }}
-        and not (status = 'deleted' and is_deal_deleted and is_last_life)
+        and not (status = 'deleted' and is_deal_deleted and not is_seen_alive_later)
 )
 
 select distinct on (deal_id, field_key, occurred_at)
