@@ -32,3 +32,7 @@
 {% macro days_between(earlier, later) -%}
     round((extract(epoch from {{ later }} - {{ earlier }}) / 86400)::numeric, 3)
 {%- endmacro %}
+
+{% macro outbound_activity_types() -%}
+    '{{ var("outbound_activity_types") | join("', '") }}'
+{%- endmacro %}

@@ -18,7 +18,7 @@ touches as (
         and not is_deleted
         and done_at is not null
         and deal_id is not null
-        and activity_type in ('{{ var("outbound_activity_types") | join("', '") }}')
+        and activity_type in ({{ outbound_activity_types() }})
         {%- if var('bot_user_ids') %}
         and owner_id not in ({{ var('bot_user_ids') | join(', ') }})
         {%- endif %}

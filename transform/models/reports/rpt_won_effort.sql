@@ -15,7 +15,7 @@ activities as (
         deal_id,
         done_at,
         activity_type in (
-            '{{ var("outbound_activity_types") | join("', '") }}'
+            {{ outbound_activity_types() }}
         )
             as is_outbound -- noqa: LT05
     from {{ ref('fct_activity') }}
