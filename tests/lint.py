@@ -34,7 +34,11 @@ def main() -> int:
             for folder, package in PACKAGES
         ),
         ("mypy bootstrap", ".", ["mypy", "orchestrate/bootstrap.py", "tests/run.py", __file__]),
-        ("sqlfluff", "transform", ["sqlfluff", "lint", "-p", "2", "--disable-progress-bar", "-q", "."]),
+        (
+            "sqlfluff",
+            "transform",
+            ["sqlfluff", "lint", "-p", "2", "--disable-progress-bar", "-q", "."],
+        ),
         ("yamllint", ".", ["yamllint", "--strict", "."]),
         ("shellcheck", ".", ["shellcheck", *shell]),
         ("hadolint", ".", ["hadolint", "Dockerfile"]),
