@@ -23,5 +23,6 @@ pipeboard --help >/dev/null
 meltano --version
 tap-pipedrive --version
 target-postgres --version
+query-exporter --version
 dbt --quiet parse --project-dir transform --profiles-dir transform
 echo "image         built and tried"

@@ -25,7 +25,7 @@ minute=$(($(printf '%s' "$name" | cksum | cut -d ' ' -f 1) % 30))
 cp -R "$overlays/account-template" "$folder"
 sed -i.bak -e "s/pipeboard-example/pipeboard-$name/" -e "s/account: example/account: $name/" \
     -e "s|7-59/30 \*|$minute-59/30 *|" -e "s|17 5 \*|$((minute + 10)) 5 *|" \
-    -e "s|47 3 \*|$((minute + 15)) 3 *|" -e '/^# Grafana and the rest/,/^# stands it is/d' \
+    -e "s|47 3 \*|$((minute + 15)) 3 *|" -e '/^# Prometheus, Grafana/s/ k8s.new-account.sh fills in a copy; as it$//;/^# stands it is/d' \
     "$folder/kustomization.yaml"
 sed -i.bak -e "s/DOMAIN=example/DOMAIN=$domain/" "$folder/settings.env"
 rm "$folder"/*.bak

@@ -141,10 +141,10 @@ def test_nothing_private_and_no_test_is_sent_to_the_builder() -> None:
 
 def test_the_image_holds_what_a_job_runs_and_no_installer(image: Image) -> None:
     assert sorted(p.name for p in (image.project / ".pipeboard" / "env").iterdir()) == [
-        *("dbt", "loader", "meltano", "tap")
+        *("dbt", "loader", "meltano", "metrics", "tap")
     ]
     assert sorted(p.name for p in (image.project / ".pipeboard" / "bin").iterdir()) == [
-        *("dbt", "meltano", "pipeboard", "tap-pipedrive", "target-postgres")
+        *("dbt", "meltano", "pipeboard", "query-exporter", "tap-pipedrive", "target-postgres")
     ]
 
 
@@ -158,20 +158,23 @@ def test_a_sync_runs_in_it_and_writes_nothing_but_its_state(
         re.findall(r"(\w+)=(\S+)", DOCKERFILE.partition("ENV PATH=")[2].split("\n\n")[0])
     )
     before = image.files()
-    outcome = image.run(
-        ".pipeboard/bin/pipeboard run sync",
-        {
-            **PLAIN,
-            **settings,
-            "PATH": f"{image.project / '.pipeboard' / 'bin'}:{os.environ['PATH']}",
-            "HOME": str(tmp_path),
-            "PIPEBOARD_STATE_DIR": str(tmp_path / "state"),
-            "PIPEDRIVE_API_TOKEN": account["token"],
-            "PIPEDRIVE_API_URL": account["url"],
-            "PIPEBOARD_DATABASE_URL": database,
-        },
-    )
-    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    environ = {
+        **PLAIN,
+        **settings,
+        "PATH": f"{image.project / '.pipeboard' / 'bin'}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "PIPEBOARD_STATE_DIR": str(tmp_path / "state"),
+        "PIPEBOARD_GIT_SHA": "0123abc",
+        "PIPEDRIVE_API_TOKEN": account["token"],
+        "PIPEDRIVE_API_URL": account["url"],
+        "PIPEBOARD_DATABASE_URL": database,
+    }
+    # What a release runs in the cluster, in its order.
+    for words in ("migrate", "doctor", "run sync"):
+        outcome = image.run(f".pipeboard/bin/pipeboard {words}", environ)
+        assert outcome.returncode == 0, words + outcome.stdout + outcome.stderr
+    logged = [line for line in outcome.stdout.splitlines() if line.startswith("{")]
+    assert [json.loads(line) for line in logged], "no JSON in the log of a container"
     assert image.files() == before
     with psycopg.connect(database) as connection:
         (deals,) = connection.execute("select count(*) from marts.fct_deal").fetchone() or (0,)

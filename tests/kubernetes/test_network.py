@@ -115,28 +115,33 @@ def test_the_way_to_the_internet_is_no_way_into_the_cluster(
     assert private in internet["to"][0]["ipBlock"]["except"]
 
 
-def test_an_accounts_jobs_reach_what_is_shared(rendered: dict[str, Rendered]) -> None:
-    """Both sides of it: the account's way out, and the shared namespace's way in."""
-    out = rendered["account-template"].one("NetworkPolicy", "shared")["spec"]["egress"]
-    shared = rendered["prod"]
-    jobs = next(t for n, t in rendered["account-template"].pods() if n == "CronJob/sync")
-    (namespace,) = rendered["account-template"].of_kind("Namespace")
-    reached = set()
-    for rule in out:
-        for peer in rule["to"]:
-            if "namespaceSelector" not in peer:
-                continue
-            assert peer["namespaceSelector"]["matchLabels"] == {
-                "kubernetes.io/metadata.name": shared.names("Namespace")[0]
-            }
-            target = peer["podSelector"]["matchLabels"][NAME]
-            ingress = shared.one("NetworkPolicy", target)["spec"]["ingress"]
-            assert any(
-                selects(p["namespaceSelector"], namespace["metadata"]["labels"])
-                and selects(p["podSelector"], jobs["metadata"]["labels"])
-                for r in ingress
-                for p in r["from"]
-                if "namespaceSelector" in p
-            ), target
-            reached.add((target, rule["ports"][0]["port"]))
-    assert reached == {("redis", 6379), ("pushgateway", 9091)}
+def crosses(rules: list[dict[str, Any]], side: str, there: Rendered, name: str) -> bool:
+    """Tell whether a rule lets pods called `name` in the namespace of another overlay pass."""
+    (namespace,) = there.of_kind("Namespace")
+    labels = {
+        **namespace["metadata"]["labels"],
+        "kubernetes.io/metadata.name": namespace["metadata"]["name"],
+    }
+    return any(
+        selects(peer["namespaceSelector"], labels) and selects(peer["podSelector"], {NAME: name})
+        for rule in rules
+        for peer in rule.get(side, [])
+        if "namespaceSelector" in peer
+    )
+
+
+def test_accounts_share_the_limits_and_are_looked_after_and_nothing_else(
+    rendered: dict[str, Rendered],
+) -> None:
+    """Both sides of each way: out of the one namespace, and into the other."""
+    shared, account = rendered["prod"], rendered["account-template"]
+
+    def rules(overlay: Rendered, policy: str, side: str) -> list[dict[str, Any]]:
+        return overlay.one("NetworkPolicy", policy)["spec"].get(side, [])
+
+    assert crosses(rules(account, "shared", "egress"), "to", shared, "redis")
+    assert crosses(rules(shared, "redis", "ingress"), "from", account, "pipeboard")
+    assert crosses(rules(shared, "prometheus", "egress"), "to", account, "pushgateway")
+    assert crosses(rules(account, "pushgateway", "ingress"), "from", shared, "prometheus")
+    for name in ("grafana", "metabase", "metrics-server", "prometheus", "pushgateway"):
+        assert not crosses(rules(shared, name, "ingress"), "from", account, "pipeboard"), name
