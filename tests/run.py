@@ -1,7 +1,8 @@
 """Run the tests of every room, each with its own settings, and end with one line for all.
 
-`python tests/run.py [ROOM...]` runs some of them. What talks to PostgreSQL runs on the embedded
-server, and once more on PostgreSQL 15, the oldest we promise, where its programs are installed.
+`python tests/run.py [ROOM...]` runs some of them, two rooms side by side (JOBS=1: one by one).
+Where the programs of PostgreSQL 15, the oldest we promise, are installed, the loader runs on it as
+well as on the embedded server, and the whole pipeline runs on it instead.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import sys
 import time
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / ".pipeboard" / "test"
@@ -31,20 +34,22 @@ class Room:
 
     name: str
     folder: str
-    on_every_postgres: bool = False
+    #: Where the oldest PostgreSQL is installed: "also" there, or there "instead".
+    on_oldest: str = ""
     runner: str = "pytest"
 
 
+# The longest first: what is left for the end is short.
 ROOMS = (
+    Room("end-to-end", "tests/end_to_end", on_oldest="instead"),
     Room("tap-pipedrive", "tap-pipedrive"),
-    Room("pipedrive-simulator", "plugins/utilities/pipedrive-simulator"),
-    Room("target-postgres", "plugins/loaders/target-postgres", on_every_postgres=True),
-    Room("orchestrate", "orchestrate", on_every_postgres=True),
-    Room("observability", "tests/observability"),
+    Room("target-postgres", "plugins/loaders/target-postgres", on_oldest="also"),
     Room("warehouse", "tests/warehouse"),
-    Room("bench", "tests/bench"),
-    Room("end-to-end", "tests/end_to_end", on_every_postgres=True),
+    Room("orchestrate", "orchestrate"),
+    Room("pipedrive-simulator", "plugins/utilities/pipedrive-simulator"),
+    Room("observability", "tests/observability"),
     Room("image", "tests/docker"),
+    Room("bench", "tests/bench"),
     Room("kubernetes", "tests/kubernetes"),
     Room("run_project", "tests/run_project", runner="bats"),
 )
@@ -62,21 +67,37 @@ def main(names: list[str]) -> int:
         print("PostgreSQL 15 is not installed: tests run on the embedded server only", flush=True)
     began = time.monotonic()
     totals: Counter[str] = Counter()
-    failed = []
+    visits = []
     for room in ROOMS:
-        if names and room.name not in names:
-            continue
-        for postgres in ("", oldest) if room.on_every_postgres and oldest else ("",):
-            title = f"{room.name} on PostgreSQL 15" if postgres else room.name
-            if run_room(room, title, postgres or "", totals):
-                failed.append(title)
+        if not names or room.name in names:
+            if not oldest or room.on_oldest != "instead":
+                visits.append((room, room.name, ""))
+            if oldest and room.on_oldest:
+                visits.append((room, f"{room.name} on PostgreSQL 15", oldest))
+    failed = []
+    with ThreadPoolExecutor(int(os.environ.get("JOBS", "2"))) as pool:
+        under_way = {pool.submit(run_room, *visit): visit[1] for visit in visits}
+        for future in as_completed(under_way):
+            if future.result().failed:
+                failed.append(under_way[future])
+            print(future.result().output, flush=True)
+            totals += future.result().counts
     print_total(totals, failed, time.monotonic() - began)
     return 1 if failed or totals["failed"] or totals["errors"] else 0
 
 
-def run_room(room: Room, title: str, postgres: str, totals: Counter[str]) -> bool:
-    """Run one room; add up its results. Return whether it failed."""
-    print(f"\n######## {title}", flush=True)
+class Outcome(NamedTuple):
+    """How a room went."""
+
+    failed: bool
+    output: str
+    counts: Counter[str]
+
+
+def run_room(room: Room, title: str, postgres: str) -> Outcome:
+    """Run one room; what it says is kept together, since another one runs beside it."""
+    began = time.monotonic()
+    print(f"######## {title} ...", flush=True)
     report = REPORTS / f"{title.replace(' ', '-')}.xml"
     report.unlink(missing_ok=True)
     environ = {
@@ -100,17 +121,24 @@ def run_room(room: Room, title: str, postgres: str, totals: Counter[str]) -> boo
         command,
         cwd=ROOT / room.folder,
         env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
         check=False,
     )
+    counts: Counter[str] = Counter()
     if report.exists():
         for suite in ElementTree.parse(report).getroot().iter("testsuite"):
-            counts = {k: int(suite.get(k, 0)) for k in ("tests", "failures", "errors", "skipped")}
-            bad = counts["failures"] + counts["errors"] + counts["skipped"]
-            totals["passed"] += counts["tests"] - bad
-            totals["failed"] += counts["failures"]
-            totals["errors"] += counts["errors"]
-            totals["skipped"] += counts["skipped"]
-    return outcome.returncode not in (0, NO_TESTS)
+            found = {k: int(suite.get(k, 0)) for k in ("tests", "failures", "errors", "skipped")}
+            bad = found["failures"] + found["errors"] + found["skipped"]
+            counts["passed"] += found["tests"] - bad
+            counts["failed"] += found["failures"]
+            counts["errors"] += found["errors"]
+            counts["skipped"] += found["skipped"]
+    failed = outcome.returncode not in (0, NO_TESTS)
+    head = f"######## {title}: {'FAILED' if failed else 'done'} in {time.monotonic() - began:.0f} s"
+    return Outcome(failed, f"\n{head}\n{outcome.stdout}", counts)
 
 
 def oldest_postgres() -> str | None:
