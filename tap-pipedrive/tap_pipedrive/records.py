@@ -14,6 +14,7 @@ came in. That takes a third of the time that dictionaries take.
 from __future__ import annotations
 
 import keyword
+import re
 from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any
@@ -35,6 +36,8 @@ _PYTHON: dict[str, Any] = {
     "array": list,
     "object": dict,
 }
+#: The key of a custom field, or of a part of one (`<key>_currency`).
+_CUSTOM_FIELD = re.compile(r"[0-9a-f]{40}(_|$)")
 
 
 class Row(msgspec.Struct, gc=False):
@@ -175,8 +178,10 @@ class RecordShaper:
         for name in record.keys() - self._known:
             value = record.pop(name)
             if name not in self._withheld:
-                self.unknown.add(name)
                 extra[name] = value
+                # v1 writes custom fields beside the others, each under its key: no news.
+                if not _CUSTOM_FIELD.match(name):
+                    self.unknown.add(name)
         if extra:
             record[EXTRA] = extra
 

@@ -46,6 +46,13 @@ def test_zero_dates_become_null_and_unknown_properties_are_kept() -> None:
     assert shaper.unknown == {"new"}
 
 
+def test_custom_fields_of_v1_are_no_news() -> None:
+    shaper, key = RecordShaper(TYPES), "d7e846f071c4a45fe0146daf4a9789c1697d70f3"
+    (shaped,) = shaper.shape([{"id": 1, key: 7, f"{key}_currency": "BRL"}])
+    assert shaped["_extra"] == {key: 7, f"{key}_currency": "BRL"}
+    assert shaper.unknown == set()
+
+
 def test_values_of_another_type_are_kept_and_do_not_stop_the_page() -> None:
     shaper = RecordShaper(TYPES | {"value": "number", "flag": "boolean", "tags": "array"})
     good = {"id": 1, "name": "a", "value": 3, "flag": True, "tags": [1]}
