@@ -35,8 +35,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     with psycopg.connect(
         user="postgres", password=secret, dbname="postgres", autocommit=True, **server
     ) as first:
-        # The embedded server has an owner of that name already; an image's empty volume has not.
+        # The embedded server has roles of these names already; an image's empty volume has not.
         first.execute("alter role pipeboard rename to embedded")
+        first.execute("alter role bi_read rename to embedded_reader")
     administrator = psycopg.conninfo.make_conninfo(user="postgres", dbname="postgres", **server)
     psql = services.binaries().folder / "psql"
     ran = subprocess.run(
