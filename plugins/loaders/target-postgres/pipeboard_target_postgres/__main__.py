@@ -1,5 +1,6 @@
 """`python -m pipeboard_target_postgres`: the same as the console script."""
 
-from pipeboard_target_postgres.target import TargetPostgres
+from pipeboard_target_postgres.main import main
 
-TargetPostgres.cli()
+if __name__ == "__main__":
+    main()

@@ -63,7 +63,7 @@ class Lane:
         in_message = {"_sdc_extracted_at": "time_extracted", "_sdc_table_version": "version"}
         from_message = [c for c in columns if metadata and c.prop in in_message]
         from_record = [c for c in columns if c not in from_message]
-        # Keys first: `staging.all_distinct` looks for them at the start of a line.
+        # Keys first: `staging.distinct_keys` looks for them at the start of a line.
         scalars = sorted(
             (c for c in from_record if not c.is_json), key=lambda c: c.prop not in keys
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -155,10 +156,25 @@ class Loader:
             return Counts()
         try:
             with cursor.connection.transaction():
+                keys = stream.staging.distinct_keys(rows)
+                known = stream.merge.existing(cursor, keys) if keys else None
+                if known == 0 and batch.may_skip_staging and self._options.use_copy:
+                    # Once only: rows of an attempt that failed are left dead in the table.
+                    batch.may_skip_staging = False
+                    with (
+                        contextlib.suppress(psycopg.errors.UniqueViolation),
+                        cursor.connection.transaction(),
+                    ):
+                        return stream.merge.append(cursor, rows, batch.constants)
                 fill = stream.staging.copy if self._options.use_copy else stream.staging.insert
                 fill(cursor, rows)
-                distinct = stream.staging.all_distinct(rows)
-                counts = stream.merge.run(cursor, len(rows), batch.constants, distinct)
+                counts = stream.merge.run(
+                    cursor,
+                    len(rows),
+                    batch.constants,
+                    distinct=keys is not None,
+                    all_there=known == len(rows),
+                )
                 if batch.version is not None and stream.seen:
                     stream.seen.remember(cursor, stream.staging.name)
                 if high < len(batch.rows):

@@ -1,8 +1,13 @@
-"""From a staging table into the stream's table: set-based, and only what changed."""
+"""From a staging table into the stream's table: set-based, and only what changed.
+
+Rows of which the table has none yet, as in a first load, need no staging: they are copied straight
+into it, at two thirds of the server's time.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing as t
 from collections.abc import Mapping, Sequence
 
@@ -11,6 +16,7 @@ import psycopg
 from pipeboard_target_postgres.columns import Column
 from pipeboard_target_postgres.evolve import Table
 from pipeboard_target_postgres.sql import quote, run
+from pipeboard_target_postgres.staging import copy_lines
 
 #: Columns that the merge itself fills, the same for a whole batch, and the expression for each.
 CONSTANTS = {
@@ -19,6 +25,7 @@ CONSTANTS = {
     "_sdc_sequence": "%(sequence)s::bigint",
     "_sdc_sync_started_at": "%(sync_started_at)s::bigint",
 }
+_NAME = re.compile(r"%\((\w+)\)s")
 #: Metadata that says nothing about the row's content: a difference here is no change.
 #: `_sdc_deleted_at` is absent on purpose: a row that comes back must lose its mark.
 _NOT_CONTENT = frozenset({*CONSTANTS, "_sdc_extracted_at", "_sdc_table_version"})
@@ -58,7 +65,8 @@ class Merge:
     def __init__(self, table: Table, staged: Sequence[Column], staging: str) -> None:
         self.table, self.staging = table, staging
         keys = [_name(key) for key in table.keys]
-        constants = {c.name: CONSTANTS[c.prop] for c in table.columns if c not in staged}
+        filled = [c for c in table.columns if c not in staged]
+        constants = {c.name: CONSTANTS[c.prop] for c in filled}
         if not keys:
             # Rows of one batch keep their order in _sdc_sequence: nothing else tells it.
             constants = {
@@ -94,6 +102,17 @@ class Merge:
             if keys and differences
             else ""
         )
+        self._copy = (
+            f"copy {quote(table.schema, table.name)} "
+            f"({', '.join(quote(c.name) for c in (*staged, *filled))}) from stdin"
+        )
+        self._filled = [CONSTANTS[c.prop] for c in filled]
+        types = {c.name: c.type for c in table.columns}
+        arrays = ", ".join(f"%s::{types[key]}[]" for key in table.keys)
+        self._existing = (
+            f"select count(*) from unnest({arrays}) s ({', '.join(keys)}) join {target} t on {on}"
+        )
+        self._numbers = [types[key] != "text" for key in table.keys]
         by = ", ".join(keys)
         self.has_duplicates = (
             f"select exists (select from {staging} group by {by} having count(*) > 1)"
@@ -105,12 +124,52 @@ class Merge:
             " where s.ctid = d.ctid and d.n > 1"
         )
 
+    def existing(self, cursor: psycopg.Cursor, keys: Sequence[tuple[bytes, ...]]) -> int | None:
+        """Count the keys that the table has; None if that would take more than a look each.
+
+        Args:
+            cursor: of the loader's session, in a transaction.
+            keys: as fields of COPY, all different.
+        """
+        if not self.table.unique or any(b"\\" in field for key in keys for field in key):
+            return None
+        self._look_up(cursor)
+        columns: list[t.Any] = [
+            # Plain digits: an array's text as it stands.
+            "{" + b",".join(fields).decode() + "}" if number else [f.decode() for f in fields]
+            for fields, number in zip(zip(*keys, strict=True), self._numbers, strict=True)
+        ]
+        return int((cursor.execute(self._existing, columns).fetchone() or [0])[0])
+
+    def append(
+        self, cursor: psycopg.Cursor, rows: Sequence[bytes], constants: Mapping[str, t.Any]
+    ) -> Counts:
+        """Copy lines whose keys the table does not have straight into it.
+
+        Raises:
+            psycopg.errors.UniqueViolation: it has one after all.
+        """
+        found = [_NAME.findall(sql)[0] for sql in self._filled]
+        end = b"".join(b"\t" + str(constants[name]).encode() for name in found)
+        copy_lines(cursor, self._copy, rows, end)
+        return Counts(inserted=len(rows))
+
+    @staticmethod
+    def _look_up(cursor: psycopg.Cursor) -> None:
+        """Look each key up in the index.
+
+        A batch is small and the table may be huge, whatever the planner's statistics say about a
+        table made a second ago.
+        """
+        cursor.execute("set local enable_hashjoin = off; set local enable_mergejoin = off")
+
     def run(
         self,
         cursor: psycopg.Cursor,
         staged_rows: int,
         constants: Mapping[str, t.Any],
         distinct: bool,
+        all_there: bool = False,
     ) -> Counts:
         """Merge what is staged, in the caller's transaction.
 
@@ -119,6 +178,7 @@ class Merge:
             staged_rows: how many rows that is.
             constants: values of the metadata columns, by the names in `CONSTANTS`.
             distinct: True if it is known that no key comes twice.
+            all_there: True if it is known that the table has all the keys.
 
         Returns:
             Rows inserted, updated and unchanged; of several versions of a row in one batch, only
@@ -127,12 +187,12 @@ class Merge:
         if not self.table.keys:
             return Counts(inserted=run(cursor, self.insert, constants))
         if self.table.unique:
-            # A batch is small and the table may be huge: look each key up in the index, whatever
-            # the planner's statistics say about a table made a second ago.
-            cursor.execute("set local enable_hashjoin = off; set local enable_mergejoin = off")
+            self._look_up(cursor)
         if not distinct and self._exists(cursor, self.has_duplicates):
             staged_rows -= run(cursor, self.drop_duplicates, {})
-        counts = Counts(inserted=run(cursor, self.insert, constants))
+        counts = Counts()
+        if not all_there:
+            counts.inserted = run(cursor, self.insert, constants)
         if counts.inserted < staged_rows and self.update:
             counts.updated = run(cursor, self.update, constants)
         counts.unchanged = staged_rows - counts.inserted - counts.updated

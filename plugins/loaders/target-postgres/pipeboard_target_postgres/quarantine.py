@@ -12,7 +12,7 @@ from pipeboard_target_postgres.errors import one_line
 
 #: SQLSTATEs that blame a row: data exception, integrity, limits, and what a trigger raises.
 _REFUSALS = ("22", "23", "44", "54", "P0001")
-_LINE = re.compile(r"pb_stage_\d+\D+(\d+)")
+_LINE = re.compile(r"^COPY .*?, line (\d+)")
 
 
 class _Message(msgspec.Struct):

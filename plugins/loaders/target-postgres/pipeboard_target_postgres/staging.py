@@ -54,32 +54,25 @@ class Staging:
         """Empty the table within a transaction."""
         run(cursor, f"truncate {self.name}")
 
-    def all_distinct(self, rows: Sequence[bytes]) -> bool:
-        """Return True if no two lines have the same key; False if that cannot be told by bytes."""
+    def distinct_keys(self, rows: Sequence[bytes]) -> list[tuple[bytes, ...]] | None:
+        """Return the key of each line, or None unless it can be told by bytes that all differ."""
         if not rows or not self._key_types or not set(self._key_types) <= _BYTEWISE:
-            return False
+            return None
         n = len(self._key_types)
         if n == 1:
-            keys: list = [row[: row.find(b"\t")] if b"\t" in row else row for row in rows]
+            keys = [(row[: row.find(b"\t")] if b"\t" in row else row,) for row in rows]
         else:
             keys = [tuple(row.split(b"\t", n)[:n]) for row in rows]
         if len(set(keys)) < len(rows):
-            return False
+            return None
         numbers = [i for i, sql_type in enumerate(self._key_types) if sql_type != "text"]
-        if not numbers:
-            return True
         # 1 and "01" are one number in two spellings; plain digits have only one.
         plain = _PLAIN.fullmatch
-        if n == 1:
-            return all(map(plain, keys))
-        return all(plain(key[i]) for key in keys for i in numbers)
+        return keys if all(plain(key[i]) for i in numbers for key in keys) else None
 
     def copy(self, cursor: psycopg.Cursor, rows: Sequence[bytes]) -> None:
         """Fill the table by COPY with lines made by `Lane.encode`."""
-        begin: t.Any = cursor.copy
-        with begin(self._copy) as copy:
-            for start in range(0, len(rows), _ROWS_PER_WRITE):
-                copy.write(b"\n".join(rows[start : start + _ROWS_PER_WRITE]) + b"\n")
+        copy_lines(cursor, self._copy, rows)
 
     def insert(self, cursor: psycopg.Cursor, rows: Sequence[bytes]) -> None:
         """Fill the table by INSERT, for where COPY is not to be had (`use_copy: false`)."""
@@ -87,6 +80,17 @@ class Staging:
         statement = self._insert.replace("%", "%%") + one
         execute: t.Any = cursor.executemany
         execute(statement, [fields(row) for row in rows])
+
+
+def copy_lines(
+    cursor: psycopg.Cursor, statement: str, rows: Sequence[bytes], end: bytes = b""
+) -> None:
+    """Send lines of COPY, each with the same fields added at its end."""
+    begin: t.Any = cursor.copy
+    end += b"\n"
+    with begin(statement) as copy:
+        for start in range(0, len(rows), _ROWS_PER_WRITE):
+            copy.write(end.join(rows[start : start + _ROWS_PER_WRITE]) + end)
 
 
 def fields(row: bytes) -> list[str | None]:

@@ -55,6 +55,8 @@ class Batch:
         lines: as messages, for the quarantine.
         version: of the records, None if they have none.
         constants: values of the metadata columns that are the same for all.
+        repaired: whether integers written as 1.0 were looked for.
+        may_skip_staging: whether rows may go straight into the table, if it has none of the keys.
     """
 
     stream: Stream
@@ -63,3 +65,8 @@ class Batch:
     version: int | None
     constants: dict[str, t.Any]
     repaired: bool = False
+    may_skip_staging: bool = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        """Let a sweep stage all: it remembers what it saw by what is staged."""
+        self.may_skip_staging = self.version is None

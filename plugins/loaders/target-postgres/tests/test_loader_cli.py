@@ -162,7 +162,7 @@ def test_about_and_version(run: t.Any) -> None:
 def test_scripts_are_ours() -> None:
     """Both names; the stock target's script of the first name is why there is a second."""
     scripts = metadata.distribution("pipeboard-target-postgres").entry_points
-    ours = "pipeboard_target_postgres.target:TargetPostgres.cli"
+    ours = "pipeboard_target_postgres.main:main"
     assert {s.name: s.value for s in scripts} == {
         "target-postgres": ours,
         "pipeboard-target-postgres": ours,

@@ -21,6 +21,8 @@ from loader_server import Server
 from loader_testkit import Warehouse, schema, state
 
 from pipeboard_target_postgres.errors import EX_UNAVAILABLE
+from pipeboard_target_postgres.loader import Loader
+from pipeboard_target_postgres.merge import Counts
 from pipeboard_target_postgres.staging import Staging
 
 S = schema({"id": "integer", "v": "string", "o": "object"})
@@ -120,22 +122,26 @@ def test_server_gone_is_one_line_and_a_rerun_mends(
     _equals_source(warehouse, N, 1)
 
 
-def test_lost_connection_is_made_anew(warehouse: Warehouse) -> None:
-    copy, cut = Staging.copy, list[int]()
+@pytest.mark.parametrize("stored", [0, 500], ids=["new rows", "rows that are there"])
+def test_lost_connection_is_made_anew(warehouse: Warehouse, stored: int) -> None:
+    warehouse.load([S, *[message(i) for i in range(stored)]])
+    place, cut = Loader._place, list[int]()
 
-    def cut_once(self: Staging, cursor: psycopg.Cursor, rows: t.Any) -> None:
-        copy(self, cursor, rows)
+    def cut_once(self: Loader, cursor: psycopg.Cursor, *given: t.Any) -> Counts:
+        counts = place(self, cursor, *given)
         if len(cut) == 1:
             warehouse.sql("select pg_terminate_backend(%s)", cursor.connection.info.backend_pid)
         cut.append(1)
+        return counts
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Staging, "copy", cut_once)
+        patch.setattr(Loader, "_place", cut_once)
         warehouse.load(
             [S, *[message(i) for i in range(1000)], state({"at": 1000})],
             batch_size_rows=250,
             reconnect_seconds=20,
         )
+    assert len(cut) > 2
     _equals_source(warehouse, 1000)
     assert warehouse.states == [{"at": 1000}]
     assert warehouse.load_row()["records_read"] == 1000
@@ -257,17 +263,17 @@ def test_sigterm_loads_what_was_read(warehouse: Warehouse, start: t.Any) -> None
 
 
 def test_a_failed_load_is_not_papered_over_by_the_next(warehouse: Warehouse) -> None:
-    copy, calls = Staging.copy, list[int]()
+    place, calls = Loader._place, list[int]()
 
-    def fail_second(self: Staging, cursor: psycopg.Cursor, rows: t.Any) -> None:
+    def fail_second(self: Loader, *given: t.Any) -> Counts:
         calls.append(1)
         if len(calls) == 2:
             raise RuntimeError("boom")
-        copy(self, cursor, rows)
+        return place(self, *given)
 
     messages = [m for i in range(50) for m in (message(i), state({"at": i + 1}))]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Staging, "copy", fail_second)
+        patch.setattr(Loader, "_place", fail_second)
         with pytest.raises(RuntimeError, match="boom"):
             warehouse.load([S, *messages], batch_size_rows=10)
     # The state that goes with a batch is the one that came before the batch was full.

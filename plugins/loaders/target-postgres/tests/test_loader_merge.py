@@ -7,6 +7,8 @@ import typing as t
 import pytest
 from loader_testkit import DATE_TIME, Warehouse, record, schema, state
 
+from pipeboard_target_postgres.merge import Counts, Merge
+
 Way = dict[str, t.Any]
 S = schema({"id": "integer", "v": "string", "n": "number", "o": "object", "at": DATE_TIME})
 
@@ -44,6 +46,60 @@ def test_unchanged_rows_are_not_rewritten(warehouse: Warehouse, way: Way) -> Non
         "rows_deleted": 0,
         "quarantined": 0,
     }
+
+
+def test_new_rows_go_straight_into_the_table(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    appended: list[int] = []
+    append = Merge.append
+
+    def spy(self: Merge, cursor: t.Any, rows: t.Any, constants: t.Any) -> Counts:
+        appended.append(len(rows))
+        return append(self, cursor, rows, constants)
+
+    monkeypatch.setattr(Merge, "append", spy)
+    warehouse.load([S, *_rows(30)])
+    assert appended == [30], "none of them was there"
+    straight = warehouse.sql("select * from {s}.s order by id")
+    warehouse.load([S, *_rows(40)])
+    assert appended == [30], "some were there: staged, and merged"
+    assert warehouse.load_row()["rows_inserted"] == 10
+    warehouse.sql("truncate {s}.s")
+    twice = [*_rows(30), record(id=3, v="latest")]
+    warehouse.load([S, *twice])
+    assert appended == [30], "a key came twice"
+    assert warehouse.one("select v from {s}.s where id = 3") == "latest"
+    metadata = warehouse.sql(
+        "select count(*), count(distinct _sdc_received_at), min(_sdc_sequence) > 0,"
+        " bool_and(_sdc_batched_at is not null and _sdc_sync_started_at > 0) from {s}.s"
+    )
+    assert metadata == [(30, 1, True, True)]
+    assert len(straight) == 30
+
+
+def test_keys_that_appear_between_the_look_and_the_copy_are_merged(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse.load([S, *_rows(10)])
+    monkeypatch.setattr(Merge, "existing", lambda *_: 0)
+    changed = [record(id=i, v="new", o={"k": i}) for i in range(20)]
+    warehouse.load([S, *changed])
+    assert warehouse.sql("select count(*), count(*) filter (where v = 'new') from {s}.s") == [
+        (20, 20)
+    ]
+    assert warehouse.load_row()["rows_updated"] == 10
+
+
+def test_rows_with_odd_keys_and_two_keys_arrive_once(warehouse: Warehouse) -> None:
+    keys = ["a", 'quo"te', "com,ma", "back\\slash", "{brace}", "tab\t", "", "null", "\u00e9"]
+    two = schema({"k": "string", "n": "integer", "v": "string"}, keys=["k", "n"])
+    for value in ("first", "second"):
+        warehouse.load([two, *(record(k=k, n=n, v=value) for k in keys for n in (0, -7, 10**12))])
+        found = warehouse.sql("select k, n, v from {s}.s")
+        assert sorted(found) == sorted((k, n, value) for k in keys for n in (0, -7, 10**12))
+    warehouse.load([two, *(record(k=k, n=3, v="third") for k in keys)])
+    assert warehouse.one("select count(*) from {s}.s") == 4 * len(keys)
 
 
 def test_statistics_of_an_unchanged_load(warehouse: Warehouse) -> None:
