@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,8 @@ class Page:
 
     records: list[dict[str, Any]]
     additional: dict[str, Any] = field(default_factory=dict)
+    #: The source's time of the answer (its ``Date`` header).
+    answered_at: datetime | None = None
 
 
 def classify(response: requests.Response, body: bytes, where: str) -> None:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -67,6 +67,16 @@ def _waits() -> Generator[float, errors.RetriableError | None, None]:
         error = yield max(asked, random.uniform(ceiling / 2, ceiling))
 
 
+def _time_of(date: str | None) -> datetime:
+    """Read a ``Date`` header; without one, this machine's clock has to do."""
+    if date:
+        try:
+            return parsedate_to_datetime(date).astimezone(timezone.utc)
+        except ValueError:
+            pass
+    return datetime.now(timezone.utc).replace(microsecond=0)
+
+
 class PipedriveClient:
     """A Pipedrive account behind a base URL."""
 
@@ -113,12 +123,7 @@ class PipedriveClient:
         Never later than now at the source, which makes it a safe watermark for what is asked
         next. Falls back to this machine's clock for a server that sends no date.
         """
-        if self._last_date:
-            try:
-                return parsedate_to_datetime(self._last_date).astimezone(timezone.utc)
-            except ValueError:
-                pass
-        return datetime.now(timezone.utc).replace(microsecond=0)
+        return _time_of(self._last_date)
 
     @property
     def source_day(self) -> str:
@@ -201,7 +206,8 @@ class PipedriveClient:
         def attempt() -> Page:
             response, body = self._attempt(url, parameters, operation, stream)
             classify(response, body, where)
-            return page_of(body, where, reader)
+            page = page_of(body, where, reader)
+            return replace(page, answered_at=_time_of(response.headers.get("Date")))
 
         try:
             with bound_contextvars(stream=stream, endpoint=operation.key, attempt=1):

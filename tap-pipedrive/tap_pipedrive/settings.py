@@ -6,7 +6,7 @@ from typing import Any
 
 from singer_sdk import typing as th
 
-from tap_pipedrive import history
+from tap_pipedrive import beginnings, history
 from tap_pipedrive.streams import windows
 
 #: The largest page the API gives; a call costs the same whatever its size.
@@ -82,6 +82,14 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         title="Calls ahead",
         description="Change logs under way at a time, within the burst limit. 1 asks one after "
         "the other.",
+    ),
+    th.Property(
+        "lists_ahead",
+        th.IntegerType(minimum=1, maximum=64),
+        default=beginnings.LISTS_AHEAD,
+        title="Lists ahead",
+        description="Lists whose first page is asked for while another list is read, within the "
+        "burst limit. 1 reads one after the other.",
     ),
     th.Property(
         "windows",

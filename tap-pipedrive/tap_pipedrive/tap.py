@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from functools import cached_property
 from importlib.metadata import version
@@ -19,6 +20,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
 from tap_pipedrive import errors, logs, plan, settings
 from tap_pipedrive.auth import TOKEN_URL, ApiTokenAuth, OAuth
+from tap_pipedrive.beginnings import LISTS_AHEAD, Beginning, Beginnings
 from tap_pipedrive.client import PipedriveClient
 from tap_pipedrive.definitions import Definitions
 from tap_pipedrive.governor.governor import SMALLEST_BURST, Governor
@@ -167,6 +169,11 @@ class TapPipedrive(Tap):
         return DealHistory(self)
 
     @cached_property
+    def beginnings(self) -> Beginnings:
+        """The lists whose first page is under way."""
+        return Beginnings(int(self.config.get("lists_ahead", LISTS_AHEAD)))
+
+    @cached_property
     def walks(self) -> dict[str, Walk]:
         """The walks of this run, by the name of the stream whose lists are walked."""
         fed = [stream for stream in self.declared_streams if isinstance(stream, FedStream)]
@@ -268,6 +275,7 @@ class TapPipedrive(Tap):
         logs.watch_for_secrets()
         _ = self.client  # settings that are missing are told before anything is begun
         try:
+            self.beginnings.expect(self._coming())
             self.sync_all()
         except errors.BudgetSpentError as error:
             self.logger.warning("Stopped: %s. The state is good; the next run goes on.", error)
@@ -281,9 +289,24 @@ class TapPipedrive(Tap):
         else:
             self._report(started_at)
         finally:
+            self.beginnings.close()
             self.deal_history.close()
             self.pusher.push()
             self.client.close()
+
+    def _coming(self) -> Iterator[Beginning]:
+        """Name the walks of this run in the order in which the SDK will sync the streams."""
+        begun = set()
+        # A sweep and listed histories read otherwise.
+        as_usual = not self.is_sweep and not self.config.get("history_deals_file")
+        for stream in self.streams.values() if as_usual else ():
+            if not (isinstance(stream, PipedriveStream) and stream.selected):
+                continue
+            if not isinstance(stream, FedStream):
+                yield from stream.beginnings()
+            elif stream.parent not in begun:
+                begun.add(stream.parent)
+                yield from self.walks[stream.parent].beginnings()
 
     def _report(
         self,

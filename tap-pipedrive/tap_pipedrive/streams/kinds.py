@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from tap_pipedrive.answers import Page
+from tap_pipedrive.beginnings import Beginning
 from tap_pipedrive.errors import NotFoundError
 from tap_pipedrive.openapi import operation
 from tap_pipedrive.pagination import anchored_pages
@@ -126,6 +127,10 @@ class UpdatedStream(FedStream):
             since=since,
         )
 
+    def beginning(self, key: str, since: str | None) -> Beginning:
+        """Name a walk of one list, so that its first page may be asked for early."""
+        return Beginning(self.name, key, since, pages=lambda: self.walk_pages(key, since))
+
     def untimed_records(self, key: str) -> Iterator[list[Record]]:
         """Read the far end of the order by ``update_time``: what has none stands at either end."""
         order = {"sort_by": "update_time", "sort_direction": "desc"}
@@ -153,6 +158,16 @@ class NewestFirst(PipedriveStream):
         """Read until everything is older than the bookmark."""
         read_newest_first(self, self.operations[0], None)
 
+    def beginnings(self) -> Iterator[Beginning]:
+        """Name the walk of :meth:`read`."""
+        yield newest_first(self, self.operations[0])
+
+
+def newest_first(stream: PipedriveStream, key: str) -> Beginning:
+    """Name the walk of a v1 list from its newest record on."""
+    query = {"sort": "update_time DESC"}
+    return Beginning(stream.name, key, pages=lambda: stream.pages(operation(key), query=query))
+
 
 def read_newest_first(stream: PipedriveStream, key: str, context: Mapping[str, Any] | None) -> None:
     """Read one v1 list newest first down to its bookmark, and emit what is new."""
@@ -160,8 +175,8 @@ def read_newest_first(stream: PipedriveStream, key: str, context: Mapping[str, A
     since = bookmark.since
     newest: list[str | None] = []
     signpost: datetime | None = None
-    for page in stream.pages(operation(key), query={"sort": "update_time DESC"}):
-        signpost = signpost or stream._tap.client.source_now
+    for page in stream._tap.beginnings.walk(newest_first(stream, key)):
+        signpost = signpost or page.answered_at or stream._tap.client.source_now
         stream.emit([r for r in page.records if is_since(r, since)])
         times = [r.get("update_time") for r in page.records]
         newest.append(max((t for t in times if t), default=None))
@@ -201,8 +216,17 @@ class ListStream(PipedriveStream):
 
     def record_pages(self) -> Iterator[list[Record]]:
         """Yield the list page by page; streams made of several lists override this."""
-        for page in self.pages():
+        for page in self._tap.beginnings.walk(self._beginning):
             yield page.records
+
+    @property
+    def _beginning(self) -> Beginning:
+        return Beginning(self.name, self.operations[0], pages=self.pages)
+
+    def beginnings(self) -> Iterator[Beginning]:
+        """Name the walk of :meth:`read`, unless the stream is made of several."""
+        if type(self).record_pages is ListStream.record_pages:
+            yield self._beginning
 
     def all_pages(self) -> Iterator[list[Record]]:
         """Read the list whole, as always."""

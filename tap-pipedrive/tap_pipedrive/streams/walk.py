@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from structlog.contextvars import bind_contextvars
 
+from tap_pipedrive.beginnings import Beginning
 from tap_pipedrive.bookmarks import LOOKBACK, Bookmark, to_text
 from tap_pipedrive.errors import ForbiddenError, NotFoundError, ShareSpentError
 from tap_pipedrive.openapi import operation
@@ -77,12 +78,23 @@ class Walk:
             self._done = True
             self._walk([s for s in self._members if s.selected])
 
+    def beginnings(self) -> Iterator[Beginning]:
+        """Name the lists that :meth:`run` will walk, and where in them it begins."""
+        fed = [stream for stream in self._members if stream.selected]
+        for where, key in self._lists():
+            bookmarks = {stream: stream.known_bookmark(where) for stream in fed}
+            yield self._parent.beginning(key, start_of(in_step(bookmarks)[0]))
+
+    def _lists(self) -> Iterator[tuple[dict[str, str] | None, str]]:
+        """Yield the context and the operation of each list."""
+        for context, key in self._parent.contexts().items():
+            yield {"list": context} if context else None, key
+
     def _walk(self, fed: list[FedStream]) -> None:
         for stream in fed:
             stream.begin_walk(fed)
             stream._write_schema_message()
-        for context, key in self._parent.contexts().items():
-            where = {"list": context} if context else None
+        for where, key in self._lists():
             bookmarks = {stream: stream.bookmark(where) for stream in fed}
             for together in in_step(bookmarks):
                 restarting(self._parent, partial(self._walk_list, key, together))
@@ -93,9 +105,10 @@ class Walk:
         if not bookmarks:
             return
         signpost: datetime | None = None
-        for number, page in enumerate(self._parent.walk_pages(key, start_of(bookmarks)), 1):
+        beginning = self._parent.beginning(key, start_of(bookmarks))
+        for number, page in enumerate(self._tap.beginnings.walk(beginning), 1):
             bind_contextvars(page=number)
-            signpost = signpost or self._tap.client.source_now
+            signpost = signpost or page.answered_at or self._tap.client.source_now
             self._feed(page.records, bookmarks, signpost)
             if not bookmarks:
                 return

@@ -1,0 +1,69 @@
+"""Ask for the first pages of the next few lists while one list is being read.
+
+Half an hour after the last sync nearly every list is a page or less, so such a sync is a row of
+round trips: at 300 ms each, twenty lists take six seconds one after the other. Every list has a
+first page, so asking for it early costs no call more. Later pages are asked for in turn, and long
+lists are read in windows (:mod:`tap_pipedrive.streams.windows`).
+
+A page may have waited when it is used. That is safe, because a walk's bookmark never passes the
+time at which its own first page was answered (``Page.answered_at``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from tap_pipedrive.answers import Page
+from tap_pipedrive.look_ahead import LookAhead
+
+#: Lists under way at a time by default.
+LISTS_AHEAD = 6
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Where a walk begins: the stream, the operation, and the time asked from."""
+
+    stream: str
+    operation: str
+    since: str | None = None
+    pages: Callable[[], Iterable[Page]] = field(compare=False, kw_only=True)
+
+
+class Beginnings:
+    """Walks whose first page is under way."""
+
+    def __init__(self, width: int) -> None:
+        """Ask for nothing yet.
+
+        Args:
+            width: first pages under way, or waiting to be used, at the most; 1 asks for none early.
+
+        """
+        self._ahead: LookAhead[Beginning, tuple[list[Page], Iterator[Page]]]
+        self._ahead = LookAhead(_begin, width)
+
+    def expect(self, beginnings: Iterable[Beginning]) -> None:
+        """Say which walks come next, in their order."""
+        self._ahead.expect(beginnings)
+
+    def walk(self, beginning: Beginning) -> Iterator[Page]:
+        """Walk a list, from the page that is there already if it was expected.
+
+        Raises:
+            TapError: whatever asking for a page raised, in this thread or another.
+
+        """
+        first, rest = self._ahead.take(beginning)
+        yield from first
+        yield from rest
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        self._ahead.close()
+
+
+def _begin(beginning: Beginning) -> tuple[list[Page], Iterator[Page]]:
+    rest = iter(beginning.pages())
+    return [page for page in [next(rest, None)] if page is not None], rest
