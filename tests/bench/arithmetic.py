@@ -184,12 +184,14 @@ def batch_ratios(samples: list[Sample]) -> dict[str, float | None]:
 
 
 def dbt_ratios(samples: list[Sample]) -> dict[str, float | None]:
-    """How much faster dbt is when little or nothing changed than from nothing."""
-    seconds = {s["phase"]: s["seconds"] for s in samples}
-    return {
-        f"dbt_{phase.replace(' ', '_')}_vs_full": ratio(seconds.get("full"), seconds.get(phase))
-        for phase in ("nothing new", "changed")
-    }
+    """How much faster dbt is when little or nothing changed than from nothing, by deals."""
+    found: dict[str, float | None] = {}
+    for deals in dict.fromkeys(s["deals"] for s in samples):
+        seconds = {s["phase"]: s["seconds"] for s in chosen(samples, deals=deals)}
+        for phase in ("nothing new", "changed"):
+            name = f"dbt_{phase.replace(' ', '_')}_vs_full_at_{deals // 1000}k"
+            found[name] = ratio(seconds.get("full"), seconds.get(phase))
+    return found
 
 
 def wal_per_row(samples: list[Sample], contender: str, phase: str) -> float | None:

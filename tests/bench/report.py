@@ -16,6 +16,7 @@ from bench.arithmetic import (
     rates,
     wal_per_row,
 )
+from bench.cases.dbt import CHANGES, LIMITS
 
 Row = Iterable[object]
 
@@ -39,7 +40,7 @@ MEANING = {
     "tokens_*_vs_least": "API tokens spent over the least that brings the same; 1 is the optimum",
     "batch_*_vs_lines": "rows/s of a run in which the tap writes files and sends BATCH messages "
     "over one that sends lines; above 1, BATCH would be worth having",
-    "dbt_*_vs_full": "time of `dbt build` from nothing over the one with little or nothing new",
+    "dbt_*_vs_full_at_*": "time of `dbt build` from nothing over that with little or nothing new",
     "wal_*_vs_stock_best": "bytes of WAL per row, ours over the stock loader's; below 1 is less",
 }
 
@@ -336,8 +337,11 @@ def dbt_section(samples: list[dict[str, Any]]) -> list[str]:
     """Builds from nothing and later ones."""
     titles = {"full": "from nothing", "nothing new": "again", "changed": "after a sync of changes"}
 
+    limits = " and ".join(f"{name} {value}" for name, value in LIMITS.items())
+
     def row(sample: dict[str, Any]) -> Row:
-        yield from (titles[sample["phase"]], f"{sample['rows']:,}", f"{sample['seconds']:.0f} s")
+        yield from (titles[sample["phase"]], f"{sample['rows']:,}", f"{sample['changes']:,}")
+        yield f"{sample['seconds']:.0f} s"
         yield f"{sum(sample['cpu_seconds'].values()):.0f} s"
         yield f"{sample['postgres_cpu_seconds']:.0f} s"
         yield megabytes(sample["wal_bytes"])
@@ -346,10 +350,12 @@ def dbt_section(samples: list[dict[str, Any]]) -> list[str]:
         "## dbt",
         "",
         "`dbt build` with all its tests. The raw tables are a real sync, multiplied in SQL; before "
-        "the last build the account lived on, and what changed was synced.",
+        f"the last build the account lived on ({CHANGES:,} deals changed), and that was synced. "
+        f"Sessions may use {limits} and no more.",
         "",
         *table(
-            ["build", "deals", "took", "dbt's CPU", "PostgreSQL's CPU", "WAL"], map(row, samples)
+            ["build", "deals", "changes of fields", "took", "dbt's CPU", "PostgreSQL's CPU", "WAL"],
+            map(row, samples),
         ),
     ]
 

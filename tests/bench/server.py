@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,20 @@ class Server:
             self._admin.execute(
                 sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(name))
             )
+
+    @contextmanager
+    def limited(self, limits: Mapping[str, str]) -> Iterator[None]:
+        """Set limits for every session that begins meanwhile."""
+        database = sql.Identifier(DATABASE)
+        for name, value in limits.items():
+            words = sql.SQL("alter database {} set {} = {}")
+            self._admin.execute(words.format(database, sql.Identifier(name), sql.Literal(value)))
+        try:
+            yield
+        finally:
+            for name in limits:
+                words = sql.SQL("alter database {} reset {}")
+                self._admin.execute(words.format(database, sql.Identifier(name)))
 
     def _one(self, query: str) -> Any:
         row = self._admin.execute(query.encode()).fetchone()
