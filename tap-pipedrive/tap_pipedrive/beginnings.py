@@ -43,10 +43,14 @@ class Beginnings:
         """
         self._ahead: LookAhead[Beginning, tuple[list[Page], Iterator[Page]]]
         self._ahead = LookAhead(_begin, width)
+        self._coming: Iterable[Beginning] = ()
 
-    def expect(self, beginnings: Iterable[Beginning]) -> None:
-        """Say which walks come next, in their order."""
-        self._ahead.expect(beginnings)
+    def expect(self, coming: Iterable[Beginning]) -> None:
+        """Say which walks come, in their order; the first one's answer lets the others begin.
+
+        By then the source's date is known, without which tokens would be booked on another day.
+        """
+        self._coming = coming
 
     def walk(self, beginning: Beginning) -> Iterator[Page]:
         """Walk a list, from the page that is there already if it was expected.
@@ -56,6 +60,9 @@ class Beginnings:
 
         """
         first, rest = self._ahead.take(beginning)
+        coming, self._coming = self._coming, ()
+        if coming:
+            self._ahead.expect(other for other in coming if other != beginning)
         yield from first
         yield from rest
 

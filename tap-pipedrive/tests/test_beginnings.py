@@ -34,8 +34,10 @@ def test_first_pages_are_under_way_together() -> None:
 
     names = ["a", "b", "c"]
     walks = [Beginning(name, "GET", pages=lambda name=name: pages(name)) for name in names]
+    first = Beginning("first", "GET", pages=lambda: iter([Page([])]))
     beginnings = Beginnings(3)
-    beginnings.expect(walks)
+    beginnings.expect([first, *walks])
+    assert len(list(beginnings.walk(first))) == 1, "its answer lets the others begin"
     found = [[page.records for page in beginnings.walk(walk)] for walk in walks]
     beginnings.close()
     assert found == [[[{"id": name}]] for name in names]
