@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from conftest import Output, run_tap
 from pipedrive_simulator.testing import running_simulator
 
-from tap_pipedrive.bookmarks import to_time
 from tap_pipedrive.beginnings import LISTS_AHEAD
+from tap_pipedrive.bookmarks import to_time
 from tap_pipedrive.errors import BudgetSpentError, ConfigurationError
 from tap_pipedrive.tap import TapPipedrive
 
