@@ -18,7 +18,7 @@ from tap_pipedrive.answers import Page
 from tap_pipedrive.look_ahead import LookAhead
 
 #: Lists under way at a time by default.
-LISTS_AHEAD = 6
+LISTS_AHEAD = 10
 
 
 @dataclass(frozen=True)

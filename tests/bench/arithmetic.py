@@ -68,6 +68,7 @@ def ratios(samples: Samples) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     found |= loader_ratios(samples.get("loader", []))
     found |= tap_ratios(samples.get("tap", []))
+    found |= idle_ratios(samples.get("idle", []))
     found |= run_ratios(samples.get("run", []))
     found |= memory_ratios(samples.get("memory", []))
     found |= token_ratios(samples.get("calls", []))
@@ -128,6 +129,15 @@ def tap_ratios(samples: list[Sample]) -> dict[str, float | None]:
             speed("ours", milliseconds), min(reachable) if len(reachable) == 2 else None
         )
     return found
+
+
+def idle_ratios(samples: list[Sample]) -> dict[str, float | None]:
+    """How much faster a sync with nothing new is than one that reads list after list."""
+    seconds = {
+        way: median(found) if (found := [s["seconds"] for s in chosen(samples, way=way)]) else None
+        for way in ("one by one", "as shipped")
+    }
+    return {"idle_sync_300ms_vs_one_by_one": ratio(seconds["one by one"], seconds["as shipped"])}
 
 
 def run_ratios(samples: list[Sample]) -> dict[str, float | None]:

@@ -32,6 +32,8 @@ MEANING = {
     "tap_vs_reading_alone": "the same over a loop that decodes and writes nothing",
     "tap_*ms_vs_reachable": "rows/s at that latency over the lower of our own rows/s at 0 ms and "
     "of what the burst limit of the largest plan allows",
+    "idle_sync_300ms_vs_one_by_one": "time of a sync with nothing new at 300 ms a page, lists read "
+    "one after the other, over that of one as shipped",
     "run_vs_*": "rows/s of our whole `meltano run` over the rival pipeline's; `pipe` is our two "
     "programs joined by a shell",
     "peak_memory_1m_vs_100k": "peak memory at 1,000,000 deals over that at 100,000; the worse of "
@@ -50,6 +52,7 @@ def render(measured: dict[str, Any]) -> str:
     sections: dict[str, Callable[[list[dict[str, Any]]], list[str]]] = {
         "loader": loader_section,
         "tap": tap_section,
+        "idle": idle_section,
         "run": partial(run_section, cores=measured["machine"]["cores"]),
         "batch": batch_section,
         "memory": memory_section,
@@ -357,6 +360,22 @@ def dbt_section(samples: list[dict[str, Any]]) -> list[str]:
             ["build", "deals", "changes of fields", "took", "dbt's CPU", "PostgreSQL's CPU", "WAL"],
             map(row, samples),
         ),
+    ]
+
+
+def idle_section(samples: list[dict[str, Any]]) -> list[str]:
+    """Time of a sync with nothing new."""
+
+    def row(way: str) -> Row:
+        found = [s["seconds"] for s in chosen(samples, way=way)]
+        yield from (way, f"{median(found):.1f} s", f"{min(found):.1f} to {max(found):.1f} s")
+
+    return [
+        "## A sync with nothing new",
+        "",
+        "All streams of the shipped pipeline, at 300 ms a page and the largest plan's burst limit.",
+        "",
+        *table(["lists", "took", ""], map(row, dict.fromkeys(s["way"] for s in samples))),
     ]
 
 

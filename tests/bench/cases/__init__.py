@@ -1,9 +1,10 @@
 """What is measured: one file per question, each with a TITLE and a function `measure`."""
 
-from bench.cases import batch, calls, dbt, loader, memory, run, tap
+from bench.cases import batch, calls, dbt, idle, loader, memory, run, tap
 
 CASES = {
     "tap": tap,
+    "idle": idle,
     "loader": loader,
     "run": run,
     "batch": batch,

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from bench.ground import ROOT, Account, Ground, program
-from bench.measuring import BenchError, Command, run, step
+from bench.measuring import BenchError, Command, Measured, run, step
 
 TITLE = "API calls and tokens"
 MOST_DEALS = 10_000
@@ -63,7 +63,7 @@ def measure(ground: Ground) -> list[dict[str, Any]]:
                 since = account.control("clock", {"advance_seconds": 3600})["now"]
             with step(f"{sync} sync of {deals:,} deals"):
                 account.control("stats/reset", {})
-                state = one_sync(ground, account, state, sync)
+                state, _ = one_sync(ground, account, state, sync)
                 samples += counted(account, sync, least(account, since))
     return samples
 
@@ -86,9 +86,11 @@ def costs() -> dict[str, int]:
     return found
 
 
-def one_sync(ground: Ground, account: Account, state: Any, name: str) -> Any:
-    """Run the tap; return the state it ends with."""
-    config = json.loads(ground.tap_config(account).read_text())
+def one_sync(
+    ground: Ground, account: Account, state: Any, name: str, **settings: Any
+) -> tuple[Any, Measured]:
+    """Run the tap over the streams of the pipeline; return the state it ends with, and its time."""
+    config = json.loads(ground.tap_config(account).read_text()) | settings
     # Between runs the tap remembers which deals it has seen, as it does in the pipeline.
     config["state_dir"] = str(ground.file("calls-state"))
     words = [program("tap", "tap-pipedrive"), "--config", ground.file("calls.json", config)]
@@ -96,11 +98,11 @@ def one_sync(ground: Ground, account: Account, state: Any, name: str) -> Any:
     if state is not None:
         words += ["--state", ground.file("state.json", state)]
     output = ground.file(f"calls-{name}.jsonl")
-    run([Command("tap", words)], log=ground.log, output=output)
+    measured = run([Command("tap", words)], log=ground.log, output=output)
     with output.open("rb") as lines:
         last = [line for line in lines if line.startswith(b'{"type":"STATE"')][-1]
     output.unlink()
-    return json.loads(last)["value"]
+    return json.loads(last)["value"], measured
 
 
 def counted(account: Account, sync: str, least_calls: dict[str, int]) -> list[dict[str, Any]]:

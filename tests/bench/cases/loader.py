@@ -22,7 +22,7 @@ TITLE = "The loader alone"
 #: The most rows a slow one gets: what it takes per row does not depend on it (see `half`).
 MOST_ROWS = {"stock_default": 6_000, "stock_best": 20_000, "pipelinewise": 12_000}
 #: A comparison needs no more than this; the million is a case of its own.
-ENOUGH_ROWS = 100_000
+ENOUGH_ROWS = 300_000
 
 
 def measure(ground: Ground) -> list[dict[str, Any]]:
