@@ -26,6 +26,7 @@ class Output:
     states: list[dict[str, Any]] = field(default_factory=list)
     versions: dict[str, int] = field(default_factory=dict)
     record_versions: set[tuple[str, int | None]] = field(default_factory=set)
+    batches: list[dict[str, Any]] = field(default_factory=list)
     order: list[tuple[str, str | None]] = field(default_factory=list)
 
     @property
@@ -44,6 +45,9 @@ class Output:
                 assert message["stream"] in output.schemas, "a RECORD before its SCHEMA"
                 output.records[message["stream"]].append(message["record"])
                 output.record_versions.add((message["stream"], message.get("version")))
+            elif message["type"] == "BATCH":
+                assert message["stream"] in output.schemas, "a BATCH before its SCHEMA"
+                output.batches.append(message)
             elif message["type"] == "ACTIVATE_VERSION":
                 output.versions[message["stream"]] = message["version"]
             elif message["type"] == "SCHEMA":

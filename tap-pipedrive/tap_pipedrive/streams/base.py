@@ -14,6 +14,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Stream
+from singer_sdk.batch import Batcher
+from singer_sdk.helpers._batch import BatchConfig
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
@@ -121,7 +123,7 @@ class PipedriveStream(Stream):
     @cached_property
     def _writes_pages(self) -> bool:
         """Whether records leave as they are: nothing deselected, mapped, flattened or counted."""
-        if self.ABORT_AT_RECORD_COUNT is not None:
+        if self.ABORT_AT_RECORD_COUNT is not None or self._batcher is not None:
             return False
         maps = self.stream_maps
         if len(maps) != 1 or type(maps[0]) is not SameRecordTransform:
@@ -130,6 +132,28 @@ class PipedriveStream(Stream):
         return not (flattening and flattening.enabled) and all(
             self.mask["properties", name] for name in self.schema["properties"]
         )
+
+    @cached_property
+    def _batcher(self) -> Batcher | None:
+        """What writes records to files, if ``batch_config`` asks for BATCH messages."""
+        config = self.get_batch_config(self.config)
+        # What a sweep has seen is told by the version of each record; a file has none.
+        if config is None or self._tap.is_sweep or self.ABORT_AT_RECORD_COUNT is not None:
+            return None
+        return Batcher(tap_name=self.tap_name, stream_name=self.name, batch_config=config)
+
+    def _sync_batches(self, batch_config: BatchConfig, context: Any = None) -> None:
+        """Read as always: :meth:`emit` makes a file of each page; states keep their place."""
+        del batch_config
+        for _ in self._sync_records(context):
+            pass
+
+    def _emit_files(self, batcher: Batcher, records: list[Record]) -> None:
+        kept = {name for name in self.schema["properties"] if self.mask["properties", name]}
+        rows = ({k: v for k, v in record.items() if k in kept} for record in records)
+        for manifest in batcher.get_batches(rows):
+            self._write_batch_message(batcher.batch_config.encoding, manifest)
+        self.emitted += len(records)
 
     def _write_schema_message(self) -> None:
         """Write the SCHEMA message once, whoever asks first."""
@@ -154,6 +178,9 @@ class PipedriveStream(Stream):
             self._tap.writer.write_page(self.name, records, now, self._stream_version)
             self.emitted += len(records)
             self._tap.show_progress(self)
+            return
+        if self._batcher is not None:
+            self._emit_files(self._batcher, records)
             return
         for record in records:
             self._check_max_record_limit(self.emitted)

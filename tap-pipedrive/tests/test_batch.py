@@ -1,0 +1,48 @@
+"""BATCH messages bring the records that lines bring, and states keep their place among them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from conftest import Output, run_tap
+
+Sync = Callable[..., Output]
+STREAMS = {"deals", "deal_products", "persons", "users", "leads", "notes"}
+
+
+def settings(folder: Path) -> dict[str, Any]:
+    encoding = {"format": "jsonl", "compression": "gzip"}
+    return {"batch_config": {"encoding": encoding, "storage": {"root": folder.as_uri()}}}
+
+
+def test_files_hold_what_lines_would_say(
+    sync: Sync,
+    config: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    lines = sync(only=STREAMS, page_size=100)
+    files = run_tap({**config, "page_size": 100, **settings(tmp_path)}, None, STREAMS)
+    assert not files.records, "nothing came as a line"
+    found: dict[str, list[dict[str, Any]]] = {}
+    for message in files.batches:
+        for uri in message["manifest"]:
+            path = Path(unquote(urlsplit(uri).path))
+            text = gzip.decompress(path.read_bytes())
+            found.setdefault(message["stream"], []).extend(map(json.loads, text.splitlines()))
+    expected = {name: rows for name, rows in lines.records.items() if rows}
+    assert found == json.loads(json.dumps(expected))
+    assert files.state["bookmarks"] == lines.state["bookmarks"]
+    # A state never comes before the file it tells of.
+    kinds = [kind for kind, _ in files.order]
+    assert kinds.index("BATCH") < len(kinds) - 1 - kinds[::-1].index("STATE")
+
+
+def test_a_sweep_sends_lines_for_their_version(config: dict[str, Any], tmp_path: Path) -> None:
+    swept = run_tap({**config, "sweep": True, **settings(tmp_path)}, None, {"persons"})
+    assert not swept.batches
+    assert {version for _, version in swept.record_versions} == {swept.versions["persons"]}
