@@ -24,11 +24,12 @@ class Recipe:
 
     Attributes:
         command: its words.
-        environ: its whole environment.
+        environ: its environment, as far as it means something to it.
         answers: asked until it says that the program does its work.
         signature: what else, if it changes, makes a running program out of date: the contents of a
             file it reads, for one. Its words and :attr:`environ` count anyway.
         patience: seconds until it must have answered.
+        surroundings: the rest of its environment; a change of that means nothing.
 
     """
 
@@ -37,6 +38,7 @@ class Recipe:
     answers: Callable[[], bool]
     signature: str = ""
     patience: float = 60.0
+    surroundings: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def digest(self) -> str:
@@ -98,7 +100,7 @@ class Background:
                 process = subprocess.Popen(
                     list(recipe.command),
                     cwd=self.home,
-                    env=dict(recipe.environ),
+                    env={**recipe.surroundings, **recipe.environ},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

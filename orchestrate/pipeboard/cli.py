@@ -212,8 +212,10 @@ def migrate(services: Services) -> int:
 
 @command.command()
 @click.option("--demo", "in_demo", is_flag=True, help="The demo's world instead of .env's.")
+@click.option("--deals", envvar="PIPEBOARD_DEMO_DEALS", default=10_000, hidden=True)
+@click.option("--seed", envvar="PIPEBOARD_DEMO_SEED", default=42, hidden=True)
 @click.pass_obj
-def up(services: Services, in_demo: bool) -> int:
+def up(services: Services, in_demo: bool, deals: int, seed: int) -> int:
     """Start database, Redis, Pushgateway, Prometheus, metrics server and schedule.
 
     What runs already is left alone; what is not installed is named. All of it is on this machine's
@@ -225,7 +227,8 @@ def up(services: Services, in_demo: bool) -> int:
         given = {SCRAPE_VARIABLE: given.get(SCRAPE_VARIABLE, "")}
     else:
         check_settings(given)
-    world = services.demo(console, Account()) if in_demo else services.own(console)
+    account = Account(deals, seed)
+    world = services.demo(console, account) if in_demo else services.own(console)
     version = prepare_database(world.database, embedded=world.embedded)
     migrate_database(world.database)
     console.note("database", f"PostgreSQL {version}, {world.database.place}")

@@ -23,7 +23,7 @@ import yaml
 from pipeboard import metrics_server, schedule
 from pipeboard.background import Background, Recipe
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.worlds import OWN
+from pipeboard.worlds import OWN, PERSONAL_PREFIXES
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
@@ -210,11 +210,13 @@ class Stack:
         if self.world != OWN:
             words.append("--demo")
         # It reads .env itself whenever a run begins; what was set at our start already wins.
+        ours = {k: v for k, v in os.environ.items() if k.startswith(PERSONAL_PREFIXES)}
         recipe = Recipe(
             words,
-            dict(os.environ),
+            ours,
             lambda: schedule.holder(self.paths, self.world) == schedule.OURS,
             json.dumps(told),
+            surroundings=os.environ,
         )
         return _told(part.start(recipe), "; ".join(f"{s.job} at {s.crontab}" for s in schedules))
 

@@ -119,16 +119,17 @@ class Prometheus:
 
 
 def processes(state: Path) -> dict[int, str]:
-    """Return the processes that were started with this local state: {number: command line}.
+    """Return the processes that know of this local state: {number: command line}.
 
-    Not the embedded PostgreSQL, which gets nothing of our environment.
+    Not the embedded PostgreSQL, which gets nothing of our environment, and not Redis, which writes
+    its name over its own.
     """
     mark = f"PIPEBOARD_STATE_DIR={state}".encode()
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if mark in (folder / "environ").read_bytes().split(b"\0"):
-                words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            if str(state) in words or mark in (folder / "environ").read_bytes().split(b"\0"):
                 found[int(folder.name)] = words
         except OSError:  # it ended meanwhile
             continue

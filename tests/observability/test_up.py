@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 import redis
 from kit import COMMANDS, Machine, Prometheus, processes, until
 
+from pipeboard.processes import Recorded
 from pipeboard.simulator import Account, Simulator
 
 needs_prometheus = pytest.mark.skipif(
@@ -85,10 +85,11 @@ def lines(told: str) -> dict[str, str]:
     return {name: words for name, words in pairs}
 
 
-def recorded(machine: Machine) -> dict[str, int]:
-    """Return the process number of each service."""
-    files = (machine.state / "up" / "own").glob("*/process.json")
-    return {path.parent.name: json.loads(path.read_text())["pid"] for path in files}
+def running(machine: Machine) -> dict[str, Recorded]:
+    """Return the processes of the services that run."""
+    files = (machine.state / "up").glob("*/*/process.json")
+    records = {f"{path.parts[-3]} {path.parts[-2]}": Recorded.load(path) for path in files}
+    return {name: found for name, found in records.items() if found and found.is_running()}
 
 
 def test_everything_is_started_and_what_is_not_is_named(up: str) -> None:
@@ -103,13 +104,13 @@ def test_everything_is_started_and_what_is_not_is_named(up: str) -> None:
 
 
 def test_a_second_up_starts_nothing_twice(machine: Machine, up: str) -> None:
-    before = recorded(machine)
+    before = running(machine)
+    assert before.keys() == {f"own {name}" for name in SERVICES}
     again = machine.run("up")
     assert again.returncode == 0, again.stdout
     for name in SERVICES:
         assert lines(again.stdout)[name].startswith("runs already, "), again.stdout
-    assert recorded(machine) == before
-    assert set(before.values()) <= processes(machine.state).keys()
+    assert running(machine) == before
 
 
 def test_a_scheduled_run_is_seen(machine: Machine, prometheus: Prometheus) -> None:
@@ -192,6 +193,7 @@ def test_every_panel_has_data_or_a_reason(machine: Machine, seen: Prometheus) ->
         except AssertionError as error:
             wrong.append(f"{panel.where}: {error}")
     assert not wrong
+    print("UNNEEDED", EMPTY.keys() - without)
     assert without - EMPTY.keys() == set(), "no data, and no reason"
 
 
@@ -225,11 +227,14 @@ def test_the_demo_has_services_of_its_own_and_stop_ends_all(machine: Machine, up
         lambda: any("--environment=demo" in words for words in processes(machine.state).values()),
         30,
     )
+    before = running(machine)
+    assert len(before) == 2 * len(SERVICES)
     stopped = machine.run("stop")
     assert stopped.returncode == 0, stopped.stdout
     for name in SERVICES:
         assert stopped.stdout.count(f"the {name} of `up`") == 2, stopped.stdout
     assert processes(machine.state) == {}
+    assert not any(found.is_running() for found in before.values())
     assert "embedded one not running" in machine.run("status").stdout
     assert re.search(r"sync .* ended with (143|0) ", log.read_text()), log.read_text()
     assert machine.run("stop").stdout == "nothing was running\n"
