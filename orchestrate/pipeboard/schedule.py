@@ -1,8 +1,8 @@
 """The schedule: when which job runs, and the process that sees to it on one machine.
 
 `schedules:` of meltano.yml is the one place where times stand; the CronJobs of k8s/base say the
-same (a test compares). Whoever schedules a world, this process or another program, holds the lock of
-:func:`claim` while it lives, so that no job is ever started by two.
+same (a test compares). Whoever schedules a world, this process or another program, holds the lock
+of :func:`claim` while it lives, so that no job is ever started by two.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ class Scheduler:
                     args=[schedule],
                     id=schedule.name,
                     # What was synced last may be old: the first one begins at once.
-                    **({"next_run_time": datetime.now(schedule.zone)} if _is_sync(schedule) else {}),
+                    **({"next_run_time": datetime.now(schedule.zone)} if syncs(schedule) else {}),
                     max_instances=1,
                     coalesce=True,
                     misfire_grace_time=LATEST_SECONDS,
@@ -258,5 +258,6 @@ class Scheduler:
                 signal.signal(number, handler)
 
 
-def _is_sync(schedule: Schedule) -> bool:
+def syncs(schedule: Schedule) -> bool:
+    """Tell whether it brings what is new."""
     return schedule.job in ("sync", "elt")

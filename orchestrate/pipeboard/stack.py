@@ -1,5 +1,8 @@
-"""What `pipeboard up` starts beside the database: Redis, Pushgateway, Prometheus, metrics server and
-the schedule, each once per world, on loopback, with data and record below .pipeboard/up/."""
+"""What `pipeboard up` starts beside the database.
+
+Redis, Pushgateway, Prometheus, metrics server and the schedule: each once per world, on loopback,
+with data and record below .pipeboard/up/.
+"""
 
 from __future__ import annotations
 
@@ -166,9 +169,7 @@ class Stack:
         own = given.get(metrics_server.URL_VARIABLE) if self.world == OWN else None
         environ = {**_plain(), metrics_server.URL_VARIABLE: own or world.database.url}
         queries = (self.paths.root / metrics_server.QUERIES).read_text()
-        recipe = Recipe(
-            command, environ, lambda: _http_answers(f"{_http(port)}/metrics"), queries
-        )
+        recipe = Recipe(command, environ, lambda: _http_answers(f"{_http(port)}/metrics"), queries)
         return _told(part.start(recipe), f"{_http(port)}/metrics")
 
     def _prometheus(self, given: Mapping[str, str], started: Started) -> str:
@@ -307,7 +308,8 @@ def prometheus_config(root: Path, targets: Mapping[str, str], seconds: str | Non
         if not seconds.isdigit() or not int(seconds):
             what = f"{SCRAPE_VARIABLE} is {seconds!r}"
             raise Problem(what, "Write whole seconds: 30", ExitCode.CONFIGURATION)
-        config["global"] = {k: f"{seconds}s" for k in ("scrape_interval", "evaluation_interval")}
+        often = ("scrape_interval", "evaluation_interval")
+        config["global"] = dict.fromkeys(often, f"{seconds}s")
     text: str = yaml.safe_dump(config, sort_keys=False)
     return text
 

@@ -77,9 +77,7 @@ def test_a_program_that_is_not_there_is_a_problem(program: Background) -> None:
         program.start(Recipe([str(program.home / "absent")], {}, lambda: True))
 
 
-def test_a_log_does_not_grow_for_ever(
-    program: Background, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_log_does_not_grow_for_ever(program: Background, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeboard.background.LARGEST_LOG", 3)
     program.log.parent.mkdir()
     program.log.write_text("long ago\n")

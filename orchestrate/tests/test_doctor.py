@@ -261,8 +261,9 @@ def test_programs_that_are_missing(
     (tmp_path / ".pipeboard").unlink()
     code, told = patient.seen(monkeypatch)
     assert code == 78
-    assert "meltano, tap-pipedrive, target-postgres, dbt not installed. Run `make setup`" in (
-        told["programs"]
+    assert (
+        "meltano, tap-pipedrive, target-postgres, dbt not installed. Run `make setup`"
+        in (told["programs"])
     )
 
 

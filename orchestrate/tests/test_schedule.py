@@ -124,7 +124,8 @@ def test_the_first_sync_begins_at_once_and_ends_gently(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths, began, told = Paths(tmp_path), tmp_path / "began", tmp_path / "told"
-    pipeboard(paths, f"trap 'echo bye >{told}; exit 143' TERM\ntouch {began}\nsleep 9 >/dev/null 2>&1 & wait")
+    words = f"trap 'echo bye >{told}; exit 143' TERM\ntouch {began}\n"
+    pipeboard(paths, words + "sleep 9 >/dev/null 2>&1 & wait")
     late = Schedule("sweep", "sweep", NEVER, ZONE)
     code = serve(paths, OWN, Schedule("sync", "sync", NEVER, ZONE), late, until=began)
     assert code == 0
