@@ -124,13 +124,16 @@ def status(services: Services, console: Console) -> int:
     given = settings(services.paths)
     for world in (OWN, DEMO):
         services.stack(world).show(console, given)
-    own = given.get("PIPEBOARD_DATABASE_URL") or urls.get(OWN_DATABASE)
+    named = given.get("PIPEBOARD_DATABASE_URL")
+    own = named or urls.get(OWN_DATABASE)
     for world, url in (("own world", own), ("demo world", urls.get(DEMO_DATABASE))):
         try:
             if url:
                 with psycopg.connect(url, connect_timeout=5, autocommit=True) as connection:
                     _show_world(console, world, connection)
         except psycopg.OperationalError as error:
+            if url != named and "does not exist" in str(error):
+                continue  # the embedded server has what was used so far
             console.note(world, f"not in reach: {str(error).splitlines()[0]}")
     return 0
 
