@@ -123,7 +123,7 @@ def status(services: Services, console: Console) -> int:
     console.note("last log", str(logs[-1]) if logs else "none yet")
     given = settings(services.paths)
     for world in (OWN, DEMO):
-        services.stack(world).show(console, given)
+        services.stack(world).show(console, services.settings_of_up(world))
     named = given.get("PIPEBOARD_DATABASE_URL")
     own = named or urls.get(OWN_DATABASE)
     for world, url in (("own world", own), ("demo world", urls.get(DEMO_DATABASE))):

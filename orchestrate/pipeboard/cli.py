@@ -29,7 +29,6 @@ from pipeboard.runner import run_job
 from pipeboard.schedule import Scheduler, read_schedules
 from pipeboard.services import Services
 from pipeboard.simulator import Account
-from pipeboard.stack import SCRAPE_VARIABLE
 from pipeboard.summary import show_run
 from pipeboard.warehouse import prepare_database
 from pipeboard.worlds import DEMO, OWN, World, settings
@@ -222,10 +221,8 @@ def up(services: Services, in_demo: bool, deals: int, seed: int) -> int:
     loopback and ends with `pipeboard stop`.
     """
     console = Console()
-    given = settings(services.paths)
-    if in_demo:
-        given = {SCRAPE_VARIABLE: given.get(SCRAPE_VARIABLE, "")}
-    else:
+    given = services.settings_of_up(DEMO if in_demo else OWN)
+    if not in_demo:
         check_settings(given)
     account = Account(deals, seed)
     world = services.demo(console, account) if in_demo else services.own(console)
@@ -245,12 +242,12 @@ def up(services: Services, in_demo: bool, deals: int, seed: int) -> int:
 @click.pass_obj
 def schedule(services: Services, in_demo: bool, quiet: bool) -> int:
     """Run the jobs of meltano.yml when they are due, until it is told to end. `up` starts this."""
-    given = settings(services.paths)
+    world = DEMO if in_demo else OWN
+    given = services.settings_of_up(world)
     if not in_demo:
         check_settings(given)
     console = console_for(given)
     schedules = read_schedules(services.paths.root, given)
-    world = DEMO if in_demo else OWN
     return Scheduler(services.paths, world, console, quiet=quiet).serve(schedules)
 
 

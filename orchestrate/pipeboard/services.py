@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from pipeboard.embedded_postgres import EmbeddedPostgres
 from pipeboard.postgres_binaries import Binaries, wheel_binaries
+from pipeboard.schedule import ZONE_VARIABLE
 from pipeboard.simulator import Account, Simulator
-from pipeboard.stack import Stack
+from pipeboard.stack import SCRAPE_VARIABLE, Stack
 from pipeboard.worlds import (
     DEMO,
     DEMO_DATABASE,
@@ -48,6 +49,13 @@ class Services:
     def settings(self) -> dict[str, str]:
         """Return the user's settings, completed by what `up` started for their world."""
         return {**self.stack(OWN).environ(), **settings(self.paths)}
+
+    def settings_of_up(self, world: str) -> dict[str, str]:
+        """Return what a person set for the stack of a world; the demo's never reads .env."""
+        if world == OWN:
+            return settings(self.paths)
+        kept = (SCRAPE_VARIABLE, ZONE_VARIABLE, "PIPEBOARD_LOG_FORMAT")
+        return {name: os.environ[name] for name in kept if os.environ.get(name)}
 
     def binaries(self) -> Binaries:
         """Return the PostgreSQL to embed: the wheel's, unless a folder is named."""
