@@ -78,11 +78,11 @@ class Site:
     account: ControlClient
     prometheus: Prometheus
 
-    def fires(self, *names: str, seconds: float = 40) -> None:
+    def fires(self, *names: str, seconds: float = 90) -> None:
         for name in names:
             until(f"{name} to fire", lambda name=name: name in self.prometheus.firing(), seconds)
 
-    def resolves(self, *names: str, seconds: float = 20) -> None:
+    def resolves(self, *names: str, seconds: float = 90) -> None:
         for name in names:
             until(
                 f"{name} to resolve",
@@ -174,7 +174,7 @@ def test_the_first_five_alerts_fire_and_resolve(site: Site) -> None:
     )
     try:
         site.fires("EtlNotSucceeding", "EtlHanging")
-        assert hanging.wait(40) == 69
+        assert hanging.wait(90) == 69
     finally:
         if hanging.poll() is None:
             hanging.send_signal(signal.SIGTERM)

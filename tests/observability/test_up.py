@@ -223,11 +223,11 @@ def test_the_demo_has_services_of_its_own_and_stop_ends_all(machine: Machine, up
     for name in SERVICES:
         assert lines(demo.stdout)[name].startswith("started, "), demo.stdout
     log = machine.state / "logs" / "demo-schedule.log"
-    until("a scheduled run of the demo", lambda: "begins" in log.read_text(), 20)
+    until("a scheduled run of the demo", lambda: "begins" in log.read_text(), 60)
     until(
         "Meltano at work",
         lambda: any("--environment=demo" in words for words in processes(machine.state).values()),
-        30,
+        90,
     )
     before = running(machine)
     assert len(before) == 2 * len(SERVICES)
