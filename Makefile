@@ -1,7 +1,7 @@
 # One thin line per thing a person types; the logic lives in orchestrate/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stop sync reference backfill sweep reconcile plan history doctor status docs \
+.PHONY: help setup demo up stop sync reference backfill sweep reconcile plan history doctor status docs \
 	test bench lint lock deploy rollback clean
 
 # The first Python that is new enough; name another one by `make PYTHON=...`.
@@ -19,6 +19,10 @@ setup: ## build what a run needs (every other target does it by itself)
 
 demo: setup ## sync a simulated account, from nothing to answers; again: only what changed
 	@$(PIPEBOARD) demo
+
+up: ## the account of .env, synced on schedule, with metrics and alerts (DEMO=1: the simulated one)
+	@$(PYTHON) orchestrate/bootstrap.py metrics
+	@$(PIPEBOARD) up $(if $(DEMO),--demo)
 
 sync: setup ## sync the account of .env into the database of .env
 	@$(PIPEBOARD) run sync
@@ -48,7 +52,7 @@ doctor: setup ## check account, database and machine, and say what to do
 status: setup ## what runs in the background, and how fresh the tables are
 	@$(PIPEBOARD) status
 
-stop: ## end what demo and sync started in the background
+stop: ## end everything that was started in the background
 	@if [ -x $(PIPEBOARD) ]; then $(PIPEBOARD) stop; else echo "nothing was running"; fi
 
 docs: setup ## the catalogue of every table and column: build/docs/index.html

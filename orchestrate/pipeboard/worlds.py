@@ -88,9 +88,16 @@ def own_world(paths: Paths, given: Mapping[str, str], database_url: str, embedde
 
 
 def demo_world(
-    paths: Paths, environ: Mapping[str, str], database_url: str, account: Mapping[str, str]
+    paths: Paths,
+    environ: Mapping[str, str],
+    database_url: str,
+    account: Mapping[str, str],
+    services: Mapping[str, str] | None = None,
 ) -> World:
-    """Return the world of the simulated account (its ready file); nothing of .env is in it."""
+    """Return the world of the simulated account (its ready file); nothing of .env is in it.
+
+    `services` are the variables of what `up` started for the demo.
+    """
     database = DatabaseUrl.parse(database_url)
     clean = {
         name: value for name, value in environ.items() if not name.startswith(PERSONAL_PREFIXES)
@@ -105,6 +112,7 @@ def demo_world(
             # The port of the simulator may change between runs; the account stays the same.
             "MELTANO_RUN_STATE_ID_SUFFIX": "simulated",
             "PIPEBOARD_TAP_STATE_DIR": str(paths.tap(f"{DEMO}-simulated")),
+            **(services or {}),
         }
     )
     return World(DEMO, DEMO, database, embedded=True, environ=_past_proxies(clean))

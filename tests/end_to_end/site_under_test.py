@@ -151,7 +151,7 @@ class Live:
     process: subprocess.Popen[str]
 
     def parts(self) -> dict[str, int]:
-        """Return the process numbers of its parts: keeper, meltano, tap, loader."""
+        """Return the process numbers of its parts: keeper, meltano, tap, loader, later dbt."""
         listed = subprocess.run(
             ["ps", "-ww", "-eo", "pid=,ppid=,stat=,args="],
             text=True,
@@ -169,8 +169,8 @@ class Live:
             parents = set(ours)
         for pid, parent, words in known:
             if parent in parents:
-                for name in ("tap-pipedrive", "target-postgres"):
-                    if f"bin/{name}" in words or f"bin/pipeboard-{name}" in words:
+                for name in ("tap-pipedrive", "target-postgres", "dbt"):
+                    if f"bin/{name} " in f"{words} " or f"bin/pipeboard-{name}" in words:
                         found[name] = pid
         return found
 

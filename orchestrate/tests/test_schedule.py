@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from pipeboard import schedule
+from pipeboard.console import Console
+from pipeboard.paths import Paths
+from pipeboard.problems import ExitCode, Problem
+from pipeboard.schedule import Schedule, Scheduler, claim, holder, read_schedules
+from pipeboard.worlds import DEMO, OWN
+
+ZONE = ZoneInfo("America/Sao_Paulo")
+
+
+def written(root: Path, *times: tuple[str, str]) -> Path:
+    lines = [f"- {{name: {job}, job: {job}, interval: '{cron}'}}" for job, cron in times]
+    (root / "meltano.yml").write_text("schedules:\n" + "\n".join(lines))
+    return root
+
+
+def test_times_are_those_of_the_zone(tmp_path: Path) -> None:
+    root = written(tmp_path, ("sync", "*/30 * * * *"), ("sweep", "40 3 * * *"))
+    sync, sweep = read_schedules(root, {})
+    now = datetime(2026, 3, 1, 3, 10, tzinfo=ZONE)
+    assert sync.next(now) == datetime(2026, 3, 1, 3, 30, tzinfo=ZONE)
+    assert sweep.next(now) == datetime(2026, 3, 1, 3, 40, tzinfo=ZONE)
+    # Where a night has an hour less, what is due in it comes with the next one that there is.
+    (berlin, _) = read_schedules(root, {"PIPEBOARD_REPORTING_TIMEZONE": "Europe/Berlin"})
+    before = datetime(2026, 3, 29, 1, 45, tzinfo=berlin.zone)
+    assert berlin.next(before).timestamp() - before.timestamp() == 15 * 60
+
+
+def test_day_after_day(tmp_path: Path) -> None:
+    (sweep,) = read_schedules(written(tmp_path, ("sweep", "40 3 * * *")), {})
+    at = datetime(2026, 1, 1, tzinfo=ZONE)
+    for day in range(1, 8):
+        at = sweep.next(at + timedelta(minutes=1))
+        assert (at.day, at.hour, at.minute) == (day, 3, 40)
+
+
+@pytest.mark.parametrize(
+    ("cron", "environ", "words"),
+    [
+        ("61 4 * * *", {}, "Write five fields"),
+        ("@hourly", {}, "Write five fields"),
+        ("0 4 * * 1-5", {}, "Write names: mon-fri"),
+        ("0 4 * * *", {"PIPEBOARD_REPORTING_TIMEZONE": "Brazil/Nowhere"}, "no time zone known"),
+    ],
+)
+def test_what_is_not_understood_is_a_problem(
+    tmp_path: Path, cron: str, environ: dict[str, str], words: str
+) -> None:
+    with pytest.raises(Problem, match=words) as caught:
+        read_schedules(written(tmp_path, ("sync", cron)), environ)
+    assert caught.value.code == ExitCode.CONFIGURATION
+
+
+def test_only_one_has_the_schedule_and_a_child_keeps_it(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    assert holder(paths, OWN) is None
+    descriptor = claim(paths, OWN, "prefect")
+    child = subprocess.Popen(["sleep", "60"], pass_fds=[descriptor])
+    os.close(descriptor)
+    try:
+        assert holder(paths, OWN) == "prefect", "its child lives"
+        assert holder(paths, DEMO) is None, "another world"
+        with pytest.raises(Problem, match="prefect has the schedule already"):
+            claim(paths, OWN, "pipeboard")
+    finally:
+        child.kill()
+        child.wait()
+    assert holder(paths, OWN) is None
+    os.close(claim(paths, OWN, "pipeboard"))
+
+
+def pipeboard(paths: Paths, script: str) -> None:
+    """Put a program in pipeboard's place: when it is started, and how it is ended, matters here."""
+    paths.binaries.mkdir(parents=True, exist_ok=True)
+    (paths.binaries / "pipeboard").write_text(f"#!/bin/sh\n{script}\n")
+    (paths.binaries / "pipeboard").chmod(0o755)
+
+
+def serve(paths: Paths, world: str, *schedules: Schedule, until: Path) -> int:
+    """Schedule until a file is there, then end as `make stop` would."""
+
+    def end() -> None:
+        deadline = time.monotonic() + 20
+        while not until.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=end, daemon=True).start()
+    return Scheduler(paths, world, Console(sys.stdout), quiet=True).serve(schedules)
+
+
+NEVER = "0 0 29 feb *"
+
+
+@pytest.mark.parametrize(
+    ("world", "job", "words"),
+    [
+        (OWN, "sync", "run sync"),
+        (OWN, "sweep", "run sweep"),
+        (DEMO, "sync", "demo"),
+        (DEMO, "sweep", "run --demo sweep"),
+    ],
+)
+def test_a_job_runs_in_its_world(tmp_path: Path, world: str, job: str, words: str) -> None:
+    found = Scheduler(Paths(tmp_path), world, Console(), quiet=True).command(job)
+    assert " ".join(found[1:]) == words
+
+
+def test_the_first_sync_begins_at_once_and_ends_gently(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths, began, told = Paths(tmp_path), tmp_path / "began", tmp_path / "told"
+    words = f"trap 'echo bye >{told}; exit 143' TERM\ntouch {began}\n"
+    pipeboard(paths, words + "sleep 9 >/dev/null 2>&1 & wait")
+    late = Schedule("sweep", "sweep", NEVER, ZONE)
+    code = serve(paths, OWN, Schedule("sync", "sync", NEVER, ZONE), late, until=began)
+    assert code == 0
+    assert told.read_text() == "bye\n", "it was asked to end, not killed"
+    assert holder(paths, OWN) is None
+    out = capsys.readouterr().out
+    assert "sync" in out and "begins" in out and "ended with 143" in out
+    assert out.count("begins") == 1, "what comes once a day waits for its time"
+
+
+def test_what_was_unavailable_is_tried_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(schedule, "RETRY_SECONDS", 0.1)
+    paths, tried, done = Paths(tmp_path), tmp_path / "tried", tmp_path / "done"
+    script = f"[ -e {tried} ] && touch {done}\ntouch {tried}\necho the API is away\nexit 69"
+    pipeboard(paths, script)
+    serve(paths, OWN, Schedule("sync", "sync", NEVER, ZONE), until=done)
+    out = capsys.readouterr().out
+    assert out.count("begins") == 2
+    assert "ended with 69 after 0 s: the API is away" in out
