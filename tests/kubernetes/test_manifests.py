@@ -86,9 +86,10 @@ def test_only_prefects_worker_gets_a_token_for_the_cluster(overlay: Rendered) ->
 
 
 def test_services_have_probes_and_jobs_have_none(overlay: Rendered) -> None:
-    for name, container in overlay.containers():
-        probes = {"readinessProbe", "livenessProbe"} & set(container)
-        assert len(probes) == (0 if "Job/" in name else 2), name
+    for name, template in overlay.pods():
+        for container in template["spec"]["containers"]:
+            probes = {"readinessProbe", "livenessProbe"} & set(container)
+            assert len(probes) == (0 if "Job/" in name else 2), name
 
 
 def test_nothing_lasting_is_written_by_a_job(overlay: Rendered) -> None:
