@@ -235,7 +235,8 @@ render() {
         # The flows that Prefect starts run in this image, too; `images` does not look into arguments.
         echo "patches:"
         echo "  - target: {kind: Deployment, name: prefect-worker}"
-        echo "    patch: '[{op: replace, path: /spec/template/spec/initContainers/0/env/0/value, value: \"$image:$tag\"}]'"
+        echo '    patch: |-'
+        echo "      - {op: replace, path: /spec/template/spec/initContainers/0/env/0/value, value: '$image:$tag'}"
     } >"$work/kustomization.yaml"
     local name value
     for name in PIPEDRIVE_COMPANY_DOMAIN PIPEDRIVE_API_URL PIPEDRIVE_START_DATE PIPEDRIVE_DAILY_TOKENS \
