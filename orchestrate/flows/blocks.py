@@ -59,7 +59,8 @@ def made_of(kind: type[Block], value: str) -> Block:
 def load(kind: type[Block], name: str) -> Block | None:
     """Return a block from the server, None if there is none."""
     try:
-        return kind.load(name, _sync=True)  # type: ignore[call-arg]
+        found: Block = kind.load(name, _sync=True)  # type: ignore[call-arg, assignment]
+        return found
     except ValueError:  # what Prefect raises for a block that it does not have
         return None
 

@@ -18,12 +18,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-from blocks import BLOCKS, held_by, load, made_of
+import yaml  # type: ignore[import-untyped]
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.exceptions import ObjectNotFound
 from prefect.workers.process import ProcessWorker
+
+from blocks import BLOCKS, held_by, load, made_of
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient

@@ -14,11 +14,12 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blocks import settings_from_blocks
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
+
+from blocks import settings_from_blocks
 from verdict import Ended, is_retryable, report, stream_rows
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from pipeboard.cluster import HOST, free_port, port_is_taken
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.processes import Recorded, children
-from pipeboard.worlds import DEMO, OWN, PERSONAL_PREFIXES
+from pipeboard.worlds import DEMO, IMPERSONAL, OWN, PERSONAL_PREFIXES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,7 +147,9 @@ class PrefectService:
                 console.progress("prefect", "the server starts", time.monotonic() - began)
                 time.sleep(0.3)
             self._end("server")
-        raise self._silent("server")
+        self._port_file.unlink(missing_ok=True)
+        silent = self._silent("server")
+        raise silent
 
     def _start_worker(self, console: Console, url: str) -> None:
         began = time.monotonic()
@@ -163,7 +165,8 @@ class PrefectService:
             console.progress("prefect", "the worker starts", time.monotonic() - began)
             time.sleep(0.3)
         self._end("worker")
-        raise self._silent("worker")
+        silent = self._silent("worker")
+        raise silent
 
     def _last_heartbeat(self) -> str | None:
         found = self.ask(f"/work_pools/{POOL}/workers/filter", {}) or []
@@ -225,16 +228,15 @@ class PrefectService:
         nothing of somebody's account into the server or the demo.
         """
         left_out = ("PREFECT_",) if url and self.world == OWN else PERSONAL_PREFIXES
-        environ = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
+        environ = {
+            k: v for k, v in os.environ.items() if k in IMPERSONAL or not k.startswith(left_out)
+        }
         environ |= {
             "PREFECT_HOME": str(self.home / "home"),
             "DO_NOT_TRACK": "1",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "NO_PROXY": ",".join(filter(None, (os.environ.get("NO_PROXY"), HOST))),
         }
-        kept = os.environ.get("PIPEBOARD_STATE_DIR")
-        if kept:
-            environ["PIPEBOARD_STATE_DIR"] = kept
         if url is None:
             database = self.home / "prefect.db"
             environ["PREFECT_API_DATABASE_CONNECTION_URL"] = f"sqlite+aiosqlite:///{database}"

@@ -89,7 +89,8 @@ class Services:
         """End what runs; return what did."""
         ended = []
         # The one that starts runs first.
-        if any([prefect.stop() for prefect in self.prefects]):
+        stopped = [prefect.stop() for prefect in self.prefects]
+        if any(stopped):
             ended.append("Prefect")
         if self.simulator.stop():
             ended.append("the simulated account")

@@ -1,4 +1,4 @@
-"""`pipeboard tune`: which number of rows per batch loads fastest, on this machine, into this database.
+"""`pipeboard tune`: which number of rows per batch loads fastest, here and into this database.
 
 Measured is the loader itself, as every run starts it, with deals of this warehouse said as Singer
 messages once more: it asks Pipedrive nothing. The result is a row of `ops.etl_run` like that of any
@@ -265,8 +265,10 @@ class _Experiment:
             what = "there are no deals in pipedrive.deals to measure with"
             raise Problem(what, "Run `make sync` first", ExitCode.CONFIGURATION)
         properties = {name: TYPES.get(kind, TEXT) for name, kind in columns}
-        schema = {"type": "SCHEMA", "stream": "deals", "key_properties": ["id"]}
-        schema["schema"] = {"type": "object", "properties": properties}
+        schema = {
+            **{"type": "SCHEMA", "stream": "deals", "key_properties": ["id"]},
+            "schema": {"type": "object", "properties": properties},
+        }
         query = sql.SQL(
             "select id, row_to_json(deal)::text from (select {} from pipedrive.deals"
             " order by id limit %s) as deal"

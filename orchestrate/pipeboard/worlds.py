@@ -33,7 +33,10 @@ PERSONAL_PREFIXES = (
 
 
 # What says nothing of an account, and what the programs inside a demo need to know as well.
-IMPERSONAL = ("PIPEBOARD_STATE_DIR", "PIPEBOARD_LOG_FORMAT", "PIPEBOARD_POSTGRES_BIN")
+IMPERSONAL = (
+    *("PIPEBOARD_STATE_DIR", "PIPEBOARD_LOG_FORMAT", "PIPEBOARD_POSTGRES_BIN"),
+    *("PIPEBOARD_DEMO_DEALS", "PIPEBOARD_DEMO_SEED", "PIPEBOARD_DEMO_CHANGES"),
+)
 
 
 @dataclass(frozen=True)
