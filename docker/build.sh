@@ -24,5 +24,6 @@ meltano --version
 tap-pipedrive --version
 target-postgres --version
 query-exporter --version
+PREFECT_HOME="$scratch/prefect" DO_NOT_TRACK=1 prefect --version
 dbt --quiet parse --project-dir transform --profiles-dir transform
 echo "image         built and tried"

@@ -105,6 +105,11 @@ class Ended:
         return _readable(entry, event)
 
     @property
+    def behind(self) -> list[str]:
+        """The streams that the last run left for the next one."""
+        return [str(name) for name in self.facts.get("behind") or []]
+
+    @property
     def reason(self) -> str:
         """Say why it ended as it did, in its own words."""
         said = self.facts.get("reason") or next(reversed(self.last_lines), "")
@@ -115,6 +120,9 @@ class Ended:
         cost = f"{self.rows:,} rows, {self.calls:,} calls, {self.tokens:,} tokens"
         if self.code == 0 and self.skipped:
             return Verdict(True, "Skipped", self.skipped)
+        if self.code == 0 and self.behind:
+            # A success, and yet not all of it: streams whose share of the tokens is spent.
+            return Verdict(True, "Behind", f"{cost}; goes on with {', '.join(self.behind)}")
         if self.code == 0:
             return Verdict(True, "Completed", cost)
         if self.code == 75:

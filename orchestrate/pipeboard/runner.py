@@ -325,6 +325,7 @@ class _Run:
             rows=end.rows,
             calls=end.calls,
             tokens=end.tokens,
+            behind=(outcome.report or {}).get("behind") or [],
             phases=outcome.phases,
         )
         if self.world.environ.get("PUSHGATEWAY_URL"):

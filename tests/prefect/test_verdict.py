@@ -57,6 +57,12 @@ def test_what_trying_again_does_not_mend_is_what_the_cluster_does_not_try_again(
     assert all(map(is_retryable, (69, 1, 137)))
 
 
+def test_a_success_that_left_streams_for_later_is_behind() -> None:
+    end = {"event": "run ended", "rows": 5, "calls": 1, "tokens": 20, "behind": ["deal_changelog"]}
+    verdict = said(0, end).verdict()
+    assert verdict[:2] == (True, "Behind") and verdict.message.endswith("with deal_changelog")
+
+
 def test_a_skipped_run_is_completed_and_says_why() -> None:
     ended = said(0, {"event": "run r0 of sync is at work", "topic": "skipped", "run_id": "r1"})
     assert ended.verdict() == (True, "Skipped", "run r0 of sync is at work")
