@@ -151,6 +151,14 @@ def test_one_scheduler_owns_an_overlay(overlay: Rendered) -> None:
     active = [j["metadata"]["name"] for j in overlay.of_kind("CronJob") if not j["spec"]["suspend"]]
     if "prefect-worker" in overlay.names("Deployment"):
         assert active == []
+        # What the worker's pod registers is scheduled instead, and no less.
+        deployments = yaml.safe_load((ROOT / "orchestrate" / "prefect.yaml").read_text())
+        scheduled = [
+            deployment["name"]
+            for deployment in deployments["deployments"]
+            if any(schedule["active"] for schedule in deployment["schedules"])
+        ]
+        assert sorted(scheduled) == ["reference", "sweep", "sync"]
     else:
         assert active == ["reference", "sweep", "sync"]
 
