@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up stop sync reference backfill sweep reconcile plan history doctor status docs \
-	test bench lint lock deploy rollback clean
+	prefect tune test bench lint lock deploy rollback clean
 
 # The first Python that is new enough; name another one by `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
@@ -39,6 +39,13 @@ sweep: setup ## look for what was deleted in Pipedrive without a trace, and mark
 
 plan: setup ## what a sync would cost now, in calls, tokens and days (JOB=backfill for another job)
 	@$(PIPEBOARD) plan $(or $(JOB),sync)
+
+tune: setup ## measure which batch size loads fastest here; later runs use it (RESET=1 forgets it)
+	@$(PIPEBOARD) tune $(if $(RESET),--reset)
+
+prefect: ## schedule with Prefect on this machine: server, worker, deployments (DEMO=1: the simulated account)
+	@$(PYTHON) orchestrate/bootstrap.py prefect
+	@$(PIPEBOARD) prefect $(if $(DEMO),--demo)
 
 history: setup ## the latest runs (LAST=50 for more)
 	@$(PIPEBOARD) history --last $(or $(LAST),20)

@@ -232,6 +232,11 @@ render() {
             echo "  - {name: settings, namespace: $namespace, behavior: merge, envs: [settings.env],"
             echo "     options: {disableNameSuffixHash: true}}"
         fi
+        # The flows that Prefect starts run in this image, too; `images` does not look into arguments.
+        echo "patches:"
+        echo "  - target: {kind: Deployment, name: prefect-worker}"
+        echo '    patch: |-'
+        echo "      - {op: replace, path: /spec/template/spec/initContainers/0/env/0/value, value: '$image:$tag'}"
     } >"$work/kustomization.yaml"
     local name value
     for name in PIPEDRIVE_COMPANY_DOMAIN PIPEDRIVE_API_URL PIPEDRIVE_START_DATE PIPEDRIVE_DAILY_TOKENS \

@@ -24,5 +24,8 @@ meltano --version
 tap-pipedrive --version
 target-postgres --version
 query-exporter --version
+export PREFECT_HOME="$scratch/prefect" DO_NOT_TRACK=1
+prefect --version
+.pipeboard/env/prefect/bin/python orchestrate/flows/register.py --help >/dev/null
 dbt --quiet parse --project-dir transform --profiles-dir transform
 echo "image         built and tried"

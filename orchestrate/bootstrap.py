@@ -1,9 +1,9 @@
 """Build the environments of this repository. Needs nothing but Python >= 3.10 and its venv module.
 
 `python3 orchestrate/bootstrap.py` builds what a run needs. More by a word: `metrics` the metrics
-server, `image` what belongs into a container image, `dev` what tests and lint need, `bench` what
-the benchmark needs; `lock` recompiles requirements/*.txt from the *.in files and the packages' own
-pyproject.toml.
+server, `prefect` the scheduler, `image` what belongs into a container image, `dev` what tests and
+lint need, `bench` what the benchmark needs; `lock` recompiles requirements/*.txt from the *.in
+files and the packages' own pyproject.toml.
 
 Every environment has its own pins, so that Meltano, the tap, the loader and dbt never have to
 agree on a version of anything. An environment that is up to date is left alone.
@@ -97,6 +97,8 @@ RUN = (
 DEV = Environment("dev", members=(TAP, LOADER, SIMULATOR, SUPERVISOR))
 # What `pipeboard metrics-server` runs. No sync needs it.
 METRICS = Environment("metrics", commands=("query-exporter",))
+# Prefect, for those who schedule with it: its server, its worker, and the flows' own Python.
+PREFECT = Environment("prefect", commands=("prefect",))
 # A rival of our loader, for `make bench`. It agrees with nothing else on versions, and some of what
 # it needs was published before wheels were.
 RIVAL = Environment("bench-pipelinewise", wheels_only=False)
@@ -107,9 +109,10 @@ POLICY = Environment("policy")
 WANTED = {
     (): RUN,
     ("metrics",): (*RUN, METRICS),
+    ("prefect",): (*RUN, PREFECT),
     # A cluster has an account and a database of its own: no simulated one, no embedded one.
-    ("image",): (*(each for each in RUN if each.name != "demo"), METRICS),
-    ("dev",): (*RUN, METRICS, DEV, POLICY),
+    ("image",): (*(each for each in RUN if each.name != "demo"), METRICS, PREFECT),
+    ("dev",): (*RUN, METRICS, PREFECT, DEV, POLICY),
     ("bench",): (*RUN, DEV, RIVAL),
 }
 
@@ -277,7 +280,7 @@ def lock(uv: Path) -> None:
     """Recompile requirements/*.txt; versions already pinned stay unless UPGRADE is set."""
     upgrade = ["--upgrade"] if os.environ.get("UPGRADE") else []
     jobs: list[tuple[str, tuple[str, ...]]] = [("bootstrap", ()), ("build", ())]
-    every = (*RUN, METRICS, DEV, POLICY, RIVAL)
+    every = (*RUN, METRICS, PREFECT, DEV, POLICY, RIVAL)
     jobs += [(environment.name, environment.members) for environment in every]
     for name, members in jobs:
         source = Path("requirements") / f"{name}.in"

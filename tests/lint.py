@@ -11,6 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
 MELTANO = ROOT / ".pipeboard" / "env" / "meltano"
+PREFECT_PYTHON = ROOT / ".pipeboard" / "env" / "prefect" / "bin" / "python"
 PACKAGES = (
     ("tap-pipedrive", "tap_pipedrive"),
     ("plugins/loaders/target-postgres", "pipeboard_target_postgres"),
@@ -33,6 +34,11 @@ def main() -> int:
             (f"mypy {folder if package == '.' else package}", folder, ["mypy", package])
             for folder, package in PACKAGES
         ),
+        (
+            "mypy flows",
+            "orchestrate/flows",
+            ["mypy", "--strict", "--python-executable", str(PREFECT_PYTHON), "."],
+        ),
         ("mypy bootstrap", ".", ["mypy", "orchestrate/bootstrap.py", "tests/run.py", __file__]),
         (
             "sqlfluff",
@@ -51,7 +57,7 @@ def main() -> int:
     ]
     # A dependency that a package names but nobody pinned; dbt's is left out on purpose.
     uv = str(ROOT / ".pipeboard" / "env" / "uv" / "bin" / "uv")
-    for name in ("meltano", "tap", "loader", "demo"):
+    for name in ("meltano", "tap", "loader", "demo", "prefect"):
         python = str(ROOT / ".pipeboard" / "env" / name / "bin" / "python")
         steps.append((f"pins of {name}", ".", [uv, "pip", "check", "--python", python]))
     unhappy = [name for name, folder, command in steps if not content(name, folder, command)]

@@ -44,6 +44,7 @@ ROOMS = (
     Room("end-to-end", "tests/end_to_end", on_oldest="instead"),
     Room("tap-pipedrive", "tap-pipedrive"),
     Room("target-postgres", "plugins/loaders/target-postgres", on_oldest="also"),
+    Room("prefect", "tests/prefect"),
     Room("warehouse", "tests/warehouse"),
     Room("orchestrate", "orchestrate"),
     Room("pipedrive-simulator", "plugins/utilities/pipedrive-simulator"),

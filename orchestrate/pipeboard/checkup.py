@@ -119,6 +119,10 @@ def status(services: Services, console: Console) -> int:
     console.note("postgres", f"embedded, on {where}" if urls else "embedded one not running")
     ready = services.simulator.ready()
     console.note("account", f"simulated, on {ready['url']}" if ready else "no simulated one runs")
+    for prefect in services.prefects:
+        if prefect.url:
+            worker = "its worker waits for runs" if prefect.works else "no worker"
+            console.note("prefect", f"for the {prefect.world} world, on {prefect.url}; {worker}")
     logs = sorted(services.paths.logs.glob("*.jsonl"))
     console.note("last log", str(logs[-1]) if logs else "none yet")
     given = settings(services.paths)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeboard import checkup, preflight
+from pipeboard import tune as tuning
 from pipeboard.backfill import Backfiller, known_histories
 from pipeboard.catalogue import write_catalogue
 from pipeboard.console import Console, console_for
@@ -64,7 +65,7 @@ def command(context: click.Context) -> None:
 @click.pass_obj
 def demo(services: Services, deals: int, seed: int, changes: int) -> int:
     """Sync a simulated account and answer five questions; again, sync what changed."""
-    return run_demo(services, Console(), Account(deals, seed), changes)
+    return run_demo(services, console_for(os.environ), Account(deals, seed), changes)
 
 
 @command.command()
@@ -252,6 +253,50 @@ def schedule(services: Services, in_demo: bool, quiet: bool) -> int:
 
 
 @command.command()
+@click.option("--rows", type=click.IntRange(min=1000), default=30_000, show_default=True)
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--sizes", default=",".join(map(str, tuning.SIZES)), show_default=True)
+@click.option("--reset", is_flag=True, help="Measure nothing; back to the loader's default.")
+@click.pass_obj
+def tune(services: Services, rows: int, rounds: int, sizes: str, reset: bool) -> int:
+    """Measure which number of rows per batch loads fastest here; later runs use it.
+
+    Loads deals of the warehouse once more, into a schema of its own that goes afterwards. Asks
+    Pipedrive nothing. Syncs skip meanwhile.
+    """
+    given = settings(services.paths)
+    console = console_for(given)
+    world = services.own(console)
+    prepare_database(world.database, embedded=world.embedded)
+    if reset:
+        return tuning.forget(world, console)
+    plan = tuning.Plan(rows, rounds, tuning.parsed_sizes(sizes))
+    return tuning.tune(services.paths, world, plan, console)
+
+
+@command.command()
+@click.option("--demo", "in_demo", is_flag=True, help="For the simulated account.")
+@click.pass_obj
+def prefect(services: Services, in_demo: bool) -> int:
+    """Schedule with Prefect on this machine: server, worker and deployments. Again: no change."""
+    console = Console()
+    given = settings(services.paths)
+    if in_demo:
+        services.demo(console, Account(int(os.environ.get("PIPEBOARD_DEMO_DEALS") or 10_000)))
+    else:
+        check_settings(given)
+    own, simulated = services.prefects
+    chosen = simulated if in_demo else own
+    url = chosen.start(console, given)
+    console.heading("Prefect runs")
+    console.line(f"  {url}")
+    if chosen.auth:
+        console.line(f"  it asks for the line in {chosen.password_file}")
+    console.line("  a run now: a deployment's button Run, Quick run. `make stop` ends it all.")
+    return 0
+
+
+@command.command()
 @click.option("--forget", is_flag=True, help="Also delete the embedded databases and metrics.")
 @click.pass_obj
 def stop(services: Services, forget: bool) -> int:
@@ -260,11 +305,11 @@ def stop(services: Services, forget: bool) -> int:
     print(f"stopped {' and '.join(ended)}" if ended else "nothing was running")
     if forget:
         services.postgres.destroy()
-        for folder in (services.paths.demo, services.paths.local / "tap"):
-            shutil.rmtree(folder, ignore_errors=True)
+        for name in ("demo", "tap", "prefect"):
+            shutil.rmtree(services.paths.local / name, ignore_errors=True)
         for world in (OWN, DEMO):
             services.stack(world).forget()
-        print("deleted the embedded databases, and what `up` stored")
+        print("deleted the embedded databases, and what `up` and `prefect` stored")
     return 0
 
 

@@ -19,6 +19,9 @@ QUIET_SECONDS = 15.0
 class Console:
     """Headings, tables and one line of progress."""
 
+    #: Whether somebody reads along, who wants to see more than what happened.
+    for_people = True
+
     def __init__(self, out: TextIO | None = None) -> None:
         self.out = out or sys.stdout
         self.tty = self.out.isatty() and os.environ.get("TERM") != "dumb"
@@ -102,6 +105,8 @@ class Console:
 
 class JsonConsole(Console):
     """The same, as one JSON object a line; headings and tables are for people."""
+
+    for_people = False
 
     def __init__(self, out: TextIO | None = None) -> None:
         super().__init__(out)

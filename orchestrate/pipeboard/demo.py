@@ -41,6 +41,8 @@ def run_demo(services: Services, console: Console, account: Account, changes: in
     if again:
         sent = sum(int(s.get("records", 0)) for s in (outcome.report or {})["streams"].values())
         console.line(f"Only what changed was synced: {sent:,} rows, not the whole account.")
+    if not console.for_people:
+        return outcome.code
     show_answers(console, world)
     console.heading("Look around")
     console.line(f"  psql '{world.database.url}'")

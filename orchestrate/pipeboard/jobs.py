@@ -50,6 +50,7 @@ _KNOWN = (
     # Two names of one thing.
     Job("elt", "main", plugin="tap-pipedrive", wait=0),
     Job("reference", "reference", plugin="tap-pipedrive-reference"),
+    Job("people", "people", plugin="tap-pipedrive-people"),
     Job("sweep", "sweep", plugin="tap-pipedrive-sweep"),
     Job("backfill", "backfill", BACKFILL, "tap-pipedrive-backfill", wait=0, timeout=20 * HOUR),
     Job("backfill-history", "backfill", BACKFILL, "tap-pipedrive-history", 0, 20 * HOUR),

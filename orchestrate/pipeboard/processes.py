@@ -42,6 +42,12 @@ class Recorded:
         """Tell whether exactly this process still runs, not another one with its number."""
         return birth(self.pid) == self.born
 
+    def ask_to_end(self) -> None:
+        """Send SIGTERM to exactly this process, and do not wait."""
+        if self.is_running():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+
     def end(self, patience: float = 10.0) -> bool:
         """End exactly this process, gently first. Return whether there was one to end."""
         if not self.is_running():
@@ -72,6 +78,15 @@ def birth(pid: int) -> str | None:
         return f"{boot.read_text().strip() if boot.exists() else ''}:{fields[19]}"
     # No /proc (macOS): ps knows when a process began, to the second.
     return _ps(pid, "lstart=")
+
+
+def children(pid: int) -> list[int]:
+    """Return the numbers of the processes that a process started and that still run."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid="], text=True, capture_output=True, check=False
+    ).stdout
+    pairs = (line.split() for line in listed.splitlines())
+    return [int(child) for child, parent in pairs if int(parent) == pid]
 
 
 def command_line(pid: int) -> str:

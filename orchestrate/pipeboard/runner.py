@@ -34,6 +34,7 @@ from pipeboard.metrics import Measures, push
 from pipeboard.ops import migrate
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.run_log import RunLog
+from pipeboard.tune import BATCH_SIZE_ROWS, measured_batch_size
 from pipeboard.watch import Watched, watch
 
 if TYPE_CHECKING:
@@ -108,12 +109,12 @@ def run_job(
             raise
         with closing(lane):
             migrate(lane.connection)
+            console.context.update(run_id=run_id, job=job.name)
             if not _take(lane, job, console, signals):
                 outcome = _skip(lane, world, job, console, run_id, began)
                 outcome.code = signals.exit_code if signals.asked else 0
                 return outcome
             history.begin(lane.connection, run_id, job, world.environment)
-            console.context.update(run_id=run_id, job=job.name)
             console.event("run started")
             # A start without an end is how a run that hangs is seen.
             started = Measures()
@@ -188,7 +189,8 @@ class _Run:
         log = RunLog(goal=goal)
         watched = watch(
             self._command(full_refresh),
-            {**self.world.environ, **environ, **self._names(report)},
+            # What somebody set wins over what was measured.
+            {**self._tuned(), **self.world.environ, **environ, **self._names(report)},
             root=self.paths.root,
             log=log,
             log_file=log_file,
@@ -217,6 +219,11 @@ class _Run:
         command += ["--log-format=json", f"--environment={self.world.environment}", "run"]
         # Our lock says that nobody else runs; what Meltano remembers of a killed run may be stale.
         return [*command, "--force", *(["--full-refresh"] if full_refresh else []), self.job.name]
+
+    def _tuned(self) -> dict[str, str]:
+        """Return what `pipeboard tune` found out about the loader."""
+        size = measured_batch_size(self.lane.connection, self.world.environment)
+        return {BATCH_SIZE_ROWS: str(size)} if size else {}
 
     def _names(self, report: Path) -> dict[str, str]:
         """Return by what names the tap and the loader know this run."""
@@ -318,6 +325,7 @@ class _Run:
             rows=end.rows,
             calls=end.calls,
             tokens=end.tokens,
+            behind=(outcome.report or {}).get("behind") or [],
             phases=outcome.phases,
         )
         if self.world.environ.get("PUSHGATEWAY_URL"):
@@ -341,6 +349,7 @@ class _Run:
         if outcome.build:
             faulty = [r.name for r in outcome.build.results if r.is_faulty]
             details["failed_nodes"] = faulty[:20]
+            details["dbt"] = outcome.build.counts()
         return End(
             outcome.status,
             int(outcome.code),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeboard.embedded_postgres import EmbeddedPostgres
 from pipeboard.postgres_binaries import Binaries, wheel_binaries
+from pipeboard.prefect_service import PrefectService
 from pipeboard.schedule import ZONE_VARIABLE
 from pipeboard.simulator import Account, Simulator
 from pipeboard.stack import SCRAPE_VARIABLE, Stack
@@ -57,6 +58,10 @@ class Services:
         kept = (SCRAPE_VARIABLE, ZONE_VARIABLE, "PIPEBOARD_LOG_FORMAT")
         return {name: os.environ[name] for name in kept if os.environ.get(name)}
 
+    @property
+    def prefects(self) -> list[PrefectService]:
+        return [PrefectService(self.paths, world) for world in (OWN, DEMO)]
+
     def binaries(self) -> Binaries:
         """Return the PostgreSQL to embed: the wheel's, unless a folder is named."""
         named = os.environ.get("PIPEBOARD_POSTGRES_BIN")
@@ -99,7 +104,11 @@ class Services:
 
     def stop(self) -> list[str]:
         """End what runs; return what did."""
-        ended = [f"the {name} of `up`" for each in (OWN, DEMO) for name in self.stack(each).stop()]
+        # Those that start runs come first.
+        stopped = [prefect.stop() for prefect in self.prefects]
+        ended = ["Prefect"] if any(stopped) else []
+        for world in (OWN, DEMO):
+            ended += [f"the {name} of `up`" for name in self.stack(world).stop()]
         if self.simulator.stop():
             ended.append("the simulated account")
         if self.postgres.stop():

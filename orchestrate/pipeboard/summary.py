@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from pipeboard.answers import ask
-from pipeboard.dbt_results import FAULTY
 from pipeboard.problems import ExitCode
 
 if TYPE_CHECKING:
@@ -64,20 +62,10 @@ def show_dbt(console: Console, build: Build | None) -> None:
     """Show dbt's results, and name whatever is not right."""
     if build is None:
         return
-    kinds = Counter((result.kind, result.status) for result in build.results)
     console.heading("dbt")
     console.table(
         ["", "ok", "warned", "failed", "skipped"],
-        [
-            [
-                f"{kind}s",
-                kinds[kind, "success"] + kinds[kind, "pass"],
-                kinds[kind, "warn"],
-                sum(kinds[kind, status] for status in FAULTY),
-                kinds[kind, "skipped"],
-            ]
-            for kind in dict.fromkeys(kind for kind, _ in kinds)
-        ],
+        [[kind, *counts.values()] for kind, counts in build.counts().items()],
     )
     for result in build.results:
         if result.is_faulty or result.status == "warn":

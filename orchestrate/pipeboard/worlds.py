@@ -32,6 +32,13 @@ PERSONAL_PREFIXES = (
 )
 
 
+# What says nothing of an account, and what the programs inside a demo need to know as well.
+IMPERSONAL = (
+    *("PIPEBOARD_STATE_DIR", "PIPEBOARD_LOG_FORMAT", "PIPEBOARD_POSTGRES_BIN"),
+    *("PIPEBOARD_DEMO_DEALS", "PIPEBOARD_DEMO_SEED", "PIPEBOARD_DEMO_CHANGES"),
+)
+
+
 @dataclass(frozen=True)
 class World:
     """One account, one database, one state; `environ` is all that a run gets to know."""
@@ -53,6 +60,8 @@ def settings(paths: Paths, environ: Mapping[str, str] | None = None) -> dict[str
     An empty value means "not set" (the lines of .env.example are empty), for every reader.
     """
     given = dict(os.environ if environ is None else environ)
+    if given.get("PIPEBOARD_WORLD") == DEMO:
+        return given  # a demo's environment is complete, and never completed by somebody's .env
     from_file = {name: value or "" for name, value in dotenv_values(paths.dotenv).items()}
     merged = {**from_file, **given}
     return {
@@ -100,7 +109,9 @@ def demo_world(
     """
     database = DatabaseUrl.parse(database_url)
     clean = {
-        name: value for name, value in environ.items() if not name.startswith(PERSONAL_PREFIXES)
+        name: value
+        for name, value in environ.items()
+        if name in IMPERSONAL or not name.startswith(PERSONAL_PREFIXES)
     }
     clean.update(
         {

@@ -65,6 +65,18 @@ def test_nothing_personal_is_in_the_demo(paths: Paths) -> None:
     assert world.environ["HOME"] == "/home/ana"
 
 
+def test_a_program_inside_the_demo_never_reads_dotenv(paths: Paths) -> None:
+    """As the flows start one: `pipeboard env --demo -- pipeboard run reference`."""
+    paths.dotenv.write_text("PIPEDRIVE_DAILY_TOKENS=500\nREDIS_URL=redis://real\n")
+    inside = demo_world(paths, {"PIPEBOARD_LOG_FORMAT": "json"}, URL, ACCOUNT).environ
+    assert inside["PIPEBOARD_LOG_FORMAT"] == "json"
+    world = own_world(paths, settings(paths, inside), URL, embedded=False)
+    assert not {"PIPEDRIVE_DAILY_TOKENS", "REDIS_URL"} & set(world.environ)
+    assert (world.environment, world.environ["MELTANO_RUN_STATE_ID_SUFFIX"]) == (
+        *("demo", "simulated"),
+    )
+
+
 def suffix(paths: Paths, url: str = URL, **given: str) -> str:
     return own_world(paths, given, url, embedded=False).environ["MELTANO_RUN_STATE_ID_SUFFIX"]
 

@@ -141,10 +141,11 @@ def test_nothing_private_and_no_test_is_sent_to_the_builder() -> None:
 
 def test_the_image_holds_what_a_job_runs_and_no_installer(image: Image) -> None:
     assert sorted(p.name for p in (image.project / ".pipeboard" / "env").iterdir()) == [
-        *("dbt", "loader", "meltano", "metrics", "tap")
+        *("dbt", "loader", "meltano", "metrics", "prefect", "tap")
     ]
     assert sorted(p.name for p in (image.project / ".pipeboard" / "bin").iterdir()) == [
-        *("dbt", "meltano", "pipeboard", "query-exporter", "tap-pipedrive", "target-postgres")
+        *("dbt", "meltano", "pipeboard", "prefect", "query-exporter", "tap-pipedrive"),
+        "target-postgres",
     ]
 
 

@@ -88,9 +88,10 @@ def test_only_prefects_worker_gets_a_token_for_the_cluster(overlay: Rendered) ->
 
 
 def test_services_have_probes_and_jobs_have_none(overlay: Rendered) -> None:
-    for name, container in overlay.containers():
-        probes = {"readinessProbe", "livenessProbe"} & set(container)
-        assert len(probes) == (0 if "Job/" in name else 2), name
+    for name, template in overlay.pods():
+        for container in template["spec"]["containers"]:
+            probes = {"readinessProbe", "livenessProbe"} & set(container)
+            assert len(probes) == (0 if "Job/" in name else 2), name
 
 
 def test_nothing_lasting_is_written_by_a_job(overlay: Rendered) -> None:
@@ -168,6 +169,14 @@ def test_one_scheduler_owns_an_overlay(overlay: Rendered) -> None:
     active = [j["metadata"]["name"] for j in overlay.of_kind("CronJob") if not j["spec"]["suspend"]]
     if "prefect-worker" in overlay.names("Deployment"):
         assert active == []
+        # What the worker's pod registers is scheduled instead, and no less.
+        deployments = yaml.safe_load((ROOT / "orchestrate" / "prefect.yaml").read_text())
+        scheduled = [
+            deployment["name"]
+            for deployment in deployments["deployments"]
+            if any(schedule["active"] for schedule in deployment["schedules"])
+        ]
+        assert sorted(scheduled) == ["reference", "sweep", "sync"]
     else:
         assert active == ["reference", "sweep", "sync"]
 

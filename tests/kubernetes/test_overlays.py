@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Rendered, render
+from conftest import ROOT, Rendered, render
 
 COMPONENTS = {"redis", "pushgateway", "prometheus", "grafana", "metabase", "metrics-server"}
 
@@ -113,6 +113,24 @@ def test_prefect_runs_the_pod_of_a_cronjob(rendered: dict[str, Rendered]) -> Non
         assert filled(container[key], defaults) == wanted_container[key], key
     # Retries are the flow's affair: the two must not multiply.
     assert defaults["backoff_limit"] == 0
+
+
+def test_the_flows_go_out_and_back_with_the_worker(rendered: dict[str, Rendered]) -> None:
+    overlay = rendered["minikube-prefect"]
+    pod = only_pod(overlay, "Deployment", "prefect-worker")["spec"]
+    (register,) = pod["initContainers"]
+    image = only_pod(overlay, "CronJob", "sync")["spec"]["containers"][0]["image"]
+    assert register["image"] == image
+    # Where run_project.sh writes which image it deploys.
+    assert register["env"][0] == {"name": "PIPEBOARD_IMAGE", "value": image}
+    words = [*register["command"], *register["args"]]
+    for program in (w.removeprefix("/project/") for w in words if w.endswith(".py")):
+        assert (ROOT / program).is_file()
+    worker = pod["containers"][0]["args"]
+    for option in ("--pool", "--type"):
+        assert words[words.index(option) + 1] == worker[worker.index(option) + 1] == "kubernetes"
+    # Secrets of the cluster do what blocks do elsewhere.
+    assert "--no-blocks" in words
 
 
 def filled(template: Any, values: dict[str, Any]) -> Any:

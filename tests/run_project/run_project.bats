@@ -173,6 +173,9 @@ apply release"
         [ -e "$STAND_IN/objects/secret.$name.yaml" ]
     done
     [ "$(suspended | paste -s -d ' ' -)" = "backfill reference sweep sync" ]
+    # Its flows run in the image that this release built.
+    grep -A 1 -e '- name: PIPEBOARD_IMAGE' .pipeboard/deploy/minikube-prefect/manifest.yaml \
+        | grep -q "value: pipeboard:$first"
 }
 
 @test "before a migration the schedule is suspended, and runs at work are waited for" {

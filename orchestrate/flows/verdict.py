@@ -1,0 +1,266 @@
+"""What a run of pipeboard said and how it ended, and what that means for a flow run.
+
+Knows nothing of Prefect, so that the mapping of exit codes is tested without it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+#: Trying again does not mend these; the podFailurePolicy of the CronJobs says the same.
+FINAL_CODES = frozenset({64, 65, 75, 77, 78})
+#: The same command ended by SIGINT or SIGTERM: whoever did that does not want it again at once.
+INTERRUPTED_CODES = frozenset({130, 143})
+NAMES = {
+    64: "Usage",
+    65: "DataRefused",
+    69: "Unavailable",
+    77: "NotPermitted",
+    78: "Misconfigured",
+    130: "Interrupted",
+    143: "Interrupted",
+}
+ADVICE = {
+    65: "The data was loaded, but what was built from it is not right: see the tests that failed.",
+    69: "The source or the database was not there. The next run goes on where this one stopped.",
+    77: "Check the token and its user's permissions: `make doctor`.",
+    78: "Check the settings: `make doctor`.",
+}
+LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+}
+KEPT_LINES = 20
+
+
+def is_retryable(code: int) -> bool:
+    """Tell whether the same command may go better in a minute."""
+    return code != 0 and code not in FINAL_CODES | INTERRUPTED_CODES
+
+
+class Verdict(NamedTuple):
+    """What becomes of a flow run: completed or failed, and under what name."""
+
+    completed: bool
+    name: str
+    message: str
+
+
+class Line(NamedTuple):
+    """One line for a log, and how loud."""
+
+    level: int
+    text: str
+
+
+@dataclass
+class Ended:
+    """One command of pipeboard, as far as its JSON log tells.
+
+    Attributes:
+        run_ids: the runs in it, as `ops.etl_run` names them; a backfill has several.
+        facts: what "run ended" said of the last one.
+        skipped: why nothing was done, if nothing was.
+        last_lines: its last words that were no JSON: a problem, or a traceback.
+
+    """
+
+    code: int = 0
+    run_ids: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    skipped: str | None = None
+    rows: int = 0
+    calls: int = 0
+    tokens: int = 0
+    last_lines: list[str] = field(default_factory=list)
+
+    def read(self, line: str) -> Line | None:
+        """Take in one line of its log; return it as people read it, None for an empty one."""
+        text = line.strip()
+        if not text:
+            return None
+        try:
+            entry = json.loads(text)
+        except ValueError:
+            entry = None
+        if not isinstance(entry, dict):
+            self.last_lines = [*self.last_lines, text][-KEPT_LINES:]
+            return Line(logging.WARNING if text.startswith("pipeboard:") else logging.INFO, text)
+        run_id = entry.get("run_id")
+        if run_id and run_id not in self.run_ids:
+            self.run_ids.append(run_id)
+        event = str(entry.get("event", ""))
+        if entry.get("topic") == "skipped":
+            self.skipped = event
+        if event == "run ended":
+            self.facts = entry
+            for name in ("rows", "calls", "tokens"):
+                setattr(self, name, getattr(self, name) + (entry.get(name) or 0))
+        return _readable(entry, event)
+
+    @property
+    def behind(self) -> list[str]:
+        """The streams that the last run left for the next one."""
+        return [str(name) for name in self.facts.get("behind") or []]
+
+    @property
+    def reason(self) -> str:
+        """Say why it ended as it did, in its own words."""
+        said = self.facts.get("reason") or next(reversed(self.last_lines), "")
+        return str(said).removeprefix("pipeboard: ")
+
+    def verdict(self) -> Verdict:
+        """Say what that means."""
+        cost = f"{self.rows:,} rows, {self.calls:,} calls, {self.tokens:,} tokens"
+        if self.code == 0 and self.skipped:
+            return Verdict(True, "Skipped", self.skipped)
+        if self.code == 0 and self.behind:
+            # A success, and yet not all of it: streams whose share of the tokens is spent.
+            return Verdict(True, "Behind", f"{cost}; goes on with {', '.join(self.behind)}")
+        if self.code == 0:
+            return Verdict(True, "Completed", cost)
+        if self.code == 75:
+            why = self.reason or "the token budget is used up; the next run goes on"
+            return Verdict(True, "Behind", f"{why} ({cost})")
+        name = NAMES.get(self.code, "Failed")
+        stage = self.facts.get("failed_stage")
+        where = f" in {stage}" if stage else ""
+        return Verdict(False, name, f"exit code {self.code}{where}: {self.reason or 'no reason'}")
+
+
+def _readable(entry: dict[str, Any], event: str) -> Line:
+    """Return an entry as one line: what the supervisor says itself, what others say for a debugger.
+
+    Meltano and what it runs log thousands of lines, all of them kept in the run's log file.
+    """
+    level = LEVELS.get(str(entry.get("level", "info")).lower(), logging.INFO)
+    if "topic" in entry:
+        return Line(level, f"{entry['topic']}: {event}")
+    if event == "progress":
+        seconds = int(entry.get("seconds") or 0)
+        return Line(level, f"{seconds // 60}:{seconds % 60:02} {entry.get('progress')}")
+    if event in ("run started", "run ended"):
+        shown = ("job", "run_id", "status", "exit_code", "reason", "failed_stage", "rows", "tokens")
+        facts = [f"{name}={entry[name]}" for name in shown if entry.get(name) is not None]
+        return Line(level, " ".join([event, *facts]))
+    part = entry.get("name") or entry.get("logger")
+    if part and level < logging.WARNING:
+        level = logging.DEBUG
+    return Line(level, f"{part}: {event}" if part else event)
+
+
+# -- for an artifact ----------------------------------------------------------------------------
+
+
+def report(verdict: Verdict, runs: list[dict[str, Any]], last_lines: list[str], code: int) -> str:
+    """Return what happened, as markdown: `runs` are rows of `pipeboard history --json`."""
+    parts = [f"# {verdict.name}", "", verdict.message, ""]
+    if not verdict.completed and code in ADVICE:
+        parts += [f"> {ADVICE[code]}", ""]
+    if runs:
+        header = ["run", "job", "status", "exit code", "seconds", "rows", "calls", "tokens"]
+        keys = ["run_id", "job", "status", "exit_code", "seconds", "rows", "calls", "tokens"]
+        parts += [*table(header, [[run.get(key) for key in keys] for run in runs]), ""]
+    for run in runs:
+        parts += _of_run(run, alone=len(runs) == 1)
+    if not runs and last_lines:
+        parts += ["## Its last words", "", "```", *last_lines, "```", ""]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def stream_rows(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row per run and stream, for a table."""
+    return [
+        {
+            "run": run["run_id"],
+            "stream": name,
+            "rows": int(used.get("records", 0)),
+            "calls": int(used.get("calls", 0)),
+            "tokens": int(used.get("tokens", 0)),
+            "behind": name in behind(run),
+        }
+        for run in runs
+        for name, used in ((run.get("details") or {}).get("streams") or {}).items()
+    ]
+
+
+def behind(run: dict[str, Any]) -> list[str]:
+    """Return the streams that a run left for later."""
+    return [str(name) for name in (run.get("details") or {}).get("behind") or []]
+
+
+def table(header: list[str], rows: list[list[Any]]) -> list[str]:
+    """Return a markdown table; numbers to the right."""
+    numeric = [
+        bool(rows) and all(isinstance(row[i], int | float | None) for row in rows)
+        for i in range(len(header))
+    ]
+    lines = [header, ["---:" if right else "---" for right in numeric]]
+    lines += [[_cell(value) for value in row] for row in rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _of_run(run: dict[str, Any], *, alone: bool) -> list[str]:
+    details = run.get("details") or {}
+    of = "" if alone else f" ({run['job']})"
+    parts: list[str] = []
+    if run.get("reason"):
+        where = f"{run['failed_stage']}: " if run.get("failed_stage") else ""
+        parts += [f"## Why{of}", "", f"{where}{run['reason']}", ""]
+    streams = details.get("streams") or {}
+    if streams:
+        rows: list[list[Any]] = [
+            [name, *(int(used.get(key, 0)) for key in ("records", "calls", "tokens"))]
+            for name, used in streams.items()
+        ]
+        rows.append(["total", *(sum(row[i] for row in rows) for i in (1, 2, 3))])
+        parts += [f"## Rows and API tokens{of}", ""]
+        parts += [*table(["stream", "rows", "calls", "tokens"], rows), ""]
+    if behind(run):
+        parts += [f"## Behind{of}", "", "The next run goes on with: "]
+        parts += [", ".join(f"`{name}`" for name in behind(run)), ""]
+    if details.get("dbt"):
+        header = ["dbt", "ok", "warned", "failed", "skipped"]
+        counts = [[k, *(c.get(w, 0) for w in header[1:])] for k, c in details["dbt"].items()]
+        parts += [f"## Models and tests{of}", "", *table(header, counts), ""]
+    if details.get("failed_nodes"):
+        parts += ["Failed: " + ", ".join(f"`{name}`" for name in details["failed_nodes"]), ""]
+    if details.get("tuning"):
+        parts += _of_tuning(details["tuning"])
+    phases = {k: v for k, v in (details.get("phases") or {}).items() if v and k != "total"}
+    if phases:
+        took = ", ".join(f"{name} {seconds:,.1f} s" for name, seconds in phases.items())
+        parts += [f"Time{of}: {took}", ""]
+    return parts
+
+
+def _of_tuning(tuning: dict[str, Any]) -> list[str]:
+    rows = [
+        [
+            tried["batch_size_rows"],
+            round(tried["rows_per_second"]),
+            round(tried["peak_memory_bytes"] / 2**20),
+            "chosen" if tried["batch_size_rows"] == tuning["batch_size_rows"] else "",
+        ]
+        for tried in tuning["tried"]
+    ]
+    words = (
+        f"{tuning['rows']:,} deals of this warehouse, {tuning['rounds']} rounds, medians. "
+        f"Differences below {tuning['noise']:.0%} count as none."
+    )
+    header = ["rows per batch", "rows per second", "memory (MiB)", ""]
+    return ["## Batch sizes", "", words, "", *table(header, rows), ""]

@@ -1,0 +1,303 @@
+"""Prefect on this machine: a server on loopback, a worker of processes, and what they need.
+
+Each world has a server of its own, with its own database, port and worker, so that runs of the demo
+and of somebody's account never lie side by side. What flows do is no affair of this file: they call
+`pipeboard`, as cron does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeboard.cluster import HOST, free_port, port_is_taken
+from pipeboard.problems import ExitCode, Problem
+from pipeboard.processes import Recorded, children
+from pipeboard.schedule import claim
+from pipeboard.worlds import DEMO, IMPERSONAL, OWN, PERSONAL_PREFIXES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeboard.console import Console
+    from pipeboard.paths import Paths
+
+POOL = "local"
+#: Prefect's own port, and its neighbour for the demo; another one where they are taken.
+PORTS = {OWN: 4200, DEMO: 4201}
+#: What flows may need a block for.
+IN_BLOCKS = ("PIPEDRIVE_API_TOKEN", "PIPEBOARD_DATABASE_URL", "REDIS_URL", "GITHUB_PAT")
+SERVER_PATIENCE, WORKER_PATIENCE = 180.0, 60.0
+#: Seconds that runs under way get to end gently; the supervisor needs 20, Prefect a few more.
+GRACE = 45.0
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass(frozen=True)
+class PrefectService:
+    """The Prefect of one world."""
+
+    paths: Paths
+    world: str
+
+    # -- where things are ----------------------------------------------------------------------
+
+    @property
+    def home(self) -> Path:
+        return self.paths.local / "prefect" / self.world
+
+    @property
+    def environment(self) -> Path:
+        return self.paths.environment("prefect")
+
+    def record(self, name: str) -> Path:
+        """Return where the server or the worker is remembered."""
+        return self.home / f"{name}.json"
+
+    @property
+    def _port_file(self) -> Path:
+        return self.home / "port"
+
+    @property
+    def password_file(self) -> Path:
+        return self.home / "password"
+
+    @property
+    def auth(self) -> str | None:
+        """Who may use the server: the demo's everybody here, the other who can read our files."""
+        if self.world == DEMO:
+            return None
+        if not self.password_file.exists():
+            self.home.mkdir(parents=True, exist_ok=True)
+            number = os.open(self.password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(number, "w") as out:
+                out.write(f"pipeboard:{secrets.token_urlsafe(18)}\n")
+        return self.password_file.read_text().strip()
+
+    # -- what runs -----------------------------------------------------------------------------
+
+    def _runs(self, name: str) -> bool:
+        recorded = Recorded.load(self.record(name))
+        return recorded is not None and recorded.is_running()
+
+    @property
+    def url(self) -> str | None:
+        """The address of the running server, None if it does not run."""
+        if not self._runs("server"):
+            return None
+        return f"http://{HOST}:{self._port_file.read_text().strip()}"
+
+    @property
+    def works(self) -> bool:
+        """Whether a worker waits for runs."""
+        return self._runs("worker")
+
+    def start(self, console: Console, given: Mapping[str, str]) -> str:
+        """Make sure that server, pool, blocks, deployments and worker are there.
+
+        Args:
+            console: told what was done.
+            given: the settings of the world; the worker's runs read them anew.
+
+        Returns:
+            The server's address.
+
+        Raises:
+            Problem: Prefect is not installed, does not start, or somebody else schedules.
+
+        """
+        program = self.environment / "bin" / "prefect"
+        if not program.exists():
+            what = f"Prefect is not installed ({program})"
+            remedy = "Run `python3 orchestrate/bootstrap.py prefect`"
+            raise Problem(what, remedy, ExitCode.CONFIGURATION)
+        self.home.mkdir(parents=True, exist_ok=True)
+        url = self.url or self._start_server(console)
+        self._register(console, url, given)
+        if not self.works:
+            self._start_worker(console, url)
+        return url
+
+    def _start_server(self, console: Console) -> str:
+        began = time.monotonic()
+        try:
+            wanted = int(self._port_file.read_text())
+        except (OSError, ValueError):
+            wanted = PORTS[self.world]
+        for port in dict.fromkeys((wanted, free_port())):
+            if port_is_taken(port):
+                continue
+            self._port_file.write_text(str(port))
+            words = ["server", "start", "--host", HOST, "--port", str(port)]
+            process = self._launch("server", words, self._environ())
+            url = f"http://{HOST}:{port}"
+            while process.poll() is None and time.monotonic() - began < SERVER_PATIENCE:
+                if self.ask("/health"):
+                    console.note("prefect", f"server on {url} ({time.monotonic() - began:.1f} s)")
+                    return url
+                console.progress("prefect", "the server starts", time.monotonic() - began)
+                time.sleep(0.3)
+            self._end("server")
+        self._port_file.unlink(missing_ok=True)
+        silent = self._silent("server")
+        raise silent
+
+    def _start_worker(self, console: Console, url: str) -> None:
+        began = time.monotonic()
+        words = ["worker", "start", "--pool", POOL, "--type", "process", "--name", "this-machine"]
+        # A worker that is back from a kill is not the one that the server remembers.
+        seen = self._last_heartbeat()
+        # Held by the worker for as long as it lives: one scheduler owns a world.
+        schedule = claim(self.paths, self.world, "Prefect")
+        try:
+            process = self._launch("worker", words, self._environ(url), keeping=[schedule])
+        finally:
+            os.close(schedule)
+        while process.poll() is None and time.monotonic() - began < WORKER_PATIENCE:
+            heartbeat = self._last_heartbeat()
+            if heartbeat and heartbeat != seen:
+                console.note("prefect", f"worker of pool {POOL} ({time.monotonic() - began:.1f} s)")
+                return
+            console.progress("prefect", "the worker starts", time.monotonic() - began)
+            time.sleep(0.3)
+        self._end("worker")
+        silent = self._silent("worker")
+        raise silent
+
+    def _last_heartbeat(self) -> str | None:
+        found = self.ask(f"/work_pools/{POOL}/workers/filter", {}) or []
+        return max((str(worker["last_heartbeat_time"]) for worker in found), default=None)
+
+    def _register(self, console: Console, url: str, given: Mapping[str, str]) -> None:
+        """Let the flows' own program make pool, blocks and deployments."""
+        words = [str(self.environment / "bin" / "python")]
+        words += [str(self.paths.root / "orchestrate" / "flows" / "register.py"), "--pool", POOL]
+        environ = self._environ(url)
+        if self.world == DEMO:
+            words.append("--no-blocks")
+        else:
+            environ |= {name: given[name] for name in IN_BLOCKS if given.get(name)}
+        began = time.monotonic()
+        with subprocess.Popen(
+            words,
+            cwd=self.paths.root,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            said = []
+            for line in process.stdout or ():
+                said.append(line.rstrip())
+                console.line(line.rstrip())
+        if process.returncode:
+            what = f"Prefect does not take the flows: {said[-1] if said else 'no reason given'}"
+            known = {int(code) for code in ExitCode}
+            code = process.returncode if process.returncode in known else ExitCode.FAILED
+            raise Problem(what, f"See {self.home / 'server.log'}", ExitCode(code))
+        console.note("prefect", f"registered in {time.monotonic() - began:.1f} s")
+
+    def _launch(
+        self, name: str, words: list[str], environ: dict[str, str], keeping: Sequence[int] = ()
+    ) -> subprocess.Popen[bytes]:
+        log = os.open(self.home / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(log, "wb") as out:
+            process = subprocess.Popen(
+                [str(self.environment / "bin" / "prefect"), *words],
+                cwd=self.paths.root,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                pass_fds=keeping,
+                start_new_session=True,  # it outlives us, and Ctrl-C is not for it
+            )
+        recorded = Recorded.of(process.pid)
+        if recorded:
+            recorded.save(self.record(name))
+        return process
+
+    def _environ(self, url: str | None = None) -> dict[str, str]:
+        """Return the environment of the server, or with a URL that of whoever talks to it.
+
+        Nothing of another Prefect that somebody uses (a profile, a cloud) may get in here, and
+        nothing of somebody's account into the server or the demo.
+        """
+        left_out = ("PREFECT_",) if url and self.world == OWN else PERSONAL_PREFIXES
+        environ = {
+            k: v for k, v in os.environ.items() if k in IMPERSONAL or not k.startswith(left_out)
+        }
+        environ |= {
+            "PREFECT_HOME": str(self.home / "home"),
+            "DO_NOT_TRACK": "1",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "NO_PROXY": ",".join(filter(None, (os.environ.get("NO_PROXY"), HOST))),
+        }
+        if url is None:
+            database = self.home / "prefect.db"
+            environ["PREFECT_API_DATABASE_CONNECTION_URL"] = f"sqlite+aiosqlite:///{database}"
+            if self.auth:
+                environ["PREFECT_SERVER_API_AUTH_STRING"] = self.auth
+            return environ
+        if self.auth:
+            environ["PREFECT_API_AUTH_STRING"] = self.auth
+        return {
+            **environ,
+            "PREFECT_API_URL": f"{url}/api",
+            "PREFECT_WORKER_QUERY_SECONDS": "3",
+            "PIPEBOARD_FLOWS_WORLD": self.world,
+        }
+
+    # -- asking and ending ---------------------------------------------------------------------
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Ask the server's API; None where it gives no good answer."""
+        headers = {"Content-Type": "application/json"}
+        if self.auth:
+            headers["Authorization"] = f"Basic {b64encode(self.auth.encode()).decode()}"
+        request = urllib.request.Request(
+            f"http://{HOST}:{self._port_file.read_text().strip()}/api{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers=headers,
+        )
+        try:
+            with _direct.open(request, timeout=10) as answer:
+                return json.loads(answer.read())
+        except (urllib.error.URLError, OSError, ValueError):
+            return None
+
+    def _silent(self, name: str) -> Problem:
+        log = self.home / f"{name}.log"
+        words = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+        what = f"Prefect's {name} does not start: {words[-1] if words else 'no reason given'}"
+        return Problem(what, f"See {log}", ExitCode.UNAVAILABLE)
+
+    def _end(self, name: str) -> bool:
+        recorded = Recorded.load(self.record(name))
+        ended = recorded.end(patience=15) if recorded else False
+        self.record(name).unlink(missing_ok=True)
+        return ended
+
+    def stop(self) -> bool:
+        """End worker and server, and first the runs under way, gently. Return whether any was."""
+        worker = Recorded.load(self.record("worker"))
+        if worker and worker.is_running():
+            # A worker that is told to end kills its runs.
+            runs = [found for found in map(Recorded.of, children(worker.pid)) if found]
+            for run in runs:
+                run.ask_to_end()
+            deadline = time.monotonic() + GRACE
+            while any(run.is_running() for run in runs) and time.monotonic() < deadline:
+                time.sleep(0.1)
+        return any([self._end("worker"), self._end("server")])

@@ -1,0 +1,377 @@
+"""`pipeboard tune`: which number of rows per batch loads fastest, here and into this database.
+
+Measured is the loader itself, as every run starts it, with deals of this warehouse said as Singer
+messages once more: it asks Pipedrive nothing. The result is a row of `ops.etl_run` like that of any
+run, and the latest one counts: later runs hand it to the loader, whoever starts them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
+
+from pipeboard import history
+from pipeboard.child import Signals
+from pipeboard.history import End, new_run_id
+from pipeboard.jobs import MAIN, Job
+from pipeboard.lane import Lane
+from pipeboard.measures import exists
+from pipeboard.ops import migrate
+from pipeboard.problems import ExitCode, Problem
+
+if TYPE_CHECKING:
+    from pipeboard.console import Console
+    from pipeboard.paths import Paths
+    from pipeboard.worlds import World
+
+#: How Meltano knows the loader's setting.
+BATCH_SIZE_ROWS = "TARGET_POSTGRES_BATCH_SIZE_ROWS"
+#: The loader's defaults.
+DEFAULT_ROWS, DEFAULT_BYTES = 10_000, 16 * 2**20
+SIZES = (1_000, 2_500, 5_000, 10_000, 20_000, 50_000)
+#: Medians closer than this differ by chance.
+NOISE = 0.03
+SCHEMA = "pipeboard_tune"
+JOB = Job("tune", "tune", MAIN)
+
+#: JSON types of the columns, as the tap declares them.
+TYPES: dict[str, dict[str, Any]] = {
+    "bigint": {"type": ["integer", "null"]},
+    "integer": {"type": ["integer", "null"]},
+    "boolean": {"type": ["boolean", "null"]},
+    "numeric": {"type": ["number", "null"]},
+    "double precision": {"type": ["number", "null"]},
+    "jsonb": {"type": ["object", "array", "null"]},
+    "date": {"type": ["string", "null"], "format": "date"},
+    "timestamp with time zone": {"type": ["string", "null"], "format": "date-time"},
+}
+TEXT: dict[str, Any] = {"type": ["string", "null"]}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure."""
+
+    rows: int
+    rounds: int
+    sizes: tuple[int, ...] = SIZES
+
+
+@dataclass
+class Tried:
+    """One batch size: seconds and memory of the loader, a number per round."""
+
+    size: int
+    seconds: list[float] = field(default_factory=list)
+    memory: list[int] = field(default_factory=list)
+
+    def median(self, start: float) -> float:
+        """Return the seconds that loading took, without those of starting up."""
+        return max(statistics.median(self.seconds) - start, 1e-3)
+
+
+class Stopped(Exception):
+    """Somebody asked us to end."""
+
+
+def parsed_sizes(text: str) -> tuple[int, ...]:
+    """Read `1000,5000`.
+
+    Raises:
+        Problem: these are no numbers of rows.
+
+    """
+    try:
+        sizes = tuple(sorted({int(word) for word in text.split(",")}))
+    except ValueError:
+        sizes = ()
+    if not sizes or sizes[0] < 1:
+        what = f"--sizes is {text!r}"
+        raise Problem(what, "Write 1000,5000,10000", ExitCode.USAGE)
+    return sizes
+
+
+def measured_batch_size(connection: psycopg.Connection, environment: str) -> int | None:
+    """Return the batch size that was measured last, None for the loader's default."""
+    row = connection.execute(
+        """
+        select (details -> 'tuning' ->> 'batch_size_rows')::integer from ops.etl_run
+        where job = 'tune' and environment = %s and status = 'succeeded'
+        order by started_at desc limit 1
+        """,
+        [environment],
+    ).fetchone()
+    return row[0] if row else None
+
+
+def forget(world: World, console: Console) -> int:
+    """Go back to the loader's default."""
+    with closing(Lane(world.database, MAIN, run_id := new_run_id())) as lane:
+        migrate(lane.connection)
+        if not lane.take():
+            console.note("skipped", history.who_runs(lane.connection, MAIN))
+            return ExitCode.UNAVAILABLE
+        history.begin(lane.connection, run_id, JOB, world.environment)
+        end = End("succeeded", 0, details={"tuning": {"batch_size_rows": None}})
+        history.finish(lane.connection, run_id, end)
+    console.note("tune", f"back to the loader's default, {DEFAULT_ROWS:,} rows per batch")
+    return ExitCode.OK
+
+
+def tune(paths: Paths, world: World, plan: Plan, console: Console) -> int:
+    """Measure, and keep what was found.
+
+    Raises:
+        Problem: there is nothing to measure with, or the loader fails.
+
+    """
+    run_id = new_run_id()
+    with (
+        Signals().noted() as signals,
+        closing(Lane(world.database, MAIN, run_id)) as lane,
+    ):
+        migrate(lane.connection)
+        console.context.update(run_id=run_id, job=JOB.name)
+        # Beside a sync it would measure the sync.
+        began = time.monotonic()
+        while not lane.take():
+            if signals.asked or time.monotonic() - began > JOB.wait:
+                reason = history.who_runs(lane.connection, MAIN)
+                history.skip(lane.connection, run_id, JOB, world.environment, reason)
+                console.note("skipped", f"{reason}; nothing was done")
+                return signals.exit_code if signals.asked else ExitCode.OK
+            time.sleep(0.5)
+        history.begin(lane.connection, run_id, JOB, world.environment)
+        console.event("run started")
+        experiment = _Experiment(paths, world, plan, console, lane.connection, signals)
+        try:
+            end = experiment.run()
+        except BaseException as error:
+            end = _broken(error, signals, world)
+            if not isinstance(error, Stopped):
+                raise
+        finally:
+            history.finish(lane.connection, run_id, end)
+            console.event("run ended", status=end.status, exit_code=end.exit_code, rows=end.rows)
+    return end.exit_code
+
+
+def _broken(error: BaseException, signals: Signals, world: World) -> End:
+    if isinstance(error, Stopped):
+        return End("failed", signals.exit_code, signals.words)
+    code = int(error.code) if isinstance(error, Problem) else int(ExitCode.FAILED)
+    return End("failed", code, world.redact(f"{error}")[:500])
+
+
+@dataclass
+class _Experiment:
+    """One measurement, in a lane that it holds."""
+
+    paths: Paths
+    world: World
+    plan: Plan
+    console: Console
+    connection: psycopg.Connection
+    signals: Signals
+
+    def run(self) -> End:
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder, self._scratch():
+            place = Path(folder)
+            messages, rows, width = self._messages(place)
+            alone = place / "one.jsonl"
+            with messages.open("rb") as lines, alone.open("wb") as out:
+                out.writelines([lines.readline(), lines.readline()])
+            tried = [Tried(size) for size in self._sizes(width)]
+            idle: list[float] = []
+            # In turn, so that a machine that gets slower is slower for all of them.
+            for number in range(1, self.plan.rounds + 1):
+                idle.append(self._load(place, alone, DEFAULT_ROWS, 1)[0])
+                for one in tried:
+                    seconds, memory = self._load(place, messages, one.size, rows)
+                    one.seconds.append(seconds)
+                    one.memory.append(memory)
+                    words = f"{one.size:,} rows per batch: {seconds:.2f} s"
+                    self.console.note(f"round {number}", words)
+        start = statistics.median(idle)
+        chosen = best(tried, start)
+        self._show(tried, start, chosen, rows)
+        return End(
+            "succeeded",
+            0,
+            rows=rows * len(tried) * self.plan.rounds,
+            details={
+                "phases": {"total": round(time.monotonic() - began, 3)},
+                "tuning": {
+                    "batch_size_rows": chosen,
+                    "rows": rows,
+                    "bytes_per_row": round(width),
+                    "rounds": self.plan.rounds,
+                    "noise": NOISE,
+                    "processors": os.cpu_count(),
+                    "tried": [
+                        {
+                            "batch_size_rows": one.size,
+                            "rows_per_second": round(rows / one.median(start)),
+                            "peak_memory_bytes": max(one.memory),
+                        }
+                        for one in tried
+                    ],
+                },
+            },
+        )
+
+    def _sizes(self, width: float) -> list[int]:
+        """Leave out what the loader's other limit, in bytes, would cut short anyway."""
+        limit = int(self.world.environ.get("TARGET_POSTGRES_BATCH_SIZE_BYTES") or DEFAULT_BYTES)
+        most = max(int(limit / width), 1)
+        reachable = [size for size in self.plan.sizes if size <= most]
+        if len(reachable) < len(self.plan.sizes):
+            words = f"a row has {width:,.0f} bytes: batch_size_bytes ends a batch at {most:,} rows"
+            self.console.note("tune", words)
+            # One stands for all of those.
+            reachable.append(next(size for size in self.plan.sizes if size > most))
+        return reachable
+
+    @contextmanager
+    def _scratch(self) -> Iterator[None]:
+        """Give the loader a schema of its own, also for its books."""
+        drop = sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(SCHEMA))
+        self.connection.execute("set client_min_messages = warning")
+        self.connection.execute(drop)
+        try:
+            yield
+        finally:
+            self.connection.execute(drop)
+
+    def _messages(self, place: Path) -> tuple[Path, int, float]:
+        """Write deals of the warehouse as Singer messages; return how many, and their bytes."""
+        columns = self._columns()
+        found = self.connection.execute("select count(*), max(id) from pipedrive.deals").fetchone()
+        count, largest = found or (0, 0)
+        if not count:
+            what = "there are no deals in pipedrive.deals to measure with"
+            raise Problem(what, "Run `make sync` first", ExitCode.CONFIGURATION)
+        properties = {name: TYPES.get(kind, TEXT) for name, kind in columns}
+        schema = {
+            **{"type": "SCHEMA", "stream": "deals", "key_properties": ["id"]},
+            "schema": {"type": "object", "properties": properties},
+        }
+        query = sql.SQL(
+            "select id, row_to_json(deal)::text from (select {} from pipedrive.deals"
+            " order by id limit %s) as deal"
+        ).format(sql.SQL(", ").join(sql.Identifier(name) for name, _ in columns))
+        path = place / "deals.jsonl"
+        written = size = 0
+        with path.open("w", encoding="utf-8") as out:
+            out.write(json.dumps(schema) + "\n")
+            deals = self.connection.execute(query, [self.plan.rows]).fetchall()
+            # Too few of them come again under other ids.
+            while written < self.plan.rows:
+                shift = written // len(deals) * (largest + 1)
+                for deal_id, text in deals[: self.plan.rows - written]:
+                    record = {**json.loads(text), "id": deal_id + shift} if shift else None
+                    said = json.dumps(record, ensure_ascii=False) if record else text
+                    line = f'{{"type":"RECORD","stream":"deals","record":{said}}}\n'
+                    out.write(line)
+                    written += 1
+                    size += len(line.encode())
+        return path, written, size / written
+
+    def _columns(self) -> list[tuple[str, str]]:
+        if not exists(self.connection, "pipedrive.deals"):
+            what = "there is no table pipedrive.deals to measure with"
+            raise Problem(what, "Run `make sync` first", ExitCode.CONFIGURATION)
+        return self.connection.execute(
+            """
+            select column_name, data_type from information_schema.columns
+            where table_schema = 'pipedrive' and table_name = 'deals'
+              and column_name not like '\\_sdc\\_%' and column_name <> '_extra'
+            order by ordinal_position
+            """
+        ).fetchall()
+
+    def _load(self, place: Path, messages: Path, size: int, rows: int) -> tuple[float, int]:
+        """Load a file into an empty schema; return seconds and the loader's peak of memory."""
+        if self.signals.asked:
+            raise Stopped
+        config = place / "config.json"
+        settings: dict[str, Any] = {
+            "sqlalchemy_url": self.world.database.url,
+            "default_target_schema": SCHEMA,
+            "ops_schema": SCHEMA,
+            "bookkeeping": False,
+            "batch_size_rows": size,
+        }
+        limit = self.world.environ.get("TARGET_POSTGRES_BATCH_SIZE_BYTES")
+        if limit:
+            settings["batch_size_bytes"] = int(limit)
+        config.touch(mode=0o600)
+        config.write_text(json.dumps(settings))
+        words = [str(self.paths.binaries / "target-postgres"), "--config", str(config)]
+        log = place / "loader.log"
+        began = time.monotonic()
+        with messages.open("rb") as source, log.open("wb") as out:
+            process = subprocess.Popen(
+                words,
+                stdin=source,
+                stdout=subprocess.DEVNULL,
+                stderr=out,
+                env={**self.world.environ, "PUSHGATEWAY_URL": "", "PIPEBOARD_LOG_FORMAT": ""},
+            )
+            try:
+                _, status, usage = os.wait4(process.pid, 0)
+            except BaseException:
+                process.kill()
+                raise
+        process.returncode = code = os.waitstatus_to_exitcode(status)
+        seconds = time.monotonic() - began
+        if code:
+            last = log.read_text(errors="replace").strip().splitlines()[-1:]
+            what = f"the loader failed ({code}): {self.world.redact(' '.join(last))}"
+            known = {int(member) for member in ExitCode}
+            raise Problem(what, "", ExitCode(code if code in known else ExitCode.FAILED))
+        table = sql.Identifier(SCHEMA, "deals")
+        there = self.connection.execute(sql.SQL("select count(*) from {}").format(table)).fetchone()
+        if there != (rows,):
+            what = f"the loader brought {there} of {rows} rows"
+            raise Problem(what, "This is a fault of the loader: report it", ExitCode.DATA)
+        self.connection.execute(sql.SQL("drop table {}").format(table))
+        # Kilobytes on Linux, bytes on macOS.
+        return seconds, usage.ru_maxrss * (1 if os.uname().sysname == "Darwin" else 1024)
+
+    def _show(self, tried: list[Tried], start: float, chosen: int, rows: int) -> None:
+        self.console.heading("Batch sizes")
+        self.console.table(
+            ["rows per batch", "rows per second", "memory (MiB)", ""],
+            [
+                [one.size, round(rows / one.median(start)), max(one.memory) // 2**20]
+                + ["chosen" if one.size == chosen else ""]
+                for one in tried
+            ],
+        )
+        self.console.note("tune", f"later runs load {chosen:,} rows per batch")
+        if BATCH_SIZE_ROWS in self.world.environ:
+            self.console.note("tune", f"... once {BATCH_SIZE_ROWS} is no longer set; it wins")
+
+
+def best(tried: list[Tried], start: float) -> int:
+    """Return the fastest size; of those that are as fast, the default, else the smallest.
+
+    A batch lies in memory, so what is not faster should not be larger.
+    """
+    fastest = min(one.median(start) for one in tried)
+    good = [one.size for one in tried if one.median(start) <= fastest * (1 + NOISE)]
+    return DEFAULT_ROWS if DEFAULT_ROWS in good else min(good)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from contextlib import closing
+
+import psycopg
+import pytest
+
+from pipeboard.console import Console
+from pipeboard.database_url import DatabaseUrl
+from pipeboard.history import End, begin, finish
+from pipeboard.lane import Lane
+from pipeboard.ops import migrate_database
+from pipeboard.problems import Problem
+from pipeboard.tune import JOB, Tried, best, forget, measured_batch_size, parsed_sizes
+from pipeboard.worlds import World
+
+
+def tried(**seconds: float) -> list[Tried]:
+    return [Tried(int(size[1:]), [taken]) for size, taken in seconds.items()]
+
+
+def test_the_fastest_is_chosen() -> None:
+    assert best(tried(_1000=3.0, _10000=2.5, _20000=2.0), start=1.0) == 20_000
+
+
+def test_what_differs_by_chance_is_the_default_else_the_smallest() -> None:
+    assert best(tried(_1000=3.0, _10000=2.02, _20000=2.0), start=1.0) == 10_000
+    assert best(tried(_500=2.02, _1000=2.0, _10000=3.0), start=1.0) == 500
+
+
+def test_starting_up_is_not_loading() -> None:
+    """Four percent of the whole, but a third of the loading."""
+    assert best(tried(_1000=10.4, _10000=10.2, _20000=10.0), start=9.4) == 20_000
+
+
+@pytest.mark.parametrize("text", ["", "a", "0,10", "10,,20"])
+def test_sizes_are_numbers(text: str) -> None:
+    with pytest.raises(Problem, match="--sizes"):
+        parsed_sizes(text)
+    assert parsed_sizes("5000,1000,5000") == (1_000, 5_000)
+
+
+def note(connection: psycopg.Connection, run_id: str, size: int | None, status: str) -> None:
+    begin(connection, run_id, JOB, "dev")
+    finish(connection, run_id, End(status, 0, details={"tuning": {"batch_size_rows": size}}))
+
+
+def test_the_last_measurement_that_succeeded_counts(database: DatabaseUrl) -> None:
+    migrate_database(database)
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        assert measured_batch_size(connection, "dev") is None
+        note(connection, "a", 5_000, "succeeded")
+        note(connection, "b", 2_000, "succeeded")
+        note(connection, "c", 1_000, "failed")
+        assert measured_batch_size(connection, "dev") == 2_000
+        assert measured_batch_size(connection, "prod") is None
+        world = World("own", "dev", database, embedded=True, environ={})
+        assert forget(world, Console()) == 0
+        assert measured_batch_size(connection, "dev") is None
+        with closing(Lane(database, "main", "x")) as lane:
+            assert lane.take()
+            assert forget(world, Console()) == 69, "a run is at work"

@@ -1,0 +1,182 @@
+"""A Prefect of our own, as `make prefect` starts it, beside an account and a PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+import pytest
+
+from pipeboard.cluster import free_port
+from pipeboard.embedded_postgres import EmbeddedPostgres
+from pipeboard.paths import Paths
+from pipeboard.prefect_service import PrefectService
+from pipeboard.services import Services
+from pipeboard.simulator import Account, Simulator
+
+ROOT = Path(__file__).resolve().parents[2]
+PIPEBOARD = ROOT / ".pipeboard" / "bin" / "pipeboard"
+PERSONAL = ("PIPEDRIVE_", "PIPEBOARD_", "MELTANO_", "DBT_", "TAP_", "TARGET_", "PG", "REDIS_")
+PAT = "github_pat_that_nobody_has"
+DEALS = 150
+T = TypeVar("T")
+sys.path.insert(0, str(ROOT / "orchestrate" / "flows"))
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def until(what: str, look: Callable[[], T], seconds: float = 90) -> T:
+    """Wait for something to be so."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.2)
+    words = f"{what}: not within {seconds} s"
+    raise AssertionError(words)
+
+
+@dataclass(frozen=True)
+class Site:
+    """One account, where it is synced to, and the Prefect that does it."""
+
+    state: Path
+    simulator: Simulator
+    database: str
+    service: PrefectService
+    #: What `pipeboard prefect` said, each time.
+    said: tuple[str, str]
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return environ_of(self.state, self.simulator, self.database)
+
+    def pipeboard(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return pipeboard(self.environ, *words)
+
+    def query(self, query: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.database, autocommit=True) as connection:
+            return connection.execute(query.encode()).fetchall()
+
+    def control(self, action: str, body: dict[str, Any] | None = None, method: str = "POST") -> Any:
+        ready = self.simulator.ready()
+        assert ready is not None
+        return called(f"{ready['url']}/_control/{action}", body, method)
+
+    def api(self, path: str, body: dict[str, Any] | None = None, method: str = "") -> Any:
+        assert self.service.auth
+        words = b64encode(self.service.auth.encode()).decode()
+        return called(f"{self.service.url}/api{path}", body, method, f"Basic {words}")
+
+    def run(self, deployment: str, **environ: str) -> str:
+        """Ask for a run now; return its id. `environ` replaces the deployment's own."""
+        found = self.api(f"/deployments/name/{deployment}")
+        asked: dict[str, Any] = {"state": {"type": "SCHEDULED"}}
+        if environ:
+            asked["job_variables"] = {"env": environ}
+        return str(self.api(f"/deployments/{found['id']}/create_flow_run", asked)["id"])
+
+    def state_of(self, run: str) -> dict[str, Any]:
+        found = self.api(f"/flow_runs/{run}")["state"]
+        return {"type": found["type"], "name": found["name"], "message": found["message"] or ""}
+
+    def ended(self, run: str, seconds: float = 150) -> dict[str, Any]:
+        """Wait for the end of a run; return its state."""
+        final = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
+        until(f"the end of {run}", lambda: self.state_of(run)["type"] in final, seconds)
+        return self.state_of(run)
+
+    def log(self, run: str) -> list[tuple[int, str]]:
+        """Return level and text of what a run logged, once the last line has arrived."""
+        asked = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
+        return [(line["level"], line["message"]) for line in self.api("/logs/filter", asked)]
+
+    def tasks(self, run: str) -> list[dict[str, Any]]:
+        found = self.api("/task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
+        return list(found)
+
+    def artifacts(self, run: str) -> dict[str, Any]:
+        asked = {"flow_runs": {"id": {"any_": [run]}}}
+        return {found["key"]: found["data"] for found in self.api("/artifacts/filter", asked)}
+
+
+def called(
+    url: str, body: dict[str, Any] | None = None, method: str = "", auth: str | None = None
+) -> Any:
+    request = urllib.request.Request(
+        url,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={
+            "Content-Type": "application/json",
+            **({"Authorization": auth} if auth else {}),
+        },
+        method=method or ("GET" if body is None else "POST"),
+    )
+    with _direct.open(request, timeout=60) as answer:
+        return json.loads(answer.read() or "null")
+
+
+def environ_of(state: Path, simulator: Simulator, database: str) -> dict[str, str]:
+    ready = simulator.ready()
+    assert ready is not None
+    clean = {k: v for k, v in os.environ.items() if not k.startswith((*PERSONAL, "PREFECT_"))}
+    return {
+        **clean,
+        # Empty variables hide what a developer's own .env says.
+        **dict.fromkeys(("PIPEDRIVE_COMPANY_DOMAIN", "REDIS_URL", "PUSHGATEWAY_URL"), ""),
+        "PIPEBOARD_STATE_DIR": str(state),
+        "PIPEDRIVE_API_TOKEN": ready["token"],
+        "PIPEDRIVE_API_URL": ready["url"],
+        "PIPEBOARD_DATABASE_URL": database,
+        "PIPEBOARD_FLOWS_RETRY_SECONDS": "1",
+        "GITHUB_PAT": PAT,
+    }
+
+
+def pipeboard(environ: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(PIPEBOARD), *words], cwd=ROOT, env=environ, text=True, capture_output=True, check=False
+    )
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("prefect site")
+    state = folder / "local state"
+    os.environ["PIPEBOARD_STATE_DIR"] = str(state)
+    services = Services(Paths(ROOT))
+    simulator = Simulator(folder / "account", services.paths.binaries / "pipedrive-simulator")
+    simulator.start(Account(deals=DEALS, seed=11))
+    server = EmbeddedPostgres(folder / "postgres")
+    database = server.start(services.binaries(), "site")["site"]
+    service = services.prefects[0]
+    # Not the port of a Prefect that somebody uses on this machine.
+    service.home.mkdir(parents=True)
+    (service.home / "port").write_text(str(free_port()))
+    environ = environ_of(state, simulator, database)
+    first = pipeboard(environ, "prefect")
+    assert first.returncode == 0, first.stdout + first.stderr
+    found = Site(state, simulator, database, service, (first.stdout, ""))
+    try:
+        # From here on nothing runs but what a test asks for, whatever the time of day.
+        for deployment in found.api("/deployments/filter", {}):
+            found.api(f"/deployments/{deployment['id']}/pause_deployment", {})
+        again = pipeboard(environ, "prefect")
+        assert again.returncode == 0, again.stdout + again.stderr
+        yield Site(state, simulator, database, service, (first.stdout, again.stdout))
+    finally:
+        stopped = pipeboard(environ, "stop")
+        simulator.stop()
+        server.destroy()
+        os.environ.pop("PIPEBOARD_STATE_DIR")
+        assert "stopped Prefect" in stopped.stdout, stopped.stdout + stopped.stderr

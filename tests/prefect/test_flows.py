@@ -1,0 +1,262 @@
+"""The flows on a real server and worker, against the simulator and a real PostgreSQL.
+
+Runs take half a minute each, so they build on each other, in the order of this file.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import urllib.error
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import DEALS, PAT, ROOT, Site, called, until
+
+WANTED = {
+    "main_etl_flow/sync",
+    "reference_flow/reference",
+    "sweep_flow/sweep",
+    "backfill_stage_history_flow/backfill",
+    "people_flow/people",
+    "batch_size_experiment_flow/batch-size",
+}
+#: Read enough of the account to have its deals, and few of their histories.
+FEW_TOKENS = {"PIPEDRIVE_DAILY_TOKENS": "2000", "PIPEBOARD_FLOWS_RETRY_SECONDS": "1"}
+
+
+def test_a_second_start_changes_nothing(site: Site) -> None:
+    first, again = site.said
+    for name in ("pipedrive-api-token", "pipeboard-warehouse", "github-pat"):
+        assert f"{name}: made" in first and f"{name}: unchanged" in again
+    assert "pipeboard-redis: left alone (REDIS_URL is not set)" in first
+    assert "deployed" in first and "batch-size: unchanged" in again
+    assert "the server starts" not in again and "worker of pool" not in again
+    for word in (site.environ["PIPEDRIVE_API_TOKEN"], site.database, PAT):
+        assert word not in first + again
+    status = site.pipeboard("status").stdout
+    assert f"for the own world, on {site.service.url}; its worker waits for runs" in status
+
+
+def test_the_server_answers_nobody_who_cannot_read_its_password(site: Site) -> None:
+    assert site.service.password_file.stat().st_mode & 0o077 == 0
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        called(f"{site.service.url}/api/deployments/filter", {})
+    assert refused.value.code == 401
+
+
+def test_deployments_and_blocks_are_on_the_server(site: Site) -> None:
+    flows = {flow["id"]: flow["name"] for flow in site.api("/flows/filter", {})}
+    found = {f"{flows[d['flow_id']]}/{d['name']}": d for d in site.api("/deployments/filter", {})}
+    assert set(found) == WANTED
+    (schedule,) = found["main_etl_flow/sync"]["schedules"]
+    assert schedule["schedule"]["cron"] == "*/30 * * * *"
+    assert schedule["schedule"]["timezone"] == "America/Sao_Paulo"
+    assert schedule["active"] is True
+    (backfill,) = found["backfill_stage_history_flow/backfill"]["schedules"]
+    assert backfill["active"] is False
+    limit = found["main_etl_flow/sync"]
+    assert limit["global_concurrency_limit"]["limit"] == 1
+    assert limit["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+    assert limit["pull_steps"] == [
+        {"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}
+    ]
+    blocks = site.api("/block_documents/filter", {"include_secrets": False})
+    kept = {block["name"]: block["data"] for block in blocks}
+    assert {"pipedrive-api-token", "pipeboard-warehouse", "github-pat"} <= set(kept)
+    for data in kept.values():
+        assert site.environ["PIPEDRIVE_API_TOKEN"] not in str(data) and PAT not in str(data)
+
+
+def test_a_changed_setting_changes_its_block_alone(site: Site) -> None:
+    environ = {**site.environ, **prefect_of(site), "GITHUB_PAT": "another one"}
+    words = [str(ROOT / ".pipeboard" / "env" / "prefect" / "bin" / "python")]
+    words += [str(ROOT / "orchestrate" / "flows" / "register.py")]
+    told = subprocess.run(words, env=environ, text=True, capture_output=True, check=False)
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "github-pat: brought up to date" in told.stdout
+    assert told.stdout.count("unchanged") == 4
+
+
+def prefect_of(site: Site) -> dict[str, str]:
+    return {
+        "PREFECT_API_URL": f"{site.service.url}/api",
+        "PREFECT_API_AUTH_STRING": site.service.auth or "",
+        "PREFECT_HOME": str(site.state / "prefect home of a test"),
+    }
+
+
+@pytest.fixture(scope="session")
+def main_run(site: Site) -> str:
+    """A main run whose first attempt meets an API that is down, and whose second one saves."""
+    site.control("faults", {"kind": "503", "operation": "getCurrentUser", "count": 1})
+    run = site.run("main_etl_flow/sync", **FEW_TOKENS)
+    site.ended(run)
+    return run
+
+
+def test_a_sync_that_ran_out_of_tokens_is_completed_and_behind(site: Site, main_run: str) -> None:
+    state = site.state_of(main_run)
+    assert (state["type"], state["name"]) == ("COMPLETED", "Behind"), texts(site, main_run)
+    assert "goes on with deal_changelog, deal_changelog_sync" in state["message"]
+    query = "select (select count(*) from marts.fct_deal), (select count(*) from pipedrive.deals)"
+    ((deals, loaded),) = site.query(query)
+    assert deals == loaded > DEALS * 0.9
+
+
+def test_what_is_unavailable_is_tried_once_more_and_no_more(site: Site, main_run: str) -> None:
+    (task,) = site.tasks(main_run)
+    assert task["run_count"] == 2
+    ended = site.query("select status, exit_code from ops.etl_run order by started_at")
+    assert ended == [("failed", 69), ("succeeded", 0)]
+
+
+def texts(site: Site, run: str) -> str:
+    return "\n".join(text for _, text in site.log(run))
+
+
+def test_the_log_of_the_supervisor_is_the_log_of_the_run(site: Site, main_run: str) -> None:
+    until("the last line", lambda: "run ended job=sync" in texts(site, main_run), 20)
+    log = texts(site, main_run)
+    assert "has a problem of its own (503)" in log
+    assert "run started job=sync" in log and "status=succeeded exit_code=0" in log
+    assert "extract and load:" in log or "dbt build" in log
+    for secret in (site.environ["PIPEDRIVE_API_TOKEN"], site.database.split(":")[2].split("@")[0]):
+        assert secret not in log
+
+
+def test_artifacts_say_rows_tokens_results_and_where_it_is_behind(
+    site: Site, main_run: str
+) -> None:
+    found = site.artifacts(main_run)
+    words = found["main-etl"]
+    (rows, calls, tokens) = site.query(
+        "select rows, calls, tokens from ops.etl_run where exit_code = 0"
+    )[0]
+    assert f"| {rows:,} | {calls:,} | {tokens:,} |" in words
+    assert "`deal_changelog`" in words.partition("Behind")[2]
+    assert "| models |" in words and "| tests |" in words
+    streams = table(found["main-etl-streams"])
+    assert {"deals", "deal_changelog", "stages"} <= {row["stream"] for row in streams}
+    assert sum(row["tokens"] for row in streams) == tokens
+
+
+def table(data: Any) -> list[dict[str, Any]]:
+    return list(json.loads(data) if isinstance(data, str) else data)
+
+
+def test_the_backfill_reads_the_histories_that_are_left(site: Site, main_run: str) -> None:
+    missing = """
+        select count(*) from pipedrive.deals as d where not exists (
+            select from pipedrive.deal_changelog_sync as s where s.deal_id = d.id)
+    """
+    assert site.query(missing)[0][0] > 0
+    run = site.run("backfill_stage_history_flow/backfill")
+    state = site.ended(run)
+    assert (state["type"], state["name"]) == ("COMPLETED", "Completed"), texts(site, run)
+    assert site.query(missing) == [(0,)]
+    words = site.artifacts(run)["backfill-stage-history"]
+    assert "backfill-history" in words and "build" in words
+    assert len(site.tasks(run)) == 1
+
+
+class Slow:
+    """Pages of deals come slowly, until the block ends."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def __enter__(self) -> None:
+        rule = {"kind": "slow_body", "operation": "getDealChangelog", "seconds": 3}
+        self.site.control("faults", rule)
+
+    def __exit__(self, *_: object) -> None:
+        self.site.control("faults", method="DELETE")
+
+
+def site_is_slow(site: Site) -> Any:
+    return lambda: any(rule["fired"] for rule in site.control("faults", method="GET"))
+
+
+@pytest.fixture(scope="session")
+def slow_run(site: Site, main_run: str) -> dict[str, Any]:
+    """A run that takes long: what becomes of others meanwhile, and of itself when cancelled."""
+    with Slow(site):
+        found = site.api("/deployments/name/main_etl_flow/sync")
+        asked = {"state": {"type": "SCHEDULED"}, "parameters": {"full_refresh": True}}
+        run = str(site.api(f"/deployments/{found['id']}/create_flow_run", asked)["id"])
+        until("a run in the middle", site_is_slow(site))
+        second = site.run("main_etl_flow/sync")
+        other = site.run("reference_flow/reference", PIPEBOARD_WAIT_SECONDS="0")
+        states = {"second": site.ended(second, 60), "other": site.ended(other, 90)}
+        site.api(f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
+        return {"id": run, "cancelled": site.ended(run, 90), **states}
+
+
+def test_a_second_run_meanwhile_is_left_out(slow_run: dict[str, Any]) -> None:
+    """As the concurrencyPolicy of the CronJobs would: not queued."""
+    assert slow_run["second"]["type"] == "CANCELLED"
+
+
+def test_a_busy_lane_is_a_skipped_run(slow_run: dict[str, Any]) -> None:
+    state = slow_run["other"]
+    assert (state["type"], state["name"]) == ("COMPLETED", "Skipped"), state
+    assert "of sync is at work since" in state["message"]
+
+
+def test_a_cancelled_run_ends_gently(site: Site, slow_run: dict[str, Any]) -> None:
+    run = slow_run["id"]
+    assert slow_run["cancelled"]["type"] == "CANCELLED", texts(site, run)
+    (status, code, reason) = site.query(
+        "select status, exit_code, reason from ops.etl_run where job = 'sync' "
+        "order by started_at desc limit 1"
+    )[0]
+    assert (status, code, reason) == ("failed", 143, "interrupted by SIGTERM")
+    until("its last words", lambda: "pipeboard ended with exit code 143" in texts(site, run), 20)
+    assert "pipeboard is asked to end" in texts(site, run)
+    assert running("meltano", str(site.state)) == []
+
+
+def running(word: str, state: str) -> list[str]:
+    """Return the processes of this site with a word in their command line."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environ = (folder / "environ").read_bytes().decode(errors="replace")
+            words = (folder / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if state in environ and f"/{word}" in words and "python" in words:
+            found.append(words)
+    return found
+
+
+def test_a_wrong_token_fails_at_once_and_is_not_tried_again(site: Site, main_run: str) -> None:
+    run = site.run("main_etl_flow/sync", PIPEDRIVE_API_TOKEN="0000000000000000wrong")
+    state = site.ended(run, 60)
+    assert (state["type"], state["name"]) == ("FAILED", "NotPermitted"), state
+    assert "does not accept the API token (401)" in state["message"]
+    (task,) = site.tasks(run)
+    assert task["run_count"] == 1
+    assert "Check the token" in site.artifacts(run)["main-etl"]
+    assert "0000000000000000wrong" not in texts(site, run)
+
+
+def test_the_batch_size_experiment_keeps_what_later_runs_use(site: Site, main_run: str) -> None:
+    found = site.api("/deployments/name/batch_size_experiment_flow/batch-size")
+    few = {"rows": 1_000, "rounds": 1, "sizes": [500, 1_000]}
+    asked = {"state": {"type": "SCHEDULED"}, "parameters": few}
+    run = str(site.api(f"/deployments/{found['id']}/create_flow_run", asked)["id"])
+    state = site.ended(run)
+    assert state["name"] == "Completed", texts(site, run)
+    ((kept,),) = site.query(
+        "select (details -> 'tuning' ->> 'batch_size_rows')::int from ops.etl_run "
+        "where job = 'tune'"
+    )
+    assert kept in (500, 1_000)
+    words = site.artifacts(run)["batch-size-experiment"]
+    assert f"| {kept:,} |" in words and "chosen" in words
+    # Nothing of it is left in the warehouse.
+    left = site.query("select nspname from pg_namespace where nspname = 'pipeboard_tune'")
+    assert left == []

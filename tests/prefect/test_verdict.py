@@ -1,0 +1,123 @@
+"""What an exit code and a log of pipeboard mean for a flow run."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from verdict import FINAL_CODES, Ended, is_retryable, report, stream_rows
+
+RUN = {
+    **{"run_id": "r1", "job": "sync", "status": "succeeded", "exit_code": 75, "seconds": 61},
+    **{"rows": 1_200, "calls": 90, "tokens": 1_800, "reason": "the token budget is used up"},
+    "details": {
+        "streams": {
+            "deals": {"records": 1_000, "calls": 10, "tokens": 200},
+            "deal_changelog": {"records": 200, "calls": 80, "tokens": 1_600},
+        },
+        "behind": ["deal_changelog"],
+        "dbt": {"models": {"ok": 125, "warned": 0, "failed": 0, "skipped": 0}},
+        "failed_nodes": [],
+    },
+}
+
+
+def said(code: int, *entries: dict[str, Any] | str) -> Ended:
+    ended = Ended(code)
+    for entry in entries:
+        ended.read(entry if isinstance(entry, str) else json.dumps(entry))
+    return ended
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        *((0, "Completed"), (75, "Behind"), (64, "Usage"), (65, "DataRefused")),
+        *((69, "Unavailable"), (77, "NotPermitted"), (78, "Misconfigured"), (1, "Failed")),
+        *((130, "Interrupted"), (143, "Interrupted"), (137, "Failed")),
+    ],
+)
+def test_every_exit_code_has_a_state(code: int, name: str) -> None:
+    verdict = said(code).verdict()
+    assert verdict.name == name
+    assert verdict.completed == (code in (0, 75))
+
+
+def test_what_trying_again_does_not_mend_is_what_the_cluster_does_not_try_again() -> None:
+    job = yaml.safe_load((ROOT / "k8s" / "base" / "patch-cronjob.yaml").read_text())
+    rules = job["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+    (codes,) = [rule["onExitCodes"]["values"] for rule in rules if "onExitCodes" in rule]
+    assert sorted(FINAL_CODES) == codes
+    assert not any(map(is_retryable, (*codes, 0, 130, 143)))
+    assert all(map(is_retryable, (69, 1, 137)))
+
+
+def test_a_success_that_left_streams_for_later_is_behind() -> None:
+    end = {"event": "run ended", "rows": 5, "calls": 1, "tokens": 20, "behind": ["deal_changelog"]}
+    verdict = said(0, end).verdict()
+    assert verdict[:2] == (True, "Behind") and verdict.message.endswith("with deal_changelog")
+
+
+def test_a_skipped_run_is_completed_and_says_why() -> None:
+    ended = said(0, {"event": "run r0 of sync is at work", "topic": "skipped", "run_id": "r1"})
+    assert ended.verdict() == (True, "Skipped", "run r0 of sync is at work")
+    assert ended.run_ids == ["r1"]
+
+
+def test_costs_of_several_runs_are_added_up() -> None:
+    end = {"event": "run ended", "rows": 10, "calls": 2, "tokens": 40}
+    ended = said(0, {**end, "run_id": "r1"}, {**end, "run_id": "r2", "tokens": None, "rows": 1_000})
+    assert ended.verdict().message == "1,010 rows, 4 calls, 40 tokens"
+    assert ended.run_ids == ["r1", "r2"]
+
+
+def test_a_failure_says_where_and_why() -> None:
+    end = {"event": "run ended", "failed_stage": "dbt", "reason": "unique_fct_deal", "run_id": "r"}
+    assert said(65, end).verdict().message == "exit code 65 in dbt: unique_fct_deal"
+    problem = "pipeboard: PIPEDRIVE_API_TOKEN is not set. Copy it"
+    assert (
+        said(78, problem).verdict().message
+        == f"exit code 78: {problem.removeprefix('pipeboard: ')}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "level", "text"),
+    [
+        ({"event": "acme", "topic": "account", "level": "info"}, logging.INFO, "account: acme"),
+        (
+            {"event": "progress", "progress": "dbt build: 3 of 9", "seconds": 75, "level": "info"},
+            logging.INFO,
+            "1:15 dbt build: 3 of 9",
+        ),
+        ({"event": "3 of 9 OK", "name": "dbt", "level": "info"}, logging.DEBUG, "dbt: 3 of 9 OK"),
+        ({"event": "no rate", "name": "dbt", "level": "error"}, logging.ERROR, "dbt: no rate"),
+        ("pipeboard: no token", logging.WARNING, "pipeboard: no token"),
+        ("[1, 2]", logging.INFO, "[1, 2]"),
+    ],
+)
+def test_what_others_say_is_for_debuggers_unless_it_is_bad(
+    entry: dict[str, Any] | str, level: int, text: str
+) -> None:
+    line = Ended().read(entry if isinstance(entry, str) else json.dumps(entry))
+    assert line == (level, text)
+
+
+def test_a_report_has_rows_tokens_results_and_where_it_is_behind() -> None:
+    words = report(said(75).verdict(), [RUN], [], 75)
+    assert "| r1 | sync | succeeded | 75 | 61 | 1,200 | 90 | 1,800 |" in words
+    assert "| total | 1,200 | 90 | 1,800 |" in words
+    assert "The next run goes on with: \n`deal_changelog`" in words
+    assert "| models | 125 | 0 | 0 | 0 |" in words
+    assert [row["behind"] for row in stream_rows([RUN])] == [False, True]
+
+
+def test_a_report_without_a_run_has_its_last_words_and_a_remedy() -> None:
+    ended = said(78, "pipeboard: PIPEDRIVE_API_TOKEN is not set")
+    words = report(ended.verdict(), [], ended.last_lines, ended.code)
+    assert "PIPEDRIVE_API_TOKEN is not set" in words and "`make doctor`" in words
