@@ -102,6 +102,8 @@ METRICS = Environment("metrics", commands=("query-exporter",))
 RIVAL = Environment("bench-pipelinewise", wheels_only=False)
 # The policy scanner of the Kubernetes manifests; its many dependencies would bend those of `dev`.
 POLICY = Environment("policy")
+# The linter of the dbt project.
+DBT_LINT = Environment("dbt-lint")
 
 # What is built, by the words of the command line.
 WANTED = {
@@ -109,7 +111,7 @@ WANTED = {
     ("metrics",): (*RUN, METRICS),
     # A cluster has an account and a database of its own: no simulated one, no embedded one.
     ("image",): (*(each for each in RUN if each.name != "demo"), METRICS),
-    ("dev",): (*RUN, METRICS, DEV, POLICY),
+    ("dev",): (*RUN, METRICS, DEV, POLICY, DBT_LINT),
     ("bench",): (*RUN, DEV, RIVAL),
 }
 
@@ -277,7 +279,7 @@ def lock(uv: Path) -> None:
     """Recompile requirements/*.txt; versions already pinned stay unless UPGRADE is set."""
     upgrade = ["--upgrade"] if os.environ.get("UPGRADE") else []
     jobs: list[tuple[str, tuple[str, ...]]] = [("bootstrap", ()), ("build", ())]
-    every = (*RUN, METRICS, DEV, POLICY, RIVAL)
+    every = (*RUN, METRICS, DEV, POLICY, DBT_LINT, RIVAL)
     jobs += [(environment.name, environment.members) for environment in every]
     for name, members in jobs:
         source = Path("requirements") / f"{name}.in"
