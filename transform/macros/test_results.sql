@@ -35,7 +35,8 @@
     from told
     left join renewed on told.test_id = renewed.test_id;
             {%- set present = graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') | map(attribute='unique_id') %}
-    delete from {{ table }} where test_id <> all (array['{{ present | join("', '") }}'])
+    delete from {{ table }} where test_id <> all (array['{{ present | join("', '") }}']);
         {%- endif -%}
+        {{ mark_tested(results) }}
     {%- endif -%}
 {%- endmacro %}
