@@ -7,7 +7,7 @@
     materialized='incremental',
     incremental_strategy='by_deal',
     on_schema_change='fail',
-    indexes=[{'columns': ['date_day']}, {'columns': ['deal_id']}],
+    indexes=[{'columns': ['date_day']}],
     post_hook=["{{ mark_built() }}", "{{ drop_old_snapshot_days() }}"]
 ) }}
 -- depends_on: {{ ref('int_deal_versions') }}
