@@ -4,6 +4,7 @@ On the way: every type of custom field, under every kind of label, becomes a nam
 without anybody doing anything, and keeps its name.
 """
 
+# ruff: noqa: E501 (SQL has a width of its own)
 from __future__ import annotations
 
 import re
@@ -83,7 +84,9 @@ def lifetime(new_warehouse: NewWarehouse) -> Iterator[Lifetime]:
     warehouse: Warehouse = new_warehouse("lifetime")
     with running_simulator(deals=DEALS) as simulator:
         account = simulator.account
-        alive = [d.id for d in account.deals.records.values() if not d.is_deleted and not d.is_archived]
+        alive = [
+            d.id for d in account.deals.records.values() if not d.is_deleted and not d.is_archived
+        ]
         for number, label in enumerate(MALICE):
             kind = ("varchar", "double", "date")[number % 3]
             made = account.add_field("deal", label, kind)
@@ -167,7 +170,9 @@ def suffixes(expected: dict[int, dict[str, Any] | None]) -> list[str]:
     return list(next(values for values in expected.values() if values))
 
 
-def told(of: FieldDefinition, value: Any, names: dict[str, dict[int, str]]) -> dict[str, Any] | None:
+def told(
+    of: FieldDefinition, value: Any, names: dict[str, dict[int, str]]
+) -> dict[str, Any] | None:
     """Return what the columns of a field have to show, by suffix."""
     labels = {o.id: o.label for o in of.options or []}
     order = list(labels)
@@ -180,7 +185,10 @@ def told(of: FieldDefinition, value: Any, names: dict[str, dict[int, str]]) -> d
     if of.type == "date":
         return {"": date.fromisoformat(value)}
     if of.type == "daterange":
-        return {"": date.fromisoformat(value["value"]), "_until": date.fromisoformat(value["until"])}
+        return {
+            "": date.fromisoformat(value["value"]),
+            "_until": date.fromisoformat(value["until"]),
+        }
     if of.type == "time":
         return {"": time.fromisoformat(value["value"]), "_timezone": value["timezone_name"]}
     if of.type == "timerange":
@@ -232,7 +240,10 @@ def test_a_field_made_today_is_a_column_after_the_next_sync(lifetime: Lifetime) 
     alive = [d for d in account.deals.records.values() if not d.is_deleted and not d.is_archived]
     heat = account.fields["deal"].find("Temperatura do lead")
     hot, _, cold = (o.id for o in heat.options or [])
-    was = {key: value["cf_temperatura_do_lead_id"] for key, value in lifetime.wide("cf_temperatura_do_lead_id").items()}
+    was = {
+        key: value["cf_temperatura_do_lead_id"]
+        for key, value in lifetime.wide("cf_temperatura_do_lead_id").items()
+    }
     ((stage, published),) = lifetime.warehouse.rows(
         "select stage_id, moved_to_column from marts.dim_stage where is_active order by 1 limit 1"
     )
@@ -314,7 +325,9 @@ def test_what_cannot_be_recomputed_survives_a_full_refresh(lifetime: Lifetime) -
 
 def test_how_tests_went_is_in_the_warehouse(lifetime: Lifetime) -> None:
     went = dict(
-        lifetime.warehouse.rows("select status, count(*) from ops.ops_dbt_test_result group by status")
+        lifetime.warehouse.rows(
+            "select status, count(*) from ops.ops_dbt_test_result group by status"
+        )
     )
     assert went.keys() <= {"pass", "warn"}
     assert went["pass"] > 200

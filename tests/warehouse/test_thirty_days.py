@@ -1,12 +1,12 @@
 """A living account for thirty days, synced with gaps: the truth to the second, reconciled."""
 
+# ruff: noqa: E501 (SQL has a width of its own)
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
-from typing import Union
 
 import psycopg
 import pytest
@@ -40,7 +40,7 @@ class Month:
         self.warehouse.sync(source, STREAMS)
 
 
-Stay = tuple[int, str, datetime, Union[datetime, None]]
+Stay = tuple[int, str, datetime, datetime | None]
 
 
 def meddle(simulator: RunningSimulator, rng: Random) -> None:
@@ -146,10 +146,7 @@ def stays_of(month: Month, *statuses: str) -> dict[int, list[Stay]]:
         begin, end = instant(told["valid_from"]), instant(told["valid_to"])
         known = stays.setdefault(told["deal_id"], [])
         # A creation date set anew is where the deal begins, however long it has been there.
-        if not known:
-            begin = began[told["deal_id"]]
-        else:
-            begin = max(begin, began[told["deal_id"]])
+        begin = max(begin, began[told["deal_id"]]) if known else began[told["deal_id"]]
         if begin == end or (end is not None and end <= begin):
             continue
         state = (told["stage_id"], told["status"])
@@ -158,9 +155,7 @@ def stays_of(month: Month, *statuses: str) -> dict[int, list[Stay]]:
             known[-1] = (*state, known[-1][2], end)
         else:
             known.append((*state, begin, end))
-    return {
-        deal: [stay for stay in known if stay[1] in statuses] for deal, known in stays.items()
-    }
+    return {deal: [stay for stay in known if stay[1] in statuses] for deal, known in stays.items()}
 
 
 def stays_found(month: Month, *statuses: str) -> dict[int, list[Stay]]:
@@ -252,6 +247,26 @@ def test_the_invariants_held(month: Month) -> None:
         "test", "--select", "test_type:singular", "--exclude", "tag:reconciliation"
     )
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_each_day_shows_what_was_open_at_its_end(month: Month) -> None:
+    """Also the days that were added to deals that did not change, build by build."""
+    days = """
+        select day::date as date_day, (day::date + 1)::timestamp at time zone 'America/Sao_Paulo' as ends_at
+        from intermediate.int_warehouse_clock as clock,
+            generate_series(clock.as_of - interval '60 days', clock.as_of - interval '2 days', '1 day') as day
+    """
+    expected = month.warehouse.rows(
+        f"select date_day, deal_id, stage_id from ({days}) as days join marts.fct_deal_stage_history as history "
+        "on status = 'open' and valid_from < ends_at and coalesce(valid_to, 'infinity') >= ends_at"
+    )
+    shown = month.warehouse.rows(
+        f"select date_day, deal_id, stage_id from ({days}) as days "
+        "join marts.fct_deal_daily_snapshot using (date_day)"
+    )
+    assert len(shown) > 1000
+    assert set(shown) == set(expected)
+    assert len(shown) == len(set(shown))
 
 
 def test_only_marts_and_ops_are_readable_by_the_reader(month: Month) -> None:

@@ -95,7 +95,7 @@ class Warehouse:
         assert done.returncode == 0, done.stdout[-4000:]
 
     def sync(self, source: Mapping[str, Any], streams: Sequence[str]) -> None:
-        """Run tap and loader once, going on where the last time ended; a sweep has a state of its own."""
+        """Run tap and loader once, going on where the last time ended; a sweep apart."""
         place = self.folder / ("sweep" if source.get("sweep") else "sync")
         place.mkdir(exist_ok=True)
         config, catalog, state = (place / f"{name}.json" for name in ("tap", "catalog", "state"))
