@@ -104,6 +104,8 @@ PREFECT = Environment("prefect", commands=("prefect",))
 RIVAL = Environment("bench-pipelinewise", wheels_only=False)
 # The policy scanner of the Kubernetes manifests; its many dependencies would bend those of `dev`.
 POLICY = Environment("policy")
+# The linter of the dbt project.
+DBT_LINT = Environment("dbt-lint")
 
 # What is built, by the words of the command line.
 WANTED = {
@@ -112,7 +114,7 @@ WANTED = {
     ("prefect",): (*RUN, PREFECT),
     # A cluster has an account and a database of its own: no simulated one, no embedded one.
     ("image",): (*(each for each in RUN if each.name != "demo"), METRICS, PREFECT),
-    ("dev",): (*RUN, METRICS, PREFECT, DEV, POLICY),
+    ("dev",): (*RUN, METRICS, PREFECT, DEV, POLICY, DBT_LINT),
     ("bench",): (*RUN, DEV, RIVAL),
 }
 
@@ -280,7 +282,7 @@ def lock(uv: Path) -> None:
     """Recompile requirements/*.txt; versions already pinned stay unless UPGRADE is set."""
     upgrade = ["--upgrade"] if os.environ.get("UPGRADE") else []
     jobs: list[tuple[str, tuple[str, ...]]] = [("bootstrap", ()), ("build", ())]
-    every = (*RUN, METRICS, PREFECT, DEV, POLICY, RIVAL)
+    every = (*RUN, METRICS, PREFECT, DEV, POLICY, DBT_LINT, RIVAL)
     jobs += [(environment.name, environment.members) for environment in every]
     for name, members in jobs:
         source = Path("requirements") / f"{name}.in"
