@@ -1,4 +1,7 @@
-{#- How long the deals with each label stay; a deal with two labels counts for both. Finished stays only, as in rpt_stage_duration. -#}
+{#-
+    How long the deals with each label stay; a deal with two labels counts for both. Finished stays only, as in
+    rpt_stage_duration.
+-#}
 with stays as (
     {{ stage_stays() }}
 )

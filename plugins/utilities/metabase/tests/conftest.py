@@ -20,7 +20,7 @@ from pipeboard.postgres_binaries import Binaries, wheel_binaries
 
 DEALS = 1_500
 #: What no sync reads by default, but reports show when it is there.
-MORE_STREAMS = ("goals",)
+MORE_STREAMS = ("goals", "teams")
 
 
 @dataclass

@@ -51,6 +51,8 @@ def choices(demo: Warehouse) -> dict[str, Value]:
                          f"where p.pipeline_id = deals.pipeline_id) {deals} {by_deals}"),
         "owner": most(f"select (select name from marts.dim_user as u "
                       f"where u.user_id = deals.owner_id) {deals} {by_deals}"),
+        "team": most("select team_name from marts.dim_user where team_name is not null "
+                     "group by 1 order by count(*) desc limit 1"),
         "label": most(f"select label from marts.fct_deal_label {by_deals}"),
         "field": most("select label from marts.dim_custom_field where entity = 'deal' "
                       "and field_type in ('enum', 'set') order by n_filled desc limit 1"),

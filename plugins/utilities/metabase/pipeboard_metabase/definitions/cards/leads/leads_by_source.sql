@@ -5,7 +5,10 @@ format: {lead_conversion_rate: percent, won_value_base: money}
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
 may_be_empty: An account need not use leads.
-filters: {period: marts.dim_date.date_day, owner: marts.dim_user.name}
+filters:
+  period: marts.dim_date.date_day
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 select
     translated(leads.source_name) as source_name,
@@ -20,5 +23,6 @@ where
     true
     [[and leads.month in (select month_start from marts.dim_date where {{period}})]]
     [[and leads.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and leads.owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by leads.source_name
 order by n_leads desc, source_name
