@@ -36,6 +36,7 @@ REQUIREMENTS = ROOT / "requirements"
 TAP = "tap-pipedrive"
 LOADER = "plugins/loaders/target-postgres"
 SIMULATOR = "plugins/utilities/pipedrive-simulator"
+METABASE = "plugins/utilities/metabase"
 SUPERVISOR = "orchestrate"
 
 
@@ -92,9 +93,10 @@ RUN = (
     Environment("tap", members=(TAP,), commands=("tap-pipedrive",)),
     Environment("loader", members=(LOADER,), commands=("target-postgres",)),
     Environment("dbt", commands=("dbt",)),
+    Environment("metabase", members=(METABASE,), commands=("pipeboard-metabase",)),
     Environment("demo", members=(SIMULATOR,), commands=("pipedrive-simulator",)),
 )
-DEV = Environment("dev", members=(TAP, LOADER, SIMULATOR, SUPERVISOR))
+DEV = Environment("dev", members=(TAP, LOADER, SIMULATOR, METABASE, SUPERVISOR))
 # What `pipeboard metrics-server` runs. No sync needs it.
 METRICS = Environment("metrics", commands=("query-exporter",))
 # A rival of our loader, for `make bench`. It agrees with nothing else on versions, and some of what

@@ -1,0 +1,15 @@
+---
+display: scalar
+columns: [open_value_base]
+y: open_value_base
+format: {open_value_base: money}
+filters: {pipeline: marts.dim_pipeline.name, owner: marts.dim_user.name}
+size: {w: 6, h: 3}
+first_look: true
+---
+select coalesce(sum(open_value_base), 0) as open_value_base
+from marts.rpt_pipeline_now
+where
+    true
+    [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
