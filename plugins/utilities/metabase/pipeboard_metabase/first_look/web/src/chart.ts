@@ -13,7 +13,7 @@ import { SVGRenderer } from "echarts/renderers";
 import { element } from "./dom";
 import type { Context, Frame, Series } from "./frame";
 import { isTime } from "./format";
-import type { Card, Format } from "./types";
+import type { Card, Column } from "./types";
 
 echarts.use([
   BarChart,
@@ -30,6 +30,8 @@ echarts.use([
 export type Chart = echarts.ECharts;
 type Option = echarts.EChartsCoreOption;
 
+const COUNT: Column = { name: "", format: "integer" };
+const SHARE: Column = { name: "", format: "percent" };
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif';
 const ROW_HEIGHT = 30;
 const LEGEND_HEIGHT = 30;
@@ -99,7 +101,8 @@ function legend(frame: Frame, { palette }: Context): Option {
         itemGap: 14,
         icon: "roundRect",
         selectedMode: false,
-        textStyle: { color: palette.text, fontSize: 12, width: 180, overflow: "truncate" },
+        formatter: (name: string) => (name.length > 28 ? `${name.slice(0, 27)}…` : name),
+        textStyle: { color: palette.text, fontSize: 12 },
         pageTextStyle: { color: palette.muted },
         pageIconColor: palette.muted,
         pageIconInactiveColor: palette.line,
@@ -120,7 +123,7 @@ function tooltip(frame: Frame, context: Context, trigger: "axis" | "item"): Opti
     textStyle: { color: palette.text, fontSize: 12, fontFamily: FONT },
     extraCssText: "border-radius:8px;box-shadow:0 6px 24px rgb(0 0 0/.14);max-width:320px",
     axisPointer: {
-      type: frame.axisFormat === "date" ? "line" : "shadow",
+      type: frame.axisColumn.format === "date" ? "line" : "shadow",
       shadowStyle: { color: palette.line, opacity: 0.35 },
       lineStyle: { color: palette.muted },
     },
@@ -144,7 +147,7 @@ function tooltip(frame: Frame, context: Context, trigger: "axis" | "item"): Opti
           .map(({ series, value }) => [
             points[0]?.seriesType === "pie" ? (points[0].color ?? series.colour) : series.colour,
             series.name,
-            formats.full(value, series.format),
+            formats.full(value, series.column),
           ]),
       );
     },
@@ -173,19 +176,19 @@ function tip(title: string, lines: [string, string, string][]): HTMLElement {
   return element("div", { class: "tip" }, element("bdi", { class: "tip-title" }, title), ...list);
 }
 
-function valueAxis(format: Format, context: Context, extra: Option = {}): Option {
+function valueAxis(column: Column, context: Context, extra: Option = {}): Option {
   const { palette, formats } = context;
   return {
     type: "value",
     axisLine: { show: false },
     axisTick: { show: false },
     splitNumber: 4,
-    minInterval: format === "integer" ? 1 : 0,
-    ...(format === "percent" ? { max: (range: { max: number }) => (range.max > 0.6 ? 1 : null) } : {}),
+    minInterval: column.format === "integer" ? 1 : 0,
+    ...(column.format === "percent" ? { max: (range: { max: number }) => (range.max > 0.6 ? 1 : null) } : {}),
     splitLine: { lineStyle: { color: palette.line } },
     axisLabel: {
       color: palette.muted,
-      formatter: (value: number) => formats.short(value, format),
+      formatter: (value: number) => formats.short(value, column),
     },
     ...extra,
   };
@@ -193,15 +196,17 @@ function valueAxis(format: Format, context: Context, extra: Option = {}): Option
 
 function upright(card: Card, frame: Frame, context: Context, width: number): Option {
   const { palette, formats } = context;
-  const kinds = [...new Set(frame.series.map((series) => series.format))].slice(0, 2);
-  const sideOf = (series: Series) => Math.max(0, kinds.indexOf(series.format));
+  const onRight = (series: Series) => card.rightAxis.includes(series.column.name);
+  const sides = [frame.series.find((series) => !onRight(series)), frame.series.find(onRight)]
+    .filter((series) => series !== undefined)
+    .map((series) => series.column);
   const lines = card.display === "line" || card.display === "area";
   const overlaid = overlays(frame);
   const points = frame.labels.length;
-  const timeAxis = lines && frame.axisFormat === "date";
+  const timeAxis = lines && frame.axisColumn.format === "date";
   const narrow = width < 420;
   return {
-    grid: { left: 4, right: kinds.length > 1 ? 4 : 12, top: hasLegend(frame) ? 40 : 14, bottom: 2,
+    grid: { left: 4, right: sides.length > 1 ? 4 : 12, top: hasLegend(frame) ? 40 : 14, bottom: 2,
             containLabel: true },
     legend: legend(frame, context),
     tooltip: tooltip(frame, context, "axis"),
@@ -217,12 +222,12 @@ function upright(card: Card, frame: Frame, context: Context, width: number): Opt
         hideOverlap: true,
         formatter: timeAxis
           ? (moment: number) =>
-              formats.short(new Date(moment).toISOString().slice(0, 10), "date")
+              formats.short(new Date(moment).toISOString().slice(0, 10), frame.axisColumn)
           : (_: string, index: number) =>
-              isTime(frame.axisFormat)
-                ? formats.short(frame.categories[index] ?? null, frame.axisFormat)
+              isTime(frame.axisColumn.format)
+                ? formats.short(frame.categories[index] ?? null, frame.axisColumn)
                 : (frame.labels[index] ?? ""),
-        ...(isTime(frame.axisFormat)
+        ...(isTime(frame.axisColumn.format)
           ? {}
           : {
               interval: 0,
@@ -232,12 +237,12 @@ function upright(card: Card, frame: Frame, context: Context, width: number): Opt
             }),
       },
     },
-    yAxis: kinds.map((format, side) =>
-      valueAxis(format, context, side ? { splitLine: { show: false } } : {}),
+    yAxis: sides.map((column, side) =>
+      valueAxis(column, context, side ? { splitLine: { show: false } } : {}),
     ),
-    series: frame.series.map((series, nr) => {
-      const side = sideOf(series);
-      const asLine = lines || (card.display === "combo" && (kinds.length > 1 ? side > 0 : nr > 0));
+    series: frame.series.map((series) => {
+      const side = sides.length > 1 && onRight(series) ? 1 : 0;
+      const asLine = lines || card.lines.includes(series.column.name);
       const data = series.values.map((value, index) =>
         timeAxis ? [frame.categories[index], value] : value,
       );
@@ -269,12 +274,12 @@ function upright(card: Card, frame: Frame, context: Context, width: number): Opt
 
 function rows(card: Card, frame: Frame, context: Context, width: number): Option {
   const { palette, formats } = context;
-  const format = frame.series[0]?.format ?? "integer";
+  const measure = frame.series[0]?.column ?? COUNT;
   const overlaid = overlays(frame);
   const first = frame.series[0]?.values[0] ?? null;
   const share = (value: number | null) =>
     card.display === "funnel" && first && value !== null
-      ? `  ${formats.short(value / first, "percent")}`
+      ? `  ${formats.short(value / first, SHARE)}`
       : "";
   const labelled = !card.stacked;
   const names = Math.min(200, Math.max(80, width * 0.34));
@@ -283,7 +288,7 @@ function rows(card: Card, frame: Frame, context: Context, width: number): Option
             top: hasLegend(frame) ? LEGEND_HEIGHT : 2, containLabel: true },
     legend: legend(frame, context),
     tooltip: tooltip(frame, context, "axis"),
-    xAxis: { ...valueAxis(format, context), min: (range: { min: number }) => Math.min(0, range.min),
+    xAxis: { ...valueAxis(measure, context), min: (range: { min: number }) => Math.min(0, range.min),
              axisLabel: { show: false }, splitLine: { show: false } },
     yAxis: {
       type: "category",
@@ -313,7 +318,7 @@ function rows(card: Card, frame: Frame, context: Context, width: number): Option
         fontSize: 12,
         formatter: ({ dataIndex }: { dataIndex: number }) => {
           const value = series.values[dataIndex] ?? null;
-          return value === null ? "" : formats.short(value, series.format) + share(value);
+          return value === null ? "" : formats.short(value, series.column) + share(value);
         },
       },
     })),
@@ -325,7 +330,7 @@ const MOST_SLICES = 6;
 function pie(frame: Frame, context: Context, width: number): Option {
   const { palette, words, formats } = context;
   const values = frame.series[0]?.values ?? [];
-  const format = frame.series[0]?.format ?? "integer";
+  const measure = frame.series[0]?.column ?? COUNT;
   const slices = frame.labels
     .map((name, index) => ({ name, value: values[index] ?? 0, index }))
     .filter((slice) => slice.value > 0);
@@ -335,7 +340,7 @@ function pie(frame: Frame, context: Context, width: number): Option {
   return {
     tooltip: { ...tooltip(frame, context, "item"), formatter: (point: PieSlice) =>
       tip(point.name, [[point.color, words.text("page.share"),
-        `${formats.full(point.value, format)} (${formats.short(point.percent / 100, "percent")})`]]) },
+        `${formats.full(point.value, measure)} (${formats.short(point.percent / 100, SHARE)})`]]) },
     legend: { show: false },
     series: [
       {
@@ -348,7 +353,7 @@ function pie(frame: Frame, context: Context, width: number): Option {
           width: narrow ? 80 : 130,
           overflow: "truncate",
           formatter: ({ name, percent }: PieSlice) =>
-            `${name}  ${formats.short(percent / 100, "percent")}`,
+            `${name}  ${formats.short(percent / 100, SHARE)}`,
         },
         labelLine: { lineStyle: { color: palette.line }, length: 8, length2: 8 },
         data: [
@@ -379,7 +384,7 @@ function heatmap(frame: Frame, context: Context, width: number): Option {
   const numbers = cells.map((cell) => cell[2] ?? 0);
   const lowest = Math.min(0, ...numbers);
   const highest = Math.max(...numbers, lowest + 1e-9);
-  const format = frame.series[0]?.format ?? "integer";
+  const measure = frame.series[0]?.column ?? COUNT;
   const room = (width - 130) / Math.max(1, frame.labels.length);
   return {
     grid: { left: 0, right: 4, top: 2, bottom: 0, containLabel: true },
@@ -400,7 +405,7 @@ function heatmap(frame: Frame, context: Context, width: number): Option {
         color: palette.muted,
         hideOverlap: true,
         formatter: (_: string, index: number) =>
-          formats.short(frame.categories[index] ?? null, frame.axisFormat),
+          formats.short(frame.categories[index] ?? null, frame.axisColumn),
       },
     },
     yAxis: {
@@ -423,7 +428,7 @@ function heatmap(frame: Frame, context: Context, width: number): Option {
               ((cell[2] ?? 0) - lowest) / (highest - lowest) > 0.55
                 ? palette.onScaleHigh
                 : palette.text,
-            formatter: () => formats.short(cell[2] ?? null, format),
+            formatter: () => formats.short(cell[2] ?? null, measure),
           },
         })),
         itemStyle: { borderColor: palette.surface, borderWidth: 2, borderRadius: 3 },

@@ -12,7 +12,7 @@ export function findings(frame: Frame, { words, formats }: Context): string {
       const first = points[0];
       const last = points[points.length - 1];
       if (!first || !last) return words.text("page.finding.none", { series: series.name });
-      const say = (point: typeof first) => formats.full(point.value, series.format);
+      const say = (point: typeof first) => formats.full(point.value, series.column);
       const highest = points.reduce((best, point) => (point.value > best.value ? point : best));
       const lowest = points.reduce((best, point) => (point.value < best.value ? point : best));
       if (points.length === 1) {
@@ -22,7 +22,7 @@ export function findings(frame: Frame, { words, formats }: Context): string {
           value: say(first),
         });
       }
-      return words.text(isTime(frame.axisFormat) ? "page.finding.course" : "page.finding.range", {
+      return words.text(isTime(frame.axisColumn.format) ? "page.finding.course" : "page.finding.range", {
         series: series.name,
         first: first.label,
         firstValue: say(first),

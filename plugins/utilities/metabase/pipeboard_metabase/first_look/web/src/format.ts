@@ -1,6 +1,6 @@
 /** Numbers, money, shares, dates and times as the reader's language writes them. */
 
-import type { Cell, Format } from "./types";
+import type { Cell, Column, Format } from "./types";
 import type { Words } from "./words";
 
 const NOTHING = "–";
@@ -18,7 +18,7 @@ export function isNumeric(format: Format): boolean {
 }
 
 export function isTime(format: Format): boolean {
-  return format === "date" || format === "month" || format === "datetime";
+  return format === "date" || format === "month" || format === "time";
 }
 
 export class Formats {
@@ -30,20 +30,22 @@ export class Formats {
   ) {}
 
   /** A cell in full, as tables and tooltips show it. */
-  full(value: Cell, format: Format): string {
+  full(value: Cell, { name, format }: Column): string {
     if (value === null || value === "") return NOTHING;
     if (typeof value === "boolean") return this.words.text(value ? "page.yes" : "page.no");
-    if (isTime(format) && typeof value === "string") return this.time(value, format, false);
     if (typeof value === "number") return this.number(value, format, false);
-    const known = `value.${value}`;
-    return this.words.has(known) ? this.words.text(known) : value;
+    const known = `value.${name}.${value}`;
+    if (this.words.has(known)) return this.words.text(known);
+    return isTime(format) ? this.time(value, format, false) : value;
   }
 
   /** The same where there is little room: axes, tiles. */
-  short(value: Cell, format: Format): string {
-    if (typeof value === "number") return this.number(value, format, true);
-    if (typeof value === "string" && isTime(format)) return this.time(value, format, true);
-    return this.full(value, format);
+  short(value: Cell, column: Column): string {
+    if (typeof value === "number") return this.number(value, column.format, true);
+    if (typeof value === "string" && isTime(column.format) && !this.words.has(`value.${column.name}.${value}`)) {
+      return this.time(value, column.format, true);
+    }
+    return this.full(value, column);
   }
 
   private number(value: number, format: Format, short: boolean): string {
@@ -108,7 +110,7 @@ export class Formats {
     return this.dateFormat(`${format}${isDay}`, {
       ...zone,
       dateStyle: "medium",
-      ...(format === "datetime" ? { timeStyle: "short" } : {}),
+      ...(format === "time" ? { timeStyle: "short" } : {}),
     }).format(date);
   }
 

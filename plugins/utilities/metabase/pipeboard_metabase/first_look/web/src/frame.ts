@@ -1,6 +1,6 @@
 /** A card's rows as a chart takes them: categories along one axis, one list of numbers per series. */
 
-import type { Card, Cell, Column, Format } from "./types";
+import type { Card, Cell, Column } from "./types";
 import type { Formats } from "./format";
 import type { Palette } from "./palette";
 import type { Words } from "./words";
@@ -18,7 +18,8 @@ export interface Context {
 
 export interface Series {
   name: string;
-  format: Format;
+  /** The measure: its name in the result and its format. */
+  column: Column;
   colour: string;
   values: (number | null)[];
 }
@@ -26,13 +27,15 @@ export interface Series {
 export interface Frame {
   /** What the categories are: the column's name, for people. */
   axis: string;
-  axisFormat: Format;
+  axisColumn: Column;
   categories: Cell[];
   labels: string[];
   series: Series[];
   /** Categories and series that the card has and the chart leaves to the table. */
   left: { categories: number; series: number };
 }
+
+const NO_COLUMN: Column = { name: "", format: "text" };
 
 export function columnIndex(card: Card, name: string | null): number {
   return card.columns.findIndex((column) => column.name === name);
@@ -64,13 +67,13 @@ export function facets(card: Card): { title: Cell; card: Card }[] {
 export function frameOf(card: Card, context: Context): Frame {
   const { words, formats, palette } = context;
   const xAt = columnIndex(card, card.x);
-  const axisFormat = card.columns[xAt]?.format ?? "text";
+  const axisColumn = card.columns[xAt] ?? NO_COLUMN;
   const every = new Map<string, Cell>();
   for (const row of card.rows) every.set(JSON.stringify(row[xAt]), row[xAt] ?? null);
   let kept = [...every];
   // Time goes on to the end; of anything else the first, since cards are sorted by what matters.
   const left = { categories: 0, series: 0 };
-  if (!isTime(axisFormat) && card.display !== "heatmap" && kept.length > MOST_CATEGORIES) {
+  if (!isTime(axisColumn.format) && card.display !== "heatmap" && kept.length > MOST_CATEGORIES) {
     left.categories = kept.length - MOST_CATEGORIES;
     kept = kept.slice(0, MOST_CATEGORIES);
   }
@@ -96,18 +99,18 @@ export function frameOf(card: Card, context: Context): Frame {
     left.series = lists.length - MOST_SERIES;
     lists.length = MOST_SERIES;
   }
-  const seriesFormat = card.columns[seriesAt]?.format ?? "text";
+  const seriesColumn = card.columns[seriesAt] ?? NO_COLUMN;
   const taken = new Set<string>();
   const series = lists.map(({ column, title, values }) => {
     const byTitle = seriesAt >= 0;
     const measure = words.column(column.name);
-    const name = byTitle ? formats.full(title, seriesFormat) : measure;
+    const name = byTitle ? formats.full(title, seriesColumn) : measure;
     const meaning = meaningOf(byTitle ? String(title) : column.name, palette);
     const colour = meaning && !taken.has(meaning) ? meaning : nextColour(palette, taken);
     taken.add(colour);
     return {
       name: chartLabel(byTitle && card.y.length > 1 ? `${name} · ${measure}` : name),
-      format: column.format,
+      column,
       colour,
       values,
     };
@@ -115,9 +118,9 @@ export function frameOf(card: Card, context: Context): Frame {
   const categories = kept.map(([, cell]) => cell);
   return {
     axis: card.x ? words.column(card.x) : "",
-    axisFormat,
+    axisColumn,
     categories,
-    labels: categories.map((cell) => chartLabel(formats.full(cell, axisFormat))),
+    labels: categories.map((cell) => chartLabel(formats.full(cell, axisColumn))),
     series,
     left,
   };

@@ -15,7 +15,7 @@ export type Format =
   | "hours"
   | "date"
   | "month"
-  | "datetime"
+  | "time"
   | "text"
   | "boolean"
   | "id"
@@ -44,13 +44,16 @@ export interface Card {
   x: string | null;
   y: string[];
   series: string | null;
+  stacked: boolean;
+  /** Measures of a combo that are lines, and measures with a scale of their own on the right. */
+  lines: string[];
+  rightAxis: string[];
   columns: Column[];
   rows: Cell[][];
   /** More rows than the page carries. */
   cut: boolean;
   /** Column -> the column that holds its address. */
   link: Record<string, string>;
-  stacked: boolean;
   /** Why the card could not be read, in the database's words; null when it could. */
   error: string | null;
 }
