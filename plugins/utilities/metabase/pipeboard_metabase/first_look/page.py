@@ -16,9 +16,9 @@ from typing import Any
 
 import yaml
 
-from pipeboard_metabase.definitions import Card, Dashboard, Definitions
+from pipeboard_metabase.definitions import GRID, Card, Dashboard, Definitions, Place
 from pipeboard_metabase.first_look.bundle import Bundle
-from pipeboard_metabase.first_look.queries import Account, Answer
+from pipeboard_metabase.first_look.queries import Account, Answer, months_of
 from pipeboard_metabase.words import LANGUAGES, Words, words_of
 
 #: The longest text that a cell carries; titles of Pipedrive end at 255.
@@ -80,6 +80,9 @@ def page_data(
             "madeAt": plain(datetime.now(timezone.utc)),
             "currency": account.currency,
             "deals": account.deals,
+            "months": next(
+                (n for f in definitions.filters.values() if (n := months_of(f)) is not None), None
+            ),
             "demo": demo,
         },
         "words": _words(definitions, dashboards, cards),
@@ -117,11 +120,17 @@ def plain(value: object) -> str | float | int | bool | None:
 
 
 def _dashboard(dashboard: Dashboard, answers: Mapping[str, Answer]) -> dict[str, Any]:
-    tabs: dict[str | None, list[dict[str, Any]]] = {}
+    rows: dict[tuple[str | None, int], list[Place]] = {}
     for place in dashboard.places:
         if place.card in answers:
-            shown = {"card": place.card, "x": place.x, "y": place.y, "w": place.w, "h": place.h}
-            tabs.setdefault(place.tab, []).append(shown)
+            rows.setdefault((place.tab, place.y), []).append(place)
+    tabs: dict[str | None, list[dict[str, Any]]] = {}
+    for (tab, _), places in rows.items():
+        taken = sum(place.w for place in places)
+        for place in places:
+            # Where a card of the row is not on the page, its neighbours share the room.
+            shown = {"card": place.card, "w": place.w * GRID // taken, "h": place.h}
+            tabs.setdefault(tab, []).append(shown)
     return {
         "key": dashboard.key,
         "tabs": [{"key": key, "cards": cards} for key, cards in tabs.items()],

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import psycopg
 from psycopg import sql
 
-from pipeboard_metabase.definitions import Card, Definitions
-from pipeboard_metabase.sql import render
+from pipeboard_metabase.definitions import Card, Definitions, Filter
+from pipeboard_metabase.sql import Between, Value, render
 
 #: The role that Metabase reads with; what it may not read, the page must not show either.
 READER = "bi_read"
@@ -22,25 +22,24 @@ MOST_ROWS = 500
 
 ACCOUNT = """
     select
-        (select max(data_as_of) from ops.ops_stream_freshness) as as_of,
+        (select max(data_as_of) from ops.ops_stream_freshness where stream = 'deals') as as_of,
         (select count(*) from marts.fct_deal where not is_deleted) as deals,
-        coalesce(
-            (select base_currency from marts.fct_forecast_snapshot limit 1),
-            (
-                select currency from marts.fct_deal
-                where fx_rate = 1 group by currency order by count(*) desc limit 1
-            )
-        ) as currency
+        base_currency,
+        this_month
+    from ops.ops_account
 """
+#: A default of a period, in Metabase's notation: whole months before this one, and this one.
+PAST_MONTHS = re.compile(r"past(\d+)months~")
 
 
 @dataclass(frozen=True)
 class Account:
-    """The account as a whole. `currency` is that of all `_base` columns, as far as it is known."""
+    """The account as a whole. `currency` is that of all `_base` columns."""
 
     as_of: datetime | None
     deals: int
-    currency: str | None
+    currency: str
+    this_month: date
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class NoMarts(Exception):
 
 
 def read(url: str, definitions: Definitions) -> tuple[Account, dict[str, Answer]]:
-    """Answer every card of the first look, as the reader.
+    """Answer every card of the first look, as the reader, with the filters' own defaults.
 
     One snapshot for all of them, so that two cards never contradict each other. A card that fails
     is answered by its error; the others go on.
@@ -76,24 +75,50 @@ def read(url: str, definitions: Definitions) -> tuple[Account, dict[str, Answer]
             row = connection.execute(ACCOUNT).fetchone()
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
             raise NoMarts(str(error).splitlines()[0]) from error
-        account = Account(*row) if row else Account(None, 0, None)
+        if row is None:
+            message = "ops.ops_account has no row"
+            raise NoMarts(message)
+        account = Account(*row)
         wanted = [card for card in definitions.cards.values() if card.first_look]
-        return account, {card.key: answer(connection, card) for card in wanted}
+        defaults = {
+            key: value
+            for key, found in definitions.filters.items()
+            if (value := default_of(found, account.this_month))
+        }
+        return account, {card.key: answer(connection, card, defaults) for card in wanted}
 
 
-def answer(connection: psycopg.Connection, card: Card) -> Answer:
-    """Run one card's select, without any filter."""
-    query, parameters = render(card)
+def months_of(found: Filter) -> int | None:
+    """Return how many months before this one a filter keeps by itself; None when it keeps all."""
+    matched = PAST_MONTHS.fullmatch(found.default or "")
+    return int(matched.group(1)) if matched else None
+
+
+def default_of(found: Filter, this_month: date) -> Between | None:
+    """Return what a filter is set to when nobody sets it, at the account's time."""
+    months = months_of(found)
+    if months is None:
+        return None
+    total = this_month.year * 12 + this_month.month - 1 - months
+    return Between(date(total // 12, total % 12 + 1, 1))
+
+
+def answer(
+    connection: psycopg.Connection, card: Card, defaults: Mapping[str, Between] | None = None
+) -> Answer:
+    """Run one card's select."""
+    given: dict[str, Value] = {k: v for k, v in (defaults or {}).items() if k in card.filters}
+    query, parameters = render(card, given)
     try:
-        with _savepoint(connection), connection.cursor() as cursor:
+        # A failed select must not cost the others their snapshot.
+        with connection.transaction(), connection.cursor() as cursor:
             # The text comes from our own files; what it is told comes as parameters.
             cursor.execute(query.encode(), parameters)
             rows = cursor.fetchmany(MOST_ROWS + 1)
             described = cursor.description or []
-            types = tuple(_type_name(column) for column in described)
             return Answer(
                 tuple(column.name for column in described),
-                types,
+                tuple(_type_name(column) for column in described),
                 tuple(rows[:MOST_ROWS]),
                 cut=len(rows) > MOST_ROWS,
             )
@@ -111,13 +136,6 @@ def _become_reader(connection: psycopg.Connection) -> None:
     ).fetchone()
     if row and row[0]:
         connection.execute(sql.SQL("set role {}").format(sql.Identifier(READER)))
-
-
-@contextmanager
-def _savepoint(connection: psycopg.Connection) -> Iterator[None]:
-    """Keep the snapshot after an error."""
-    with connection.transaction():
-        yield
 
 
 def _type_name(column: psycopg.Column) -> str:

@@ -1,18 +1,22 @@
 /** One card: heading, chart or number or table, and the table behind every chart. */
 
 import type { Chart } from "./chart";
-import { draw, heightOf } from "./chart";
+import { draw, heightOf, highestOf, liesDown } from "./chart";
 import { element } from "./dom";
 import { findings } from "./finding";
 import type { Context } from "./frame";
-import { columnIndex, facets, frameOf } from "./frame";
+import { columnIndex, frameOf, partsOf } from "./frame";
 import { meaningOf } from "./palette";
 import { table } from "./table";
 import type { Card, Cell, Placed } from "./types";
 
-/** A card on the page; `draw` needs its place in the document, since charts measure it. */
+/**
+ * A card in the document. All cards are measured first, which settles how tall a row of them is, and
+ * drawn then into what room there is.
+ */
 export interface View {
   node: HTMLElement;
+  measure(): void;
   draw(): Chart[];
 }
 
@@ -33,7 +37,7 @@ export function view(card: Card, placed: Placed, level: 3 | 4, context: Context)
     head,
   );
   node.style.setProperty("--w", String(placed.w));
-  const still: View = { node, draw: () => [] };
+  const still: View = { node, measure: () => undefined, draw: () => [] };
   if (description) node.append(element("p", { class: "about" }, description));
   if (card.error) {
     node.append(
@@ -98,32 +102,18 @@ function chartView(
   context: Context,
 ): View {
   const { words, formats } = context;
-  const seriesColumn = card.columns[columnIndex(card, card.series)];
-  const parts = (card.display === "funnel" ? facets(card) : [{ title: null, card }]).map((part) => ({
-    ...part,
-    frame: frameOf(part.card, context),
-  }));
+  const parts = partsOf(card).map((part) => ({ ...part, frame: frameOf(part.card, context) }));
+  const highest = Math.max(...parts.map(({ frame }) => highestOf(frame)));
   const figures = parts.map((part) => {
-    const name =
-      part.title !== null && seriesColumn && parts.length > 1
-        ? formats.full(part.title, seriesColumn)
-        : null;
+    part.frame.highest = parts.length > 1 ? highest : null;
+    const name = part.of ? formats.full(part.of.value, part.of.column) : null;
     const place = element("div", {
       class: "chart",
       role: "img",
       "aria-label": `${title}${name ? `, ${name}` : ""}. ${findings(part.frame, context)}`,
     });
-    const asked = Math.max(190, placed.h * CELL_HEIGHT - 96);
-    place.style.height = `${heightOf(card, part.frame, asked)}px`;
-    return {
-      place,
-      node: element(
-        "figure",
-        {},
-        name ? element("figcaption", {}, element("bdi", {}, name)) : null,
-        place,
-      ),
-    };
+    const caption = element("figcaption", {}, element("bdi", {}, name ?? ""));
+    return { place, node: element("figure", {}, name ? caption : null, place) };
   });
   const charts = element("div", { class: "charts" }, ...figures.map((figure) => figure.node));
   const rows = element("div", { class: "rows", id: `rows-${card.key}`, hidden: true });
@@ -149,11 +139,22 @@ function chartView(
   node.append(charts, rows, ...notes(card, parts.map((part) => part.frame.left), context));
   return {
     node,
-    draw: () =>
-      figures.map((figure, nr) => {
+    measure: () => {
+      const width = charts.clientWidth;
+      // All parts lie down, or none.
+      const lying = parts.some((part) => liesDown(part.card, part.frame, width));
+      figures.forEach(({ place }, nr) => {
         const part = parts[nr];
-        if (!part) throw new Error("a figure without its part");
-        return draw(figure.place, part.card, part.frame, context);
+        if (!part) return;
+        if (lying) part.card = { ...part.card, display: "row" };
+        const asked = Math.max(200, placed.h * CELL_HEIGHT - 96);
+        place.style.minHeight = `${heightOf(part.card, part.frame, asked)}px`;
+      });
+    },
+    draw: () =>
+      figures.flatMap(({ place }, nr) => {
+        const part = parts[nr];
+        return part ? [draw(place, part.card, part.frame, context)] : [];
       }),
   };
 }

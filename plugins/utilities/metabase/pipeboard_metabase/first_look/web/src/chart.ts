@@ -35,6 +35,8 @@ const SHARE: Column = { name: "", format: "percent" };
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif';
 const ROW_HEIGHT = 30;
 const LEGEND_HEIGHT = 30;
+/** A letter's width at 12 px, about. */
+const LETTER = 6.8;
 
 export function draw(place: HTMLElement, card: Card, frame: Frame, context: Context): Chart {
   const chart = echarts.init(place, null, { renderer: "svg" });
@@ -45,16 +47,26 @@ export function draw(place: HTMLElement, card: Card, frame: Frame, context: Cont
 /** How tall a chart has to be, in CSS pixels; rows need room for each. */
 export function heightOf(card: Card, frame: Frame, asked: number): number {
   if (card.display === "row" || card.display === "funnel") {
-    const bars = frame.labels.length * Math.max(1, overlays(frame) ? 1 : barsPerRow(card, frame));
-    const perBar = bars > frame.labels.length ? 16 : ROW_HEIGHT;
-    return bars * perBar + (hasLegend(frame) ? LEGEND_HEIGHT : 0) + 16;
+    const beside = card.stacked || overlays(frame) ? 1 : frame.series.length;
+    const perRow = beside > 1 ? beside * 15 + 8 : ROW_HEIGHT;
+    return frame.labels.length * perRow + (hasLegend(frame) ? LEGEND_HEIGHT : 0) + 6;
   }
   if (card.display === "heatmap") return Math.max(160, frame.series.length * 30 + 46);
   return asked;
 }
 
-function barsPerRow(card: Card, frame: Frame): number {
-  return card.stacked ? 1 : frame.series.length;
+export function highestOf(frame: Frame): number {
+  return Math.max(0, ...frame.series.flatMap(({ values }) => values.map((value) => value ?? 0)));
+}
+
+/** Bars whose names do not fit below them lie down, and have their names beside them. */
+export function liesDown(card: Card, frame: Frame, width: number): boolean {
+  if (card.display !== "bar" || isTime(frame.axisColumn.format)) return false;
+  const room = (width - 60) / Math.max(1, frame.labels.length);
+  return frame.labels.some((label) => {
+    const longest = Math.max(...label.split(" ").map((word) => word.length));
+    return longest * LETTER > room || label.length * LETTER > 2 * room;
+  });
 }
 
 export function options(card: Card, frame: Frame, context: Context, width: number): Option {
@@ -183,8 +195,14 @@ function valueAxis(column: Column, context: Context, extra: Option = {}): Option
     axisLine: { show: false },
     axisTick: { show: false },
     splitNumber: 4,
+    alignTicks: true,
     minInterval: column.format === "integer" ? 1 : 0,
-    ...(column.format === "percent" ? { max: (range: { max: number }) => (range.max > 0.6 ? 1 : null) } : {}),
+    ...(column.format === "percent"
+      ? {
+          max: (range: { max: number }) => (range.max > 0.6 && range.max <= 1 ? 1 : null),
+          minInterval: 0.05,
+        }
+      : {}),
     splitLine: { lineStyle: { color: palette.line } },
     axisLabel: {
       color: palette.muted,
@@ -204,7 +222,7 @@ function upright(card: Card, frame: Frame, context: Context, width: number): Opt
   const overlaid = overlays(frame);
   const points = frame.labels.length;
   const timeAxis = lines && frame.axisColumn.format === "date";
-  const narrow = width < 420;
+  const slot = (width - 70) / Math.max(1, points);
   return {
     grid: { left: 4, right: sides.length > 1 ? 4 : 12, top: hasLegend(frame) ? 40 : 14, bottom: 2,
             containLabel: true },
@@ -219,7 +237,7 @@ function upright(card: Card, frame: Frame, context: Context, width: number): Opt
       splitLine: { show: false },
       axisLabel: {
         color: palette.muted,
-        hideOverlap: true,
+        hideOverlap: isTime(frame.axisColumn.format),
         formatter: timeAxis
           ? (moment: number) =>
               formats.short(new Date(moment).toISOString().slice(0, 10), frame.axisColumn)
@@ -229,12 +247,9 @@ function upright(card: Card, frame: Frame, context: Context, width: number): Opt
                 : (frame.labels[index] ?? ""),
         ...(isTime(frame.axisColumn.format)
           ? {}
-          : {
-              interval: 0,
-              width: Math.max(40, (width - 70) / Math.max(1, points) - 8),
-              overflow: points > (narrow ? 4 : 9) ? "truncate" : "break",
-              lineHeight: 14,
-            }),
+          : slot < 44
+            ? { interval: 0, rotate: 50, width: 84, overflow: "truncate" }
+            : { interval: 0, width: slot - 6, overflow: "break", lineHeight: 14 }),
       },
     },
     yAxis: sides.map((column, side) =>
@@ -289,6 +304,7 @@ function rows(card: Card, frame: Frame, context: Context, width: number): Option
     legend: legend(frame, context),
     tooltip: tooltip(frame, context, "axis"),
     xAxis: { ...valueAxis(measure, context), min: (range: { min: number }) => Math.min(0, range.min),
+             max: card.stacked || frame.highest === null ? (range: { max: number }) => range.max : frame.highest,
              axisLabel: { show: false }, splitLine: { show: false } },
     yAxis: {
       type: "category",
@@ -303,7 +319,7 @@ function rows(card: Card, frame: Frame, context: Context, width: number): Option
       name: series.name,
       color: series.colour,
       data: series.values,
-      barMaxWidth: 20,
+      barMaxWidth: 24,
       barGap: overlaid ? "-100%" : "10%",
       barCategoryGap: "26%",
       ...(card.stacked ? { stack: "all" } : { itemStyle: { borderRadius: 3 } }),
@@ -387,7 +403,7 @@ function heatmap(frame: Frame, context: Context, width: number): Option {
   const measure = frame.series[0]?.column ?? COUNT;
   const room = (width - 130) / Math.max(1, frame.labels.length);
   return {
-    grid: { left: 0, right: 4, top: 2, bottom: 0, containLabel: true },
+    grid: { left: 0, right: 4, top: 2, bottom: 4, containLabel: true },
     tooltip: tooltip(frame, context, "item"),
     visualMap: {
       show: false,

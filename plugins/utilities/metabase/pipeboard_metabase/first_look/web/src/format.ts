@@ -11,7 +11,10 @@ const NUMERIC: ReadonlySet<Format> = new Set([
   "percent",
   "days",
   "hours",
+  "seconds",
 ]);
+const UNITS: Partial<Record<Format, string>> = { days: "day", hours: "hour", seconds: "second" };
+const MONTH = /^\d{4}-\d{2}$/;
 
 export function isNumeric(format: Format): boolean {
   return NUMERIC.has(format);
@@ -30,29 +33,31 @@ export class Formats {
   ) {}
 
   /** A cell in full, as tables and tooltips show it. */
-  full(value: Cell, { name, format }: Column): string {
-    if (value === null || value === "") return NOTHING;
-    if (typeof value === "boolean") return this.words.text(value ? "page.yes" : "page.no");
-    if (typeof value === "number") return this.number(value, format, false);
-    const known = `value.${name}.${value}`;
-    if (this.words.has(known)) return this.words.text(known);
-    return isTime(format) ? this.time(value, format, false) : value;
+  full(value: Cell, column: Column): string {
+    return this.cell(value, column, false);
   }
 
   /** The same where there is little room: axes, tiles. */
   short(value: Cell, column: Column): string {
-    if (typeof value === "number") return this.number(value, column.format, true);
-    if (typeof value === "string" && isTime(column.format) && !this.words.has(`value.${column.name}.${value}`)) {
-      return this.time(value, column.format, true);
-    }
-    return this.full(value, column);
+    return this.cell(value, column, true);
+  }
+
+  private cell(value: Cell, { name, format }: Column, short: boolean): string {
+    if (value === null || value === "") return NOTHING;
+    if (typeof value === "boolean") return this.words.text(value ? "page.yes" : "page.no");
+    if (typeof value === "number") return this.number(value, format, short);
+    const known = `value.${name}.${value}`;
+    if (this.words.has(known)) return this.words.text(known);
+    // A period is a month, or words such as overdue.
+    if (name === "period" && MONTH.test(value)) return this.time(`${value}-01`, "month", short);
+    return isTime(format) ? this.time(value, format, short) : value;
   }
 
   private number(value: number, format: Format, short: boolean): string {
     // Below ten thousand the short form saves nothing, and hides digits.
     const compact = short && Math.abs(value) >= 10_000;
     const digits: Intl.NumberFormatOptions = compact
-      ? { notation: "compact", maximumFractionDigits: 1 }
+      ? { notation: "compact", maximumSignificantDigits: 3 }
       : {};
     switch (format) {
       case "id":
@@ -62,8 +67,7 @@ export class Formats {
           ...(this.currency
             ? { style: "currency", currency: this.currency, currencyDisplay: "narrowSymbol" }
             : {}),
-          maximumFractionDigits: 0,
-          ...digits,
+          ...(compact ? digits : { maximumFractionDigits: 0 }),
         }).format(value);
       case "percent":
         return this.numberFormat(`percent${short}`, {
@@ -72,22 +76,21 @@ export class Formats {
         }).format(value);
       case "days":
       case "hours":
-        return this.numberFormat(format + short, {
+      case "seconds":
+        return this.numberFormat(format + short + compact, {
           style: "unit",
-          unit: format === "days" ? "day" : "hour",
-          unitDisplay: short ? "narrow" : "long",
-          maximumFractionDigits: 1,
-          ...digits,
+          unit: UNITS[format] ?? "",
+          unitDisplay: short ? "short" : "long",
+          ...(compact ? digits : { maximumFractionDigits: 1 }),
         }).format(value);
       case "decimal":
         return this.numberFormat(`decimal${compact}`, {
-          maximumFractionDigits: 1,
-          ...digits,
+          ...(compact ? digits : { maximumFractionDigits: 1 }),
         }).format(value);
       default:
-        return this.numberFormat(`plain${compact}`, { maximumFractionDigits: 2, ...digits }).format(
-          value,
-        );
+        return this.numberFormat(`plain${compact}`, {
+          ...(compact ? digits : { maximumFractionDigits: 2 }),
+        }).format(value);
     }
   }
 
@@ -106,6 +109,14 @@ export class Formats {
     }
     if (format === "date" && short) {
       return this.dateFormat("dayshort", { ...zone, day: "numeric", month: "short" }).format(date);
+    }
+    if (format === "time" && short) {
+      return this.dateFormat("timeshort", {
+        day: "numeric",
+        month: "short",
+        hour: "numeric",
+        minute: "2-digit",
+      }).format(date);
     }
     return this.dateFormat(`${format}${isDay}`, {
       ...zone,

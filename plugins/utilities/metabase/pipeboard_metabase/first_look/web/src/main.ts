@@ -69,6 +69,7 @@ function show(moved: boolean): void {
     event.preventDefault();
     main.focus();
   });
+  for (const each of views) each.measure();
   charts = views.flatMap((each) => each.draw());
   const current = document.querySelector<HTMLElement>('nav [aria-current="page"]');
   const list = current?.closest("ul");
@@ -242,6 +243,13 @@ function section(dashboard: Dashboard, context: Context, views: View[]): HTMLEle
       words.text(`dashboard.${dashboard.key}`),
     ),
     words.has(about) ? element("p", { class: "lead" }, words.text(about)) : null,
+    page.meta.months !== null
+      ? element(
+          "p",
+          { class: "lead" },
+          words.text("page.period", { count: String(page.meta.months) }),
+        )
+      : null,
     ...dashboard.tabs.flatMap((tab) => {
       const cards = tab.cards.flatMap((placed) => {
         const card = page.cards[placed.card];

@@ -13,6 +13,7 @@ export type Format =
   | "percent"
   | "days"
   | "hours"
+  | "seconds"
   | "date"
   | "month"
   | "time"
@@ -60,8 +61,6 @@ export interface Card {
 
 export interface Placed {
   card: string;
-  x: number;
-  y: number;
   w: number;
   h: number;
 }
@@ -79,6 +78,8 @@ export interface Meta {
   /** ISO code of the base currency; null when it is not known. */
   currency: string | null;
   deals: number;
+  /** Months before this one that cards with a period show; null when they show all. */
+  months: number | null;
   demo: boolean;
 }
 
