@@ -51,6 +51,11 @@ class Client:
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=retry))
 
+    @property
+    def identified_by_key(self) -> bool:
+        """Tell whether an API key is sent, rather than a session."""
+        return "x-api-key" in self._session.headers
+
     def identify(self, *, key: str = "", session: str = "") -> None:
         """Send an API key, or else a session, with every request from now on."""
         self._secrets += [secret for secret in (key, session) if secret]
