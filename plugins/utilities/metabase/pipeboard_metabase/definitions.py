@@ -21,7 +21,10 @@ from pipeboard_metabase.words import HOME, DefinitionError, Words, load_words
 GRID = 24
 DISPLAYS = ("scalar", "bar", "row", "line", "area", "combo", "funnel", "pie", "heatmap", "table")
 #: What a number or text means to people, beyond its type. `percent` is a share of 1.
-FORMATS = ("integer", "decimal", "money", "percent", "days", "hours", "date", "time", "text", "url")
+FORMATS = (
+    *("integer", "decimal", "money", "percent", "days", "hours", "seconds"),
+    *("date", "month", "time", "text", "url"),
+)
 FILTER_TYPES = ("date", "text")
 KEY = re.compile(r"^[a-z][a-z0-9_]*$")
 #: What Metabase's SQL templates know: an optional clause, and what stands for a filter.
@@ -43,11 +46,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Filter:
-    """A filter of dashboards. `default` is in Metabase's own notation, such as past12months~."""
+    """A filter of dashboards. `default` is in Metabase's own notation, such as past12months~.
+
+    One that is `partial` chooses what some cards show; the others need not mention it.
+    """
 
     key: str
     type: str
     default: str | None = None
+    partial: bool = False
 
 
 @dataclass(frozen=True)
@@ -302,7 +309,8 @@ def read_dashboard(
             message = f"{where}: filter {wanted} is not in filters.yml"
             raise DefinitionError(message)
         told = [c for c in dashboard.cards if wanted in (*cards[c].filters, *cards[c].unfiltered)]
-        if silent := set(dashboard.cards) - set(told):
+        silent = set(dashboard.cards) - set(told)
+        if silent and not filters[wanted].partial:
             message = (
                 f"{where}: {', '.join(sorted(silent))} must map filter {wanted}, "
                 "or name it under unfiltered"
@@ -337,11 +345,13 @@ def _laid_out(
 def _filters(data: Any) -> dict[str, Filter]:
     found = {}
     for key, value in _mapping("filters.yml", data).items():
-        _only(f"filters.yml: {key}", value, {"type", "default"})
+        _only(f"filters.yml: {key}", value, {"type", "default", "partial"})
         if value.get("type") not in FILTER_TYPES:
             message = f"filters.yml: {key}: type must be one of {', '.join(FILTER_TYPES)}"
             raise DefinitionError(message)
-        found[_key("filters.yml", key)] = Filter(key, value["type"], value.get("default"))
+        found[_key("filters.yml", key)] = Filter(
+            key, value["type"], value.get("default"), bool(value.get("partial", False))
+        )
     return found
 
 

@@ -4,22 +4,26 @@ columns: [stage_name, pipeline_name, open_value_base, weighted_value_base, open_
 x: stage_name
 y: [open_value_base, weighted_value_base]
 format: {open_value_base: money, weighted_value_base: money}
-filters: {pipeline: marts.dim_pipeline.name, owner: marts.dim_user.name}
 size: {w: 12, h: 6}
 first_look: true
+filters:
+  pipeline: marts.dim_pipeline.name
+  owner: marts.dim_user.name
+  label: marts.fct_deal_label.label
 ---
 select
     stages.name as stage_name,
     pipelines.name as pipeline_name,
-    sum(now.open_value_base) as open_value_base,
-    sum(now.weighted_value_base) as weighted_value_base,
-    sum(now.open_count) as open_count
-from marts.rpt_pipeline_now as now
-inner join marts.dim_stage as stages on now.stage_id = stages.stage_id
-inner join marts.dim_pipeline as pipelines on now.pipeline_id = pipelines.pipeline_id
+    coalesce(sum(deals.value_base), 0) as open_value_base,
+    coalesce(sum(deals.weighted_value_base), 0) as weighted_value_base,
+    count(*) as open_count
+from marts.rpt_open_deals as deals
+inner join marts.dim_stage as stages on deals.stage_id = stages.stage_id
+inner join marts.dim_pipeline as pipelines on deals.pipeline_id = pipelines.pipeline_id
 where
     true
-    [[and now.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-    [[and now.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-group by stages.name, pipelines.name, pipelines.order_nr, stages.stage_rank
+    [[and deals.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    [[and deals.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and deals.deal_id in (select deal_id from marts.fct_deal_label where {{label}})]]
+group by pipelines.order_nr, pipelines.name, stages.stage_rank, stages.name
 order by pipelines.order_nr, pipelines.name, stages.stage_rank

@@ -1,0 +1,11 @@
+---
+display: scalar
+columns: [velocity_base_per_day]
+y: velocity_base_per_day
+format: {velocity_base_per_day: money}
+unfiltered: [period, pipeline, owner]
+size: {w: 6, h: 3}
+---
+select velocity_base_per_day
+from marts.rpt_velocity
+where scope = 'all'
