@@ -13,7 +13,7 @@ CARTESIAN = ("bar", "row", "line", "area", "combo")
 RANGE = ["#FFFFFF", "#509EE3"]
 #: Grouping and decimal marks, where they are not those of English.
 SEPARATORS = {"pt": ",."}
-NUMBERS = ("integer", "decimal", "money", "percent", "days", "hours")
+NUMBERS = ("integer", "decimal", "money", "percent", "days", "hours", "seconds")
 
 
 def display(card: Card) -> str:
@@ -69,28 +69,28 @@ def _series(run: Run, card: Card, column: str) -> dict[str, Any]:
 
 
 def _table(card: Card) -> dict[str, Any]:
-    settings: dict[str, Any] = {
-        "table.columns": [
-            {"name": column, "enabled": column in card.shown} for column in card.columns
-        ]
-    }
-    if card.display == "heatmap":
-        across = card.series or (card.x[1] if len(card.x) > 1 else None)
-        if across:
-            settings |= {
-                "table.pivot": True,
-                "table.pivot_column": across,
-                "table.cell_column": card.y[0],
-            }
-        settings["table.column_formatting"] = [
-            {
-                "columns": list(card.y),
-                "type": "range",
-                "colors": RANGE,
-                "min_type": "all",
-                "max_type": "all",
-            }
-        ]
+    shown = card.shown
+    settings: dict[str, Any] = {}
+    if card.display == "heatmap" and card.series:
+        # A row per series, a column per x, and the cells coloured by the measure.
+        shown = (card.series, card.x[0], card.y[0])
+        settings |= {
+            "table.pivot": True,
+            "table.pivot_column": card.x[0],
+            "table.cell_column": card.y[0],
+            "table.column_formatting": [
+                {
+                    "columns": [card.y[0]],
+                    "type": "range",
+                    "colors": RANGE,
+                    "min_type": "all",
+                    "max_type": "all",
+                }
+            ],
+        }
+    settings["table.columns"] = [
+        {"name": column, "enabled": column in shown} for column in card.columns
+    ]
     return settings
 
 
@@ -113,10 +113,12 @@ def _column(run: Run, card: Card, column: str) -> dict[str, Any]:
         }
     elif form == "percent":
         settings |= {"number_style": "percent", "decimals": 1}
-    elif form in ("days", "hours"):
+    elif form in ("days", "hours", "seconds"):
         settings |= {"decimals": 1, "suffix": f" {run.word(f'unit.{form}')}"}
     elif form == "date":
         settings |= {"date_style": "YYYY-MM-DD", "time_enabled": None}
+    elif form == "month":
+        settings |= {"date_style": "YYYY-MM", "time_enabled": None}
     elif form == "time":
         settings |= {"date_style": "YYYY-MM-DD", "time_enabled": "minutes", "time_style": "HH:mm"}
     elif form == "url":
