@@ -3,53 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-import yaml
+from card_kit import Reader, Server, filled
 from pipeboard_metabase.definitions import Definitions, load
-from pipedrive_simulator.testing import running_simulator
 from warehouse_kit import ROOT, Warehouse
 
-from pipeboard.embedded_postgres import READER, EmbeddedPostgres
+from pipeboard.embedded_postgres import EmbeddedPostgres
 from pipeboard.postgres_binaries import Binaries, wheel_binaries
 
 DEALS = 1_500
-#: What no sync reads by default, but reports show when it is there.
-MORE_STREAMS = ("goals", "teams")
-
-
-@dataclass
-class Server:
-    """One PostgreSQL, and databases on it."""
-
-    postgres: EmbeddedPostgres
-    binaries: Binaries
-    folder: Path
-
-    def warehouse(self, name: str, **more: str) -> Warehouse:
-        url = self.postgres.start(self.binaries, name, fresh=True)[name]
-        # The models are the same everywhere: what dbt parsed once need not be parsed again. With a
-        # world named, dbt is not given another one, nor its folders.
-        target = str(self.folder / "target")
-        settings = {"PIPEBOARD_WORLD": "tests", "DBT_TARGET_PATH": target, **more}
-        (self.folder / name).mkdir()
-        return Warehouse(url, self.folder / name, settings)
-
-    def as_reader(self, warehouse: Warehouse) -> psycopg.Connection[Any]:
-        """Connect as who may only read marts and ops, as Metabase does."""
-        cluster = self.postgres.record.load()
-        assert cluster is not None
-        connection = psycopg.connect(
-            warehouse.url, user="postgres", password=cluster.superuser_password, autocommit=True
-        )
-        connection.execute(f"set session authorization {READER}")
-        connection.execute("set default_transaction_read_only = on")
-        return connection
 
 
 @pytest.fixture(scope="session")
@@ -69,22 +36,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     postgres.destroy()
 
 
-def streams() -> list[str]:
-    """What a sync reads, as meltano.yml names it."""
-    project = yaml.safe_load((ROOT / "meltano.yml").read_text())
-    tap = next(p for p in project["plugins"]["extractors"] if p["name"] == "tap-pipedrive")
-    return [*(rule.split(".")[0] for rule in tap["select"]), *MORE_STREAMS]
-
-
-def filled(server: Server, name: str, deals: int, **more: str) -> Warehouse:
-    warehouse = server.warehouse(name, PIPEDRIVE_COMPANY_DOMAIN="Acme", **more)
-    with running_simulator(deals=deals) as simulator:
-        source = {"api_url": simulator.url, "api_token": simulator.token}
-        warehouse.sync(source, streams())
-    warehouse.build("run")
-    return warehouse
-
-
 @pytest.fixture(scope="session")
 def demo(server: Server) -> Warehouse:
     return filled(server, "demo", DEALS)
@@ -101,9 +52,6 @@ def nothing(server: Server) -> Warehouse:
     warehouse = server.warehouse("nothing")
     warehouse.build("run")
     return warehouse
-
-
-Reader = Callable[[str], psycopg.Connection[Any]]
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 import sqlglot
-from conftest import Reader, Server
+from card_kit import Reader, Server
 from pipeboard_metabase.definitions import Card, Definitions, load
 from pipeboard_metabase.sql import Between, Value, render
 from psycopg.rows import tuple_row
