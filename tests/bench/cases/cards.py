@@ -12,12 +12,12 @@ from statistics import median
 from typing import Any
 
 import psycopg
+from pipeboard_metabase.definitions import Card, load
+from pipeboard_metabase.sql import Between, Value, render
 
 from bench.cases import dbt
 from bench.ground import Ground
 from bench.measuring import BenchError, step
-from pipeboard_metabase.definitions import Card, load
-from pipeboard_metabase.sql import Between, Value, render
 
 TITLE = "cards"
 DEALS = 100_000
@@ -84,7 +84,10 @@ def choices(connection: psycopg.Connection[Any]) -> dict[str, Value]:
     return {
         "period": Between(today - timedelta(days=365), today),
         "pipeline": [
-            one(f"select name from marts.dim_pipeline join marts.fct_deal using (pipeline_id) {most}")
+            one(
+                "select p.name from marts.dim_pipeline as p "
+                f"join marts.fct_deal as d on p.pipeline_id = d.pipeline_id {most}"
+            )
         ],
         "owner": [
             one(

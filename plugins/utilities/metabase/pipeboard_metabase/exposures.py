@@ -21,6 +21,7 @@ HEAD = """\
 # plugins/utilities/metabase; edit those.
 exposures:
 """
+SITE = "{{ env_var('METABASE_URL', 'http://localhost:3000') }}"
 #: A card names every relation with its schema.
 RELATION = re.compile(r"\b(marts|ops)\.([a-z][a-z0-9_]*)\b")
 
@@ -63,7 +64,7 @@ def exposure(definitions: Definitions, dashboard: Dashboard) -> str:
         "    type: dashboard",
         "    maturity: high",
         "    url: >-",
-        "      {{ env_var('METABASE_URL', 'http://localhost:3000') }}" + f"/search?q={quote(title)}",
+        f"      {SITE}/search?q={quote(title)}",
         "    description: >-",
         f"      {definitions.description(dashboard, LANGUAGE)}",
         f"      Cards: {'; '.join(cards)}.",

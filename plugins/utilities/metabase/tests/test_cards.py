@@ -94,9 +94,7 @@ def test_it_answers_on_the_demo_account(card: Card, reader: Reader) -> None:
 
 
 @each_card
-def test_it_answers_with_each_filter(
-    card: Card, reader: Reader, choices: dict[str, Value]
-) -> None:
+def test_it_answers_with_each_filter(card: Card, reader: Reader, choices: dict[str, Value]) -> None:
     for key in card.filters:
         rows = answer(reader("demo"), card, {key: choices[key]})
         assert rows or card.may_be_empty, f"no row with {key}"
@@ -120,9 +118,7 @@ def test_it_does_not_err_on_a_small_account(card: Card, account: str, reader: Re
 
 
 @each_card
-def test_it_speaks_both_languages(
-    card: Card, reader: Reader, definitions: Definitions
-) -> None:
+def test_it_speaks_both_languages(card: Card, reader: Reader, definitions: Definitions) -> None:
     words = definitions.words
     raw = answer(reader("demo"), card)
     for language in ("en", "pt"):
@@ -134,13 +130,17 @@ def test_it_speaks_both_languages(
             assert told <= set(words.values(column, language).values()), column
 
 
-def test_periods_of_a_forecast_are_months_or_named(demo: Warehouse, definitions: Definitions) -> None:
+def test_periods_of_a_forecast_are_months_or_named(
+    demo: Warehouse, definitions: Definitions
+) -> None:
     periods = {row[0] for row in demo.rows("select distinct period from marts.rpt_forecast")}
     named = {period for period in periods if not period[:4].isdigit()}
     assert named == set(definitions.words.values("period", "en"))
 
 
-def test_checks_of_data_quality_all_have_a_text(nothing: Warehouse, definitions: Definitions) -> None:
+def test_checks_of_data_quality_all_have_a_text(
+    nothing: Warehouse, definitions: Definitions
+) -> None:
     checks = {row[0] for row in nothing.rows("select check_name from marts.rpt_data_quality")}
     assert checks == set(definitions.words.values("check_name", "en"))
 

@@ -6,7 +6,14 @@ from itertools import combinations
 
 import pytest
 import yaml
-from pipeboard_metabase.definitions import GRID, Definitions, Filter, Place, read_card, read_dashboard
+from pipeboard_metabase.definitions import (
+    GRID,
+    Definitions,
+    Filter,
+    Place,
+    read_card,
+    read_dashboard,
+)
 from pipeboard_metabase.sql import TRANSLATED
 from pipeboard_metabase.words import DefinitionError, words_of
 
@@ -57,7 +64,7 @@ def test_cards_fit_the_grid_and_never_overlap(definitions: Definitions) -> None:
         return {(x, y) for x in across for y in range(place.y, place.y + place.h)}
 
     for dashboard in definitions.dashboards.values():
-        assert all(0 <= p.x and p.x + p.w <= GRID for p in dashboard.places), dashboard.key
+        assert all(p.x >= 0 and p.x + p.w <= GRID for p in dashboard.places), dashboard.key
         for first, second in combinations(dashboard.places, 2):
             if first.tab == second.tab:
                 assert not cells(first) & cells(second), (dashboard.key, first, second)

@@ -63,7 +63,7 @@ def test_values_are_translated_only_on_request() -> None:
     assert translate(sql, WORDS, "en") == (
         "select case t.status when 'won''t' then 'Won''t' else t.status end as status"
     )
-    with pytest.raises(DefinitionError, match="value.colour"):
+    with pytest.raises(DefinitionError, match=r"value\.colour"):
         translate("select translated(colour)", WORDS, "en")
 
 
