@@ -58,7 +58,7 @@ export function highestOf(card: Card, frame: Frame): number {
 
 /** How wide the names beside lying bars are, in CSS pixels. */
 export function namesOf(frame: Frame): number {
-  return Math.max(0, ...frame.labels.map(textWidth));
+  return Math.max(0, ...frame.labels.map(textWidth)) + 8;
 }
 
 /** How tall a chart may get where its row is taller than it needs. */
