@@ -5,7 +5,7 @@ x: stage_name
 y: median_days
 series: label
 format: {median_days: days}
-unfiltered: [period, owner]
+unfiltered: [period, owner, team]
 size: {w: 12, h: 7}
 first_look: true
 may_be_empty: An account need not have labels.

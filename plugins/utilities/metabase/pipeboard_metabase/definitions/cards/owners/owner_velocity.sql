@@ -9,7 +9,7 @@ format:
 unfiltered: [period]
 size: {w: 12, h: 7}
 first_look: true
-filters: {owner: marts.dim_user.name}
+filters: {owner: marts.dim_user.name, team: marts.dim_user.team_name}
 ---
 select
     translated(users.name) as owner_name,
@@ -23,4 +23,5 @@ inner join marts.dim_user as users on velocity.owner_id = users.user_id
 where
     velocity.scope = 'owner'
     [[and velocity.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and velocity.owner_id in (select user_id from marts.dim_user where {{team}})]]
 order by velocity.velocity_base_per_day desc nulls last, owner_name
