@@ -28,10 +28,8 @@ Grants = Mapping[str, Mapping[str, Any]]
 
 def keep_groups(run: Run) -> tuple[int, int]:
     """Return the groups of everyone and of the analysts; make the second if need be."""
-    if run.client is None:
-        return 1, run.unmade()
-    everyone = magic_groups(run.client)["everyone"]
-    for group in run.client.get("permissions/group"):
+    everyone = magic_groups(run.client)["everyone"] if run.client else run.unmade()
+    for group in run.get("permissions/group", []):
         if group["name"] == ANALYSTS:
             return everyone, int(group["id"])
     made = run.change(

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -302,3 +303,19 @@ def run(site: Site, capsys: pytest.CaptureFixture[str]) -> Command:
         return int(end.value.code or 0)
 
     return command
+
+
+_APPLIED: list[tuple[dict[str, Any], str]] = []
+
+
+@pytest.fixture
+def applied(site: Site, run: Command) -> Site:
+    """A Metabase as the files say; applied once, and the same again for every test."""
+    if not _APPLIED:
+        assert run("apply") == 0, site.err
+        _APPLIED.append((site.standin.save(), site.key_file.read_text()))
+    state, key = _APPLIED[0]
+    site.standin.load(state)
+    site.key_file.parent.mkdir(exist_ok=True)
+    site.key_file.write_text(key)
+    return site

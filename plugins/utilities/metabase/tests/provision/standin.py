@@ -22,6 +22,10 @@ from standin_contract import Violation, check_answer, check_request, document
 
 MASK = "**MetabasePass**"
 EVERYONE, ADMINISTRATORS = 1, 2
+_KEPT = (
+    *("setup_token", "users", "sessions", "keys", "databases", "tables", "collections", "cards"),
+    *("dashboards", "groups", "graph", "collection_graph", "settings", "_next"),
+)
 FREE = re.compile(r"^(GET (health|session/properties)|POST (setup|session))$")
 
 
@@ -104,6 +108,14 @@ class StandIn:
             for method, path, _ in self.log
             if method != "GET" and path != "session" and not path.endswith("/query")
         ]
+
+    def save(self) -> dict[str, Any]:
+        """Return all that it keeps, to begin another stand-in with."""
+        return deepcopy({name: getattr(self, name) for name in _KEPT})
+
+    def load(self, state: dict[str, Any]) -> None:
+        for name, value in deepcopy(state).items():
+            setattr(self, name, value)
 
     def number(self) -> int:
         self._next += 1
