@@ -207,6 +207,12 @@ def test_a_warehouse_without_marts_asks_for_a_sync(
     bare = warehouse.rpartition("/")[0] + "/postgres"
     assert run("plan", PIPEBOARD_DATABASE_URL=bare) == 78
     assert "the warehouse has no marts. Run `make sync` first" in site.err
+    # Before the first sync, what matters is who owns Metabase.
+    assert run("apply", "--early", PIPEBOARD_DATABASE_URL=bare) == 0, site.err
+    assert "cards follow with an apply after the first sync" in site.out
+    assert EMAIL in site.standin.users and len(site.standin.databases) == 1
+    assert site.standin.cards == {}
+    assert run("apply", "--early") == 0 and len(site.standin.cards) == 3
 
 
 def test_who_may_not_read_the_marts_is_told_so(site: Site, run: Command, warehouse: str) -> None:
