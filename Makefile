@@ -1,7 +1,7 @@
 # One thin line per thing a person types; the logic lives in orchestrate/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stop sync reference backfill sweep reconcile plan history doctor status docs \
+.PHONY: help setup demo stop sync reference backfill sweep reconcile plan history doctor status look docs \
 	metabase test bench lint lock deploy rollback clean
 
 # The first Python that is new enough; name another one by `make PYTHON=...`.
@@ -18,6 +18,7 @@ setup: ## build what a run needs (every other target does it by itself)
 	@$(PYTHON) orchestrate/bootstrap.py
 
 demo: setup ## sync a simulated account, from nothing to answers; again: only what changed
+	@$(PYTHON) orchestrate/bootstrap.py look || echo "the demo goes on without its page of dashboards"
 	@$(PIPEBOARD) demo
 
 sync: setup ## sync the account of .env into the database of .env
@@ -50,6 +51,10 @@ status: setup ## what runs in the background, and how fresh the tables are
 
 stop: ## end what demo and sync started in the background
 	@if [ -x $(PIPEBOARD) ]; then $(PIPEBOARD) stop; else echo "nothing was running"; fi
+
+look: setup ## the dashboards as one page that works offline: build/dashboard/index.html
+	@$(PYTHON) orchestrate/bootstrap.py look
+	@$(PIPEBOARD) look
 
 docs: setup ## the catalogue of every table and column: build/docs/index.html
 	@$(PIPEBOARD) docs

@@ -1,7 +1,8 @@
 """Build the environments of this repository. Needs nothing but Python >= 3.10 and its venv module.
 
-`python3 orchestrate/bootstrap.py` builds what a run needs. More by a word: `metrics` the metrics
-server, `image` what belongs into a container image, `dev` what tests and lint need, `bench` what
+`python3 orchestrate/bootstrap.py` builds what a run needs. More by a word: `look` what builds the
+page of dashboards, `metrics` the metrics server, `image` what belongs into a container image, `dev`
+what tests and lint need, `bench` what
 the benchmark needs; `lock` recompiles requirements/*.txt from the *.in files and the packages' own
 pyproject.toml.
 
@@ -97,6 +98,8 @@ RUN = (
     Environment("demo", members=(SIMULATOR,), commands=("pipedrive-simulator",)),
 )
 DEV = Environment("dev", members=(TAP, LOADER, SIMULATOR, METABASE, SUPERVISOR))
+# Node, which builds the page of dashboards (`make look`). No sync needs it.
+LOOK = Environment("look")
 # What `pipeboard metrics-server` runs. No sync needs it.
 METRICS = Environment("metrics", commands=("query-exporter",))
 # A rival of our loader, for `make bench`. It agrees with nothing else on versions, and some of what
@@ -109,9 +112,10 @@ POLICY = Environment("policy")
 WANTED = {
     (): RUN,
     ("metrics",): (*RUN, METRICS),
+    ("look",): (*RUN, LOOK),
     # A cluster has an account and a database of its own: no simulated one, no embedded one.
     ("image",): (*(each for each in RUN if each.name != "demo"), METRICS),
-    ("dev",): (*RUN, METRICS, DEV, POLICY),
+    ("dev",): (*RUN, LOOK, METRICS, DEV, POLICY),
     ("bench",): (*RUN, DEV, RIVAL),
 }
 
@@ -279,7 +283,7 @@ def lock(uv: Path) -> None:
     """Recompile requirements/*.txt; versions already pinned stay unless UPGRADE is set."""
     upgrade = ["--upgrade"] if os.environ.get("UPGRADE") else []
     jobs: list[tuple[str, tuple[str, ...]]] = [("bootstrap", ()), ("build", ())]
-    every = (*RUN, METRICS, DEV, POLICY, RIVAL)
+    every = (*RUN, LOOK, METRICS, DEV, POLICY, RIVAL)
     jobs += [(environment.name, environment.members) for environment in every]
     for name, members in jobs:
         source = Path("requirements") / f"{name}.in"

@@ -181,7 +181,7 @@ def test_every_file_of_rules_and_dashboards_is_shipped(rendered: dict[str, Rende
 def test_metabase_is_provisioned_by_our_image_with_the_readers_login_only(
     overlay: Rendered,
 ) -> None:
-    jobs = [job for job in overlay.of_kind("Job") if job["metadata"]["name"] == "metabase-provision"]
+    jobs = [j for j in overlay.of_kind("Job") if j["metadata"]["name"] == "metabase-provision"]
     assert len(jobs) == ("metabase" in overlay.names("Deployment"))
     for job in jobs:
         assert job["metadata"]["labels"]["pipeboard/phase"] == "provision"

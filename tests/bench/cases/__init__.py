@@ -1,6 +1,6 @@
 """What is measured: one file per question, each with a TITLE and a function `measure`."""
 
-from bench.cases import batch, calls, dbt, loader, memory, run, tap
+from bench.cases import batch, calls, cards, dbt, loader, memory, run, tap
 
 CASES = {
     "tap": tap,
@@ -10,4 +10,6 @@ CASES = {
     "memory": memory,
     "calls": calls,
     "dbt": dbt,
+    # after dbt, whose marts it asks
+    "cards": cards,
 }

@@ -2,24 +2,50 @@ with users as (
     select * from {{ ref('stg_pipedrive__users') }}
 ),
 
+roles as (
+    select
+        role_id,
+        name
+    from {{ ref('stg_pipedrive__roles') }}
+),
+
+-- Who is in several teams is shown with all of them, and filed under the oldest.
+teams as (
+    select
+        {{ try_bigint('member.id') }} as user_id,
+        min(teams.team_id) as team_id,
+        (array_agg(teams.name order by teams.team_id))[1] as team_name,
+        string_agg(teams.name, '; ' order by teams.team_id) as team_names
+    from {{ ref('stg_pipedrive__teams') }} as teams
+    cross join lateral jsonb_array_elements_text(teams.user_ids) as member (id)
+    where not teams.is_deleted and teams.is_active
+    group by {{ try_bigint('member.id') }}
+),
+
 known as (
     select
-        user_id,
-        name,
-        email,
-        is_active,
-        is_admin,
-        is_deleted,
-        role_id,
-        default_currency,
-        locale,
-        timezone_name,
-        add_time,
-        update_time,
-        last_login_time,
-        deleted_at,
-        _loaded_at
+        users.user_id,
+        users.name,
+        users.email,
+        users.is_active,
+        users.is_admin,
+        users.is_deleted,
+        users.role_id,
+        roles.name as role_name,
+        teams.team_id,
+        teams.team_name,
+        teams.team_names,
+        users.default_currency,
+        users.locale,
+        users.timezone_name,
+        users.add_time,
+        users.update_time,
+        users.last_login_time,
+        users.deleted_at,
+        users._loaded_at
     from users
+    left join roles on users.role_id = roles.role_id
+    left join teams on users.user_id = teams.user_id
 ),
 
 -- Where facts point when the record they name is not there.
@@ -32,6 +58,10 @@ unknown as (
         false as is_admin,
         false as is_deleted,
         null::bigint as role_id,
+        null as role_name,
+        null::bigint as team_id,
+        null as team_name,
+        null as team_names,
         null as default_currency,
         null as locale,
         null as timezone_name,

@@ -129,6 +129,10 @@ select
     weighed.close_date_local,
     -- why and whence
     weighed.lost_reason,
+    case
+        when weighed.status = 'lost' or weighed.lost_reason is not null
+            then {{ lost_reason_key('weighed.lost_reason') }}
+    end as lost_reason_key,
     weighed.origin,
     weighed.channel,
     weighed.source_lead_id,

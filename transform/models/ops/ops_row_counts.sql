@@ -20,11 +20,11 @@ with counted as (
     {%- endif -%}
     {%- endfor %}
     select
-        null as stream,
-        0 as n_rows,
-        0 as n_vanished,
-        null as newest_extracted_at,
-        null as newest_loaded_at
+        null::text as stream,
+        0::bigint as n_rows,
+        0::bigint as n_vanished,
+        null::timestamptz as newest_extracted_at,
+        null::timestamptz as newest_loaded_at
     where false
 ),
 

@@ -2,7 +2,7 @@
     How long deals stay. Only finished stays make the benchmark: running ones are short because they are not over.
 -#}
 with stays as (
-    select * from {{ ref('int_stage_stays') }}
+    {{ stage_stays() }}
 ),
 
 finished as (

@@ -12,6 +12,7 @@ from pathlib import Path
 from pipeboard_metabase.client import Client
 from pipeboard_metabase.console import Console
 from pipeboard_metabase.definitions import load
+from pipeboard_metabase.first_look import command as first_look
 from pipeboard_metabase.problems import ExitCode, Problem
 from pipeboard_metabase.provision import provision
 from pipeboard_metabase.run import Run
@@ -72,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     )
     key.add_argument("--renew", action="store_true", help="make a new one; the old one ends")
     key.add_argument("--print", action="store_true", help="write it to the output, to no file")
+    first_look.add_command(commands)
     return top
 
 
@@ -96,6 +98,8 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
 
 def run_command(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Run one command of ours; return its exit code."""
+    if options.command == "first-look":
+        return int(options.run(options))
     if getattr(options, "locale", None):
         environ = {**environ, "METABASE_LOCALE": options.locale}
         language_of(options.locale)
@@ -112,7 +116,9 @@ def run_command(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     except NoMarts as problem:
         if not (applies and options.early):
             raise
-        console.note("warehouse", f"{problem.what} yet: cards follow with an apply after the first sync")
+        console.note(
+            "warehouse", f"{problem.what} yet: cards follow with an apply after the first sync"
+        )
         contents = None
     # An apply follows a deployment, and Metabase may still be migrating.
     patience = settings.patience if applies else 0.0

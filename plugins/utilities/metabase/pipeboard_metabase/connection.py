@@ -166,7 +166,7 @@ def field_ids(tables: list[dict[str, Any]]) -> Mapping[Column, int]:
 
 
 def known_fields(run: Run, tables: list[dict[str, Any]]) -> Mapping[Column, int]:
-    """The same, where a plan gives every column that is yet to be found a number of its own."""
+    """Return the same, with a number of its own for every column that is yet to be found."""
     ids = dict(field_ids(tables))
     for column in run.contents.columns:
         if column not in ids:

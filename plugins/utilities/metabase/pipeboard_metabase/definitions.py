@@ -250,7 +250,9 @@ def check_card(where: str, card: Card, filters: Mapping[str, Filter]) -> None:
         for n in getattr(card, what)
         if n not in card.y
     ]
-    problems += [f"format {f} of {n} is unknown" for n, f in card.format.items() if f not in FORMATS]
+    problems += [
+        f"format {f} of {n} is unknown" for n, f in card.format.items() if f not in FORMATS
+    ]
     if card.display != "table" and not card.y:
         problems.append("y must name what is measured")
     if card.display not in ("table", "scalar") and not card.x:
@@ -258,9 +260,9 @@ def check_card(where: str, card: Card, filters: Mapping[str, Filter]) -> None:
     tags = TAG.findall(card.sql)
     in_clauses = [tag for clause in CLAUSE.findall(card.sql) for tag in TAG.findall(clause)]
     if set(tags) != set(card.filters):
-        problems.append(f"filters are {sorted(card.filters)}, but the select has {sorted(set(tags))}")
+        problems.append(f"filters are {sorted(card.filters)}, the select has {sorted(set(tags))}")
     if len(in_clauses) != len(tags):
-        problems.append("every {{filter}} must be in a clause [[and ...]] that goes without a value")
+        problems.append("every {{filter}} must be in a clause [[and ...]]")
     mentioned = (*card.filters, *card.unfiltered)
     problems += [f"filter {key} is not in filters.yml" for key in mentioned if key not in filters]
     problems += [f"filter {k} applies and does not" for k in card.unfiltered if k in card.filters]

@@ -58,9 +58,7 @@ def keep_collection_permissions(
     _keep_graph(run, "collection/graph", wanted, names, "our collections")
 
 
-def _keep_graph(
-    run: Run, path: str, wanted: Grants, names: Mapping[str, str], what: str
-) -> None:
+def _keep_graph(run: Run, path: str, wanted: Grants, names: Mapping[str, str], what: str) -> None:
     graph = run.get(path, {"revision": 0, "groups": {}})
     missing = _missing(wanted, graph["groups"])
     if missing:
@@ -113,9 +111,7 @@ def _said(found: Any, like: Any) -> Any:
     return {part: known.get(part, UNSAID[part]) for part in like}
 
 
-def _told(
-    missing: Grants, wanted: Grants, graph: Mapping[str, Any]
-) -> Iterator[tuple[str, str]]:
+def _told(missing: Grants, wanted: Grants, graph: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for group, grants in missing.items():
         for number, grant in grants.items():
             said = _said(graph["groups"].get(group, {}).get(number), grant)

@@ -1,4 +1,4 @@
-"""Everything in its order: settings, database, fields, permissions, cards, dashboards, the trash."""
+"""Everything in its order: settings, database, permissions, fields, cards, dashboards, trash."""
 
 from __future__ import annotations
 

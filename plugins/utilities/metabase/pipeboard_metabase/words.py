@@ -80,4 +80,3 @@ def words_of(texts: Any) -> Words:
                 message = f"words.yml: {key} has no text in {language!r}"
                 raise DefinitionError(message)
     return Words(texts)
-

@@ -6,10 +6,10 @@ import re
 from dataclasses import replace
 
 import pytest
-from conftest import Command, Site, without_card
 from pipeboard_metabase.client import Client
 from pipeboard_metabase.definitions import Filter
 from pipeboard_metabase.marker import read_mark, without_mark
+from provision_kit import Command, Site, without_card
 from standin import StandIn
 
 
@@ -53,7 +53,9 @@ def test_a_plan_says_what_apply_then_does_and_sends_nothing(site: Site, run: Com
     assert run("plan") == 2
     planned, standin = signs(site.out), site.standin
     assert standin.writes == [] and not standin.users
-    assert re.search(r"^Plan: \d+ to create, \d+ to change, 0 to restore, 0 to archive\.$", site.out, re.M)
+    assert re.search(
+        r"^Plan: \d+ to create, \d+ to change, 0 to restore, 0 to archive\.$", site.out, re.M
+    )
     assert run("apply") == 0, site.err
     # What a plan of nothing cannot see: which settings this version has, and tables and fields.
     unseen = (" setting ", " table ", " field ")
@@ -67,7 +69,10 @@ def test_a_plan_says_what_apply_then_does_and_sends_nothing(site: Site, run: Com
 def test_a_dashboard_has_its_tabs_places_filters_and_every_mapping(applied: Site) -> None:
     standin = applied.standin
     sales = one(standin.dashboards, "dashboard.sales in English")
-    assert [tab["name"] for tab in sales["tabs"]] == ["tab.overview in English", "tab.attention in English"]
+    assert [tab["name"] for tab in sales["tabs"]] == [
+        "tab.overview in English",
+        "tab.attention in English",
+    ]
     first, second = (tab["id"] for tab in sales["tabs"])
     total, by_owner, deals = (card(standin, key)["id"] for key in ("total", "by_owner", "deals"))
     places = {
@@ -84,7 +89,9 @@ def test_a_dashboard_has_its_tabs_places_filters_and_every_mapping(applied: Site
     assert (period["type"], period["default"]) == ("date/all-options", "past12months~")
     assert (pipeline["type"], pipeline["values_query_type"]) == ("string/=", "list")
     mapped = {
-        c["card_id"]: sorted((m["parameter_id"], m["target"][1][1]) for m in c["parameter_mappings"])
+        c["card_id"]: sorted(
+            (m["parameter_id"], m["target"][1][1]) for m in c["parameter_mappings"]
+        )
         for c in sales["dashcards"]
     }
     assert mapped == {
@@ -143,7 +150,10 @@ def test_permissions_let_everyone_look_and_analysts_ask(applied: Site) -> None:
     standin = applied.standin
     (database,) = map(str, standin.databases)
     (analysts,) = [str(n) for n, name in standin.groups.items() if name == "Pipeboard analysts"]
-    grants = {group: standin.graph["groups"][group][database]["create-queries"] for group in ("1", analysts)}
+    grants = {
+        group: standin.graph["groups"][group][database]["create-queries"]
+        for group in ("1", analysts)
+    }
     assert grants == {"1": "no", analysts: "query-builder-and-native"}
     for group in ("1", analysts):
         for collection in standin.collections:
@@ -175,13 +185,16 @@ def test_the_language_is_one_of_two_and_can_be_changed_later(applied: Site, run:
     assert run("apply", METABASE_LOCALE="pt") == 0, applied.err
     standin = applied.standin
     assert {c["id"] for c in standin.cards.values()} == ids
-    assert {d["name"] for d in standin.dashboards.values()} == {"dashboard.sales, ó", "dashboard.list, ó"}
+    assert {d["name"] for d in standin.dashboards.values()} == {
+        "dashboard.sales, ó",
+        "dashboard.list, ó",
+    }
     money = next(c for c in standin.cards.values() if c["display"] == "scalar")
     assert '",."' in str(money["visualization_settings"]).replace("'", '"')
     assert run("check", METABASE_LOCALE="pt") == 0
 
 
-# --- What changed, here or there ---------------------------------------------------------------------
+# --- What changed, here or there -----------------------------------------------------------------
 
 
 def test_a_changed_definition_is_all_that_a_plan_lists(applied: Site, run: Command) -> None:
@@ -211,7 +224,9 @@ def by_hand(standin: StandIn, path: str, body: dict) -> None:
     """Change something as an administrator does in the browser."""
     standin.add_user("boss@example.org", "secret1")
     boss = Client(standin.url)
-    boss.identify(session=boss.post("session", {"username": "boss@example.org", "password": "secret1"})["id"])
+    boss.identify(
+        session=boss.post("session", {"username": "boss@example.org", "password": "secret1"})["id"]
+    )
     boss.put(path, body)
 
 
@@ -232,7 +247,11 @@ def test_what_was_changed_by_hand_is_found_and_repaired(
     applied: Site, run: Command, what: str, body: dict, told: str
 ) -> None:
     standin = applied.standin
-    shelf = {"card": standin.cards, "dashboard": standin.dashboards, "collection": standin.collections}[what]
+    shelf = {
+        "card": standin.cards,
+        "dashboard": standin.dashboards,
+        "collection": standin.collections,
+    }[what]
     number = min(shelf)
     before = dict(shelf[number])
     by_hand(standin, f"{what}/{number}", body)
@@ -252,7 +271,9 @@ def test_a_description_by_hand_is_repaired_but_a_pin_is_nobodys_drift(
     total = card(applied.standin, "total")
     by_hand(applied.standin, f"card/{total['id']}", {"collection_position": 1, "cache_ttl": 5})
     assert run("check") == 0
-    by_hand(applied.standin, f"card/{total['id']}", {"description": "Mine. " + total["description"]})
+    by_hand(
+        applied.standin, f"card/{total['id']}", {"description": "Mine. " + total["description"]}
+    )
     assert run("check") == 1
     assert run("apply") == 0
     assert without_mark(card(applied.standin, "total")["description"]).startswith("card.total")
@@ -325,7 +346,7 @@ def test_a_collection_in_the_trash_comes_back_with_all_that_lay_in_it(
     assert run("check") == 0
 
 
-# --- What is not ours ----------------------------------------------------------------------------------
+# --- What is not ours ----------------------------------------------------------------------------
 
 
 def test_what_people_made_is_never_touched(applied: Site, run: Command) -> None:
@@ -346,7 +367,8 @@ def test_what_people_made_is_never_touched(applied: Site, run: Command) -> None:
     ):
         copy = standin.number()
         standin.dashboards[copy] = {
-            **ours, "id": copy, "name": name, "collection_id": collection, "description": description,
+            **ours, "id": copy, "name": name,
+            "collection_id": collection, "description": description,
         }  # fmt: skip
         theirs[copy] = dict(standin.dashboards[copy])
     mine = standin.number()
@@ -363,7 +385,7 @@ def test_what_people_made_is_never_touched(applied: Site, run: Command) -> None:
     assert not any(f"dashboard/{copy}" in write for copy in theirs for write in standin.writes)
 
 
-# --- Accidents -----------------------------------------------------------------------------------------
+# --- Accidents -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -394,9 +416,13 @@ def test_a_stale_graph_is_read_again_and_what_others_did_to_it_stays(
 
     standin.faults.append(("PUT permissions/graph", meanwhile))
     assert run("apply") == 0, site.err
-    attempts = [body for method, path, body in standin.log if f"{method} {path}" == "PUT permissions/graph"]
+    attempts = [
+        body for method, path, body in standin.log if f"{method} {path}" == "PUT permissions/graph"
+    ]
     assert [a["revision"] for a in attempts] == [1, 2]
-    assert standin.graph["groups"]["77"] == {"5": {"view-data": "unrestricted", "create-queries": "no"}}
+    assert standin.graph["groups"]["77"] == {
+        "5": {"view-data": "unrestricted", "create-queries": "no"}
+    }
     assert run("check") == 0
 
 
@@ -431,10 +457,16 @@ def test_marks_are_read_by_us_and_by_nobody_else() -> None:
     assert without_mark(text + "\n") == "Words."
 
 
-def test_a_filter_on_a_column_that_is_not_there_is_refused_by_name(site: Site, run: Command) -> None:
+def test_a_filter_on_a_column_that_is_not_there_is_refused_by_name(
+    site: Site, run: Command
+) -> None:
     cards = dict(site.definitions.cards)
     column = replace(cards["total"].filters["pipeline"], name="nowhere")
     cards["total"] = replace(cards["total"], filters={"pipeline": column})
-    site.definitions = replace(site.definitions, cards=cards, filters={**site.definitions.filters, "x": Filter("x", "text")})
+    site.definitions = replace(
+        site.definitions,
+        cards=cards,
+        filters={**site.definitions.filters, "x": Filter("x", "text")},
+    )
     assert run("apply") == 65
     assert "filter pipeline of card total points at marts.dim_pipeline.nowhere" in site.err

@@ -6,10 +6,10 @@ import stat
 
 import psycopg
 import pytest
-from conftest import EMAIL, PASSWORD, READER_PASSWORD, Command, Site
 from pipeboard_metabase.client import Client, Refused
 from pipeboard_metabase.problems import ExitCode, Problem
 from pipeboard_metabase.settings import Warehouse
+from provision_kit import EMAIL, PASSWORD, READER_PASSWORD, Command, Site
 from standin import ADMINISTRATORS
 
 
@@ -149,7 +149,7 @@ def test_metabase_that_never_becomes_healthy_is_given_up(site: Site, run: Comman
     assert "503" in site.err
 
 
-# --- The connection to the warehouse ---------------------------------------------------------------
+# --- The connection to the warehouse -------------------------------------------------------------
 
 
 def test_metabase_that_does_not_reach_the_warehouse_says_so(site: Site, run: Command) -> None:
@@ -159,7 +159,9 @@ def test_metabase_that_does_not_reach_the_warehouse_says_so(site: Site, run: Com
     assert "names the host as Metabase sees it" in site.err
 
 
-def test_a_changed_password_is_noticed_though_metabase_shows_none(applied: Site, run: Command) -> None:
+def test_a_changed_password_is_noticed_though_metabase_shows_none(
+    applied: Site, run: Command
+) -> None:
     site = applied
     (database,) = site.standin.databases.values()
     assert database["details"]["password"] == READER_PASSWORD
@@ -241,7 +243,7 @@ def test_the_reader_of_the_readme_reads_and_does_nothing_else(site: Site) -> Non
         assert reader.execute("show statement_timeout").fetchone() == ("1min",)
 
 
-# --- Small words ---------------------------------------------------------------------------------------
+# --- Small words ---------------------------------------------------------------------------------
 
 
 def test_database_urls() -> None:
@@ -269,7 +271,14 @@ def test_paid_editions_and_unknown_routes_are_refused_as_metabase_refuses_them(s
         client.post("collection", {"name": "Official", "authority_level": "official"})
     assert paid.value.status == 402 and "paid edition" in paid.value.remedy
     with pytest.raises(Refused):
-        client.post("setup", {"token": "x", "user": {"email": "e", "password": "secret"}, "prefs": {"site_name": "n"}})
+        client.post(
+            "setup",
+            {
+                "token": "x",
+                "user": {"email": "e", "password": "secret"},
+                "prefs": {"site_name": "n"},
+            },
+        )
     # And it notices what the document does not know.
     for call in (
         lambda: client.get("card", f="everything"),

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT, Command, Site
 from pipeboard_metabase.openapi import refresh
 from pipeboard_metabase.openapi.compare import answers, differences, facts, properties, types
+from provision_kit import ROOT, Command, Site
 from standin_contract import document
 
 
@@ -45,7 +45,7 @@ def test_a_card_that_fails_is_named_with_metabases_words(applied: Site, run: Com
 
     site.standin.run_query = fail
     assert run("smoke") == 65
-    assert 'by_owner' in site.out and 'relation "marts.x" does not exist' in site.out
+    assert "by_owner" in site.out and 'relation "marts.x" does not exist' in site.out
     assert "2 of 3 cards answer" in site.out
 
 
@@ -83,7 +83,9 @@ def test_facts_can_be_made_from_a_document(tmp_path: Path, monkeypatch: pytest.M
 
 def test_references_nullables_and_defaults_are_understood() -> None:
     given = {
-        "components": {"schemas": {"a": {"$ref": "#/components/schemas/b"}, "b": {"type": "string"}}}
+        "components": {
+            "schemas": {"a": {"$ref": "#/components/schemas/b"}, "b": {"type": "string"}}
+        }
     }
     schema = {
         "type": "object",
@@ -110,7 +112,7 @@ def test_every_operation_has_facts_and_answers() -> None:
     assert set(facts()) == set(answers()) == {*refresh.OPERATIONS, *refresh.UNDOCUMENTED}
 
 
-# --- The documents that are not ours to ship -----------------------------------------------------------
+# --- The documents that are not ours to ship -----------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,11 @@ stacked: true
 format: {month: month}
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
-filters: {period: marts.dim_date.date_day, owner: marts.dim_user.name}
+first_look: true
+filters:
+  period: marts.dim_date.date_day
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 select
     month,
@@ -19,5 +23,6 @@ where
     true
     [[and month in (select month_start from marts.dim_date where {{period}})]]
     [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by month
 order by month

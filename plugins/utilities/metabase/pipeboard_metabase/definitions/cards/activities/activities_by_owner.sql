@@ -5,7 +5,10 @@ format: {on_time_rate: percent, hours_done: hours}
 unfiltered: [pipeline]
 size: {w: 12, h: 7}
 first_look: true
-filters: {period: marts.dim_date.date_day, owner: marts.dim_user.name}
+filters:
+  period: marts.dim_date.date_day
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 select
     translated(users.name) as owner_name,
@@ -20,5 +23,6 @@ where
     true
     [[and activities.month in (select month_start from marts.dim_date where {{period}})]]
     [[and activities.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and activities.owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by users.name
 order by n_done desc, owner_name

@@ -6,7 +6,11 @@ y: [n_done, n_planned, n_overdue]
 stacked: true
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
-filters: {period: marts.dim_date.date_day, owner: marts.dim_user.name}
+first_look: true
+filters:
+  period: marts.dim_date.date_day
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 select
     translated(activities.activity_type) as activity_type,
@@ -18,5 +22,6 @@ where
     true
     [[and activities.month in (select month_start from marts.dim_date where {{period}})]]
     [[and activities.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and activities.owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by activities.activity_type
 order by n_done desc, activity_type

@@ -5,10 +5,12 @@ x: month
 y: [activities_per_won_deal, touches_per_won_deal]
 format: {month: month, activities_per_won_deal: decimal, touches_per_won_deal: decimal}
 size: {w: 12, h: 6}
+first_look: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 select
     month,
@@ -20,5 +22,6 @@ where
     [[and month in (select month_start from marts.dim_date where {{period}})]]
     [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by month
 order by month

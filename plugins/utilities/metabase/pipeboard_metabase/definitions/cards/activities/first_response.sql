@@ -6,10 +6,12 @@ y: median_response_hours
 series: owner_name
 format: {month: month, median_response_hours: hours}
 size: {w: 12, h: 6}
+first_look: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 with largest as (
     select pipeline_id
@@ -35,4 +37,5 @@ where
     true
     [[and responses.month in (select month_start from marts.dim_date where {{period}})]]
     [[and responses.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and responses.owner_id in (select user_id from marts.dim_user where {{team}})]]
 order by owner_name, responses.month

@@ -6,7 +6,11 @@ y: on_time_rate
 format: {month: month, on_time_rate: percent}
 unfiltered: [pipeline]
 size: {w: 12, h: 7}
-filters: {period: marts.dim_date.date_day, owner: marts.dim_user.name}
+first_look: true
+filters:
+  period: marts.dim_date.date_day
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 select
     month,
@@ -16,6 +20,7 @@ where
     true
     [[and month in (select month_start from marts.dim_date where {{period}})]]
     [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by month
 having sum(n_done_with_due_date) > 0
 order by month

@@ -11,6 +11,7 @@ filters:
   field: marts.dim_custom_field.label
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 -- without a choice, the best filled field
 with chosen as (
@@ -37,6 +38,7 @@ where
     true
     [[and options.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and options.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and options.owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by options.option_id, options.option_label, options.option_position, options.field_label
 order by options.option_position nulls last, options.option_label
 limit 40

@@ -2,7 +2,7 @@
 display: table
 columns: [entity, field_label, field_type, column_name, fill_rate, n_filled, option_labels]
 format: {fill_rate: percent}
-unfiltered: [pipeline, owner]
+unfiltered: [pipeline, owner, team]
 size: {w: 24, h: 8}
 first_look: true
 may_be_empty: An account need not have custom fields.

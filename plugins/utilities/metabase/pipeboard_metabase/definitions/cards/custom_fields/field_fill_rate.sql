@@ -4,7 +4,7 @@ columns: [field_label, fill_rate]
 x: field_label
 y: fill_rate
 format: {fill_rate: percent}
-unfiltered: [pipeline, owner]
+unfiltered: [pipeline, owner, team]
 size: {w: 12, h: 8}
 first_look: true
 may_be_empty: An account need not have custom fields.

@@ -9,6 +9,7 @@ filters:
   field: marts.dim_custom_field.label
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 select
     options.field_label,
@@ -25,6 +26,7 @@ where
     [[and options.field_label in (select label from marts.dim_custom_field where {{field}})]]
     [[and options.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and options.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and options.owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by options.field_code, options.field_label, options.option_id, options.option_label, options.option_position
 order by options.field_label, options.option_position nulls last, options.option_label
 limit 500

@@ -5,8 +5,9 @@ x: stage_name
 y: median_days
 series: label
 format: {median_days: days}
-unfiltered: [period, owner]
+unfiltered: [period, owner, team]
 size: {w: 12, h: 7}
+first_look: true
 may_be_empty: An account need not have labels.
 filters: {pipeline: marts.dim_pipeline.name, label: marts.fct_deal_label.label}
 ---

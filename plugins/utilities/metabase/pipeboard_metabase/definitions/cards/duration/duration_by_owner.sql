@@ -7,7 +7,11 @@ series: owner_name
 format: {median_days: days}
 unfiltered: [period, label]
 size: {w: 12, h: 7}
-filters: {pipeline: marts.dim_pipeline.name, owner: marts.dim_user.name}
+first_look: true
+filters:
+  pipeline: marts.dim_pipeline.name
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 with largest as (
     select pipeline_id
@@ -30,4 +34,5 @@ inner join marts.dim_user as users on durations.owner_id = users.user_id
 where
     true
     [[and durations.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and durations.owner_id in (select user_id from marts.dim_user where {{team}})]]
 order by owner_name, durations.stage_rank

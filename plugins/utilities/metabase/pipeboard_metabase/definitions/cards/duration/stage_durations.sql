@@ -8,7 +8,7 @@ format:
   p90_days: days
   median_total_days: days
   median_running_days: days
-unfiltered: [period, owner, label]
+unfiltered: [period, owner, team, label]
 size: {w: 24, h: 6}
 first_look: true
 filters: {pipeline: marts.dim_pipeline.name}

@@ -5,7 +5,11 @@ x: stage_name
 y: [n_stuck, open_count]
 unfiltered: [period, label]
 size: {w: 12, h: 6}
-filters: {pipeline: marts.dim_pipeline.name, owner: marts.dim_user.name}
+first_look: true
+filters:
+  pipeline: marts.dim_pipeline.name
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 select
     stages.name as stage_name,
@@ -19,5 +23,6 @@ where
     true
     [[and pipeline.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and pipeline.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and pipeline.owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by pipelines.order_nr, pipelines.name, stages.stage_rank, stages.name
 order by pipelines.order_nr, pipelines.name, stages.stage_rank

@@ -8,6 +8,7 @@ size: {w: 24, h: 7}
 filters:
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name
+  team: marts.dim_user.team_name
   label: marts.fct_deal_label.label
 ---
 select
@@ -28,6 +29,7 @@ where
     deals.is_stuck
     [[and deals.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and deals.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and deals.owner_id in (select user_id from marts.dim_user where {{team}})]]
     [[and deals.deal_id in (select deal_id from marts.fct_deal_label where {{label}})]]
 order by deals.days_in_current_stage - deals.usual_days_in_stage desc, deals.deal_id
 limit 200

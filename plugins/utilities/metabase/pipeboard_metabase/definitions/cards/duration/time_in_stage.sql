@@ -4,7 +4,7 @@ columns: [stage_name, median_days, p90_days, pipeline_name]
 x: stage_name
 y: [median_days, p90_days]
 format: {median_days: days, p90_days: days}
-unfiltered: [period, owner, label]
+unfiltered: [period, owner, team, label]
 size: {w: 12, h: 6}
 first_look: true
 filters: {pipeline: marts.dim_pipeline.name}

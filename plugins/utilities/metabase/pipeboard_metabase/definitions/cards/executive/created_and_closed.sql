@@ -10,6 +10,7 @@ filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 select
     month,
@@ -22,5 +23,6 @@ where
     [[and month in (select month_start from marts.dim_date where {{period}})]]
     [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by month
 order by month

@@ -3,7 +3,7 @@ display: scalar
 columns: [data_as_of]
 y: data_as_of
 format: {data_as_of: time}
-unfiltered: [period, pipeline, owner, label]
+unfiltered: [period, pipeline, owner, team, label]
 size: {w: 6, h: 3}
 first_look: true
 ---

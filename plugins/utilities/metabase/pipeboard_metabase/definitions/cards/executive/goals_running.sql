@@ -5,7 +5,7 @@ format: {target: decimal, actual: decimal, attainment: percent}
 unfiltered: [period, pipeline]
 size: {w: 12, h: 5}
 may_be_empty: An account without goals, or one whose goals are not synced, has none to show.
-filters: {owner: marts.dim_user.name}
+filters: {owner: marts.dim_user.name, team: marts.dim_user.team_name}
 ---
 select
     goals.title,
@@ -20,4 +20,5 @@ left join marts.dim_user as users on goals.assignee_type = 'person' and goals.as
 where
     goals.is_running
     [[and users.user_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and users.user_id in (select user_id from marts.dim_user where {{team}})]]
 order by goals.attainment desc nulls last, goals.title

@@ -6,8 +6,9 @@ format:
   avg_won_value_base: money
   avg_cycle_days: days
   velocity_base_per_day: money
-unfiltered: [period, owner]
+unfiltered: [period, owner, team]
 size: {w: 12, h: 5}
+first_look: true
 filters: {pipeline: marts.dim_pipeline.name}
 ---
 select

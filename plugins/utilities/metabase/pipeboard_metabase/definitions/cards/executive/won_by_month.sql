@@ -12,6 +12,7 @@ filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 select
     deals.month,
@@ -24,5 +25,6 @@ where
     [[and deals.month in (select month_start from marts.dim_date where {{period}})]]
     [[and deals.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and deals.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and deals.owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by deals.month, pipelines.name
 order by deals.month, pipelines.name

@@ -5,7 +5,11 @@ y: commit_value_base
 format: {commit_value_base: money}
 unfiltered: [period]
 size: {w: 6, h: 3}
-filters: {pipeline: marts.dim_pipeline.name, owner: marts.dim_user.name}
+first_look: true
+filters:
+  pipeline: marts.dim_pipeline.name
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 select coalesce(sum(commit_value_base), 0) as commit_value_base
 from marts.rpt_forecast
@@ -13,3 +17,4 @@ where
     true
     [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]

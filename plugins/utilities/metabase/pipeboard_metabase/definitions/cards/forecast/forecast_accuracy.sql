@@ -6,7 +6,7 @@ y: [forecast_value_base, won_value_base, forecast_accuracy]
 lines: [forecast_accuracy]
 right_axis: [forecast_accuracy]
 format: {period_start: month, forecast_value_base: money, won_value_base: money, forecast_accuracy: percent}
-unfiltered: [owner]
+unfiltered: [owner, team]
 size: {w: 12, h: 6}
 filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
 ---

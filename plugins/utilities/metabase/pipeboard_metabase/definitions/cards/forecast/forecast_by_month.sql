@@ -8,7 +8,10 @@ format: {won_value_base: money, weighted_forecast_base: money, open_value_base: 
 unfiltered: [period]
 size: {w: 24, h: 7}
 first_look: true
-filters: {pipeline: marts.dim_pipeline.name, owner: marts.dim_user.name}
+filters:
+  pipeline: marts.dim_pipeline.name
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 select
     translated(forecast.period) as period,
@@ -20,5 +23,6 @@ where
     true
     [[and forecast.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and forecast.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and forecast.owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by forecast.period, forecast.period_start
 order by forecast.period_start nulls first, forecast.period desc

@@ -7,7 +7,10 @@ format: {period_start: month, landing_base: money, historic_landing_base: money}
 unfiltered: [period]
 size: {w: 12, h: 6}
 first_look: true
-filters: {pipeline: marts.dim_pipeline.name, owner: marts.dim_user.name}
+filters:
+  pipeline: marts.dim_pipeline.name
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 select
     period_start,
@@ -18,5 +21,6 @@ where
     period_start is not null
     [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by period_start
 order by period_start

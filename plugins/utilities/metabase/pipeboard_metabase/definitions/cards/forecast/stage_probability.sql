@@ -2,8 +2,9 @@
 display: table
 columns: [pipeline_name, stage_name, configured_probability, n_closed, observed_win_rate, win_probability]
 format: {observed_win_rate: percent, win_probability: percent, configured_probability: integer}
-unfiltered: [period, owner]
+unfiltered: [period, owner, team]
 size: {w: 12, h: 6}
+first_look: true
 filters: {pipeline: marts.dim_pipeline.name}
 ---
 select

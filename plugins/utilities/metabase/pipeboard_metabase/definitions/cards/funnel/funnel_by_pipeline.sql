@@ -2,8 +2,9 @@
 display: table
 columns: [pipeline_name, stage_name, n_entered, n_reached, stage_reached_rate, n_reached_strict, n_won_past]
 format: {stage_reached_rate: percent}
-unfiltered: [owner]
+unfiltered: [owner, team]
 size: {w: 12, h: 8}
+first_look: true
 filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
 ---
 select

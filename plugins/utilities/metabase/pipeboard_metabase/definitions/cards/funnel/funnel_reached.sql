@@ -4,7 +4,7 @@ columns: [stage_name, n_reached, stage_reached_rate, pipeline_name]
 x: stage_name
 y: n_reached
 format: {stage_reached_rate: percent}
-unfiltered: [owner]
+unfiltered: [owner, team]
 size: {w: 12, h: 8}
 first_look: true
 filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}

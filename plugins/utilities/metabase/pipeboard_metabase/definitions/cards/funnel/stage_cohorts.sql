@@ -5,7 +5,7 @@ x: cohort_month
 y: stage_conversion_entered_cohort
 series: stage_name
 format: {cohort_month: month, stage_conversion_entered_cohort: percent, pct_open: percent}
-unfiltered: [owner]
+unfiltered: [owner, team]
 size: {w: 24, h: 6}
 first_look: true
 filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}

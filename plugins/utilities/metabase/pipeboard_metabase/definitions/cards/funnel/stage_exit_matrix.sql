@@ -2,7 +2,7 @@
 display: table
 columns: [pipeline_name, stage_name, n_exited, n_advanced, n_won, n_lost, n_back, n_moved_pipeline, stage_conversion_exited]
 format: {stage_conversion_exited: percent}
-unfiltered: [owner]
+unfiltered: [owner, team]
 size: {w: 12, h: 7}
 first_look: true
 filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}

@@ -4,7 +4,7 @@ columns: [stage_name, n_advanced, n_lost, n_back, n_moved_pipeline, pipeline_nam
 x: stage_name
 y: [n_advanced, n_lost, n_back, n_moved_pipeline]
 stacked: true
-unfiltered: [owner]
+unfiltered: [owner, team]
 size: {w: 12, h: 7}
 first_look: true
 filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}

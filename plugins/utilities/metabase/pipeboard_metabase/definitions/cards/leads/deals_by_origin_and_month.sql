@@ -6,8 +6,9 @@ y: n_created
 series: origin
 stacked: true
 format: {month: month}
-unfiltered: [owner]
+unfiltered: [owner, team]
 size: {w: 12, h: 6}
+first_look: true
 filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
 ---
 select

@@ -8,8 +8,12 @@ right_axis: [lead_conversion_rate]
 format: {month: month, lead_conversion_rate: percent}
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
+first_look: true
 may_be_empty: An account need not use leads.
-filters: {period: marts.dim_date.date_day, owner: marts.dim_user.name}
+filters:
+  period: marts.dim_date.date_day
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 select
     month,
@@ -21,5 +25,6 @@ where
     true
     [[and month in (select month_start from marts.dim_date where {{period}})]]
     [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by month
 order by month

@@ -4,8 +4,9 @@ columns: [origin, won_value_base, n_won]
 x: origin
 y: won_value_base
 format: {won_value_base: money}
-unfiltered: [owner]
+unfiltered: [owner, team]
 size: {w: 12, h: 6}
+first_look: true
 filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
 ---
 select

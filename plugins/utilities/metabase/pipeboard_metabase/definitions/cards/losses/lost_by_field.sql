@@ -6,11 +6,13 @@ y: n_lost
 format: {lost_value_base: money}
 unfiltered: [period]
 size: {w: 12, h: 6}
+first_look: true
 may_be_empty: An account need not have a custom field with options.
 filters:
   field: marts.dim_custom_field.label
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 -- without a choice, the field that sounds like a competitor, else the best filled one
 with chosen as (
@@ -36,6 +38,7 @@ where
     options.n_lost > 0
     [[and options.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and options.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and options.owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by options.option_id, options.option_label, options.field_label
 order by n_lost desc, options.option_label
 limit 30

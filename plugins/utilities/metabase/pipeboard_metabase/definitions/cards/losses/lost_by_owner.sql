@@ -5,10 +5,12 @@ x: owner_name
 y: n_lost
 format: {lost_value_base: money}
 size: {w: 12, h: 6}
+first_look: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 select
     translated(users.name) as owner_name,
@@ -21,5 +23,6 @@ where
     [[and lost.month in (select month_start from marts.dim_date where {{period}})]]
     [[and lost.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and lost.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and lost.owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by users.name
 order by n_lost desc, owner_name

@@ -10,6 +10,7 @@ filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 select
     stages.name as stage_name,
@@ -24,5 +25,6 @@ where
     [[and lost.month in (select month_start from marts.dim_date where {{period}})]]
     [[and lost.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and lost.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and lost.owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by pipelines.order_nr, pipelines.name, stages.stage_rank, stages.name
 order by pipelines.order_nr, pipelines.name, stages.stage_rank

@@ -8,6 +8,7 @@ filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 select
     lost.title,
@@ -28,5 +29,6 @@ where
     [[and lost.month in (select month_start from marts.dim_date where {{period}})]]
     [[and lost.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and lost.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and lost.owner_id in (select user_id from marts.dim_user where {{team}})]]
 order by lost.value_base desc nulls last, lost.deal_id
 limit 200

@@ -19,7 +19,10 @@ format:
   won_value_target: money
 size: {w: 24, h: 8}
 first_look: true
-filters: {period: marts.dim_date.date_day, owner: marts.dim_user.name}
+filters:
+  period: marts.dim_date.date_day
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 select
     translated(scores.owner_name) as owner_name,
@@ -38,5 +41,6 @@ where
     true
     [[and scores.month in (select month_start from marts.dim_date where {{period}})]]
     [[and scores.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and scores.owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by scores.owner_id, scores.owner_name
 order by won_value_base desc, owner_name

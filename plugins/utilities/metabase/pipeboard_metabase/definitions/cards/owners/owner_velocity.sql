@@ -8,7 +8,8 @@ format:
   velocity_base_per_day: money
 unfiltered: [period]
 size: {w: 12, h: 7}
-filters: {owner: marts.dim_user.name}
+first_look: true
+filters: {owner: marts.dim_user.name, team: marts.dim_user.team_name}
 ---
 select
     translated(users.name) as owner_name,
@@ -22,4 +23,5 @@ inner join marts.dim_user as users on velocity.owner_id = users.user_id
 where
     velocity.scope = 'owner'
     [[and velocity.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and velocity.owner_id in (select user_id from marts.dim_user where {{team}})]]
 order by velocity.velocity_base_per_day desc nulls last, owner_name

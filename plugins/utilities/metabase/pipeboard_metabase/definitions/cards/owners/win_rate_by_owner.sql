@@ -6,7 +6,10 @@ y: win_rate_by_close_date
 format: {win_rate_by_close_date: percent}
 size: {w: 12, h: 7}
 first_look: true
-filters: {period: marts.dim_date.date_day, owner: marts.dim_user.name}
+filters:
+  period: marts.dim_date.date_day
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 select
     translated(scores.owner_name) as owner_name,
@@ -18,6 +21,7 @@ where
     true
     [[and scores.month in (select month_start from marts.dim_date where {{period}})]]
     [[and scores.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and scores.owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by scores.owner_id, scores.owner_name
 having sum(scores.n_won) + sum(scores.n_lost) > 0
 order by win_rate_by_close_date desc, owner_name

@@ -6,7 +6,10 @@ y: won_value_base
 format: {won_value_base: money}
 size: {w: 12, h: 7}
 first_look: true
-filters: {period: marts.dim_date.date_day, owner: marts.dim_user.name}
+filters:
+  period: marts.dim_date.date_day
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 select
     translated(scores.owner_name) as owner_name,
@@ -17,6 +20,7 @@ where
     true
     [[and scores.month in (select month_start from marts.dim_date where {{period}})]]
     [[and scores.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and scores.owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by scores.owner_id, scores.owner_name
 having sum(scores.n_won) > 0
 order by won_value_base desc, owner_name

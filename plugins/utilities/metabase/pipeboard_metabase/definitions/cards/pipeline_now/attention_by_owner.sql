@@ -4,7 +4,10 @@ columns: [owner_name, open_count, n_stalled, n_rotten, n_stuck, n_overdue, n_wit
 unfiltered: [label]
 size: {w: 24, h: 6}
 first_look: true
-filters: {pipeline: marts.dim_pipeline.name, owner: marts.dim_user.name}
+filters:
+  pipeline: marts.dim_pipeline.name
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
 ---
 select
     translated(users.name) as owner_name,
@@ -21,5 +24,6 @@ where
     true
     [[and pipeline.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and pipeline.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and pipeline.owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by users.name
 order by open_count desc, owner_name

@@ -9,6 +9,7 @@ first_look: true
 filters:
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name
+  team: marts.dim_user.team_name
   label: marts.fct_deal_label.label
 ---
 select
@@ -27,6 +28,7 @@ where
     days_in_current_stage is not null
     [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
     [[and deal_id in (select deal_id from marts.fct_deal_label where {{label}})]]
 group by days_in_stage
 order by min(days_in_current_stage)

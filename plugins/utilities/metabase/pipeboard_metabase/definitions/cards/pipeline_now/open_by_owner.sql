@@ -9,6 +9,7 @@ first_look: true
 filters:
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name
+  team: marts.dim_user.team_name
   label: marts.fct_deal_label.label
 ---
 select
@@ -21,6 +22,7 @@ where
     true
     [[and deals.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and deals.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and deals.owner_id in (select user_id from marts.dim_user where {{team}})]]
     [[and deals.deal_id in (select deal_id from marts.fct_deal_label where {{label}})]]
 group by users.name
 order by open_value_base desc, owner_name

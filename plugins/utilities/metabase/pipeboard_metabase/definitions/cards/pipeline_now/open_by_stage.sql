@@ -9,6 +9,7 @@ first_look: true
 filters:
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name
+  team: marts.dim_user.team_name
   label: marts.fct_deal_label.label
 ---
 select
@@ -24,6 +25,7 @@ where
     true
     [[and deals.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and deals.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and deals.owner_id in (select user_id from marts.dim_user where {{team}})]]
     [[and deals.deal_id in (select deal_id from marts.fct_deal_label where {{label}})]]
 group by pipelines.order_nr, pipelines.name, stages.stage_rank, stages.name
 order by pipelines.order_nr, pipelines.name, stages.stage_rank

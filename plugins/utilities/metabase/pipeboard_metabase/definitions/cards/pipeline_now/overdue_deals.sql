@@ -5,9 +5,11 @@ link: {title: deal_url}
 format: {value_base: money, days_overdue: days}
 unfiltered: [period]
 size: {w: 24, h: 7}
+first_look: true
 filters:
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name
+  team: marts.dim_user.team_name
   label: marts.fct_deal_label.label
 ---
 select
@@ -28,6 +30,7 @@ where
     deals.is_overdue
     [[and deals.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and deals.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and deals.owner_id in (select user_id from marts.dim_user where {{team}})]]
     [[and deals.deal_id in (select deal_id from marts.fct_deal_label where {{label}})]]
 order by deals.value_base desc nulls last, deals.deal_id
 limit 200

@@ -4,10 +4,12 @@ columns: [title, owner_name, pipeline_name, stage_name, value_base, days_without
 link: {title: deal_url}
 format: {value_base: money, days_without_sign_of_life: days}
 size: {w: 24, h: 7}
+first_look: true
 may_be_empty: Nothing may be stalled.
 filters:
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name
+  team: marts.dim_user.team_name
   label: marts.fct_deal_label.label
 ---
 select
@@ -28,6 +30,7 @@ where
     deals.is_stalled
     [[and deals.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and deals.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and deals.owner_id in (select user_id from marts.dim_user where {{team}})]]
     [[and deals.deal_id in (select deal_id from marts.fct_deal_label where {{label}})]]
 order by deals.value_base desc nulls last, deals.deal_id
 limit 200
