@@ -97,7 +97,12 @@ def _build(cache: Path, node: Path, kept: Path) -> None:
         _run(
             [str(node), str(esbuild), str(WEB / "src" / "main.ts")]
             + [str(WEB / "src" / "style.css"), "--bundle", "--minify", "--format=iife"]
-            + ["--target=es2020", "--charset=utf8", "--legal-comments=none", f"--banner:js={BANNER}"]
+            + [
+                "--target=es2020",
+                "--charset=utf8",
+                "--legal-comments=none",
+                f"--banner:js={BANNER}",
+            ]
             + ["--log-level=error", f"--outdir={folder}"],
             WEB,
             node,

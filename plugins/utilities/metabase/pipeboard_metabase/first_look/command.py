@@ -50,8 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the page; return the exit code."""
     url = os.environ.get(DATABASE)
     if not url:
-        return _fail(f"{DATABASE} is not set. Write postgresql://user:password@host:5432/database",
-                     CONFIGURATION)
+        return _fail(
+            f"{DATABASE} is not set. Write postgresql://user:password@host:5432/database",
+            CONFIGURATION,
+        )
     definitions = load()
     try:
         bundle = make_bundle(arguments.cache.resolve(), arguments.node.absolute())
@@ -59,8 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
     except NoBundle as problem:
         return _fail(str(problem), UNAVAILABLE)
     except NoMarts as problem:
-        return _fail(f"there is nothing to show yet ({problem}). Run `make sync` first",
-                     CONFIGURATION)
+        return _fail(
+            f"there is nothing to show yet ({problem}). Run `make sync` first", CONFIGURATION
+        )
     except psycopg.OperationalError as problem:
         # libpq's words name host and user, never the password.
         words = str(problem).strip().splitlines() or [type(problem).__name__]
