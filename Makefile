@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help setup demo stop sync reference backfill sweep reconcile plan history doctor status look docs \
-	test bench lint lock deploy rollback clean
+	metabase test bench lint lock deploy rollback clean
 
 # The first Python that is new enough; name another one by `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
@@ -58,6 +58,9 @@ look: setup ## the dashboards as one page that works offline: build/dashboard/in
 
 docs: setup ## the catalogue of every table and column: build/docs/index.html
 	@$(PIPEBOARD) docs
+
+metabase: setup ## what would change in the Metabase of .env; DO=apply changes it, DO=check, DO=smoke
+	@$(PIPEBOARD) env -- pipeboard-metabase $(or $(DO),plan)
 
 test: ## every test of every room, on the embedded PostgreSQL and on 15 where installed
 	@$(PYTHON) orchestrate/bootstrap.py dev

@@ -24,5 +24,9 @@ meltano --version
 tap-pipedrive --version
 target-postgres --version
 query-exporter --version
+pipeboard-metabase --help >/dev/null
 dbt --quiet parse --project-dir transform --profiles-dir transform
+# What the models say of themselves, for Metabase to say it, too.
+mkdir -p .pipeboard/dbt
+cp "$scratch/target/manifest.json" .pipeboard/dbt/manifest.json
 echo "image         built and tried"

@@ -113,12 +113,8 @@ def dashboard_body(
         "collection_id": collection,
         # Pinned, in our order.
         "collection_position": dashboard.position,
-        "parameters": [
-            _parameter(run, run.definitions.filters[key]) for key in dashboard.filters
-        ],
-        "tabs": [
-            {"id": number, "name": run.word(f"tab.{tab}")} for tab, number in tabs.items()
-        ],
+        "parameters": [_parameter(run, run.definitions.filters[key]) for key in dashboard.filters],
+        "tabs": [{"id": number, "name": run.word(f"tab.{tab}")} for tab, number in tabs.items()],
         "dashcards": dashcards,
     }
 

@@ -27,7 +27,7 @@ from pipeboard_metabase.setup import (
     write_key,
 )
 from pipeboard_metabase.smoke import smoke
-from pipeboard_metabase.warehouse import read_contents
+from pipeboard_metabase.warehouse import Contents, NoMarts, read_contents
 from pipeboard_metabase.words import DefinitionError
 
 EPILOG = """\
@@ -60,6 +60,11 @@ def parser() -> argparse.ArgumentParser:
         if name == "apply":
             one.add_argument(
                 "--no-key", action="store_true", help="make no API key, and write none to a file"
+            )
+            one.add_argument(
+                "--early",
+                action="store_true",
+                help="before the first sync: do what needs no marts, instead of failing",
             )
     key = commands.add_parser(
         "api-key",
@@ -105,12 +110,21 @@ def run_command(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         return make_key(settings, console, renew=options.renew, show=options.print)
     console = Console()
     definitions = load()
-    contents = read_contents(settings)
     applies = options.command == "apply"
+    try:
+        contents = read_contents(settings)
+    except NoMarts as problem:
+        if not (applies and options.early):
+            raise
+        console.note(
+            "warehouse", f"{problem.what} yet: cards follow with an apply after the first sync"
+        )
+        contents = None
     # An apply follows a deployment, and Metabase may still be migrating.
     patience = settings.patience if applies else 0.0
     client = connect(settings, console, patience=patience, set_up=applies)
-    run = Run(client, settings, definitions, contents, console, dry=not applies)
+    known = contents or Contents((), ())
+    run = Run(client, settings, definitions, known, console, dry=not applies)
     if options.command == "smoke":
         if client is None:
             what = f"nobody has set up the Metabase at {settings.url} yet"
@@ -119,7 +133,7 @@ def run_command(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if applies and client and not options.no_key and not settings.api_key:
         keep_file_key(client, settings, console)
     try:
-        provision(run)
+        provision(run, with_content=contents is not None)
     finally:
         tell(run)
     if applies or not run.changes:

@@ -126,7 +126,9 @@ class Client:
         elif status == 402:
             remedy, code = "That needs a paid edition of Metabase", ExitCode.CONFIGURATION
         elif 300 <= status < 400:
-            remedy = f"It sends us on to {answer.headers.get('Location')}: name that in METABASE_URL"
+            remedy = (
+                f"It sends us on to {answer.headers.get('Location')}: name that in METABASE_URL"
+            )
             code = ExitCode.CONFIGURATION
         elif status == 404:
             remedy = "Is METABASE_URL right, and Metabase one of the versions that we know?"

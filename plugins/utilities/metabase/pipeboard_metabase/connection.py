@@ -118,12 +118,17 @@ def synced(run: Run, database: int) -> list[dict[str, Any]]:
     tables = _tables(run, database)
     if not unknown(run, tables):
         return tables
-    if run.dry or run.client is None:
-        names = ", ".join(sorted({str(c).rsplit(".", 1)[0] for c in unknown(run, tables)})[:5])
-        run.console.note("sync", f"apply will let Metabase look at new tables or columns: {names}")
+    missing = unknown(run, tables)
+    names = sorted({str(column).rsplit(".", 1)[0] for column in missing})
+    run.change(
+        "update",
+        "tables",
+        f"{len(missing)} columns that Metabase does not know yet",
+        lambda client: client.post(f"database/{database}/sync_schema"),
+        [f"in {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"],
+    )
+    if run.dry:
         return tables
-    run.console.note("sync", "Metabase looks at the tables")
-    run.client.post(f"database/{database}/sync_schema")
     deadline = time.monotonic() + run.settings.patience
     while missing := unknown(run, tables := _tables(run, database)):
         if time.monotonic() >= deadline:
@@ -161,7 +166,7 @@ def field_ids(tables: list[dict[str, Any]]) -> Mapping[Column, int]:
 
 
 def known_fields(run: Run, tables: list[dict[str, Any]]) -> Mapping[Column, int]:
-    """The same, where a plan gives every column that is yet to be found a number of its own."""
+    """Return the same, with a number of its own for every column that is yet to be found."""
     ids = dict(field_ids(tables))
     for column in run.contents.columns:
         if column not in ids:

@@ -33,7 +33,7 @@ LONGEST = 1000
 
 
 class Recorder:
-    """Stands where dbt-metabase keeps its connection: gives what we have read, notes what it sets."""
+    """In place of dbt-metabase's connection: gives what we have read, and notes what it sets."""
 
     def __init__(self, database: int, name: str, tables: Sequence[Mapping[str, Any]]) -> None:
         self._database = {"id": database, "name": name}
@@ -164,9 +164,7 @@ def _at_once() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def customs(
-    run: Run, tables: Sequence[Mapping[str, Any]]
-) -> dict[tuple[str, int], dict[str, Any]]:
+def customs(run: Run, tables: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], dict[str, Any]]:
     """Return names and descriptions of the columns of custom fields, by kind and number."""
     columns = {
         field["name"]: int(field["id"])
@@ -190,7 +188,9 @@ def customs(
 
 def _described(run: Run, custom: CustomField) -> str:
     """Say what the account says about a field, and what it may hold."""
-    parts = [custom.description.strip()] if custom.description and custom.description.strip() else []
+    parts = (
+        [custom.description.strip()] if custom.description and custom.description.strip() else []
+    )
     parts.append(f"{run.word('phrase.custom_field')} ({custom.type}).")
     if custom.options:
         parts.append(f"{run.word('phrase.options')}: {custom.options}.")

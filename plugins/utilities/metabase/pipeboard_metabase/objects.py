@@ -31,9 +31,7 @@ def with_known_ids(body: Body, found: Body) -> dict[str, Any]:
     Subscriptions hang on them; new ids would empty what people get by mail.
     """
     tabs_there = list(found.get("tabs") or [])
-    tab_ids = {
-        tab["id"]: there["id"] for tab, there in zip(body["tabs"], tabs_there, strict=False)
-    }
+    tab_ids = {tab["id"]: there["id"] for tab, there in zip(body["tabs"], tabs_there, strict=False)}
     left = list(found.get("dashcards") or [])
     cards = []
     for card in body["dashcards"]:
@@ -43,9 +41,7 @@ def with_known_ids(body: Body, found: Body) -> dict[str, Any]:
         same.sort(key=lambda there: there.get("dashboard_tab_id") != tab)
         if same:
             left.remove(same[0])
-        cards.append(
-            {**card, "dashboard_tab_id": tab, "id": same[0]["id"] if same else card["id"]}
-        )
+        cards.append({**card, "dashboard_tab_id": tab, "id": same[0]["id"] if same else card["id"]})
     tabs = [{**tab, "id": tab_ids.get(tab["id"], tab["id"])} for tab in body["tabs"]]
     return {**body, "tabs": tabs, "dashcards": cards}
 
@@ -110,8 +106,8 @@ class Ours:
         try:
             return list(self._run.get(kind.name, [], f="archived"))
         except Refused as refused:
-            # Metabase calls the list of dashboards deprecated. Without it the trash is unknown: what
-            # is in it is not restored but made anew.
+            # Metabase calls the list of dashboards deprecated. Without it nobody knows what is in
+            # the trash, and it is made anew.
             if refused.status == 404:
                 return []
             raise
@@ -205,9 +201,7 @@ class Ours:
             for (name, key), found in self._found.items():
                 if name == kind.name and (name, key) not in defined and not found.get("archived"):
                     title = f"{key}  {without_mark(found['name'])!r}"
-                    self._run.change(
-                        "archive", name, title, _archiving(f"{name}/{found['id']}")
-                    )
+                    self._run.change("archive", name, title, _archiving(f"{name}/{found['id']}"))
 
 
 def _archiving(path: str) -> Callable[[Client], Any]:

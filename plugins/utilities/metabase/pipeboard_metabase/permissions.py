@@ -28,10 +28,8 @@ Grants = Mapping[str, Mapping[str, Any]]
 
 def keep_groups(run: Run) -> tuple[int, int]:
     """Return the groups of everyone and of the analysts; make the second if need be."""
-    if run.client is None:
-        return 1, run.unmade()
-    everyone = magic_groups(run.client)["everyone"]
-    for group in run.client.get("permissions/group"):
+    everyone = magic_groups(run.client)["everyone"] if run.client else run.unmade()
+    for group in run.get("permissions/group", []):
         if group["name"] == ANALYSTS:
             return everyone, int(group["id"])
     made = run.change(
@@ -60,9 +58,7 @@ def keep_collection_permissions(
     _keep_graph(run, "collection/graph", wanted, names, "our collections")
 
 
-def _keep_graph(
-    run: Run, path: str, wanted: Grants, names: Mapping[str, str], what: str
-) -> None:
+def _keep_graph(run: Run, path: str, wanted: Grants, names: Mapping[str, str], what: str) -> None:
     graph = run.get(path, {"revision": 0, "groups": {}})
     missing = _missing(wanted, graph["groups"])
     if missing:
@@ -115,9 +111,7 @@ def _said(found: Any, like: Any) -> Any:
     return {part: known.get(part, UNSAID[part]) for part in like}
 
 
-def _told(
-    missing: Grants, wanted: Grants, graph: Mapping[str, Any]
-) -> Iterator[tuple[str, str]]:
+def _told(missing: Grants, wanted: Grants, graph: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for group, grants in missing.items():
         for number, grant in grants.items():
             said = _said(graph["groups"].get(group, {}).get(number), grant)

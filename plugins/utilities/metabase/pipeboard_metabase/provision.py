@@ -1,4 +1,4 @@
-"""Everything in its order: settings, database, fields, permissions, cards, dashboards, the trash."""
+"""Everything in its order: settings, database, permissions, fields, cards, dashboards, trash."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from pipeboard_metabase.run import Run
 from pipeboard_metabase.server_settings import keep_homepage, keep_settings, wanted_settings
 
 
-def provision(run: Run) -> None:
+def provision(run: Run, *, with_content: bool = True) -> None:
     """Make Metabase be what the definitions say, or with a dry run say what that would take.
+
+    Without content nothing is done that needs the marts: before the first sync there are none, but
+    whoever sets Metabase up first owns it.
 
     Raises:
         Problem: when Metabase refuses something, or does not find what the warehouse has. What was
@@ -24,11 +27,13 @@ def provision(run: Run) -> None:
     """
     keep_settings(run, wanted_settings(run.settings))
     database = keep_database(run)
+    everyone, analysts = keep_groups(run)
+    keep_data_permissions(run, database, everyone, analysts)
+    if not with_content:
+        return
     tables = synced(run, database)
     describe(run, database, tables)
     fields = known_fields(run, tables)
-    everyone, analysts = keep_groups(run)
-    keep_data_permissions(run, database, everyone, analysts)
 
     ours = Ours(run)
     ours.read_collections()

@@ -154,7 +154,8 @@ def find_manifest(given: Mapping[str, str], root: Path, local: Path) -> Path | N
 def _needed(given: Mapping[str, str], name: str, example: str) -> str:
     if name not in given:
         remedy = f"Put it into .env ({name}={example}) and run `make metabase`"
-        raise Problem(f"{name} is not set", remedy, ExitCode.CONFIGURATION)
+        what = f"{name} is not set"
+        raise Problem(what, remedy, ExitCode.CONFIGURATION)
     return given[name]
 
 

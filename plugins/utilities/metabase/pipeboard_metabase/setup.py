@@ -68,7 +68,9 @@ def check_version(properties: Mapping[str, Any], console: Console) -> None:
     console.note("metabase", f"{tag}{newer}")
 
 
-def connect(settings: Settings, console: Console, *, patience: float, set_up: bool) -> Client | None:
+def connect(
+    settings: Settings, console: Console, *, patience: float, set_up: bool
+) -> Client | None:
     """Return a client that may administrate, or None where nobody has set Metabase up yet.
 
     An API key of the environment comes first, then the one we keep in a file, then the
@@ -106,7 +108,7 @@ def first_setup(client: Client, settings: Settings, properties: Mapping[str, Any
     """
     if not (settings.email and settings.password):
         what = f"nobody has set up the Metabase at {settings.url} yet"
-        remedy = "Set METABASE_ADMIN_EMAIL and METABASE_ADMIN_PASSWORD: they become its administrator"
+        remedy = "METABASE_ADMIN_EMAIL and METABASE_ADMIN_PASSWORD name its administrator: set both"
         raise Problem(what, remedy, ExitCode.CONFIGURATION)
     body = {
         "token": properties.get("setup-token") or "none",
@@ -163,7 +165,7 @@ def administrator(client: Client, source: str = "") -> Client:
     except Refused as refused:
         if refused.status == 401:
             what = f"Metabase does not accept {source or 'our session'} (401)"
-            remedy = "`pipeboard-metabase api-key` makes a new one, with the administrator's password"
+            remedy = "`pipeboard-metabase api-key` makes one, with the administrator's password"
             raise Refused(401, what, remedy, ExitCode.NOT_PERMITTED) from None
         raise
     if not user.get("is_superuser"):

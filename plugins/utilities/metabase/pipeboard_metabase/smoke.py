@@ -44,7 +44,7 @@ def smoke(run: Run, client: Client) -> int:
 
 
 def _questions(run: Run, card: Card) -> list[dict[str, Any]]:
-    """Return the bodies to ask with: without any filter, and with every filter that has a default."""
+    """Return what to ask with: no filter at all, and every filter that has a default."""
     defaults = [
         {
             "type": "date/all-options" if wanted.type == "date" else "string/=",

@@ -35,6 +35,14 @@ order by column_name
 """
 
 
+class NoMarts(Problem):
+    """The warehouse answers, and nothing was built in it."""
+
+    def __init__(self) -> None:
+        what = "the warehouse has no marts"
+        super().__init__(what, "Run `make sync` first", ExitCode.CONFIGURATION)
+
+
 @dataclass(frozen=True)
 class CustomField:
     """A custom field of deals: its column in deal_wide, and what people call it today."""
@@ -58,14 +66,14 @@ def read_contents(settings: Settings) -> Contents:
     """Read them with PIPEBOARD_DATABASE_URL; the reader's rights are enough.
 
     Raises:
-        Problem: when the database does not answer, or the marts are not built or not readable.
+        NoMarts: when the marts are not built.
+        Problem: when the database does not answer, or the marts are not readable.
     """
     try:
         with psycopg.connect(settings.warehouse_url, connect_timeout=10) as connection:
             columns = connection.execute(_COLUMNS, [list(SCHEMAS)]).fetchall()
             if not any(column[0] == "marts" for column in columns):
-                what = "the warehouse has no marts"
-                raise Problem(what, "Run `make sync` first", ExitCode.CONFIGURATION)
+                raise NoMarts
             fields = connection.execute(_CUSTOM_FIELDS).fetchall()
     except psycopg.errors.InsufficientPrivilege as error:
         what = f"the warehouse does not let us read: {str(error).strip()}"
@@ -76,8 +84,7 @@ def read_contents(settings: Settings) -> Contents:
         remedy = "Is PIPEBOARD_DATABASE_URL (or METABASE_DATABASE_URL) right?"
         raise Problem(what, remedy, ExitCode.UNAVAILABLE) from None
     except psycopg.errors.UndefinedTable:
-        what = "the warehouse has no marts.dim_custom_field"
-        raise Problem(what, "Run `make sync` first", ExitCode.CONFIGURATION) from None
+        raise NoMarts from None
     return Contents(
         tuple(Column(*column) for column in columns),
         tuple(CustomField(*field) for field in fields),

@@ -116,8 +116,9 @@ def properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def needed(schema: Mapping[str, Any]) -> list[str]:
-    """Return what an object must have."""
-    return [name for branch in _branches(schema) for name in branch.get("required", [])]
+    """Return what an object must have, whichever of its branches it is."""
+    objects = [set(b.get("required", [])) for b in _branches(schema) if types(b)]
+    return sorted(set.intersection(*objects)) if objects else []
 
 
 def item(schema: Mapping[str, Any]) -> Mapping[str, Any]:

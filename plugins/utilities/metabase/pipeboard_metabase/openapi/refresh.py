@@ -21,7 +21,7 @@ from typing import Any
 FACTS_FILE = Path(__file__).with_name("facts.json")
 ANSWERS_FILE = Path(__file__).with_name("answers.json")
 
-#: Every operation that we call; names of path parameters differ between versions, so they have none.
+#: Every operation that we call. Names of path parameters differ between versions, so we name none.
 OPERATIONS = (
     "DELETE /api/session",
     "GET /api/api-key",
@@ -139,15 +139,19 @@ def either(branches: list[dict[str, Any]]) -> dict[str, Any]:
     """Unite branches; one type or null needs no branches to say so."""
     if {} in branches:
         return {}
-    if len(branches) == 2 and branches[1] == {"type": "null"} and isinstance(
-        branches[0].get("type"), str
+    if (
+        len(branches) == 2
+        and branches[1] == {"type": "null"}
+        and isinstance(branches[0].get("type"), str)
     ):
         schema = {**branches[0], "type": [branches[0]["type"], "null"]}
         return {**schema, "enum": [*schema["enum"], None]} if "enum" in schema else schema
     return {"anyOf": branches}
 
 
-def facts_of(name: str, operation: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+def facts_of(
+    name: str, operation: Mapping[str, Any], document: Mapping[str, Any]
+) -> dict[str, Any]:
     """Reduce one operation to its query parameters and its body."""
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
     facts: dict[str, Any] = {

@@ -22,6 +22,10 @@ from standin_contract import Violation, check_answer, check_request, document
 
 MASK = "**MetabasePass**"
 EVERYONE, ADMINISTRATORS = 1, 2
+_KEPT = (
+    *("setup_token", "users", "sessions", "keys", "databases", "tables", "collections", "cards"),
+    *("dashboards", "groups", "graph", "collection_graph", "settings", "_next"),
+)
 FREE = re.compile(r"^(GET (health|session/properties)|POST (setup|session))$")
 
 
@@ -105,11 +109,19 @@ class StandIn:
             if method != "GET" and path != "session" and not path.endswith("/query")
         ]
 
+    def save(self) -> dict[str, Any]:
+        """Return all that it keeps, to begin another stand-in with."""
+        return deepcopy({name: getattr(self, name) for name in _KEPT})
+
+    def load(self, state: dict[str, Any]) -> None:
+        for name, value in deepcopy(state).items():
+            setattr(self, name, value)
+
     def number(self) -> int:
         self._next += 1
         return self._next
 
-    # --- One request ---------------------------------------------------------------------------
+    # --- One request -----------------------------------------------------------------------------
 
     def answer(
         self, method: str, path: str, query: dict[str, list[str]], body: Any, headers: Any
@@ -138,7 +150,8 @@ class StandIn:
             raise Refusal(404, "API endpoint does not exist.")
         operation, handler, numbers = _route(method, path)
         if handler is None:
-            raise Violation(f"{method} /api/{path} is no route of Metabase that we know")
+            msg = f"{method} /api/{path} is no route of Metabase that we know"
+            raise Violation(msg)
         words = check_request(operation, query, body)
         if self.starting and path in ("health", "session/properties"):
             self.starting -= 1
@@ -163,7 +176,7 @@ class StandIn:
         if not self.users[self.current]["is_superuser"]:
             raise Refusal(403, "You don't have permissions to do that.")
 
-    # --- Who is who ----------------------------------------------------------------------------
+    # --- Who is who ------------------------------------------------------------------------------
 
     def health(self) -> Any:
         return {"status": "ok"}
@@ -243,7 +256,8 @@ class StandIn:
     def set_setting(self, key: str, body: Any) -> Any:
         self._superuser()
         if key not in self.settings:
-            raise Violation(f"Metabase has no setting {key}")
+            msg = f"Metabase has no setting {key}"
+            raise Violation(msg)
         if self.settings[key]["is_env_setting"]:
             raise Refusal(400, f"You cannot set {key}: it is set by an environment variable.")
         self.settings[key]["value"] = body["value"]
@@ -346,7 +360,8 @@ class StandIn:
     def field(self, number: int) -> dict[str, Any]:
         found = {f["id"]: f for t in self.tables.values() for f in t["fields"]}
         if number not in found:
-            raise Violation(f"there is no field {number}")
+            msg = f"there is no field {number}"
+            raise Violation(msg)
         return found[number]
 
     def set_field(self, number: int, body: Any) -> Any:
@@ -400,9 +415,11 @@ class StandIn:
             raise Refusal(409, words)
         for group, grants in body["groups"].items():
             if int(group) not in self.groups or int(group) == ADMINISTRATORS:
-                raise Violation(f"the graph names group {group}")
+                msg = f"the graph names group {group}"
+                raise Violation(msg)
             if unknown := set(grants) - known - {"root"}:
-                raise Violation(f"the graph names {unknown}, which is not there")
+                msg = f"the graph names {unknown}, which is not there"
+                raise Violation(msg)
             there = graph["groups"].setdefault(group, {})
             for number, grant in grants.items():
                 if grant == "none":
@@ -518,24 +535,29 @@ class StandIn:
         tags = _tags(card)
         for parameter in card["parameters"] or []:
             if parameter["target"][1][1] not in tags:
-                raise Violation(f"card {number} has a parameter for no tag: {parameter}")
+                msg = f"card {number} has a parameter for no tag: {parameter}"
+                raise Violation(msg)
         return self.get_card(number)
 
     def _rewritten(self, query: dict[str, Any]) -> dict[str, Any]:
         """Store a native query as Metabase does since 0.57: stages, with ids of its own."""
         if query.get("type") != "native":
-            raise Violation("this stand-in takes native queries only")
+            msg = "this stand-in takes native queries only"
+            raise Violation(msg)
         if query["database"] not in self.databases:
-            raise Violation(f"there is no database {query['database']}")
+            msg = f"there is no database {query['database']}"
+            raise Violation(msg)
         asked = query["native"]
         named = set(re.findall(r"\{\{\s*(\w+)\s*\}\}", asked["query"]))
         if named != set(asked.get("template-tags", {})):
-            raise Violation(f"tags {sorted(named)} of a query are not all described")
+            msg = f"tags {sorted(named)} of a query are not all described"
+            raise Violation(msg)
         tags = {}
         for name, tag in asked.get("template-tags", {}).items():
             for needed in ("id", "name", "display-name", "type", "widget-type", "dimension"):
                 if not tag.get(needed):
-                    raise Violation(f"tag {name} has no {needed}")
+                    msg = f"tag {name} has no {needed}"
+                    raise Violation(msg)
             self.field(tag["dimension"][1])
             dimension = ["field", {"lib/uuid": str(uuid.uuid4())}, tag["dimension"][1]]
             tags[name] = {**tag, "dimension": dimension, "required": False}
@@ -545,7 +567,7 @@ class StandIn:
     def query(self, number: int, body: Any) -> Any:
         return self.run_query(self._there(self.cards, number))
 
-    # --- Dashboards --------------------------------------------------------------------------------
+    # --- Dashboards ------------------------------------------------------------------------------
 
     def list_dashboards(self, f: str = "all") -> Any:
         found = [d for d in self.dashboards.values() if d["archived"] == (f == "archived")]
@@ -592,7 +614,8 @@ class StandIn:
         ids = {}
         for tab in tabs:
             if tab["id"] >= 0 and tab["id"] not in known_tabs:
-                raise Violation(f"tab {tab['id']} is not on dashboard {dashboard['id']}")
+                msg = f"tab {tab['id']} is not on dashboard {dashboard['id']}"
+                raise Violation(msg)
             ids[tab["id"]] = tab["id"] if tab["id"] >= 0 else self.number()
         known_cards = {card["id"] for card in dashboard["dashcards"]}
         if len({card["id"] for card in cards}) != len(cards) or len(ids) != len(tabs):
@@ -602,23 +625,28 @@ class StandIn:
         laid = []
         for card in cards:
             if card["id"] >= 0 and card["id"] not in known_cards:
-                raise Violation(f"dashcard {card['id']} is not on dashboard {dashboard['id']}")
+                msg = f"dashcard {card['id']} is not on dashboard {dashboard['id']}"
+                raise Violation(msg)
             if bool(tabs) != (card.get("dashboard_tab_id") is not None):
                 raise Refusal(400, "This dashboard has tab, makes sure every card has a tab")
             tab = ids[card["dashboard_tab_id"]] if tabs else None
             if card["col"] + card["size_x"] > 24:
-                raise Violation(f"a card ends at column {card['col'] + card['size_x']} of 24")
+                msg = f"a card ends at column {card['col'] + card['size_x']} of 24"
+                raise Violation(msg)
             for row in range(card["row"], card["row"] + card["size_y"]):
                 for column in range(card["col"], card["col"] + card["size_x"]):
                     if (tab, row, column) in taken:
-                        raise Violation(f"two cards lie on ({row}, {column})")
+                        msg = f"two cards lie on ({row}, {column})"
+                        raise Violation(msg)
                     taken.add((tab, row, column))
             tags = _tags(self._there(self.cards, card["card_id"])) if card["card_id"] else set()
             for mapping in card.get("parameter_mappings") or []:
                 if mapping["parameter_id"] not in parameters:
-                    raise Violation(f"mapping of unknown parameter {mapping['parameter_id']}")
+                    msg = f"mapping of unknown parameter {mapping['parameter_id']}"
+                    raise Violation(msg)
                 if mapping["target"][1][1] not in tags or mapping["card_id"] != card["card_id"]:
-                    raise Violation(f"mapping to nothing: {mapping}")
+                    msg = f"mapping to nothing: {mapping}"
+                    raise Violation(msg)
             laid.append(
                 {
                     **card,
@@ -634,7 +662,7 @@ class StandIn:
         ]
         dashboard["dashcards"] = laid
 
-    # --- Small words -------------------------------------------------------------------------------
+    # --- Small words -----------------------------------------------------------------------------
 
     @staticmethod
     def _there(shelf: dict[int, Any], number: int) -> Any:

@@ -31,21 +31,26 @@ def check_request(operation: str, query: dict[str, list[str]], body: Any) -> dic
         Violation: at the first thing that no document knows.
     """
     if operation not in facts():
-        raise Violation(f"{operation} is not in facts.json")
+        msg = f"{operation} is not in facts.json"
+        raise Violation(msg)
     validator = _body(operation)
     if validator is None and body is not None:
-        raise Violation(f"{operation} takes no body, and got {body}")
+        msg = f"{operation} takes no body, and got {body}"
+        raise Violation(msg)
     for error in validator.iter_errors({} if body is None else body) if validator else ():
         place = ".".join(map(str, error.absolute_path)) or "body"
-        raise Violation(f"{operation}: {place}: {error.message[:300]}")
+        msg = f"{operation}: {place}: {error.message[:300]}"
+        raise Violation(msg)
     known = facts()[operation]["query"]
     typed = {}
     for name, values in query.items():
         if name not in known:
-            raise Violation(f"{operation} has no parameter {name}")
+            msg = f"{operation} has no parameter {name}"
+            raise Violation(msg)
         typed[name] = _typed(known[name], values)
         for error in Draft202012Validator(known[name]).iter_errors(typed[name]):
-            raise Violation(f"{operation}: {name}: {error.message}")
+            msg = f"{operation}: {name}: {error.message}"
+            raise Violation(msg)
     return typed
 
 
@@ -53,7 +58,8 @@ def check_answer(operation: str, body: Any) -> None:
     """The stand-in must not tell what we never saw Metabase tell."""
     for error in _answer(operation).iter_errors(body):
         place = ".".join(map(str, error.absolute_path)) or "answer"
-        raise AssertionError(f"the stand-in's {operation}: {place}: {error.message[:300]}")
+        msg = f"the stand-in's {operation}: {place}: {error.message[:300]}"
+        raise AssertionError(msg)
 
 
 def _typed(schema: dict[str, Any], values: list[str]) -> Any:
