@@ -1,8 +1,8 @@
 # One thin line per thing a person types; the logic lives in orchestrate/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up stop sync reference backfill sweep reconcile plan history doctor status docs \
-	prefect tune test bench lint lock deploy rollback clean
+.PHONY: help setup demo up stop sync reference backfill sweep reconcile plan history doctor status look docs \
+	prefect tune metabase test bench lint lock deploy rollback clean
 
 # The first Python that is new enough; name another one by `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
@@ -18,6 +18,7 @@ setup: ## build what a run needs (every other target does it by itself)
 	@$(PYTHON) orchestrate/bootstrap.py
 
 demo: setup ## sync a simulated account, from nothing to answers; again: only what changed
+	@$(PYTHON) orchestrate/bootstrap.py look || echo "the demo goes on without its page of dashboards"
 	@$(PIPEBOARD) demo
 
 up: ## the account of .env, synced on schedule, with metrics and alerts (DEMO=1: the simulated one)
@@ -62,8 +63,15 @@ status: setup ## what runs in the background, and how fresh the tables are
 stop: ## end everything that was started in the background
 	@if [ -x $(PIPEBOARD) ]; then $(PIPEBOARD) stop; else echo "nothing was running"; fi
 
+look: setup ## the dashboards as one page that works offline: build/dashboard/index.html
+	@$(PYTHON) orchestrate/bootstrap.py look
+	@$(PIPEBOARD) look
+
 docs: setup ## the catalogue of every table and column: build/docs/index.html
 	@$(PIPEBOARD) docs
+
+metabase: setup ## what would change in the Metabase of .env; DO=apply changes it, DO=check, DO=smoke
+	@$(PIPEBOARD) env -- pipeboard-metabase $(or $(DO),plan)
 
 test: ## every test of every room, on the embedded PostgreSQL and on 15 where installed
 	@$(PYTHON) orchestrate/bootstrap.py dev

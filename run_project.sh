@@ -240,7 +240,7 @@ render() {
     } >"$work/kustomization.yaml"
     local name value
     for name in PIPEDRIVE_COMPANY_DOMAIN PIPEDRIVE_API_URL PIPEDRIVE_START_DATE PIPEDRIVE_DAILY_TOKENS \
-        PIPEBOARD_BASE_CURRENCY PIPEBOARD_REPORTING_TIMEZONE; do
+        PIPEBOARD_BASE_CURRENCY PIPEBOARD_REPORTING_TIMEZONE METABASE_LOCALE METABASE_SITE_URL; do
         value=$(setting $name)
         [ -z "$value" ] || printf '%s=%s\n' $name "$value"
     done >"$work/settings.env"
@@ -294,8 +294,10 @@ make_secrets() {
             "WAREHOUSE_HOST=$server" WAREHOUSE_DATABASE=pipeboard WAREHOUSE_SSLMODE=disable \
             WAREHOUSE_USER=pipeboard_metrics "WAREHOUSE_PASSWORD=$metrics"
         secret metabase "MB_ENCRYPTION_SECRET_KEY=$(kept metabase MB_ENCRYPTION_SECRET_KEY)" \
-            "MB_DB_CONNECTION_URI=jdbc:postgresql://$server/metabase?user=metabase&password=$metabase" \
-            "READER_PASSWORD=$reader"
+            "MB_DB_CONNECTION_URI=jdbc:postgresql://$server/metabase?user=metabase&password=$metabase"
+        secret metabase-provision "METABASE_ADMIN_EMAIL=$(administrator)" \
+            "METABASE_ADMIN_PASSWORD=$(kept metabase-provision METABASE_ADMIN_PASSWORD)" \
+            "METABASE_DATABASE_URL=postgresql://metabase_ro:$reader@$server/pipeboard"
         secret prefect "PREFECT_API_AUTH_STRING=$(kept prefect PREFECT_API_AUTH_STRING)" \
             "PREFECT_API_DATABASE_CONNECTION_URL=postgresql+asyncpg://prefect:$prefect@$server/prefect"
     } >"$scratch/secrets.yaml"
@@ -321,6 +323,14 @@ kept() {
     value=$(secret_value "$1" "$2")
     [ -n "$value" ] || value=$(head -c 36 /dev/urandom | base64 | tr -dc 'a-zA-Z0-9')
     printf %s "$value"
+}
+
+# Who administrates Metabase: whoever did first, then the one of .env.
+administrator() {
+    local value
+    value=$(secret_value metabase-provision METABASE_ADMIN_EMAIL)
+    [ -n "$value" ] || value=$(setting METABASE_ADMIN_EMAIL)
+    printf %s "${value:-admin@pipeboard.internal}"
 }
 
 secret_value() {

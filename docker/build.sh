@@ -27,5 +27,9 @@ query-exporter --version
 export PREFECT_HOME="$scratch/prefect" DO_NOT_TRACK=1
 prefect --version
 .pipeboard/env/prefect/bin/python orchestrate/flows/register.py --help >/dev/null
+pipeboard-metabase --help >/dev/null
 dbt --quiet parse --project-dir transform --profiles-dir transform
+# What the models say of themselves, for Metabase to say it, too.
+mkdir -p .pipeboard/dbt
+cp "$scratch/target/manifest.json" .pipeboard/dbt/manifest.json
 echo "image         built and tried"

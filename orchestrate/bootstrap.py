@@ -1,7 +1,7 @@
 """Build the environments of this repository. Needs nothing but Python >= 3.10 and its venv module.
 
-`python3 orchestrate/bootstrap.py` builds what a run needs. More by a word: `metrics` the metrics
-server, `prefect` the scheduler, `image` what belongs into a container image, `dev` what tests and
+`python3 orchestrate/bootstrap.py` builds what a run needs. More by a word: `look` what builds the
+page of dashboards, `metrics` the metrics server, `prefect` the scheduler, `image` what belongs into a container image, `dev` what tests and
 lint need, `bench` what the benchmark needs; `lock` recompiles requirements/*.txt from the *.in
 files and the packages' own pyproject.toml.
 
@@ -36,6 +36,7 @@ REQUIREMENTS = ROOT / "requirements"
 TAP = "tap-pipedrive"
 LOADER = "plugins/loaders/target-postgres"
 SIMULATOR = "plugins/utilities/pipedrive-simulator"
+METABASE = "plugins/utilities/metabase"
 SUPERVISOR = "orchestrate"
 
 
@@ -92,9 +93,12 @@ RUN = (
     Environment("tap", members=(TAP,), commands=("tap-pipedrive",)),
     Environment("loader", members=(LOADER,), commands=("target-postgres",)),
     Environment("dbt", commands=("dbt",)),
+    Environment("metabase", members=(METABASE,), commands=("pipeboard-metabase",)),
     Environment("demo", members=(SIMULATOR,), commands=("pipedrive-simulator",)),
 )
-DEV = Environment("dev", members=(TAP, LOADER, SIMULATOR, SUPERVISOR))
+DEV = Environment("dev", members=(TAP, LOADER, SIMULATOR, METABASE, SUPERVISOR))
+# Node, which builds the page of dashboards (`make look`). No sync needs it.
+LOOK = Environment("look")
 # What `pipeboard metrics-server` runs. No sync needs it.
 METRICS = Environment("metrics", commands=("query-exporter",))
 # Prefect, for those who schedule with it: its server, its worker, and the flows' own Python.
@@ -111,10 +115,11 @@ DBT_LINT = Environment("dbt-lint")
 WANTED = {
     (): RUN,
     ("metrics",): (*RUN, METRICS),
+    ("look",): (*RUN, LOOK),
     ("prefect",): (*RUN, PREFECT),
     # A cluster has an account and a database of its own: no simulated one, no embedded one.
     ("image",): (*(each for each in RUN if each.name != "demo"), METRICS, PREFECT),
-    ("dev",): (*RUN, METRICS, PREFECT, DEV, POLICY, DBT_LINT),
+    ("dev",): (*RUN, LOOK, METRICS, PREFECT, DEV, POLICY, DBT_LINT),
     ("bench",): (*RUN, DEV, RIVAL),
 }
 
@@ -282,7 +287,7 @@ def lock(uv: Path) -> None:
     """Recompile requirements/*.txt; versions already pinned stay unless UPGRADE is set."""
     upgrade = ["--upgrade"] if os.environ.get("UPGRADE") else []
     jobs: list[tuple[str, tuple[str, ...]]] = [("bootstrap", ()), ("build", ())]
-    every = (*RUN, METRICS, PREFECT, DEV, POLICY, DBT_LINT, RIVAL)
+    every = (*RUN, LOOK, METRICS, PREFECT, DEV, POLICY, DBT_LINT, RIVAL)
     jobs += [(environment.name, environment.members) for environment in every]
     for name, members in jobs:
         source = Path("requirements") / f"{name}.in"

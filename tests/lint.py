@@ -17,6 +17,7 @@ PACKAGES = (
     ("tap-pipedrive", "tap_pipedrive"),
     ("plugins/loaders/target-postgres", "pipeboard_target_postgres"),
     ("plugins/utilities/pipedrive-simulator", "pipedrive_simulator"),
+    ("plugins/utilities/metabase", "pipeboard_metabase"),
     ("orchestrate", "pipeboard"),
     ("tests", "bench"),
     ("k8s/components/grafana/generate", "."),
@@ -59,7 +60,7 @@ def main() -> int:
     ]
     # A dependency that a package names but nobody pinned; dbt's is left out on purpose.
     uv = str(ROOT / ".pipeboard" / "env" / "uv" / "bin" / "uv")
-    for name in ("meltano", "tap", "loader", "demo", "prefect"):
+    for name in ("meltano", "tap", "loader", "metabase", "demo", "prefect"):
         python = str(ROOT / ".pipeboard" / "env" / name / "bin" / "python")
         steps.append((f"pins of {name}", ".", [uv, "pip", "check", "--python", python]))
     unhappy = [name for name, folder, command in steps if not content(name, folder, command)]

@@ -48,6 +48,7 @@ ROOMS = (
     Room("warehouse", "tests/warehouse"),
     Room("orchestrate", "orchestrate"),
     Room("pipedrive-simulator", "plugins/utilities/pipedrive-simulator"),
+    Room("metabase", "plugins/utilities/metabase"),
     Room("observability", "tests/observability"),
     Room("image", "tests/docker"),
     Room("bench", "tests/bench"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def write_catalogue(services: Services, console: Console) -> Path:
     """Let dbt describe what is built, and leave the page under build/."""
-    world = _described_world(services, console)
+    world = described_world(services, console)
     console.note("catalogue", f"of {world.database.place}")
     outcome = subprocess.run(
         [str(services.paths.binaries / "dbt"), "docs", "generate", "--static"],
@@ -41,7 +41,7 @@ def write_catalogue(services: Services, console: Console) -> Path:
     return page
 
 
-def _described_world(services: Services, console: Console) -> World:
+def described_world(services: Services, console: Console) -> World:
     """Return the world whose marts are built: somebody's own, else the demo's."""
     if settings(services.paths).get("PIPEBOARD_DATABASE_URL"):
         return services.own(console)

@@ -19,6 +19,7 @@ from pipeboard.catalogue import write_catalogue
 from pipeboard.console import Console, console_for
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.demo import run_demo
+from pipeboard.first_look import look as write_first_look
 from pipeboard.jobs import job_named
 from pipeboard.metrics_server import URL_VARIABLE, serve
 from pipeboard.ops import migrate_database
@@ -333,6 +334,13 @@ def docs(services: Services) -> int:
     """Write the catalogue of every table and column to build/docs/index.html."""
     write_catalogue(services, Console())
     return 0
+
+
+@command.command()
+@click.pass_obj
+def look(services: Services) -> int:
+    """Write the dashboards as one page that works offline: build/dashboard/index.html."""
+    return write_first_look(services, Console())
 
 
 @command.command("metrics-server")

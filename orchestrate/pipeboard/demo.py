@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from pipeboard.first_look import write_page
 from pipeboard.jobs import job_named
+from pipeboard.problems import Problem
 from pipeboard.runner import run_job
 from pipeboard.summary import show_answers, show_run
 from pipeboard.warehouse import prepare_database
@@ -45,6 +47,7 @@ def run_demo(services: Services, console: Console, account: Account, changes: in
         return outcome.code
     show_answers(console, world)
     console.heading("Look around")
+    show_page(services, world, console)
     console.line(f"  psql '{world.database.url}'")
     console.line(
         f"  DBeaver, Metabase, ...: host {world.database.host}, port {world.database.port}, "
@@ -57,6 +60,18 @@ def run_demo(services: Services, console: Console, account: Account, changes: in
     console.heading("What next")
     console.line(OTHER_NEXT)
     return outcome.code
+
+
+def show_page(services: Services, world: World, console: Console) -> None:
+    """Say where the page of dashboards is. Without it the demo is as good, and says what is missing."""
+    try:
+        page, complaints = write_page(services.paths, world)
+    except Problem as problem:
+        console.line(f"  No page of dashboards: {problem}")
+        return
+    console.line(f"  Open in a browser: {page}")
+    for line in complaints:
+        console.line(f"  {line}")
 
 
 def _was_synced(world: World) -> bool:

@@ -16,6 +16,7 @@ from bench.arithmetic import (
     rates,
     wal_per_row,
 )
+from bench.cards_report import cards_section
 from bench.cases.dbt import CHANGES, LIMITS
 
 Row = Iterable[object]
@@ -58,6 +59,7 @@ def render(measured: dict[str, Any]) -> str:
         "memory": memory_section,
         "calls": calls_section,
         "dbt": dbt_section,
+        "cards": cards_section,
     }
     lines = [*head(measured), "", *ratio_section(measured)]
     for name, section in sections.items():

@@ -203,3 +203,22 @@ def test_every_file_of_rules_and_dashboards_is_shipped(rendered: dict[str, Rende
     files |= {p.name for p in components.glob("grafana/dashboards/**/*.json")}
     files |= {p.name for p in components.glob("grafana/provisioning/*.yml")}
     assert files <= shipped, f"not named in a kustomization.yaml: {sorted(files - shipped)}"
+
+
+def test_metabase_is_provisioned_by_our_image_with_the_readers_login_only(
+    overlay: Rendered,
+) -> None:
+    jobs = [j for j in overlay.of_kind("Job") if j["metadata"]["name"] == "metabase-provision"]
+    assert len(jobs) == ("metabase" in overlay.names("Deployment"))
+    for job in jobs:
+        assert job["metadata"]["labels"]["pipeboard/phase"] == "provision"
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        assert container["command"][-1] == "pipeboard-metabase"
+        assert container["args"] == ["apply", "--early", "--no-key"]
+        # Not the owner's database URL, and nothing of Pipedrive.
+        secrets = {s["secretRef"]["name"] for s in container["envFrom"] if "secretRef" in s}
+        assert secrets == {"metabase-provision"}
+        (url,) = [e["value"] for e in container["env"] if e["name"] == "METABASE_URL"]
+        (service,) = overlay.one("Service", "metabase")["spec"]["ports"]
+        assert url == f"http://metabase:{service['port']}"
+        assert_a_failed_job_ends_well("metabase-provision", job["spec"])

@@ -33,9 +33,10 @@ IDS = {
 
 
 def measure(ground: Ground) -> list[dict[str, Any]]:
-    """Fill the raw tables with a tenth of the deals, then with all of them; build thrice each."""
+    """Fill the raw tables with all the deals, then with a tenth of them; build thrice each."""
     samples = []
-    for deals in sorted({max(ground.scale // 10, SEEDS), max(ground.scale, SEEDS)}):
+    sizes = {max(ground.scale // 10, SEEDS), max(ground.scale, SEEDS)}
+    for deals in sorted(sizes, reverse=True):
         ground.server.drop(*SCHEMAS)
         with ground.server.limited(LIMITS), ground.another_account(SEEDS) as account:
             samples += measure_size(ground, account, deals)

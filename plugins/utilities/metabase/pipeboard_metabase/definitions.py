@@ -1,0 +1,398 @@
+"""Cards and dashboards as data: read from `definitions/`, checked, never changed.
+
+A card is a file `cards/<dashboard>/<card>.sql`: YAML front matter between two lines of `---`, then
+one select. A dashboard is a file `dashboards/<key>.yml`. Neither holds a word that people read;
+those are in words.yml. Where a card goes on the grid of 24 columns follows from its size: cards
+fill a row from the left until one does not fit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeboard_metabase.words import HOME, DefinitionError, Words, load_words
+
+GRID = 24
+DISPLAYS = ("scalar", "bar", "row", "line", "area", "combo", "funnel", "pie", "heatmap", "table")
+#: What a number or text means to people, beyond its type. `percent` is a share of 1.
+FORMATS = (
+    *("integer", "decimal", "money", "percent", "days", "hours", "seconds"),
+    *("date", "month", "time", "text", "url"),
+)
+FILTER_TYPES = ("date", "text")
+KEY = re.compile(r"^[a-z][a-z0-9_]*$")
+#: What Metabase's SQL templates know: an optional clause, and what stands for a filter.
+CLAUSE = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
+TAG = re.compile(r"\{\{\s*([a-z0-9_]+)\s*\}\}")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a mart, as a field filter points at it."""
+
+    schema: str
+    relation: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.relation}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A filter of dashboards. `default` is in Metabase's own notation, such as past12months~.
+
+    One that is `partial` chooses what some cards show; the others need not mention it.
+    """
+
+    key: str
+    type: str
+    default: str | None = None
+    partial: bool = False
+
+
+@dataclass(frozen=True)
+class Card:
+    """One question and how its answer is shown.
+
+    `columns` are those of the result, in order. `unfiltered` names the filters of its dashboards
+    that cannot apply to it. `may_be_empty` says why no row may be right on a healthy account.
+    """
+
+    key: str
+    folder: str
+    display: str
+    sql: str
+    columns: tuple[str, ...]
+    x: tuple[str, ...] = ()
+    y: tuple[str, ...] = ()
+    series: str | None = None
+    stacked: bool = False
+    lines: tuple[str, ...] = ()
+    right_axis: tuple[str, ...] = ()
+    format: Mapping[str, str] = field(default_factory=dict)
+    filters: Mapping[str, Column] = field(default_factory=dict)
+    unfiltered: tuple[str, ...] = ()
+    link: Mapping[str, str] = field(default_factory=dict)
+    width: int = 6
+    height: int = 4
+    first_look: bool = False
+    may_be_empty: str | None = None
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The columns people see: all but those that only carry an address."""
+        return tuple(c for c in self.columns if c not in self.link.values())
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a card is on a dashboard, in cells of the grid."""
+
+    card: str
+    tab: str | None
+    x: int
+    y: int
+    w: int
+    h: int
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """Cards side by side, with tabs (none, or at least two) and filters."""
+
+    key: str
+    position: int
+    tabs: tuple[str, ...]
+    filters: tuple[str, ...]
+    places: tuple[Place, ...]
+
+    @property
+    def cards(self) -> tuple[str, ...]:
+        """The keys of its cards, in reading order, each once."""
+        return tuple(dict.fromkeys(place.card for place in self.places))
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """All cards, dashboards (in the order people see them), filters and words."""
+
+    cards: Mapping[str, Card]
+    dashboards: Mapping[str, Dashboard]
+    filters: Mapping[str, Filter]
+    words: Words
+
+    def title(self, card: Card | Dashboard, language: str) -> str:
+        """Return what a card or dashboard is called."""
+        kind = "card" if isinstance(card, Card) else "dashboard"
+        return self.words.text(f"{kind}.{card.key}", language)
+
+    def description(self, card: Card | Dashboard, language: str) -> str:
+        """Return what it shows, and for a card which filters leave it alone."""
+        kind = "card" if isinstance(card, Card) else "dashboard"
+        text = self.words.text(f"{kind}.{card.key}.description", language)
+        if isinstance(card, Card) and card.unfiltered:
+            names = [self.words.text(f"filter.{key}", language) for key in card.unfiltered]
+            text += f" {self.words.text('phrase.unfiltered', language)}: {', '.join(names)}."
+        return text
+
+
+def load() -> Definitions:
+    """Read and check every definition that ships with this package.
+
+    Raises:
+        DefinitionError: at the first contradiction; it names the file and the field.
+    """
+    filters = _filters(yaml.safe_load((HOME / "filters.yml").read_text(encoding="utf-8")))
+    cards: dict[str, Card] = {}
+    for folder in _sorted(HOME / "cards"):
+        for file in _sorted(folder):
+            card = read_card(folder.name, file.name, file.read_text(encoding="utf-8"), filters)
+            if card.key in cards:
+                message = f"cards/{folder.name}/{file.name}: another card is called {card.key}"
+                raise DefinitionError(message)
+            cards[card.key] = card
+    dashboards = [
+        read_dashboard(file.name, file.read_text(encoding="utf-8"), cards, filters)
+        for file in _sorted(HOME / "dashboards")
+    ]
+    dashboards.sort(key=lambda dashboard: dashboard.position)
+    placed = {card for dashboard in dashboards for card in dashboard.cards}
+    if forgotten := set(cards) - placed:
+        message = f"on no dashboard: {', '.join(sorted(forgotten))}"
+        raise DefinitionError(message)
+    by_key = {dashboard.key: dashboard for dashboard in dashboards}
+    if len(by_key) != len({dashboard.position for dashboard in dashboards}):
+        message = "dashboards/: two dashboards have the same position"
+        raise DefinitionError(message)
+    return Definitions(cards, by_key, filters, load_words())
+
+
+def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) -> Card:
+    """Read one card from the text of its file.
+
+    Raises:
+        DefinitionError: when a field is unknown, or names a column or filter that is not there.
+    """
+    where = f"cards/{folder}/{name}"
+    parts = re.split(r"(?m)^---\s*$\n?", text, maxsplit=2)
+    if len(parts) != 3 or parts[0].strip():
+        message = f"{where} must begin with front matter between two lines of ---"
+        raise DefinitionError(message)
+    data = _mapping(where, yaml.safe_load(parts[1]))
+    sql = parts[2].strip()
+    known = {
+        *("display", "columns", "x", "y", "series", "stacked", "lines", "right_axis", "format"),
+        *("filters", "unfiltered", "link", "size", "first_look", "may_be_empty"),
+    }
+    _only(where, data, known)
+    size = _mapping(f"{where}: size", data.get("size", {"w": 6, "h": 4}))
+    _only(f"{where}: size", size, {"w", "h"})
+    card = Card(
+        key=_key(where, name.removesuffix(".sql")),
+        folder=folder,
+        display=str(data.get("display")),
+        sql=sql,
+        columns=_names(where, "columns", data),
+        x=_names(where, "x", data),
+        y=_names(where, "y", data),
+        series=data.get("series"),
+        stacked=bool(data.get("stacked", False)),
+        lines=_names(where, "lines", data),
+        right_axis=_names(where, "right_axis", data),
+        format=_mapping(f"{where}: format", data.get("format", {})),
+        filters={
+            key: _column(where, str(value))
+            for key, value in _mapping(f"{where}: filters", data.get("filters", {})).items()
+        },
+        unfiltered=_names(where, "unfiltered", data),
+        link=_mapping(f"{where}: link", data.get("link", {})),
+        width=int(size["w"]),
+        height=int(size["h"]),
+        first_look=bool(data.get("first_look", False)),
+        may_be_empty=data.get("may_be_empty"),
+    )
+    check_card(where, card, filters)
+    return card
+
+
+def check_card(where: str, card: Card, filters: Mapping[str, Filter]) -> None:
+    """Compare what a card says about itself.
+
+    Raises:
+        DefinitionError: at the first contradiction.
+    """
+    problems: list[str] = []
+    if card.display not in DISPLAYS:
+        problems.append(f"display must be one of {', '.join(DISPLAYS)}, not {card.display}")
+    if not card.columns or len(set(card.columns)) != len(card.columns):
+        problems.append("columns must name the columns of the result, each once")
+    named = {
+        "x": card.x,
+        "y": card.y,
+        "series": (card.series,) if card.series else (),
+        "lines": card.lines,
+        "right_axis": card.right_axis,
+        "format": card.format,
+        "link": (*card.link, *card.link.values()),
+    }
+    for what, names in named.items():
+        problems += [f"{what} names {n}, no column of it" for n in names if n not in card.columns]
+    problems += [
+        f"{what} names {n}, which is not in y"
+        for what in ("lines", "right_axis")
+        for n in getattr(card, what)
+        if n not in card.y
+    ]
+    problems += [
+        f"format {f} of {n} is unknown" for n, f in card.format.items() if f not in FORMATS
+    ]
+    if card.display != "table" and not card.y:
+        problems.append("y must name what is measured")
+    if card.display not in ("table", "scalar") and not card.x:
+        problems.append("x must name what it is measured by")
+    tags = TAG.findall(card.sql)
+    in_clauses = [tag for clause in CLAUSE.findall(card.sql) for tag in TAG.findall(clause)]
+    if set(tags) != set(card.filters):
+        problems.append(f"filters are {sorted(card.filters)}, the select has {sorted(set(tags))}")
+    if len(in_clauses) != len(tags):
+        problems.append("every {{filter}} must be in a clause [[and ...]]")
+    mentioned = (*card.filters, *card.unfiltered)
+    problems += [f"filter {key} is not in filters.yml" for key in mentioned if key not in filters]
+    problems += [f"filter {k} applies and does not" for k in card.unfiltered if k in card.filters]
+    if not 1 <= card.width <= GRID or card.height < 1:
+        problems.append(f"size must be within {GRID} columns")
+    if problems:
+        message = f"{where}: {'; '.join(problems)}"
+        raise DefinitionError(message)
+
+
+def read_dashboard(
+    name: str, text: str, cards: Mapping[str, Card], filters: Mapping[str, Filter]
+) -> Dashboard:
+    """Read one dashboard from the text of its file.
+
+    Raises:
+        DefinitionError: when it names a card or filter that is not there, or when one of its cards
+            does not say what it does with one of its filters.
+    """
+    where = f"dashboards/{name}"
+    data = _mapping(where, yaml.safe_load(text))
+    _only(where, data, {"position", "filters", "tabs", "rows"})
+    key = _key(where, name.removesuffix(".yml"))
+    if ("tabs" in data) == ("rows" in data):
+        message = f"{where} must have either rows or tabs"
+        raise DefinitionError(message)
+    tabs: dict[str | None, list[list[str]]]
+    if "rows" in data:
+        tabs = {None: data["rows"]}
+    else:
+        tabs = {str(tab["key"]): tab["rows"] for tab in data["tabs"]}
+        if len(tabs) < 2 or len(tabs) != len(data["tabs"]):
+            message = f"{where}: tabs must be at least two, with keys of their own"
+            raise DefinitionError(message)
+    dashboard = Dashboard(
+        key=key,
+        position=int(data["position"]),
+        tabs=tuple(tab for tab in tabs if tab is not None),
+        filters=_names(where, "filters", data),
+        places=tuple(
+            place for tab, rows in tabs.items() for place in _laid_out(where, tab, rows, cards)
+        ),
+    )
+    for wanted in dashboard.filters:
+        if wanted not in filters:
+            message = f"{where}: filter {wanted} is not in filters.yml"
+            raise DefinitionError(message)
+        told = [c for c in dashboard.cards if wanted in (*cards[c].filters, *cards[c].unfiltered)]
+        silent = set(dashboard.cards) - set(told)
+        if silent and not filters[wanted].partial:
+            message = (
+                f"{where}: {', '.join(sorted(silent))} must map filter {wanted}, "
+                "or name it under unfiltered"
+            )
+            raise DefinitionError(message)
+        if not any(wanted in cards[c].filters for c in dashboard.cards):
+            message = f"{where}: filter {wanted} applies to no card"
+            raise DefinitionError(message)
+    return dashboard
+
+
+def _laid_out(
+    where: str, tab: str | None, rows: Iterable[Iterable[str]], cards: Mapping[str, Card]
+) -> Iterator[Place]:
+    top = 0
+    for row in rows:
+        left = height = 0
+        for key in row:
+            if key not in cards:
+                message = f"{where}: there is no card {key}"
+                raise DefinitionError(message)
+            card = cards[key]
+            if left + card.width > GRID:
+                message = f"{where}: the row with {key} is wider than {GRID} columns"
+                raise DefinitionError(message)
+            yield Place(key, tab, left, top, card.width, card.height)
+            left += card.width
+            height = max(height, card.height)
+        top += height
+
+
+def _filters(data: Any) -> dict[str, Filter]:
+    found = {}
+    for key, value in _mapping("filters.yml", data).items():
+        _only(f"filters.yml: {key}", value, {"type", "default", "partial"})
+        if value.get("type") not in FILTER_TYPES:
+            message = f"filters.yml: {key}: type must be one of {', '.join(FILTER_TYPES)}"
+            raise DefinitionError(message)
+        found[_key("filters.yml", key)] = Filter(
+            key, value["type"], value.get("default"), bool(value.get("partial", False))
+        )
+    return found
+
+
+def _mapping(where: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        message = f"{where} must be a map of fields"
+        raise DefinitionError(message)
+    return value
+
+
+def _only(where: str, data: Mapping[str, Any], known: set[str]) -> None:
+    if unknown := set(data) - known:
+        message = f"{where}: unknown {', '.join(sorted(map(str, unknown)))}; known: {sorted(known)}"
+        raise DefinitionError(message)
+
+
+def _names(where: str, what: str, data: Mapping[str, Any]) -> tuple[str, ...]:
+    value = data.get(what, [])
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        message = f"{where}: {what} must be a list of names"
+        raise DefinitionError(message)
+    return tuple(names)
+
+
+def _key(where: str, key: str) -> str:
+    if not KEY.match(key):
+        message = f"{where}: {key!r} is no key; use a-z, 0-9 and _"
+        raise DefinitionError(message)
+    return key
+
+
+def _column(where: str, text: str) -> Column:
+    parts = text.split(".")
+    if len(parts) != 3:
+        message = f"{where}: a filter maps to schema.relation.column, not {text}"
+        raise DefinitionError(message)
+    return Column(*parts)
+
+
+def _sorted(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir())

@@ -1,0 +1,18 @@
+---
+display: bar
+columns: [history_quality, n_deals]
+x: history_quality
+y: n_deals
+size: {w: 12, h: 6}
+first_look: true
+filters: {pipeline: marts.dim_pipeline.name}
+---
+select
+    translated(coverage.history_quality) as history_quality,
+    sum(coverage.n_deals) as n_deals
+from ops.ops_history_coverage as coverage
+where
+    true
+    [[and coverage.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+group by coverage.history_quality
+order by n_deals desc, history_quality

@@ -1,0 +1,21 @@
+---
+display: table
+columns: [started_at, job, status, duration_s, n_rows, n_tokens, failed_stage, reason]
+format: {duration_s: seconds}
+unfiltered: [pipeline]
+size: {w: 12, h: 6}
+first_look: true
+may_be_empty: Only the supervisor notes down its runs.
+---
+select
+    runs.started_at,
+    runs.job,
+    translated(runs.status) as status,
+    runs.duration_s,
+    runs.n_rows,
+    runs.n_tokens,
+    runs.failed_stage,
+    runs.reason
+from ops.ops_etl_run as runs
+order by runs.started_at desc
+limit 50

@@ -1,0 +1,16 @@
+---
+display: table
+columns: [stream, n_rows, n_vanished, mart, n_rows_in_mart, counted_at]
+unfiltered: [pipeline]
+size: {w: 12, h: 6}
+first_look: true
+---
+select
+    stream,
+    n_rows,
+    n_vanished,
+    mart,
+    n_rows_in_mart,
+    counted_at
+from ops.ops_row_counts
+order by n_rows desc, stream

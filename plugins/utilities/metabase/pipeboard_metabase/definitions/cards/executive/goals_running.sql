@@ -1,0 +1,24 @@
+---
+display: table
+columns: [title, assignee_name, period_start, period_end, target, actual, attainment]
+format: {target: decimal, actual: decimal, attainment: percent}
+unfiltered: [period, pipeline]
+size: {w: 12, h: 5}
+may_be_empty: An account without goals, or one whose goals are not synced, has none to show.
+filters: {owner: marts.dim_user.name, team: marts.dim_user.team_name}
+---
+select
+    goals.title,
+    translated(users.name) as assignee_name,
+    goals.period_start,
+    goals.period_end,
+    goals.target,
+    goals.actual,
+    goals.attainment
+from marts.fct_goal_period as goals
+left join marts.dim_user as users on goals.assignee_type = 'person' and goals.assignee_id = users.user_id
+where
+    goals.is_running
+    [[and users.user_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and users.user_id in (select user_id from marts.dim_user where {{team}})]]
+order by goals.attainment desc nulls last, goals.title

@@ -1,0 +1,12 @@
+---
+display: scalar
+columns: [velocity_base_per_day]
+y: velocity_base_per_day
+format: {velocity_base_per_day: money}
+unfiltered: [period, pipeline, owner, team]
+size: {w: 6, h: 3}
+first_look: true
+---
+select velocity_base_per_day
+from marts.rpt_velocity
+where scope = 'all'

@@ -1,0 +1,24 @@
+---
+display: combo
+columns: [period_start, forecast_value_base, won_value_base, forecast_accuracy]
+x: period_start
+y: [forecast_value_base, won_value_base, forecast_accuracy]
+lines: [forecast_accuracy]
+right_axis: [forecast_accuracy]
+format: {period_start: month, forecast_value_base: money, won_value_base: money, forecast_accuracy: percent}
+unfiltered: [owner, team]
+size: {w: 12, h: 6}
+filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
+---
+select
+    period_start,
+    sum(forecast_value_base) as forecast_value_base,
+    sum(won_value_base) as won_value_base,
+    round(sum(won_value_base) / nullif(sum(forecast_value_base), 0), 4) as forecast_accuracy
+from marts.rpt_forecast_accuracy
+where
+    true
+    [[and period_start in (select month_start from marts.dim_date where {{period}})]]
+    [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+group by period_start
+order by period_start

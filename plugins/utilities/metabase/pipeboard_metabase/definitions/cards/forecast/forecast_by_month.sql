@@ -1,0 +1,28 @@
+---
+display: bar
+columns: [period, won_value_base, weighted_forecast_base, open_value_base]
+x: period
+y: [won_value_base, weighted_forecast_base]
+stacked: true
+format: {won_value_base: money, weighted_forecast_base: money, open_value_base: money}
+unfiltered: [period]
+size: {w: 24, h: 7}
+first_look: true
+filters:
+  pipeline: marts.dim_pipeline.name
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
+---
+select
+    translated(forecast.period) as period,
+    sum(forecast.won_value_base) as won_value_base,
+    sum(forecast.weighted_forecast_base) as weighted_forecast_base,
+    sum(forecast.open_value_base) as open_value_base
+from marts.rpt_forecast as forecast
+where
+    true
+    [[and forecast.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    [[and forecast.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and forecast.owner_id in (select user_id from marts.dim_user where {{team}})]]
+group by forecast.period, forecast.period_start
+order by forecast.period_start nulls first, forecast.period desc

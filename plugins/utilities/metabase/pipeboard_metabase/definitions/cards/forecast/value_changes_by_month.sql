@@ -1,0 +1,29 @@
+---
+display: combo
+columns: [month, up_value_base, down_value_base, net_value_base]
+x: month
+y: [up_value_base, down_value_base, net_value_base]
+lines: [net_value_base]
+format: {month: month, up_value_base: money, down_value_base: money, net_value_base: money}
+size: {w: 12, h: 6}
+first_look: true
+filters:
+  period: marts.dim_date.date_day
+  pipeline: marts.dim_pipeline.name
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
+---
+select
+    month,
+    sum(up_value_base) as up_value_base,
+    sum(down_value_base) as down_value_base,
+    sum(net_value_base) as net_value_base
+from marts.rpt_value_changes
+where
+    true
+    [[and month in (select month_start from marts.dim_date where {{period}})]]
+    [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
+group by month
+order by month

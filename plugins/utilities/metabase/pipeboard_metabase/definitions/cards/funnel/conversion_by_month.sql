@@ -1,0 +1,35 @@
+---
+display: line
+columns: [month, stage_name, stage_conversion_exited]
+x: month
+y: stage_conversion_exited
+series: stage_name
+format: {month: month, stage_conversion_exited: percent}
+unfiltered: [owner, team]
+size: {w: 12, h: 7}
+first_look: true
+filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
+---
+with largest as (
+    select pipeline_id
+    from marts.rpt_stage_conversion
+    where
+        true
+        [[and month in (select month_start from marts.dim_date where {{period}})]]
+        [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    group by pipeline_id
+    order by sum(n_exited) desc, pipeline_id
+    limit 1
+)
+
+select
+    exits.month,
+    exits.stage_name,
+    round(sum(exits.n_advanced)::numeric / nullif(sum(exits.n_exited), 0), 4) as stage_conversion_exited
+from marts.rpt_stage_conversion as exits
+inner join largest on exits.pipeline_id = largest.pipeline_id
+where
+    true
+    [[and exits.month in (select month_start from marts.dim_date where {{period}})]]
+group by exits.month, exits.stage_id, exits.stage_name, exits.stage_rank
+order by exits.stage_rank, exits.month

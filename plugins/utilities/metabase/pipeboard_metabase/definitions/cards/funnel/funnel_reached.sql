@@ -1,0 +1,36 @@
+---
+display: funnel
+columns: [stage_name, n_reached, stage_reached_rate, pipeline_name]
+x: stage_name
+y: n_reached
+format: {stage_reached_rate: percent}
+unfiltered: [owner, team]
+size: {w: 12, h: 8}
+first_look: true
+filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
+---
+with largest as (
+    select pipeline_id
+    from marts.rpt_funnel_monthly
+    where
+        true
+        [[and cohort_month in (select month_start from marts.dim_date where {{period}})]]
+        [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    group by pipeline_id
+    order by sum(n_entered) desc, pipeline_id
+    limit 1
+)
+
+select
+    funnel.stage_name,
+    sum(funnel.n_reached) as n_reached,
+    round(sum(funnel.n_reached)::numeric / nullif(sum(funnel.n_entered), 0), 4) as stage_reached_rate,
+    pipelines.name as pipeline_name
+from marts.rpt_funnel_monthly as funnel
+inner join largest on funnel.pipeline_id = largest.pipeline_id
+inner join marts.dim_pipeline as pipelines on funnel.pipeline_id = pipelines.pipeline_id
+where
+    true
+    [[and funnel.cohort_month in (select month_start from marts.dim_date where {{period}})]]
+group by pipelines.name, funnel.stage_id, funnel.stage_name, funnel.stage_rank
+order by funnel.stage_rank

@@ -1,0 +1,30 @@
+---
+display: combo
+columns: [month, n_regressions, n_skips, skip_rate]
+x: month
+y: [n_regressions, n_skips, skip_rate]
+lines: [skip_rate]
+right_axis: [skip_rate]
+format: {month: month, skip_rate: percent}
+size: {w: 12, h: 6}
+first_look: true
+filters:
+  period: marts.dim_date.date_day
+  pipeline: marts.dim_pipeline.name
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
+---
+select
+    month,
+    sum(n_regressions) as n_regressions,
+    sum(n_skips) as n_skips,
+    round(sum(n_skips)::numeric / nullif(sum(n_forward), 0), 4) as skip_rate
+from marts.rpt_stage_moves
+where
+    true
+    [[and month in (select month_start from marts.dim_date where {{period}})]]
+    [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
+group by month
+order by month

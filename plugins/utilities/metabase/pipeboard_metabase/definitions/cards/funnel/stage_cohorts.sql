@@ -1,0 +1,36 @@
+---
+display: heatmap
+columns: [stage_name, cohort_month, stage_conversion_entered_cohort, pct_open]
+x: cohort_month
+y: stage_conversion_entered_cohort
+series: stage_name
+format: {cohort_month: month, stage_conversion_entered_cohort: percent, pct_open: percent}
+unfiltered: [owner, team]
+size: {w: 24, h: 6}
+first_look: true
+filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
+---
+with largest as (
+    select pipeline_id
+    from marts.rpt_stage_cohort
+    where
+        true
+        [[and cohort_month in (select month_start from marts.dim_date where {{period}})]]
+        [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    group by pipeline_id
+    order by sum(n_entered) desc, pipeline_id
+    limit 1
+)
+
+select
+    cohorts.stage_name,
+    cohorts.cohort_month,
+    round(sum(cohorts.n_progressed)::numeric / nullif(sum(cohorts.n_entered), 0), 4) as stage_conversion_entered_cohort,
+    round(sum(cohorts.n_still_open)::numeric / nullif(sum(cohorts.n_entered), 0), 4) as pct_open
+from marts.rpt_stage_cohort as cohorts
+inner join largest on cohorts.pipeline_id = largest.pipeline_id
+where
+    true
+    [[and cohorts.cohort_month in (select month_start from marts.dim_date where {{period}})]]
+group by cohorts.stage_id, cohorts.stage_name, cohorts.stage_rank, cohorts.cohort_month
+order by cohorts.stage_rank, cohorts.cohort_month

@@ -1,0 +1,27 @@
+---
+display: table
+columns: [pipeline_name, stage_name, n_exited, n_advanced, n_won, n_lost, n_back, n_moved_pipeline, stage_conversion_exited]
+format: {stage_conversion_exited: percent}
+unfiltered: [owner, team]
+size: {w: 12, h: 7}
+first_look: true
+filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
+---
+select
+    pipelines.name as pipeline_name,
+    exits.stage_name,
+    sum(exits.n_exited) as n_exited,
+    sum(exits.n_advanced) as n_advanced,
+    sum(exits.n_won) as n_won,
+    sum(exits.n_lost) as n_lost,
+    sum(exits.n_back) as n_back,
+    sum(exits.n_moved_pipeline) as n_moved_pipeline,
+    round(sum(exits.n_advanced)::numeric / nullif(sum(exits.n_exited), 0), 4) as stage_conversion_exited
+from marts.rpt_stage_conversion as exits
+inner join marts.dim_pipeline as pipelines on exits.pipeline_id = pipelines.pipeline_id
+where
+    true
+    [[and exits.month in (select month_start from marts.dim_date where {{period}})]]
+    [[and exits.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+group by pipelines.order_nr, pipelines.name, exits.stage_id, exits.stage_name, exits.stage_rank
+order by pipelines.order_nr, pipelines.name, exits.stage_rank

@@ -1,0 +1,24 @@
+---
+display: table
+columns: [origin, n_created, n_from_lead, n_won, n_lost, win_rate_by_cohort, won_value_base]
+format: {win_rate_by_cohort: percent, won_value_base: money}
+unfiltered: [owner, team]
+size: {w: 12, h: 6}
+first_look: true
+filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
+---
+select
+    translated(sources.origin) as origin,
+    sum(sources.n_created) as n_created,
+    sum(sources.n_from_lead) as n_from_lead,
+    sum(sources.n_won) as n_won,
+    sum(sources.n_lost) as n_lost,
+    round(sum(sources.n_won)::numeric / nullif(sum(sources.n_created), 0), 4) as win_rate_by_cohort,
+    sum(sources.won_value_base) as won_value_base
+from marts.rpt_sources_monthly as sources
+where
+    true
+    [[and sources.month in (select month_start from marts.dim_date where {{period}})]]
+    [[and sources.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+group by sources.origin
+order by n_created desc, origin

@@ -1,0 +1,28 @@
+---
+display: line
+columns: [month, n_lost, lost_value_base]
+x: month
+y: [n_lost, lost_value_base]
+right_axis: [lost_value_base]
+format: {month: month, lost_value_base: money}
+size: {w: 12, h: 6}
+first_look: true
+filters:
+  period: marts.dim_date.date_day
+  pipeline: marts.dim_pipeline.name
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
+---
+select
+    month,
+    sum(n_lost) as n_lost,
+    sum(lost_value_base) as lost_value_base
+from marts.rpt_lost_reasons
+where
+    true
+    [[and month in (select month_start from marts.dim_date where {{period}})]]
+    [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
+group by month
+order by month

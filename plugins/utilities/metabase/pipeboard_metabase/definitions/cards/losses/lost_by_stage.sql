@@ -1,0 +1,30 @@
+---
+display: bar
+columns: [stage_name, n_lost, lost_value_base, pipeline_name]
+x: stage_name
+y: n_lost
+format: {lost_value_base: money}
+size: {w: 12, h: 6}
+first_look: true
+filters:
+  period: marts.dim_date.date_day
+  pipeline: marts.dim_pipeline.name
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
+---
+select
+    stages.name as stage_name,
+    sum(lost.n_lost) as n_lost,
+    sum(lost.lost_value_base) as lost_value_base,
+    pipelines.name as pipeline_name
+from marts.rpt_lost_reasons as lost
+inner join marts.dim_stage as stages on lost.last_open_stage_id = stages.stage_id
+inner join marts.dim_pipeline as pipelines on lost.pipeline_id = pipelines.pipeline_id
+where
+    true
+    [[and lost.month in (select month_start from marts.dim_date where {{period}})]]
+    [[and lost.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    [[and lost.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and lost.owner_id in (select user_id from marts.dim_user where {{team}})]]
+group by pipelines.order_nr, pipelines.name, stages.stage_rank, stages.name
+order by pipelines.order_nr, pipelines.name, stages.stage_rank

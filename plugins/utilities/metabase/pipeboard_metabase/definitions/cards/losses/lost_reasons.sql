@@ -1,0 +1,42 @@
+---
+display: combo
+columns: [reason_group, n_lost, lost_value_base, cumulative_share]
+x: reason_group
+y: [n_lost, cumulative_share]
+lines: [cumulative_share]
+right_axis: [cumulative_share]
+format: {lost_value_base: money, cumulative_share: percent}
+size: {w: 24, h: 7}
+first_look: true
+filters:
+  period: marts.dim_date.date_day
+  pipeline: marts.dim_pipeline.name
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
+---
+with reasons as (
+    select
+        lost.reason_group,
+        sum(lost.n_lost) as n_lost,
+        sum(lost.lost_value_base) as lost_value_base
+    from marts.rpt_lost_reasons as lost
+    where
+        true
+        [[and lost.month in (select month_start from marts.dim_date where {{period}})]]
+        [[and lost.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+        [[and lost.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and lost.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    group by lost.reason_group
+)
+
+select
+    translated(reasons.reason_group) as reason_group,
+    reasons.n_lost,
+    reasons.lost_value_base,
+    round(
+        sum(reasons.n_lost) over (order by reasons.n_lost desc, reasons.reason_group)
+        / sum(reasons.n_lost) over (), 4
+    ) as cumulative_share
+from reasons
+order by reasons.n_lost desc, reasons.reason_group
+limit 20

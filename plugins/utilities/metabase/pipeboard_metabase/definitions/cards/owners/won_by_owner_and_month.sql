@@ -1,0 +1,25 @@
+---
+display: line
+columns: [month, owner_name, won_value_base]
+x: month
+y: won_value_base
+series: owner_name
+format: {month: month, won_value_base: money}
+size: {w: 12, h: 7}
+first_look: true
+filters:
+  period: marts.dim_date.date_day
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
+---
+select
+    scores.month,
+    translated(scores.owner_name) as owner_name,
+    scores.won_value_base
+from marts.rpt_owner_scorecard as scores
+where
+    true
+    [[and scores.month in (select month_start from marts.dim_date where {{period}})]]
+    [[and scores.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and scores.owner_id in (select user_id from marts.dim_user where {{team}})]]
+order by scores.month, owner_name

@@ -1,0 +1,34 @@
+---
+display: bar
+columns: [days_in_stage, open_count, open_value_base]
+x: days_in_stage
+y: open_count
+format: {open_value_base: money, days_in_stage: text}
+size: {w: 12, h: 6}
+first_look: true
+filters:
+  pipeline: marts.dim_pipeline.name
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
+  label: marts.fct_deal_label.label
+---
+select
+    case
+        when days_in_current_stage < 7 then '0-7'
+        when days_in_current_stage < 14 then '7-14'
+        when days_in_current_stage < 30 then '14-30'
+        when days_in_current_stage < 60 then '30-60'
+        when days_in_current_stage < 90 then '60-90'
+        else '90+'
+    end as days_in_stage,
+    count(*) as open_count,
+    coalesce(sum(value_base), 0) as open_value_base
+from marts.rpt_open_deals
+where
+    days_in_current_stage is not null
+    [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
+    [[and deal_id in (select deal_id from marts.fct_deal_label where {{label}})]]
+group by days_in_stage
+order by min(days_in_current_stage)

@@ -1,0 +1,31 @@
+---
+display: bar
+columns: [stage_name, pipeline_name, open_value_base, weighted_value_base, open_count]
+x: stage_name
+y: [open_value_base, weighted_value_base]
+format: {open_value_base: money, weighted_value_base: money}
+size: {w: 12, h: 6}
+first_look: true
+filters:
+  pipeline: marts.dim_pipeline.name
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
+  label: marts.fct_deal_label.label
+---
+select
+    stages.name as stage_name,
+    pipelines.name as pipeline_name,
+    coalesce(sum(deals.value_base), 0) as open_value_base,
+    coalesce(sum(deals.weighted_value_base), 0) as weighted_value_base,
+    count(*) as open_count
+from marts.rpt_open_deals as deals
+inner join marts.dim_stage as stages on deals.stage_id = stages.stage_id
+inner join marts.dim_pipeline as pipelines on deals.pipeline_id = pipelines.pipeline_id
+where
+    true
+    [[and deals.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    [[and deals.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and deals.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    [[and deals.deal_id in (select deal_id from marts.fct_deal_label where {{label}})]]
+group by pipelines.order_nr, pipelines.name, stages.stage_rank, stages.name
+order by pipelines.order_nr, pipelines.name, stages.stage_rank

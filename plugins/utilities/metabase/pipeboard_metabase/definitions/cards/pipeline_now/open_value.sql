@@ -1,0 +1,22 @@
+---
+display: scalar
+columns: [open_value_base]
+y: open_value_base
+format: {open_value_base: money}
+unfiltered: [period]
+size: {w: 6, h: 3}
+first_look: true
+filters:
+  pipeline: marts.dim_pipeline.name
+  owner: marts.dim_user.name
+  team: marts.dim_user.team_name
+  label: marts.fct_deal_label.label
+---
+select coalesce(sum(value_base), 0) as open_value_base
+from marts.rpt_open_deals
+where
+    true
+    [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
+    [[and deal_id in (select deal_id from marts.fct_deal_label where {{label}})]]

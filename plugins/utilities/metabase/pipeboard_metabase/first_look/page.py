@@ -1,0 +1,186 @@
+"""Cards, rows and words put together: one file of HTML that needs nothing and asks nobody."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from pipeboard_metabase.definitions import GRID, Card, Dashboard, Definitions, Place
+from pipeboard_metabase.first_look.bundle import Bundle
+from pipeboard_metabase.first_look.queries import Account, Answer, months_of
+from pipeboard_metabase.words import LANGUAGES, Words, words_of
+
+#: The longest text that a cell carries; titles of Pipedrive end at 255.
+LONGEST_TEXT = 300
+#: How a column is shown when its card does not say: by PostgreSQL's type.
+BY_TYPE = {
+    **dict.fromkeys(("int2", "int4", "int8"), "integer"),
+    **dict.fromkeys(("numeric", "float4", "float8"), "decimal"),
+    "date": "date",
+    **dict.fromkeys(("timestamp", "timestamptz"), "time"),
+}
+PLACEHOLDER = re.compile(r"\{(policy|style|without_script|data|script)\}")
+
+
+def render_page(
+    definitions: Definitions,
+    account: Account,
+    answers: Mapping[str, Answer],
+    bundle: Bundle,
+    *,
+    demo: bool = False,
+) -> str:
+    """Return the page.
+
+    Its policy lets the one script run that is named by its hash, and lets nothing be fetched from
+    anywhere. ECharts sets styles on what it draws, so inline styles are allowed.
+    """
+    digest = base64.b64encode(hashlib.sha256(bundle.script.encode()).digest()).decode()
+    parts = {
+        "policy": f"default-src 'none'; script-src 'sha256-{digest}'; "
+        "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'",
+        "style": bundle.style,
+        "without_script": " ".join(
+            f'<p lang="{language}">'
+            f"{html.escape(page_words().text('page.without_script', language))}</p>"
+            for language in LANGUAGES
+        ),
+        "data": embedded(page_data(definitions, account, answers, demo=demo)),
+        "script": bundle.script,
+    }
+    template = resources.files(__package__).joinpath("web/page.html").read_text(encoding="utf-8")
+    # In one pass: what is filled in may look like a placeholder, and must not become one.
+    return PLACEHOLDER.sub(lambda found: parts[found.group(1)], template)
+
+
+def page_data(
+    definitions: Definitions, account: Account, answers: Mapping[str, Answer], *, demo: bool
+) -> dict[str, Any]:
+    """Return what web/src/types.ts calls a Page."""
+    dashboards = [
+        shown
+        for dashboard in definitions.dashboards.values()
+        if (shown := _dashboard(dashboard, definitions, answers))["tabs"]
+    ]
+    cards = {key: _card(definitions.cards[key], answer) for key, answer in answers.items()}
+    return {
+        "meta": {
+            "asOf": plain(account.as_of),
+            "madeAt": plain(datetime.now(timezone.utc)),
+            "currency": account.currency,
+            "deals": account.deals,
+            "demo": demo,
+        },
+        "words": _words(definitions, dashboards, cards),
+        "dashboards": dashboards,
+        "cards": cards,
+    }
+
+
+def page_words() -> Words:
+    """Return what the page says itself."""
+    text = resources.files(__package__).joinpath("words.yml").read_text(encoding="utf-8")
+    return words_of(yaml.safe_load(text))
+
+
+def embedded(data: object) -> str:
+    """Write data as JSON that cannot end its element, whatever a label says."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # Inside strings only, where an escape means the same; a lone surrogate is no UTF-8.
+    for character in ("<", ">", "&", "\u2028", "\u2029"):
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text.encode("utf-8", "replace").decode()
+
+
+def plain(value: object) -> str | float | int | bool | None:
+    """Return a value of PostgreSQL as JSON knows it; numbers as the double that JavaScript has."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, Decimal | float):
+        number = float(value)
+        return number if math.isfinite(number) else None
+    if isinstance(value, date):
+        return value.isoformat()
+    text = str(value)
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
+
+
+def _dashboard(
+    dashboard: Dashboard, definitions: Definitions, answers: Mapping[str, Answer]
+) -> dict[str, Any]:
+    rows: dict[tuple[str | None, int], list[Place]] = {}
+    for place in dashboard.places:
+        if place.card in answers:
+            rows.setdefault((place.tab, place.y), []).append(place)
+    tabs: dict[str | None, list[dict[str, Any]]] = {}
+    for (tab, _), places in rows.items():
+        taken = sum(place.w for place in places)
+        for place in places:
+            # Where a card of the row is not on the page, its neighbours share the room.
+            shown = {"card": place.card, "w": place.w * GRID // taken, "h": place.h}
+            tabs.setdefault(tab, []).append(shown)
+    periods = [months_of(definitions.filters[key]) for key in dashboard.filters]
+    return {
+        "key": dashboard.key,
+        "months": next((months for months in periods if months is not None), None),
+        "tabs": [{"key": key, "cards": cards} for key, cards in tabs.items()],
+    }
+
+
+def _card(card: Card, answer: Answer) -> dict[str, Any]:
+    columns = [
+        {"name": name, "format": _format(card, name, kind)}
+        for name, kind in zip(answer.columns, answer.types, strict=True)
+    ]
+    # A second dimension and a series are the same to a chart: one line, or colour, for each.
+    x, *more = card.x or (None,)
+    return {
+        "key": card.key,
+        "display": card.display,
+        "x": x,
+        "y": list(card.y),
+        "series": card.series or next(iter(more), None),
+        "stacked": card.stacked,
+        "lines": list(card.lines),
+        "rightAxis": list(card.right_axis),
+        "columns": columns,
+        "rows": [[plain(value) for value in row] for row in answer.rows],
+        "cut": answer.cut,
+        "link": dict(card.link),
+        "error": answer.error,
+    }
+
+
+def _format(card: Card, column: str, kind: str) -> str:
+    if column in card.format:
+        return card.format[column]
+    if column.endswith("_id"):
+        return "id"
+    if kind == "date" and (column == "month" or column.endswith("_month")):
+        return "month"
+    return BY_TYPE.get(kind, "text")
+
+
+def _words(
+    definitions: Definitions, dashboards: list[dict[str, Any]], cards: Mapping[str, Any]
+) -> dict[str, Mapping[str, str]]:
+    """Return the words of what is on the page, and those that a value may turn out to need."""
+    wanted = {f"dashboard.{shown['key']}" for shown in dashboards}
+    wanted |= {f"tab.{tab['key']}" for shown in dashboards for tab in shown["tabs"]}
+    wanted |= {f"card.{key}" for key in cards}
+    wanted |= {f"{key}.description" for key in wanted}
+    wanted |= {f"column.{column['name']}" for card in cards.values() for column in card["columns"]}
+    words = definitions.words
+    used = {key: words.texts[key] for key in words if key in wanted or key.startswith("value.")}
+    return {**page_words().texts, **used}

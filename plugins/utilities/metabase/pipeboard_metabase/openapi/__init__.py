@@ -1,0 +1,1 @@
+"""What we know of Metabase's API: facts from its OpenAPI document, and what that leaves out."""

@@ -1,0 +1,123 @@
+"""Who may do what: everyone looks at our dashboards, analysts also ask questions of their own.
+
+Only our database and our collections are touched; every other entry of the graphs is left out of
+what we send, and Metabase leaves alone what is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeboard_metabase.client import Client, Refused
+from pipeboard_metabase.problems import ExitCode, Problem
+from pipeboard_metabase.run import Run
+from pipeboard_metabase.setup import magic_groups
+
+ANALYSTS = "Pipeboard analysts"
+ATTEMPTS = 5
+#: What a group may do with the database. Without a paid edition everybody may see its data, and
+#: only whether they may ask questions of their own is ours to say.
+LOOK = {"view-data": "unrestricted", "create-queries": "no"}
+ASK = {"view-data": "unrestricted", "create-queries": "query-builder-and-native"}
+#: What a graph means by saying nothing.
+UNSAID = {"view-data": "unrestricted", "create-queries": "no"}
+
+Grants = Mapping[str, Mapping[str, Any]]
+
+
+def keep_groups(run: Run) -> tuple[int, int]:
+    """Return the groups of everyone and of the analysts; make the second if need be."""
+    everyone = magic_groups(run.client)["everyone"] if run.client else run.unmade()
+    for group in run.get("permissions/group", []):
+        if group["name"] == ANALYSTS:
+            return everyone, int(group["id"])
+    made = run.change(
+        "create",
+        "group",
+        ANALYSTS,
+        lambda client: client.post("permissions/group", {"name": ANALYSTS}),
+    )
+    return everyone, int(made["id"]) if made else run.unmade()
+
+
+def keep_data_permissions(run: Run, database: int, everyone: int, analysts: int) -> None:
+    """Set what the groups may do with our database."""
+    wanted = {str(everyone): {str(database): LOOK}, str(analysts): {str(database): ASK}}
+    names = {str(everyone): "everyone", str(analysts): ANALYSTS}
+    _keep_graph(run, "permissions/graph", wanted, names, run.settings.database_name)
+
+
+def keep_collection_permissions(
+    run: Run, collections: Mapping[str, int], everyone: int, analysts: int
+) -> None:
+    """Let everybody read our collections, and nobody but administrators change them."""
+    ids = [str(number) for number in collections.values()]
+    wanted = {str(group): dict.fromkeys(ids, "read") for group in (everyone, analysts)}
+    names = {str(everyone): "everyone", str(analysts): ANALYSTS}
+    _keep_graph(run, "collection/graph", wanted, names, "our collections")
+
+
+def _keep_graph(run: Run, path: str, wanted: Grants, names: Mapping[str, str], what: str) -> None:
+    graph = run.get(path, {"revision": 0, "groups": {}})
+    missing = _missing(wanted, graph["groups"])
+    if missing:
+        details = [f"{names[group]}: {told}" for group, told in _told(missing, wanted, graph)]
+        run.change(
+            "update",
+            "permissions",
+            what,
+            lambda client: _put_graph(client, path, wanted, graph),
+            details,
+        )
+
+
+def _put_graph(client: Client, path: str, wanted: Grants, graph: Mapping[str, Any]) -> None:
+    """Set what is missing; begin again with what somebody else made of the graph meanwhile.
+
+    Raises:
+        Problem: when it changes under our hands again and again.
+    """
+    for _ in range(ATTEMPTS):
+        missing = _missing(wanted, graph["groups"])
+        if not missing:
+            return
+        try:
+            body = {"revision": graph["revision"], "groups": missing}
+            client.put(path, body, **{"skip-graph": True})
+            return
+        except Refused as refused:
+            if refused.status != 409:
+                raise
+        graph = client.get(path)
+    problem = "somebody else keeps changing the permissions of this Metabase"
+    raise Problem(problem, "Try again when they are done", ExitCode.UNAVAILABLE)
+
+
+def _missing(wanted: Grants, there: Grants) -> dict[str, dict[str, Any]]:
+    missing: dict[str, dict[str, Any]] = {}
+    for group, grants in wanted.items():
+        for number, grant in grants.items():
+            if _said(there.get(group, {}).get(number), grant) != grant:
+                missing.setdefault(group, {})[number] = grant
+    return missing
+
+
+def _said(found: Any, like: Any) -> Any:
+    """Return what a graph says, or means by saying nothing, of the parts that we care about."""
+    if isinstance(like, str):
+        return found or "none"
+    known = found if isinstance(found, dict) else {}
+    return {part: known.get(part, UNSAID[part]) for part in like}
+
+
+def _told(missing: Grants, wanted: Grants, graph: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for group, grants in missing.items():
+        for number, grant in grants.items():
+            said = _said(graph["groups"].get(group, {}).get(number), grant)
+            if isinstance(grant, str):
+                yield group, f"{said} -> {grant}"
+            else:
+                for part, value in grant.items():
+                    if said[part] != value:
+                        yield group, f"{part}: {said[part]} -> {value}"

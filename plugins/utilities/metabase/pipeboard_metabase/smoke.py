@@ -1,0 +1,78 @@
+"""What only a real server can show: that every card of ours runs on it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from pipeboard_metabase.client import Client, Refused
+from pipeboard_metabase.definitions import Card
+from pipeboard_metabase.objects import CARD, Ours
+from pipeboard_metabase.openapi.compare import differences
+from pipeboard_metabase.problems import ExitCode, Problem
+from pipeboard_metabase.run import Run
+
+
+def smoke(run: Run, client: Client) -> int:
+    """Run every card on the server, bare and with the defaults of its filters; 0 if all answer.
+
+    Raises:
+        Problem: when a card is not there at all.
+    """
+    _compare_api(run, client)
+    ours = Ours(run)
+    ours.read_collections()
+    ours.read_contents()
+    failed = 0
+    for key, card in run.definitions.cards.items():
+        number = ours.id(CARD, key)
+        if number is None:
+            what = f"card {key} is not in Metabase"
+            raise Problem(what, "`pipeboard-metabase apply` makes it", ExitCode.DATA)
+        began = time.monotonic()
+        answers = [client.post(f"card/{number}/query", body) for body in _questions(run, card)]
+        seconds = time.monotonic() - began
+        errors = [_error(answer) for answer in answers if _error(answer)]
+        failed += bool(errors)
+        rows = answers[0].get("row_count")
+        state = run.console.paint("FAILED", "bad") if errors else run.console.paint("ok", "good")
+        told = client.hide(errors[0]) if errors else f"{rows} rows, {seconds:.2f} s"
+        run.console.line(f"  {state:<6} {key:<40} {told}")
+    total = len(run.definitions.cards)
+    run.console.note("smoke", f"{total - failed} of {total} cards answer")
+    return ExitCode.DATA if failed else ExitCode.OK
+
+
+def _questions(run: Run, card: Card) -> list[dict[str, Any]]:
+    """Return what to ask with: no filter at all, and every filter that has a default."""
+    defaults = [
+        {
+            "type": "date/all-options" if wanted.type == "date" else "string/=",
+            "target": ["dimension", ["template-tag", key]],
+            "value": wanted.default,
+        }
+        for key in card.filters
+        if (wanted := run.definitions.filters[key]).default is not None
+    ]
+    bare: dict[str, Any] = {"ignore_cache": True, "parameters": []}
+    return [bare, {**bare, "parameters": defaults}] if defaults else [bare]
+
+
+def _error(answer: dict[str, Any]) -> str:
+    """Metabase answers 202 to a query that fails; only its words tell."""
+    if answer.get("status") == "completed" and not answer.get("error"):
+        return ""
+    return " ".join(str(answer.get("error") or f"status {answer.get('status')}").split())[:200]
+
+
+def _compare_api(run: Run, client: Client) -> None:
+    """Say where this server's API differs from what we know of it; that alone fails nothing."""
+    try:
+        found = differences(client.get("docs/openapi.json"))
+    except Refused as refused:
+        run.console.note("api", f"this Metabase does not describe its API ({refused.status})")
+        return
+    for line in found:
+        run.console.note("api", line)
+    if not found:
+        run.console.note("api", "as we know it")

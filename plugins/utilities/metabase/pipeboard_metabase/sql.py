@@ -1,0 +1,111 @@
+"""The part of Metabase's SQL templates that cards use, for PostgreSQL and for Metabase.
+
+`[[and ... {{filter}} ...]]` is a clause that goes when the filter has no value. `{{filter}}` stands
+for a condition on the column that the filter maps to. `translated(column)` is ours: the column,
+with the values that we named ourselves in the reader's language.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from pipeboard_metabase.definitions import CLAUSE, TAG, Card, Column
+from pipeboard_metabase.words import DefinitionError, Words
+
+TRANSLATED = re.compile(r"\btranslated\(\s*((?:[a-z_][a-z0-9_]*\.)*([a-z_][a-z0-9_]*))\s*\)")
+
+
+@dataclass(frozen=True)
+class Between:
+    """A period, first and last day included; None is without end."""
+
+    first: date | None = None
+    last: date | None = None
+
+
+#: What a filter may be set to: a period, or the values to keep.
+Value = Between | Sequence[str]
+
+
+def render(
+    card: Card,
+    values: Mapping[str, Value] | None = None,
+    words: Words | None = None,
+    language: str | None = None,
+) -> tuple[str, list[object]]:
+    """Return the select for psycopg and its parameters.
+
+    Filters without a value fall away. Without a language, values stay as the marts have them.
+
+    Raises:
+        DefinitionError: when a value is given for a filter that the card does not have.
+    """
+    given = values or {}
+    if unknown := set(given) - set(card.filters):
+        message = f"card {card.key} has no filter {', '.join(sorted(unknown))}"
+        raise DefinitionError(message)
+    parameters: list[object] = []
+
+    def clause(found: re.Match[str]) -> str:
+        text = found.group(1)
+        return TAG.sub(condition, text) if set(TAG.findall(text)) <= set(given) else ""
+
+    def condition(found: re.Match[str]) -> str:
+        tag = found.group(1)
+        text, more = _condition(card.filters[tag], given[tag])
+        parameters.extend(more)
+        return text
+
+    # psycopg reads every % as the begin of a parameter
+    text = translate(card.sql, words, language).replace("%", "%%")
+    return CLAUSE.sub(clause, text), parameters
+
+
+def template(card: Card, words: Words, language: str) -> str:
+    """Return the select for Metabase, which fills in the filters itself."""
+    return translate(card.sql, words, language)
+
+
+def tags(card: Card) -> tuple[str, ...]:
+    """Return the filters in the order in which the select names them, each once."""
+    return tuple(dict.fromkeys(TAG.findall(card.sql)))
+
+
+def translate(sql: str, words: Words | None, language: str | None) -> str:
+    """Write out translated(column); without a language that is the column itself.
+
+    Raises:
+        DefinitionError: when words.yml has no value of the column.
+    """
+
+    def written_out(found: re.Match[str]) -> str:
+        expression, column = found.groups()
+        if words is None or language is None:
+            return expression
+        texts = words.values(column, language)
+        if not texts:
+            message = f"words.yml has no value.{column}.<value>, but a card translates {column}"
+            raise DefinitionError(message)
+        cases = " ".join(f"when {_literal(v)} then {_literal(t)}" for v, t in texts.items())
+        return f"case {expression} {cases} else {expression} end"
+
+    return TRANSLATED.sub(written_out, sql)
+
+
+def _condition(column: Column, value: Value) -> tuple[str, list[object]]:
+    name = ".".join(f'"{part}"' for part in (column.schema, column.relation, column.name))
+    if not isinstance(value, Between):
+        return f"{name} = any(%s)", [list(value)]
+    parts, parameters = [], []
+    for operator, day in ((">=", value.first), ("<=", value.last)):
+        if day is not None:
+            parts.append(f"{name} {operator} %s")
+            parameters.append(day)
+    return " and ".join(parts) or "true", list(parameters)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

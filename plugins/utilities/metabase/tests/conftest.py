@@ -1,0 +1,69 @@
+"""Warehouses for the cards: a small demo account, an account of one deal, and none at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from card_kit import Reader, Server, filled
+from pipeboard_metabase.definitions import Definitions, load
+from warehouse_kit import ROOT, Warehouse
+
+from pipeboard.embedded_postgres import EmbeddedPostgres
+from pipeboard.postgres_binaries import Binaries, wheel_binaries
+
+DEALS = 1_500
+
+
+@pytest.fixture(scope="session")
+def definitions() -> Definitions:
+    return load()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("metabase")
+    postgres = EmbeddedPostgres(folder / "server")
+    named = os.environ.get("PIPEBOARD_POSTGRES_BIN")
+    binaries = (
+        Binaries(Path(named)) if named else wheel_binaries(ROOT / ".pipeboard" / "env" / "demo")
+    )
+    yield Server(postgres, binaries, folder)
+    postgres.destroy()
+
+
+@pytest.fixture(scope="session")
+def demo(server: Server) -> Warehouse:
+    return filled(server, "demo", DEALS)
+
+
+@pytest.fixture(scope="session")
+def one_deal(server: Server) -> Warehouse:
+    return filled(server, "one_deal", 1, PIPEDRIVE_API_URL="http://127.0.0.1:1")
+
+
+@pytest.fixture(scope="session")
+def nothing(server: Server) -> Warehouse:
+    """A database that was never synced into: dbt alone ran."""
+    warehouse = server.warehouse("nothing")
+    warehouse.build("run")
+    return warehouse
+
+
+@pytest.fixture(scope="session")
+def reader(server: Server, request: pytest.FixtureRequest) -> Iterator[Reader]:
+    """Return a connection per warehouse, by the name of its fixture."""
+    connections: dict[str, psycopg.Connection[Any]] = {}
+
+    def connection(name: str) -> psycopg.Connection[Any]:
+        if name not in connections:
+            connections[name] = server.as_reader(request.getfixturevalue(name))
+        return connections[name]
+
+    yield connection
+    for each in connections.values():
+        each.close()

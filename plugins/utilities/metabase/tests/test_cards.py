@@ -1,0 +1,162 @@
+"""Every card's select, as the reader who may see marts and ops only, on accounts of three sizes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+import sqlglot
+from card_kit import Reader, Server
+from pipeboard_metabase.definitions import Card, Definitions, load
+from pipeboard_metabase.sql import Between, Value, render
+from psycopg.rows import tuple_row
+from sqlglot.optimizer.qualify import qualify
+from warehouse_kit import Warehouse
+
+CARDS = load().cards.values()
+each_card = pytest.mark.parametrize("card", CARDS, ids=lambda card: card.key)
+#: Columns whose values are all ours to name; of others some are the account's own.
+OURS = ("check_name", "history_quality", "entity", "field_type", "status")
+
+
+def answer(
+    connection: psycopg.Connection[Any], card: Card, values: Mapping[str, Value] | None = None,
+    *words: Any,
+) -> list[tuple[Any, ...]]:  # fmt: skip
+    text, parameters = render(card, values, *words)
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        rows = cursor.execute(text.encode(), parameters).fetchall()
+        assert cursor.description is not None
+        assert tuple(column.name for column in cursor.description) == card.columns
+    return rows
+
+
+@pytest.fixture(scope="session")
+def choices(demo: Warehouse) -> dict[str, Value]:
+    """A value for each filter that plenty of the demo account has."""
+
+    def most(query: str) -> list[str]:
+        return [demo.rows(query)[0][0]]
+
+    today: date = demo.rows("select today from ops.ops_account")[0][0]
+    by_deals = "group by 1 order by count(*) desc, 1 limit 1"
+    deals = "from marts.fct_deal as deals where status = 'open' and not is_deleted"
+    return {
+        "period": Between(today - timedelta(days=365), today),
+        "pipeline": most(f"select (select name from marts.dim_pipeline as p "
+                         f"where p.pipeline_id = deals.pipeline_id) {deals} {by_deals}"),
+        "owner": most(f"select (select name from marts.dim_user as u "
+                      f"where u.user_id = deals.owner_id) {deals} {by_deals}"),
+        "team": most("select team_name from marts.dim_user where team_name is not null "
+                     "group by 1 order by count(*) desc limit 1"),
+        "label": most(f"select label from marts.fct_deal_label {by_deals}"),
+        "field": most("select label from marts.dim_custom_field where entity = 'deal' "
+                      "and field_type in ('enum', 'set') order by n_filled desc limit 1"),
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def marts(demo: Warehouse, server: Server) -> dict[str, dict[str, dict[str, str]]]:
+    """Columns of what the dbt project declares for people: by schema and relation."""
+    manifest = json.loads((server.folder / "target" / "manifest.json").read_text())
+    found: dict[str, dict[str, dict[str, str]]] = {"marts": {}, "ops": {}}
+    for node in manifest["nodes"].values():
+        if node["resource_type"] == "model" and node["schema"] in found:
+            columns = {c["name"]: c["data_type"] or "text" for c in node["columns"].values()}
+            found[node["schema"]][node["name"]] = columns
+    return found
+
+
+@each_card
+def test_it_reads_declared_columns_of_marts_only(
+    card: Card, marts: dict[str, dict[str, dict[str, str]]]
+) -> None:
+    tree = sqlglot.parse_one(render(card)[0].replace("%%", "%"), read="postgres")
+    ctes = {cte.alias for cte in tree.find_all(sqlglot.exp.CTE)}
+    for table in tree.find_all(sqlglot.exp.Table):
+        if table.name not in ctes or table.db:
+            assert table.name in marts.get(table.db, {}), f"{table.db}.{table.name} is no mart"
+    # raises where a column is in none of them, or in more than one
+    qualify(tree, schema=marts, dialect="postgres", validate_qualify_columns=True)
+    for column in card.filters.values():
+        kind = marts[column.schema][column.relation][column.name]
+        assert kind == ("date" if column.name == "date_day" else "text")
+
+
+@each_card
+def test_it_answers_on_the_demo_account(card: Card, reader: Reader) -> None:
+    rows = answer(reader("demo"), card)
+    assert rows or card.may_be_empty, "no row, and may_be_empty does not say why"
+
+
+@each_card
+def test_it_answers_with_each_filter(card: Card, reader: Reader, choices: dict[str, Value]) -> None:
+    for key in card.filters:
+        rows = answer(reader("demo"), card, {key: choices[key]})
+        assert rows or card.may_be_empty, f"no row with {key}"
+    answer(reader("demo"), card, {key: choices[key] for key in card.filters})
+
+
+@each_card
+def test_a_filter_that_matches_nothing_leaves_nothing(card: Card, reader: Reader) -> None:
+    for key in card.filters:
+        value: Value = ["nobody of this name"]
+        if key == "period":
+            value = Between(date(1900, 1, 1), date(1900, 12, 31))
+        rows = answer(reader("demo"), card, {key: value})
+        assert all(not any(row) for row in rows), f"{key} changes nothing"
+
+
+@each_card
+@pytest.mark.parametrize("account", ["nothing", "one_deal"])
+def test_it_does_not_err_on_a_small_account(card: Card, account: str, reader: Reader) -> None:
+    answer(reader(account), card)
+
+
+@each_card
+def test_it_speaks_both_languages(card: Card, reader: Reader, definitions: Definitions) -> None:
+    words = definitions.words
+    raw = answer(reader("demo"), card)
+    for language in ("en", "pt"):
+        rows = answer(reader("demo"), card, None, words, language)
+        assert len(rows) == len(raw)
+        for column in set(card.columns) & set(OURS):
+            place = card.columns.index(column)
+            told = {row[place] for row in rows}
+            assert told <= set(words.values(column, language).values()), column
+
+
+def test_periods_of_a_forecast_are_months_or_named(
+    demo: Warehouse, definitions: Definitions
+) -> None:
+    periods = {row[0] for row in demo.rows("select distinct period from marts.rpt_forecast")}
+    named = {period for period in periods if not period[:4].isdigit()}
+    assert named == set(definitions.words.values("period", "en"))
+
+
+def test_checks_of_data_quality_all_have_a_text(
+    nothing: Warehouse, definitions: Definitions
+) -> None:
+    checks = {row[0] for row in nothing.rows("select check_name from marts.rpt_data_quality")}
+    assert checks == set(definitions.words.values("check_name", "en"))
+
+
+def test_the_reader_sees_nothing_else(reader: Reader) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        reader("nothing").execute("select 1 from intermediate.int_counted_deals")
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        reader("nothing").execute("create table marts.mine (x int)")
+
+
+def test_a_deal_opens_in_pipedrive_where_the_account_has_pages(reader: Reader) -> None:
+    def urls(account: str) -> set[Any]:
+        query = "select deal_url_prefix from ops.ops_account"
+        return {row[0] for row in reader(account).execute(query.encode())}
+
+    assert urls("demo") == {"https://acme.pipedrive.com/deal/"}
+    assert urls("one_deal") == {None}, "a simulated account has none"
+    assert urls("nothing") == {None}, "without a domain there is none"

@@ -1,0 +1,41 @@
+"""Lineage from dbt to the dashboards."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import sqlglot
+from card_kit import Server
+from pipeboard_metabase import exposures
+from pipeboard_metabase.definitions import Definitions
+from pipeboard_metabase.sql import render
+from warehouse_kit import Warehouse
+
+
+@pytest.fixture(scope="session")
+def manifest(nothing: Warehouse, server: Server) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((server.folder / "target" / "manifest.json").read_text())
+    return found
+
+
+def test_the_file_is_current() -> None:
+    assert exposures.main(["--check"]) == 0, "run python -m pipeboard_metabase.exposures"
+
+
+def test_dbt_knows_every_dashboard(manifest: dict[str, Any], definitions: Definitions) -> None:
+    found = {each["name"]: each for each in manifest["exposures"].values()}
+    assert set(found) == {f"dashboard_{key}" for key in definitions.dashboards}
+    losses = found["dashboard_losses"]
+    assert "model.pipeboard.rpt_lost_reasons" in losses["depends_on"]["nodes"]
+    assert losses["url"] == "http://localhost:3000/search?q=Losses"
+    assert losses["owner"]["name"] == "Pipeboard"
+
+
+def test_no_relation_is_overlooked(definitions: Definitions) -> None:
+    for card in definitions.cards.values():
+        tree = sqlglot.parse_one(render(card)[0].replace("%%", "%"), read="postgres")
+        tables = {table.name for table in tree.find_all(sqlglot.exp.Table) if table.db}
+        in_filters = {column.relation for column in card.filters.values()}
+        assert tables <= exposures.relations(card) <= tables | in_filters, card.key

@@ -1,0 +1,117 @@
+"""Every card of the dashboards, on marts of at most 100,000 deals: how long does its select take?
+
+The warehouse is the one that the case `dbt` left behind if it has the right size, else it is built.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import date, timedelta
+from statistics import median
+from typing import Any
+
+import psycopg
+from pipeboard_metabase.definitions import Card, load
+from pipeboard_metabase.sql import Between, Value, render
+
+from bench.cases import dbt
+from bench.ground import Ground
+from bench.measuring import BenchError, step
+
+TITLE = "cards"
+DEALS = 100_000
+REPEAT = 3
+#: A card that takes longer than this is not what a dashboard should wait for.
+LIMIT_SECONDS = 1.0
+
+
+def measure(ground: Ground) -> list[dict[str, Any]]:
+    """Ask each card without a filter, and with all of its filters set."""
+    deals = max(min(ground.scale, DEALS), dbt.SEEDS)
+    if not has_marts(ground, deals):
+        build(ground, deals)
+    samples = []
+    with psycopg.connect(ground.server.url, autocommit=True) as connection:
+        connection.execute("set default_transaction_read_only = on")
+        chosen = choices(connection)
+        cards = load().cards.values()
+        with step(f"{len(cards)} cards, {deals:,} deals"):
+            for card in cards:
+                values = {key: chosen[key] for key in card.filters if key in chosen}
+                samples.append(
+                    {
+                        **{"card": card.key, "dashboard": card.folder, "deals": deals},
+                        **ask(connection, card, {}),
+                        "filtered_seconds": ask(connection, card, values)["seconds"],
+                    }
+                )
+    return samples
+
+
+def has_marts(ground: Ground, deals: int) -> bool:
+    """Tell whether a case before this one left marts of that many deals, give or take a tenth."""
+    if not ground.server.columns("ops", "ops_account"):
+        return False
+    return abs(ground.server.count("marts", "fct_deal") - deals) < deals / 10
+
+
+def build(ground: Ground, deals: int) -> None:
+    """Make marts of that many deals, as the case `dbt` does."""
+    ground.server.drop(*dbt.SCHEMAS)
+    with ground.another_account(min(deals, dbt.SEEDS)) as account:
+        with step(f"raw tables of {deals:,} deals"):
+            dbt.sync(ground, account, None)
+            for table, ids in dbt.IDS.items():
+                dbt.multiply(ground, table, ids, deals // dbt.SEEDS - 1)
+        with step(f"dbt build, {deals:,} deals"):
+            dbt.build(ground, account)
+
+
+def choices(connection: psycopg.Connection[Any]) -> dict[str, Value]:
+    """Return values that many rows have, one for each filter."""
+
+    def one(query: str) -> Any:
+        row = connection.execute(query.encode()).fetchone()
+        if row is None:
+            message = f"the marts have no value to filter by: {query}"
+            raise BenchError(message)
+        return row[0]
+
+    today: date = one("select today from ops.ops_account")
+    most = "group by 1 order by count(*) desc limit 1"
+    return {
+        "period": Between(today - timedelta(days=365), today),
+        "pipeline": [
+            one(
+                "select p.name from marts.dim_pipeline as p "
+                f"join marts.fct_deal as d on p.pipeline_id = d.pipeline_id {most}"
+            )
+        ],
+        "owner": [
+            one(
+                "select u.name from marts.dim_user as u "
+                f"join marts.fct_deal as d on u.user_id = d.owner_id {most}"
+            )
+        ],
+        "label": [one(f"select label from marts.fct_deal_label {most}")],
+        "field": [
+            one(
+                "select label from marts.dim_custom_field where entity = 'deal' "
+                "and field_type in ('enum', 'set') order by n_filled desc limit 1"
+            )
+        ],
+    }
+
+
+def ask(
+    connection: psycopg.Connection[Any], card: Card, values: Mapping[str, Value]
+) -> dict[str, Any]:
+    """Run a card's select; the median of its times counts."""
+    text, parameters = render(card, values)
+    times = []
+    for _ in range(REPEAT):
+        began = time.perf_counter()
+        rows = connection.execute(text.encode(), parameters).fetchall()
+        times.append(time.perf_counter() - began)
+    return {"rows": len(rows), "seconds": median(times)}

@@ -1,0 +1,26 @@
+{#- The labels of deals one by one: the text in deal_wide is to be read, this is to filter by. -#}
+{{ config(materialized='view') }}
+with stored as (
+    select
+        deal_id,
+        label_ids
+    from {{ ref('int_deal_wide') }}
+    where label_ids is not null
+),
+
+options as (
+    select distinct on (option_id)
+        option_id,
+        label
+    from {{ ref('int_field_options') }}
+    where entity = 'deal' and field_code in ('label_ids', 'label')
+    order by option_id asc, is_deleted asc, field_code desc
+)
+
+select distinct
+    stored.deal_id,
+    element.id as label_id,
+    coalesce(options.label, '#' || element.id) as label
+from stored
+cross join lateral jsonb_array_elements_text(stored.label_ids) as element (id)
+left join options on element.id = options.option_id
