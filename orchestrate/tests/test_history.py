@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -53,6 +54,13 @@ def test_a_role_that_may_not_create_is_told_so(
         migrate(connection)
 
 
+def wait_for_a_free_lane(connection: psycopg.Connection) -> None:
+    """A server needs a moment to see that a session has ended, and a busy one more."""
+    deadline = time.monotonic() + 20
+    while is_locked(connection, "main") and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
 def test_a_row_that_nobody_lives_for_is_told_as_abandoned(
     connection: psycopg.Connection, database: DatabaseUrl
 ) -> None:
@@ -61,11 +69,13 @@ def test_a_row_that_nobody_lives_for_is_told_as_abandoned(
         begin(lane.connection, "a", job_named("sync"), "dev")
         assert latest(connection, 1)[0]["status"] == "running"
         assert who_runs(connection, "main").startswith("run a of sync is at work since")
+    wait_for_a_free_lane(connection)
     assert latest(connection, 1)[0]["status"] == "abandoned"
     # The one that was given up may turn out to live (its network came back): its word is too late.
     with closing(Lane(database, "main", "b")) as lane:
         assert lane.take()
         begin(lane.connection, "b", job_named("sync"), "dev")
+    wait_for_a_free_lane(connection)
     assert not is_running(connection, "a")
     finish(connection, "a", End("succeeded", 0))
     assert [run["status"] for run in latest(connection, 2)] == ["abandoned", "abandoned"]
