@@ -261,7 +261,7 @@ def _of_tuning(tuning: dict[str, Any]) -> list[str]:
         for tried in tuning["tried"]
     ]
     words = (
-        f"{tuning['rows']:,} deals of this warehouse, {tuning['rounds']} rounds, medians. "
+        f"{tuning['rows']:,} deals of this warehouse, medians of {tuning["rounds"]}. "
         f"Differences below {tuning['noise']:.0%} count as none."
     )
     header = ["rows per batch", "rows per second", "memory (MiB)", ""]
