@@ -236,7 +236,8 @@ def _of_run(run: dict[str, Any], *, alone: bool) -> list[str]:
         parts += [", ".join(f"`{name}`" for name in behind(run)), ""]
     if details.get("dbt"):
         header = ["dbt", "ok", "warned", "failed", "skipped"]
-        counts = [[k, *(c.get(w, 0) for w in header[1:])] for k, c in sorted(details["dbt"].items())]
+        kinds = sorted(details["dbt"].items())
+        counts = [[kind, *(c.get(word, 0) for word in header[1:])] for kind, c in kinds]
         parts += [f"## Models and tests{of}", "", *table(header, counts), ""]
     if details.get("failed_nodes"):
         parts += ["Failed: " + ", ".join(f"`{name}`" for name in details["failed_nodes"]), ""]
@@ -261,7 +262,7 @@ def _of_tuning(tuning: dict[str, Any]) -> list[str]:
         for tried in tuning["tried"]
     ]
     words = (
-        f"{tuning['rows']:,} deals of this warehouse, medians of {tuning["rounds"]}. "
+        f"{tuning['rows']:,} deals of this warehouse, medians of {tuning['rounds']}. "
         f"Differences below {tuning['noise']:.0%} count as none."
     )
     header = ["rows per batch", "rows per second", "memory (MiB)", ""]
