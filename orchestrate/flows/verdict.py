@@ -221,7 +221,8 @@ def _of_run(run: dict[str, Any], *, alone: bool) -> list[str]:
     if run.get("reason"):
         where = f"{run['failed_stage']}: " if run.get("failed_stage") else ""
         parts += [f"## Why{of}", "", f"{where}{run['reason']}", ""]
-    streams = details.get("streams") or {}
+    # PostgreSQL keeps an object's names by their length, which is nobody's order.
+    streams = dict(sorted((details.get("streams") or {}).items()))
     if streams:
         rows: list[list[Any]] = [
             [name, *(int(used.get(key, 0)) for key in ("records", "calls", "tokens"))]
@@ -235,15 +236,17 @@ def _of_run(run: dict[str, Any], *, alone: bool) -> list[str]:
         parts += [", ".join(f"`{name}`" for name in behind(run)), ""]
     if details.get("dbt"):
         header = ["dbt", "ok", "warned", "failed", "skipped"]
-        counts = [[k, *(c.get(w, 0) for w in header[1:])] for k, c in details["dbt"].items()]
+        kinds = sorted(details["dbt"].items())
+        counts = [[kind, *(c.get(word, 0) for word in header[1:])] for kind, c in kinds]
         parts += [f"## Models and tests{of}", "", *table(header, counts), ""]
     if details.get("failed_nodes"):
         parts += ["Failed: " + ", ".join(f"`{name}`" for name in details["failed_nodes"]), ""]
     if details.get("tuning"):
         parts += _of_tuning(details["tuning"])
-    phases = {k: v for k, v in (details.get("phases") or {}).items() if v and k != "total"}
-    if phases:
-        took = ", ".join(f"{name} {seconds:,.1f} s" for name, seconds in phases.items())
+    phases = details.get("phases") or {}
+    known = [name for name in ("extract", "load", "snapshot", "dbt") if phases.get(name)]
+    if known:
+        took = ", ".join(f"{name} {phases[name]:,.1f} s" for name in known)
         parts += [f"Time{of}: {took}", ""]
     return parts
 
@@ -259,7 +262,7 @@ def _of_tuning(tuning: dict[str, Any]) -> list[str]:
         for tried in tuning["tried"]
     ]
     words = (
-        f"{tuning['rows']:,} deals of this warehouse, {tuning['rounds']} rounds, medians. "
+        f"{tuning['rows']:,} deals of this warehouse, medians of {tuning['rounds']}. "
         f"Differences below {tuning['noise']:.0%} count as none."
     )
     header = ["rows per batch", "rows per second", "memory (MiB)", ""]

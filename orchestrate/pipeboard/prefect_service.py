@@ -246,6 +246,8 @@ class PrefectService:
         }
         if url is None:
             database = self.home / "prefect.db"
+            # Else the page would ask Prefect's own port, whatever ours is.
+            environ["PREFECT_SERVER_UI_API_URL"] = "/api"
             environ["PREFECT_API_DATABASE_CONNECTION_URL"] = f"sqlite+aiosqlite:///{database}"
             if self.auth:
                 environ["PREFECT_SERVER_API_AUTH_STRING"] = self.auth

@@ -46,6 +46,11 @@ def test_the_server_answers_nobody_who_cannot_read_its_password(site: Site) -> N
     assert refused.value.code == 401
 
 
+def test_the_page_asks_the_server_that_it_came_from(site: Site) -> None:
+    """Prefect's default is its own port, whatever port the server has."""
+    assert called(f"{site.service.url}/ui-settings")["api_url"] == "/api"
+
+
 def test_deployments_and_blocks_are_on_the_server(site: Site) -> None:
     flows = {flow["id"]: flow["name"] for flow in site.api("/flows/filter", {})}
     found = {f"{flows[d['flow_id']]}/{d['name']}": d for d in site.api("/deployments/filter", {})}
