@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from pipeboard.database_url import DatabaseUrl
 
 OLDEST_SERVER = 150000
-SCHEMAS = ("pipedrive", "staging", "intermediate", "marts", "snapshots", "ops", STATE_SCHEMA)
+SCHEMAS = (
+    *("pipedrive", "staging", "intermediate", "marts", "snapshots", "ops", "test_failures"),
+    STATE_SCHEMA,
+)
 
 
 def prepare_database(database: DatabaseUrl, *, embedded: bool = False) -> str:
