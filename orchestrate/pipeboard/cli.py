@@ -248,8 +248,7 @@ def docs(services: Services) -> int:
 @click.pass_obj
 def look(services: Services) -> int:
     """Write the dashboards as one page that works offline: build/dashboard/index.html."""
-    write_first_look(services, Console())
-    return 0
+    return write_first_look(services, Console())
 
 
 @command.command("metrics-server")

@@ -63,9 +63,13 @@ def run_demo(services: Services, console: Console, account: Account, changes: in
 def show_page(services: Services, world: World, console: Console) -> None:
     """Say where the page of dashboards is. Without it the demo is as good, and says what is missing."""
     try:
-        console.line(f"  Open in a browser: {write_page(services.paths, world)}")
+        page, complaints = write_page(services.paths, world)
     except Problem as problem:
         console.line(f"  No page of dashboards: {problem}")
+        return
+    console.line(f"  Open in a browser: {page}")
+    for line in complaints:
+        console.line(f"  {line}")
 
 
 def _was_synced(world: World) -> bool:

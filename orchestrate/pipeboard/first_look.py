@@ -22,20 +22,22 @@ SECONDS = 300
 REMEDY = "Run `make look` to try again"
 
 
-def look(services: Services, console: Console) -> None:
+def look(services: Services, console: Console) -> int:
     """Write the page of somebody's own account, or of the demo's where that is all there is."""
     world = described_world(services, console)
     console.note("first look", f"of {world.database.place}")
-    page = write_page(services.paths, world)
+    page, complaints = write_page(services.paths, world)
+    for line in complaints:
+        console.note("first look", line)
     console.note("first look", page)
+    return ExitCode.DATA if complaints else ExitCode.OK
 
 
-def write_page(paths: Paths, world: World) -> str:
-    """Write the page of a world and return its address.
+def write_page(paths: Paths, world: World) -> tuple[str, list[str]]:
+    """Write the page of a world; return its address, and what could not be shown on it.
 
     Raises:
-        Problem: when it is not there, in the words of who should have made it; or when it is
-            there, but cards in it could not be read.
+        Problem: when there is none, in the words of who should have made it.
     """
     words = [str(paths.binaries / "pipeboard-metabase"), "first-look"]
     words += ["--out", str(page_of(paths)), "--cache", str(paths.tools / "look")]
@@ -53,12 +55,16 @@ def write_page(paths: Paths, world: World) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         what = f"the first look was not made: {type(error).__name__}"
         raise Problem(what, REMEDY, ExitCode.UNAVAILABLE) from error
-    if outcome.returncode:
-        said = world.redact(outcome.stderr.strip()).splitlines() or ["it said nothing"]
-        what = said[0].removeprefix("pipeboard-metabase: ")
+    said = [
+        line.removeprefix("pipeboard-metabase: ")
+        for line in world.redact(outcome.stderr.strip()).splitlines()
+    ]
+    page = outcome.stdout.strip()
+    if not page:
         known = outcome.returncode in set(ExitCode)
+        what = said[-1] if said else "the first look was not made, and nobody said why"
         raise Problem(what, "", ExitCode(outcome.returncode) if known else ExitCode.FAILED)
-    return outcome.stdout.strip()
+    return page, said if outcome.returncode else []
 
 
 def page_of(paths: Paths) -> Path:

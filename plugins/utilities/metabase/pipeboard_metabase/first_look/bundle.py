@@ -16,11 +16,17 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from pipeboard_metabase.problems import ExitCode, Problem
+
 WEB = Path(str(resources.files(__package__))) / "web"
 #: What decides over the packages; the rest of web/ decides over the bundle only.
 MANIFEST = ("package.json", "package-lock.json", ".npmrc")
 PARTS = ("main.js", "style.css")
 INSTALL_SECONDS = 180
+REMEDIES = {
+    "npm": "Is the npm registry reachable? Behind a mirror, set npm_config_registry",
+    "esbuild": "Delete .pipeboard/look and try again",
+}
 #: Goes wherever the page goes, as their licences ask.
 BANNER = "/*! Contains Apache ECharts (Apache-2.0) and zrender (BSD-3-Clause). */"
 
@@ -33,8 +39,11 @@ class Bundle:
     style: str
 
 
-class NoBundle(Exception):
-    """The charting library cannot be had; the message says why and what to do."""
+class NoBundle(Problem):
+    """The browser's part cannot be had here."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what, remedy, ExitCode.UNAVAILABLE)
 
 
 def make_bundle(cache: Path, environment: Path) -> Bundle:
@@ -85,8 +94,8 @@ def node_in(environment: Path) -> Path:
     try:
         return next(found)
     except StopIteration:
-        message = f"there is no Node in {environment}; run `python3 orchestrate/bootstrap.py look`"
-        raise NoBundle(message) from None
+        what = f"there is no Node in {environment}"
+        raise NoBundle(what, "Run `python3 orchestrate/bootstrap.py look`") from None
 
 
 def _build(cache: Path, node: Path, kept: Path) -> None:
@@ -127,13 +136,11 @@ def _run(words: list[str], folder: Path, node: Path, what: str, **environ: str) 
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        message = f"{what} did not come to an end: {error}"
-        raise NoBundle(message) from error
+        raise NoBundle(f"{what} did not come to an end: {error}", REMEDIES[what]) from error
     if outcome.returncode:
         said = [line for line in (outcome.stderr or outcome.stdout).splitlines() if line.strip()]
-        hint = "" if what != "npm" else "; is the npm registry reachable? (npm_config_registry)"
-        message = f"{what} failed: {said[0][:200] if said else 'without a word'}{hint}"
-        raise NoBundle(message)
+        words_of_it = said[0][:200] if said else "without a word"
+        raise NoBundle(f"{what} failed: {words_of_it}", REMEDIES[what])
 
 
 def _digest(files: list[Path]) -> str:
@@ -146,6 +153,5 @@ def _digest(files: list[Path]) -> str:
 def _inside(text: str, tag: str) -> str:
     """Refuse a text that would end its element."""
     if f"</{tag}" in text.lower() or "<!--" in text:
-        message = f"the bundle cannot stand inside an element <{tag}>"
-        raise NoBundle(message)
+        raise NoBundle(f"the bundle cannot stand inside an element <{tag}>", REMEDIES["esbuild"])
     return text

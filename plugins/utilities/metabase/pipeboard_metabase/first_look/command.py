@@ -11,17 +11,16 @@ from typing import Any
 import psycopg
 
 from pipeboard_metabase.definitions import load
-from pipeboard_metabase.first_look.bundle import NoBundle, make_bundle
+from pipeboard_metabase.first_look.bundle import make_bundle
 from pipeboard_metabase.first_look.page import render_page
-from pipeboard_metabase.first_look.queries import NoMarts, read
+from pipeboard_metabase.first_look.queries import read
+from pipeboard_metabase.problems import ExitCode, Problem
 
 DATABASE = "PIPEBOARD_DATABASE_URL"
-OK, USAGE, DATA, UNAVAILABLE, CONFIGURATION = 0, 64, 65, 69, 78
 EPILOG = f"""\
 The database is the one of {DATABASE}. Exit codes: 0 done; 64 usage; 65 the page is written, but
-cards could not be read; 69 database or npm registry unavailable, retry; 78 configuration, or no
-marts yet.
-"""
+cards could not be read; 69 database or npm registry unavailable, try again; 78 configuration, or no
+marts yet."""
 
 
 def add_command(commands: Any) -> None:
@@ -47,37 +46,33 @@ def add_command(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the page; return the exit code."""
+    """Write the page; return the exit code.
+
+    Raises:
+        Problem: when there is no page: no Node, no registry, no database, no marts.
+    """
     url = os.environ.get(DATABASE)
     if not url:
-        return _fail(
-            f"{DATABASE} is not set. Write postgresql://user:password@host:5432/database",
-            CONFIGURATION,
-        )
+        remedy = "Write postgresql://user:password@host:5432/database"
+        raise Problem(f"{DATABASE} is not set", remedy, ExitCode.CONFIGURATION)
     definitions = load()
     try:
-        bundle = make_bundle(arguments.cache.resolve(), arguments.node.absolute())
         account, answers = read(url, definitions)
-    except NoBundle as problem:
-        return _fail(str(problem), UNAVAILABLE)
-    except NoMarts as problem:
-        return _fail(
-            f"there is nothing to show yet ({problem}). Run `make sync` first", CONFIGURATION
-        )
-    except psycopg.OperationalError as problem:
+    except psycopg.OperationalError as error:
         # libpq's words name host and user, never the password.
-        words = str(problem).strip().splitlines() or [type(problem).__name__]
-        return _fail(f"the database cannot be read: {words[0]}", UNAVAILABLE)
-    text = render_page(definitions, account, answers, bundle, demo=arguments.demo)
-    _write(arguments.out, text)
+        words = str(error).strip().splitlines() or [type(error).__name__]
+        what = f"the database cannot be read: {words[0]}"
+        raise Problem(what, f"Is {DATABASE} right?", ExitCode.UNAVAILABLE) from None
+    bundle = make_bundle(arguments.cache.resolve(), arguments.node)
+    write(arguments.out, render_page(definitions, account, answers, bundle, demo=arguments.demo))
+    print(arguments.out.absolute().as_uri())
     failed = {key: answer.error for key, answer in answers.items() if answer.error}
     for key, error in failed.items():
         print(f"pipeboard-metabase: card {key} could not be read: {error}", file=sys.stderr)
-    print(arguments.out.absolute().as_uri())
-    return DATA if failed else OK
+    return ExitCode.DATA if failed else ExitCode.OK
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
     """Write the page for its owner alone: it is full of customers."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.new")
@@ -86,8 +81,3 @@ def _write(path: Path, text: str) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     beside.replace(path)
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"pipeboard-metabase: {message}", file=sys.stderr)
-    return code

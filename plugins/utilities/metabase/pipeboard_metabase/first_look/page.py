@@ -71,7 +71,7 @@ def page_data(
     dashboards = [
         shown
         for dashboard in definitions.dashboards.values()
-        if (shown := _dashboard(dashboard, answers))["tabs"]
+        if (shown := _dashboard(dashboard, definitions, answers))["tabs"]
     ]
     cards = {key: _card(definitions.cards[key], answer) for key, answer in answers.items()}
     return {
@@ -80,9 +80,6 @@ def page_data(
             "madeAt": plain(datetime.now(timezone.utc)),
             "currency": account.currency,
             "deals": account.deals,
-            "months": next(
-                (n for f in definitions.filters.values() if (n := months_of(f)) is not None), None
-            ),
             "demo": demo,
         },
         "words": _words(definitions, dashboards, cards),
@@ -119,7 +116,9 @@ def plain(value: object) -> str | float | int | bool | None:
     return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 
 
-def _dashboard(dashboard: Dashboard, answers: Mapping[str, Answer]) -> dict[str, Any]:
+def _dashboard(
+    dashboard: Dashboard, definitions: Definitions, answers: Mapping[str, Answer]
+) -> dict[str, Any]:
     rows: dict[tuple[str | None, int], list[Place]] = {}
     for place in dashboard.places:
         if place.card in answers:
@@ -131,8 +130,10 @@ def _dashboard(dashboard: Dashboard, answers: Mapping[str, Answer]) -> dict[str,
             # Where a card of the row is not on the page, its neighbours share the room.
             shown = {"card": place.card, "w": place.w * GRID // taken, "h": place.h}
             tabs.setdefault(tab, []).append(shown)
+    periods = [months_of(definitions.filters[key]) for key in dashboard.filters]
     return {
         "key": dashboard.key,
+        "months": next((months for months in periods if months is not None), None),
         "tabs": [{"key": key, "cards": cards} for key, cards in tabs.items()],
     }
 

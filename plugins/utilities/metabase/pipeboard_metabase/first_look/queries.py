@@ -12,6 +12,7 @@ from psycopg import sql
 
 from pipeboard_metabase.definitions import Card, Definitions, Filter
 from pipeboard_metabase.sql import Between, Value, render
+from pipeboard_metabase.warehouse import NoMarts
 
 #: The role that Metabase reads with; what it may not read, the page must not show either.
 READER = "bi_read"
@@ -53,10 +54,6 @@ class Answer:
     error: str | None = None
 
 
-class NoMarts(Exception):
-    """There is nothing to look at: no sync has built the marts yet."""
-
-
 def read(url: str, definitions: Definitions) -> tuple[Account, dict[str, Answer]]:
     """Answer every card of the first look, as the reader, with the filters' own defaults.
 
@@ -73,11 +70,10 @@ def read(url: str, definitions: Definitions) -> tuple[Account, dict[str, Answer]
         _become_reader(connection)
         try:
             row = connection.execute(ACCOUNT).fetchone()
-        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
-            raise NoMarts(str(error).splitlines()[0]) from error
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+            raise NoMarts from None
         if row is None:
-            message = "ops.ops_account has no row"
-            raise NoMarts(message)
+            raise NoMarts
         account = Account(*row)
         wanted = [card for card in definitions.cards.values() if card.first_look]
         defaults = {

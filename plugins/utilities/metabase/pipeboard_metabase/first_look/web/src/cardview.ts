@@ -1,10 +1,10 @@
 /** One card: heading, chart or number or table, and the table behind every chart. */
 
 import type { Chart } from "./chart";
-import { draw, heightOf, highestOf, liesDown } from "./chart";
+import { draw, heightOf, highestOf, liesDown, mostOf, namesOf } from "./chart";
 import { element } from "./dom";
 import { findings } from "./finding";
-import type { Context } from "./frame";
+import type { Context, Frame } from "./frame";
 import { columnIndex, frameOf, partsOf } from "./frame";
 import { meaningOf } from "./palette";
 import { table } from "./table";
@@ -21,6 +21,7 @@ export interface View {
 }
 
 const CELL_HEIGHT = 50;
+const MOST_TABLE_HEIGHT = 420;
 
 export function view(card: Card, placed: Placed, level: 3 | 4, context: Context): View {
   const { words } = context;
@@ -55,10 +56,17 @@ export function view(card: Card, placed: Placed, level: 3 | 4, context: Context)
     return still;
   }
   if (card.display === "table") {
-    node.append(table(card, title, context), ...notes(card, [], context));
-    return still;
+    const box = table(card, title, context);
+    node.append(box, ...notes(card, [], context));
+    return { ...still, measure: () => giveRoom(box) };
   }
   return chartView(card, placed, title, node, head, context);
+}
+
+/** A table is as tall as it needs, up to a height that leaves the page readable, or as its row. */
+function giveRoom(box: HTMLElement): void {
+  const content = box.querySelector("table")?.offsetHeight ?? 0;
+  box.style.minHeight = `${Math.min(content + 2, MOST_TABLE_HEIGHT)}px`;
 }
 
 /** A chart of nothing but nulls says nothing; zeros are something. */
@@ -81,6 +89,7 @@ function scalar(card: Card, { formats, palette, words }: Context): HTMLElement[]
     );
     return [number];
   }
+  if (typeof value === "string") number.classList.add("wordy");
   const short = formats.short(value, column);
   const full = formats.full(value, column);
   number.append(
@@ -88,7 +97,7 @@ function scalar(card: Card, { formats, palette, words }: Context): HTMLElement[]
     ...(short === full ? [] : [element("span", { class: "unseen" }, full)]),
   );
   if (short !== full) number.title = full;
-  const colour = meaningOf(card.y[0] ?? "", palette);
+  const colour = meaningOf(card.key, palette) ?? meaningOf(name, palette);
   if (colour) number.style.setProperty("--mark", colour);
   return [number];
 }
@@ -103,9 +112,10 @@ function chartView(
 ): View {
   const { words, formats } = context;
   const parts = partsOf(card).map((part) => ({ ...part, frame: frameOf(part.card, context) }));
-  const highest = Math.max(...parts.map(({ frame }) => highestOf(frame)));
+  const highest = Math.max(...parts.map(({ frame }) => highestOf(card, frame)));
+  const names = Math.max(...parts.map(({ frame }) => namesOf(frame)));
   const figures = parts.map((part) => {
-    part.frame.highest = parts.length > 1 ? highest : null;
+    if (parts.length > 1) Object.assign(part.frame, { highest, names });
     const name = part.of ? formats.full(part.of.value, part.of.column) : null;
     const place = element("div", {
       class: "chart",
@@ -115,7 +125,16 @@ function chartView(
     const caption = element("figcaption", {}, element("bdi", {}, name ?? ""));
     return { place, node: element("figure", {}, name ? caption : null, place) };
   });
-  const charts = element("div", { class: "charts" }, ...figures.map((figure) => figure.node));
+  const charts = element(
+    "div",
+    { class: "charts" },
+    card.display === "heatmap" ? null : legend(parts.map(({ frame }) => frame)),
+    element(
+      "div",
+      { class: parts.length > 1 ? "parts" : "part" },
+      ...figures.map((figure) => figure.node),
+    ),
+  );
   const rows = element("div", { class: "rows", id: `rows-${card.key}`, hidden: true });
   const toggle = element(
     "button",
@@ -131,7 +150,7 @@ function chartView(
     const on = toggle.getAttribute("aria-pressed") !== "true";
     if (on && !rows.hasChildNodes()) rows.append(table(card, title, context));
     toggle.setAttribute("aria-pressed", String(on));
-    rows.style.minHeight = `${charts.offsetHeight}px`;
+    rows.style.minHeight = `${charts.offsetHeight || rows.offsetHeight}px`;
     charts.hidden = on;
     rows.hidden = !on;
   });
@@ -141,14 +160,18 @@ function chartView(
     node,
     measure: () => {
       const width = charts.clientWidth;
-      // All parts lie down, or none.
-      const lying = parts.some((part) => liesDown(part.card, part.frame, width));
+      // Parts lie down, so that their bars have one scale; so does what has long names.
+      const lying =
+        card.display === "bar" &&
+        (parts.length > 1 || parts.some((part) => liesDown(part.card, part.frame, width)));
       figures.forEach(({ place }, nr) => {
         const part = parts[nr];
         if (!part) return;
         if (lying) part.card = { ...part.card, display: "row" };
         const asked = Math.max(200, placed.h * CELL_HEIGHT - 96);
-        place.style.minHeight = `${heightOf(part.card, part.frame, asked)}px`;
+        const least = heightOf(part.card, part.frame, asked);
+        place.style.minHeight = `${least}px`;
+        place.style.maxHeight = `${mostOf(part.card, least)}px`;
       });
     },
     draw: () =>
@@ -157,6 +180,23 @@ function chartView(
         return part ? [draw(place, part.card, part.frame, context)] : [];
       }),
   };
+}
+
+/** Which colour is which; the chart's own description names them for those who do not see it. */
+function legend(frames: Frame[]): HTMLElement | null {
+  const colours = new Map(
+    frames.flatMap((frame) => frame.series.map(({ name, colour }) => [name, colour] as const)),
+  );
+  if (colours.size < 2) return null;
+  return element(
+    "ul",
+    { class: "legend", "aria-hidden": "true" },
+    ...[...colours].map(([name, colour]) => {
+      const dot = element("span", { class: "dot" });
+      dot.style.background = colour;
+      return element("li", {}, dot, element("bdi", {}, name));
+    }),
+  );
 }
 
 /** What the chart, or the page, leaves out: said, never silent. */

@@ -1,25 +1,20 @@
 /** ECharts options of each display; one look for all of them. */
 
 import { BarChart, HeatmapChart, LineChart, PieChart } from "echarts/charts";
-import {
-  GridComponent,
-  LegendComponent,
-  TooltipComponent,
-  VisualMapComponent,
-} from "echarts/components";
+import { GridComponent, TooltipComponent, VisualMapComponent } from "echarts/components";
 import * as echarts from "echarts/core";
 import { SVGRenderer } from "echarts/renderers";
 
 import { element } from "./dom";
 import type { Context, Frame, Series } from "./frame";
 import { isTime } from "./format";
+import type { Palette } from "./palette";
 import type { Card, Column } from "./types";
 
 echarts.use([
   BarChart,
   GridComponent,
   HeatmapChart,
-  LegendComponent,
   LineChart,
   PieChart,
   SVGRenderer,
@@ -34,9 +29,6 @@ const COUNT: Column = { name: "", format: "integer" };
 const SHARE: Column = { name: "", format: "percent" };
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif';
 const ROW_HEIGHT = 30;
-const LEGEND_HEIGHT = 30;
-/** A letter's width at 12 px, about. */
-const LETTER = 6.8;
 
 export function draw(place: HTMLElement, card: Card, frame: Frame, context: Context): Chart {
   const chart = echarts.init(place, null, { renderer: "svg" });
@@ -49,24 +41,55 @@ export function heightOf(card: Card, frame: Frame, asked: number): number {
   if (card.display === "row" || card.display === "funnel") {
     const beside = card.stacked || overlays(frame) ? 1 : frame.series.length;
     const perRow = beside > 1 ? beside * 15 + 8 : ROW_HEIGHT;
-    return frame.labels.length * perRow + (hasLegend(frame) ? LEGEND_HEIGHT : 0) + 6;
+    return frame.labels.length * perRow + 6;
   }
   if (card.display === "heatmap") return Math.max(160, frame.series.length * 30 + 46);
   return asked;
 }
 
-export function highestOf(frame: Frame): number {
-  return Math.max(0, ...frame.series.flatMap(({ values }) => values.map((value) => value ?? 0)));
+/** Where the longest bar of a frame ends. */
+export function highestOf(card: Card, frame: Frame): number {
+  const ends = frame.labels.map((_, index) => {
+    const values = frame.series.map(({ values }) => values[index] ?? 0);
+    return card.stacked ? values.reduce((sum, value) => sum + value, 0) : Math.max(...values);
+  });
+  return Math.max(0, ...ends);
+}
+
+/** How wide the names beside lying bars are, in CSS pixels. */
+export function namesOf(frame: Frame): number {
+  return Math.max(0, ...frame.labels.map(textWidth)) + 8;
+}
+
+/** How tall a chart may get where its row is taller than it needs. */
+export function mostOf(card: Card, least: number): number {
+  return card.display === "row" || card.display === "funnel" ? least * 1.5 + 30 : Math.max(520, least);
 }
 
 /** Bars whose names do not fit below them lie down, and have their names beside them. */
 export function liesDown(card: Card, frame: Frame, width: number): boolean {
   if (card.display !== "bar" || isTime(frame.axisColumn.format)) return false;
-  const room = (width - 60) / Math.max(1, frame.labels.length);
-  return frame.labels.some((label) => {
-    const longest = Math.max(...label.split(" ").map((word) => word.length));
-    return longest * LETTER > room || label.length * LETTER > 2 * room;
-  });
+  return !wraps(frame.labels, slotOf(frame, width));
+}
+
+function slotOf(frame: Frame, width: number): number {
+  return (width - 70) / Math.max(1, frame.labels.length) - 6;
+}
+
+/** Every label fits in two lines of a width without breaking a word. */
+function wraps(labels: string[], width: number): boolean {
+  return labels.every(
+    (label) =>
+      textWidth(label) <= 1.8 * width && label.split(" ").every((word) => textWidth(word) <= width),
+  );
+}
+
+const pen = document.createElement("canvas").getContext("2d");
+
+function textWidth(text: string): number {
+  if (!pen) return text.length * 7;
+  pen.font = `12px ${FONT}`;
+  return pen.measureText(text).width;
 }
 
 export function options(card: Card, frame: Frame, context: Context, width: number): Option {
@@ -88,10 +111,6 @@ export function options(card: Card, frame: Frame, context: Context, width: numbe
   }
 }
 
-function hasLegend(frame: Frame): boolean {
-  return frame.series.length > 1;
-}
-
 /** No category has two values, so its bars may take the whole width. */
 function overlays(frame: Frame): boolean {
   return (
@@ -100,26 +119,6 @@ function overlays(frame: Frame): boolean {
       (_, index) => frame.series.filter((series) => series.values[index] !== null).length <= 1,
     )
   );
-}
-
-function legend(frame: Frame, { palette }: Context): Option {
-  return hasLegend(frame)
-    ? {
-        type: "scroll",
-        left: 0,
-        top: 0,
-        itemWidth: 10,
-        itemHeight: 10,
-        itemGap: 14,
-        icon: "roundRect",
-        selectedMode: false,
-        formatter: (name: string) => (name.length > 28 ? `${name.slice(0, 27)}…` : name),
-        textStyle: { color: palette.text, fontSize: 12 },
-        pageTextStyle: { color: palette.muted },
-        pageIconColor: palette.muted,
-        pageIconInactiveColor: palette.line,
-      }
-    : { show: false };
 }
 
 function tooltip(frame: Frame, context: Context, trigger: "axis" | "item"): Option {
@@ -194,7 +193,8 @@ function valueAxis(column: Column, context: Context, extra: Option = {}): Option
     type: "value",
     axisLine: { show: false },
     axisTick: { show: false },
-    splitNumber: 4,
+    // Tenths halve into fifths, money into quarters.
+    splitNumber: column.format === "percent" ? 5 : 4,
     alignTicks: true,
     minInterval: column.format === "integer" ? 1 : 0,
     ...(column.format === "percent"
@@ -222,21 +222,21 @@ function upright(card: Card, frame: Frame, context: Context, width: number): Opt
   const overlaid = overlays(frame);
   const points = frame.labels.length;
   const timeAxis = lines && frame.axisColumn.format === "date";
-  const slot = (width - 70) / Math.max(1, points);
+  const slot = slotOf(frame, width);
   return {
-    grid: { left: 4, right: sides.length > 1 ? 4 : 12, top: hasLegend(frame) ? 40 : 14, bottom: 2,
+    grid: { left: 4, right: sides.length > 1 ? 4 : 12, top: 12, bottom: 6,
             containLabel: true },
-    legend: legend(frame, context),
     tooltip: tooltip(frame, context, "axis"),
     xAxis: {
       type: timeAxis ? "time" : "category",
       ...(timeAxis ? {} : { data: frame.labels }),
-      boundaryGap: timeAxis ? undefined : !lines,
+      ...(timeAxis ? {} : { boundaryGap: true }),
       axisLine: { lineStyle: { color: palette.line } },
       axisTick: { show: false },
       splitLine: { show: false },
       axisLabel: {
         color: palette.muted,
+        margin: 10,
         hideOverlap: isTime(frame.axisColumn.format),
         formatter: timeAxis
           ? (moment: number) =>
@@ -249,7 +249,12 @@ function upright(card: Card, frame: Frame, context: Context, width: number): Opt
           ? {}
           : slot < 44
             ? { interval: 0, rotate: 50, width: 84, overflow: "truncate" }
-            : { interval: 0, width: slot - 6, overflow: "break", lineHeight: 14 }),
+            : {
+                interval: 0,
+                width: slot,
+                overflow: wraps(frame.labels, slot) ? "break" : "truncate",
+                lineHeight: 14,
+              }),
       },
     },
     yAxis: sides.map((column, side) =>
@@ -297,15 +302,28 @@ function rows(card: Card, frame: Frame, context: Context, width: number): Option
       ? `  ${formats.short(value / first, SHARE)}`
       : "";
   const labelled = !card.stacked;
-  const names = Math.min(200, Math.max(80, width * 0.34));
+  const most = Math.min(220, width * 0.38);
+  const names = Math.ceil(Math.min(most, frame.names ?? namesOf(frame)));
+  const told = (series: Series, value: number | null) =>
+    value === null ? "" : formats.short(value, series.column) + share(value);
+  const ends = frame.series.flatMap((series) => series.values.map((v) => textWidth(told(series, v))));
   return {
-    grid: { left: 0, right: labelled ? (card.display === "funnel" ? 104 : 68) : 16, bottom: 0,
-            top: hasLegend(frame) ? LEGEND_HEIGHT : 2, containLabel: true },
-    legend: legend(frame, context),
+    // What stands left and right of the bars is known, so that the parts of a card align.
+    grid: {
+      left: names + 12,
+      right: labelled ? Math.ceil(Math.max(0, ...ends)) + 12 : 12,
+      top: 2,
+      bottom: 2,
+      outerBoundsMode: "none",
+    },
     tooltip: tooltip(frame, context, "axis"),
-    xAxis: { ...valueAxis(measure, context), min: (range: { min: number }) => Math.min(0, range.min),
-             max: card.stacked || frame.highest === null ? (range: { max: number }) => range.max : frame.highest,
-             axisLabel: { show: false }, splitLine: { show: false } },
+    xAxis: {
+      ...valueAxis(measure, context),
+      min: (range: { min: number }) => Math.min(0, range.min),
+      max: frame.highest ?? ((range: { max: number }) => range.max),
+      axisLabel: { show: false },
+      splitLine: { show: false },
+    },
     yAxis: {
       type: "category",
       inverse: true,
@@ -332,10 +350,8 @@ function rows(card: Card, frame: Frame, context: Context, width: number): Option
         position: "right",
         color: palette.text,
         fontSize: 12,
-        formatter: ({ dataIndex }: { dataIndex: number }) => {
-          const value = series.values[dataIndex] ?? null;
-          return value === null ? "" : formats.short(value, series.column) + share(value);
-        },
+        formatter: ({ dataIndex }: { dataIndex: number }) =>
+          told(series, series.values[dataIndex] ?? null),
       },
     })),
   };
@@ -357,7 +373,6 @@ function pie(frame: Frame, context: Context, width: number): Option {
     tooltip: { ...tooltip(frame, context, "item"), formatter: (point: PieSlice) =>
       tip(point.name, [[point.color, words.text("page.share"),
         `${formats.full(point.value, measure)} (${formats.short(point.percent / 100, SHARE)})`]]) },
-    legend: { show: false },
     series: [
       {
         type: "pie",
@@ -398,8 +413,10 @@ function heatmap(frame: Frame, context: Context, width: number): Option {
     series.values.flatMap((value, column) => (value === null ? [] : [[column, row, value]])),
   );
   const numbers = cells.map((cell) => cell[2] ?? 0);
-  const lowest = Math.min(0, ...numbers);
-  const highest = Math.max(...numbers, lowest + 1e-9);
+  const least = Math.min(...numbers);
+  const highest = Math.max(...numbers, least + 1e-9);
+  // The least is not nothing: it keeps some colour.
+  const lowest = least - (highest - least) * 0.15;
   const measure = frame.series[0]?.column ?? COUNT;
   const room = (width - 130) / Math.max(1, frame.labels.length);
   return {
@@ -419,7 +436,9 @@ function heatmap(frame: Frame, context: Context, width: number): Option {
       axisTick: { show: false },
       axisLabel: {
         color: palette.muted,
-        hideOverlap: true,
+        ...(isTime(frame.axisColumn.format)
+          ? { hideOverlap: true }
+          : { interval: 0, width: Math.max(30, room - 6), overflow: "truncate" }),
         formatter: (_: string, index: number) =>
           formats.short(frame.categories[index] ?? null, frame.axisColumn),
       },
@@ -440,10 +459,7 @@ function heatmap(frame: Frame, context: Context, width: number): Option {
           label: {
             show: room > 34,
             fontSize: 11,
-            color:
-              ((cell[2] ?? 0) - lowest) / (highest - lowest) > 0.55
-                ? palette.onScaleHigh
-                : palette.text,
+            color: readable(((cell[2] ?? 0) - lowest) / (highest - lowest), palette),
             formatter: () => formats.short(cell[2] ?? null, measure),
           },
         })),
@@ -452,4 +468,27 @@ function heatmap(frame: Frame, context: Context, width: number): Option {
       },
     ],
   };
+}
+
+/** The text colour that reads better on a step of the scale, 0 to 1. */
+function readable(step: number, { scaleLow, scaleHigh, text, onScaleHigh }: Palette): string {
+  const [low, high] = [channels(scaleLow), channels(scaleHigh)];
+  const ground = luminance(low.map((value, nr) => value + ((high[nr] ?? 0) - value) * step));
+  const contrast = (colour: string) => {
+    const other = luminance(channels(colour));
+    return (Math.max(ground, other) + 0.05) / (Math.min(ground, other) + 0.05);
+  };
+  return contrast(text) >= contrast(onScaleHigh) ? text : onScaleHigh;
+}
+
+function channels(colour: string): number[] {
+  return [1, 3, 5].map((at) => Number.parseInt(colour.slice(at, at + 2), 16) / 255);
+}
+
+/** Relative luminance of WCAG 2. */
+function luminance(rgb: number[]): number {
+  const [red = 0, green = 0, blue = 0] = rgb.map((value) =>
+    value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4,
+  );
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 }

@@ -101,11 +101,12 @@ export class Formats {
     if (Number.isNaN(date.getTime())) return value;
     const zone: Intl.DateTimeFormatOptions = isDay ? { timeZone: "UTC" } : {};
     if (format === "month") {
-      return this.dateFormat(`month${short}`, {
+      const month = this.dateFormat(`month${short}`, {
         ...zone,
         month: short ? "short" : "long",
-        year: short ? "2-digit" : "numeric",
+        ...(short ? {} : { year: "numeric" }),
       }).format(date);
+      return short ? `${month} ${String(date.getUTCFullYear() % 100).padStart(2, "0")}` : month;
     }
     if (format === "date" && short) {
       return this.dateFormat("dayshort", { ...zone, day: "numeric", month: "short" }).format(date);

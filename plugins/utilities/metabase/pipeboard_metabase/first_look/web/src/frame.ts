@@ -33,6 +33,8 @@ export interface Frame {
   series: Series[];
   /** The largest value of any part of the card, so that parts beside one another compare. */
   highest: number | null;
+  /** The widest name of any part, in CSS pixels. */
+  names: number | null;
   /** Categories and series that the card has and the chart leaves to the table. */
   left: { categories: number; series: number };
 }
@@ -160,6 +162,7 @@ export function frameOf(card: Card, context: Context): Frame {
     labels,
     series,
     highest: null,
+    names: null,
     left,
   };
 }

@@ -243,11 +243,11 @@ function section(dashboard: Dashboard, context: Context, views: View[]): HTMLEle
       words.text(`dashboard.${dashboard.key}`),
     ),
     words.has(about) ? element("p", { class: "lead" }, words.text(about)) : null,
-    page.meta.months !== null
+    dashboard.months !== null
       ? element(
           "p",
           { class: "lead" },
-          words.text("page.period", { count: String(page.meta.months) }),
+          words.text("page.period", { count: String(dashboard.months) }),
         )
       : null,
     ...dashboard.tabs.flatMap((tab) => {

@@ -3,7 +3,7 @@
 import { element, webAddress } from "./dom";
 import type { Context } from "./frame";
 import { columnIndex } from "./frame";
-import { isNumeric } from "./format";
+import { isNumeric, isTime } from "./format";
 import type { Card, Cell } from "./types";
 
 type Order = { at: number; down: boolean } | null;
@@ -39,11 +39,12 @@ export function table(card: Card, title: string, context: Context): HTMLElement 
       ),
     );
   fill();
-  return element(
+  const scroll = element(
     "div",
     { class: "scroll", tabindex: 0, role: "region", "aria-label": title },
     element("table", {}, element("thead", {}, element("tr", {}, ...heads)), body),
   );
+  return element("div", { class: "scroll-box" }, scroll);
 }
 
 function numeric(card: Card, at: number): boolean {
@@ -60,7 +61,7 @@ function cell(card: Card, row: Cell[], at: number, first: boolean, context: Cont
     address && value !== null
       ? element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, text)
       : text;
-  const kind = numeric(card, at) ? "number" : null;
+  const kind = numeric(card, at) ? "number" : isTime(column.format) ? "time" : null;
   return first
     ? element("th", { scope: "row", class: kind }, content)
     : element("td", { class: kind }, content);

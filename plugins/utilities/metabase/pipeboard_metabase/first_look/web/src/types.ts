@@ -67,6 +67,8 @@ export interface Placed {
 
 export interface Dashboard {
   key: string;
+  /** Months before this one that cards with a period show; null where none has one. */
+  months: number | null;
   tabs: { key: string | null; cards: Placed[] }[];
 }
 
@@ -78,8 +80,6 @@ export interface Meta {
   /** ISO code of the base currency; null when it is not known. */
   currency: string | null;
   deals: number;
-  /** Months before this one that cards with a period show; null when they show all. */
-  months: number | null;
   demo: boolean;
 }
 
