@@ -38,13 +38,16 @@ class Server:
         (self.folder / name).mkdir()
         return Warehouse(url, self.folder / name, settings)
 
-    def as_reader(self, warehouse: Warehouse) -> psycopg.Connection[Any]:
-        """Connect as who may only read marts and ops, as Metabase does."""
+    def as_superuser(self, warehouse: Warehouse) -> psycopg.Connection[Any]:
         cluster = self.postgres.record.load()
         assert cluster is not None
-        connection = psycopg.connect(
+        return psycopg.connect(
             warehouse.url, user="postgres", password=cluster.superuser_password, autocommit=True
         )
+
+    def as_reader(self, warehouse: Warehouse) -> psycopg.Connection[Any]:
+        """Connect as who may only read marts and ops, as Metabase does."""
+        connection = self.as_superuser(warehouse)
         connection.execute(f"set session authorization {READER}")
         connection.execute("set default_transaction_read_only = on")
         return connection

@@ -178,7 +178,7 @@ def test_numbers_are_the_marts_own_in_the_readers_language(
     full = browser.one("[data-card=open_value] .big").get_attribute("title")
     assert full == f"R${value:,.0f}"
     assert browser.one("[data-card=open_count] .big").text == f"{count:,}"
-    browser.one("[lang=pt]").click()
+    browser.one("button[lang=pt]").click()
     full = browser.one("[data-card=open_value] .big").get_attribute("title")
     assert full.replace("\xa0", " ") == "R$ " + f"{value:,.0f}".replace(",", ".")
 
@@ -190,7 +190,7 @@ def test_both_languages(
     browser.open(page_of(demo))
     assert browser.run("return document.documentElement.lang") == "en"
     for language in ("pt", "en"):
-        browser.one(f"[lang={language}]").click()
+        browser.one(f"button[lang={language}]").click()
         # The button was drawn anew, and the reader is still on it.
         assert browser.run("return document.activeElement.lang") == language
         assert browser.run("return document.documentElement.lang[0]") == language[0]
@@ -224,7 +224,7 @@ def test_a_phone_scrolls_down_only(
     browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path], language: str
 ) -> None:
     browser.open(page_of(demo), PHONE)
-    browser.one(f"[lang={language}]").click()
+    browser.one(f"button[lang={language}]").click()
     for title in browser.dashboards():
         assert browser.run("return document.documentElement.scrollWidth") <= PHONE[0], title
         # What is cut off on a phone would not be seen by this: no card may be wider either.
