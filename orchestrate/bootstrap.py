@@ -107,6 +107,8 @@ METRICS = Environment("metrics", commands=("query-exporter",))
 RIVAL = Environment("bench-pipelinewise", wheels_only=False)
 # The policy scanner of the Kubernetes manifests; its many dependencies would bend those of `dev`.
 POLICY = Environment("policy")
+# The linter of the dbt project.
+DBT_LINT = Environment("dbt-lint")
 
 # What is built, by the words of the command line.
 WANTED = {
@@ -115,7 +117,7 @@ WANTED = {
     ("look",): (*RUN, LOOK),
     # A cluster has an account and a database of its own: no simulated one, no embedded one.
     ("image",): (*(each for each in RUN if each.name != "demo"), METRICS),
-    ("dev",): (*RUN, LOOK, METRICS, DEV, POLICY),
+    ("dev",): (*RUN, LOOK, METRICS, DEV, POLICY, DBT_LINT),
     ("bench",): (*RUN, DEV, RIVAL),
 }
 
@@ -283,7 +285,7 @@ def lock(uv: Path) -> None:
     """Recompile requirements/*.txt; versions already pinned stay unless UPGRADE is set."""
     upgrade = ["--upgrade"] if os.environ.get("UPGRADE") else []
     jobs: list[tuple[str, tuple[str, ...]]] = [("bootstrap", ()), ("build", ())]
-    every = (*RUN, LOOK, METRICS, DEV, POLICY, RIVAL)
+    every = (*RUN, LOOK, METRICS, DEV, POLICY, DBT_LINT, RIVAL)
     jobs += [(environment.name, environment.members) for environment in every]
     for name, members in jobs:
         source = Path("requirements") / f"{name}.in"

@@ -4,7 +4,9 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 from warehouse_kit import ROOT, Warehouse
 
 from pipeboard.embedded_postgres import EmbeddedPostgres
@@ -12,6 +14,8 @@ from pipeboard.postgres_binaries import Binaries, wheel_binaries
 
 #: Makes a new database: a name, and what its dbt is told by environment.
 NewWarehouse = Callable[..., Warehouse]
+#: One name for all of them, one after the other: dbt parses the project anew for another one.
+DATABASE = "warehouse"
 
 
 @pytest.fixture(scope="session")
@@ -21,10 +25,27 @@ def new_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewWareh
     binaries = (
         Binaries(Path(named)) if named else wheel_binaries(ROOT / ".pipeboard" / "env" / "demo")
     )
+    dbt = tmp_path_factory.mktemp("dbt")
 
     def make(name: str, **settings: str) -> Warehouse:
-        url = server.start(binaries, name, fresh=True)[name]
-        return Warehouse(url, tmp_path_factory.mktemp(name), settings)
+        """Empty the database for the next module; the one before has no use for it any more."""
+        url = server.start(binaries, DATABASE, fresh=True)[DATABASE]
+        trade_safety_for_speed(server, url)
+        return Warehouse(url, tmp_path_factory.mktemp(name), dbt, settings)
 
     yield make
     server.destroy()
+
+
+def trade_safety_for_speed(server: EmbeddedPostgres, url: str) -> None:
+    """Let the server not wait for the disk: what is in it is gone with the tests anyway."""
+    cluster = server.record.load()
+    assert cluster is not None
+    port = conninfo_to_dict(url)["port"]
+    with psycopg.connect(
+        host="127.0.0.1", port=port, user="postgres", dbname="postgres",
+        password=cluster.superuser_password, autocommit=True,
+    ) as connection:  # fmt: skip
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            connection.execute(f"alter system set {setting} = off".encode())
+        connection.execute("select pg_reload_conf()")

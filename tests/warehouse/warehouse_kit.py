@@ -29,15 +29,18 @@ class Warehouse:
 
     url: str
     folder: Path
+    #: Where dbt keeps what it parsed, for all warehouses of a session.
+    dbt_folder: Path
     settings: dict[str, str] = field(default_factory=dict)
+    discovered: str | None = None
 
     def environ(self) -> dict[str, str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(PERSONAL)}
         return {
             **clean,
             "PIPEBOARD_DATABASE_URL": self.url,
-            "DBT_TARGET_PATH": str(self.folder / "target"),
-            "DBT_LOG_PATH": str(self.folder / "logs"),
+            "DBT_TARGET_PATH": str(self.dbt_folder / "target"),
+            "DBT_LOG_PATH": str(self.dbt_folder / "logs"),
             "TZ": "UTC",
             **self.settings,
         }
@@ -92,20 +95,23 @@ class Warehouse:
         assert done.returncode == 0, done.stdout[-4000:]
 
     def sync(self, source: Mapping[str, Any], streams: Sequence[str]) -> None:
-        """Run tap and loader once, going on where the last time ended."""
-        config, catalog, state = (self.folder / f"{n}.json" for n in ("tap", "catalog", "state"))
+        """Run tap and loader once, going on where the last time ended; a sweep apart."""
+        place = self.folder / ("sweep" if source.get("sweep") else "sync")
+        place.mkdir(exist_ok=True)
+        config, catalog, state = (place / f"{name}.json" for name in ("tap", "catalog", "state"))
         sink = self.folder / "target.json"
-        config.write_text(json.dumps({"state_dir": str(self.folder / "tap"), **source}))
+        config.write_text(json.dumps({"state_dir": str(place), **source}))
         sink.write_text(
             json.dumps({"sqlalchemy_url": self.url.replace("postgresql:", "postgresql+psycopg:")})
         )
         environ = self.environ()
-        if not catalog.exists():
+        if self.discovered is None:
             found = subprocess.run(
                 [COMMANDS / "tap-pipedrive", "--config", config, "--discover"],
                 env=environ, capture_output=True, text=True, check=True,
             )  # fmt: skip
-            catalog.write_text(selected(json.loads(found.stdout), streams))
+            self.discovered = found.stdout
+        catalog.write_text(selected(json.loads(self.discovered), streams))
         words = [COMMANDS / "tap-pipedrive", "--config", config, "--catalog", catalog]
         tap = subprocess.Popen(
             [*words, *(["--state", state] if state.exists() else [])],

@@ -185,7 +185,7 @@
     end
 {%- endmacro %}
 
-{#- Describes the generated columns in the database itself, by the label the field has today. -#}
+{#- Describes the generated columns in the database itself, by the names fields and stages have today. -#}
 {% macro comment_custom_fields(entity) -%}
     {%- if execute %}
     do $comment$
@@ -193,17 +193,33 @@
         item record;
     begin
         for item in
-            select registry.column_name, fields.field_name, fields.field_type
-            from {{ ref('int_custom_field_registry') }} as registry
-            inner join {{ ref('int_fields') }} as fields
-                on registry.entity = fields.entity and registry.field_code = fields.field_code
+            with described as (
+                select
+                    named.column_name,
+                    coalesce(fields.field_name, registry.label_when_published)
+                    || ' (' || registry.field_type
+                    -- a companion says which part it is
+                    || coalesce(', ' || nullif(ltrim(substr(named.column_name, length(registry.column_name) + 1), '_'), ''), '')
+                    || ')' as description
+                from {{ ref('int_custom_field_registry') }} as registry
+                left join {{ ref('int_fields') }} as fields
+                    on registry.entity = fields.entity and registry.field_code = fields.field_code
+                cross join lateral unnest(registry.column_names) as named (column_name)
+                where registry.entity = '{{ entity }}'
+                union all
+                select
+                    registry.column_name,
+                    'When the deal first stood in the stage ' || coalesce(stages.name, registry.label_when_published)
+                from {{ ref('int_stage_column_registry') }} as registry
+                left join {{ ref('dim_stage') }} as stages on registry.stage_id = stages.stage_id
+                where '{{ entity }}' = 'deal'
+            )
+            select described.column_name, described.description
+            from described
             inner join pg_catalog.pg_attribute as attribute
-                on attribute.attrelid = '{{ this }}'::regclass and attribute.attname = registry.column_name
-            where registry.entity = '{{ entity }}'
+                on attribute.attrelid = '{{ this }}'::regclass and attribute.attname = described.column_name
         loop
-            execute format(
-                'comment on column {{ this }}.%I is %L', item.column_name, item.field_name || ' (' || item.field_type || ')'
-            );
+            execute format('comment on column {{ this }}.%I is %L', item.column_name, item.description);
         end loop;
     end
     $comment$

@@ -1,8 +1,9 @@
--- On each of the last days, the snapshot shows exactly the deals that were open at the day's end.
+-- On each of the last days, the snapshot shows exactly the deals that were open at the day's end; today, now.
 with days as (
     select
         dates.date_day,
-        least((dates.date_day + 1)::timestamp at time zone {{ reporting_timezone() }}, clock.as_of) as ends_at
+        (dates.date_day + 1)::timestamp at time zone {{ reporting_timezone() }} as ends_at,
+        clock.as_of
     from {{ ref('dim_date') }} as dates
     cross join {{ ref('int_warehouse_clock') }} as clock
     where
@@ -17,8 +18,12 @@ expected as (
     inner join {{ ref('fct_deal_stage_history') }} as history
         on
             history.status = 'open'
-            and days.ends_at > history.valid_from
-            and coalesce(history.valid_to, 'infinity') >= days.ends_at
+            and case
+                -- what ends this very instant is over
+                when days.ends_at > days.as_of
+                    then history.valid_from <= days.as_of and coalesce(history.valid_to, 'infinity') > days.as_of
+                else history.valid_from < days.ends_at and coalesce(history.valid_to, 'infinity') >= days.ends_at
+            end
 ),
 
 shown as (

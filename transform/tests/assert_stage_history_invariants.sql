@@ -6,6 +6,7 @@ with history as (
         lag(stage_id) over in_order as previous_stage_id,
         lag(status) over in_order as previous_status
     from {{ ref('fct_deal_stage_history') }}
+    {{ where_untested_deal() }}
     window in_order as (partition by deal_id order by seq)
 ),
 
@@ -19,6 +20,7 @@ deals as (
         clock.as_of
     from {{ ref('int_deal_history') }} as bounds
     cross join {{ ref('int_warehouse_clock') }} as clock
+    {{ where_untested_deal('bounds.deal_id') }}
 ),
 
 per_deal as (

@@ -6,6 +6,7 @@ with reached as (
         sum(n_entries) as n_entries,
         sum(n_advanced + n_back + n_pipeline + n_won + n_lost + n_open + n_deleted) as n_outcomes
     from {{ ref('fct_deal_stage_reached') }}
+    {{ where_untested_deal() }}
     group by deal_id
 ),
 
@@ -15,6 +16,7 @@ stays as (
         sum(extract(epoch from valid_to - valid_from)) as open_s
     from {{ ref('fct_deal_stage_history') }}
     where status = 'open' and valid_to is not null and stage_id is not null
+    {{ where_untested_deal(first='and') }}
     group by deal_id
 )
 

@@ -2,6 +2,10 @@ with organizations as (
     select * from {{ ref('stg_pipedrive__organizations') }}
 ),
 
+users as (
+    select user_id from {{ ref('dim_user') }}
+),
+
 options as (
     select * from {{ ref('int_field_options') }}
     where entity = 'organization'
@@ -21,7 +25,7 @@ known as (
     select
         organizations.org_id,
         organizations.name,
-        organizations.owner_id,
+        case when organizations.owner_id is not null then coalesce(users.user_id, -1) end as owner_id,
         labels.labels,
         industries.label as industry,
         organizations.annual_revenue,
@@ -43,6 +47,7 @@ known as (
         organizations._loaded_at
     from organizations
     left join labels on organizations.org_id = labels.org_id
+    left join users on organizations.owner_id = users.user_id
     left join options as industries
         on industries.field_code = 'industry' and organizations.industry_id::text = industries.option_id
 ),

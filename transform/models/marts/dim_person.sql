@@ -2,6 +2,14 @@ with persons as (
     select * from {{ ref('stg_pipedrive__persons') }}
 ),
 
+users as (
+    select user_id from {{ ref('dim_user') }}
+),
+
+organizations as (
+    select org_id from {{ ref('dim_organization') }}
+),
+
 options as (
     select * from {{ ref('int_field_options') }}
     where entity = 'person' and field_code in ('label_ids', 'label')
@@ -23,8 +31,8 @@ known as (
         persons.name,
         persons.first_name,
         persons.last_name,
-        persons.org_id,
-        persons.owner_id,
+        case when persons.org_id is not null then coalesce(organizations.org_id, -1) end as org_id,
+        case when persons.owner_id is not null then coalesce(users.user_id, -1) end as owner_id,
         persons.job_title,
         persons.primary_email,
         persons.primary_phone,
@@ -42,6 +50,8 @@ known as (
         persons._loaded_at
     from persons
     left join labels on persons.person_id = labels.person_id
+    left join users on persons.owner_id = users.user_id
+    left join organizations on persons.org_id = organizations.org_id
 ),
 
 -- Where facts point when the record they name is not there.

@@ -17,12 +17,20 @@ known as (
     from pipelines
 ),
 
--- Pipelines that deals still name, although the source lists them no longer.
+-- Pipelines that deals, their history or stages still name, although the source lists them no longer.
+named as (
+    select pipeline_id from {{ ref('stg_pipedrive__deals') }}
+    union
+    select pipeline_id from {{ ref('int_deal_stage_intervals') }}
+    union
+    select pipeline_id from {{ ref('stg_pipedrive__stages') }}
+),
+
 vanished as (
-    select distinct deals.pipeline_id
-    from {{ ref('stg_pipedrive__deals') }} as deals
-    left join pipelines on deals.pipeline_id = pipelines.pipeline_id
-    where deals.pipeline_id is not null and pipelines.pipeline_id is null
+    select named.pipeline_id
+    from named
+    left join pipelines on named.pipeline_id = pipelines.pipeline_id
+    where named.pipeline_id is not null and pipelines.pipeline_id is null
 ),
 
 unknown as (

@@ -2,6 +2,10 @@ with products as (
     select * from {{ ref('stg_pipedrive__products') }}
 ),
 
+users as (
+    select user_id from {{ ref('dim_user') }}
+),
+
 options as (
     select * from {{ ref('int_field_options') }}
     where entity = 'product' and field_code = 'category'
@@ -20,7 +24,7 @@ known as (
         {{ try_numeric("(products.prices -> 0 ->> 'cost')") }} as cost,
         products.tax,
         products.billing_frequency,
-        products.owner_id,
+        case when products.owner_id is not null then coalesce(users.user_id, -1) end as owner_id,
         products.is_deleted,
         products.add_time,
         products.update_time,
@@ -28,6 +32,7 @@ known as (
         products._loaded_at
     from products
     left join options on products.category = options.option_id
+    left join users on products.owner_id = users.user_id
 ),
 
 -- Where facts point when the record they name is not there.

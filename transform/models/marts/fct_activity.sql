@@ -1,3 +1,10 @@
+{{ config(
+    indexes=[
+        {'columns': ['deal_id']},
+        {'columns': ['owner_id', 'done_date_local']},
+        {'columns': ['due_date']}
+    ]
+) }}
 with activities as (
     select * from {{ ref('stg_pipedrive__activities') }}
 ),

@@ -1,13 +1,13 @@
 {#-
     Bounded on purpose: open days only, every day of the recent past and month ends before it. A deal is built
-    again when it changed, an open one also when a new day has begun.
+    again when it changed. Of an open one that did not, a new day is added to those that are there: rebuilding
+    every open deal's days each morning would be most of a full build.
 -#}
 {{ config(
     materialized='incremental',
-    incremental_strategy='delete+insert',
-    unique_key='deal_id',
+    incremental_strategy='by_deal',
     on_schema_change='fail',
-    indexes=[{'columns': ['date_day']}, {'columns': ['deal_id']}],
+    indexes=[{'columns': ['date_day']}],
     post_hook=["{{ mark_built() }}", "{{ drop_old_snapshot_days() }}"]
 ) }}
 -- depends_on: {{ ref('int_deal_versions') }}
@@ -19,6 +19,16 @@ with clock as (
     from {{ ref('int_warehouse_clock') }}
 ),
 
+{% if is_incremental() -%}
+changed as (
+    {{ changed_deals() }}
+),
+
+built as (
+    select max(date_day) as last_day from {{ this }}
+),
+
+{% endif -%}
 stays as (
     select
         deal_id,
@@ -27,21 +37,25 @@ stays as (
         valid_from,
         coalesce(valid_to, 'infinity') as valid_to,
         history_quality,
-        _loaded_at
+        _loaded_at,
+        {% if is_incremental() -%}
+        case
+            when deal_id in (select changed.deal_id from changed) then '-infinity'::date else built.last_day + 1
+        end as wanted_from
+        {%- else -%}
+        '-infinity'::date as wanted_from
+        {%- endif %}
     from {{ ref('fct_deal_stage_history') }}
+    {%- if is_incremental() %}
+    cross join clock
+    cross join built
+    {%- endif %}
     where
         status = 'open'
     {%- if is_incremental() %}
     and (
-        deal_id in ({{ changed_deals() }})
-        or deal_id in (
-            select running.deal_id
-            from {{ ref('fct_deal_stage_history') }} as running
-            where
-                running.is_current
-                and running.status = 'open'
-                and (select clock.today from clock) > (select max(built.date_day) from {{ this }} as built)
-        )
+        deal_id in (select changed.deal_id from changed)
+        or (is_current and coalesce(clock.today > built.last_day, true))
     )
     {%- endif %}
 ),
@@ -67,6 +81,7 @@ spans as (
         stays.pipeline_id,
         stays._loaded_at,
         stays.history_quality,
+        stays.wanted_from,
         attributes.value,
         attributes.currency,
         attributes.owner_id,
@@ -95,7 +110,7 @@ days as (
     from spans
     cross join
         lateral generate_series(
-            greatest(spans.first_day, spans.first_daily_day)::timestamp, spans.last_day::timestamp, interval '1 day'
+            greatest(spans.first_day, spans.first_daily_day, spans.wanted_from)::timestamp, spans.last_day::timestamp, interval '1 day'
         ) as day (at)
     union all
     select
@@ -110,7 +125,7 @@ days as (
         ) as month (at)
     where
         (month.at + interval '1 month' - interval '1 day')::date
-        between spans.first_day and least(spans.last_day, spans.first_daily_day - 1)
+        between greatest(spans.first_day, spans.wanted_from) and least(spans.last_day, spans.first_daily_day - 1)
 )
 
 select

@@ -1,3 +1,9 @@
+{{ config(
+    indexes=[
+        {'columns': ['deal_id']},
+        {'columns': ['product_id']}
+    ]
+) }}
 with lines as (
     select * from {{ ref('stg_pipedrive__deal_products') }}
     where not is_deleted

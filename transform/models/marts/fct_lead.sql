@@ -1,3 +1,9 @@
+{{ config(
+    indexes=[
+        {'columns': ['owner_id', 'add_date_local']},
+        {'columns': ['converted_deal_id']}
+    ]
+) }}
 with leads as (
     select * from {{ ref('stg_pipedrive__leads') }}
 ),

@@ -2,7 +2,7 @@ select
     days.date_day,
     days.pipeline_id,
     days.stage_id,
-    days.owner_id,
+    case when days.owner_id is not null then coalesce(users.user_id, -1) end as owner_id,
     count(*)::integer as open_count,
     coalesce(sum(days.value_base), 0) as open_value_base,
     coalesce(sum(days.weighted_value_base), 0) as weighted_value_base,
@@ -11,4 +11,7 @@ select
     (count(*) filter (where deals.is_deleted))::integer as n_deleted_since
 from {{ ref('fct_deal_daily_snapshot') }} as days
 inner join {{ ref('fct_deal') }} as deals on days.deal_id = deals.deal_id
-group by days.date_day, days.pipeline_id, days.stage_id, days.owner_id
+left join {{ ref('dim_user') }} as users on days.owner_id = users.user_id
+group by
+    days.date_day, days.pipeline_id, days.stage_id,
+    case when days.owner_id is not null then coalesce(users.user_id, -1) end

@@ -1,0 +1,39 @@
+"""What the models' own files promise, and no linter of dbt projects looks at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+from warehouse_kit import ROOT
+
+#: Columns that tell of a person, by model; in every model of staging and marts that has them.
+PERSONAL = re.compile(
+    r"^(primary_|cc_|from_|to_)?(e?mails?|phones?|phone_number)$|^(first|last|person|owner|creator)_name$"
+    r"|^(birthday|im|snippet|participants|attendees|recipients|sender|parties|cc|bcc)$"
+)
+NAMED = ("dim_person", "dim_user", "stg_pipedrive__persons", "stg_pipedrive__users")
+
+
+def columns() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path in (ROOT / "transform" / "models").rglob("*.yml"):
+        for model in (yaml.safe_load(path.read_text()) or {}).get("models", []):
+            for column in model.get("columns", []):
+                yield model["name"], column
+
+
+def test_personal_data_is_tagged() -> None:
+    personal = [
+        (model, column)
+        for model, column in columns()
+        if PERSONAL.match(column["name"]) or (model in NAMED and column["name"] == "name")
+    ]
+    untagged = [
+        (model, column["name"])
+        for model, column in personal
+        if not column.get("config", {}).get("meta", {}).get("personal_data")
+    ]
+    assert len(personal) > 30
+    assert not untagged

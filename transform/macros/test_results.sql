@@ -1,0 +1,42 @@
+{#-
+    How each data test last went, kept in the warehouse: what runs unattended must be seen to fail. One row per
+    test, so it never grows; `failing_since` tells a new failure from an old one. Called when a run has ended.
+-#}
+{% macro record_test_results(results) -%}
+    {%- if execute and flags.WHICH in ('test', 'build') -%}
+        {%- set table = load_relation(api.Relation.create(database=target.database, schema='ops', identifier='ops_dbt_test_result')) -%}
+        {%- set rows = [] -%}
+        {%- for result in results if result.node.resource_type == 'test' and result.status | string != 'skipped' -%}
+            {%- set model = (result.node.attached_node or '').split('.') | last -%}
+            {%- do rows.append("('" ~ [
+                result.node.unique_id, result.node.name, model, result.node.column_name or '',
+                result.node.config.severity | lower, result.status | string, (result.failures or 0) | string,
+                '' if result.status | string == 'pass' or result.status | string == 'fail' else (result.message or '')
+            ] | map('replace', "'", "''") | join("', '") ~ "')") -%}
+        {%- endfor -%}
+        {%- if table and rows %}
+    with told (test_id, test_name, model, column_name, severity, status, n_failures, message) as (
+        values {{ rows | join(',\n        ') }}
+    ),
+    renewed as (
+        delete from {{ table }} as known
+        using told
+        where known.test_id = told.test_id
+        returning known.test_id, known.failing_since
+    )
+    insert into {{ table }} (
+        test_id, test_name, model, column_name, severity, status, n_failures, message, failing_since, tested_at
+    )
+    select
+        told.test_id, told.test_name, nullif(told.model, ''), nullif(told.column_name, ''), told.severity,
+        told.status, told.n_failures::bigint, nullif(told.message, ''),
+        case when told.status <> 'pass' then coalesce(renewed.failing_since, now()) end,
+        now()
+    from told
+    left join renewed on told.test_id = renewed.test_id;
+            {%- set present = graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') | map(attribute='unique_id') %}
+    delete from {{ table }} where test_id <> all (array['{{ present | join("', '") }}']);
+        {%- endif -%}
+        {{ mark_tested(results) }}
+    {%- endif -%}
+{%- endmacro %}
