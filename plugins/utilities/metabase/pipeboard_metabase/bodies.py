@@ -83,7 +83,7 @@ def dashboard_body(
 ) -> dict[str, Any]:
     """Return a dashboard with tabs, cards and filters; new tabs and cards have ids below zero."""
     tabs = {tab: -1 - number for number, tab in enumerate(dashboard.tabs)}
-    dashcards = []
+    dashcards: list[dict[str, Any]] = []
     for number, place in enumerate(dashboard.places):
         card = run.definitions.cards[place.card]
         dashcards.append(

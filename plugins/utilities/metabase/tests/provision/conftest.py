@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import psycopg
 import pytest
+from card_kit import Server
 from pipeboard_metabase import cli, client, connection, setup
+from pipeboard_metabase.definitions import Definitions
 from provision_kit import (
     EMAIL,
     PASSWORD,
     READER_PASSWORD,
-    ROOT,
     WAREHOUSE,
     Command,
     Site,
@@ -26,78 +26,89 @@ from provision_kit import (
 )
 from standin import StandIn
 
-from pipeboard.embedded_postgres import EmbeddedPostgres
-from pipeboard.postgres_binaries import Binaries, wheel_binaries
+OpenSite = Callable[[str, Path, Definitions], Site]
 
 
 @pytest.fixture(scope="session")
-def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The small warehouse, as its owner; its reader is made as the README says."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("server"))
-    named = os.environ.get("PIPEBOARD_POSTGRES_BIN")
-    demo = ROOT / ".pipeboard" / "env" / "demo"
-    binaries = Binaries(Path(named)) if named else wheel_binaries(demo)
-    url = server.start(binaries, "provisioned", fresh=True)["provisioned"]
-    cluster = server.record.load()
+def login(server: Server) -> None:
+    """The reader's login, made as the README says."""
+    url = server.postgres.start(server.binaries, "provisioned", fresh=True)["provisioned"]
+    cluster = server.postgres.record.load()
     assert cluster is not None
+    with psycopg.connect(url, user="postgres", password=cluster.superuser_password) as root:
+        literal = READER_PASSWORD.replace("'", "''")
+        root.execute(readme_sql().replace(":'password'", f"'{literal}'").encode())
+
+
+@pytest.fixture(scope="session")
+def warehouse(server: Server, login: None) -> str:
+    """The small warehouse, as its owner."""
+    url = server.postgres.start(server.binaries, "provisioned")["provisioned"]
     with psycopg.connect(url) as owner:
-        owner.execute(WAREHOUSE)
+        owner.execute(WAREHOUSE.encode())
         for schema in ("marts", "ops"):
             owner.execute(f"grant usage on schema {schema} to bi_read".encode())
             owner.execute(f"grant select on all tables in schema {schema} to bi_read".encode())
-    with psycopg.connect(url, user="postgres", password=cluster.superuser_password) as root:
-        root.execute(
-            readme_sql()
-            .replace(":'password'", "'" + READER_PASSWORD.replace("'", "''") + "'")
-            .encode()
-        )
-    yield url
-    server.destroy()
+    return url
 
 
 @pytest.fixture
-def site(warehouse: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def open_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, login: None) -> Iterator[OpenSite]:
     for module in (setup, connection):
         monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(client, "BACKOFF_SECONDS", 0.001)
-    with psycopg.connect(warehouse) as owner:
-        columns = owner.execute(
-            "select table_schema, table_name, column_name from information_schema.columns"
-            " where table_schema in ('marts', 'ops') order by ordinal_position"
-        ).fetchall()
-    standin = StandIn([(str(s), str(t), str(c)) for s, t, c in columns], READER_PASSWORD)
-    parsed = psycopg.conninfo.conninfo_to_dict(warehouse)
-    address = f"{parsed['host']}:{parsed['port']}/{parsed['dbname']}"
-    manifest_file = tmp_path / "manifest.json"
-    manifest_file.write_text(json.dumps(manifest()))
-    found = Site(
-        standin,
-        {
+    standins = []
+
+    def open_one(url: str, manifest_file: Path, definitions: Definitions) -> Site:
+        with psycopg.connect(url) as owner:
+            columns = owner.execute(
+                "select nspname, relname, attname from pg_attribute"
+                " join pg_class on pg_class.oid = attrelid"
+                " join pg_namespace on pg_namespace.oid = relnamespace"
+                " where nspname in ('marts', 'ops') and relkind in ('r', 'v', 'm', 'p')"
+                " and attnum > 0 and not attisdropped order by attrelid, attnum"
+            ).fetchall()
+        standin = StandIn([(str(s), str(t), str(c)) for s, t, c in columns], READER_PASSWORD)
+        standins.append(standin)
+        parsed = psycopg.conninfo.conninfo_to_dict(url)
+        reader = f"metabase_ro:{quote(READER_PASSWORD, safe='')}"
+        address = f"{parsed['host']}:{parsed['port']}/{parsed['dbname']}"
+        environ = {
             "METABASE_URL": standin.url,
-            "METABASE_DATABASE_URL": (
-                f"postgresql://metabase_ro:{quote(READER_PASSWORD, safe='')}@{address}"
-            ),
+            "METABASE_DATABASE_URL": f"postgresql://{reader}@{address}",
             "METABASE_ADMIN_EMAIL": EMAIL,
             "METABASE_ADMIN_PASSWORD": PASSWORD,
             "METABASE_DBT_MANIFEST": str(manifest_file),
             "METABASE_TIMEOUT_SECONDS": "5",
             "PIPEBOARD_STATE_DIR": str(tmp_path),
-        },
-        tmp_path,
-        small_definitions(),
-    )
-    monkeypatch.setattr(cli, "load", lambda: found.definitions)
-    yield found
-    standin.close()
-    # Whatever a test is about: not one request may be what Metabase's document does not know.
-    assert standin.violations == []
+        }
+        found = Site(standin, environ, tmp_path, definitions)
+        monkeypatch.setattr(cli, "load", lambda: found.definitions)
+        return found
+
+    yield open_one
+    for standin in standins:
+        standin.close()
+        # Whatever a test is about: not one request may be what Metabase's document does not know.
+        assert standin.violations == []
+
+
+@pytest.fixture
+def site(warehouse: str, open_site: OpenSite, tmp_path: Path) -> Site:
+    file = tmp_path / "manifest.json"
+    file.write_text(json.dumps(manifest()))
+    return open_site(warehouse, file, small_definitions())
 
 
 @pytest.fixture
 def run(site: Site, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run pipeboard-metabase; return its exit code. What it said is in site.out and site.err."""
+    return command(site, capsys)
 
-    def command(*arguments: str, **more: str) -> int:
+
+def command(site: Site, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Return pipeboard-metabase as a function; what it said is in site.out and site.err."""
+
+    def run(*arguments: str, **more: str) -> int:
         environ = {k: v for k, v in {**site.environ, **more}.items() if v}
         site.standin.log.clear()
         with pytest.raises(SystemExit) as end:
@@ -108,7 +119,7 @@ def run(site: Site, capsys: pytest.CaptureFixture[str]) -> Command:
             assert PASSWORD not in said and READER_PASSWORD not in said
         return int(end.value.code or 0)
 
-    return command
+    return run
 
 
 _APPLIED: list[tuple[dict[str, Any], str]] = []

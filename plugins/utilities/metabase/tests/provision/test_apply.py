@@ -63,7 +63,7 @@ def test_a_plan_says_what_apply_then_does_and_sends_nothing(site: Site, run: Com
         [sign for sign in found if not any(kind in sign for kind in unseen)]
         for found in (planned, signs(site.out))
     )
-    assert planned == done and len(done) == 11, done
+    assert planned == done and len(done) == 12, done
 
 
 def test_a_dashboard_has_its_tabs_places_filters_and_every_mapping(applied: Site) -> None:

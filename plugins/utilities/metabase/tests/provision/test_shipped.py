@@ -1,0 +1,77 @@
+"""The definitions that ship, over the marts of a demo account, in a Metabase of each language."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from card_kit import Server
+from conftest import OpenSite, command
+from pipeboard_metabase.definitions import Definitions
+from provision_kit import Site
+from warehouse_kit import Warehouse
+
+
+@pytest.fixture(params=["en", "pt"])
+def shipped(
+    request: pytest.FixtureRequest,
+    demo: Warehouse,
+    server: Server,
+    open_site: OpenSite,
+    definitions: Definitions,
+) -> Site:
+    site = open_site(demo.url, server.folder / "target" / "manifest.json", definitions)
+    site.environ["METABASE_LOCALE"] = request.param
+    return site
+
+
+def answer(reader: psycopg.Connection[Any]) -> Any:
+    """Run a card as Metabase does without any filter: optional clauses go."""
+
+    def run(card: dict[str, Any]) -> dict[str, Any]:
+        sql = card["dataset_query"]["stages"][0]["native"]
+        sql = re.sub(r"\[\[.*?\]\]", "", sql, flags=re.DOTALL)
+        try:
+            rows = reader.execute(sql.encode()).fetchall()
+        except psycopg.Error as error:
+            return {"status": "failed", "error": str(error)}
+        shown = [[float(v) if isinstance(v, Decimal) else str(v) for v in row] for row in rows]
+        return {"status": "completed", "row_count": len(rows), "data": {"rows": shown}}
+
+    return run
+
+
+def test_everything_ships_is_mapped_and_runs_and_a_second_apply_sends_nothing(
+    shipped: Site, capsys: pytest.CaptureFixture[str], server: Server, demo: Warehouse
+) -> None:
+    run, standin, definitions = command(shipped, capsys), shipped.standin, shipped.definitions
+    assert run("apply") == 0, shipped.err
+    assert len(standin.cards) == len(definitions.cards)
+    assert len(standin.dashboards) == len(definitions.dashboards) == 11
+    language = shipped.environ["METABASE_LOCALE"]
+    by_name = {d["name"]: d for d in standin.dashboards.values()}
+    names = {card["id"]: card["name"] for card in standin.cards.values()}
+    for dashboard in definitions.dashboards.values():
+        there = by_name[definitions.title(dashboard, language)]
+        slugs = {p["id"]: p["slug"] for p in there["parameters"]}
+        assert sorted(slugs.values()) == sorted(dashboard.filters)
+        titles = {
+            definitions.title(definitions.cards[key], language): key for key in dashboard.cards
+        }
+        for dashcard in there["dashcards"]:
+            card = definitions.cards[titles[names[dashcard["card_id"]]]]
+            mapped = {slugs[m["parameter_id"]] for m in dashcard["parameter_mappings"]}
+            assert mapped == set(card.filters) & set(dashboard.filters), card.key
+    described = [f for t in standin.tables.values() for f in t["fields"] if f["description"]]
+    assert len(described) > 500
+    custom = [f["display_name"] for f in described if f["name"].startswith("cf_")]
+    assert custom and not any(name.lower().startswith("cf") for name in custom)
+
+    assert run("apply") == 0, shipped.err
+    assert standin.writes == []
+    with server.as_reader(demo) as reader:
+        standin.run_query = answer(reader)
+        assert run("smoke") == 0, shipped.out
