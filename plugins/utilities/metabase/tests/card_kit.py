@@ -33,10 +33,9 @@ class Server:
         url = self.postgres.start(self.binaries, name, fresh=True)[name]
         # The models are the same everywhere: what dbt parsed once need not be parsed again. With a
         # world named, dbt is not given another one, nor its folders.
-        target = str(self.folder / "target")
-        settings = {"PIPEBOARD_WORLD": "tests", "DBT_TARGET_PATH": target, **more}
+        settings = {"PIPEBOARD_WORLD": "tests", **more}
         (self.folder / name).mkdir()
-        return Warehouse(url, self.folder / name, settings)
+        return Warehouse(url, self.folder / name, self.folder / "dbt", settings)
 
     def as_superuser(self, warehouse: Warehouse) -> psycopg.Connection[Any]:
         cluster = self.postgres.record.load()
