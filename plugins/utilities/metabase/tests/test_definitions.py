@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 import yaml
+from pipeboard_metabase import exposures
 from pipeboard_metabase.definitions import (
+    FORMATS,
     GRID,
     Definitions,
     Filter,
@@ -17,6 +20,7 @@ from pipeboard_metabase.definitions import (
 from pipeboard_metabase.sql import TRANSLATED
 from pipeboard_metabase.words import DefinitionError, words_of
 
+CODE = "".join(path.read_text() for path in Path(exposures.__file__).parent.rglob("*.py"))
 FILTERS = {"owner": Filter("owner", "text"), "period": Filter("period", "date")}
 CARD = """---
 display: bar
@@ -31,14 +35,21 @@ select name, n from marts.t where true [[and {{owner}}]]
 
 def used_words(definitions: Definitions) -> set[str]:
     """Every word that some card or dashboard needs, values left out."""
-    used = {"phrase.unfiltered", *(f"filter.{key}" for key in definitions.filters)}
+    used = {f"filter.{key}" for key in definitions.filters}
     for card in definitions.cards.values():
         used |= {f"card.{card.key}", f"card.{card.key}.description"}
         used |= {f"column.{column}" for column in card.shown}
     for dashboard in definitions.dashboards.values():
         used |= {f"dashboard.{dashboard.key}", f"dashboard.{dashboard.key}.description"}
         used |= {f"tab.{tab}" for tab in dashboard.tabs}
-    return used
+    return used | {word for word in definitions.words if is_in_code(word)}
+
+
+def is_in_code(word: str) -> bool:
+    """Tell whether the package asks for a word by its name, or puts the name together."""
+    kind, name = word.split(".")[:2]
+    made = {"collection": f'"{name}"' in CODE, "unit": name in FORMATS, "part": "{part}" in CODE}
+    return f'"{word}"' in CODE or f"'{word}'" in CODE or made.get(kind, False)
 
 
 def test_eleven_dashboards_come_in_order(definitions: Definitions) -> None:
