@@ -228,7 +228,9 @@ def test_a_phone_scrolls_down_only(
     for title in browser.dashboards():
         assert browser.run("return document.documentElement.scrollWidth") <= PHONE[0], title
         # What is cut off on a phone would not be seen by this: no card may be wider either.
-        wide = "return Math.max(...[...document.querySelectorAll('article')].map(a => a.scrollWidth))"
+        wide = (
+            "return Math.max(...[...document.querySelectorAll('article')].map(a => a.scrollWidth))"
+        )
         assert browser.run(wide) <= PHONE[0], title
     browser.run("localStorage.clear()")
 
@@ -253,7 +255,9 @@ def test_everything_is_reached_and_used_by_keyboard(
     # Sorted by a heading: largest first, and said.
     heading = browser.one("[data-card=won_by_month] th.number button")
     heading.send_keys(Keys.ENTER)
-    assert browser.one("[data-card=won_by_month] th.number").get_attribute("aria-sort") == "descending"
+    assert (
+        browser.one("[data-card=won_by_month] th.number").get_attribute("aria-sort") == "descending"
+    )
     toggle.send_keys(Keys.SPACE)
     assert browser.one("[data-card=won_by_month] .chart").is_displayed()
     # Past the navigation, and to another dashboard: the focus goes along.
@@ -349,7 +353,9 @@ def test_labels_stay_text(
     path = folder / "hostile.html"
     write(path, render_page(definitions, account, answers, bundle))
     browser.open(path)
-    rows = browser.run("return [...document.querySelectorAll('tbody tr')].map(r => r.cells[0].innerText)")
+    rows = browser.run(
+        "return [...document.querySelectorAll('tbody tr')].map(r => r.cells[0].innerText)"
+    )
     assert rows[0] == HOSTILE[0]
     assert rows[1] == HOSTILE[1]
     assert rows[4].endswith("…")

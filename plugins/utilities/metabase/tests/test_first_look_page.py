@@ -66,7 +66,7 @@ def test_values_as_the_browser_gets_them(value: object, shown: object) -> None:
 )  # fmt: skip
 def test_a_filter_is_set_to_its_default(default: str | None, first: date | None) -> None:
     found = default_of(Filter("period", "date", default), date(2026, 11, 1))
-    assert found == (Between(first) if first else None)
+    assert found == (Between(first, date(2026, 11, 30)) if first else None)
 
 
 def test_the_page_shows_the_default_period(definitions: Definitions, demo: Warehouse) -> None:
@@ -144,7 +144,9 @@ def test_the_page_is_written_for_its_owner(
     out = tmp_path / "deep" / "index.html"
     look = ROOT / ".pipeboard"
     for _ in range(2):
-        assert first_look("--out", out, "--cache", look / "look", "--node", look / "env" / "look") == 0
+        assert (
+            first_look("--out", out, "--cache", look / "look", "--node", look / "env" / "look") == 0
+        )
         assert capsys.readouterr().out.strip() == out.as_uri()
         assert stat.S_IMODE(out.stat().st_mode) == 0o600
     assert [file.name for file in out.parent.iterdir()] == ["index.html"]
