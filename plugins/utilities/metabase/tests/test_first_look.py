@@ -140,8 +140,11 @@ class Browser:
 
 
 @pytest.fixture
-def browser(chromium: webdriver.Chrome) -> Browser:
-    return Browser(chromium)
+def browser(chromium: webdriver.Chrome) -> Iterator[Browser]:
+    browser = Browser(chromium)
+    yield browser
+    # The next reader is another one.
+    browser.run("localStorage.clear()")
 
 
 def words(definitions: Definitions, kind: str, language: str) -> set[str]:
@@ -216,7 +219,6 @@ def test_dark_by_the_system_or_by_choice(
     assert browser.run(ground) == light
     browser.chrome.refresh()
     assert browser.run(ground) == light, "the choice is remembered"
-    browser.run("localStorage.clear()")
 
 
 @pytest.mark.parametrize("language", ["en", "pt"])
@@ -232,7 +234,6 @@ def test_a_phone_scrolls_down_only(
             "return Math.max(...[...document.querySelectorAll('article')].map(a => a.scrollWidth))"
         )
         assert browser.run(wide) <= PHONE[0], title
-    browser.run("localStorage.clear()")
 
 
 def test_everything_is_reached_and_used_by_keyboard(
