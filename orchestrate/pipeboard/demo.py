@@ -63,7 +63,7 @@ def run_demo(services: Services, console: Console, account: Account, changes: in
 
 
 def show_page(services: Services, world: World, console: Console) -> None:
-    """Say where the page of dashboards is. Without it the demo is as good, and says what is missing."""
+    """Say where the page of dashboards is; the demo ends well without it, and says why."""
     try:
         page, complaints = write_page(services.paths, world)
     except Problem as problem:

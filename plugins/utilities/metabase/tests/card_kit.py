@@ -33,18 +33,20 @@ class Server:
         url = self.postgres.start(self.binaries, name, fresh=True)[name]
         # The models are the same everywhere: what dbt parsed once need not be parsed again. With a
         # world named, dbt is not given another one, nor its folders.
-        target = str(self.folder / "target")
-        settings = {"PIPEBOARD_WORLD": "tests", "DBT_TARGET_PATH": target, **more}
+        settings = {"PIPEBOARD_WORLD": "tests", **more}
         (self.folder / name).mkdir()
-        return Warehouse(url, self.folder / name, settings)
+        return Warehouse(url, self.folder / name, self.folder, settings)
+
+    def as_superuser(self, warehouse: Warehouse) -> psycopg.Connection[Any]:
+        cluster = self.postgres.record.load()
+        assert cluster is not None
+        return psycopg.connect(
+            warehouse.url, user="postgres", password=cluster.superuser_password, autocommit=True
+        )
 
     def as_reader(self, warehouse: Warehouse) -> psycopg.Connection[Any]:
         """Connect as who may only read marts and ops, as Metabase does."""
-        cluster = self.postgres.record.load()
-        assert cluster is not None
-        connection = psycopg.connect(
-            warehouse.url, user="postgres", password=cluster.superuser_password, autocommit=True
-        )
+        connection = self.as_superuser(warehouse)
         connection.execute(f"set session authorization {READER}")
         connection.execute("set default_transaction_read_only = on")
         return connection

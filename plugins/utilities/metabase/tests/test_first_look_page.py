@@ -9,10 +9,10 @@ from dataclasses import replace
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
+from card_kit import Server
 from pipeboard_metabase.cli import main
 from pipeboard_metabase.definitions import GRID, Definitions, Filter
 from pipeboard_metabase.first_look import queries
@@ -21,6 +21,8 @@ from pipeboard_metabase.first_look.page import embedded, page_data, plain, rende
 from pipeboard_metabase.first_look.queries import Account, Answer, answer, default_of, read
 from pipeboard_metabase.sql import Between
 from warehouse_kit import ROOT, Warehouse
+
+from pipeboard.embedded_postgres import READER
 
 ACCOUNT = Account(datetime(2026, 11, 24, 19, tzinfo=timezone.utc), 3, "BRL", date(2026, 11, 1))
 
@@ -64,7 +66,7 @@ def test_values_as_the_browser_gets_them(value: object, shown: object) -> None:
 )  # fmt: skip
 def test_a_filter_is_set_to_its_default(default: str | None, first: date | None) -> None:
     found = default_of(Filter("period", "date", default), date(2026, 11, 1))
-    assert found == (Between(first) if first else None)
+    assert found == (Between(first, date(2026, 11, 30)) if first else None)
 
 
 def test_the_page_shows_the_default_period(definitions: Definitions, demo: Warehouse) -> None:
@@ -110,14 +112,19 @@ def test_many_rows_are_cut_and_said(definitions: Definitions, demo: Warehouse) -
 
 
 def test_cards_are_read_as_the_reader_in_one_snapshot(
-    definitions: Definitions, demo: Warehouse
+    definitions: Definitions, demo: Warehouse, server: Server
 ) -> None:
     card = replace(
         definitions.cards["open_count"], key="who", first_look=True, sql="select current_user, "
         "current_setting('transaction_read_only'), current_setting('transaction_isolation')",
     )  # fmt: skip
-    _, answers = read(demo.url, replace(definitions, cards={"who": card}))
-    assert answers["who"].rows == (("bi_read", "on", "repeatable read"),)
+    owner = psycopg.conninfo.conninfo_to_dict(demo.url)["user"]
+    # Who is no member of the reader stays who they are, and may still only read.
+    for change, who in (("grant {0} to {1}", READER), ("revoke {0} from {1}", owner)):
+        with server.as_superuser(demo) as superuser:
+            superuser.execute(change.format(READER, owner).encode())
+        _, answers = read(demo.url, replace(definitions, cards={"who": card}))
+        assert answers["who"].rows == ((who, "on", "repeatable read"),)
 
 
 # -- the command
@@ -137,7 +144,9 @@ def test_the_page_is_written_for_its_owner(
     out = tmp_path / "deep" / "index.html"
     look = ROOT / ".pipeboard"
     for _ in range(2):
-        assert first_look("--out", out, "--cache", look / "look", "--node", look / "env" / "look") == 0
+        assert (
+            first_look("--out", out, "--cache", look / "look", "--node", look / "env" / "look") == 0
+        )
         assert capsys.readouterr().out.strip() == out.as_uri()
         assert stat.S_IMODE(out.stat().st_mode) == 0o600
     assert [file.name for file in out.parent.iterdir()] == ["index.html"]
@@ -149,7 +158,7 @@ def test_the_page_is_written_for_its_owner(
 
 
 def test_without_marts(
-    tmp_path: Path, server: Any, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.setenv("PIPEBOARD_DATABASE_URL", server.warehouse("bare").url)

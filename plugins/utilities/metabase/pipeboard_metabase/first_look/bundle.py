@@ -136,11 +136,12 @@ def _run(words: list[str], folder: Path, node: Path, what: str, **environ: str) 
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoBundle(f"{what} did not come to an end: {error}", REMEDIES[what]) from error
+        problem = f"{what} did not come to an end: {error}"
+        raise NoBundle(problem, REMEDIES[what]) from error
     if outcome.returncode:
         said = [line for line in (outcome.stderr or outcome.stdout).splitlines() if line.strip()]
-        words_of_it = said[0][:200] if said else "without a word"
-        raise NoBundle(f"{what} failed: {words_of_it}", REMEDIES[what])
+        problem = f"{what} failed: {said[0][:200] if said else 'without a word'}"
+        raise NoBundle(problem, REMEDIES[what])
 
 
 def _digest(files: list[Path]) -> str:
@@ -153,5 +154,6 @@ def _digest(files: list[Path]) -> str:
 def _inside(text: str, tag: str) -> str:
     """Refuse a text that would end its element."""
     if f"</{tag}" in text.lower() or "<!--" in text:
-        raise NoBundle(f"the bundle cannot stand inside an element <{tag}>", REMEDIES["esbuild"])
+        what = f"the bundle cannot stand inside an element <{tag}>"
+        raise NoBundle(what, REMEDIES["esbuild"])
     return text

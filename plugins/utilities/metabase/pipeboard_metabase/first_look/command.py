@@ -53,22 +53,23 @@ def run(arguments: argparse.Namespace) -> int:
     """
     url = os.environ.get(DATABASE)
     if not url:
+        what = f"{DATABASE} is not set"
         remedy = "Write postgresql://user:password@host:5432/database"
-        raise Problem(f"{DATABASE} is not set", remedy, ExitCode.CONFIGURATION)
+        raise Problem(what, remedy, ExitCode.CONFIGURATION)
     definitions = load()
     try:
         account, answers = read(url, definitions)
     except psycopg.OperationalError as error:
         # libpq's words name host and user, never the password.
-        words = str(error).strip().splitlines() or [type(error).__name__]
-        what = f"the database cannot be read: {words[0]}"
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        what = f"the database cannot be read: {lines[0]}"
         raise Problem(what, f"Is {DATABASE} right?", ExitCode.UNAVAILABLE) from None
     bundle = make_bundle(arguments.cache.resolve(), arguments.node)
     write(arguments.out, render_page(definitions, account, answers, bundle, demo=arguments.demo))
     print(arguments.out.absolute().as_uri())
     failed = {key: answer.error for key, answer in answers.items() if answer.error}
-    for key, error in failed.items():
-        print(f"pipeboard-metabase: card {key} could not be read: {error}", file=sys.stderr)
+    for key, words in failed.items():
+        print(f"pipeboard-metabase: card {key} could not be read: {words}", file=sys.stderr)
     return ExitCode.DATA if failed else ExitCode.OK
 
 

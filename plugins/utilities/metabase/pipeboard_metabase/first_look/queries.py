@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import psycopg
 from psycopg import sql
@@ -95,8 +95,9 @@ def default_of(found: Filter, this_month: date) -> Between | None:
     months = months_of(found)
     if months is None:
         return None
-    total = this_month.year * 12 + this_month.month - 1 - months
-    return Between(date(total // 12, total % 12 + 1, 1))
+    this = this_month.year * 12 + this_month.month - 1
+    first, after = (date(nr // 12, nr % 12 + 1, 1) for nr in (this - months, this + 1))
+    return Between(first, after - timedelta(days=1))
 
 
 def answer(

@@ -5,7 +5,6 @@ x: owner_name
 y: [n_leads, n_converted]
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
-first_look: true
 may_be_empty: An account need not use leads.
 filters:
   period: marts.dim_date.date_day

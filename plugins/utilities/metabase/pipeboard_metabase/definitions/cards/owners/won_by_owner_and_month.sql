@@ -6,7 +6,6 @@ y: won_value_base
 series: owner_name
 format: {month: month, won_value_base: money}
 size: {w: 12, h: 7}
-first_look: true
 filters:
   period: marts.dim_date.date_day
   owner: marts.dim_user.name

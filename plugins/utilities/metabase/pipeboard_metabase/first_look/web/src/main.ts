@@ -160,7 +160,8 @@ function languages(words: Words): HTMLElement {
           type: "button",
           lang: key,
           "aria-pressed": String(key === lang),
-          "aria-label": name,
+          // What is seen is part of what is heard.
+          "aria-label": `${short} – ${name}`,
           "data-focus": `lang-${key}`,
         },
         short,
