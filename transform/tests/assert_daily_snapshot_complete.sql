@@ -21,8 +21,8 @@ expected as (
             and case
                 -- what ends this very instant is over
                 when days.ends_at > days.as_of
-                    then history.valid_from <= days.as_of and coalesce(history.valid_to, 'infinity') > days.as_of
-                else history.valid_from < days.ends_at and coalesce(history.valid_to, 'infinity') >= days.ends_at
+                    then days.as_of >= history.valid_from and days.as_of < coalesce(history.valid_to, 'infinity')
+                else days.ends_at > history.valid_from and days.ends_at <= coalesce(history.valid_to, 'infinity')
             end
 ),
 

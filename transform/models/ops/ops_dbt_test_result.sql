@@ -1,5 +1,10 @@
 {#- Written when a run has ended, see macros/test_results.sql; the model itself only makes the table. -#}
-{{ config(materialized='incremental', incremental_strategy='append', full_refresh=false, on_schema_change='append_new_columns') }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    full_refresh=false,
+    on_schema_change='append_new_columns'
+) }}
 select
     null::text as test_id,
     null::text as test_name,
