@@ -1,9 +1,9 @@
 """Build the environments of this repository. Needs nothing but Python >= 3.10 and its venv module.
 
 `python3 orchestrate/bootstrap.py` builds what a run needs. More by a word: `look` what builds the
-page of dashboards, `metrics` the metrics server, `prefect` the scheduler, `image` what belongs into a container image, `dev` what tests and
-lint need, `bench` what the benchmark needs; `lock` recompiles requirements/*.txt from the *.in
-files and the packages' own pyproject.toml.
+page of dashboards, `metrics` the metrics server, `prefect` the scheduler, `image` what belongs
+into a container image, `dev` what tests and lint need, `bench` what the benchmark needs; `lock`
+recompiles requirements/*.txt from the *.in files and the packages' own pyproject.toml.
 
 Every environment has its own pins, so that Meltano, the tap, the loader and dbt never have to
 agree on a version of anything. An environment that is up to date is left alone.

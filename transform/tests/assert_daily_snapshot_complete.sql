@@ -16,14 +16,13 @@ expected as (
         history.deal_id
     from days
     inner join {{ ref('fct_deal_stage_history') }} as history
-        on
-            history.status = 'open'
-            and case
-                -- what ends this very instant is over
-                when days.ends_at > days.as_of
-                    then days.as_of >= history.valid_from and days.as_of < coalesce(history.valid_to, 'infinity')
-                else days.ends_at > history.valid_from and days.ends_at <= coalesce(history.valid_to, 'infinity')
-            end
+        on case
+            -- what ends this very instant is over
+            when days.ends_at > days.as_of
+                then days.as_of >= history.valid_from and days.as_of < coalesce(history.valid_to, 'infinity')
+            else days.ends_at > history.valid_from and days.ends_at <= coalesce(history.valid_to, 'infinity')
+        end
+    where history.status = 'open'
 ),
 
 shown as (

@@ -31,33 +31,34 @@ built as (
 {% endif -%}
 stays as (
     select
-        deal_id,
-        stage_id,
-        pipeline_id,
-        valid_from,
-        coalesce(valid_to, 'infinity') as valid_to,
-        history_quality,
-        _loaded_at,
+        stay.deal_id,
+        stay.stage_id,
+        stay.pipeline_id,
+        stay.valid_from,
+        coalesce(stay.valid_to, 'infinity') as valid_to,
+        stay.history_quality,
+        stay._loaded_at,
         {% if is_incremental() -%}
         case
-            when deal_id in (select changed.deal_id from changed) then '-infinity'::date else built.last_day + 1
+            when stay.deal_id in (select changed.deal_id from changed) then '-infinity'::date
+            else built.last_day + 1
         end as wanted_from
         {%- else -%}
         '-infinity'::date as wanted_from
         {%- endif %}
-    from {{ ref('fct_deal_stage_history') }}
-    {%- if is_incremental() %}
+    from {{ ref('fct_deal_stage_history') }} as stay
+    {% if is_incremental() -%}
     cross join clock
     cross join built
-    {%- endif %}
+    {% endif -%}
     where
-        status = 'open'
-    {%- if is_incremental() %}
-    and (
-        deal_id in (select changed.deal_id from changed)
-        or (is_current and coalesce(clock.today > built.last_day, true))
-    )
-    {%- endif %}
+        stay.status = 'open'
+        {% if is_incremental() -%}
+        and (
+            stay.deal_id in (select changed.deal_id from changed)
+            or (stay.is_current and coalesce(clock.today > built.last_day, true))
+        )
+        {% endif -%}
 ),
 
 attributes as (
@@ -110,7 +111,9 @@ days as (
     from spans
     cross join
         lateral generate_series(
-            greatest(spans.first_day, spans.first_daily_day, spans.wanted_from)::timestamp, spans.last_day::timestamp, interval '1 day'
+            greatest(spans.first_day, spans.first_daily_day, spans.wanted_from)::timestamp,
+            spans.last_day::timestamp,
+            interval '1 day'
         ) as day (at)
     union all
     select

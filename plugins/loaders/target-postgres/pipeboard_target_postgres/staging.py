@@ -60,7 +60,7 @@ class Staging:
             return None
         n = len(self._key_types)
         if n == 1:
-            keys = [(row[: row.find(b"\t")] if b"\t" in row else row,) for row in rows]
+            keys: list[tuple[bytes, ...]] = [(row.partition(b"\t")[0],) for row in rows]
         else:
             keys = [tuple(row.split(b"\t", n)[:n]) for row in rows]
         if len(set(keys)) < len(rows):

@@ -35,7 +35,7 @@ class Server:
         # world named, dbt is not given another one, nor its folders.
         settings = {"PIPEBOARD_WORLD": "tests", **more}
         (self.folder / name).mkdir()
-        return Warehouse(url, self.folder / name, self.folder, settings)
+        return Warehouse(url, self.folder / name, dbt_folder=self.folder, settings=settings)
 
     def as_superuser(self, warehouse: Warehouse) -> psycopg.Connection[Any]:
         cluster = self.postgres.record.load()
