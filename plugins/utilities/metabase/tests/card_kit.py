@@ -31,11 +31,11 @@ class Server:
 
     def warehouse(self, name: str, **more: str) -> Warehouse:
         url = self.postgres.start(self.binaries, name, fresh=True)[name]
-        # The models are the same everywhere: what dbt parsed once need not be parsed again. With a
-        # world named, dbt is not given another one, nor its folders.
-        settings = {"PIPEBOARD_WORLD": "tests", **more}
         (self.folder / name).mkdir()
-        return Warehouse(url, self.folder / name, self.folder, settings)
+        # With a world named, dbt keeps to the folders it is given: what was parsed once need not be
+        # parsed again.
+        settings = {"PIPEBOARD_WORLD": "tests", **more}
+        return Warehouse(url, self.folder / name, dbt_folder=self.folder, settings=settings)
 
     def as_superuser(self, warehouse: Warehouse) -> psycopg.Connection[Any]:
         cluster = self.postgres.record.load()
