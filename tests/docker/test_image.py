@@ -141,11 +141,30 @@ def test_nothing_private_and_no_test_is_sent_to_the_builder() -> None:
 
 def test_the_image_holds_what_a_job_runs_and_no_installer(image: Image) -> None:
     assert sorted(p.name for p in (image.project / ".pipeboard" / "env").iterdir()) == [
-        *("dbt", "loader", "meltano", "metrics", "tap")
+        *("dbt", "loader", "meltano", "metabase", "metrics", "tap")
     ]
     assert sorted(p.name for p in (image.project / ".pipeboard" / "bin").iterdir()) == [
-        *("dbt", "meltano", "pipeboard", "query-exporter", "tap-pipedrive", "target-postgres")
+        *("dbt", "meltano", "pipeboard", "pipeboard-metabase", "query-exporter"),
+        *("tap-pipedrive", "target-postgres"),
     ]
+
+
+def test_the_image_provisions_metabase_with_what_the_models_say_of_themselves(
+    image: Image, tmp_path: Path
+) -> None:
+    manifest = json.loads((image.project / ".pipeboard" / "dbt" / "manifest.json").read_text())
+    assert manifest["nodes"]["model.pipeboard.fct_deal"]["columns"]["deal_id"]["description"]
+    binaries = f"{image.project / '.pipeboard' / 'bin'}:{os.environ['PATH']}"
+    environ = {
+        **PLAIN,
+        "PATH": binaries,
+        "HOME": str(tmp_path),
+        "METABASE_URL": "http://127.0.0.1:9",
+    }
+    # As far as one gets without a warehouse: its own words, and the code that no retry mends.
+    outcome = image.run(".pipeboard/bin/pipeboard-metabase apply --early --no-key", environ)
+    assert outcome.returncode == 78, outcome.stderr
+    assert "METABASE_DATABASE_URL is not set" in outcome.stderr
 
 
 def test_a_sync_runs_in_it_and_writes_nothing_but_its_state(

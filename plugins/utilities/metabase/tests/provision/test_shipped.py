@@ -19,11 +19,10 @@ from warehouse_kit import Warehouse
 def shipped(
     request: pytest.FixtureRequest,
     demo: Warehouse,
-    server: Server,
     open_site: OpenSite,
     definitions: Definitions,
 ) -> Site:
-    site = open_site(demo.url, server.folder / "target" / "manifest.json", definitions)
+    site = open_site(demo.url, demo.dbt_folder / "target" / "manifest.json", definitions)
     site.environ["METABASE_LOCALE"] = request.param
     return site
 
