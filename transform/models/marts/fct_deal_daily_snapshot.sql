@@ -53,12 +53,12 @@ stays as (
     {% endif -%}
     where
         stay.status = 'open'
-        {% if is_incremental() -%}
-        and (
-            stay.deal_id in (select changed.deal_id from changed)
-            or (stay.is_current and coalesce(clock.today > built.last_day, true))
-        )
-        {% endif -%}
+    {% if is_incremental() -%}
+    and (
+        stay.deal_id in (select changed.deal_id from changed)
+        or (stay.is_current and coalesce(clock.today > built.last_day, true))
+    )
+    {% endif -%}
 ),
 
 attributes as (

@@ -31,10 +31,10 @@ class Server:
 
     def warehouse(self, name: str, **more: str) -> Warehouse:
         url = self.postgres.start(self.binaries, name, fresh=True)[name]
-        # The models are the same everywhere: what dbt parsed once need not be parsed again. With a
-        # world named, dbt is not given another one, nor its folders.
-        settings = {"PIPEBOARD_WORLD": "tests", **more}
         (self.folder / name).mkdir()
+        # With a world named, dbt keeps to the folders it is given: what was parsed once need not be
+        # parsed again.
+        settings = {"PIPEBOARD_WORLD": "tests", **more}
         return Warehouse(url, self.folder / name, dbt_folder=self.folder, settings=settings)
 
     def as_superuser(self, warehouse: Warehouse) -> psycopg.Connection[Any]:
