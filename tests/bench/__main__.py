@@ -17,7 +17,7 @@ from bench.measuring import BenchError
 from pipeboard.problems import Problem
 
 RESULTS = Path(__file__).parent / "results"
-#: A run of some cases only is not what is published.
+#: Some cases only are not what is published; further ones of the same commit and scale join them.
 PARTIAL = ROOT / ".pipeboard" / "bench" / "results"
 
 
@@ -40,8 +40,12 @@ def main(words: list[str]) -> int:
     except KeyboardInterrupt:
         print("bench: interrupted; nothing was written", file=sys.stderr)
         return 130
-    folder = RESULTS if set(given.only) == set(CASES) else PARTIAL
-    write(measured, folder)
+    measured = joined(measured)
+    write(measured, PARTIAL)
+    folder = PARTIAL
+    if set(measured["samples"]) == set(CASES):
+        folder = RESULTS
+        write(measured, folder)
     print(report.ratios_in_short(measured))
     print(f"written: {folder.relative_to(ROOT)}/latest.json, latest.md, latest.svg")
     return 0
@@ -89,6 +93,24 @@ def measure(scale: int, repeat: int, names: list[str]) -> dict[str, Any]:
             samples[name] = CASES[name].measure(place)
     found["seconds"] = round(time.monotonic() - began)
     return {**found, "ratios": arithmetic.ratios(samples), "samples": samples}
+
+
+def joined(measured: dict[str, Any]) -> dict[str, Any]:
+    """Add the other cases of an earlier run, if it was of the same commit, scale and machine.
+
+    A figure never mixes the two: a case is measured as a whole, rivals and all.
+    """
+    try:
+        before = json.loads((PARTIAL / "latest.json").read_text())
+    except (OSError, ValueError):
+        return measured
+    same = ("commit", "machine", "scale", "repeat")
+    if any(before.get(key) != measured[key] for key in same) or "dirty" in measured["commit"]:
+        return measured
+    kept = {k: v for k, v in before["samples"].items() if k not in measured["samples"]}
+    samples = {k: v for k in CASES if (v := {**kept, **measured["samples"]}.get(k)) is not None}
+    seconds = measured["seconds"] + (before["seconds"] if kept else 0)
+    return {**measured, "samples": samples, "seconds": seconds}
 
 
 def write(measured: dict[str, Any], folder: Path) -> None:
