@@ -33,7 +33,7 @@ def main(words: list[str]) -> int:
     # A polite end cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        measured = measure(given.scale, given.repeat, given.only)
+        measured = measure(given.scale, given.repeat, given.only, given.dbt_scale or given.scale)
     except (BenchError, Problem) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 69 if isinstance(error, Problem) else 1
@@ -56,6 +56,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--scale", type=int, default=100_000, help="deals (default: 100,000)")
     parser.add_argument("--repeat", type=int, default=3, help="repetitions (default: 3)")
+    parser.add_argument("--dbt-scale", type=int, help="deals of the case dbt (default: --scale)")
     parser.add_argument("--only", default="", help=f"some of: {','.join(CASES)}")
     parser.add_argument("--without", default="", help="all but these")
     parser.add_argument(
@@ -77,11 +78,12 @@ def split(names: str) -> list[str]:
     return [name for name in names.replace(" ", "").split(",") if name]
 
 
-def measure(scale: int, repeat: int, names: list[str]) -> dict[str, Any]:
+def measure(scale: int, repeat: int, names: list[str], dbt_scale: int) -> dict[str, Any]:
     """Run the cases; return everything that was seen, and the ratios."""
     began = time.monotonic()
     samples: dict[str, list[dict[str, Any]]] = {}
     with ground(scale, repeat) as place:
+        place.dbt_scale = dbt_scale
         found = {
             "commit": machine.commit(ROOT),
             "machine": machine.describe(place.server.version),

@@ -90,6 +90,8 @@ class Ground:
     scale: int
     repeat: int
     server: Server
+    #: Deals of the case dbt, the longest of all.
+    dbt_scale: int = 0
     #: The stock loader's, by name; the loader's case finds out.
     best_settings: str = "use_copy, no validation"
     _accounts: dict[tuple[str, int], Account] = field(default_factory=dict)

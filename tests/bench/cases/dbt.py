@@ -35,7 +35,7 @@ IDS = {
 def measure(ground: Ground) -> list[dict[str, Any]]:
     """Fill the raw tables with all the deals, then with a tenth of them; build thrice each."""
     samples = []
-    sizes = {max(ground.scale // 10, SEEDS), max(ground.scale, SEEDS)}
+    sizes = {max(ground.dbt_scale // 10, SEEDS), max(ground.dbt_scale, SEEDS)}
     for deals in sorted(sizes, reverse=True):
         ground.server.drop(*SCHEMAS)
         with ground.server.limited(LIMITS), ground.another_account(SEEDS) as account:
