@@ -25,7 +25,7 @@ MOST_ROWS = {
     **{"floor": 100_000, "floor_decoding": 100_000},
 }
 #: A comparison needs no more than this; the million is a case of its own.
-ENOUGH_ROWS = 300_000
+ENOUGH_ROWS = 100_000
 
 
 def measure(ground: Ground) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from bench.measuring import BenchError, step
 from bench.pipelines import Ours, Piped, Rival
 
 TITLE = "The whole run"
-ENOUGH_ROWS = 300_000
+ENOUGH_ROWS = 100_000
 MOST_ROWS = {"stock_default": 6_000, "stock_best": 20_000}
 
 
