@@ -80,7 +80,8 @@ test: ## every test of every room, on the embedded PostgreSQL and on 15 where in
 bench: ## how fast it is, against rivals and floors (SCALE=1000000, ONLY=loader,tap, REPEAT=3)
 	@$(PYTHON) orchestrate/bootstrap.py bench
 	@cd tests && ../.pipeboard/env/dev/bin/python -m bench $(if $(SCALE),--scale $(SCALE)) \
-		$(if $(ONLY),--only $(ONLY)) $(if $(WITHOUT),--without $(WITHOUT)) $(if $(DBT_SCALE),--dbt-scale $(DBT_SCALE)) $(if $(REPEAT),--repeat $(REPEAT))
+		$(if $(ONLY),--only $(ONLY)) $(if $(WITHOUT),--without $(WITHOUT)) $(if $(DBT_SCALE),--dbt-scale $(DBT_SCALE)) $(if $(REPEAT),--repeat $(REPEAT)) \
+		$(if $(PUBLISH),--publish)
 
 lint: ## ruff, mypy, sqlfluff, yamllint, shellcheck, Meltano's own schema
 	@$(PYTHON) orchestrate/bootstrap.py dev

@@ -40,10 +40,8 @@ def main(words: list[str]) -> int:
     except KeyboardInterrupt:
         print("bench: interrupted; nothing was written", file=sys.stderr)
         return 130
-    measured = joined(measured)
-    write(measured, PARTIAL)
     folder = PARTIAL
-    if set(measured["samples"]) == set(CASES):
+    if given.publish or set(measured["samples"]) == set(CASES):
         folder = RESULTS
         write(measured, folder)
     print(report.ratios_in_short(measured))
@@ -56,6 +54,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--scale", type=int, default=100_000, help="deals (default: 100,000)")
     parser.add_argument("--repeat", type=int, default=3, help="repetitions (default: 3)")
+    parser.add_argument("--publish", action="store_true", help="in results/, even if cases lack")
     parser.add_argument("--dbt-scale", type=int, help="deals of the case dbt (default: --scale)")
     parser.add_argument("--only", default="", help=f"some of: {','.join(CASES)}")
     parser.add_argument("--without", default="", help="all but these")
@@ -80,8 +79,6 @@ def split(names: str) -> list[str]:
 
 def measure(scale: int, repeat: int, names: list[str], dbt_scale: int) -> dict[str, Any]:
     """Run the cases; return everything that was seen, and the ratios."""
-    began = time.monotonic()
-    samples: dict[str, list[dict[str, Any]]] = {}
     with ground(scale, repeat) as place:
         place.dbt_scale = dbt_scale
         found = {
@@ -90,29 +87,29 @@ def measure(scale: int, repeat: int, names: list[str], dbt_scale: int) -> dict[s
             "scale": scale,
             "repeat": repeat,
         }
+        measured = {**found, "seconds": 0, "samples": {}, **earlier(found)}
         for name in names:
             print(CASES[name].TITLE, flush=True)
-            samples[name] = CASES[name].measure(place)
-    found["seconds"] = round(time.monotonic() - began)
-    return {**found, "ratios": arithmetic.ratios(samples), "samples": samples}
+            began = time.monotonic()
+            samples = {**measured["samples"], name: CASES[name].measure(place)}
+            measured["samples"] = {name: samples[name] for name in CASES if name in samples}
+            measured["seconds"] += round(time.monotonic() - began)
+            # Written at once: a case that fails later takes nothing away from this one.
+            write(measured, PARTIAL)
+    return measured
 
 
-def joined(measured: dict[str, Any]) -> dict[str, Any]:
-    """Add the other cases of an earlier run, if it was of the same commit, scale and machine.
+def earlier(found: dict[str, Any]) -> dict[str, Any]:
+    """Return what an earlier run of the same commit, scale and machine measured.
 
-    A figure never mixes the two: a case is measured as a whole, rivals and all.
+    A figure never mixes two runs: a case is measured as a whole, rivals and all.
     """
     try:
-        before = json.loads((PARTIAL / "latest.json").read_text())
+        before: dict[str, Any] = json.loads((PARTIAL / "latest.json").read_text())
     except (OSError, ValueError):
-        return measured
-    same = ("commit", "machine", "scale", "repeat")
-    if any(before.get(key) != measured[key] for key in same) or "dirty" in measured["commit"]:
-        return measured
-    kept = {k: v for k, v in before["samples"].items() if k not in measured["samples"]}
-    samples = {k: v for k in CASES if (v := {**kept, **measured["samples"]}.get(k)) is not None}
-    seconds = measured["seconds"] + (before["seconds"] if kept else 0)
-    return {**measured, "samples": samples, "seconds": seconds}
+        return {}
+    same = all(before.get(key) == value for key, value in found.items())
+    return before if same and "dirty" not in str(found["commit"]) else {}
 
 
 def write(measured: dict[str, Any], folder: Path) -> None:

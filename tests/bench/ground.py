@@ -165,7 +165,19 @@ class Ground:
         path = self.file(f"deals-{deals}.jsonl")
         if not path.exists():
             account = self.account(deals)
-            run([self.tap(account)], log=self.log, output=path)
+            raw = self.file("deals.jsonl")
+            run([self.tap(account)], log=self.log, output=raw)
+            # Where windows of time meet, a deal may come twice; here rows are counted by records.
+            seen: set[bytes] = set()
+            with raw.open("rb") as lines, path.open("wb") as out:
+                for line in lines:
+                    if line.startswith(b'{"type":"RECORD"'):
+                        key = line[(at := line.index(b'"id":')) : line.index(b",", at)]
+                        if key in seen:
+                            continue
+                        seen.add(key)
+                    out.write(line)
+            raw.unlink()
         return path
 
     def close(self) -> None:

@@ -120,17 +120,11 @@ class Deals:
     _made: dict[str, Path] = field(default_factory=dict)
 
     def lines(self) -> tuple[bytes, list[bytes], bytes]:
-        """Return the schema message, a record of each deal, and the last state.
-
-        Where windows of time meet, a tap may send a deal twice; here rows are counted by records.
-        """
+        """Return the schema message, the records, and the last state."""
         with self.source.open("rb") as file:
             found = list(file)
-        records: dict[int, bytes] = {}
-        for line in found:
-            if line.startswith(b'{"type":"RECORD"'):
-                records[json.loads(line)["record"]["id"]] = line
-        return found[0], list(records.values()), found[-1]
+        records = [line for line in found if line.startswith(b'{"type":"RECORD"')]
+        return found[0], records, found[-1]
 
     def first(self, rows: int) -> Path:
         """Return a file of the first so many records."""
