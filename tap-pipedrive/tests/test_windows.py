@@ -19,7 +19,13 @@ from pipedrive_simulator.account.table import Table
 from tap_pipedrive.answers import Page
 from tap_pipedrive.bookmarks import to_text, to_time
 from tap_pipedrive.errors import BudgetSpentError, CursorExpiredError, SourceUnavailableError
-from tap_pipedrive.streams.windows import Windows, gaps_between, join, most_calls
+from tap_pipedrive.streams.windows import (
+    Listing,
+    Windows,
+    gaps_between,
+    join,
+    most_calls,
+)
 
 Sync = Callable[..., Output]
 LISTS = {"deals": "getDeals", "persons": "getPersons", "activities": "getActivities"}
@@ -233,24 +239,31 @@ crowds = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
-@given(crowds, st.integers(1, 9), st.integers(1, 12), st.sets(st.integers(5, 60), max_size=3))
+@given(
+    crowds,
+    st.integers(1, 9),
+    st.integers(1, 12),
+    st.sets(st.integers(5, 60), max_size=3),
+    st.sampled_from([None, 1, 10**4, 10**7]),
+)
 def test_any_list_is_read_whole(
-    crowds: list[tuple[int, int, int]], width: int, page: int, expires: set[int]
+    crowds: list[tuple[int, int, int]], width: int, page: int, expires: set[int], pace: float | None
 ) -> None:
     """However unevenly records lie, in whatever order pages come."""
     seconds = [at + n * apart for at, count, apart in crowds for n in range(count)]
     source = AList(seconds, page, expires)
     end = to_text(to_time("2026-01-01T00:00:00Z"))
-    windows = Windows([(START, end)], source.ask, list, width=width)
+    listing: Listing[list[Any]] = Listing([(START, end)], source.ask, list, pace=pace)
     got: list[int] = []
-    for records in windows:
-        got += [r["id"] for r in records]
-        seen = set(got)
-        missing = [r["update_time"] for r in source.records if r["id"] not in seen]
-        for first, last in windows.written:
-            assert not any(first <= time < last for time in missing), "noted before it was written"
+    with Windows([listing], width=width) as windows:
+        for _, records in windows:
+            got += [r["id"] for r in records]
+            seen = set(got)
+            missing = [r["update_time"] for r in source.records if r["id"] not in seen]
+            for first, last in listing.written:
+                assert not any(first <= time < last for time in missing), "noted too early"
     assert set(got) == {r["id"] for r in source.records}
-    assert windows.written == [[START, end]]
+    assert listing.written == [[START, end]]
     pages = math.ceil(len(source.records) / page) + 1
     if not expires:
         assert source.made <= most_calls(max(pages, 11), max(width, 2))
@@ -267,25 +280,45 @@ def test_a_failure_is_raised_after_what_was_under_way_is_written() -> None:
             yield page
 
     end = "2021-01-01T00:00:00Z"
-    windows = Windows([(START, end)], ask, list, width=4)
+    first: Listing[list[Any]] = Listing([(START, end)], ask, list)
     got: list[int] = []
-    with pytest.raises(SourceUnavailableError, match="gone"):
-        for records in windows:
+    with Windows([first], width=4) as windows, pytest.raises(SourceUnavailableError, match="gone"):
+        for _, records in windows:
             got += [r["id"] for r in records]
-    left = gaps_between(windows.written, START, end)
-    rest = Windows(left, source.ask, list, read=windows.written, width=4)
-    got += [r["id"] for records in rest for r in records]
+    left = gaps_between(first.written, START, end)
+    rest: Listing[list[Any]] = Listing(left, source.ask, list, read=first.written)
+    with Windows([rest], width=4) as windows:
+        got += [r["id"] for _, records in windows for r in records]
     assert set(got) == {r["id"] for r in source.records}
     assert rest.written == [[START, end]]
     assert len(got) < len(source.records) + 10 * 4 * 2
 
 
+def test_several_lists_share_the_threads_and_each_is_noted_by_itself() -> None:
+    sources = [AList(list(range(0, 10**6, apart)), 10, set()) for apart in (500, 9000)]
+    end = "2021-01-01T00:00:00Z"
+    listings = [Listing([(START, end)], source.ask, list) for source in sources]
+    got: dict[Any, set[int]] = {listing: set() for listing in listings}
+    turns = []
+    with Windows(listings, width=4) as windows:
+        for listing, records in windows:
+            turns.append(listings.index(listing))
+            got[listing] |= {r["id"] for r in records}
+            for other, source in zip(listings, sources, strict=True):
+                missing = [r["update_time"] for r in source.records if r["id"] not in got[other]]
+                for first, last in other.written:
+                    assert not any(first <= time < last for time in missing)
+    for listing, source in zip(listings, sources, strict=True):
+        assert got[listing] == {r["id"] for r in source.records}
+        assert listing.written == [[START, end]]
+    assert turns.index(1) < len(turns) / 2, "side by side"
+
+
 def test_whoever_stops_listening_leaves_no_thread_behind() -> None:
     source = AList(list(range(0, 10**6, 1000)), 10, set())
-    windows = Windows([(START, "2021-01-01T00:00:00Z")], source.ask, list, width=4)
-    reading = iter(windows)
-    next(reading)
-    reading.close()  # type: ignore[attr-defined]
+    listing: Listing[list[Any]] = Listing([(START, "2021-01-01T00:00:00Z")], source.ask, list)
+    with Windows([listing], width=4) as windows:
+        next(iter(windows))
     made = source.made
     assert windows._queue.empty() and source.made == made < 40
 

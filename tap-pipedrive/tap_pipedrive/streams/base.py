@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from singer_sdk import Stream
 from singer_sdk.batch import Batcher
@@ -32,22 +32,26 @@ if TYPE_CHECKING:
     from tap_pipedrive.tap import TapPipedrive
 
 
+T = TypeVar("T")
+
 #: Times a walk starts again because its cursor expired.
 MOST_RESTARTS = 3
 
 
-def restarting(stream: PipedriveStream, walk: Callable[[], None]) -> None:
+def restarting(stream: PipedriveStream, walk: Callable[[], T]) -> T:
     """Walk, and start again when a cursor expires: repeats are harmless, bookmarks are kept.
 
     Raises:
         CursorExpiredError: it expired once too often.
 
     """
-    for restarts in range(MOST_RESTARTS + 1):
+    restarts = 0
+    while True:
         try:
             return walk()
         except CursorExpiredError as error:
-            if restarts == MOST_RESTARTS:
+            restarts += 1
+            if restarts > MOST_RESTARTS:
                 raise
             stream.logger.warning("%s: starting its walk again (%s)", stream.name, error)
 

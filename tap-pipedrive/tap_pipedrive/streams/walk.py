@@ -9,16 +9,17 @@ Dear streams (a call for each record) move their bookmark record by record. When
 the day's tokens is spent they drop out, the others go on, and the next run walks for the dear
 ones alone from where they stopped.
 
-A first walk that proves long goes on in several windows of time at once
-(:mod:`tap_pipedrive.streams.windows`), and ends as the plain walk it was, behind them. Dear streams
-need their records in order, and a list costs a thousandth of what they ask: they leave such a
-walk, and have the list read once more for them when it is over.
+Lists whose first walk proves long go on in several windows of time at once, all of them together
+(:mod:`tap_pipedrive.streams.windows`), and end as the plain walks they were, behind those. Dear
+streams need their records in order, and a list costs a thousandth of what they ask: they leave such
+a walk, and have the list read once more for them when it is over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -32,7 +33,13 @@ from tap_pipedrive.openapi import operation
 from tap_pipedrive.records import Record
 from tap_pipedrive.streams.base import restarting
 from tap_pipedrive.streams.kinds import FedStream, UpdatedStream
-from tap_pipedrive.streams.windows import PLAIN_PAGES, Windows, gaps_between
+from tap_pipedrive.streams.windows import (
+    PLAIN_PAGES,
+    Listing,
+    Windows,
+    gaps_between,
+    seconds_between,
+)
 
 if TYPE_CHECKING:
     from tap_pipedrive.tap import TapPipedrive
@@ -40,6 +47,21 @@ if TYPE_CHECKING:
 Bookmarks = dict[FedStream, Bookmark]
 #: What each stream is to emit for a page, or why it cannot.
 Rows = dict[FedStream, list[list[Record]] | ForbiddenError | NotFoundError]
+
+
+@dataclass
+class LongList:
+    """A list that goes on in windows: who is fed at once, and who when it is read again."""
+
+    key: str
+    cheap: Bookmarks
+    dear: Bookmarks
+    #: The source's time at its first page.
+    signpost: datetime
+    #: Update time up to which the windows are to read.
+    horizon: str
+    #: Seconds of update time that its latest page covered.
+    pace: float | None
 
 
 class Walk:
@@ -94,35 +116,59 @@ class Walk:
         for stream in fed:
             stream.begin_walk(fed)
             stream._write_schema_message()
+        long: list[tuple[LongList, list[Bookmarks]]] = []
         for where, key in self._lists():
             bookmarks = {stream: stream.bookmark(where) for stream in fed}
-            for together in in_step(bookmarks):
-                restarting(self._parent, partial(self._walk_list, key, together))
+            together, *late = in_step(bookmarks)
+            proved_long = self._walk_list(key, together)
+            if proved_long:
+                long.append((proved_long, late))
+            else:
+                for others in late:
+                    self._walk_list(key, others)
+        if long:
+            restarting(self._parent, partial(self._walk_windows, [list_ for list_, _ in long]))
+        for list_, late in long:
+            for together in (list_.cheap, list_.dear, *late):
+                self._walk_list(list_.key, together, plainly=True)
 
-    def _walk_list(self, key: str, bookmarks: Bookmarks, *, plainly: bool = False) -> None:
-        """Walk one list for streams that start from about the same time."""
+    def _walk_list(
+        self, key: str, bookmarks: Bookmarks, *, plainly: bool = False
+    ) -> LongList | None:
+        """Walk one list for streams that start from about the same time.
+
+        A list that proves long is left for windows and returned, unless it is to be walked plainly.
+        """
+        walk = partial(self._walk_once, key, bookmarks, plainly=plainly)
+        return restarting(self._parent, walk)
+
+    def _walk_once(self, key: str, bookmarks: Bookmarks, *, plainly: bool) -> LongList | None:
         bookmarks = {s: b for s, b in bookmarks.items() if s.name not in self.behind}
         if not bookmarks:
-            return
+            return None
         signpost: datetime | None = None
+        reached: str | None = None
         beginning = self._parent.beginning(key, start_of(bookmarks))
         for number, page in enumerate(self._tap.beginnings.walk(beginning), 1):
             bind_contextvars(page=number)
             signpost = signpost or page.answered_at or self._tap.client.source_now
             self._feed(page.records, bookmarks, signpost)
             if not bookmarks:
-                return
+                return None
             more = bool(page.additional.get("next_cursor")) and not plainly
             if more and self._is_long(key, bookmarks, number):
                 cheap = {s: b for s, b in bookmarks.items() if not s.dear}
                 dear = {s: b for s, b in bookmarks.items() if s.dear}
-                if self._walk_windows(key, cheap, dear, signpost):
-                    for together in (cheap, dear):
-                        self._walk_list(key, together, plainly=True)
-                    return
+                horizon = to_text(signpost - LOOKBACK)
+                start = value_of(cheap)
+                if start < horizon:
+                    pace = seconds_between(reached, start) if reached else None
+                    return LongList(key, cheap, dear, signpost, horizon, pace)
+            reached = value_of(bookmarks) or None
         for bookmark in bookmarks.values():
             bookmark.finish()
         self._tap.write_state()
+        return None
 
     def _feed(self, records: list[Record], bookmarks: Bookmarks, signpost: datetime) -> None:
         """Hand a page to all streams; those that can go no further leave ``bookmarks``."""
@@ -166,44 +212,52 @@ class Walk:
             and all(bookmark.value and not bookmark.finished for bookmark in cheap)
         )
 
-    def _walk_windows(
-        self, key: str, cheap: Bookmarks, dear: Bookmarks, signpost: datetime
-    ) -> bool:
-        """Read all up to the horizon for the cheap streams; False if that is behind already.
+    def _walk_windows(self, long: list[LongList]) -> None:
+        """Read some lists up to their horizons for the cheap streams.
 
         The bookmarks then stand at the last record before the horizon: no further, or the dear
-        streams would seem to be late. What has no update time stands at one end of the
-        order: the walk so far has passed the one, the other is read here (one call).
+        streams would seem to be late.
         """
-        horizon = to_text(signpost - LOOKBACK)
-        start = min(bookmark.value or "" for bookmark in cheap.values())
-        if start >= horizon:
-            return False
-        kept = [bookmark.windows for bookmark in cheap.values()]
-        if None in kept and not self._tap.config.get("start_date"):
-            for records in filter(None, self._parent.untimed_records(key)):
-                self._feed(records, cheap, signpost)
-                self._feed(records, dear, signpost)
+        listings = {self._listing(list_): list_ for list_ in long}
+        begun = {list_.key for list_ in long if None not in spans_read(list_.cheap)}
+        with Windows(listings, width=self._tap.windows, logger=self._tap.logger) as windows:
+            for list_ in long:
+                if list_.key not in begun and not self._tap.config.get("start_date"):
+                    self._feed_untimed(list_)
+            try:
+                for listing, rows in windows:
+                    self._write_rows(rows, listings[listing].cheap)
+                    self._note(listing, listings[listing].cheap)
+            finally:
+                for listing, list_ in listings.items():
+                    self._note(listing, list_.cheap)
+        for listing, list_ in listings.items():
+            for bookmark in list_.cheap.values():
+                bookmark.cover(listing.latest, None)
+
+    def _listing(self, list_: LongList) -> Listing[Rows]:
+        start = value_of(list_.cheap)
+        kept = spans_read(list_.cheap)
         # A stream that joined later knows none of what the others have read.
         ahead = kept[0] if kept[0] and all(spans == kept[0] for spans in kept) else []
         read = [["", start], *ahead]
-        windows = Windows(
-            gaps_between(read, start, horizon),
-            lambda since, until: self._parent.walk_pages(key, since, until),
-            lambda records: self._rows(records, cheap),
+        return Listing(
+            gaps_between(read, start, list_.horizon),
+            lambda since, until: self._parent.walk_pages(list_.key, since, until),
+            lambda records: self._rows(records, list_.cheap),
             read=read,
-            width=self._tap.windows,
-            logger=self._tap.logger,
+            pace=list_.pace,
         )
-        try:
-            for rows in windows:
-                self._write_rows(rows, cheap)
-                self._note(windows, cheap)
-        finally:
-            self._note(windows, cheap)
-        for bookmark in cheap.values():
-            bookmark.cover(windows.latest, None)
-        return True
+
+    def _feed_untimed(self, list_: LongList) -> None:
+        """Read what has no update time, before anything of the windows is noted.
+
+        It stands at one end of the order: the walk so far has passed the one, this is the other
+        (one call).
+        """
+        for records in filter(None, self._parent.untimed_records(list_.key)):
+            self._feed(records, list_.cheap, list_.signpost)
+            self._feed(records, list_.dear, list_.signpost)
 
     @staticmethod
     def _rows(records: list[Record], bookmarks: Bookmarks) -> Rows:
@@ -226,10 +280,10 @@ class Walk:
                 for page in found:
                     stream.emit(page)
 
-    def _note(self, windows: Windows[Rows], bookmarks: Bookmarks) -> None:
-        (_, reached), *beyond = windows.written
+    def _note(self, listing: Listing[Rows], bookmarks: Bookmarks) -> None:
+        (_, reached), *beyond = listing.written
         for bookmark in bookmarks.values():
-            bookmark.cover(min(reached, windows.latest), beyond)
+            bookmark.cover(min(reached, listing.latest), beyond)
         self._tap.write_state()
 
     # -- what costs a call per record --------------------------------------------------------
@@ -288,6 +342,16 @@ def start_of(bookmarks: Bookmarks) -> str | None:
     """Find the oldest start among the streams; None is the beginning of time."""
     starts = [bookmark.since for bookmark in bookmarks.values()]
     return min((s or "" for s in starts), default="") or None
+
+
+def value_of(bookmarks: Bookmarks) -> str:
+    """Find the oldest update time that streams stand at; empty before the first page."""
+    return min((bookmark.value or "" for bookmark in bookmarks.values()), default="")
+
+
+def spans_read(bookmarks: Bookmarks) -> list[list[list[str]] | None]:
+    """Say for each stream what windows have read beyond its bookmark."""
+    return [bookmark.windows for bookmark in bookmarks.values()]
 
 
 def in_step(bookmarks: Bookmarks) -> list[Bookmarks]:

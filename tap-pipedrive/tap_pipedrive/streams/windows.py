@@ -1,4 +1,4 @@
-"""Read a long list in several windows of update time at once.
+"""Read long lists in several windows of update time at once.
 
 A cursor leads to one page at a time: at 300 ms a page, one chain of cursors cannot pass 1,700
 records a second, where the largest plan allows 27,000. ``updated_since`` and ``updated_until``
@@ -10,9 +10,14 @@ between its last two pages tells, and that window then ends where the new one be
 idle threads halve one window again and again, which finds a crowded week in ten years within one
 round trip.
 
-**Cost.** A split costs at most two calls: the page on which the cut falls, and a last page that is
-not full. Splits are limited to one per thread and one per :data:`PAGES_PER_SPLIT` pages read, and
-windows expected to hold less than :data:`LEAST_PAGES` pages are not split; see :func:`most_calls`.
+**Several lists.** A stream's lists (deals, and those that are archived) share the threads: what one
+leaves idle at its end reads the other.
+
+**Cost.** A split costs one call at the most: each window ends with a page of which a part, at worst
+all, is not its own. What is lost so may add up to a call per thread and one per
+:data:`PAGES_PER_LOSS` pages read (:func:`most_calls`), with a whole call reckoned for each window
+that has not come to its end. No window is made that is expected to hold less than
+:data:`LEAST_PAGES` pages.
 
 **Exactness.** Windows end at the *horizon*, a lookback before the source's time at the start. A
 record edited during the walk moves behind the horizon, as does what commits late, and what lies
@@ -42,11 +47,11 @@ from tap_pipedrive.records import Record
 #: Windows read at a time by default.
 WIDTH = 16
 #: A walk that is over by then stays a plain one.
-PLAIN_PAGES = 10
+PLAIN_PAGES = 3
 #: Pages a window is expected to hold at the least.
-LEAST_PAGES = 4
-#: One more split for so many pages that were read.
-PAGES_PER_SPLIT = 20
+LEAST_PAGES = 3
+#: One more call may be lost for so many pages that were read.
+PAGES_PER_LOSS = 10
 #: Pages that wait to be written.
 PAGES_WAITING = 4
 #: Times a window starts again because its cursor expired.
@@ -63,13 +68,64 @@ def most_calls(pages: int, width: int) -> int:
     if width <= 1 or pages <= PLAIN_PAGES:
         return pages
     # Both ends of the order are looked at, and what follows the horizon is one more walk.
-    return pages + 2 * (width + pages // PAGES_PER_SPLIT) + 3
+    return pages + width + pages // PAGES_PER_LOSS + 3
 
 
-@dataclass
-class Window:
+class Listing(Generic[T]):
+    """One list that is read in windows: what is to be read, how, and what of it is written."""
+
+    def __init__(
+        self,
+        gaps: Iterable[tuple[str, str]],
+        ask: Callable[[str, str], Iterable[Page]],
+        prepare: Callable[[list[Record]], T],
+        *,
+        read: Iterable[Span] = (),
+        pace: float | None = None,
+    ) -> None:
+        """Nothing is asked yet.
+
+        Args:
+            gaps: what to read, by update time.
+            ask: walks one window, oldest first; called in other threads.
+            prepare: makes of a page's records what is wanted; called in other threads.
+            read: what was read before, around the gaps.
+            pace: seconds of update time that a page covers, as far as that is known.
+
+        """
+        self.ask, self.prepare = ask, prepare
+        #: What is written, in order and disjoint; of windows under way the part below is added.
+        self._written: list[Span] = join(read)
+        self._begun: list[Window[T]] = []
+        #: The latest update time that was written, now or before.
+        self.latest = self._written[-1][1] if self._written else ""
+        self.gaps = [Window(self, start, end) for start, end in gaps]
+        for window in self.gaps if pace else ():
+            window.pages_ahead = seconds_between(window.start, window.end) / max(1.0, pace or 0)
+
+    @property
+    def written(self) -> list[Span]:
+        """Spans of update time that are read and written, in order and disjoint."""
+        return join([*self._written, *([w.start, w.written] for w in self._begun)])
+
+    def note(self, window: Window[T], latest: str | None) -> None:
+        """Note that a window is written up to ``latest``."""
+        if window not in self._begun:
+            self._begun.append(window)
+        window.written = max(window.written, latest or "")
+        self.latest = max(self.latest, latest or "")
+
+    def finish(self, window: Window[T]) -> None:
+        """Note that all of a window is written."""
+        self._written = join([*self._written, [window.start, window.end]])
+        self._begun = [other for other in self._begun if other is not window]
+
+
+@dataclass(eq=False)
+class Window(Generic[T]):
     """Update times from ``start`` (inclusive) to ``end`` (exclusive), read oldest first."""
 
+    listing: Listing[T]
     start: str
     end: str
     #: Update time up to which pages were fetched, handed on, and written.
@@ -89,14 +145,14 @@ class Window:
         self.fetched = max(self.fetched, latest)
         self.pages_ahead = seconds_between(self.fetched, self.end) / pace
 
-    def split(self) -> Window | None:
+    def split(self) -> Window[T] | None:
         """Give away the upper half of what is left, if it can be halved at all."""
         half = timedelta(seconds=seconds_between(self.fetched, self.end) // 2)
         middle = to_text(to_time(self.fetched) + half)
         if not self.fetched < middle < self.end:
             self.pages_ahead = 0.0
             return None
-        upper, self.end = Window(middle, self.end), middle
+        upper, self.end = Window(self.listing, middle, self.end), middle
         self.pages_ahead /= 2
         return upper
 
@@ -105,101 +161,80 @@ class Window:
 class Fetched(Generic[T]):
     """A page of a window, made ready in the thread that fetched it; the last one has no page."""
 
-    window: Window
+    window: Window[T]
     ready: T | None = None
     latest: str | None = None
 
 
 class Windows(Generic[T]):
-    """Reads some gaps of a list side by side; one thread iterates, others fetch."""
+    """Reads the gaps of some lists side by side; one thread iterates, others fetch."""
 
     def __init__(
         self,
-        gaps: Iterable[tuple[str, str]],
-        ask: Callable[[str, str], Iterable[Page]],
-        prepare: Callable[[list[Record]], T],
+        listings: Iterable[Listing[T]],
         *,
-        read: Iterable[Span] = (),
         width: int = WIDTH,
         logger: logging.Logger | None = None,
     ) -> None:
         """Start no thread yet.
 
         Args:
-            gaps: what to read, by update time.
-            ask: walks one window, oldest first; called in other threads.
-            prepare: makes of a page's records what is wanted; called in other threads.
-            read: what was read before, around the gaps.
+            listings: what to read.
             width: threads.
             logger: where cursors that expired are reported.
 
         """
-        self._pending = [Window(start, end) for start, end in gaps]
-        self._reading: list[Window] = []
-        self._ask, self._prepare = ask, prepare
-        self._width = width
+        self._pending = [window for listing in listings for window in listing.gaps]
+        self._reading: list[Window[T]] = []
+        self._width = self._at_work = width
         self._logger = logger or logging.getLogger("tap-pipedrive")
         self._changed = threading.Condition()
-        self._pages = self._splits = 0
+        self._pages = 0
+        #: Calls lost at the ends of windows, in parts of a page; records of a full page.
+        self._lost = 0.0
+        self._full_page = 0
         self._stopped = False
         self._queue: queue.Queue[Fetched[T] | BaseException | None] = queue.Queue(PAGES_WAITING)
-        #: What is written, in order and disjoint; of windows under way the part below is added.
-        self._written: list[Span] = join(read)
-        self._begun: list[Window] = []
-        #: The latest update time that was written, now or before.
-        self.latest = self._written[-1][1] if self._written else ""
 
     # -- in the thread that writes -------------------------------------------------------------
 
-    def __iter__(self) -> Iterator[T]:
+    def __enter__(self) -> Windows[T]:
+        """Begin to fetch."""
+        for _ in range(self._width):
+            run = contextvars.copy_context().run
+            threading.Thread(target=run, args=(self._work,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop fetching, and let go of pages that nobody wants any more."""
+        self._stop()
+        while self._at_work:
+            try:
+                self._at_work -= self._queue.get(timeout=PATIENCE_SECONDS) is None
+            except queue.Empty:
+                break
+
+    def __iter__(self) -> Iterator[tuple[Listing[T], T]]:
         """Yield what was made of each page; by the time the next is asked for, it is written.
 
         When a thread fails, what the others have under way is still yielded before that is raised.
         """
-        threads = [
-            threading.Thread(target=contextvars.copy_context().run, args=(self._work,), daemon=True)
-            for _ in range(self._width)
-        ]
-        for thread in threads:
-            thread.start()
-        at_work, failure = len(threads), None
-        try:
-            while at_work:
-                item = self._queue.get()
-                if item is None:
-                    at_work -= 1
-                elif isinstance(item, BaseException):
-                    failure = failure or item
-                    self._stop()
-                elif item.ready is None:
-                    self._finish(item.window)
-                else:
-                    yield item.ready
-                    self._note(item)
-            if failure is not None:
-                raise failure
-        finally:
-            self._stop()
-            while at_work:  # nobody wants these pages any more
-                try:
-                    at_work -= self._queue.get(timeout=PATIENCE_SECONDS) is None
-                except queue.Empty:
-                    break
-
-    def _note(self, page: Fetched[T]) -> None:
-        if page.window not in self._begun:
-            self._begun.append(page.window)
-        page.window.written = max(page.window.written, page.latest or "")
-        self.latest = max(self.latest, page.latest or "")
-
-    def _finish(self, window: Window) -> None:
-        self._written = join([*self._written, [window.start, window.end]])
-        self._begun = [other for other in self._begun if other is not window]
-
-    @property
-    def written(self) -> list[Span]:
-        """Spans of update time that are read and written, in order and disjoint."""
-        return join([*self._written, *([w.start, w.written] for w in self._begun)])
+        failure = None
+        while self._at_work:
+            item = self._queue.get()
+            if item is None:
+                self._at_work -= 1
+            elif isinstance(item, BaseException):
+                failure = failure or item
+                self._stop()
+            elif item.ready is None:
+                item.window.listing.finish(item.window)
+            else:
+                listing = item.window.listing
+                yield listing, item.ready
+                listing.note(item.window, item.latest)
+        if failure is not None:
+            raise failure
 
     # -- in the threads that fetch -------------------------------------------------------------
 
@@ -212,7 +247,7 @@ class Windows(Generic[T]):
         finally:
             self._queue.put(None)
 
-    def _next(self) -> Window | None:
+    def _next(self) -> Window[T] | None:
         """Wait for a window to read; None when none is left."""
         with self._changed:
             while not self._stopped:
@@ -225,20 +260,19 @@ class Windows(Generic[T]):
                 self._changed.wait()
             return None
 
-    def _split(self) -> Window | None:
-        allowed = self._width + self._pages // PAGES_PER_SPLIT
-        if self._splits >= allowed or not self._reading:
+    def _split(self) -> Window[T] | None:
+        allowed = self._width + self._pages // PAGES_PER_LOSS
+        if not self._reading or self._lost + len(self._reading) >= allowed:
             return None
         longest = max(self._reading, key=lambda window: window.pages_ahead)
         if longest.pages_ahead < 2 * LEAST_PAGES:
             return None
         upper = longest.split()
         if upper is not None:
-            self._splits += 1
             self._changed.notify()  # there may be more to share
         return upper
 
-    def _read(self, window: Window) -> None:
+    def _read(self, window: Window[T]) -> None:
         for restarts in range(MOST_RESTARTS + 1):
             try:
                 self._follow(window)
@@ -251,9 +285,10 @@ class Windows(Generic[T]):
             self._reading = [other for other in self._reading if other is not window]
             self._changed.notify_all()
 
-    def _follow(self, window: Window) -> None:
+    def _follow(self, window: Window[T]) -> None:
         """Follow one chain of cursors from where the window has come to its end."""
-        for page in self._ask(window.handed_on, window.end):
+        kept = 0
+        for page in window.listing.ask(window.handed_on, window.end):
             times = [time for r in page.records if (time := r.get("update_time"))]
             latest = to_text(to_time(max(times))) if times else None
             with self._changed:
@@ -261,6 +296,7 @@ class Windows(Generic[T]):
                 if latest is not None:
                     window.fetch(latest)
                 self._pages += 1
+                self._full_page = max(self._full_page, kept)  # another page came after that one
                 self._changed.notify()
             over = latest is not None and latest >= end
             records = page.records
@@ -268,12 +304,15 @@ class Windows(Generic[T]):
                 records = [r for r in records if (r.get("update_time") or "") < end]
                 earlier = [time for time in times if time < end]
                 latest = to_text(to_time(max(earlier))) if earlier else None
-            self._queue.put(Fetched(window, self._prepare(records), latest))
+            kept = len(records)
+            self._queue.put(Fetched(window, window.listing.prepare(records), latest))
             window.handed_on = max(window.handed_on, latest or "")
             if over:
                 break
             if self._stopped:
                 return
+        with self._changed:
+            self._lost += 1 - min(1.0, kept / self._full_page) if self._full_page else 1
         self._queue.put(Fetched(window))
 
     def _stop(self) -> None:
