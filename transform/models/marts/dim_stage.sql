@@ -13,6 +13,11 @@ ranked as (
     from {{ ref('int_stage_order') }}
 ),
 
+last_load as (
+    select started_at from {{ ref('int_stream_last_load') }}
+    where stream = 'stages'
+),
+
 known as (
     select
         stages.stage_id,
@@ -27,6 +32,10 @@ known as (
         stages.is_deleted,
         columns.column_name as moved_to_column,
         columns.first_seen_at,
+        case
+            when stages.is_deleted then stages.deleted_at
+            else greatest(stages._extracted_at, last_load.started_at)
+        end as last_seen_at,
         stages.add_time,
         stages.update_time,
         stages.deleted_at,
@@ -34,6 +43,7 @@ known as (
     from stages
     left join ranked on stages.stage_id = ranked.stage_id
     left join columns on stages.stage_id = columns.stage_id
+    left join last_load on true
 ),
 
 -- Stages that deals or their history still name, although the source lists them no longer.
@@ -89,6 +99,7 @@ completed as (
         true as is_deleted,
         null as moved_to_column,
         null::timestamptz as first_seen_at,
+        null::timestamptz as last_seen_at,
         null::timestamptz as add_time,
         null::timestamptz as update_time,
         null::timestamptz as deleted_at,

@@ -2,29 +2,8 @@
     How old what is shown may be. A quiet stream has old rows although it was just read: what counts is when it
     was last read, which the loader notes down; without those notes, the newest row has to do.
 -#}
-with loads as (
-    {{ raw_columns('stream_load', {
-        'stream': 'text',
-        'run_id': 'text',
-        'started_at': 'timestamptz',
-        'finished_at': 'timestamptz',
-        'records_read': 'bigint',
-        'rows_inserted': 'bigint',
-        'rows_updated': 'bigint',
-        'quarantined': 'bigint'
-    }, source_name='ops') }}
-),
-
-latest as (
-    select distinct on (stream)
-        stream,
-        started_at,
-        finished_at,
-        records_read,
-        rows_inserted + rows_updated as rows_changed,
-        quarantined
-    from loads
-    order by stream asc, started_at desc
+with latest as (
+    select * from {{ ref('int_stream_last_load') }}
 ),
 
 refused as (
@@ -47,8 +26,8 @@ select
     round((
         extract(epoch from now() - greatest(counts.newest_extracted_at, latest.started_at)) / 3600
     )::numeric, 2) as hours_old,
-    latest.records_read as last_load_records,
-    latest.rows_changed as last_load_rows_changed,
+    latest.n_read as last_load_records,
+    latest.n_changed as last_load_rows_changed,
     coalesce(quarantined.n_in_quarantine, 0) as n_in_quarantine
 from {{ ref('ops_row_counts') }} as counts
 left join latest on counts.stream = latest.stream

@@ -1,7 +1,7 @@
 """From a staging table into the stream's table: set-based, and only what changed.
 
 Rows of which the table has none yet, as in a first load, need no staging: they are copied straight
-into it, at two thirds of the server's time.
+into it, which saves the server a quarter of its time.
 """
 
 from __future__ import annotations
