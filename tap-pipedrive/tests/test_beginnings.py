@@ -16,8 +16,9 @@ Sync = Callable[..., Output]
 
 
 def test_early_pages_change_nothing_but_time(simulator: Any, sync: Sync) -> None:
-    one_by_one = sync(lists_ahead=1, page_size=50)
-    side_by_side = sync(lists_ahead=8, page_size=50)
+    # Windows bring pages in whatever order they come.
+    one_by_one = sync(lists_ahead=1, page_size=50, windows=1)
+    side_by_side = sync(lists_ahead=8, page_size=50, windows=1)
     assert one_by_one.records.keys() == side_by_side.records.keys()
     for stream, records in one_by_one.records.items():
         # Rows of statistics say when they were asked for.

@@ -70,13 +70,15 @@ def test_a_spent_budget_ends_the_run_well(simulator: Any, sync: Sync, tmp_path: 
     with pytest.raises(BudgetSpentError):
         sync(**settings)
     first = run_tap.last  # type: ignore[attr-defined]
-    assert simulator.control("GET", "stats")["tokens"] <= 310, "one call before the date is known"
+    spent = simulator.control("GET", "stats")["tokens"]
+    assert spent <= 310, "one call before the date is known"
     assert first.states, "what was done is kept"
     simulator.control("POST", "stats/reset")
     with pytest.raises(BudgetSpentError):
         sync(first.state, **settings)
-    # The simulated date is not this machine's: the first answer tells, and then it is known.
-    assert simulator.control("GET", "stats")["tokens"] <= 20
+    # The simulated date is not this machine's: the first answer tells, and then it is known. Of
+    # threads that asked for the last tokens at once all may have been refused: some were left.
+    assert simulator.control("GET", "stats")["tokens"] + spent <= 320
     simulator.account.advance_clock(DAY)
     with pytest.raises(BudgetSpentError):
         sync(first.state, **settings)

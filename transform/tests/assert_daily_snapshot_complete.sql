@@ -22,7 +22,9 @@ expected as (
                 then days.as_of >= history.valid_from and days.as_of < coalesce(history.valid_to, 'infinity')
             else days.ends_at > history.valid_from and days.ends_at <= coalesce(history.valid_to, 'infinity')
         end
-    where history.status = 'open'
+    where
+        history.status = 'open'
+        and coalesce(history.valid_to, 'infinity') >= (select min(days.ends_at) from days)
 ),
 
 shown as (

@@ -120,7 +120,7 @@ class Walk:
         for where, key in self._lists():
             bookmarks = {stream: stream.bookmark(where) for stream in fed}
             together, *late = in_step(bookmarks)
-            proved_long = self._walk_list(key, together)
+            proved_long = self._walk_list(key, together, beside_others=bool(long))
             if proved_long:
                 long.append((proved_long, late))
             else:
@@ -133,16 +133,25 @@ class Walk:
                 self._walk_list(list_.key, together, plainly=True)
 
     def _walk_list(
-        self, key: str, bookmarks: Bookmarks, *, plainly: bool = False
+        self,
+        key: str,
+        bookmarks: Bookmarks,
+        *,
+        beside_others: bool = False,
+        plainly: bool = False,
     ) -> LongList | None:
         """Walk one list for streams that start from about the same time.
 
         A list that proves long is left for windows and returned, unless it is to be walked plainly.
+        One that has a second page is long enough when windows are to come for another list anyway.
         """
-        walk = partial(self._walk_once, key, bookmarks, plainly=plainly)
+        plain_pages = 1 if beside_others else PLAIN_PAGES
+        walk = partial(self._walk_once, key, bookmarks, None if plainly else plain_pages)
         return restarting(self._parent, walk)
 
-    def _walk_once(self, key: str, bookmarks: Bookmarks, *, plainly: bool) -> LongList | None:
+    def _walk_once(
+        self, key: str, bookmarks: Bookmarks, plain_pages: int | None
+    ) -> LongList | None:
         bookmarks = {s: b for s, b in bookmarks.items() if s.name not in self.behind}
         if not bookmarks:
             return None
@@ -155,8 +164,8 @@ class Walk:
             self._feed(page.records, bookmarks, signpost)
             if not bookmarks:
                 return None
-            more = bool(page.additional.get("next_cursor")) and not plainly
-            if more and self._is_long(key, bookmarks, number):
+            more = bool(page.additional.get("next_cursor"))
+            if more and plain_pages and self._may_be_cut(key, bookmarks, number >= plain_pages):
                 cheap = {s: b for s, b in bookmarks.items() if not s.dear}
                 dear = {s: b for s, b in bookmarks.items() if s.dear}
                 horizon = to_text(signpost - LOOKBACK)
@@ -199,13 +208,13 @@ class Walk:
 
     # -- in windows --------------------------------------------------------------------------
 
-    def _is_long(self, key: str, bookmarks: Bookmarks, pages: int) -> bool:
-        """Whether a first walk is worth cutting into windows, now that some pages are read."""
+    def _may_be_cut(self, key: str, bookmarks: Bookmarks, is_long: bool) -> bool:
+        """Whether a first walk can go on in windows, and is worth it or did so before."""
         cheap = [bookmark for stream, bookmark in bookmarks.items() if not stream.dear]
         begun = any(bookmark.windows is not None for bookmark in cheap)
         return (
             bool(cheap)
-            and (begun or pages >= PLAIN_PAGES)
+            and (begun or is_long)
             and self._tap.windows > 1
             and self._parent.ABORT_AT_RECORD_COUNT is None
             and "updated_until" in operation(key).parameters

@@ -5,10 +5,11 @@ records a second, where the largest plan allows 27,000. ``updated_since`` and ``
 cut a list into windows, each with a chain of its own.
 
 **Windows.** Nobody knows beforehand where an account's records lie. So nothing is planned: an idle
-thread takes the upper half (in time) of the window that has most pages ahead, as the distance
-between its last two pages tells, and that window then ends where the new one begins. Several
-idle threads halve one window again and again, which finds a crowded week in ten years within one
-round trip.
+thread takes the upper half (in time) of the window that has most pages ahead, as the time that its
+pages covered so far tells, and that window then ends where the new one begins. Several idle threads
+halve one window again and again, :data:`SPLITS_PER_PAGE` times between two of its pages: this finds
+a crowded week in ten years within a few round trips, and does not cut the years behind a crowded
+second into as many empty windows as there are threads.
 
 **Several lists.** A stream's lists (deals, and those that are archived) share the threads: what one
 leaves idle at its end reads the other.
@@ -49,7 +50,9 @@ WIDTH = 16
 #: A walk that is over by then stays a plain one.
 PLAIN_PAGES = 3
 #: Pages a window is expected to hold at the least.
-LEAST_PAGES = 3
+LEAST_PAGES = 2
+#: Times a window is split before its next page tells how well that went.
+SPLITS_PER_PAGE = 2
 #: One more call may be lost for so many pages that were read.
 PAGES_PER_LOSS = 10
 #: Pages that wait to be written.
@@ -132,8 +135,10 @@ class Window(Generic[T]):
     fetched: str = field(init=False)
     handed_on: str = field(init=False)
     written: str = field(init=False)
-    #: Pages that are probably left, by the distance between the last two.
+    #: Pages that are probably left, if they go on to cover as much time each.
     pages_ahead: float = 0.0
+    pages: int = 0
+    splits: int = 0
 
     def __post_init__(self) -> None:
         """Begin at the start."""
@@ -141,7 +146,9 @@ class Window(Generic[T]):
 
     def fetch(self, latest: str) -> None:
         """Note that pages up to ``latest`` are fetched."""
-        pace = max(1.0, seconds_between(self.fetched, latest))
+        self.pages += 1
+        self.splits = 0
+        pace = max(1.0, seconds_between(self.start, latest) / self.pages)
         self.fetched = max(self.fetched, latest)
         self.pages_ahead = seconds_between(self.fetched, self.end) / pace
 
@@ -154,6 +161,7 @@ class Window(Generic[T]):
             return None
         upper, self.end = Window(self.listing, middle, self.end), middle
         self.pages_ahead /= 2
+        self.splits += 1
         return upper
 
 
@@ -264,8 +272,9 @@ class Windows(Generic[T]):
         allowed = self._width + self._pages // PAGES_PER_LOSS
         if not self._reading or self._lost + len(self._reading) >= allowed:
             return None
-        longest = max(self._reading, key=lambda window: window.pages_ahead)
-        if longest.pages_ahead < 2 * LEAST_PAGES:
+        open_to_it = [w for w in self._reading if w.splits < SPLITS_PER_PAGE]
+        longest = max(open_to_it, key=lambda window: window.pages_ahead, default=None)
+        if longest is None or longest.pages_ahead < 2 * LEAST_PAGES:
             return None
         upper = longest.split()
         if upper is not None:

@@ -15,19 +15,23 @@ options as (
 ),
 
 chosen as (
-    select distinct
+    select
         field_values.deal_id,
         field_values.field_code,
         registry.column_name,
         element.id as option_id
     from field_values
     inner join registry on field_values.field_code = registry.field_code
-    cross join lateral jsonb_array_elements_text(
-        case jsonb_typeof(field_values.value)
-            when 'array' then field_values.value
-            else jsonb_build_array(field_values.value_text)
-        end
-    ) as element (id)
+    -- value by value: a condition on deals then reaches the table below
+    cross join lateral (
+        select distinct element.id
+        from jsonb_array_elements_text(
+            case jsonb_typeof(field_values.value)
+                when 'array' then field_values.value
+                else jsonb_build_array(field_values.value_text)
+            end
+        ) as element (id)
+    ) as element
 )
 
 select

@@ -17,10 +17,14 @@ options as (
     order by option_id asc, is_deleted asc, field_code desc
 )
 
-select distinct
+select
     stored.deal_id,
     element.id as label_id,
     coalesce(options.label, '#' || element.id) as label
 from stored
-cross join lateral jsonb_array_elements_text(stored.label_ids) as element (id)
+-- deal by deal: a condition on deals then reaches the table below
+cross join lateral (
+    select distinct listed.id
+    from jsonb_array_elements_text(stored.label_ids) as listed (id)
+) as element
 left join options on element.id = options.option_id

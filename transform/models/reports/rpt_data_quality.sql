@@ -10,67 +10,47 @@ clock as (
     from {{ ref('int_warehouse_clock') }}
 ),
 
-checks as (
+-- The deals are read once: each check is a pair of counts.
+of_deals as (
     select
-        'open deals without a value' as check_name,
-        count(*) filter (where is_open) as n_looked_at,
-        count(*) filter (where is_open and coalesce(value, 0) = 0) as n_found
-    from deals
-    union all
-    select
-        'open deals without an owner we can see' as check_name,
-        count(*) filter (where is_open) as n_looked_at,
-        count(*) filter (where is_open and coalesce(owner_id, -1) = -1) as n_found
-    from deals
-    union all
-    select
-        'open deals without an expected close date' as check_name,
-        count(*) filter (where is_open) as n_looked_at,
-        count(*) filter (where is_open and expected_close_date is null) as n_found
-    from deals
-    union all
-    select
-        'open deals whose expected close date has passed' as check_name,
-        count(*) filter (where deals.is_open) as n_looked_at,
-        count(*) filter (where deals.is_open and deals.expected_close_date < clock.today) as n_found
+        count(*) as n_deals,
+        count(*) filter (where deals.is_open) as n_open,
+        count(*) filter (where not deals.is_open) as n_closed,
+        count(*) filter (where deals.is_lost) as n_lost,
+        count(*) filter (where deals.value is not null) as n_valued,
+        count(*) filter (where deals.is_open and coalesce(deals.value, 0) = 0) as n_without_value,
+        count(*) filter (where deals.is_open and coalesce(deals.owner_id, -1) = -1) as n_without_owner,
+        count(*) filter (where deals.is_open and deals.expected_close_date is null) as n_without_date,
+        count(*) filter (where deals.is_open and deals.expected_close_date < clock.today) as n_overdue,
+        count(*) filter (where deals.value < 0) as n_negative,
+        count(*) filter (where deals.fx_missing) as n_without_rate,
+        count(*) filter (where deals.is_lost and deals.lost_reason_key = '(not given)') as n_without_reason,
+        count(*) filter (where not deals.is_open and deals.cycle_days < 0) as n_closed_before_created,
+        count(*) filter (where deals.history_quality = 'broken_chain') as n_contradictory,
+        count(*) filter (where deals.history_quality = 'current_only') as n_without_changelog
     from deals
     cross join clock
-    union all
+),
+
+checks as (
     select
-        'deals with a negative value' as check_name,
-        count(*) as n_looked_at,
-        count(*) filter (where value < 0) as n_found
-    from deals
-    union all
-    select
-        'deals without an exchange rate' as check_name,
-        count(*) filter (where value is not null) as n_looked_at,
-        count(*) filter (where fx_missing) as n_found
-    from deals
-    union all
-    select
-        'lost deals without a reason' as check_name,
-        count(*) filter (where is_lost) as n_looked_at,
-        count(*) filter (where is_lost and lost_reason_key = '(not given)') as n_found
-    from deals
-    union all
-    select
-        'closed deals created after they were closed' as check_name,
-        count(*) filter (where not is_open) as n_looked_at,
-        count(*) filter (where cycle_days < 0) as n_found
-    from deals
-    union all
-    select
-        'deals whose history contradicts itself' as check_name,
-        count(*) as n_looked_at,
-        count(*) filter (where history_quality = 'broken_chain') as n_found
-    from deals
-    union all
-    select
-        'deals without a changelog' as check_name,
-        count(*) as n_looked_at,
-        count(*) filter (where history_quality = 'current_only') as n_found
-    from deals
+        per_check.check_name,
+        per_check.n_looked_at,
+        per_check.n_found
+    from of_deals as counted
+    cross join lateral (
+        values
+        ('open deals without a value', counted.n_open, counted.n_without_value),
+        ('open deals without an owner we can see', counted.n_open, counted.n_without_owner),
+        ('open deals without an expected close date', counted.n_open, counted.n_without_date),
+        ('open deals whose expected close date has passed', counted.n_open, counted.n_overdue),
+        ('deals with a negative value', counted.n_deals, counted.n_negative),
+        ('deals without an exchange rate', counted.n_valued, counted.n_without_rate),
+        ('lost deals without a reason', counted.n_lost, counted.n_without_reason),
+        ('closed deals created after they were closed', counted.n_closed, counted.n_closed_before_created),
+        ('deals whose history contradicts itself', counted.n_deals, counted.n_contradictory),
+        ('deals without a changelog', counted.n_deals, counted.n_without_changelog)
+    ) as per_check (check_name, n_looked_at, n_found)
     union all
     select
         'active stages that weigh open deals at 100 percent' as check_name,

@@ -1,3 +1,12 @@
+with days as (
+    select * from {{ ref('fct_deal_daily_snapshot') }}
+),
+
+deleted as (
+    select deal_id from {{ ref('fct_deal') }}
+    where is_deleted
+)
+
 select
     days.date_day,
     days.pipeline_id,
@@ -8,9 +17,9 @@ select
     coalesce(sum(days.weighted_value_base), 0) as weighted_value_base,
     (count(*) filter (where days.fx_missing))::integer as n_without_rate,
     -- deals deleted since: they were there then
-    (count(*) filter (where deals.is_deleted))::integer as n_deleted_since
-from {{ ref('fct_deal_daily_snapshot') }} as days
-inner join {{ ref('fct_deal') }} as deals on days.deal_id = deals.deal_id
+    count(deleted.deal_id)::integer as n_deleted_since
+from days
+left join deleted on days.deal_id = deleted.deal_id
 left join {{ ref('dim_user') }} as users on days.owner_id = users.user_id
 group by
     days.date_day, days.pipeline_id, days.stage_id,
