@@ -32,7 +32,7 @@ MEANING = {
     "tap_vs_floor": "rows/s of our tap over a bare loop of requests and msgspec writing records",
     "tap_vs_reading_alone": "the same over a loop that decodes and writes nothing",
     "tap_*ms_vs_reachable": "rows/s at that latency over the lower of our own rows/s at 0 ms and "
-    "of what the burst limit of the largest plan allows",
+    "of what the burst limit of the largest plan allows; `_all` with all the deals of this run",
     "idle_sync_300ms_vs_one_by_one": "time of a sync with nothing new at 300 ms a page, lists read "
     "one after the other, over that of one as shipped",
     "run_vs_*": "rows/s of our whole `meltano run` over the rival pipeline's; `pipe` is our two "
@@ -203,6 +203,7 @@ def tap_section(samples: list[dict[str, Any]]) -> list[str]:
     """The tap at each latency."""
     titles = {
         "ours": "tap-pipedrive",
+        "ours_all": "tap-pipedrive, all the deals",
         "bare": "bare loop",
         "bare_read_only": "bare loop that writes nothing",
     }
