@@ -24,7 +24,7 @@ expected as (
         end
     where
         history.status = 'open'
-        and coalesce(history.valid_to, 'infinity') >= (select min(days.ends_at) from days)
+        and coalesce(history.valid_to, 'infinity') >= (select min(ending.ends_at) from days as ending)
 ),
 
 shown as (

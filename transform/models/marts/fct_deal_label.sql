@@ -23,8 +23,9 @@ select
     coalesce(options.label, '#' || element.id) as label
 from stored
 -- deal by deal: a condition on deals then reaches the table below
-cross join lateral (
-    select distinct listed.id
-    from jsonb_array_elements_text(stored.label_ids) as listed (id)
-) as element
+cross join
+    lateral (
+        select distinct listed.id
+        from jsonb_array_elements_text(stored.label_ids) as listed (id)
+    ) as element
 left join options on element.id = options.option_id

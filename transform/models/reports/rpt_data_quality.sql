@@ -38,19 +38,20 @@ checks as (
         per_check.n_looked_at,
         per_check.n_found
     from of_deals as counted
-    cross join lateral (
-        values
-        ('open deals without a value', counted.n_open, counted.n_without_value),
-        ('open deals without an owner we can see', counted.n_open, counted.n_without_owner),
-        ('open deals without an expected close date', counted.n_open, counted.n_without_date),
-        ('open deals whose expected close date has passed', counted.n_open, counted.n_overdue),
-        ('deals with a negative value', counted.n_deals, counted.n_negative),
-        ('deals without an exchange rate', counted.n_valued, counted.n_without_rate),
-        ('lost deals without a reason', counted.n_lost, counted.n_without_reason),
-        ('closed deals created after they were closed', counted.n_closed, counted.n_closed_before_created),
-        ('deals whose history contradicts itself', counted.n_deals, counted.n_contradictory),
-        ('deals without a changelog', counted.n_deals, counted.n_without_changelog)
-    ) as per_check (check_name, n_looked_at, n_found)
+    cross join
+        lateral (
+            values
+            ('open deals without a value', counted.n_open, counted.n_without_value),
+            ('open deals without an owner we can see', counted.n_open, counted.n_without_owner),
+            ('open deals without an expected close date', counted.n_open, counted.n_without_date),
+            ('open deals whose expected close date has passed', counted.n_open, counted.n_overdue),
+            ('deals with a negative value', counted.n_deals, counted.n_negative),
+            ('deals without an exchange rate', counted.n_valued, counted.n_without_rate),
+            ('lost deals without a reason', counted.n_lost, counted.n_without_reason),
+            ('closed deals created after they were closed', counted.n_closed, counted.n_closed_before_created),
+            ('deals whose history contradicts itself', counted.n_deals, counted.n_contradictory),
+            ('deals without a changelog', counted.n_deals, counted.n_without_changelog)
+        ) as per_check (check_name, n_looked_at, n_found)
     union all
     select
         'active stages that weigh open deals at 100 percent' as check_name,
