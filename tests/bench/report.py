@@ -355,7 +355,8 @@ def dbt_section(samples: list[dict[str, Any]]) -> list[str]:
     return [
         "## dbt",
         "",
-        "`dbt build` with all its tests. The raw tables are a real sync, multiplied in SQL; before "
+        "`dbt build` as a sync runs it, with all tests of data. The raw tables are a real sync, "
+        "multiplied in SQL; before "
         f"the last build the account lived on ({CHANGES:,} deals changed), and that was synced. "
         f"Sessions may use {limits} and no more.",
         "",
