@@ -6,10 +6,11 @@ cut a list into windows, each with a chain of its own.
 
 **Windows.** Nobody knows beforehand where an account's records lie. So nothing is planned: an idle
 thread takes the upper half (in time) of the window that has most pages ahead, as the time that its
-pages covered so far tells, and that window then ends where the new one begins. Several idle threads
-halve one window again and again, :data:`SPLITS_PER_PAGE` times between two of its pages: this finds
-a crowded week in ten years within a few round trips, and does not cut the years behind a crowded
-second into as many empty windows as there are threads.
+pages covered so far tells, and that window then ends where the new one begins. It is halved again
+when its next page has told how well that went: this finds a crowded week in ten years within a few
+round trips, and does not cut the years behind a crowded second into as many empty windows as there
+are threads. When half of them have nothing to do, the last page alone is believed: a crowd that
+began with it is then shared too.
 
 **Several lists.** A stream's lists (deals, and those that are archived) share the threads: what one
 leaves idle at its end reads the other.
@@ -51,8 +52,6 @@ WIDTH = 16
 PLAIN_PAGES = 3
 #: Pages a window is expected to hold at the least.
 LEAST_PAGES = 2
-#: Times a window is split before its next page tells how well that went.
-SPLITS_PER_PAGE = 2
 #: One more call may be lost for so many pages that were read.
 PAGES_PER_LOSS = 10
 #: Pages that wait to be written.
@@ -102,9 +101,7 @@ class Listing(Generic[T]):
         self._begun: list[Window[T]] = []
         #: The latest update time that was written, now or before.
         self.latest = self._written[-1][1] if self._written else ""
-        self.gaps = [Window(self, start, end) for start, end in gaps]
-        for window in self.gaps if pace else ():
-            window.pages_ahead = seconds_between(window.start, window.end) / max(1.0, pace or 0)
+        self.gaps = [Window(self, start, end, pace, pace) for start, end in gaps]
 
     @property
     def written(self) -> list[Span]:
@@ -131,14 +128,16 @@ class Window(Generic[T]):
     listing: Listing[T]
     start: str
     end: str
+    #: Seconds of update time that a page covers, on average and the last one; None: no idea.
+    average: float | None = None
+    last: float | None = None
     #: Update time up to which pages were fetched, handed on, and written.
     fetched: str = field(init=False)
     handed_on: str = field(init=False)
     written: str = field(init=False)
-    #: Pages that are probably left, if they go on to cover as much time each.
-    pages_ahead: float = 0.0
     pages: int = 0
-    splits: int = 0
+    #: Whether it was split since its last page.
+    is_halved: bool = False
 
     def __post_init__(self) -> None:
         """Begin at the start."""
@@ -147,21 +146,30 @@ class Window(Generic[T]):
     def fetch(self, latest: str) -> None:
         """Note that pages up to ``latest`` are fetched."""
         self.pages += 1
-        self.splits = 0
-        pace = max(1.0, seconds_between(self.start, latest) / self.pages)
+        self.is_halved = False
+        self.average = seconds_between(self.start, latest) / self.pages
+        self.last = seconds_between(self.fetched, latest)
         self.fetched = max(self.fetched, latest)
-        self.pages_ahead = seconds_between(self.fetched, self.end) / pace
+
+    def pages_ahead(self, *, hopeful: bool) -> float:
+        """Guess how many pages are left: by the average, or by the last one if that is more."""
+        if self.average is None or self.last is None:
+            return 0.0
+        pace = min(self.average, self.last) if hopeful else self.average
+        return seconds_between(self.fetched, self.end) / max(1.0, pace)
 
     def split(self) -> Window[T] | None:
         """Give away the upper half of what is left, if it can be halved at all."""
         half = timedelta(seconds=seconds_between(self.fetched, self.end) // 2)
         middle = to_text(to_time(self.fetched) + half)
         if not self.fetched < middle < self.end:
-            self.pages_ahead = 0.0
+            self.average = self.last = None
             return None
         upper, self.end = Window(self.listing, middle, self.end), middle
-        self.pages_ahead /= 2
-        self.splits += 1
+        if self.pages:
+            self.is_halved = True
+        else:  # nothing was read of either: what is known of one holds for the other
+            upper.average, upper.last = self.average, self.last
         return upper
 
 
@@ -272,9 +280,13 @@ class Windows(Generic[T]):
         allowed = self._width + self._pages // PAGES_PER_LOSS
         if not self._reading or self._lost + len(self._reading) >= allowed:
             return None
-        open_to_it = [w for w in self._reading if w.splits < SPLITS_PER_PAGE]
-        longest = max(open_to_it, key=lambda window: window.pages_ahead, default=None)
-        if longest is None or longest.pages_ahead < 2 * LEAST_PAGES:
+        hopeful = len(self._reading) < self._width / 2
+        longest, ahead = None, 0.0
+        for window in self._reading:
+            guess = 0.0 if window.is_halved else window.pages_ahead(hopeful=hopeful)
+            if guess > ahead:
+                longest, ahead = window, guess
+        if longest is None or ahead < 2 * LEAST_PAGES:
             return None
         upper = longest.split()
         if upper is not None:
