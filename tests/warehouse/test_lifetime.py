@@ -365,3 +365,18 @@ def test_the_calendar_knows_holidays_and_weeks(lifetime: Lifetime) -> None:
     assert days[date(2026, 4, 17)] == (True, False, 16, "2026-Q2")
     assert days[date(2026, 4, 18)][:2] == (False, False)
     assert days[date(2026, 4, 21)][:2] == (False, True)
+
+
+def test_activities_that_differ_are_written_and_no_others(lifetime: Lifetime) -> None:
+    warehouse = lifetime.warehouse
+    query = "select activity_id, subject, xmin::text from marts.fct_activity order by activity_id"
+    # Whatever became overdue since the last build is written now.
+    warehouse.build("run", "--select", "fct_activity")
+    gone, renamed, *others = warehouse.rows(query)
+    warehouse.write(f"delete from pipedrive.activities where id = {gone[0]}")
+    warehouse.write(f"update pipedrive.activities set subject = 'new' where id = {renamed[0]}")
+    warehouse.build("run", "--select", "fct_activity")
+    first, *rest = warehouse.rows(query)
+    assert first[:2] == (renamed[0], "new")
+    assert len(others) > 100
+    assert rest == others

@@ -2,7 +2,7 @@
     The deals that metrics count: neither deleted nor merged away (a merged deal is a deleted one to the API).
     Archived ones count. Closed deals are credited to who owned them at closing, not to who inherited them.
 -#}
-{#- A table: some twenty reports read it, each of which would join the view's parts anew. -#}
+{#- A table: some twenty reports read it, each of which would join the parts of a view anew. -#}
 {{ config(indexes=[{'columns': ['deal_id']}]) }}
 with deals as (
     select * from {{ ref('fct_deal') }}
