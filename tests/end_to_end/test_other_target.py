@@ -52,9 +52,15 @@ def test_the_stock_target_loads_the_taps_output(
     )  # fmt: skip
     assert target.returncode == 0, target.stderr[-2000:]
     assert tap.wait() == 0
+    deals = {deal["id"] for deal in truth(own_account, "deals") if deal["_listed"]}
     with psycopg.connect(url) as connection:
         for stream in ("deals", "organizations", "products", "deal_products"):
             (loaded,) = connection.execute(f"select count(*) from elsewhere.{stream}").fetchone()
-            listed = [r for r in truth(own_account, stream) if r.get("_listed", True)]
+            listed = [
+                record
+                for record in truth(own_account, stream)
+                # What hangs on a deal that was deleted long ago cannot be asked for either.
+                if record.get("_listed", True) and record.get("deal_id", None) in {None, *deals}
+            ]
             assert loaded == len(listed), stream
         connection.execute("drop schema elsewhere cascade")
