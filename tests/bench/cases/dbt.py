@@ -99,16 +99,16 @@ def multiply(ground: Ground, table: str, ids: tuple[str, ...], copies: int) -> N
     )
 
 
-def build_words() -> list[str]:
-    """Return what Meltano tells dbt in a sync: all models and tests of data, none of code."""
+def command_words(name: str) -> list[str]:
+    """Return what Meltano tells dbt by one of its commands in meltano.yml."""
     plugins = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["utilities"]
     dbt = next(plugin for plugin in plugins if plugin["name"] == "dbt")
-    return shlex.split(dbt["commands"]["build"]["args"])
+    return shlex.split(dbt["commands"][name]["args"])
 
 
-def build(ground: Ground, account: Account) -> dict[str, Any]:
-    """Run `dbt:build` as a sync does; it must end well."""
+def build(ground: Ground, account: Account, command: str = "build") -> dict[str, Any]:
+    """Run `dbt:build` as a sync does, or another of dbt's commands; it must end well."""
     environ = Ours().environ(ground, account)
-    words = [program("dbt", "dbt"), *build_words(), "--project-dir", ROOT / "transform"]
+    words = [program("dbt", "dbt"), *command_words(command), "--project-dir", ROOT / "transform"]
     measured = run([Command("dbt", words, environ)], log=ground.log, server=ground.server)
     return measured.sample()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from random import Random
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -44,6 +44,9 @@ class Walk(NamedTuple):
 class Table(Generic[R]):
     """Records of one entity. All changes go through `put`, `change` and `drop`."""
 
+    #: Edits of any table so far: what was made of several tables holds until the next one.
+    edits: ClassVar[int] = 0
+
     def __init__(
         self,
         name: str,
@@ -58,6 +61,8 @@ class Table(Generic[R]):
         self._lists: Mapping[str, Callable[[R], bool]] = lists or {"all": lambda record: True}
         self._indexes: dict[tuple[str, str], list[Marker]] = {}
         self._encoded: dict[Any, bytes] = {}
+        self._extended: dict[Any, bytes] = {}
+        self._extended_by: tuple[int, tuple[str, ...]] = (0, ())
         self._grouped_by = grouped_by
         self._groups: dict[Any, dict[Any, None]] = {}
         self._field_keys = field_keys
@@ -136,6 +141,7 @@ class Table(Generic[R]):
 
     def forget_encoded(self) -> None:
         """Drop all encoded forms: the entity's field definitions have changed."""
+        Table.edits += 1
         self._encoded.clear()
 
     # ---- reading
@@ -175,6 +181,28 @@ class Table(Generic[R]):
             encoded = self._encoded[record.id] = self._encoder.encode(record)
         return encoded
 
+    def encode_with(self, record: R, names: tuple[str, ...], get: Callable[[str], Any]) -> bytes:
+        """Return the record as JSON with more properties, remembered until anything changes.
+
+        Args:
+            record: what it has of itself is not asked for again.
+            names: the properties, the same from call to call or nothing is remembered.
+            get: returns one of them.
+
+        """
+        if self._extended_by != (Table.edits, names):
+            self._extended_by = (Table.edits, names)
+            self._extended.clear()
+        extended = self._extended.get(record.id)
+        if extended is None:
+            more = {name: get(name) for name in names if name not in record.__struct_fields__}
+            extended = encoded = self.encode(record)
+            if more:
+                extended = b"%b,%b" % (encoded[:-1], msgspec.json.encode(more)[1:])
+            if record.id in self._encoded:  # a table that remembers
+                self._extended[record.id] = extended
+        return extended
+
     def as_json(self, record: R) -> Json:
         """Return the record as a dictionary of its own, every custom field included."""
         value: Json = msgspec.json.decode(self._encoder.encode(record))
@@ -183,11 +211,13 @@ class Table(Generic[R]):
     # ---- inside
 
     def _join(self, record: R) -> None:
+        Table.edits += 1
         if self._grouped_by is not None:
             value = getattr(record, self._grouped_by)
             self._groups.setdefault(value, {})[record.id] = None
 
     def _leave(self, record: R) -> None:
+        Table.edits += 1
         if self._grouped_by is not None:
             del self._groups[getattr(record, self._grouped_by)][record.id]
 

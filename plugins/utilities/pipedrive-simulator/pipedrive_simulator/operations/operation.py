@@ -164,9 +164,19 @@ def shape(
     """Return how records are encoded for this call: as remembered, or changed as asked."""
     account, query = asked.account, asked.query
     shapers = ("include_fields", "custom_fields", "include_option_labels", "include_labels")
-    if not any(query.get(name) for name in shapers):
-        encode: Callable[[Any], bytes] = table.encode
+    given = [name for name in shapers if query.get(name)]
+    encode: Callable[[Any], bytes] = table.encode
+    if not given:
         return encode
+
+    if given == ["include_fields"]:
+        names = tuple(query["include_fields"])
+
+        def extended(record: Any) -> bytes:
+            known: bytes = table.encode_with(record, names, lambda n: extras[n](account, record))
+            return known
+
+        return extended
 
     def changed(record: Any) -> bytes:
         value: Json = table.as_json(record)
