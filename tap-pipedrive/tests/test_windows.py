@@ -7,6 +7,7 @@ import json
 import math
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -297,12 +298,22 @@ def test_a_failure_is_raised_after_what_was_under_way_is_written() -> None:
 def test_several_lists_share_the_threads_and_each_is_noted_by_itself() -> None:
     sources = [AList(list(range(0, 10**6, apart)), 10, set()) for apart in (500, 9000)]
     end = "2021-01-01T00:00:00Z"
-    listings = [Listing([(START, end)], source.ask, list) for source in sources]
+    second_came = threading.Event()
+
+    def ask(since: str, until: str) -> Iterator[Page]:
+        for page in sources[0].ask(since, until):
+            yield page
+            # However threads are scheduled: the first list goes on when the second has begun.
+            assert second_came.wait(20)
+
+    listings = [Listing([(START, end)], way, list) for way in (ask, sources[1].ask)]
     got: dict[Any, set[int]] = {listing: set() for listing in listings}
     turns = []
     with Windows(listings, width=4) as windows:
         for listing, records in windows:
             turns.append(listings.index(listing))
+            if turns[-1] == 1:
+                second_came.set()
             got[listing] |= {r["id"] for r in records}
             for other, source in zip(listings, sources, strict=True):
                 missing = [r["update_time"] for r in source.records if r["id"] not in got[other]]
