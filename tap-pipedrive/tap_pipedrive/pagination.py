@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from tap_pipedrive.answers import Page
 from tap_pipedrive.client import PipedriveClient
@@ -11,8 +11,34 @@ from tap_pipedrive.errors import CursorExpiredError, UnexpectedAnswerError
 from tap_pipedrive.openapi import Operation
 from tap_pipedrive.records import PageReader, utc_time
 
+T = TypeVar("T")
+
+#: Times a walk starts again because its cursor expired.
+MOST_RESTARTS = 3
 #: Steps back a walk by offsets may take, altogether, before it gives up on a list in turmoil.
 MOST_STEPS_BACK = 20
+
+
+def restarting(walk: Callable[[], T], report: Callable[[CursorExpiredError], None]) -> T:
+    """Walk, and start again when a cursor expires: repeats are harmless, bookmarks are kept.
+
+    Args:
+        walk: goes on where it has come to.
+        report: told of each cursor that expired, unless it was one too many.
+
+    Raises:
+        CursorExpiredError: it expired once too often.
+
+    """
+    restarts = 0
+    while True:
+        try:
+            return walk()
+        except CursorExpiredError as error:
+            restarts += 1
+            if restarts > MOST_RESTARTS:
+                raise
+            report(error)
 
 
 def pages(

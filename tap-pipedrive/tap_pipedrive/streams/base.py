@@ -22,38 +22,16 @@ from singer_sdk.mapper import SameRecordTransform
 from tap_pipedrive.answers import Page
 from tap_pipedrive.beginnings import Beginning
 from tap_pipedrive.bookmarks import Bookmark
-from tap_pipedrive.errors import CursorExpiredError, ForbiddenError, NotFoundError
+from tap_pipedrive.errors import ForbiddenError, NotFoundError
 from tap_pipedrive.openapi import Operation, operation
 from tap_pipedrive.openapi.schema import stream_schema, stream_types
-from tap_pipedrive.pagination import pages
+from tap_pipedrive.pagination import pages, restarting
 from tap_pipedrive.records import PageReader, Record, RecordShaper, Row
 
 if TYPE_CHECKING:
     from tap_pipedrive.tap import TapPipedrive
 
-
 T = TypeVar("T")
-
-#: Times a walk starts again because its cursor expired.
-MOST_RESTARTS = 3
-
-
-def restarting(stream: PipedriveStream, walk: Callable[[], T]) -> T:
-    """Walk, and start again when a cursor expires: repeats are harmless, bookmarks are kept.
-
-    Raises:
-        CursorExpiredError: it expired once too often.
-
-    """
-    restarts = 0
-    while True:
-        try:
-            return walk()
-        except CursorExpiredError as error:
-            restarts += 1
-            if restarts > MOST_RESTARTS:
-                raise
-            stream.logger.warning("%s: starting its walk again (%s)", stream.name, error)
 
 
 class PipedriveStream(Stream):
@@ -213,7 +191,7 @@ class PipedriveStream(Stream):
         del context, write_messages
         with self.get_record_counter() as counter, self.get_sync_timer():
             try:
-                restarting(self, self.sweep if self._tap.is_sweep else self.read)
+                self.restarting(self.sweep if self._tap.is_sweep else self.read)
             except (ForbiddenError, NotFoundError) as error:
                 self._tap.skip(self, error)
             finally:
@@ -221,6 +199,13 @@ class PipedriveStream(Stream):
                 counter.increment(self.emitted)
                 self._tap.show_progress(self, done=True)
         yield from ()
+
+    def restarting(self, walk: Callable[[], T]) -> T:
+        """Walk, and say so when an expired cursor makes it start again."""
+        return restarting(
+            walk,
+            lambda error: self.logger.warning("%s: starting its walk again (%s)", self.name, error),
+        )
 
     def sweep(self) -> None:
         """Emit everything that is there, then say so: what was not seen is gone.

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -31,7 +31,6 @@ from tap_pipedrive.bookmarks import LOOKBACK, Bookmark, to_text
 from tap_pipedrive.errors import ForbiddenError, NotFoundError, ShareSpentError
 from tap_pipedrive.openapi import operation
 from tap_pipedrive.records import Record
-from tap_pipedrive.streams.base import restarting
 from tap_pipedrive.streams.kinds import FedStream, UpdatedStream
 from tap_pipedrive.streams.windows import (
     PLAIN_PAGES,
@@ -58,10 +57,15 @@ class LongList:
     dear: Bookmarks
     #: The source's time at its first page.
     signpost: datetime
-    #: Update time up to which the windows are to read.
-    horizon: str
     #: Seconds of update time that its latest page covered.
     pace: float | None
+    #: Streams that were behind already, in the groups in which they walk.
+    late: list[Bookmarks] = field(default_factory=list)
+
+    @property
+    def horizon(self) -> str:
+        """Update time up to which the windows are to read."""
+        return to_text(self.signpost - LOOKBACK)
 
 
 class Walk:
@@ -116,42 +120,34 @@ class Walk:
         for stream in fed:
             stream.begin_walk(fed)
             stream._write_schema_message()
-        long: list[tuple[LongList, list[Bookmarks]]] = []
+        long: list[LongList] = []
         for where, key in self._lists():
             bookmarks = {stream: stream.bookmark(where) for stream in fed}
             together, *late = in_step(bookmarks)
-            proved_long = self._walk_list(key, together, beside_others=bool(long))
+            # A second page is enough when windows are to come for another list anyway.
+            proved_long = self._walk_list(key, together, cut_after=1 if long else PLAIN_PAGES)
             if proved_long:
-                long.append((proved_long, late))
+                proved_long.late = late
+                long.append(proved_long)
             else:
                 for others in late:
                     self._walk_list(key, others)
         if long:
-            restarting(self._parent, partial(self._walk_windows, [list_ for list_, _ in long]))
-        for list_, late in long:
-            for together in (list_.cheap, list_.dear, *late):
-                self._walk_list(list_.key, together, plainly=True)
+            self._parent.restarting(partial(self._walk_windows, long))
+        for list_ in long:
+            for together in (list_.cheap, list_.dear, *list_.late):
+                self._walk_list(list_.key, together)
 
     def _walk_list(
-        self,
-        key: str,
-        bookmarks: Bookmarks,
-        *,
-        beside_others: bool = False,
-        plainly: bool = False,
+        self, key: str, bookmarks: Bookmarks, *, cut_after: int | None = None
     ) -> LongList | None:
         """Walk one list for streams that start from about the same time.
 
-        A list that proves long is left for windows and returned, unless it is to be walked plainly.
-        One that has a second page is long enough when windows are to come for another list anyway.
+        One that is not over after ``cut_after`` pages is left for windows, and returned.
         """
-        plain_pages = 1 if beside_others else PLAIN_PAGES
-        walk = partial(self._walk_once, key, bookmarks, None if plainly else plain_pages)
-        return restarting(self._parent, walk)
+        return self._parent.restarting(partial(self._walk_once, key, bookmarks, cut_after))
 
-    def _walk_once(
-        self, key: str, bookmarks: Bookmarks, plain_pages: int | None
-    ) -> LongList | None:
+    def _walk_once(self, key: str, bookmarks: Bookmarks, cut_after: int | None) -> LongList | None:
         bookmarks = {s: b for s, b in bookmarks.items() if s.name not in self.behind}
         if not bookmarks:
             return None
@@ -165,14 +161,14 @@ class Walk:
             if not bookmarks:
                 return None
             more = bool(page.additional.get("next_cursor"))
-            if more and plain_pages and self._may_be_cut(key, bookmarks, number >= plain_pages):
+            if more and cut_after and self._may_be_cut(key, bookmarks, number >= cut_after):
                 cheap = {s: b for s, b in bookmarks.items() if not s.dear}
                 dear = {s: b for s, b in bookmarks.items() if s.dear}
-                horizon = to_text(signpost - LOOKBACK)
                 start = value_of(cheap)
-                if start < horizon:
-                    pace = seconds_between(reached, start) if reached else None
-                    return LongList(key, cheap, dear, signpost, horizon, pace)
+                pace = seconds_between(reached, start) if reached else None
+                long = LongList(key, cheap, dear, signpost, pace)
+                if start < long.horizon:
+                    return long
             reached = value_of(bookmarks) or None
         for bookmark in bookmarks.values():
             bookmark.finish()
@@ -228,10 +224,9 @@ class Walk:
         streams would seem to be late.
         """
         listings = {self._listing(list_): list_ for list_ in long}
-        begun = {list_.key for list_ in long if None not in spans_read(list_.cheap)}
         with Windows(listings, width=self._tap.windows, logger=self._tap.logger) as windows:
             for list_ in long:
-                if list_.key not in begun and not self._tap.config.get("start_date"):
+                if None in spans_read(list_.cheap) and not self._tap.config.get("start_date"):
                     self._feed_untimed(list_)
             try:
                 for listing, rows in windows:

@@ -43,7 +43,7 @@ from typing import Generic, TypeVar
 
 from tap_pipedrive.answers import Page
 from tap_pipedrive.bookmarks import to_text, to_time
-from tap_pipedrive.errors import CursorExpiredError
+from tap_pipedrive.pagination import restarting
 from tap_pipedrive.records import Record
 
 #: Windows read at a time by default.
@@ -56,8 +56,6 @@ LEAST_PAGES = 2
 PAGES_PER_LOSS = 10
 #: Pages that wait to be written.
 PAGES_WAITING = 4
-#: Times a window starts again because its cursor expired.
-MOST_RESTARTS = 3
 #: Seconds to wait for threads whose pages nobody wants any more.
 PATIENCE_SECONDS = 5.0
 
@@ -281,12 +279,9 @@ class Windows(Generic[T]):
         if not self._reading or self._lost + len(self._reading) >= allowed:
             return None
         hopeful = len(self._reading) < self._width / 2
-        longest, ahead = None, 0.0
-        for window in self._reading:
-            guess = 0.0 if window.is_halved else window.pages_ahead(hopeful=hopeful)
-            if guess > ahead:
-                longest, ahead = window, guess
-        if longest is None or ahead < 2 * LEAST_PAGES:
+        known = [window for window in self._reading if not window.is_halved]
+        longest = max(known, key=lambda w: w.pages_ahead(hopeful=hopeful), default=None)
+        if longest is None or longest.pages_ahead(hopeful=hopeful) < 2 * LEAST_PAGES:
             return None
         upper = longest.split()
         if upper is not None:
@@ -294,14 +289,12 @@ class Windows(Generic[T]):
         return upper
 
     def _read(self, window: Window[T]) -> None:
-        for restarts in range(MOST_RESTARTS + 1):
-            try:
-                self._follow(window)
-                break
-            except CursorExpiredError as error:
-                if restarts == MOST_RESTARTS:
-                    raise
-                self._logger.warning("starting a window again at %s (%s)", window.handed_on, error)
+        restarting(
+            lambda: self._follow(window),
+            lambda error: self._logger.warning(
+                "starting a window again at %s (%s)", window.handed_on, error
+            ),
+        )
         with self._changed:
             self._reading = [other for other in self._reading if other is not window]
             self._changed.notify_all()

@@ -70,9 +70,16 @@ def measure(ground: Ground) -> list[dict[str, Any]]:
 
 def selected_streams() -> list[str]:
     """Return the streams that the shipped pipeline reads."""
+    selected = shipped_plugin("extractors", "tap-pipedrive")["select"]
+    return [re.sub(r"\.\*$", "", pattern) for pattern in selected]
+
+
+def shipped_plugin(kind: str, name: str) -> dict[str, Any]:
+    """Return what the shipped pipeline's meltano.yml says of a plugin."""
     project = yaml.safe_load((ROOT / "meltano.yml").read_text())
-    (tap,) = [p for p in project["plugins"]["extractors"] if p["name"] == "tap-pipedrive"]
-    return [re.sub(r"\.\*$", "", pattern) for pattern in tap["select"]]
+    found: dict[str, Any]
+    (found,) = [p for p in project["plugins"][kind] if p["name"] == name]
+    return found
 
 
 def costs() -> dict[str, int]:

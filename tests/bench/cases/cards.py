@@ -62,10 +62,7 @@ def has_marts(ground: Ground, deals: int) -> bool:
 def build(ground: Ground, account: Account, deals: int) -> None:
     """Make marts of that many deals, as the case `dbt` does."""
     ground.server.drop(*dbt.SCHEMAS)
-    with step(f"raw tables of {deals:,} deals"):
-        dbt.sync(ground, account, None)
-        for table, ids in dbt.IDS.items():
-            dbt.multiply(ground, table, ids, deals // dbt.SEEDS - 1)
+    dbt.fill(ground, account, deals)
     with step(f"dbt build, {deals:,} deals"):
         dbt.build(ground, account)
 

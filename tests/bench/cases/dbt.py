@@ -10,9 +10,7 @@ import json
 import shlex
 from typing import Any
 
-import yaml
-
-from bench.cases.calls import selected_streams
+from bench.cases.calls import selected_streams, shipped_plugin
 from bench.ground import ROOT, Account, Ground, program
 from bench.measuring import Command, run, step
 from bench.pipelines import Ours
@@ -49,12 +47,9 @@ def measure(ground: Ground) -> list[dict[str, Any]]:
 def measure_size(ground: Ground, account: Account, deals: int) -> list[dict[str, Any]]:
     """Build from nothing, with nothing new, and after a thousand deals changed."""
     samples = []
-    with step(f"raw tables of {deals:,} deals"):
-        state = sync(ground, account, None)
-        for table, ids in IDS.items():
-            multiply(ground, table, ids, deals // SEEDS - 1)
-        rows = ground.server.count("pipedrive", "deals")
-        changes = ground.server.count("pipedrive", "deal_changelog")
+    state = fill(ground, account, deals)
+    rows = ground.server.count("pipedrive", "deals")
+    changes = ground.server.count("pipedrive", "deal_changelog")
     for phase in ("full", "nothing new", "changed"):
         if phase == "changed":
             account.control("advance", {"deals": CHANGES, "hours": 6})
@@ -64,6 +59,15 @@ def measure_size(ground: Ground, account: Account, deals: int) -> list[dict[str,
             size = {"phase": phase, "deals": deals, "rows": rows, "changes": changes}
             samples.append(size | build(ground, account))
     return samples
+
+
+def fill(ground: Ground, account: Account, deals: int) -> Any:
+    """Make raw tables of that many deals; return the state of the sync they come from."""
+    with step(f"raw tables of {deals:,} deals"):
+        state = sync(ground, account, None)
+        for table, ids in IDS.items():
+            multiply(ground, table, ids, deals // SEEDS - 1)
+    return state
 
 
 def sync(ground: Ground, account: Account, state: Any) -> Any:
@@ -101,9 +105,7 @@ def multiply(ground: Ground, table: str, ids: tuple[str, ...], copies: int) -> N
 
 def command_words(name: str) -> list[str]:
     """Return what Meltano tells dbt by one of its commands in meltano.yml."""
-    plugins = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["utilities"]
-    dbt = next(plugin for plugin in plugins if plugin["name"] == "dbt")
-    return shlex.split(dbt["commands"][name]["args"])
+    return shlex.split(shipped_plugin("utilities", "dbt")["commands"][name]["args"])
 
 
 def build(ground: Ground, account: Account, command: str = "build") -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from bench.ground import LARGEST_BURST, NO_BURST, Ground, bare_loop
+from bench.ground import LARGEST_BURST, NO_BURST, Account, Ground, bare_loop
 from bench.measuring import Command, run, step
 
 TITLE = "The tap alone"
@@ -37,39 +37,38 @@ def measure(ground: Ground) -> list[dict[str, Any]]:
                 ("ours_start", ground.tap(tiny), 1),
                 ("bare_start", bare_loop(tiny), 1),
             ]
-        burst = LARGEST_BURST if milliseconds else NO_BURST
         began = time.monotonic()
         for repetition in range(ground.repeat):
             if time.monotonic() - began > PATIENCE_SECONDS:
                 break
             for name, command, count in contenders:
-                doing = f"{name} at {milliseconds} ms, {count:,} rows, round {repetition + 1}"
-                with step(doing), account.slowed(milliseconds, burst):
-                    measured = run([command], log=ground.log, beside={"account": account.pid})
                 about = {"contender": name, "repetition": repetition, "rows": count}
-                samples.append(about | delay(milliseconds) | measured.sample())
+                samples.append(read(ground, account, command, milliseconds, about))
     if ground.scale > ENOUGH_ROWS:
-        samples += measure_all(ground)
-    return samples
-
-
-def measure_all(ground: Ground) -> list[dict[str, Any]]:
-    """Run the tap over all deals, without a latency and at the longest."""
-    account = ground.account(ground.scale, "endless")
-    samples = []
-    for milliseconds in (0, SLOWEST):
-        doing = f"ours at {milliseconds} ms, {ground.scale:,} rows"
-        burst = LARGEST_BURST if milliseconds else NO_BURST
-        with step(doing), account.slowed(milliseconds, burst):
-            measured = run([ground.tap(account)], log=ground.log, beside={"account": account.pid})
+        everything = ground.account(ground.scale, "endless")
         about = {"contender": "ours_all", "repetition": 0, "rows": ground.scale}
-        samples.append(about | delay(milliseconds) | measured.sample())
+        for milliseconds in (0, SLOWEST):
+            command = ground.tap(everything)
+            samples.append(read(ground, everything, command, milliseconds, about))
     return samples
 
 
-def delay(milliseconds: int) -> dict[str, int | None]:
-    """Say how late the account answered, and how many calls it granted in two seconds."""
-    return {"milliseconds": milliseconds, "burst": LARGEST_BURST if milliseconds else None}
+def read(
+    ground: Ground,
+    account: Account,
+    command: Command,
+    milliseconds: int,
+    about: dict[str, Any],
+) -> dict[str, Any]:
+    """Run one contender, told by `about`, over an account that answers that much later."""
+    burst = LARGEST_BURST if milliseconds else None
+    doing = f"{about['contender']} at {milliseconds} ms, {about['rows']:,} rows"
+    with (
+        step(f"{doing}, round {about['repetition'] + 1}"),
+        account.slowed(milliseconds, burst or NO_BURST),
+    ):
+        measured = run([command], log=ground.log, beside={"account": account.pid})
+    return {**about, "milliseconds": milliseconds, "burst": burst, **measured.sample()}
 
 
 def count_rows(ground: Ground, tap: Command) -> int:

@@ -81,14 +81,10 @@ select
     round(coalesce(filled.n_filled, 0)::numeric / nullif(counted.n_records, 0), 4) as fill_rate,
     coalesce(fields.is_deleted, true) as is_deleted,
     registry.first_seen_at,
-    case
-        when fields.is_deleted then fields.deleted_at
-        else greatest(fields._extracted_at, last_load.started_at)
-    end as last_seen_at
+    {{ last_seen_at('fields') }} as last_seen_at
 from registry
 left join fields on registry.entity = fields.entity and registry.field_code = fields.field_code
 left join option_lists on registry.entity = option_lists.entity and registry.field_code = option_lists.field_code
 left join counted on registry.entity = counted.entity
 left join filled on registry.entity = filled.entity and registry.field_code = filled.field_code
-left join {{ ref('int_stream_last_load') }} as last_load
-    on fields.field_code is not null and last_load.stream = registry.entity || '_fields'
+left join {{ ref('int_stream_last_load') }} as last_load on last_load.stream = fields.entity || '_fields'

@@ -32,10 +32,7 @@ known as (
         stages.is_deleted,
         columns.column_name as moved_to_column,
         columns.first_seen_at,
-        case
-            when stages.is_deleted then stages.deleted_at
-            else greatest(stages._extracted_at, last_load.started_at)
-        end as last_seen_at,
+        {{ last_seen_at('stages') }} as last_seen_at,
         stages.add_time,
         stages.update_time,
         stages.deleted_at,
