@@ -43,6 +43,7 @@ def main(words: list[str]) -> int:
     folder = PARTIAL
     if given.publish or set(measured["samples"]) == set(CASES):
         folder = RESULTS
+        measured = with_published(measured)
         write(measured, folder)
     print(report.ratios_in_short(measured))
     print(f"written: {folder.relative_to(ROOT)}/latest.json, latest.md, latest.svg")
@@ -54,7 +55,11 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--scale", type=int, default=100_000, help="deals (default: 100,000)")
     parser.add_argument("--repeat", type=int, default=3, help="repetitions (default: 3)")
-    parser.add_argument("--publish", action="store_true", help="in results/, even if cases lack")
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="in results/, even if cases lack: those published stay",
+    )
     parser.add_argument("--dbt-scale", type=int, help="deals of the case dbt (default: --scale)")
     parser.add_argument("--only", default="", help=f"some of: {','.join(CASES)}")
     parser.add_argument("--without", default="", help="all but these")
@@ -110,6 +115,26 @@ def earlier(found: dict[str, Any]) -> dict[str, Any]:
         return {}
     same = all(before.get(key) == value for key, value in found.items())
     return before if same and "dirty" not in str(found["commit"]) else {}
+
+
+def with_published(measured: dict[str, Any]) -> dict[str, Any]:
+    """Add the cases that were published before and not measured now, and say which are whose."""
+    try:
+        before: dict[str, Any] = json.loads((RESULTS / "latest.json").read_text())
+    except (OSError, ValueError):
+        return measured
+    lacking = set(before["samples"]) - set(measured["samples"])
+    if not lacking or any(before[key] != measured[key] for key in ("machine", "scale", "repeat")):
+        return measured
+    samples = {**before["samples"], **measured["samples"]}
+    commits = dict.fromkeys(before["samples"], before["commit"]) | before.get("commits", {})
+    commits |= dict.fromkeys(measured["samples"], measured["commit"])
+    return {
+        **before,
+        "samples": {name: samples[name] for name in CASES if name in samples},
+        "commits": {name: of for name, of in commits.items() if of != before["commit"]},
+        "seconds": before["seconds"] + measured["seconds"],
+    }
 
 
 def write(measured: dict[str, Any], folder: Path) -> None:

@@ -77,6 +77,10 @@ def head(measured: dict[str, Any]) -> list[str]:
         f"Commit `{measured['commit']}`, {measured['scale']:,} deals, {measured['repeat']} "
         f"repetitions, {measured['seconds'] / 60:.0f} minutes. Written by `make bench`; every "
         "number is computed from the samples in `latest.json`.",
+        *(
+            f"Measured again since: `{name}`, at commit `{commit}`."
+            for name, commit in measured.get("commits", {}).items()
+        ),
         "",
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
         f"{machine['kernel']}, Python {machine['python']}, PostgreSQL {machine['postgres']} "
