@@ -367,16 +367,24 @@ def test_the_calendar_knows_holidays_and_weeks(lifetime: Lifetime) -> None:
     assert days[date(2026, 4, 21)][:2] == (False, True)
 
 
-def test_activities_that_differ_are_written_and_no_others(lifetime: Lifetime) -> None:
+def test_activities_that_are_new_are_written_and_no_others(lifetime: Lifetime) -> None:
     warehouse = lifetime.warehouse
-    query = "select activity_id, subject, xmin::text from marts.fct_activity order by activity_id"
-    # Whatever became overdue since the last build is written now.
-    warehouse.build("run", "--select", "fct_activity")
-    gone, renamed, *others = warehouse.rows(query)
+    query = (
+        "select activity_id, subject, is_deleted, xmin::text "
+        "from intermediate.int_activities order by activity_id"
+    )
+    gone, swept, renamed, *others = warehouse.rows(query)
     warehouse.write(f"delete from pipedrive.activities where id = {gone[0]}")
-    warehouse.write(f"update pipedrive.activities set subject = 'new' where id = {renamed[0]}")
-    warehouse.build("run", "--select", "fct_activity")
-    first, *rest = warehouse.rows(query)
-    assert first[:2] == (renamed[0], "new")
+    warehouse.write(
+        f"update pipedrive.activities set _sdc_deleted_at = now() where id = {swept[0]}"
+    )
+    warehouse.write(
+        "update pipedrive.activities set subject = 'new', _sdc_batched_at = now() "
+        f"where id = {renamed[0]}"
+    )
+    warehouse.build("run", "--select", "int_activities")
+    first, second, *rest = warehouse.rows(query)
+    assert first[:3] == (swept[0], swept[1], True)
+    assert second[:2] == (renamed[0], "new")
     assert len(others) > 100
     assert rest == others

@@ -214,6 +214,64 @@ def test_time_in_stage_adds_up_to_the_second(month: Month) -> None:
     assert found == {key: total for key, total in seconds.items() if key[0] in read and total}
 
 
+#: What is kept step by step over all the syncs, beside what everything adds up to today.
+KEPT = {
+    "options chosen": (
+        "select deal_id, field_code, option_id, pipeline_id, owner_id, status, value_base "
+        "from intermediate.int_deal_options",
+        "select deal_id, field_code, option_id, coalesce(pipeline_id, -1), "
+        "coalesce(case when is_open then owner_id else closing_owner_id end, -1), status, value_base "
+        "from marts.fct_deal_custom_option join intermediate.int_counted_deals using (deal_id)",
+    ),
+    "options": (
+        "select field_code, option_id, pipeline_id, owner_id, status, n_deals, value_base "
+        "from intermediate.int_deal_option_sums where n_deals <> 0",
+        "select field_code, option_id, pipeline_id, owner_id, status, count(*), "
+        "coalesce(sum(value_base), 0) from intermediate.int_deal_options "
+        "group by field_code, option_id, pipeline_id, owner_id, status",
+    ),
+    "custom fields": (
+        "select field_code, n_values from intermediate.int_deal_custom_field_counts "
+        "where n_values <> 0",
+        "select field_code, count(*) from intermediate.int_deal_custom_field_values group by field_code",
+    ),
+    "days": (
+        "select date_day, pipeline_id, stage_id, owner_id, open_count, open_value_base, "
+        "weighted_value_base, n_without_rate from intermediate.int_pipeline_days",
+        "select date_day, pipeline_id, stage_id, owner_id, count(*), coalesce(sum(value_base), 0), "
+        "coalesce(sum(weighted_value_base), 0), count(*) filter (where fx_missing) "
+        "from marts.fct_deal_daily_snapshot group by date_day, pipeline_id, stage_id, owner_id",
+    ),
+    "counted deals": (
+        "select deal_id, pipeline_id, stage_id, owner_id, status, value_base, fx_missing, "
+        "effective_probability, weighted_value_base, cycle_days from intermediate.int_counted_deals",
+        "select deal_id, pipeline_id, stage_id, owner_id, status, value_base, fx_missing, "
+        "effective_probability, weighted_value_base, cycle_days from marts.fct_deal "
+        "where not is_deleted",
+    ),
+    "how stays count": (
+        "select deal_id, counted_as, owner_id from intermediate.int_deal_stage_intervals",
+        "select deal_id, case when not is_deleted then deals.status end, deals.owner_id from "
+        "intermediate.int_deal_stage_intervals join intermediate.int_deal_current as deals "
+        "using (deal_id)",
+    ),
+    "activities": (
+        "select activity_id, subject, owner_id, deal_id, is_done, is_deleted, done_at "
+        "from intermediate.int_activities",
+        "select activity_id, subject, owner_id, deal_id, is_done, is_deleted, "
+        "case when is_done then marked_as_done_time end from staging.stg_pipedrive__activities",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_is_kept_is_what_everything_adds_up_to(month: Month, name: str) -> None:
+    kept, today = KEPT[name]
+    assert month.warehouse.rows(f"select count(*) from ({kept}) as kept") > [(10,)]
+    for one, other in ((kept, today), (today, kept)):
+        assert month.warehouse.rows(f"({one}) except all ({other})") == []
+
+
 #: What has to be so of each of the cast, beside being true to the second.
 ODD_LIVES = {
     "re-entered": "exists (select from marts.fct_deal_stage_reached r where r.deal_id = d.deal_id "

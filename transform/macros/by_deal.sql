@@ -5,46 +5,88 @@
     model by model. Such a model may only depend on the deal's own rows, and on what deal_rules() names.
 -#}
 
-{#- In a model: `where deal_id in (...)`, or nothing when everything is built. Needs `-- depends_on` of both. -#}
+{#- In a model: `where deal_id = any(...)`, or nothing when everything is built. Needs `-- depends_on` of both. -#}
 {% macro where_deal_changed(deal_id='deal_id', first='where') -%}
     {%- if this and is_incremental() -%}
-    {{ first }} {{ deal_id }} in ({{ changed_deals() }})
+    {{ first }} {{ is_changed_deal(deal_id) }}
     {%- endif -%}
 {%- endmacro %}
 
-{#- A constant, not a subquery: PostgreSQL then knows that these are few, and uses the indexes. -#}
-{% macro changed_deals() -%}
+{#- Whether a deal has a newer version than the one this model was built from. -#}
+{% macro is_changed_deal(deal_id='deal_id') -%}
+    {{- is_newer_deal(deal_id, built_through(), ref('int_deal_versions')) -}}
+{%- endmacro %}
+
+{#- What a model was last built from: a version, or another mark in time. -#}
+{% macro built_through() -%}
     {%- set query -%}
         select coalesce(max(built_through), '-infinity')::text
         from {{ ref('int_build_marks') }}
         where model = '{{ build_mark() }}'
     {%- endset -%}
-    select versions.deal_id
-    from {{ ref('int_deal_versions') }} as versions
-    where versions.version > '{{ run_query(query).rows[0][0] if execute }}'::timestamptz
+    {{- run_query(query).rows[0][0] if execute -}}
 {%- endmacro %}
 
-{#- For models with generated columns, the columns are part of what was built. -#}
+{#-
+    Whether a deal has a version newer than that. A few deals are named one by one: PostgreSQL then knows that
+    they are few, and such a condition gets into a view, where the indexes are, before its rows are made; a
+    subquery does not.
+-#}
+{% macro is_newer_deal(deal_id, built_through, versions) -%}
+    {%- set few = 5000 -%}
+    {%- set newer -%}
+        select versions.deal_id
+        from {{ versions }} as versions
+        where versions.version > '{{ built_through }}'::timestamptz
+    {%- endset -%}
+    {%- set found = run_query(newer ~ ' limit ' ~ (few + 1)).columns[0].values() if execute else [] -%}
+    {%- if found | length > few -%}
+        {{ deal_id }} in ({{ newer }})
+    {%- else -%}
+        {{ deal_id }} = any('{ {{- found | join(',') -}} }'::bigint[])
+    {%- endif -%}
+{%- endmacro %}
+
+{#-
+    A model that also stands on something else says so, and is built anew when that is another: generated
+    columns, settings, or by stands_on={'model': 'columns'} what some small tables hold.
+-#}
 {% macro build_mark() -%}
     {{ this.identifier }}
     {%- if config.get('generated_columns') -%}
         :{{ local_md5(published_custom_fields('deal') ~ published_stage_columns()) }}
     {%- endif -%}
+    {%- if config.get('settings') -%}
+        :{{ local_md5(config.get('settings') | join) }}
+    {%- endif -%}
+    {%- if execute -%}
+        {%- for model, columns in config.get('stands_on', {}).items() -%}
+            {%- set query -%}
+                select md5(string_agg(held::text, '|' order by held::text))
+                from (select {{ columns }} from {{ ref(model) }}) as held
+            {%- endset -%}
+            :{{ run_query(query).rows[0][0] }}
+        {%- endfor -%}
+    {%- endif -%}
 {%- endmacro %}
 
 {#- Part of the model's own transaction, so mark and rows never disagree. -#}
 {% macro mark_built() -%}
+    {{ set_build_mark("select max(version) from " ~ ref('int_deal_versions')) }}
+{%- endmacro %}
+
+{% macro set_build_mark(newest) -%}
     {%- if execute and flags.WHICH in ('run', 'build') -%}
-    delete from {{ ref('int_build_marks') }} where model = '{{ build_mark() }}';
+    delete from {{ ref('int_build_marks') }} where split_part(model, ':', 1) = '{{ this.identifier }}';
     insert into {{ ref('int_build_marks') }} (model, built_through)
-    select '{{ build_mark() }}', max(version) from {{ ref('int_deal_versions') }}
+    select '{{ build_mark() }}', ({{ newest }})
     {%- endif -%}
 {%- endmacro %}
 
 {#- Unlike delete+insert by key, this also takes away the rows of a deal that has none any more. -#}
 {% macro get_incremental_by_deal_sql(arg_dict) -%}
     {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
-    delete from {{ arg_dict['target_relation'] }} where deal_id in ({{ changed_deals() }});
+    delete from {{ arg_dict['target_relation'] }} where {{ is_changed_deal() }};
     insert into {{ arg_dict['target_relation'] }} ({{ columns }})
     select {{ columns }} from {{ arg_dict['temp_relation'] }}
 {%- endmacro %}
@@ -56,7 +98,7 @@
 {% macro deal_rules() -%}
     hashtextextended(
         concat_ws(
-            '|', '1', {{ reporting_timezone() }}, '{{ var('clock_tolerance_seconds') }}',
+            '|', '2', {{ reporting_timezone() }}, '{{ var('clock_tolerance_seconds') }}',
             (
                 select string_agg(
                     concat_ws(',', stage_id, pipeline_id, order_nr, coalesce(stage_rank, 0)), ';' order by stage_id
@@ -66,4 +108,12 @@
         ),
         0
     )
+{%- endmacro %}
+
+{#- Whether any deal was versioned by other rules than today's; a constant. -#}
+{% macro rules_changed() -%}
+    {%- set query -%}
+        select 1 from {{ this }} where rules <> {{ deal_rules() }} limit 1
+    {%- endset -%}
+    {{ (execute and run_query(query).rows | length > 0) | string | lower }}
 {%- endmacro %}

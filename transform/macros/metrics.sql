@@ -5,8 +5,9 @@
     round(({{ part }})::numeric / nullif({{ whole }}, 0), 4)
 {%- endmacro %}
 
+{#- By way of timestamp: from a date, PostgreSQL would go by way of the session's time zone, at thrice the time. -#}
 {% macro month_of(day) -%}
-    date_trunc('month', {{ day }})::date
+    date_trunc('month', ({{ day }})::timestamp)::date
 {%- endmacro %}
 
 {#- Reasons typed alike are one reason: without accents, case and superfluous blanks. -#}

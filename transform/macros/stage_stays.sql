@@ -1,20 +1,27 @@
 {#-
-    The stays in a stage that durations are made of: open, of deals that count, the finished ones and those that
-    run. Stays whose start is an estimate, and deals whose changelog contradicts itself, are left out.
+    The stays in a stage that durations are made of: open, and of deals that count. Stays whose start is an
+    estimate, and deals whose changelog contradicts itself, are left out.
 -#}
-{% macro stage_stays() -%}
+{% macro is_measured_stay(prefix='') -%}
+    {{ prefix }}status = 'open'
+        and {{ prefix }}stage_id is not null
+        and not {{ prefix }}is_inferred
+        and {{ prefix }}history_quality <> 'broken_chain'
+        and {{ prefix }}counted_as is not null
+{%- endmacro %}
+
+{#- Those that are over: running ones are short because they are not. -#}
+{% macro finished_stays() -%}
     select
-        history.deal_id,
-        history.stage_id,
-        coalesce(deals.owner_id, -1) as owner_id,
-        history.valid_to is not null as is_finished,
-        {{ days_between('history.valid_from', 'coalesce(history.valid_to, clock.as_of)') }} as days
-    from {{ ref('fct_deal_stage_history') }} as history
-    inner join {{ ref('int_counted_deals') }} as deals on history.deal_id = deals.deal_id
-    cross join {{ ref('int_warehouse_clock') }} as clock
-    where
-        history.status = 'open'
-        and history.stage_id is not null
-        and not history.is_inferred
-        and history.history_quality <> 'broken_chain'
+        deal_id,
+        stage_id,
+        owner_id,
+        extract(epoch from valid_to - valid_from)::double precision / 86400 as days
+    from {{ ref('int_deal_stage_intervals') }}
+    where valid_to is not null and {{ is_measured_stay() }}
+{%- endmacro %}
+
+{#- Three of a kind in one go: the rows are sorted once. -#}
+{% macro percentiles(days, shares=[0.5, 0.75, 0.9]) -%}
+    percentile_cont(array[{{ shares | join(', ') }}]::double precision []) within group (order by {{ days }})
 {%- endmacro %}

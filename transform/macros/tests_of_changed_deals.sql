@@ -9,18 +9,24 @@
 {% macro where_untested_deal(deal_id='deal_id', first='where') -%}
     {%- set seen = tested_through() -%}
     {%- if seen %}
-    {{ first }} {{ _is_newer(deal_id, seen) }}
+    {{ first }} {{ is_newer_deal(deal_id, seen, _intermediate('int_deal_versions')) }}
     {%- endif -%}
 {%- endmacro %}
 
 {#- For generic tests: dbt asks this macro what to select from. -#}
 {% macro postgres__get_where_subquery(relation) -%}
     {%- set wanted = config.get('where', '') -%}
-    {%- set seen = tested_through() if execute and is_told_by_deal() -%}
-    {%- if seen -%}
+    {%- set seen = _seen_by_generic_test() -%}
+    {%- if seen and _is_told('told_by_load') -%}
         (
             select * from {{ relation }}
-            where {{ _is_newer('deal_id', seen) }} {{ 'and (' ~ wanted ~ ')' if wanted }}
+            -- a minute, lest two clocks differ
+            where _loaded_at > '{{ seen }}'::timestamptz - interval '1 minute' {{ 'and (' ~ wanted ~ ')' if wanted }}
+        ) as untested
+    {%- elif seen -%}
+        (
+            select * from {{ relation }}
+            where {{ is_newer_deal('deal_id', seen, _intermediate('int_deal_versions')) }} {{ 'and (' ~ wanted ~ ')' if wanted }}
         ) as untested
     {%- elif wanted -%}
         (select * from {{ relation }} where {{ wanted }}) as wanted
@@ -29,10 +35,39 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Whether each row of the model a test is about depends on one deal alone. -#}
-{% macro is_told_by_deal() -%}
+{#- Of the few rows that are looked at, what they name is looked up; else the other table is read in whole. -#}
+{% macro postgres__test_relationships(model, column_name, to, field) -%}
+    with child as (
+        select {{ column_name }} as from_field
+        from {{ model }}
+        where {{ column_name }} is not null
+    ),
+
+    parent as (
+        select {{ field }} as to_field
+        from {{ to }}
+        {%- if _seen_by_generic_test() %}
+        where {{ field }} = any(array(select child.from_field from child))
+        {%- endif %}
+    )
+
+    select child.from_field
+    from child
+    left join parent on child.from_field = parent.to_field
+    where parent.to_field is null
+{%- endmacro %}
+
+{% macro _seen_by_generic_test() -%}
+    {{ return(tested_through() if execute and (_is_told('told_by_deal') or _is_told('told_by_load'))) }}
+{%- endmacro %}
+
+{#-
+    What the model a test is about says of its rows. told_by_deal: each depends on one deal alone. told_by_load: each
+    on one record alone, and a key holds them apart, so that those loaded since tell everything.
+-#}
+{% macro _is_told(how) -%}
     {%- set node = graph.nodes.get(model.attached_node) if graph and model.attached_node else none -%}
-    {{ return(node is not none and node.config.meta.get('told_by_deal', false)) }}
+    {{ return(node is not none and node.config.meta.get(how, false)) }}
 {%- endmacro %}
 
 {#- The newest version of a deal that this test has passed for; null = it has to look at all. -#}
@@ -46,25 +81,6 @@
         {%- endif -%}
     {%- endif -%}
     {{ return(found) }}
-{%- endmacro %}
-
-{#-
-    Whether a deal has a version newer than that. A few deals are named one by one: such a condition gets into
-    a view, where the indexes are, before its rows are made; a subquery does not.
--#}
-{% macro _is_newer(deal_id, seen) -%}
-    {%- set few = 5000 -%}
-    {%- set newer -%}
-        select versions.deal_id
-        from {{ _intermediate('int_deal_versions') }} as versions
-        where versions.version > '{{ seen }}'::timestamptz
-    {%- endset -%}
-    {%- set found = run_query(newer ~ ' limit ' ~ (few + 1)).columns[0].values() -%}
-    {%- if found | length > few -%}
-        {{ deal_id }} in ({{ newer }})
-    {%- else -%}
-        {{ deal_id }} = any('{ {{- found | join(',') -}} }'::bigint[])
-    {%- endif -%}
 {%- endmacro %}
 
 {#- Not ref(): a test would then wait for these, and so would whoever selects it. -#}

@@ -37,6 +37,7 @@ select
 from {{ ref('stg_pipedrive__deals') }} as deals
 inner join {{ ref('int_deal_versions') }} as versions on deals.deal_id = versions.deal_id
 {%- if stored %}
-where versions.version > coalesce((select max(_version) from {{ stored }}), '-infinity')
+{%- set built = run_query("select coalesce(max(_version), '-infinity')::text from " ~ stored).rows[0][0] %}
+where {{ is_newer_deal('deals.deal_id', built, ref('int_deal_versions')) }}
 {%- endif %}
 {% endsnapshot %}

@@ -32,7 +32,8 @@ shown as (
         snapshot.date_day,
         snapshot.deal_id
     from {{ ref('fct_deal_daily_snapshot') }} as snapshot
-    inner join days on snapshot.date_day = days.date_day
+    -- an array: of a joined table, PostgreSQL would not know that it holds a few days, and read all days
+    where snapshot.date_day = any(array(select days.date_day from days))
 )
 
 select

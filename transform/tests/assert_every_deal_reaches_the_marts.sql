@@ -1,13 +1,38 @@
--- No deal is lost and none doubled on the way from staging to the marts.
-with counted as (
-    select
-        (select count(*) from {{ ref('stg_pipedrive__deals') }}) as staged,
-        (select count(*) from {{ ref('fct_deal') }}) as facts,
-        (select count(*) from {{ ref('deal_wide') }}) as wide,
-        (select sum(value) from {{ ref('stg_pipedrive__deals') }}) as staged_value,
-        (select sum(value) from {{ ref('fct_deal') }}) as facts_value
+-- No deal is lost and none doubled on the way from staging to the marts, nor does its value change on it.
+with staged as (
+    select count(*) as n_deals from {{ ref('stg_pipedrive__deals') }}
+),
+
+staged_values as (
+    select sum(value) as value from {{ ref('stg_pipedrive__deals') }}
+    {{ where_untested_deal() }}
+),
+
+facts as (
+    select count(*) as n_deals from {{ ref('fct_deal') }}
+),
+
+fact_values as (
+    select sum(value) as value from {{ ref('fct_deal') }}
+    {{ where_untested_deal() }}
+),
+
+wide as (
+    select count(*) as n_deals from {{ ref('deal_wide') }}
 )
 
-select *
-from counted
-where staged <> facts or facts <> wide or staged_value is distinct from facts_value
+select
+    staged.n_deals as staged,
+    facts.n_deals as facts,
+    wide.n_deals as wide,
+    staged_values.value as staged_value,
+    fact_values.value as facts_value
+from staged
+cross join facts
+cross join wide
+cross join staged_values
+cross join fact_values
+where
+    staged.n_deals <> facts.n_deals
+    or facts.n_deals <> wide.n_deals
+    or staged_values.value is distinct from fact_values.value

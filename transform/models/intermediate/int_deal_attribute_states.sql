@@ -34,6 +34,7 @@ syncs as (
         deal_id,
         _loaded_at
     from {{ ref('stg_pipedrive__deal_changelog_sync') }}
+    {{ where_deal_changed() }}
 ),
 
 changes as (
@@ -64,6 +65,17 @@ changes as (
             '{{ fields | join("', '") }}', 'user_id'
         )
         and changes.changed_at <= coalesce(deals.row_known_until, 'infinity') + {{ tolerance }}
+        {{ where_deal_changed('changes.deal_id', first='and') }}
+),
+
+stays as (
+    select
+        deal_id,
+        status,
+        valid_from,
+        valid_to
+    from {{ ref('int_deal_stage_intervals') }}
+    {{ where_deal_changed() }}
 ),
 
 -- What each field was before its first change, and is after its last.
@@ -154,13 +166,22 @@ settled as (
 select
     settled.deal_id,
     settled.occurred_at as valid_from,
-    lead(settled.occurred_at) over (partition by settled.deal_id order by settled.occurred_at) as valid_to,
+    lead(settled.occurred_at) over in_time as valid_to,
     {{ try_numeric('settled.value') }} as value,
     settled.currency,
     {{ try_bigint('settled.owner_id') }} as owner_id,
     {{ try_date('settled.expected_close_date') }} as expected_close_date,
     {{ try_numeric('settled.probability') }} as probability,
+    {{ try_numeric('lag(settled.value) over in_time') }} as previous_value,
+    lag(settled.currency) over in_time as previous_currency,
+    coalesce(stays.status = 'open', false) as is_open_then,
     greatest(deals._loaded_at, syncs._loaded_at) as _loaded_at
 from settled
 inner join deals on settled.deal_id = deals.deal_id
 left join syncs on settled.deal_id = syncs.deal_id
+left join stays
+    on
+        settled.deal_id = stays.deal_id
+        and settled.occurred_at >= stays.valid_from
+        and settled.occurred_at < coalesce(stays.valid_to, 'infinity')
+window in_time as (partition by settled.deal_id order by settled.occurred_at)

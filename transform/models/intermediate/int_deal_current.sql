@@ -10,6 +10,7 @@
         {'columns': ['owner_id', 'status']},
         {'columns': ['add_time']},
         {'columns': ['close_time']},
+        {'columns': ['update_time']},
         {'columns': ['expected_close_date']},
         {'columns': ['org_id']},
         {'columns': ['person_id']}
@@ -93,6 +94,7 @@ select
     coalesce(bounds.is_end_estimated and bounds.ended_at is not null, false) as is_deleted_at_estimated,
     bounds.ended_at,
     deals.expected_close_date,
+    greatest(deals.last_incoming_mail_time, deals.last_outgoing_mail_time) as last_mail_at,
     {{ local_date('deals.add_time') }} as add_date_local,
     {{ local_date('deals.won_at') }} as won_date_local,
     {{ local_date('deals.lost_at') }} as lost_date_local,

@@ -1,9 +1,14 @@
 {#- Every custom field value a deal has, one by one: what deal_wide holds in columns, for fields of any number. -#}
 -- depends_on: {{ ref('int_deal_versions') }}
 -- depends_on: {{ ref('int_build_marks') }}
+-- depends_on: {{ ref('int_deal_custom_field_counts') }}
 {{ config(
     materialized='incremental',
-    incremental_strategy='by_deal',
+    incremental_strategy='by_deal_summed',
+    summed_into='int_deal_custom_field_counts',
+    summed_by=['field_code'],
+    sums={'n_values': 'count(*)'},
+    post_hook=["{{ mark_built() }}", "{{ sum_anew() }}"],
     indexes=[{'columns': ['deal_id']}, {'columns': ['field_code', 'deal_id']}]
 ) }}
 with deals as (

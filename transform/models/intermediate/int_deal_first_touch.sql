@@ -12,7 +12,7 @@ touches as (
     select
         deal_id,
         done_at as touched_at
-    from {{ ref('fct_activity') }}
+    from {{ ref('int_activities') }}
     where
         is_done
         and not is_deleted

@@ -80,6 +80,7 @@ joined as (
         deals.stage_id,
         deals.pipeline_id,
         deals.status,
+        deals.owner_id,
         deals.is_deleted,
         deals.stage_change_time,
         coalesce(
@@ -177,6 +178,8 @@ select
     stage_id as row_stage_id,
     status as row_status,
     pipeline_id as row_pipeline_id,
+    owner_id as row_owner_id,
+    case when not is_deleted and status in ('open', 'won', 'lost') then status end as counted_as,
     stage_from_row,
     status_from_row,
     row_stage_at,

@@ -28,6 +28,8 @@ intervals as (
     select
         states.*,
         history.history_quality,
+        history.counted_as,
+        history.row_owner_id as owner_id,
         history._loaded_at,
         coalesce(lead(states.occurred_at) over in_time, history.ended_at) as left_at,
         lead(states.stage_id) over in_time as next_stage_id,
@@ -50,6 +52,7 @@ select
     intervals.status,
     intervals.occurred_at as valid_from,
     intervals.left_at as valid_to,
+    {{ month_of(local_date('intervals.occurred_at')) }} as began_month,
     case
         when intervals.previous_status is null then 'created'
         when intervals.previous_status = intervals.status then 'moved'
@@ -76,6 +79,8 @@ select
     intervals.source,
     intervals.is_inferred,
     intervals.history_quality,
+    intervals.counted_as,
+    intervals.owner_id,
     intervals._loaded_at
 from intervals
 left join stages on intervals.stage_id = stages.stage_id

@@ -19,8 +19,11 @@ with deals as (
 changes as (
     select * from {{ ref('stg_pipedrive__deal_changelog') }}
     where
-        (field_key in ('stage_id', 'pipeline_id') and new_value ~ '^[0-9]{1,18}$')
-        or (field_key = 'status' and new_value in ('open', 'won', 'lost', 'deleted'))
+        (
+            (field_key in ('stage_id', 'pipeline_id') and new_value ~ '^[0-9]{1,18}$')
+            or (field_key = 'status' and new_value in ('open', 'won', 'lost', 'deleted'))
+        )
+    {{ where_deal_changed(first='and') }}
 ),
 
 -- A changelog is read a moment after its deal: what happened in between waits for the next sync,

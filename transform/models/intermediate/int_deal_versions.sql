@@ -37,7 +37,21 @@ rules as (
 , changed_logs as (
     select distinct deal_id
     from {{ ref('stg_pipedrive__deal_changelog') }}
-    where _loaded_at > coalesce((select max(known.changelog_loaded_at) from {{ this }} as known), '-infinity')
+    where _loaded_at > {{ newest_known('changelog_loaded_at') }}
+),
+
+-- Looked up by index, so that few deals are compared; all of them are when the rules changed.
+candidates as (
+    select deal_id from {{ ref('stg_pipedrive__deals') }}
+    where
+        {{ rules_changed() }}
+        or _loaded_at > {{ newest_known('deal_loaded_at') }}
+        or _swept_at > {{ newest_known('version') }}
+    union
+    select deal_id from {{ ref('stg_pipedrive__deal_changelog_sync') }}
+    where _loaded_at > {{ newest_known('sync_loaded_at') }}
+    union
+    select deal_id from changed_logs
 )
 
 {% endif -%}
@@ -54,6 +68,7 @@ left join syncs on deals.deal_id = syncs.deal_id
 cross join newest_change
 cross join rules
 {% if is_incremental() -%}
+inner join candidates on deals.deal_id = candidates.deal_id
 left join {{ this }} as known on deals.deal_id = known.deal_id
 left join changed_logs on deals.deal_id = changed_logs.deal_id
 where

@@ -1,5 +1,5 @@
 with deals as (
-    select max(update_time) as newest from {{ ref('stg_pipedrive__deals') }}
+    select max(update_time) as newest from {{ ref('int_deal_current') }}
 ),
 
 changelogs as (

@@ -47,6 +47,26 @@ counted as (
     where not is_deleted
 ),
 
+deleted_deals as (
+    select array_agg(deal_id) as ids from {{ ref('int_deal_current') }}
+    where is_deleted
+),
+
+-- Counted as they are stored; deleted deals are few, and taken off.
+filled_of_deals as (
+    select
+        field_code,
+        n_values as n_filled
+    from {{ ref('int_deal_custom_field_counts') }}
+    union all
+    select
+        field_values.field_code,
+        -count(*) as n_filled
+    from {{ ref('int_deal_custom_field_values') }} as field_values
+    where field_values.deal_id = any((select deleted_deals.ids from deleted_deals)::bigint[])
+    group by field_values.field_code
+),
+
 filled as (
     select
         records.entity,
@@ -59,12 +79,10 @@ filled as (
     union all
     select
         'deal' as entity,
-        field_values.field_code,
-        count(*) as n_filled
-    from {{ ref('int_deal_custom_field_values') }} as field_values
-    inner join {{ ref('int_deal_current') }} as deals on field_values.deal_id = deals.deal_id
-    where not deals.is_deleted
-    group by field_values.field_code
+        field_code,
+        sum(n_filled)::bigint as n_filled
+    from filled_of_deals
+    group by field_code
 )
 
 select

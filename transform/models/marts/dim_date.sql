@@ -4,8 +4,8 @@
 with bounds as (
     select
         least(
-            (select min({{ local_date('add_time') }}) from {{ ref('stg_pipedrive__deals') }}),
-            (select min({{ local_date('add_time') }}) from {{ ref('stg_pipedrive__activities') }}),
+            (select {{ local_date('min(add_time)') }} from {{ ref('int_deal_current') }}),
+            (select {{ local_date('min(add_time)') }} from {{ ref('int_activities') }}),
             {{ local_date('as_of') }} - 400
         ) as first_day,
         {{ local_date('as_of') }} as today

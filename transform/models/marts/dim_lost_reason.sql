@@ -1,13 +1,23 @@
 {#- What people type, made one: spellings of a reason share a key, and the seed may put keys into groups. -#}
 {%- set grouped = not execute or load_relation(ref('lost_reason_groups')) %}
-with spellings as (
+-- What was typed, before anything is made of it: few texts of many deals.
+with typed as (
+    select
+        lost_reason,
+        count(*) as n_deals,
+        count(*) filter (where status = 'lost' and not is_deleted) as n_lost_deals
+    from {{ ref('int_deal_current') }}
+    where status = 'lost' or lost_reason is not null
+    group by lost_reason
+),
+
+spellings as (
     select
         {{ lost_reason_key('lost_reason') }} as lost_reason_key,
         nullif(trim(regexp_replace(lost_reason, '\s+', ' ', 'g')), '') as spelling,
-        count(*) as n_deals,
-        count(*) filter (where status = 'lost' and not is_deleted) as n_lost_deals
-    from {{ ref('stg_pipedrive__deals') }}
-    where status = 'lost' or lost_reason is not null
+        sum(n_deals) as n_deals,
+        sum(n_lost_deals) as n_lost_deals
+    from typed
     group by lost_reason_key, spelling
     union all
     select

@@ -19,7 +19,7 @@ known as (
 
 -- Pipelines that deals, their history or stages still name, although the source lists them no longer.
 named as (
-    select pipeline_id from {{ ref('stg_pipedrive__deals') }}
+    select pipeline_id from {{ ref('int_deal_current') }}
     union
     select pipeline_id from {{ ref('int_deal_stage_intervals') }}
     union

@@ -48,7 +48,7 @@ named as (
     select
         stage_id,
         max(pipeline_id) as pipeline_id
-    from {{ ref('stg_pipedrive__deals') }}
+    from {{ ref('int_deal_current') }}
     where stage_id is not null
     group by stage_id
     union all

@@ -11,10 +11,6 @@ stages as (
     select * from {{ ref('dim_stage') }}
 ),
 
-users as (
-    select user_id from {{ ref('dim_user') }}
-),
-
 organizations as (
     select org_id from {{ ref('dim_organization') }}
 ),
@@ -172,7 +168,8 @@ select
     weighed.followers_count,
     weighed._loaded_at
 from weighed
-left join users as owners on weighed.owner_id = owners.user_id
-left join users as creators on weighed.creator_user_id = creators.user_id
+-- not by a name above: one that is used twice is a table of its own to PostgreSQL, and has no key
+left join {{ ref('dim_user') }} as owners on weighed.owner_id = owners.user_id
+left join {{ ref('dim_user') }} as creators on weighed.creator_user_id = creators.user_id
 left join organizations on weighed.org_id = organizations.org_id
 left join persons on weighed.person_id = persons.person_id

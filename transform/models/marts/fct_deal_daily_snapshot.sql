@@ -5,13 +5,15 @@
 -#}
 {{ config(
     materialized='incremental',
-    incremental_strategy='by_deal',
-    on_schema_change='fail',
+    incremental_strategy='by_deal_and_day',
+    counted_columns=['pipeline_id', 'stage_id', 'owner_id', 'value_base', 'weighted_value_base', 'fx_missing'],
+    on_schema_change='append_new_columns',
     indexes=[{'columns': ['date_day']}],
-    post_hook=["{{ mark_built() }}", "{{ drop_old_snapshot_days() }}"]
+    post_hook=["{{ mark_built() }}", "{{ settle_snapshot_days() }}"]
 ) }}
 -- depends_on: {{ ref('int_deal_versions') }}
 -- depends_on: {{ ref('int_build_marks') }}
+-- depends_on: {{ ref('int_touched_days') }}
 with clock as (
     select
         {{ local_date('as_of') }} as today,
@@ -20,16 +22,31 @@ with clock as (
 ),
 
 {% if is_incremental() -%}
-changed as (
-    {{ changed_deals() }}
-),
-
 built as (
     select max(date_day) as last_day from {{ this }}
 ),
 
+is_new_day as (
+    select coalesce(clock.today > built.last_day, true) as is_one
+    from clock
+    cross join built
+),
+
 {% endif -%}
 stays as (
+    select
+        deal_id,
+        stage_id,
+        pipeline_id,
+        valid_from,
+        coalesce(valid_to, 'infinity') as valid_to,
+        history_quality,
+        _loaded_at,
+        '-infinity'::date as wanted_from
+    from {{ ref('fct_deal_stage_history') }}
+    where status = 'open' {{ where_deal_changed(first='and') }}
+    {% if is_incremental() -%}
+    union all
     select
         stay.deal_id,
         stay.stage_id,
@@ -38,27 +55,16 @@ stays as (
         coalesce(stay.valid_to, 'infinity') as valid_to,
         stay.history_quality,
         stay._loaded_at,
-        {% if is_incremental() -%}
-        case
-            when stay.deal_id in (select changed.deal_id from changed) then '-infinity'::date
-            else built.last_day + 1
-        end as wanted_from
-        {%- else -%}
-        '-infinity'::date as wanted_from
-        {%- endif %}
+        built.last_day + 1 as wanted_from
     from {{ ref('fct_deal_stage_history') }} as stay
-    {% if is_incremental() -%}
-    cross join clock
     cross join built
-    {% endif -%}
     where
         stay.status = 'open'
-    {% if is_incremental() -%}
-    and (
-        stay.deal_id in (select changed.deal_id from changed)
-        or (stay.is_current and coalesce(clock.today > built.last_day, true))
-    )
-    {% endif -%}
+        and stay.is_current
+        and not {{ is_changed_deal('stay.deal_id') }}
+        -- known before the first row is read: without a new day, none is
+        and (select is_new_day.is_one from is_new_day)
+    {%- endif %}
 ),
 
 attributes as (

@@ -13,7 +13,7 @@
 with changes as (
     select * from {{ ref('stg_pipedrive__deal_changelog') }}
     {% if is_incremental() -%}
-    where _loaded_at > (select coalesce(max(built._loaded_at), '-infinity') from {{ this }} as built)
+    where _loaded_at > {{ newest_known('_loaded_at') }}
     {%- endif %}
 ),
 

@@ -1,9 +1,5 @@
-{{ config(
-    indexes=[
-        {'columns': ['deal_id']},
-        {'columns': ['product_id']}
-    ]
-) }}
+{#- A view, like fct_deal: the rate of an open deal changes by the day, and what is named may come later. -#}
+{{ config(materialized='view') }}
 with lines as (
     select * from {{ ref('stg_pipedrive__deal_products') }}
     where not is_deleted

@@ -35,5 +35,6 @@ select
     source,
     is_inferred,
     history_quality,
+    counted_as,
     _loaded_at
 from running

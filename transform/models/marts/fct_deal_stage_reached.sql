@@ -51,6 +51,8 @@ visits as (
         coalesce(sum(extract(epoch from valid_to - valid_from)) filter (where status = 'open'), 0) as open_s,
         max(valid_from) filter (where is_current and status = 'open') as open_since,
         bool_or(is_inferred) as is_inferred,
+        max(history_quality) as history_quality,
+        max(counted_as) as counted_as,
         max(_loaded_at) as _loaded_at
     from numbered
     group by deal_id, visit_nr
@@ -118,6 +120,8 @@ presences as (
         min(ended.order_nr) as lowest_order_nr,
         max(ended.order_nr) filter (where ended.outcome = 'won') as won_order_nr,
         max(ended.exited_at) filter (where ended.outcome = 'won') as won_at,
+        max(ended.history_quality) as history_quality,
+        max(ended.counted_as) as counted_as,
         max(ended._loaded_at) as _loaded_at
     from ended
     inner join stages on ended.stage_id = stages.stage_id
@@ -132,6 +136,8 @@ candidates as (
         presences.lowest_order_nr,
         presences.won_order_nr,
         presences.won_at,
+        presences.history_quality,
+        presences.counted_as,
         presences._loaded_at,
         stages.stage_id,
         stages.order_nr,
@@ -153,36 +159,77 @@ reached as (
         end as passed_at,
         case when order_nr > won_order_nr then won_at end as won_past_at
     from candidates
+),
+
+shown as (
+    select
+        reached.deal_id,
+        reached.stage_id,
+        reached.pipeline_id,
+        coalesce(reached.passed_at, entered.first_entered_at, reached.won_past_at) as reached_at,
+        entered.deal_id is not null as entered_directly,
+        entered.deal_id is null as passed_through,
+        case
+            when entered.deal_id is not null then 'entered'
+            when reached.passed_at is not null then 'skipped'
+            else 'won'
+        end as reached_by,
+        entered.first_entered_at,
+        entered.last_entered_at,
+        coalesce(entered.n_entries, 0)::integer as n_entries,
+        entered.total_open_s::numeric as total_open_s,
+        entered.open_since,
+        entered.first_exit_outcome,
+        entered.first_exited_at,
+        entered.exit_outcome,
+        entered.exited_at,
+        {%- for outcome in ['advanced', 'back', 'pipeline', 'won', 'lost', 'open', 'deleted'] %}
+        coalesce(entered.n_{{ outcome }}, 0)::integer as n_{{ outcome }},
+        {%- endfor %}
+        coalesce(entered.is_inferred, false) as is_inferred,
+        reached.history_quality,
+        reached.counted_as,
+        reached.order_nr,
+        reached._loaded_at
+    from reached
+    left join entered on reached.deal_id = entered.deal_id and reached.stage_id = entered.stage_id
+    where
+        entered.deal_id is not null
+        or (reached.is_active and (reached.passed_at is not null or reached.won_past_at is not null))
 )
 
 select
-    reached.deal_id,
-    reached.stage_id,
-    reached.pipeline_id,
-    coalesce(reached.passed_at, entered.first_entered_at, reached.won_past_at) as reached_at,
-    entered.deal_id is not null as entered_directly,
-    entered.deal_id is null as passed_through,
-    case
-        when entered.deal_id is not null then 'entered'
-        when reached.passed_at is not null then 'skipped'
-        else 'won'
-    end as reached_by,
-    entered.first_entered_at,
-    entered.last_entered_at,
-    coalesce(entered.n_entries, 0)::integer as n_entries,
-    entered.total_open_s::numeric as total_open_s,
-    entered.open_since,
-    entered.first_exit_outcome,
-    entered.first_exited_at,
-    entered.exit_outcome,
-    entered.exited_at,
+    deal_id,
+    stage_id,
+    pipeline_id,
+    reached_at,
+    entered_directly,
+    passed_through,
+    reached_by,
+    first_entered_at,
+    {{ month_of(local_date('first_entered_at')) }} as first_entered_month,
+    last_entered_at,
+    n_entries,
+    total_open_s,
+    open_since,
+    first_exit_outcome,
+    first_exited_at,
+    {{ month_of(local_date('first_exited_at')) }} as first_exited_month,
+    exit_outcome,
+    exited_at,
     {%- for outcome in ['advanced', 'back', 'pipeline', 'won', 'lost', 'open', 'deleted'] %}
-    coalesce(entered.n_{{ outcome }}, 0)::integer as n_{{ outcome }},
+    n_{{ outcome }},
     {%- endfor %}
-    coalesce(entered.is_inferred, false) as is_inferred,
-    reached._loaded_at
-from reached
-left join entered on reached.deal_id = entered.deal_id and reached.stage_id = entered.stage_id
-where
-    entered.deal_id is not null
-    or (reached.is_active and (reached.passed_at is not null or reached.won_past_at is not null))
+    is_inferred,
+    {{ month_of(local_date('min(first_entered_at) over in_pipeline')) }} as pipeline_entered_month,
+    coalesce(
+        first_entered_at is not null
+        and row_number() over (in_pipeline order by first_entered_at asc nulls last, stage_id asc) = 1,
+        false
+    ) as is_pipeline_entry,
+    coalesce(max(order_nr) filter (where entered_directly) over in_pipeline > order_nr, false) as has_got_further,
+    not is_inferred and history_quality <> 'broken_chain' as is_measured,
+    counted_as,
+    _loaded_at
+from shown
+window in_pipeline as (partition by deal_id, pipeline_id)

@@ -11,11 +11,10 @@ with counted as (
     {%- set columns = adapter.get_columns_in_relation(relation) | map(attribute='name') | list %}
     select
         '{{ table.name }}' as stream,
-        count(*) as n_rows,
-        {{ 'count(_sdc_deleted_at)' if '_sdc_deleted_at' in columns else '0::bigint' }} as n_vanished,
-        {{ 'max(_sdc_extracted_at)' if '_sdc_extracted_at' in columns else 'null::timestamptz' }} as newest_extracted_at,
-        {{ 'max(_sdc_batched_at)' if '_sdc_batched_at' in columns else 'null::timestamptz' }} as newest_loaded_at
-    from {{ relation }}
+        (select count(*) from {{ relation }}) as n_rows,
+        {{ _count_of(relation, '_sdc_deleted_at', columns) }} as n_vanished,
+        {{ _newest_of(relation, '_sdc_extracted_at', columns) }} as newest_extracted_at,
+        {{ _newest_of(relation, '_sdc_batched_at', columns) }} as newest_loaded_at
     union all
     {%- endif -%}
     {%- endfor %}

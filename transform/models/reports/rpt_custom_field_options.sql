@@ -2,47 +2,52 @@
     What became of the deals with each option of each custom field. Works for the fields of any account; a deal
     with two options of a field counts for both.
 -#}
-with chosen as (
-    select * from {{ ref('fct_deal_custom_option') }}
+-- The sums are written with: {{ ref('int_deal_options') }}
+with outcomes as (
+    select
+        field_code,
+        option_id,
+        pipeline_id,
+        owner_id,
+        sum(n_deals) as n_deals,
+        coalesce(sum(n_deals) filter (where status = 'open'), 0) as n_open,
+        coalesce(sum(n_deals) filter (where status = 'won'), 0) as n_won,
+        coalesce(sum(n_deals) filter (where status = 'lost'), 0) as n_lost,
+        coalesce(sum(value_base) filter (where status = 'open'), 0) as open_value_base,
+        coalesce(sum(value_base) filter (where status = 'won'), 0) as won_value_base,
+        coalesce(sum(value_base) filter (where status = 'lost'), 0) as lost_value_base
+    from {{ ref('int_deal_option_sums') }}
+    where n_deals > 0
+    group by field_code, option_id, pipeline_id, owner_id
 ),
 
-deals as (
+options as (
     select
-        deal_id,
-        coalesce(pipeline_id, -1) as pipeline_id,
-        coalesce(case when is_open then owner_id else closing_owner_id end, -1) as owner_id,
-        is_open,
-        is_won,
-        is_lost,
-        value_base
-    from {{ ref('int_counted_deals') }}
+        field_code,
+        option_id,
+        label,
+        position
+    from {{ ref('int_field_options') }}
+    where entity = 'deal'
 )
 
 select
-    chosen.field_code,
+    outcomes.field_code,
     fields.label as field_label,
-    chosen.option_id,
-    chosen.option_label,
-    chosen.option_position,
-    deals.pipeline_id,
-    deals.owner_id,
-    count(*)::integer as n_deals,
-    (count(*) filter (where deals.is_open))::integer as n_open,
-    (count(*) filter (where deals.is_won))::integer as n_won,
-    (count(*) filter (where deals.is_lost))::integer as n_lost,
-    coalesce(sum(deals.value_base) filter (where deals.is_open), 0) as open_value_base,
-    coalesce(sum(deals.value_base) filter (where deals.is_won), 0) as won_value_base,
-    coalesce(sum(deals.value_base) filter (where deals.is_lost), 0) as lost_value_base,
-    {{ ratio('count(*) filter (where deals.is_won)', 'count(*) filter (where deals.is_won or deals.is_lost)') }}
-        as win_rate
-from chosen
-inner join deals on chosen.deal_id = deals.deal_id
-inner join {{ ref('dim_custom_field') }} as fields on fields.entity = 'deal' and chosen.field_code = fields.field_code
-group by
-    chosen.field_code,
-    fields.label,
-    chosen.option_id,
-    chosen.option_label,
-    chosen.option_position,
-    deals.pipeline_id,
-    deals.owner_id
+    outcomes.option_id,
+    coalesce(options.label, '#' || outcomes.option_id) as option_label,
+    options.position as option_position,
+    outcomes.pipeline_id,
+    outcomes.owner_id,
+    outcomes.n_deals::integer as n_deals,
+    outcomes.n_open::integer as n_open,
+    outcomes.n_won::integer as n_won,
+    outcomes.n_lost::integer as n_lost,
+    outcomes.open_value_base,
+    outcomes.won_value_base,
+    outcomes.lost_value_base,
+    {{ ratio('outcomes.n_won', 'outcomes.n_won + outcomes.n_lost') }} as win_rate
+from outcomes
+inner join {{ ref('dim_custom_field') }} as fields
+    on fields.entity = 'deal' and outcomes.field_code = fields.field_code
+left join options on outcomes.field_code = options.field_code and outcomes.option_id = options.option_id

@@ -2,45 +2,27 @@
     Of the deals that came into a pipeline in a month, how many reached each stage. A skipped stage was passed;
     `reached_strict` counts only deals that really stood there.
 -#}
-with reached as (
+with counted as (
     select
-        reached.deal_id,
-        reached.pipeline_id,
-        reached.stage_id,
-        reached.entered_directly,
-        reached.passed_through,
-        reached.reached_by,
-        min(reached.first_entered_at) over (partition by reached.deal_id, reached.pipeline_id) as entered_pipeline_at
-    from {{ ref('fct_deal_stage_reached') }} as reached
-    inner join {{ ref('int_counted_deals') }} as deals on reached.deal_id = deals.deal_id
-),
-
-dated as (
-    select
-        *,
-        {{ month_of(local_date('entered_pipeline_at')) }} as cohort_month
-    from reached
-    where entered_pipeline_at is not null
+        pipeline_entered_month as cohort_month,
+        pipeline_id,
+        stage_id,
+        count(*) filter (where is_pipeline_entry) as n_came_in,
+        count(*) as n_reached,
+        count(*) filter (where entered_directly) as n_reached_strict,
+        count(*) filter (where reached_by = 'won') as n_won_past
+    from {{ ref('fct_deal_stage_reached') }}
+    where counted_as is not null and pipeline_entered_month is not null
+    group by pipeline_entered_month, pipeline_id, stage_id
 ),
 
 cohorts as (
     select
         cohort_month,
         pipeline_id,
-        count(distinct deal_id) as n_entered
-    from dated
+        sum(n_came_in) as n_entered
+    from counted
     group by cohort_month, pipeline_id
-),
-
-counted as (
-    select
-        cohort_month,
-        stage_id,
-        count(*) as n_reached,
-        count(*) filter (where entered_directly) as n_reached_strict,
-        count(*) filter (where reached_by = 'won') as n_won_past
-    from dated
-    group by cohort_month, stage_id
 )
 
 select

@@ -17,34 +17,40 @@ facts as (
         title,
         org_id,
         person_id,
-        stage_entered_at
+        stage_entered_at,
+        days_in_current_stage,
+        is_rotten
     from {{ ref('fct_deal') }}
-),
-
-activities as (
-    select
-        deal_id,
-        max(done_at) as last_done_at,
-        min(due_at) filter (where not is_done) as next_due_at
-    from {{ ref('fct_activity') }}
-    where not is_deleted and deal_id is not null
-    group by deal_id
-),
-
-notes as (
-    select
-        deal_id,
-        max(add_time) as last_note_at
-    from {{ ref('stg_pipedrive__notes') }}
-    where not is_deleted and deal_id is not null
-    group by deal_id
+    where status = 'open'
 ),
 
 mails as (
     select
         deal_id,
-        greatest(last_incoming_mail_time, last_outgoing_mail_time) as last_mail_at
-    from {{ ref('stg_pipedrive__deals') }}
+        last_mail_at
+    from {{ ref('int_deal_current') }}
+    where status = 'open'
+),
+
+activities as (
+    select
+        activities.deal_id,
+        max(activities.done_at) as last_done_at,
+        min(activities.due_at) filter (where not activities.is_done) as next_due_at
+    from {{ ref('fct_activity') }} as activities
+    inner join deals on activities.deal_id = deals.deal_id
+    where not activities.is_deleted
+    group by activities.deal_id
+),
+
+notes as (
+    select
+        notes.deal_id,
+        max(notes.add_time) as last_note_at
+    from {{ ref('stg_pipedrive__notes') }} as notes
+    inner join deals on notes.deal_id = deals.deal_id
+    where not notes.is_deleted
+    group by notes.deal_id
 ),
 
 benchmarks as (
@@ -60,6 +66,8 @@ touched as (
         facts.title,
         facts.org_id,
         facts.person_id,
+        facts.days_in_current_stage,
+        facts.is_rotten,
         activities.next_due_at,
         benchmarks.p75_days,
         clock.as_of,

@@ -1,10 +1,24 @@
 with days as (
-    select * from {{ ref('fct_deal_daily_snapshot') }}
+    select * from {{ ref('int_pipeline_days') }}
 ),
 
-deleted as (
-    select deal_id from {{ ref('fct_deal') }}
+deleted_deals as (
+    select array_agg(deal_id) as ids from {{ ref('int_deal_current') }}
     where is_deleted
+),
+
+-- Deals deleted since: they were there then.
+deleted as (
+    select
+        snapshot.date_day,
+        snapshot.pipeline_id,
+        snapshot.stage_id,
+        snapshot.owner_id,
+        count(*) as n_deals
+    from {{ ref('fct_deal_daily_snapshot') }} as snapshot
+    -- an array, so that their days are looked up: joined, all days of all deals would be read
+    where snapshot.deal_id = any((select deleted_deals.ids from deleted_deals)::bigint[])
+    group by snapshot.date_day, snapshot.pipeline_id, snapshot.stage_id, snapshot.owner_id
 )
 
 select
@@ -12,14 +26,18 @@ select
     days.pipeline_id,
     days.stage_id,
     case when days.owner_id is not null then coalesce(users.user_id, -1) end as owner_id,
-    count(*)::integer as open_count,
-    coalesce(sum(days.value_base), 0) as open_value_base,
-    coalesce(sum(days.weighted_value_base), 0) as weighted_value_base,
-    (count(*) filter (where days.fx_missing))::integer as n_without_rate,
-    -- deals deleted since: they were there then
-    count(deleted.deal_id)::integer as n_deleted_since
+    sum(days.open_count)::integer as open_count,
+    sum(days.open_value_base) as open_value_base,
+    sum(days.weighted_value_base) as weighted_value_base,
+    sum(days.n_without_rate)::integer as n_without_rate,
+    coalesce(sum(deleted.n_deals), 0)::integer as n_deleted_since
 from days
-left join deleted on days.deal_id = deleted.deal_id
+left join deleted
+    on
+        days.date_day = deleted.date_day
+        and days.pipeline_id is not distinct from deleted.pipeline_id
+        and days.stage_id is not distinct from deleted.stage_id
+        and days.owner_id is not distinct from deleted.owner_id
 left join {{ ref('dim_user') }} as users on days.owner_id = users.user_id
 group by
     days.date_day, days.pipeline_id, days.stage_id,

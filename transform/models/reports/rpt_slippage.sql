@@ -1,31 +1,24 @@
 {#- How often and how far expected close dates were moved. Setting a date for the first time moves nothing. -#}
-with changes as (
-    select
-        changes.deal_id,
-        {{ month_of('changes.changed_date_local') }} as month,
-        coalesce(deals.pipeline_id, -1) as pipeline_id,
-        coalesce(deals.owner_id, -1) as owner_id,
-        deals.value_base,
-        {{ try_date('changes.new_value') }} - {{ try_date('changes.old_value') }} as days
-    from {{ ref('fct_deal_field_change') }} as changes
-    inner join {{ ref('int_counted_deals') }} as deals on changes.deal_id = deals.deal_id
-    where changes.field_key = 'expected_close_date'
-),
-
-per_deal as (
+with moves as (
     select
         deal_id,
         month,
-        pipeline_id,
-        owner_id,
-        max(value_base) as value_base,
         count(*) filter (where days > 0) as n_pushes,
         coalesce(sum(days) filter (where days > 0), 0) as days_pushed,
         count(*) filter (where days < 0) as n_pulls,
         coalesce(sum(-days) filter (where days < 0), 0) as days_pulled
-    from changes
-    where days is not null and days <> 0
-    group by deal_id, month, pipeline_id, owner_id
+    from {{ ref('int_deal_close_date_moves') }}
+    group by deal_id, month
+),
+
+per_deal as (
+    select
+        moves.*,
+        coalesce(deals.pipeline_id, -1) as pipeline_id,
+        coalesce(deals.owner_id, -1) as owner_id,
+        deals.value_base
+    from moves
+    inner join {{ ref('int_counted_deals') }} as deals on moves.deal_id = deals.deal_id
 )
 
 select

@@ -2,30 +2,23 @@
     How visits to a stage ended, by the month they ended in. The first visit of each deal counts; running ones
     do not.
 -#}
-with visits as (
+with counted as (
     select
-        reached.pipeline_id,
-        reached.stage_id,
-        reached.first_exit_outcome as outcome,
-        {{ month_of(local_date('reached.first_exited_at')) }} as month
-    from {{ ref('fct_deal_stage_reached') }} as reached
-    inner join {{ ref('int_counted_deals') }} as deals on reached.deal_id = deals.deal_id
-    where reached.entered_directly and reached.first_exit_outcome in ('advanced', 'back', 'pipeline', 'won', 'lost')
-),
-
-counted as (
-    select
-        month,
+        first_exited_month as month,
         pipeline_id,
         stage_id,
         count(*) as n_exited,
-        count(*) filter (where outcome in ('advanced', 'won')) as n_advanced,
-        count(*) filter (where outcome = 'won') as n_won,
-        count(*) filter (where outcome = 'lost') as n_lost,
-        count(*) filter (where outcome = 'back') as n_back,
-        count(*) filter (where outcome = 'pipeline') as n_moved_pipeline
-    from visits
-    group by month, pipeline_id, stage_id
+        count(*) filter (where first_exit_outcome in ('advanced', 'won')) as n_advanced,
+        count(*) filter (where first_exit_outcome = 'won') as n_won,
+        count(*) filter (where first_exit_outcome = 'lost') as n_lost,
+        count(*) filter (where first_exit_outcome = 'back') as n_back,
+        count(*) filter (where first_exit_outcome = 'pipeline') as n_moved_pipeline
+    from {{ ref('fct_deal_stage_reached') }}
+    where
+        entered_directly
+        and counted_as is not null
+        and first_exit_outcome in ('advanced', 'back', 'pipeline', 'won', 'lost')
+    group by first_exited_month, pipeline_id, stage_id
 )
 
 select

@@ -3,7 +3,18 @@
     rpt_stage_duration.
 -#}
 with stays as (
-    {{ stage_stays() }}
+    {{ finished_stays() }}
+),
+
+measured as (
+    select
+        stays.stage_id,
+        labels.label,
+        count(*) as n_stays,
+        {{ percentiles('stays.days', [0.5, 0.9]) }} as days
+    from stays
+    inner join {{ ref('fct_deal_label') }} as labels on stays.deal_id = labels.deal_id
+    group by stays.stage_id, labels.label
 )
 
 select
@@ -11,12 +22,9 @@ select
     stages.pipeline_id,
     stages.name as stage_name,
     stages.stage_rank,
-    labels.label,
-    count(*)::integer as n_stays,
-    round((percentile_cont(0.5) within group (order by stays.days))::numeric, 3) as median_days,
-    round((percentile_cont(0.9) within group (order by stays.days))::numeric, 3) as p90_days
-from stays
-inner join {{ ref('dim_stage') }} as stages on stays.stage_id = stages.stage_id
-inner join {{ ref('fct_deal_label') }} as labels on stays.deal_id = labels.deal_id
-where stays.is_finished
-group by stages.stage_id, stages.pipeline_id, stages.name, stages.stage_rank, labels.label
+    measured.label,
+    measured.n_stays::integer as n_stays,
+    round(measured.days[1]::numeric, 3) as median_days,
+    round(measured.days[2]::numeric, 3) as p90_days
+from measured
+inner join {{ ref('dim_stage') }} as stages on measured.stage_id = stages.stage_id

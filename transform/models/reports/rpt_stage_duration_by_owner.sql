@@ -1,6 +1,18 @@
 {#- How long the deals of each owner stay. Finished stays only, as in rpt_stage_duration. -#}
 with stays as (
-    {{ stage_stays() }}
+    {{ finished_stays() }}
+),
+
+-- Sorted by numbers of few digits, and named afterwards.
+measured as (
+    select
+        stays.stage_id,
+        coalesce(users.user_id, -1) as owner_id,
+        count(*) as n_stays,
+        {{ percentiles('stays.days', [0.5, 0.9]) }} as days
+    from stays
+    left join {{ ref('dim_user') }} as users on stays.owner_id = users.user_id
+    group by stays.stage_id, coalesce(users.user_id, -1)
 )
 
 select
@@ -8,11 +20,9 @@ select
     stages.pipeline_id,
     stages.name as stage_name,
     stages.stage_rank,
-    stays.owner_id,
-    count(*)::integer as n_stays,
-    round((percentile_cont(0.5) within group (order by stays.days))::numeric, 3) as median_days,
-    round((percentile_cont(0.9) within group (order by stays.days))::numeric, 3) as p90_days
-from stays
-inner join {{ ref('dim_stage') }} as stages on stays.stage_id = stages.stage_id
-where stays.is_finished
-group by stages.stage_id, stages.pipeline_id, stages.name, stages.stage_rank, stays.owner_id
+    measured.owner_id,
+    measured.n_stays::integer as n_stays,
+    round(measured.days[1]::numeric, 3) as median_days,
+    round(measured.days[2]::numeric, 3) as p90_days
+from measured
+inner join {{ ref('dim_stage') }} as stages on measured.stage_id = stages.stage_id

@@ -2,48 +2,32 @@
     By how much deals grew and shrank while they were open. Both amounts are converted at the same rate, the
     day's, so that what currencies do is left out; so is a change of the currency itself.
 -#}
-with states as (
+with changes as (
     select
         deal_id,
         valid_from,
-        value,
+        value - previous_value as difference,
         currency,
-        lag(value) over (partition by deal_id order by valid_from) as previous_value,
-        lag(currency) over (partition by deal_id order by valid_from) as previous_currency
+        {{ local_date('valid_from') }} as changed_on
     from {{ ref('int_deal_attribute_states') }}
-),
-
-changes as (
-    select
-        states.deal_id,
-        states.valid_from,
-        states.value - states.previous_value as difference,
-        states.currency
-    from states
-    where states.value <> states.previous_value and states.currency = states.previous_currency
+    where is_open_then and value <> previous_value and currency = previous_currency
 ),
 
 while_open as (
     select
         changes.deal_id,
         changes.difference,
-        {{ month_of(local_date('changes.valid_from')) }} as month,
+        {{ month_of('changes.changed_on') }} as month,
         coalesce(deals.pipeline_id, -1) as pipeline_id,
         coalesce(deals.owner_id, -1) as owner_id,
         round(changes.difference * fx_rates.rate, 2) as difference_base
     from changes
     inner join {{ ref('int_counted_deals') }} as deals on changes.deal_id = deals.deal_id
-    inner join {{ ref('fct_deal_stage_history') }} as history
-        on
-            changes.deal_id = history.deal_id
-            and history.status = 'open'
-            and changes.valid_from >= history.valid_from
-            and changes.valid_from < coalesce(history.valid_to, 'infinity')
     left join {{ ref('int_fx_rates') }} as fx_rates
         on
             changes.currency = fx_rates.currency
-            and {{ local_date('changes.valid_from') }} >= fx_rates.valid_from
-            and {{ local_date('changes.valid_from') }} < fx_rates.valid_to
+            and changes.changed_on >= fx_rates.valid_from
+            and changes.changed_on < fx_rates.valid_to
 )
 
 select

@@ -18,7 +18,7 @@ activities as (
             {{ outbound_activity_types() }}
         )
             as is_outbound -- noqa: LT05
-    from {{ ref('fct_activity') }}
+    from {{ ref('int_activities') }}
     where is_done and not is_deleted and deal_id is not null
 ),
 

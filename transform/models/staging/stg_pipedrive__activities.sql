@@ -70,6 +70,7 @@ renamed as (
         participants,
         attendees,
         -- loading
+        _sdc_deleted_at as _swept_at,
         _sdc_extracted_at as _extracted_at,
         _sdc_batched_at as _loaded_at
     from source

@@ -116,6 +116,7 @@ renamed as (
         case when jsonb_typeof(label_ids) = 'array' then label_ids end as label_ids,
         case when jsonb_typeof(custom_fields) = 'object' then custom_fields end as custom_fields,
         -- loading
+        _sdc_deleted_at as _swept_at,
         _sdc_extracted_at as _extracted_at,
         _sdc_batched_at as _loaded_at
     from source

@@ -1,0 +1,59 @@
+{#-
+    What an activity tells about itself, stored; what depends on the hour, and on what else the warehouse holds,
+    comes in fct_activity. Only new records are read and written.
+-#}
+-- depends_on: {{ ref('int_build_marks') }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='delete+insert',
+    unique_key='activity_id',
+    settings=[reporting_timezone()],
+    post_hook=[
+        "{{ drop_vanished('stg_pipedrive__activities', 'activity_id') }}",
+        "{{ set_build_mark('select now()') }}"
+    ],
+    indexes=[
+        {'columns': ['activity_id'], 'unique': true},
+        {'columns': ['deal_id']},
+        {'columns': ['owner_id', 'done_date_local']},
+        {'columns': ['due_date']}
+    ]
+) }}
+with activities as (
+    select * from {{ ref('stg_pipedrive__activities') }}
+    {{ where_new_record() }}
+),
+
+days as (
+    select
+        *,
+        -- the end of the day it is due, where the team works
+        (due_date + 1)::timestamp at time zone {{ reporting_timezone() }} as due_day_ends_at
+    from activities
+)
+
+select
+    activity_id,
+    activity_type,
+    subject,
+    owner_id,
+    deal_id,
+    lead_id,
+    person_id,
+    org_id,
+    due_date,
+    case
+        when due_time is not null then (due_date + due_time) at time zone 'UTC'
+        else due_day_ends_at
+    end as due_at,
+    is_done,
+    case when is_done then marked_as_done_time end as done_at,
+    {{ local_date('case when is_done then marked_as_done_time end') }} as done_date_local,
+    case when is_done then marked_as_done_time < due_day_ends_at end as is_on_time,
+    round((extract(epoch from duration) / 60)::numeric, 1) as duration_minutes,
+    is_deleted,
+    add_time,
+    update_time,
+    deleted_at,
+    _loaded_at
+from days

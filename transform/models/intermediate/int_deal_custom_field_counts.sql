@@ -1,0 +1,10 @@
+{#- Written with int_deal_custom_field_values, see macros/sums_by_deal.sql. -#}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    indexes=[{'columns': ['field_code'], 'unique': true}]
+) }}
+select
+    null::text as field_code,
+    null::bigint as n_values
+where false

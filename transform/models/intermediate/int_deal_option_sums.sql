@@ -1,0 +1,15 @@
+{#- Written with int_deal_options, see macros/sums_by_deal.sql. -#}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    indexes=[{'columns': ['field_code', 'option_id', 'pipeline_id', 'owner_id', 'status'], 'unique': true}]
+) }}
+select
+    null::text as field_code,
+    null::text as option_id,
+    null::bigint as pipeline_id,
+    null::bigint as owner_id,
+    null::text as status,
+    null::bigint as n_deals,
+    null::numeric as value_base
+where false

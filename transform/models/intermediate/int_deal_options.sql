@@ -1,0 +1,58 @@
+{#-
+    The options deals chose, as metrics count them: with the outcome and the value of the deal. Kept deal by deal,
+    and added up in int_deal_option_sums, see macros/sums_by_deal.sql: millions of rows need not be read to count
+    some thousand that changed.
+-#}
+-- depends_on: {{ ref('int_deal_versions') }}
+-- depends_on: {{ ref('int_build_marks') }}
+-- depends_on: {{ ref('int_deal_option_sums') }}
+-- depends_on: {{ ref('int_custom_field_registry') }}
+-- depends_on: {{ ref('int_fx_rates_in_force') }}
+-- depends_on: {{ ref('dim_user') }}
+-- depends_on: {{ ref('dim_stage') }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='by_deal_summed',
+    summed_into='int_deal_option_sums',
+    summed_by=['field_code', 'option_id', 'pipeline_id', 'owner_id', 'status'],
+    sums={'n_deals': 'count(*)', 'value_base': 'coalesce(sum(value_base), 0)'},
+    stands_on={
+        'int_custom_field_registry': 'entity, field_code, field_type',
+        'dim_user': 'user_id',
+        'dim_stage': 'stage_id, deal_probability',
+        'int_fx_rates_in_force': 'currency, rate, valid_from',
+    },
+    settings=[fx_policy(), base_currency()],
+    indexes=[{'columns': ['deal_id']}],
+    post_hook=["{{ mark_built() }}", "{{ sum_anew() }}"]
+) }}
+with deals as (
+    select
+        deal_id,
+        status,
+        coalesce(pipeline_id, -1) as pipeline_id,
+        coalesce(case when is_open then owner_id else closing_owner_id end, -1) as owner_id,
+        value_base
+    from {{ ref('int_counted_deals') }}
+    {{ where_deal_changed() }}
+),
+
+chosen as (
+    select
+        deal_id,
+        field_code,
+        option_id
+    from {{ ref('fct_deal_custom_option') }}
+    {{ where_deal_changed() }}
+)
+
+select
+    chosen.deal_id,
+    chosen.field_code,
+    chosen.option_id,
+    deals.pipeline_id,
+    deals.owner_id,
+    deals.status,
+    deals.value_base
+from chosen
+inner join deals on chosen.deal_id = deals.deal_id
