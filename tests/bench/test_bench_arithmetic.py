@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bench import __main__ as bench_main
 from bench import arithmetic, report
 from bench.__main__ import main
 from bench.loaders import MARK, change
@@ -118,3 +119,18 @@ def test_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         main(words)
     assert ended.value.code == 64
     assert capsys.readouterr().err.startswith("bench: ")
+
+
+def test_a_case_measured_again_says_of_which_commit_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_main, "RESULTS", tmp_path)
+    found = {"machine": {}, "scale": 100, "repeat": 1, "seconds": 60}
+    before = {**found, "commit": "old", "samples": {"loader": ["l"], "dbt": ["d"]}}
+    (tmp_path / "latest.json").write_text(json.dumps(before))
+    now = {**found, "commit": "new", "samples": {"dbt": ["D"]}}
+    joined = bench_main.with_published(now)
+    assert joined["samples"] == {"loader": ["l"], "dbt": ["D"]}
+    assert (joined["commit"], joined["commits"]) == ("old", {"dbt": "new"})
+    elsewhere = {**now, "machine": {"cpu": "another"}}
+    assert bench_main.with_published(elsewhere) == elsewhere

@@ -6,7 +6,7 @@
     materialized='incremental',
     incremental_strategy='by_deal_summed',
     summed_into='int_deal_custom_field_counts',
-    summed_by=['field_code'],
+    summed_by={'field_code': 'field_code'},
     sums={'n_values': 'count(*)'},
     post_hook=["{{ mark_built() }}", "{{ sum_anew() }}"],
     indexes=[{'columns': ['deal_id']}, {'columns': ['field_code', 'deal_id']}]

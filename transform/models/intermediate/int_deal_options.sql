@@ -14,7 +14,13 @@
     materialized='incremental',
     incremental_strategy='by_deal_summed',
     summed_into='int_deal_option_sums',
-    summed_by=['field_code', 'option_id', 'pipeline_id', 'owner_id', 'status'],
+    summed_by={
+        'field_code': 'field_code',
+        'option_id': 'option_id',
+        'pipeline_id': 'pipeline_id',
+        'owner_id': 'owner_id',
+        'status': 'status',
+    },
     sums={'n_deals': 'count(*)', 'value_base': 'coalesce(sum(value_base), 0)'},
     stands_on={
         'int_custom_field_registry': 'entity, field_code, field_type',

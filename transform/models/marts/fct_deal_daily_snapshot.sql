@@ -1,19 +1,31 @@
 {#-
     Bounded on purpose: open days only, every day of the recent past and month ends before it. A deal is built
     again when it changed. Of an open one that did not, a new day is added to those that are there: rebuilding
-    every open deal's days each morning would be most of a full build.
+    every open deal's days each morning would be most of a full build. int_pipeline_days holds what they add up to.
 -#}
 {{ config(
     materialized='incremental',
-    incremental_strategy='by_deal_and_day',
-    counted_columns=['pipeline_id', 'stage_id', 'owner_id', 'value_base', 'weighted_value_base', 'fx_missing'],
+    incremental_strategy='by_deal_summed',
+    summed_into='int_pipeline_days',
+    summed_by={
+        'date_day': 'date_day',
+        'pipeline_id': 'coalesce(pipeline_id, 0)',
+        'stage_id': 'coalesce(stage_id, 0)',
+        'owner_id': 'coalesce(owner_id, 0)',
+    },
+    sums={
+        'open_count': 'count(*)',
+        'open_value_base': 'coalesce(sum(value_base), 0)',
+        'weighted_value_base': 'coalesce(sum(weighted_value_base), 0)',
+        'n_without_rate': 'count(*) filter (where fx_missing)',
+    },
     on_schema_change='append_new_columns',
     indexes=[{'columns': ['date_day']}],
-    post_hook=["{{ mark_built() }}", "{{ settle_snapshot_days() }}"]
+    post_hook=["{{ mark_built() }}", "{{ sum_anew() }}", "{{ drop_old_snapshot_days() }}"]
 ) }}
 -- depends_on: {{ ref('int_deal_versions') }}
 -- depends_on: {{ ref('int_build_marks') }}
--- depends_on: {{ ref('int_touched_days') }}
+-- depends_on: {{ ref('int_pipeline_days') }}
 with clock as (
     select
         {{ local_date('as_of') }} as today,

@@ -1,5 +1,7 @@
+-- The sums of the days are written with: {{ ref('fct_deal_daily_snapshot') }}
 with days as (
     select * from {{ ref('int_pipeline_days') }}
+    where open_count > 0
 ),
 
 deleted_deals as (
@@ -11,21 +13,25 @@ deleted_deals as (
 deleted as (
     select
         snapshot.date_day,
-        snapshot.pipeline_id,
-        snapshot.stage_id,
-        snapshot.owner_id,
+        coalesce(snapshot.pipeline_id, 0) as pipeline_id,
+        coalesce(snapshot.stage_id, 0) as stage_id,
+        coalesce(snapshot.owner_id, 0) as owner_id,
         count(*) as n_deals
     from {{ ref('fct_deal_daily_snapshot') }} as snapshot
     -- an array, so that their days are looked up: joined, all days of all deals would be read
     where snapshot.deal_id = any((select deleted_deals.ids from deleted_deals)::bigint[])
-    group by snapshot.date_day, snapshot.pipeline_id, snapshot.stage_id, snapshot.owner_id
+    group by
+        snapshot.date_day,
+        coalesce(snapshot.pipeline_id, 0),
+        coalesce(snapshot.stage_id, 0),
+        coalesce(snapshot.owner_id, 0)
 )
 
 select
     days.date_day,
-    days.pipeline_id,
-    days.stage_id,
-    case when days.owner_id is not null then coalesce(users.user_id, -1) end as owner_id,
+    nullif(days.pipeline_id, 0) as pipeline_id,
+    nullif(days.stage_id, 0) as stage_id,
+    case when days.owner_id <> 0 then coalesce(users.user_id, -1) end as owner_id,
     sum(days.open_count)::integer as open_count,
     sum(days.open_value_base) as open_value_base,
     sum(days.weighted_value_base) as weighted_value_base,
@@ -35,10 +41,10 @@ from days
 left join deleted
     on
         days.date_day = deleted.date_day
-        and days.pipeline_id is not distinct from deleted.pipeline_id
-        and days.stage_id is not distinct from deleted.stage_id
-        and days.owner_id is not distinct from deleted.owner_id
+        and days.pipeline_id = deleted.pipeline_id
+        and days.stage_id = deleted.stage_id
+        and days.owner_id = deleted.owner_id
 left join {{ ref('dim_user') }} as users on days.owner_id = users.user_id
 group by
     days.date_day, days.pipeline_id, days.stage_id,
-    case when days.owner_id is not null then coalesce(users.user_id, -1) end
+    case when days.owner_id <> 0 then coalesce(users.user_id, -1) end
