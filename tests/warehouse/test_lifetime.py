@@ -388,3 +388,47 @@ def test_activities_that_are_new_are_written_and_no_others(lifetime: Lifetime) -
     assert second[:2] == (renamed[0], "new")
     assert len(others) > 100
     assert rest == others
+
+
+def test_what_was_stamped_before_the_last_build_and_committed_after_it_is_seen(
+    lifetime: Lifetime,
+) -> None:
+    """A backfill loads beside a sync, and its batch may commit when the sync's build has begun."""
+    warehouse = lifetime.warehouse
+    warehouse.build("run", "--select", "int_deal_versions", "fct_deal_field_change")
+    deal, other, activity = warehouse.rows(
+        "select min(deal_id), max(deal_id), (select min(id) from pipedrive.activities) "
+        "from pipedrive.deal_changelog"
+    )[0]
+    late = "now() - interval '5 minutes'"
+    columns = ", ".join(
+        f'"{name}"'
+        for (name,) in warehouse.rows(
+            "select column_name from information_schema.columns where table_schema = 'pipedrive' "
+            "and table_name = 'deal_changelog' and column_name not in ('id', '_sdc_batched_at')"
+        )
+    )
+    warehouse.write(
+        f"insert into pipedrive.deal_changelog (id, _sdc_batched_at, {columns}) "
+        f"select 'late', {late}, {columns} from pipedrive.deal_changelog "
+        f"where deal_id = {deal} limit 1"
+    )
+    warehouse.write(
+        f"update pipedrive.deals set title = 'late', _sdc_batched_at = {late} where id = {other}"
+    )
+    warehouse.write(
+        f"update pipedrive.activities set subject = 'late', _sdc_batched_at = {late} "
+        f"where id = {activity}"
+    )
+    select = ["int_deal_versions", "fct_deal_field_change", "int_activities"]
+    warehouse.build("run", "--select", *select)
+    newest = "select deal_id from intermediate.int_deal_versions order by version desc, deal_id"
+    assert {deal, other} <= {row[0] for row in warehouse.rows(f"{newest} limit 2")}
+    found = "select count(*) from marts.fct_deal_field_change where change_id = 'late'"
+    assert warehouse.rows(found) == [(1,)]
+    found = "select subject from intermediate.int_activities where activity_id = "
+    assert warehouse.rows(f"{found}{activity}") == [("late",)]
+    # What was looked at again and is no other makes no new version.
+    before = warehouse.rows("select max(version) from intermediate.int_deal_versions")
+    warehouse.build("run", "--select", *select)
+    assert warehouse.rows("select max(version) from intermediate.int_deal_versions") == before

@@ -1,24 +1,23 @@
 {#-
-    Which records came since a kept table was built. The loader stamps what it writes with its clock, and a sweep
-    what it no longer finds with the database's, so both are looked up by index instead of comparing all rows.
+    Which records came since a kept table was last built: by the time the loader stamped on them, or the sweep, so that
+    they are looked up by index instead of comparing all rows. A row is stamped before it is committed, perhaps by
+    another machine's clock, and a backfill may load beside a sync: what was stamped some minutes before the last
+    build is looked at again. Who asks must therefore bear to be told of a record twice.
 -#}
+
+{#- A constant: of a subquery PostgreSQL expects a third of all rows, and reads them all. Everything, if never built. -#}
+{% macro looked_at_until() -%}
+    '{{ built_through() }}'::timestamptz - interval '10 minutes'
+{%- endmacro %}
 
 {#- `where` the record was loaded, or swept, since; or nothing when everything is built. -#}
 {% macro where_new_record() -%}
-    {%- if this and is_incremental() and built_through() != '-infinity' -%}
-    where _loaded_at > {{ newest_known('_loaded_at') }} or _swept_at > '{{ built_through() }}'::timestamptz
+    {%- if this and is_incremental() -%}
+    where _loaded_at > {{ looked_at_until() }} or _swept_at > {{ looked_at_until() }}
     {%- endif -%}
 {%- endmacro %}
 
-{#-
-    The newest time a kept table holds: a constant, for of a subquery PostgreSQL expects a third of all rows, and
-    reads them all. A time that is yet to come was told by a clock since set back: then all are looked at.
--#}
-{% macro newest_known(column) -%}
-    {%- set query -%}
-        select max({{ column }})::text from {{ this }}
-        having max({{ column }}) < now() + interval '1 minute'
-    {%- endset -%}
-    {%- set found = run_query(query).rows if execute -%}
-    '{{ found[0][0] if found else '-infinity' }}'::timestamptz
+{#- After a build of such a table, in its transaction: whatever was committed before it began has been seen. -#}
+{% macro mark_looked_at() -%}
+    {{ set_build_mark('select now()') }}
 {%- endmacro %}

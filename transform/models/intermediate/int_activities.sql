@@ -10,7 +10,7 @@
     settings=[reporting_timezone()],
     post_hook=[
         "{{ drop_vanished('stg_pipedrive__activities', 'activity_id') }}",
-        "{{ set_build_mark('select now()') }}"
+        "{{ mark_looked_at() }}"
     ],
     indexes=[
         {'columns': ['activity_id'], 'unique': true},

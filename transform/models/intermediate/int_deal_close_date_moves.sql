@@ -1,8 +1,10 @@
 {#- New rows only, like fct_deal_field_change, of which these are few: rpt_slippage reads them at every build. -#}
+-- depends_on: {{ ref('int_build_marks') }}
 {{ config(
     materialized='incremental',
     incremental_strategy='delete+insert',
     unique_key='change_id',
+    post_hook="{{ mark_looked_at() }}",
     indexes=[{'columns': ['change_id'], 'unique': true}, {'columns': ['_loaded_at']}]
 ) }}
 with changes as (
@@ -16,7 +18,7 @@ with changes as (
     where
         field_key = 'expected_close_date'
         {% if is_incremental() -%}
-        and _loaded_at > {{ newest_known('_loaded_at') }}
+        and _loaded_at > {{ looked_at_until() }}
         {%- endif %}
 )
 

@@ -4,10 +4,12 @@
     when it was last versioned; when new rows of its changelog came; and when the rules changed that all
     deals are built by.
 -#}
+-- depends_on: {{ ref('int_build_marks') }}
 {{ config(
     materialized='incremental',
     incremental_strategy='delete+insert',
     unique_key='deal_id',
+    post_hook="{{ mark_looked_at() }}",
     indexes=[{'columns': ['deal_id'], 'unique': true}, {'columns': ['version']}]
 ) }}
 with deals as (
@@ -25,8 +27,15 @@ syncs as (
     from {{ ref('stg_pipedrive__deal_changelog_sync') }}
 ),
 
-newest_change as (
-    select max(_loaded_at) as _loaded_at from {{ ref('stg_pipedrive__deal_changelog') }}
+changelogs as (
+    select
+        deal_id,
+        max(_loaded_at) as _loaded_at
+    from {{ ref('stg_pipedrive__deal_changelog') }}
+    {% if is_incremental() -%}
+    where _loaded_at > {{ looked_at_until() }}
+    {%- endif %}
+    group by deal_id
 ),
 
 rules as (
@@ -34,24 +43,18 @@ rules as (
 )
 
 {% if is_incremental() -%}
-, changed_logs as (
-    select distinct deal_id
-    from {{ ref('stg_pipedrive__deal_changelog') }}
-    where _loaded_at > {{ newest_known('changelog_loaded_at') }}
-),
-
--- Looked up by index, so that few deals are compared; all of them are when the rules changed.
-candidates as (
+, candidates as (
+    -- looked up by index, so that few deals are compared; all of them are when the rules changed
     select deal_id from {{ ref('stg_pipedrive__deals') }}
     where
         {{ rules_changed() }}
-        or _loaded_at > {{ newest_known('deal_loaded_at') }}
-        or _swept_at > {{ newest_known('version') }}
+        or _loaded_at > {{ looked_at_until() }}
+        or _swept_at > {{ looked_at_until() }}
     union
     select deal_id from {{ ref('stg_pipedrive__deal_changelog_sync') }}
-    where _loaded_at > {{ newest_known('sync_loaded_at') }}
+    where _loaded_at > {{ looked_at_until() }}
     union
-    select deal_id from changed_logs
+    select deal_id from changelogs
 )
 
 {% endif -%}
@@ -60,22 +63,25 @@ select
     deals._loaded_at as deal_loaded_at,
     deals.deleted_at as deal_deleted_at,
     syncs._loaded_at as sync_loaded_at,
-    newest_change._loaded_at as changelog_loaded_at,
+    {% if is_incremental() -%}
+    greatest(known.changelog_loaded_at, changelogs._loaded_at) as changelog_loaded_at,
+    {%- else -%}
+    changelogs._loaded_at as changelog_loaded_at,
+    {%- endif %}
     rules.fingerprint as rules,
     now() as version
 from deals
 left join syncs on deals.deal_id = syncs.deal_id
-cross join newest_change
+left join changelogs on deals.deal_id = changelogs.deal_id
 cross join rules
 {% if is_incremental() -%}
 inner join candidates on deals.deal_id = candidates.deal_id
 left join {{ this }} as known on deals.deal_id = known.deal_id
-left join changed_logs on deals.deal_id = changed_logs.deal_id
 where
     known.deal_id is null
-    or changed_logs.deal_id is not null
     or known.rules <> rules.fingerprint
     or known.deal_loaded_at is distinct from deals._loaded_at
     or known.deal_deleted_at is distinct from deals.deleted_at
     or known.sync_loaded_at is distinct from syncs._loaded_at
+    or changelogs._loaded_at > coalesce(known.changelog_loaded_at, '-infinity')
 {%- endif %}

@@ -1,9 +1,11 @@
 {#- New rows only: a change once made stays as it is. -#}
+-- depends_on: {{ ref('int_build_marks') }}
 {{ config(
     materialized='incremental',
     incremental_strategy='delete+insert',
     unique_key='change_id',
     on_schema_change='fail',
+    post_hook="{{ mark_looked_at() }}",
     indexes=[
         {'columns': ['deal_id']},
         {'columns': ['field_key', 'changed_at']},
@@ -13,7 +15,7 @@
 with changes as (
     select * from {{ ref('stg_pipedrive__deal_changelog') }}
     {% if is_incremental() -%}
-    where _loaded_at > {{ newest_known('_loaded_at') }}
+    where _loaded_at > {{ looked_at_until() }}
     {%- endif %}
 ),
 
