@@ -1,4 +1,4 @@
-with stages as (
+with recursive stages as (
     select * from {{ ref('stg_pipedrive__stages') }}
 ),
 
@@ -43,6 +43,34 @@ known as (
     left join last_load on true
 ),
 
+-- The stages of millions of stays: by the index from each to the next, instead of reading them all.
+visited as (
+    (
+        select
+            stage_id,
+            pipeline_id
+        from {{ ref('int_deal_stage_intervals') }}
+        where stage_id is not null
+        order by stage_id asc
+        limit 1
+    )
+    union all
+    select
+        following.stage_id,
+        following.pipeline_id
+    from visited
+    cross join
+        lateral (
+            select
+                stays.stage_id,
+                stays.pipeline_id
+            from {{ ref('int_deal_stage_intervals') }} as stays
+            where stays.stage_id > visited.stage_id
+            order by stays.stage_id asc
+            limit 1
+        ) as following
+),
+
 -- Stages that deals or their history still name, although the source lists them no longer.
 named as (
     select
@@ -52,11 +80,10 @@ named as (
     where stage_id is not null
     group by stage_id
     union all
-    select distinct
+    select
         stage_id,
         pipeline_id
-    from {{ ref('int_deal_stage_intervals') }}
-    where stage_id is not null
+    from visited
 ),
 
 vanished as (
