@@ -10,10 +10,18 @@
     '{{ built_through() }}'::timestamptz - interval '10 minutes'
 {%- endmacro %}
 
-{#- `where` the record was loaded, or swept, since; or nothing when everything is built. -#}
-{% macro where_new_record() -%}
-    {%- if this and is_incremental() -%}
-    where _loaded_at > {{ looked_at_until() }} or _swept_at > {{ looked_at_until() }}
+{#- `where` the record was loaded, or swept, since, and is not here already; or nothing when everything is built. -#}
+{% macro where_new_record(there, key) -%}
+    {%- if this and is_incremental() and built_through() != '-infinity' -%}
+    where
+        ({{ there }}._loaded_at > {{ looked_at_until() }} or {{ there }}._swept_at > {{ looked_at_until() }})
+        and not exists (
+            select from {{ this }} as known
+            where
+                known.{{ key }} = {{ there }}.{{ key }}
+                and known._loaded_at is not distinct from {{ there }}._loaded_at
+                and known.deleted_at is not distinct from {{ there }}.deleted_at
+        )
     {%- endif -%}
 {%- endmacro %}
 

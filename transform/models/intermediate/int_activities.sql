@@ -20,8 +20,8 @@
     ]
 ) }}
 with activities as (
-    select * from {{ ref('stg_pipedrive__activities') }}
-    {{ where_new_record() }}
+    select there.* from {{ ref('stg_pipedrive__activities') }} as there
+    {{ where_new_record('there', 'activity_id') }}
 ),
 
 days as (
