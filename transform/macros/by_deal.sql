@@ -27,21 +27,26 @@
     {{- run_query(query).rows[0][0] if execute -}}
 {%- endmacro %}
 
-{#-
-    Whether a deal has a version newer than that. A few deals are named one by one: PostgreSQL then knows that
-    they are few, and such a condition gets into a view, where the indexes are, before its rows are made; a
-    subquery does not.
--#}
+{#- Whether a deal has a version newer than that. -#}
 {% macro is_newer_deal(deal_id, built_through, versions) -%}
-    {%- set few = 5000 -%}
     {%- set newer -%}
         select versions.deal_id
         from {{ versions }} as versions
         where versions.version > '{{ built_through }}'::timestamptz
     {%- endset -%}
-    {%- set found = run_query(newer ~ ' limit ' ~ (few + 1)).columns[0].values() if execute else [] -%}
+    {{- is_one_of(deal_id, newer) -}}
+{%- endmacro %}
+
+{#-
+    Whether a deal is one of those that a query finds. A few are named one by one: PostgreSQL then knows that they
+    are few, and such a condition gets into a view, where the indexes are, before its rows are made; a subquery
+    does not.
+-#}
+{% macro is_one_of(deal_id, query) -%}
+    {%- set few = 5000 -%}
+    {%- set found = run_query(query ~ ' limit ' ~ (few + 1)).columns[0].values() if execute else [] -%}
     {%- if found | length > few -%}
-        {{ deal_id }} in ({{ newer }})
+        {{ deal_id }} in ({{ query }})
     {%- else -%}
         {{ deal_id }} = any('{ {{- found | join(',') -}} }'::bigint[])
     {%- endif -%}
@@ -70,9 +75,11 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Part of the model's own transaction, so mark and rows never disagree. -#}
+{#- Of models kept deal by deal. Part of the model's own transaction, so mark and rows never disagree. -#}
 {% macro mark_built() -%}
+    {%- if config.get('incremental_strategy') in ['by_deal', 'by_deal_summed'] -%}
     {{ set_build_mark("select max(version) from " ~ ref('int_deal_versions')) }}
+    {%- endif -%}
 {%- endmacro %}
 
 {% macro set_build_mark(newest) -%}
@@ -98,7 +105,7 @@
 {% macro deal_rules() -%}
     hashtextextended(
         concat_ws(
-            '|', '2', {{ reporting_timezone() }}, '{{ var('clock_tolerance_seconds') }}',
+            '|', '3', {{ reporting_timezone() }}, '{{ var('clock_tolerance_seconds') }}',
             (
                 select string_agg(
                     concat_ws(',', stage_id, pipeline_id, order_nr, coalesce(stage_rank, 0)), ';' order by stage_id

@@ -2,12 +2,12 @@
     The stays in a stage that durations are made of: open, and of deals that count. Stays whose start is an
     estimate, and deals whose changelog contradicts itself, are left out.
 -#}
-{% macro is_measured_stay(prefix='') -%}
-    {{ prefix }}status = 'open'
-        and {{ prefix }}stage_id is not null
-        and not {{ prefix }}is_inferred
-        and {{ prefix }}history_quality <> 'broken_chain'
-        and {{ prefix }}counted_as is not null
+{% macro is_measured_stay() -%}
+    status = 'open'
+        and stage_id is not null
+        and not is_inferred
+        and history_quality <> 'broken_chain'
+        and counted_as is not null
 {%- endmacro %}
 
 {#- Those that are over: running ones are short because they are not. -#}

@@ -3,15 +3,21 @@
     round to it: without these, a plan can be a thousand times slower than it need be.
 -#}
 {% macro analyze_table() -%}
-    {%- if config.get('materialized') != 'view' and not (is_incremental() and _is_as_large_as_analyzed()) -%}
+    {%- set materialized = config.get('materialized') -%}
+    {%- if materialized == 'table' or (materialized != 'view' and not _is_analyzed()) -%}
     analyze {{ this }}
     {%- endif -%}
 {%- endmacro %}
 
 {#- Of a table that is kept, a few rows are written: it is looked at again when it grew by a tenth. -#}
-{% macro _is_as_large_as_analyzed() -%}
+{% macro _is_analyzed() -%}
     {%- set query -%}
-        select relpages > 0 and pg_relation_size(oid) / current_setting('block_size')::int <= relpages * 1.1
+        select
+            pg_relation_size(oid) / current_setting('block_size')::int <= relpages * 1.1
+            and exists (
+                select from pg_catalog.pg_stats
+                where schemaname = '{{ this.schema }}' and tablename = '{{ this.identifier }}'
+            )
         from pg_catalog.pg_class
         where oid = '{{ this }}'::regclass
     {%- endset -%}

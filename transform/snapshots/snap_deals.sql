@@ -11,7 +11,7 @@
         'expected_close_date', 'is_archived', 'is_deleted'
     ],
     indexes=[{'columns': ['deal_id']}, {'columns': ['_version']}],
-    post_hook="analyze {{ this }}"
+    post_hook="{{ analyze_table() }}"
 ) }}
 {%- set stored = load_relation(this) %}
 select

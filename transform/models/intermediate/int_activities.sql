@@ -3,6 +3,7 @@
     comes in fct_activity. Only new records are read and written.
 -#}
 -- depends_on: {{ ref('int_build_marks') }}
+-- depends_on: {{ ref('int_raw_loads') }}
 {{ config(
     materialized='incremental',
     incremental_strategy='delete+insert',
@@ -10,18 +11,19 @@
     settings=[reporting_timezone()],
     post_hook=[
         "{{ drop_vanished('stg_pipedrive__activities', 'activity_id') }}",
-        "{{ mark_looked_at() }}"
+        "{{ mark_loads_taken_in() }}"
     ],
     indexes=[
         {'columns': ['activity_id'], 'unique': true},
         {'columns': ['deal_id']},
         {'columns': ['owner_id', 'done_date_local']},
-        {'columns': ['due_date']}
+        {'columns': ['due_date']},
+        {'columns': ['_loaded_at']}
     ]
 ) }}
 with activities as (
-    select there.* from {{ ref('stg_pipedrive__activities') }} as there
-    {{ where_new_record('there', 'activity_id') }}
+    select * from {{ ref('stg_pipedrive__activities') }}
+    {{ where_new_record('activities') }}
 ),
 
 days as (

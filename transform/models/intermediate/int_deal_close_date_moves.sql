@@ -1,11 +1,10 @@
-{#- New rows only, like fct_deal_field_change, of which these are few: rpt_slippage reads them at every build. -#}
+{#- Of the changes in fct_deal_field_change these are few, and rpt_slippage reads them at every build. -#}
+-- depends_on: {{ ref('int_deal_versions') }}
 -- depends_on: {{ ref('int_build_marks') }}
 {{ config(
     materialized='incremental',
-    incremental_strategy='delete+insert',
-    unique_key='change_id',
-    post_hook="{{ mark_looked_at() }}",
-    indexes=[{'columns': ['change_id'], 'unique': true}, {'columns': ['_loaded_at']}]
+    incremental_strategy='by_deal',
+    indexes=[{'columns': ['change_id'], 'unique': true}, {'columns': ['deal_id']}]
 ) }}
 with changes as (
     select
@@ -15,11 +14,7 @@ with changes as (
         {{ try_date('new_value') }} - {{ try_date('old_value') }} as days,
         _loaded_at
     from {{ ref('fct_deal_field_change') }}
-    where
-        field_key = 'expected_close_date'
-        {% if is_incremental() -%}
-        and _loaded_at > {{ looked_at_until() }}
-        {%- endif %}
+    where field_key = 'expected_close_date' {{ where_deal_changed(first='and') }}
 )
 
 select * from changes

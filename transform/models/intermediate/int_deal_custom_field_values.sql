@@ -8,7 +8,7 @@
     summed_into='int_deal_custom_field_counts',
     summed_by={'field_code': 'field_code'},
     sums={'n_values': 'count(*)'},
-    post_hook=["{{ mark_built() }}", "{{ sum_anew() }}"],
+    post_hook="{{ sum_anew() }}",
     indexes=[{'columns': ['deal_id']}, {'columns': ['field_code', 'deal_id']}]
 ) }}
 with deals as (

@@ -30,7 +30,7 @@
     },
     settings=[fx_policy(), base_currency()],
     indexes=[{'columns': ['deal_id']}],
-    post_hook=["{{ mark_built() }}", "{{ sum_anew() }}"]
+    post_hook="{{ sum_anew() }}"
 ) }}
 with deals as (
     select

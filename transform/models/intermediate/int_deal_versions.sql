@@ -5,19 +5,36 @@
     deals are built by.
 -#}
 -- depends_on: {{ ref('int_build_marks') }}
+-- depends_on: {{ ref('int_raw_loads') }}
 {{ config(
     materialized='incremental',
     incremental_strategy='delete+insert',
     unique_key='deal_id',
-    post_hook="{{ mark_looked_at() }}",
+    post_hook="{{ mark_loads_taken_in() }}",
     indexes=[{'columns': ['deal_id'], 'unique': true}, {'columns': ['version']}]
 ) }}
+{#- Of the deals that new rows are about, what is stored is compared; of all deals when the rules changed. -#}
+{%- set where_candidate = '' -%}
+{%- if is_incremental() and built_through() != '-infinity' and rules_changed() == 'false' %}
+{%- set candidates -%}
+select deal_id from {{ ref('stg_pipedrive__deals') }}
+where {{ is_new_record('deals') }}
+union
+select deal_id from {{ ref('stg_pipedrive__deal_changelog_sync') }}
+where {{ is_new_record('deal_changelog_sync', ['load']) }}
+union
+select deal_id from {{ ref('stg_pipedrive__deal_changelog') }}
+where {{ is_new_record('deal_changelog', ['load']) }} and deal_id is not null
+{%- endset -%}
+{%- set where_candidate = 'where ' ~ is_one_of('deal_id', candidates) -%}
+{%- endif %}
 with deals as (
     select
         deal_id,
         deleted_at,
         _loaded_at
     from {{ ref('stg_pipedrive__deals') }}
+    {{ where_candidate }}
 ),
 
 syncs as (
@@ -25,6 +42,7 @@ syncs as (
         deal_id,
         _loaded_at
     from {{ ref('stg_pipedrive__deal_changelog_sync') }}
+    {{ where_candidate }}
 ),
 
 changelogs as (
@@ -33,31 +51,22 @@ changelogs as (
         max(_loaded_at) as _loaded_at
     from {{ ref('stg_pipedrive__deal_changelog') }}
     {% if is_incremental() -%}
-    where _loaded_at > {{ looked_at_until() }}
+    where {{ is_new_record('deal_changelog', ['load']) }}
     {%- endif %}
     group by deal_id
 ),
 
+{% if is_incremental() -%}
+known as (
+    select * from {{ this }}
+    {{ where_candidate }}
+),
+
+{% endif -%}
 rules as (
     select {{ deal_rules() }} as fingerprint
 )
 
-{% if is_incremental() -%}
-, candidates as (
-    -- looked up by index, so that few deals are compared; all of them are when the rules changed
-    select deal_id from {{ ref('stg_pipedrive__deals') }}
-    where
-        {{ rules_changed() }}
-        or _loaded_at > {{ looked_at_until() }}
-        or _swept_at > {{ looked_at_until() }}
-    union
-    select deal_id from {{ ref('stg_pipedrive__deal_changelog_sync') }}
-    where _loaded_at > {{ looked_at_until() }}
-    union
-    select deal_id from changelogs
-)
-
-{% endif -%}
 select
     deals.deal_id,
     deals._loaded_at as deal_loaded_at,
@@ -75,13 +84,12 @@ left join syncs on deals.deal_id = syncs.deal_id
 left join changelogs on deals.deal_id = changelogs.deal_id
 cross join rules
 {% if is_incremental() -%}
-inner join candidates on deals.deal_id = candidates.deal_id
-left join {{ this }} as known on deals.deal_id = known.deal_id
+left join known on deals.deal_id = known.deal_id
 where
     known.deal_id is null
     or known.rules <> rules.fingerprint
     or known.deal_loaded_at is distinct from deals._loaded_at
     or known.deal_deleted_at is distinct from deals.deleted_at
     or known.sync_loaded_at is distinct from syncs._loaded_at
-    or changelogs._loaded_at > coalesce(known.changelog_loaded_at, '-infinity')
+    or changelogs.deal_id is not null
 {%- endif %}

@@ -21,12 +21,7 @@ organizations as (
 
 persons as (
     select person_id from {{ ref('dim_person') }}
-),
-
-clock as (
-    select * from {{ ref('int_warehouse_clock') }}
 )
-
 select
     activities.activity_id,
     activities.activity_type,
@@ -42,7 +37,11 @@ select
     activities.done_at,
     activities.done_date_local,
     coalesce(
-        not activities.is_done and not activities.is_deleted and activities.due_at < clock.as_of, false
+        not activities.is_done
+        and not activities.is_deleted
+        -- a value, not a join: of a query that does not ask for it, PostgreSQL leaves it out
+        and activities.due_at < (select clock.as_of from {{ ref('int_warehouse_clock') }} as clock),
+        false
     ) as is_overdue,
     activities.is_on_time,
     activities.duration_minutes,
@@ -52,7 +51,6 @@ select
     activities.deleted_at,
     activities._loaded_at
 from activities
-cross join clock
 left join deals on activities.deal_id = deals.deal_id
 left join owners on activities.owner_id = owners.user_id
 left join organizations on activities.org_id = organizations.org_id

@@ -19,22 +19,24 @@ persons as (
     select person_id from {{ ref('dim_person') }}
 ),
 
-clock as (
-    select as_of from {{ ref('int_warehouse_clock') }}
+-- A value, not a join: of a query that does not ask for it, PostgreSQL leaves it out.
+clocked as (
+    select
+        deals.*,
+        (select clock.as_of from {{ ref('int_warehouse_clock') }} as clock) as as_of
+    from deals
 ),
 
 dated as (
     select
-        deals.*,
-        clock.as_of,
+        *,
         -- the day whose exchange rate applies
         case '{{ fx_policy() }}'
-            when 'close' then coalesce(deals.close_date_local, {{ local_date('clock.as_of') }})
-            when 'add' then coalesce(deals.add_date_local, {{ local_date('clock.as_of') }})
-            else {{ local_date('clock.as_of') }}
+            when 'close' then coalesce(close_date_local, {{ local_date('as_of') }})
+            when 'add' then coalesce(add_date_local, {{ local_date('as_of') }})
+            else {{ local_date('as_of') }}
         end as rated_on
-    from deals
-    cross join clock
+    from clocked
 ),
 
 priced as (

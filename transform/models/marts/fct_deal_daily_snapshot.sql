@@ -21,7 +21,7 @@
     },
     on_schema_change='append_new_columns',
     indexes=[{'columns': ['date_day']}],
-    post_hook=["{{ mark_built() }}", "{{ sum_anew() }}", "{{ drop_old_snapshot_days() }}"]
+    post_hook=["{{ sum_anew() }}", "{{ drop_old_snapshot_days() }}"]
 ) }}
 -- depends_on: {{ ref('int_deal_versions') }}
 -- depends_on: {{ ref('int_build_marks') }}

@@ -1,26 +1,23 @@
-{#- New rows only: a change once made stays as it is. -#}
+{#- Every change of a deal that was made, from its changelog. Kept deal by deal. -#}
+-- depends_on: {{ ref('int_deal_versions') }}
 -- depends_on: {{ ref('int_build_marks') }}
 {{ config(
     materialized='incremental',
-    incremental_strategy='delete+insert',
-    unique_key='change_id',
+    incremental_strategy='by_deal',
     on_schema_change='fail',
-    post_hook="{{ mark_looked_at() }}",
     indexes=[
         {'columns': ['deal_id']},
         {'columns': ['field_key', 'changed_at']},
-        {'columns': ['_loaded_at']},
     ]
 ) }}
 with changes as (
     select * from {{ ref('stg_pipedrive__deal_changelog') }}
-    {% if is_incremental() -%}
-    where _loaded_at > {{ looked_at_until() }}
-    {%- endif %}
+    {{ where_deal_changed() }}
 ),
 
 deals as (
     select deal_id from {{ ref('stg_pipedrive__deals') }}
+    {{ where_deal_changed() }}
 )
 
 select

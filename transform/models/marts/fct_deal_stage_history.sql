@@ -4,16 +4,15 @@ with intervals as (
     select * from {{ ref('int_deal_stage_intervals') }}
 ),
 
-clock as (
-    select * from {{ ref('int_warehouse_clock') }}
-),
-
 running as (
     select
-        intervals.*,
-        coalesce(intervals.valid_to, greatest(clock.as_of, intervals.valid_from)) as until
+        *,
+        coalesce(
+            valid_to,
+            -- a value, not a join: of a query that does not ask for it, PostgreSQL leaves it out
+            greatest((select clock.as_of from {{ ref('int_warehouse_clock') }} as clock), valid_from)
+        ) as until
     from intervals
-    cross join clock
 )
 
 select

@@ -6,8 +6,7 @@
     materialized='incremental',
     incremental_strategy='by_deal',
     on_schema_change='append_new_columns',
-    indexes=[{'columns': ['stage_id']}, {'columns': ['deal_id']}],
-    post_hook="{{ mark_built() }}"
+    indexes=[{'columns': ['stage_id']}, {'columns': ['deal_id']}]
 ) }}
 -- depends_on: {{ ref('int_deal_versions') }}
 -- depends_on: {{ ref('int_build_marks') }}
@@ -19,6 +18,14 @@ with history as (
 stages as (
     select * from {{ ref('dim_stage') }}
     where stage_id <> -1
+),
+
+closings as (
+    select
+        deal_id,
+        close_date_local
+    from {{ ref('int_deal_current') }}
+    {{ where_deal_changed() }}
 ),
 
 compared as (
@@ -189,10 +196,12 @@ shown as (
         coalesce(entered.is_inferred, false) as is_inferred,
         reached.history_quality,
         reached.counted_as,
+        closings.close_date_local,
         reached.order_nr,
         reached._loaded_at
     from reached
     left join entered on reached.deal_id = entered.deal_id and reached.stage_id = entered.stage_id
+    left join closings on reached.deal_id = closings.deal_id
     where
         entered.deal_id is not null
         or (reached.is_active and (reached.passed_at is not null or reached.won_past_at is not null))
@@ -230,6 +239,7 @@ select
     coalesce(max(order_nr) filter (where entered_directly) over in_pipeline > order_nr, false) as has_got_further,
     not is_inferred and history_quality <> 'broken_chain' as is_measured,
     counted_as,
+    close_date_local,
     _loaded_at
 from shown
 window in_pipeline as (partition by deal_id, pipeline_id)

@@ -17,6 +17,13 @@ with clock as (
     from {{ ref('int_warehouse_clock') }}
 ),
 
+{% if is_incremental() -%}
+is_new_day as (
+    select clock.today > coalesce((select max(taken.as_of_date) from {{ this }} as taken), '-infinity') as is_one
+    from clock
+),
+
+{% endif -%}
 deals as (
     select
         deals.*,
@@ -26,6 +33,10 @@ deals as (
     from {{ ref('int_counted_deals') }} as deals
     left join {{ ref('rpt_stage_win_probability') }} as stages on deals.stage_id = stages.stage_id
     cross join clock
+    {% if is_incremental() -%}
+    -- known before the first deal is read: on a day that is on record, none is
+    where (select is_new_day.is_one from is_new_day)
+    {%- endif %}
 ),
 
 expected as (
@@ -92,9 +103,6 @@ select
     clock.as_of as taken_at
 from unioned
 cross join clock
-{% if is_incremental() -%}
-where clock.today > (select coalesce(max(taken.as_of_date), '-infinity') from {{ this }} as taken)
-{% endif -%}
 group by
     clock.today, unioned.period, unioned.period_start, coalesce(unioned.pipeline_id, -1),
     coalesce(unioned.owner_id, -1), clock.as_of

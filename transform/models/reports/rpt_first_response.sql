@@ -2,6 +2,8 @@
     How soon new deals were talked to, by the month they were created in. Deals nobody talked to are counted,
     not timed.
 -#}
+{#- Each helper would gather all first touches for itself. -#}
+{{ config(pre_hook="set local max_parallel_workers_per_gather = 0") }}
 with responses as (
     select * from {{ ref('int_deal_first_touch') }}
 )

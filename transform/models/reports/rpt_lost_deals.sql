@@ -1,4 +1,8 @@
-{#- The deals lost one by one, with why: to ask again whom a second try could win back. -#}
+{#-
+    The deals lost one by one, with why: to ask again whom a second try could win back. A view: half of all deals
+    are none that a build should write again each time.
+-#}
+{{ config(materialized='view') }}
 with lost as (
     select * from {{ ref('int_counted_deals') }}
     where is_lost

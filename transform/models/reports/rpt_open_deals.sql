@@ -37,7 +37,7 @@ activities as (
         activities.deal_id,
         max(activities.done_at) as last_done_at,
         min(activities.due_at) filter (where not activities.is_done) as next_due_at
-    from {{ ref('fct_activity') }} as activities
+    from {{ ref('int_activities') }} as activities
     inner join deals on activities.deal_id = deals.deal_id
     where not activities.is_deleted
     group by activities.deal_id

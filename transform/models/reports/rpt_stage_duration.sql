@@ -4,15 +4,25 @@
 {#- Most rows of two tables are read: by their indexes, PostgreSQL's choice, that takes six times as long. -#}
 {{ config(pre_hook="set local enable_indexscan = off") }}
 with stays as (
-    {{ finished_stays() }}
-),
-
-finished as (
     select
         stage_id,
-        count(*) as n_stays,
-        avg(days) as mean_days,
-        {{ percentiles('days') }} as days
+        valid_to is not null as is_over,
+        extract(
+            epoch from
+            coalesce(valid_to, (select clock.as_of from {{ ref('int_warehouse_clock') }} as clock)) - valid_from
+        )::double precision / 86400 as days
+    from {{ ref('int_deal_stage_intervals') }}
+    where {{ is_measured_stay() }}
+),
+
+stayed as (
+    select
+        stage_id,
+        count(*) filter (where is_over) as n_stays,
+        avg(days) filter (where is_over) as mean_days,
+        {{ percentiles('days') }} filter (where is_over) as days,
+        count(*) filter (where not is_over) as n_running,
+        percentile_cont(0.5) within group (order by days) filter (where not is_over) as median_running_days
     from stays
     group by stage_id
 ),
@@ -30,19 +40,6 @@ totals as (
         and is_measured
         and counted_as is not null
     group by stage_id
-),
-
-running as (
-    select
-        stays.stage_id,
-        count(*) as n_running,
-        percentile_cont(0.5) within group (
-            order by extract(epoch from clock.as_of - stays.valid_from)::double precision / 86400
-        ) as median_days
-    from {{ ref('int_deal_stage_intervals') }} as stays
-    cross join {{ ref('int_warehouse_clock') }} as clock
-    where stays.valid_to is null and {{ is_measured_stay('stays.') }}
-    group by stays.stage_id
 )
 
 select
@@ -50,19 +47,18 @@ select
     stages.pipeline_id,
     stages.name as stage_name,
     stages.stage_rank,
-    coalesce(finished.n_stays, 0)::integer as n_stays,
-    round(finished.mean_days::numeric, 3) as mean_days,
-    round(finished.days[1]::numeric, 3) as median_days,
-    round(finished.days[2]::numeric, 3) as p75_days,
-    round(finished.days[3]::numeric, 3) as p90_days,
+    coalesce(stayed.n_stays, 0)::integer as n_stays,
+    round(stayed.mean_days::numeric, 3) as mean_days,
+    round(stayed.days[1]::numeric, 3) as median_days,
+    round(stayed.days[2]::numeric, 3) as p75_days,
+    round(stayed.days[3]::numeric, 3) as p90_days,
     coalesce(totals.n_deals, 0)::integer as n_deals,
     round(totals.days[1]::numeric, 3) as median_total_days,
     round(totals.days[2]::numeric, 3) as p75_total_days,
     round(totals.days[3]::numeric, 3) as p90_total_days,
-    coalesce(running.n_running, 0)::integer as n_running,
-    round(running.median_days::numeric, 3) as median_running_days
+    coalesce(stayed.n_running, 0)::integer as n_running,
+    round(stayed.median_running_days::numeric, 3) as median_running_days
 from {{ ref('dim_stage') }} as stages
-left join finished on stages.stage_id = finished.stage_id
+left join stayed on stages.stage_id = stayed.stage_id
 left join totals on stages.stage_id = totals.stage_id
-left join running on stages.stage_id = running.stage_id
 where stages.stage_id <> -1

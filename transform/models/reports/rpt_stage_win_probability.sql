@@ -7,31 +7,26 @@ with clock as (
     from {{ ref('int_warehouse_clock') }}
 ),
 
-closed as (
-    select
-        deals.deal_id,
-        deals.is_won
-    from {{ ref('int_counted_deals') }} as deals
-    inner join clock on deals.close_date_local > clock.first_day
-),
-
 overall as (
     select
         count(*) as n_closed,
         count(*) filter (where is_won) as n_won
-    from closed
+    from {{ ref('int_counted_deals') }}
+    where close_date_local > (select clock.first_day from clock)
 ),
 
 per_stage as (
     select
-        reached.stage_id,
+        stage_id,
         count(*) as n_closed,
-        count(*) filter (where closed.is_won) as n_won
-    from {{ ref('fct_deal_stage_reached') }} as reached
-    inner join closed on reached.deal_id = closed.deal_id
-    -- who won from an earlier stage says nothing about those who stood in this one
-    where reached.reached_by <> 'won'
-    group by reached.stage_id
+        count(*) filter (where counted_as = 'won') as n_won
+    from {{ ref('fct_deal_stage_reached') }}
+    where
+        counted_as is not null
+        and close_date_local > (select clock.first_day from clock)
+        -- who won from an earlier stage says nothing about those who stood in this one
+        and reached_by <> 'won'
+    group by stage_id
 )
 
 select
