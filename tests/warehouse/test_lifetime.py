@@ -437,3 +437,9 @@ def test_what_was_stamped_before_the_last_build_and_committed_after_it_is_seen(
     before = warehouse.rows("select max(version) from intermediate.int_deal_versions")
     warehouse.build("run", "--select", *select)
     assert warehouse.rows("select max(version) from intermediate.int_deal_versions") == before
+    # A loader whose clock is ahead hides nothing that others bring after it.
+    stamp = "update pipedrive.deals set _sdc_batched_at = now() + interval '{}' where id = {}"
+    for hours, changed in (("3 hours", other), ("0 hours", deal)):
+        warehouse.write(stamp.format(hours, changed))
+        warehouse.build("run", "--select", *select)
+        assert warehouse.rows(f"{newest} limit 1") == [(changed,)]

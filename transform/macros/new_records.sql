@@ -31,7 +31,8 @@
         (select max({{ column }}) from {{ table }})
         {%- endif -%}
     {%- endset -%}
-    {%- set from_then_on = column ~ " >= coalesce(" ~ newest ~ ", '-infinity') - interval '1 hour'" -%}
+    {#- Not the newest by a clock that is ahead: of the other loaders, that would leave out what they bring next. -#}
+    {%- set from_then_on = column ~ " >= least(coalesce(" ~ newest ~ ", '-infinity'), now()) - interval '1 hour'" -%}
     {%- if not is_there -%}
         select null::timestamptz as at
         where false
@@ -55,10 +56,10 @@
     Whether a record of a stream came, or was swept, since this model was built. The stamps are named one by one, see
     is_newer_deal(): of a subquery PostgreSQL expects a share of all rows, and reads them all.
 -#}
-{% macro is_new_record(stream, kinds=['load', 'sweep'], prefix='') -%}
+{% macro is_new_record(stream, kinds=['load', 'sweep']) -%}
     {%- set conditions = [] -%}
     {%- for kind in kinds -%}
-        {%- set column = prefix ~ {'load': '_loaded_at', 'sweep': '_swept_at'}[kind] -%}
+        {%- set column = {'load': '_loaded_at', 'sweep': '_swept_at'}[kind] -%}
         {%- set query -%}
             select stamped_at::text from {{ ref('int_raw_loads') }}
             where stream = '{{ stream }}' and kind = '{{ kind }}' and noticed_at > '{{ built_through() }}'

@@ -3,9 +3,9 @@
     after this one take in what is listed here since they were last built, so that all of a build tell of the
     same loads. A batch is stamped before it is committed, perhaps by another machine's clock, and a backfill may
     load beside a sync: the stamps of the hour before the newest one known are looked at again, one by one, and
-    those that are not listed are new.
+    those that are not listed are new. A full refresh leaves the list alone: who was not built since needs it.
 -#}
-{{ config(materialized='incremental', incremental_strategy='append') }}
+{{ config(materialized='incremental', incremental_strategy='append', full_refresh=false) }}
 {%- set read_by_load = [
     ('deals', 'load'),
     ('deals', 'sweep'),
