@@ -1,4 +1,4 @@
--- Yesterday and today, the snapshot shows exactly the deals that were open at the end of the day; today, now.
+-- On each of the last days, the snapshot shows exactly the deals that were open at the day's end; today, now.
 with days as (
     select
         dates.date_day,
@@ -7,7 +7,7 @@ with days as (
     from {{ ref('dim_date') }} as dates
     cross join {{ ref('int_warehouse_clock') }} as clock
     where
-        dates.date_day between {{ local_date('clock.as_of') }} - 1 and {{ local_date('clock.as_of') }}
+        dates.date_day between {{ local_date('clock.as_of') }} - 3 and {{ local_date('clock.as_of') }}
 ),
 
 expected as (

@@ -17,9 +17,8 @@ fact_values as (
     {{ where_untested_deal() }}
 ),
 
--- deal_wide shows the deals of fct_deal; what it adds to them is stored here.
 wide as (
-    select count(*) as n_deals from {{ ref('int_deal_wide') }}
+    select count(*) as n_deals from {{ ref('deal_wide') }}
 )
 
 select
