@@ -8,12 +8,15 @@ without anybody doing anything, and keeps its name.
 from __future__ import annotations
 
 import re
+import time as clock
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, time
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
 from conftest import NewWarehouse
 from pipedrive_simulator.account.fields import CUSTOM_TYPES, FieldDefinition
@@ -443,3 +446,19 @@ def test_what_was_stamped_before_the_last_build_and_committed_after_it_is_seen(
         warehouse.write(stamp.format(hours, changed))
         warehouse.build("run", "--select", *select)
         assert warehouse.rows(f"{newest} limit 1") == [(changed,)]
+
+
+def test_models_are_dropped_in_turn(lifetime: Lifetime) -> None:
+    """Two at once under the same view would wait for each other, and one of them would fail."""
+    warehouse = lifetime.warehouse
+    locks = "select count(*) from pg_locks where locktype = 'advisory' and {} granted"
+    with psycopg.connect(warehouse.url, autocommit=True) as other, ThreadPoolExecutor() as pool:
+        other.execute("select pg_advisory_lock(hashtext('pipeboard drops a relation'))")
+        build = pool.submit(warehouse.build, "run", "--select", "dim_date")
+        deadline = clock.monotonic() + 60
+        while warehouse.rows(locks.format("not")) == [(0,)] and clock.monotonic() < deadline:
+            assert not build.done(), "it did not wait for its turn"
+            clock.sleep(0.2)
+        other.execute("select pg_advisory_unlock_all()")
+        build.result()
+    assert warehouse.rows(locks.format("")) == [(0,)]
