@@ -25,6 +25,7 @@ from selenium.webdriver import ActionChains
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
 from warehouse_kit import ROOT, Warehouse
 
 CACHE = ROOT / ".pipeboard" / "look"
@@ -265,7 +266,9 @@ def test_everything_is_reached_and_used_by_keyboard(
     browser.one(".skip").send_keys(Keys.ENTER)
     assert browser.run("return document.activeElement.id") == "main"
     browser.one("nav li:nth-child(3) a").send_keys(Keys.ENTER)
-    assert browser.run("return document.activeElement.id") == "dashboard-title"
+    # A page is told of its new address when the key has been dealt with, not before.
+    focused = "return document.activeElement.id"
+    WebDriverWait(browser.chrome, 10).until(lambda _: browser.run(focused) == "dashboard-title")
     assert browser.one("nav [aria-current=page]").text == browser.one("h2").text
 
 
