@@ -1,5 +1,10 @@
 {#- What several models must define alike. -#}
 
+{#- The present. A value, not a join: of a query that does not ask for it, PostgreSQL leaves it out. -#}
+{% macro as_of() -%}
+    (select clock.as_of from {{ ref('int_warehouse_clock') }} as clock)
+{%- endmacro %}
+
 {#- A share of something; null, never 0, where there is nothing to have a share of. -#}
 {% macro ratio(part, whole) -%}
     round(({{ part }})::numeric / nullif({{ whole }}, 0), 4)

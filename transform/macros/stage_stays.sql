@@ -2,8 +2,16 @@
     The stays in a stage that durations are made of: open, and of deals that count. Stays whose start is an
     estimate, and deals whose changelog contradicts itself, are left out.
 -#}
-{% macro is_measured_stay() -%}
-    status = 'open'
+{% macro measured_stays(until) -%}
+    select
+        deal_id,
+        stage_id,
+        owner_id,
+        valid_to is not null as is_over,
+        extract(epoch from {{ until }} - valid_from)::double precision / 86400 as days
+    from {{ ref('int_deal_stage_intervals') }}
+    where
+        status = 'open'
         and stage_id is not null
         and not is_inferred
         and history_quality <> 'broken_chain'
@@ -12,13 +20,8 @@
 
 {#- Those that are over: running ones are short because they are not. -#}
 {% macro finished_stays() -%}
-    select
-        deal_id,
-        stage_id,
-        owner_id,
-        extract(epoch from valid_to - valid_from)::double precision / 86400 as days
-    from {{ ref('int_deal_stage_intervals') }}
-    where valid_to is not null and {{ is_measured_stay() }}
+    {{ measured_stays(until='valid_to') }}
+        and valid_to is not null
 {%- endmacro %}
 
 {#- Three of a kind in one go: the rows are sorted once. -#}

@@ -15,6 +15,7 @@
 ) }}
 {#- Of the deals that new rows are about, what is stored is compared; of all deals when the rules changed. -#}
 {%- set where_candidate = '' -%}
+{%- set is_new_change = is_new_record('deal_changelog', ['load']) if is_incremental() -%}
 {%- if is_incremental() and built_through() != '-infinity' and rules_changed() == 'false' %}
 {%- set candidates -%}
 select deal_id from {{ ref('stg_pipedrive__deals') }}
@@ -24,7 +25,7 @@ select deal_id from {{ ref('stg_pipedrive__deal_changelog_sync') }}
 where {{ is_new_record('deal_changelog_sync', ['load']) }}
 union
 select deal_id from {{ ref('stg_pipedrive__deal_changelog') }}
-where {{ is_new_record('deal_changelog', ['load']) }} and deal_id is not null
+where {{ is_new_change }} and deal_id is not null
 {%- endset -%}
 {%- set where_candidate = 'where ' ~ is_one_of('deal_id', candidates) -%}
 {%- endif %}
@@ -51,7 +52,7 @@ changelogs as (
         max(_loaded_at) as _loaded_at
     from {{ ref('stg_pipedrive__deal_changelog') }}
     {% if is_incremental() -%}
-    where {{ is_new_record('deal_changelog', ['load']) }}
+    where {{ is_new_change }}
     {%- endif %}
     group by deal_id
 ),

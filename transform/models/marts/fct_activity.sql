@@ -37,11 +37,7 @@ select
     activities.done_at,
     activities.done_date_local,
     coalesce(
-        not activities.is_done
-        and not activities.is_deleted
-        -- a value, not a join: of a query that does not ask for it, PostgreSQL leaves it out
-        and activities.due_at < (select clock.as_of from {{ ref('int_warehouse_clock') }} as clock),
-        false
+        not activities.is_done and not activities.is_deleted and activities.due_at < {{ as_of() }}, false
     ) as is_overdue,
     activities.is_on_time,
     activities.duration_minutes,

@@ -19,11 +19,10 @@ persons as (
     select person_id from {{ ref('dim_person') }}
 ),
 
--- A value, not a join: of a query that does not ask for it, PostgreSQL leaves it out.
 clocked as (
     select
-        deals.*,
-        (select clock.as_of from {{ ref('int_warehouse_clock') }} as clock) as as_of
+        *,
+        {{ as_of() }} as as_of
     from deals
 ),
 

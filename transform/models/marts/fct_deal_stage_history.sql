@@ -7,11 +7,7 @@ with intervals as (
 running as (
     select
         *,
-        coalesce(
-            valid_to,
-            -- a value, not a join: of a query that does not ask for it, PostgreSQL leaves it out
-            greatest((select clock.as_of from {{ ref('int_warehouse_clock') }} as clock), valid_from)
-        ) as until
+        coalesce(valid_to, greatest({{ as_of() }}, valid_from)) as until
     from intervals
 )
 

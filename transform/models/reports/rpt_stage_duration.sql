@@ -4,15 +4,7 @@
 {#- Most rows of two tables are read: by their indexes, PostgreSQL's choice, that takes six times as long. -#}
 {{ config(pre_hook="set local enable_indexscan = off") }}
 with stays as (
-    select
-        stage_id,
-        valid_to is not null as is_over,
-        extract(
-            epoch from
-            coalesce(valid_to, (select clock.as_of from {{ ref('int_warehouse_clock') }} as clock)) - valid_from
-        )::double precision / 86400 as days
-    from {{ ref('int_deal_stage_intervals') }}
-    where {{ is_measured_stay() }}
+    {{ measured_stays(until='coalesce(valid_to, ' ~ as_of() ~ ')') }}
 ),
 
 stayed as (
