@@ -102,6 +102,8 @@ def test_an_empty_database_builds_and_every_unit_test_passes(lifetime: Lifetime)
 
 
 def test_a_part_of_the_streams_loaded_once_runs_and_tests(lifetime: Lifetime) -> None:
+    """Nothing else was called before: no seed, no snapshot."""
+    lifetime.warehouse.forget_models()
     lifetime.sync(*PART)
     lifetime.warehouse.build("run")
     lifetime.warehouse.build("test", "--exclude", "test_type:unit")

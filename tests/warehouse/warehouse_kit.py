@@ -78,6 +78,11 @@ class Warehouse:
                 )
             )
 
+    def forget_models(self) -> None:
+        """Leave nothing but the raw tables, as if dbt had never run."""
+        schemas = "staging", "intermediate", "marts", "snapshots", "ops", "test_failures"
+        self.write(f"drop schema if exists {', '.join(schemas)} cascade")
+
     # -- what writes to it
 
     def dbt(self, *words: str) -> subprocess.CompletedProcess[str]:
