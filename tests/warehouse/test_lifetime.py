@@ -228,12 +228,12 @@ def test_the_long_table_and_the_bridge_hold_the_same(lifetime: Lifetime) -> None
         for d in deals for key in sets for option in d["custom_fields"].get(key) or ()
     }  # fmt: skip
     bridged = lifetime.warehouse.rows(
-        "select deal_id, field_code, option_id from marts.fct_deal_custom_option"
+        "select deal_id, field_key, option_id from marts.fct_deal_custom_option"
     )
     assert {row for row in bridged if row[1] in sets} == chosen
     alive = [d for d in deals if not d["is_deleted"]]
     for code, n_filled, rate in lifetime.warehouse.rows(
-        "select field_code, n_filled, fill_rate from marts.dim_custom_field where entity = 'deal'"
+        "select field_key, n_filled, fill_rate from marts.dim_custom_field where entity = 'deal'"
     ):
         expected = sum(d["custom_fields"].get(code) is not None for d in alive)
         assert (n_filled, rate) == (expected, round(Decimal(expected) / len(alive), 4)), code

@@ -219,7 +219,7 @@ KEPT = {
     "options chosen": (
         "select deal_id, field_code, option_id, pipeline_id, owner_id, status, value_base "
         "from intermediate.int_deal_options",
-        "select deal_id, field_code, option_id, coalesce(pipeline_id, -1), "
+        "select deal_id, field_key, option_id, coalesce(pipeline_id, -1), "
         "coalesce(case when is_open then owner_id else closing_owner_id end, -1), status, value_base "
         "from marts.fct_deal_custom_option join intermediate.int_counted_deals using (deal_id)",
     ),
@@ -246,9 +246,9 @@ KEPT = {
     ),
     "counted deals": (
         "select deal_id, pipeline_id, stage_id, owner_id, status, value_base, fx_missing, "
-        "effective_probability, weighted_value_base, cycle_days from intermediate.int_counted_deals",
+        "effective_prob, weighted_value_base, cycle_days from intermediate.int_counted_deals",
         "select deal_id, pipeline_id, stage_id, owner_id, status, value_base, fx_missing, "
-        "effective_probability, weighted_value_base, cycle_days from marts.fct_deal "
+        "effective_prob, weighted_value_base, cycle_days from marts.fct_deal "
         "where not is_deleted",
     ),
     "how stays count": (

@@ -105,7 +105,7 @@
 {% macro deal_rules() -%}
     hashtextextended(
         concat_ws(
-            '|', '3', {{ reporting_timezone() }}, '{{ var('clock_tolerance_seconds') }}',
+            '|', '4', {{ reporting_timezone() }}, '{{ var('clock_tolerance_seconds') }}',
             (
                 select string_agg(
                     concat_ws(',', stage_id, pipeline_id, order_nr, coalesce(stage_rank, 0)), ';' order by stage_id

@@ -16,7 +16,7 @@
 {%- endmacro %}
 
 {#- Reasons typed alike are one reason: without accents, case and superfluous blanks. -#}
-{% macro lost_reason_key(reason) -%}
+{% macro lost_reason_norm(reason) -%}
     coalesce(nullif(trim(regexp_replace(
         lower(regexp_replace(normalize(coalesce({{ reason }}, ''), nfkd), '[\u0300-\u036f]', '', 'g')), '\s+', ' ', 'g'
     )), ''), '(not given)')

@@ -30,7 +30,7 @@ per_deal as (
         deals.ended_at,
         count(*) filter (where history.is_current) as n_current,
         min(history.valid_from) as first_valid_from,
-        coalesce(sum(history.duration_s), 0) as total_s,
+        coalesce(sum(history.dur_s), 0) as total_s,
         extract(
             epoch from coalesce(deals.ended_at, greatest(deals.as_of, max(history.valid_from))) - deals.started_at
         ) as age_s

@@ -25,7 +25,7 @@
     stands_on={
         'int_custom_field_registry': 'entity, field_code, field_type',
         'dim_user': 'user_id',
-        'dim_stage': 'stage_id, deal_probability',
+        'dim_stage': 'stage_id, probability',
         'int_fx_rates_in_force': 'currency, rate, valid_from',
     },
     settings=[fx_policy(), base_currency()],
@@ -46,7 +46,7 @@ with deals as (
 chosen as (
     select
         deal_id,
-        field_code,
+        field_key as field_code,
         option_id
     from {{ ref('fct_deal_custom_option') }}
     {{ where_deal_changed() }}

@@ -45,7 +45,7 @@ select
                 "listed.field_code in ('label_ids', 'label')"
             ) }}
     end as labels,
-    deals.effective_probability,
+    deals.effective_prob,
     deals.weighted_value_base,
     deals.expected_close_date,
     deals.add_time,

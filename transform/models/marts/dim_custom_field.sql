@@ -87,7 +87,7 @@ filled as (
 
 select
     registry.entity,
-    registry.field_code,
+    registry.field_code as field_key,
     registry.column_name,
     coalesce(fields.field_name, registry.label_when_published) as label,
     registry.label_when_published,

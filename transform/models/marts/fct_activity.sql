@@ -24,7 +24,7 @@ persons as (
 )
 select
     activities.activity_id,
-    activities.activity_type,
+    activities.activity_type as type,
     activities.subject,
     case when activities.owner_id is not null then coalesce(owners.user_id, -1) end as owner_id,
     deals.deal_id,
@@ -33,14 +33,18 @@ select
     case when activities.org_id is not null then coalesce(organizations.org_id, -1) end as org_id,
     activities.due_date,
     activities.due_at,
-    activities.is_done,
+    activities.is_done as done,
     activities.done_at,
     activities.done_date_local,
     coalesce(
         not activities.is_done and not activities.is_deleted and activities.due_at < {{ as_of() }}, false
     ) as is_overdue,
     activities.is_on_time,
-    activities.duration_minutes,
+    activities.duration_minutes as duration_min,
+    case
+        when activities.is_done
+            then round(extract(epoch from activities.done_at - activities.due_at) / 3600, 2)
+    end as lag_h,
     activities.is_deleted,
     activities.add_time,
     activities.update_time,

@@ -68,14 +68,14 @@ weighed as (
     select
         priced.*,
         round(priced.value * priced.fx_rate, 2) as value_base,
-        stages.deal_probability as stage_probability,
+        stages.probability as stage_prob,
         stages.is_rotting_enabled,
-        stages.days_to_rotten,
+        stages.rotten_days,
         case priced.status
             when 'won' then 100
             when 'lost' then 0
-            else coalesce(priced.probability, stages.deal_probability, 100)
-        end as effective_probability
+            else coalesce(priced.probability, stages.probability, 100)
+        end as effective_prob
     from priced
     left join stages on priced.stage_id = stages.stage_id
 )
@@ -101,10 +101,10 @@ select
     weighed.fx_rate,
     weighed.fx_date,
     weighed.value is not null and weighed.fx_rate is null as fx_missing,
-    weighed.probability as deal_probability,
-    weighed.stage_probability,
-    weighed.effective_probability,
-    round(weighed.value_base * weighed.effective_probability / 100, 2) as weighted_value_base,
+    weighed.probability as deal_prob,
+    weighed.stage_prob,
+    weighed.effective_prob,
+    round(weighed.value_base * weighed.effective_prob / 100, 2) as weighted_value_base,
     weighed.arr,
     weighed.mrr,
     weighed.acv,
@@ -128,8 +128,8 @@ select
     weighed.lost_reason,
     case
         when weighed.status = 'lost' or weighed.lost_reason is not null
-            then {{ lost_reason_key('weighed.lost_reason') }}
-    end as lost_reason_key,
+            then {{ lost_reason_norm('weighed.lost_reason') }}
+    end as lost_reason_norm,
     weighed.origin,
     weighed.channel,
     weighed.source_lead_id,
@@ -150,7 +150,7 @@ select
     end as days_in_current_stage,
     coalesce(
         weighed.status = 'open' and not weighed.is_deleted and weighed.is_rotting_enabled
-        and weighed.as_of > weighed.update_time + weighed.days_to_rotten * interval '1 day',
+        and weighed.as_of > weighed.update_time + weighed.rotten_days * interval '1 day',
         false
     ) as is_rotten,
     weighed.n_stage_moves,

@@ -16,7 +16,7 @@ options as (
 
 select
     field_values.deal_id,
-    field_values.field_code,
+    field_values.field_code as field_key,
     registry.column_name,
     registry.field_type,
     case

@@ -38,7 +38,7 @@ chosen as (
 
 select
     chosen.deal_id,
-    chosen.field_code,
+    chosen.field_code as field_key,
     chosen.column_name,
     chosen.option_id,
     coalesce(options.label, '#' || chosen.option_id) as option_label,

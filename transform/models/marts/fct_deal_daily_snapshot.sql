@@ -159,9 +159,9 @@ select
     days.currency,
     round(days.value * fx_rates.rate, 2) as value_base,
     days.value is not null and fx_rates.rate is null as fx_missing,
-    coalesce(days.probability, stages.deal_probability, 100) as effective_probability,
+    coalesce(days.probability, stages.probability, 100) as effective_prob,
     round(
-        days.value * fx_rates.rate * coalesce(days.probability, stages.deal_probability, 100) / 100, 2
+        days.value * fx_rates.rate * coalesce(days.probability, stages.probability, 100) / 100, 2
     ) as weighted_value_base,
     days.expected_close_date,
     days.history_quality,

@@ -20,7 +20,7 @@ select
     valid_from,
     valid_to,
     valid_to is null as is_current,
-    extract(epoch from until - valid_from)::numeric as duration_s,
+    extract(epoch from until - valid_from)::numeric as dur_s,
     {{ days_between('valid_from', 'until') }} as duration_days,
     entered_by,
     move_type,

@@ -53,7 +53,7 @@ expected as (
         sum(value_base) as open_value_base,
         sum(weighted_value_base) as weighted_value_base,
         sum(round(value_base * win_probability, 2)) as historic_weighted_value_base,
-        sum(value_base) filter (where effective_probability >= {{ var('commit_probability') }}) as commit_value_base,
+        sum(value_base) filter (where effective_prob >= {{ var('commit_probability') }}) as commit_value_base,
         0 as n_won,
         0 as won_value_base
     from deals

@@ -112,24 +112,24 @@ happened as (
         done_date_local as happened_on,
         null as pipeline_id,
         owner_id,
-        activity_type,
+        type as activity_type,
         count(*) as n,
         null as value_base
     from {{ ref('fct_activity') }}
-    where is_done and not is_deleted
-    group by done_date_local, owner_id, activity_type
+    where done and not is_deleted
+    group by done_date_local, owner_id, type
     union all
     select
         'activities_added' as goal_type,
         {{ local_date('add_time') }} as happened_on,
         null as pipeline_id,
         owner_id,
-        activity_type,
+        type as activity_type,
         count(*) as n,
         null as value_base
     from {{ ref('fct_activity') }}
     where not is_deleted
-    group by {{ local_date('add_time') }}, owner_id, activity_type
+    group by {{ local_date('add_time') }}, owner_id, type
 ),
 
 counted as (

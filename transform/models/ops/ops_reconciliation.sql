@@ -41,7 +41,7 @@ deals as (
         deals.status,
         deals.currency,
         deals.value,
-        deals.value * coalesce(deals.deal_probability, deals.stage_probability, 100) / 100 as weighted_value
+        deals.value * coalesce(deals.deal_prob, deals.stage_prob, 100) / 100 as weighted_value
     from {{ ref('fct_deal') }} as deals
     where not deals.is_deleted and not deals.is_archived
 ),

@@ -1,13 +1,13 @@
 {#- Activities done count in the month they were done in, the others in the month they are due. -#}
 with activities as (
     select
-        activity_type,
+        type as activity_type,
         coalesce(owner_id, -1) as owner_id,
-        is_done,
+        done,
         is_overdue,
         is_on_time,
         due_date,
-        duration_minutes,
+        duration_min,
         {{ month_of('coalesce(done_date_local, due_date, ' ~ local_date('add_time') ~ ')') }} as month
     from {{ ref('fct_activity') }}
     where not is_deleted
@@ -17,13 +17,13 @@ select
     month,
     owner_id,
     activity_type,
-    (count(*) filter (where is_done))::integer as n_done,
-    (count(*) filter (where not is_done and not is_overdue))::integer as n_planned,
+    (count(*) filter (where done))::integer as n_done,
+    (count(*) filter (where not done and not is_overdue))::integer as n_planned,
     (count(*) filter (where is_overdue))::integer as n_overdue,
-    (count(*) filter (where is_done and due_date is not null))::integer as n_done_with_due_date,
+    (count(*) filter (where done and due_date is not null))::integer as n_done_with_due_date,
     (count(*) filter (where is_on_time))::integer as n_on_time,
-    {{ ratio('count(*) filter (where is_on_time)', 'count(*) filter (where is_done and due_date is not null)') }}
+    {{ ratio('count(*) filter (where is_on_time)', 'count(*) filter (where done and due_date is not null)') }}
         as on_time_rate,
-    coalesce(sum(duration_minutes) filter (where is_done), 0) as minutes_done
+    coalesce(sum(duration_min) filter (where done), 0) as minutes_done
 from activities
 group by month, owner_id, activity_type

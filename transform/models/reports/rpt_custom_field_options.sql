@@ -32,7 +32,7 @@ options as (
 )
 
 select
-    outcomes.field_code,
+    outcomes.field_code as field_key,
     fields.label as field_label,
     outcomes.option_id,
     coalesce(options.label, '#' || outcomes.option_id) as option_label,
@@ -49,5 +49,5 @@ select
     {{ ratio('outcomes.n_won', 'outcomes.n_won + outcomes.n_lost') }} as win_rate
 from outcomes
 inner join {{ ref('dim_custom_field') }} as fields
-    on fields.entity = 'deal' and outcomes.field_code = fields.field_code
+    on fields.entity = 'deal' and outcomes.field_code = fields.field_key
 left join options on outcomes.field_code = options.field_code and outcomes.option_id = options.option_id

@@ -24,7 +24,7 @@ of_deals as (
         count(*) filter (where deals.is_open and deals.expected_close_date < clock.today) as n_overdue,
         count(*) filter (where deals.value < 0) as n_negative,
         count(*) filter (where deals.fx_missing) as n_without_rate,
-        count(*) filter (where deals.is_lost and deals.lost_reason_key = '(not given)') as n_without_reason,
+        count(*) filter (where deals.is_lost and deals.lost_reason_norm = '(not given)') as n_without_reason,
         count(*) filter (where not deals.is_open and deals.cycle_days < 0) as n_closed_before_created,
         count(*) filter (where deals.history_quality = 'broken_chain') as n_contradictory,
         count(*) filter (where deals.history_quality = 'current_only') as n_without_changelog
@@ -56,13 +56,13 @@ checks as (
     select
         'active stages that weigh open deals at 100 percent' as check_name,
         count(*) as n_looked_at,
-        count(*) filter (where coalesce(deal_probability, 100) = 100) as n_found
+        count(*) filter (where coalesce(probability, 100) = 100) as n_found
     from {{ ref('dim_stage') }}
     where is_active
     union all
     select
         'activities due long ago and not done' as check_name,
-        count(*) filter (where not activities.is_done) as n_looked_at,
+        count(*) filter (where not activities.done) as n_looked_at,
         count(*) filter (where activities.is_overdue and activities.due_date < clock.today - 90) as n_found
     from {{ ref('fct_activity') }} as activities
     cross join clock

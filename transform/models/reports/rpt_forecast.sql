@@ -31,7 +31,7 @@ parts as (
         value_base,
         weighted_value_base,
         value_base * win_probability as historic_value_base,
-        effective_probability
+        effective_prob
     from deals
     where is_open or (is_won and closed_month >= {{ month_of('today') }})
 ),
@@ -47,7 +47,7 @@ summed as (
         coalesce(sum(weighted_value_base) filter (where is_open), 0) as weighted_forecast_base,
         round(coalesce(sum(historic_value_base) filter (where is_open), 0), 2) as historic_forecast_base,
         coalesce(
-            sum(value_base) filter (where is_open and effective_probability >= {{ var('commit_probability') }}), 0
+            sum(value_base) filter (where is_open and effective_prob >= {{ var('commit_probability') }}), 0
         ) as commit_value_base,
         count(*) filter (where is_won) as n_won,
         coalesce(sum(value_base) filter (where is_won), 0) as won_value_base

@@ -31,4 +31,4 @@ select
     lost.value_base
 from lost
 inner join facts on lost.deal_id = facts.deal_id
-left join {{ ref('dim_lost_reason') }} as reasons on lost.lost_reason_key = reasons.lost_reason_key
+left join {{ ref('dim_lost_reason') }} as reasons on lost.lost_reason_norm = reasons.lost_reason_norm

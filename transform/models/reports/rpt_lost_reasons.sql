@@ -10,7 +10,7 @@ with lost as (
         reasons.is_given,
         deals.value_base
     from {{ ref('int_counted_deals') }} as deals
-    left join {{ ref('dim_lost_reason') }} as reasons on deals.lost_reason_key = reasons.lost_reason_key
+    left join {{ ref('dim_lost_reason') }} as reasons on deals.lost_reason_norm = reasons.lost_reason_norm
     where deals.is_lost
 ),
 

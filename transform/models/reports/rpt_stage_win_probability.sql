@@ -33,7 +33,7 @@ select
     stages.stage_id,
     stages.pipeline_id,
     stages.name as stage_name,
-    stages.deal_probability as configured_probability,
+    stages.probability as configured_probability,
     coalesce(per_stage.n_closed, 0)::integer as n_closed,
     coalesce(per_stage.n_won, 0)::integer as n_won,
     {{ ratio('per_stage.n_won', 'per_stage.n_closed') }} as observed_win_rate,

@@ -27,6 +27,6 @@ where
     [[and options.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and options.owner_id in (select user_id from marts.dim_user where {{owner}})]]
     [[and options.owner_id in (select user_id from marts.dim_user where {{team}})]]
-group by options.field_code, options.field_label, options.option_id, options.option_label, options.option_position
+group by options.field_key, options.field_label, options.option_id, options.option_label, options.option_position
 order by options.field_label, options.option_position nulls last, options.option_label
 limit 500

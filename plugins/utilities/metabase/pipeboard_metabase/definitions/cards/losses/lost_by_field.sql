@@ -16,14 +16,14 @@ filters:
 ---
 -- without a choice, the field that sounds like a competitor, else the best filled one
 with chosen as (
-    select field_code
+    select field_key
     from marts.dim_custom_field
     where
         entity = 'deal'
         and field_type in ('enum', 'set')
         and n_filled > 0
         [[and {{field}}]]
-    order by label ~* 'compet|concorr|rival' desc, n_filled desc, field_code
+    order by label ~* 'compet|concorr|rival' desc, n_filled desc, field_key
     limit 1
 )
 
@@ -33,7 +33,7 @@ select
     sum(options.lost_value_base) as lost_value_base,
     options.field_label
 from marts.rpt_custom_field_options as options
-inner join chosen on options.field_code = chosen.field_code
+inner join chosen on options.field_key = chosen.field_key
 where
     options.n_lost > 0
     [[and options.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
