@@ -450,6 +450,28 @@ def test_what_was_stamped_before_the_last_build_and_committed_after_it_is_seen(
         assert warehouse.rows(f"{newest} limit 1") == [(changed,)]
 
 
+def test_a_row_without_a_stamp_is_read_each_time(lifetime: Lifetime) -> None:
+    """Another loader may write none: when such a row came, nothing tells."""
+    warehouse = lifetime.warehouse
+    select = ["int_raw_loads", "int_deal_versions", "int_deal_current", "int_activities"]
+    tables = {
+        "deals": "select title from intermediate.int_deal_current where deal_id = ",
+        "activities": "select subject from intermediate.int_activities where activity_id = ",
+    }
+    first = {
+        table: warehouse.rows(f"select min(id) from pipedrive.{table}")[0][0] for table in tables
+    }
+    for name in ("unstamped", "unstamped again"):
+        for table, column in (("deals", "title"), ("activities", "subject")):
+            warehouse.write(
+                f"update pipedrive.{table} set {column} = '{name}', _sdc_batched_at = null "
+                f"where id = {first[table]}"
+            )
+        warehouse.build("run", "--select", *select)
+        for table, found in tables.items():
+            assert warehouse.rows(f"{found}{first[table]}") == [(name,)], table
+
+
 def test_models_are_dropped_in_turn(lifetime: Lifetime) -> None:
     """Two at once under the same view would wait for each other, and one of them would fail."""
     warehouse = lifetime.warehouse

@@ -66,6 +66,10 @@
         {%- endset -%}
         {%- set stamps = run_query(query).columns[0].values() if execute else [] -%}
         {%- do conditions.append(column ~ " = any('{" ~ stamps | join(',') ~ "}'::timestamptz[])") -%}
+        {%- if kind == 'load' -%}
+            {#- Another loader may write no stamp; nothing tells when such a row came. -#}
+            {%- do conditions.append(column ~ ' is null') -%}
+        {%- endif -%}
     {%- endfor -%}
     ({{ conditions | join(' or ') }})
 {%- endmacro %}

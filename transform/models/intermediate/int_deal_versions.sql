@@ -92,5 +92,8 @@ where
     or known.deal_loaded_at is distinct from deals._loaded_at
     or known.deal_deleted_at is distinct from deals.deleted_at
     or known.sync_loaded_at is distinct from syncs._loaded_at
+    -- written by a loader without stamps
+    or deals._loaded_at is null
+    or (syncs.deal_id is not null and syncs._loaded_at is null)
     or changelogs.deal_id is not null
 {%- endif %}
