@@ -41,10 +41,7 @@ select
     ) as is_overdue,
     activities.is_on_time,
     activities.duration_minutes as duration_min,
-    case
-        when activities.is_done
-            then round(extract(epoch from activities.done_at - activities.due_at) / 3600, 2)
-    end as lag_h,
+    round(extract(epoch from activities.done_at - activities.due_at) / 3600, 2) as lag_h,
     activities.is_deleted,
     activities.add_time,
     activities.update_time,

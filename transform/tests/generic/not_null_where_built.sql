@@ -4,9 +4,7 @@
 {#- A test is given its table as text. -#}
 {%- set asked = "select to_regclass('" ~ dbt.escape_single_quotes(model) ~ "') is not null" %}
 {%- if not execute or run_query(asked).rows[0][0] %}
-select {{ column_name }}
-from {{ model }}
-where {{ column_name }} is null
+{{ dbt.test_not_null(model, column_name) }}
 {%- else %}
 select null as {{ column_name }}
 where false
