@@ -454,22 +454,35 @@ def test_a_row_without_a_stamp_is_read_each_time(lifetime: Lifetime) -> None:
     """Another loader may write none: when such a row came, nothing tells."""
     warehouse = lifetime.warehouse
     select = ["int_raw_loads", "int_deal_versions", "int_deal_current", "int_activities"]
-    tables = {
-        "deals": "select title from intermediate.int_deal_current where deal_id = ",
-        "activities": "select subject from intermediate.int_activities where activity_id = ",
-    }
-    first = {
-        table: warehouse.rows(f"select min(id) from pipedrive.{table}")[0][0] for table in tables
-    }
+    tables = (
+        ("deals", "title", "int_deal_current", "deal_id"),
+        ("activities", "subject", "int_activities", "activity_id"),
+    )
     for name in ("unstamped", "unstamped again"):
-        for table, column in (("deals", "title"), ("activities", "subject")):
+        for table, column, _, _ in tables:
             warehouse.write(
                 f"update pipedrive.{table} set {column} = '{name}', _sdc_batched_at = null "
-                f"where id = {first[table]}"
+                f"where id = (select min(id) from pipedrive.{table})"
             )
         warehouse.build("run", "--select", *select)
-        for table, found in tables.items():
-            assert warehouse.rows(f"{found}{first[table]}") == [(name,)], table
+        for table, column, model, key in tables:
+            (found,) = warehouse.rows(
+                f"select {column} from intermediate.{model} "
+                f"where {key} = (select min(id) from pipedrive.{table})"
+            )
+            assert found == (name,), table
+
+
+def test_a_row_without_a_stamp_is_tested(lifetime: Lifetime) -> None:
+    """Tests of what came since they last passed cannot tell when it came."""
+    warehouse = lifetime.warehouse
+    lines = ("test", "--select", "stg_pipedrive__deal_products")
+    assert " WARN=0 " in warehouse.dbt(*lines).stdout
+    warehouse.write(
+        "update pipedrive.deal_products set deal_id = 404404, _sdc_batched_at = null "
+        "where id = (select min(id) from pipedrive.deal_products)"
+    )
+    assert " WARN=1 " in warehouse.dbt(*lines).stdout
 
 
 def test_models_are_dropped_in_turn(lifetime: Lifetime) -> None:

@@ -20,8 +20,10 @@
     {%- if seen and _is_told('told_by_load') -%}
         (
             select * from {{ relation }}
-            -- a minute, lest two clocks differ
-            where _loaded_at > '{{ seen }}'::timestamptz - interval '1 minute' {{ 'and (' ~ wanted ~ ')' if wanted }}
+            -- a minute, lest two clocks differ; of a row without a stamp nobody knows when it came
+            where
+                (_loaded_at > '{{ seen }}'::timestamptz - interval '1 minute' or _loaded_at is null)
+                {{ 'and (' ~ wanted ~ ')' if wanted }}
         ) as untested
     {%- elif seen -%}
         (
