@@ -121,6 +121,13 @@ class Child:
     def close(self) -> int:
         """Wait for its end; return its exit code, 128 + N for signal N."""
         code = self._keeper.wait()
+        if code < 0:
+            # The keeper was killed, so we wait for what it kept. That nothing is said any more
+            # does not mean that nothing lives: output may go elsewhere, and ends before a process.
+            self.end()
+            if not keeper.is_gone(self._group, self._grace):
+                self.kill()
+                keeper.is_gone(self._group, 1.0)
         if self._timer is not None:
             self._timer.cancel()
         self._channel.close()

@@ -36,6 +36,8 @@ print(child.close())
 """
 TREE = "echo $$ > parent; (echo $PPID > /dev/null; exec sleep 300) & echo $! > child; wait"
 STUBBORN = f"trap '' TERM; {TREE}; wait; sleep 300"
+#: Its output ends long before it does.
+QUIET = f"exec > /dev/null 2>&1; {TREE}"
 
 
 def until(look: Callable[[], bool], seconds: float = 15) -> None:
@@ -81,10 +83,13 @@ def test_a_killed_supervisor_takes_everything_along(
     assert (True, True) not in seen
 
 
-def test_a_killed_keeper_does_not_free_the_run(tmp_path: Path, database: DatabaseUrl) -> None:
+@pytest.mark.parametrize("script", [TREE, STUBBORN, QUIET])
+def test_a_killed_keeper_does_not_free_the_run(
+    tmp_path: Path, database: DatabaseUrl, script: str
+) -> None:
     lane = Lane(database, "main", "test")
     assert lane.take()
-    child = Child(["/bin/sh", "-c", TREE], tmp_path, {"PATH": "/usr/bin:/bin"}, lane.socket, 1.0)
+    child = Child(["/bin/sh", "-c", script], tmp_path, {"PATH": "/usr/bin:/bin"}, lane.socket, 1.0)
     pids = [number(tmp_path / name) for name in ("parent", "child")]
     os.kill(child.keeper_pid, signal.SIGKILL)
     while child.line(0.2) is not None:
