@@ -125,9 +125,7 @@ class Child:
             # The keeper was killed, so we wait for what it kept. That nothing is said any more
             # does not mean that nothing lives: output may go elsewhere, and ends before a process.
             self.end()
-            if not keeper.is_gone(self._group, self._grace):
-                self.kill()
-                keeper.is_gone(self._group, 1.0)
+            keeper.is_gone(self._group, self._grace + 1.0)
         if self._timer is not None:
             self._timer.cancel()
         self._channel.close()
