@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import typing as t
-from collections.abc import Iterator
 
 import psycopg
 import sqlalchemy
@@ -16,10 +14,13 @@ from sqlalchemy.types import TIMESTAMP
 from target_postgres.connector import PostgresConnector as StockConnector
 
 from pipeboard_target_postgres import errors
-from pipeboard_target_postgres.sql import quote
+from pipeboard_target_postgres.locks import DML_LOCK_TIMEOUT
+from pipeboard_target_postgres.sql import quote, run
+from pipeboard_target_postgres.termination import STOP
 
 DRIVER = "postgresql+psycopg"
 APPLICATION_NAME = "pipeboard target-postgres"
+CONNECT_TIMEOUT_SECONDS = 15
 
 #: Run on every new connection, whatever server, database and role have as defaults.
 #: A session in UTC makes a time without an offset mean UTC; compiling a merge of dozens of
@@ -29,6 +30,7 @@ set time zone 'UTC';
 set application_name = '{APPLICATION_NAME}';
 set datestyle = 'ISO, MDY';
 set standard_conforming_strings = on;
+set lock_timeout = '{DML_LOCK_TIMEOUT}';
 set jit = off
 """
 
@@ -46,13 +48,23 @@ class PostgresConnector(StockConnector):
         to_sql.register_format_handler("date-time", lambda _: TIMESTAMP(timezone=True))
         return to_sql
 
+    def catch_signal(self, signum: int, frame: t.Any) -> None:
+        """Do as without a tunnel, for which the stock connector takes over the signals."""
+        STOP.handle(signum, frame)
+
     def create_engine(self) -> sqlalchemy.Engine:
         """Return an engine whose every connection has our session settings."""
         # COPY is psycopg 3's, whatever driver the settings name.
         url = sqlalchemy.engine.make_url(self.sqlalchemy_url).set(drivername=DRIVER)
-        args: dict[str, t.Any] = {"keepalives_idle": 60}
-        if "connect_timeout" not in url.query:
-            args["connect_timeout"] = 15
+        # A server or a network that is gone without a word is found out within two minutes.
+        bounds = {
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "keepalives_idle": 60,
+            "keepalives_interval": 10,
+            "keepalives_count": 5,
+            "tcp_user_timeout": 120_000,
+        }
+        args = {name: value for name, value in bounds.items() if name not in url.query}
         engine = sqlalchemy.create_engine(
             url,
             connect_args=args,
@@ -70,17 +82,6 @@ class PostgresConnector(StockConnector):
 
         return engine
 
-    @contextlib.contextmanager
-    def session(self) -> Iterator[psycopg.Connection]:
-        """Yield the driver's own connection for one transaction."""
-        pooled = self._engine.raw_connection()
-        try:
-            connection = t.cast("psycopg.Connection", pooled.driver_connection)
-            with connection.transaction():
-                yield connection
-        finally:
-            pooled.close()
-
     @property
     def role(self) -> str:
         """Who connects."""
@@ -95,49 +96,32 @@ class PostgresConnector(StockConnector):
             f":{url.port}" if url.port else ""
         )
 
-    def check(self) -> None:
-        """Connect once.
-
-        Raises:
-            LoaderError: the database is not there, or refuses us; says what to do.
-        """
-        try:
-            with self._connect():
-                pass
-        except sqlalchemy.exc.DBAPIError as exc:
-            raise (errors.explain(exc, self.where) or exc) from exc
-
-    def prepare_schema(self, schema_name: str) -> None:
+    def prepare_schema_with(self, cursor: psycopg.Cursor, schema: str) -> None:
         """Create the schema if it is missing, and make sure that we may use it.
 
         Raises:
             NotPermittedError: names the role, the database and the statement that helps.
         """
-        with self._connect() as connection:
-            role, database, exists, usable, creatable = connection.execute(
-                sqlalchemy.text(
-                    "select current_user, current_database(), n.oid is not null,"
-                    " coalesce(has_schema_privilege(n.oid, 'USAGE'), false),"
-                    " has_database_privilege(current_database(), 'CREATE')"
-                    " from (select 1) one left join pg_namespace n on n.nspname = :schema"
-                ),
-                {"schema": schema_name},
-            ).one()
-            if exists:
-                if not usable:
-                    raise errors.NotPermittedError(
-                        f"Role {role} may not use schema {schema_name} of database "
-                        f"{database}. As its owner run: GRANT USAGE, CREATE ON SCHEMA "
-                        f"{quote(schema_name)} TO {quote(role)};"
-                    )
-                return
-            if not creatable:
+        cursor.execute(
+            "select current_user, current_database(), n.oid is not null,"
+            " coalesce(has_schema_privilege(n.oid, 'USAGE'), false),"
+            " has_database_privilege(current_database(), 'CREATE')"
+            " from (select 1) one left join pg_namespace n on n.nspname = %s",
+            [schema],
+        )
+        role, database, exists, usable, creatable = t.cast("t.Any", cursor.fetchone())
+        if exists:
+            if not usable:
                 raise errors.NotPermittedError(
-                    f"Role {role} may not create schema {schema_name} in database {database}. As "
-                    f"its owner run: GRANT CREATE ON DATABASE {quote(database)} TO {quote(role)}; "
-                    f"or CREATE SCHEMA {quote(schema_name)} AUTHORIZATION {quote(role)};"
+                    f"Role {role} may not use schema {schema} of database "
+                    f"{database}. As its owner run: GRANT USAGE, CREATE ON SCHEMA "
+                    f"{quote(schema)} TO {quote(role)};"
                 )
-            connection.exec_driver_sql(
-                f"create schema if not exists {quote(schema_name)}".replace("%", "%%")
+            return
+        if not creatable:
+            raise errors.NotPermittedError(
+                f"Role {role} may not create schema {schema} in database {database}. As "
+                f"its owner run: GRANT CREATE ON DATABASE {quote(database)} TO {quote(role)}; "
+                f"or CREATE SCHEMA {quote(schema)} AUTHORIZATION {quote(role)};"
             )
-            connection.commit()
+        run(cursor, f"create schema if not exists {quote(schema)}")

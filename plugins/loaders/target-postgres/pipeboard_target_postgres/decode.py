@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import simplejson
-from singer_sdk.exceptions import MissingKeyPropertiesError
 from singer_sdk.singerlib.exceptions import InvalidInputLine
 
 from pipeboard_target_postgres.columns import Column
@@ -37,6 +36,14 @@ _astuple = msgspec.structs.astuple
 
 #: What COPY's text format reads as something else, and how it is written instead.
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+
+#: The SDK's words for a record without its key.
+KEY_MISSING = "Record is missing one or more key_properties."
+
+
+class RecordRefusedError(Exception):
+    """No row can be made of a record; says why."""
 
 
 class Lane:
@@ -127,10 +134,7 @@ class Lane:
     def _check_keys(self, record: Mapping[str, t.Any]) -> None:
         missing = [key for key in self._keys if key not in record]
         if missing:
-            raise MissingKeyPropertiesError(
-                f"a record of stream {self.stream} lacks its key {', '.join(missing)}; it has "
-                f"{', '.join(record)}"
-            )
+            raise RecordRefusedError(f"{KEY_MISSING} It lacks {', '.join(missing)}")
 
     def encode(self, line: bytes) -> tuple[bytes, msgspec.Raw | None] | None:
         """Turn a RECORD message into a line of COPY without its line break.
@@ -140,12 +144,12 @@ class Lane:
             not a record of this stream.
 
         Raises:
-            MissingKeyPropertiesError: the record lacks a key.
-            InvalidInputLine: not JSON, or the record is no object.
+            RecordRefusedError: the record lacks a key, is no object, or is nested too deeply.
+            InvalidInputLine: not JSON.
         """
         try:
             message = self._decode(line)
-        except msgspec.MsgspecError as exc:
+        except (msgspec.MsgspecError, RecursionError) as exc:
             message = self._decode_oddity(line, exc)
         if message.stream != self.stream or message.type != "RECORD":
             return None
@@ -210,19 +214,26 @@ class Lane:
             text = text.replace("\0", "\ufffd")
         return text.translate(_ESCAPES).encode()
 
-    def _decode_oddity(self, line: bytes, exc: msgspec.MsgspecError) -> t.Any:
+    def _decode_oddity(self, line: bytes, exc: Exception) -> t.Any:
         """Decode what msgspec refuses: NaN, lone surrogates; or say what is wrong."""
         try:
             loaded = json.loads(line, parse_float=decimal.Decimal, parse_constant=lambda _: None)
-            record = loaded["record"] if isinstance(loaded, dict) else None
-        except (ValueError, KeyError):
-            record = None
-        if not isinstance(record, dict):
+        except RecursionError:
+            raise RecordRefusedError("Record is nested too deeply") from exc
+        except ValueError:
+            loaded = None
+        if not isinstance(loaded, dict):
             raise InvalidInputLine(
                 f"not a Singer message ({exc}): {line[:200].decode(errors='replace')!r}"
             ) from exc
+        record = loaded.get("record")
+        if not isinstance(record, dict):
+            raise RecordRefusedError("Record is no JSON object")
         self._check_keys(record)
-        return self._decode(dump(loaded))
+        try:
+            return self._decode(dump(loaded))
+        except (msgspec.MsgspecError, RecursionError) as again:
+            raise RecordRefusedError(f"Record cannot be read: {again}") from exc
 
     def unknown(self, line: bytes) -> set[str]:
         """Return the properties of a record that no column takes."""

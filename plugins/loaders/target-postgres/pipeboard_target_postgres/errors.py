@@ -58,6 +58,10 @@ class DataRefusedError(LoaderError):
     exit_code = EX_DATAERR
 
 
+class KeyMissingError(DataRefusedError, MissingKeyPropertiesError):
+    """Too many records lack their key; also the error by which the SDK's users know that."""
+
+
 def redact(text: str) -> str:
     """Return the text with every password in an address or a DSN replaced by `***`."""
     return _PASSWORD.sub(lambda m: f"{m[1]}:***@" if m[1] is not None else f"{m[2]}***", text)

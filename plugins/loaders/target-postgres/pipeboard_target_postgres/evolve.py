@@ -44,10 +44,15 @@ class Table:
         return quote(self.schema, self.name)
 
 
+def lock_name(schema: str, table: str) -> str:
+    """Return the name of the advisory lock that keeps other loaders from a table."""
+    return f"pipeboard:{schema}.{table}"
+
+
 def lock(cursor: psycopg.Cursor, schema: str, table: str) -> None:
     """Hold the table against other loaders until the transaction ends (readers are not held)."""
     cursor.execute(
-        "select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"pipeboard:{schema}.{table}"]
+        "select pg_advisory_xact_lock(hashtextextended(%s, 0))", [lock_name(schema, table)]
     )
 
 

@@ -7,18 +7,22 @@ import dataclasses
 import functools
 import logging
 import time
-from collections.abc import Callable, Sequence
+import typing as t
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import psycopg
 
 from pipeboard_target_postgres import errors, evolve, quarantine, sweep
 from pipeboard_target_postgres.connector import PostgresConnector
+from pipeboard_target_postgres.decode import KEY_MISSING
+from pipeboard_target_postgres.locks import DDL_LOCK_TIMEOUT, LockWait
 from pipeboard_target_postgres.merge import Counts
 from pipeboard_target_postgres.metrics import Metrics
-from pipeboard_target_postgres.ops import Ops
+from pipeboard_target_postgres.ops import Entry, Ops
 from pipeboard_target_postgres.session import Session
-from pipeboard_target_postgres.stream import Batch, Stream
+from pipeboard_target_postgres.sql import quote, run
+from pipeboard_target_postgres.stream import Batch, SetAside, Stream
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +51,8 @@ class Loader:
         metrics: Metrics,
         logger: logging.Logger,
     ) -> None:
-        self._ops, self._options, self._logger = ops, options, logger
-        self._metrics = metrics
+        self._connector, self._ops = connector, ops
+        self._options, self._logger, self._metrics = options, logger, metrics
         self._session = Session(connector, options.reconnect_seconds, ops.forget, logger)
         self._streams: dict[str, Stream] = {}
 
@@ -56,26 +60,84 @@ class Loader:
         """Give up the session."""
         self._session.close()
 
-    def prepare(self) -> None:
-        """Make the table of bookkeeping, or find out now, before any work, that we may not.
+    def cancel(self) -> None:
+        """End what another thread has under way, and begin nothing new."""
+        self._session.cancel()
+
+    def connect(self) -> None:
+        """Connect for the first time, without a second try.
+
+        Raises:
+            Exception: the database is not there, or refuses us.
+        """
+        self._session.connection()
+
+    def _transaction(
+        self,
+        work: Callable[[psycopg.Cursor], t.Any],
+        table: str,
+        lock: str,
+        retry: bool,
+        ddl: bool = False,
+    ) -> t.Any:
+        """Run work in a transaction of its own; see `Session.persist`."""
+
+        def transact() -> t.Any:
+            connection = self._session.connection()
+            with connection.transaction(), connection.cursor() as cursor:
+                if ddl:
+                    run(cursor, f"set local lock_timeout = '{DDL_LOCK_TIMEOUT}'")
+                return work(cursor)
+
+        return self._session.persist(
+            transact, retry, LockWait(table, lock, ddl=ddl, logger=self._logger)
+        )
+
+    # Tables
+
+    def prepare_schema(self, schema: str) -> None:
+        """Make a schema, and the tables of bookkeeping; or find out now that we may not.
 
         Raises:
             NotPermittedError: says what to grant.
         """
-
-        def prepare() -> None:
-            connection = self._session.connection()
-            with connection.transaction(), connection.cursor() as cursor:
-                self._ops.prepare(cursor)
-
+        self._transaction(
+            lambda cursor: self._connector.prepare_schema_with(cursor, schema),
+            quote(schema),
+            schema,
+            retry=True,
+        )
         if self._options.bookkeeping:
-            self._session.persist(prepare, retry=True)
+            self._transaction(
+                self._ops.prepare,
+                quote(self._ops.schema, "quarantine"),
+                self._ops.lock,
+                retry=True,
+                ddl=True,
+            )
+
+    def prepare_table(
+        self, schema: str, table: str, wanted: Mapping[str, str], keys: Sequence[str]
+    ) -> evolve.Table:
+        """Bring a table to a stream's schema; see `Evolution.prepare`."""
+        return t.cast(
+            "evolve.Table",
+            self._transaction(
+                lambda cursor: evolve.Evolution(cursor, schema, table, self._logger).prepare(
+                    wanted, keys
+                ),
+                quote(schema, table),
+                evolve.lock_name(schema, table),
+                retry=True,
+                ddl=True,
+            ),
+        )
 
     # Loading
 
     def run(
         self,
-        batches: Sequence[Batch],
+        batches: Sequence[Batch | SetAside],
         write_state: Callable[[], None] | None,
         final: bool = False,
     ) -> None:
@@ -89,54 +151,76 @@ class Loader:
         Raises:
             DataRefusedError: too large a share of a stream was refused; the state stays in.
         """
+        loaded = set()
         for batch in batches:
-            self._streams[batch.stream.name] = batch.stream
-            retry, began = bool(batch.stream.table.keys), time.monotonic()
-            batch.stream.counts.add(
-                self._session.persist(functools.partial(self._load, batch), retry)
+            if isinstance(batch, SetAside):
+                self._set_aside(batch)
+                continue
+            stream, began = batch.stream, time.monotonic()
+            self._streams[stream.name] = stream
+            loaded.add(stream)
+            stream.counts.add(
+                self._transaction(
+                    functools.partial(self._load, batch),
+                    stream.table.sql,
+                    evolve.lock_name(stream.table.schema, stream.table.name),
+                    retry=bool(stream.table.keys),
+                )
             )
-            self._metrics.loaded(batch.stream, len(batch.rows), time.monotonic() - began)
-        for stream in {b.stream for b in batches}:
+            self._metrics.loaded(stream, len(batch.rows), time.monotonic() - began)
+        for stream in self._streams.values() if final else loaded:
             self._judge(stream, final)
-        if final:
-            for stream in self._streams.values():
-                self._judge(stream, final)
         if write_state:
             write_state()
+
+    def _set_aside(self, batch: SetAside) -> None:
+        """Keep what the tap could not send as records of their stream."""
+        self._transaction(
+            lambda cursor: self._ops.quarantine(cursor, batch.entries),
+            quote(self._ops.schema, "quarantine"),
+            self._ops.lock,
+            retry=True,
+        )
+        batch.counts.add(Counts(read=len(batch.entries), quarantined=len(batch.entries)))
 
     def _judge(self, stream: Stream, final: bool) -> None:
         counts, limit = stream.counts, self._options.max_refused_share
         if not final and counts.read < self.MIN_JUDGED:
             return
         if counts.quarantined > limit * counts.read:
-            raise errors.DataRefusedError(
-                f"{stream.name}: PostgreSQL refused {counts.quarantined} of {counts.read} records, "
-                f"more than max_refused_share ({limit:.1%}) allows. They and the reasons are in "
-                f"{self._ops.schema}.quarantine; the others are loaded."
+            lack_key = stream.last_reason.startswith(KEY_MISSING)
+            raise (errors.KeyMissingError if lack_key else errors.DataRefusedError)(
+                f"{stream.name}: {counts.quarantined} of {counts.read} records were refused, more "
+                f"than max_refused_share ({limit:.1%}) allows, the last one since: "
+                f"{stream.last_reason}. They and the reasons are in {self._ops.schema}.quarantine; "
+                "the others are loaded."
             )
 
-    def _load(self, batch: Batch) -> Counts:
-        connection, stream = self._session.connection(), batch.stream
-        counts = Counts(read=len(batch.rows))
-        with connection.transaction(), connection.cursor() as cursor:
-            if stream.generation != self._session.generation:
-                stream.staging.create(cursor)
-            evolve.lock(cursor, stream.table.schema, stream.table.name)
-            if batch.version is not None and stream.seen:
-                stream.seen.begin(cursor, batch.version, self._session.generation)
-            quarantine.place(
-                len(batch.rows),
-                lambda low, high: counts.add(self._place(cursor, batch, low, high)),
-                lambda index, exc: self._refuse(cursor, batch, index, exc, counts),
+    def _load(self, batch: Batch, cursor: psycopg.Cursor) -> Counts:
+        stream = batch.stream
+        counts = Counts(read=len(batch.rows) + len(batch.refused), quarantined=len(batch.refused))
+        if stream.generation != self._session.generation:
+            stream.staging.create(cursor)
+        evolve.lock(cursor, stream.table.schema, stream.table.name)
+        if batch.version is not None and stream.seen:
+            stream.seen.begin(cursor, batch.version, self._session.generation)
+        entries = list(batch.refused)
+        quarantine.place(
+            len(batch.rows),
+            lambda low, high: counts.add(self._place(cursor, batch, low, high)),
+            lambda index, exc: entries.append(self._refuse(cursor, batch, index, exc, counts)),
+        )
+        self._ops.quarantine(cursor, entries)
+        if entries:
+            stream.last_reason = entries[-1].reason
+        if self._options.bookkeeping:
+            self._ops.record(
+                cursor,
+                stream.name,
+                (stream.table.schema, stream.table.name),
+                stream.started_at,
+                counts,
             )
-            if self._options.bookkeeping:
-                self._ops.record(
-                    cursor,
-                    stream.name,
-                    (stream.table.schema, stream.table.name),
-                    stream.started_at,
-                    counts,
-                )
         stream.generation = self._session.generation
         if counts.quarantined:
             self._logger.warning(
@@ -199,14 +283,14 @@ class Loader:
 
     def _refuse(
         self, cursor: psycopg.Cursor, batch: Batch, index: int, exc: psycopg.Error, counts: Counts
-    ) -> None:
+    ) -> Entry:
         stream = batch.stream
         record, key = quarantine.record_of(batch.lines[index], stream.keys)
-        self._ops.quarantine(cursor, stream.name, key, quarantine.reason(exc), record)
         counts.quarantined += 1
         if batch.version is not None and stream.seen and key:
             found = msgspec.json.decode(key)
             stream.seen.remember_one(cursor, [str(found[k]) for k in stream.keys])
+        return Entry(stream.name, key, quarantine.reason(exc), record)
 
     # The end of a walk, and of the run
 
@@ -227,38 +311,44 @@ class Loader:
                 else "no record of that version has come before it",
             )
             return
-        stream.counts.deleted += self._session.persist(
-            lambda: self._sweep(stream, version), retry=False
+        stream.counts.deleted += self._transaction(
+            lambda cursor: self._sweep(stream, version, cursor),
+            stream.table.sql,
+            evolve.lock_name(stream.table.schema, stream.table.name),
+            retry=False,
         )
 
-    def _sweep(self, stream: Stream, version: int) -> int:
-        connection = self._session.connection()
-        with connection.transaction(), connection.cursor() as cursor:
-            evolve.lock(cursor, stream.table.schema, stream.table.name)
-            deleted = (
-                stream.seen.finish(
-                    cursor,
-                    stream.started_at,
-                    self._options.hard_delete,
-                    self._options.max_vanished_share,
-                )
-                if stream.seen
-                else sweep.retire(cursor, stream.table, version, self._options.hard_delete)
+    def _sweep(self, stream: Stream, version: int, cursor: psycopg.Cursor) -> int:
+        evolve.lock(cursor, stream.table.schema, stream.table.name)
+        deleted = (
+            stream.seen.finish(
+                cursor,
+                stream.started_at,
+                self._options.hard_delete,
+                self._options.max_vanished_share,
             )
-            if self._options.bookkeeping:
-                self._ops.record(
-                    cursor,
-                    stream.name,
-                    (stream.table.schema, stream.table.name),
-                    stream.started_at,
-                    Counts(deleted=deleted),
-                )
+            if stream.seen
+            else sweep.retire(cursor, stream.table, version, self._options.hard_delete)
+        )
+        if self._options.bookkeeping:
+            self._ops.record(
+                cursor,
+                stream.name,
+                (stream.table.schema, stream.table.name),
+                stream.started_at,
+                Counts(deleted=deleted),
+            )
         return deleted
 
     def finish(self, streams: Sequence[Stream]) -> None:
         """Note that the input has ended, and report what became of each stream."""
         if self._options.bookkeeping and streams:
-            self._session.persist(lambda: self._finish(streams), retry=True)
+            self._transaction(
+                functools.partial(self._finish, streams),
+                quote(self._ops.schema, "stream_load"),
+                self._ops.lock,
+                retry=True,
+            )
         for stream in streams:
             c = stream.counts
             self._logger.info(
@@ -273,16 +363,14 @@ class Loader:
                 c.quarantined,
             )
 
-    def _finish(self, streams: Sequence[Stream]) -> None:
-        connection = self._session.connection()
-        with connection.transaction(), connection.cursor() as cursor:
-            for stream in streams:
-                self._ops.record(
-                    cursor,
-                    stream.name,
-                    (stream.table.schema, stream.table.name),
-                    stream.started_at,
-                    Counts(),
-                    finished=True,
-                )
-            self._ops.tidy(cursor)
+    def _finish(self, streams: Sequence[Stream], cursor: psycopg.Cursor) -> None:
+        for stream in streams:
+            self._ops.record(
+                cursor,
+                stream.name,
+                (stream.table.schema, stream.table.name),
+                stream.started_at,
+                Counts(),
+                finished=True,
+            )
+        self._ops.tidy(cursor)

@@ -33,7 +33,11 @@ _NOT_CONTENT = frozenset({*CONSTANTS, "_sdc_extracted_at", "_sdc_table_version"}
 
 @dataclasses.dataclass
 class Counts:
-    """What became of a batch, in rows."""
+    """What became of records.
+
+    Of those read, each is inserted, updated, unchanged, quarantined, superseded by a later one with
+    its key in the same batch, or filtered out by a stream map.
+    """
 
     read: int = 0
     inserted: int = 0
@@ -41,6 +45,11 @@ class Counts:
     unchanged: int = 0
     deleted: int = 0
     quarantined: int = 0
+    superseded: int = 0
+    filtered: int = 0
+    #: Values that are null because PostgreSQL refuses them, and the records that had them.
+    nulled_values: int = 0
+    repaired_records: int = 0
 
     def add(self, other: Counts) -> None:
         """Add the other counts to these."""
@@ -181,20 +190,24 @@ class Merge:
             all_there: True if it is known that the table has all the keys.
 
         Returns:
-            Rows inserted, updated and unchanged; of several versions of a row in one batch, only
-            the latest counts.
+            What became of the staged records: inserted, updated, unchanged or superseded.
         """
+        counts = Counts()
         if not self.table.keys:
-            return Counts(inserted=run(cursor, self.insert, constants))
+            counts.inserted = run(cursor, self.insert, constants)
+            # Not if a trigger of the owner swallows rows.
+            counts.unchanged = staged_rows - counts.inserted
+            return counts
         if self.table.unique:
             self._look_up(cursor)
         if not distinct and self._exists(cursor, self.has_duplicates):
-            staged_rows -= run(cursor, self.drop_duplicates, {})
-        counts = Counts()
+            counts.superseded = run(cursor, self.drop_duplicates, {})
+            staged_rows -= counts.superseded
         if not all_there:
             counts.inserted = run(cursor, self.insert, constants)
         if counts.inserted < staged_rows and self.update:
-            counts.updated = run(cursor, self.update, constants)
+            # Without a unique index, one record may change several rows: it is one all the same.
+            counts.updated = min(run(cursor, self.update, constants), staged_rows - counts.inserted)
         counts.unchanged = staged_rows - counts.inserted - counts.updated
         return counts
 

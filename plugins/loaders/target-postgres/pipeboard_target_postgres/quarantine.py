@@ -78,9 +78,14 @@ def record_of(line: bytes, keys: Sequence[str]) -> tuple[str, str | None]:
     """Return the record's JSON text and, as a JSON object, its keys if they can be told."""
     try:
         record = bytes(msgspec.json.decode(line, type=_Message).record)
+    except (msgspec.MsgspecError, RecursionError):
+        return line.decode(errors="backslashreplace"), None
+    text = record.decode(errors="backslashreplace")
+    try:
         found = msgspec.json.decode(record, type=dict[str, msgspec.Raw])
         key = msgspec.json.encode({k: found[k] for k in keys}).decode()
-    except (msgspec.MsgspecError, KeyError, ValueError):
-        return line.decode(errors="backslashreplace"), None
+        msgspec.json.decode(key)
+    except (msgspec.MsgspecError, RecursionError, KeyError, ValueError):
+        return text, None
     # jsonb cannot hold the NUL that may be the very reason for the refusal.
-    return record.decode(errors="backslashreplace"), key.replace("\\u0000", "\\ufffd")
+    return text, key.replace("\\u0000", "\\ufffd")

@@ -18,6 +18,8 @@ from singer_sdk.singerlib.json import deserialize_json
 
 _BLOCK = 1 << 20
 _LINES_PER_BLOCK = 256
+#: Longest wait for input before `tick`: a signal is seen by then.
+_POLL_SECONDS = 0.2
 #: Linux only: a pipe that holds more lets tap and target run side by side, not by turns.
 _F_SETPIPE_SZ = 1031
 
@@ -136,10 +138,9 @@ class BlockReader(GenericSingerReader[bytes]):
 
     def _await(self, descriptor: int) -> None:
         """Return when there is input; meanwhile let waiting batches go when their time comes."""
-        while True:
+        while os.name == "posix":
             seconds = self.wait_seconds()
-            if seconds is None or os.name != "posix":
-                return
-            if select.select([descriptor], [], [], seconds)[0]:
+            wait = _POLL_SECONDS if seconds is None else min(seconds, _POLL_SECONDS)
+            if select.select([descriptor], [], [], wait)[0]:
                 return
             self.tick()
