@@ -270,8 +270,13 @@ def shim(environment: Environment, command: str) -> str:
             f'    exec "$here/pipeboard" env -- {command} "$@"',
             "fi",
         ]
-    script = SCRIPTS.get(command, command)
-    lines.append(f'exec "$here/../env/{environment.name}/bin/{script}" "$@"')
+    binaries = f"$here/../env/{environment.name}/bin"
+    program = f'"{binaries}/{SCRIPTS.get(command, command)}" "$@"'
+    if command != "pipeboard":
+        # Private files, and the secrets that this program needs: see there.
+        launch = '"$here/../../orchestrate/pipeboard/launch.py"'
+        program = f'"{binaries}/python" -I -S {launch} {command} {program}'
+    lines.append(f"exec {program}")
     return "\n".join(lines) + "\n"
 
 

@@ -21,6 +21,7 @@ from pipeboard.database_url import DatabaseUrl
 from pipeboard.demo import run_demo
 from pipeboard.first_look import look as write_first_look
 from pipeboard.jobs import job_named
+from pipeboard.launch import UMASK
 from pipeboard.metrics_server import URL_VARIABLE, serve
 from pipeboard.ops import migrate_database
 from pipeboard.paths import find_paths
@@ -409,6 +410,8 @@ def _prepare(world: World, words: Sequence[str]) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; a problem becomes one line and its exit code."""
+    # Whatever we and our children write is private.
+    os.umask(UMASK)
     try:
         code: Any = command.main(arguments, prog_name="pipeboard", standalone_mode=False)
     except Problem as problem:

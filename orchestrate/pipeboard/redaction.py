@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
+
+from pipeboard.launch import SECRET_NAME, secrets_in_url
 
 HIDDEN = "***"
-SECRET_NAME = re.compile(r"(TOKEN|PASSWORD|SECRET|API_KEY)$")
 SHORTEST = 4
 
 
@@ -30,12 +31,7 @@ class Redactor:
         """Collect the secrets of an environment: by the name, and inside URLs."""
         secrets = [value for name, value in environ.items() if SECRET_NAME.search(name)]
         for value in environ.values():
-            if "://" in value:
-                try:
-                    password = urlsplit(value).password
-                except ValueError:
-                    continue
-                secrets.append(password or "")
+            secrets += secrets_in_url(value)
         return cls(secrets)
 
     def __call__(self, text: str) -> str:
