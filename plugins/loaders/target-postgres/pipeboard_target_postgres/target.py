@@ -168,7 +168,8 @@ class TargetPostgres(StockTarget):
             cls.print_about(about_format)
             return
         cls.print_version(print_fn=cls.logger.info)
-        STOP.install()
+        # From `main` they are ours until the process ends; else they are given back.
+        borrowed = STOP.install()
         target: TargetPostgres | None = None
         where = "The database"
         outcome, code, message = "complete", 0, None
@@ -211,7 +212,8 @@ class TargetPostgres(StockTarget):
         if stuck:
             # A thread that hangs in the database would keep the interpreter from ending.
             os._exit(code)
-        STOP.restore()
+        if borrowed:
+            STOP.restore()
         if defect is not None:
             raise defect
         if code:
