@@ -355,6 +355,14 @@ class TargetPostgres(StockTarget):
             quarantine.add(message_dict.get("record"))
             self.courier.add(len(self.message_reader.raw))
             return
+        self._assert_line_requires(message_dict, requires={"stream"})
+        stream = message_dict["stream"]
+        sink = self._sinks_active.get(stream) if isinstance(stream, str) else None
+        if sink is not None and not isinstance(message_dict.get("record"), dict):
+            t.cast("PostgresSink", sink).refuse(
+                self.message_reader.raw, "Record is no JSON object, or nested too deeply"
+            )
+            return
         self._handed_over = False
         super()._process_record_message(message_dict)
         if not self._handed_over:

@@ -19,7 +19,7 @@ import pytest
 from loader_process import Process, message
 from loader_testkit import Warehouse, schema, state
 
-from pipeboard_target_postgres.termination import StopRequest, Stopped
+from pipeboard_target_postgres.termination import Stopped, StopRequest
 
 S = schema({"id": "integer", "v": "string", "o": "object"})
 #: Kubernetes gives 30.
@@ -102,8 +102,8 @@ def test_at_random_moments(start: t.Any) -> None:
 @pytest.mark.parametrize(
     "harm",
     [
-        "alter table {s}.s add constraint never check (false) not valid; alter table {o}.quarantine "
-        "add check (false)",
+        "alter table {s}.s add constraint never check (false) not valid;"
+        " alter table {o}.quarantine add check (false)",
         "drop table {s}.s cascade",
         "select pg_terminate_backend(pid) from pg_stat_activity"
         " where application_name = 'pipeboard target-postgres'",
