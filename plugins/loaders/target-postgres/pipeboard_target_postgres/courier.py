@@ -65,6 +65,7 @@ class Courier:
         self._logger = logger
         self._executor: ThreadPoolExecutor | None = None
         self._job: Future[t.Any] | None = None
+        self._loading = False
         self._failure: BaseException | None = None
         self._state: bytes | None = None
         self._bytes = 0
@@ -127,7 +128,7 @@ class Courier:
         if not batches and state is None and not final:
             return
         write = None if state is None else lambda: self._write(state)
-        self._submit(lambda: self._loader.run(batches, write, final))
+        self._submit(lambda: self._loader.run(batches, write, final), loading=True)
 
     def call(self, work: Callable[[], t.Any]) -> t.Any:
         """Run something else that needs the database, after the load under way has ended.
@@ -140,11 +141,12 @@ class Courier:
         self._submit(work)
         return self.join()
 
-    def _submit(self, work: Callable[[], t.Any]) -> None:
+    def _submit(self, work: Callable[[], t.Any], loading: bool = False) -> None:
         if self._failure is not None:
             raise self._failure
         if self._executor is None:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._loading = loading
         self._job = self._executor.submit(work)
 
     def join(self) -> t.Any:
@@ -176,7 +178,7 @@ class Courier:
 
     def _result(self) -> t.Any:
         """Read the result of what has ended: a failure is never passed over."""
-        job, self._job = self._job, None
+        job, self._job, self._loading = self._job, None, False
         if job is None:
             return None
         self._failure = job.exception()
@@ -189,7 +191,9 @@ class Courier:
             Exception: what a load failed with; no state has gone out that needs it.
             StuckError: a load does not end.
         """
-        cancel_at = stopped.at + STOP_SECONDS
+        # What is no load, such as a wait for a lock, need not end if no record waits for it.
+        idle = not self._loading and self._since is None
+        cancel_at = stopped.at + (0 if idle else STOP_SECONDS)
         self._end_by(cancel_at, cancel_at + CANCEL_SECONDS)
         self._begin_load()
         self._end_by(cancel_at, cancel_at + CANCEL_SECONDS)

@@ -70,9 +70,11 @@ class Lane:
         in_message = {"_sdc_extracted_at": "time_extracted", "_sdc_table_version": "version"}
         from_message = [c for c in columns if metadata and c.prop in in_message]
         from_record = [c for c in columns if c not in from_message]
-        # Keys first: `staging.distinct_keys` looks for them at the start of a line.
+        # The one place that orders columns: keys first and in the order of `keys`, whatever order
+        # the schema or the table has. `Staging` and `Merge` look for them there.
+        rank = {key: number for number, key in enumerate(keys)}
         scalars = sorted(
-            (c for c in from_record if not c.is_json), key=lambda c: c.prop not in keys
+            (c for c in from_record if not c.is_json), key=lambda c: rank.get(c.prop, len(rank))
         )
         nested = [c for c in from_record if c.is_json]
         #: The columns in the order in which a line has them; nested ones last.

@@ -289,7 +289,10 @@ class Loader:
         counts.quarantined += 1
         if batch.version is not None and stream.seen and key:
             found = msgspec.json.decode(key)
-            stream.seen.remember_one(cursor, [str(found[k]) for k in stream.keys])
+            stream.seen.remember_one(
+                cursor,
+                {c: str(found[k]) for c, k in zip(stream.table.keys, stream.keys, strict=True)},
+            )
         return Entry(stream.name, key, quarantine.reason(exc), record)
 
     # The end of a walk, and of the run

@@ -130,7 +130,7 @@ class PostgresSink(StockSink):
         try:
             encoded = self.stream.lane.encode(line)
         except RecordRefusedError as exc:
-            self._refuse(line, str(exc))
+            self.refuse(line, str(exc))
             return True
         if encoded is None:
             return False
@@ -147,7 +147,7 @@ class PostgresSink(StockSink):
             self._target.courier.flush()
         return True
 
-    def _refuse(self, line: bytes, reason: str) -> None:
+    def refuse(self, line: bytes, reason: str) -> None:
         """Set a record aside of which no row can be made."""
         record, key = quarantine.record_of(line, self.stream.keys)
         self._refused.append(Entry(self.stream_name, key, reason, record))

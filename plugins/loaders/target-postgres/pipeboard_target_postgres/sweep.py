@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+from collections.abc import Mapping
 
 import psycopg
 
@@ -31,8 +32,8 @@ class Seen:
     def __init__(self, name: str, table: Table) -> None:
         self.name, self.table = name, table
         types = {c.name: c.type for c in table.columns}
-        self._keys = [Column(key, key, types[key]) for key in table.keys]
-        self._names = ", ".join(quote(key) for key in table.keys)
+        self._keys = [Column(key, key, types[key]) for key in sorted(table.keys)]
+        self._names = ", ".join(quote(c.name) for c in self._keys)
         self.version: int | None = None
         self._generation: int | None = None
         #: True if a lost connection took keys with it: what is unseen is then unknown.
@@ -71,15 +72,19 @@ class Seen:
         """Remember the keys in a staging table."""
         run(
             cursor,
-            f"insert into {self.name} select {self._names} from {staging} on conflict do nothing",
+            f"insert into {self.name} ({self._names}) select {self._names} from {staging} on conflict do nothing",
         )
 
-    def remember_one(self, cursor: psycopg.Cursor, values: list[str]) -> None:
-        """Remember the key of a refused record: it is there at the source all the same."""
+    def remember_one(self, cursor: psycopg.Cursor, values: Mapping[str, str]) -> None:
+        """Remember the key of a refused record, by column: it is there at the source all the same."""
         casts = ", ".join(f"%s::{c.type}" for c in self._keys)
         # A key that its type does not take is one that no row has.
         with contextlib.suppress(psycopg.DataError), cursor.connection.transaction():
-            run(cursor, f"insert into {self.name} values ({casts}) on conflict do nothing", values)
+            run(
+                cursor,
+                f"insert into {self.name} values ({casts}) on conflict do nothing",
+                [values[c.name] for c in self._keys],
+            )
 
     def _unseen(self) -> str:
         # In a statement with parameters the driver reads % as its own.

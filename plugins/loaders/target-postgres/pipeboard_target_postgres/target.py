@@ -168,7 +168,8 @@ class TargetPostgres(StockTarget):
             cls.print_about(about_format)
             return
         cls.print_version(print_fn=cls.logger.info)
-        STOP.install()
+        # From `main` they are ours until the process ends; else they are given back.
+        borrowed = STOP.install()
         target: TargetPostgres | None = None
         where = "The database"
         outcome, code, message = "complete", 0, None
@@ -211,7 +212,8 @@ class TargetPostgres(StockTarget):
         if stuck:
             # A thread that hangs in the database would keep the interpreter from ending.
             os._exit(code)
-        STOP.restore()
+        if borrowed:
+            STOP.restore()
         if defect is not None:
             raise defect
         if code:
@@ -352,6 +354,14 @@ class TargetPostgres(StockTarget):
         if quarantine is not None and message_dict.get("stream") == quarantine.name:
             quarantine.add(message_dict.get("record"))
             self.courier.add(len(self.message_reader.raw))
+            return
+        self._assert_line_requires(message_dict, requires={"stream"})
+        stream = message_dict["stream"]
+        sink = self._sinks_active.get(stream) if isinstance(stream, str) else None
+        if sink is not None and not isinstance(message_dict.get("record"), dict):
+            t.cast("PostgresSink", sink).refuse(
+                self.message_reader.raw, "Record is no JSON object, or nested too deeply"
+            )
             return
         self._handed_over = False
         super()._process_record_message(message_dict)

@@ -31,10 +31,12 @@ class StopRequest:
         self._at = 0.0
         self._before: dict[int, t.Any] = {}
 
-    def install(self) -> None:
-        """Take over both signals; only the main thread may."""
-        if threading.current_thread() is threading.main_thread() and not self._before:
-            self._before = {number: signal.signal(number, self.handle) for number in _SIGNALS}
+    def install(self) -> bool:
+        """Take over both signals, which only the main thread may; True if that is new."""
+        if self._before or threading.current_thread() is not threading.main_thread():
+            return False
+        self._before = {number: signal.signal(number, self.handle) for number in _SIGNALS}
+        return True
 
     def restore(self) -> None:
         """Give both signals back, and forget a request."""
