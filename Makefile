@@ -4,9 +4,9 @@ SHELL := /bin/sh
 .PHONY: help setup demo up stop sync reference backfill sweep reconcile plan history roles doctor status look docs \
 	prefect tune metabase test bench lint lock deploy rollback clean
 
-# The first Python that is new enough; name another one by `make PYTHON=...`.
+# The first Python that the pins are for; name another one by `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
-	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo "$$p" && exit; \
+	"$$p" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null && echo "$$p" && exit; \
 	done; echo python3)
 PIPEBOARD := .pipeboard/bin/pipeboard
 
