@@ -60,7 +60,7 @@ def doctor(services: Services, console: Console) -> int:
 
     def database() -> str:
         world = services.own(console)
-        version = prepare_database(world.database, embedded=world.embedded)
+        version = prepare_database(world)
         migrate_database(world.database)
         return f"PostgreSQL {version}, {world.database.place}"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeboard import checkup, preflight
+from pipeboard import checkup, preflight, roles
 from pipeboard import tune as tuning
 from pipeboard.backfill import Backfiller, known_histories
 from pipeboard.catalogue import write_catalogue
@@ -98,7 +98,7 @@ def run(
     limits = {"WAIT": wait, "TIMEOUT": timeout, "STALL": stall}
     asked = {f"PIPEBOARD_{name}_SECONDS": str(s) for name, s in limits.items() if s is not None}
     known = job_named(job).within({**given, **asked})
-    prepare_database(world.database, embedded=world.embedded)
+    prepare_database(world)
     console.note("database", world.database.place)
     reads_on = known.pipeline == "main" and not full_refresh
     outcome = run_job(
@@ -129,7 +129,7 @@ def plan(services: Services, job: str) -> int:
     console = console_for(given)
     check_settings(given)
     world = services.own(console)
-    prepare_database(world.database, embedded=world.embedded)
+    prepare_database(world)
     ask(services.paths, world, job_named(job), console).show(console)
     return 0
 
@@ -172,7 +172,7 @@ def backfill(
     console = console_for(given)
     base = check_settings(given)
     world = services.own(console)
-    prepare_database(world.database, embedded=world.embedded)
+    prepare_database(world)
     migrate_database(world.database)
     account = check_account(given, base)
     greet(console, account)
@@ -206,10 +206,29 @@ def migrate(services: Services) -> int:
     """Make or update the tables of schema ops (every run does, where it may)."""
     console = console_for(settings(services.paths))
     world = services.own(console)
-    prepare_database(world.database, embedded=world.embedded)
+    prepare_database(world)
     changed = migrate_database(world.database)
     console.note("migrate", "schema ops is up to date" + ("" if changed else " already"))
     return 0
+
+
+@command.command("roles")
+@click.option(
+    "--print", "only_print", is_flag=True, help="Print the SQL, for psql; change nothing."
+)
+@click.pass_obj
+def make_roles(services: Services, only_print: bool) -> int:
+    """Make or update the database roles: one loads, one builds, one counts, one reads.
+
+    Connects with PIPEBOARD_ADMIN_DATABASE_URL, else as the role that syncs. Passwords come from
+    WAREHOUSE_PASSWORD, TRANSFORM_PASSWORD, METRICS_PASSWORD and READER_PASSWORD; those that are not
+    set are generated. The roles' URLs go to a private file.
+    """
+    if only_print:
+        print(roles.for_psql(services.paths), end="")
+        return 0
+    given = settings(services.paths)
+    return roles.apply(services.paths, given, console_for(given))
 
 
 @command.command()
@@ -229,7 +248,7 @@ def up(services: Services, in_demo: bool, deals: int, seed: int) -> int:
         check_settings(given)
     account = Account(deals, seed)
     world = services.demo(console, account) if in_demo else services.own(console)
-    version = prepare_database(world.database, embedded=world.embedded)
+    version = prepare_database(world)
     migrate_database(world.database)
     console.note("database", f"PostgreSQL {version}, {world.database.place}")
     started = services.stack(world.name).up(world, given, console)
@@ -269,7 +288,7 @@ def tune(services: Services, rows: int, rounds: int, sizes: str, reset: bool) ->
     given = settings(services.paths)
     console = console_for(given)
     world = services.own(console)
-    prepare_database(world.database, embedded=world.embedded)
+    prepare_database(world)
     if reset:
         return tuning.forget(world, console)
     plan = tuning.Plan(rows, rounds, tuning.parsed_sizes(sizes))
@@ -405,7 +424,7 @@ def means_demo(words: Sequence[str]) -> bool:
 def _prepare(world: World, words: Sequence[str]) -> None:
     """Make the schema of Meltano's state before Meltano looks for its tables there."""
     if words[0] == "meltano" and not {"--help", "--version"} & set(words):
-        prepare_database(world.database, embedded=world.embedded)
+        prepare_database(world)
 
 
 def main(arguments: list[str] | None = None) -> None:

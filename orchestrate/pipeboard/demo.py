@@ -29,7 +29,7 @@ OTHER_NEXT = """\
 def run_demo(services: Services, console: Console, account: Account, changes: int) -> int:
     """Run the demo once."""
     world = services.demo(console, account)
-    version = prepare_database(world.database, embedded=True)
+    version = prepare_database(world)
     again = _was_synced(world)
     if again:
         moved = services.simulator.advance(changes)

@@ -42,6 +42,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "pipeboard-metabase": (DATABASE, "PG", "METABASE_", *PROXIES),
     "query-exporter": ("PIPEBOARD_METRICS_", "PG"),
     "pipedrive-simulator": (),
+    # Of bootstrap.py, uv included: a mirror's URL may hold a password.
+    "pip": ("PIP_", "UV_", "NETRC", *PROXIES),
 }
 
 

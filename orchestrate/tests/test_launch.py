@@ -64,6 +64,7 @@ DUMP = "import json, os; print(json.dumps(dict(os.environ)))"
             {"PIPEBOARD_DATABASE_URL", "METABASE_API_KEY", "PGPASSWORD", "PGHOST"},
         ),
         ("pipedrive-simulator", set()),
+        ("pip", set()),
     ],
 )
 def test_a_program_gets_the_secrets_it_needs_and_no_others(name: str, kept: set[str]) -> None:

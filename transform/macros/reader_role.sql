@@ -1,6 +1,7 @@
 {#-
     BI tools read marts and ops, nothing else, as this role. Default privileges make the grants outlive every
-    rebuilt table and view. Who may not create roles gets told what an administrator has to run, once.
+    rebuilt table and view. Who may not create roles gets told what an administrator has to run, once. Refused
+    records are no BI: ops.quarantine is left out, and the loader withdraws what default privileges give on it.
 -#}
 {% macro grant_to_reader() -%}
     {%- if execute and flags.WHICH in ('run', 'build') -%}
@@ -19,8 +20,7 @@
             create role {{ reader }} nologin;
             {%- endif -%}
             {%- for schema in ('marts', 'ops') %}
-            create schema if not exists {{ schema }};
-            grant usage on schema {{ schema }} to {{ reader }};
+            {{ _make_schema_of_own(schema, reader) }}
             {{ _grant_on_own_relations(schema, reader) }}
             alter default privileges in schema {{ schema }} grant select on tables to {{ reader }};
             {%- endfor -%}
@@ -29,6 +29,20 @@
                 ~ " run: create role " ~ reader ~ " nologin; the next build grants it what it needs.", info=true) }}
         {%- endif -%}
     {%- endif -%}
+{%- endmacro %}
+
+{#- A schema that another role made (`pipeboard roles`) is that role's to grant; it may not be made once more. -#}
+{% macro _make_schema_of_own(schema, reader) %}
+            do $schema$
+            begin
+                if to_regnamespace('{{ schema }}') is null then
+                    create schema {{ schema }};
+                end if;
+                if pg_has_role((select nspowner from pg_catalog.pg_namespace where nspname = '{{ schema }}'), 'usage') then
+                    grant usage on schema {{ schema }} to {{ reader }};
+                end if;
+            end
+            $schema$;
 {%- endmacro %}
 
 {#- What another role owns in these schemas is that role's to grant. -#}
@@ -44,6 +58,7 @@
                         relnamespace = '{{ schema }}'::regnamespace
                         and relkind in ('r', 'v', 'm', 'p')
                         and pg_has_role(relowner, 'usage')
+                        and pg_class.oid is distinct from to_regclass('ops.quarantine')
                         and not has_table_privilege('{{ reader }}', oid, 'select')
                 loop
                     execute format('grant select on %s to {{ reader }}', item.relation);

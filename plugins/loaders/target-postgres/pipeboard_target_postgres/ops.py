@@ -40,6 +40,17 @@ _TABLES = {
         primary key (stream, run_id)
     """,
 }
+#: Others (BI, metrics) may count refused records, never read one, nor a reason, which may quote it.
+#: What default privileges of the schema gave them on the whole table becomes a right to these.
+_COUNTABLE = "stream, at, first_at, times, run_id"
+_NARROW = """
+    select distinct case acl.grantee
+        when 0 then 'public' else quote_ident(pg_get_userbyid(acl.grantee))
+    end
+    from pg_catalog.pg_class, aclexplode(relacl) as acl
+    where oid = to_regclass(%s) and acl.grantee <> relowner and acl.privilege_type = 'SELECT'
+        and pg_has_role(relowner, 'usage')
+"""
 _INDEXES = {"quarantine": "create index on {table} (stream, md5(record))"}
 #: Columns that tables made by an earlier version do not have yet.
 _LATER_COLUMNS = {"quarantine": ("level", "text not null default 'record'")}
@@ -87,6 +98,14 @@ class Ops:
         """Make what is not there yet: whoever looks at the tables finds them, empty or not."""
         for name in _TABLES:
             self._table(cursor, name)
+        self._narrow(cursor)
+
+    def _narrow(self, cursor: psycopg.Cursor) -> None:
+        """Keep refused records from everyone but the role that loads."""
+        table = quote(self.schema, "quarantine")
+        for (reader,) in cursor.execute(_NARROW, [table]).fetchall():
+            run(cursor, f"revoke select on {table} from {reader}")
+            run(cursor, f"grant select ({_COUNTABLE}) on {table} to {reader}")
 
     def _table(self, cursor: psycopg.Cursor, name: str) -> str:
         """Return the quoted table; make it, and the schema, at its first use."""
@@ -111,6 +130,8 @@ class Ops:
         run(cursor, f"create table {table} ({_TABLES[name]})")
         if name in _INDEXES:
             run(cursor, _INDEXES[name].format(table=table))
+        if name == "quarantine":
+            self._narrow(cursor)
 
     @staticmethod
     def _extend(cursor: psycopg.Cursor, table: str, column: str, definition: str) -> None:

@@ -49,6 +49,33 @@ def test_the_same_record_again_only_counts_up(warehouse: Warehouse) -> None:
     assert warehouse.sql("select times, at > first_at from {o}.quarantine") == [(3, True)]
 
 
+@pytest.mark.parametrize("by_default", [True, False])
+def test_others_may_count_the_refused_and_never_read_one(
+    warehouse: Warehouse, by_default: bool
+) -> None:
+    """By default privileges of the schema, or by a grant that stems from an earlier version."""
+    reader = f"{warehouse.ops}_reader"
+    warehouse.sql(f"create role {reader}")
+    try:
+        warehouse.sql(f"create schema {{o}}; grant usage on schema {{o}} to {reader}")
+        if by_default:
+            warehouse.sql(
+                f"alter default privileges in schema {{o}} grant select on tables to {reader}"
+            )
+        warehouse.load([S, record(id=1, n="abc")], **LENIENT)
+        if not by_default:
+            warehouse.sql(f"grant select on {{o}}.quarantine to {reader}")
+            warehouse.load([S])
+        with psycopg.connect(warehouse.url, options=f"-c role={reader}", autocommit=True) as other:
+            table = f"{warehouse.ops}.quarantine"
+            assert other.execute(f"select stream, times from {table}").fetchall() == [("s", 1)]
+            for column in ("*", "record", "reason", "key"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    other.execute(f"select {column} from {table}")
+    finally:
+        warehouse.sql(f"drop owned by {reader}; drop role {reader}")
+
+
 @pytest.mark.parametrize("config", [{}, {"use_copy": False}, {"stream_maps": {"s": {"id": "id"}}}])
 def test_many_refusals_by_any_way(warehouse: Warehouse, config: dict[str, t.Any]) -> None:
     messages = [record(id=i, n="x" if i % 3 == 0 else i, o={"t": "a\nb\\"}) for i in range(60)]
