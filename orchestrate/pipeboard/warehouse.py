@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import errors, sql
 
+from pipeboard.database import connect, first_line
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.worlds import STATE_SCHEMA
 
@@ -23,11 +24,11 @@ SCHEMAS = (
 def prepare_database(database: DatabaseUrl, *, embedded: bool = False) -> str:
     """Check version and rights, create the state's schema, and return the server's version."""
     try:
-        connection = psycopg.connect(database.url, connect_timeout=10, autocommit=True)
+        connection = connect(database.url)
     except psycopg.OperationalError as error:
         raise _no_connection(database, error, embedded=embedded) from error
     except psycopg.Error as error:
-        what = f"PIPEBOARD_DATABASE_URL is not understood: {_first_line(error)}"
+        what = f"PIPEBOARD_DATABASE_URL is not understood: {first_line(error)}"
         remedy = "Write postgresql://user:password@host:5432/database"
         raise Problem(what, remedy, ExitCode.CONFIGURATION) from error
     with connection:
@@ -99,7 +100,7 @@ def _may_write(connection: psycopg.Connection, schema: str, may_create: bool) ->
 def _no_connection(
     database: DatabaseUrl, error: psycopg.OperationalError, *, embedded: bool
 ) -> Problem:
-    words = _first_line(error)
+    words = first_line(error)
     if embedded:
         what = f"the embedded PostgreSQL does not answer: {words}"
         return Problem(what, "Run `make stop`, then again", ExitCode.UNAVAILABLE)
@@ -120,10 +121,3 @@ def _no_connection(
     remedy = "Check PIPEBOARD_DATABASE_URL, the server and the network; or leave it empty to use "
     remedy += "the embedded PostgreSQL"
     return Problem(what, remedy, ExitCode.UNAVAILABLE)
-
-
-def _first_line(error: Exception) -> str:
-    """Return the part of libpq's message that says what happened."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    first = lines[0] if lines else type(error).__name__
-    return first.rpartition("FATAL: ")[2].strip() or first
