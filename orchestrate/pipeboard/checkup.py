@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 
 from pipeboard import history, probes
+from pipeboard.bounded import within
 from pipeboard.console import Console
 from pipeboard.database import connect, first_line
 from pipeboard.history import StreamTrouble
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 #: Seconds for a login by who only looks.
 LOGIN_SECONDS = 5
+#: Seconds for the whole answer of a service.
+PROBE_SECONDS = 20.0
 LOW_DISK = 2 * 1024**3
 COMMANDS = ("meltano", "tap-pipedrive", "target-postgres", "dbt")
 
@@ -88,10 +91,20 @@ def doctor(services: Services, console: Console) -> int:
     for name, variable, probe in optional:
         url = given.get(variable)
         if url:
-            check(name, partial(probe, url))
+            check(name, partial(_bounded, f"{name} at {probes.place_of(url)}", partial(probe, url)))
         else:
             console.note(name, f"not used ({variable} is not set)")
     return worst
+
+
+def _bounded(what: str, probe: Callable[[], str]) -> str:
+    """Ask a service, and do not wait for an answer that drips."""
+    try:
+        return within(PROBE_SECONDS, what, probe)
+    except TimeoutError as error:
+        raise Problem(
+            str(error), "Check it; runs go on without it", ExitCode.UNAVAILABLE
+        ) from error
 
 
 def _streams(database: DatabaseUrl) -> str:

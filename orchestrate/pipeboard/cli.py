@@ -30,7 +30,7 @@ from pipeboard.plan import ask
 from pipeboard.preflight import check_account, check_settings
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.runner import run_job
-from pipeboard.schedule import Scheduler, read_schedules
+from pipeboard.schedule import Scheduler, has_it, holder, read_schedules
 from pipeboard.services import Services
 from pipeboard.simulator import Account
 from pipeboard.summary import show_connection, show_run
@@ -308,12 +308,15 @@ def prefect(services: Services, in_demo: bool) -> int:
     """Schedule with Prefect on this machine: server, worker and deployments. Again: no change."""
     console = Console()
     given = settings(services.paths)
+    own, simulated = services.prefects
+    chosen = simulated if in_demo else own
+    owner = holder(services.paths, chosen.world)
+    if owner and not chosen.works:
+        raise has_it(chosen.world, owner)
     if in_demo:
         services.demo(console, Account(int(os.environ.get("PIPEBOARD_DEMO_DEALS") or 10_000)))
     else:
         check_settings(given)
-    own, simulated = services.prefects
-    chosen = simulated if in_demo else own
     url = chosen.start(console, given)
     console.heading("Prefect runs")
     console.line(f"  {url}")
