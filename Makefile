@@ -48,8 +48,8 @@ prefect: ## schedule with Prefect on this machine: server, worker, deployments (
 	@$(PYTHON) orchestrate/bootstrap.py prefect
 	@$(PIPEBOARD) prefect $(if $(DEMO),--demo)
 
-history: setup ## the latest runs (LAST=50 for more)
-	@$(PIPEBOARD) history --last $(or $(LAST),20)
+history: setup ## the latest runs (LAST=50 for more; DEMO=1: of the simulated account)
+	@$(PIPEBOARD) history --last $(or $(LAST),20) $(if $(DEMO),--demo)
 
 reconcile: setup ## compare the marts with Pipedrive's own numbers; run it right after a sync
 	@$(PIPEBOARD) run reconcile

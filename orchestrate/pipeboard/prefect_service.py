@@ -126,10 +126,21 @@ class PrefectService:
             remedy = "Run `python3 orchestrate/bootstrap.py prefect`"
             raise Problem(what, remedy, ExitCode.CONFIGURATION)
         self.home.mkdir(parents=True, exist_ok=True)
-        url = self.url or self._start_server(console)
-        self._register(console, url, given)
-        if not self.works:
-            self._start_worker(console, url)
+        # Before anything is started: a server without a worker would start no run.
+        schedule = None if self.works else claim(self.paths, self.world, "Prefect")
+        is_new = self.url is None
+        try:
+            url = self.url or self._start_server(console)
+            self._register(console, url, given)
+            if schedule is not None:
+                self._start_worker(console, url, schedule)
+        except BaseException:
+            if is_new:
+                self._end("server")
+            raise
+        finally:
+            if schedule is not None:
+                os.close(schedule)
         return url
 
     def _start_server(self, console: Console) -> str:
@@ -156,17 +167,13 @@ class PrefectService:
         silent = self._silent("server")
         raise silent
 
-    def _start_worker(self, console: Console, url: str) -> None:
+    def _start_worker(self, console: Console, url: str, schedule: int) -> None:
+        """Start a worker, which holds the schedule for as long as it lives."""
         began = time.monotonic()
         words = ["worker", "start", "--pool", POOL, "--type", "process", "--name", "this-machine"]
         # A worker that is back from a kill is not the one that the server remembers.
         seen = self._last_heartbeat()
-        # Held by the worker for as long as it lives: one scheduler owns a world.
-        schedule = claim(self.paths, self.world, "Prefect")
-        try:
-            process = self._launch("worker", words, self._environ(url), keeping=[schedule])
-        finally:
-            os.close(schedule)
+        process = self._launch("worker", words, self._environ(url), keeping=[schedule])
         while process.poll() is None and time.monotonic() - began < WORKER_PATIENCE:
             heartbeat = self._last_heartbeat()
             if heartbeat and heartbeat != seen:

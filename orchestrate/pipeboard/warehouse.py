@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import errors, sql
 
+from pipeboard.database import connect, first_line
 from pipeboard.launch import DATABASE, TRANSFORM_DATABASE
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.worlds import STATE_SCHEMA
@@ -47,11 +48,11 @@ def _connected(
     database: DatabaseUrl, variable: str, *, embedded: bool = False
 ) -> psycopg.Connection:
     try:
-        return psycopg.connect(database.url, connect_timeout=10, autocommit=True)
+        return connect(database.url)
     except psycopg.OperationalError as error:
         raise _no_connection(database, variable, error, embedded=embedded) from error
     except psycopg.Error as error:
-        what = f"{variable} is not understood: {_first_line(error)}"
+        what = f"{variable} is not understood: {first_line(error)}"
         remedy = "Write postgresql://user:password@host:5432/database"
         raise Problem(what, remedy, ExitCode.CONFIGURATION) from error
 
@@ -120,7 +121,7 @@ def _may_write(connection: psycopg.Connection, schema: str, may_create: bool) ->
 def _no_connection(
     database: DatabaseUrl, variable: str, error: psycopg.OperationalError, *, embedded: bool
 ) -> Problem:
-    words = _first_line(error)
+    words = first_line(error)
     if embedded:
         what = f"the embedded PostgreSQL does not answer: {words}"
         return Problem(what, "Run `make stop`, then again", ExitCode.UNAVAILABLE)
@@ -141,10 +142,3 @@ def _no_connection(
     remedy = f"Check {variable}, the server and the network"
     remedy += "; or leave it empty to use the embedded PostgreSQL" if variable == DATABASE else ""
     return Problem(what, remedy, ExitCode.UNAVAILABLE)
-
-
-def _first_line(error: Exception) -> str:
-    """Return the part of libpq's message that says what happened."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    first = lines[0] if lines else type(error).__name__
-    return first.rpartition("FATAL: ")[2].strip() or first

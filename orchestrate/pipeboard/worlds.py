@@ -148,7 +148,6 @@ def _common(paths: Paths, environment: str, database: DatabaseUrl) -> dict[str, 
     return {
         "PATH": f"{paths.binaries}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "PIPEBOARD_DATABASE_URL": database.url,
-        "PIPEBOARD_RUN_REPORT": str(paths.report(environment)),
         # We read .env, nobody else: dbt is told so here, Meltano on its command line.
         "PYTHON_DOTENV_DISABLED": "1",
         "MELTANO_PROJECT_ROOT": str(paths.root),
