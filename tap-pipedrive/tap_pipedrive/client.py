@@ -206,7 +206,7 @@ class PipedriveClient:
         def attempt() -> Page:
             response, body = self._attempt(url, parameters, operation, stream)
             classify(response, body, where)
-            page = page_of(body, where, reader)
+            page = page_of(body, where, operation, reader)
             return replace(page, answered_at=_time_of(response.headers.get("Date")))
 
         try:
@@ -214,6 +214,10 @@ class PipedriveClient:
                 return attempt()
         except errors.LockedOutError as error:
             self.governor.trip(LOCKED_OUT_SECONDS, str(error))
+            raise
+        except errors.HollowAnswerError as error:
+            # Pipedrive answers, so the circuit stays closed for other questions.
+            self._give_up(operation, error)
             raise
         except errors.RetriableError as error:
             # Every retry failed: spare the source (and the tokens) for a moment.
