@@ -216,7 +216,7 @@ class Bookmark:
         """Whether a finished walk asked everything about this version of the record."""
         if not self.finished or not (version := version_of(record)):
             return False
-        is_known = self._state.get("settled", {}).get(str(record["id"])) == version
+        is_known = bool(self._state.get("settled", {}).get(str(record["id"])) == version)
         if is_known and version.startswith(_ODD):
             self._newly_settled[str(record["id"])] = version
         return is_known

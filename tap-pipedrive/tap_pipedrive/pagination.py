@@ -126,7 +126,7 @@ class Progress:
         self._idle = 0 if is_new else self._idle + 1
         if self._idle > MOST_IDLE_PAGES:
             what = "the same records again" if page.records else "no records"
-            self.stop(f"the last {self._idle} pages had {what} and each led to another ({position})")
+            self.stop(f"the last {self._idle} had {what}, and each led to another ({position})")
 
     def cursor(self, cursor: Any) -> None:
         """Note the cursor of the next page.
@@ -138,7 +138,7 @@ class Progress:
         if not isinstance(cursor, str | int):
             self.stop(f"{type(cursor).__name__} for a cursor")
         if hash(cursor) in self._cursors:
-            self.stop(f"the cursor {str(cursor)[:100]} came again, so that the pages lead in a circle")
+            self.stop(f"the cursor {str(cursor)[:100]} came again: the pages lead in a circle")
         self._cursors.add(hash(cursor))
 
     def stop(self, why: str) -> NoReturn:

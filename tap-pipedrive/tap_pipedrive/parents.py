@@ -6,8 +6,8 @@ again: in the next run, then after one hour, four, sixteen and so on, at most
 :data:`MOST_TRIES` times. So a state holds at most :data:`MOST_NOTED` parents, and a run asks at
 most :data:`MOST_ASKED_AGAIN` of them.
 
-When every parent is refused, the stream is. Several refusals in a row are checked with a parent that
-could be read before; if there is none, or it is refused too, the error is the stream's.
+When every parent is refused, the stream is. Several refusals in a row are checked with a parent
+that could be read before; if there is none, or it is refused too, the error is the stream's.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Refusals:
 
 
 class Parents:
-    """The parents of one stream: which were refused in this run, and which are to be asked again."""
+    """The parents of one stream: which are refused in this run, which are to be asked again."""
 
     def __init__(
         self,
@@ -152,7 +152,7 @@ class Parents:
             self._logger.warning("%s is incomplete, and too many are to be asked again", name)
 
     def due(self) -> Iterator[tuple[Any, list[Any]]]:
-        """Yield the parents whose time has come, those with the fewest tries first, and what is known."""
+        """Yield the parents whose time has come, fewest tries first, with what is known of them."""
         again = self._state.get("again") or {}
         now = to_text(self._now())
         ready = [

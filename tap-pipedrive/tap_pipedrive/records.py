@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -232,7 +233,7 @@ class RecordShaper:
         return records
 
     def without_secrets(self, text: bytes) -> str:
-        """Write a record for quarantine; one that may hold a secret and cannot be read is left out."""
+        """Write a record for quarantine; empty if it may hold a secret and cannot be read."""
         if self._withheld:
             found = lenient_record(text).record
             if found is None:
@@ -243,6 +244,21 @@ class RecordShaper:
                     del place[name]
             text = msgspec.json.encode(found)
         return printable(text)
+
+    def set_deep_values_aside(self, records: list[Any]) -> None:
+        """Keep values that are nested too deep to be encoded, if there are any."""
+        for record in records:
+            if isinstance(record, Row):
+                continue
+            try:
+                msgspec.json.encode(record)
+            except RecursionError:
+                extra = set_aside_values(record)
+                for place in (record, extra):
+                    for name, value in list(place.items()):
+                        if value is not extra and (text := _deep_text(value)):
+                            place[name], extra[name] = None, text
+                            self.nulled += 1
 
     def _keep_unknown(self, record: Record) -> None:
         extra = set_aside_values(record)
@@ -281,6 +297,20 @@ class RecordShaper:
     def _set_aside(self, record: Record, name: str, value: Any) -> None:
         self.retyped.add(name)
         set_aside_values(record)[name] = value
+
+
+def _deep_text(value: Any) -> str | None:
+    """Write a value that is nested too deep; None for any other."""
+    try:
+        msgspec.json.encode(value)
+    except RecursionError:
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(limit + 5000)
+        try:
+            return msgspec.json.encode(value).decode()
+        finally:
+            sys.setrecursionlimit(limit)
+    return None
 
 
 def set_aside_values(record: Record) -> SetAsideValues:

@@ -132,7 +132,7 @@ def sync(
 def comparable(record: dict[str, Any]) -> dict[str, Any]:
     """A record without the simulator's flags, counters that move by themselves, and nulls."""
     return {
-        k: (time_or_none(v) if k.endswith("_time") and isinstance(v, str) and k != "due_time" else v)
+        k: time_or_none(v) if k.endswith("_time") and isinstance(v, str) and k != "due_time" else v
         for k, v in record.items()
         if not k.startswith("_") and k not in INCLUDE_FIELDS and v is not None and k != "attendees"
     }

@@ -8,7 +8,6 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-
 #: Operations whose ``data`` is one object instead of a list.
 _ONE_OBJECT = frozenset(
     {

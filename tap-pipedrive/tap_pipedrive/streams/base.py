@@ -175,13 +175,18 @@ class PipedriveStream(Stream):
         self._tap.quarantine.write(self._tap.writer)
         if self._writes_pages:
             now = datetime.now(timezone.utc)
-            self._tap.writer.write_page(self.name, records, now, self._stream_version)
+            try:
+                self._tap.writer.write_page(self.name, records, now, self._stream_version)
+            except RecursionError:
+                self._shaper.set_deep_values_aside(records)
+                self._tap.writer.write_page(self.name, records, now, self._stream_version)
             self.emitted += len(records)
             self._tap.show_progress(self)
             return
         if self._batcher is not None:
             self._emit_files(self._batcher, records)
             return
+        self._shaper.set_deep_values_aside(records)
         for record in records:
             self._check_max_record_limit(self.emitted)
             # A copy: deselecting pops properties that other streams still want to read.
@@ -197,12 +202,12 @@ class PipedriveStream(Stream):
         for record in records:
             if missing := [key for key in keys if record.get(key) is None]:
                 reason = f"its key {', '.join(missing)} is missing"
-                self._quarantine(reason, msgspec.json.encode(record))
+                self.quarantine(reason, msgspec.json.encode(record))
             else:
                 kept.append(record)
         return kept
 
-    def _quarantine(self, reason: str, text: bytes) -> None:
+    def quarantine(self, reason: str, text: bytes) -> None:
         """Set a record aside, without what must not leave the tap."""
         if self._tap.quarantine.add(self.name, reason, self._shaper.without_secrets(text)):
             self.logger.warning("%s: a record is quarantined: it %s", self.name, reason)
@@ -256,6 +261,11 @@ class PipedriveStream(Stream):
         self._stream_version = int(time.time() * 1000)
         for records in self.all_pages():
             self.emit(records)
+        if self.quarantined or self.incomplete_parents:
+            self.logger.warning(
+                "%s: not everything could be read, so that nothing counts as gone", self.name
+            )
+            return
         self._write_activate_version_message(self._stream_version)
 
     def beginnings(self) -> Iterator[Beginning]:
@@ -312,18 +322,18 @@ class PipedriveStream(Stream):
 
         def screened(page: Page) -> Page:
             for odd in page.unreadable:
-                self._quarantine(odd.reason, odd.text)
+                self.quarantine(odd.reason, odd.text)
             if not page.records or isinstance(page.records[0], Row):
                 return page
             look.mend_times(page.records)
             nameless = [record for record in page.records if look.lacks_its_key(record)]
             for record in nameless:
-                self._quarantine("has no usable id", msgspec.json.encode(record))
+                self.quarantine("has no usable id", msgspec.json.encode(record))
             if not nameless:
                 return page
             kept = [r for r in page.records if not any(r is other for other in nameless)]
-            odd = [LenientRecord(b"", reason="has no usable id") for _ in nameless]
-            return replace(page, records=kept, unreadable=[*page.unreadable, *odd])
+            places = [LenientRecord(b"", reason="has no usable id") for _ in nameless]
+            return replace(page, records=kept, unreadable=[*page.unreadable, *places])
 
         return screened
 

@@ -276,7 +276,7 @@ class ListStream(PipedriveStream):
         overflown, waiting = False, 0
         for records in self.record_pages():
             for record in records:
-                digest.update(msgspec.json.encode(record, order="sorted"))
+                digest.update(_fingerprint(record))
             held.append(records)
             waiting += len(records)
             if waiting > self.held_records:
@@ -296,6 +296,13 @@ class ListStream(PipedriveStream):
         for records in held:
             self.emit(records)
         held.clear()
+
+
+def _fingerprint(record: Record) -> bytes:
+    try:
+        return msgspec.json.encode(record, order="sorted")
+    except RecursionError:
+        return f"{record.get('id')} is nested too deep".encode()
 
 
 class PerRecord(FedStream):

@@ -123,7 +123,7 @@ class Walk:
             stream._write_schema_message()
         long: list[LongList] = []
         for where, key in self._lists():
-            bookmarks = {stream: stream.bookmark(where) for stream in fed}
+            bookmarks = {s: s.bookmark(where) for s in fed if s not in self._left_out}
             together, *late = in_step(bookmarks)
             # A second page is enough when windows are to come for another list anyway.
             proved_long = self._walk_list(key, together, cut_after=1 if long else PLAIN_PAGES)
