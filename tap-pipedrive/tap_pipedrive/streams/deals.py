@@ -113,6 +113,15 @@ class DealChangelog(ChangeLog):
         """Read the log of a deal that may have moved; see :class:`history.DealHistory`."""
         self._tap.deal_history.take(record, since)
 
+    def finish_walk(self) -> None:
+        """Read the logs again that were incomplete in earlier runs."""
+        self._tap.deal_history.finish_walk()
+
+    @property
+    def has_read_nothing(self) -> bool:
+        """Whether all logs that were asked for in this run were refused."""
+        return self._tap.deal_history.has_read_nothing
+
 
 class DealChangelogSync(FedStream):
     """Through when each deal's log is complete, also for a deal without any change.
@@ -149,6 +158,11 @@ class DealChangelogSync(FedStream):
         """Stay quiet unless the log itself is not selected: then read it for these rows alone."""
         if not self._tap.deal_history.feeds_changelog:
             self._tap.deal_history.take(record, since)
+
+    def finish_walk(self) -> None:
+        """Read the logs again that were incomplete, unless the log itself is selected."""
+        if not self._tap.deal_history.feeds_changelog:
+            self._tap.deal_history.finish_walk()
 
 
 class DealInstallments(PerHundred):

@@ -18,7 +18,7 @@ a walk, and have the list read once more for them when it is over.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from structlog.contextvars import bind_contextvars
 
 from tap_pipedrive.beginnings import Beginning
-from tap_pipedrive.bookmarks import LOOKBACK, Bookmark, to_text
+from tap_pipedrive.bookmarks import LOOKBACK, Bookmark, latest_update, to_text
 from tap_pipedrive.errors import ForbiddenError, NotFoundError, ShareSpentError
 from tap_pipedrive.openapi import operation
 from tap_pipedrive.records import Record
@@ -84,6 +84,7 @@ class Walk:
         self._parent = parent
         self._members = members
         self._done = False
+        self._left_out: set[FedStream] = set()
         #: Dear streams that ran out of tokens: they stay behind until the next run.
         self.behind: set[str] = set()
 
@@ -122,7 +123,7 @@ class Walk:
             stream._write_schema_message()
         long: list[LongList] = []
         for where, key in self._lists():
-            bookmarks = {stream: stream.bookmark(where) for stream in fed}
+            bookmarks = {s: s.bookmark(where) for s in fed if s not in self._left_out}
             together, *late = in_step(bookmarks)
             # A second page is enough when windows are to come for another list anyway.
             proved_long = self._walk_list(key, together, cut_after=1 if long else PLAIN_PAGES)
@@ -137,6 +138,15 @@ class Walk:
         for list_ in long:
             for together in (list_.cheap, list_.dear, *list_.late):
                 self._walk_list(list_.key, together)
+        self._finish_dear(fed)
+
+    def _finish_dear(self, fed: list[FedStream]) -> None:
+        """Let the streams that cost a call per record ask again for what they could not read."""
+        for stream in fed:
+            if stream.dear and stream.name not in self.behind and stream not in self._left_out:
+                with self._leaving_out(stream), suppress(ShareSpentError):
+                    stream.finish_walk()
+        self._tap.write_state()
 
     def _walk_list(
         self, key: str, bookmarks: Bookmarks, *, cut_after: int | None = None
@@ -157,7 +167,7 @@ class Walk:
         for number, page in enumerate(self._tap.beginnings.walk(beginning), 1):
             bind_contextvars(page=number)
             signpost = signpost or page.answered_at or self._tap.client.source_now
-            self._feed(page.records, bookmarks, signpost)
+            self._feed(page.records, bookmarks, signpost, page.answered_at)
             if not bookmarks:
                 return None
             more = bool(page.additional.get("next_cursor"))
@@ -175,9 +185,15 @@ class Walk:
         self._tap.write_state()
         return None
 
-    def _feed(self, records: list[Record], bookmarks: Bookmarks, signpost: datetime) -> None:
+    def _feed(
+        self,
+        records: list[Record],
+        bookmarks: Bookmarks,
+        signpost: datetime,
+        answered_at: datetime | None = None,
+    ) -> None:
         """Hand a page to all streams; those that can go no further leave ``bookmarks``."""
-        times = [record.get("update_time") for record in records]
+        latest = latest_update(records, answered_at)
         for stream, bookmark in list(bookmarks.items()):
             if stream.dear:
                 continue
@@ -185,11 +201,11 @@ class Walk:
                 asked_at = self._tap.client.source_now
                 news = self._news(stream, records, bookmark)
                 stream.take(news, watermark(bookmark))
-                bookmark.advance(times, signpost)
+                bookmark.advance([latest], signpost)
                 if stream is not self._parent:
                     bookmark.settle(news, asked_at)
         try:
-            self._feed_dear(records, bookmarks, signpost)
+            self._feed_dear(records, bookmarks, signpost, answered_at)
         except ShareSpentError as spent:
             late = [stream for stream in bookmarks if stream.dear]
             names = [stream.name for stream in late]
@@ -292,7 +308,13 @@ class Walk:
 
     # -- what costs a call per record --------------------------------------------------------
 
-    def _feed_dear(self, records: list[Record], bookmarks: Bookmarks, signpost: datetime) -> None:
+    def _feed_dear(
+        self,
+        records: list[Record],
+        bookmarks: Bookmarks,
+        signpost: datetime,
+        answered_at: datetime | None,
+    ) -> None:
         dear = {s: b for s, b in bookmarks.items() if s.dear}
         watermarks = {s: watermark(b) for s, b in dear.items()}
         # Before any question about this page: a later answer may be older than it seems.
@@ -310,7 +332,7 @@ class Walk:
                         stream.take_one(record, watermarks[stream])
                         bookmark.settle([record], asked_at)
             for bookmark in dear.values():
-                bookmark.reach(updated, record_id, signpost)
+                bookmark.reach(updated, record_id, signpost, answered_at)
 
     @staticmethod
     def _is_known(bookmark: Bookmark, record: Record) -> bool:
@@ -333,8 +355,11 @@ class Walk:
             if stream is self._parent:
                 raise
             self._tap.skip(stream, error)
+            self._left_out.add(stream)
             for bookmarks in fed:
-                bookmarks.pop(stream, None)
+                bookmark = bookmarks.pop(stream, None)
+                if bookmark is not None and stream.has_read_nothing:
+                    bookmark.rewind()
 
 
 def watermark(bookmark: Bookmark) -> str | None:
