@@ -19,16 +19,38 @@
             create role {{ reader }} nologin;
             {%- endif -%}
             {%- for schema in ('marts', 'ops') %}
+            {%- if not found[0] or not _may_read(schema, reader) %}
             create schema if not exists {{ schema }};
             grant usage on schema {{ schema }} to {{ reader }};
-            {{ _grant_on_own_relations(schema, reader) }}
             alter default privileges in schema {{ schema }} grant select on tables to {{ reader }};
+            {%- endif %}
+            {{ _grant_on_own_relations(schema, reader) }}
             {%- endfor -%}
         {%- else -%}
             {{ log("role " ~ reader ~ " is missing, so nobody but the owner reads marts and ops. As an administrator"
                 ~ " run: create role " ~ reader ~ " nologin; the next build grants it what it needs.", info=true) }}
         {%- endif -%}
     {%- endif -%}
+{%- endmacro %}
+
+{#- Whether a role may enter a schema, and read what we shall make in it. -#}
+{% macro _may_read(schema, reader) -%}
+    {%- set query -%}
+        select
+            to_regnamespace('{{ schema }}') is not null
+            and has_schema_privilege('{{ reader }}', to_regnamespace('{{ schema }}'), 'usage')
+            and exists (
+                select from pg_catalog.pg_default_acl
+                cross join lateral aclexplode(defaclacl) as acl
+                where
+                    defaclnamespace = to_regnamespace('{{ schema }}')
+                    and defaclrole = current_user::regrole
+                    and defaclobjtype = 'r'
+                    and acl.grantee = '{{ reader }}'::regrole
+                    and acl.privilege_type = 'SELECT'
+            )
+    {%- endset -%}
+    {{ return(run_query(query).rows[0][0]) }}
 {%- endmacro %}
 
 {#- What another role owns in these schemas is that role's to grant. -#}
