@@ -20,9 +20,11 @@
             create role {{ reader }} nologin;
             {%- endif -%}
             {%- for schema in ('marts', 'ops') %}
+            {%- if not found[0] or not _may_read(schema, reader) %}
             {{ _make_schema_of_own(schema, reader) }}
-            {{ _grant_on_own_relations(schema, reader) }}
             alter default privileges in schema {{ schema }} grant select on tables to {{ reader }};
+            {%- endif %}
+            {{ _grant_on_own_relations(schema, reader) }}
             {%- endfor -%}
         {%- else -%}
             {{ log("role " ~ reader ~ " is missing, so nobody but the owner reads marts and ops. As an administrator"
@@ -43,6 +45,26 @@
                 end if;
             end
             $schema$;
+{%- endmacro %}
+
+{#- Whether a role may enter a schema, and read what we shall make in it. -#}
+{% macro _may_read(schema, reader) -%}
+    {%- set query -%}
+        select
+            to_regnamespace('{{ schema }}') is not null
+            and has_schema_privilege('{{ reader }}', to_regnamespace('{{ schema }}'), 'usage')
+            and exists (
+                select from pg_catalog.pg_default_acl
+                cross join lateral aclexplode(defaclacl) as acl
+                where
+                    defaclnamespace = to_regnamespace('{{ schema }}')
+                    and defaclrole = current_user::regrole
+                    and defaclobjtype = 'r'
+                    and acl.grantee = '{{ reader }}'::regrole
+                    and acl.privilege_type = 'SELECT'
+            )
+    {%- endset -%}
+    {{ return(run_query(query).rows[0][0]) }}
 {%- endmacro %}
 
 {#- What another role owns in these schemas is that role's to grant. -#}
