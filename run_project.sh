@@ -417,10 +417,13 @@ each holds stands in docs/operators-guide.md"
 }
 
 missing_secrets() {
-    local name found
-    for name in $(needed_secrets); do
-        found=$(kube get secret "$name" --ignore-not-found -o name) || return 1
-        [ -n "$found" ] || printf ' %s' "$name"
+    local names found name
+    names=$(needed_secrets)
+    # By name: whoever deploys need not be allowed to list them all.
+    # shellcheck disable=SC2086
+    found=$(kube get secret $names --ignore-not-found -o name) || return 1
+    for name in $names; do
+        grep -qx "secret/$name" <<<"$found" || printf ' %s' "$name"
     done
 }
 
