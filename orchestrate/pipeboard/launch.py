@@ -82,16 +82,17 @@ def secrets_in_url(value: str) -> Iterator[str]:
     scheme, _, rest = value.strip().partition("://")
     if not rest:
         return
-    found = []
+    found, is_broken = [], scheme.startswith(DATABASES)
     try:
         parts = urlsplit(value.strip())
         found.append(parts.password or "")
         found += [text for key, text in parse_qsl(parts.query) if SECRET_PARAMETER.search(key)]
+        _ = parts.port
     except ValueError:
-        pass
+        is_broken = True
     # A password with a "/" that should be encoded makes another URL of it: messages quote pieces.
     whole = rest.rpartition("@")[0].partition(":")[2]
-    if scheme.startswith(DATABASES) and re.search(r"[/?#@:\[\]]", whole):
+    if is_broken and re.search(r"[/?#@:\[\]]", whole):
         found += [whole, *re.split(r"[/?#@:\[\]]", whole)]
     yield from filter(None, found)
 

@@ -53,6 +53,13 @@ def test_no_message_of_a_library_shows_a_password(scheme: str, password: str) ->
     assert redact(f"cannot reach {url}").count("w0rd") == 0
 
 
+def test_an_address_whose_password_is_not_encoded_is_redacted_in_pieces() -> None:
+    redact = Redactor.of({"PUSHGATEWAY_URL": "http://ana:pa55/w0rd@127.0.0.1:9"})
+    assert redact("nonnumeric port: 'pa55'") == "nonnumeric port: '***'"
+    # No password: nothing to hide.
+    assert Redactor.of({"X": "http://registry:8080/@scope/pkg"})("at 8080") == "at 8080"
+
+
 def test_parameters_of_a_url_are_secrets_too() -> None:
     url = "jdbc:postgresql://db/crm?user=ana&password=of-the-database&ssl=true"
     assert Redactor.of({"X": url})(url).endswith("user=ana&password=***&ssl=true")
