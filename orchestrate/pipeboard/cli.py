@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+import traceback
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from pipeboard.paths import find_paths
 from pipeboard.plan import ask
 from pipeboard.preflight import check_account, check_settings
 from pipeboard.problems import ExitCode, Problem
+from pipeboard.redaction import Redactor, redacted_output
 from pipeboard.runner import run_job
 from pipeboard.schedule import Scheduler, has_it, holder, read_schedules
 from pipeboard.services import Services
@@ -424,7 +426,8 @@ def env(services: Services, in_demo: bool, words: Sequence[str]) -> int:
     if not words:
         for name in sorted(set(world.environ) - {"PATH"}):
             if os.environ.get(name) != world.environ[name]:
-                print(f"export {name}={shlex.quote(world.environ[name])}")
+                line = f"export {name}={shlex.quote(world.environ[name])}"
+                print(line, file=getattr(sys.stdout, "unredacted", sys.stdout))
         return 0
     _prepare(world, words)
     found = shutil.which(words[0], path=world.environ["PATH"])
@@ -463,6 +466,19 @@ def main(arguments: list[str] | None = None) -> None:
     """Run a command; a problem becomes one line and its exit code."""
     # Whatever we and our children write is private.
     os.umask(UMASK)
+    with redacted_output(Redactor.of(_known_settings())):
+        code = _run(arguments)
+    sys.exit(code)
+
+
+def _known_settings() -> dict[str, str]:
+    try:
+        return settings(find_paths())
+    except (Problem, OSError, ValueError):
+        return dict(os.environ)
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
         code: Any = command.main(arguments, prog_name="pipeboard", standalone_mode=False)
     except (Problem, OSError, psycopg.Error) as error:
@@ -480,4 +496,8 @@ def main(arguments: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("\npipeboard: interrupted; nothing is lost, run again\n")
         code = 130
-    sys.exit(int(code or 0))
+    except Exception:
+        # Not left to Python: it would show secrets that an exception quotes.
+        traceback.print_exc()
+        code = ExitCode.FAILED
+    return int(code or 0)

@@ -33,6 +33,7 @@ PRIVATE = (
     *("MELTANO_DATABASE_URI", "MELTANO_EXTRACT_", "MELTANO_LOAD_", "REDIS_", "PG", "DBT_ENV_"),
     *("TAP_PIPEDRIVE_", "TARGET_POSTGRES_", "METABASE_", "PREFECT_"),
 )
+DATABASES = ("postgres", "redis", "rediss", "mysql")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 #: What of that a program needs, by the first letters. Other programs get everything.
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -78,17 +79,21 @@ def is_private(name: str, value: str) -> bool:
 
 def secrets_in_url(value: str) -> Iterator[str]:
     """Return the passwords and tokens in a URL."""
-    if "://" not in value:
+    scheme, _, rest = value.strip().partition("://")
+    if not rest:
         return
+    found, is_broken = [], scheme.startswith(DATABASES)
     try:
         parts = urlsplit(value.strip())
-        found = [parts.password or ""]
+        found.append(parts.password or "")
+        found += [text for key, text in parse_qsl(parts.query) if SECRET_PARAMETER.search(key)]
+        _ = parts.port
     except ValueError:
-        # No URL, but perhaps meant as one: what stands before the host is a secret.
-        found = [value.partition("://")[2].rpartition("@")[0].partition(":")[2]]
-        yield from filter(None, found)
-        return
-    found += [text for key, text in parse_qsl(parts.query) if SECRET_PARAMETER.search(key)]
+        is_broken = True
+    # A password with a "/" that should be encoded makes another URL of it: messages quote pieces.
+    whole = rest.rpartition("@")[0].partition(":")[2]
+    if is_broken and re.search(r"[/?#@:\[\]]", whole):
+        found += [whole, *re.split(r"[/?#@:\[\]]", whole)]
     yield from filter(None, found)
 
 
