@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import shutil
 import signal
 import socket
@@ -261,3 +262,19 @@ def test_what_a_machine_does_to_us_has_a_code_and_a_line(
     assert problem.code == code
     assert words in problem.what
     assert as_problem(KeyError("ours")) is None
+
+
+def test_prefect_beside_another_schedule_is_refused_before_anything_starts(
+    command: Command,
+) -> None:
+    lock = command.state / "up" / "demo" / "schedule.lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as held:
+        held.write("pipeboard")
+        held.flush()
+        fcntl.flock(held, fcntl.LOCK_EX)
+        code, err = command.run("prefect", "--demo")
+    assert code == 69
+    assert "`make up` has the schedule of the demo world already. End it first" in err
+    assert not (command.state / "prefect").exists()
+    assert not (command.state / "postgres").exists()
