@@ -109,6 +109,11 @@ def check_pushed(gateway: str, status: str, code: int, pipeline: str = "main") -
         assert pushed(gateway, "last_run_exit_code", pipeline=pipeline) == code
         assert pushed(gateway, "last_run_outcome", pipeline=pipeline, outcome=status) == 1
         assert pushed(gateway, "last_run_status", pipeline=pipeline) == 0
+        ended = pushed(
+            gateway, "last_completion_timestamp_seconds", pipeline=pipeline, result=status
+        )
+        began = pushed(gateway, "last_run_timestamp_seconds", pipeline=pipeline)
+        assert ended and began and ended >= began, "else it would look as if it hung"
 
 
 @pytest.fixture
