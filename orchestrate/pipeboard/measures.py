@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -43,6 +44,8 @@ def of_end(
     measures.set("last_run_status", float(status in SUCCESSES))
     measures.fill("last_run_outcome", {name: float(name == status) for name in STATUSES})
     measures.set("last_run_exit_code", code)
+    # Also where the history cannot be asked: a start without an end means a run that hangs.
+    measures.set("last_completion_timestamp_seconds", time.time(), status)
     measures.fill("last_run_duration_seconds", phases)
 
 

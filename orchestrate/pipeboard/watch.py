@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two signs of life in the history.
 BEAT = 5.0
+#: Seconds between two looks at what memory is used.
+MEMORY_SECONDS = 0.5
 #: The loader tries as long to come back to a database that went away.
 DATABASE_PATIENCE = 60.0
 
@@ -67,7 +69,7 @@ def watch(
     watched = Watched()
     log_out = _LogFile(log_file, console)
     child = Child(command, root, environ, lane.socket)
-    guard = _Guard(child, lane, job, run_id, signals, watched, log, console)
+    guard = _Guard(child, lane, job, run_id, signals, watched, log, console, memory)
     try:
         while (line := child.line(timeout=0.5)) is not None:
             step, since = log.step, guard.now
@@ -76,7 +78,6 @@ def watch(
                 log_out.write(said)
                 log.read(line)
                 console.pass_on(said)
-            memory.look()
             guard.look(progressed=bool(line))
             watched.step_seconds[step] += guard.now - since
             console.progress(job.name, log.progress, guard.now - guard.began)
@@ -135,13 +136,14 @@ class _Guard:
         watched: Watched,
         log: RunLog,
         console: Console,
+        memory: Memory,
     ) -> None:
-        self._console = console
+        self._console, self._memory = console, memory
         self._child, self._lane, self._job = child, lane, job
         self._run_id, self._signals, self._watched = run_id, signals, watched
         self._log = log
         self.began = self.now = time.monotonic()
-        self._progress_at = self._beat_at = self.began
+        self._progress_at = self._beat_at = self._memory_at = self.began
         self._lost_at: float | None = None
 
     def look(self, *, progressed: bool) -> None:
@@ -153,6 +155,9 @@ class _Guard:
             self._stop(self._signals.exit_code, self._signals.words)
             if self._signals.again:
                 self._child.kill()
+        if self.now - self._memory_at >= MEMORY_SECONDS:
+            self._memory_at = self.now
+            self._memory.look()
         if self.now - self._beat_at >= BEAT:
             self._beat_at = self.now
             self._beat()

@@ -115,7 +115,7 @@ def test_all_is_well(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert code == 0, told
     assert list(told) == [
         *("programs", "disk", "settings", "account", "permissions", "tokens", "clock"),
-        *("database", "redis", "pushgateway"),
+        *("database", "streams", "quarantine", "redis", "pushgateway"),
     ]
     if not GATEWAY:
         assert told.pop("pushgateway") == "not used (PUSHGATEWAY_URL is not set)"

@@ -327,6 +327,16 @@ def test_a_failure_says_which_part_and_why(
             77,
             "notes: refused, and readable before",
         ),
+        # A stream map renamed a stream: the sums agree.
+        (
+            both(
+                loaded("deals", received=0, inserted=0),
+                loaded("deals_of_acme", received=1, inserted=0, filtered=1),
+            ),
+            "succeeded",
+            0,
+            None,
+        ),
         # Nothing was to be built: dbt says so, and has no results.
         (
             lambda e: replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import shutil
 import signal
 import socket
@@ -108,6 +109,11 @@ def check_pushed(gateway: str, status: str, code: int, pipeline: str = "main") -
         assert pushed(gateway, "last_run_exit_code", pipeline=pipeline) == code
         assert pushed(gateway, "last_run_outcome", pipeline=pipeline, outcome=status) == 1
         assert pushed(gateway, "last_run_status", pipeline=pipeline) == 0
+        ended = pushed(
+            gateway, "last_completion_timestamp_seconds", pipeline=pipeline, result=status
+        )
+        began = pushed(gateway, "last_run_timestamp_seconds", pipeline=pipeline)
+        assert ended and began and ended >= began, "else it would look as if it hung"
 
 
 @pytest.fixture
@@ -261,3 +267,19 @@ def test_what_a_machine_does_to_us_has_a_code_and_a_line(
     assert problem.code == code
     assert words in problem.what
     assert as_problem(KeyError("ours")) is None
+
+
+def test_prefect_beside_another_schedule_is_refused_before_anything_starts(
+    command: Command,
+) -> None:
+    lock = command.state / "up" / "demo" / "schedule.lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as held:
+        held.write("pipeboard")
+        held.flush()
+        fcntl.flock(held, fcntl.LOCK_EX)
+        code, err = command.run("prefect", "--demo")
+    assert code == 69
+    assert "`make up` has the schedule of the demo world already. End it first" in err
+    assert not (command.state / "prefect").exists()
+    assert not (command.state / "postgres").exists()
