@@ -20,7 +20,7 @@ import msgspec
 import simplejson
 from singer_sdk.singerlib.exceptions import InvalidInputLine
 
-from pipeboard_target_postgres.columns import Column
+from pipeboard_target_postgres.columns import DATES, INTEGERS, Column
 
 _NULL = msgspec.Raw(b"null")
 #: \u0000 in JSON text, preceded by an even number of backslashes (else it is not an escape).
@@ -30,7 +30,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _ODD_START = (b"{", b"[", b"n")
 #: What msgspec does not take as the name of a struct's field.
 _AWKWARD = re.compile(r'["\\\x00-\x1f]')
-_INTEGERS = frozenset({"smallint", "integer", "bigint"})
+#: A date as JSON has it; anything else may be one that PostgreSQL takes and others do not:
+#: infinity, yesterday, years of five digits. Years 1000 to 2999, so none is at the edge.
+_USUAL_DATE = rb"(?:[12][0-9]{3}-[-0-9TtZz:.+ ]*|\\N)"
 _NUMBER_START = tuple(b"-0123456789"[i : i + 1] for i in range(11))
 _astuple = msgspec.structs.astuple
 
@@ -71,11 +73,23 @@ class Lane:
         from_message = [c for c in columns if metadata and c.prop in in_message]
         from_record = [c for c in columns if c not in from_message]
         # The one place that orders columns: keys first and in the order of `keys`, whatever order
-        # the schema or the table has. `Staging` and `Merge` look for them there.
+        # the schema or the table has: `Staging` and `Merge` look for them there. Then dates, which
+        # are looked at line by line.
         rank = {key: number for number, key in enumerate(keys)}
         scalars = sorted(
-            (c for c in from_record if not c.is_json), key=lambda c: rank.get(c.prop, len(rank))
+            (c for c in from_record if not c.is_json),
+            key=lambda c: rank.get(c.prop, len(rank) + (c.type not in DATES)),
         )
+        front = [c.type in DATES for c in scalars if c.prop in rank or c.type in DATES]
+        self._is_usual = (
+            re.compile(
+                rb"\t".join(_USUAL_DATE if date else rb"[^\t]*" for date in front) + rb"(?:\t|$)"
+            ).match
+            if any(front)
+            else None
+        )
+        #: Set when a line had an unusual date; see `Batch.suspicious`.
+        self.suspicious = False
         nested = [c for c in from_record if c.is_json]
         #: The columns in the order in which a line has them; nested ones last.
         self.columns = (*scalars, *from_message, *nested)
@@ -173,6 +187,8 @@ class Lane:
         else:
             # Only the token null follows a tab as `null`: a string's quote is still there.
             row = row.replace(b"\tnull", b"\t\\N").replace(b'"', b"")
+        if self._is_usual is not None and not self._is_usual(row):
+            self.suspicious = True
         for value in values[n:]:
             row += b"\t" + self._nested(bytes(value))
         version = message.version
@@ -201,7 +217,7 @@ class Lane:
             elif start in (b"n", b"{", b"["):
                 # A nested value in a scalar column stays JSON text.
                 text = self._nested(text)
-            elif self.repairing and sql_type in _INTEGERS and start in _NUMBER_START:
+            elif self.repairing and sql_type in INTEGERS and start in _NUMBER_START:
                 text = _integral(text)
             fields.append(text)
         return b"\t".join(fields)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import psycopg
 
-from pipeboard_target_postgres import errors, evolve, quarantine, sweep
+from pipeboard_target_postgres import errors, evolve, quarantine, repair, sweep
 from pipeboard_target_postgres.connector import PostgresConnector
 from pipeboard_target_postgres.decode import KEY_MISSING
 from pipeboard_target_postgres.locks import DDL_LOCK_TIMEOUT, LockWait
@@ -195,24 +195,24 @@ class Loader:
                 f"{stream.last_reason}. They and the reasons are in {self._ops.schema}.quarantine; "
                 "the others are loaded."
             )
+        # One bad value in a small run is no pattern; of many records, a share of them is.
+        if counts.read >= self.MIN_JUDGED and counts.repaired_records > limit * counts.read:
+            raise errors.DataRefusedError(
+                f"{stream.name}: {counts.repaired_records} of {counts.read} records had values "
+                f"that PostgreSQL refuses, more than max_refused_share ({limit:.1%}) allows. They "
+                f"are loaded with null in those columns; see {self._ops.schema}.quarantine."
+            )
 
     def _load(self, batch: Batch, cursor: psycopg.Cursor) -> Counts:
         stream = batch.stream
-        counts = Counts(read=len(batch.rows) + len(batch.refused), quarantined=len(batch.refused))
         if stream.generation != self._session.generation:
             stream.staging.create(cursor)
         evolve.lock(cursor, stream.table.schema, stream.table.name)
         if batch.version is not None and stream.seen:
             stream.seen.begin(cursor, batch.version, self._session.generation)
-        entries = list(batch.refused)
-        quarantine.place(
-            len(batch.rows),
-            lambda low, high: counts.add(self._place(cursor, batch, low, high)),
-            lambda index, exc: entries.append(self._refuse(cursor, batch, index, exc, counts)),
-        )
-        self._ops.quarantine(cursor, entries)
-        if entries:
-            stream.last_reason = entries[-1].reason
+        if batch.suspicious and not batch.repaired:
+            repair.repair_values(cursor, batch)
+        counts = self._place_all(cursor, batch)
         if self._options.bookkeeping:
             self._ops.record(
                 cursor,
@@ -222,78 +222,93 @@ class Loader:
                 counts,
             )
         stream.generation = self._session.generation
-        if counts.quarantined:
-            self._logger.warning(
-                "%s: %d of %d records of a batch were refused; they are in %s.quarantine.",
-                stream.name,
-                counts.quarantined,
-                counts.read,
-                self._ops.schema,
-            )
+        for number, what in (
+            (counts.quarantined, "records were refused"),
+            (counts.nulled_values, "values are null, since PostgreSQL refuses them"),
+        ):
+            if number:
+                self._logger.warning(
+                    "%s: of a batch of %d records %d %s; see %s.quarantine.",
+                    stream.name,
+                    counts.read,
+                    number,
+                    what,
+                    self._ops.schema,
+                )
         return counts
 
-    def _place(self, cursor: psycopg.Cursor, batch: Batch, low: int, high: int) -> Counts:
-        """Stage and merge a range of a batch, or nothing of it."""
-        stream = batch.stream
-        rows = batch.rows if high - low == len(batch.rows) else batch.rows[low:high]
+    def _place_all(self, cursor: psycopg.Cursor, batch: Batch) -> Counts:
+        """Load a batch, but for what PostgreSQL refuses, which goes to the quarantine."""
+        stream, counts, late = batch.stream, Counts(), dict[int, str]()
+        while True:
+            try:
+                counts.add(self._place(cursor, batch))
+                break
+            except psycopg.Error as exc:
+                if not quarantine.is_refusal(exc):
+                    raise
+                if not batch.repaired:
+                    repair.repair_values(cursor, batch)
+                    continue
+            counts.add(
+                repair.load_one_by_one(cursor, batch, self._options.use_copy, late.__setitem__)
+            )
+            break
+        refused = [*batch.refused, *(self._refuse(cursor, batch, *each) for each in late.items())]
+        nulled = [note for index, note in batch.nulled.items() if index not in late]
+        self._ops.quarantine(cursor, [*refused, *(entry for entry, _ in nulled)])
+        if refused:
+            stream.last_reason = refused[-1].reason
+        counts.add(
+            Counts(
+                read=len(batch.rows) + len(batch.refused),
+                quarantined=len(refused),
+                nulled_values=sum(values for _, values in nulled),
+                repaired_records=len(nulled),
+            )
+        )
+        return counts
+
+    def _place(self, cursor: psycopg.Cursor, batch: Batch) -> Counts:
+        """Stage and merge a batch, or nothing of it."""
+        stream, rows = batch.stream, batch.rows
         if not rows:
             return Counts()
-        try:
-            with cursor.connection.transaction():
-                keys = stream.staging.distinct_keys(rows)
-                known = stream.merge.existing(cursor, keys) if keys else None
-                if known == 0 and batch.may_skip_staging and self._options.use_copy:
-                    # Once only: rows of an attempt that failed are left dead in the table.
-                    batch.may_skip_staging = False
-                    with (
-                        contextlib.suppress(psycopg.errors.UniqueViolation),
-                        cursor.connection.transaction(),
-                    ):
-                        return stream.merge.append(cursor, rows, batch.constants)
-                fill = stream.staging.copy if self._options.use_copy else stream.staging.insert
-                fill(cursor, rows)
-                counts = stream.merge.run(
-                    cursor,
-                    len(rows),
-                    batch.constants,
-                    distinct=keys is not None,
-                    all_there=known == len(rows),
-                )
-                if batch.version is not None and stream.seen:
-                    stream.seen.remember(cursor, stream.staging.name)
-                if high < len(batch.rows):
-                    stream.staging.clear(cursor)
-        except psycopg.errors.InvalidTextRepresentation:
-            if batch.repaired or not self._repair(batch):
-                raise
-            return self._place(cursor, batch, low, high)
+        with cursor.connection.transaction():
+            keys = stream.staging.distinct_keys(rows)
+            known = stream.merge.existing(cursor, keys) if keys else None
+            if known == 0 and batch.may_skip_staging and self._options.use_copy:
+                # Once only: rows of an attempt that failed are left dead in the table.
+                batch.may_skip_staging = False
+                with (
+                    contextlib.suppress(psycopg.errors.UniqueViolation),
+                    cursor.connection.transaction(),
+                ):
+                    return stream.merge.append(cursor, rows, batch.constants)
+            fill = stream.staging.copy if self._options.use_copy else stream.staging.insert
+            fill(cursor, rows)
+            counts = stream.merge.run(
+                cursor,
+                len(rows),
+                batch.constants,
+                distinct=keys is not None,
+                all_there=known == len(rows),
+            )
+            if batch.version is not None and stream.seen:
+                stream.seen.remember(cursor, stream.staging.name)
         return counts
 
     @staticmethod
-    def _repair(batch: Batch) -> bool:
-        """Write 1.0 as 1 where an integer is wanted; True if that changed anything."""
-        lane, batch.repaired = batch.stream.lane, True
-        was, lane.repairing = lane.repairing, True
-        rows = [encoded[0] for line in batch.lines if (encoded := lane.encode(line))]
-        changed = rows != batch.rows and len(rows) == len(batch.rows)
-        lane.repairing = was or changed
-        if changed:
-            batch.rows[:] = rows
-        return changed
-
-    def _refuse(
-        self, cursor: psycopg.Cursor, batch: Batch, index: int, exc: psycopg.Error, counts: Counts
-    ) -> Entry:
+    def _refuse(cursor: psycopg.Cursor, batch: Batch, index: int, reason: str) -> Entry:
         stream = batch.stream
         record, key = quarantine.record_of(batch.lines[index], stream.keys)
-        counts.quarantined += 1
         if batch.version is not None and stream.seen and key:
             found = msgspec.json.decode(key)
             stream.seen.remember_one(
                 cursor,
                 {c: str(found[k]) for c, k in zip(stream.table.keys, stream.keys, strict=True)},
             )
-        return Entry(stream.name, key, quarantine.reason(exc), record)
+        return Entry(stream.name, key, reason, record)
 
     # The end of a walk, and of the run
 

@@ -68,10 +68,17 @@ class Merge:
     Args:
         table: where rows go.
         staged: the columns of the staging table, a part of the table's.
-        staging: name of the staging table, which needs no quotes.
+        staging: name of the staging table, which needs no quotes, or a query in brackets.
+        position: SQL for the place of a row in its batch.
     """
 
-    def __init__(self, table: Table, staged: Sequence[Column], staging: str) -> None:
+    def __init__(
+        self,
+        table: Table,
+        staged: Sequence[Column],
+        staging: str,
+        position: str = "row_number() over () - 1",
+    ) -> None:
         self.table, self.staging = table, staging
         keys = [_name(key) for key in table.keys]
         filled = [c for c in table.columns if c not in staged]
@@ -79,9 +86,7 @@ class Merge:
         if not keys:
             # Rows of one batch keep their order in _sdc_sequence: nothing else tells it.
             constants = {
-                name: f"{sql} + row_number() over () - 1"
-                if sql == CONSTANTS["_sdc_sequence"]
-                else sql
+                name: f"{sql} + {position}" if sql == CONSTANTS["_sdc_sequence"] else sql
                 for name, sql in constants.items()
             }
         names = [*(_name(c.name) for c in staged), *map(_name, constants)]
@@ -142,7 +147,7 @@ class Merge:
         """
         if not self.table.unique or any(b"\\" in field for key in keys for field in key):
             return None
-        self._look_up(cursor)
+        self.look_up(cursor)
         columns: list[t.Any] = [
             # Plain digits: an array's text as it stands.
             "{" + b",".join(fields).decode() + "}" if number else [f.decode() for f in fields]
@@ -164,7 +169,7 @@ class Merge:
         return Counts(inserted=len(rows))
 
     @staticmethod
-    def _look_up(cursor: psycopg.Cursor) -> None:
+    def look_up(cursor: psycopg.Cursor) -> None:
         """Look each key up in the index.
 
         A batch is small and the table may be huge, whatever the planner's statistics say about a
@@ -199,7 +204,7 @@ class Merge:
             counts.unchanged = staged_rows - counts.inserted
             return counts
         if self.table.unique:
-            self._look_up(cursor)
+            self.look_up(cursor)
         if not distinct and self._exists(cursor, self.has_duplicates):
             counts.superseded = run(cursor, self.drop_duplicates, {})
             staged_rows -= counts.superseded

@@ -190,7 +190,9 @@ class PostgresSink(StockSink):
                 "sync_started_at": self.sync_started_at,
             },
             self._refused,
+            suspicious=self.stream.lane.suspicious,
         )
+        self.stream.lane.suspicious = False
         self._sequence += len(self._rows)
         self.record_counter_metric.increment(self._fast)
         self._rows, self._lines, self._refused, self._fast = [], [], [], 0

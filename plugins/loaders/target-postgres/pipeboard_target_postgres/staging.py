@@ -51,10 +51,6 @@ class Staging:
         """Create the table; once per session."""
         run(cursor, self._create)
 
-    def clear(self, cursor: psycopg.Cursor) -> None:
-        """Empty the table within a transaction."""
-        run(cursor, f"truncate {self.name}")
-
     def distinct_keys(self, rows: Sequence[bytes]) -> list[tuple[bytes, ...]] | None:
         """Return the key of each line, or None unless it can be told by bytes that all differ.
 

@@ -62,7 +62,10 @@ class Batch:
         version: of the records, None if they have none.
         constants: values of the metadata columns that are the same for all.
         refused: records that came among them and that no table can take.
-        repaired: whether integers written as 1.0 were looked for.
+        suspicious: whether a date among them may be one that PostgreSQL takes, but JSON does not
+            know.
+        nulled: what was put null, by the index of the row: the note, and how many values.
+        repaired: whether the values have been held against the types of their columns.
         may_skip_staging: whether rows may go straight into the table, if it has none of the keys.
     """
 
@@ -72,6 +75,8 @@ class Batch:
     version: int | None
     constants: dict[str, t.Any]
     refused: list[Entry]
+    suspicious: bool = False
+    nulled: dict[int, tuple[Entry, int]] = dataclasses.field(default_factory=dict)
     repaired: bool = False
     may_skip_staging: bool = dataclasses.field(init=False)
 

@@ -33,7 +33,8 @@ class Seen:
         self.name, self.table = name, table
         types = {c.name: c.type for c in table.columns}
         self._keys = [Column(key, key, types[key]) for key in sorted(table.keys)]
-        self._names = ", ".join(quote(c.name) for c in self._keys)
+        #: The key columns, quoted.
+        self.names = ", ".join(quote(c.name) for c in self._keys)
         self.version: int | None = None
         self._generation: int | None = None
         #: True if a lost connection took keys with it: what is unseen is then unknown.
@@ -60,8 +61,7 @@ class Seen:
             body = ", ".join(f"{quote(c.name)} {c.type}" for c in self._keys)
             run(
                 cursor,
-                f"create temp table if not exists {self.name} "
-                f"({body}, primary key ({self._names}))",
+                f"create temp table if not exists {self.name} ({body}, primary key ({self.names}))",
             )
             self._generation = generation
         if self.version != version:
@@ -72,11 +72,12 @@ class Seen:
         """Remember the keys in a staging table."""
         run(
             cursor,
-            f"insert into {self.name} ({self._names}) select {self._names} from {staging} on conflict do nothing",
+            f"insert into {self.name} ({self.names}) select {self.names} from {staging}"
+            " on conflict do nothing",
         )
 
     def remember_one(self, cursor: psycopg.Cursor, values: Mapping[str, str]) -> None:
-        """Remember the key of a refused record, by column: it is there at the source all the same."""
+        """Remember the key of a refused record, by column: it is there at the source."""
         casts = ", ".join(f"%s::{c.type}" for c in self._keys)
         # A key that its type does not take is one that no row has.
         with contextlib.suppress(psycopg.DataError), cursor.connection.transaction():

@@ -212,6 +212,7 @@ class TargetPostgres(StockTarget):
         if stuck:
             # A thread that hangs in the database would keep the interpreter from ending.
             os._exit(code)
+        STOP.ignore()
         if borrowed:
             STOP.restore()
         if defect is not None:

@@ -44,6 +44,11 @@ class StopRequest:
             signal.signal(number, handler)
         self._before, self.signum = {}, None
 
+    def ignore(self) -> None:
+        """Let the last steps of a run that has ended be undisturbed."""
+        for number in self._before:
+            signal.signal(number, signal.SIG_IGN)
+
     def handle(self, signum: int, _frame: t.Any = None) -> None:
         """Note the first signal; the second one ends the process at once."""
         self.signum, self._at = signum, time.monotonic()
