@@ -181,14 +181,14 @@ def _elements(
 def _is_empty(answer: dict[str, Any], additional: dict[str, Any], operation: Operation) -> bool:
     """Whether ``null`` for a list means that it is empty, which v1 writes so.
 
-    A list with pages is empty if the answer also says that no page follows: v1's
-    ``more_items_in_collection`` is false, or there is a ``next_cursor`` and it is null. A list
-    without pages says nothing more than success, so ``null`` counts where the list may be empty
-    at all; no account is without users, for one.
+    A page of a list is empty if the answer also says whether another one follows: by v1's
+    ``more_items_in_collection``, or by a ``next_cursor``, null or not. A list without pages says
+    nothing more than success, so ``null`` counts where the list may be empty at all; no account is
+    without users, for one.
     """
     if operation.pages_by_offset:
         counts = additional.get("pagination") or additional
-        return isinstance(counts, dict) and counts.get("more_items_in_collection") is False
+        return isinstance(counts, dict) and isinstance(counts.get("more_items_in_collection"), bool)
     if operation.pages_by_cursor:
-        return additional.get("next_cursor", "") is None
+        return "next_cursor" in additional
     return answer.get("success") is True and operation.may_be_empty

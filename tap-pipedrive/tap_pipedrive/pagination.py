@@ -170,15 +170,16 @@ def _by_offset(get: Any, limit: int, progress: Progress) -> Iterator[Page]:
 
     Offsets shift when a record before them goes away, and would then skip another one. The
     overlap shows it; the walk steps back a page. Records may repeat, none is skipped. A page
-    that is shorter than its limit though more follow does not say where its records stand, so
-    nothing can overlap: the next page is the one that it names.
+    that is shorter than its limit though more follow (some are hidden) does not say where its
+    records stand, so nothing can overlap: the next page is the one that it names.
     """
     start, last, steps_back = 0, None, 0
     while True:
         page = get({"start": start})
         records = page.records
-        if last is not None:
-            names = [_name(record) for record in records]
+        successor = next_start(page, start, limit, progress)
+        names = [_name(record) for record in records]
+        if last is not None and (last in names or successor is None or _is_full(page, limit)):
             if last not in names:
                 steps_back += 1
                 if steps_back > MOST_STEPS_BACK:
@@ -187,11 +188,10 @@ def _by_offset(get: Any, limit: int, progress: Progress) -> Iterator[Page]:
                 continue
             records = records[names.index(last) + 1 :]
         yield replace(page, records=records)
-        successor = next_start(page, start, limit, progress)
         if successor is None:
             return
         progress.page(page, f"start {successor}")
-        is_full = limit > 1 and successor == start + len(page.records) and not page.unreadable
+        is_full = limit > 1 and _is_full(page, limit) and successor == start + len(page.records)
         start = successor - is_full
         last = _name(page.records[-1]) if is_full else None
 
@@ -208,6 +208,14 @@ def _version(record: Any) -> Any:
     """Tell a version of a record from another one; a row of a log has no name."""
     name = _name(record)
     return name if isinstance(name, str) else (name, record.get("update_time"))
+
+
+def _is_full(page: Page, limit: int) -> bool:
+    """Whether a page holds as many records as it may: the server may allow fewer than asked for."""
+    counts = page.additional.get("pagination") or page.additional
+    allowed = counts.get("limit")
+    most = min(limit, allowed) if isinstance(allowed, int) and allowed > 0 else limit
+    return len(page.records) >= most and not page.unreadable
 
 
 def next_start(page: Page, start: int, limit: int, progress: Progress) -> int | None:
