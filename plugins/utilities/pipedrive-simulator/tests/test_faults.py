@@ -52,6 +52,16 @@ STATUSES = {
 }  # fmt: skip
 
 
+def test_an_error_of_any_status_with_its_words_and_headers(simulator: RunningSimulator) -> None:
+    headers = {"retry-after": "7", "x-ratelimit-limit": None}
+    fail(simulator, "status", status=415, error="Feature is not enabled", headers=headers)
+    status, answered, body = fetch(simulator)
+    assert status == 415
+    assert json.loads(body)["error"] == "Feature is not enabled"
+    assert answered["retry-after"] == "7"
+    assert "x-ratelimit-limit" not in answered
+
+
 @pytest.mark.parametrize("kind", STATUSES)
 def test_replaced_answers(simulator: RunningSimulator, kind: str) -> None:
     fail(simulator, kind)
@@ -174,7 +184,7 @@ def test_every_kind_is_tested_above() -> None:
     assert set(KINDS) - set(STATUSES) == {
         "empty_page", "redirect", "flat_pagination", "null_body", "truncated_json", "reset",
         "slow_body", "hang", "expired_cursor",
-        "wrong_types", "unknown_properties", "missing_properties", "edit_during_walk",
+        "wrong_types", "unknown_properties", "missing_properties", "edit_during_walk", "status",
     }  # fmt: skip
 
 
