@@ -107,9 +107,9 @@ class DealHistory:
             raise ConfigurationError(msg) from error
         return True
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         """Give up what is under way."""
-        self._ahead.close()
+        self._ahead.close(wait=wait)
 
     def take(self, deal: Record, since: str | None) -> None:
         """Read the log of one deal, if it may have moved; see :meth:`FedStream.take_one`."""

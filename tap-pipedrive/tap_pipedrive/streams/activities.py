@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tap_pipedrive.errors import NotFoundError
+from tap_pipedrive.errors import REFUSALS
 from tap_pipedrive.records import Record
 from tap_pipedrive.streams.kinds import ListStream, NewestFirst, PerRecord, UpdatedStream
 
@@ -107,5 +107,5 @@ class MailMessages(ListStream):
                 try:
                     for page in self.pages(path={"id": thread["id"]}):
                         yield page.records
-                except NotFoundError as error:
-                    self.logger.warning("mail thread %s: gone (%s)", thread["id"], error)
+                except REFUSALS as error:
+                    self.parent_refused(thread, error)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tap_pipedrive.errors import NotFoundError
 from tap_pipedrive.history import number_changes
 from tap_pipedrive.records import Record
 from tap_pipedrive.streams.kinds import PerRecord
@@ -24,11 +23,8 @@ class ChangeLog(PerRecord):
     def rows_of(self, parent_id: Any) -> Iterator[list[Record]]:
         """Read one record's log to its end and number its rows."""
         newest_first: list[Record] = []
-        try:
-            for page in self.pages(path={"id": parent_id}):
-                newest_first += page.records
-        except NotFoundError as error:
-            self.logger.warning("%s of %s: gone meanwhile (%s)", self.name, parent_id, error)
+        for page in self.pages(path={"id": parent_id}):
+            newest_first += page.records
         yield number_changes(self.parent_key, parent_id, newest_first)
 
 

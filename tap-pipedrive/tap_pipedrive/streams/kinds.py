@@ -20,7 +20,7 @@ import msgspec
 
 from tap_pipedrive.answers import Page
 from tap_pipedrive.beginnings import Beginning
-from tap_pipedrive.errors import NotFoundError
+from tap_pipedrive.errors import REFUSALS
 from tap_pipedrive.openapi import operation
 from tap_pipedrive.pagination import anchored_pages
 from tap_pipedrive.records import Record
@@ -39,6 +39,8 @@ class FedStream(PipedriveStream):
     dear: ClassVar[bool] = False
     #: Whether what it takes goes into the memory of deals seen.
     remembers_deals: ClassVar[bool] = False
+    #: Name of the stream whose calls bring its rows, too: without that one there are none.
+    comes_with: ClassVar[str | None] = None
     replication_key = "update_time"
     is_sorted = True
     check_sorted = False
@@ -46,6 +48,10 @@ class FedStream(PipedriveStream):
     def read(self) -> None:
         """Run the parent's walk, once for all streams that it feeds."""
         self._tap.walks[self.parent].run(self)
+
+    def walked(self) -> None:
+        """Note that the walk came to its end for this stream."""
+        self.complete()
 
     def begin_walk(self, fed: list[FedStream]) -> None:
         """Learn which streams the walk feeds, before its first page."""
@@ -274,8 +280,11 @@ class PerRecord(FedStream):
         """Ask for the rows of one record."""
         if self.worth_asking(record, since):
             self._tap.spare_share(self.list_operation().cost)
-            for rows in self.rows_of(record["id"]):
-                self.emit(rows)
+            try:
+                for rows in self.rows_of(record["id"]):
+                    self.emit(rows)
+            except REFUSALS as error:
+                self.parent_refused(record, error)
 
     def worth_asking(self, record: Record, since: str | None) -> bool:
         """Whether there may be rows.
@@ -287,11 +296,8 @@ class PerRecord(FedStream):
 
     def rows_of(self, parent_id: Any) -> Iterator[list[Record]]:
         """Read the rows of one parent, page by page."""
-        try:
-            for page in self.pages(path={"id": parent_id}):
-                yield [{**row, self.parent_key: parent_id} for row in page.records]
-        except NotFoundError as error:
-            self.logger.warning("%s of %s: gone meanwhile (%s)", self.name, parent_id, error)
+        for page in self.pages(path={"id": parent_id}):
+            yield [{**row, self.parent_key: parent_id} for row in page.records]
 
 
 class PerHundred(PerRecord):
