@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import re
@@ -18,7 +19,7 @@ from requests.auth import AuthBase
 from singer_sdk import Tap
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
-from tap_pipedrive import errors, logs, plan, settings
+from tap_pipedrive import errors, logs, plan, settings, termination
 from tap_pipedrive.auth import TOKEN_URL, ApiTokenAuth, OAuth
 from tap_pipedrive.beginnings import LISTS_AHEAD, Beginning, Beginnings
 from tap_pipedrive.client import PipedriveClient
@@ -29,6 +30,7 @@ from tap_pipedrive.governor.redis_home import RedisHome
 from tap_pipedrive.history import DealHistory
 from tap_pipedrive.messages import PageWriter
 from tap_pipedrive.metrics import Pusher
+from tap_pipedrive.outcomes import Outcome
 from tap_pipedrive.quarantine import Quarantine
 from tap_pipedrive.report import is_supervised, write_report
 from tap_pipedrive.seen_deals import SeenDeals
@@ -228,16 +230,14 @@ class TapPipedrive(Tap):
             )
             raise errors.ShareSpentError(msg)
 
-    def skip(self, stream: PipedriveStream, error: errors.TapError) -> None:
-        """Leave a stream out that may not be read, unless the run is worthless without it.
+    @cached_property
+    def state_at_start(self) -> dict[str, Any]:
+        """The state with which this run was begun."""
+        return copy.deepcopy(dict(self.state))
 
-        Raises:
-            TapError: the stream is essential.
-
-        """
-        if stream.essential:
-            raise error
-        self.logger.warning("%s is left out: %s", stream.name, error)
+    def owner_of(self, error: errors.TapError) -> PipedriveStream | None:
+        """Find the stream whose operation failed, whoever asked; None if it was no operation."""
+        return next((s for s in self.declared_streams if error.operation in s.operations), None)
 
     @cached_property
     def quarantine(self) -> Quarantine:
@@ -266,15 +266,66 @@ class TapPipedrive(Tap):
 
     # -- a run --------------------------------------------------------------------------------
 
+    def _setup_signal_handlers(self) -> None:
+        """Leave the signals to :mod:`tap_pipedrive.termination`: the SDK's handlers exit with 0."""
+
+    @property
+    def has_client(self) -> bool:
+        """Whether there is a client already (making one may fail)."""
+        return "client" in self.__dict__
+
     def run(self) -> None:
         """Sync all selected streams and leave a report, whatever happens.
 
         Raises:
-            BudgetSpentError: today's tokens are used up and nobody waits for the report.
-            TapError: anything else that went wrong.
+            TapError: the run ended with an error; or it was not complete, and nobody waits for the
+                report that says so.
+            TerminationRequested: a signal ended the run.
 
         """
         started_at = datetime.now(timezone.utc)
+        _ = self.state_at_start
+        stopped: str | None = None
+        error: BaseException | None = None
+
+        def report() -> None:
+            code, message = getattr(error, "exit_code", 1 if error else 0), str(error or "") or None
+            write_report(self, started_at, exit_code=code, stopped=stopped, message=message)
+
+        def report_a_timeout() -> None:
+            write_report(
+                self,
+                started_at,
+                exit_code=128 + (termination.requested_by() or 0),
+                stopped="signal",
+                message="ended by a signal; what was read last could not be written in time",
+            )
+
+        with termination.handled(report_a_timeout):
+            try:
+                self._sync()
+                error = self._failure()
+            except errors.BudgetSpentError as spent:
+                stopped = "budget"
+                self.logger.warning("Stopped: %s. The state is good; the next run goes on.", spent)
+                for stream in self.selected_streams:
+                    stream.fall_behind(str(spent))
+                self.write_state()
+                error = self._failure() or spent
+            except termination.TerminationRequested as request:
+                stopped, error = "signal", request
+                self.logger.warning("Stopped: %s. The state is good; the next run goes on.", error)
+                self.write_state()
+            except BaseException as failure:
+                stopped, error = "error", failure
+            try:
+                report()
+            finally:
+                self._close(wait=stopped != "signal")
+        if error is not None and (stopped in ("error", "signal") or not is_supervised()):
+            raise error
+
+    def _sync(self) -> None:
         logs.hide(
             self.config.get("api_token"),
             urlsplit(self.config.get("redis_url") or "").password,
@@ -282,23 +333,29 @@ class TapPipedrive(Tap):
         )
         logs.watch_for_secrets()
         _ = self.client  # settings that are missing are told before anything is begun
-        try:
-            self.beginnings.expect(self._coming())
-            self.sync_all()
-        except errors.BudgetSpentError as error:
-            self.logger.warning("Stopped: %s. The state is good; the next run goes on.", error)
-            self.write_state()
-            self._report(started_at, error, budget_spent=True)
-            if not is_supervised():
-                raise
-        except BaseException as error:
-            self._report(started_at, error)
-            raise
-        else:
-            self._report(started_at)
-        finally:
-            self.beginnings.close()
-            self.deal_history.close()
+        self.beginnings.expect(self._coming())
+        self.sync_all()
+
+    def _failure(self) -> errors.TapError | None:
+        """Say what failed although the run went on: lost permissions first, then any error."""
+        refused = {
+            s.name: s.result for s in self.selected_streams if s.result.outcome is Outcome.REFUSED
+        }
+        if refused:
+            msg = "; ".join(
+                f"{name} could be read before and is refused now: {result.reason}"
+                for name, result in refused.items()
+            )
+            return errors.NotPermittedError(msg)
+        incomplete = [
+            s.result for s in self.selected_streams if s.result.outcome is Outcome.INCOMPLETE
+        ]
+        return incomplete[0].error if incomplete else None
+
+    def _close(self, *, wait: bool) -> None:
+        self.beginnings.close(wait=wait)
+        self.deal_history.close(wait=wait)
+        if self.has_client:
             self.pusher.push()
             self.client.close()
 
@@ -315,23 +372,6 @@ class TapPipedrive(Tap):
             elif stream.parent not in begun:
                 begun.add(stream.parent)
                 yield from self.walks[stream.parent].beginnings()
-
-    def _report(
-        self,
-        started_at: datetime,
-        error: BaseException | None = None,
-        *,
-        budget_spent: bool = False,
-    ) -> None:
-        behind = {name for walk in self.walks.values() for name in walk.behind}
-        write_report(
-            self.client,
-            self.selected_streams,
-            started_at,
-            error,
-            behind=behind,
-            budget_spent=budget_spent,
-        )
 
     # -- the command line ----------------------------------------------------------------------
 
