@@ -111,7 +111,7 @@ def test_others_may_count_the_refused_and_never_read_one(
             warehouse.sql(
                 f"alter default privileges in schema {{o}} grant select on tables to {reader}"
             )
-        warehouse.load([S, record(id=1, n="abc")], **LENIENT)
+        warehouse.load([S, record(id=1, n="abc")])
         if not by_default:
             warehouse.sql(f"grant select on {{o}}.quarantine to {reader}")
             warehouse.load([S])
