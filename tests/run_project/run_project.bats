@@ -129,7 +129,7 @@ make_secrets() {
     shift
     mkdir -p "$folder"
     for name in "$@"; do
-        printf '{"object": {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "%s"}, "data": {\n%s}}, %s}' \
+        printf '{"object": {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "%s"}, "data": {\n%s\n}}, %s}' \
             "$name" '"x": "eA=="' '"applied": {}' >"$folder/secret.$name.json"
     done
 }
