@@ -338,18 +338,25 @@ build() {
 # --- Secrets: made on minikube, expected elsewhere ---------------------------------------------
 
 make_secrets() {
-    local owner metrics reader metabase prefect
+    local owner metrics reader metabase prefect transform=""
     owner=$(kept postgres WAREHOUSE_PASSWORD) metrics=$(kept postgres METRICS_PASSWORD)
     reader=$(kept postgres READER_PASSWORD) metabase=$(kept postgres METABASE_PASSWORD)
     prefect=$(kept postgres PREFECT_PASSWORD)
+    # dbt's role is created with the volume. A volume from before there was one goes on with one role,
+    # until somebody runs `pipeboard roles` and adds TRANSFORM_PASSWORD to the Secret.
+    if [ -z "$(secret_value postgres POSTGRES_PASSWORD)" ] || [ -n "$(secret_value postgres TRANSFORM_PASSWORD)" ]; then
+        transform=$(kept postgres TRANSFORM_PASSWORD)
+    fi
     local redis server=postgres.$namespace.svc:5432
     redis=$(kept redis REDIS_PASSWORD)
     {
         secret postgres "POSTGRES_PASSWORD=$(kept postgres POSTGRES_PASSWORD)" \
             "WAREHOUSE_PASSWORD=$owner" "METRICS_PASSWORD=$metrics" "READER_PASSWORD=$reader" \
-            "METABASE_PASSWORD=$metabase" "PREFECT_PASSWORD=$prefect"
+            "METABASE_PASSWORD=$metabase" "PREFECT_PASSWORD=$prefect" \
+            ${transform:+"TRANSFORM_PASSWORD=$transform"}
         secret pipedrive "PIPEDRIVE_API_TOKEN=$(setting PIPEDRIVE_API_TOKEN)"
-        secret warehouse "PIPEBOARD_DATABASE_URL=postgresql://pipeboard:$owner@$server/pipeboard"
+        secret warehouse "PIPEBOARD_DATABASE_URL=postgresql://pipeboard:$owner@$server/pipeboard" \
+            ${transform:+"PIPEBOARD_TRANSFORM_DATABASE_URL=postgresql://pipeboard_transform:$transform@$server/pipeboard"}
         secret redis "REDIS_PASSWORD=$redis" "REDIS_URL=redis://:$redis@redis.$namespace.svc:6379/0"
         secret metrics-server \
             "PIPEBOARD_METRICS_DATABASE_URL=postgresql://pipeboard_metrics:$metrics@$server/pipeboard"

@@ -129,7 +129,7 @@ make_secrets() {
     shift
     mkdir -p "$folder"
     for name in "$@"; do
-        printf '{"object": {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "%s"}, "data": {\n%s}}, %s}' \
+        printf '{"object": {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "%s"}, "data": {\n%s\n}}, %s}' \
             "$name" '"x": "eA=="' '"applied": {}' >"$folder/secret.$name.json"
     done
 }
@@ -207,6 +207,22 @@ apply release"
     commit_again
     run -0 ./run_project.sh deploy
     [ "$(decoded secret.postgres WAREHOUSE_PASSWORD)" = "$first_password" ]
+}
+
+@test "dbt has a role of its own, except on a volume from before there was one" {
+    deployed
+    transform=$(decoded secret.postgres TRANSFORM_PASSWORD)
+    url=$(decoded secret.warehouse PIPEBOARD_TRANSFORM_DATABASE_URL)
+    [ "$url" = "postgresql://pipeboard_transform:$transform@postgres.pipeboard.svc:5432/pipeboard" ]
+    [ ${#transform} -ge 32 ]
+    for secret in postgres/TRANSFORM_PASSWORD warehouse/PIPEBOARD_TRANSFORM_DATABASE_URL; do
+        sed -i.bak "/\"${secret#*/}\"/d" "$STAND_IN/$OBJECTS/secret.${secret%/*}.json"
+        sed -i.bak 'N;s/,\n\( *}\)/\n\1/;P;D' "$STAND_IN/$OBJECTS/secret.${secret%/*}.json"
+    done
+    commit_again
+    run -0 ./run_project.sh deploy
+    [ -z "$(decoded secret.warehouse PIPEBOARD_TRANSFORM_DATABASE_URL)" ]
+    [ -n "$(decoded secret.warehouse PIPEBOARD_DATABASE_URL)" ]
 }
 
 @test "every Secret that a pod asks for is made on minikube, with Prefect too" {

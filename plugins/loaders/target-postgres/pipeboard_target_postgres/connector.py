@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import decimal
 import functools
 import typing as t
+from pathlib import Path
 
 import psycopg
 import sqlalchemy
 from singer_sdk.sql.connector import JSONSchemaToSQL
 from sqlalchemy import event
-from sqlalchemy.dialects.postgresql import BIGINT, JSONB
-from sqlalchemy.types import TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, JSONB
+from sqlalchemy.types import DATE, DECIMAL, TEXT, TIMESTAMP
 from target_postgres.connector import PostgresConnector as StockConnector
 
 from pipeboard_target_postgres import errors
@@ -35,6 +37,41 @@ set jit = off
 """
 
 
+#: The stock connector's file -> the setting that it is for.
+_SSL_SETTINGS = {
+    "root.crt": "ssl_certificate_authority",
+    "cert.crt": "ssl_client_certificate",
+    "pkey.key": "ssl_client_private_key",
+}
+
+
+def _integer(schema: dict) -> sqlalchemy.types.TypeEngine:
+    """Return bigint, or numeric if the schema says that its numbers may not fit."""
+    for name in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"):
+        bound = schema.get(name)
+        # Beyond any number that is meant (or infinity), it says nothing.
+        if isinstance(bound, (int, float, decimal.Decimal)) and (
+            2**63 < abs(t.cast("int", bound)) < 10**100
+        ):
+            return DECIMAL()
+    return BIGINT()
+
+
+def _union(types: list[sqlalchemy.types.TypeEngine]) -> sqlalchemy.types.TypeEngine:
+    """Return the narrowest of types that takes the values of all."""
+    for kind in (JSONB, ARRAY):
+        for sql_type in types:
+            if isinstance(sql_type, kind):
+                return sql_type
+    if len({str(sql_type) for sql_type in types}) == 1:
+        return types[0]
+    if all(isinstance(sql_type, (BIGINT, DECIMAL)) for sql_type in types):
+        return DECIMAL()
+    if all(isinstance(sql_type, (TIMESTAMP, DATE)) for sql_type in types):
+        return TIMESTAMP(timezone=True)
+    return TEXT()
+
+
 class PostgresConnector(StockConnector):
     """The stock connector with timestamptz, jsonb, UTC, and errors that name a remedy."""
 
@@ -42,15 +79,62 @@ class PostgresConnector(StockConnector):
     def jsonschema_to_sql(self) -> JSONSchemaToSQL:
         """Map JSON Schema to SQL: the stock types, but for times, integers and nested values."""
         to_sql = super().jsonschema_to_sql
-        to_sql.register_type_handler("integer", BIGINT)
+        to_sql.register_type_handler("integer", _integer)
         to_sql.register_type_handler("object", lambda _: JSONB(none_as_null=True))
         to_sql.register_type_handler("array", lambda _: JSONB(none_as_null=True))
         to_sql.register_format_handler("date-time", lambda _: TIMESTAMP(timezone=True))
         return to_sql
 
+    def to_sql_type(self, jsonschema_type: t.Any) -> sqlalchemy.types.TypeEngine:
+        """Return the type of a column that takes every value the schema allows.
+
+        A schema that is no object (`true`, `[]`) allows anything, as does `{}`.
+        """
+        schema = jsonschema_type if isinstance(jsonschema_type, dict) else {}
+        choices = schema.get("anyOf")
+        if "type" not in schema and isinstance(choices, list):
+            types = [
+                self.to_sql_type(choice)
+                for choice in choices
+                if not (isinstance(choice, dict) and choice.get("type") in ("null", ["null"]))
+            ]
+            return _union(types) if types else TEXT()
+        # These become a part of the type's name.
+        schema = {
+            name: value
+            for name, value in schema.items()
+            if name not in {"precision", "scale"} or isinstance(value, int)
+        }
+        try:
+            return super().to_sql_type(schema)
+        except (TypeError, AttributeError):  # no JSON Schema: it does not say what it allows
+            return TEXT()
+
+    def filepath_or_certificate(
+        self, value: str, alternative_name: str, restrict_permissions: bool = False
+    ) -> str:
+        """Return the path of a certificate or key, as the stock connector does.
+
+        Raises:
+            ConfigurationError: no such file, and it is no certificate or key itself.
+        """
+        if not Path(value).is_file() and "-----BEGIN" not in value:
+            what = Path(alternative_name).name
+            raise errors.ConfigurationError(
+                f"The file for {_SSL_SETTINGS.get(what, what)} does not exist. Give its path, or "
+                "the text of the certificate or key."
+            )
+        return str(super().filepath_or_certificate(value, alternative_name, restrict_permissions))
+
     def catch_signal(self, signum: int, frame: t.Any) -> None:
         """Do as without a tunnel, for which the stock connector takes over the signals."""
         STOP.handle(signum, frame)
+
+    def __init__(self, config: dict[str, t.Any]) -> None:
+        try:
+            super().__init__(config)
+        except ValueError as exc:  # of the tunnel: its key, or an address without a port
+            raise errors.ConfigurationError(errors.one_line(exc)) from exc
 
     def create_engine(self) -> sqlalchemy.Engine:
         """Return an engine whose every connection has our session settings."""

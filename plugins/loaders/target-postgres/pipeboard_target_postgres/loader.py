@@ -208,8 +208,14 @@ class Loader:
         if stream.generation != self._session.generation:
             stream.staging.create(cursor)
         evolve.lock(cursor, stream.table.schema, stream.table.name)
-        if batch.version is not None and stream.seen:
-            stream.seen.begin(cursor, batch.version, self._session.generation)
+        seen, generation = stream.seen, self._session.generation
+        batch.seen = None
+        if (
+            seen is not None
+            and batch.version is not None
+            and seen.begin(cursor, batch.version, generation)
+        ):
+            batch.seen = seen
         if batch.suspicious and not batch.repaired:
             repair.repair_values(cursor, batch)
         counts = self._place_all(cursor, batch)
@@ -294,17 +300,17 @@ class Loader:
                 distinct=keys is not None,
                 all_there=known == len(rows),
             )
-            if batch.version is not None and stream.seen:
-                stream.seen.remember(cursor, stream.staging.name)
+            if batch.seen:
+                batch.seen.remember(cursor, stream.staging.name)
         return counts
 
     @staticmethod
     def _refuse(cursor: psycopg.Cursor, batch: Batch, index: int, reason: str) -> Entry:
         stream = batch.stream
         record, key = quarantine.record_of(batch.lines[index], stream.keys)
-        if batch.version is not None and stream.seen and key:
+        if batch.seen and key:
             found = msgspec.json.decode(key)
-            stream.seen.remember_one(
+            batch.seen.remember_one(
                 cursor,
                 {c: str(found[k]) for c, k in zip(stream.table.keys, stream.keys, strict=True)},
             )
@@ -319,14 +325,9 @@ class Loader:
             DataRefusedError: too much has vanished to be believed.
         """
         seen = stream.seen
-        if seen is not None and (seen.version != version or seen.lost):
-            self._logger.info(
-                "%s: ACTIVATE_VERSION %s ignored: %s.",
-                stream.name,
-                version,
-                "the connection was lost during the walk"
-                if seen.lost
-                else "no record of that version has come before it",
+        if seen is not None and (why := seen.why_not(version)):
+            self._logger.warning(
+                "%s: ACTIVATE_VERSION %s marks nothing as deleted: %s.", stream.name, version, why
             )
             return
         stream.counts.deleted += self._transaction(

@@ -12,7 +12,7 @@ from pipeboard_target_postgres.errors import NotPermittedError
 from pipeboard_target_postgres.merge import Counts
 from pipeboard_target_postgres.sql import quote, run
 
-_TABLES = {
+TABLES = {
     "quarantine": """
         stream text not null,
         key jsonb,
@@ -96,7 +96,7 @@ class Ops:
 
     def prepare(self, cursor: psycopg.Cursor) -> None:
         """Make what is not there yet: whoever looks at the tables finds them, empty or not."""
-        for name in _TABLES:
+        for name in TABLES:
             self._table(cursor, name)
         self._narrow(cursor)
 
@@ -127,7 +127,7 @@ class Ops:
         cursor.execute("select exists (select from pg_namespace where nspname = %s)", [self.schema])
         if not (cursor.fetchone() or [False])[0]:
             run(cursor, f"create schema {quote(self.schema)}")
-        run(cursor, f"create table {table} ({_TABLES[name]})")
+        run(cursor, f"create table {table} ({TABLES[name]})")
         if name in _INDEXES:
             run(cursor, _INDEXES[name].format(table=table))
         if name == "quarantine":

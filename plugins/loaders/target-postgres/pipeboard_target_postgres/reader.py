@@ -101,7 +101,7 @@ class BlockReader(GenericSingerReader[bytes]):
                 if lane is not None and lane(line):
                     fast += 1
                     continue
-            callback = callbacks.get(kind)
+            callback = callbacks.get(kind) if isinstance(kind, str) else None
             if callback is None:
                 raise InvalidInputLine(f"Unknown message type {kind!r}.")
             callback(message)

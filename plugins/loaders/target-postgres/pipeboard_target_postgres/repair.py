@@ -200,9 +200,9 @@ def load_one_by_one(
     constants: t.Any = batch.constants
     insert, update = (literal.mogrify(s, constants) for s in (merge.insert, merge.update or ""))
     seen = (
-        f"insert into {stream.seen.name} ({stream.seen.names}) select {stream.seen.names}"
+        f"insert into {batch.seen.name} ({batch.seen.names}) select {batch.seen.names}"
         f" from (select {values}) s on conflict do nothing;"
-        if batch.version is not None and stream.seen
+        if batch.seen
         else ""
     )
     run(cursor, f"drop table if exists {staged.name}, pb_refused")

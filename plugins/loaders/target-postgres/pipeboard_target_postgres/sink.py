@@ -82,7 +82,16 @@ class PostgresSink(StockSink):
             )
         if not properties:
             raise DataRefusedError(f"Stream {self.stream_name}: its schema has no properties.")
+        by_column: dict[str, list[str]] = {}
+        for prop in properties:
+            by_column.setdefault(identifier(prop), []).append(prop)
+        for column, props in by_column.items():
+            if len(props) > 1:
+                raise DataRefusedError(
+                    f"Stream {self.stream_name}: properties {props} would all be column {column}."
+                )
         schema = self.schema_name or "public"
+        self._target.own_table(self.stream_name, schema, self.table_name)
         self._target.prepare_schema(schema)
         dialect = self.connector._dialect
         wanted = {
@@ -231,10 +240,7 @@ class PostgresSink(StockSink):
         self._fast -= 1  # the SDK counts these
 
     def process_batch(self, context: dict) -> None:
-        """Take the records of a BATCH file."""
-        self._target.fall_back(self.stream_name, "it sends BATCH messages")
-        for record in context["records"]:
-            self.process_record(record, context)
+        """Nothing: batches are the courier's, and BATCH files the target's."""
 
     def activate_version(self, new_version: int) -> None:
         """Mark the rows that were not seen with this version; everything before goes in first."""

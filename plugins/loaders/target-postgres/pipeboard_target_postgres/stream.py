@@ -66,6 +66,7 @@ class Batch:
             know.
         nulled: what was put null, by the index of the row: the note, and how many values.
         repaired: whether the values have been held against the types of their columns.
+        seen: where to remember its keys, if it is a part of a walk that ends in a sweep.
         may_skip_staging: whether rows may go straight into the table, if it has none of the keys.
     """
 
@@ -78,6 +79,7 @@ class Batch:
     suspicious: bool = False
     nulled: dict[int, tuple[Entry, int]] = dataclasses.field(default_factory=dict)
     repaired: bool = False
+    seen: sweep.Seen | None = None
     may_skip_staging: bool = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:

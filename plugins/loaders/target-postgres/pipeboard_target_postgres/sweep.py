@@ -48,14 +48,16 @@ class Seen:
         else:
             self.lost = old.version is not None
 
-    def begin(self, cursor: psycopg.Cursor, version: int, generation: int) -> None:
-        """Make ready to remember keys of a version.
+    def begin(self, cursor: psycopg.Cursor, version: int, generation: int) -> bool:
+        """Make ready to remember keys of a version; False if those are not wanted.
 
         Args:
             cursor: of the loader's session.
             version: of the records to come.
             generation: counts the sessions of this run; a new one has lost the old one's tables.
         """
+        if self.version is not None and version < self.version:
+            return False  # a late record of an earlier walk says nothing about this one
         if self._generation != generation:
             self.lost = self.lost or (self._generation is not None and self.version == version)
             body = ", ".join(f"{quote(c.name)} {c.type}" for c in self._keys)
@@ -67,6 +69,17 @@ class Seen:
         if self.version != version:
             run(cursor, f"truncate {self.name}")
             self.version, self.lost = version, False
+        return True
+
+    def why_not(self, version: int) -> str | None:
+        """Return why the walk of a version cannot be told to be complete, or None if it can."""
+        if self.version is None:
+            return "no record with a version has come in this run"
+        if self.version != version:
+            return f"the records that came last have version {self.version}"
+        if self.lost:
+            return "the connection was lost during the walk, and with it the keys that had come"
+        return None
 
     def remember(self, cursor: psycopg.Cursor, staging: str) -> None:
         """Remember the keys in a staging table."""

@@ -15,15 +15,17 @@ from collections.abc import Mapping
 import msgspec
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.singerlib.exceptions import InvalidInputLine
 from target_postgres.target import TargetPostgres as StockTarget
 
-from pipeboard_target_postgres import errors, report, settings
+from pipeboard_target_postgres import batch_files, errors, report, settings
 from pipeboard_target_postgres.connector import PostgresConnector
 from pipeboard_target_postgres.courier import Courier, StuckError
 from pipeboard_target_postgres.decode import dump
 from pipeboard_target_postgres.loader import Loader
 from pipeboard_target_postgres.merge import Counts
 from pipeboard_target_postgres.metrics import Metrics
+from pipeboard_target_postgres.ops import TABLES as OPS_TABLES
 from pipeboard_target_postgres.ops import Entry, Ops
 from pipeboard_target_postgres.reader import BlockReader
 from pipeboard_target_postgres.sink import PostgresSink
@@ -80,6 +82,41 @@ def _json(value: t.Any) -> str:
     return dump(value).decode().replace("\\u0000", "\\ufffd")
 
 
+def _stream_of(message: dict) -> str:
+    """Return the name of a message's stream.
+
+    Raises:
+        InvalidInputLine: it has none.
+    """
+    stream = message.get("stream")
+    if not isinstance(stream, str) or not stream:
+        raise InvalidInputLine(f"A {message.get('type')} message without a stream's name.")
+    return stream
+
+
+def _check_schema_message(message: dict) -> None:
+    """Bring a SCHEMA message into the one form that the rest relies on.
+
+    Raises:
+        InvalidInputLine: there is none; says what is wrong with it.
+    """
+    stream, schema = _stream_of(message), message.get("schema")
+    if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
+        raise InvalidInputLine(
+            f"The schema of stream {stream} has no properties: it must be an object that names "
+            "each column."
+        )
+    # `true`, or anything that is no schema: any value is allowed.
+    schema["properties"] = {
+        name: definition if isinstance(definition, dict) else {}
+        for name, definition in schema["properties"].items()
+    }
+    keys = message.get("key_properties") or []
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise InvalidInputLine(f"key_properties of stream {stream} is no list of names: {keys!r}")
+    message["key_properties"] = list(dict.fromkeys(keys))
+
+
 class TargetPostgres(StockTarget):
     """Singer target for PostgreSQL: meltanolabs-target-postgres, at the speed of COPY."""
 
@@ -115,6 +152,7 @@ class TargetPostgres(StockTarget):
         reader = self.message_reader
         reader.register = self._register
         reader.wait_seconds, reader.tick = self.courier.wait_seconds, self.courier.tick
+        self._tables: dict[tuple[str, str], str] = {}
         self._counts: dict[str, Counts] = {}
         #: Records of a stream that a stream map left out.
         self._filtered: Counter[str] = Counter()
@@ -339,7 +377,8 @@ class TargetPostgres(StockTarget):
 
     def _process_schema_message(self, message_dict: dict) -> None:
         """Ignore what has been said before; the SDK sees to the rest."""
-        stream, line = message_dict.get("stream", ""), self.message_reader.raw
+        _check_schema_message(message_dict)
+        stream, line = message_dict["stream"], self.message_reader.raw
         if stream == self.config.get("quarantine_stream"):
             self._quarantine_stream = self._quarantine_stream or _QuarantineStream(
                 stream, self.counts_of(stream)
@@ -356,9 +395,7 @@ class TargetPostgres(StockTarget):
             quarantine.add(message_dict.get("record"))
             self.courier.add(len(self.message_reader.raw))
             return
-        self._assert_line_requires(message_dict, requires={"stream"})
-        stream = message_dict["stream"]
-        sink = self._sinks_active.get(stream) if isinstance(stream, str) else None
+        sink = self._sinks_active.get(_stream_of(message_dict))
         if sink is not None and not isinstance(message_dict.get("record"), dict):
             t.cast("PostgresSink", sink).refuse(
                 self.message_reader.raw, "Record is no JSON object, or nested too deeply"
@@ -403,6 +440,51 @@ class TargetPostgres(StockTarget):
         self.courier.state(
             bytes(msgspec.json.decode(self.message_reader.raw, type=_StateMessage).value)
         )
+
+    def _process_activate_version_message(self, message_dict: dict) -> None:
+        """Mark what a walk did not see, if the message can be one."""
+        stream, version = _stream_of(message_dict), message_dict.get("version")
+        if stream not in self.mapper.stream_maps:
+            raise InvalidInputLine(f"ACTIVATE_VERSION of stream {stream} before its SCHEMA.")
+        if not isinstance(version, int) or isinstance(version, bool):
+            raise InvalidInputLine(
+                f"ACTIVATE_VERSION of stream {stream} has no number as its version: {version!r}"
+            )
+        super()._process_activate_version_message(message_dict)
+
+    def _process_batch_message(self, message_dict: dict) -> None:
+        """Take the records of BATCH files as if each had come as a RECORD message.
+
+        So stream maps, flattening and validation apply to them, which the SDK leaves out.
+        """
+        stream = _stream_of(message_dict)
+        if stream not in self.mapper.stream_maps:
+            raise InvalidInputLine(f"BATCH of stream {stream} before its SCHEMA.")
+        self.fall_back(stream, "it sends BATCH messages")
+        for record in batch_files.records(message_dict, self.config.get("batch_config")):
+            self._process_record_message({"type": "RECORD", "stream": stream, "record": record})
+            STOP.check()
+
+    def own_table(self, stream: str, schema: str, table: str) -> None:
+        """Note which stream a table belongs to.
+
+        Raises:
+            ConfigurationError: another stream of this run has it already, or it is the loader's.
+        """
+        if schema == self.config["ops_schema"] and table in OPS_TABLES:
+            raise errors.ConfigurationError(
+                f"Stream {stream} goes to table {schema}.{table}, which is the loader's own. Set "
+                "ops_schema or default_target_schema to another name."
+            )
+        owner = self._tables.setdefault((schema, table), stream)
+        if owner != stream:
+            alias = stream.replace("-", "_")
+            maps = json.dumps({stream: {"__alias__": alias if alias != table else alias + "_2"}})
+            raise errors.ConfigurationError(
+                f"Streams {owner} and {stream} both go to table {schema}.{table} (what follows the "
+                "last hyphen is the table's name), and would overwrite each other's rows. Give "
+                f"one of them another name by the setting stream_maps: {maps}"
+            )
 
     def _handle_max_record_age(self) -> None:
         """Left to the courier."""
