@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from dotenv import dotenv_values
 
+from pipeboard.company import company_of
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.launch import TRANSFORM_DATABASE
 from pipeboard.redaction import Redactor
@@ -175,7 +176,8 @@ def _state_suffix(given: Mapping[str, str], database: DatabaseUrl, *, alone: boo
     go on where the original stood, so the host counts only for a state kept elsewhere.
     """
     account = [given.get("PIPEDRIVE_API_URL", "").rstrip("/").lower()]
-    account.append(given.get("PIPEDRIVE_COMPANY_DOMAIN", "").lower())
+    domain = given.get("PIPEDRIVE_COMPANY_DOMAIN", "")
+    account.append(company_of(domain) or domain.lower())
     place = database.database if alone else f"{database.host}:{database.port}/{database.database}"
     return sha256("|".join([*account, place]).encode()).hexdigest()[:10]
 

@@ -49,7 +49,13 @@ def api(status: int = 200, body: bytes = b"{}") -> Iterator[tuple[str, list[dict
         ({}, "PIPEDRIVE_API_TOKEN is not set"),
         (TOKEN, "PIPEDRIVE_COMPANY_DOMAIN is not set"),
         ({**TOKEN, "PIPEDRIVE_API_URL": "acme"}, "PIPEDRIVE_API_URL is no URL"),
-        ({**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "acme.pipedrive.com"}, "not one word"),
+        ({**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "acme corp"}, "names no company"),
+        ({**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "acme.example.com"}, "names no company"),
+        ({**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "https://[acme"}, "names no company"),
+        (
+            {**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "https://api.pipedrive.com/v1"},
+            "names no company",
+        ),
     ],
 )
 def test_settings_are_checked_before_anyone_is_asked(given: dict[str, str], words: str) -> None:
@@ -63,6 +69,11 @@ def test_settings_are_checked_before_anyone_is_asked(given: dict[str, str], word
     ("given", "base"),
     [
         ({**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "acme"}, "https://acme.pipedrive.com"),
+        ({**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "Acme.Pipedrive.com"}, "https://acme.pipedrive.com"),
+        (
+            {**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "HTTPS://ACME.PIPEDRIVE.COM/deals"},
+            "https://acme.pipedrive.com",
+        ),
         (
             {**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "acme", "PIPEDRIVE_API_URL": "http://x:1/"},
             "http://x:1",

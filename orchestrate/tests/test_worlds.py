@@ -85,6 +85,7 @@ def suffix(paths: Paths, url: str = URL, **given: str) -> str:
 def test_another_account_or_database_has_another_state(paths: Paths) -> None:
     acme = suffix(paths, PIPEDRIVE_COMPANY_DOMAIN="acme")
     assert acme == suffix(paths, PIPEDRIVE_COMPANY_DOMAIN="Acme", PIPEDRIVE_API_TOKEN="renewed")
+    assert acme == suffix(paths, PIPEDRIVE_COMPANY_DOMAIN="https://ACME.pipedrive.com/")
     assert acme != suffix(paths, PIPEDRIVE_COMPANY_DOMAIN="other")
     assert acme != suffix(paths, f"{URL}2", PIPEDRIVE_COMPANY_DOMAIN="acme")
     assert acme != suffix(

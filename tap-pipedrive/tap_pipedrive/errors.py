@@ -24,6 +24,10 @@ class TapError(Exception):
         return type(self).__name__.removesuffix("Error").lower()
 
 
+class ReaderGoneError(TapError):
+    """Nobody reads the messages any more: the loader ended."""
+
+
 class ConfigurationError(TapError):
     """A setting is missing or wrong; trying again will not help."""
 

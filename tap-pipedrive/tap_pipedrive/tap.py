@@ -17,10 +17,12 @@ from urllib.parse import urlsplit
 import click
 from requests.auth import AuthBase
 from singer_sdk import Tap
+from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
 from tap_pipedrive import errors, logs, plan, settings, termination
-from tap_pipedrive.auth import TOKEN_URL, ApiTokenAuth, OAuth
+from tap_pipedrive.addresses import company_of, http_url
+from tap_pipedrive.auth import ApiTokenAuth, OAuth
 from tap_pipedrive.beginnings import LISTS_AHEAD, Beginning, Beginnings
 from tap_pipedrive.client import PipedriveClient
 from tap_pipedrive.definitions import Definitions
@@ -39,6 +41,8 @@ from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.streams.kinds import FedStream, UpdatedStream
 from tap_pipedrive.streams.walk import Walk
 
+_SECRET_SETTING = re.compile(r".* in config\['(api_token|oauth|redis_url)'\].*", re.DOTALL)
+_GOOD_STATE = "The state is good; the next run goes on."
 #: Where the command line notes what it was asked for instead of a sync.
 ASKED = "tap_pipedrive.asked"
 
@@ -62,6 +66,20 @@ class TapPipedrive(Tap):
     ]
 
     config_jsonschema = settings.SCHEMA
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Tell wrong settings as one line with the exit code of wrong settings; the SDK exits 1.
+
+        Raises:
+            ConfigurationError: a setting is of the wrong type, or out of its range.
+
+        """
+        try:
+            return super()._validate_config(raise_errors=raise_errors)
+        except ConfigValidationError as error:
+            # The SDK's words quote the value.
+            reasons = [_SECRET_SETTING.sub(r"\1 is of the wrong type", e) for e in error.errors]
+            raise errors.ConfigurationError("; ".join(reasons)) from None
 
     def discover_streams(self) -> list[PipedriveStream]:
         """List the streams; the schemas come from the package, so no call is made."""
@@ -88,10 +106,7 @@ class TapPipedrive(Tap):
 
         """
         if url := (self.config.get("api_url") or "").strip():
-            if not re.match(r"https?://[^/\s]+", url):
-                msg = f"api_url (PIPEDRIVE_API_URL) is not an http(s) address: {url}"
-                raise errors.ConfigurationError(msg)
-            return url.rstrip("/")
+            return http_url(url, "api_url (PIPEDRIVE_API_URL)")
         domain = self.config.get("company_domain") or ""
         if not domain and isinstance(self.auth, OAuth):
             return self.auth.api_domain
@@ -118,17 +133,19 @@ class TapPipedrive(Tap):
         if missing:
             msg = f"oauth is not complete: {', '.join(f'oauth.{name}' for name in missing)}"
             raise errors.ConfigurationError(msg)
-        url = (self.config.get("api_url") or "").strip().rstrip("/")
-        return OAuth(**oauth, token_url=f"{url}/oauth/token" if url else TOKEN_URL)
+        if not (self.config.get("api_url") or "").strip():
+            return OAuth(**oauth)
+        return OAuth(**oauth, token_url=f"{self.base_url}/oauth/token")
 
     @cached_property
     def client(self) -> PipedriveClient:
         """The account behind the settings.
 
         Raises:
-            ConfigurationError: a setting is missing.
+            ConfigurationError: a setting is missing or wrong.
 
         """
+        settings.check(self.config)
         return PipedriveClient(
             self.base_url,
             self.auth,
@@ -303,19 +320,23 @@ class TapPipedrive(Tap):
 
         with termination.handled(report_a_timeout):
             try:
-                self._sync()
-                error = self._failure()
-            except errors.BudgetSpentError as spent:
-                stopped = "budget"
-                self.logger.warning("Stopped: %s. The state is good; the next run goes on.", spent)
-                for stream in self.selected_streams:
-                    stream.fall_behind(str(spent))
-                self.write_state()
-                error = self._failure() or spent
-            except termination.TerminationRequested as request:
-                stopped, error = "signal", request
-                self.logger.warning("Stopped: %s. The state is good; the next run goes on.", error)
-                self.write_state()
+                try:
+                    self._sync()
+                    error = self._failure()
+                except errors.BudgetSpentError as spent:
+                    for stream in self.selected_streams:
+                        stream.fall_behind(str(spent))
+                    stopped, error = "budget", self._failure() or spent
+                    self.logger.warning("Stopped: %s. %s", spent, _GOOD_STATE)
+                    self.write_state()
+                except termination.TerminationRequested as request:
+                    stopped, error = "signal", request
+                    self.logger.warning("Stopped: %s. %s", request, _GOOD_STATE)
+                    self.write_state()
+            except BrokenPipeError:
+                if stopped != "signal":  # then whoever reads was ended, too
+                    msg = "whoever reads the messages has ended (broken pipe)"
+                    stopped, error = "error", errors.ReaderGoneError(msg)
             except BaseException as failure:
                 stopped, error = "error", failure
             try:
@@ -326,13 +347,10 @@ class TapPipedrive(Tap):
             raise error
 
     def _sync(self) -> None:
-        logs.hide(
-            self.config.get("api_token"),
-            urlsplit(self.config.get("redis_url") or "").password,
-            *(self.config.get("oauth") or {}).values(),
-        )
+        logs.hide(self.config.get("api_token"), *(self.config.get("oauth") or {}).values())
+        _ = self.client  # settings that are missing or wrong are told before anything is begun
+        logs.hide(urlsplit(self.config.get("redis_url") or "").password)
         logs.watch_for_secrets()
-        _ = self.client  # settings that are missing are told before anything is begun
         self.beginnings.expect(self._coming())
         self.sync_all()
 
@@ -353,8 +371,10 @@ class TapPipedrive(Tap):
         return incomplete[0].error if incomplete else None
 
     def _close(self, *, wait: bool) -> None:
-        self.beginnings.close(wait=wait)
-        self.deal_history.close(wait=wait)
+        """Close what was opened; the run may have ended before anything was."""
+        for name in ("beginnings", "deal_history"):
+            if name in self.__dict__:
+                getattr(self, name).close(wait=wait)
         if self.has_client:
             self.pusher.push()
             self.client.close()
@@ -406,8 +426,8 @@ class TapPipedrive(Tap):
         return cls(
             config=config.config if config else None,
             parse_env_config=config.parse_env if config else False,
-            state=json.load(state) if state else None,
-            catalog=json.load(catalog) if catalog else None,
+            state=_read_json(state, "--state"),
+            catalog=_read_json(catalog, "--catalog"),
         )
 
     @classmethod
@@ -437,28 +457,20 @@ def _instead_of_a_sync(name: str, help_text: str) -> click.Option:
     )
 
 
+def _read_json(file: IO[str] | None, option: str) -> dict[str, Any] | None:
+    if file is None:
+        return None
+    try:
+        content = json.load(file)
+    except ValueError as error:
+        msg = f"the file of {option} is not JSON: {error}"
+        raise errors.ConfigurationError(msg) from error
+    if not isinstance(content, dict):
+        msg = f"the file of {option} is not a JSON object"
+        raise errors.ConfigurationError(msg)
+    return content
+
+
 def account_key(base_url: str) -> str:
     """Name an account in files and in Redis without spelling out where it is."""
     return hashlib.sha256(base_url.encode()).hexdigest()[:16]
-
-
-def company_of(domain: str) -> str:
-    """Take the company's name from whatever form of its domain was typed.
-
-    >>> company_of("https://acme.pipedrive.com/deals")
-    'acme'
-
-    Raises:
-        ConfigurationError: there is none.
-
-    """
-    name = re.sub(r"^https?://", "", domain.strip()).split("/")[0].removesuffix(".pipedrive.com")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", name):
-        msg = (
-            "company_domain (PIPEDRIVE_COMPANY_DOMAIN) is not set: it is the acme of "
-            "https://acme.pipedrive.com"
-            if not name
-            else f"company_domain (PIPEDRIVE_COMPANY_DOMAIN) is not a name like acme: {domain!r}"
-        )
-        raise errors.ConfigurationError(msg)
-    return name.lower()

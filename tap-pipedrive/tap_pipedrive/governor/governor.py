@@ -18,7 +18,7 @@ from typing import TypeVar
 import redis
 
 from tap_pipedrive import termination
-from tap_pipedrive.errors import BudgetSpentError, SourceUnavailableError
+from tap_pipedrive.errors import BudgetSpentError, ConfigurationError, SourceUnavailableError
 from tap_pipedrive.governor.home import Home, LocalHome
 
 T = TypeVar("T")
@@ -199,7 +199,12 @@ class Governor:
     # -- the home ----------------------------------------------------------------------------
 
     def _at_home(self, ask: Callable[[Home], T]) -> T:
-        """Ask the home; when Redis is away, move in with this process and go on."""
+        """Ask the home; when Redis is of no use, move in with this process and go on.
+
+        Raises:
+            ConfigurationError: the folder of ``state_dir`` cannot be used.
+
+        """
         try:
             return ask(self._home)
         except redis.RedisError as error:
@@ -209,6 +214,9 @@ class Governor:
             )
             self._home = LocalHome()
             return ask(self._home)
+        except OSError as error:
+            msg = f"state_dir cannot be used: {error.strerror}: {error.filename}"
+            raise ConfigurationError(msg) from error
 
 
 def _number(text: str | None) -> int | None:
