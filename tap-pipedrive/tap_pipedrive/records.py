@@ -277,7 +277,9 @@ class RecordShaper:
         extra = set_aside_values(record)
         for name in [n for n in extra if _first_name(n) in self._withheld]:
             del extra[name]
-        self.nulled += len(extra)
+        nulled = [name for name in extra if name != EXTRA]  # that is a property of the source
+        self.nulled += len(nulled)
+        self.retyped.update(map(_first_name, nulled))
         for name in record.keys() - self._known - {EXTRA}:
             value = record.pop(name)
             if name not in self._withheld:

@@ -162,6 +162,7 @@ def test_an_odd_custom_field_leaves_the_others_alone(deals_stream: PipedriveStre
     (deal,) = emitted(deals_stream, body).records["deals"]
     assert deal["custom_fields"] == {"a": 7, "b": None, "c": None}
     assert deal["_extra"] == {"custom_fields.b": "NaN", "custom_fields.c": "x\\ud800"}
+    assert "custom_fields" in deals_stream._drift_reported
 
 
 def test_the_fast_way_lets_no_bad_bytes_through(deals_stream: PipedriveStream) -> None:
