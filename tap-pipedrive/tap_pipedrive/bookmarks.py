@@ -25,6 +25,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from tap_pipedrive.lenient_json import SetAsideValues
+
 LOOKBACK = timedelta(seconds=120)
 #: No record of Pipedrive is older; an earlier time says nothing about an order.
 _FIRST_YEAR = "1970"
@@ -83,7 +85,8 @@ def version_of(record: Any) -> str | None:
     """Name the version of a record: its update time, or what it gives instead of one."""
     if updated := record.get("update_time"):
         return to_text(to_time(updated))
-    odd = (record.get("_extra") or {}).get("update_time")
+    aside = record.get("_extra")
+    odd = aside.get("update_time") if isinstance(aside, SetAsideValues) else None
     return None if odd is None else _ODD + hashlib.sha256(repr(odd).encode()).hexdigest()[:12]
 
 

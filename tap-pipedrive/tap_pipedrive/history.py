@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tap_pipedrive.bookmarks import to_text, to_time
 from tap_pipedrive.errors import ConfigurationError
 from tap_pipedrive.known_histories import KnownHistories
+from tap_pipedrive.lenient_json import SetAsideValues
 from tap_pipedrive.look_ahead import LookAhead
 from tap_pipedrive.openapi import Operation, operation
 from tap_pipedrive.openapi.schema import EXTRA
@@ -238,7 +239,8 @@ class DealHistory:
             return True
         if any((deal.get(name) or "") >= since for name in _MOVES):
             return True
-        if _MOVES & (deal.get(EXTRA) or {}).keys():
+        aside = deal.get(EXTRA)
+        if isinstance(aside, SetAsideValues) and _MOVES & aside.keys():
             return True  # an impossible time may be any
         return bool(deal.get("is_deleted")) or self._tap.seen_deals.may_have_returned(deal)
 

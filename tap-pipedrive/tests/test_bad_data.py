@@ -23,6 +23,7 @@ from tap_pipedrive.openapi import operation
 from tap_pipedrive.records import (
     PageReader,
     RecordShaper,
+    _check_utf8,
     converted,
     date_or_none,
     time_or_none,
@@ -50,8 +51,8 @@ ODD_TEXTS = [
 ]  # fmt: skip
 value_texts = st.sampled_from(ODD_TEXTS) | json_values.map(lambda v: json.dumps(v).encode())
 names = st.sampled_from([
-    "id", "title", "value", "update_time", "add_time", "stage_change_time", "is_deleted", "label_ids",
-    "custom_fields", "expected_close_date", "_extra", "unheard_of", "stage_id",
+    "id", "title", "value", "update_time", "add_time", "stage_change_time", "is_deleted",
+    "label_ids", "custom_fields", "expected_close_date", "_extra", "unheard_of", "stage_id",
 ])  # fmt: skip
 
 
@@ -94,7 +95,7 @@ def emitted(stream: PipedriveStream, body: bytes) -> Output:
         sys.stdout = real
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(page=pages)
 def test_each_record_is_delivered_or_quarantined(
     deals_stream: PipedriveStream, page: tuple[bytes, ...]
@@ -142,11 +143,26 @@ def test_lenient_decoding_of_good_json_is_strict_decoding(values: list[Any]) -> 
     ]
 
 
+@given(st.binary(max_size=20) | st.text(max_size=12).map(lambda t: t.encode(errors="replace")))
+def test_bytes_are_checked_part_by_part_as_well_as_in_whole(body: bytes) -> None:
+    def is_text(check: Callable[[], object]) -> bool:
+        try:
+            check()
+        except UnicodeDecodeError:
+            return False
+        return True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tap_pipedrive.records._CHUNK", 4)
+        assert is_text(lambda: _check_utf8(body)) == is_text(body.decode)
+
+
 def test_an_odd_custom_field_leaves_the_others_alone(deals_stream: PipedriveStream) -> None:
     body = b'{"success":true,"data":[{"id":1,"custom_fields":{"a":7,"b":NaN,"c":"x\\ud800"}}]}'
     (deal,) = emitted(deals_stream, body).records["deals"]
     assert deal["custom_fields"] == {"a": 7, "b": None, "c": None}
     assert deal["_extra"] == {"custom_fields.b": "NaN", "custom_fields.c": "x\\ud800"}
+    assert "custom_fields" in deals_stream._drift_reported
 
 
 def test_the_fast_way_lets_no_bad_bytes_through(deals_stream: PipedriveStream) -> None:
@@ -187,11 +203,13 @@ def test_secrets_do_not_leave_by_the_quarantine() -> None:
         ("integer", "12", 12), ("integer", "-3", -3), ("integer", "12.0", 12), ("integer", 2.0, 2),
         ("integer", "12.5", None), ("integer", "007", None), ("integer", "1e3", None),
         ("integer", str(2**63), None), ("integer", 2**63, None), ("integer", True, None),
-        ("integer", "9" * 5000, None), ("integer", "１２", None), ("integer", " 12", None),
+        ("integer", "9" * 5000, None), ("integer", "\uff11\uff12", None), ("integer", " 12", None),
         ("number", "12.50", 12.5), ("number", "12", 12), ("number", "1e3", 1000.0),
         ("number", "0.1", 0.1), ("number", "12,5", None), ("number", "NaN", None),
-        ("number", "12345678901234567.891", None), ("number", "1e400", None), ("number", True, None),
-        ("boolean", 1, True), ("boolean", 0, False), ("boolean", "1", True), ("boolean", "0", False),
+        ("number", "12345678901234567.891", None), ("number", "1e400", None),
+        ("number", True, None),
+        ("boolean", 1, True), ("boolean", 0, False), ("boolean", "1", True),
+        ("boolean", "0", False),
         ("boolean", "true", True), ("boolean", "yes", None), ("boolean", 2, None),
         ("boolean", [], None), ("string", 7, None), ("date-time", 1700000000, None),
     ],
@@ -205,9 +223,11 @@ def test_conversions_lose_nothing(kind: str, value: Any, expected: Any) -> None:
 
 
 IMPOSSIBLE = [
-    "-0001-11-30T00:00:00Z", "-0001-11-30 00:00:00", "0000-00-00 00:00:00", "0000-00-00", "-infinity",
-    "infinity", "2026-02-30", "2026-02-30 10:00:00", "2025-02-29T00:00:00Z", "2026-13-45",
-    "292277-01-01T00:00:00Z", "yesterday", "now", "2026-01-01T25:00:00Z", "0001-01-01T00:00:00+05:00",
+    "-0001-11-30T00:00:00Z", "-0001-11-30 00:00:00", "0000-00-00 00:00:00", "0000-00-00",
+    "-infinity", "infinity", "2026-02-30", "2026-02-30 10:00:00",
+    "2025-02-29T00:00:00Z", "2026-13-45",
+    "292277-01-01T00:00:00Z", "yesterday", "now", "2026-01-01T25:00:00Z",
+    "0001-01-01T00:00:00+05:00",
     "9999-12-31T23:59:59-05:00", "2026-01-01T00:00:00+99:00", "2026-01-01T00:00:00Zjunk",
 ]  # fmt: skip
 
@@ -226,7 +246,8 @@ def test_an_impossible_date_is_null_and_its_text_is_kept(kind: str, value: str) 
 @pytest.mark.parametrize(
     "value",
     [
-        "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2024-02-29T00:00:00Z", "2000-02-29T00:00:00Z",
+        "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2024-02-29T00:00:00Z",
+        "2000-02-29T00:00:00Z",
         "2026-01-31T23:59:59.999999Z", "2026-01-31T23:59:59-03:00", "1900-01-01T00:00:00Z",
     ],
 )  # fmt: skip
@@ -313,7 +334,7 @@ def test_one_odd_record_is_quarantined_and_the_others_come(
 
 
 @pytest.mark.parametrize("windows", [1, 6])
-@pytest.mark.parametrize("place", [0, 2, 4])
+@pytest.mark.parametrize("place", [0, 4])
 @pytest.mark.parametrize(
     "time", ['"yesterday"', '"2026-13-45"', "7", '"9999-12-31T00:00:00Z"', "{}"]
 )
@@ -375,7 +396,8 @@ def test_the_streams_count_what_they_set_aside(simulator: Any, config: dict[str,
             super()._report(*args, **more)
             stream: Any = self.streams["persons"]
             counted.update(quarantined=stream.quarantined, nulled=stream.nulled_values,
-                           incomplete=stream.incomplete_parents, total=self.quarantine.count)  # fmt: skip
+                           incomplete=stream.incomplete_parents,
+                           total=self.quarantine.count)  # fmt: skip
 
     real = run_tap.__globals__["TapPipedrive"]
     run_tap.__globals__["TapPipedrive"] = Counting

@@ -76,7 +76,7 @@ def test_one_log_that_cannot_be_read_is_asked_again_in_the_next_run(
 
     simulator.control("POST", "stats/reset")
     second = sync(first.state, only=LOGS, state_dir=str(tmp_path))
-    assert {path for path in log_calls(simulator)} <= {
+    assert set(log_calls(simulator)) <= {
         f"/api/v1/deals/{moved}/changelog",
         f"/api/v1/deals/{first.state['bookmarks']['deal_changelog']['readable_parent']}/changelog",
     }

@@ -115,7 +115,7 @@ def test_only_the_key_is_required() -> None:
 WORDS = st.sampled_from(["", "a", "é", '"', "\n", "🎯"])
 FULL = TYPES | {"value": "number", "flag": "boolean", "tags": "array", "custom_fields": "object"}
 FITTING = {
-    "id": st.integers(),
+    "id": st.integers(-(2**63), 2**63 - 1),
     "update_time": st.sampled_from(["2024-02-12T09:14:35Z", "2024-02-12T09:14:35.120+02:00"]),
     "due_date": st.just("2024-02-12"),
     "name": WORDS,

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from tap_pipedrive.tap import TapPipedrive
 
 T = TypeVar("T")
+#: Quarantined records of a stream that are told one by one; all of them are counted.
+MOST_WARNINGS = 10
 
 
 class PipedriveStream(Stream):
@@ -209,15 +211,19 @@ class PipedriveStream(Stream):
         kept = []
         for record in records:
             if missing := [key for key in keys if record.get(key) is None]:
-                reason = f"its key {', '.join(missing)} is missing"
-                self.quarantine(reason, msgspec.json.encode(record))
+                known = {key: record[key] for key in keys if key not in missing}
+                reason = f"lacks its key {', '.join(missing)}"
+                self.quarantine(reason, msgspec.json.encode(record), known)
             else:
                 kept.append(record)
         return kept
 
-    def quarantine(self, reason: str, text: bytes) -> None:
+    def quarantine(self, reason: str, text: bytes, key: dict[str, Any] | None = None) -> None:
         """Set a record aside, without what must not leave the tap."""
-        if self._tap.quarantine.add(self.name, reason, self._shaper.without_secrets(text)):
+        is_new = self._tap.quarantine.add(
+            self.name, reason, self._shaper.without_secrets(text), key
+        )
+        if is_new and self.quarantined <= MOST_WARNINGS:
             self.logger.warning("%s: a record is quarantined: it %s", self.name, reason)
 
     def _report_drift(self) -> None:
