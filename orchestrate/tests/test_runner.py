@@ -193,7 +193,7 @@ def test_a_signal_to_the_supervisor_interrupts_the_run(tmp_path: Path, world: Wo
     assert statuses(world) == ["interrupted"]
 
 
-def test_what_closes_its_output_and_lives_on_is_ended(tmp_path: Path, world: World) -> None:
+def test_a_command_that_closes_its_output_is_still_limited(tmp_path: Path, world: World) -> None:
     meltano(Paths(tmp_path), "exec > /dev/null 2>&1", "exec sleep 300")
     outcome = run_job(Paths(tmp_path), world, job("sync", TIMEOUT="1"), Console())
     assert (outcome.status, outcome.code) == ("failed", 69)
@@ -216,7 +216,7 @@ def test_a_full_disk_ends_the_log_and_not_the_run(
     assert "/dev/full ends here: No space left on device" in capsys.readouterr().out
 
 
-def test_an_error_of_ours_is_told_and_leaves_nothing_running(
+def test_an_error_in_the_supervisor_is_recorded_and_ends_meltano(
     tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     meltano(Paths(tmp_path), f"echo $$ > {tmp_path}/pid", "echo line", "exec sleep 300")
