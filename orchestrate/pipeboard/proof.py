@@ -106,7 +106,7 @@ def _fault(evidence: Evidence) -> Judgement:
     if evidence.log.lost_loader and not failed.get("loaders"):
         # Meltano saw a broken pipe only. A loader that ended by itself has left a report.
         if loader_code:
-            return Judgement(FAILED, _known(loader_code), LOADER, _message(evidence.loader))
+            return _ended(evidence, LOADER, loader_code, _message(evidence.loader))
         killed = _killed(LOADER, signal.SIGKILL, evidence.oom_kills)
         return Judgement(FAILED, ExitCode.UNAVAILABLE, LOADER, killed)
     for kind, part in _KINDS:
@@ -136,7 +136,8 @@ def _killed(part: str, number: int, oom_kills: int) -> str:
         name = signal.Signals(number).name
     except ValueError:
         name = "unknown"
-    message = f"{part} was killed by signal {number} ({name})"
+    how = "ended" if number in (signal.SIGTERM, signal.SIGINT) else "killed"
+    message = f"{part} was {how} by signal {number} ({name})"
     if number != signal.SIGKILL:
         return message
     if oom_kills:

@@ -165,7 +165,7 @@ def killed(name: str) -> list[str]:
     ("script", "code", "part", "words"),
     [
         (killed("KILL"), 69, "meltano", "meltano was killed by signal 9 (SIGKILL), probably out"),
-        (killed("TERM"), 69, "meltano", "meltano was killed by signal 15 (SIGTERM)"),
+        (killed("TERM"), 69, "meltano", "meltano was ended by signal 15 (SIGTERM)"),
         (["exit 0"], 1, "meltano", "no proof of success: Meltano completed 0 of 2 steps"),
         (
             log_lines({"event": "", "exception": [{"exc_type": "BrokenPipeError"}]}) + ["exit 1"],
