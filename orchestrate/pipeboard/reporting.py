@@ -99,7 +99,7 @@ def report_failures(scope: CommandScope) -> Iterator[CommandScope]:
             is_usage = isinstance(ended, Problem) and ended.code == ExitCode.USAGE
             if not is_usage and not is_reported(error):
                 _report(scope, ended)
-                mark_reported(ended)
+            mark_reported(ended)
             if problem is not None and problem is not error:
                 raise problem from error
             raise

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -27,6 +28,7 @@ from pipeboard.ops import migrate_database
 from pipeboard.paths import Paths
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.processes import birth
+from pipeboard.reporting import CommandScope, report_failures
 from pipeboard.runner import run_job
 from pipeboard.worlds import World, own_world
 
@@ -214,6 +216,18 @@ def test_a_full_disk_ends_the_log_and_not_the_run(
     outcome = run_job(paths, world, found, Console())
     assert outcome.status == "succeeded", outcome.reason
     assert "/dev/full ends here: No space left on device" in capsys.readouterr().out
+
+
+def test_an_error_of_the_machine_is_one_row_of_history(tmp_path: Path, world: World) -> None:
+    def no_room() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/a/log")
+
+    scope = CommandScope(job("sync"), Console(), world.environ, world=world)
+    with pytest.raises(Problem, match="no space is left for /a/log"), report_failures(scope):
+        run_job(Paths(tmp_path), world, job("sync"), Console(), before=no_room)
+    with psycopg.connect(world.database.url) as connection:
+        found = [(r["status"], r["exit_code"], r["failed_stage"]) for r in latest(connection, 9)]
+    assert found == [("failed", 69, "preflight")]
 
 
 def test_an_error_in_the_supervisor_is_recorded_and_ends_meltano(
