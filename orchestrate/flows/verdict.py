@@ -102,11 +102,11 @@ class Ended:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What was said of the run that decided how the command ended: the worst of them."""
+        """What was reported of the run that decided how the command ended: the worst of them."""
         for name in _WORST_FIRST:
-            for entry in reversed(self.ends):
-                if entry.get("status") == name and self.code in STATUSES[name].exit_codes:
-                    return entry
+            matching = [end for end in self.ends if end.get("status") == name]
+            if matching and self.code in STATUSES[name].exit_codes:
+                return matching[-1]
         return self.ends[-1] if self.ends else {}
 
     @property

@@ -1,4 +1,4 @@
-"""A bound in seconds around what has none of its own: an answer may drip for ever."""
+"""A limit in seconds for calls that have none of their own, such as reading a slow answer."""
 
 from __future__ import annotations
 

@@ -32,12 +32,12 @@ from pipeboard.plan import ask
 from pipeboard.preflight import check_account, check_settings
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.redaction import Redactor, redacted_output
+from pipeboard.reporting import as_problem, report_failures
 from pipeboard.runner import run_job
 from pipeboard.schedule import Scheduler, has_it, holder, read_schedules
 from pipeboard.services import Services
 from pipeboard.simulator import Account
 from pipeboard.summary import show_connection, show_run
-from pipeboard.telling import as_problem, failures_told
 from pipeboard.warehouse import prepare_database
 from pipeboard.worlds import DEMO, OWN, World, settings
 
@@ -102,7 +102,7 @@ def run(
     console = console_for(given or os.environ)
     limits = {"WAIT": wait, "TIMEOUT": timeout, "STALL": stall}
     asked = {f"PIPEBOARD_{name}_SECONDS": str(s) for name, s in limits.items() if s is not None}
-    with failures_told(services.scope(known, console, given, DEMO if in_demo else OWN)) as scope:
+    with report_failures(services.scope(known, console, given, DEMO if in_demo else OWN)) as scope:
         code_behind(os.environ)
         base = None if in_demo else check_settings(given)
         known = known.within({**os.environ, **given, **asked})
@@ -187,7 +187,7 @@ def backfill(
     named = [name.strip() for name in streams.split(",") if name.strip()]
     if not histories:
         check_streams(job, given, named)
-    with failures_told(services.scope(job, console, given, OWN)) as scope:
+    with report_failures(services.scope(job, console, given, OWN)) as scope:
         code_behind(os.environ)
         base = check_settings(given)
         world = scope.world = services.own(console)
@@ -315,7 +315,7 @@ def tune(services: Services, rows: int, rounds: int, sizes: str, reset: bool) ->
     plan = tuning.Plan(rows, rounds, tuning.parsed_sizes(sizes))
     given = settings(services.paths)
     console = console_for(given)
-    with failures_told(services.scope(tuning.JOB, console, given, OWN)) as scope:
+    with report_failures(services.scope(tuning.JOB, console, given, OWN)) as scope:
         world = scope.world = services.own(console)
         prepare_database(world)
         if reset:

@@ -1,4 +1,4 @@
-"""Sessions of the supervisor: each ends by itself when the database does not answer."""
+"""Database sessions of the supervisor, with limits for login and statements."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ from pipeboard.first_look import write_page
 from pipeboard.jobs import job_named
 from pipeboard.outcomes import SUCCESSES
 from pipeboard.problems import Problem
+from pipeboard.reporting import report_failures
 from pipeboard.runner import run_job
 from pipeboard.summary import show_answers, show_run
-from pipeboard.telling import failures_told
 from pipeboard.warehouse import prepare_database
 from pipeboard.worlds import DEMO
 
@@ -31,7 +31,7 @@ OTHER_NEXT = """\
 def run_demo(services: Services, console: Console, account: Account, changes: int) -> int:
     """Run the demo once."""
     job = job_named(services.paths.root, "sync")
-    with failures_told(services.scope(job, console, {}, DEMO)) as scope:
+    with report_failures(services.scope(job, console, {}, DEMO)) as scope:
         world = scope.world = services.demo(console, account)
         version = prepare_database(world)
         again = _was_synced(world)

@@ -1,4 +1,4 @@
-"""Locks on files: one command at a time, a wait that ends, and a name for who holds it."""
+"""Locks on files, with a limit to the wait and the name of the process that holds the lock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeboard.problems import ExitCode, Problem
 
 #: A first start may build a database cluster, which takes a slow machine minutes.
 WAIT_SECONDS = 300.0
-#: A wait that lasts longer is told.
+#: A longer wait is announced.
 QUIET_SECONDS = 2.0
 
 
@@ -45,7 +45,7 @@ def file_lock(path: Path, what: str, seconds: float | None = None) -> Iterator[N
 
 def _wait(descriptor: int, path: Path, what: str, limit: float) -> None:
     began = time.monotonic()
-    said = False
+    is_announced = False
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -53,11 +53,11 @@ def _wait(descriptor: int, path: Path, what: str, limit: float) -> None:
             waited = time.monotonic() - began
             owner = path.read_text(errors="replace").strip() or "another process"
             if waited >= limit:
-                words = f"{what} waited {limit:.0f} s for {path}, which is held by {owner}"
+                message = f"{what} waited {limit:.0f} s for {path}, which is held by {owner}"
                 remedy = "End that process, or run again later"
-                raise Problem(words, remedy, ExitCode.UNAVAILABLE) from error
-            if not said and waited >= QUIET_SECONDS:
-                said = True
+                raise Problem(message, remedy, ExitCode.UNAVAILABLE) from error
+            if not is_announced and waited >= QUIET_SECONDS:
+                is_announced = True
                 sys.stderr.write(f"pipeboard: {what} waits up to {limit:.0f} s for {owner}\n")
         else:
             return

@@ -1,7 +1,7 @@
-"""What a run needs of memory, and what it may have: by the control group of its container.
+"""Memory that a run uses, and its limit, from the control group of its container.
 
-Looked at while the run lives. The kernel's own peak would be that of the container since it
-started, with the cache of every file that was read; a container of Compose lives for weeks.
+It is sampled while the run lives. The kernel's own peak is that of the container since its start,
+with the cache of every file that was read; a container of Compose lives for weeks.
 """
 
 from __future__ import annotations

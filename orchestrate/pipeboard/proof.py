@@ -1,7 +1,7 @@
-"""What a run that ended proves: a pure function of what it left behind.
+"""Decides how a run ended, from the reports and logs that it left behind.
 
-A run has succeeded if everything says so; what says nothing is missing proof, and missing proof is
-a failure. docs/observability.md has the table of outcomes.
+A run has succeeded only if each part proves it; missing proof is a failure. The table of outcomes
+is in docs/observability.md.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def judge(evidence: Evidence) -> Judgement:
     missing = [*_steps(evidence), *_extraction(evidence), *_build(evidence)]
     if missing:
         part = missing[0][0]
-        reason = "; ".join(dict.fromkeys(words for _, words in missing))
+        reason = "; ".join(dict.fromkeys(gap for _, gap in missing))
         return Judgement(FAILED, _code_of(evidence, part), part, f"no proof of success: {reason}")
     return _of_streams(evidence)
 
@@ -106,7 +106,7 @@ def _fault(evidence: Evidence) -> Judgement:
     if evidence.log.lost_loader and not failed.get("loaders"):
         # Meltano saw a broken pipe only. A loader that ended by itself has left a report.
         if loader_code:
-            return Judgement(FAILED, _known(loader_code), LOADER, _message(evidence.loader))
+            return _ended(evidence, LOADER, loader_code, _message(evidence.loader))
         killed = _killed(LOADER, signal.SIGKILL, evidence.oom_kills)
         return Judgement(FAILED, ExitCode.UNAVAILABLE, LOADER, killed)
     for kind, part in _KINDS:
@@ -136,12 +136,13 @@ def _killed(part: str, number: int, oom_kills: int) -> str:
         name = signal.Signals(number).name
     except ValueError:
         name = "unknown"
-    words = f"{part} was killed by signal {number} ({name})"
+    how = "ended" if number in (signal.SIGTERM, signal.SIGINT) else "killed"
+    message = f"{part} was {how} by signal {number} ({name})"
     if number != signal.SIGKILL:
-        return words
+        return message
     if oom_kills:
-        return f"{words}: out of memory, by the count of the kernel"
-    return f"{words}, probably out of memory"
+        return f"{message}: out of memory, by the count of the kernel"
+    return f"{message}, probably out of memory"
 
 
 def _signal_of(code: int) -> int | None:
@@ -178,7 +179,7 @@ def _steps(evidence: Evidence) -> list[tuple[str, str]]:
 
 
 def _extraction(evidence: Evidence) -> list[tuple[str, str]]:
-    """Return what tap and loader do not prove: part and words of each."""
+    """Return what tap and loader do not prove: the part, and a message."""
     if evidence.job.plugin is None:
         return []
     tap, loader = evidence.tap, evidence.loader
@@ -186,13 +187,13 @@ def _extraction(evidence: Evidence) -> list[tuple[str, str]]:
     if tap is None:
         missing.append((TAP, "the tap left no report"))
     else:
-        missing += [(TAP, words) for words in _gaps_of_tap(tap, evidence.selected)]
+        missing += [(TAP, message) for message in _gaps_of_tap(tap, evidence.selected)]
     if loader is None:
         missing.append((LOADER, "the loader left no report"))
     else:
-        missing += [(LOADER, words) for words in _gaps_of_loader(loader)]
+        missing += [(LOADER, message) for message in _gaps_of_loader(loader)]
     if tap is not None and loader is not None:
-        missing += [(LOADER, words) for words in _differences(tap, loader)]
+        missing += [(LOADER, message) for message in _differences(tap, loader)]
     return missing
 
 
@@ -222,8 +223,8 @@ def _gaps_of_tap(tap: Mapping[str, Any], selected: frozenset[str]) -> list[str]:
 def _gaps_of_loader(loader: Mapping[str, Any]) -> list[str]:
     outcome, code = loader.get("outcome"), _number(loader, "exit_code")
     if outcome != "complete" or code:
-        words = _message(loader) or f"exit code {code}"
-        return [f"the loader's load is {outcome}: {words}"]
+        message = _message(loader) or f"exit code {code}"
+        return [f"the loader's load is {outcome}: {message}"]
     gaps = []
     for name, counts in streams_of(loader).items():
         received = _number(counts, "received")
@@ -302,11 +303,11 @@ def _of_streams(evidence: Evidence) -> Judgement:
     behind = [name for name, used in streams.items() if used.get("outcome") == BEHIND]
     behind += [str(name) for name in tap.get("behind") or [] if name not in behind]
     if tap.get("stopped") == "budget" or _number(tap, "exit_code") == ExitCode.BUDGET:
-        words = "the day's token budget is spent; the next run goes on"
-        return Judgement(BEHIND, ExitCode.BUDGET, "", words)
+        message = "the day's token budget is spent; the next run goes on"
+        return Judgement(BEHIND, ExitCode.BUDGET, "", message)
     if behind:
-        words = "the tokens for history are spent; the next run goes on with "
-        return Judgement(BEHIND, 0, "", words + ", ".join(behind))
+        message = "the tokens for history are spent; the next run goes on with "
+        return Judgement(BEHIND, 0, "", message + ", ".join(behind))
     return Judgement(SUCCEEDED, 0)
 
 
@@ -317,13 +318,13 @@ def _why(used: Mapping[str, Any]) -> str:
 def stream_outcomes(
     tap: Mapping[str, Any] | None, loader: Mapping[str, Any] | None, selected: frozenset[str]
 ) -> list[StreamOutcome]:
-    """Return how each stream ended, as far as anybody has told; nothing told is `interrupted`."""
-    told, received = streams_of(tap or {}), streams_of(loader or {})
+    """Return how each stream ended, as far as it was reported; else as `interrupted`."""
+    reported, received = streams_of(tap or {}), streams_of(loader or {})
     found = []
-    for name in dict.fromkeys((*sorted(selected), *told)):
+    for name in dict.fromkeys((*sorted(selected), *reported)):
         if name == TAP_QUARANTINE:
             continue
-        used, counts = told.get(name, {}), received.get(name, {})
+        used, counts = reported.get(name, {}), received.get(name, {})
         outcome = str(used.get("outcome"))
         found.append(
             StreamOutcome(

@@ -1,4 +1,4 @@
-"""Runs one job under its lock, judges how it ended, and tells history and metrics."""
+"""Runs one job under the run lock and records its outcome."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from pipeboard.ops import migrate
 from pipeboard.outcomes import FAILED, INTERRUPTED, LOADED, SKIPPED, STATUSES, SUCCEEDED
 from pipeboard.problems import ExitCode
 from pipeboard.proof import Evidence, Judgement, StreamOutcome, judge, stream_outcomes, streams_of
+from pipeboard.reporting import CommandScope, end_of, mark_reported, push_to, report_failures
 from pipeboard.run_log import RunLog
-from pipeboard.telling import Scope, end_of, failures_told, mark_told, push_to
 from pipeboard.tune import BATCH_SIZE_ROWS, measured_batch_size
 from pipeboard.watch import Watched, watch
 
@@ -110,9 +110,9 @@ def run_job(
 
     """
     run_id, began = new_run_id(), time.time()
-    scope = Scope(job, console, world.environ, world=world, began=began)
+    scope = CommandScope(job, console, world.environ, world=world, began=began)
     with (
-        failures_told(scope),
+        report_failures(scope),
         Signals().noted() as signals,
         closing(Lane(world.database, job.lane, run_id)) as lane,
     ):
@@ -133,7 +133,7 @@ def run_job(
             outcome = run.watch(full_refresh, environ or {}, goal)
         except BaseException as error:
             run.tell(run.broken(error))
-            mark_told(error)
+            mark_reported(error)
             raise
         run.tell(outcome)
         return outcome

@@ -11,10 +11,10 @@ from pipeboard.embedded_postgres import EmbeddedPostgres
 from pipeboard.postgres_binaries import Binaries, wheel_binaries
 from pipeboard.prefect_service import PrefectService
 from pipeboard.problems import Problem
+from pipeboard.reporting import CommandScope
 from pipeboard.schedule import ZONE_VARIABLE
 from pipeboard.simulator import Account, Simulator
 from pipeboard.stack import SCRAPE_VARIABLE, Stack
-from pipeboard.telling import Scope
 from pipeboard.worlds import (
     DEMO,
     DEMO_DATABASE,
@@ -107,7 +107,9 @@ class Services:
             console.note("account", f"simulated, on {ready['url']} ({took})")
         return demo_world(self.paths, os.environ, url, ready, self.stack(DEMO).environ())
 
-    def scope(self, job: Job, console: Console, given: Mapping[str, str], world: str) -> Scope:
+    def scope(
+        self, job: Job, console: Console, given: Mapping[str, str], world: str
+    ) -> CommandScope:
         """Return what is known of a command before its world is: where to tell its failure."""
         name = OWN_DATABASE if world == OWN else DEMO_DATABASE
 
@@ -115,7 +117,7 @@ class Services:
             return (self.postgres.urls(name) or {}).get(name)
 
         known = dict(given) if world == OWN else {"MELTANO_ENVIRONMENT": DEMO}
-        return Scope(job, console, {**self._known_services(world), **known}, find_database)
+        return CommandScope(job, console, {**self._known_services(world), **known}, find_database)
 
     def _known_services(self, world: str) -> dict[str, str]:
         try:

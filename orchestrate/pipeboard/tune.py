@@ -32,7 +32,7 @@ from pipeboard.measures import exists
 from pipeboard.ops import migrate
 from pipeboard.outcomes import INTERRUPTED, SKIPPED, SUCCEEDED
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.telling import end_of, mark_told
+from pipeboard.reporting import end_of, mark_reported
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
@@ -172,7 +172,7 @@ def tune(paths: Paths, world: World, plan: Plan, console: Console) -> int:
         except BaseException as error:
             end = _broken(error, signals, world)
             if not isinstance(error, Stopped):
-                mark_told(error)
+                mark_reported(error)
                 raise
         finally:
             history.finish(lane.connection, run_id, end)

@@ -65,7 +65,7 @@ def open_one(database: DatabaseUrl) -> None:
 
 
 @pytest.mark.parametrize("restart", [False, True])
-def test_a_no_discards_nothing(
+def test_answering_no_discards_nothing(
     filler: Backfiller, database: DatabaseUrl, monkeypatch: pytest.MonkeyPatch, restart: bool
 ) -> None:
     open_one(database)
@@ -84,7 +84,7 @@ def test_a_plan_that_fails_discards_nothing(filler: Backfiller, database: Databa
     assert open_ones(database) == [("old", ["notes"])]
 
 
-def test_a_yes_does(filler: Backfiller, database: DatabaseUrl) -> None:
+def test_answering_yes_discards_the_old_backfill(filler: Backfiller, database: DatabaseUrl) -> None:
     open_one(database)
     found = job("backfill")
     report, loader = tap_report(found), loader_report(found)
@@ -101,7 +101,7 @@ def test_a_yes_does(filler: Backfiller, database: DatabaseUrl) -> None:
     assert open_ones(database) == []
 
 
-def test_a_wrong_stream_is_found_without_asking_anybody() -> None:
+def test_a_wrong_stream_is_found_before_any_call() -> None:
     with pytest.raises(Problem, match="no stream of this job is called dealz") as caught:
         check_streams(job("backfill"), {}, ["deals", "dealz"])
     assert caught.value.code == ExitCode.USAGE

@@ -62,7 +62,7 @@ def test_the_tables_know_the_outcomes_that_there_are(connection: psycopg.Connect
     assert named["ops.stream_outcome"] == set(STREAM_OUTCOMES)
 
 
-def test_an_older_history_is_told_in_the_words_of_now(connection: psycopg.Connection) -> None:
+def test_migration_renames_statuses_of_older_runs(connection: psycopg.Connection) -> None:
     connection.execute("alter table ops.etl_run drop constraint etl_run_status_check")
     connection.execute(
         "alter table ops.etl_run add check (status in ('running', 'succeeded', 'failed'))"
@@ -80,7 +80,7 @@ def test_an_older_history_is_told_in_the_words_of_now(connection: psycopg.Connec
     assert rows == [("behind",), ("interrupted",), ("failed",)]
 
 
-def test_a_table_that_somebody_locks_ends_the_wait_and_names_who_it_is(
+def test_the_wait_for_a_locked_table_ends_and_names_the_session(
     connection: psycopg.Connection, database: DatabaseUrl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeboard.ops.LOCK_SECONDS", 2.0)

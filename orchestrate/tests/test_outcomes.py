@@ -52,7 +52,7 @@ def test_metrics_say_the_status(status: str) -> None:
         ("interrupted", 143, "0", 143),
     ],
 )
-def test_a_scheduler_may_have_0_for_a_spent_budget_and_for_nothing_else(
+def test_exit_code_behind_changes_only_a_spent_budget(
     status: str, code: int, wanted: str, exits: int
 ) -> None:
     assert process_code(status, code, {"PIPEBOARD_EXIT_CODE_BEHIND": wanted}) == exits

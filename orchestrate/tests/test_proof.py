@@ -213,7 +213,7 @@ def test_a_whole_run_succeeded() -> None:
         (ended(0, completed()), 1, "meltano", "Meltano completed 1 of 2 steps of sync"),
     ],
 )
-def test_what_lacks_proof_did_not_succeed(change: Change, code: int, part: str, words: str) -> None:
+def test_a_run_without_proof_failed(change: Change, code: int, part: str, words: str) -> None:
     judged = judge(change(whole()))
     assert (judged.status, judged.code, judged.part) == ("failed", code, part), judged.reason
     assert words in str(judged.reason)
@@ -241,7 +241,7 @@ def test_what_lacks_proof_did_not_succeed(change: Change, code: int, part: str, 
         (failed_pair(extractors=-9), 69, "tap-pipedrive",
          "tap-pipedrive was killed by signal 9 (SIGKILL), probably out of memory"),
         (failed_pair(extractors=143), 69, "tap-pipedrive",
-         "tap-pipedrive was killed by signal 15 (SIGTERM)"),
+         "tap-pipedrive was ended by signal 15 (SIGTERM)"),
         (failed_pair(extractors=-11), 69, "tap-pipedrive",
          "tap-pipedrive was killed by signal 11 (SIGSEGV)"),
         (failed_pair(loaders=-9), 69, "target-postgres",
@@ -250,10 +250,12 @@ def test_what_lacks_proof_did_not_succeed(change: Change, code: int, part: str, 
         (failed_dbt(-9), 69, "dbt", "dbt was killed by signal 9 (SIGKILL), probably out of memory"),
         (ended(137), 69, "meltano",
          "meltano was killed by signal 9 (SIGKILL), probably out of memory"),
-        (ended(143), 69, "meltano", "meltano was killed by signal 15 (SIGTERM)"),
+        (ended(143), 69, "meltano", "meltano was ended by signal 15 (SIGTERM)"),
         # Meltano sees a broken pipe; whether the loader left a report tells how it ended.
         (both(lost_loader, lambda e: replace(e, loader=None)), 69, "target-postgres",
          "target-postgres was killed by signal 9 (SIGKILL), probably out of memory"),
+        (both(lost_loader, of_loader(exit_code=143, outcome="interrupted")), 69,
+         "target-postgres", "target-postgres was ended by signal 15 (SIGTERM)"),
         (both(lost_loader, of_loader(exit_code=78, message="no such schema")), 78,
          "target-postgres", "no such schema"),
         (both(failed_pair(extractors=-9), lambda e: replace(e, oom_kills=1)), 69, "tap-pipedrive",
@@ -355,7 +357,7 @@ def test_a_failure_says_which_part_and_why(
         ),
     ],
 )
-def test_a_run_with_its_proofs_is_named_by_its_streams(
+def test_the_streams_decide_the_status_of_a_proven_run(
     change: Change, status: str, code: int, words: str | None
 ) -> None:
     judged = judge(change(whole()))
@@ -365,7 +367,7 @@ def test_a_run_with_its_proofs_is_named_by_its_streams(
 
 
 @pytest.mark.parametrize("name", ["backfill", "build"])
-def test_a_job_needs_proof_of_what_it_does_only(name: str) -> None:
+def test_a_job_needs_proof_of_its_own_steps_only(name: str) -> None:
     found = job(name)
     assert (found.plugin is None, found.builds) == (name == "build", name == "build")
     evidence = replace(whole(), job=found, log=log(*dbt_lines(2), completed()))
@@ -375,7 +377,7 @@ def test_a_job_needs_proof_of_what_it_does_only(name: str) -> None:
         assert judge(replace(evidence, build=None)).status == "succeeded"
 
 
-def test_every_selected_stream_has_an_outcome_whatever_was_reported() -> None:
+def test_every_selected_stream_has_an_outcome() -> None:
     tap = stream("tap_quarantine", outcome="complete", records=1)(
         stream("deals", quarantined=2, nulled_values=3, incomplete_parents=1)(
             without_stream("notes")(whole())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -27,6 +28,7 @@ from pipeboard.ops import migrate_database
 from pipeboard.paths import Paths
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.processes import birth
+from pipeboard.reporting import CommandScope, report_failures
 from pipeboard.runner import run_job
 from pipeboard.worlds import World, own_world
 
@@ -165,7 +167,7 @@ def killed(name: str) -> list[str]:
     ("script", "code", "part", "words"),
     [
         (killed("KILL"), 69, "meltano", "meltano was killed by signal 9 (SIGKILL), probably out"),
-        (killed("TERM"), 69, "meltano", "meltano was killed by signal 15 (SIGTERM)"),
+        (killed("TERM"), 69, "meltano", "meltano was ended by signal 15 (SIGTERM)"),
         (["exit 0"], 1, "meltano", "no proof of success: Meltano completed 0 of 2 steps"),
         (
             log_lines({"event": "", "exception": [{"exc_type": "BrokenPipeError"}]}) + ["exit 1"],
@@ -193,7 +195,7 @@ def test_a_signal_to_the_supervisor_interrupts_the_run(tmp_path: Path, world: Wo
     assert statuses(world) == ["interrupted"]
 
 
-def test_what_closes_its_output_and_lives_on_is_ended(tmp_path: Path, world: World) -> None:
+def test_a_command_that_closes_its_output_is_still_limited(tmp_path: Path, world: World) -> None:
     meltano(Paths(tmp_path), "exec > /dev/null 2>&1", "exec sleep 300")
     outcome = run_job(Paths(tmp_path), world, job("sync", TIMEOUT="1"), Console())
     assert (outcome.status, outcome.code) == ("failed", 69)
@@ -216,7 +218,19 @@ def test_a_full_disk_ends_the_log_and_not_the_run(
     assert "/dev/full ends here: No space left on device" in capsys.readouterr().out
 
 
-def test_an_error_of_ours_is_told_and_leaves_nothing_running(
+def test_an_error_of_the_machine_is_one_row_of_history(tmp_path: Path, world: World) -> None:
+    def no_room() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/a/log")
+
+    scope = CommandScope(job("sync"), Console(), world.environ, world=world)
+    with pytest.raises(Problem, match="no space is left for /a/log"), report_failures(scope):
+        run_job(Paths(tmp_path), world, job("sync"), Console(), before=no_room)
+    with psycopg.connect(world.database.url) as connection:
+        found = [(r["status"], r["exit_code"], r["failed_stage"]) for r in latest(connection, 9)]
+    assert found == [("failed", 69, "preflight")]
+
+
+def test_an_error_in_the_supervisor_is_recorded_and_ends_meltano(
     tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     meltano(Paths(tmp_path), f"echo $$ > {tmp_path}/pid", "echo line", "exec sleep 300")

@@ -37,7 +37,7 @@ def hold(path: Path, seconds: float) -> subprocess.Popen[str]:
     return process
 
 
-def test_a_lock_that_is_held_ends_the_wait_and_names_the_holder(tmp_path: Path) -> None:
+def test_the_wait_for_a_lock_ends_and_names_the_holder(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     holder = hold(path, 60)
     try:
@@ -58,7 +58,9 @@ def test_a_lock_that_is_held_ends_the_wait_and_names_the_holder(tmp_path: Path) 
         assert path.read_text() == f"process {os.getpid()}: this command"
 
 
-def test_a_long_wait_for_a_lock_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_long_wait_for_a_lock_is_announced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "lock"
     holder = hold(path, 4)
     with file_lock(path, "this command", seconds=60):
@@ -68,7 +70,7 @@ def test_a_long_wait_for_a_lock_is_told(tmp_path: Path, capsys: pytest.CaptureFi
     holder.wait()
 
 
-def test_a_bound_holds_and_errors_come_through() -> None:
+def test_a_limit_holds_and_errors_are_raised() -> None:
     assert within(5, "a quick one", lambda: 7) == 7
     with pytest.raises(TimeoutError, match="a slow one was not done within 0 s"):
         within(0.2, "a slow one", threading.Event().wait)
@@ -102,7 +104,7 @@ def dripping() -> Iterator[str]:
     server.shutdown()
 
 
-def test_an_answer_that_drips_is_bounded(dripping: str) -> None:
+def test_a_slow_answer_is_limited_as_a_whole(dripping: str) -> None:
     began = time.monotonic()
     with pytest.raises(Problem, match="did not answer in time") as caught:
         check_account({"PIPEDRIVE_API_TOKEN": "token"}, dripping, timeout=1.0)

@@ -124,12 +124,9 @@ def test_a_stream_that_was_lost_makes_the_run_incomplete_and_the_rest_is_built(
 @pytest.mark.parametrize(
     ("rule", "status", "code", "words"),
     [
+        # A stream that nothing can do without; an account that is not open at all.
         ({"kind": "403", "operation": "getDeals"}, "failed", 77, "deals"),
-        ({"kind": "removed", "operation": "getDeals"}, "failed", 77, "deals"),
-        ({"kind": "removed", "status": 404, "operation": "getStages"}, "failed", 77, "stages"),
-        ({"kind": "402", "operation": "getNotes"}, "incomplete", 77, "notes"),
-        ({"kind": "removed", "operation": "getNotes"}, "incomplete", 77, "notes"),
-        ({"kind": "429_daily", "operation": "getNotes"}, "behind", 75, "budget"),
+        ({"kind": "402", "operation": "getNotes"}, "failed", 77, "402"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
@@ -147,11 +144,18 @@ def test_what_the_account_refuses(
         assert metrics["pipedrive_etl_last_run_status"] == {(): good}
 
 
-def test_a_spent_budget_is_no_failure_for_a_cluster(site: Site, whole: Run) -> None:
+def test_a_spent_budget_is_behind_and_no_failure_for_a_cluster(site: Site, whole: Run) -> None:
     rule = {"kind": "429_daily", "operation": "getNotes"}
     found = run(site, JOB, rule, PIPEBOARD_EXIT_CODE_BEHIND="0")
     assert found.code == 0, found.out + found.err
-    assert last(site)[:2] == ("behind", 75)
+    status, code, reason = last(site)
+    assert (status, code) == ("behind", 75)
+    assert "budget is spent" in reason
+    if site.gateway:
+        metrics = site.metrics("backfill")
+        assert metrics["pipedrive_etl_last_run_outcome"][("behind",)] == 1
+        assert metrics["pipedrive_etl_last_run_status"] == {(): 1.0}
+        assert metrics["pipedrive_etl_last_success_timestamp_seconds"]
     wrong = site.run("run", JOB, PIPEBOARD_EXIT_CODE_BEHIND="yes")
     assert (wrong.code, last(site)[:2]) == (78, ("failed", 78))
 

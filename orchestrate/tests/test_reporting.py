@@ -1,4 +1,4 @@
-"""What ends a command before its run has a lock: told to history and metrics all the same."""
+"""Errors before a run has its lock are reported to history and metrics."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from pipeboard.database_url import DatabaseUrl
 from pipeboard.history import latest
 from pipeboard.measures import exists
 from pipeboard.problems import ExitCode
+from pipeboard.reporting import as_problem
 from pipeboard.stack import _http_answers
-from pipeboard.telling import as_problem
 
 GATEWAY = shutil.which("prometheus-pushgateway")
 needs_gateway = pytest.mark.skipif(GATEWAY is None, reason="prometheus-pushgateway is missing")
@@ -134,7 +134,7 @@ def silent() -> Iterator[str]:
         (["tune"], "tune"),
     ],
 )
-def test_a_closed_port_is_told_to_metrics(
+def test_a_closed_port_is_reported_to_metrics(
     command: Command, gateway: str, words: list[str], pipeline: str
 ) -> None:
     code, err = command.run(*words, PIPEBOARD_DATABASE_URL="postgresql://a:b@127.0.0.1:9/c")
@@ -143,7 +143,7 @@ def test_a_closed_port_is_told_to_metrics(
     check_pushed(gateway, "failed", 69, pipeline)
 
 
-def test_a_wrong_password_is_told_to_metrics(
+def test_a_wrong_password_is_reported_to_metrics(
     command: Command, gateway: str, database: DatabaseUrl
 ) -> None:
     wrong = database.url.replace(database.password, "wrong")
@@ -162,7 +162,7 @@ def test_a_database_that_never_answers_ends_the_wait(
     check_pushed(gateway, "failed", 69)
 
 
-def test_a_signal_while_it_prepares_is_an_interrupted_run(
+def test_sigterm_during_preparation_is_an_interrupted_run(
     command: Command, gateway: str, silent: str
 ) -> None:
     process = command.start("run", "sync", PIPEBOARD_DATABASE_URL=silent)
@@ -181,7 +181,7 @@ def rows(database: DatabaseUrl) -> list[tuple[str, int, str, str]]:
         return [tuple(run[key] for key in keys) for run in latest(connection, 9)]
 
 
-def test_a_missing_setting_is_told_to_history(
+def test_a_missing_setting_is_reported_to_history(
     command: Command, gateway: str, database: DatabaseUrl
 ) -> None:
     code, err = command.run(
@@ -195,7 +195,7 @@ def test_a_missing_setting_is_told_to_history(
     assert "PIPEDRIVE_API_TOKEN is not set" in err
 
 
-def test_a_folder_for_state_that_cannot_be_written(
+def test_an_unwritable_state_folder_is_reported(
     command: Command, gateway: str, database: DatabaseUrl
 ) -> None:
     command.state.write_text("a file in the way")
@@ -207,7 +207,7 @@ def test_a_folder_for_state_that_cannot_be_written(
     check_pushed(gateway, "failed", 78)
 
 
-def test_tables_that_may_not_be_made(
+def test_a_failed_migration_is_reported(
     command: Command, gateway: str, database: DatabaseUrl, superuser: psycopg.Connection
 ) -> None:
     superuser.execute("create schema ops")
@@ -216,7 +216,7 @@ def test_tables_that_may_not_be_made(
     check_pushed(gateway, "failed", 77)
 
 
-def test_an_api_that_is_not_there_is_one_row(
+def test_an_unreachable_api_is_one_row_of_history(
     command: Command, gateway: str, database: DatabaseUrl
 ) -> None:
     code, err = command.run("run", "sync", PIPEBOARD_DATABASE_URL=database.url)
@@ -234,7 +234,7 @@ def test_an_api_that_is_not_there_is_one_row(
         (["tune", "--sizes", "many"], "--sizes is 'many'"),
     ],
 )
-def test_a_wrong_word_ends_at_once_and_is_nobodys_run(
+def test_a_wrong_command_line_exits_with_64_and_is_not_reported(
     command: Command, gateway: str, database: DatabaseUrl, words: list[str], names: str
 ) -> None:
     began = time.monotonic()
@@ -259,7 +259,7 @@ def test_a_wrong_word_ends_at_once_and_is_nobodys_run(
         (psycopg.errors.InsufficientPrivilege("for table x"), 77, "for table x"),
     ],
 )
-def test_what_a_machine_does_to_us_has_a_code_and_a_line(
+def test_errors_of_machine_and_database_have_a_code_and_a_line(
     error: Exception, code: ExitCode, words: str
 ) -> None:
     problem = as_problem(error)

@@ -1,7 +1,8 @@
-"""Whatever ends a command after its command line was read is told to history and metrics.
+"""Reports to history and metrics how a command ended before its run had the lock.
 
-A run that holds its lock tells its end itself (runner.py). Before that, everything can be missing:
-settings, the folder for local state, the database. Here what is there is told the rest.
+A run that holds its lock reports its end itself (runner.py). Before that, anything can be missing:
+settings, the folder for local state, the database. History and metrics get the end where they can
+be reached.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ if TYPE_CHECKING:
     from pipeboard.jobs import Job
     from pipeboard.worlds import World
 
-#: Seconds that telling may take for each of database and gateway.
+#: Seconds to wait for the database.
 LOGIN_SECONDS = 5
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-_TOLD = "pipeboard_told"
+_REPORTED = "pipeboard_reported"
 
 
 @dataclass
-class Scope:
+class CommandScope:
     """What is known of a command while it prepares its run.
 
     Attributes:
@@ -84,10 +85,10 @@ class Scope:
 
 
 @contextmanager
-def failures_told(scope: Scope) -> Iterator[Scope]:
-    """Tell of whatever ends the block, unless the run inside has told it already.
+def report_failures(scope: CommandScope) -> Iterator[CommandScope]:
+    """Report any error that ends the block, unless the run inside has reported it already.
 
-    A wrong command line (exit code 64) is between a person and the terminal.
+    A wrong command line (exit code 64) is reported on the terminal only.
     """
     with _sigterm_raises():
         try:
@@ -96,22 +97,22 @@ def failures_told(scope: Scope) -> Iterator[Scope]:
             problem = as_problem(error)
             ended = problem or error
             is_usage = isinstance(ended, Problem) and ended.code == ExitCode.USAGE
-            if not is_usage and not is_told(error):
-                _tell(scope, ended)
-                mark_told(ended)
+            if not is_usage and not is_reported(error):
+                _report(scope, ended)
+            mark_reported(ended)
             if problem is not None and problem is not error:
                 raise problem from error
             raise
 
 
-def mark_told(error: BaseException) -> None:
-    """Remember that history and metrics know of an error."""
-    error.__dict__[_TOLD] = True
+def mark_reported(error: BaseException) -> None:
+    """Note that history and metrics have an error."""
+    error.__dict__[_REPORTED] = True
 
 
-def is_told(error: BaseException) -> bool:
-    """Tell whether history and metrics know of an error."""
-    return _TOLD in error.__dict__
+def is_reported(error: BaseException) -> bool:
+    """Tell whether history and metrics have an error."""
+    return _REPORTED in error.__dict__
 
 
 def as_problem(error: BaseException) -> Problem | None:
@@ -144,8 +145,8 @@ def end_of(error: BaseException, redact: Callable[[str], str]) -> End:
     problem = as_problem(error)
     if problem:
         return End(FAILED, int(problem.code), redact(str(problem))[:500], "preflight")
-    words = f"{type(error).__name__}: {error}"
-    return End(FAILED, int(ExitCode.FAILED), redact(words)[:500], "pipeboard")
+    message = f"{type(error).__name__}: {error}"
+    return End(FAILED, int(ExitCode.FAILED), redact(message)[:500], "pipeboard")
 
 
 def push_to(gateway: str, pipeline: str, measures: Measures) -> str | None:
@@ -158,8 +159,8 @@ def push_to(gateway: str, pipeline: str, measures: Measures) -> str | None:
         return f"metrics could not be pushed ({error})"
 
 
-def _tell(scope: Scope, error: BaseException) -> None:
-    """Tell history and metrics, as far as they can be reached; nothing here may fail."""
+def _report(scope: CommandScope, error: BaseException) -> None:
+    """Report to history and metrics, as far as they can be reached; nothing here may fail."""
     end, run_id = end_of(error, scope.redact), new_run_id()
     measures = Measures()
     seconds = time.time() - scope.began
@@ -175,7 +176,7 @@ def _tell(scope: Scope, error: BaseException) -> None:
                 )
                 of_history(measures, connection, scope.job.pipeline)
         except (psycopg.Error, Problem):
-            pass  # that it cannot be reached is what is told, often
+            pass  # often it is the error to report that the database cannot be reached
     gateway = scope.gateway
     trouble = push_to(gateway, scope.job.pipeline, measures) if gateway else None
     try:
@@ -191,7 +192,7 @@ def _tell(scope: Scope, error: BaseException) -> None:
             failed_stage=end.failed_stage,
         )
     except OSError:
-        pass  # nobody reads along any more
+        pass  # the output was closed
 
 
 @contextmanager
