@@ -72,7 +72,7 @@ def test_no_secret_is_logged(checkout: Checkout, first_demo: Run) -> None:
 
 
 def test_local_state_is_private(checkout: Checkout, first_demo: Run) -> None:
-    """Whatever the demo wrote (tokens, logs, tables as JSON): nobody else on this machine reads it."""
+    """Tokens, logs, rows of tables: no other user of this machine reads what the demo wrote."""
     open_to_others = [
         f"{path.relative_to(checkout.state)} {path.lstat().st_mode & 0o777:o}"
         for path in checkout.state.rglob("*")
