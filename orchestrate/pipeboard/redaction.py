@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +23,11 @@ class Redactor:
         variants = {
             variant
             for secret in secrets
-            for variant in (secret, quote(secret, safe=""), unquote(secret))
+            for variant in (
+                *(secret, quote(secret, safe=""), unquote(secret)),
+                # As a JSON log says it.
+                *(json.dumps(secret, ensure_ascii=ascii)[1:-1] for ascii in (True, False)),
+            )
             # A one-letter "password" would tear every log line apart.
             if len(secret) >= SHORTEST
         }

@@ -232,9 +232,10 @@ def test_make_chooses_a_python_that_fits(tmp_path: Path) -> None:
             f'#!/bin/sh\n[ "$1" = -c ] && exec {sys.executable} -c \'{check}\'"$2"\necho {name}\n'
         )
         program.chmod(0o755)
+    asking = tmp_path / "Makefile"
+    asking.write_text(f"include {ROOT}/Makefile\nwhich-python: ; @echo $(PYTHON)\n")
     told = subprocess.run(
-        ["make", "--no-print-directory", "-f", str(ROOT / "Makefile"), "--eval"]
-        + ["which-python: ; @echo $(PYTHON)", "which-python"],
+        ["make", "--no-print-directory", "-f", str(asking), "which-python"],
         env={"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
         text=True,
         capture_output=True,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -24,6 +25,13 @@ def test_secrets_vanish_by_name_and_inside_urls_in_every_spelling() -> None:
     )
     text = "0123456789abcdef s%40crt%2F1 s@crt/1 mb_key /home/ana"
     assert redact(text) == "*** *** *** *** /home/ana"
+
+
+def test_a_secret_in_a_json_log_vanishes() -> None:
+    secret = 'quo"te\\back-sénha'
+    redact = Redactor.of({"METABASE_ADMIN_PASSWORD": secret})
+    for ascii_only in (True, False):
+        assert redact(json.dumps({"event": secret}, ensure_ascii=ascii_only)) == '{"event": "***"}'
 
 
 def test_what_is_too_short_to_be_a_secret_does_not_tear_lines_apart() -> None:
