@@ -85,6 +85,7 @@ class Loader:
         def transact() -> t.Any:
             connection = self._session.connection()
             with connection.transaction(), connection.cursor() as cursor:
+                self._session.check_pooler(connection)
                 if ddl:
                     run(cursor, f"set local lock_timeout = '{DDL_LOCK_TIMEOUT}'")
                 return work(cursor)

@@ -35,6 +35,7 @@ class BlockReader(GenericSingerReader[bytes]):
         register: told of each RECORD message that no lane took; may add a lane.
         wait_seconds: how long to wait for input before `tick`; None means for ever.
         tick: called between blocks.
+        begin: called before the first block.
     """
 
     default_input = property(lambda _: sys.stdin.buffer)
@@ -45,6 +46,7 @@ class BlockReader(GenericSingerReader[bytes]):
         self.register: Callable[[bytes, dict], None] = lambda _prefix, _message: None
         self.wait_seconds: Callable[[], float | None] = lambda: None
         self.tick: Callable[[], None] = lambda: None
+        self.begin: Callable[[], None] = lambda: None
         self.raw: bytes = b""
 
     def deserialize_json(self, line: bytes) -> dict:
@@ -69,6 +71,7 @@ class BlockReader(GenericSingerReader[bytes]):
     ) -> Counter[str]:
         """Read to the end of the input; see the SDK for the arguments."""
         stats: Counter[str] = Counter()
+        self.begin()
         for block in self._blocks(file_input):
             self._take(block, callbacks, stats)
             self.tick()

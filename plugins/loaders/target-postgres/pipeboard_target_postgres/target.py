@@ -101,6 +101,8 @@ def _check_schema_message(message: dict) -> None:
         InvalidInputLine: there is none; says what is wrong with it.
     """
     stream, schema = _stream_of(message), message.get("schema")
+    if isinstance(schema, dict) and "properties" not in schema:
+        raise InvalidInputLine(f"Line is missing required properties key(s): {schema}")
     if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
         raise InvalidInputLine(
             f"The schema of stream {stream} has no properties: it must be an object that names "
@@ -117,6 +119,10 @@ def _check_schema_message(message: dict) -> None:
     message["key_properties"] = list(dict.fromkeys(keys))
 
 
+class _StockConfigError(ConfigValidationError, AssertionError):
+    """What the stock target's checks find, as an error that a person can act upon, too."""
+
+
 class TargetPostgres(StockTarget):
     """Singer target for PostgreSQL: meltanolabs-target-postgres, at the speed of COPY."""
 
@@ -131,7 +137,7 @@ class TargetPostgres(StockTarget):
         try:
             super().__init__(*args, **kwargs)
         except AssertionError as exc:  # how the stock target refuses a configuration
-            raise ConfigValidationError(
+            raise _StockConfigError(
                 "Config validation failed", errors=[str(exc)], schema=self.config_jsonschema
             ) from exc
         connector = t.cast("PostgresConnector", self.target_connector)
@@ -150,13 +156,14 @@ class TargetPostgres(StockTarget):
             self.logger,
         )
         reader = self.message_reader
-        reader.register = self._register
+        reader.register, reader.begin = self._register, self._begin
         reader.wait_seconds, reader.tick = self.courier.wait_seconds, self.courier.tick
         self._tables: dict[tuple[str, str], str] = {}
         self._counts: dict[str, Counts] = {}
         #: Records of a stream that a stream map left out.
         self._filtered: Counter[str] = Counter()
         self._handed_over = False
+        self._ended = False
         self._quarantine_stream: _QuarantineStream | None = None
         self._fallbacks: dict[str, str] = {}
         self._prepared_schemas: set[str] = set()
@@ -489,6 +496,16 @@ class TargetPostgres(StockTarget):
     def _handle_max_record_age(self) -> None:
         """Left to the courier."""
 
+    def _begin(self) -> None:
+        """Forget an input that has ended: another one brings its own schemas."""
+        if self._ended:
+            self._ended = False
+            self._sinks_active.clear()
+            self._tables.clear()
+            self._schemas.clear()
+            self.message_reader.lanes.clear()
+            self.setup_mapper()
+
     def process_endofpipe(self) -> None:
         """Load the rest, let the last state out, and close the books."""
         self.courier.flush(wait=True, final=True)
@@ -497,6 +514,7 @@ class TargetPostgres(StockTarget):
         for sink in self._sinks_active.values():
             sink.clean_up()
         self.close()
+        self._ended = True
 
     def streams(self) -> list[Stream]:
         """Return the streams that have come so far."""

@@ -156,7 +156,7 @@ BROKEN: list[tuple[list[t.Any], str]] = [
     ([{"type": "ACTIVATE_VERSION", "version": 1}], "without a stream"),
     ([{**S, "schema": True}], "has no properties"),
     ([{**S, "schema": {"properties": []}}], "has no properties"),
-    ([{**S, "schema": {}}], "has no properties"),
+    ([{**S, "schema": {}}], "missing required properties"),
     ([{**S, "stream": 5}], "without a stream"),
     ([{**S, "stream": ""}], "without a stream"),
     ([{**S, "key_properties": "id"}], "no list of names"),
