@@ -10,7 +10,8 @@ setup_file() {
     # The developers' environment: its kubectl is the real one.
     tools=${PIPEBOARD_TOOLS:-$root/.pipeboard/env/dev/bin}
     export REAL_KUBECTL=$tools/kubectl PATH=$BATS_TEST_DIRNAME/stand-ins:$tools:$PATH
-    export KUBECACHEDIR=$BATS_FILE_TMPDIR/kube
+    # Kubectl ends before it would be worth to collect garbage.
+    export KUBECACHEDIR=$BATS_FILE_TMPDIR/kube GOGC=off
     "$tools/python" "$BATS_TEST_DIRNAME/stand-ins/api_server.py" "$BATS_FILE_TMPDIR/port" 3>&- &
     echo $! >"$BATS_FILE_TMPDIR/api-server.pid"
     until [ -s "$BATS_FILE_TMPDIR/port" ]; do sleep 0.1; done
@@ -30,6 +31,12 @@ EOF
     export STAND_IN=$BATS_FILE_TMPDIR/cluster
     use_context minikube
     PIPEBOARD_ENV_FILE=$BATS_FILE_TMPDIR/.env ./run_project.sh deploy >"$BATS_FILE_TMPDIR/words"
+    mkdir -p "$BATS_FILE_TMPDIR/prod/cluster"
+    export STAND_IN=$BATS_FILE_TMPDIR/prod/cluster
+    on_prod
+    git tag v1.2.3
+    ./run_project.sh deploy --env prod --tag 1.2.3 >"$BATS_FILE_TMPDIR/words-of-prod"
+    unset PIPEBOARD_KUBE_CONTEXT PIPEBOARD_IMAGE
 }
 
 teardown_file() {
@@ -60,6 +67,12 @@ EOF
 deployed() {
     cp -R "$BATS_FILE_TMPDIR/cluster/objects" "$STAND_IN"
     : >"$STAND_IN/calls"
+}
+
+# The same for prod, whose image was given by tag.
+deployed_on_prod() {
+    on_prod
+    cp -R "$BATS_FILE_TMPDIR/prod/cluster/objects" "$STAND_IN"
 }
 
 commit() {
@@ -331,17 +344,16 @@ apply release"
 }
 
 @test "a deployment after down lets the schedule go again" {
-    on_prod
-    ./run_project.sh deploy --env prod >/dev/null
+    deployed_on_prod
+    run -0 ./run_project.sh deploy --env prod --tag 1.2.3
+    [[ $output == *"release 1.2.3 is deployed already; nothing was changed"* ]]
     ./run_project.sh down --env prod >/dev/null
     [ "$(suspended | paste -s -d ' ' -)" = "backfill reference sweep sync" ]
     run -0 ./run_project.sh status --env prod
     [[ $output == *"differs from this release"* ]]
-    run -0 ./run_project.sh deploy --env prod
-    [[ $output == *"release $first runs"* ]]
+    run -0 ./run_project.sh deploy --env prod --tag 1.2.3
+    [[ $output == *"release 1.2.3 runs"* ]]
     [ "$(suspended)" = backfill ]
-    run -0 ./run_project.sh deploy --env prod
-    [[ $output == *"is deployed already"* ]]
 }
 
 @test "whatever the cluster has lost or changed since, a deployment mends" {
@@ -485,19 +497,18 @@ add_report() {
 }
 
 @test "--tag takes an image that exists, and builds none" {
-    on_prod
-    run -0 ./run_project.sh deploy --env prod --tag 1.2.3
-    # Git does not know it, so it is said which manifests went out with it.
-    [[ $output == *"git does not know 1.2.3; the manifests are those of this checkout, $first"* ]]
-    [ "$(stored configmap.release commit)" = "$first" ]
+    run ! grep -q "^docker" "$BATS_FILE_TMPDIR/prod/cluster/calls"
+    deployed_on_prod
     [ "$(stored configmap.release tag)" = 1.2.3 ]
-    run ! grep -q "^docker" "$STAND_IN/calls"
+    [ "$(stored configmap.release commit)" = "$first" ]
+    # Git does not know this one, so that the manifests of this checkout go out, and the record says so.
+    run -0 ./run_project.sh deploy --env prod --tag build-7
+    [[ $output == *"git does not know build-7; the manifests are those of this checkout, $first"* ]]
+    [ "$(stored configmap.release commit)" = "$first" ]
 }
 
 @test "--tag of another commit is refused: its manifests are not those of this checkout" {
-    on_prod
-    git tag v1.2.3
-    run -0 ./run_project.sh deploy --env prod --tag 1.2.3
+    deployed_on_prod
     commit_again
     : >"$STAND_IN/calls"
     for tag in 1.2.3 v1.2.3 "$first" "$first-0123abcd"; do
@@ -505,8 +516,6 @@ add_report() {
         [[ $output == *"image $tag is commit $first"*"git checkout $first"* ]]
     done
     [ -z "$(changes)" ]
-    git checkout -q v1.2.3
-    run -0 ./run_project.sh deploy --env prod --tag 1.2.3
 }
 
 @test "an account is deployed into its namespace" {
@@ -522,13 +531,12 @@ add_report() {
 }
 
 @test "the one Prometheus scrapes an account as soon as it is deployed" {
-    on_prod
-    ./run_project.sh deploy --env prod >/dev/null
+    deployed_on_prod
     k8s/new-account.sh acme >/dev/null
     make_secrets pipeboard-acme pipedrive warehouse
     run -0 ./run_project.sh deploy --env account-acme
     grep -q pushgateway.pipeboard-acme.svc:9091 "$STAND_IN/$OBJECTS/configmap.prometheus-accounts.json"
-    # To the release of that namespace this is no difference.
+    # The release of that namespace has the same object, so that its next deployment keeps it.
     run -0 ./run_project.sh deploy --env prod
     run -0 ./run_project.sh status --env prod
     [[ $output == *"cluster    is as this release left it"* ]]
@@ -624,9 +632,7 @@ add_report() {
 }
 
 @test "down on prod suspends the schedule and stops nothing" {
-    on_prod
-    ./run_project.sh deploy --env prod >/dev/null
-    : >"$STAND_IN/calls"
+    deployed_on_prod
     run -0 ./run_project.sh down --env prod
     [ "$(suspended | wc -l)" -eq 4 ]
     run ! grep -E " (delete|scale|apply) " "$STAND_IN/calls"

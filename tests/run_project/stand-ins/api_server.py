@@ -1,13 +1,13 @@
-"""Stands in for the API server of a cluster: the real kubectl talks to it, and it keeps state.
+"""Stands in for the API server of a cluster: the real kubectl asks it, and it keeps state.
 
-One server serves all tests. The path before /api, /apis and so on is a test's own folder, in which
-objects lie as files. Server-side apply, dry runs, merge patches, label selectors and deletion work;
-nothing runs: a workload is ready and a Job complete as soon as it was applied.
+One server serves all tests. The path before /api, /apis and so on is the folder of a test, in which
+the objects are files. Server-side apply, dry runs, merge patches, selectors and deletion work.
+No program runs: a workload is ready, and a Job complete, as soon as it was applied.
 
-What only a cluster decides is set by files in that folder: `unreachable`; `failing` (a line for each
-workload or Job that does not get ready, as `job/migrate`); `active-jobs` (Jobs at work: one line for
-each time that they are listed, a hundred lines for ever); `refused` (a regular expression of requests
-that end with an error, as `GET .*/cronjobs`).
+Files in that folder set the rest: `unreachable`; `failing` (a line for each workload or Job that
+does not become ready, such as `job/migrate`); `active-jobs` (running Jobs: each listing takes one
+line, but of a hundred lines none); `refused` (a regular expression of requests that fail, such as
+`GET .*/cronjobs`).
 """
 
 from __future__ import annotations
@@ -240,7 +240,8 @@ class Handler(BaseHTTPRequestHandler):
             if namespace and not home.exists():
                 return 404, not_found("namespaces", namespace)
             dry = "dryRun" in query
-            return 200, cluster.apply(path, yaml.load(body, yaml.CSafeLoader), query["fieldManager"], dry=dry)
+            given = yaml.load(body, yaml.CSafeLoader)
+            return 200, cluster.apply(path, given, query["fieldManager"], dry=dry)
         if live is None:
             return 404, not_found(of["plural"], name)
         if self.command == "PATCH":
