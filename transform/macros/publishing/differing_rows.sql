@@ -4,7 +4,7 @@
 -#}
 {% macro replace_differing_rows(relation, built, columns) -%}
     -- Of two builds at once, each compares with what the other one left.
-    select pg_advisory_xact_lock('{{ relation }}'::regclass::bigint);
+    select pg_advisory_xact_lock(hashtext('pipeboard replaces rows'), '{{ relation }}'::regclass::oid::int);
     {%- set key = _key_that_holds(relation, built, columns) %}
     {%- if key %}
     {{ _replace_by_key(relation, built, columns, key) }}

@@ -45,23 +45,28 @@ clock as (
     from deals
     cross join newest_changelog
     left join other_calendar on true
+),
+
+standing as (
+    {% if can_stand_still -%}
+    select
+        known.as_of,
+        known.set_at
+    from {{ this }} as known
+    where
+        not exists (
+            select from {{ ref('int_raw_loads') }} as loads
+            where loads.noticed_at > known.set_at
+        )
+    {%- else -%}
+    select
+        null::timestamptz as as_of,
+        null::timestamptz as set_at
+    {%- endif %}
 )
 
 select
-    {% if can_stand_still -%}
     coalesce(standing.as_of, clock.as_of) as as_of,
     coalesce(standing.set_at, now()) as set_at
-    {%- else -%}
-    clock.as_of,
-    now() as set_at
-    {%- endif %}
 from clock
-{% if can_stand_still -%}
-left join {{ kept }} as standing
-    on
-        {{ local_date('standing.as_of') }} = {{ local_date('clock.as_of') }}
-        and not exists (
-            select from {{ ref('int_raw_loads') }} as loads
-            where loads.noticed_at > standing.set_at
-        )
-{%- endif %}
+left join standing on {{ local_date('standing.as_of') }} = {{ local_date('clock.as_of') }}

@@ -15,8 +15,8 @@ grouped as (
     select
         stream,
         coalesce(regexp_replace(reason, '"[^"]*"', '"…"', 'g'), '(not given)') as reason,
-        coalesce(first_at, "at") as first_at,
-        "at" as last_at
+        coalesce(first_at, at) as first_at,
+        at as last_at
     from refused
 )
 
