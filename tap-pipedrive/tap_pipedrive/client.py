@@ -27,6 +27,7 @@ from structlog.contextvars import bind_contextvars, bound_contextvars
 from tap_pipedrive import errors, termination
 from tap_pipedrive.answers import Page, classify, page_of
 from tap_pipedrive.auth import OAuth
+from tap_pipedrive.deadline import DeadlineAdapter, Deadlines
 from tap_pipedrive.governor.governor import Governor
 from tap_pipedrive.governor.home import LocalHome
 from tap_pipedrive.metrics import ApiCalls
@@ -35,6 +36,8 @@ from tap_pipedrive.records import PageReader
 
 #: No page of 500 records comes near; whatever is larger is not an answer of this API.
 MAX_BODY_BYTES = 64 * 1024 * 1024
+#: An answer as a whole may take so many times as long as the wait for a part of it.
+ANSWER_TIMEOUTS = 5
 MAX_TRIES = 8
 MAX_WAIT_SECONDS = 60.0
 #: Answers of 429 in a row, from whatever operation, after which no more calls are made.
@@ -113,6 +116,7 @@ class PipedriveClient:
         self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
         self._mine = threading.local()  # requests does not promise that threads may share a session
         self._sessions: list[requests.Session] = []
+        self._deadlines = Deadlines()
         self.governor = governor or Governor(LocalHome())
         self._last_date: str | None = None
         self._lock = threading.Lock()
@@ -147,6 +151,8 @@ class PipedriveClient:
         if session is None:
             session = self._mine.session = requests.Session()
             session.headers.update(self._headers)
+            for scheme in ("https://", "http://"):
+                session.mount(scheme, DeadlineAdapter())
             with self._lock:
                 self._sessions.append(session)
         return session
@@ -157,6 +163,7 @@ class PipedriveClient:
             sessions, self._sessions = self._sessions, []
         for session in sessions:
             session.close()
+        self._deadlines.close()
 
     # -- one request -------------------------------------------------------------------------
 
@@ -217,7 +224,7 @@ class PipedriveClient:
             if response.status_code == 429:
                 self._look_for_a_spent_day(response, operation, stream)
             classify(response, body, where)
-            page = page_of(body, where, reader)
+            page = page_of(body, where, operation, reader)
             with self._lock:
                 self._worked_at[operation.key] = time.monotonic()
             return replace(page, answered_at=_time_of(response.headers.get("Date")))
@@ -231,6 +238,10 @@ class PipedriveClient:
                 return attempt()
         except errors.LockedOutError as error:
             self.governor.trip(LOCKED_OUT_SECONDS, str(error))
+            raise
+        except errors.HollowAnswerError as error:
+            # Pipedrive answers, so the circuit stays closed for other questions.
+            self._give_up(operation, error)
             raise
         except errors.RetriableError as error:
             self._give_up(operation, error)
@@ -321,6 +332,31 @@ class PipedriveClient:
             usage.tokens += operation.cost
         where = f"GET {operation.path}"
         begun = time.monotonic()
+        patience = ANSWER_TIMEOUTS * self._timeout
+        with self._deadlines.within(patience) as deadline:
+            try:
+                response, body = self._exchange(url, query, operation, day)
+            except (errors.RetriableError, errors.ConfigurationError) as error:
+                if deadline.is_over:
+                    msg = f"{where}: the answer came too slowly ({patience:.0f} s)"
+                    raise errors.RetriableError(msg, reason="slow") from error
+                raise
+            if deadline.is_over:  # an end without a length looks like any other
+                msg = f"{where}: the answer came too slowly ({patience:.0f} s)"
+                raise errors.RetriableError(msg, reason="slow")
+        with self._lock:
+            self.api.answered(operation.key, response.status_code, time.monotonic() - begun)
+            limited = response.status_code == 429
+            self._limited_in_a_row = self._limited_in_a_row + 1 if limited else 0
+        if response.status_code == 401 and isinstance(self._auth, OAuth) and not renewed:
+            self._auth.expire()
+            return self._attempt(url, query, operation, stream, renewed=True)
+        return response, body
+
+    def _exchange(
+        self, url: str, query: Mapping[str, Any], operation: Operation, day: str
+    ) -> tuple[requests.Response, bytes]:
+        where = f"GET {operation.path}"
         try:
             # Redirects are refused: they would carry the token to whoever is named there.
             with self._session.get(
@@ -335,12 +371,7 @@ class PipedriveClient:
                     self._observe(response)
                     if self.source_day != day:  # the first answer tells the date, midnight ends it
                         self.governor.rebook(operation.cost, day, self.source_day)
-                body = self._read_body(response, where)
-                seconds = time.monotonic() - begun
-                with self._lock:
-                    self.api.answered(operation.key, response.status_code, seconds)
-                    limited = response.status_code == 429
-                    self._limited_in_a_row = self._limited_in_a_row + 1 if limited else 0
+                return response, self._read_body(response, where)
         except requests.exceptions.SSLError as error:
             msg = f"{where}: TLS of {urlsplit(url).hostname} could not be verified: {error}"
             raise errors.ConfigurationError(msg) from error
@@ -350,27 +381,19 @@ class PipedriveClient:
         except _PASSING_FAULTS as error:
             msg = f"{where}: {type(error).__name__} while talking to {urlsplit(url).netloc}"
             raise errors.RetriableError(msg, reason="connection") from error
-        if response.status_code == 401 and isinstance(self._auth, OAuth) and not renewed:
-            self._auth.expire()
-            return self._attempt(url, query, operation, stream, renewed=True)
-        return response, body
 
     def _observe(self, response: requests.Response) -> None:
         self._last_date = response.headers.get("Date", self._last_date)
         self.governor.observe(response.headers)
 
     def _read_body(self, response: requests.Response, where: str) -> bytes:
-        """Read the body whole, bounded in bytes and in time."""
-        deadline = time.monotonic() + 5 * self._timeout
+        """Read the body whole, bounded in bytes as they are after decompression."""
         chunks: list[bytes] = []
         size = 0
-        for chunk in response.iter_content(1 << 20):
+        for chunk in response.iter_content(1 << 18):
             size += len(chunk)
             chunks.append(chunk)
             if size > MAX_BODY_BYTES:
                 msg = f"{where}: the answer is larger than {MAX_BODY_BYTES >> 20} MiB"
                 raise errors.UnexpectedAnswerError(msg)
-            if time.monotonic() > deadline:
-                msg = f"{where}: the answer came too slowly ({5 * self._timeout:.0f} s)"
-                raise errors.RetriableError(msg)
         return b"".join(chunks)

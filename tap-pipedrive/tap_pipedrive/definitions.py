@@ -65,7 +65,10 @@ class Definitions:
         """Remember a list that was just read, and report how it differs from the last one."""
         if name not in FRESH_SECONDS:
             return
-        encoded = msgspec.json.encode(records)
+        try:
+            encoded = msgspec.json.encode(records)
+        except RecursionError:  # nested too deep to be remembered
+            return
         self._governor.remember(f"fresh:{name}", encoded, FRESH_SECONDS[name])
         before = self._governor.recall(f"known:{name}")
         if before == encoded:
@@ -101,15 +104,20 @@ def differences(before: list[Record], after: list[Record]) -> list[tuple[str, st
             found.append(("renamed", f"{_named(was)} to {_label(now)!r}"))
         if was.get("field_type") != now.get("field_type"):
             found.append(("retyped", f"{_named(now)} to {now.get('field_type')}"))
-        options = {o.get("id") for o in was.get("options") or ()}
-        for option in now.get("options") or ():
-            if option.get("id") not in options:
+        options = {repr(o.get("id")) for o in _options(was)}
+        for option in _options(now):
+            if repr(option.get("id")) not in options:
                 found.append(("new_option", f"{_named(now)}: {option.get('label')!r}"))
     return sorted(found)
 
 
-def _key(record: Record) -> Any:
-    return record.get("field_code") or record.get("key") or record.get("id")
+def _options(record: Record) -> list[Record]:
+    listed = record.get("options")
+    return [o for o in listed if isinstance(o, dict)] if isinstance(listed, list) else []
+
+
+def _key(record: Record) -> str:
+    return str(record.get("field_code") or record.get("key") or record.get("id"))
 
 
 def _label(record: Record) -> Any:

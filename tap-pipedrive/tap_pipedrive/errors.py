@@ -114,3 +114,13 @@ class RetriableError(SourceUnavailableError):
     def reason(self) -> str:
         """What kind of passing fault it was."""
         return self._reason
+
+
+class HollowAnswerError(RetriableError):
+    """A good status without the list (or object) that this operation answers."""
+
+    concerns_stream = True
+
+    def __init__(self, message: str) -> None:
+        """Be tried again like any passing fault."""
+        super().__init__(message, reason="hollow_answer")

@@ -34,6 +34,7 @@ from tap_pipedrive.history import DealHistory
 from tap_pipedrive.messages import PageWriter
 from tap_pipedrive.metrics import Pusher
 from tap_pipedrive.outcomes import Outcome
+from tap_pipedrive.quarantine import Quarantine
 from tap_pipedrive.report import is_supervised, write_report
 from tap_pipedrive.seen_deals import SeenDeals
 from tap_pipedrive.streams import STREAMS, windows
@@ -256,8 +257,14 @@ class TapPipedrive(Tap):
         """Find the stream whose operation failed, whoever asked; None if it was no operation."""
         return next((s for s in self.declared_streams if error.operation in s.operations), None)
 
+    @cached_property
+    def quarantine(self) -> Quarantine:
+        """The records that this run cannot send as what they are."""
+        return Quarantine()
+
     def write_state(self) -> None:
         """Write a STATE message: everything written before it belongs to it."""
+        self.quarantine.write(self.writer)
         self.state_writer.write_state(self.state)
         self.pusher.now_and_then()
 

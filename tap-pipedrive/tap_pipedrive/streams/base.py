@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+import msgspec
 from singer_sdk import Stream
 from singer_sdk.batch import Batcher
 from singer_sdk.helpers._batch import BatchConfig
@@ -23,19 +25,19 @@ from tap_pipedrive.answers import Page
 from tap_pipedrive.beginnings import Beginning
 from tap_pipedrive.bookmarks import Bookmark
 from tap_pipedrive.errors import REFUSALS, EssentialRefusedError, TapError
+from tap_pipedrive.lenient_json import LenientRecord
 from tap_pipedrive.openapi import Operation, operation
 from tap_pipedrive.openapi.schema import stream_schema, stream_types
 from tap_pipedrive.outcomes import Outcome, StreamResult
 from tap_pipedrive.pagination import pages, restarting
-from tap_pipedrive.records import PageReader, Record, RecordShaper, Row
+from tap_pipedrive.records import PageReader, Record, RecordScreen, RecordShaper, Row
 
 if TYPE_CHECKING:
     from tap_pipedrive.tap import TapPipedrive
 
 T = TypeVar("T")
-
-#: So many parent records are refused, and not one is answered: then the stream is refused.
-REFUSED_PARENTS = 3
+#: Quarantined records of a stream that are told one by one; all of them are counted.
+MOST_WARNINGS = 10
 
 
 class PipedriveStream(Stream):
@@ -69,17 +71,24 @@ class PipedriveStream(Stream):
         types = {name: kind for name, kind in types.items() if name not in self.withheld}
         super().__init__(tap=tap, schema=stream_schema(types, self.primary_keys))
         self._shaper = RecordShaper(types, self.withheld)
-        self._reader = PageReader.of(types)
+        self._reader = PageReader.of(types, self.primary_keys)
+        self._screens: dict[str, RecordScreen] = {}
         self._schema_written = False
         self._drift_reported: set[str] = set()
         self.emitted = 0
-        self.result = StreamResult()
-        #: Records that were set aside, values that were set to null because they do not fit their
-        #: type, and parent records whose rows could not be read to the end.
-        self.quarantined = 0
-        self.nulled_values = 0
+        #: Parent records whose part of this stream could not be read whole in this run.
         self.incomplete_parents = 0
-        self._parents_refused = 0
+        self.result = StreamResult()
+
+    @property
+    def quarantined(self) -> int:
+        """Records of this stream that were set aside in this run."""
+        return self._tap.quarantine.by_stream[self.name]
+
+    @property
+    def nulled_values(self) -> int:
+        """Values that are null because their column cannot hold them."""
+        return self._shaper.nulled
 
     @property
     def operations_called(self) -> tuple[str, ...]:
@@ -172,26 +181,56 @@ class PipedriveStream(Stream):
         if not isinstance(records[0], Row):
             records = self._shaper.shape(records)
             self._report_drift()
+            records = self._with_keys(records)
+        self._tap.quarantine.write(self._tap.writer)
         if self._writes_pages:
             now = datetime.now(timezone.utc)
-            self._tap.writer.write_page(self.name, records, now, self._stream_version)
+            try:
+                self._tap.writer.write_page(self.name, records, now, self._stream_version)
+            except RecursionError:
+                self._shaper.set_deep_values_aside(records)
+                self._tap.writer.write_page(self.name, records, now, self._stream_version)
             self.emitted += len(records)
             self._tap.show_progress(self)
             return
         if self._batcher is not None:
             self._emit_files(self._batcher, records)
             return
+        self._shaper.set_deep_values_aside(records)
         for record in records:
             self._check_max_record_limit(self.emitted)
             # A copy: deselecting pops properties that other streams still want to read.
             self._write_record_message(dict(record))
             self.emitted += 1
 
+    def _with_keys(self, records: list[Record]) -> list[Record]:
+        """Set aside the records that lack a key."""
+        keys = self.primary_keys
+        if all(record.get(key) is not None for record in records for key in keys):
+            return records
+        kept = []
+        for record in records:
+            if missing := [key for key in keys if record.get(key) is None]:
+                known = {key: record[key] for key in keys if key not in missing}
+                reason = f"lacks its key {', '.join(missing)}"
+                self.quarantine(reason, msgspec.json.encode(record), known)
+            else:
+                kept.append(record)
+        return kept
+
+    def quarantine(self, reason: str, text: bytes, key: dict[str, Any] | None = None) -> None:
+        """Set a record aside, without what must not leave the tap."""
+        is_new = self._tap.quarantine.add(
+            self.name, reason, self._shaper.without_secrets(text), key
+        )
+        if is_new and self.quarantined <= MOST_WARNINGS:
+            self.logger.warning("%s: a record is quarantined: it %s", self.name, reason)
+
     def _report_drift(self) -> None:
-        """Say once which properties the schema does not know, or knows by another type."""
+        """Say once which properties the schema does not know, or whose values do not fit."""
         for kind, names in (
             ("unknown to the schema", self._shaper.unknown),
-            ("of another type than declared", self._shaper.retyped),
+            ("with values that do not fit", self._shaper.retyped),
         ):
             if new := names - self._drift_reported:
                 self._drift_reported |= new
@@ -216,6 +255,7 @@ class PipedriveStream(Stream):
                     raise
                 self.end(error)
             finally:
+                self._tap.quarantine.write(self._tap.writer)
                 # Counts what another stream's walk emitted for this one, too.
                 counter.increment(self.emitted)
                 self._tap.show_progress(self, done=True)
@@ -273,24 +313,6 @@ class PipedriveStream(Stream):
             )
         self._note_whether_readable()
 
-    def parent_refused(self, parent: Mapping[str, Any], error: TapError) -> None:
-        """Go on without the rows of one parent record, unless those of all of them are refused.
-
-        Args:
-            parent: the record; what belongs to a deleted one may be gone without further meaning.
-            error: the refusal.
-
-        Raises:
-            TapError: ``error``: so many were refused, and none was answered, that it is the stream.
-
-        """
-        self.incomplete_parents += 1
-        self.logger.warning("%s of %s cannot be read: %s", self.name, parent.get("id"), error)
-        if not parent.get("is_deleted"):
-            self._parents_refused += 1
-        if self._parents_refused >= REFUSED_PARENTS and not self._is_answered:
-            raise error
-
     @property
     def _is_answered(self) -> bool:
         answered = self._tap.client.api.requests
@@ -340,12 +362,12 @@ class PipedriveStream(Stream):
         self._stream_version = int(time.time() * 1000)
         for records in self.all_pages():
             self.emit(records)
-        if self.incomplete_parents:
+        if self.quarantined or self.incomplete_parents:
             self.logger.warning(
-                "%s: not everything could be read, so nothing is marked as deleted", self.name
+                "%s: not everything could be read, so that nothing counts as gone", self.name
             )
-        else:
-            self._write_activate_version_message(self._stream_version)
+            return
+        self._write_activate_version_message(self._stream_version)
 
     def beginnings(self) -> Iterator[Beginning]:
         """Name the walks that :meth:`read` will begin, as far as that is known before it."""
@@ -377,15 +399,44 @@ class PipedriveStream(Stream):
                 be rows instead of dictionaries.
 
         """
+        of = of or self.list_operation()
         return pages(
             self._tap.client,
-            of or self.list_operation(),
+            of,
             stream=self.name,
             limit=min(self._tap.page_size, self.page_limit),
             path=path,
             query={**self.query, **(query or {})},
             reader=self._reader if as_they_are and self._writes_pages else None,
+            screen=self.screen(of),
         )
+
+    def screen(self, of: Operation) -> Callable[[Page], Page]:
+        """Return what looks at the pages of an operation before anything else does.
+
+        Records without an id are set aside: walks, bookmarks and calls for a record need it.
+        """
+        has_id = "id" in of.record and (of.key not in self.operations or "id" in self.primary_keys)
+        look = self._screens.setdefault(
+            of.key, RecordScreen(stream_types([of]), "id" if has_id else None)
+        )
+
+        def screened(page: Page) -> Page:
+            for odd in page.unreadable:
+                self.quarantine(odd.reason, odd.text)
+            if not page.records or isinstance(page.records[0], Row):
+                return page
+            look.mend_times(page.records)
+            nameless = [record for record in page.records if look.lacks_its_key(record)]
+            for record in nameless:
+                self.quarantine("has no usable id", msgspec.json.encode(record))
+            if not nameless:
+                return page
+            kept = [r for r in page.records if not any(r is other for other in nameless)]
+            places = [LenientRecord(b"", reason="has no usable id") for _ in nameless]
+            return replace(page, records=kept, unreadable=[*page.unreadable, *places])
+
+        return screened
 
     def bookmark(self, context: Mapping[str, Any] | None = None) -> Bookmark:
         """Return the bookmark of one walk of this stream."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -28,9 +28,10 @@ from typing import TYPE_CHECKING
 from structlog.contextvars import bind_contextvars
 
 from tap_pipedrive.beginnings import Beginning
-from tap_pipedrive.bookmarks import LOOKBACK, Bookmark, to_text
+from tap_pipedrive.bookmarks import LOOKBACK, Bookmark, latest_update, to_text
 from tap_pipedrive.errors import ShareSpentError, TapError
 from tap_pipedrive.openapi import operation
+from tap_pipedrive.outcomes import Outcome
 from tap_pipedrive.records import Record
 from tap_pipedrive.streams.kinds import FedStream, UpdatedStream
 from tap_pipedrive.streams.windows import (
@@ -156,6 +157,15 @@ class Walk:
         for list_ in long:
             for together in (list_.cheap, list_.dear, *list_.late):
                 self._walk_list(list_.key, together)
+        self._finish_dear(fed)
+
+    def _finish_dear(self, fed: list[FedStream]) -> None:
+        """Let the streams that cost a call per record ask again for what they could not read."""
+        for stream in fed:
+            if stream.dear and stream.result.outcome is Outcome.COMPLETE:
+                with self._leaving_out(stream), suppress(ShareSpentError):
+                    stream.finish_walk()
+        self._tap.write_state()
 
     def _walk_list(
         self, key: str, bookmarks: Bookmarks, *, cut_after: int | None = None
@@ -176,7 +186,7 @@ class Walk:
         for number, page in enumerate(self._tap.beginnings.walk(beginning), 1):
             bind_contextvars(page=number)
             signpost = signpost or page.answered_at or self._tap.client.source_now
-            self._feed(page.records, bookmarks, signpost)
+            self._feed(page.records, bookmarks, signpost, page.answered_at)
             if not bookmarks:
                 return None
             more = bool(page.additional.get("next_cursor"))
@@ -197,9 +207,15 @@ class Walk:
         self._tap.write_state()
         return None
 
-    def _feed(self, records: list[Record], bookmarks: Bookmarks, signpost: datetime) -> None:
+    def _feed(
+        self,
+        records: list[Record],
+        bookmarks: Bookmarks,
+        signpost: datetime,
+        answered_at: datetime | None = None,
+    ) -> None:
         """Hand a page to all streams; those that can go no further leave ``bookmarks``."""
-        times = [record.get("update_time") for record in records]
+        latest = latest_update(records, answered_at)
         for stream, bookmark in list(bookmarks.items()):
             if stream.dear:
                 continue
@@ -207,11 +223,11 @@ class Walk:
                 asked_at = self._tap.client.source_now
                 news = self._news(stream, records, bookmark)
                 stream.restarting(partial(stream.take, news, watermark(bookmark)))
-                bookmark.advance(times, signpost)
+                bookmark.advance([latest], signpost)
                 if stream is not self._parent:
                     bookmark.settle(news, asked_at)
         try:
-            self._feed_dear(records, bookmarks, signpost)
+            self._feed_dear(records, bookmarks, signpost, answered_at)
         except ShareSpentError as spent:
             late = [stream for stream in bookmarks if stream.dear]
             names = [stream.name for stream in late]
@@ -320,7 +336,13 @@ class Walk:
 
     # -- what costs a call per record --------------------------------------------------------
 
-    def _feed_dear(self, records: list[Record], bookmarks: Bookmarks, signpost: datetime) -> None:
+    def _feed_dear(
+        self,
+        records: list[Record],
+        bookmarks: Bookmarks,
+        signpost: datetime,
+        answered_at: datetime | None,
+    ) -> None:
         dear = {s: b for s, b in bookmarks.items() if s.dear}
         watermarks = {s: watermark(b) for s, b in dear.items()}
         # Before any question about this page: a later answer may be older than it seems.
@@ -340,7 +362,7 @@ class Walk:
                         stream.restarting(take)
                         bookmark.settle([record], asked_at)
             for bookmark in dear.values():
-                bookmark.reach(updated, record_id, signpost)
+                bookmark.reach(updated, record_id, signpost, answered_at)
 
     @staticmethod
     def _is_known(bookmark: Bookmark, record: Record) -> bool:
@@ -368,9 +390,11 @@ class Walk:
                 raise
             for other in self._fed:
                 if other is stream or other.comes_with == stream.name:
-                    other.end(error)
                     for bookmarks in fed:
-                        bookmarks.pop(other, None)
+                        bookmark = bookmarks.pop(other, None)
+                        if bookmark is not None and other.has_read_nothing:
+                            bookmark.rewind()
+                    other.end(error)
 
 
 def _all_rows(stream: FedStream, records: list[Record]) -> list[list[Record]]:

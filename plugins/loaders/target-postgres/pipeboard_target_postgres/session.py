@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 import time
 import typing as t
 from collections.abc import Callable
@@ -12,6 +14,7 @@ import sqlalchemy.exc
 
 from pipeboard_target_postgres import errors
 from pipeboard_target_postgres.connector import PostgresConnector
+from pipeboard_target_postgres.locks import PAUSE_SECONDS, LockWait
 from pipeboard_target_postgres.sql import run
 
 #: A staging table is read three times; with the default 8 MB each time from the disk's cache.
@@ -38,11 +41,18 @@ class Session:
         self._connector, self._reconnect_seconds = connector, reconnect_seconds
         self._forget, self._logger = forget, logger
         self._pooled: t.Any = None
+        self._cancelled = threading.Event()
         #: Counts connections: temporary tables of an earlier one are gone.
         self.generation = 0
 
     def connection(self) -> psycopg.Connection:
-        """Return the connection, made if need be."""
+        """Return the connection, made if need be.
+
+        Raises:
+            UnavailableError: the run is being stopped.
+        """
+        if self._cancelled.is_set():
+            raise errors.UnavailableError("The load was cancelled, since the run is being stopped.")
         if self._pooled is None:
             self._pooled = self._connector._engine.raw_connection()
             self.generation += 1
@@ -58,15 +68,28 @@ class Session:
             self._pooled.close()
             self._pooled = None
 
-    def persist(self, work: Callable[[], t.Any], retry: bool) -> t.Any:
+    def cancel(self) -> None:
+        """End what is under way, from another thread, and begin nothing new."""
+        self._cancelled.set()
+        pooled = self._pooled
+        connection = pooled.driver_connection if pooled is not None else None
+        if connection is not None:
+            with contextlib.suppress(psycopg.Error):
+                connection.cancel_safe(timeout=2)
+
+    def persist(
+        self, work: Callable[[], t.Any], retry: bool, lock_wait: LockWait | None = None
+    ) -> t.Any:
         """Run a transaction; after a lost connection, run it again as soon as there is a new one.
 
         Merging twice is as merging once, so even a commit whose answer was lost may be repeated.
-        Appending twice is not: without keys there is no second try.
+        Appending twice is not: without keys there is no second try. A transaction that was rolled
+        back for want of a lock may be run again in any case.
 
         Args:
             work: the transaction, from begin to commit.
-            retry: whether it may be run again.
+            retry: whether it may be run again after a lost connection.
+            lock_wait: bounds the wait for a lock; None if none is waited for.
 
         Raises:
             Exception: what the work raised, if that was no lost connection or lasted too long.
@@ -76,9 +99,15 @@ class Session:
         while True:
             try:
                 return work()
+            except psycopg.errors.LockNotAvailable:
+                self._forget()
+                if lock_wait is None:
+                    raise
+                lock_wait.timed_out(self.connection())
+                self._cancelled.wait(PAUSE_SECONDS)
             except (psycopg.Error, sqlalchemy.exc.DBAPIError) as exc:
                 self._forget()
-                if not (retry and _lost(exc)):
+                if not (retry and _lost(exc)) or self._cancelled.is_set():
                     raise
                 self.close()
                 now = time.monotonic()
@@ -91,7 +120,7 @@ class Session:
                     )
                 if now >= deadline:
                     raise
-                time.sleep(pause)
+                self._cancelled.wait(pause)
                 pause = min(2 * pause, 5.0)
             except BaseException:
                 self._forget()

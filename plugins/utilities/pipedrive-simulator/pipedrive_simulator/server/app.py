@@ -138,6 +138,19 @@ async def _slow(scope: Scope, send: Send, reply: Reply) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
+async def _drip(scope: Scope, send: Send, reply: Reply) -> None:
+    """Send the body byte by byte, so that it would take the given time."""
+    await _start(send, reply)
+    until = asyncio.get_running_loop().time() + reply.seconds
+    for at in range(len(reply.body)):
+        if asyncio.get_running_loop().time() > until or tuple(scope["client"]) not in _CONNECTIONS:
+            break
+        part = reply.body[at : at + 1]
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+        await asyncio.sleep(0.05)
+    await send({"type": "http.response.body", "body": b""})
+
+
 async def _hang(scope: Scope, send: Send, reply: Reply) -> None:
     """Say nothing for a long time."""
     await asyncio.sleep(reply.seconds)
@@ -165,6 +178,7 @@ async def _reset(scope: Scope, send: Send, reply: Reply) -> None:
 _SENDERS: dict[str, Callable[[Scope, Send, Reply], Awaitable[None]]] = {
     "plain": _plain,
     "slow": _slow,
+    "drip": _drip,
     "hang": _hang,
     "reset": _reset,
 }
