@@ -121,6 +121,8 @@ class HollowAnswerError(RetriableError):
 
     concerns_stream = True
 
+    concerns_stream = True
+
     def __init__(self, message: str) -> None:
         """Be tried again like any passing fault."""
         super().__init__(message, reason="hollow_answer")

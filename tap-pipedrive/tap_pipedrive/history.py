@@ -156,17 +156,13 @@ class DealHistory:
             stream._write_schema_message()
         # Marks are in the source's time, which its first answer tells: the cheapest there is.
         self._tap.client.get(_CHEAPEST, stream=asking.name, query={"limit": 1})
-        try:
-            # Twice the same file: once to ask ahead, once to take.
-            self._ahead.expect(LogRequest(deal_id) for deal_id in _ids(self._listed))
-            for number, deal_id in enumerate(_ids(self._listed), 1):
-                self._emit(LogRequest(deal_id))
-                if number % _DEALS_A_PUSH == 0:
-                    self._tap.write_state()
-            self._parents.refusals.finish()
-        except (OSError, ValueError) as error:
-            msg = f"history_deals_file cannot be read as one id a line: {error}"
-            raise ConfigurationError(msg) from error
+        # Twice the same file: once to ask ahead, once to take.
+        self._ahead.expect(LogRequest(deal_id) for deal_id in _ids(self._listed))
+        for number, deal_id in enumerate(_ids(self._listed), 1):
+            self._emit(LogRequest(deal_id))
+            if number % _DEALS_A_PUSH == 0:
+                self._tap.write_state()
+        self._parents.refusals.finish()
         return True
 
     def close(self, *, wait: bool = True) -> None:
@@ -290,9 +286,13 @@ def read_log(
 
 
 def _ids(path: str) -> Iterator[int]:
-    with Path(path).open(encoding="ascii") as lines:
-        for line in lines:
-            yield int(line)
+    try:
+        with Path(path).open(encoding="ascii") as lines:
+            for line in lines:
+                yield int(line)
+    except (OSError, ValueError) as error:
+        msg = f"history_deals_file cannot be read as one id a line: {error}"
+        raise ConfigurationError(msg) from error
 
 
 def number_changes(

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from functools import cached_property
@@ -333,6 +334,7 @@ class TapPipedrive(Tap):
                     stopped, error = "signal", request
                     self.logger.warning("Stopped: %s. %s", request, _GOOD_STATE)
                     self.write_state()
+                    sys.stdout.flush()  # a state that did not change is not written again
             except BrokenPipeError:
                 if stopped != "signal":  # then whoever reads was ended, too
                     msg = "whoever reads the messages has ended (broken pipe)"

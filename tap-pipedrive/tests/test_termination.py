@@ -183,6 +183,24 @@ def test_a_state_after_a_signal_never_runs_ahead_of_its_records(
         }
 
 
+def test_a_reader_that_ends_is_named(simulator: RunningSimulator, tmp_path: Path) -> None:
+    """Also where deals are listed in a file: an error of the pipe is none of the file."""
+    deals = tmp_path / "deals"
+    deals.write_text("".join(f"{d['id']}\n" for d in simulator.truth("deals") if d["_listed"]))
+    report_file = tmp_path / "report.json"
+    for settings in ({}, {"history_deals_file": str(deals)}):
+        with running_tap(simulator, report_file, **settings) as process:
+            assert process.stdout is not None and process.stderr is not None
+            process.stdout.readline()
+            process.stdout.close()
+            err = process.stderr.read().decode()
+            assert process.wait(30) == 1
+        assert "broken pipe" in err.splitlines()[-1]
+        assert "Traceback" not in err
+        report = json.loads(report_file.read_text())
+        assert (report["exit_code"], report["stopped"]) == (1, "error")
+
+
 def keys_of(output: Output) -> dict[str, set[Any]]:
     return {
         name: {

@@ -129,12 +129,18 @@ class DealProductsSync(PipedriveStream):
     primary_keys = ("deal_id",)
     more_properties = {"deal_id": "integer", "update_time": "date-time", "line_ids": "array"}
 
+    def sweep(self) -> None:
+        """Come with the sweep of ``deal_products``."""
+        self.read()
+
     def read(self) -> None:
         """Stay quiet, but for a test run, which reads one stream at a time."""
-        if self.ABORT_AT_RECORD_COUNT is None:
-            return
         products = self._tap.streams["deal_products"]
         assert isinstance(products, DealProducts)
+        if self.ABORT_AT_RECORD_COUNT is None:
+            if products.selected:  # what happened to it happened to this one
+                self.result = products.result
+            return
         for deals in self.pages(Deals.list_operation(), query=Deals.query):
             for rows in products.rows_of_many(deals.records):
                 if isinstance(rows, LineLists):
