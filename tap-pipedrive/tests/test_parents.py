@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from conftest import Output
 from pipedrive_simulator.testing import running_simulator
+from scripted_server import scripted_server
 
 from tap_pipedrive import errors
-from tap_pipedrive.history import LogRequest
+from tap_pipedrive.history import LogRequest, read_log
 from tap_pipedrive.parents import (
     MOST_ASKED_AGAIN,
     MOST_NOTED,
@@ -22,6 +23,7 @@ from tap_pipedrive.parents import (
     Parents,
     Refusals,
 )
+from tap_pipedrive.tap import TapPipedrive
 
 Sync = Callable[..., Output]
 LOGS = {"deals", "deal_changelog", "deal_changelog_sync"}
@@ -131,6 +133,22 @@ def test_a_log_whose_cursor_is_refused_is_incomplete_with_what_came(
     got = output.records["deal_changelog"]
     assert {r["id"] for r in got} < whole, "nothing else than what a whole log holds"
     assert {r["deal_id"] for r in got} & partial.keys()
+
+
+def test_a_log_that_sends_the_same_page_again_is_incomplete_and_doubles_nothing(
+    config: dict[str, Any],
+) -> None:
+    rows = [{"time": f"2026-01-01 00:00:0{n}", "field_key": "stage_id"} for n in (3, 2, 1)]
+    body = {"success": True, "data": rows, "additional_data": {"next_cursor": "again"}}
+    with scripted_server() as server:
+        server.answer(200, body)
+        tap = TapPipedrive(config={**config, "api_url": server.url})
+        log: Any = tap.streams["deal_changelog"]
+        found, pages, error = read_log(log, log.list_operation(), "deal_id", 1)
+        tap.client.close()
+    assert len(server.asked) == pages == 2
+    assert isinstance(error, errors.UnexpectedAnswerError) and "circle" in str(error)
+    assert [row["time"][-3:] for row in found] == ["02Z", "03Z"], "the oldest second may lack some"
 
 
 @pytest.mark.parametrize("kind", ["403", "removed"])
