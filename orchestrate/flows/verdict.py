@@ -7,28 +7,28 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
-#: Trying again does not mend these; the podFailurePolicy of the CronJobs says the same.
-FINAL_CODES = frozenset({64, 65, 75, 77, 78})
-#: The same command ended by SIGINT or SIGTERM: whoever did that does not want it again at once.
-INTERRUPTED_CODES = frozenset({130, 143})
-NAMES = {
-    64: "Usage",
-    65: "DataRefused",
-    69: "Unavailable",
-    77: "NotPermitted",
-    78: "Misconfigured",
-    130: "Interrupted",
-    143: "Interrupted",
-}
-ADVICE = {
-    65: "The data was loaded, but what was built from it is not right: see the tests that failed.",
-    69: "The source or the database was not there. The next run goes on where this one stopped.",
-    77: "Check the token and its user's permissions: `make doctor`.",
-    78: "Check the settings: `make doctor`.",
-}
+# The table of outcomes needs nothing but Python, and pipeboard is not installed beside Prefect.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from pipeboard.outcomes import (
+    BEHIND,
+    CODES,
+    FAILED,
+    INCOMPLETE,
+    INTERRUPTED,
+    SKIPPED,
+    STATUSES,
+    SUCCEEDED,
+    flow_state,
+    is_retryable,
+)
+
+__all__ = ["Ended", "Verdict", "is_retryable", "report", "stream_rows", "table"]
 LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -37,11 +37,7 @@ LEVELS = {
     "critical": logging.CRITICAL,
 }
 KEPT_LINES = 20
-
-
-def is_retryable(code: int) -> bool:
-    """Tell whether the same command may go better in a minute."""
-    return code != 0 and code not in FINAL_CODES | INTERRUPTED_CODES
+_WORST_FIRST = (FAILED, INCOMPLETE, INTERRUPTED, BEHIND, SUCCEEDED)
 
 
 class Verdict(NamedTuple):
@@ -65,7 +61,7 @@ class Ended:
 
     Attributes:
         run_ids: the runs in it, as `ops.etl_run` names them; a backfill has several.
-        facts: what "run ended" said of the last one.
+        ends: what "run ended" said of each.
         skipped: why nothing was done, if nothing was.
         last_lines: its last words that were no JSON: a problem, or a traceback.
 
@@ -73,7 +69,7 @@ class Ended:
 
     code: int = 0
     run_ids: list[str] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
+    ends: list[dict[str, Any]] = field(default_factory=list)
     skipped: str | None = None
     rows: int = 0
     calls: int = 0
@@ -99,10 +95,19 @@ class Ended:
         if entry.get("topic") == "skipped":
             self.skipped = event
         if event == "run ended":
-            self.facts = entry
+            self.ends.append(entry)
             for name in ("rows", "calls", "tokens"):
                 setattr(self, name, getattr(self, name) + (entry.get(name) or 0))
         return _readable(entry, event)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was reported of the run that decided how the command ended: the worst of them."""
+        for name in _WORST_FIRST:
+            matching = [end for end in self.ends if end.get("status") == name]
+            if matching and self.code in STATUSES[name].exit_codes:
+                return matching[-1]
+        return self.ends[-1] if self.ends else {}
 
     @property
     def behind(self) -> list[str]:
@@ -117,21 +122,30 @@ class Ended:
 
     def verdict(self) -> Verdict:
         """Say what that means."""
+        facts = self.facts
+        status = SKIPPED if self.code == 0 and self.skipped else facts.get("status")
+        if status in STATUSES and self.code not in STATUSES[status].exit_codes:
+            status = None  # the command ended otherwise after that run
+        if status is None and self.code == 0 and self.behind:
+            status = BEHIND
+        name, completed = flow_state(status, self.code)
+        return Verdict(completed, name, self._message(status, completed))
+
+    def _message(self, status: str | None, completed: bool) -> str:
         cost = f"{self.rows:,} rows, {self.calls:,} calls, {self.tokens:,} tokens"
-        if self.code == 0 and self.skipped:
-            return Verdict(True, "Skipped", self.skipped)
-        if self.code == 0 and self.behind:
+        if status == SKIPPED:
+            return str(self.skipped)
+        if not completed:
+            stage = self.facts.get("failed_stage")
+            where = f" in {stage}" if stage else ""
+            return f"exit code {self.code}{where}: {self.reason or 'no reason'}"
+        if self.behind and self.code == 0:
             # A success, and yet not all of it: streams whose share of the tokens is spent.
-            return Verdict(True, "Behind", f"{cost}; goes on with {', '.join(self.behind)}")
-        if self.code == 0:
-            return Verdict(True, "Completed", cost)
-        if self.code == 75:
-            why = self.reason or "the token budget is used up; the next run goes on"
-            return Verdict(True, "Behind", f"{why} ({cost})")
-        name = NAMES.get(self.code, "Failed")
-        stage = self.facts.get("failed_stage")
-        where = f" in {stage}" if stage else ""
-        return Verdict(False, name, f"exit code {self.code}{where}: {self.reason or 'no reason'}")
+            return f"{cost}; goes on with {', '.join(self.behind)}"
+        if status == BEHIND or self.code:
+            why = self.reason or "the day's token budget is spent; the next run goes on"
+            return f"{why} ({cost})"
+        return cost
 
 
 def _readable(entry: dict[str, Any], event: str) -> Line:
@@ -161,8 +175,9 @@ def _readable(entry: dict[str, Any], event: str) -> Line:
 def report(verdict: Verdict, runs: list[dict[str, Any]], last_lines: list[str], code: int) -> str:
     """Return what happened, as markdown: `runs` are rows of `pipeboard history --json`."""
     parts = [f"# {verdict.name}", "", verdict.message, ""]
-    if not verdict.completed and code in ADVICE:
-        parts += [f"> {ADVICE[code]}", ""]
+    policy = CODES.get(code)
+    if not verdict.completed and policy and policy.advice:
+        parts += [f"> {policy.advice}", ""]
     if runs:
         header = ["run", "job", "status", "exit code", "seconds", "rows", "calls", "tokens"]
         keys = ["run_id", "job", "status", "exit_code", "seconds", "rows", "calls", "tokens"]
@@ -183,7 +198,7 @@ def stream_rows(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "rows": int(used.get("records", 0)),
             "calls": int(used.get("calls", 0)),
             "tokens": int(used.get("tokens", 0)),
-            "behind": name in behind(run),
+            "outcome": str(used.get("outcome") or ""),
         }
         for run in runs
         for name, used in ((run.get("details") or {}).get("streams") or {}).items()
@@ -225,12 +240,16 @@ def _of_run(run: dict[str, Any], *, alone: bool) -> list[str]:
     streams = dict(sorted((details.get("streams") or {}).items()))
     if streams:
         rows: list[list[Any]] = [
-            [name, *(int(used.get(key, 0)) for key in ("records", "calls", "tokens"))]
+            [
+                name,
+                *(int(used.get(key, 0)) for key in ("records", "calls", "tokens")),
+                str(used.get("outcome") or "").replace("_", " "),
+            ]
             for name, used in streams.items()
         ]
-        rows.append(["total", *(sum(row[i] for row in rows) for i in (1, 2, 3))])
+        rows.append(["total", *(sum(row[i] for row in rows) for i in (1, 2, 3)), ""])
         parts += [f"## Rows and API tokens{of}", ""]
-        parts += [*table(["stream", "rows", "calls", "tokens"], rows), ""]
+        parts += [*table(["stream", "rows", "calls", "tokens", "outcome"], rows), ""]
     if behind(run):
         parts += [f"## Behind{of}", "", "The next run goes on with: "]
         parts += [", ".join(f"`{name}`" for name in behind(run)), ""]

@@ -15,22 +15,25 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
-import psycopg
 
 from pipeboard import history
+from pipeboard.database import connect
 from pipeboard.jobs import BACKFILL, job_named
 from pipeboard.lane import is_locked
 from pipeboard.measures import exists
+from pipeboard.outcomes import BEHIND, LOADED, SKIPPED, SUCCEEDED
 from pipeboard.plan import Estimate, Plan, ask
-from pipeboard.problems import ExitCode
+from pipeboard.problems import ExitCode, Problem
 from pipeboard.runner import Outcome, run_job
 from pipeboard.summary import show_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    import psycopg
 
     from pipeboard.console import Console
     from pipeboard.jobs import Job
@@ -59,6 +62,40 @@ BY_VALUE = """
 """
 
 
+class Ended(NamedTuple):
+    """How a backfill ended: status and exit code of all its runs together."""
+
+    status: str
+    code: int
+
+
+@dataclass(frozen=True)
+class Resumable:
+    """A backfill that is not done."""
+
+    id: str
+    streams: list[str]
+    since: date | None
+
+    def is_for(self, streams: list[str], since: date | None) -> bool:
+        """Tell whether it was asked for the same."""
+        return (sorted(self.streams), self.since) == (sorted(streams), since)
+
+
+def check_streams(job: Job, given: Mapping[str, str], streams: list[str]) -> None:
+    """Check names of streams before anything is begun, or discarded.
+
+    Raises:
+        Problem: the job reads no stream of such a name.
+
+    """
+    known = job.selected(given)
+    wrong = sorted(set(streams) - known) if known else []
+    if wrong:
+        what = f"no stream of this job is called {', '.join(wrong)}"
+        raise Problem(what, f"There are {', '.join(sorted(known))}", ExitCode.USAGE)
+
+
 @dataclass(frozen=True)
 class Backfiller:
     """What all backfills need."""
@@ -73,25 +110,32 @@ class Backfiller:
 
     # -- everything again ----------------------------------------------------------------------
 
-    def full(self, streams: list[str], since: date | None, *, restart: bool) -> int:
+    def full(self, streams: list[str], since: date | None, *, restart: bool) -> Ended:
         """Read everything of some streams (of all: none named), from a day on, once more."""
-        job = job_named("backfill").within(self.given)
+        job = job_named(self.paths.root, "backfill").within(self.given)
         if self._is_at_work():
-            return self._run(job).code  # which skips, and says so
+            return Ended(*self._run(job).ended)  # which skips, and says so
         with self._connected() as connection:
-            backfill_id, is_new = self._open(connection, streams, since, restart=restart)
+            found = self._open_one(connection)
+        goes_on = found is not None and not restart and found.is_for(streams, since)
+        backfill_id = found.id if found and goes_on else history.new_run_id()
         environ = {
             "MELTANO_RUN_STATE_ID_SUFFIX": self._suffix(backfill_id),
             **({"PIPEDRIVE_START_DATE": since.isoformat()} if since else {}),
         }
         plan = ask(self.paths, self.world, job, self.console, environ).only(streams)
-        how = "begins" if is_new else "goes on"
+        how = "goes on" if goes_on else "begins"
         self.console.note("backfill", f"{backfill_id} {how}: {', '.join(streams) or 'everything'}")
         plan.show(self.console)
+        discards = found is not None and not goes_on
+        if found and discards:
+            self.console.note("backfill", f"{found.id} is not done, and will be discarded")
         if not self._agreed():
-            if is_new:
-                self._close(backfill_id, complete=False)
-            return ExitCode.OK
+            return Ended(SKIPPED, ExitCode.OK)
+        if found and discards:
+            self._close(found.id, complete=False)
+        if not goes_on:
+            self._open(backfill_id, streams, since)
         if streams:
             environ["TAP_PIPEDRIVE_BACKFILL__SELECT_FILTER"] = json.dumps(streams)
         outcome = self._run(job, environ)
@@ -99,38 +143,26 @@ class Backfiller:
             self._close(backfill_id, complete=True)
         return self._built(outcome)
 
-    def _open(
-        self,
-        connection: psycopg.Connection,
-        streams: list[str],
-        since: date | None,
-        *,
-        restart: bool,
-    ) -> tuple[str, bool]:
-        """Return the backfill to go on with, or a new one; and whether it is new."""
-        environment = self.world.environment
-        found = connection.execute(
+    def _open_one(self, connection: psycopg.Connection) -> Resumable | None:
+        """Return the backfill that is not done, None if there is none."""
+        row = connection.execute(
             """
             select backfill_id, streams, from_date from ops.backfill
             where environment = %s and finished_at is null
             """,
-            [environment],
+            [self.world.environment],
         ).fetchone()
-        if found:
-            same = (sorted(found[1]), found[2]) == (sorted(streams), since)
-            if same and not restart:
-                return found[0], False
-            self._close(found[0], complete=False)
-            self.console.note("backfill", f"{found[0]} is given up for another one")
-        backfill_id = history.new_run_id()
-        connection.execute(
-            """
-            insert into ops.backfill (backfill_id, environment, streams, from_date)
-            values (%s, %s, %s, %s)
-            """,
-            [backfill_id, environment, streams, since],
-        )
-        return backfill_id, True
+        return Resumable(*row) if row else None
+
+    def _open(self, backfill_id: str, streams: list[str], since: date | None) -> None:
+        with self._connected() as connection:
+            connection.execute(
+                """
+                insert into ops.backfill (backfill_id, environment, streams, from_date)
+                values (%s, %s, %s, %s)
+                """,
+                [backfill_id, self.world.environment, streams, since],
+            )
 
     def _suffix(self, backfill_id: str) -> str:
         return f"{self.world.environ['MELTANO_RUN_STATE_ID_SUFFIX']}-{backfill_id}"
@@ -147,23 +179,23 @@ class Backfiller:
 
     # -- histories that were never read --------------------------------------------------------
 
-    def histories(self, since: date | None, most: int | None, a_day: int | None) -> int:
+    def histories(self, since: date | None, most: int | None, a_day: int | None) -> Ended:
         """Read the change logs of the deals that have none yet, most valuable deals first."""
-        job = job_named("backfill-history").within(self.given)
+        job = job_named(self.paths.root, "backfill-history").within(self.given)
         if self._is_at_work():
-            return self._run(job).code
+            return Ended(*self._run(job).ended)
         missing = self._missing(since)
         planned = min(missing, most or missing)
         what = f"{missing:,} deals without history"
         self.console.note("backfill", what if planned == missing else f"{planned:,} of {what}")
         if not planned:
-            return ExitCode.OK
+            return Ended(SUCCEEDED, ExitCode.OK)
         tokens = planned * TOKENS_A_LOG
         estimate = Estimate("deal_changelog", planned, tokens, "exact, if no log has two pages")
         budget = round(a_day * HISTORY_SHARE) if a_day else None
         Plan([estimate], budget).show(self.console)
         if not self._agreed():
-            return ExitCode.OK
+            return Ended(SKIPPED, ExitCode.OK)
         listed = self.paths.local / "plans" / f"{self.world.environment}-history.ids"
         listed.parent.mkdir(parents=True, exist_ok=True)
         outcome = None
@@ -177,7 +209,7 @@ class Backfiller:
                 break
             planned -= asked
         self.console.note("backfill", f"{self._missing(since):,} deals without history are left")
-        return self._built(outcome) if outcome else ExitCode.OK
+        return self._built(outcome) if outcome else Ended(SUCCEEDED, ExitCode.OK)
 
     def _missing(self, since: date | None) -> int:
         with self._connected() as connection:
@@ -219,23 +251,22 @@ class Backfiller:
         show_run(self.console, job.name, outcome)
         return outcome
 
-    def _built(self, outcome: Outcome) -> int:
-        """Build the marts from what came, if anything did; return the code of both."""
-        if outcome.status == "skipped":
-            return outcome.code
-        code = outcome.code
-        if code == 0 and not outcome.is_complete:
-            code = ExitCode.BUDGET
-        if code not in (ExitCode.OK, ExitCode.BUDGET):
-            return code
+    def _built(self, outcome: Outcome) -> Ended:
+        """Build the marts from what came, if anything did; return how both ended."""
+        ended = Ended(*outcome.ended)
+        if outcome.status not in LOADED:
+            return ended
+        if outcome.status == BEHIND:
+            # Also one whose share for histories alone is spent: a backfill goes on another time.
+            ended = Ended(BEHIND, ExitCode.BUDGET)
         if not self.builds:
-            return code
-        build = job_named("build").within(self.given)
+            return ended
+        build = job_named(self.paths.root, "build").within(self.given)
         built = run_job(self.paths, self.world, build, self.console)
         show_run(self.console, build.name, built)
-        if built.status == "skipped":
+        if built.status == SKIPPED:
             self.console.line("The marts were not built; the next sync does it.")
-        return built.code or code
+        return Ended(*built.ended) if built.code else ended
 
     def _is_at_work(self) -> bool:
         with self._connected() as connection:
@@ -248,8 +279,7 @@ class Backfiller:
         return click.confirm("Go on?", default=True)
 
     def _connected(self) -> closing[psycopg.Connection]:
-        url = self.world.database.url
-        return closing(psycopg.connect(url, connect_timeout=10, autocommit=True))
+        return closing(connect(self.world.database.url))
 
 
 def known_histories(paths: Paths, world: World) -> dict[str, str]:
@@ -262,15 +292,16 @@ def known_histories(paths: Paths, world: World) -> dict[str, str]:
     path = paths.local / "plans" / f"{world.environment}-known.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
-        psycopg.connect(world.database.url, connect_timeout=10, autocommit=True) as connection,
+        connect(world.database.url) as connection,
         path.open("wb") as out,
     ):
         if not exists(connection, "pipedrive.deal_changelog_sync", "ops.etl_run"):
             return {}
         last = connection.execute(
             """
-            select exit_code = 0 and details -> 'behind' = '[]'::jsonb from ops.etl_run
-            where pipeline = 'main' and environment = %s and status in ('succeeded', 'failed')
+            select status = 'succeeded' and details -> 'behind' = '[]'::jsonb from ops.etl_run
+            where pipeline = 'main' and environment = %s
+              and status not in ('running', 'skipped', 'abandoned')
             order by started_at desc limit 1
             """,
             [world.environment],

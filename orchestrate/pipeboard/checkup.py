@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import partial
@@ -14,37 +15,51 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from pipeboard import probes
-from pipeboard.history import latest
-from pipeboard.jobs import PIPELINES
+from pipeboard import history, probes
+from pipeboard.bounded import within
+from pipeboard.console import Console
+from pipeboard.database import connect, first_line
+from pipeboard.history import StreamTrouble
 from pipeboard.measures import exists, freshness, remaining_histories
 from pipeboard.ops import migrate_database
+from pipeboard.outcomes import BEHIND, COMPLETE, INCOMPLETE, REFUSED, STREAM_OUTCOMES
 from pipeboard.preflight import Account, check_account, check_settings
 from pipeboard.problems import ExitCode, Problem
+from pipeboard.summary import show_connection
 from pipeboard.warehouse import prepare_database
 from pipeboard.worlds import DEMO, DEMO_DATABASE, OWN, OWN_DATABASE, settings
 
 if TYPE_CHECKING:
-    from pipeboard.console import Console
     from pipeboard.database_url import DatabaseUrl
     from pipeboard.services import Services
 
+#: Seconds for a login by who only looks.
+LOGIN_SECONDS = 5
+#: Seconds for the whole answer of a service.
+PROBE_SECONDS = 20.0
 LOW_DISK = 2 * 1024**3
 COMMANDS = ("meltano", "tap-pipedrive", "target-postgres", "dbt")
 
 
 def doctor(services: Services, console: Console) -> int:
-    """Check one thing after the other; the first problem decides the exit code."""
+    """Check one thing after the other; the first problem decides the exit code.
+
+    Spent tokens are the least of them: an installation is whole on such a day, too.
+    """
     given = services.settings()
     worst = 0
+    spent = False
 
     def check(name: str, action: Callable[[], str]) -> bool:
-        nonlocal worst
+        nonlocal worst, spent
         try:
             words = action()
         except Problem as problem:
             console.note(name, f"{console.bad('problem')}: {problem}")
-            worst = worst or int(problem.code)
+            if problem.code is ExitCode.BUDGET:
+                spent = True
+            else:
+                worst = worst or int(problem.code)
             return False
         console.note(name, f"{console.good('ok')}: {words}")
         return True
@@ -60,7 +75,7 @@ def doctor(services: Services, console: Console) -> int:
 
     def database() -> str:
         world = services.own(console)
-        version = prepare_database(world.database, embedded=world.embedded)
+        version = prepare_database(world)
         migrate_database(world.database)
         return f"PostgreSQL {version}, {world.database.place}"
 
@@ -73,7 +88,9 @@ def doctor(services: Services, console: Console) -> int:
             check("permissions", partial(probes.check_permissions, answer))
             check("tokens", partial(probes.check_tokens, answer, given))
             check("clock", partial(probes.check_clock, answer))
-    check("database", database)
+    if check("database", database):
+        check("streams", lambda: _streams(services.own(console).database))
+        check("quarantine", lambda: _quarantine(services.own(console).database))
     optional = (
         ("redis", "REDIS_URL", probes.check_redis),
         ("pushgateway", "PUSHGATEWAY_URL", probes.check_pushgateway),
@@ -81,10 +98,56 @@ def doctor(services: Services, console: Console) -> int:
     for name, variable, probe in optional:
         url = given.get(variable)
         if url:
-            check(name, partial(probe, url))
+            check(name, partial(_bounded, f"{name} at {probes.place_of(url)}", partial(probe, url)))
         else:
             console.note(name, f"not used ({variable} is not set)")
+    if spent and not worst:
+        return int(given.get("PIPEBOARD_EXIT_CODE_BEHIND") or ExitCode.BUDGET)
     return worst
+
+
+def _bounded(what: str, probe: Callable[[], str]) -> str:
+    """Ask a service, and do not wait for an answer that drips."""
+    try:
+        return within(PROBE_SECONDS, what, probe)
+    except TimeoutError as error:
+        raise Problem(
+            str(error), "Check it; runs go on without it", ExitCode.UNAVAILABLE
+        ) from error
+
+
+def _streams(database: DatabaseUrl) -> str:
+    """Name the streams that the last runs could not read in full."""
+    with connected(database.url) as connection:
+        troubles = history.stream_troubles(connection)
+    lost = [one for one in troubles if one.outcome in (REFUSED, INCOMPLETE)]
+    if lost:
+        what = "; ".join(_trouble(one) for one in lost)
+        refused = any(one.outcome == REFUSED for one in lost)
+        remedy = "Give the token's user the rights it had" if refused else "See `make history`"
+        raise Problem(what, remedy, ExitCode.NOT_PERMITTED if refused else ExitCode.DATA)
+    return "; ".join(_trouble(one) for one in troubles) or "each was read to its end"
+
+
+def _trouble(one: StreamTrouble) -> str:
+    """Say what is missing of a stream."""
+    parts = [] if one.outcome in (COMPLETE, BEHIND) else [STREAM_OUTCOMES[one.outcome]]
+    if one.incomplete_parents:
+        parts.append(f"{one.incomplete_parents:,} records whose dependent records are incomplete")
+    if one.nulled_values:
+        parts.append(f"{one.nulled_values:,} values set to null")
+    why = f" ({one.reason})" if one.reason else ""
+    return f"{one.stream}: {', '.join(parts)}{why}"
+
+
+def _quarantine(database: DatabaseUrl) -> str:
+    """Count the records that were set aside."""
+    with connected(database.url) as connection:
+        found = history.quarantined(connection)
+    if not found:
+        return "empty"
+    counts = [f"{stream}: {total:,} ({fresh:,} in 24 hours)" for stream, total, fresh in found]
+    return f"{'; '.join(counts)}; see ops.quarantine, docs/runbooks/QuarantineFilling.md"
 
 
 def _programs(services: Services) -> str:
@@ -133,21 +196,30 @@ def status(services: Services, console: Console) -> int:
     for world, url in (("own world", own), ("demo world", urls.get(DEMO_DATABASE))):
         try:
             if url:
-                with psycopg.connect(url, connect_timeout=5, autocommit=True) as connection:
+                with connect(url, LOGIN_SECONDS) as connection:
                     _show_world(console, world, connection)
-        except psycopg.OperationalError as error:
+                show_connection(console, url, embedded=url != named)
+        except psycopg.Error as error:
             if url != named and "does not exist" in str(error):
                 continue  # the embedded server has what was used so far
-            console.note(world, f"not in reach: {str(error).splitlines()[0]}")
+            console.note(world, f"not in reach: {first_line(error)}")
     return 0
 
 
 def _show_world(console: Console, world: str, connection: psycopg.Connection) -> None:
     if exists(connection, "ops.etl_run"):
-        runs = [found for p in PIPELINES for found in latest(connection, 1, p)]
+        runs = history.latest_of_each(connection)
         if runs:
             console.heading(f"Last runs of the {world}")
             _table_of_runs(console, runs)
+        troubles = history.stream_troubles(connection)
+        if troubles:
+            console.heading(f"Streams of the {world} to look at")
+            for one in troubles:
+                console.line(f"  {_trouble(one)}")
+        for stream, total, fresh in history.quarantined(connection):
+            words = f"{total:,} records in quarantine, {fresh:,} of the last 24 hours"
+            console.line(f"  {stream}: {words}")
         remaining = remaining_histories(connection)
         if remaining:
             console.line(f"  {remaining:,} deals whose history was not read yet")
@@ -158,11 +230,21 @@ def _show_world(console: Console, world: str, connection: psycopg.Connection) ->
 
 
 def show_history(
-    console: Console, database: DatabaseUrl, count: int, pipeline: str | None, as_json: bool
+    services: Services,
+    console: Console,
+    count: int,
+    pipeline: str | None,
+    *,
+    in_demo: bool,
+    as_json: bool,
 ) -> None:
     """Show the latest runs."""
-    with connected(database.url) as connection:
-        runs = latest(connection, count, pipeline) if exists(connection, "ops.etl_run") else []
+    errors = Console(sys.stderr)
+    if in_demo:
+        url = services.start_postgres(errors, DEMO_DATABASE)
+    else:
+        url = services.own(errors).database.url
+    runs = _latest(url, count, pipeline)
     if as_json:
         for run in runs:
             console.line(json.dumps(run, default=_plain, ensure_ascii=False))
@@ -170,6 +252,21 @@ def show_history(
         _table_of_runs(console, runs)
     else:
         console.line("no run yet")
+        demo = (services.postgres.urls(DEMO_DATABASE) or {}).get(DEMO_DATABASE)
+        if not in_demo and demo and demo != url and _latest(demo, 1, pipeline):
+            console.line("The demo has runs: `make history DEMO=1` (pipeboard history --demo)")
+
+
+def _latest(url: str, count: int, pipeline: str | None) -> list[dict[str, Any]]:
+    try:
+        with connected(url) as connection:
+            if not exists(connection, "ops.etl_run"):
+                return []
+            return history.latest(connection, count, pipeline)
+    except Problem as problem:
+        if "does not exist" in problem.what:
+            return []
+        raise
 
 
 def _table_of_runs(console: Console, runs: list[dict[str, Any]]) -> None:
@@ -203,9 +300,9 @@ def _plain(value: object) -> object:
 def connected(url: str) -> psycopg.Connection:
     """Connect for a look."""
     try:
-        return psycopg.connect(url, connect_timeout=5, autocommit=True)
+        return connect(url, LOGIN_SECONDS)
     except psycopg.OperationalError as error:
-        what = f"the database cannot be reached: {str(error).splitlines()[0]}"
+        what = f"the database cannot be reached: {first_line(error)}"
         raise Problem(what, "Check it with `make doctor`", ExitCode.UNAVAILABLE) from error
 
 

@@ -118,6 +118,14 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._group, signal.SIGKILL)
 
+    def lives(self, timeout: float) -> bool:
+        """Wait so long for the end of all of it; return whether anything lives."""
+        try:
+            self._keeper.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return True
+        return False
+
     def close(self) -> int:
         """Wait for its end; return its exit code, 128 + N for signal N."""
         code = self._keeper.wait()

@@ -6,32 +6,38 @@ import os
 import shlex
 import shutil
 import sys
+import traceback
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import psycopg
 
-from pipeboard import checkup, preflight
+from pipeboard import checkup, preflight, roles
 from pipeboard import tune as tuning
-from pipeboard.backfill import Backfiller, known_histories
+from pipeboard.backfill import Backfiller, check_streams, known_histories
 from pipeboard.catalogue import write_catalogue
 from pipeboard.console import Console, console_for
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.demo import run_demo
 from pipeboard.first_look import look as write_first_look
 from pipeboard.jobs import job_named
+from pipeboard.launch import UMASK
 from pipeboard.metrics_server import URL_VARIABLE, serve
 from pipeboard.ops import migrate_database
+from pipeboard.outcomes import code_behind, process_code
 from pipeboard.paths import find_paths
 from pipeboard.plan import ask
 from pipeboard.preflight import check_account, check_settings
 from pipeboard.problems import ExitCode, Problem
+from pipeboard.redaction import Redactor, redacted_output
+from pipeboard.reporting import as_problem, report_failures
 from pipeboard.runner import run_job
-from pipeboard.schedule import Scheduler, read_schedules
+from pipeboard.schedule import Scheduler, has_it, holder, read_schedules
 from pipeboard.services import Services
 from pipeboard.simulator import Account
-from pipeboard.summary import show_run
+from pipeboard.summary import show_connection, show_run
 from pipeboard.warehouse import prepare_database
 from pipeboard.worlds import DEMO, OWN, World, settings
 
@@ -49,6 +55,7 @@ def command(context: click.Context) -> None:
 
     Exit codes: 0 done; 64 usage; 65 data refused or a test failed; 69 source or database
     unavailable, retry; 75 token budget used up, resumable; 77 not permitted; 78 configuration.
+    65, 69 and 77 may also mean that one stream is missing while the others are loaded and built.
     """
     context.obj = Services(find_paths())
 
@@ -90,27 +97,32 @@ def run(
 
     While another one is at work, this one does nothing and exits with 0.
     """
-    given = settings(services.paths)
-    console = console_for(given)
-    base = None if in_demo else check_settings(given)
-    world = services.demo(console, Account()) if in_demo else services.own(console)
+    known = job_named(services.paths.root, job)
+    given = {} if in_demo else settings(services.paths)
+    console = console_for(given or os.environ)
     limits = {"WAIT": wait, "TIMEOUT": timeout, "STALL": stall}
     asked = {f"PIPEBOARD_{name}_SECONDS": str(s) for name, s in limits.items() if s is not None}
-    known = job_named(job).within({**given, **asked})
-    prepare_database(world.database, embedded=world.embedded)
-    console.note("database", world.database.place)
-    reads_on = known.pipeline == "main" and not full_refresh
-    outcome = run_job(
-        services.paths,
-        world,
-        known,
-        console,
-        full_refresh=full_refresh,
-        before=(lambda: greet(console, check_account(given, base))) if base else None,
-        environ=known_histories(services.paths, world) if reads_on else None,
-    )
-    show_run(console, job, outcome)
-    return outcome.code
+    with report_failures(services.scope(known, console, given, DEMO if in_demo else OWN)) as scope:
+        code_behind(os.environ)
+        base = None if in_demo else check_settings(given)
+        known = known.within({**os.environ, **given, **asked})
+        world = services.demo(console, Account()) if in_demo else services.own(console)
+        scope.world = world
+        prepare_database(world)
+        console.note("database", world.database.place)
+        reads_on = known.pipeline == "main" and not full_refresh
+        outcome = run_job(
+            services.paths,
+            world,
+            known,
+            console,
+            full_refresh=full_refresh,
+            before=(lambda: greet(console, check_account(given, base))) if base else None,
+            environ=known_histories(services.paths, world) if reads_on else None,
+        )
+        show_run(console, job, outcome)
+    show_connection(console, world.database.url, embedded=world.embedded)
+    return process_code(outcome.status, outcome.code, os.environ)
 
 
 def greet(console: Console, account: preflight.Account | None) -> None:
@@ -124,12 +136,13 @@ def greet(console: Console, account: preflight.Account | None) -> None:
 @click.pass_obj
 def plan(services: Services, job: str) -> int:
     """Say what JOB would cost now: calls, tokens, days. Asking costs 60 tokens at most."""
+    known = job_named(services.paths.root, job)
     given = settings(services.paths)
     console = console_for(given)
     check_settings(given)
     world = services.own(console)
-    prepare_database(world.database, embedded=world.embedded)
-    ask(services.paths, world, job_named(job), console).show(console)
+    prepare_database(world)
+    ask(services.paths, world, known, console).show(console)
     return 0
 
 
@@ -169,33 +182,48 @@ def backfill(
         raise Problem("--max-deals needs --history", "", ExitCode.USAGE)  # noqa: EM101
     given = settings(services.paths)
     console = console_for(given)
-    base = check_settings(given)
-    world = services.own(console)
-    prepare_database(world.database, embedded=world.embedded)
-    migrate_database(world.database)
-    account = check_account(given, base)
-    greet(console, account)
-    filler = Backfiller(
-        services.paths, world, given, console, lambda: check_account(given, base), yes, not no_build
-    )
+    job = job_named(services.paths.root, "backfill-history" if histories else "backfill")
     day = since.date() if since else None
-    if histories:
-        own = given.get("PIPEDRIVE_DAILY_TOKENS", "")
-        a_day = int(own) if own.isdigit() else account.daily_tokens if account else None
-        return filler.histories(day, max_deals, a_day)
     named = [name.strip() for name in streams.split(",") if name.strip()]
-    return filler.full(named, day, restart=restart)
+    if not histories:
+        check_streams(job, given, named)
+    with report_failures(services.scope(job, console, given, OWN)) as scope:
+        code_behind(os.environ)
+        base = check_settings(given)
+        world = scope.world = services.own(console)
+        prepare_database(world)
+        migrate_database(world.database, console)
+        account = check_account(given, base)
+        greet(console, account)
+        filler = Backfiller(
+            services.paths,
+            world,
+            given,
+            console,
+            lambda: check_account(given, base),
+            yes,
+            not no_build,
+        )
+        if histories:
+            own = given.get("PIPEDRIVE_DAILY_TOKENS", "")
+            a_day = int(own) if own.isdigit() else account.daily_tokens if account else None
+            status, code = filler.histories(day, max_deals, a_day)
+        else:
+            status, code = filler.full(named, day, restart=restart)
+    return process_code(status, code, os.environ)
 
 
 @command.command("history")
 @click.option("--last", default=20, show_default=True, help="How many runs.")
 @click.option("--pipeline", help="Only these: main, reference, sweep, backfill, dbt.")
+@click.option("--demo", "in_demo", is_flag=True, help="Of the simulated account.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a run.")
 @click.pass_obj
-def show_history(services: Services, last: int, pipeline: str | None, as_json: bool) -> int:
+def show_history(
+    services: Services, last: int, pipeline: str | None, in_demo: bool, as_json: bool
+) -> int:
     """List the latest runs, newest first."""
-    world = services.own(Console(sys.stderr))
-    checkup.show_history(Console(), world.database, last, pipeline, as_json)
+    checkup.show_history(services, Console(), last, pipeline, in_demo=in_demo, as_json=as_json)
     return 0
 
 
@@ -205,10 +233,29 @@ def migrate(services: Services) -> int:
     """Make or update the tables of schema ops (every run does, where it may)."""
     console = console_for(settings(services.paths))
     world = services.own(console)
-    prepare_database(world.database, embedded=world.embedded)
-    changed = migrate_database(world.database)
+    prepare_database(world)
+    changed = migrate_database(world.database, console)
     console.note("migrate", "schema ops is up to date" + ("" if changed else " already"))
     return 0
+
+
+@command.command("roles")
+@click.option(
+    "--print", "only_print", is_flag=True, help="Print the SQL, for psql; change nothing."
+)
+@click.pass_obj
+def make_roles(services: Services, only_print: bool) -> int:
+    """Make or update the database roles: one loads, one builds, one counts, one reads.
+
+    Connects with PIPEBOARD_ADMIN_DATABASE_URL, else as the role that syncs. Passwords come from
+    WAREHOUSE_PASSWORD, TRANSFORM_PASSWORD, METRICS_PASSWORD and READER_PASSWORD; those that are not
+    set are generated. The roles' URLs go to a private file.
+    """
+    if only_print:
+        print(roles.for_psql(services.paths), end="")
+        return 0
+    given = settings(services.paths)
+    return roles.apply(services.paths, given, console_for(given))
 
 
 @command.command()
@@ -228,8 +275,8 @@ def up(services: Services, in_demo: bool, deals: int, seed: int) -> int:
         check_settings(given)
     account = Account(deals, seed)
     world = services.demo(console, account) if in_demo else services.own(console)
-    version = prepare_database(world.database, embedded=world.embedded)
-    migrate_database(world.database)
+    version = prepare_database(world)
+    migrate_database(world.database, console)
     console.note("database", f"PostgreSQL {version}, {world.database.place}")
     started = services.stack(world.name).up(world, given, console)
     if in_demo:
@@ -265,14 +312,15 @@ def tune(services: Services, rows: int, rounds: int, sizes: str, reset: bool) ->
     Loads deals of the warehouse once more, into a schema of its own that goes afterwards. Asks
     Pipedrive nothing. Syncs skip meanwhile.
     """
+    plan = tuning.Plan(rows, rounds, tuning.parsed_sizes(sizes))
     given = settings(services.paths)
     console = console_for(given)
-    world = services.own(console)
-    prepare_database(world.database, embedded=world.embedded)
-    if reset:
-        return tuning.forget(world, console)
-    plan = tuning.Plan(rows, rounds, tuning.parsed_sizes(sizes))
-    return tuning.tune(services.paths, world, plan, console)
+    with report_failures(services.scope(tuning.JOB, console, given, OWN)) as scope:
+        world = scope.world = services.own(console)
+        prepare_database(world)
+        if reset:
+            return tuning.forget(world, console)
+        return tuning.tune(services.paths, world, plan, console)
 
 
 @command.command()
@@ -282,12 +330,15 @@ def prefect(services: Services, in_demo: bool) -> int:
     """Schedule with Prefect on this machine: server, worker and deployments. Again: no change."""
     console = Console()
     given = settings(services.paths)
+    own, simulated = services.prefects
+    chosen = simulated if in_demo else own
+    owner = holder(services.paths, chosen.world)
+    if owner and not chosen.works:
+        raise has_it(chosen.world, owner)
     if in_demo:
         services.demo(console, Account(int(os.environ.get("PIPEBOARD_DEMO_DEALS") or 10_000)))
     else:
         check_settings(given)
-    own, simulated = services.prefects
-    chosen = simulated if in_demo else own
     url = chosen.start(console, given)
     console.heading("Prefect runs")
     console.line(f"  {url}")
@@ -302,6 +353,9 @@ def prefect(services: Services, in_demo: bool) -> int:
 @click.pass_obj
 def stop(services: Services, forget: bool) -> int:
     """End what was started in the background, and nothing else."""
+    if forget and sys.stdin.isatty() and sys.stdout.isatty():
+        what = "Delete the embedded databases, yours and the demo's, and all that `up` stored?"
+        click.confirm(what, default=False, abort=True)
     ended = services.stop()
     print(f"stopped {' and '.join(ended)}" if ended else "nothing was running")
     if forget:
@@ -372,7 +426,8 @@ def env(services: Services, in_demo: bool, words: Sequence[str]) -> int:
     if not words:
         for name in sorted(set(world.environ) - {"PATH"}):
             if os.environ.get(name) != world.environ[name]:
-                print(f"export {name}={shlex.quote(world.environ[name])}")
+                line = f"export {name}={shlex.quote(world.environ[name])}"
+                print(line, file=getattr(sys.stdout, "unredacted", sys.stdout))
         return 0
     _prepare(world, words)
     found = shutil.which(words[0], path=world.environ["PATH"])
@@ -404,14 +459,32 @@ def means_demo(words: Sequence[str]) -> bool:
 def _prepare(world: World, words: Sequence[str]) -> None:
     """Make the schema of Meltano's state before Meltano looks for its tables there."""
     if words[0] == "meltano" and not {"--help", "--version"} & set(words):
-        prepare_database(world.database, embedded=world.embedded)
+        prepare_database(world)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; a problem becomes one line and its exit code."""
+    # Whatever we and our children write is private.
+    os.umask(UMASK)
+    with redacted_output(Redactor.of(_known_settings())):
+        code = _run(arguments)
+    sys.exit(code)
+
+
+def _known_settings() -> dict[str, str]:
+    try:
+        return settings(find_paths())
+    except (Problem, OSError, ValueError):
+        return dict(os.environ)
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
         code: Any = command.main(arguments, prog_name="pipeboard", standalone_mode=False)
-    except Problem as problem:
+    except (Problem, OSError, psycopg.Error) as error:
+        problem = as_problem(error)
+        if problem is None:
+            raise
         sys.stdout.flush()
         sys.stderr.write(f"pipeboard: {problem}\n")
         code = problem.code
@@ -423,4 +496,8 @@ def main(arguments: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("\npipeboard: interrupted; nothing is lost, run again\n")
         code = 130
-    sys.exit(int(code or 0))
+    except Exception:
+        # Not left to Python: it would show secrets that an exception quotes.
+        traceback.print_exc()
+        code = ExitCode.FAILED
+    return int(code or 0)

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import Any, TextIO
 
 from pipeboard.problems import ExitCode, Problem
+from pipeboard.run_log import ANSI
 
 QUIET_SECONDS = 15.0
 
@@ -144,7 +145,9 @@ class JsonConsole(Console):
     def _write(self, entry: dict[str, Any]) -> None:
         time_now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         entry = {"timestamp": time_now, **entry, **self.context}
-        self.out.write(json.dumps(entry, default=str, ensure_ascii=False) + "\n")
+        # Colours of others are for terminals.
+        text = ANSI.sub("", json.dumps(entry, default=str, ensure_ascii=False))
+        self.out.write(f"{text}\n")
         self.out.flush()
 
 

@@ -33,6 +33,11 @@ class Result:
     def is_faulty(self) -> bool:
         return self.status in FAULTY
 
+    @property
+    def is_hook(self) -> bool:
+        """Whether it is one of the project's hooks, which dbt does not count as nodes."""
+        return self.kind == "operation"
+
 
 @dataclass(frozen=True)
 class Build:
@@ -40,6 +45,11 @@ class Build:
 
     results: list[Result]
     seconds: float
+
+    @property
+    def nodes(self) -> list[Result]:
+        """The results that dbt counts when it says how many nodes it will run."""
+        return [result for result in self.results if not result.is_hook]
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return how many nodes of each kind were ok, warned, failed or were skipped."""
@@ -61,12 +71,15 @@ def read_build(target: Path, since: float) -> Build | None:
     try:
         if path.stat().st_mtime < since:
             return None
-        found = json.loads(path.read_text())
-        severities = _severities(target)
-        results = [_result(one, severities) for one in found["results"]]
-        return Build(results, float(found.get("elapsed_time") or 0))
+        return build_of(json.loads(path.read_text()), _severities(target))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def build_of(found: dict[str, Any], severities: dict[str, str]) -> Build:
+    """Return the build that a run_results.json tells of."""
+    results = [_result(one, severities) for one in found["results"]]
+    return Build(results, float(found.get("elapsed_time") or 0))
 
 
 def _result(one: dict[str, Any], severities: dict[str, str]) -> Result:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-
+from pipeboard.database import connect
 from pipeboard.first_look import write_page
 from pipeboard.jobs import job_named
+from pipeboard.outcomes import SUCCESSES
 from pipeboard.problems import Problem
+from pipeboard.reporting import report_failures
 from pipeboard.runner import run_job
 from pipeboard.summary import show_answers, show_run
 from pipeboard.warehouse import prepare_database
+from pipeboard.worlds import DEMO
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
@@ -28,17 +30,19 @@ OTHER_NEXT = """\
 
 def run_demo(services: Services, console: Console, account: Account, changes: int) -> int:
     """Run the demo once."""
-    world = services.demo(console, account)
-    version = prepare_database(world.database, embedded=True)
-    again = _was_synced(world)
-    if again:
-        moved = services.simulator.advance(changes)
-        console.note("account", f"the account moved on: {_told(moved)}")
-    else:
-        console.note("account", f"{account.deals:,} deals and all that belongs to them")
-    outcome = run_job(services.paths, world, job_named("sync"), console)
-    show_run(console, "sync", outcome)
-    if outcome.status != "succeeded":
+    job = job_named(services.paths.root, "sync")
+    with report_failures(services.scope(job, console, {}, DEMO)) as scope:
+        world = scope.world = services.demo(console, account)
+        version = prepare_database(world)
+        again = _was_synced(world)
+        if again:
+            moved = services.simulator.advance(changes)
+            console.note("account", f"the account moved on: {_told(moved)}")
+        else:
+            console.note("account", f"{account.deals:,} deals and all that belongs to them")
+        outcome = run_job(services.paths, world, job, console)
+        show_run(console, "sync", outcome)
+    if outcome.status not in SUCCESSES:
         return outcome.code
     if again:
         sent = sum(int(s.get("records", 0)) for s in (outcome.report or {})["streams"].values())
@@ -76,7 +80,7 @@ def show_page(services: Services, world: World, console: Console) -> None:
 
 def _was_synced(world: World) -> bool:
     """Tell whether a demo run got to its end in this database before."""
-    with psycopg.connect(world.database.url, connect_timeout=10) as connection:
+    with connect(world.database.url) as connection:
         row = connection.execute("select to_regclass('marts.fct_deal') is not null").fetchone()
     return row == (True,)
 

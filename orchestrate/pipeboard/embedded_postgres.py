@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
@@ -16,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from pipeboard.cluster import HOST, OWNER, Cluster, ClusterRecord, free_port, port_is_taken
+from pipeboard.file_lock import file_lock
 from pipeboard.postgres_binaries import Binaries, Unprivileged, readable_copy
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.processes import command_line
@@ -257,9 +257,7 @@ class EmbeddedPostgres:
     @contextmanager
     def _only_one(self) -> Iterator[None]:
         """Let two commands at the same time start one server, not two."""
-        self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (self.state / "lock").open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with file_lock(self.state / "lock", "the embedded PostgreSQL"):
             yield
 
     def _fail(self, what: str, words: str) -> NoReturn:

@@ -17,9 +17,21 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from pipeboard.lane import is_locked
+from pipeboard.outcomes import (
+    ABANDONED,
+    INCOMPLETE,
+    NOT_PERMITTED,
+    REFUSED,
+    RUNNING,
+    SKIPPED,
+    STATUSES,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pipeboard.jobs import Job
+    from pipeboard.proof import StreamOutcome
 
 VERSION = version("pipeboard")
 DIED = "its supervisor died before it could tell how the run ended"
@@ -50,11 +62,11 @@ def begin(connection: psycopg.Connection, run_id: str, job: Job, environment: st
         died = connection.execute(
             """
             update ops.etl_run
-            set status = 'abandoned', finished_at = greatest(seen_at, started_at), reason = %s
+            set status = %s, finished_at = greatest(seen_at, started_at), reason = %s
             where lane = %s and status = 'running'
             returning run_id
             """,
-            [DIED, job.lane],
+            [ABANDONED, DIED, job.lane],
         ).fetchall()
         for (dead,) in died:
             rows = sum(count for _, count, _ in loaded(connection, dead))
@@ -68,20 +80,53 @@ def begin(connection: psycopg.Connection, run_id: str, job: Job, environment: st
         )
 
 
-def skip(
-    connection: psycopg.Connection, run_id: str, job: Job, environment: str, reason: str
+def note_ended(
+    connection: psycopg.Connection,
+    run_id: str,
+    job: Job,
+    environment: str,
+    began: float,
+    end: End,
 ) -> None:
-    """Note that a run did nothing, because another one is at work."""
+    """Note a run that ended without its lock, so that it never counted as running."""
     connection.execute(
         """
         insert into ops.etl_run (
-            run_id, job, pipeline, lane, environment, version, status, exit_code, reason,
-            finished_at
+            run_id, job, pipeline, lane, environment, version, started_at, status, exit_code,
+            reason, failed_stage, finished_at
         )
-        values (%s, %s, %s, %s, %s, %s, 'skipped', 0, %s, clock_timestamp())
+        values (%s, %s, %s, %s, %s, %s, to_timestamp(%s), %s, %s, %s, %s, clock_timestamp())
+        on conflict (run_id) do nothing
         """,
-        [run_id, job.name, job.pipeline, job.lane, environment, VERSION, reason],
+        [
+            *(run_id, job.name, job.pipeline, job.lane, environment, VERSION, began),
+            *(end.status, end.exit_code, end.reason, end.failed_stage),
+        ],
     )
+
+
+def note_streams(
+    connection: psycopg.Connection, run_id: str, streams: Iterable[StreamOutcome]
+) -> None:
+    """Note how each selected stream of a run ended."""
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.executemany(
+            """
+            insert into ops.stream_outcome (
+                run_id, stream, outcome, records_sent, records_received, quarantined,
+                nulled_values, incomplete_parents, reason
+            )
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+            on conflict (run_id, stream) do nothing
+            """,
+            [
+                (
+                    *(run_id, one.stream, one.outcome, one.sent, one.received, one.quarantined),
+                    *(one.nulled_values, one.incomplete_parents, one.reason),
+                )
+                for one in streams
+            ],
+        )
 
 
 def sign_of_life(connection: psycopg.Connection, run_id: str) -> dict[str, int]:
@@ -95,13 +140,12 @@ def sign_of_life(connection: psycopg.Connection, run_id: str) -> dict[str, int]:
 def is_running(connection: psycopg.Connection, run_id: str) -> bool:
     """Tell whether a run counts as running, and was not given up by a later one."""
     row = connection.execute("select status from ops.etl_run where run_id = %s", [run_id])
-    return row.fetchone() == ("running",)
+    return row.fetchone() == (RUNNING,)
 
 
 def loaded(connection: psycopg.Connection, run_id: str) -> list[tuple[str, int, int]]:
     """Return stream, rows loaded and rows refused of a run, from the loader's own books."""
-    row = connection.execute("select to_regclass('ops.stream_load') is not null").fetchone()
-    if row != (True,):
+    if not _exists(connection, "ops.stream_load"):
         return []
     return connection.execute(
         """
@@ -170,9 +214,83 @@ def latest(
         )
         runs = cursor.fetchall()
     for run in runs:
-        if run["status"] == "running" and not is_locked(connection, run["lane"]):
-            run.update(status="abandoned", reason=DIED)
+        if run["status"] == RUNNING and not is_locked(connection, run["lane"]):
+            run.update(status=ABANDONED, reason=DIED)
     return runs
+
+
+def latest_of_each(connection: psycopg.Connection) -> list[dict[str, Any]]:
+    """Return the latest run of each pipeline, and with it each one that skipped since then.
+
+    A run that skipped did nothing, so it does not stand for the pipeline.
+    """
+    names = connection.execute(
+        "select pipeline from ops.etl_run group by 1 order by min(started_at)"
+    ).fetchall()
+    found = []
+    for (pipeline,) in names:
+        skipped = 0
+        for run in latest(connection, 100, pipeline):
+            if run["status"] == SKIPPED:
+                skipped += 1
+                if skipped > 1:
+                    continue
+            found.append(run)
+            if run["status"] != SKIPPED:
+                break
+    return found
+
+
+@dataclass(frozen=True)
+class StreamTrouble:
+    """A stream that its last run could not read in full."""
+
+    stream: str
+    outcome: str
+    run_id: str
+    job: str
+    reason: str | None
+    incomplete_parents: int
+    nulled_values: int
+
+
+def stream_troubles(connection: psycopg.Connection) -> list[StreamTrouble]:
+    """Return the streams whose last run with an outcome says more than "read to its end"."""
+    if not _exists(connection, "ops.stream_outcome"):
+        return []
+    rows = connection.execute(
+        """
+        select stream, outcome, run_id, job, reason, incomplete_parents, nulled_values
+        from (
+            select distinct on (ended.stream) ended.*, run.job
+            from ops.stream_outcome as ended
+            inner join ops.etl_run as run using (run_id)
+            where ended.outcome <> 'interrupted'
+            order by ended.stream, run.started_at desc
+        ) as last
+        where outcome = any(%s) or incomplete_parents > 0 or nulled_values > 0
+        order by stream
+        """,
+        [[NOT_PERMITTED, REFUSED, INCOMPLETE]],
+    ).fetchall()
+    return [StreamTrouble(*row) for row in rows]
+
+
+def quarantined(connection: psycopg.Connection) -> list[tuple[str, int, int]]:
+    """Return stream, rows in quarantine, and rows that came there in the last 24 hours."""
+    if not _exists(connection, "ops.quarantine"):
+        return []
+    return connection.execute(
+        """
+        select stream, count(*), count(*) filter (where at > now() - interval '24 hours')
+        from ops.quarantine group by stream order by stream
+        """
+    ).fetchall()
+
+
+def _exists(connection: psycopg.Connection, table: str) -> bool:
+    row = connection.execute("select to_regclass(%s) is not null", [table]).fetchone()
+    return row == (True,)
 
 
 @dataclass(frozen=True)
@@ -183,9 +301,6 @@ class Totals:
     last: dict[str, datetime]
     rows: int
     tokens: int
-
-
-STATUSES = ("succeeded", "failed", "skipped", "abandoned")
 
 
 def totals(connection: psycopg.Connection, pipeline: str) -> Totals:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
-import sys
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,14 +15,13 @@ import psycopg
 from pipeboard import history
 from pipeboard.dbt_results import Build
 from pipeboard.metrics import Measures
+from pipeboard.outcomes import BEHIND, COMPLETE, LOADED, STATUSES, STREAM_OUTCOMES, SUCCESSES
+from pipeboard.proof import StreamOutcome
 
 if TYPE_CHECKING:
     from pipeboard.paths import Paths
 
 PHASES = ("extract", "load", "snapshot", "dbt", "total")
-#: The most memory that anything in this pod ever needed, where the kernel counts it.
-CGROUP_PEAK = Path("/sys/fs/cgroup/memory.peak")
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 TEST_STATUSES = ("pass", "warn", "fail", "error", "skipped")
 
 REMAINING = """
@@ -38,6 +36,30 @@ QUALITY = """
 """
 
 
+def of_end(
+    measures: Measures, began: float, status: str, code: int, phases: dict[str, float]
+) -> None:
+    """Add how a run ended."""
+    measures.set("last_run_timestamp_seconds", began)
+    measures.set("last_run_status", float(status in SUCCESSES))
+    measures.fill("last_run_outcome", {name: float(name == status) for name in STATUSES})
+    measures.set("last_run_exit_code", code)
+    # Also where the history cannot be asked: a start without an end means a run that hangs.
+    measures.set("last_completion_timestamp_seconds", time.time(), status)
+    measures.fill("last_run_duration_seconds", phases)
+
+
+def of_streams(measures: Measures, streams: Iterable[StreamOutcome]) -> None:
+    """Add how each stream ended, and what was set aside of it."""
+    for stream in streams:
+        for outcome in STREAM_OUTCOMES:
+            value = float(outcome == stream.outcome)
+            measures.set("stream_outcome", value, stream.stream, outcome)
+        measures.set("stream_quarantined_records", stream.quarantined, stream.stream)
+        measures.set("stream_nulled_values", stream.nulled_values, stream.stream)
+        measures.set("stream_incomplete_parents", stream.incomplete_parents, stream.stream)
+
+
 def of_history(measures: Measures, connection: psycopg.Connection, pipeline: str) -> None:
     """Add what accumulates over the runs of a pipeline."""
     totals = history.totals(connection, pipeline)
@@ -45,6 +67,9 @@ def of_history(measures: Measures, connection: psycopg.Connection, pipeline: str
     measures.fill(
         "last_completion_timestamp_seconds", {s: t.timestamp() for s, t in totals.last.items()}
     )
+    successes = [totals.last[name] for name in SUCCESSES if totals.last.get(name)]
+    if successes:
+        measures.set("last_success_timestamp_seconds", max(successes).timestamp())
     measures.set("run_rows_total", totals.rows)
     measures.set("run_api_tokens_total", totals.tokens)
 
@@ -62,21 +87,29 @@ def of_loads(measures: Measures, connection: psycopg.Connection, run_id: str) ->
 
 
 def freshness(connection: psycopg.Connection) -> dict[str, float]:
-    """Return when each stream was last read and loaded to its end, by runs that succeeded.
+    """Return when each stream was last read and loaded to its end, or as far as tokens went.
 
     A loader closes its books when its input ends, and cannot know that a tap was killed; the
     history of runs does. Loads without a run there (by hand, with Meltano alone) count.
     """
-    if not exists(connection, "ops.stream_load"):
+    if not exists(connection, "ops.stream_load", "ops.stream_outcome"):
         return {}
     found = connection.execute(
         """
-        select stream, extract(epoch from max(load.finished_at))::float
+        select load.stream, extract(epoch from max(load.finished_at))::float
         from ops.stream_load as load
         left join ops.etl_run as run using (run_id)
-        where load.finished_at is not null and coalesce(run.status, 'succeeded') = 'succeeded'
-        group by stream order by stream
-        """
+        left join ops.stream_outcome as ended using (run_id, stream)
+        where load.finished_at is not null
+          and (run.run_id is null or run.status = any(%(loaded)s))
+          -- Runs of an older version have no outcome of streams.
+          and coalesce(
+              ended.outcome = any(%(read)s),
+              run.run_id is null or run.status = any(%(successes)s)
+          )
+        group by load.stream order by load.stream
+        """,
+        {"loaded": list(LOADED), "read": [COMPLETE, BEHIND], "successes": list(SUCCESSES)},
     ).fetchall()
     return dict(found)
 
@@ -108,27 +141,6 @@ def of_build(measures: Measures, build: Build) -> None:
             measures.set("dbt_tests", counts[status], severity, status)
     for test in tests:
         measures.set("dq_failures", test.failures or 0, test.name)
-
-
-def peak_memory_bytes(environ: Mapping[str, str]) -> int:
-    """Return the most memory used: by the whole pod, else by the largest program of the run."""
-    if "KUBERNETES_SERVICE_HOST" in environ:
-        try:
-            return int(CGROUP_PEAK.read_text())
-        except (OSError, ValueError):
-            pass
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def memory_limit_bytes(environ: Mapping[str, str]) -> int:
-    """Return what the pod may use; 0 where nothing limits it."""
-    if "KUBERNETES_SERVICE_HOST" in environ:
-        try:
-            return int(CGROUP_LIMIT.read_text())
-        except (OSError, ValueError):  # "max", for one
-            pass
-    return 0
 
 
 def build_info(paths: Paths) -> tuple[str, str, str]:

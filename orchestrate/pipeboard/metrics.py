@@ -22,13 +22,14 @@ PUSH_TIMEOUT_SECONDS = 5.0
 #: name: (what it says, labels)
 DECLARED: dict[str, tuple[str, tuple[str, ...]]] = {
     "last_run_timestamp_seconds": ("Start of the last run", ()),
-    "last_run_status": ("1 the last run did its work, 0 it failed", ()),
+    "last_run_status": ("1 the last run succeeded or is behind, 0 anything else", ()),
+    "last_run_outcome": ("1 for how the last run ended, 0 for every other way", ("outcome",)),
     "last_run_exit_code": ("Exit code of the last run", ()),
     "last_run_duration_seconds": ("Time the last run took, by phase", ("phase",)),
     "last_run_rows_loaded": ("Rows the last run loaded", ("stream",)),
     "last_run_rows_rejected": ("Rows the database refused in the last run", ("stream",)),
     "last_completion_timestamp_seconds": ("Last end of a run, by how it ended", ("result",)),
-    "last_success_timestamp_seconds": ("Last end of a run that did all its work", ()),
+    "last_success_timestamp_seconds": ("Last end of a run that succeeded or is behind", ()),
     "runs_total": ("Runs so far, by how they ended", ("result",)),
     "run_rows_total": ("Rows that all runs so far extracted", ()),
     "run_api_tokens_total": ("API tokens that all runs so far spent", ()),
@@ -36,12 +37,22 @@ DECLARED: dict[str, tuple[str, tuple[str, ...]]] = {
         "Last time a stream was read and loaded to its end",
         ("stream",),
     ),
+    "stream_outcome": (
+        "1 for how a stream ended in the last run, 0 for every other way",
+        ("stream", "outcome"),
+    ),
+    "stream_quarantined_records": ("Records of a stream set aside in the last run", ("stream",)),
+    "stream_nulled_values": ("Values of a stream set to null in the last run", ("stream",)),
+    "stream_incomplete_parents": (
+        "Records whose dependent records could not be read to the end in the last run",
+        ("stream",),
+    ),
     "stage_history_remaining_deals": ("Deals whose change log was never read", ()),
     "stage_history_quality_deals": ("Deals by how well their history is known", ("quality",)),
     "dbt_tests": ("Tests of the last build", ("severity", "status")),
     "dq_failures": ("Rows a data test found wrong in the last build", ("check",)),
     "peak_memory_bytes": ("Most memory the last run needed", ()),
-    "memory_limit_bytes": ("Memory that the pod may use; 0 is no limit", ()),
+    "memory_limit_bytes": ("Memory that the container may use; 0 is no limit", ()),
     "build_info": ("Version of the supervisor and the tap", ("version", "git_sha", "tap_version")),
 }
 COUNTERS = frozenset(name for name in DECLARED if name.endswith("_total"))

@@ -13,8 +13,7 @@ create table if not exists ops.etl_run (
     finished_at timestamptz,
     -- The last sign of life of its supervisor.
     seen_at timestamptz not null default clock_timestamp(),
-    status text not null default 'running'
-        check (status in ('running', 'succeeded', 'failed', 'skipped', 'abandoned')),
+    status text not null default 'running',
     exit_code integer,
     reason text,
     failed_stage text,
@@ -26,8 +25,37 @@ create table if not exists ops.etl_run (
     details jsonb,
     check ((status = 'running') = (finished_at is null))
 );
+-- The statuses are those of pipeboard/outcomes.py. A spent budget was told as succeeded before.
+alter table ops.etl_run drop constraint if exists etl_run_status_check;
+alter table ops.etl_run add constraint etl_run_status_check check (
+    status in (
+        'running', 'succeeded', 'behind', 'incomplete', 'failed', 'interrupted', 'skipped',
+        'abandoned'
+    )
+);
+update ops.etl_run set status = 'behind' where status = 'succeeded' and exit_code = 75;
+update ops.etl_run set status = 'interrupted' where status = 'failed' and exit_code in (130, 143);
 create unique index if not exists etl_run_one_running on ops.etl_run (lane) where status = 'running';
 create index if not exists etl_run_latest on ops.etl_run (pipeline, started_at desc);
+
+-- How each selected stream ended in each run.
+create table if not exists ops.stream_outcome (
+    run_id text not null,
+    stream text not null,
+    outcome text not null check (
+        outcome in (
+            'complete', 'behind', 'not_permitted', 'refused', 'incomplete', 'interrupted'
+        )
+    ),
+    records_sent bigint not null,
+    -- Null where the loader left no report.
+    records_received bigint,
+    quarantined bigint not null default 0,
+    nulled_values bigint not null default 0,
+    incomplete_parents bigint not null default 0,
+    reason text,
+    primary key (run_id, stream)
+);
 
 -- A backfill goes on over days and runs; this is what it was asked for.
 create table if not exists ops.backfill (
@@ -41,4 +69,4 @@ create table if not exists ops.backfill (
 );
 create unique index if not exists backfill_one_open on ops.backfill (environment) where finished_at is null;
 
-comment on table ops.etl_run is 'Runs of pipeboard, one row each. Schema version 1.';
+comment on table ops.etl_run is 'Runs of pipeboard, one row each. Schema version 2.';

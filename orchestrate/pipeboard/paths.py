@@ -76,6 +76,10 @@ class Paths:
         name = environment if lane == "main" else f"{environment}-{lane}"
         return self.local / "reports" / f"{name}.json"
 
+    def loader_report(self, environment: str, lane: str = "main") -> Path:
+        """Return where the loader writes what it received in its last run in a lane."""
+        return self.report(environment, lane).with_suffix(".loader.json")
+
 
 def find_paths() -> Paths:
     """Find the checkout: the one named, the one we are in, or the one this file belongs to."""

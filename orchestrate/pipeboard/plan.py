@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pipeboard.paths import Paths
     from pipeboard.worlds import World
 
+#: The tap asks for 60 tokens' worth at most; each of its requests has a bound of its own.
+TIMEOUT_SECONDS = 600.0
 LINE = re.compile(r"^([a-z_]+) +([\d,]+) +([\d,]+)  (.*)$")
 BUDGET = re.compile(r"^Budget: ([\d,]+) tokens a day, of which this job may use (\d+)%")
 
@@ -139,15 +141,20 @@ def _singer_state(text: str) -> str | None:
 def _meltano(
     paths: Paths, world: World, environ: Mapping[str, str], *words: str, check: bool = True
 ) -> str:
-    outcome = subprocess.run(
-        [str(paths.binaries / "meltano"), "--env-file", str(paths.no_dotenv), "--log-level=error"]
-        + [f"--environment={world.environment}", *words],
-        cwd=paths.root,
-        env=dict(environ),
-        text=True,
-        capture_output=True,
-        check=False,
-    )
+    try:
+        outcome = subprocess.run(
+            [str(paths.binaries / "meltano"), "--env-file", str(paths.no_dotenv)]
+            + ["--log-level=error", f"--environment={world.environment}", *words],
+            cwd=paths.root,
+            env=dict(environ),
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=TIMEOUT_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        what = f"the plan could not be made within {TIMEOUT_SECONDS:.0f} s"
+        raise Problem(what, "Check with `make doctor`", ExitCode.UNAVAILABLE) from error
     if check and outcome.returncode:
         said = world.redact((outcome.stderr or outcome.stdout).strip()).splitlines()
         what = f"the plan could not be made: {said[-1][:300] if said else 'no reason given'}"

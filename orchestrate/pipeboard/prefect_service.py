@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeboard.cluster import HOST, free_port, port_is_taken
+from pipeboard.launch import is_private
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.processes import Recorded, children
 from pipeboard.schedule import claim
@@ -35,7 +36,10 @@ POOL = "local"
 #: Prefect's own port, and its neighbour for the demo; another one where they are taken.
 PORTS = {OWN: 4200, DEMO: 4201}
 #: What flows may need a block for.
-IN_BLOCKS = ("PIPEDRIVE_API_TOKEN", "PIPEBOARD_DATABASE_URL", "REDIS_URL", "GITHUB_PAT")
+IN_BLOCKS = (
+    *("PIPEDRIVE_API_TOKEN", "PIPEBOARD_DATABASE_URL", "PIPEBOARD_TRANSFORM_DATABASE_URL"),
+    *("REDIS_URL", "GITHUB_PAT"),
+)
 SERVER_PATIENCE, WORKER_PATIENCE = 180.0, 60.0
 #: Seconds that runs under way get to end gently; the supervisor needs 20, Prefect a few more.
 GRACE = 45.0
@@ -122,10 +126,21 @@ class PrefectService:
             remedy = "Run `python3 orchestrate/bootstrap.py prefect`"
             raise Problem(what, remedy, ExitCode.CONFIGURATION)
         self.home.mkdir(parents=True, exist_ok=True)
-        url = self.url or self._start_server(console)
-        self._register(console, url, given)
-        if not self.works:
-            self._start_worker(console, url)
+        # Before anything is started: a server without a worker would start no run.
+        schedule = None if self.works else claim(self.paths, self.world, "Prefect")
+        is_new = self.url is None
+        try:
+            url = self.url or self._start_server(console)
+            self._register(console, url, given)
+            if schedule is not None:
+                self._start_worker(console, url, schedule)
+        except BaseException:
+            if is_new:
+                self._end("server")
+            raise
+        finally:
+            if schedule is not None:
+                os.close(schedule)
         return url
 
     def _start_server(self, console: Console) -> str:
@@ -152,17 +167,13 @@ class PrefectService:
         silent = self._silent("server")
         raise silent
 
-    def _start_worker(self, console: Console, url: str) -> None:
+    def _start_worker(self, console: Console, url: str, schedule: int) -> None:
+        """Start a worker, which holds the schedule for as long as it lives."""
         began = time.monotonic()
         words = ["worker", "start", "--pool", POOL, "--type", "process", "--name", "this-machine"]
         # A worker that is back from a kill is not the one that the server remembers.
         seen = self._last_heartbeat()
-        # Held by the worker for as long as it lives: one scheduler owns a world.
-        schedule = claim(self.paths, self.world, "Prefect")
-        try:
-            process = self._launch("worker", words, self._environ(url), keeping=[schedule])
-        finally:
-            os.close(schedule)
+        process = self._launch("worker", words, self._environ(url), keeping=[schedule])
         while process.poll() is None and time.monotonic() - began < WORKER_PATIENCE:
             heartbeat = self._last_heartbeat()
             if heartbeat and heartbeat != seen:
@@ -236,7 +247,9 @@ class PrefectService:
         """
         left_out = ("PREFECT_",) if url and self.world == OWN else PERSONAL_PREFIXES
         environ = {
-            k: v for k, v in os.environ.items() if k in IMPERSONAL or not k.startswith(left_out)
+            k: v
+            for k, v in os.environ.items()
+            if k in IMPERSONAL or not (k.startswith(left_out) or (url is None and is_private(k, v)))
         }
         environ |= {
             "PREFECT_HOME": str(self.home / "home"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import socket
 import ssl
 import time
@@ -11,11 +10,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.message import Message
 from typing import Any
 from urllib.parse import urlsplit
 
+from pipeboard.bounded import within
+from pipeboard.company import company_of
 from pipeboard.problems import ExitCode, Problem
 
+#: Bytes of an answer about the user; more is none.
+LARGEST_ANSWER = 2**20
 TOKEN_HINT = (
     "Copy it from Pipedrive (Settings, Personal preferences, API) into PIPEDRIVE_API_TOKEN in .env"
 )
@@ -63,11 +67,12 @@ def check_settings(given: Mapping[str, str]) -> str:
         what = "PIPEDRIVE_COMPANY_DOMAIN is not set"
         remedy = "In https://acme.pipedrive.com it is acme; write it into .env"
         raise Problem(what, remedy, ExitCode.CONFIGURATION)
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", domain):
-        what = f"PIPEDRIVE_COMPANY_DOMAIN is {domain!r}, which is not one word"
-        remedy = "In https://acme.pipedrive.com it is acme; write only that"
+    company = company_of(domain)
+    if company is None:
+        what = f"PIPEDRIVE_COMPANY_DOMAIN is {domain!r}, which names no company"
+        remedy = "In https://acme.pipedrive.com, the address of your browser, it is acme"
         raise Problem(what, remedy, ExitCode.CONFIGURATION)
-    return f"https://{domain}.pipedrive.com"
+    return f"https://{company}.pipedrive.com"
 
 
 def check_account(given: Mapping[str, str], base: str, timeout: float = 20.0) -> Account | None:
@@ -80,11 +85,15 @@ def check_account(given: Mapping[str, str], base: str, timeout: float = 20.0) ->
         headers={"x-api-token": token, "Accept": "application/json", "User-Agent": "pipeboard"},
     )
     began = time.time()
-    try:
+
+    def ask() -> tuple[Message, float, bytes]:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
-            headers = answer.headers
-            asked_at = (began + time.time()) / 2
-            data = dict(json.loads(answer.read())["data"])
+            return answer.headers, (began + time.time()) / 2, answer.read(LARGEST_ANSWER)
+
+    try:
+        # The timeout of a socket is one for each piece of an answer, and they may drip.
+        headers, asked_at, body = within(1.5 * timeout, f"the answer of {base}", ask)
+        data = dict(json.loads(body)["data"])
     except urllib.error.HTTPError as error:
         raise _refused(error, base) from error
     except (urllib.error.URLError, OSError) as error:

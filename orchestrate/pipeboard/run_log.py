@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 from dataclasses import dataclass, field
 from typing import Any
 
 DBT_STEP = re.compile(r"(\d+) of (\d+) (\w+) (.*?)(?: \.{2,}|$)")
+DBT_EXIT = re.compile(r"failed with exit code: (-?\d+)")
 STREAM = re.compile(r"(?:Beginning|Starting).*? sync of '?([a-z_]+)'?")
 METRIC = re.compile(r"METRIC: (\{.*\})")
-ANSI = re.compile(r"\x1b\[[0-9;]*m")
+#: An escape sequence of a terminal, as it is or inside JSON.
+ANSI = re.compile(r"(?:\x1b|(?<!\\)\\u001[bB])\[[0-9;]*[A-Za-z]")
 KEPT_ERRORS = 12
 
 
@@ -23,8 +24,14 @@ class RunLog:
     stream: str = ""
     records: dict[str, int] = field(default_factory=dict)
     dbt_done: int = 0
-    dbt_total: int = 0
+    #: How many nodes dbt said it would run; None while it has said nothing.
+    dbt_total: int | None = None
+    #: How many steps of the job Meltano completed.
+    completed: int = 0
+    #: Exit code by kind of plugin; -N for signal N.
     failed: dict[str, int] = field(default_factory=dict)
+    #: Whether Meltano lost the loader while it was writing to it, so that its exit code is unknown.
+    lost_loader: bool = False
     errors: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     #: Rows by stream, as the loader's books have them.
@@ -42,13 +49,17 @@ class RunLog:
             if line.strip():
                 self._remember_error(line.strip())
             return
+        self.take(entry)
+
+    def take(self, entry: dict[str, Any]) -> None:
+        """Take in one entry of Meltano's JSON log."""
         text = ANSI.sub("", str(entry.get("event", "")))
         plugin = str(entry.get("name") or "")
         if entry.get("event") == "Block run completed":
             self._block_completed(entry)
         elif _broke_pipe(entry):
             # How Meltano meets a loader that is gone: it writes to it, and fails itself.
-            self.failed.setdefault("loaders", -signal.SIGPIPE)
+            self.lost_loader = True
         elif plugin == "dbt":
             self._read_dbt(text)
         elif entry.get("string_id"):
@@ -79,18 +90,24 @@ class RunLog:
 
     def _block_completed(self, entry: dict[str, Any]) -> None:
         if entry.get("success"):
+            self.completed += 1
             return
         codes = entry.get("exit_codes") or {}
         self.failed.update({str(kind): int(code) for kind, code in codes.items()})
         if not codes:
             # A pair that did not even start, or one of the commands after it.
             singer = entry.get("block_type") == "ExtractLoadBlocks"
-            self.failed["extractors" if singer else "utilities"] = 1
+            told = DBT_EXIT.search(str(entry.get("err") or ""))
+            self.failed["extractors" if singer else "utilities"] = int(told[1]) if told else 1
 
     def _read_dbt(self, text: str) -> None:
         self.step = "dbt build"
         found = DBT_STEP.search(text)
-        if found:
+        if "Running with dbt" in text:
+            self.dbt_total, self.dbt_done = None, 0
+        elif "Nothing to do" in text:
+            self.dbt_total = 0
+        elif found and not found[4].startswith("hook:"):
             self.dbt_total = int(found[2])
             if found[3] != "START":
                 self.dbt_done += 1

@@ -1,10 +1,9 @@
-"""One run of a job: alone in its lane, ended with a meaning, told to history and metrics."""
+"""Runs one job under the run lock and records its outcome."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -17,22 +16,27 @@ import psycopg
 
 from pipeboard import history
 from pipeboard.child import Signals
+from pipeboard.database import first_line
 from pipeboard.dbt_results import Build, read_build
 from pipeboard.history import End, new_run_id
 from pipeboard.lane import Lane
 from pipeboard.measures import (
     PHASES,
     build_info,
-    memory_limit_bytes,
     of_build,
+    of_end,
     of_history,
     of_loads,
+    of_streams,
     of_warehouse,
-    peak_memory_bytes,
 )
-from pipeboard.metrics import Measures, push
+from pipeboard.memory import Memory
+from pipeboard.metrics import Measures
 from pipeboard.ops import migrate
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.outcomes import FAILED, INTERRUPTED, LOADED, SKIPPED, STATUSES, SUCCEEDED
+from pipeboard.problems import ExitCode
+from pipeboard.proof import Evidence, Judgement, StreamOutcome, judge, stream_outcomes, streams_of
+from pipeboard.reporting import CommandScope, end_of, mark_reported, push_to, report_failures
 from pipeboard.run_log import RunLog
 from pipeboard.tune import BATCH_SIZE_ROWS, measured_batch_size
 from pipeboard.watch import Watched, watch
@@ -45,7 +49,7 @@ if TYPE_CHECKING:
 
 KEPT_LOGS = 50
 #: Seconds to wait for a database that went away, to tell it how the run ended.
-PATIENCE = 60.0
+DATABASE_WAIT_SECONDS = 60.0
 
 
 @dataclass
@@ -60,6 +64,7 @@ class Outcome:
     log_file: Path | None = None
     report: dict[str, Any] | None = None
     build: Build | None = None
+    streams: list[StreamOutcome] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     part: str = ""
@@ -67,10 +72,14 @@ class Outcome:
     phases: dict[str, float] = field(default_factory=dict)
 
     @property
+    def ended(self) -> tuple[str, int]:
+        """Status and exit code."""
+        return self.status, self.code
+
+    @property
     def is_complete(self) -> bool:
         """Whether it did all its work: nothing stopped it, no stream stayed behind."""
-        report = self.report or {}
-        return self.code == 0 and not report.get("stopped") and not report.get("behind")
+        return self.status == SUCCEEDED
 
 
 def run_job(
@@ -101,37 +110,32 @@ def run_job(
 
     """
     run_id, began = new_run_id(), time.time()
-    with Signals().noted() as signals:
+    scope = CommandScope(job, console, world.environ, world=world, began=began)
+    with (
+        report_failures(scope),
+        Signals().noted() as signals,
+        closing(Lane(world.database, job.lane, run_id)) as lane,
+    ):
+        migrate(lane.connection, console)
+        console.context.update(run_id=run_id, job=job.name)
+        if not _take(lane, job, console, signals):
+            return _skip(lane, world, job, console, signals, run_id, began)
+        history.begin(lane.connection, run_id, job, world.environment)
+        console.event("run started")
+        # A start without an end is how a run that hangs is seen.
+        started = Measures()
+        started.set("last_run_timestamp_seconds", began)
+        _push(world, job, console, started)
+        run = _Run(paths, world, job, console, lane, signals, run_id, began)
         try:
-            lane = Lane(world.database, job.lane, run_id)
-        except Problem as problem:
-            _push_failure(world, job, console, began, int(problem.code))
+            if before:
+                before()
+            outcome = run.watch(full_refresh, environ or {}, goal)
+        except BaseException as error:
+            run.tell(run.broken(error))
+            mark_reported(error)
             raise
-        with closing(lane):
-            migrate(lane.connection)
-            console.context.update(run_id=run_id, job=job.name)
-            if not _take(lane, job, console, signals):
-                outcome = _skip(lane, world, job, console, run_id, began)
-                outcome.code = signals.exit_code if signals.asked else 0
-                return outcome
-            history.begin(lane.connection, run_id, job, world.environment)
-            console.event("run started")
-            # A start without an end is how a run that hangs is seen.
-            started = Measures()
-            started.set("last_run_timestamp_seconds", began)
-            _push(world, job, console, started)
-            run = _Run(paths, world, job, console, lane, signals, run_id, began)
-            broken: BaseException | None = None
-            try:
-                if before:
-                    before()
-                outcome = run.watch(full_refresh, environ or {}, goal)
-            except BaseException as error:
-                broken = error
-                outcome = run.broken(error)
-            run.tell(outcome)
-        if broken:
-            raise broken
+        run.tell(outcome)
         return outcome
 
 
@@ -142,25 +146,35 @@ def _take(lane: Lane, job: Job, console: Console, signals: Signals) -> bool:
         waited = time.monotonic() - began
         if waited >= job.wait or signals.asked:
             return False
-        console.progress(
-            job.name, f"waiting: {history.who_runs(lane.connection, job.lane)}", waited
-        )
+        words = f"waiting up to {job.wait:,.0f} s: {history.who_runs(lane.connection, job.lane)}"
+        console.progress(job.name, words, waited)
         time.sleep(0.5)
     console.clear()
     return True
 
 
 def _skip(
-    lane: Lane, world: World, job: Job, console: Console, run_id: str, began: float
+    lane: Lane,
+    world: World,
+    job: Job,
+    console: Console,
+    signals: Signals,
+    run_id: str,
+    began: float,
 ) -> Outcome:
     """Do nothing, and say so everywhere."""
     reason = history.who_runs(lane.connection, job.lane)
-    history.skip(lane.connection, run_id, job, world.environment, reason)
-    console.note("skipped", f"{reason}; nothing was done")
+    outcome = Outcome(run_id, SKIPPED, 0, began, time.time() - began, reason=reason)
+    if signals.asked:
+        outcome.status, outcome.code = INTERRUPTED, signals.exit_code
+        outcome.reason = f"{signals.words} while it waited: {reason}"
+    end = End(outcome.status, outcome.code, outcome.reason)
+    history.note_ended(lane.connection, run_id, job, world.environment, began, end)
+    console.note(outcome.status, f"{outcome.reason}; nothing was done")
     measures = Measures()
     of_history(measures, lane.connection, job.pipeline)
     _push(world, job, console, measures)
-    return Outcome(run_id, "skipped", 0, began, time.time() - began, reason=reason)
+    return outcome
 
 
 @dataclass
@@ -175,6 +189,7 @@ class _Run:
     signals: Signals
     run_id: str
     began: float
+    memory: Memory = field(default_factory=Memory)
 
     # -- running -----------------------------------------------------------------------------
 
@@ -182,15 +197,25 @@ class _Run:
         self, full_refresh: bool, environ: Mapping[str, str], goal: tuple[str, int] | None
     ) -> Outcome:
         """Run Meltano to its end and find out what that means."""
-        report = self.paths.report(self.world.environment, self.job.lane)
-        report.parent.mkdir(parents=True, exist_ok=True)
-        report.unlink(missing_ok=True)
+        reports = (
+            self.paths.report(self.world.environment, self.job.lane),
+            self.paths.loader_report(self.world.environment, self.job.lane),
+        )
+        for report in reports:
+            report.parent.mkdir(parents=True, exist_ok=True)
+            report.unlink(missing_ok=True)
         log_file = self._log_file()
         log = RunLog(goal=goal)
+        complete = {
+            # What somebody set wins over what was measured.
+            **self._tuned(),
+            **self.world.environ,
+            **environ,
+            **self._names(*reports),
+        }
         watched = watch(
             self._command(full_refresh),
-            # What somebody set wins over what was measured.
-            {**self._tuned(), **self.world.environ, **environ, **self._names(report)},
+            complete,
             root=self.paths.root,
             log=log,
             log_file=log_file,
@@ -200,18 +225,26 @@ class _Run:
             run_id=self.run_id,
             signals=self.signals,
             console=self.console,
+            memory=self.memory,
         )
-        outcome = self._outcome(watched, log)
+        selected = self.job.selected(complete)
+        tap, loader = (read_report(report) for report in reports)
+        evidence = Evidence(
+            job=self.job,
+            code=watched.code,
+            log=log,
+            selected=selected,
+            tap=tap,
+            loader=loader,
+            build=read_build(Path(self.world.environ["DBT_TARGET_PATH"]), self.began),
+            oom_kills=self.memory.oom_kills,
+        )
+        outcome = self._outcome(watched, evidence)
         outcome.log_file = log_file
-        outcome.report = _read_report(report)
-        target = Path(self.world.environ["DBT_TARGET_PATH"])
-        outcome.build = read_build(target, self.began) if log.dbt_total else None
+        if self.job.plugin:
+            outcome.report = tap
+            outcome.streams = stream_outcomes(tap, loader, selected)
         outcome.phases = self._phases(outcome, watched)
-        if outcome.code == 0 and (outcome.report or {}).get("stopped") == "budget":
-            outcome.code = ExitCode.BUDGET
-            outcome.reason = "the token budget is used up; the next run goes on"
-        elif outcome.code and not outcome.reason:
-            outcome.reason = self._reason(outcome)
         return outcome
 
     def _command(self, full_refresh: bool) -> list[str]:
@@ -225,12 +258,13 @@ class _Run:
         size = measured_batch_size(self.lane.connection, self.world.environment)
         return {BATCH_SIZE_ROWS: str(size)} if size else {}
 
-    def _names(self, report: Path) -> dict[str, str]:
+    def _names(self, report: Path, loader_report: Path) -> dict[str, str]:
         """Return by what names the tap and the loader know this run."""
         return {
             "PIPEBOARD_RUN_ID": self.run_id,
             "PIPEBOARD_PIPELINE": self.job.pipeline,
             "PIPEBOARD_RUN_REPORT": str(report),
+            "PIPEBOARD_LOADER_REPORT": str(loader_report),
             # Meltano logs JSON, and reads what the plugins log; we log what Meltano does.
             "PIPEBOARD_LOG_FORMAT": "",
         }
@@ -246,32 +280,39 @@ class _Run:
 
     # -- what it means -----------------------------------------------------------------------
 
-    def _outcome(self, watched: Watched, log: RunLog) -> Outcome:
-        redact = self.world.redact
-        outcome = Outcome(
+    def _outcome(self, watched: Watched, evidence: Evidence) -> Outcome:
+        log, redact = evidence.log, self.world.redact
+        judgement = judge(evidence)
+        if judgement.status not in LOADED:
+            judgement = self._ended_from_outside(judgement, watched, log)
+        reason = judgement.reason
+        if judgement.status == FAILED and not reason:
+            reason = log.errors[-1] if log.errors else "no reason given"
+        return Outcome(
             self.run_id,
-            "succeeded" if watched.code == 0 else "failed",
-            watched.code,
+            judgement.status,
+            int(judgement.code),
             self.began,
             time.time() - self.began,
+            build=evidence.build if log.dbt_total is not None else None,
             errors=[redact(line) for line in log.errors],
             notices=[redact(line) for line in log.notices],
+            part=judgement.part,
+            reason=redact(reason)[:500] if reason else None,
         )
-        if watched.code == 0:
-            return outcome
-        outcome.code, outcome.part = meaning_of(watched.code, log)
-        if watched.stopped_by:
-            outcome.code, outcome.reason = watched.stopped_by
-            outcome.part = outcome.part if log.failed else log.part
-        elif watched.lost_database and outcome.code in (ExitCode.FAILED, ExitCode.DATA):
-            # What failed then says little: dbt and Meltano have one code for everything.
-            outcome.code = ExitCode.UNAVAILABLE
-        return outcome
 
-    def _reason(self, outcome: Outcome) -> str:
-        message = (outcome.report or {}).get("message")
-        said = str(message) if message else next(iter(outcome.errors[-1:]), "no reason given")
-        return self.world.redact(said)[:500]
+    def _ended_from_outside(self, judged: Judgement, watched: Watched, log: RunLog) -> Judgement:
+        """Say what we know better: who ended the run, and whether the database was there."""
+        if watched.stopped_by:
+            code, reason = watched.stopped_by
+            status = INTERRUPTED if code in STATUSES[INTERRUPTED].exit_codes else FAILED
+            return Judgement(status, code, judged.part if log.failed else log.part, reason)
+        if watched.lost_database and judged.code in (ExitCode.FAILED, ExitCode.DATA):
+            # What failed then says little: dbt and Meltano have one code for everything.
+            reason = judged.reason or (log.errors[-1] if log.errors else "")
+            words = f"the database went away: {reason}".rstrip(": ")
+            return Judgement(FAILED, ExitCode.UNAVAILABLE, judged.part, words)
+        return judged
 
     def _phases(self, outcome: Outcome, watched: Watched) -> dict[str, float]:
         """Return how long each phase took; extract and load go on at the same time."""
@@ -287,16 +328,17 @@ class _Run:
 
     def broken(self, error: BaseException) -> Outcome:
         """Return what became of a run that did not get as far as Meltano, or broke us."""
-        code = int(error.code) if isinstance(error, Problem) else int(ExitCode.FAILED)
-        words = str(error) if isinstance(error, Problem) else f"{type(error).__name__}: {error}"
+        end = end_of(error, self.world.redact)
+        if self.signals.asked:
+            end = End(INTERRUPTED, self.signals.exit_code, self.signals.words, "pipeboard")
         return Outcome(
             self.run_id,
-            "failed",
-            code,
+            end.status,
+            end.exit_code,
             self.began,
             time.time() - self.began,
-            part="preflight" if isinstance(error, Problem) else "pipeboard",
-            reason=self.world.redact(words)[:500],
+            part=end.failed_stage or "",
+            reason=end.reason,
         )
 
     # -- telling -----------------------------------------------------------------------------
@@ -304,16 +346,23 @@ class _Run:
     def tell(self, outcome: Outcome) -> None:
         """Write history, push metrics; neither may change how the run ended."""
         end = self._end(outcome)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + DATABASE_WAIT_SECONDS
+        waits = False
         while True:
             try:
+                history.note_streams(self.lane.connection, self.run_id, outcome.streams)
                 history.finish(self.lane.connection, self.run_id, end)
                 break
             except psycopg.Error as error:
                 if time.monotonic() >= deadline or self.signals.again:
-                    words = str(error).splitlines()[0] if str(error) else type(error).__name__
-                    self.console.note("history", f"could not be written: {words}")
+                    self.console.note("history", f"could not be written: {first_line(error)}")
                     break
+                if not waits:
+                    waits = True
+                    words = (
+                        f"waiting up to {DATABASE_WAIT_SECONDS:.0f} s for the database, to tell "
+                    )
+                    self.console.note("history", f"{words}it the end: {first_line(error)}")
             time.sleep(1)
             self.lane.retake()
         self.console.event(
@@ -325,7 +374,7 @@ class _Run:
             rows=end.rows,
             calls=end.calls,
             tokens=end.tokens,
-            behind=(outcome.report or {}).get("behind") or [],
+            behind=end.details.get("behind") or [],
             phases=outcome.phases,
         )
         if self.world.environ.get("PUSHGATEWAY_URL"):
@@ -333,8 +382,8 @@ class _Run:
 
     def _end(self, outcome: Outcome) -> End:
         report = outcome.report or {}
-        streams = report.get("streams") or {}
-        rows = sum(int(used.get("records", 0)) for used in streams.values()) if streams else None
+        streams = streams_of(report)
+        rows = sum(stream.sent for stream in outcome.streams) if streams else None
         if rows is None:
             try:
                 rows = sum(n for _, n, _ in history.loaded(self.lane.connection, self.run_id))
@@ -343,9 +392,7 @@ class _Run:
         details: dict[str, Any] = {"phases": outcome.phases}
         if report:
             details["behind"] = report.get("behind") or []
-            details["streams"] = {
-                name: used for name, used in streams.items() if any(used.values())
-            }
+            details["streams"] = streams
         if outcome.build:
             faulty = [r.name for r in outcome.build.results if r.is_faulty]
             details["failed_nodes"] = faulty[:20]
@@ -363,10 +410,12 @@ class _Run:
 
     def _measures(self, outcome: Outcome) -> Measures:
         measures = Measures()
-        _of_run(measures, self.began, outcome)
-        measures.set("peak_memory_bytes", peak_memory_bytes(os.environ))
-        measures.set("memory_limit_bytes", memory_limit_bytes(os.environ))
+        phases = outcome.phases or {**dict.fromkeys(PHASES, 0.0), "total": outcome.seconds}
+        of_end(measures, self.began, outcome.status, int(outcome.code), phases)
+        measures.set("peak_memory_bytes", self.memory.peak_bytes)
+        measures.set("memory_limit_bytes", self.memory.limit)
         measures.set("build_info", 1, *build_info(self.paths))
+        of_streams(measures, outcome.streams)
         if outcome.build:
             of_build(measures, outcome.build)
         try:
@@ -378,47 +427,15 @@ class _Run:
         return measures
 
 
-def _of_run(measures: Measures, began: float, outcome: Outcome) -> None:
-    measures.set("last_run_timestamp_seconds", began)
-    measures.set("last_run_status", float(outcome.status == "succeeded"))
-    measures.set("last_run_exit_code", int(outcome.code))
-    phases = outcome.phases or {**dict.fromkeys(PHASES, 0.0), "total": outcome.seconds}
-    measures.fill("last_run_duration_seconds", phases)
-    if outcome.code == 0:
-        measures.set("last_success_timestamp_seconds", time.time())
-
-
-def _push_failure(world: World, job: Job, console: Console, began: float, code: int) -> None:
-    """Tell of a run that never reached its database, and so has no history."""
-    measures = Measures()
-    _of_run(measures, began, Outcome("", "failed", code, began, time.time() - began))
-    _push(world, job, console, measures)
-
-
 def _push(world: World, job: Job, console: Console, measures: Measures) -> None:
     gateway = world.environ.get("PUSHGATEWAY_URL")
-    trouble = push(gateway, job.pipeline, measures) if gateway else None
+    trouble = push_to(gateway, job.pipeline, measures) if gateway else None
     if trouble:
         console.note("metrics", world.redact(trouble))
 
 
-def meaning_of(code: int, log: RunLog) -> tuple[int, str]:
-    """Return the exit code by what failed; Meltano itself knows only "something failed"."""
-    known = {int(member) for member in ExitCode}
-    for kind, part in (("extractors", "tap-pipedrive"), ("loaders", "target-postgres")):
-        failed = log.failed.get(kind)
-        if failed:
-            if failed < 0 or failed > 128:
-                return ExitCode.UNAVAILABLE, part  # killed: nothing of ours is wrong
-            return (failed if failed in known else ExitCode.FAILED), part
-    if log.failed:
-        return ExitCode.DATA, "dbt"
-    if code == 128 + signal.SIGKILL:
-        return ExitCode.UNAVAILABLE, "meltano"
-    return ExitCode.FAILED, "meltano"
-
-
-def _read_report(path: Path) -> dict[str, Any] | None:
+def read_report(path: Path) -> dict[str, Any] | None:
+    """Read a report of tap or loader; None if there is none, or nothing that can be read."""
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError):

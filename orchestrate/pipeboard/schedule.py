@@ -131,11 +131,17 @@ def claim(paths: Paths, world: str, owner: str) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
-        what = f"{path.read_text().strip() or 'another program'} has the schedule already"
-        raise Problem(what, "End it first: `make stop`", ExitCode.UNAVAILABLE) from error
+        raise has_it(world, path.read_text().strip()) from error
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, owner.encode(), 0)
     return descriptor
+
+
+def has_it(world: str, owner: str) -> Problem:
+    """Return the refusal to schedule what another program schedules."""
+    named = {OURS: "`make up`"}.get(owner, owner) or "another program"
+    what = f"{named} has the schedule of the {world} world already"
+    return Problem(what, "End it first: `make stop`", ExitCode.UNAVAILABLE)
 
 
 def holder(paths: Paths, world: str) -> str | None:

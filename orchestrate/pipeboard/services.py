@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from pipeboard.embedded_postgres import EmbeddedPostgres
 from pipeboard.postgres_binaries import Binaries, wheel_binaries
 from pipeboard.prefect_service import PrefectService
+from pipeboard.problems import Problem
+from pipeboard.reporting import CommandScope
 from pipeboard.schedule import ZONE_VARIABLE
 from pipeboard.simulator import Account, Simulator
 from pipeboard.stack import SCRAPE_VARIABLE, Stack
@@ -25,7 +27,10 @@ from pipeboard.worlds import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pipeboard.console import Console
+    from pipeboard.jobs import Job
     from pipeboard.paths import Paths
 
 
@@ -101,6 +106,24 @@ class Services:
             took = f"{time.monotonic() - began:.1f} s"
             console.note("account", f"simulated, on {ready['url']} ({took})")
         return demo_world(self.paths, os.environ, url, ready, self.stack(DEMO).environ())
+
+    def scope(
+        self, job: Job, console: Console, given: Mapping[str, str], world: str
+    ) -> CommandScope:
+        """Return what is known of a command before its world is: where to tell its failure."""
+        name = OWN_DATABASE if world == OWN else DEMO_DATABASE
+
+        def find_database() -> str | None:
+            return (self.postgres.urls(name) or {}).get(name)
+
+        known = dict(given) if world == OWN else {"MELTANO_ENVIRONMENT": DEMO}
+        return CommandScope(job, console, {**self._known_services(world), **known}, find_database)
+
+    def _known_services(self, world: str) -> dict[str, str]:
+        try:
+            return self.stack(world).environ()
+        except (OSError, Problem):
+            return {}
 
     def stop(self) -> list[str]:
         """End what runs; return what did."""

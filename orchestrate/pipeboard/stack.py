@@ -6,7 +6,6 @@ with data and record below .pipeboard/up/.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
@@ -25,6 +24,7 @@ import yaml
 
 from pipeboard import metrics_server, schedule
 from pipeboard.background import Background, Recipe
+from pipeboard.file_lock import file_lock
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.worlds import OWN, PERSONAL_PREFIXES
 
@@ -266,9 +266,7 @@ class Stack:
     @contextmanager
     def _only_one(self) -> Iterator[None]:
         """Let a second `up` at the same time find what the first one started."""
-        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (self.home / "lock").open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with file_lock(self.home / "lock", f"`make up` of the {self.world} world"):
             yield
 
 
@@ -317,7 +315,11 @@ def prometheus_config(root: Path, targets: Mapping[str, str], seconds: str | Non
 def _check_rules(promtool: str, config: Path) -> None:
     """Have the configuration and its rules checked by those who read them."""
     outcome = subprocess.run(
-        [promtool, "check", "config", str(config)], text=True, capture_output=True, check=False
+        [promtool, "check", "config", str(config)],
+        env=_plain(),
+        text=True,
+        capture_output=True,
+        check=False,
     )
     if outcome.returncode:
         words = " ".join((outcome.stderr or outcome.stdout).split())

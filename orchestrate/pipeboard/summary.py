@@ -5,43 +5,91 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipeboard.answers import ask
-from pipeboard.problems import ExitCode
+from pipeboard.database_url import DatabaseUrl
+from pipeboard.outcomes import (
+    BEHIND,
+    CODES,
+    COMPLETE,
+    FAILED,
+    INCOMPLETE,
+    INTERRUPTED,
+    SKIPPED,
+    STREAM_OUTCOMES,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipeboard.console import Console
     from pipeboard.dbt_results import Build
+    from pipeboard.proof import StreamOutcome
     from pipeboard.runner import Outcome
     from pipeboard.worlds import World
 
-ADVICE = {
-    ExitCode.DATA: "The data was loaded, but what was built from it is not right.",
-    ExitCode.UNAVAILABLE: "Run again later: it goes on where it stopped.",
-    ExitCode.NOT_PERMITTED: "Check the token and its user's permissions (`make doctor`).",
-    ExitCode.CONFIGURATION: "Check .env (`make doctor`).",
-}
-
 
 def show_run(console: Console, job: str, outcome: Outcome) -> None:
-    """Show rows and tokens per stream, then what dbt built and tested."""
-    if outcome.status == "skipped":
+    """Show rows and tokens per stream, what dbt built and tested, and how the run ended."""
+    if outcome.status == SKIPPED:
         return
     show_streams(console, outcome.report)
     show_dbt(console, outcome.build)
+    show_troubles(console, outcome.streams)
     if outcome.notices:
         console.heading("Tap and loader say")
         for line in outcome.notices:
             console.line(f"  {line[:300]}")
     console.line()
     clock = f"{outcome.seconds:.0f} s"
-    if outcome.code == ExitCode.OK:
-        console.line(f"{console.good('done')}: {job} in {clock}")
-    elif outcome.code == ExitCode.BUDGET:
+    if outcome.status in (FAILED, INTERRUPTED):
+        show_failure(console, job, outcome)
+    elif outcome.status == INCOMPLETE:
+        console.line(console.bad(f"{job} is incomplete after {clock}: {outcome.reason}"))
+        console.line("Everything else is loaded and built. " + CODES[outcome.code].advice)
+        console.line(f"The whole log: {outcome.log_file}")
+    elif outcome.status == BEHIND and outcome.code:
         console.line(
             f"{console.good('done for today')}: {job} in {clock}. The token budget is used up; "
             "the next run goes on where this one stopped."
         )
     else:
-        show_failure(console, job, outcome)
+        console.line(f"{console.good('done')}: {job} in {clock}")
+        if outcome.status == BEHIND:
+            console.line(f"{str(outcome.reason).capitalize()}.")
+
+
+def show_troubles(console: Console, streams: Sequence[StreamOutcome]) -> None:
+    """Name the streams that were not read to their end, and what was set aside."""
+    lines = []
+    for one in streams:
+        if one.outcome not in (COMPLETE, BEHIND, INTERRUPTED):
+            why = f": {one.reason}" if one.reason else ""
+            lines.append(f"{one.stream}: {STREAM_OUTCOMES[one.outcome]}{why}")
+        counts = [
+            f"{number:,} {words}"
+            for number, words in (
+                (one.quarantined, "records in quarantine (ops.quarantine)"),
+                (one.nulled_values, "values set to null, their text kept in _extra"),
+                (one.incomplete_parents, "records whose dependent records are incomplete"),
+            )
+            if number
+        ]
+        if counts:
+            lines.append(f"{one.stream}: {', '.join(counts)}")
+    if lines:
+        console.heading("Streams to look at")
+        for line in lines:
+            console.line(f"  {line[:300]}")
+
+
+def show_connection(console: Console, url: str, *, embedded: bool) -> None:
+    """Say how to connect. A password that the user wrote into .env is not shown."""
+    if not console.for_people:
+        return
+    if embedded:
+        console.line(f"Connect: psql '{url}'")
+    else:
+        words = f"Connect: psql 'postgresql://{DatabaseUrl.parse(url).place}'"
+        console.line(f"{words}, with the password of PIPEBOARD_DATABASE_URL")
 
 
 def show_streams(console: Console, report: dict[str, Any] | None) -> None:
@@ -75,7 +123,7 @@ def show_dbt(console: Console, build: Build | None) -> None:
 
 def show_failure(console: Console, job: str, outcome: Outcome) -> None:
     """Say what failed, where, why and what to do."""
-    if outcome.code > 128:
+    if outcome.status == INTERRUPTED:
         words = f"{job} was {outcome.reason} after {outcome.seconds:.0f} s"
         console.line(f"{words}; nothing is lost, run it again")
         return
@@ -86,10 +134,11 @@ def show_failure(console: Console, job: str, outcome: Outcome) -> None:
     else:
         for line in outcome.errors[-6:]:
             console.line(f"  {line[:300]}")
-    advice = ADVICE.get(ExitCode(outcome.code)) if outcome.code in set(ExitCode) else None
-    if advice:
-        console.line(advice)
-    console.line(f"Everything it said: {outcome.log_file}")
+    policy = CODES.get(outcome.code)
+    if policy and policy.advice:
+        console.line(policy.advice)
+    if outcome.log_file:
+        console.line(f"The whole log: {outcome.log_file}")
 
 
 def show_answers(console: Console, world: World) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
-import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -29,7 +30,9 @@ from pipeboard.jobs import MAIN, Job
 from pipeboard.lane import Lane
 from pipeboard.measures import exists
 from pipeboard.ops import migrate
+from pipeboard.outcomes import INTERRUPTED, SKIPPED, SUCCEEDED
 from pipeboard.problems import ExitCode, Problem
+from pipeboard.reporting import end_of, mark_reported
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
@@ -119,12 +122,12 @@ def measured_batch_size(connection: psycopg.Connection, environment: str) -> int
 def forget(world: World, console: Console) -> int:
     """Go back to the loader's default."""
     with closing(Lane(world.database, MAIN, run_id := new_run_id())) as lane:
-        migrate(lane.connection)
+        migrate(lane.connection, console)
         if not lane.take():
             console.note("skipped", history.who_runs(lane.connection, MAIN))
             return ExitCode.UNAVAILABLE
         history.begin(lane.connection, run_id, JOB, world.environment)
-        end = End("succeeded", 0, details={"tuning": {"batch_size_rows": None}})
+        end = End(SUCCEEDED, 0, details={"tuning": {"batch_size_rows": None}})
         history.finish(lane.connection, run_id, end)
     console.note("tune", f"back to the loader's default, {DEFAULT_ROWS:,} rows per batch")
     return ExitCode.OK
@@ -142,17 +145,25 @@ def tune(paths: Paths, world: World, plan: Plan, console: Console) -> int:
         Signals().noted() as signals,
         closing(Lane(world.database, MAIN, run_id)) as lane,
     ):
-        migrate(lane.connection)
+        migrate(lane.connection, console)
         console.context.update(run_id=run_id, job=JOB.name)
         # Beside a sync it would measure the sync.
         began = time.monotonic()
         while not lane.take():
             if signals.asked or time.monotonic() - began > JOB.wait:
                 reason = history.who_runs(lane.connection, MAIN)
-                history.skip(lane.connection, run_id, JOB, world.environment, reason)
-                console.note("skipped", f"{reason}; nothing was done")
-                return signals.exit_code if signals.asked else ExitCode.OK
+                end = End(SKIPPED, 0, reason)
+                if signals.asked:
+                    end = End(INTERRUPTED, signals.exit_code, signals.words)
+                history.note_ended(
+                    lane.connection, run_id, JOB, world.environment, time.time(), end
+                )
+                console.note(end.status, f"{end.reason}; nothing was done")
+                return end.exit_code
+            words = history.who_runs(lane.connection, MAIN)
+            console.progress(JOB.name, f"waiting: {words}", time.monotonic() - began)
             time.sleep(0.5)
+        console.clear()
         history.begin(lane.connection, run_id, JOB, world.environment)
         console.event("run started")
         experiment = _Experiment(paths, world, plan, console, lane.connection, signals)
@@ -161,6 +172,7 @@ def tune(paths: Paths, world: World, plan: Plan, console: Console) -> int:
         except BaseException as error:
             end = _broken(error, signals, world)
             if not isinstance(error, Stopped):
+                mark_reported(error)
                 raise
         finally:
             history.finish(lane.connection, run_id, end)
@@ -170,9 +182,20 @@ def tune(paths: Paths, world: World, plan: Plan, console: Console) -> int:
 
 def _broken(error: BaseException, signals: Signals, world: World) -> End:
     if isinstance(error, Stopped):
-        return End("failed", signals.exit_code, signals.words)
-    code = int(error.code) if isinstance(error, Problem) else int(ExitCode.FAILED)
-    return End("failed", code, world.redact(f"{error}")[:500])
+        return End(INTERRUPTED, signals.exit_code, signals.words)
+    return end_of(error, world.redact)
+
+
+@contextmanager
+def scratch_folder(paths: Paths) -> Iterator[Path]:
+    """Give the messages and the loader's settings a folder; what a killed tuning left goes."""
+    folder = paths.local / "tune"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass
@@ -188,8 +211,7 @@ class _Experiment:
 
     def run(self) -> End:
         began = time.monotonic()
-        with tempfile.TemporaryDirectory() as folder, self._scratch():
-            place = Path(folder)
+        with scratch_folder(self.paths) as place, self._scratch():
             messages, rows, width = self._messages(place)
             alone = place / "one.jsonl"
             with messages.open("rb") as lines, alone.open("wb") as out:
@@ -209,7 +231,7 @@ class _Experiment:
         chosen = best(tried, start)
         self._show(tried, start, chosen, rows)
         return End(
-            "succeeded",
+            SUCCEEDED,
             0,
             rows=rows * len(tried) * self.plan.rounds,
             details={
@@ -331,11 +353,17 @@ class _Experiment:
                 stderr=out,
                 env={**self.world.environ, "PUSHGATEWAY_URL": "", "PIPEBOARD_LOG_FORMAT": ""},
             )
+            # A loader that hangs ends as one that was killed.
+            limit_timer = threading.Timer(JOB.stall, process.kill)
+            limit_timer.daemon = True
+            limit_timer.start()
             try:
                 _, status, usage = os.wait4(process.pid, 0)
             except BaseException:
                 process.kill()
                 raise
+            finally:
+                limit_timer.cancel()
         process.returncode = code = os.waitstatus_to_exitcode(status)
         seconds = time.monotonic() - began
         if code:

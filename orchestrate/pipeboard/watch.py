@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import psycopg
 
 from pipeboard import history
 from pipeboard.child import Child, Signals
 from pipeboard.problems import ExitCode
-from pipeboard.run_log import RunLog
+from pipeboard.run_log import ANSI, RunLog
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
     from pipeboard.jobs import Job
     from pipeboard.lane import Lane
+    from pipeboard.memory import Memory
 
 #: Seconds between two signs of life in the history.
 BEAT = 5.0
+#: Seconds between two looks at what memory is used.
+MEMORY_SECONDS = 0.5
 #: The loader tries as long to come back to a database that went away.
 DATABASE_PATIENCE = 60.0
 
@@ -59,29 +63,64 @@ def watch(
     run_id: str,
     signals: Signals,
     console: Console,
+    memory: Memory,
 ) -> Watched:
     """Run a command to its end, or to the end that its limits or somebody set."""
     watched = Watched()
+    log_out = _LogFile(log_file, console)
     child = Child(command, root, environ, lane.socket)
-    guard = _Guard(child, lane, job, run_id, signals, watched, log)
-    descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as log_out:
+    guard = _Guard(child, lane, job, run_id, signals, watched, log, console, memory)
+    try:
         while (line := child.line(timeout=0.5)) is not None:
             step, since = log.step, guard.now
             if line:
-                said = redact(line)
+                said = ANSI.sub("", redact(line))
                 log_out.write(said)
                 log.read(line)
                 console.pass_on(said)
             guard.look(progressed=bool(line))
             watched.step_seconds[step] += guard.now - since
             console.progress(job.name, log.progress, guard.now - guard.began)
+        # It may have closed its output and live on.
+        while child.lives(0.5):
+            guard.look(progressed=False)
         console.clear()
-    watched.code = child.close()
+        watched.code = child.close()
+    except BaseException:
+        child.end()
+        child.close()
+        raise
+    finally:
+        log_out.close()
     if child.lost_keeper and not watched.stopped_by:
         watched.stopped_by = (ExitCode.UNAVAILABLE, "its keeper was killed")
     guard.last_look()
     return watched
+
+
+class _LogFile:
+    """The log of a run; a full disk ends the log, not the run."""
+
+    def __init__(self, path: Path, console: Console) -> None:
+        self._path, self._console = path, console
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._out: TextIO | None = os.fdopen(descriptor, "w", encoding="utf-8")
+
+    def write(self, line: str) -> None:
+        if self._out is None:
+            return
+        try:
+            self._out.write(line)
+            self._out.flush()
+        except OSError as error:
+            self.close()
+            self._console.note("log", f"{self._path} ends here: {error.strerror}")
+
+    def close(self) -> None:
+        if self._out is not None:
+            with contextlib.suppress(OSError):
+                self._out.close()
+            self._out = None
 
 
 class _Guard:
@@ -96,12 +135,15 @@ class _Guard:
         signals: Signals,
         watched: Watched,
         log: RunLog,
+        console: Console,
+        memory: Memory,
     ) -> None:
+        self._console, self._memory = console, memory
         self._child, self._lane, self._job = child, lane, job
         self._run_id, self._signals, self._watched = run_id, signals, watched
         self._log = log
         self.began = self.now = time.monotonic()
-        self._progress_at = self._beat_at = self.began
+        self._progress_at = self._beat_at = self._memory_at = self.began
         self._lost_at: float | None = None
 
     def look(self, *, progressed: bool) -> None:
@@ -113,6 +155,9 @@ class _Guard:
             self._stop(self._signals.exit_code, self._signals.words)
             if self._signals.again:
                 self._child.kill()
+        if self.now - self._memory_at >= MEMORY_SECONDS:
+            self._memory_at = self.now
+            self._memory.look()
         if self.now - self._beat_at >= BEAT:
             self._beat_at = self.now
             self._beat()
@@ -144,7 +189,10 @@ class _Guard:
                 self._log.loaded, self._progress_at = loaded, self.now
         except psycopg.Error:
             self._watched.lost_database = True
-            self._lost_at = self._lost_at or self.now
+            if self._lost_at is None:
+                self._lost_at = self.now
+                words = f"went away; waiting up to {DATABASE_PATIENCE:.0f} s for it"
+                self._console.note("database", words)
 
     def _come_back(self) -> None:
         """Take the lock again; end the run if that takes too long or somebody else has it."""

@@ -86,6 +86,18 @@ def test_json_lines_say_what_happened() -> None:
     assert (lines[0]["rows"], lines[1]["level"]) == (5, "error")
 
 
+def test_json_lines_have_no_colours() -> None:
+    out = io.StringIO()
+    console = JsonConsole(out)
+    dbt = {"event": "\x1b[0m08:00:00  Done [\x1b[32mOK\x1b[0m]", "name": "dbt"}
+    console.pass_on(json.dumps(dbt))
+    console.pass_on("\x1b[31mTraceback\x1b[0m\n")
+    console.note("log", "\x1b[1mbold\x1b[0m")
+    assert "\x1b" not in out.getvalue() and "u001b" not in out.getvalue()
+    events = [json.loads(line)["event"] for line in out.getvalue().splitlines()]
+    assert events == ["08:00:00  Done [OK]", "Traceback", "bold"]
+
+
 def test_tables_are_plain_off_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     Console().table(["stream", "rows"], [["deals", 12345], ["users", None]])
     assert capsys.readouterr().out == "  stream    rows\n  deals   12,345\n  users        -\n"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -8,6 +9,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from stand_ins import job
 
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.history import (
@@ -16,15 +18,18 @@ from pipeboard.history import (
     finish,
     is_running,
     latest,
+    latest_of_each,
     new_run_id,
-    skip,
+    note_ended,
     totals,
     who_runs,
 )
-from pipeboard.jobs import job_named
 from pipeboard.lane import Lane, is_locked
 from pipeboard.ops import migrate, migrate_database
+from pipeboard.outcomes import STATUSES, STREAM_OUTCOMES
+from pipeboard.problems import Problem
 
+SKIPPED = End("skipped", 0, "busy")
 JOBS = ("sync", "elt", "sweep", "backfill")
 
 
@@ -41,6 +46,67 @@ def test_the_tables_are_made_once(database: DatabaseUrl) -> None:
         assert not migrate(connection)
         connection.execute("comment on table ops.etl_run is 'Schema version 0.'")
         assert migrate(connection), "an older version is brought up to date"
+
+
+def test_the_tables_know_the_outcomes_that_there_are(connection: psycopg.Connection) -> None:
+    checks = dict(
+        connection.execute(
+            """
+            select conrelid::regclass::text, pg_get_constraintdef(oid) from pg_constraint
+            where conname in ('etl_run_status_check', 'stream_outcome_outcome_check')
+            """
+        ).fetchall()
+    )
+    named = {table: set(re.findall(r"'(\w+)'", text)) for table, text in checks.items()}
+    assert named["ops.etl_run"] == {"running", *STATUSES}
+    assert named["ops.stream_outcome"] == set(STREAM_OUTCOMES)
+
+
+def test_migration_renames_statuses_of_older_runs(connection: psycopg.Connection) -> None:
+    connection.execute("alter table ops.etl_run drop constraint etl_run_status_check")
+    connection.execute(
+        "alter table ops.etl_run add check (status in ('running', 'succeeded', 'failed'))"
+    )
+    for run_id, status, code in (("a", "succeeded", 75), ("b", "failed", 143), ("c", "failed", 69)):
+        connection.execute(
+            "insert into ops.etl_run (run_id, job, pipeline, lane, environment, version, status, "
+            "exit_code, finished_at) "
+            "values (%s, 'sync', 'main', 'main', 'dev', '0', %s, %s, now())",
+            [run_id, status, code],
+        )
+    connection.execute("comment on table ops.etl_run is 'Schema version 1.'")
+    assert migrate(connection)
+    rows = connection.execute("select status from ops.etl_run order by run_id").fetchall()
+    assert rows == [("behind",), ("interrupted",), ("failed",)]
+
+
+def test_the_wait_for_a_locked_table_ends_and_names_the_session(
+    connection: psycopg.Connection, database: DatabaseUrl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeboard.ops.LOCK_SECONDS", 2.0)
+    connection.execute("comment on table ops.etl_run is 'Schema version 1.'")
+    with psycopg.connect(database.url, application_name="a reader") as reader:
+        reader.execute("select count(*) from ops.etl_run")
+        with pytest.raises(Problem, match=r"locked by process \d+ \(a reader, idle in trans"):
+            migrate(connection)
+        reader.rollback()
+        reader.execute("select pg_advisory_xact_lock(hashtextextended('pipeboard:ops', 0))")
+        with pytest.raises(Problem, match=r"locked by process \d+ \(a reader, idle in trans"):
+            migrate(connection)
+    assert migrate(connection)
+
+
+def test_a_run_that_skipped_does_not_hide_the_one_before(
+    connection: psycopg.Connection, database: DatabaseUrl
+) -> None:
+    with closing(Lane(database, "main", "a")) as lane:
+        assert lane.take()
+        begin(lane.connection, "a", job("sync"), "dev")
+    wait_for_a_free_lane(connection)
+    for name in ("b", "c"):
+        note_ended(connection, name, job("sync"), "dev", time.time(), SKIPPED)
+    found = [(run["run_id"], run["status"]) for run in latest_of_each(connection)]
+    assert found == [("c", "skipped"), ("a", "abandoned")]
 
 
 def test_a_role_that_may_not_create_is_told_so(
@@ -66,7 +132,7 @@ def test_a_row_that_nobody_lives_for_is_told_as_abandoned(
 ) -> None:
     with closing(Lane(database, "main", "a")) as lane:
         assert lane.take()
-        begin(lane.connection, "a", job_named("sync"), "dev")
+        begin(lane.connection, "a", job("sync"), "dev")
         assert latest(connection, 1)[0]["status"] == "running"
         assert who_runs(connection, "main").startswith("run a of sync is at work since")
     wait_for_a_free_lane(connection)
@@ -74,7 +140,7 @@ def test_a_row_that_nobody_lives_for_is_told_as_abandoned(
     # The one that was given up may turn out to live (its network came back): its word is too late.
     with closing(Lane(database, "main", "b")) as lane:
         assert lane.take()
-        begin(lane.connection, "b", job_named("sync"), "dev")
+        begin(lane.connection, "b", job("sync"), "dev")
     wait_for_a_free_lane(connection)
     assert not is_running(connection, "a")
     finish(connection, "a", End("succeeded", 0))
@@ -86,17 +152,22 @@ def test_totals_add_up_a_pipeline_of_several_jobs(
 ) -> None:
     with closing(Lane(database, "main", "x")) as lane:
         assert lane.take()
-        for job, end in (
+        for name, end in (
             ("sync", End("succeeded", 0, rows=5, tokens=100)),
             ("elt", End("failed", 69, rows=2, tokens=None)),
             ("sweep", End("succeeded", 0, rows=1000, tokens=1000)),
         ):
             run_id = new_run_id()
-            begin(connection, run_id, job_named(job), "dev")
+            begin(connection, run_id, job(name), "dev")
             finish(connection, run_id, end)
-        skip(connection, new_run_id(), job_named("sync"), "dev", "busy")
+        note_ended(connection, new_run_id(), job("sync"), "dev", time.time(), SKIPPED)
     found = totals(connection, "main")
-    assert found.runs == {"succeeded": 1, "failed": 1, "skipped": 1, "abandoned": 0}
+    assert {name: n for name, n in found.runs.items() if n} == {
+        "succeeded": 1,
+        "failed": 1,
+        "skipped": 1,
+    }
+    assert found.runs.keys() == STATUSES.keys()
     assert (found.rows, found.tokens) == (7, 100)
 
 
@@ -122,15 +193,15 @@ def test_never_two_running(
     connection.execute("truncate ops.etl_run")
     living: dict[int, tuple[str, Lane]] = {}
     for job_name, number, step in steps:
-        job = job_named(job_name)
+        known = job(job_name)
         if step == "go" and number not in living:
             run_id = new_run_id()
-            lane = Lane(database, job.lane, run_id)
+            lane = Lane(database, known.lane, run_id)
             if lane.take():
-                begin(lane.connection, run_id, job, "dev")
+                begin(lane.connection, run_id, known, "dev")
                 living[number] = (run_id, lane)
             else:
-                skip(lane.connection, run_id, job, "dev", "busy")
+                note_ended(lane.connection, run_id, known, "dev", time.time(), SKIPPED)
                 lane.close()
         elif number in living:
             run_id, lane = living[number]

@@ -2,11 +2,7 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
-from pipeboard.problems import ExitCode
-from pipeboard.run_log import RunLog
-from pipeboard.runner import meaning_of
+from pipeboard.run_log import ANSI, RunLog
 
 
 def feed(*entries: dict[str, object] | str) -> RunLog:
@@ -14,10 +10,6 @@ def feed(*entries: dict[str, object] | str) -> RunLog:
     for entry in entries:
         log.read(entry if isinstance(entry, str) else json.dumps(entry))
     return log
-
-
-def block_failed(**codes: int) -> dict[str, object]:
-    return {"event": "Block run completed", "success": False, "exit_codes": codes}
 
 
 def test_progress_follows_the_run() -> None:
@@ -32,39 +24,6 @@ def test_progress_follows_the_run() -> None:
     log.read(json.dumps({**dbt, "event": "16:00:00  1 of 3 START sql view model a ... [RUN]"}))
     log.read(json.dumps({**dbt, "event": "16:00:01  1 of 3 OK created sql view model a ... [OK]"}))
     assert log.progress == "dbt build: 1 of 3"
-
-
-@pytest.mark.parametrize(
-    ("log", "code", "part"),
-    [
-        (feed(block_failed(extractors=77)), ExitCode.NOT_PERMITTED, "tap-pipedrive"),
-        (feed(block_failed(extractors=1)), ExitCode.FAILED, "tap-pipedrive"),
-        (feed(block_failed(loaders=69)), ExitCode.UNAVAILABLE, "target-postgres"),
-        (feed(block_failed(extractors=69, loaders=1)), ExitCode.UNAVAILABLE, "tap-pipedrive"),
-        (feed(block_failed()), ExitCode.DATA, "dbt"),
-        (
-            feed({**block_failed(), "block_type": "ExtractLoadBlocks"}),
-            ExitCode.FAILED,
-            "tap-pipedrive",
-        ),
-        (feed(), ExitCode.FAILED, "meltano"),
-    ],
-)
-def test_the_exit_code_says_what_failed(log: RunLog, code: ExitCode, part: str) -> None:
-    assert meaning_of(1, log) == (code, part)
-
-
-@pytest.mark.parametrize(
-    ("code", "log", "part"),
-    [
-        (1, feed(block_failed(extractors=-9)), "tap-pipedrive"),
-        (1, feed(block_failed(loaders=-9)), "target-postgres"),
-        (1, feed({"event": "", "exception": [{"exc_type": "BrokenPipeError"}]}), "target-postgres"),
-        (137, feed(), "meltano"),
-    ],
-)
-def test_what_was_killed_is_worth_another_try(code: int, log: RunLog, part: str) -> None:
-    assert meaning_of(code, log) == (ExitCode.UNAVAILABLE, part)
 
 
 def test_words_of_a_failure_are_kept_and_others_are_not() -> None:
@@ -86,3 +45,12 @@ def test_warnings_of_tap_and_loader_are_told_once() -> None:
     behind = {"string_id": "tap-pipedrive", "name": "tap-pipedrive", "level": "warning"}
     log = feed(*[{**behind, "event": "history stays behind"}] * 2)
     assert (log.notices, log.errors) == (["history stays behind"], [])
+
+
+def test_colours_are_taken_out_of_text_and_of_json() -> None:
+    coloured = "\x1b[0m08:00  Done [\x1b[32mOK\x1b[0m]"
+    assert ANSI.sub("", coloured) == "08:00  Done [OK]"
+    literal = "a backslash: \\u001b[0m"
+    for text in (coloured, literal):
+        line = ANSI.sub("", json.dumps({"event": text}))
+        assert json.loads(line)["event"] == (literal if text is literal else "08:00  Done [OK]")

@@ -1,21 +1,34 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from stand_ins import (
+    completed,
+    file_lines,
+    job,
+    loader_report,
+    log_lines,
+    meltano,
+    tap_report,
+    whole_run,
+)
 
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.history import begin, latest
-from pipeboard.jobs import job_named
+from pipeboard.history import begin, latest, stream_troubles
 from pipeboard.lane import Lane
 from pipeboard.ops import migrate_database
 from pipeboard.paths import Paths
 from pipeboard.problems import ExitCode, Problem
+from pipeboard.processes import birth
+from pipeboard.reporting import CommandScope, report_failures
 from pipeboard.runner import run_job
 from pipeboard.worlds import World, own_world
 
@@ -26,48 +39,86 @@ def world(tmp_path: Path, database: DatabaseUrl) -> World:
     return own_world(Paths(tmp_path), {}, database.url, embedded=True)
 
 
-def meltano(paths: Paths, script: str) -> None:
-    """Put a program in Meltano's place: how it ends is what matters here."""
-    paths.binaries.mkdir(parents=True, exist_ok=True)
-    (paths.binaries / "meltano").write_text(f"#!/bin/sh\n{script}\n")
-    (paths.binaries / "meltano").chmod(0o755)
-
-
 def statuses(world: World) -> list[str]:
     with psycopg.connect(world.database.url) as connection:
         return [run["status"] for run in latest(connection, 99)]
 
 
-@pytest.mark.parametrize("second", ["sync", "elt", "sweep", "whatever"])
+@pytest.mark.parametrize("second", ["sync", "elt", "sweep", "people"])
 def test_a_second_run_in_a_lane_skips(tmp_path: Path, world: World, second: str) -> None:
     first = Lane(world.database, "main", "first")
     assert first.take()
-    begin(first.connection, "first", job_named("sync"), "dev")
-    paths, job = Paths(tmp_path), job_named(second).within({"PIPEBOARD_WAIT_SECONDS": "0"})
-    outcome = run_job(paths, world, job, Console())
+    begin(first.connection, "first", job("sync"), "dev")
+    paths, found = Paths(tmp_path), job(second, WAIT="0")
+    outcome = run_job(paths, world, found, Console())
     assert (outcome.status, outcome.code) == ("skipped", 0)
     assert str(outcome.reason).startswith("run first of sync is at work since")
     first.close()
-    meltano(paths, "exit 0")
-    assert run_job(paths, world, job, Console()).status == "succeeded"
+    meltano(paths, *whole_run(found))
+    ended = run_job(paths, world, found, Console())
+    assert ended.status == "succeeded", ended.reason
     assert statuses(world) == ["succeeded", "skipped", "abandoned"]
 
 
 def test_a_backfill_runs_beside_a_sync(tmp_path: Path, world: World) -> None:
     first = Lane(world.database, "main", "first")
     assert first.take()
-    meltano(Paths(tmp_path), "exit 0")
-    assert run_job(Paths(tmp_path), world, job_named("backfill"), Console()).status == "succeeded"
+    found = job("backfill")
+    meltano(Paths(tmp_path), *whole_run(found))
+    assert run_job(Paths(tmp_path), world, found, Console()).status == "succeeded"
     first.close()
 
 
 def test_a_run_knows_its_own_name(tmp_path: Path, world: World) -> None:
     paths = Paths(tmp_path)
     meltano(paths, 'echo "$PIPEBOARD_RUN_ID $PIPEBOARD_PIPELINE $@" > "$PIPEBOARD_RUN_REPORT.seen"')
-    outcome = run_job(paths, world, job_named("elt"), Console())
+    outcome = run_job(paths, world, job("elt"), Console())
     seen = (paths.report("dev").parent / "dev.json.seen").read_text()
     assert seen.startswith(f"{outcome.run_id} main --env-file")
     assert seen.endswith("--environment=dev run --force elt\n")
+
+
+def test_reports_of_an_earlier_run_prove_nothing(tmp_path: Path, world: World) -> None:
+    paths, found = Paths(tmp_path), job("sync")
+    meltano(paths, *whole_run(found))
+    assert run_job(paths, world, found, Console()).status == "succeeded"
+    meltano(paths, *log_lines(completed(), completed()))
+    outcome = run_job(paths, world, found, Console())
+    assert (outcome.status, outcome.code) == ("failed", 1)
+    assert "the tap left no report; the loader left no report; dbt left no results" in str(
+        outcome.reason
+    )
+
+
+def test_a_run_writes_how_each_stream_ended(tmp_path: Path, world: World) -> None:
+    paths, found = Paths(tmp_path), job("backfill")
+    report = tap_report(found, exit_code=77)
+    report["streams"]["notes"] |= {"outcome": "refused", "reason": "403 for /notes", "records": 0}
+    loader = loader_report(found)
+    loader["streams"]["notes"] |= {"received": 0, "inserted": 0}
+    loader["streams"]["deals"] |= {"quarantined": 1, "inserted": 0}
+    meltano(
+        paths,
+        *file_lines('"$PIPEBOARD_RUN_REPORT"', report),
+        *file_lines('"$PIPEBOARD_LOADER_REPORT"', loader),
+        *log_lines(completed()),
+    )
+    outcome = run_job(paths, world, found, Console())
+    assert (outcome.status, outcome.code) == ("incomplete", 77), outcome.reason
+    assert outcome.reason == "notes: 403 for /notes"
+    with psycopg.connect(world.database.url) as connection:
+        rows = {
+            row[0]: row[1:]
+            for row in connection.execute(
+                "select stream, outcome, records_sent, records_received, quarantined, reason "
+                "from ops.stream_outcome where run_id = %s",
+                [outcome.run_id],
+            )
+        }
+        assert rows.keys() == found.streams
+        assert rows["notes"] == ("refused", 0, 0, 0, "403 for /notes")
+        assert rows["deals"] == ("complete", 1, 1, 1, None)
+        assert [one.stream for one in stream_troubles(connection)] == ["notes"]
 
 
 def test_what_cannot_begin_is_a_failed_run_too(tmp_path: Path, world: World) -> None:
@@ -76,9 +127,9 @@ def test_what_cannot_begin_is_a_failed_run_too(tmp_path: Path, world: World) -> 
         raise Problem(what, "Copy it again", ExitCode.NOT_PERMITTED)
 
     with pytest.raises(Problem, match="the token is wrong"):
-        run_job(Paths(tmp_path), world, job_named("sync"), Console(), before=refuse)
+        run_job(Paths(tmp_path), world, job("sync"), Console(), before=refuse)
     with pytest.raises(Problem, match="does not start"):
-        run_job(Paths(tmp_path), world, job_named("sync"), Console())
+        run_job(Paths(tmp_path), world, job("sync"), Console())
     with psycopg.connect(world.database.url) as connection:
         found = [(r["status"], r["exit_code"], r["failed_stage"]) for r in latest(connection, 9)]
     assert found == [("failed", 78, "preflight"), ("failed", 77, "preflight")]
@@ -88,8 +139,8 @@ def test_an_interrupted_wait_is_no_good_run(tmp_path: Path, world: World) -> Non
     first = Lane(world.database, "main", "first")
     assert first.take()
     threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGTERM]).start()
-    outcome = run_job(Paths(tmp_path), world, job_named("sweep"), Console())
-    assert (outcome.status, outcome.code) == ("skipped", 143)
+    outcome = run_job(Paths(tmp_path), world, job("sweep"), Console())
+    assert (outcome.status, outcome.code) == ("interrupted", 143)
     assert outcome.seconds < 30
     first.close()
 
@@ -100,8 +151,99 @@ def test_an_interrupted_wait_is_no_good_run(tmp_path: Path, world: World) -> Non
 )
 def test_what_takes_too_long_is_ended(tmp_path: Path, world: World, limit: str, words: str) -> None:
     meltano(Paths(tmp_path), "exec sleep 300")
-    job = job_named("sync").within({f"PIPEBOARD_{limit}_SECONDS": "1"})
-    outcome = run_job(Paths(tmp_path), world, job, Console())
+    found = job("sync", **{limit: "1"})
+    outcome = run_job(Paths(tmp_path), world, found, Console())
     assert (outcome.status, outcome.code) == ("failed", 69)
     assert words in str(outcome.reason)
     assert outcome.seconds < 30
+
+
+def killed(name: str) -> list[str]:
+    """Return the lines of a script that starts something, and is killed."""
+    return ["sleep 300 &", f"kill -{name} $$"]
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "part", "words"),
+    [
+        (killed("KILL"), 69, "meltano", "meltano was killed by signal 9 (SIGKILL), probably out"),
+        (killed("TERM"), 69, "meltano", "meltano was ended by signal 15 (SIGTERM)"),
+        (["exit 0"], 1, "meltano", "no proof of success: Meltano completed 0 of 2 steps"),
+        (
+            log_lines({"event": "", "exception": [{"exc_type": "BrokenPipeError"}]}) + ["exit 1"],
+            69,
+            "target-postgres",
+            "target-postgres was killed by signal 9 (SIGKILL), probably out of memory",
+        ),
+    ],
+)
+def test_an_ended_meltano_is_a_failed_run(
+    tmp_path: Path, world: World, script: list[str], code: int, part: str, words: str
+) -> None:
+    meltano(Paths(tmp_path), *script)
+    outcome = run_job(Paths(tmp_path), world, job("sync"), Console())
+    assert (outcome.status, outcome.code, outcome.part) == ("failed", code, part)
+    assert words in str(outcome.reason)
+
+
+def test_a_signal_to_the_supervisor_interrupts_the_run(tmp_path: Path, world: World) -> None:
+    meltano(Paths(tmp_path), "exec sleep 300")
+    threading.Timer(1.5, os.kill, [os.getpid(), signal.SIGINT]).start()
+    outcome = run_job(Paths(tmp_path), world, job("sync"), Console())
+    assert (outcome.status, outcome.code) == ("interrupted", 130)
+    assert outcome.reason == "interrupted by SIGINT"
+    assert statuses(world) == ["interrupted"]
+
+
+def test_a_command_that_closes_its_output_is_still_limited(tmp_path: Path, world: World) -> None:
+    meltano(Paths(tmp_path), "exec > /dev/null 2>&1", "exec sleep 300")
+    outcome = run_job(Paths(tmp_path), world, job("sync", TIMEOUT="1"), Console())
+    assert (outcome.status, outcome.code) == ("failed", 69)
+    assert "not done within 1 s" in str(outcome.reason)
+    assert outcome.seconds < 30
+
+
+def test_a_full_disk_ends_the_log_and_not_the_run(
+    tmp_path: Path,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    paths, found = Paths(tmp_path), job("sync")
+    meltano(paths, *whole_run(found))
+    paths.logs.mkdir(parents=True)
+    monkeypatch.setattr("pipeboard.runner._Run._log_file", lambda _self: Path("/dev/full"))
+    outcome = run_job(paths, world, found, Console())
+    assert outcome.status == "succeeded", outcome.reason
+    assert "/dev/full ends here: No space left on device" in capsys.readouterr().out
+
+
+def test_an_error_of_the_machine_is_one_row_of_history(tmp_path: Path, world: World) -> None:
+    def no_room() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/a/log")
+
+    scope = CommandScope(job("sync"), Console(), world.environ, world=world)
+    with pytest.raises(Problem, match="no space is left for /a/log"), report_failures(scope):
+        run_job(Paths(tmp_path), world, job("sync"), Console(), before=no_room)
+    with psycopg.connect(world.database.url) as connection:
+        found = [(r["status"], r["exit_code"], r["failed_stage"]) for r in latest(connection, 9)]
+    assert found == [("failed", 69, "preflight")]
+
+
+def test_an_error_in_the_supervisor_is_recorded_and_ends_meltano(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meltano(Paths(tmp_path), f"echo $$ > {tmp_path}/pid", "echo line", "exec sleep 300")
+
+    def broken(*_: Any) -> None:
+        message = "an error of ours"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr("pipeboard.run_log.RunLog.read", broken)
+    with pytest.raises(RuntimeError, match="an error of ours"):
+        run_job(Paths(tmp_path), world, job("sync"), Console())
+    with psycopg.connect(world.database.url) as connection:
+        (run,) = latest(connection, 9)
+    assert (run["status"], run["exit_code"], run["failed_stage"]) == ("failed", 1, "pipeboard")
+    assert run["reason"] == "RuntimeError: an error of ours"
+    assert birth(int((tmp_path / "pid").read_text())) is None

@@ -74,7 +74,7 @@ def test_only_one_has_the_schedule_and_a_child_keeps_it(tmp_path: Path) -> None:
     try:
         assert holder(paths, OWN) == "prefect", "its child lives"
         assert holder(paths, DEMO) is None, "another world"
-        with pytest.raises(Problem, match="prefect has the schedule already"):
+        with pytest.raises(Problem, match="prefect has the schedule of the"):
             claim(paths, OWN, "pipeboard")
     finally:
         child.kill()

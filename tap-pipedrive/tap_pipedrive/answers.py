@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,9 @@ from tap_pipedrive.lenient_json import (
 )
 from tap_pipedrive.openapi import Operation
 from tap_pipedrive.records import PageReader
+
+#: Words of a 402 that is about one feature, not about the company's account.
+_MISSING_FEATURE = re.compile(r"feature|add-?on|upgrade", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,12 @@ def classify(response: requests.Response, body: bytes, where: str) -> None:
             "Personal preferences > API and set PIPEDRIVE_API_TOKEN"
         )
         raise errors.NotPermittedError(msg)
-    if status == 402:
+    if status == 402 and not _MISSING_FEATURE.search(said):
         msg = f"{where}: the company account is not open (402: trial over or payment due)"
         raise errors.NotPermittedError(msg)
+    if status in (402, 415):  # a GET has no media type: 415 is how a missing feature is told
+        msg = f"{where}: the company's plan or settings lack this feature ({status}: {said})"
+        raise errors.ForbiddenError(msg)
     if status == 403:
         if _is_html(response, body):
             msg = (
@@ -70,7 +77,7 @@ def classify(response: requests.Response, body: bytes, where: str) -> None:
             raise errors.LockedOutError(msg)
         msg = (
             f"{where}: the token's user may not read this (403: {said}). Use an admin's token, or "
-            "deselect the stream if the plan lacks it"
+            "a plan that has it"
         )
         raise errors.ForbiddenError(msg)
     if status in (404, 410):

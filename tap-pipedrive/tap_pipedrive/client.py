@@ -24,14 +24,14 @@ import requests
 from requests.auth import AuthBase
 from structlog.contextvars import bind_contextvars, bound_contextvars
 
-from tap_pipedrive import errors
+from tap_pipedrive import errors, termination
 from tap_pipedrive.answers import Page, classify, page_of
 from tap_pipedrive.auth import OAuth
 from tap_pipedrive.deadline import DeadlineAdapter, Deadlines
 from tap_pipedrive.governor.governor import Governor
 from tap_pipedrive.governor.home import LocalHome
 from tap_pipedrive.metrics import ApiCalls
-from tap_pipedrive.openapi import Operation
+from tap_pipedrive.openapi import Operation, operation
 from tap_pipedrive.records import PageReader
 
 #: No page of 500 records comes near; whatever is larger is not an answer of this API.
@@ -40,9 +40,14 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 ANSWER_TIMEOUTS = 5
 MAX_TRIES = 8
 MAX_WAIT_SECONDS = 60.0
+#: Answers of 429 in a row, from whatever operation, after which no more calls are made.
+MOST_LIMITED_IN_A_ROW = 16
 #: How long the circuit stays open after Cloudflare's lock-out, and after an outage.
 LOCKED_OUT_SECONDS = 600.0
 OUTAGE_SECONDS = 30.0
+
+#: Operations that tell for few tokens whether the API works.
+_CHEAPEST_LISTS = ("v2 /pipelines", "v2 /stages")
 
 _PASSING_FAULTS = (
     requests.ConnectionError,
@@ -117,6 +122,9 @@ class PipedriveClient:
         self._lock = threading.Lock()
         self.usage: defaultdict[str, Usage] = defaultdict(Usage)
         self.api = ApiCalls()
+        #: When an operation last answered well (this machine's monotonic clock), by its key.
+        self._worked_at: dict[str, float] = {}
+        self._limited_in_a_row = 0
 
     # -- the source's clock ------------------------------------------------------------------
 
@@ -178,10 +186,11 @@ class PipedriveClient:
             reader: what reads pages that fit their schema faster.
 
         Raises:
-            NotPermittedError: 401, 402, 403.
+            NotPermittedError: 401, 402, 403, 415.
             NotFoundError: 404, 410.
             BudgetSpentError: the company's daily tokens are used up.
-            SourceUnavailableError: still failing after the last retry.
+            OperationFailingError: this operation still fails after the last retry, others work.
+            SourceUnavailableError: everything still fails after the last retry.
             UnexpectedAnswerError: 400 and everything else outside the contract.
 
         """
@@ -212,12 +221,20 @@ class PipedriveClient:
         )
         def attempt() -> Page:
             response, body = self._attempt(url, parameters, operation, stream)
+            if response.status_code == 429:
+                self._look_for_a_spent_day(response, operation, stream)
             classify(response, body, where)
             page = page_of(body, where, operation, reader)
+            with self._lock:
+                self._worked_at[operation.key] = time.monotonic()
             return replace(page, answered_at=_time_of(response.headers.get("Date")))
 
+        begun = time.monotonic()
         try:
-            with bound_contextvars(stream=stream, endpoint=operation.key, attempt=1):
+            with (
+                bound_contextvars(stream=stream, endpoint=operation.key, attempt=1),
+                termination.at_once(),
+            ):
                 return attempt()
         except errors.LockedOutError as error:
             self.governor.trip(LOCKED_OUT_SECONDS, str(error))
@@ -227,17 +244,73 @@ class PipedriveClient:
             self._give_up(operation, error)
             raise
         except errors.RetriableError as error:
+            self._give_up(operation, error)
+            if self._others_work(operation, begun, stream):
+                msg = f"{error} ({MAX_TRIES} attempts, while other operations work)"
+                failing = errors.OperationFailingError(msg)
+                failing.operation = operation.key
+                raise failing from error
             # Every retry failed: spare the source (and the tokens) for a moment.
             self.governor.trip(OUTAGE_SECONDS, str(error))
-            self._give_up(operation, error)
             raise
         except errors.TapError as error:
             self._give_up(operation, error)
             raise
 
     def _give_up(self, operation: Operation, error: errors.TapError) -> None:
+        error.operation = operation.key
         with self._lock:
             self.api.errors[operation.key, error.reason] += 1
+
+    def _others_work(self, failing: Operation, since: float, stream: str) -> bool:
+        """Whether other operations work while one keeps failing; asks one of them if unknown."""
+        with self._lock:
+            if any(at >= since for key, at in self._worked_at.items() if key != failing.key):
+                return True
+        probe = operation(next(key for key in _CHEAPEST_LISTS if key != failing.key))
+        url = self.base_url + probe.path
+        where = f"GET {probe.path}"
+        try:
+            with termination.at_once():
+                classify(*self._attempt(url, {"limit": 1}, probe, stream), where)
+        except errors.TapError as error:
+            # A refusal is an answer, too.
+            return not isinstance(error, errors.SourceUnavailableError)
+        with self._lock:
+            self._worked_at[probe.key] = time.monotonic()
+        return True
+
+    def _look_for_a_spent_day(
+        self, response: requests.Response, operation: Operation, stream: str
+    ) -> None:
+        """Tell a spent day by what is known of it, where a 429 does not say which limit it is.
+
+        Raises:
+            BudgetSpentError: the day's tokens are used up.
+            SourceUnavailableError: nothing but 429 is answered, for no known reason.
+
+        """
+        left = response.headers.get("x-daily-ratelimit-token-remaining", "")
+        is_burst = response.headers.get("x-ratelimit-remaining") == "0"
+        is_told = left.isdigit() and int(left) >= operation.cost
+        is_spent = left.isdigit() and int(left) < operation.cost
+        if not (is_burst or is_told) and self.governor.is_spent(self.source_day):
+            is_spent = True
+        if is_spent:
+            msg = (
+                f"GET {operation.path}: the company's API tokens of today are used up (429); they "
+                "come back at midnight"
+            )
+            raise errors.BudgetSpentError(msg)
+        too_many = self._limited_in_a_row >= MOST_LIMITED_IN_A_ROW
+        if too_many and not self._others_work(operation, time.monotonic(), stream):
+            msg = (
+                f"{MOST_LIMITED_IN_A_ROW} calls in a row were answered 429 without a word about "
+                "the daily tokens. If these are used up, set daily_tokens "
+                "(PIPEDRIVE_DAILY_TOKENS): then the tap knows"
+            )
+            self.governor.trip(OUTAGE_SECONDS, msg)
+            raise errors.SourceUnavailableError(msg)
 
     def _attempt(
         self,
@@ -249,8 +322,10 @@ class PipedriveClient:
         renewed: bool = False,
     ) -> tuple[requests.Response, bytes]:
         """Send one request; return the answer and its body."""
+        termination.check()
         day = self.source_day
-        self.governor.admit(operation.cost, day)
+        with termination.later():
+            self.governor.admit(operation.cost, day)
         with self._lock:
             usage = self.usage[stream]
             usage.calls += 1
@@ -271,6 +346,8 @@ class PipedriveClient:
                 raise errors.RetriableError(msg, reason="slow")
         with self._lock:
             self.api.answered(operation.key, response.status_code, time.monotonic() - begun)
+            limited = response.status_code == 429
+            self._limited_in_a_row = self._limited_in_a_row + 1 if limited else 0
         if response.status_code == 401 and isinstance(self._auth, OAuth) and not renewed:
             self._auth.expire()
             return self._attempt(url, query, operation, stream, renewed=True)
@@ -290,9 +367,10 @@ class PipedriveClient:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                self._observe(response)
-                if self.source_day != day:  # the first answer tells the date; midnight changes it
-                    self.governor.rebook(operation.cost, day, self.source_day)
+                with termination.later():
+                    self._observe(response)
+                    if self.source_day != day:  # the first answer tells the date, midnight ends it
+                        self.governor.rebook(operation.cost, day, self.source_day)
                 return response, self._read_body(response, where)
         except requests.exceptions.SSLError as error:
             msg = f"{where}: TLS of {urlsplit(url).hostname} could not be verified: {error}"

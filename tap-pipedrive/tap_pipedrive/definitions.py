@@ -52,11 +52,10 @@ class Definitions:
 
     def of(self, stream: ListStream) -> list[Record]:
         """Return a stream's list: the remembered one while it is fresh, else by asking."""
-        cached = self._governor.recall(f"fresh:{stream.name}")
+        cached = _decoded(self._governor.recall(f"fresh:{stream.name}"))
         if cached is not None:
             self.hits += 1
-            found: list[Record] = msgspec.json.decode(cached)
-            return found
+            return cached
         self.misses += 1
         records = [record for page in stream.record_pages() for record in page]
         self.observe(stream.name, records)
@@ -75,8 +74,8 @@ class Definitions:
         if before == encoded:
             return
         self._governor.remember(f"known:{name}", encoded, KEPT_SECONDS)
-        if before is not None:
-            for kind, what in differences(msgspec.json.decode(before), records):
+        if (known := _decoded(before)) is not None:
+            for kind, what in differences(known, records):
                 self.changes[kind] += 1
                 self._logger.warning("%s: %s %s", name, kind, what)
 
@@ -84,6 +83,14 @@ class Definitions:
         """Drop every remembered list: the next use asks again."""
         for name in FRESH_SECONDS:
             self._governor.forget(f"fresh:{name}")
+
+
+def _decoded(kept: bytes | None) -> list[Record] | None:
+    """Read a remembered list; one that is damaged counts as forgotten."""
+    try:
+        return None if kept is None else msgspec.json.decode(kept, type=list[dict[str, Any]])
+    except ValueError:  # msgspec's errors are, and undecodable text is
+        return None
 
 
 def differences(before: list[Record], after: list[Record]) -> list[tuple[str, str]]:

@@ -64,6 +64,7 @@ class LogRequest(NamedTuple):
     moved_at: str | None = None
     #: When it was won or lost, if that was later than its beginning.
     closed_at: str | None = None
+    is_deleted: bool = False
 
     @classmethod
     def of(cls, deal: Record) -> LogRequest:
@@ -73,7 +74,7 @@ class LogRequest(NamedTuple):
             time if begun and time and _seconds(begun, time) > _TOLERANCE_SECONDS else None
             for time in (deal.get("stage_change_time"), deal.get("close_time"))
         )
-        return cls(deal["id"], moved, closed)
+        return cls(deal["id"], moved, closed, bool(deal.get("is_deleted")))
 
     def is_proved_by(self, rows: list[Record]) -> bool:
         """Whether a log is whole, as far as the deal can tell.
@@ -168,9 +169,9 @@ class DealHistory:
             raise ConfigurationError(msg) from error
         return True
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         """Give up what is under way."""
-        self._ahead.close()
+        self._ahead.close(wait=wait)
 
     def take(self, deal: Record, since: str | None) -> None:
         """Read the log of one deal, if it may have moved; see :meth:`FedStream.take_one`."""
@@ -199,7 +200,7 @@ class DealHistory:
         if self._sync:
             self._sync.emit([mark])
         if error is not None and not mark["pages"]:
-            self._parents.refusals.refused(error)
+            self._parents.refusals.refused(error, is_deleted=request.is_deleted)
         else:
             self._parents.succeeded(deal_id)
 

@@ -26,12 +26,14 @@ PARENT_ERRORS = (
     errors.NotFoundError,
     errors.UnexpectedAnswerError,
     errors.HollowAnswerError,
+    errors.OperationFailingError,
 )
 ParentError = (
     errors.ForbiddenError
     | errors.NotFoundError
     | errors.UnexpectedAnswerError
     | errors.HollowAnswerError
+    | errors.OperationFailingError
 )
 #: Refusals in a row that may be about the stream.
 REFUSALS_IN_A_ROW = 5
@@ -62,13 +64,19 @@ class Refusals:
         self.successes += 1
         self._in_a_row = 0
 
-    def refused(self, error: errors.TapError) -> None:
+    def refused(self, error: errors.TapError, *, is_deleted: bool = False) -> None:
         """Note a parent that could not.
+
+        Args:
+            error: what was answered.
+            is_deleted: whether the parent is deleted: that it is gone then says nothing more.
 
         Raises:
             TapError: the error, if it is about the stream.
 
         """
+        if is_deleted and isinstance(error, errors.NotFoundError):
+            return
         self._last = error
         self._in_a_row += 1
         if self._in_a_row >= REFUSALS_IN_A_ROW:
@@ -104,7 +112,7 @@ class Parents:
         """Go on from a state.
 
         Args:
-            state: the stream's own; ``again`` and ``readable`` in it are kept here.
+            state: the stream's own; ``again`` and ``readable_parent`` in it are kept here.
             can_read: asks for one parent, to see whether it is refused.
             now: the source's time.
             logger: where a parent that is given up is named.
@@ -114,14 +122,14 @@ class Parents:
         self._can_read = can_read
         self._now = now
         self._logger = logger
-        known = state.get("readable")
+        known = state.get("readable_parent")
         self.refusals = Refusals(None if known is None else lambda: can_read(known))
         self._noted_now: set[str] = set()
 
     def succeeded(self, parent_id: Hashable) -> None:
         """Note a parent that could be read, whole or not."""
         if not self.refusals.successes:
-            self._state["readable"] = parent_id
+            self._state["readable_parent"] = parent_id
         self.refusals.succeeded()
 
     def complete(self, parent_id: Any) -> None:

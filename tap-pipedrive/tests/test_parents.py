@@ -80,7 +80,7 @@ def test_one_log_that_cannot_be_read_is_asked_again_in_the_next_run(
     second = sync(first.state, only=LOGS, state_dir=str(tmp_path))
     assert set(log_calls(simulator)) <= {
         f"/api/v1/deals/{moved}/changelog",
-        f"/api/v1/deals/{first.state['bookmarks']['deal_changelog']['readable']}/changelog",
+        f"/api/v1/deals/{first.state['bookmarks']['deal_changelog']['readable_parent']}/changelog",
     }
     assert marks(second)[moved]["complete"] is False
     tries, at, *_ = second.state["bookmarks"]["deal_changelog"]["again"][str(moved)]

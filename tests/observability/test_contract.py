@@ -13,6 +13,8 @@ import contract
 import pytest
 import yaml
 
+from pipeboard.outcomes import STATUSES
+
 PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(
     PROMTOOL is None, reason="promtool is not installed: the rules were NOT tested"
@@ -133,3 +135,13 @@ def test_panels_do_not_overlap() -> None:
             assert not cells & taken, f"{path.stem}: {panel['title']}"
             assert max(x for x, _ in cells) < 24, f"{path.stem}: {panel['title']}"
             taken |= cells
+
+
+def test_every_alert_that_the_table_of_outcomes_names_is_there() -> None:
+    named = {status.alert for status in STATUSES.values() if status.alert}
+    assert named <= contract.alerts().keys()
+    assert contract.alerts()["EtlIncomplete"]["labels"]["severity"] == "page"
+    assert {name for name, status in STATUSES.items() if status.is_success} == {
+        *("succeeded", "behind")
+    }
+    assert not any(status.alert for status in STATUSES.values() if status.is_success)

@@ -34,6 +34,8 @@ EMPTY = {
     "memory: Used of the limit, last run": "outside Kubernetes nothing limits it",
     "memory: Peak of a run": "its second query: the limit, see above",
     "platform: Pushes refused": "none was",
+    "quality: Streams not read to their end, last run": "each was",
+    "quality: Set aside, last run": "nothing was",
     "quality: Rows that a test found wrong": "none, unless the account has some",
 }
 

@@ -10,15 +10,16 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from verdict import FINAL_CODES, Ended, is_retryable, report, stream_rows
+from pipeboard.outcomes import CODES, STATUSES, Status
+from verdict import Ended, is_retryable, report, stream_rows
 
 RUN = {
-    **{"run_id": "r1", "job": "sync", "status": "succeeded", "exit_code": 75, "seconds": 61},
+    **{"run_id": "r1", "job": "sync", "status": "behind", "exit_code": 75, "seconds": 61},
     **{"rows": 1_200, "calls": 90, "tokens": 1_800, "reason": "the token budget is used up"},
     "details": {
         "streams": {
-            "deals": {"records": 1_000, "calls": 10, "tokens": 200},
-            "deal_changelog": {"records": 200, "calls": 80, "tokens": 1_600},
+            "deals": {"outcome": "complete", "records": 1_000, "calls": 10, "tokens": 200},
+            "deal_changelog": {"outcome": "behind", "records": 200, "calls": 80, "tokens": 1_600},
         },
         "behind": ["deal_changelog"],
         "dbt": {"models": {"ok": 125, "warned": 0, "failed": 0, "skipped": 0}},
@@ -48,11 +49,21 @@ def test_every_exit_code_has_a_state(code: int, name: str) -> None:
     assert verdict.completed == (code in (0, 75))
 
 
+@pytest.mark.parametrize("status", STATUSES.values(), ids=STATUSES)
+def test_every_status_has_the_state_of_the_table(status: Status) -> None:
+    for code in status.exit_codes:
+        verdict = said(code, {"event": "run ended", "status": status.name}).verdict()
+        assert verdict.completed == status.prefect_completed
+        assert verdict.name == (status.prefect or CODES[code].name)
+
+
 def test_what_trying_again_does_not_mend_is_what_the_cluster_does_not_try_again() -> None:
     job = yaml.safe_load((ROOT / "k8s" / "base" / "patch-cronjob.yaml").read_text())
     rules = job["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
     (codes,) = [rule["onExitCodes"]["values"] for rule in rules if "onExitCodes" in rule]
-    assert sorted(FINAL_CODES) == codes
+    # The exit code for a spent budget reaches no Job: PIPEBOARD_EXIT_CODE_BEHIND makes it 0.
+    final = {code for code, policy in CODES.items() if not policy.retry and code < 128}
+    assert final - {75} <= set(codes) <= final
     assert not any(map(is_retryable, (*codes, 0, 130, 143)))
     assert all(map(is_retryable, (69, 1, 137)))
 
@@ -74,6 +85,17 @@ def test_costs_of_several_runs_are_added_up() -> None:
     ended = said(0, {**end, "run_id": "r1"}, {**end, "run_id": "r2", "tokens": None, "rows": 1_000})
     assert ended.verdict().message == "1,010 rows, 4 calls, 40 tokens"
     assert ended.run_ids == ["r1", "r2"]
+
+
+def test_the_worst_run_of_a_command_decides() -> None:
+    lost = {"event": "run ended", "status": "incomplete", "run_id": "r1", "reason": "notes: 403"}
+    built = {"event": "run ended", "status": "succeeded", "run_id": "r2"}
+    assert said(77, lost, built).verdict() == (False, "Incomplete", "exit code 77: notes: 403")
+    behind = {"event": "run ended", "status": "behind", "run_id": "r1"}
+    # With PIPEBOARD_EXIT_CODE_BEHIND=0, too.
+    assert said(0, behind, built).verdict()[:2] == (True, "Behind")
+    assert said(75, behind, built).verdict()[:2] == (True, "Behind")
+    assert said(78, built).verdict()[:2] == (False, "Misconfigured")
 
 
 def test_a_failure_says_where_and_why() -> None:
@@ -110,11 +132,11 @@ def test_what_others_say_is_for_debuggers_unless_it_is_bad(
 
 def test_a_report_has_rows_tokens_results_and_where_it_is_behind() -> None:
     words = report(said(75).verdict(), [RUN], [], 75)
-    assert "| r1 | sync | succeeded | 75 | 61 | 1,200 | 90 | 1,800 |" in words
+    assert "| r1 | sync | behind | 75 | 61 | 1,200 | 90 | 1,800 |" in words
     assert "| total | 1,200 | 90 | 1,800 |" in words
     assert "The next run goes on with: \n`deal_changelog`" in words
     assert "| models | 125 | 0 | 0 | 0 |" in words
-    assert [row["behind"] for row in stream_rows([RUN])] == [False, True]
+    assert [row["outcome"] for row in stream_rows([RUN])] == ["complete", "behind"]
 
 
 def test_a_report_without_a_run_has_its_last_words_and_a_remedy() -> None:

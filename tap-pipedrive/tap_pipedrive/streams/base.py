@@ -24,10 +24,11 @@ from singer_sdk.mapper import SameRecordTransform
 from tap_pipedrive.answers import Page
 from tap_pipedrive.beginnings import Beginning
 from tap_pipedrive.bookmarks import Bookmark
-from tap_pipedrive.errors import ForbiddenError, NotFoundError
+from tap_pipedrive.errors import REFUSALS, EssentialRefusedError, TapError
 from tap_pipedrive.lenient_json import LenientRecord
 from tap_pipedrive.openapi import Operation, operation
 from tap_pipedrive.openapi.schema import stream_schema, stream_types
+from tap_pipedrive.outcomes import Outcome, StreamResult
 from tap_pipedrive.pagination import pages, restarting
 from tap_pipedrive.records import PageReader, Record, RecordScreen, RecordShaper, Row
 
@@ -51,8 +52,8 @@ class PipedriveStream(Stream):
     withheld: ClassVar[frozenset[str]] = frozenset()
     #: Query parameters every call of this stream carries.
     query: ClassVar[Mapping[str, Any]] = {}
-    #: Whether a run without this stream is worthless. Any other one that the plan or the
-    #: token's user may not read is left out with a warning.
+    #: Whether every report depends on this stream: a run in which it is refused fails. Any other
+    #: stream that is refused is left out, see :meth:`end`.
     essential: ClassVar[bool] = False
     #: Whether a sweep can find out which of its records are gone.
     is_swept: ClassVar[bool] = False
@@ -77,6 +78,7 @@ class PipedriveStream(Stream):
         self.emitted = 0
         #: Parent records whose part of this stream could not be read whole in this run.
         self.incomplete_parents = 0
+        self.result = StreamResult()
 
     @property
     def quarantined(self) -> int:
@@ -87,6 +89,11 @@ class PipedriveStream(Stream):
     def nulled_values(self) -> int:
         """Values that are null because their column cannot hold them."""
         return self._shaper.nulled
+
+    @property
+    def operations_called(self) -> tuple[str, ...]:
+        """Keys of the operations whose answers bring this stream's records."""
+        return self.operations
 
     @classmethod
     def list_operation(cls) -> Operation:
@@ -153,6 +160,7 @@ class PipedriveStream(Stream):
         rows = ({k: v for k, v in record.items() if k in kept} for record in records)
         for manifest in batcher.get_batches(rows):
             self._write_batch_message(batcher.batch_config.encoding, manifest)
+        self._tap.writer.sent[self.name] += len(records)
         self.emitted += len(records)
 
     def _write_schema_message(self) -> None:
@@ -239,15 +247,102 @@ class PipedriveStream(Stream):
         del context, write_messages
         with self.get_record_counter() as counter, self.get_sync_timer():
             try:
-                self.restarting(self.sweep if self._tap.is_sweep else self.read)
-            except (ForbiddenError, NotFoundError) as error:
-                self._tap.skip(self, error)
+                if self.result.is_open:  # a shared walk may have decided already
+                    self.restarting(self.sweep if self._tap.is_sweep else self.read)
+                    self.complete()
+            except TapError as error:
+                if not error.concerns_stream:
+                    raise
+                self.end(error)
             finally:
                 self._tap.quarantine.write(self._tap.writer)
                 # Counts what another stream's walk emitted for this one, too.
                 counter.increment(self.emitted)
                 self._tap.show_progress(self, done=True)
         yield from ()
+
+    # -- how it ended ------------------------------------------------------------------------
+
+    def complete(self) -> None:
+        """Note that the stream was read to its end, unless something else was decided."""
+        if self.result.is_open:
+            self.result = StreamResult(Outcome.COMPLETE)
+            self._note_whether_readable()
+
+    def fall_behind(self, reason: str) -> None:
+        """Note that the next run has to go on."""
+        if self.result.is_open:
+            self.result = StreamResult(Outcome.BEHIND, reason)
+
+    def end(self, error: TapError, context: Mapping[str, Any] | None = None) -> None:
+        """End this stream with an error that concerns no other one; the others go on.
+
+        Args:
+            error: what happened. To blame is the stream whose operation failed, whoever asked.
+            context: the list that was read, for a stream that is made of several.
+
+        Raises:
+            EssentialRefusedError: the stream to blame is essential, and refused.
+
+        """
+        owner = self._tap.owner_of(error) or self
+        refused = isinstance(error, REFUSALS)
+        reason = str(error) if owner is self else f"it needs {owner.name}: {error}"
+        if refused and owner.essential:
+            owner.result = StreamResult(Outcome.REFUSED, str(error), error)
+            msg = f"{owner.name} is refused, and every report depends on it: {error}"
+            raise EssentialRefusedError(msg) from error
+        if not refused:
+            self.result = StreamResult(Outcome.INCOMPLETE, reason, error)
+            self.logger.error("%s is incomplete, the other streams go on: %s", self.name, reason)
+            return
+        if self.was_read(context):
+            self.result = StreamResult(Outcome.REFUSED, reason, error)
+            self.logger.error(
+                "%s is refused although it could be read before; the other streams go on: %s",
+                self.name,
+                reason,
+            )
+        else:
+            self.result = StreamResult(Outcome.NOT_PERMITTED, reason, error)
+            self.logger.warning(
+                "%s is not permitted and left out: %s. If it is not needed, deselect it: take it "
+                "out of `select` in meltano.yml",
+                self.name,
+                reason,
+            )
+        self._note_whether_readable()
+
+    @property
+    def _is_answered(self) -> bool:
+        answered = self._tap.client.api.requests
+        return any(answered[key, "2xx"] for key in self.operations_called)
+
+    def was_read(self, context: Mapping[str, Any] | None = None) -> bool:
+        """Whether a run before this one read the stream, or one list of it."""
+        known = self._tap.state_at_start.get("bookmarks", {}).get(self.name, {})
+        lists = known.get("partitions", [])
+        if context:
+            return any(_has_come_along(part) for part in lists if part.get("context") == context)
+        if "readable" in known:
+            return bool(known["readable"])
+        return any(map(_has_come_along, [known, *lists]))
+
+    def _note_whether_readable(self) -> None:
+        """Note in the state what its bookmarks do not tell.
+
+        A sweep leaves no bookmark. A stream that is asked for the records of another one may have a
+        bookmark although there was no record to ask for: it was never answered.
+        """
+        is_answered, state = self._is_answered, self.stream_state
+        has_bookmark = any(map(_has_come_along, [state, *state.get("partitions", [])]))
+        if is_answered and has_bookmark:
+            state.pop("readable", None)
+        elif is_answered:
+            state["readable"] = True
+        elif has_bookmark and not self.was_read():
+            state["readable"] = False
+        self._tap.write_state()
 
     def restarting(self, walk: Callable[[], T]) -> T:
         """Walk, and say so when an expired cursor makes it start again."""
@@ -358,3 +453,10 @@ class PipedriveStream(Stream):
     def _bookmark(self, state: dict[str, Any]) -> Bookmark:
         key = self.replication_key or "update_time"
         return Bookmark(state, key, self.config.get("start_date"))
+
+
+def _has_come_along(state: Mapping[str, Any]) -> bool:
+    """Whether a state entry shows that something was read."""
+    return any(
+        state.get(name) for name in ("replication_key_value", "first_walk_done", "fingerprint")
+    )

@@ -195,6 +195,7 @@ class DealChangelogSync(FedStream):
     parent = "deals"
     dear = True
     remembers_deals = True
+    comes_with = "deal_changelog"
     replication_key = "synced_through"
     more_properties = {
         "deal_id": "integer",
@@ -204,10 +205,18 @@ class DealChangelogSync(FedStream):
         "complete": "boolean",
     }
 
+    @property
+    def operations_called(self) -> tuple[str, ...]:
+        """Name the log: its answers bring these rows."""
+        return DealChangelog.operations
+
     def read(self) -> None:
         """Come with the listed logs, if any were listed, else walk."""
         if not self._tap.deal_history.read_listed(self):
             super().read()
+        elif (changelog := self._tap.streams[self.comes_with]).selected:
+            assert isinstance(changelog, ChangeLog)
+            self.result = changelog.result
 
     def begin_walk(self, fed: list[FedStream]) -> None:
         """Hand the walk's streams to the history."""

@@ -41,6 +41,8 @@ class FedStream(PipedriveStream):
     dear: ClassVar[bool] = False
     #: Whether what it takes goes into the memory of deals seen.
     remembers_deals: ClassVar[bool] = False
+    #: Name of the stream whose calls bring its rows, too: without that one there are none.
+    comes_with: ClassVar[str | None] = None
     replication_key = "update_time"
     is_sorted = True
     check_sorted = False
@@ -48,6 +50,10 @@ class FedStream(PipedriveStream):
     def read(self) -> None:
         """Run the parent's walk, once for all streams that it feeds."""
         self._tap.walks[self.parent].run(self)
+
+    def walked(self) -> None:
+        """Note that the walk came to its end for this stream."""
+        self.complete()
 
     def begin_walk(self, fed: list[FedStream]) -> None:
         """Learn which streams the walk feeds, before its first page."""
@@ -329,7 +335,7 @@ class PerRecord(FedStream):
     def take_one(self, record: Record, since: str | None) -> None:
         """Ask for the rows of one record."""
         if self.worth_asking(record, since):
-            self._read_parent(record["id"])
+            self._read_parent(record["id"], is_deleted=bool(record.get("is_deleted")))
 
     def finish_walk(self) -> None:
         """Ask again for the parents that could not be read in earlier runs."""
@@ -337,7 +343,7 @@ class PerRecord(FedStream):
             self._read_parent(parent_id)
         self.parents.refusals.finish()
 
-    def _read_parent(self, parent_id: Any) -> None:
+    def _read_parent(self, parent_id: Any, *, is_deleted: bool = False) -> None:
         """Emit the rows of one parent; one that cannot be read whole is left for a later run."""
         self._tap.spare_share(self.list_operation().cost)
         pages = 0
@@ -350,7 +356,7 @@ class PerRecord(FedStream):
             self.incomplete_parents += 1
             self.parents.incomplete(parent_id)
             if not pages:
-                self.parents.refusals.refused(error)
+                self.parents.refusals.refused(error, is_deleted=is_deleted)
                 return
         else:
             self.parents.complete(parent_id)

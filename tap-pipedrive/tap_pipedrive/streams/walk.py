@@ -17,6 +17,7 @@ a walk, and have the list read once more for them when it is over.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -28,8 +29,9 @@ from structlog.contextvars import bind_contextvars
 
 from tap_pipedrive.beginnings import Beginning
 from tap_pipedrive.bookmarks import LOOKBACK, Bookmark, latest_update, to_text
-from tap_pipedrive.errors import ForbiddenError, NotFoundError, ShareSpentError
+from tap_pipedrive.errors import ShareSpentError, TapError
 from tap_pipedrive.openapi import operation
+from tap_pipedrive.outcomes import Outcome
 from tap_pipedrive.records import Record
 from tap_pipedrive.streams.kinds import FedStream, UpdatedStream
 from tap_pipedrive.streams.windows import (
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 
 Bookmarks = dict[FedStream, Bookmark]
 #: What each stream is to emit for a page, or why it cannot.
-Rows = dict[FedStream, list[list[Record]] | ForbiddenError | NotFoundError]
+Rows = dict[FedStream, list[list[Record]] | TapError]
 
 
 @dataclass
@@ -84,9 +86,9 @@ class Walk:
         self._parent = parent
         self._members = members
         self._done = False
-        self._left_out: set[FedStream] = set()
-        #: Dear streams that ran out of tokens: they stay behind until the next run.
-        self.behind: set[str] = set()
+        self._fed: list[FedStream] = []
+        #: Lists that were walked to their end, by stream.
+        self._lists_finished: Counter[FedStream] = Counter()
 
     def run(self, asking: FedStream) -> None:
         """Walk the lists, unless that was done in this run already.
@@ -118,12 +120,29 @@ class Walk:
             yield {"list": context} if context else None, key
 
     def _walk(self, fed: list[FedStream]) -> None:
+        """Walk all lists; an error of a list ends all streams that are still fed by it.
+
+        Raises:
+            TapError: it concerns more than these streams.
+
+        """
+        self._fed = fed
         for stream in fed:
             stream.begin_walk(fed)
             stream._write_schema_message()
+        try:
+            self._walk_lists(fed)
+        except TapError as error:
+            if not error.concerns_stream:
+                raise
+            for stream in fed:
+                if stream.result.is_open:
+                    stream.end(error)
+
+    def _walk_lists(self, fed: list[FedStream]) -> None:
         long: list[LongList] = []
         for where, key in self._lists():
-            bookmarks = {s: s.bookmark(where) for s in fed if s not in self._left_out}
+            bookmarks = {stream: stream.bookmark(where) for stream in fed if stream.result.is_open}
             together, *late = in_step(bookmarks)
             # A second page is enough when windows are to come for another list anyway.
             proved_long = self._walk_list(key, together, cut_after=1 if long else PLAIN_PAGES)
@@ -143,7 +162,7 @@ class Walk:
     def _finish_dear(self, fed: list[FedStream]) -> None:
         """Let the streams that cost a call per record ask again for what they could not read."""
         for stream in fed:
-            if stream.dear and stream.name not in self.behind and stream not in self._left_out:
+            if stream.dear and stream.result.outcome is Outcome.COMPLETE:
                 with self._leaving_out(stream), suppress(ShareSpentError):
                     stream.finish_walk()
         self._tap.write_state()
@@ -158,7 +177,7 @@ class Walk:
         return self._parent.restarting(partial(self._walk_once, key, bookmarks, cut_after))
 
     def _walk_once(self, key: str, bookmarks: Bookmarks, cut_after: int | None) -> LongList | None:
-        bookmarks = {s: b for s, b in bookmarks.items() if s.name not in self.behind}
+        bookmarks = {s: b for s, b in bookmarks.items() if s.result.is_open}
         if not bookmarks:
             return None
         signpost: datetime | None = None
@@ -180,8 +199,11 @@ class Walk:
                 if start < long.horizon:
                     return long
             reached = value_of(bookmarks) or None
-        for bookmark in bookmarks.values():
+        for stream, bookmark in bookmarks.items():
             bookmark.finish()
+            self._lists_finished[stream] += 1
+            if self._lists_finished[stream] == len(self._parent.contexts()):
+                stream.walked()
         self._tap.write_state()
         return None
 
@@ -200,7 +222,7 @@ class Walk:
             with self._leaving_out(stream, bookmarks):
                 asked_at = self._tap.client.source_now
                 news = self._news(stream, records, bookmark)
-                stream.take(news, watermark(bookmark))
+                stream.restarting(partial(stream.take, news, watermark(bookmark)))
                 bookmark.advance([latest], signpost)
                 if stream is not self._parent:
                     bookmark.settle(news, asked_at)
@@ -210,8 +232,8 @@ class Walk:
             late = [stream for stream in bookmarks if stream.dear]
             names = [stream.name for stream in late]
             self._tap.logger.warning("%s stay behind until the next run: %s", names, spent)
-            self.behind.update(names)
             for stream in late:
+                stream.fall_behind(str(spent))
                 del bookmarks[stream]
         finally:
             if any(stream.remembers_deals for stream in bookmarks):
@@ -252,8 +274,9 @@ class Walk:
                 for listing, list_ in listings.items():
                     self._note(listing, list_.cheap)
         for listing, list_ in listings.items():
-            for bookmark in list_.cheap.values():
-                bookmark.cover(listing.latest, None)
+            for stream, bookmark in list_.cheap.items():
+                if stream.result.is_open:
+                    bookmark.cover(listing.latest, None)
 
     def _listing(self, list_: LongList) -> Listing[Rows]:
         start = value_of(list_.cheap)
@@ -284,15 +307,19 @@ class Walk:
         """Ask for all that the streams emit for a page, in the thread that fetched it."""
         rows: Rows = {}
         for stream in list(bookmarks):
+            if not stream.result.is_open:
+                continue
             try:
-                rows[stream] = list(stream.rows_for(records, None))
-            except (ForbiddenError, NotFoundError) as error:
+                rows[stream] = stream.restarting(partial(_all_rows, stream, records))
+            except TapError as error:
+                if not error.concerns_stream:
+                    raise
                 rows[stream] = error
         return rows
 
     def _write_rows(self, rows: Rows, bookmarks: Bookmarks) -> None:
         for stream, found in rows.items():
-            if stream not in bookmarks:
+            if not stream.result.is_open:
                 continue
             with self._leaving_out(stream, bookmarks):
                 if isinstance(found, Exception):
@@ -302,8 +329,9 @@ class Walk:
 
     def _note(self, listing: Listing[Rows], bookmarks: Bookmarks) -> None:
         (_, reached), *beyond = listing.written
-        for bookmark in bookmarks.values():
-            bookmark.cover(min(reached, listing.latest), beyond)
+        for stream, bookmark in bookmarks.items():
+            if stream.result.is_open:
+                bookmark.cover(min(reached, listing.latest), beyond)
         self._tap.write_state()
 
     # -- what costs a call per record --------------------------------------------------------
@@ -325,11 +353,13 @@ class Walk:
             )
         for record in records if dear else ():
             updated, record_id = record.get("update_time"), record["id"]
-            for stream in list(dear):
+            for stream, bookmark in list(dear.items()):
+                if stream not in dear:  # it went together with another one
+                    continue
                 with self._leaving_out(stream, dear, bookmarks):
-                    bookmark = dear[stream]
                     if not self._is_known(bookmark, record):
-                        stream.take_one(record, watermarks[stream])
+                        take = partial(stream.take_one, record, watermarks[stream])
+                        stream.restarting(take)
                         bookmark.settle([record], asked_at)
             for bookmark in dear.values():
                 bookmark.reach(updated, record_id, signpost, answered_at)
@@ -348,18 +378,27 @@ class Walk:
 
     @contextmanager
     def _leaving_out(self, stream: FedStream, *fed: Bookmarks) -> Iterator[None]:
-        """Go on without a stream that may not be read, unless it is the walk's own parent."""
+        """Go on without a stream that ends with an error of its own.
+
+        The parent's own error ends the walk, as does that of one of its lists.
+        """
         try:
             yield
-        except (ForbiddenError, NotFoundError) as error:
-            if stream is self._parent:
+        except TapError as error:
+            of_the_walk = stream is self._parent or error.operation in self._parent.operations
+            if of_the_walk or not error.concerns_stream:
                 raise
-            self._tap.skip(stream, error)
-            self._left_out.add(stream)
-            for bookmarks in fed:
-                bookmark = bookmarks.pop(stream, None)
-                if bookmark is not None and stream.has_read_nothing:
-                    bookmark.rewind()
+            for other in self._fed:
+                if other is stream or other.comes_with == stream.name:
+                    for bookmarks in fed:
+                        bookmark = bookmarks.pop(other, None)
+                        if bookmark is not None and other.has_read_nothing:
+                            bookmark.rewind()
+                    other.end(error)
+
+
+def _all_rows(stream: FedStream, records: list[Record]) -> list[list[Record]]:
+    return list(stream.rows_for(records, None))
 
 
 def watermark(bookmark: Bookmark) -> str | None:

@@ -41,6 +41,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Generic, TypeVar
 
+from tap_pipedrive import termination
 from tap_pipedrive.answers import Page
 from tap_pipedrive.bookmarks import latest_update, tells_order, to_text, to_time
 from tap_pipedrive.pagination import restarting
@@ -222,7 +223,7 @@ class Windows(Generic[T]):
     def __exit__(self, *_: object) -> None:
         """Stop fetching, and let go of pages that nobody wants any more."""
         self._stop()
-        while self._at_work:
+        while self._at_work and not termination.requested_by():
             try:
                 self._at_work -= self._queue.get(timeout=PATIENCE_SECONDS) is None
             except queue.Empty:
@@ -235,7 +236,8 @@ class Windows(Generic[T]):
         """
         failure = None
         while self._at_work:
-            item = self._queue.get()
+            with termination.at_once():
+                item = self._queue.get()
             if item is None:
                 self._at_work -= 1
             elif isinstance(item, BaseException):

@@ -1,5 +1,5 @@
 {#- A view, like fct_deal: the rate of an open deal changes by the day, and what is named may come later. -#}
-{{ config(materialized='view') }}
+{{ config(materialized='published_view') }}
 with deal_lines as (
     select * from {{ ref('stg_pipedrive__deal_products_sync') }}
 ),

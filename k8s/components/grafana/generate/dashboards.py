@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from panels import PLAIN, ZERO_IS_GOOD, Dashboard, Panel
 
+from pipeboard.outcomes import RUNNING, SUCCESSES
+
 OF = '{pipeline=~"$pipeline"}'
 AGE = ((None, "green"), (3600, "orange"), (5400, "red"))
 RUN = ((1, "good", "green"), (0, "failed", "red"))
+GOOD = (RUNNING, *SUCCESSES)
 BREAKER = ((0, "closed", "green"), (1, "trying", "orange"), (2, "open", "red"))
 UP = ((1, "up", "green"), (0, "down", "red"))
 
@@ -362,6 +365,18 @@ FAILURES = Dashboard(
             note="65 data, 69 unavailable, 75 budget used up, 77 not permitted, 78 configuration.",
         ),
         Panel(
+            "How the last run ended",
+            (
+                (
+                    f"max by (pipeline, outcome) ({m('last_run_outcome')}) == 1",
+                    "{{pipeline}} {{outcome}}",
+                ),
+            ),
+            "state-timeline",
+            runbook="EtlIncomplete",
+            note="incomplete: a stream is missing, the others are loaded and built.",
+        ),
+        Panel(
             "Since the last run that failed",
             (
                 (
@@ -387,7 +402,7 @@ FAILURES = Dashboard(
                 (
                     "select started_at, job, status, exit_code, failed_stage, reason,"
                     " finished_at - started_at as took\n"
-                    "from ops.etl_run where status not in ('running', 'succeeded')\n"
+                    f"from ops.etl_run where status not in {GOOD}\n"
                     "order by started_at desc limit 50",
                     "",
                 ),
@@ -475,6 +490,42 @@ QUALITY = Dashboard(
             "bargauge",
             quiet=True,
             width=16,
+        ),
+        Panel(
+            "Streams not read to their end, last run",
+            (
+                (
+                    f"max by (stream, outcome) ({m('stream_outcome', outcome='!complete')}) == 1",
+                    "{{stream}} {{outcome}}",
+                ),
+            ),
+            "bargauge",
+            runbook="EtlIncomplete",
+            note="behind and not_permitted are no faults; refused and incomplete are.",
+            quiet=True,
+            width=12,
+        ),
+        Panel(
+            "Set aside, last run",
+            (
+                (
+                    f"sum by (stream) ({m('stream_quarantined_records')}) > 0",
+                    "{{stream}} records in quarantine",
+                ),
+                (
+                    f"sum by (stream) ({m('stream_nulled_values')}) > 0",
+                    "{{stream}} values set to null",
+                ),
+                (
+                    f"sum by (stream) ({m('stream_incomplete_parents')}) > 0",
+                    "{{stream}} records with incomplete dependents",
+                ),
+            ),
+            "bargauge",
+            runbook="QuarantineFilling",
+            note="Each was handled at its own level; the rest was loaded.",
+            quiet=True,
+            width=12,
         ),
         Panel(
             "Records in quarantine",

@@ -52,6 +52,16 @@ STATUSES = {
 }  # fmt: skip
 
 
+def test_an_error_of_any_status_with_its_words_and_headers(simulator: RunningSimulator) -> None:
+    headers = {"retry-after": "7", "x-ratelimit-limit": None}
+    fail(simulator, "status", status=415, error="Feature is not enabled", headers=headers)
+    status, answered, body = fetch(simulator)
+    assert status == 415
+    assert json.loads(body)["error"] == "Feature is not enabled"
+    assert answered["retry-after"] == "7"
+    assert "x-ratelimit-limit" not in answered
+
+
 @pytest.mark.parametrize("kind", STATUSES)
 def test_replaced_answers(simulator: RunningSimulator, kind: str) -> None:
     fail(simulator, kind)
@@ -219,7 +229,7 @@ def test_every_kind_is_tested_above() -> None:
         "empty_page", "redirect", "flat_pagination", "null_body", "truncated_json", "reset",
         "slow_body", "hang", "expired_cursor",
         "bad_record", "hollow", "short_page", "more_for_ever", "dripping_body",
-        "wrong_types", "unknown_properties", "missing_properties", "edit_during_walk",
+        "wrong_types", "unknown_properties", "missing_properties", "edit_during_walk", "status",
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -113,8 +113,8 @@ async def _stream(send: Send, lines: Iterator[bytes]) -> None:
     await send({"type": "http.response.body", "body": b"".join(chunk)})
 
 
-def _pairs(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode(), value.encode()) for name, value in headers.items()]
+def _pairs(headers: Mapping[str, str | None]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in headers.items() if value is not None]
 
 
 async def _start(send: Send, reply: Reply) -> None:

@@ -34,6 +34,13 @@ def _too_many(daily: bool) -> Reply:
     return reply
 
 
+def _any_status(rule: Rule, query: Query) -> Reply:
+    """Return an error of any status, with the words and headers that the rule gives."""
+    reply = failure(rule.status or 500, rule.error, None)
+    reply.headers = dict(rule.headers)
+    return reply
+
+
 #: Kinds that take the place of the answer.
 _REPLACE: dict[str, Callable[[Rule, Query], Reply]] = {
     "429_burst": lambda rule, query: _too_many(False),
@@ -54,6 +61,7 @@ _REPLACE: dict[str, Callable[[Rule, Query], Reply]] = {
     # An empty page is not the last one: only a null cursor says so.
     "empty_page": lambda rule, query: Reply(200, v2_page([], query["cursor"][-1])),
     "redirect": lambda rule, query: Reply(302, b"", headers={"location": rule.location}),
+    "status": _any_status,
 }
 
 
@@ -229,10 +237,11 @@ class Rule:
     `operation` (an official operation id) and `path` are patterns with `*`; `path` is compared
     with the path as called. It fires on matching calls after the first `after` ones: `count` times
     (for ever if None), each `every`-th, each with `probability` drawn from `seed`. `status` is for
-    `removed`, `seconds` for `slow_body`, `dripping_body` and `hang`, `location` for `redirect`,
-    `deals` and `edits` for `edit_during_walk`. `oddity` says what is wrong with the record number
-    `record` of a page (`bad_record`), in the property `field_name`; `value` gives the JSON text of
-    that property instead, or the whole body of a `hollow` answer.
+    `removed` and `status`, `error` and `headers` are for `status` (a header that is null is left
+    out), `seconds` for `slow_body`, `dripping_body` and `hang`, `location` for `redirect`, `deals`
+    and `edits` for `edit_during_walk`. `oddity` says what is wrong with the record number `record`
+    of a page (`bad_record`), in the property `field_name`; `value` gives the JSON text of that
+    property instead, or the whole body of a `hollow` answer.
     """
 
     kind: str
@@ -244,6 +253,8 @@ class Rule:
     after: int = 0
     seed: int = 0
     status: int | None = None
+    error: str = "An error"
+    headers: dict[str, str | None] = field(default_factory=dict)
     seconds: float | None = None
     location: str = "http://127.0.0.1:9/"
     deals: int = 5

@@ -1,0 +1,102 @@
+"""A program in Meltano's place, and the reports that tap, loader and dbt leave behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeboard.jobs import Job, job_named
+from pipeboard.paths import Paths
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def job(name: str, **limits: str) -> Job:
+    """Return a job of this checkout's meltano.yml."""
+    return job_named(ROOT, name).within({f"PIPEBOARD_{k}_SECONDS": v for k, v in limits.items()})
+
+
+def tap_report(found: Job, **changed: Any) -> dict[str, Any]:
+    """Return the report of a tap that read every stream to its end, one record of each."""
+    used = {"outcome": "complete", "records": 1, "calls": 1, "tokens": 10, "retries": 0}
+    used |= {"quarantined": 0, "nulled_values": 0, "incomplete_parents": 0, "reason": None}
+    return {
+        **{"version": 2, "exit_code": 0, "stopped": None, "message": None, "behind": []},
+        **{"started_at": "2026-11-29T08:00:00Z", "finished_at": "2026-11-29T08:00:02Z"},
+        **{"calls": 20, "tokens": 200, "plan_tokens_left": None},
+        "streams": {name: dict(used) for name in sorted(found.streams)},
+        **changed,
+    }
+
+
+def loader_report(found: Job, **changed: Any) -> dict[str, Any]:
+    """Return the report of a loader that received one record of every stream."""
+    counts = {"received": 1, "inserted": 1, "updated": 0, "unchanged": 0, "deleted": 0}
+    counts |= {"quarantined": 0}
+    return {
+        **{"version": 1, "outcome": "complete", "exit_code": 0, "message": None},
+        "finished_at": "2026-11-29T08:00:03Z",
+        "streams": {name: dict(counts) for name in sorted(found.streams)},
+        **changed,
+    }
+
+
+def results(*statuses: str) -> dict[str, Any]:
+    """Return dbt's results: a hook, and a model of each status."""
+    names = ["operation.pipeboard.on-run-start-0", *(f"model.p.m{i}" for i in range(len(statuses)))]
+    return {
+        "elapsed_time": 1.0,
+        "results": [
+            {"unique_id": name, "status": status, "message": "why", "execution_time": 0.1}
+            for name, status in zip(names, ("success", *statuses), strict=True)
+        ],
+    }
+
+
+def dbt_lines(total: int) -> list[dict[str, Any]]:
+    """Return what Meltano logs of dbt, as far as it is read."""
+    said = {"name": "dbt", "cmd_type": "command", "level": "info"}
+    return [
+        {**said, "event": "\x1b[0m08:00:00  Running with dbt=1.12.6"},
+        {**said, "event": "08:00:00  1 of 2 START hook: pipeboard.on-run-start.0 .... [RUN]"},
+        {**said, "event": f"08:00:01  1 of {total} OK created sql view model m0 ... [OK]"},
+        {**said, "event": "08:00:02  2 of 2 OK hook: pipeboard.on-run-end.1 ......... [OK]"},
+    ]
+
+
+def completed(success: bool = True, **facts: Any) -> dict[str, Any]:
+    """Return what Meltano logs of a step that ended."""
+    return {"event": "Block run completed", "level": "info", "success": success, **facts}
+
+
+def whole_run(found: Job) -> list[str]:
+    """Return the lines of a script that leaves every proof of success."""
+    lines = []
+    if found.plugin:
+        lines += file_lines('"$PIPEBOARD_RUN_REPORT"', tap_report(found))
+        lines += file_lines('"$PIPEBOARD_LOADER_REPORT"', loader_report(found))
+        lines += log_lines(completed(block_type="ExtractLoadBlocks"))
+    if found.builds:
+        lines += ['mkdir -p "$DBT_TARGET_PATH"']
+        lines += file_lines('"$DBT_TARGET_PATH/run_results.json"', results("success"))
+        lines += log_lines(*dbt_lines(1), completed(block_type="InvokerCommand"))
+    return lines
+
+
+def file_lines(target: str, content: dict[str, Any]) -> list[str]:
+    """Return the lines of a script that write a file."""
+    return [f"cat > {target} <<'END'", json.dumps(content), "END"]
+
+
+def log_lines(*entries: dict[str, Any]) -> list[str]:
+    """Return the lines of a script that log."""
+    return ["cat <<'END'", *map(json.dumps, entries), "END"]
+
+
+def meltano(paths: Paths, *script: str) -> None:
+    """Put a program in Meltano's place: how it ends, and what it leaves, is what matters here."""
+    paths.binaries.mkdir(parents=True, exist_ok=True)
+    program = paths.binaries / "meltano"
+    program.write_text("\n".join(["#!/bin/sh", *script, ""]))
+    program.chmod(0o755)

@@ -1,0 +1,85 @@
+"""One table of outcomes: whatever depends on it says the same."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from stand_ins import ROOT
+
+from pipeboard import outcomes
+from pipeboard.console import Console
+from pipeboard.measures import of_end
+from pipeboard.metrics import Measures
+from pipeboard.outcomes import CODES, STATUSES, STREAM_OUTCOMES, process_code
+from pipeboard.problems import ExitCode, Problem
+from pipeboard.runner import Outcome
+from pipeboard.summary import show_run
+
+
+def test_the_docs_have_the_table() -> None:
+    page = (ROOT / "docs" / "observability.md").read_text()
+    assert outcomes.table() in page
+    for name, meaning in STREAM_OUTCOMES.items():
+        assert f"| `{name}` | {meaning} |" in page
+
+
+def test_every_exit_code_has_a_policy_and_a_status() -> None:
+    codes = {code for status in STATUSES.values() for code in status.exit_codes}
+    assert codes - {0} == CODES.keys()
+    assert {int(code) for code in ExitCode} <= codes
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_metrics_say_the_status(status: str) -> None:
+    measures = Measures()
+    of_end(measures, 1.0, status, 0, {"total": 1.0})
+    shown = {labels[0]: value for labels, value in measures.values["last_run_outcome"].items()}
+    assert shown == {name: float(name == status) for name in STATUSES}
+    good = measures.values["last_run_status"][()]
+    assert good == float(status in ("succeeded", "behind"))
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "wanted", "exits"),
+    [
+        ("behind", 75, "0", 0),
+        ("behind", 75, "75", 75),
+        ("behind", 75, "", 75),
+        ("behind", 0, "75", 0),
+        ("incomplete", 77, "0", 77),
+        ("failed", 69, "0", 69),
+        ("interrupted", 143, "0", 143),
+    ],
+)
+def test_exit_code_behind_changes_only_a_spent_budget(
+    status: str, code: int, wanted: str, exits: int
+) -> None:
+    assert process_code(status, code, {"PIPEBOARD_EXIT_CODE_BEHIND": wanted}) == exits
+
+
+def test_another_code_for_a_spent_budget_is_refused() -> None:
+    with pytest.raises(Problem, match="PIPEBOARD_EXIT_CODE_BEHIND is 'none'") as refused:
+        process_code("succeeded", 0, {"PIPEBOARD_EXIT_CODE_BEHIND": "none"})
+    assert refused.value.code == ExitCode.CONFIGURATION
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        ("succeeded", 0, "done: sync"),
+        ("behind", 0, "done: sync"),
+        ("behind", 75, "done for today: sync"),
+        ("incomplete", 77, "sync is incomplete"),
+        ("failed", 69, "sync failed in tap-pipedrive"),
+        ("interrupted", 143, "sync was interrupted by SIGTERM"),
+        ("skipped", 0, ""),
+    ],
+)
+def test_the_summary_says_the_status(status: str, code: int, words: str) -> None:
+    out = io.StringIO()
+    ended = Outcome("r", status, code, 0.0, 1.0, part="tap-pipedrive")
+    ended.reason = "interrupted by SIGTERM" if status == "interrupted" else "why"
+    show_run(Console(out), "sync", ended)
+    assert words in out.getvalue()
+    assert bool(words) == bool(out.getvalue())

@@ -1,0 +1,115 @@
+"""`status`, `doctor` and `history` name what is missing, what was set aside, and how to connect."""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from stand_ins import job
+
+from pipeboard import checkup
+from pipeboard.console import Console
+from pipeboard.database_url import DatabaseUrl
+from pipeboard.history import End, begin, finish, note_ended, note_streams
+from pipeboard.ops import migrate_database
+from pipeboard.paths import Paths
+from pipeboard.problems import ExitCode, Problem
+from pipeboard.proof import StreamOutcome
+from pipeboard.services import Services
+from pipeboard.summary import show_connection
+
+REFUSED = StreamOutcome("notes", "refused", 0, 0, 0, 0, 0, "403 for /notes")
+NOT_PERMITTED = StreamOutcome("leads", "not_permitted", 0, 0, 0, 0, 0, "402 for /leads")
+GAPS = StreamOutcome("deal_changelog", "complete", 9, 9, 0, 3, 2, None)
+WELL = StreamOutcome("deals", "complete", 5, 5, 0, 0, 0, None)
+
+
+@pytest.fixture
+def services(tmp_path: Path, database: DatabaseUrl, monkeypatch: pytest.MonkeyPatch) -> Services:
+    monkeypatch.setenv("PIPEBOARD_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("PIPEBOARD_DATABASE_URL", database.url)
+    migrate_database(database)
+    return Services(Paths(tmp_path))
+
+
+def ran(database: DatabaseUrl, run_id: str, status: str, *streams: StreamOutcome) -> None:
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        begin(connection, run_id, job("sync"), "dev")
+        note_streams(connection, run_id, streams)
+        finish(connection, run_id, End(status, 0))
+
+
+def status_of(services: Services) -> str:
+    out = io.StringIO()
+    assert checkup.status(services, Console(out)) == 0
+    return out.getvalue()
+
+
+def test_status_names_streams_and_quarantine_and_says_how_to_connect(
+    services: Services, database: DatabaseUrl
+) -> None:
+    ran(database, "a", "incomplete", REFUSED, NOT_PERMITTED, GAPS, WELL)
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(
+            "create table ops.quarantine (stream text, at timestamptz not null default now())"
+        )
+        connection.execute(
+            "insert into ops.quarantine values ('deals', now()), ('deals', '2020-01-01')"
+        )
+    told = status_of(services)
+    assert "notes: refused, and readable before (403 for /notes)" in told
+    assert "leads: refused, and never readable with this token (402 for /leads)" in told
+    assert "deal_changelog: 2 records whose dependent records are incomplete, 3 values" in told
+    assert "deals: 2 records in quarantine, 1 of the last 24 hours" in told
+    assert f"psql 'postgresql://{database.place}'" in told
+    assert database.password not in told, "it is the user's own"
+    # Read again, they are no longer named.
+    names = ("notes", "leads", "deal_changelog", "deals")
+    ran(database, "b", "succeeded", *(replace(WELL, stream=name) for name in names))
+    assert "to look at" not in status_of(services)
+
+
+def test_a_skip_does_not_hide_the_run_before(services: Services, database: DatabaseUrl) -> None:
+    ran(database, "good", "succeeded")
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        begin(connection, "killed", job("sync"), "dev")
+        end = End("skipped", 0, "run killed of sync is at work")
+        note_ended(connection, "late", job("sync"), "dev", time.time() + 1, end)
+    told = status_of(services)
+    assert "abandoned" in told and "skipped" in told
+    assert "good" not in told
+
+
+def test_doctor_fails_for_a_loss_and_names_what_was_never_permitted(
+    services: Services, database: DatabaseUrl
+) -> None:
+    assert checkup._streams(database) == "each was read to its end"
+    assert checkup._quarantine(database) == "empty"
+    ran(database, "a", "succeeded", NOT_PERMITTED, WELL)
+    assert checkup._streams(database).startswith("leads: refused, and never readable")
+    ran(database, "b", "incomplete", NOT_PERMITTED, REFUSED)
+    with pytest.raises(Problem, match="notes: refused, and readable before") as caught:
+        checkup._streams(database)
+    assert caught.value.code == ExitCode.NOT_PERMITTED
+
+
+def test_history_without_runs_says_so(
+    services: Services, database: DatabaseUrl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkup.show_history(services, Console(), 5, None, in_demo=False, as_json=False)
+    assert capsys.readouterr().out == "no run yet\n"
+    ran(database, "a", "behind")
+    checkup.show_history(services, Console(), 5, None, in_demo=False, as_json=False)
+    assert " behind " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("embedded", [True, False])
+def test_how_to_connect(embedded: bool) -> None:
+    out = io.StringIO()
+    show_connection(Console(out), "postgresql://me:secret@host/db", embedded=embedded)
+    assert out.getvalue().startswith("Connect: psql 'postgresql://me")
+    assert ("secret" in out.getvalue()) == embedded

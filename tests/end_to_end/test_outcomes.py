@@ -1,0 +1,203 @@
+"""The table of outcomes, with the whole pipeline: what the account answers, and who is killed.
+
+`backfill` loads and does not build, so it stands for every job where dbt does not matter. All
+statuses for all streams are tried with the tap alone, in its own room.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conftest import Run
+from site_under_test import Live, Site, alive, make_site, until
+
+JOB = "backfill"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with make_site(tmp_path_factory.mktemp("site of outcomes"), deals=100) as found:
+        yield found
+
+
+def run(site: Site, job: str, *rules: dict[str, Any], **environ: str) -> Run:
+    """Run a job while the account fails by these rules."""
+    for rule in rules:
+        site.control("faults", rule)
+    try:
+        return site.run("run", job, **environ)
+    finally:
+        site.control("faults", method="DELETE")
+
+
+def last(site: Site) -> tuple[str, int, str]:
+    """Return status, exit code and reason of the last run."""
+    ((status, code, reason),) = site.query(
+        "select status, exit_code, coalesce(reason, '') from ops.etl_run "
+        "order by started_at desc limit 1"
+    )
+    return status, code, reason
+
+
+def streams(site: Site) -> dict[str, str]:
+    """Return how each stream ended in the last run."""
+    return dict(
+        site.query(
+            "select stream, outcome from ops.stream_outcome where run_id = "
+            "(select run_id from ops.etl_run order by started_at desc limit 1)"
+        )
+    )
+
+
+def said(site: Site, *words: str) -> str:
+    found = site.run(*words)
+    return found.out + found.err
+
+
+@pytest.fixture(scope="module")
+def first(site: Site) -> Run:
+    """The first sync, of a token that may not read leads."""
+    return run(site, "sync", {"kind": "403", "operation": "getLeads"})
+
+
+def test_a_stream_that_was_never_permitted_is_named_and_no_failure(site: Site, first: Run) -> None:
+    assert first.code == 0, first.out + first.err
+    assert last(site)[:2] == ("succeeded", 0)
+    ended = streams(site)
+    assert ended["leads"] == "not_permitted"
+    assert {outcome for name, outcome in ended.items() if name != "leads"} == {"complete"}
+    assert "leads: refused, and never readable with this token" in first.out
+    assert "leads: refused, and never readable with this token" in said(site, "status")
+    assert "Connect: psql 'postgresql://" in first.out
+    assert site.query("select count(*) > 0 from marts.fct_deal") == [(True,)]
+
+
+@pytest.fixture(scope="module")
+def whole(site: Site, first: Run) -> Run:
+    """Afterwards everything may be read, and was."""
+    found = run(site, JOB)
+    assert found.code == 0, found.out + found.err
+    assert set(streams(site).values()) == {"complete"}
+    return found
+
+
+def test_what_the_tap_sent_is_what_the_loader_received(site: Site, whole: Run) -> None:
+    counts = site.query(
+        "select stream, records_sent, records_received from ops.stream_outcome where run_id = "
+        "(select run_id from ops.etl_run order by started_at desc limit 1)"
+    )
+    assert sum(sent for _, sent, _ in counts) > 100
+    assert [name for name, sent, received in counts if sent != received] == []
+
+
+def test_a_stream_that_was_lost_makes_the_run_incomplete_and_the_rest_is_built(
+    site: Site, whole: Run
+) -> None:
+    # The sync has read activities and notes; now the token may not.
+    site.control("advance", {"deals": 10, "hours": 6})
+    before = site.query("select max(update_time) from marts.fct_deal")
+    rules = [{"kind": "403", "operation": name} for name in ("getActivities", "getNotes")]
+    found = run(site, "sync", *rules)
+    assert found.code == 77, found.out + found.err
+    status, code, reason = last(site)
+    assert (status, code) == ("incomplete", 77)
+    assert "activities" in reason and "notes" in reason
+    ended = streams(site)
+    assert {name for name, outcome in ended.items() if outcome == "refused"} == {
+        "activities",
+        "notes",
+    }
+    assert site.query("select max(update_time) from marts.fct_deal") > before, "built"
+    assert "sync is incomplete" in found.out
+    assert "activities: refused, and readable before" in said(site, "status")
+    if site.gateway:
+        metrics = site.metrics("main")
+        assert metrics["pipedrive_etl_last_run_outcome"][("incomplete",)] == 1
+        assert metrics["pipedrive_etl_last_run_status"] == {(): 0.0}
+        assert metrics["pipedrive_etl_stream_outcome"][("refused", "notes")] == 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "status", "code", "words"),
+    [
+        # A stream that nothing can do without; an account that is not open at all.
+        ({"kind": "403", "operation": "getDeals"}, "failed", 77, "deals"),
+        ({"kind": "402", "operation": "getNotes"}, "failed", 77, "402"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_what_the_account_refuses(
+    site: Site, whole: Run, rule: dict[str, Any], status: str, code: int, words: str
+) -> None:
+    found = run(site, JOB, rule)
+    assert found.code == code, found.out + found.err
+    assert last(site)[:2] == (status, code)
+    assert words in last(site)[2]
+    if site.gateway:
+        metrics = site.metrics("backfill")
+        assert metrics["pipedrive_etl_last_run_outcome"][(status,)] == 1
+        good = float(status in ("succeeded", "behind"))
+        assert metrics["pipedrive_etl_last_run_status"] == {(): good}
+
+
+def test_a_spent_budget_is_behind_and_no_failure_for_a_cluster(site: Site, whole: Run) -> None:
+    rule = {"kind": "429_daily", "operation": "getNotes"}
+    found = run(site, JOB, rule, PIPEBOARD_EXIT_CODE_BEHIND="0")
+    assert found.code == 0, found.out + found.err
+    status, code, reason = last(site)
+    assert (status, code) == ("behind", 75)
+    assert "budget is spent" in reason
+    if site.gateway:
+        metrics = site.metrics("backfill")
+        assert metrics["pipedrive_etl_last_run_outcome"][("behind",)] == 1
+        assert metrics["pipedrive_etl_last_run_status"] == {(): 1.0}
+        assert metrics["pipedrive_etl_last_success_timestamp_seconds"]
+    wrong = site.run("run", JOB, PIPEBOARD_EXIT_CODE_BEHIND="yes")
+    assert (wrong.code, last(site)[:2]) == (78, ("failed", 78))
+
+
+def at_work(site: Site) -> tuple[Live, dict[str, int]]:
+    """Start a run that reads every change log anew, and wait until it is in the middle of it."""
+    live = site.start("run", JOB, "--full-refresh")
+    until("a run in the middle", site.is_slow)
+    return live, live.parts()
+
+
+@pytest.mark.parametrize("victim", ["tap-pipedrive", "target-postgres", "meltano"])
+def test_a_part_that_is_asked_to_end_fails_the_run(site: Site, whole: Run, victim: str) -> None:
+    """Gently ended is ended: what it left undone is not done."""
+    with site.slow():
+        live, parts = at_work(site)
+        os.kill(parts[victim], signal.SIGTERM)
+        code, out = live.wait()
+    status, told, reason = last(site)
+    assert (status, told) == ("failed", 69), out
+    assert code == told
+    assert "SIGTERM" in reason or "asked to end" in reason or "interrupted" in reason, reason
+    assert not any(map(alive, parts.values()))
+
+
+def test_a_dbt_that_is_killed_fails_the_run(site: Site, whole: Run) -> None:
+    live = site.start("run", "sync")
+    at_work_query = """
+        select pid from pg_stat_activity where application_name = 'pipeboard-dbt'
+        and state = 'active' and query ~* 'create (temporary )?table|insert into|merge into'
+    """
+    until("dbt at work on a table", lambda: site.query(at_work_query), 120)
+    os.kill(live.parts()["dbt"], signal.SIGKILL)
+    code, out = live.wait()
+    assert code == 69, out
+    status, told, reason = last(site)
+    assert (status, told) == ("failed", 69)
+    assert reason == "dbt was killed by signal 9 (SIGKILL), probably out of memory"
+
+
+def test_then_a_sync_succeeds_and_nothing_is_named_any_more(site: Site, whole: Run) -> None:
+    found = run(site, "sync")
+    assert found.code == 0, found.out + found.err
+    assert last(site)[:2] == ("succeeded", 0)
+    assert "to look at" not in said(site, "status")
