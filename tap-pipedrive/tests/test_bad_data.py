@@ -6,11 +6,12 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from conftest import Output, run_tap
+from conftest import Output
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipedrive_simulator.testing import running_simulator
@@ -385,24 +386,15 @@ def test_a_sweep_that_could_not_read_everything_marks_nothing_as_gone(
     assert output.versions.keys() == {"organizations"}
 
 
-def test_the_streams_count_what_they_set_aside(simulator: Any, config: dict[str, Any]) -> None:
+def test_the_report_counts_what_was_set_aside(
+    simulator: Any, sync: Sync, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rule = {"kind": "bad_record", "operation": "getPersons", "count": 1}
     simulator.control("POST", "faults", {**rule, "oddity": "no_id"})
     simulator.control("POST", "faults", {**rule, "oddity": "nan", "field_name": "name"})
-    counted: dict[str, Any] = {}
-
-    class Counting(TapPipedrive):
-        def _report(self, *args: Any, **more: Any) -> None:
-            super()._report(*args, **more)
-            stream: Any = self.streams["persons"]
-            counted.update(quarantined=stream.quarantined, nulled=stream.nulled_values,
-                           incomplete=stream.incomplete_parents,
-                           total=self.quarantine.count)  # fmt: skip
-
-    real = run_tap.__globals__["TapPipedrive"]
-    run_tap.__globals__["TapPipedrive"] = Counting
-    try:
-        run_tap({**config, "page_size": 10, "windows": 1}, only={"persons"})
-    finally:
-        run_tap.__globals__["TapPipedrive"] = real
-    assert counted == {"quarantined": 1, "nulled": 1, "incomplete": 0, "total": 1}
+    monkeypatch.setenv("PIPEBOARD_RUN_REPORT", str(tmp_path / "report.json"))
+    sync(only={"persons"}, page_size=10, windows=1)
+    streams = json.loads((tmp_path / "report.json").read_text())["streams"]
+    counts = ("outcome", "quarantined", "nulled_values", "incomplete_parents")
+    assert [streams["persons"][name] for name in counts] == ["complete", 1, 1, 0]
+    assert streams["tap_quarantine"]["records"] == 1
