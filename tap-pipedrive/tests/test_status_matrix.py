@@ -38,7 +38,7 @@ def default_selection() -> list[str]:
 
 DEFAULT = default_selection()
 #: Streams whose rows come with the calls of another one.
-COMES_WITH = {"deal_changelog_sync": "deal_changelog"}
+COMES_WITH = {"deal_changelog_sync": "deal_changelog", "deal_products_sync": "deal_products"}
 ASKED = [name for name in DEFAULT if name not in COMES_WITH]
 
 
@@ -197,7 +197,7 @@ def test_a_stream_whose_operation_keeps_failing(
     assert (code, report["exit_code"], report["stopped"]) == (0, 69, None)
     affected = with_it(stream)
     if stream == "deals":  # what is read by deals has none
-        affected |= {"deal_products", "deal_changelog", "deal_changelog_sync"}
+        affected |= {*BY_DEAL, *COMES_WITH}
     assert by_outcome(report) == {"incomplete": affected, "complete": set(DEFAULT) - affected}
     assert str(status) in report["message"]
 
