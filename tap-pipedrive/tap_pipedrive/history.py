@@ -260,29 +260,28 @@ def read_log(
 ) -> tuple[list[Record], int, ParentError | None]:
     """Read the log of one record: its rows, the number of pages, and why it is not whole.
 
-    Of a log that breaks off, the oldest second is left out: the rest of it may be missing, and
-    with it the order of what came.
+    Of a log that breaks off, pages that came twice count once, and the oldest second is left out:
+    the rest of it may be missing, and with it the order of what came.
     """
-    newest_first: list[Record] = []
-    pages = 0
+    pages: list[list[Record]] = []
 
     def read() -> None:
-        nonlocal pages
-        newest_first.clear()
-        pages = 0
+        pages.clear()
         for page in stream.pages(operation, path={"id": parent_id}):
-            pages += 1
-            newest_first.extend(page.records)
+            pages.append(page.records)
 
     error: ParentError | None = None
     try:
         restarting(read, lambda _: None, most=1)
     except PARENT_ERRORS as failure:
         error = failure
-    rows = number_changes(parent_key, parent_id, newest_first)
+    read_pages = len(pages)
+    if error is not None:
+        pages = [page for number, page in enumerate(pages) if page not in pages[:number]]
+    rows = number_changes(parent_key, parent_id, [row for page in pages for row in page])
     if error is not None and rows and rows[0]["time"] != rows[-1]["time"]:
         rows = [row for row in rows if row["time"] != rows[0]["time"]]
-    return rows, pages, error
+    return rows, read_pages, error
 
 
 def _ids(path: str) -> Iterator[int]:

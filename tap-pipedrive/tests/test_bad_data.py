@@ -7,11 +7,12 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from conftest import Output, run_tap
+from conftest import Output
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipedrive_simulator.testing import running_simulator
@@ -387,15 +388,14 @@ def test_a_sweep_that_could_not_read_everything_marks_nothing_as_gone(
 
 
 def test_the_report_counts_what_was_set_aside(
-    simulator: Any, config: dict[str, Any], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    simulator: Any, sync: Sync, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rule = {"kind": "bad_record", "operation": "getPersons", "count": 1}
     simulator.control("POST", "faults", {**rule, "oddity": "no_id"})
     simulator.control("POST", "faults", {**rule, "oddity": "nan", "field_name": "name"})
     monkeypatch.setenv("PIPEBOARD_RUN_REPORT", str(tmp_path / "report.json"))
-    run_tap({**config, "page_size": 10, "windows": 1}, only={"persons"})
+    sync(only={"persons"}, page_size=10, windows=1)
     streams = json.loads((tmp_path / "report.json").read_text())["streams"]
-    persons = streams["persons"]
-    assert persons["outcome"] == "complete"
-    assert (persons["quarantined"], persons["nulled_values"]) == (1, 1)
+    counts = ("outcome", "quarantined", "nulled_values", "incomplete_parents")
+    assert [streams["persons"][name] for name in counts] == ["complete", 1, 1, 0]
     assert streams["tap_quarantine"]["records"] == 1

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from conftest import Output, run_tap
 from pipedrive_simulator.testing import running_simulator
+from scripted_server import scripted_server
 
 from tap_pipedrive import errors
-from tap_pipedrive.history import LogRequest
+from tap_pipedrive.history import LogRequest, read_log
 from tap_pipedrive.parents import (
     MOST_ASKED_AGAIN,
     MOST_NOTED,
@@ -22,6 +23,7 @@ from tap_pipedrive.parents import (
     Parents,
     Refusals,
 )
+from tap_pipedrive.tap import TapPipedrive
 
 Sync = Callable[..., Output]
 LOGS = {"deals", "deal_changelog", "deal_changelog_sync"}
@@ -133,6 +135,22 @@ def test_a_log_whose_cursor_is_refused_is_incomplete_with_what_came(
     assert {r["deal_id"] for r in got} & partial.keys()
 
 
+def test_a_log_that_sends_the_same_page_again_is_incomplete_and_doubles_nothing(
+    config: dict[str, Any],
+) -> None:
+    rows = [{"time": f"2026-01-01 00:00:0{n}", "field_key": "stage_id"} for n in (3, 2, 1)]
+    body = {"success": True, "data": rows, "additional_data": {"next_cursor": "again"}}
+    with scripted_server() as server:
+        server.answer(200, body)
+        tap = TapPipedrive(config={**config, "api_url": server.url})
+        log: Any = tap.streams["deal_changelog"]
+        found, pages, error = read_log(log, log.list_operation(), "deal_id", 1)
+        tap.client.close()
+    assert len(server.asked) == pages == 2
+    assert isinstance(error, errors.UnexpectedAnswerError) and "circle" in str(error)
+    assert [row["time"][-3:] for row in found] == ["02Z", "03Z"], "the oldest second may lack some"
+
+
 @pytest.mark.parametrize("kind", ["403", "removed"])
 def test_when_every_parent_is_refused_the_stream_is(
     simulator: Any, sync: Sync, caplog: pytest.LogCaptureFixture, kind: str
@@ -141,7 +159,7 @@ def test_when_every_parent_is_refused_the_stream_is(
     first = sync(only=LOGS)
     assert first.records["deals"]
     assert len(log_calls(simulator)) <= REFUSALS_IN_A_ROW + 6, "and those that were under way"
-    assert "deal_changelog is not permitted and left out" in caplog.text
+    assert "left out: GET /api/v1/deals/{id}/changelog" in caplog.text
     simulator.control("DELETE", "faults")
     second = sync(first.state, only=LOGS)
     listed = {d["id"] for d in simulator.truth("deals") if d["_listed"]}
@@ -157,11 +175,11 @@ def test_a_permission_that_is_lost_is_the_streams(
     deal = next(d for d in simulator.truth("deals") if d["id"] == moved)
     simulator.account.move_deal(moved, stage_id=next(s for s in stages if s != deal["stage_id"]))
     fail(simulator, "403", "*/changelog")
-    with pytest.raises(errors.NotPermittedError, match="deal_changelog could be read before"):
+    with pytest.raises(errors.NotPermittedError, match="could be read before"):
         sync(first.state, only=LOGS, state_dir=str(tmp_path))
-    second: Output = run_tap.last  # type: ignore[attr-defined]
+    state = run_tap.last.state  # type: ignore[attr-defined]
     simulator.control("DELETE", "faults")
-    third = sync(second.state, only=LOGS, state_dir=str(tmp_path))
+    third = sync(state, only=LOGS, state_dir=str(tmp_path))
     assert marks(third)[moved]["complete"]
 
 

@@ -189,7 +189,7 @@ def test_a_stream_whose_operation_keeps_failing(
     assert (code, report["exit_code"], report["stopped"]) == (0, 69, None)
     affected = with_it(stream)
     if stream == "deals":  # what is read by deals has none
-        affected |= set(DEFAULT) & {"deal_products", "deal_changelog", *COMES_WITH}
+        affected |= {*BY_DEAL, *COMES_WITH}
     assert by_outcome(report) == {"incomplete": affected, "complete": set(DEFAULT) - affected}
     assert str(status) in report["message"]
 

@@ -127,18 +127,24 @@ class DealProductsSync(PipedriveStream):
     name = "deal_products_sync"
     operations = ()
     primary_keys = ("deal_id",)
+    comes_with = "deal_products"
     more_properties = {"deal_id": "integer", "update_time": "date-time", "line_ids": "array"}
+
+    @property
+    def operations_called(self) -> tuple[str, ...]:
+        """Name the list of lines: its answers bring these rows."""
+        return DealProducts.operations
 
     def sweep(self) -> None:
         """Come with the sweep of ``deal_products``."""
         self.read()
 
     def read(self) -> None:
-        """Stay quiet, but for a test run, which reads one stream at a time."""
-        products = self._tap.streams["deal_products"]
+        """End as the lines do; a test run, which reads one stream at a time, reads some."""
+        products = self._tap.streams[self.comes_with]
         assert isinstance(products, DealProducts)
         if self.ABORT_AT_RECORD_COUNT is None:
-            if products.selected:  # what happened to it happened to this one
+            if products.selected:
                 self.result = products.result
             return
         for deals in self.pages(Deals.list_operation(), query=Deals.query):
