@@ -1,12 +1,12 @@
 # One thin line per thing a person types; the logic lives in orchestrate/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up stop sync reference backfill sweep reconcile plan history doctor status look docs \
+.PHONY: help setup demo up stop sync reference backfill sweep reconcile plan history roles doctor status look docs \
 	prefect tune metabase test bench lint lock deploy rollback clean
 
-# The first Python that is new enough; name another one by `make PYTHON=...`.
+# The first Python that the pins are for; name another one by `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
-	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo "$$p" && exit; \
+	"$$p" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null && echo "$$p" && exit; \
 	done; echo python3)
 PIPEBOARD := .pipeboard/bin/pipeboard
 
@@ -53,6 +53,9 @@ history: setup ## the latest runs (LAST=50 for more; DEMO=1: of the simulated ac
 
 reconcile: setup ## compare the marts with Pipedrive's own numbers; run it right after a sync
 	@$(PIPEBOARD) run reconcile
+
+roles: setup ## make the database roles that load, build, count and read (operator's guide, Roles)
+	@$(PIPEBOARD) roles
 
 doctor: setup ## check account, database and machine, and say what to do
 	@$(PIPEBOARD) doctor

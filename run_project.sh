@@ -8,6 +8,13 @@ ENV_FILE=${PIPEBOARD_ENV_FILE:-$ROOT/.env}
 
 # Exit codes as everywhere in this project.
 readonly USAGE=64 UNAVAILABLE=69 CONFIGURATION=78
+# Everything of a release but its Jobs, which run once and are deleted later.
+readonly LASTING='pipeboard/phase notin (migrate,provision,smoke)'
+# On everything that this script applies, and on nothing else.
+readonly OWNED=app.kubernetes.io/managed-by=run_project
+# What is deleted when a release no longer has it: nothing that holds data.
+readonly PRUNED=configmaps,cronjobs,deployments,horizontalpodautoscalers,networkpolicies,\
+poddisruptionbudgets,resourcequotas,rolebindings,roles,serviceaccounts,services,statefulsets
 verb=up env=minikube tag="" timeout=600 dry_run="" delete="" assume_yes=""
 # Set once the cluster has been touched: from then on a failure is rolled back.
 changed=""
@@ -114,6 +121,7 @@ deploy() {
     preflight
     choose_image
     render
+    if on_minikube; then read_secrets; fi
     if is_deployed; then
         say deploy "release $tag is deployed already; nothing was changed"
         return
@@ -132,8 +140,10 @@ deploy() {
     wait_for_rollouts serve
     provision
     run_jobs smoke
+    prune
     # Here each CronJob gets the suspension that its manifest gives it, which for most is none.
     apply_phase schedule
+    if on_account; then apply_accounts; fi
     record_release
     changed=""
     say deploy "release $tag runs"
@@ -149,15 +159,25 @@ provision() {
 
 status() {
     connect
-    say release "$(release_field release tag || echo none)"
+    tag=$(release_field release tag)
+    say release "${tag:-none}"
+    if [ -n "$tag" ]; then
+        use_release
+        if is_as_applied; then
+            say cluster "is as this release left it"
+        else
+            say cluster "differs from this release; deploy mends that"
+        fi
+    fi
     kube get cronjobs,statefulsets,deployments,jobs,pods
 }
 
 rollback() {
     connect
-    load_release release-before || die $CONFIGURATION "there is no release before this one in $namespace"
+    require_release release-before "there is no release before this one in $namespace"
     tag=$(release_field release-before tag)
-    restore
+    checkout=$(release_field release-before commit)
+    restore || die 1 "release $tag did not come up again; ./run_project.sh status --env $env"
     record_release
     say rollback "release $tag runs again; the database stays as it is"
 }
@@ -214,12 +234,37 @@ choose_image() {
     image=$(setting PIPEBOARD_IMAGE)
     if on_minikube; then image=pipeboard; fi
     given_tag=$tag
-    [ -z "$tag" ] || return 0
-    tag=$(git rev-parse --short=12 HEAD)
+    if [ -z "$tag" ]; then
+        name_checkout
+        tag=$checkout
+    elif git rev-parse --quiet --verify HEAD >/dev/null 2>&1; then
+        name_checkout
+        check_tag
+    else
+        checkout=unknown
+    fi
+}
+
+name_checkout() {
+    checkout=$(git rev-parse --short=12 HEAD)
     local dirt
     dirt=$(git status --porcelain --untracked-files=all)
     # What is not committed is part of the name, so that no two contents share one.
-    [ -z "$dirt" ] || tag+=-$({ git diff HEAD && echo "$dirt"; } | git hash-object --stdin | cut -c 1-8)
+    [ -z "$dirt" ] || checkout+=-$({ git diff HEAD && echo "$dirt"; } | git hash-object --stdin | cut -c 1-8)
+}
+
+# Manifests come from this checkout, so an image of another commit would run with the wrong ones.
+check_tag() {
+    local name commit=""
+    for name in "refs/tags/$tag" "refs/tags/v$tag" "${tag%-????????}"; do
+        [ -n "$commit" ] || commit=$(git rev-parse --quiet --verify "$name^{commit}" 2>/dev/null) || commit=""
+    done
+    if [ -z "$commit" ]; then
+        say tag "git does not know $tag; the manifests are those of this checkout, $checkout"
+    elif [ "$commit" != "$(git rev-parse HEAD)" ]; then
+        die $CONFIGURATION "image $tag is commit ${commit:0:12}, and the manifests here are of $checkout: \
+git checkout ${commit:0:12}"
+    fi
 }
 
 # The overlay with this image, and on minikube with the settings of .env.
@@ -227,6 +272,7 @@ render() {
     {
         echo "resources: [../../../k8s/overlays/$env]"
         echo "images: [{name: pipeboard, newName: '$image', newTag: '$tag'}]"
+        echo "labels: [{pairs: {${OWNED/=/: }}}]"
         if on_minikube; then
             echo "configMapGenerator:"
             echo "  - {name: settings, namespace: $namespace, behavior: merge, envs: [settings.env],"
@@ -248,20 +294,37 @@ render() {
     digest=$(git hash-object "$work/manifest.yaml")
 }
 
+# The record says which release was applied last, the cluster whether it still is: `down`, a hand or
+# a failure may have changed it since. Any doubt is a reason to deploy.
 is_deployed() {
-    [ "$(release_field release digest)" = "$digest" ] || return 1
-    local waiting
-    waiting=$(kube get deployments,statefulsets \
-        -o jsonpath='{range .items[?(@.status.unavailableReplicas)]}{.metadata.name}{"\n"}{end}')
-    [ -z "$waiting" ] || return 1
+    local recorded
+    recorded=$(release_field release digest)
+    [ "$recorded" = "$digest" ] || return 1
+    is_as_applied || return 1
     ! on_minikube || [ "$(secret_value pipedrive PIPEDRIVE_API_TOKEN)" = "$(setting PIPEDRIVE_API_TOKEN)" ]
+}
+
+# Tell whether the cluster has what the manifest says, suspensions too, all of it ready, and no more.
+is_as_applied() {
+    kube diff --server-side --force-conflicts --field-manager run_project \
+        -f "$work/manifest.yaml" -l "$LASTING" >/dev/null 2>&1 || return 1
+    local object missing more
+    for object in $(objects 'StatefulSet|Deployment' ''); do
+        kube rollout status "$object" --timeout=1s >/dev/null 2>&1 || return 1
+    done
+    missing=$(missing_secrets) && [ -z "$missing" ] || return 1
+    more=$(no_longer_in_release) && [ -z "$more" ]
 }
 
 build() {
     [ -z "$given_tag" ] || return 0
-    if on_minikube && minikube image ls 2>/dev/null | grep -q "/*$image:$tag$"; then
-        say build "$image:$tag is there"
-        return
+    if on_minikube; then
+        local images
+        images=$(minikube image ls 2>/dev/null) || images=""
+        if grep -q "/*$image:$tag$" <<<"$images"; then
+            say build "$image:$tag is there"
+            return
+        fi
     fi
     say build "$image:$tag"
     change docker build --quiet --build-arg "REVISION=$(git rev-parse HEAD)" --tag "$image:$tag" .
@@ -275,18 +338,25 @@ build() {
 # --- Secrets: made on minikube, expected elsewhere ---------------------------------------------
 
 make_secrets() {
-    local owner metrics reader metabase prefect
+    local owner metrics reader metabase prefect transform=""
     owner=$(kept postgres WAREHOUSE_PASSWORD) metrics=$(kept postgres METRICS_PASSWORD)
     reader=$(kept postgres READER_PASSWORD) metabase=$(kept postgres METABASE_PASSWORD)
     prefect=$(kept postgres PREFECT_PASSWORD)
+    # dbt's role is created with the volume. A volume from before there was one goes on with one role,
+    # until somebody runs `pipeboard roles` and adds TRANSFORM_PASSWORD to the Secret.
+    if [ -z "$(secret_value postgres POSTGRES_PASSWORD)" ] || [ -n "$(secret_value postgres TRANSFORM_PASSWORD)" ]; then
+        transform=$(kept postgres TRANSFORM_PASSWORD)
+    fi
     local redis server=postgres.$namespace.svc:5432
     redis=$(kept redis REDIS_PASSWORD)
     {
         secret postgres "POSTGRES_PASSWORD=$(kept postgres POSTGRES_PASSWORD)" \
             "WAREHOUSE_PASSWORD=$owner" "METRICS_PASSWORD=$metrics" "READER_PASSWORD=$reader" \
-            "METABASE_PASSWORD=$metabase" "PREFECT_PASSWORD=$prefect"
+            "METABASE_PASSWORD=$metabase" "PREFECT_PASSWORD=$prefect" \
+            ${transform:+"TRANSFORM_PASSWORD=$transform"}
         secret pipedrive "PIPEDRIVE_API_TOKEN=$(setting PIPEDRIVE_API_TOKEN)"
-        secret warehouse "PIPEBOARD_DATABASE_URL=postgresql://pipeboard:$owner@$server/pipeboard"
+        secret warehouse "PIPEBOARD_DATABASE_URL=postgresql://pipeboard:$owner@$server/pipeboard" \
+            ${transform:+"PIPEBOARD_TRANSFORM_DATABASE_URL=postgresql://pipeboard_transform:$transform@$server/pipeboard"}
         secret redis "REDIS_PASSWORD=$redis" "REDIS_URL=redis://:$redis@redis.$namespace.svc:6379/0"
         secret metrics-server \
             "PIPEBOARD_METRICS_DATABASE_URL=postgresql://pipeboard_metrics:$metrics@$server/pipeboard"
@@ -333,24 +403,41 @@ administrator() {
     printf %s "${value:-admin@pipeboard.internal}"
 }
 
+# All Secrets at once, as lines of name, key and value in a private file. A request that fails ends the
+# script here: it must not look like a Secret without a value, whose password would be drawn anew.
+read_secrets() {
+    # shellcheck disable=SC2016  # kubectl's variables
+    kube get secrets -o go-template='{{range .items}}{{$name := .metadata.name}}{{range $key, $value := .data}}{{$name}} {{$key}} {{$value}}{{"\n"}}{{end}}{{end}}' \
+        >"$scratch/known-secrets" || die $UNAVAILABLE "the Secrets of namespace $namespace cannot be read"
+}
+
 secret_value() {
-    kube get secret "$1" --ignore-not-found -o "jsonpath={.data.$2}" 2>/dev/null | base64 -d
+    awk -v name="$1" -v key="$2" '$1 == name && $2 == key { print $3 }' "$scratch/known-secrets" | base64 -d
 }
 
 check_secrets() {
     [ -z "$dry_run" ] || return 0
-    local missing="" name
-    for name in $(needed_secrets); do
-        [ -n "$(kube get secret "$name" --ignore-not-found -o name)" ] || missing+=" $name"
-    done
+    local missing
+    missing=$(missing_secrets) || die $UNAVAILABLE "the Secrets of namespace $namespace cannot be read"
     [ -z "$missing" ] || die $CONFIGURATION "these Secrets are not in namespace $namespace:$missing. What \
 each holds stands in docs/operators-guide.md"
+}
+
+missing_secrets() {
+    local names found name
+    names=$(needed_secrets)
+    # By name: whoever deploys need not be allowed to list them all.
+    # shellcheck disable=SC2086
+    found=$(kube get secret $names --ignore-not-found -o name) || return 1
+    for name in $names; do
+        grep -qx "secret/$name" <<<"$found" || printf ' %s' "$name"
+    done
 }
 
 # The names behind secretRef and secretKeyRef, without those that may be absent.
 needed_secrets() {
     awk '
-        /secret(Key)?Ref:/ { inside = 1; name = ""; next }
+        /secret(Key)?Ref:/ { if (name) print name; inside = 1; name = ""; next }
         inside && $1 == "name:" { name = $2; next }
         inside && $1 == "key:" { next }
         inside && $1 == "optional:" { name = ""; next }
@@ -361,9 +448,10 @@ needed_secrets() {
 # --- Steps of a release -----------------------------------------------------------------------
 
 suspend() {
-    local job
-    for job in $(kube get cronjobs -l app.kubernetes.io/part-of=pipeboard -o name 2>/dev/null); do
-        change kube patch "$job" --type merge --patch '{"spec":{"suspend":true}}'
+    local jobs job
+    jobs=$(kube get cronjobs -l app.kubernetes.io/part-of=pipeboard -o name) || return 1
+    for job in $jobs; do
+        change kube patch "$job" --type merge --patch '{"spec":{"suspend":true}}' || return 1
     done
 }
 
@@ -371,7 +459,9 @@ suspend() {
 wait_for_runs() {
     [ -z "$dry_run" ] || return 0
     local deadline=$((SECONDS + timeout)) running
-    while running=$(active_runs) && [ -n "$running" ]; do
+    while true; do
+        running=$(active_runs)
+        [ -n "$running" ] || return 0
         [ $SECONDS -lt $deadline ] || die $UNAVAILABLE "still at work after $timeout s: $running; try again later"
         say wait "for $running to finish"
         sleep "${PIPEBOARD_POLL_SECONDS:-5}"
@@ -399,8 +489,50 @@ wait_for_rollouts() {
     local object
     for object in $(objects 'StatefulSet|Deployment' "$1"); do
         say wait "$object"
-        change kube rollout status "$object" --timeout="${timeout}s"
+        change kube rollout status "$object" --timeout="${timeout}s" || return 1
     done
+}
+
+# Delete what was applied with another release and is not part of this one.
+prune() {
+    local more object
+    more=$(no_longer_in_release) || return 1
+    for object in $more; do
+        say prune "$object"
+        # The runs that a CronJob started go on to their end.
+        case $object in
+            cronjob/*) change kube delete "$object" --ignore-not-found --cascade=orphan || return 1 ;;
+            *) change kube delete "$object" --ignore-not-found || return 1 ;;
+        esac
+    done
+}
+
+no_longer_in_release() {
+    local found
+    found=$(kube get $PRUNED -l $OWNED -o name) || return 1
+    comm -23 <(sed -n 's/\.[^/]*\//\//; /./p' <<<"$found" | sort) <(objects '.*' '' | sort)
+}
+
+# Where an account goes out, the one Prometheus learns of its Pushgateway.
+apply_accounts() {
+    local shared=pipeboard found
+    found=$(kubectl --context "$context" --namespace $shared get configmap prometheus-accounts \
+        --ignore-not-found -o name) || return 1
+    if [ -z "$found" ]; then
+        say accounts "no Prometheus runs in namespace $shared: nothing watches this account"
+        return
+    fi
+    cp k8s/components/prometheus/accounts/targets.yml "$scratch/targets.yml"
+    {
+        echo "namespace: $shared"
+        echo "labels: [{pairs: {${OWNED/=/: }}}]"
+        echo "configMapGenerator: [{name: prometheus-accounts, files: [targets.yml],"
+        echo "  options: {disableNameSuffixHash: true}}]"
+    } >"$scratch/kustomization.yaml"
+    kubectl kustomize "$scratch" >"$scratch/accounts.yaml"
+    say accounts "Prometheus in namespace $shared scrapes all of them"
+    change kubectl --context "$context" --namespace $shared apply --server-side --force-conflicts \
+        --field-manager run_project -f "$scratch/accounts.yaml"
 }
 
 # Jobs cannot be changed, so the last release's goes first.
@@ -435,10 +567,13 @@ failed_job() {
     die 1 "$1 failed; its last words are above"
 }
 
-# objects KIND PHASE: names as kubectl takes them, read from the manifest.
+# objects KIND PHASE: names as kubectl takes them, read from the manifest; without a phase, of all.
 objects() {
     awk -v kinds="^($1)\$" -v phase="$2" '
-        function tell() { if (found && kind ~ kinds) print tolower(kind) "/" name; found = 0; name = "" }
+        function tell() {
+            if (name && (found || phase == "") && kind ~ kinds) print tolower(kind) "/" name
+            found = 0; name = ""
+        }
         /^---$/ { tell(); section = ""; next }
         /^[a-zA-Z]/ { section = $1 }
         $1 == "kind:" && section == "kind:" { kind = $2 }
@@ -451,67 +586,88 @@ objects() {
 # --- Releases: what was applied is kept in the cluster, where every operator finds it ------------
 
 record_release() {
-    local now=$work/manifest.yaml last=$scratch/last
+    local now=$work/manifest.yaml last=$scratch/last recorded
     mkdir -p "$last"
-    if [ "$(release_field release digest)" != "$(git hash-object "$now")" ] \
-        && work=$last load_release release; then
-        save_release release-before "$last/manifest.yaml" "$(release_field release tag)"
+    recorded=$(release_field release digest)
+    if [ "$recorded" != "$(git hash-object "$now")" ] && work=$last load_release release; then
+        save_release release-before "$last/manifest.yaml" "$(release_field release tag)" \
+            "$(release_field release commit)"
     fi
-    save_release release "$now" "$tag"
+    save_release release "$now" "$tag" "$checkout"
 }
 
-# save_release NAME FILE TAG
+# save_release NAME FILE TAG COMMIT: the commit is that of the manifests
 save_release() {
     gzip -9 -n -c "$2" >"$scratch/manifest.gz"
     kubectl create configmap "$1" --namespace "$namespace" --from-file="$scratch/manifest.gz" \
-        --from-literal=tag="$3" --from-literal=digest="$(git hash-object "$2")" \
+        --from-literal=tag="$3" --from-literal=commit="$4" --from-literal=digest="$(git hash-object "$2")" \
         --dry-run=client --output yaml >"$scratch/$1.yaml"
     change kube apply --server-side --force-conflicts -f "$scratch/$1.yaml"
 }
 
-# Make the manifest of a release kept in the cluster the one at work.
+# Make the manifest of a release kept in the cluster the one at work; 1 if there is none, 2 if nobody
+# can tell.
 load_release() {
-    kube get configmap "$1" --ignore-not-found -o 'jsonpath={.binaryData.manifest\.gz}' 2>/dev/null \
-        | base64 -d | gzip -d >"$work/manifest.yaml" 2>/dev/null && [ -s "$work/manifest.yaml" ]
+    local packed
+    packed=$(kube get configmap "$1" --ignore-not-found -o 'jsonpath={.binaryData.manifest\.gz}') || return 2
+    [ -n "$packed" ] || return 1
+    base64 -d <<<"$packed" | gzip -d >"$work/manifest.yaml" || return 2
+}
+
+# require_release NAME MESSAGE
+require_release() {
+    local found=0
+    load_release "$1" || found=$?
+    case $found in
+        0) ;;
+        1) die $CONFIGURATION "$2" ;;
+        *) die $UNAVAILABLE "the releases in $namespace cannot be read; try again" ;;
+    esac
 }
 
 use_release() {
-    load_release release || die $CONFIGURATION "nothing is deployed in $namespace: ./run_project.sh deploy --env $env"
+    require_release release "nothing is deployed in $namespace: ./run_project.sh deploy --env $env"
 }
 
 release_field() {
-    kube get configmap "$1" --ignore-not-found -o "jsonpath={.data.$2}" 2>/dev/null
+    kube get configmap "$1" --ignore-not-found -o "jsonpath={.data.$2}"
 }
 
-# Everything of a release but its Jobs: those have run. `kubectl rollout undo` knows no CronJobs.
+# `kubectl rollout undo` knows no CronJobs. A `go_back` runs this without `set -e`.
 restore() {
-    apply "release $tag again" 'pipeboard/phase notin (migrate,provision,smoke)'
-    wait_for_rollouts serve
+    apply "release $tag again" "$LASTING" \
+        && prune \
+        && wait_for_rollouts data \
+        && wait_for_rollouts serve
 }
 
 # A deployment that failed halfway leaves what ran before it, schedule and all.
 go_back() {
     kube get pods,jobs >&2
     kube get events --sort-by=.lastTimestamp 2>/dev/null | tail -n 20 >&2
-    if load_release release; then
-        tag=$(release_field release tag)
-        restore && say rollback "release $tag runs again; the database stays as it is"
-    else
+    local found=0
+    load_release release || found=$?
+    if [ $found -eq 0 ] && tag=$(release_field release tag) && restore; then
+        say rollback "release $tag runs again; the database stays as it is"
+    elif [ $found -eq 1 ] && suspend; then
         say rollback "there is no release to go back to; nothing is scheduled"
+    else
+        say rollback "NOT done: the release before could not be applied again. Mend the cause above, then \
+./run_project.sh deploy --env $env"
     fi
 }
 
 # --- Ports ------------------------------------------------------------------------------------
 
 forward() {
-    local place local_port
+    local place name target local_port
     for place in grafana:3000:3000 metabase:3001:3000 prometheus:9090:9090 prefect-server:4200:4200; do
-        local name=${place%%:*}
-        local target=${place##*:}
+        name=${place%%:*}
+        target=${place##*:}
         local_port=${place#*:}
         local_port=$((${local_port%:*} + ${PIPEBOARD_PORT_SHIFT:-0}))
         grep -qx "  name: $name" "$work/manifest.yaml" || continue
-        if is_forwarding "$name"; then
+        if is_forwarding "$name" "$local_port"; then
             say forward "$name is on http://127.0.0.1:$local_port already"
             continue
         fi
@@ -519,6 +675,10 @@ forward() {
             say would "forward $name"
             continue
         fi
+        end_forwarding "$name"
+        # Whoever answers there now is not the one that is started next.
+        ! answers_on "$local_port" || die $UNAVAILABLE \
+            "port $local_port of this machine is taken: PIPEBOARD_PORT_SHIFT=10000 ./run_project.sh forward --env $env"
         keep_forwarding "$name" "$local_port:$target"
         wait_for_port "$local_port" || die $UNAVAILABLE \
             "$name does not answer on port $local_port; $work/forward/$name.log says why"
@@ -538,32 +698,46 @@ keep_forwarding() {
         done
     ) >"$work/forward/$1.log" 2>&1 </dev/null 3>&- &
     echo $! >"$work/forward/$1.pid"
+    echo "${2%:*}" >"$work/forward/$1.port"
     set +m
+}
+
+answers_on() {
+    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
 wait_for_port() {
     local deadline=$((SECONDS + 30))
-    until (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; do
+    until answers_on "$1"; do
         [ $SECONDS -lt $deadline ] || return 1
         sleep 0.2
     done
 }
 
+# is_forwarding NAME PORT: it runs, on that port, and the port answers.
 is_forwarding() {
+    runs_forwarding "$1" && [ "$(cat "$work/forward/$1.port" 2>/dev/null)" = "$2" ] && answers_on "$2"
+}
+
+runs_forwarding() {
     local pid
     pid=$(cat "$work/forward/$1.pid" 2>/dev/null) || return 1
-    # A number may have gone to somebody else meanwhile.
+    # The number may belong to another program by now.
     ps -o args= -p "$pid" 2>/dev/null | grep -q run_project.sh
+}
+
+end_forwarding() {
+    local file=$work/forward/$1
+    if runs_forwarding "$1"; then
+        change kill -TERM -- "-$(cat "$file.pid")"
+    fi
+    [ -n "$dry_run" ] || rm -f "$file.pid" "$file.port"
 }
 
 stop_forwarding() {
     local file
     for file in "$work"/forward/*.pid; do
-        [ -e "$file" ] || continue
-        if is_forwarding "$(basename "$file" .pid)"; then
-            change kill -TERM -- "-$(cat "$file")"
-        fi
-        [ -n "$dry_run" ] || rm -f "$file"
+        [ ! -e "$file" ] || end_forwarding "$(basename "$file" .pid)"
     done
 }
 
@@ -571,6 +745,10 @@ stop_forwarding() {
 
 on_minikube() {
     [[ $env == minikube* ]]
+}
+
+on_account() {
+    [[ $env == account-* ]]
 }
 
 kube() {

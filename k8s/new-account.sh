@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One more company: fills in a copy of overlays/account-template.
+# One more company: fills in a copy of overlays/account-template, and names it to Prometheus.
 #   k8s/new-account.sh NAME [COMPANY_DOMAIN]
 set -euo pipefail
 overlays=$(cd "$(dirname "${BASH_SOURCE[0]}")/overlays" && pwd)
@@ -23,11 +23,26 @@ fi
 # A minute of its own, from the name: the same one each time, and companies spread over the half hour.
 minute=$(($(printf '%s' "$name" | cksum | cut -d ' ' -f 1) % 30))
 cp -R "$overlays/account-template" "$folder"
-sed -i.bak -e "s/pipeboard-example/pipeboard-$name/" -e "s/account: example/account: $name/" \
+sed -i.bak -e "s/pipeboard-example/pipeboard-$name/" -e "s/account: \"example\"/account: \"$name\"/" \
     -e "s|7-59/30 \*|$minute-59/30 *|" -e "s|17 5 \*|$((minute + 10)) 5 *|" \
     -e "s|47 3 \*|$((minute + 15)) 3 *|" -e '/^# Prometheus, Grafana/s/ k8s.new-account.sh fills in a copy; as it$//;/^# stands it is/d' \
     "$folder/kustomization.yaml"
 sed -i.bak -e "s/DOMAIN=example/DOMAIN=$domain/" "$folder/settings.env"
 rm "$folder"/*.bak
+
+# The one Prometheus, in namespace `pipeboard`, scrapes the Pushgateway of each account.
+targets=$overlays/../components/prometheus/accounts/targets.yml
+{
+    sed -n '/^#/p' "$targets"
+    for place in "$overlays"/account-*/; do
+        account=$(basename "$place")
+        account=${account#account-}
+        [ "$account" != template ] || continue
+        printf -- '- targets: ["pushgateway.pipeboard-%s.svc:9091"]\n' "$account"
+        printf '  labels: {account: "%s"}\n' "$account"
+    done
+} >"$targets.new"
+mv "$targets.new" "$targets"
+
 echo "k8s/overlays/account-$name: syncs at minutes $minute and $((minute + 30)); deploy it with"
 echo "    ./run_project.sh deploy --env account-$name"

@@ -1,4 +1,4 @@
-"""Build the environments of this repository. Needs nothing but Python >= 3.10 and its venv module.
+"""Build the environments of this repository. Needs nothing but Python 3.10 to 3.14 with venv.
 
 `python3 orchestrate/bootstrap.py` builds what a run needs. More by a word: `look` what builds the
 page of dashboards, `metrics` the metrics server, `prefect` the scheduler, `image` what belongs
@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -24,10 +25,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeboard.launch import environ_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OLDEST = (3, 10)
+#: The versions for which every pinned package has a wheel: README, "Platforms".
+OLDEST, NEWEST = (3, 10), (3, 14)
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = ROOT / ".pipeboard"
 ENVIRONMENTS_HOME = LOCAL / "env"
@@ -137,7 +141,7 @@ def main(arguments: list[str]) -> int:
     if arguments != ["lock"] and tuple(arguments) not in WANTED:
         known = ", ".join(" ".join(words) for words in WANTED if words)
         fail(f"bootstrap.py does not know {' '.join(arguments)}: it knows {known}, lock")
-    make_local()
+    make_local(private=arguments != ["image"])
     with only_one():
         uv = ensure_uv()
         if arguments == ["lock"]:
@@ -154,10 +158,11 @@ def main(arguments: list[str]) -> int:
 def check_python() -> None:
     """Refuse an interpreter that is too old or incomplete, in one line each."""
     found = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info[:2] < OLDEST:
+    if not OLDEST <= sys.version_info[:2] <= NEWEST:
+        how = "old" if sys.version_info[:2] < OLDEST else "new"
         fail(
-            f"Python {found} is too old: 3.10 or newer is needed. "
-            "Name another one: make PYTHON=/path/to/python3"
+            f"Python {found} is too {how}: the pinned packages are for 3.10 to 3.14. "
+            "Name another one: make PYTHON=/path/to/python3.13"
         )
     try:
         import ensurepip  # noqa: F401
@@ -169,10 +174,11 @@ def check_python() -> None:
         )
 
 
-def make_local() -> None:
-    """Make the folder for local state, or say whose it is."""
+def make_local(*, private: bool) -> None:
+    """Make the folder for local state, or say whose it is; an image runs as another user."""
     try:
         LOCAL.mkdir(exist_ok=True)
+        LOCAL.chmod(0o700 if private else 0o755)
         (LOCAL / "bootstrap.lock").touch()
     except PermissionError:
         fail(f"{LOCAL} may not be written by you. Use a checkout of your own.")
@@ -270,8 +276,13 @@ def shim(environment: Environment, command: str) -> str:
             f'    exec "$here/pipeboard" env -- {command} "$@"',
             "fi",
         ]
-    script = SCRIPTS.get(command, command)
-    lines.append(f'exec "$here/../env/{environment.name}/bin/{script}" "$@"')
+    binaries = f"$here/../env/{environment.name}/bin"
+    program = f'"{binaries}/{SCRIPTS.get(command, command)}" "$@"'
+    if command != "pipeboard":
+        # Private files, and the secrets that this program needs: see there.
+        launch = '"$here/../../orchestrate/pipeboard/launch.py"'
+        program = f'"{binaries}/python" -I -S {launch} {command} {program}'
+    lines.append(f"exec {program}")
     return "\n".join(lines) + "\n"
 
 
@@ -332,16 +343,55 @@ def run(command: list[str], what: str) -> None:
         command, cwd=ROOT, env=clean_environ(), text=True, capture_output=True, check=False
     )
     if outcome.returncode:
-        sys.stderr.write(outcome.stdout + outcome.stderr)
+        output = outcome.stdout + outcome.stderr
+        sys.stderr.write(output)
         fail(
-            f"cannot build {what} (the words above are {Path(command[0]).name}'s own). Packages "
-            "come from your package registry: is it reachable? Behind a mirror, set PIP_INDEX_URL."
+            f"cannot build {what} (the lines above are {Path(command[0]).name}'s own). "
+            + next(remedy for pattern, remedy in REMEDIES if re.search(pattern, output, re.I))
         )
 
 
+#: What the output of pip or uv says, and what helps.
+REMEDIES = (
+    (
+        r"certificate|SSLError|UnknownIssuer",
+        "The registry's TLS certificate is not trusted here. Behind a company's own certificate "
+        "authority, install that in the system's store, or name its file: "
+        "SSL_CERT_FILE=/path/to/ca.pem",
+    ),
+    (
+        r"no (usable )?wheels|not a supported wheel|hint: Wheels are available|no wheels? with a",
+        "The registry has no wheel of that package for this Python or this machine. README, "
+        "Platforms, says which fit; another Python: make PYTHON=/path/to/python3.13",
+    ),
+    (
+        r"hash mismatch|hashes? .*(mismatch|do not match)|do not match the hashes",
+        "The registry serves another file than the one that requirements/ pins. Do not use it; "
+        "tell whoever runs the registry",
+    ),
+    (r"No space left|ENOSPC", "The disk is full"),
+    (
+        r"no versions? of|not found in the package registry|No matching distribution",
+        "The registry answers, but does not have that package: is the mirror complete?",
+    ),
+    (
+        "",
+        "Packages come from your package registry: is it reachable? Behind a mirror, set "
+        "PIP_INDEX_URL; behind a proxy, HTTPS_PROXY",
+    ),
+)
+
+
+#: Where Linux keeps its certificates, by distribution.
+SYSTEM_CERTIFICATES = (
+    *("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"),
+    *("/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"),
+)
+
+
 def clean_environ() -> dict[str, str]:
-    """Return our environment without what would bend an installation."""
-    environ = dict(os.environ)
+    """Return our environment without what would bend an installation, and without our secrets."""
+    environ = environ_of("pip", os.environ)
     for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "CONDA_PREFIX", "UV_PYTHON"):
         environ.pop(name, None)
     environ["UV_PYTHON_DOWNLOADS"] = "never"
@@ -349,6 +399,14 @@ def clean_environ() -> dict[str, str]:
     # uv does not read pip's settings; who needs a mirror for one needs it for the other.
     if "PIP_INDEX_URL" in environ and not {"UV_INDEX_URL", "UV_DEFAULT_INDEX"} & environ.keys():
         environ["UV_DEFAULT_INDEX"] = environ["PIP_INDEX_URL"]
+    # The same for certificates: pip trusts what the system does, uv a list of its own.
+    if not {"UV_SYSTEM_CERTS", "UV_NATIVE_TLS"} & environ.keys() and (
+        sys.platform == "darwin" or any(map(os.path.exists, SYSTEM_CERTIFICATES))
+    ):
+        environ["UV_SYSTEM_CERTS"] = "1"
+    named = environ.get("PIP_CERT") or environ.get("REQUESTS_CA_BUNDLE")
+    if named and not {"SSL_CERT_FILE", "SSL_CERT_DIR"} & environ.keys():
+        environ["SSL_CERT_DIR" if Path(named).is_dir() else "SSL_CERT_FILE"] = named
     if not writable_home():
         environ["UV_CACHE_DIR"] = str(LOCAL / "cache" / "uv")
     return environ

@@ -41,6 +41,7 @@ class RedisServer(Block):
 BLOCKS: dict[str, tuple[type[Block], str]] = {
     "PIPEDRIVE_API_TOKEN": (Secret, "pipedrive-api-token"),
     "PIPEBOARD_DATABASE_URL": (Warehouse, "pipeboard-warehouse"),
+    "PIPEBOARD_TRANSFORM_DATABASE_URL": (Warehouse, "pipeboard-transform"),
     "REDIS_URL": (RedisServer, "pipeboard-redis"),
     "GITHUB_PAT": (Secret, "github-pat"),
 }

@@ -42,6 +42,7 @@ def main() -> int:
     parser.add_argument("--type", default="process", help="process or kubernetes (process)")
     parser.add_argument("--template", type=Path, help="the pool's base job template, a JSON file")
     parser.add_argument("--image", help="the image that the pool's jobs run, unless told otherwise")
+    parser.add_argument("--namespace", help="the namespace that the pool's jobs run in")
     parser.add_argument("--no-blocks", action="store_true", help="where Secrets of the cluster do")
     parser.add_argument("--wait", type=float, default=120, help="seconds to wait for the server")
     given = parser.parse_args()
@@ -83,6 +84,8 @@ def register_pool(client: SyncPrefectClient, given: argparse.Namespace) -> str:
         template = ProcessWorker.get_default_base_job_template()
     if given.image:
         template["variables"]["properties"]["image"]["default"] = given.image
+    if given.namespace:
+        template["variables"]["properties"]["namespace"]["default"] = given.namespace
     try:
         found = client.read_work_pool(given.pool)
     except ObjectNotFound:

@@ -42,17 +42,24 @@ COMMANDS = ("meltano", "tap-pipedrive", "target-postgres", "dbt")
 
 
 def doctor(services: Services, console: Console) -> int:
-    """Check one thing after the other; the first problem decides the exit code."""
+    """Check one thing after the other; the first problem decides the exit code.
+
+    Spent tokens are the least of them: an installation is whole on such a day, too.
+    """
     given = services.settings()
     worst = 0
+    spent = False
 
     def check(name: str, action: Callable[[], str]) -> bool:
-        nonlocal worst
+        nonlocal worst, spent
         try:
             words = action()
         except Problem as problem:
             console.note(name, f"{console.bad('problem')}: {problem}")
-            worst = worst or int(problem.code)
+            if problem.code is ExitCode.BUDGET:
+                spent = True
+            else:
+                worst = worst or int(problem.code)
             return False
         console.note(name, f"{console.good('ok')}: {words}")
         return True
@@ -68,7 +75,7 @@ def doctor(services: Services, console: Console) -> int:
 
     def database() -> str:
         world = services.own(console)
-        version = prepare_database(world.database, embedded=world.embedded)
+        version = prepare_database(world)
         migrate_database(world.database)
         return f"PostgreSQL {version}, {world.database.place}"
 
@@ -94,6 +101,8 @@ def doctor(services: Services, console: Console) -> int:
             check(name, partial(_bounded, f"{name} at {probes.place_of(url)}", partial(probe, url)))
         else:
             console.note(name, f"not used ({variable} is not set)")
+    if spent and not worst:
+        return int(given.get("PIPEBOARD_EXIT_CODE_BEHIND") or ExitCode.BUDGET)
     return worst
 
 

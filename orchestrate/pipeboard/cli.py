@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+import traceback
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import psycopg
 
-from pipeboard import checkup, preflight
+from pipeboard import checkup, preflight, roles
 from pipeboard import tune as tuning
 from pipeboard.backfill import Backfiller, check_streams, known_histories
 from pipeboard.catalogue import write_catalogue
@@ -22,6 +23,7 @@ from pipeboard.database_url import DatabaseUrl
 from pipeboard.demo import run_demo
 from pipeboard.first_look import look as write_first_look
 from pipeboard.jobs import job_named
+from pipeboard.launch import UMASK
 from pipeboard.metrics_server import URL_VARIABLE, serve
 from pipeboard.ops import migrate_database
 from pipeboard.outcomes import code_behind, process_code
@@ -29,6 +31,7 @@ from pipeboard.paths import find_paths
 from pipeboard.plan import ask
 from pipeboard.preflight import check_account, check_settings
 from pipeboard.problems import ExitCode, Problem
+from pipeboard.redaction import Redactor, redacted_output
 from pipeboard.reporting import as_problem, report_failures
 from pipeboard.runner import run_job
 from pipeboard.schedule import Scheduler, has_it, holder, read_schedules
@@ -105,7 +108,7 @@ def run(
         known = known.within({**os.environ, **given, **asked})
         world = services.demo(console, Account()) if in_demo else services.own(console)
         scope.world = world
-        prepare_database(world.database, embedded=world.embedded)
+        prepare_database(world)
         console.note("database", world.database.place)
         reads_on = known.pipeline == "main" and not full_refresh
         outcome = run_job(
@@ -138,7 +141,7 @@ def plan(services: Services, job: str) -> int:
     console = console_for(given)
     check_settings(given)
     world = services.own(console)
-    prepare_database(world.database, embedded=world.embedded)
+    prepare_database(world)
     ask(services.paths, world, known, console).show(console)
     return 0
 
@@ -188,7 +191,7 @@ def backfill(
         code_behind(os.environ)
         base = check_settings(given)
         world = scope.world = services.own(console)
-        prepare_database(world.database, embedded=world.embedded)
+        prepare_database(world)
         migrate_database(world.database, console)
         account = check_account(given, base)
         greet(console, account)
@@ -230,10 +233,29 @@ def migrate(services: Services) -> int:
     """Make or update the tables of schema ops (every run does, where it may)."""
     console = console_for(settings(services.paths))
     world = services.own(console)
-    prepare_database(world.database, embedded=world.embedded)
+    prepare_database(world)
     changed = migrate_database(world.database, console)
     console.note("migrate", "schema ops is up to date" + ("" if changed else " already"))
     return 0
+
+
+@command.command("roles")
+@click.option(
+    "--print", "only_print", is_flag=True, help="Print the SQL, for psql; change nothing."
+)
+@click.pass_obj
+def make_roles(services: Services, only_print: bool) -> int:
+    """Make or update the database roles: one loads, one builds, one counts, one reads.
+
+    Connects with PIPEBOARD_ADMIN_DATABASE_URL, else as the role that syncs. Passwords come from
+    WAREHOUSE_PASSWORD, TRANSFORM_PASSWORD, METRICS_PASSWORD and READER_PASSWORD; those that are not
+    set are generated. The roles' URLs go to a private file.
+    """
+    if only_print:
+        print(roles.for_psql(services.paths), end="")
+        return 0
+    given = settings(services.paths)
+    return roles.apply(services.paths, given, console_for(given))
 
 
 @command.command()
@@ -253,7 +275,7 @@ def up(services: Services, in_demo: bool, deals: int, seed: int) -> int:
         check_settings(given)
     account = Account(deals, seed)
     world = services.demo(console, account) if in_demo else services.own(console)
-    version = prepare_database(world.database, embedded=world.embedded)
+    version = prepare_database(world)
     migrate_database(world.database, console)
     console.note("database", f"PostgreSQL {version}, {world.database.place}")
     started = services.stack(world.name).up(world, given, console)
@@ -295,7 +317,7 @@ def tune(services: Services, rows: int, rounds: int, sizes: str, reset: bool) ->
     console = console_for(given)
     with report_failures(services.scope(tuning.JOB, console, given, OWN)) as scope:
         world = scope.world = services.own(console)
-        prepare_database(world.database, embedded=world.embedded)
+        prepare_database(world)
         if reset:
             return tuning.forget(world, console)
         return tuning.tune(services.paths, world, plan, console)
@@ -404,7 +426,8 @@ def env(services: Services, in_demo: bool, words: Sequence[str]) -> int:
     if not words:
         for name in sorted(set(world.environ) - {"PATH"}):
             if os.environ.get(name) != world.environ[name]:
-                print(f"export {name}={shlex.quote(world.environ[name])}")
+                line = f"export {name}={shlex.quote(world.environ[name])}"
+                print(line, file=getattr(sys.stdout, "unredacted", sys.stdout))
         return 0
     _prepare(world, words)
     found = shutil.which(words[0], path=world.environ["PATH"])
@@ -436,11 +459,26 @@ def means_demo(words: Sequence[str]) -> bool:
 def _prepare(world: World, words: Sequence[str]) -> None:
     """Make the schema of Meltano's state before Meltano looks for its tables there."""
     if words[0] == "meltano" and not {"--help", "--version"} & set(words):
-        prepare_database(world.database, embedded=world.embedded)
+        prepare_database(world)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; a problem becomes one line and its exit code."""
+    # Whatever we and our children write is private.
+    os.umask(UMASK)
+    with redacted_output(Redactor.of(_known_settings())):
+        code = _run(arguments)
+    sys.exit(code)
+
+
+def _known_settings() -> dict[str, str]:
+    try:
+        return settings(find_paths())
+    except (Problem, OSError, ValueError):
+        return dict(os.environ)
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
         code: Any = command.main(arguments, prog_name="pipeboard", standalone_mode=False)
     except (Problem, OSError, psycopg.Error) as error:
@@ -458,4 +496,8 @@ def main(arguments: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("\npipeboard: interrupted; nothing is lost, run again\n")
         code = 130
-    sys.exit(int(code or 0))
+    except Exception:
+        # Not left to Python: it would show secrets that an exception quotes.
+        traceback.print_exc()
+        code = ExitCode.FAILED
+    return int(code or 0)

@@ -17,12 +17,12 @@ class DatabaseUrl:
     url: str
 
     @classmethod
-    def parse(cls, text: str) -> DatabaseUrl:
+    def parse(cls, text: str, variable: str = "PIPEBOARD_DATABASE_URL") -> DatabaseUrl:
         """Accept postgresql://, postgres:// and SQLAlchemy's postgresql+driver://."""
         scheme, _, rest = text.strip().partition("://")
         remedy = f"Write {FORM}, with special characters percent-encoded"
         if scheme.split("+")[0] not in ("postgresql", "postgres") or not rest:
-            what = "PIPEBOARD_DATABASE_URL is not a PostgreSQL URL"
+            what = f"{variable} is not a PostgreSQL URL"
             raise Problem(what, remedy, ExitCode.CONFIGURATION)
         found = cls(f"postgresql://{rest}")
         try:
@@ -31,7 +31,7 @@ class DatabaseUrl:
         except ValueError:
             complete = None
         if not complete:
-            what = "PIPEBOARD_DATABASE_URL lacks its user, host or database, or its port is wrong"
+            what = f"{variable} lacks its user, host or database, or its port is wrong"
             raise Problem(what, remedy, ExitCode.CONFIGURATION)
         return found
 

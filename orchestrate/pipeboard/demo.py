@@ -33,7 +33,7 @@ def run_demo(services: Services, console: Console, account: Account, changes: in
     job = job_named(services.paths.root, "sync")
     with report_failures(services.scope(job, console, {}, DEMO)) as scope:
         world = scope.world = services.demo(console, account)
-        version = prepare_database(world.database, embedded=True)
+        version = prepare_database(world)
         again = _was_synced(world)
         if again:
             moved = services.simulator.advance(changes)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from pipeboard.launch import environ_of
 from pipeboard.problems import ExitCode, Problem
 
 if TYPE_CHECKING:
@@ -30,12 +31,13 @@ def serve(
         what = f"the metrics server is not installed ({program})"
         remedy = "Run `python3 orchestrate/bootstrap.py metrics`, with Python 3.11 or newer"
         raise Problem(what, remedy, ExitCode.CONFIGURATION)
-    given = queries or paths.root / QUERIES
-    if not given.is_file():
-        what = f"there is no file {given}"
+    chosen = queries or paths.root / QUERIES
+    if not chosen.is_file():
+        what = f"there is no file {chosen}"
         raise Problem(what, "Name another one by --queries", ExitCode.CONFIGURATION)
-    words = ["--config", str(given), "--host", host, "--port", str(port), "--log-format", "json"]
-    environ = {k: v for k, v in os.environ.items() if not k.startswith(("PIPEDRIVE_", "QE_"))}
+    words = ["--config", str(chosen), "--host", host, "--port", str(port), "--log-format", "json"]
+    given = {k: v for k, v in os.environ.items() if not k.startswith(("QE_", URL_VARIABLE))}
+    environ = environ_of("query-exporter", given)
     environ["PIPEBOARD_METRICS_DSN"] = database.for_sqlalchemy()
     sys.stdout.flush()
     os.execve(program, [str(program), *words], environ)

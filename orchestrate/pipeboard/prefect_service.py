@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeboard.cluster import HOST, free_port, port_is_taken
+from pipeboard.launch import is_private
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.processes import Recorded, children
 from pipeboard.schedule import claim
@@ -35,7 +36,10 @@ POOL = "local"
 #: Prefect's own port, and its neighbour for the demo; another one where they are taken.
 PORTS = {OWN: 4200, DEMO: 4201}
 #: What flows may need a block for.
-IN_BLOCKS = ("PIPEDRIVE_API_TOKEN", "PIPEBOARD_DATABASE_URL", "REDIS_URL", "GITHUB_PAT")
+IN_BLOCKS = (
+    *("PIPEDRIVE_API_TOKEN", "PIPEBOARD_DATABASE_URL", "PIPEBOARD_TRANSFORM_DATABASE_URL"),
+    *("REDIS_URL", "GITHUB_PAT"),
+)
 SERVER_PATIENCE, WORKER_PATIENCE = 180.0, 60.0
 #: Seconds that runs under way get to end gently; the supervisor needs 20, Prefect a few more.
 GRACE = 45.0
@@ -243,7 +247,9 @@ class PrefectService:
         """
         left_out = ("PREFECT_",) if url and self.world == OWN else PERSONAL_PREFIXES
         environ = {
-            k: v for k, v in os.environ.items() if k in IMPERSONAL or not k.startswith(left_out)
+            k: v
+            for k, v in os.environ.items()
+            if k in IMPERSONAL or not (k.startswith(left_out) or (url is None and is_private(k, v)))
         }
         environ |= {
             "PREFECT_HOME": str(self.home / "home"),

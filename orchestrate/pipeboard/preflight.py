@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import socket
 import ssl
 import time
@@ -16,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pipeboard.bounded import within
+from pipeboard.company import company_of
 from pipeboard.problems import ExitCode, Problem
 
 #: Bytes of an answer about the user; more is none.
@@ -67,11 +67,12 @@ def check_settings(given: Mapping[str, str]) -> str:
         what = "PIPEDRIVE_COMPANY_DOMAIN is not set"
         remedy = "In https://acme.pipedrive.com it is acme; write it into .env"
         raise Problem(what, remedy, ExitCode.CONFIGURATION)
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", domain):
-        what = f"PIPEDRIVE_COMPANY_DOMAIN is {domain!r}, which is not one word"
-        remedy = "In https://acme.pipedrive.com it is acme; write only that"
+    company = company_of(domain)
+    if company is None:
+        what = f"PIPEDRIVE_COMPANY_DOMAIN is {domain!r}, which names no company"
+        remedy = "In https://acme.pipedrive.com, the address of your browser, it is acme"
         raise Problem(what, remedy, ExitCode.CONFIGURATION)
-    return f"https://{domain}.pipedrive.com"
+    return f"https://{company}.pipedrive.com"
 
 
 def check_account(given: Mapping[str, str], base: str, timeout: float = 20.0) -> Account | None:

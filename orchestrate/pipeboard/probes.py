@@ -115,5 +115,8 @@ def check_pushgateway(url: str) -> str:
 
 def place_of(url: str) -> str:
     """Return host and port of a URL, without its password."""
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+    try:
+        parts = urlsplit(url)
+        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+    except ValueError:
+        return "an address that is none"

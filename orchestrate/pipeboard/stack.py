@@ -315,7 +315,11 @@ def prometheus_config(root: Path, targets: Mapping[str, str], seconds: str | Non
 def _check_rules(promtool: str, config: Path) -> None:
     """Have the configuration and its rules checked by those who read them."""
     outcome = subprocess.run(
-        [promtool, "check", "config", str(config)], text=True, capture_output=True, check=False
+        [promtool, "check", "config", str(config)],
+        env=_plain(),
+        text=True,
+        capture_output=True,
+        check=False,
     )
     if outcome.returncode:
         words = " ".join((outcome.stderr or outcome.stdout).split())

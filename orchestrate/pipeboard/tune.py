@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -186,6 +186,18 @@ def _broken(error: BaseException, signals: Signals, world: World) -> End:
     return end_of(error, world.redact)
 
 
+@contextmanager
+def scratch_folder(paths: Paths) -> Iterator[Path]:
+    """Give the messages and the loader's settings a folder; what a killed tuning left goes."""
+    folder = paths.local / "tune"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @dataclass
 class _Experiment:
     """One measurement, in a lane that it holds."""
@@ -199,8 +211,7 @@ class _Experiment:
 
     def run(self) -> End:
         began = time.monotonic()
-        with tempfile.TemporaryDirectory() as folder, self._scratch():
-            place = Path(folder)
+        with scratch_folder(self.paths) as place, self._scratch():
             messages, rows, width = self._messages(place)
             alone = place / "one.jsonl"
             with messages.open("rb") as lines, alone.open("wb") as out:

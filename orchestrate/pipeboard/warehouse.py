@@ -8,37 +8,53 @@ import psycopg
 from psycopg import errors, sql
 
 from pipeboard.database import connect, first_line
+from pipeboard.launch import DATABASE, TRANSFORM_DATABASE
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.worlds import STATE_SCHEMA
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipeboard.database_url import DatabaseUrl
+    from pipeboard.worlds import World
 
 OLDEST_SERVER = 150000
-SCHEMAS = (
-    *("pipedrive", "staging", "intermediate", "marts", "snapshots", "ops", "test_failures"),
-    STATE_SCHEMA,
-)
+#: What the role that loads writes, and the role that builds; mostly they are one.
+LOADED = ("pipedrive", "ops", STATE_SCHEMA)
+BUILT = ("staging", "intermediate", "marts", "snapshots", "test_failures", "ops")
 
 
-def prepare_database(database: DatabaseUrl, *, embedded: bool = False) -> str:
+def prepare_database(world: World) -> str:
     """Check version and rights, create the state's schema, and return the server's version."""
-    try:
-        connection = connect(database.url)
-    except psycopg.OperationalError as error:
-        raise _no_connection(database, error, embedded=embedded) from error
-    except psycopg.Error as error:
-        what = f"PIPEBOARD_DATABASE_URL is not understood: {first_line(error)}"
-        remedy = "Write postgresql://user:password@host:5432/database"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION) from error
-    with connection:
+    database, transformer = world.database, world.transformer
+    if transformer:
+        if transformer.database != database.database:
+            what = f"{TRANSFORM_DATABASE} names {transformer.place}, {DATABASE} {database.place}"
+            raise Problem(what, "Name the same database in both", ExitCode.CONFIGURATION)
+        with _connected(transformer, TRANSFORM_DATABASE) as connection:
+            _check_rights(connection, transformer, BUILT)
+    with _connected(database, DATABASE, embedded=world.embedded) as connection:
         _check_server(connection, database)
-        _check_rights(connection, database)
+        written = LOADED if transformer else tuple(dict.fromkeys((*LOADED, *BUILT)))
+        _check_rights(connection, database, written)
         if not _schema_exists(connection, STATE_SCHEMA):
             connection.execute(
                 sql.SQL("create schema if not exists {}").format(sql.Identifier(STATE_SCHEMA))
             )
         return connection.info.parameter_status("server_version") or ""
+
+
+def _connected(
+    database: DatabaseUrl, variable: str, *, embedded: bool = False
+) -> psycopg.Connection:
+    try:
+        return connect(database.url)
+    except psycopg.OperationalError as error:
+        raise _no_connection(database, variable, error, embedded=embedded) from error
+    except psycopg.Error as error:
+        what = f"{variable} is not understood: {first_line(error)}"
+        remedy = "Write postgresql://user:password@host:5432/database"
+        raise Problem(what, remedy, ExitCode.CONFIGURATION) from error
 
 
 def _check_server(connection: psycopg.Connection, database: DatabaseUrl) -> None:
@@ -59,7 +75,9 @@ def _check_server(connection: psycopg.Connection, database: DatabaseUrl) -> None
         raise Problem(what, remedy, ExitCode.NOT_PERMITTED)
 
 
-def _check_rights(connection: psycopg.Connection, database: DatabaseUrl) -> None:
+def _check_rights(
+    connection: psycopg.Connection, database: DatabaseUrl, schemas: Sequence[str]
+) -> None:
     """Check that each schema may be created, or exists and may be written to."""
     row = connection.execute(
         """
@@ -70,11 +88,14 @@ def _check_rights(connection: psycopg.Connection, database: DatabaseUrl) -> None
     may_create, may_stage = row or (False, False)
     role = sql.Identifier(database.user).as_string(connection)
     name = sql.Identifier(database.database).as_string(connection)
-    missing = [schema for schema in SCHEMAS if not _may_write(connection, schema, may_create)]
+    missing = [schema for schema in schemas if not _may_write(connection, schema, may_create)]
     if missing:
         what = f"the role {database.user} may not create or write {', '.join(missing)} in "
         what += database.place
         remedy = f"As the database's owner: grant create on database {name} to {role}"
+        if may_create:
+            remedy = f"Another role owns them: name it in {DATABASE}, or in {TRANSFORM_DATABASE} if"
+            remedy += " `pipeboard roles` made one role that loads and one that builds"
         raise Problem(what, remedy, ExitCode.NOT_PERMITTED)
     if not may_stage:
         what = f"the role {database.user} may not create temporary tables in {database.place}"
@@ -98,7 +119,7 @@ def _may_write(connection: psycopg.Connection, schema: str, may_create: bool) ->
 
 
 def _no_connection(
-    database: DatabaseUrl, error: psycopg.OperationalError, *, embedded: bool
+    database: DatabaseUrl, variable: str, error: psycopg.OperationalError, *, embedded: bool
 ) -> Problem:
     words = first_line(error)
     if embedded:
@@ -107,17 +128,17 @@ def _no_connection(
     # The server's own words decide; libpq gives no code for a refused start of a session.
     if isinstance(error, errors.InvalidPassword) or "authentication failed" in words:
         what = f"the database refuses the password of {database.place}"
-        remedy = "Check user and password in PIPEBOARD_DATABASE_URL (percent-encode special ones)"
+        remedy = f"Check user and password in {variable} (percent-encode special ones)"
         return Problem(what, remedy, ExitCode.NOT_PERMITTED)
     if "does not exist" in words:
         what = f"{database.place}: {words}"
-        remedy = f"Create it (createdb {database.database}), or mend PIPEBOARD_DATABASE_URL"
+        remedy = f"Create it (createdb {database.database}), or mend {variable}"
         return Problem(what, remedy, ExitCode.CONFIGURATION)
     if "permission denied" in words or "pg_hba.conf" in words:
         what = f"the database does not let {database.place} in: {words}"
         remedy = "Ask its administrator for the right to connect from here"
         return Problem(what, remedy, ExitCode.NOT_PERMITTED)
     what = f"the database {database.place} cannot be reached: {words}"
-    remedy = "Check PIPEBOARD_DATABASE_URL, the server and the network; or leave it empty to use "
-    remedy += "the embedded PostgreSQL"
+    remedy = f"Check {variable}, the server and the network"
+    remedy += "; or leave it empty to use the embedded PostgreSQL" if variable == DATABASE else ""
     return Problem(what, remedy, ExitCode.UNAVAILABLE)

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 from dotenv import dotenv_values
 
+from pipeboard.company import company_of
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.launch import TRANSFORM_DATABASE
 from pipeboard.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -50,6 +52,12 @@ class World:
     environ: dict[str, str] = field(repr=False)
 
     @property
+    def transformer(self) -> DatabaseUrl | None:
+        """The database as the role that builds connects to it; None where one role does all."""
+        named = self.environ.get(TRANSFORM_DATABASE)
+        return DatabaseUrl.parse(named, TRANSFORM_DATABASE) if named else None
+
+    @property
     def redact(self) -> Redactor:
         return Redactor.of(self.environ)
 
@@ -72,7 +80,14 @@ def settings(paths: Paths, environ: Mapping[str, str] | None = None) -> dict[str
 OURS = (
     *("PIPEDRIVE_API_TOKEN", "PIPEDRIVE_COMPANY_DOMAIN", "PIPEDRIVE_API_URL"),
     *("PIPEDRIVE_START_DATE", "PIPEDRIVE_DAILY_TOKENS", "PIPEBOARD_DATABASE_URL"),
+    TRANSFORM_DATABASE,
     *("REDIS_URL", "PUSHGATEWAY_URL", "METABASE_URL", "METABASE_API_KEY"),
+)
+
+#: What only `pipeboard roles` needs: an administrator, and passwords to set.
+ROLES_ONLY = (
+    *("PIPEBOARD_ADMIN_DATABASE_URL", "WAREHOUSE_PASSWORD", "TRANSFORM_PASSWORD"),
+    *("METRICS_PASSWORD", "READER_PASSWORD"),
 )
 
 
@@ -81,7 +96,7 @@ def own_world(paths: Paths, given: Mapping[str, str], database_url: str, embedde
     database = DatabaseUrl.parse(database_url)
     environment = given.get("MELTANO_ENVIRONMENT") or "dev"
     environ = {
-        **given,
+        **{name: value for name, value in given.items() if name not in ROLES_ONLY},
         **_common(paths, environment, database),
         "PIPEBOARD_WORLD": OWN,
     }
@@ -161,7 +176,8 @@ def _state_suffix(given: Mapping[str, str], database: DatabaseUrl, *, alone: boo
     go on where the original stood, so the host counts only for a state kept elsewhere.
     """
     account = [given.get("PIPEDRIVE_API_URL", "").rstrip("/").lower()]
-    account.append(given.get("PIPEDRIVE_COMPANY_DOMAIN", "").lower())
+    domain = given.get("PIPEDRIVE_COMPANY_DOMAIN", "")
+    account.append(company_of(domain) or domain.lower())
     place = database.database if alone else f"{database.host}:{database.port}/{database.database}"
     return sha256("|".join([*account, place]).encode()).hexdigest()[:10]
 

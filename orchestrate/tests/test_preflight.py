@@ -13,7 +13,8 @@ from pipeboard.cluster import free_port
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.preflight import check_account, check_settings
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.warehouse import prepare_database
+from pipeboard.warehouse import BUILT, prepare_database
+from pipeboard.worlds import OWN, World
 
 TOKEN = {"PIPEDRIVE_API_TOKEN": "token"}
 
@@ -48,7 +49,13 @@ def api(status: int = 200, body: bytes = b"{}") -> Iterator[tuple[str, list[dict
         ({}, "PIPEDRIVE_API_TOKEN is not set"),
         (TOKEN, "PIPEDRIVE_COMPANY_DOMAIN is not set"),
         ({**TOKEN, "PIPEDRIVE_API_URL": "acme"}, "PIPEDRIVE_API_URL is no URL"),
-        ({**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "acme.pipedrive.com"}, "not one word"),
+        ({**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "acme corp"}, "names no company"),
+        ({**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "acme.example.com"}, "names no company"),
+        ({**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "https://[acme"}, "names no company"),
+        (
+            {**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "https://api.pipedrive.com/v1"},
+            "names no company",
+        ),
     ],
 )
 def test_settings_are_checked_before_anyone_is_asked(given: dict[str, str], words: str) -> None:
@@ -62,6 +69,11 @@ def test_settings_are_checked_before_anyone_is_asked(given: dict[str, str], word
     ("given", "base"),
     [
         ({**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "acme"}, "https://acme.pipedrive.com"),
+        ({**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "Acme.Pipedrive.com"}, "https://acme.pipedrive.com"),
+        (
+            {**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "HTTPS://ACME.PIPEDRIVE.COM/deals"},
+            "https://acme.pipedrive.com",
+        ),
         (
             {**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "acme", "PIPEDRIVE_API_URL": "http://x:1/"},
             "http://x:1",
@@ -125,6 +137,11 @@ def test_the_account_is_asked_once_with_the_token_in_a_header() -> None:
     assert [(a["path"], a["x-api-token"]) for a in asked] == [("/v1/users/me", "token")]
 
 
+def world_of(database: DatabaseUrl, transformer: DatabaseUrl | None = None) -> World:
+    environ = {"PIPEBOARD_TRANSFORM_DATABASE_URL": transformer.url} if transformer else {}
+    return World(OWN, "dev", database, embedded=False, environ=environ)
+
+
 def as_role(database: DatabaseUrl, role: str) -> DatabaseUrl:
     return DatabaseUrl(database.url.replace("//pipeboard:", f"//{role}:"))
 
@@ -175,22 +192,50 @@ def test_a_database_that_will_not_do_is_one_line(
     words: str,
 ) -> None:
     with pytest.raises(Problem, match=words) as caught:
-        prepare_database(spoil(database, superuser))
+        prepare_database(world_of(spoil(database, superuser)))
     assert caught.value.code == code
     assert "\n" not in str(caught.value)
     assert database.password not in str(caught.value)
 
 
+def test_two_roles_need_their_own_schemas_only(
+    database: DatabaseUrl, superuser: psycopg.Connection
+) -> None:
+    superuser.execute("drop role if exists builder")
+    superuser.execute(f"create role builder login password '{database.password}'")
+    try:
+        for schema in BUILT:
+            superuser.execute(f"create schema {schema} authorization builder".encode())
+        superuser.execute("alter schema ops owner to pipeboard")
+        superuser.execute("grant all on schema ops to builder")
+        with pytest.raises(Problem, match="PIPEBOARD_TRANSFORM_DATABASE_URL"):
+            prepare_database(world_of(database))
+        builder = as_role(database, "builder")
+        prepare_database(world_of(database, builder))
+        superuser.execute("revoke create on schema ops from builder")
+        with pytest.raises(Problem, match="the role builder may not create or write ops"):
+            prepare_database(world_of(database, builder))
+        elsewhere = DatabaseUrl(builder.url.replace("/test", "/other"))
+        with pytest.raises(Problem, match="Name the same database in both"):
+            prepare_database(world_of(database, elsewhere))
+        wrong = wrong_password(builder, superuser)
+        with pytest.raises(Problem, match="password in PIPEBOARD_TRANSFORM_DATABASE_URL"):
+            prepare_database(world_of(database, wrong))
+    finally:
+        superuser.execute("drop owned by builder cascade")
+        superuser.execute("drop role builder")
+
+
 def test_an_old_server_is_refused(database: DatabaseUrl, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeboard.warehouse.OLDEST_SERVER", 990000)
     with pytest.raises(Problem, match="15 or newer is needed") as caught:
-        prepare_database(database)
+        prepare_database(world_of(database))
     assert caught.value.code == ExitCode.CONFIGURATION
 
 
 def test_a_good_database_gets_the_schema_of_the_state(database: DatabaseUrl) -> None:
-    assert prepare_database(database).startswith(("15", "16", "17", "18"))
-    prepare_database(database)
+    assert prepare_database(world_of(database)).startswith(("15", "16", "17", "18"))
+    prepare_database(world_of(database))
     with psycopg.connect(database.url) as connection:
         row = connection.execute("select to_regnamespace('meltano') is not null").fetchone()
     assert row == (True,)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -10,13 +11,35 @@ from pipeboard.database_url import DatabaseUrl
 from pipeboard.history import End, begin, finish
 from pipeboard.lane import Lane
 from pipeboard.ops import migrate_database
+from pipeboard.paths import Paths
 from pipeboard.problems import Problem
-from pipeboard.tune import JOB, Tried, best, forget, measured_batch_size, parsed_sizes
+from pipeboard.tune import (
+    JOB,
+    Tried,
+    best,
+    forget,
+    measured_batch_size,
+    parsed_sizes,
+    scratch_folder,
+)
 from pipeboard.worlds import World
 
 
 def tried(**seconds: float) -> list[Tried]:
     return [Tried(int(size[1:]), [taken]) for size, taken in seconds.items()]
+
+
+def test_the_settings_that_a_killed_tuning_left_are_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPEBOARD_STATE_DIR", str(tmp_path))
+    left = tmp_path / "tune" / "config.json"
+    left.parent.mkdir()
+    left.write_text("{}")
+    with scratch_folder(Paths(tmp_path)) as folder:
+        assert list(folder.iterdir()) == []
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert not folder.exists()
 
 
 def test_the_fastest_is_chosen() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from pipeboard.cli import command_in, means_demo
 from pipeboard.paths import Paths
+from pipeboard.problems import Problem
 from pipeboard.services import Services
 from pipeboard.worlds import demo_world, own_world, settings
 
@@ -84,6 +85,7 @@ def suffix(paths: Paths, url: str = URL, **given: str) -> str:
 def test_another_account_or_database_has_another_state(paths: Paths) -> None:
     acme = suffix(paths, PIPEDRIVE_COMPANY_DOMAIN="acme")
     assert acme == suffix(paths, PIPEDRIVE_COMPANY_DOMAIN="Acme", PIPEDRIVE_API_TOKEN="renewed")
+    assert acme == suffix(paths, PIPEDRIVE_COMPANY_DOMAIN="https://ACME.pipedrive.com/")
     assert acme != suffix(paths, PIPEDRIVE_COMPANY_DOMAIN="other")
     assert acme != suffix(paths, f"{URL}2", PIPEDRIVE_COMPANY_DOMAIN="acme")
     assert acme != suffix(
@@ -96,6 +98,25 @@ def test_a_restored_database_goes_on_but_state_elsewhere_names_its_host(paths: P
     assert suffix(paths) == suffix(paths, moved)
     elsewhere = {"MELTANO_DATABASE_URI": "postgresql+psycopg://x/y"}
     assert suffix(paths, **elsewhere) != suffix(paths, moved, **elsewhere)
+
+
+def test_a_run_does_not_get_the_administrator_of_the_database(paths: Paths) -> None:
+    given = {"PIPEBOARD_ADMIN_DATABASE_URL": URL, "TRANSFORM_PASSWORD": "secret", "LANG": "C"}
+    environ = own_world(paths, given, URL, embedded=False).environ
+    assert set(given) & set(environ) == {"LANG"}
+
+
+def test_a_role_that_builds_is_checked_like_the_other(paths: Paths) -> None:
+    given = {"PIPEBOARD_TRANSFORM_DATABASE_URL": "postgresql://builder:secret@db/crm"}
+    transformer = own_world(paths, given, URL, embedded=False).transformer
+    assert transformer is not None
+    assert transformer.user == "builder"
+    assert own_world(paths, {}, URL, embedded=False).transformer is None
+    broken = own_world(
+        paths, {"PIPEBOARD_TRANSFORM_DATABASE_URL": "mysql://a"}, URL, embedded=False
+    )
+    with pytest.raises(Problem, match="PIPEBOARD_TRANSFORM_DATABASE_URL is not a PostgreSQL URL"):
+        _ = broken.transformer
 
 
 def test_loopback_never_goes_through_a_proxy(paths: Paths) -> None:

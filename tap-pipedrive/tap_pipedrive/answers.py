@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,17 @@ import msgspec
 import requests
 
 from tap_pipedrive import errors
+from tap_pipedrive.lenient_json import (
+    DECODING_ERRORS,
+    LenientRecord,
+    NotJsonError,
+    decode_answer,
+)
+from tap_pipedrive.openapi import Operation
 from tap_pipedrive.records import PageReader
+
+#: Words of a 402 that is about one feature, not about the company's account.
+_MISSING_FEATURE = re.compile(r"feature|add-?on|upgrade", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -22,6 +33,8 @@ class Page:
     additional: dict[str, Any] = field(default_factory=dict)
     #: The source's time of the answer (its ``Date`` header).
     answered_at: datetime | None = None
+    #: Elements of the list that are no records.
+    unreadable: list[LenientRecord] = field(default_factory=list)
 
 
 def classify(response: requests.Response, body: bytes, where: str) -> None:
@@ -49,9 +62,12 @@ def classify(response: requests.Response, body: bytes, where: str) -> None:
             "Personal preferences > API and set PIPEDRIVE_API_TOKEN"
         )
         raise errors.NotPermittedError(msg)
-    if status == 402:
+    if status == 402 and not _MISSING_FEATURE.search(said):
         msg = f"{where}: the company account is not open (402: trial over or payment due)"
         raise errors.NotPermittedError(msg)
+    if status in (402, 415):  # a GET has no media type: 415 is how a missing feature is told
+        msg = f"{where}: the company's plan or settings lack this feature ({status}: {said})"
+        raise errors.ForbiddenError(msg)
     if status == 403:
         if _is_html(response, body):
             msg = (
@@ -61,7 +77,7 @@ def classify(response: requests.Response, body: bytes, where: str) -> None:
             raise errors.LockedOutError(msg)
         msg = (
             f"{where}: the token's user may not read this (403: {said}). Use an admin's token, or "
-            "deselect the stream if the plan lacks it"
+            "a plan that has it"
         )
         raise errors.ForbiddenError(msg)
     if status in (404, 410):
@@ -95,39 +111,91 @@ def _error_text(body: bytes) -> str:
     """Take Pipedrive's own words from an error body; nothing of an HTML page or of records."""
     try:
         answer = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except DECODING_ERRORS:
         return ""
     words = answer.get("error") if isinstance(answer, dict) else None
     return str(words)[:200] if words else ""
 
 
-def page_of(body: bytes, where: str, reader: PageReader | None = None) -> Page:
+def page_of(
+    body: bytes, where: str, operation: Operation, reader: PageReader | None = None
+) -> Page:
     """Read the page of a good answer: by ``reader`` if all of it fits, else as dictionaries.
+
+    What is no record is set aside; the others are delivered.
 
     Raises:
         RetriableError: no JSON, ``null`` for a body, or no success: seen to pass by itself.
-        UnexpectedAnswerError: ``data`` is not a list of records.
+        HollowAnswerError: no list where the operation answers a list, see :func:`_is_empty`.
 
     """
     if reader is not None and (page := reader.read(body)):
         return Page(*page)
+    found: list[LenientRecord] | None = None
     try:
         answer = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
-        msg = f"{where}: 200 with broken JSON ({error})"
-        raise errors.RetriableError(msg) from error
+    except DECODING_ERRORS as error:
+        try:
+            lenient = decode_answer(body)
+        except NotJsonError as hopeless:
+            msg = f"{where}: 200 with broken JSON ({str(error)[:200]})"
+            raise errors.RetriableError(msg) from hopeless
+        answer, found = lenient.members, lenient.records
     if not isinstance(answer, dict):
         msg = f"{where}: 200 with {type(answer).__name__} for a body"
         raise errors.RetriableError(msg)
     if answer.get("success") is False:
-        msg = f"{where}: 200 without success ({answer.get('error')})"
+        msg = f"{where}: 200 without success ({str(answer.get('error'))[:200]})"
         raise errors.RetriableError(msg)
+    additional = answer.get("additional_data") or {}
+    if not isinstance(additional, dict):
+        msg = f"{where}: 200 with {type(additional).__name__} for additional_data"
+        raise errors.HollowAnswerError(msg)
+    if found is None:
+        found = [_checked(element) for element in _elements(answer, additional, where, operation)]
+    records = [f.record for f in found if f.record is not None]
+    return Page(records, additional, unreadable=[f for f in found if f.record is None])
+
+
+def _checked(element: Any) -> LenientRecord:
+    if isinstance(element, dict):
+        return LenientRecord(b"", element)
+    return LenientRecord(msgspec.json.encode(element), reason="is not an object")
+
+
+def _elements(
+    answer: dict[str, Any], additional: dict[str, Any], where: str, operation: Operation
+) -> list[Any]:
+    """Return the list that an operation answers, or its one object as a list.
+
+    An answer without it is believed in one case only: see :func:`_is_empty`.
+    """
     data = answer.get("data")
-    if data is None:
-        data = []  # v1 says null for an empty list
-    elif isinstance(data, dict):
-        data = [data]
-    if not isinstance(data, list) or not all(isinstance(r, dict) for r in data):
-        msg = f"{where}: data is not a list of records"
-        raise errors.UnexpectedAnswerError(msg)
-    return Page(data, answer.get("additional_data") or {})
+    if operation.answers_one_object:
+        if isinstance(data, dict) and data:
+            return [data]
+    elif isinstance(data, list):
+        return data
+    elif "data" in answer and data is None and _is_empty(answer, additional, operation):
+        return []
+    kind = "an empty object" if data == {} else "null" if data is None else type(data).__name__
+    seen = f"{kind} for data" if "data" in answer else "no data"
+    due = "an object" if operation.answers_one_object else "a list"
+    msg = f"{where}: 200 with {seen} where {due} is due"
+    raise errors.HollowAnswerError(msg)
+
+
+def _is_empty(answer: dict[str, Any], additional: dict[str, Any], operation: Operation) -> bool:
+    """Whether ``null`` for a list means that it is empty, which v1 writes so.
+
+    A page of a list is empty if the answer also says whether another one follows: by v1's
+    ``more_items_in_collection``, or by a ``next_cursor``, null or not. A list without pages says
+    nothing more than success, so ``null`` counts where the list may be empty at all; no account is
+    without users, for one.
+    """
+    if operation.pages_by_offset:
+        counts = additional.get("pagination") or additional
+        return isinstance(counts, dict) and isinstance(counts.get("more_items_in_collection"), bool)
+    if operation.pages_by_cursor:
+        return "next_cursor" in additional
+    return answer.get("success") is True and operation.may_be_empty

@@ -66,9 +66,9 @@ class Beginnings:
         yield from first
         yield from rest
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         """Give up what is under way."""
-        self._ahead.close()
+        self._ahead.close(wait=wait)
 
 
 def _begin(beginning: Beginning) -> tuple[list[Page], Iterator[Page]]:

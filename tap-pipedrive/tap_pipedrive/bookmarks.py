@@ -19,11 +19,19 @@ Times in a state are ``YYYY-MM-DDTHH:MM:SSZ``; they compare as text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+import hashlib
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from tap_pipedrive.lenient_json import SetAsideValues
+
 LOOKBACK = timedelta(seconds=120)
+#: No record of Pipedrive is older; an earlier time says nothing about an order.
+_FIRST_YEAR = "1970"
+#: How the version of a record begins whose update time is impossible.
+_ODD = "?"
 #: Records noted as settled at the most: a state stays small even after a bulk import.
 MOST_SETTLED = 100
 
@@ -34,13 +42,52 @@ def to_text(moment: datetime) -> str:
     Fractions are cut, not rounded: the API answers 400 to them, and cutting errs on the side
     of reading a record again.
     """
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    plain = moment.astimezone(timezone.utc).replace(microsecond=0, tzinfo=None)
+    return f"{plain.isoformat()}Z"  # strftime would write the year 1 as 1
 
 
 def to_time(text: str) -> datetime:
     """Read an ISO 8601 time; one without a zone is UTC."""
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def latest_update(records: Sequence[Any], now: datetime | None) -> str | None:
+    """Tell how far a page in ``update_time`` order leads: the time of its last record.
+
+    A record may claim a time that is not its place in this order. One in the future is not
+    believed, and of the others only the last one counts.
+
+    Args:
+        records: the page, oldest first, as ``PipedriveStream.pages`` yields them.
+        now: the source's time of the answer, if it is known.
+
+    """
+    for record in reversed(records):
+        if (updated := record.get("update_time")) and tells_order(updated, now):
+            return to_text(to_time(updated))
+    return None
+
+
+def tells_order(update_time: str, now: datetime | None) -> bool:
+    """Whether a time can be the place of a record in ``update_time`` order: not in the future.
+
+    Args:
+        update_time: what the record says.
+        now: the source's time of the answer, if it is known.
+
+    """
+    end = to_text(now + LOOKBACK) if now else "9999"
+    return _FIRST_YEAR <= to_text(to_time(update_time)) <= end
+
+
+def version_of(record: Any) -> str | None:
+    """Name the version of a record: its update time, or what it gives instead of one."""
+    if updated := record.get("update_time"):
+        return to_text(to_time(updated))
+    aside = record.get("_extra")
+    odd = aside.get("update_time") if isinstance(aside, SetAsideValues) else None
+    return None if odd is None else _ODD + hashlib.sha256(repr(odd).encode()).hexdigest()[:12]
 
 
 class Bookmark:
@@ -51,6 +98,7 @@ class Bookmark:
         self._state = state
         self._key = replication_key
         self._start_date = to_text(to_time(start_date)) if start_date else None
+        self._before = copy.deepcopy(state)
         self._begun_at = self._position
         self._newly_settled: dict[str, str] = {}
 
@@ -81,12 +129,20 @@ class Bookmark:
         """
         return bool(self._state.get("first_walk_done"))
 
+    def rewind(self) -> None:
+        """Go back to where this run began: nothing of what came since could be read."""
+        self._state.clear()
+        self._state.update(copy.deepcopy(self._before))
+
     def finish(self) -> None:
         """Note that a walk came to its end."""
         self._state["first_walk_done"] = True
         self._state.pop("after_id", None)
         self._state.pop("windows", None)
-        settled = self._recent({**self._state.get("settled", {}), **self._newly_settled})
+        before = self._state.get("settled", {})
+        # An impossible time does not say when it has left the lookback: it must be met again.
+        before = {i: v for i, v in before.items() if not v.startswith(_ODD)}
+        settled = self._recent({**before, **self._newly_settled})
         if settled or "settled" in self._state:
             self._state["settled"] = settled
 
@@ -114,11 +170,27 @@ class Bookmark:
             return False
         return (to_text(to_time(update_time)), record_id) <= self._begun_at
 
-    def reach(self, update_time: str | None, record_id: int, signpost: datetime) -> None:
-        """Move over one record; exact where commits that come late are out of the question."""
-        if not update_time:
+    def reach(
+        self,
+        update_time: str | None,
+        record_id: int,
+        signpost: datetime,
+        now: datetime | None = None,
+    ) -> None:
+        """Move over one record; exact where commits that come late are out of the question.
+
+        Args:
+            update_time: when it last changed.
+            record_id: its id.
+            signpost: the source's time at the start of the walk.
+            now: the source's time at the answer with this record, if it is known.
+
+        """
+        if not update_time or not tells_order(update_time, now):
             return
         moment = to_time(update_time)
+        if self.value and to_text(moment) < self.value:
+            return  # read again, or out of order: it tells nothing about the records before it
         if moment > signpost - LOOKBACK:
             self._state.pop("after_id", None)
             self._move(min(to_text(moment), to_text(signpost)))
@@ -132,9 +204,9 @@ class Bookmark:
         A record that changed within that very second may change in it again.
         """
         for record in records:
-            updated = record.get("update_time")
-            if updated and (u := to_text(to_time(updated))) < to_text(asked_at):
-                self._newly_settled[str(record["id"])] = u
+            version = version_of(record)
+            if version and (version < to_text(asked_at) or version.startswith(_ODD)):
+                self._newly_settled[str(record["id"])] = version
         if len(self._newly_settled) > 10 * MOST_SETTLED:
             self._newly_settled = self._recent(self._newly_settled)
 
@@ -145,10 +217,12 @@ class Bookmark:
 
     def is_settled(self, record: dict[str, Any]) -> bool:
         """Whether a finished walk asked everything about this version of the record."""
-        if not self.finished or not (updated := record.get("update_time")):
+        if not self.finished or not (version := version_of(record)):
             return False
-        known = self._state.get("settled", {}).get(str(record["id"]))
-        return known is not None and known == to_text(to_time(updated))
+        is_known = bool(self._state.get("settled", {}).get(str(record["id"])) == version)
+        if is_known and version.startswith(_ODD):
+            self._newly_settled[str(record["id"])] = version
+        return is_known
 
     def _move(self, reached: str) -> None:
         if self.value is None or reached > self.value:

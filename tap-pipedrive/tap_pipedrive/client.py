@@ -24,22 +24,30 @@ import requests
 from requests.auth import AuthBase
 from structlog.contextvars import bind_contextvars, bound_contextvars
 
-from tap_pipedrive import errors
+from tap_pipedrive import errors, termination
 from tap_pipedrive.answers import Page, classify, page_of
 from tap_pipedrive.auth import OAuth
+from tap_pipedrive.deadline import DeadlineAdapter, Deadlines
 from tap_pipedrive.governor.governor import Governor
 from tap_pipedrive.governor.home import LocalHome
 from tap_pipedrive.metrics import ApiCalls
-from tap_pipedrive.openapi import Operation
+from tap_pipedrive.openapi import Operation, operation
 from tap_pipedrive.records import PageReader
 
 #: No page of 500 records comes near; whatever is larger is not an answer of this API.
 MAX_BODY_BYTES = 64 * 1024 * 1024
+#: An answer as a whole may take so many times as long as the wait for a part of it.
+ANSWER_TIMEOUTS = 5
 MAX_TRIES = 8
 MAX_WAIT_SECONDS = 60.0
+#: Answers of 429 in a row, from whatever operation, after which no more calls are made.
+MOST_LIMITED_IN_A_ROW = 16
 #: How long the circuit stays open after Cloudflare's lock-out, and after an outage.
 LOCKED_OUT_SECONDS = 600.0
 OUTAGE_SECONDS = 30.0
+
+#: Operations that tell for few tokens whether the API works.
+_CHEAPEST_LISTS = ("v2 /pipelines", "v2 /stages")
 
 _PASSING_FAULTS = (
     requests.ConnectionError,
@@ -108,11 +116,15 @@ class PipedriveClient:
         self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
         self._mine = threading.local()  # requests does not promise that threads may share a session
         self._sessions: list[requests.Session] = []
+        self._deadlines = Deadlines()
         self.governor = governor or Governor(LocalHome())
         self._last_date: str | None = None
         self._lock = threading.Lock()
         self.usage: defaultdict[str, Usage] = defaultdict(Usage)
         self.api = ApiCalls()
+        #: When an operation last answered well (this machine's monotonic clock), by its key.
+        self._worked_at: dict[str, float] = {}
+        self._limited_in_a_row = 0
 
     # -- the source's clock ------------------------------------------------------------------
 
@@ -139,6 +151,8 @@ class PipedriveClient:
         if session is None:
             session = self._mine.session = requests.Session()
             session.headers.update(self._headers)
+            for scheme in ("https://", "http://"):
+                session.mount(scheme, DeadlineAdapter())
             with self._lock:
                 self._sessions.append(session)
         return session
@@ -149,6 +163,7 @@ class PipedriveClient:
             sessions, self._sessions = self._sessions, []
         for session in sessions:
             session.close()
+        self._deadlines.close()
 
     # -- one request -------------------------------------------------------------------------
 
@@ -171,10 +186,11 @@ class PipedriveClient:
             reader: what reads pages that fit their schema faster.
 
         Raises:
-            NotPermittedError: 401, 402, 403.
+            NotPermittedError: 401, 402, 403, 415.
             NotFoundError: 404, 410.
             BudgetSpentError: the company's daily tokens are used up.
-            SourceUnavailableError: still failing after the last retry.
+            OperationFailingError: this operation still fails after the last retry, others work.
+            SourceUnavailableError: everything still fails after the last retry.
             UnexpectedAnswerError: 400 and everything else outside the contract.
 
         """
@@ -205,28 +221,96 @@ class PipedriveClient:
         )
         def attempt() -> Page:
             response, body = self._attempt(url, parameters, operation, stream)
+            if response.status_code == 429:
+                self._look_for_a_spent_day(response, operation, stream)
             classify(response, body, where)
-            page = page_of(body, where, reader)
+            page = page_of(body, where, operation, reader)
+            with self._lock:
+                self._worked_at[operation.key] = time.monotonic()
             return replace(page, answered_at=_time_of(response.headers.get("Date")))
 
+        begun = time.monotonic()
         try:
-            with bound_contextvars(stream=stream, endpoint=operation.key, attempt=1):
+            with (
+                bound_contextvars(stream=stream, endpoint=operation.key, attempt=1),
+                termination.at_once(),
+            ):
                 return attempt()
         except errors.LockedOutError as error:
             self.governor.trip(LOCKED_OUT_SECONDS, str(error))
             raise
+        except errors.HollowAnswerError as error:
+            # Pipedrive answers, so the circuit stays closed for other questions.
+            self._give_up(operation, error)
+            raise
         except errors.RetriableError as error:
+            self._give_up(operation, error)
+            if self._others_work(operation, begun, stream):
+                msg = f"{error} ({MAX_TRIES} attempts, while other operations work)"
+                failing = errors.OperationFailingError(msg)
+                failing.operation = operation.key
+                raise failing from error
             # Every retry failed: spare the source (and the tokens) for a moment.
             self.governor.trip(OUTAGE_SECONDS, str(error))
-            self._give_up(operation, error)
             raise
         except errors.TapError as error:
             self._give_up(operation, error)
             raise
 
     def _give_up(self, operation: Operation, error: errors.TapError) -> None:
+        error.operation = operation.key
         with self._lock:
             self.api.errors[operation.key, error.reason] += 1
+
+    def _others_work(self, failing: Operation, since: float, stream: str) -> bool:
+        """Whether other operations work while one keeps failing; asks one of them if unknown."""
+        with self._lock:
+            if any(at >= since for key, at in self._worked_at.items() if key != failing.key):
+                return True
+        probe = operation(next(key for key in _CHEAPEST_LISTS if key != failing.key))
+        url = self.base_url + probe.path
+        where = f"GET {probe.path}"
+        try:
+            with termination.at_once():
+                classify(*self._attempt(url, {"limit": 1}, probe, stream), where)
+        except errors.TapError as error:
+            # A refusal is an answer, too.
+            return not isinstance(error, errors.SourceUnavailableError)
+        with self._lock:
+            self._worked_at[probe.key] = time.monotonic()
+        return True
+
+    def _look_for_a_spent_day(
+        self, response: requests.Response, operation: Operation, stream: str
+    ) -> None:
+        """Tell a spent day by what is known of it, where a 429 does not say which limit it is.
+
+        Raises:
+            BudgetSpentError: the day's tokens are used up.
+            SourceUnavailableError: nothing but 429 is answered, for no known reason.
+
+        """
+        left = response.headers.get("x-daily-ratelimit-token-remaining", "")
+        is_burst = response.headers.get("x-ratelimit-remaining") == "0"
+        is_told = left.isdigit() and int(left) >= operation.cost
+        is_spent = left.isdigit() and int(left) < operation.cost
+        if not (is_burst or is_told) and self.governor.is_spent(self.source_day):
+            is_spent = True
+        if is_spent:
+            msg = (
+                f"GET {operation.path}: the company's API tokens of today are used up (429); they "
+                "come back at midnight"
+            )
+            raise errors.BudgetSpentError(msg)
+        too_many = self._limited_in_a_row >= MOST_LIMITED_IN_A_ROW
+        if too_many and not self._others_work(operation, time.monotonic(), stream):
+            msg = (
+                f"{MOST_LIMITED_IN_A_ROW} calls in a row were answered 429 without a word about "
+                "the daily tokens. If these are used up, set daily_tokens "
+                "(PIPEDRIVE_DAILY_TOKENS): then the tap knows"
+            )
+            self.governor.trip(OUTAGE_SECONDS, msg)
+            raise errors.SourceUnavailableError(msg)
 
     def _attempt(
         self,
@@ -238,14 +322,41 @@ class PipedriveClient:
         renewed: bool = False,
     ) -> tuple[requests.Response, bytes]:
         """Send one request; return the answer and its body."""
+        termination.check()
         day = self.source_day
-        self.governor.admit(operation.cost, day)
+        with termination.later():
+            self.governor.admit(operation.cost, day)
         with self._lock:
             usage = self.usage[stream]
             usage.calls += 1
             usage.tokens += operation.cost
         where = f"GET {operation.path}"
         begun = time.monotonic()
+        patience = ANSWER_TIMEOUTS * self._timeout
+        with self._deadlines.within(patience) as deadline:
+            try:
+                response, body = self._exchange(url, query, operation, day)
+            except (errors.RetriableError, errors.ConfigurationError) as error:
+                if deadline.is_over:
+                    msg = f"{where}: the answer came too slowly ({patience:.0f} s)"
+                    raise errors.RetriableError(msg, reason="slow") from error
+                raise
+            if deadline.is_over:  # an end without a length looks like any other
+                msg = f"{where}: the answer came too slowly ({patience:.0f} s)"
+                raise errors.RetriableError(msg, reason="slow")
+        with self._lock:
+            self.api.answered(operation.key, response.status_code, time.monotonic() - begun)
+            limited = response.status_code == 429
+            self._limited_in_a_row = self._limited_in_a_row + 1 if limited else 0
+        if response.status_code == 401 and isinstance(self._auth, OAuth) and not renewed:
+            self._auth.expire()
+            return self._attempt(url, query, operation, stream, renewed=True)
+        return response, body
+
+    def _exchange(
+        self, url: str, query: Mapping[str, Any], operation: Operation, day: str
+    ) -> tuple[requests.Response, bytes]:
+        where = f"GET {operation.path}"
         try:
             # Redirects are refused: they would carry the token to whoever is named there.
             with self._session.get(
@@ -256,13 +367,11 @@ class PipedriveClient:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                self._observe(response)
-                if self.source_day != day:  # the first answer tells the date; midnight changes it
-                    self.governor.rebook(operation.cost, day, self.source_day)
-                body = self._read_body(response, where)
-                seconds = time.monotonic() - begun
-                with self._lock:
-                    self.api.answered(operation.key, response.status_code, seconds)
+                with termination.later():
+                    self._observe(response)
+                    if self.source_day != day:  # the first answer tells the date, midnight ends it
+                        self.governor.rebook(operation.cost, day, self.source_day)
+                return response, self._read_body(response, where)
         except requests.exceptions.SSLError as error:
             msg = f"{where}: TLS of {urlsplit(url).hostname} could not be verified: {error}"
             raise errors.ConfigurationError(msg) from error
@@ -272,27 +381,19 @@ class PipedriveClient:
         except _PASSING_FAULTS as error:
             msg = f"{where}: {type(error).__name__} while talking to {urlsplit(url).netloc}"
             raise errors.RetriableError(msg, reason="connection") from error
-        if response.status_code == 401 and isinstance(self._auth, OAuth) and not renewed:
-            self._auth.expire()
-            return self._attempt(url, query, operation, stream, renewed=True)
-        return response, body
 
     def _observe(self, response: requests.Response) -> None:
         self._last_date = response.headers.get("Date", self._last_date)
         self.governor.observe(response.headers)
 
     def _read_body(self, response: requests.Response, where: str) -> bytes:
-        """Read the body whole, bounded in bytes and in time."""
-        deadline = time.monotonic() + 5 * self._timeout
+        """Read the body whole, bounded in bytes as they are after decompression."""
         chunks: list[bytes] = []
         size = 0
-        for chunk in response.iter_content(1 << 20):
+        for chunk in response.iter_content(1 << 18):
             size += len(chunk)
             chunks.append(chunk)
             if size > MAX_BODY_BYTES:
                 msg = f"{where}: the answer is larger than {MAX_BODY_BYTES >> 20} MiB"
                 raise errors.UnexpectedAnswerError(msg)
-            if time.monotonic() > deadline:
-                msg = f"{where}: the answer came too slowly ({5 * self._timeout:.0f} s)"
-                raise errors.RetriableError(msg)
         return b"".join(chunks)

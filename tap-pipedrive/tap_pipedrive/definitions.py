@@ -52,11 +52,10 @@ class Definitions:
 
     def of(self, stream: ListStream) -> list[Record]:
         """Return a stream's list: the remembered one while it is fresh, else by asking."""
-        cached = self._governor.recall(f"fresh:{stream.name}")
+        cached = _decoded(self._governor.recall(f"fresh:{stream.name}"))
         if cached is not None:
             self.hits += 1
-            found: list[Record] = msgspec.json.decode(cached)
-            return found
+            return cached
         self.misses += 1
         records = [record for page in stream.record_pages() for record in page]
         self.observe(stream.name, records)
@@ -66,14 +65,17 @@ class Definitions:
         """Remember a list that was just read, and report how it differs from the last one."""
         if name not in FRESH_SECONDS:
             return
-        encoded = msgspec.json.encode(records)
+        try:
+            encoded = msgspec.json.encode(records)
+        except RecursionError:  # nested too deep to be remembered
+            return
         self._governor.remember(f"fresh:{name}", encoded, FRESH_SECONDS[name])
         before = self._governor.recall(f"known:{name}")
         if before == encoded:
             return
         self._governor.remember(f"known:{name}", encoded, KEPT_SECONDS)
-        if before is not None:
-            for kind, what in differences(msgspec.json.decode(before), records):
+        if (known := _decoded(before)) is not None:
+            for kind, what in differences(known, records):
                 self.changes[kind] += 1
                 self._logger.warning("%s: %s %s", name, kind, what)
 
@@ -81,6 +83,14 @@ class Definitions:
         """Drop every remembered list: the next use asks again."""
         for name in FRESH_SECONDS:
             self._governor.forget(f"fresh:{name}")
+
+
+def _decoded(kept: bytes | None) -> list[Record] | None:
+    """Read a remembered list; one that is damaged counts as forgotten."""
+    try:
+        return None if kept is None else msgspec.json.decode(kept, type=list[dict[str, Any]])
+    except ValueError:  # msgspec's errors are, and undecodable text is
+        return None
 
 
 def differences(before: list[Record], after: list[Record]) -> list[tuple[str, str]]:
@@ -94,15 +104,20 @@ def differences(before: list[Record], after: list[Record]) -> list[tuple[str, st
             found.append(("renamed", f"{_named(was)} to {_label(now)!r}"))
         if was.get("field_type") != now.get("field_type"):
             found.append(("retyped", f"{_named(now)} to {now.get('field_type')}"))
-        options = {o.get("id") for o in was.get("options") or ()}
-        for option in now.get("options") or ():
-            if option.get("id") not in options:
+        options = {repr(o.get("id")) for o in _options(was)}
+        for option in _options(now):
+            if repr(option.get("id")) not in options:
                 found.append(("new_option", f"{_named(now)}: {option.get('label')!r}"))
     return sorted(found)
 
 
-def _key(record: Record) -> Any:
-    return record.get("field_code") or record.get("key") or record.get("id")
+def _options(record: Record) -> list[Record]:
+    listed = record.get("options")
+    return [o for o in listed if isinstance(o, dict)] if isinstance(listed, list) else []
+
+
+def _key(record: Record) -> str:
+    return str(record.get("field_code") or record.get("key") or record.get("id"))
 
 
 def _label(record: Record) -> Any:

@@ -24,8 +24,8 @@ def how_it_is_read(stream: PipedriveStream) -> str:
     """Say in a few words how a stream is read, and so what a sync of it costs."""
     if stream.name == "deal_changelog":
         return "a call for each deal that may have moved"
-    if stream.name == "deal_changelog_sync":
-        return "comes with `deal_changelog`"
+    if stream.name.endswith("_sync"):
+        return f"comes with `{stream.name.removesuffix('_sync')}`"
     if isinstance(stream, UpdatedStream):
         return "updated since the bookmark"
     if isinstance(stream, PerHundred):

@@ -6,16 +6,26 @@ tell "try again" from "somebody must act") and a message that says what, where a
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class TapError(Exception):
     """A failure with a message fit for a person and an exit code fit for a scheduler."""
 
     exit_code = 1
+    #: Whether it ends one stream only; any other failure concerns the account and ends the run.
+    concerns_stream: ClassVar[bool] = False
+    #: Key of the operation that failed, where it was one: the stream that declares it is to blame.
+    operation: str | None = None
 
     @property
     def reason(self) -> str:
         """A bounded label for metrics: the kind of failure, not its words."""
         return type(self).__name__.removesuffix("Error").lower()
+
+
+class ReaderGoneError(TapError):
+    """Nobody reads the messages any more: the loader ended."""
 
 
 class ConfigurationError(TapError):
@@ -31,7 +41,13 @@ class NotPermittedError(TapError):
 
 
 class ForbiddenError(NotPermittedError):
-    """403: the token is good, but its user (or the plan) may not read this one thing."""
+    """402, 403, 415: the token is good, but its user or the plan may not read this one list."""
+
+    concerns_stream = True
+
+
+class EssentialRefusedError(NotPermittedError):
+    """A stream that every report depends on is refused."""
 
 
 class BudgetSpentError(TapError):
@@ -50,6 +66,12 @@ class SourceUnavailableError(TapError):
     exit_code = 69
 
 
+class OperationFailingError(SourceUnavailableError):
+    """One operation keeps failing while others work."""
+
+    concerns_stream = True
+
+
 class LockedOutError(SourceUnavailableError):
     """Cloudflare blocks this client; only silence helps."""
 
@@ -58,6 +80,7 @@ class UnexpectedAnswerError(TapError):
     """Pipedrive answered something outside its contract (a request it calls malformed, say)."""
 
     exit_code = 65
+    concerns_stream = True
 
 
 class CursorExpiredError(UnexpectedAnswerError):
@@ -65,9 +88,14 @@ class CursorExpiredError(UnexpectedAnswerError):
 
 
 class NotFoundError(TapError):
-    """404: this one record or operation does not exist (any more)."""
+    """404, 410: this one record or operation does not exist (any more)."""
 
-    exit_code = 69
+    exit_code = 77
+    concerns_stream = True
+
+
+#: What a list answers that may not be read, or is not there.
+REFUSALS = (ForbiddenError, NotFoundError)
 
 
 class RetriableError(SourceUnavailableError):
@@ -86,3 +114,13 @@ class RetriableError(SourceUnavailableError):
     def reason(self) -> str:
         """What kind of passing fault it was."""
         return self._reason
+
+
+class HollowAnswerError(RetriableError):
+    """A good status without the list (or object) that this operation answers."""
+
+    concerns_stream = True
+
+    def __init__(self, message: str) -> None:
+        """Be tried again like any passing fault."""
+        super().__init__(message, reason="hollow_answer")

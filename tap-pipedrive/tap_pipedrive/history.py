@@ -20,15 +20,20 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tap_pipedrive.bookmarks import to_text
-from tap_pipedrive.errors import ConfigurationError, NotFoundError
+from tap_pipedrive.bookmarks import to_text, to_time
+from tap_pipedrive.errors import ConfigurationError
 from tap_pipedrive.known_histories import KnownHistories
+from tap_pipedrive.lenient_json import SetAsideValues
 from tap_pipedrive.look_ahead import LookAhead
-from tap_pipedrive.openapi import operation
-from tap_pipedrive.records import Record, utc_time
+from tap_pipedrive.openapi import Operation, operation
+from tap_pipedrive.openapi.schema import EXTRA
+from tap_pipedrive.pagination import restarting
+from tap_pipedrive.parents import PARENT_ERRORS, ParentError, Parents
+from tap_pipedrive.records import Record, time_or_none
 
 if TYPE_CHECKING:
     from tap_pipedrive.streams.base import PipedriveStream
@@ -37,7 +42,7 @@ if TYPE_CHECKING:
 MODES = ("gated", "full", "off")
 #: Logs under way at a time by default.
 CALLS_AHEAD = 6
-_MOVES = ("stage_change_time", "add_time", "close_time")
+_MOVES = {"stage_change_time", "add_time", "close_time"}
 #: Deals of a list between two looks at the clock for metrics.
 _DEALS_A_PUSH = 100
 _CHEAPEST = operation("v2 /pipelines")
@@ -45,6 +50,62 @@ _CHANGELOG = operation("v1 /deals/{id}/changelog")
 
 
 _STREAMS = ("deal_changelog", "deal_changelog_sync")
+#: Seconds by which a log and a deal may differ about the same moment.
+_TOLERANCE_SECONDS = 5.0
+#: What a change is from and to: text, as a rule.
+_VALUES = ("old_value", "new_value")
+
+
+class LogRequest(NamedTuple):
+    """A deal whose log is wanted, and what of it the deal itself tells."""
+
+    deal_id: int
+    #: When it last changed its stage; None if it never did.
+    moved_at: str | None = None
+    #: When it was won or lost, if that was later than its beginning.
+    closed_at: str | None = None
+    is_deleted: bool = False
+
+    @classmethod
+    def of(cls, deal: Record) -> LogRequest:
+        """Take from a deal what its log must show."""
+        begun = deal.get("add_time")
+        moved, closed = (
+            time if begun and time and _seconds(begun, time) > _TOLERANCE_SECONDS else None
+            for time in (deal.get("stage_change_time"), deal.get("close_time"))
+        )
+        return cls(deal["id"], moved, closed, bool(deal.get("is_deleted")))
+
+    def is_proved_by(self, rows: list[Record]) -> bool:
+        """Whether a log is whole, as far as the deal can tell.
+
+        A move of the stage leaves a row of the same moment. The time of closing may be edited by
+        hand, so it only tells that the log is not empty.
+        """
+        if self.moved_at is None:
+            return bool(rows) or self.closed_at is None
+        return any(
+            row.get("field_key") == "stage_id"
+            and row["time"]
+            and abs(_seconds(row["time"], self.moved_at)) <= _TOLERANCE_SECONDS
+            for row in rows
+        )
+
+
+class LogAnswer(NamedTuple):
+    """A log: its rows, its row of ``deal_changelog_sync``, and why it is not whole."""
+
+    rows: list[Record]
+    mark: Record
+    error: ParentError | None
+
+
+def _seconds(start: Any, end: Any) -> float:
+    """Seconds between two times; a text that is none is never near another one."""
+    begin, finish = time_or_none(start), time_or_none(end)
+    if begin is None or finish is None:
+        return float("inf")
+    return (to_time(finish) - to_time(begin)).total_seconds()
 
 
 class DealHistory:
@@ -59,7 +120,7 @@ class DealHistory:
         self._listed: str | None = tap.config.get("history_deals_file")
         self._known = KnownHistories(tap.config.get("history_known_file"))
         width = int(tap.config.get("calls_ahead", CALLS_AHEAD))
-        self._ahead: LookAhead[int, tuple[list[Record], Record]] = LookAhead(self._read, width)
+        self._ahead: LookAhead[LogRequest, LogAnswer] = LookAhead(self._read, width)
 
     def feed(self, streams: Iterable[PipedriveStream]) -> None:
         """Say which streams of this walk want rows."""
@@ -75,7 +136,7 @@ class DealHistory:
     def expect(self, deals: Iterable[Record], since: str | None) -> None:
         """Learn which deals come next, so that their logs can be under way already."""
         if self._mode != "off" and self._asking.ABORT_AT_RECORD_COUNT is None:
-            self._ahead.expect(d["id"] for d in deals if self._may_have_moved(d, since))
+            self._ahead.expect(LogRequest.of(d) for d in deals if self._may_have_moved(d, since))
 
     def read_listed(self, asking: PipedriveStream) -> bool:
         """Read the logs of the listed deals, once for both streams; False if there is no list.
@@ -97,36 +158,73 @@ class DealHistory:
         self._tap.client.get(_CHEAPEST, stream=asking.name, query={"limit": 1})
         try:
             # Twice the same file: once to ask ahead, once to take.
-            self._ahead.expect(_ids(self._listed))
+            self._ahead.expect(LogRequest(deal_id) for deal_id in _ids(self._listed))
             for number, deal_id in enumerate(_ids(self._listed), 1):
-                self._emit(deal_id)
+                self._emit(LogRequest(deal_id))
                 if number % _DEALS_A_PUSH == 0:
                     self._tap.write_state()
+            self._parents.refusals.finish()
         except (OSError, ValueError) as error:
             msg = f"history_deals_file cannot be read as one id a line: {error}"
             raise ConfigurationError(msg) from error
         return True
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         """Give up what is under way."""
-        self._ahead.close()
+        self._ahead.close(wait=wait)
 
     def take(self, deal: Record, since: str | None) -> None:
         """Read the log of one deal, if it may have moved; see :meth:`FedStream.take_one`."""
         if self._mode == "off":
             return
         if self._may_have_moved(deal, since):
-            self._emit(deal["id"])
+            self._emit(LogRequest.of(deal))
         # Last: a deal counts as seen once its log is out.
         self._tap.seen_deals.add(deal)
 
-    def _emit(self, deal_id: int) -> None:
-        rows, mark = self._ahead.take(deal_id)
+    def _emit(self, request: LogRequest) -> None:
+        rows, mark, error = self._ahead.take(request)
+        deal_id = request.deal_id
+        asking = self._asking
+        if mark["complete"]:
+            self._parents.complete(deal_id)
+        else:
+            why = error or f"the log lacks the move of {request.moved_at or request.closed_at}"
+            self._tap.logger.warning("the log of deal %s is incomplete: %s", deal_id, why)
+            asking.incomplete_parents += 1
+            if not self._listed:  # whoever wrote the list asks again
+                self._parents.incomplete(deal_id, request.moved_at, request.closed_at)
         # The mark after the rows: where it stands, the log before it has been sent.
         if self._changelog:
             self._changelog.emit(rows)
         if self._sync:
             self._sync.emit([mark])
+        if error is not None and not mark["pages"]:
+            self._parents.refusals.refused(error, is_deleted=request.is_deleted)
+        else:
+            self._parents.succeeded(deal_id)
+
+    def finish_walk(self) -> None:
+        """Ask again for the logs that were incomplete in earlier runs."""
+        if self._mode != "off":
+            for deal_id, known in self._parents.due():
+                self._emit(LogRequest(deal_id, *known))
+            self._parents.refusals.finish()
+
+    @property
+    def has_read_nothing(self) -> bool:
+        """Whether all logs that were asked for in this run were refused."""
+        return not self._parents.refusals.successes
+
+    @cached_property
+    def _parents(self) -> Parents:
+        client = self._tap.client
+        return Parents(
+            self._asking.stream_state,
+            lambda deal_id: self._read(LogRequest(deal_id)).error is None,
+            lambda: client.source_now,
+            self._tap.logger,
+        )
 
     @property
     def _asking(self) -> PipedriveStream:
@@ -141,34 +239,54 @@ class DealHistory:
             return True
         if any((deal.get(name) or "") >= since for name in _MOVES):
             return True
+        aside = deal.get(EXTRA)
+        if isinstance(aside, SetAsideValues) and _MOVES & aside.keys():
+            return True  # an impossible time may be any
         return bool(deal.get("is_deleted")) or self._tap.seen_deals.may_have_returned(deal)
 
-    def _read(self, deal_id: int) -> tuple[list[Record], Record]:
+    def _read(self, request: LogRequest) -> LogAnswer:
         """Read one log, in whatever thread."""
         self._tap.spare_share(_CHANGELOG.cost)
-        client = self._tap.client
+        synced_through = to_text(self._tap.client.source_now)
+        rows, pages, error = read_log(self._asking, _CHANGELOG, "deal_id", request.deal_id)
         mark: Record = {
-            "deal_id": deal_id,
-            "synced_through": to_text(client.source_now),
-            "pages": 0,
-            "events": 0,
-            "complete": True,
+            "deal_id": request.deal_id,
+            "synced_through": synced_through,
+            "pages": pages,
+            "events": len(rows),
+            "complete": error is None and request.is_proved_by(rows),
         }
-        newest_first: list[Record] = []
-        walk = self._asking.pages(_CHANGELOG, path={"id": deal_id})
-        try:
-            for page in walk:
-                mark["pages"] += 1
-                newest_first += page.records
-        except NotFoundError as error:
-            # Purged or merged away meanwhile; what the warehouse has of its log stays.
-            self._tap.logger.warning(
-                "deal %s: its log cannot be read any more (%s)", deal_id, error
-            )
-            mark["complete"] = False
-        rows = number_changes("deal_id", deal_id, newest_first)
-        mark["events"] = len(rows)
-        return rows, mark
+        return LogAnswer(rows, mark, error)
+
+
+def read_log(
+    stream: PipedriveStream, operation: Operation, parent_key: str, parent_id: Any
+) -> tuple[list[Record], int, ParentError | None]:
+    """Read the log of one record: its rows, the number of pages, and why it is not whole.
+
+    Of a log that breaks off, the oldest second is left out: the rest of it may be missing, and
+    with it the order of what came.
+    """
+    newest_first: list[Record] = []
+    pages = 0
+
+    def read() -> None:
+        nonlocal pages
+        newest_first.clear()
+        pages = 0
+        for page in stream.pages(operation, path={"id": parent_id}):
+            pages += 1
+            newest_first.extend(page.records)
+
+    error: ParentError | None = None
+    try:
+        restarting(read, lambda _: None, most=1)
+    except PARENT_ERRORS as failure:
+        error = failure
+    rows = number_changes(parent_key, parent_id, newest_first)
+    if error is not None and rows and rows[0]["time"] != rows[-1]["time"]:
+        rows = [row for row in rows if row["time"] != rows[0]["time"]]
+    return rows, pages, error
 
 
 def _ids(path: str) -> Iterator[int]:
@@ -193,22 +311,29 @@ def number_changes(
         second, which of the two it was. Later changes never renumber earlier ones.
 
     """
-    in_second: Counter[Any] = Counter()
-    twins: Counter[Any] = Counter()
+    in_second: Counter[str] = Counter()
+    twins: Counter[str] = Counter()
     rows = []
     for change in reversed(newest_first):
-        time = utc_time(change.get("time") or "")
+        time = time_or_none(change.get("time")) or change.get("time")
         what = (time, change.get("field_key"), change.get("old_value"), change.get("new_value"))
-        identity = repr((parent_id, *what, twins[what]))
+        # Texts: odd values may be no keys of a dictionary.
+        second, change_text = repr(time), repr(what)
+        identity = repr((parent_id, *what, twins[change_text]))
         rows.append(
             {
                 **change,
                 "id": hashlib.blake2b(identity.encode(), digest_size=16).hexdigest(),
                 parent_key: parent_id,
                 "time": time,
-                "second_seq": in_second[time],
+                "second_seq": in_second[second],
+                **{n: str(v) for n in _VALUES if _is_number(v := change.get(n))},
             }
         )
-        in_second[time] += 1
-        twins[what] += 1
+        in_second[second] += 1
+        twins[change_text] += 1
     return rows
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

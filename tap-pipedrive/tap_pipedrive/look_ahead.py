@@ -13,6 +13,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
+from tap_pipedrive import termination
+
 Question = TypeVar("Question", bound=Hashable)
 Answer = TypeVar("Answer")
 
@@ -46,13 +48,14 @@ class LookAhead(Generic[Question, Answer]):
         if future is None:
             return self._ask(question)
         self._fill()
-        return future.result()
+        with termination.at_once():
+            return future.result()
 
-    def close(self) -> None:
-        """Give up what is under way."""
+    def close(self, *, wait: bool = True) -> None:
+        """Give up what is under way, and wait for the threads that are asking."""
         self._give_up()
         if self._threads is not None:
-            self._threads.shutdown(wait=True, cancel_futures=True)
+            self._threads.shutdown(wait=wait, cancel_futures=True)
             self._threads = None
 
     def _fill(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 
@@ -10,18 +11,31 @@ def main() -> None:
     """Run ``tap-pipedrive``; exits with the code of the failure, if any."""
     # What imports make is there to stay: looking through it for garbage costs a tenth of a start.
     gc.disable()
-    from tap_pipedrive import logs
-    from tap_pipedrive.errors import TapError
+    from singer_sdk.exceptions import MappingError
+
+    from tap_pipedrive import logs, termination
+    from tap_pipedrive.errors import ReaderGoneError, TapError
     from tap_pipedrive.tap import TapPipedrive
 
     gc.freeze()
     gc.enable()
     logs.prepare()
+    termination.end_at_once()
     try:
         TapPipedrive.cli()
     except TapError as error:
         sys.stderr.write(f"tap-pipedrive: {error}\n")
+        if isinstance(error, ReaderGoneError):  # or Python fails to flush what is left, at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(error.exit_code)
+    except MappingError as error:  # the SDK's, for stream maps
+        sys.stderr.write(f"tap-pipedrive: stream_maps: {error}\n")
+        sys.exit(78)
+    except termination.TerminationRequested as error:
+        sys.stderr.write(f"tap-pipedrive: {error}\n")
+        sys.stderr.flush()
+        # Not sys.exit: Python would wait for threads whose calls are still under way.
+        os._exit(error.exit_code)
 
 
 if __name__ == "__main__":

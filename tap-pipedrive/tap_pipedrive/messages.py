@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from singer_sdk.contrib.msgspec import MsgSpecWriter
-from singer_sdk.singerlib.encoding.simple import Message
+from singer_sdk.singerlib.encoding.simple import Message, RecordMessage
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -17,11 +18,19 @@ _ENCODER = msgspec.json.Encoder()
 class PageWriter(MsgSpecWriter):
     """A message writer that flushes where it matters: at states, not at every record."""
 
+    def __init__(self) -> None:
+        """Nothing is sent yet."""
+        super().__init__()
+        #: Records sent, by the name of the stream in their messages.
+        self.sent: Counter[str] = Counter()
+
     def write_message(self, message: Message) -> None:
         """Write one message; records wait in the buffer for the next state."""
         out = sys.stdout.buffer
         out.write(self.format_message(message))
-        if message.type != "RECORD":
+        if isinstance(message, RecordMessage):
+            self.sent[message.stream] += 1
+        else:
             out.flush()
 
     def write_page(
@@ -48,3 +57,4 @@ class PageWriter(MsgSpecWriter):
         )
         lines = (b"}\n" + head).join(map(encode, records))
         sys.stdout.buffer.write(b"%b%b}\n" % (head, lines))
+        self.sent[stream] += len(records)

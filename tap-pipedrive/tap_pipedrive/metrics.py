@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from http.client import HTTPException
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -123,7 +124,8 @@ class Pusher:
                 grouping_key={"pipeline": pipeline},
                 timeout=PUSH_TIMEOUT_SECONDS,
             )
-        except OSError as error:
+        # OSError: nobody answers. The others: an address, or an answer, that makes no sense.
+        except (OSError, ValueError, HTTPException) as error:
             self._logger.warning("Metrics could not be pushed: %s", type(error).__name__)
 
 

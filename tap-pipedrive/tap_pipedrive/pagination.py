@@ -1,30 +1,42 @@
-"""Walk an operation page by page: cursors (v2, a few of v1), offsets (v1), or one page only."""
+"""Walk an operation page by page: cursors (v2, a few of v1), offsets (v1), or one page only.
+
+Every walk is bounded: a cursor that comes again, an offset that does not grow, or
+:data:`MOST_IDLE_PAGES` pages in a row with nothing new on them end it with an error.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any, NoReturn, TypeVar
 
 from tap_pipedrive.answers import Page
+from tap_pipedrive.bookmarks import latest_update
 from tap_pipedrive.client import PipedriveClient
 from tap_pipedrive.errors import CursorExpiredError, UnexpectedAnswerError
 from tap_pipedrive.openapi import Operation
-from tap_pipedrive.records import PageReader, utc_time
+from tap_pipedrive.records import PageReader
 
 T = TypeVar("T")
+Screen = Callable[[Page], Page]
 
 #: Times a walk starts again because its cursor expired.
 MOST_RESTARTS = 3
 #: Steps back a walk by offsets may take, altogether, before it gives up on a list in turmoil.
 MOST_STEPS_BACK = 20
+#: Pages in a row that may bring nothing new. An empty page is not the end of a list.
+MOST_IDLE_PAGES = 20
 
 
-def restarting(walk: Callable[[], T], report: Callable[[CursorExpiredError], None]) -> T:
+def restarting(
+    walk: Callable[[], T], report: Callable[[CursorExpiredError], None], most: int = MOST_RESTARTS
+) -> T:
     """Walk, and start again when a cursor expires: repeats are harmless, bookmarks are kept.
 
     Args:
         walk: goes on where it has come to.
         report: told of each cursor that expired, unless it was one too many.
+        most: times it may start again.
 
     Raises:
         CursorExpiredError: it expired once too often.
@@ -36,7 +48,7 @@ def restarting(walk: Callable[[], T], report: Callable[[CursorExpiredError], Non
             return walk()
         except CursorExpiredError as error:
             restarts += 1
-            if restarts > MOST_RESTARTS:
+            if restarts > most:
                 raise
             report(error)
 
@@ -50,8 +62,19 @@ def pages(
     path: Mapping[str, Any] | None = None,
     query: Mapping[str, Any] | None = None,
     reader: PageReader | None = None,
+    screen: Screen | None = None,
 ) -> Iterator[Page]:
     """Yield every page in order; an empty page is not the end, only a missing successor is.
+
+    Args:
+        client: the account.
+        operation: which list.
+        stream: at whose expense.
+        limit: records a page.
+        path: values for the placeholders of the operation's path.
+        query: query parameters.
+        reader: see :meth:`PipedriveClient.get`.
+        screen: takes out of a page what is of no use, and mends what walks look at.
 
     Raises:
         UnexpectedAnswerError: the pages lead in a circle, or the list will not hold still.
@@ -61,17 +84,70 @@ def pages(
     def get(position: Mapping[str, Any]) -> Page:
         size = {"limit": limit} if "limit" in operation.parameters else {}
         asked = {**(query or {}), **size, **position}
-        return client.get(operation, stream=stream, path=path, query=asked, reader=reader)
+        page = client.get(operation, stream=stream, path=path, query=asked, reader=reader)
+        return screen(page) if screen else page
 
+    progress = Progress(f"{stream}: GET {operation.path}")
     if operation.pages_by_cursor:
-        yield from _by_cursor(operation, get)
+        yield from _by_cursor(get, progress)
     elif operation.pages_by_offset:
-        yield from _by_offset(operation, get, limit)
+        yield from _by_offset(get, limit, progress)
     else:
         yield get({})
 
 
-def _by_cursor(operation: Operation, get: Any) -> Iterator[Page]:
+class Progress:
+    """Watches whether a walk still brings something new."""
+
+    def __init__(self, walk: str) -> None:
+        """Begin a walk.
+
+        Args:
+            walk: the stream and what it asks, for the error.
+
+        """
+        self._walk = walk
+        self._cursors: set[int] = set()
+        self._pages: set[int] = set()
+        self._idle = self._number = 0
+
+    def page(self, page: Page, position: object) -> None:
+        """Note a page that leads to another one.
+
+        Raises:
+            UnexpectedAnswerError: too many pages in a row were empty, or had come before.
+
+        """
+        self._number += 1
+        ends = [_version(page.records[n]) for n in (0, -1)] if page.records else None
+        seen = hash((len(page.records), str(ends)))
+        is_new = bool(page.records) and seen not in self._pages
+        self._pages.add(seen)
+        self._idle = 0 if is_new else self._idle + 1
+        if self._idle > MOST_IDLE_PAGES:
+            what = "the same records again" if page.records else "no records"
+            self.stop(f"the last {self._idle} had {what}, and each led to another ({position})")
+
+    def cursor(self, cursor: Any) -> None:
+        """Note the cursor of the next page.
+
+        Raises:
+            UnexpectedAnswerError: the walk had it before, or it is no cursor.
+
+        """
+        if not isinstance(cursor, str | int):
+            self.stop(f"{type(cursor).__name__} for a cursor")
+        if hash(cursor) in self._cursors:
+            self.stop(f"the cursor {str(cursor)[:100]} came again: the pages lead in a circle")
+        self._cursors.add(hash(cursor))
+
+    def stop(self, why: str) -> NoReturn:
+        """End a walk that comes no further."""
+        msg = f"{self._walk}: gave up after {self._number} pages: {why}"
+        raise UnexpectedAnswerError(msg)
+
+
+def _by_cursor(get: Any, progress: Progress) -> Iterator[Page]:
     cursor: str | None = None
     while True:
         try:
@@ -82,43 +158,42 @@ def _by_cursor(operation: Operation, get: Any) -> Iterator[Page]:
             # The first page went well with the same words, so it is the cursor that is refused.
             raise CursorExpiredError(str(error)) from error
         yield page
-        successor: str | None = page.additional.get("next_cursor")
-        if not successor:
+        cursor = page.additional.get("next_cursor")
+        if not cursor:
             return
-        # A cursor is new on each page: comparing with the last one is enough to see a circle.
-        if successor == cursor:
-            msg = f"GET {operation.path}: the page at {cursor} leads back to itself"
-            raise UnexpectedAnswerError(msg)
-        cursor = successor
+        progress.page(page, f"cursor {str(cursor)[:100]}")
+        progress.cursor(cursor)
 
 
-def _by_offset(operation: Operation, get: Any, limit: int) -> Iterator[Page]:
+def _by_offset(get: Any, limit: int, progress: Progress) -> Iterator[Page]:
     """Walk by offsets, each page overlapping the one before by a record.
 
     Offsets shift when a record before them goes away, and would then skip another one. The
-    overlap shows it; the walk steps back a page. Records may repeat, none is skipped.
+    overlap shows it; the walk steps back a page. Records may repeat, none is skipped. A page
+    that is shorter than its limit though more follow (some are hidden) does not say where its
+    records stand, so nothing can overlap: the next page is the one that it names.
     """
     start, last, steps_back = 0, None, 0
     while True:
         page = get({"start": start})
         records = page.records
-        if last is not None:
-            names = [_name(record) for record in records]
+        successor = next_start(page, start, limit, progress)
+        names = [_name(record) for record in records]
+        if last is not None and (last in names or successor is None or _is_full(page, limit)):
             if last not in names:
                 steps_back += 1
                 if steps_back > MOST_STEPS_BACK:
-                    msg = f"GET {operation.path}: the list changes faster than it can be read"
-                    raise UnexpectedAnswerError(msg)
+                    progress.stop("the list changes faster than it can be read")
                 start, last = max(0, start - limit), None
                 continue
             records = records[names.index(last) + 1 :]
-        yield Page(records, page.additional)
-        successor = next_start(page, start, limit)
-        if successor is None or not page.records:
+        yield replace(page, records=records)
+        if successor is None:
             return
-        overlap = 1 if limit > 1 else 0
-        start = successor - overlap
-        last = _name(page.records[-1]) if overlap else None
+        progress.page(page, f"start {successor}")
+        is_full = limit > 1 and _is_full(page, limit) and successor == start + len(page.records)
+        start = successor - is_full
+        last = _name(page.records[-1]) if is_full else None
 
 
 def _name(record: Mapping[str, Any]) -> Any:
@@ -129,16 +204,41 @@ def _name(record: Mapping[str, Any]) -> Any:
     return repr(record)
 
 
-def next_start(page: Page, start: int, limit: int) -> int | None:
+def _version(record: Any) -> Any:
+    """Tell a version of a record from another one; a row of a log has no name."""
+    name = _name(record)
+    return name if isinstance(name, str) else (name, record.get("update_time"))
+
+
+def _is_full(page: Page, limit: int) -> bool:
+    """Whether a page holds as many records as it may: the server may allow fewer than asked for."""
+    counts = page.additional.get("pagination") or page.additional
+    allowed = counts.get("limit")
+    most = min(limit, allowed) if isinstance(allowed, int) and allowed > 0 else limit
+    return len(page.records) >= most and not page.unreadable
+
+
+def next_start(page: Page, start: int, limit: int, progress: Progress) -> int | None:
     """Find the offset of the next page, None at the end.
 
     v1 nests the four keys below ``pagination`` in some answers, leaves them flat in others, and
     may omit ``next_start``.
+
+    Raises:
+        UnexpectedAnswerError: it leads back.
+
     """
     counts = page.additional.get("pagination") or page.additional
+    if not isinstance(counts, dict):
+        progress.stop(f"{type(counts).__name__} for pagination")
     if not counts.get("more_items_in_collection"):
         return None
-    return int(counts.get("next_start") or start + limit)
+    told = str(counts.get("next_start") or "")
+    length = len(page.records) + len(page.unreadable)
+    successor = int(told) if told.isdecimal() else start + (length or limit)
+    if successor <= start:
+        progress.stop(f"the page at start {start} leads back to start {successor}")
+    return successor
 
 
 def anchored_pages(
@@ -149,6 +249,7 @@ def anchored_pages(
     limit: int,
     query: Mapping[str, Any],
     since: str | None,
+    screen: Screen | None = None,
 ) -> Iterator[Page]:
     """Walk a v1 list in ascending ``update_time`` order without trusting its offsets.
 
@@ -158,16 +259,18 @@ def anchored_pages(
     none is skipped.
     """
     start = 0
+    progress = Progress(f"{stream}: GET {operation.path}")
     while True:
         position = {"updated_since": since, "start": start, "limit": limit}
         page = client.get(operation, stream=stream, query={**query, **position})
+        page = screen(page) if screen else page
         yield page
-        if next_start(page, start, limit) is None:
+        successor = next_start(page, start, limit, progress)
+        if successor is None:
             return
-        times = [utc_time(str(r["update_time"])) for r in page.records if r.get("update_time")]
-        last = max(filter(None, times), default=None)
-        anchor = f"{last[:19]}Z" if last else None
-        if anchor is None or anchor == since:
-            start += limit
+        progress.page(page, f"start {start} of {since}")
+        anchor = latest_update(page.records, page.answered_at)
+        if anchor is None or anchor <= (since or ""):
+            start = successor
         else:
             since, start = anchor, 0

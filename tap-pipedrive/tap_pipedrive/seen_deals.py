@@ -21,6 +21,8 @@ import msgspec
 from tap_pipedrive.governor.governor import Governor
 
 _CLOSED = frozenset({"won", "lost"})
+#: Ids beyond are not remembered (2 to the 27th: 16 MB for a set of bits).
+_LARGEST_ID = 1 << 27
 _KEPT_SECONDS = 400 * 86400.0
 
 
@@ -32,10 +34,12 @@ class _Bits:
 
     def __contains__(self, number: int) -> bool:
         at = number >> 3
-        return at < len(self._bytes) and bool(self._bytes[at] >> (number & 7) & 1)
+        return 0 <= at < len(self._bytes) and bool(self._bytes[at] >> (number & 7) & 1)
 
     def add(self, number: int) -> None:
         at = number >> 3
+        if not 0 <= number < _LARGEST_ID:
+            return
         if at >= len(self._bytes):
             self._bytes.extend(bytes(at + 1 - len(self._bytes)))
         self._bytes[at] |= 1 << (number & 7)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from singer_sdk import typing as th
 
 from tap_pipedrive import beginnings, history
+from tap_pipedrive.addresses import split_url
+from tap_pipedrive.bookmarks import to_time
+from tap_pipedrive.errors import ConfigurationError
 from tap_pipedrive.streams import windows
 
 #: The largest page the API gives; a call costs the same whatever its size.
@@ -160,7 +165,7 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     ),
     th.Property(
         "request_timeout",
-        th.NumberType(exclusive_minimum=0),
+        th.NumberType(exclusive_minimum=0, maximum=3600),
         default=60,
         title="Request timeout",
         description="Seconds to wait for the server to send anything.",
@@ -180,3 +185,46 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "tokens.",
     ),
 ).to_dict()
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Check what the schema of the settings does not say.
+
+    Raises:
+        ConfigurationError: a value cannot be used. No value of a secret is named.
+
+    """
+    oauth = config.get("oauth") or {}
+    sent = {
+        "api_token (PIPEDRIVE_API_TOKEN)": (config.get("api_token") or "").strip(),
+        "user_agent": config.get("user_agent") or "",
+        **{f"oauth.{name}": value or "" for name, value in oauth.items()},
+    }
+    for setting, value in sent.items():
+        if not re.fullmatch(r"[\x20-\x7e]*", value):
+            msg = f"{setting} holds characters that no HTTP header can: look for a line break"
+            raise ConfigurationError(msg)
+    if start_date := config.get("start_date"):
+        try:
+            to_time(start_date)
+        except ValueError:
+            msg = f"start_date (PIPEDRIVE_START_DATE) is not a date like 2024-01-31: {start_date!r}"
+            raise ConfigurationError(msg) from None
+    if config.get("redis_url"):
+        check_redis_url(config["redis_url"])
+
+
+def check_redis_url(url: str) -> None:
+    """Check the address of Redis without naming it: it may hold a password.
+
+    Raises:
+        ConfigurationError: it is not one.
+
+    """
+    if url.startswith("unix://") or split_url(url, ("redis", "rediss")):
+        return
+    msg = (
+        "redis_url (REDIS_URL) is malformed: write redis://host:6379/0 (rediss:// for TLS), with "
+        "special characters of a password percent-encoded"
+    )
+    raise ConfigurationError(msg)

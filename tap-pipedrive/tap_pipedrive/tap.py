@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import re
@@ -16,10 +17,12 @@ from urllib.parse import urlsplit
 import click
 from requests.auth import AuthBase
 from singer_sdk import Tap
+from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
-from tap_pipedrive import errors, logs, plan, settings
-from tap_pipedrive.auth import TOKEN_URL, ApiTokenAuth, OAuth
+from tap_pipedrive import errors, logs, plan, settings, termination
+from tap_pipedrive.addresses import company_of, http_url
+from tap_pipedrive.auth import ApiTokenAuth, OAuth
 from tap_pipedrive.beginnings import LISTS_AHEAD, Beginning, Beginnings
 from tap_pipedrive.client import PipedriveClient
 from tap_pipedrive.definitions import Definitions
@@ -29,6 +32,8 @@ from tap_pipedrive.governor.redis_home import RedisHome
 from tap_pipedrive.history import DealHistory
 from tap_pipedrive.messages import PageWriter
 from tap_pipedrive.metrics import Pusher
+from tap_pipedrive.outcomes import Outcome
+from tap_pipedrive.quarantine import Quarantine
 from tap_pipedrive.report import is_supervised, write_report
 from tap_pipedrive.seen_deals import SeenDeals
 from tap_pipedrive.streams import STREAMS, windows
@@ -36,6 +41,8 @@ from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.streams.kinds import FedStream, UpdatedStream
 from tap_pipedrive.streams.walk import Walk
 
+_SECRET_SETTING = re.compile(r".* in config\['(api_token|oauth|redis_url)'\].*", re.DOTALL)
+_GOOD_STATE = "The state is good; the next run goes on."
 #: Where the command line notes what it was asked for instead of a sync.
 ASKED = "tap_pipedrive.asked"
 
@@ -59,6 +66,20 @@ class TapPipedrive(Tap):
     ]
 
     config_jsonschema = settings.SCHEMA
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Tell wrong settings as one line with the exit code of wrong settings; the SDK exits 1.
+
+        Raises:
+            ConfigurationError: a setting is of the wrong type, or out of its range.
+
+        """
+        try:
+            return super()._validate_config(raise_errors=raise_errors)
+        except ConfigValidationError as error:
+            # The SDK's words quote the value.
+            reasons = [_SECRET_SETTING.sub(r"\1 is of the wrong type", e) for e in error.errors]
+            raise errors.ConfigurationError("; ".join(reasons)) from None
 
     def discover_streams(self) -> list[PipedriveStream]:
         """List the streams; the schemas come from the package, so no call is made."""
@@ -85,10 +106,7 @@ class TapPipedrive(Tap):
 
         """
         if url := (self.config.get("api_url") or "").strip():
-            if not re.match(r"https?://[^/\s]+", url):
-                msg = f"api_url (PIPEDRIVE_API_URL) is not an http(s) address: {url}"
-                raise errors.ConfigurationError(msg)
-            return url.rstrip("/")
+            return http_url(url, "api_url (PIPEDRIVE_API_URL)")
         domain = self.config.get("company_domain") or ""
         if not domain and isinstance(self.auth, OAuth):
             return self.auth.api_domain
@@ -115,17 +133,19 @@ class TapPipedrive(Tap):
         if missing:
             msg = f"oauth is not complete: {', '.join(f'oauth.{name}' for name in missing)}"
             raise errors.ConfigurationError(msg)
-        url = (self.config.get("api_url") or "").strip().rstrip("/")
-        return OAuth(**oauth, token_url=f"{url}/oauth/token" if url else TOKEN_URL)
+        if not (self.config.get("api_url") or "").strip():
+            return OAuth(**oauth)
+        return OAuth(**oauth, token_url=f"{self.base_url}/oauth/token")
 
     @cached_property
     def client(self) -> PipedriveClient:
         """The account behind the settings.
 
         Raises:
-            ConfigurationError: a setting is missing.
+            ConfigurationError: a setting is missing or wrong.
 
         """
+        settings.check(self.config)
         return PipedriveClient(
             self.base_url,
             self.auth,
@@ -227,19 +247,23 @@ class TapPipedrive(Tap):
             )
             raise errors.ShareSpentError(msg)
 
-    def skip(self, stream: PipedriveStream, error: errors.TapError) -> None:
-        """Leave a stream out that may not be read, unless the run is worthless without it.
+    @cached_property
+    def state_at_start(self) -> dict[str, Any]:
+        """The state with which this run was begun."""
+        return copy.deepcopy(dict(self.state))
 
-        Raises:
-            TapError: the stream is essential.
+    def owner_of(self, error: errors.TapError) -> PipedriveStream | None:
+        """Find the stream whose operation failed, whoever asked; None if it was no operation."""
+        return next((s for s in self.declared_streams if error.operation in s.operations), None)
 
-        """
-        if stream.essential:
-            raise error
-        self.logger.warning("%s is left out: %s", stream.name, error)
+    @cached_property
+    def quarantine(self) -> Quarantine:
+        """The records that this run cannot send as what they are."""
+        return Quarantine()
 
     def write_state(self) -> None:
         """Write a STATE message: everything written before it belongs to it."""
+        self.quarantine.write(self.writer)
         self.state_writer.write_state(self.state)
         self.pusher.now_and_then()
 
@@ -259,39 +283,99 @@ class TapPipedrive(Tap):
 
     # -- a run --------------------------------------------------------------------------------
 
+    def _setup_signal_handlers(self) -> None:
+        """Leave the signals to :mod:`tap_pipedrive.termination`: the SDK's handlers exit with 0."""
+
+    @property
+    def has_client(self) -> bool:
+        """Whether there is a client already (making one may fail)."""
+        return "client" in self.__dict__
+
     def run(self) -> None:
         """Sync all selected streams and leave a report, whatever happens.
 
         Raises:
-            BudgetSpentError: today's tokens are used up and nobody waits for the report.
-            TapError: anything else that went wrong.
+            TapError: the run ended with an error; or it was not complete, and nobody waits for the
+                report that says so.
+            TerminationRequested: a signal ended the run.
 
         """
         started_at = datetime.now(timezone.utc)
-        logs.hide(
-            self.config.get("api_token"),
-            urlsplit(self.config.get("redis_url") or "").password,
-            *(self.config.get("oauth") or {}).values(),
-        )
+        _ = self.state_at_start
+        stopped: str | None = None
+        error: BaseException | None = None
+
+        def report() -> None:
+            code, message = getattr(error, "exit_code", 1 if error else 0), str(error or "") or None
+            write_report(self, started_at, exit_code=code, stopped=stopped, message=message)
+
+        def report_a_timeout() -> None:
+            write_report(
+                self,
+                started_at,
+                exit_code=128 + (termination.requested_by() or 0),
+                stopped="signal",
+                message="ended by a signal; what was read last could not be written in time",
+            )
+
+        with termination.handled(report_a_timeout):
+            try:
+                try:
+                    self._sync()
+                    error = self._failure()
+                except errors.BudgetSpentError as spent:
+                    for stream in self.selected_streams:
+                        stream.fall_behind(str(spent))
+                    stopped, error = "budget", self._failure() or spent
+                    self.logger.warning("Stopped: %s. %s", spent, _GOOD_STATE)
+                    self.write_state()
+                except termination.TerminationRequested as request:
+                    stopped, error = "signal", request
+                    self.logger.warning("Stopped: %s. %s", request, _GOOD_STATE)
+                    self.write_state()
+            except BrokenPipeError:
+                if stopped != "signal":  # then whoever reads was ended, too
+                    msg = "whoever reads the messages has ended (broken pipe)"
+                    stopped, error = "error", errors.ReaderGoneError(msg)
+            except BaseException as failure:
+                stopped, error = "error", failure
+            try:
+                report()
+            finally:
+                self._close(wait=stopped != "signal")
+        if error is not None and (stopped in ("error", "signal") or not is_supervised()):
+            raise error
+
+    def _sync(self) -> None:
+        logs.hide(self.config.get("api_token"), *(self.config.get("oauth") or {}).values())
+        _ = self.client  # settings that are missing or wrong are told before anything is begun
+        logs.hide(urlsplit(self.config.get("redis_url") or "").password)
         logs.watch_for_secrets()
-        _ = self.client  # settings that are missing are told before anything is begun
-        try:
-            self.beginnings.expect(self._coming())
-            self.sync_all()
-        except errors.BudgetSpentError as error:
-            self.logger.warning("Stopped: %s. The state is good; the next run goes on.", error)
-            self.write_state()
-            self._report(started_at, error, budget_spent=True)
-            if not is_supervised():
-                raise
-        except BaseException as error:
-            self._report(started_at, error)
-            raise
-        else:
-            self._report(started_at)
-        finally:
-            self.beginnings.close()
-            self.deal_history.close()
+        self.beginnings.expect(self._coming())
+        self.sync_all()
+
+    def _failure(self) -> errors.TapError | None:
+        """Say what failed although the run went on: lost permissions first, then any error."""
+        refused = {
+            s.name: s.result for s in self.selected_streams if s.result.outcome is Outcome.REFUSED
+        }
+        if refused:
+            msg = "; ".join(
+                f"{name} could be read before and is refused now: {result.reason}"
+                for name, result in refused.items()
+            )
+            return errors.NotPermittedError(msg)
+        incomplete = [
+            s.result for s in self.selected_streams if s.result.outcome is Outcome.INCOMPLETE
+        ]
+        return incomplete[0].error if incomplete else None
+
+    def _close(self, *, wait: bool) -> None:
+        """Close what was opened; the run may have ended before anything was."""
+        for name in ("beginnings", "deal_history"):
+            if name in self.__dict__:
+                getattr(self, name).close(wait=wait)
+        if self.has_client:
             self.pusher.push()
             self.client.close()
 
@@ -308,23 +392,6 @@ class TapPipedrive(Tap):
             elif stream.parent not in begun:
                 begun.add(stream.parent)
                 yield from self.walks[stream.parent].beginnings()
-
-    def _report(
-        self,
-        started_at: datetime,
-        error: BaseException | None = None,
-        *,
-        budget_spent: bool = False,
-    ) -> None:
-        behind = {name for walk in self.walks.values() for name in walk.behind}
-        write_report(
-            self.client,
-            self.selected_streams,
-            started_at,
-            error,
-            behind=behind,
-            budget_spent=budget_spent,
-        )
 
     # -- the command line ----------------------------------------------------------------------
 
@@ -359,8 +426,8 @@ class TapPipedrive(Tap):
         return cls(
             config=config.config if config else None,
             parse_env_config=config.parse_env if config else False,
-            state=json.load(state) if state else None,
-            catalog=json.load(catalog) if catalog else None,
+            state=_read_json(state, "--state"),
+            catalog=_read_json(catalog, "--catalog"),
         )
 
     @classmethod
@@ -390,28 +457,20 @@ def _instead_of_a_sync(name: str, help_text: str) -> click.Option:
     )
 
 
+def _read_json(file: IO[str] | None, option: str) -> dict[str, Any] | None:
+    if file is None:
+        return None
+    try:
+        content = json.load(file)
+    except ValueError as error:
+        msg = f"the file of {option} is not JSON: {error}"
+        raise errors.ConfigurationError(msg) from error
+    if not isinstance(content, dict):
+        msg = f"the file of {option} is not a JSON object"
+        raise errors.ConfigurationError(msg)
+    return content
+
+
 def account_key(base_url: str) -> str:
     """Name an account in files and in Redis without spelling out where it is."""
     return hashlib.sha256(base_url.encode()).hexdigest()[:16]
-
-
-def company_of(domain: str) -> str:
-    """Take the company's name from whatever form of its domain was typed.
-
-    >>> company_of("https://acme.pipedrive.com/deals")
-    'acme'
-
-    Raises:
-        ConfigurationError: there is none.
-
-    """
-    name = re.sub(r"^https?://", "", domain.strip()).split("/")[0].removesuffix(".pipedrive.com")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", name):
-        msg = (
-            "company_domain (PIPEDRIVE_COMPANY_DOMAIN) is not set: it is the acme of "
-            "https://acme.pipedrive.com"
-            if not name
-            else f"company_domain (PIPEDRIVE_COMPANY_DOMAIN) is not a name like acme: {domain!r}"
-        )
-        raise errors.ConfigurationError(msg)
-    return name.lower()

@@ -15,11 +15,12 @@ from conftest import Output, run_tap
 from scripted_server import scripted_server
 
 from tap_pipedrive import logs
+from tap_pipedrive.addresses import company_of, http_url
 from tap_pipedrive.auth import OAuth
 from tap_pipedrive.client import PipedriveClient
 from tap_pipedrive.errors import ConfigurationError, NotPermittedError
 from tap_pipedrive.openapi import operation
-from tap_pipedrive.tap import TapPipedrive, company_of
+from tap_pipedrive.tap import TapPipedrive
 
 OAUTH = {
     "client_id": "demo-client",
@@ -80,10 +81,39 @@ def test_missing_settings_are_named(config: dict[str, Any], says: str) -> None:
         " acme.pipedrive.com",
         "https://acme.pipedrive.com",
         "acme.pipedrive.com/deals",
+        "Acme.Pipedrive.com",
+        "HTTPS://ACME.PIPEDRIVE.COM",
+        "https://acme.pipedrive.com/",
+        "http://acme.pipedrive.com:443/pipeline/1?x=y#z",
     ],
 )
 def test_a_domain_may_be_typed_in_any_form(typed: str) -> None:
     assert company_of(typed) == "acme"
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("https://api.pipedrive.com/v1", "names no company"),
+        ("app.pipedrive.com", "names no company"),
+        ("OAuth", "names no company"),
+        ("acme.example.com", "not a name like acme"),
+        ("https://[acme", "not a name like acme"),
+        ("acme corp", "not a name like acme"),
+        ("https://", "not a name like acme"),
+        ("  ", "is not set"),
+    ],
+)
+def test_a_domain_without_a_company_is_refused(typed: str, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        company_of(typed)
+
+
+@pytest.mark.parametrize(
+    "typed", ["HTTPS://Proxy.Example:8443/Base/", "https://proxy.example:8443/Base"]
+)
+def test_an_api_url_has_one_form(typed: str) -> None:
+    assert http_url(typed, "api_url") == "https://proxy.example:8443/Base"
 
 
 def test_a_wrong_token_ends_with_77(simulator: Any) -> None:

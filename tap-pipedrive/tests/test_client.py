@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from scripted_server import ScriptedServer, scripted_server
+from scripted_server import ScriptedServer, dripping_server, scripted_server
 
 from tap_pipedrive import client as client_module
 from tap_pipedrive import errors
@@ -93,7 +95,10 @@ def test_faults_that_do_not_pass_end_the_run(
     with pytest.raises(errors.SourceUnavailableError) as failure:
         read(client)
     assert failure.value.exit_code == 69
-    assert len(server.asked) == client_module.MAX_TRIES
+    paths = [path.partition("?")[0] for path, _ in server.asked]
+    # One call asks whether other operations work: then only this list would be to blame.
+    assert paths == ["/api/v2/deals"] * client_module.MAX_TRIES + ["/api/v2/pipelines"]
+    assert not failure.value.concerns_stream
     assert sorted(waits)[-1] <= client_module.MAX_WAIT_SECONDS
 
 
@@ -147,9 +152,77 @@ def test_bodies_are_bounded(
         read(client)
 
 
-def test_an_empty_v1_list_is_null(server: ScriptedServer, client: PipedriveClient) -> None:
-    server.answer(200, {"success": True, "data": None})
-    assert read(client).records == []
+NOTHING_MORE = {"pagination": {"start": 0, "limit": 500, "more_items_in_collection": False}}
+
+
+@pytest.mark.parametrize(
+    ("key", "body"),
+    [
+        ("v1 /leads", {"success": True, "data": None, "additional_data": NOTHING_MORE}),
+        ("v1 /leads", {"data": None, "additional_data": NOTHING_MORE["pagination"]}),
+        ("v1 /webhooks", {"success": True, "data": None}),
+        ("v1 /deals/{id}/changelog", {"data": None, "additional_data": {"next_cursor": None}}),
+        ("v2 /deals", {"success": True, "data": [], "additional_data": {"next_cursor": None}}),
+    ],
+)  # fmt: skip
+def test_an_empty_list_is_believed(
+    server: ScriptedServer, client: PipedriveClient, key: str, body: Any
+) -> None:
+    server.answer(200, body)
+    assert client.get(operation(key), stream="x", path={"id": 1}).records == []
+
+
+@pytest.mark.parametrize("body", [
+    {}, {"success": True}, {"success": True, "data": None}, {"success": True, "data": {}},
+    {"success": True, "data": "x"}, {"success": True, "data": {"0": {"id": 1}}},
+    {"success": True, "data": None, "additional_data": [1]},
+])  # fmt: skip
+@pytest.mark.parametrize("key", [
+    "v1 /deals/{id}/changelog", "v1 /leads", "v1 /users", "v2 /deals", "v2 /boards",
+])  # fmt: skip
+def test_a_hollow_answer_is_tried_again_and_then_an_error(
+    server: ScriptedServer, client: PipedriveClient, waits: list[float], key: str, body: Any
+) -> None:
+    server.answer(200, body)
+    with pytest.raises(errors.HollowAnswerError, match=r"is due|additional_data") as failure:
+        client.get(operation(key), stream="x", path={"id": 1})
+    assert failure.value.exit_code == 69
+    assert len(server.asked) == client_module.MAX_TRIES
+    assert not client.governor.is_open, "Pipedrive answers: others may ask"
+
+
+@pytest.mark.parametrize("body", [{"success": True, "data": {}}, {"success": True, "data": None}])
+def test_an_empty_object_is_hollow_where_one_is_due(
+    server: ScriptedServer, client: PipedriveClient, waits: list[float], body: Any
+) -> None:
+    server.answer(200, body)
+    server.answer(200, {"success": True, "data": {"total_count": 3}})
+    page = client.get(operation("v1 /deals/summary"), stream="x")
+    assert page.records == [{"total_count": 3}]
+
+
+@pytest.mark.parametrize("part", ["headers", "length", "chunks", "no length"])
+def test_an_answer_that_drips_is_bounded_as_a_whole(
+    waits: list[float], monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    monkeypatch.setattr(client_module, "MAX_TRIES", 2)
+    with dripping_server(part) as url:
+        client = PipedriveClient(url, ApiTokenAuth(SECRET), timeout=0.1)
+        begun = time.monotonic()
+        with pytest.raises(errors.RetriableError, match="too slowly") as failure:
+            read(client)
+        client.close()
+    assert 2 * 0.5 <= time.monotonic() - begun < 4
+    assert failure.value.reason == "slow"
+
+
+def test_a_compressed_body_is_bounded_as_it_is_unpacked(
+    server: ScriptedServer, client: PipedriveClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "MAX_BODY_BYTES", 1 << 20)
+    server.answer(200, gzip.compress(b" " * (64 << 20)), Content_Encoding="gzip")
+    with pytest.raises(errors.UnexpectedAnswerError, match="larger"):
+        read(client)
 
 
 def test_the_source_tells_the_time(server: ScriptedServer, client: PipedriveClient) -> None:

@@ -21,7 +21,7 @@ from pipedrive_simulator.testing import RunningSimulator, running_simulator
 
 from tap_pipedrive import client as client_module
 from tap_pipedrive.errors import TapError
-from tap_pipedrive.records import utc_time
+from tap_pipedrive.records import time_or_none
 from tap_pipedrive.streams import walk, windows
 from tap_pipedrive.streams.deals import INCLUDE_FIELDS
 
@@ -132,7 +132,7 @@ def sync(
 def comparable(record: dict[str, Any]) -> dict[str, Any]:
     """A record without the simulator's flags, counters that move by themselves, and nulls."""
     return {
-        k: (utc_time(v) if k.endswith("_time") and isinstance(v, str) and k != "due_time" else v)
+        k: time_or_none(v) if k.endswith("_time") and isinstance(v, str) and k != "due_time" else v
         for k, v in record.items()
         if not k.startswith("_") and k not in INCLUDE_FIELDS and v is not None and k != "attendees"
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socketserver
 import subprocess
 import sys
 import threading
@@ -12,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from pipedrive_simulator.testing import running_simulator
 from valkey_server import Valkey, running_valkey
 
-from tap_pipedrive.errors import BudgetSpentError, SourceUnavailableError
+from tap_pipedrive.errors import BudgetSpentError, ConfigurationError, SourceUnavailableError
 from tap_pipedrive.governor.governor import Governor
 from tap_pipedrive.governor.home import Home, LocalHome
 from tap_pipedrive.governor.redis_home import RedisHome
@@ -158,6 +161,78 @@ def test_redis_going_away_is_no_reason_to_fail(caplog: pytest.LogCaptureFixture)
         governor.admit(10, DAY)
         governor.admit(10, DAY)
     assert sum("Redis is away" in r.message for r in caplog.records) == 1
+
+
+@contextlib.contextmanager
+def answering(reply: bytes) -> Iterator[str]:
+    """Something that answers every line with the same bytes; yields its address."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                for line in self.rfile:
+                    if line.startswith(b"*"):
+                        self.wfile.write(reply)
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield f"redis://127.0.0.1:{server.server_address[1]}/0"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b":7\r\n", b"+OK\r\n", b"+hello\r\n", b"*0\r\n", b"$3\r\nabc\r\n",
+        b"*2\r\n:1\r\n:2\r\n", b"$2\r\n\xff\xfe\r\n", b"-WRONGTYPE of value\r\n",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    ],
+)  # fmt: skip
+def test_a_redis_that_answers_nonsense_is_like_one_that_is_away(reply: bytes) -> None:
+    with answering(reply) as url:
+        for use in (
+            lambda governor: governor.admit(10, DAY),
+            lambda governor: governor.trip(5, "why"),
+            lambda governor: governor.is_open,
+            lambda governor: governor.remember("key", b"value", 60),
+            lambda governor: governor.recall("key"),
+            lambda governor: governor.forget("key"),
+            lambda governor: governor.is_spent(DAY),
+        ):
+            use(Governor(RedisHome(url, "x"), daily_tokens=1000))
+
+
+def test_values_of_the_wrong_type_in_redis_are_no_reason_to_fail(valkey: Valkey) -> None:
+    governor = Governor(RedisHome(f"{valkey.url}?decode_responses=True", "odd"), daily_tokens=1000)
+    others = redis.Redis.from_url(valkey.url)
+    governor.trip(0.01, "a hiccup")
+    governor.remember("key", b"value", 60)
+    assert governor.recall("key") == b"value"
+    for key in ("burst", f"tokens:{DAY}", "circuit", "cache:key"):
+        others.delete(f"pipeboard:odd:{key}")
+        others.rpush(f"pipeboard:odd:{key}", "a list")
+        governor = Governor(RedisHome(valkey.url, "odd"), daily_tokens=1000)
+        governor.admit(10, DAY)
+        governor.recall("key")
+        others.delete(f"pipeboard:odd:{key}")
+
+
+def test_a_remembered_list_that_is_damaged_is_forgotten(sync: Any, tmp_path: Path) -> None:
+    sync(only={"users"}, state_dir=str(tmp_path))
+    for file in tmp_path.glob("cache-*/*users.bin"):
+        for damage in (b"", b"\xff", b"[1]", b"{}"):
+            file.write_bytes(file.read_bytes()[:8] + damage)
+            assert sync(only={"users"}, state_dir=str(tmp_path)).records["users"]
+
+
+def test_a_state_dir_that_cannot_be_used_is_told(sync: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="state_dir"):
+        sync(only={"users"}, state_dir=str(tmp_path / "file"))
 
 
 def run_taps(url: str, count: int, **settings: Any) -> list[subprocess.CompletedProcess[str]]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_pipedrive.openapi.schema import property_type, stream_schema
-from tap_pipedrive.records import PageReader, RecordShaper, utc_time
+from tap_pipedrive.records import PageReader, RecordShaper, time_or_none
 
 TYPES = {"id": "integer", "update_time": "date-time", "due_date": "date", "name": "string"}
 
@@ -29,10 +29,10 @@ TYPES = {"id": "integer", "update_time": "date-time", "due_date": "date", "name"
     ],
 )
 def test_times_become_utc(raw: str, expected: str | None) -> None:
-    assert utc_time(raw) == expected
+    assert time_or_none(raw) == expected
 
 
-def test_zero_dates_become_null_and_unknown_properties_are_kept() -> None:
+def test_impossible_dates_become_null_and_unknown_properties_are_kept() -> None:
     shaper = RecordShaper(TYPES)
     record = {
         "id": 1,
@@ -41,9 +41,19 @@ def test_zero_dates_become_null_and_unknown_properties_are_kept() -> None:
         "new": {"a": 1},
     }
     assert shaper.shape([record]) == [
-        {"id": 1, "update_time": None, "due_date": None, "_extra": {"new": {"a": 1}}}
+        {
+            "id": 1,
+            "update_time": None,
+            "due_date": None,
+            "_extra": {
+                "new": {"a": 1},
+                "update_time": "0000-00-00 00:00:00",
+                "due_date": "0000-00-00",
+            },
+        }
     ]
     assert shaper.unknown == {"new"}
+    assert shaper.nulled == 2
 
 
 def test_custom_fields_of_v1_are_no_news() -> None:
@@ -56,7 +66,7 @@ def test_custom_fields_of_v1_are_no_news() -> None:
 def test_values_of_another_type_are_kept_and_do_not_stop_the_page() -> None:
     shaper = RecordShaper(TYPES | {"value": "number", "flag": "boolean", "tags": "array"})
     good = {"id": 1, "name": "a", "value": 3, "flag": True, "tags": [1]}
-    odd = {"id": 2.0, "name": 7, "value": "12,5", "flag": 1, "tags": {}, "update_time": 99}
+    odd = {"id": 2.0, "name": 7, "value": "12,5", "flag": "yes", "tags": {}, "update_time": 99}
     assert shaper.shape([dict(good), dict(odd)]) == [
         good,
         {
@@ -66,11 +76,12 @@ def test_values_of_another_type_are_kept_and_do_not_stop_the_page() -> None:
             "flag": None,
             "tags": None,
             "update_time": None,
-            "_extra": {"name": 7, "value": "12,5", "flag": 1, "tags": {}, "update_time": 99},
+            "_extra": {"name": 7, "value": "12,5", "flag": "yes", "tags": {}, "update_time": 99},
         },
     ]
     assert shaper.retyped == {"name", "value", "flag", "tags", "update_time"}
     assert not shaper.unknown
+    assert shaper.nulled == 5
 
 
 @given(
@@ -104,7 +115,7 @@ def test_only_the_key_is_required() -> None:
 WORDS = st.sampled_from(["", "a", "é", '"', "\n", "🎯"])
 FULL = TYPES | {"value": "number", "flag": "boolean", "tags": "array", "custom_fields": "object"}
 FITTING = {
-    "id": st.integers(),
+    "id": st.integers(-(2**63), 2**63 - 1),
     "update_time": st.sampled_from(["2024-02-12T09:14:35Z", "2024-02-12T09:14:35.120+02:00"]),
     "due_date": st.just("2024-02-12"),
     "name": WORDS,

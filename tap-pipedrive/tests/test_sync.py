@@ -251,3 +251,24 @@ def test_kill_9_loses_nothing(simulator: Any, sync: Sync, config: dict[str, Any]
     assert {m["deal_id"] for m in marks} == listed(simulator, "deals").keys()
     again = {m["deal_id"] for m in after.records["deal_changelog_sync"]}
     assert again < listed(simulator, "deals").keys(), "it did not start over"
+
+
+def test_a_line_that_is_taken_off_is_no_longer_among_those_of_its_deal(
+    simulator: Any, sync: Sync
+) -> None:
+    only = {"deals", "deal_products", "deal_products_sync"}
+    first = sync(only=only)
+    lists = {row["deal_id"]: row["line_ids"] for row in first.records["deal_products_sync"]}
+    lines: dict[int, list[int]] = {}
+    for line in first.records["deal_products"]:
+        lines.setdefault(line["deal_id"], []).append(line["id"])
+    assert lists == {deal: sorted(ids) for deal, ids in lines.items()}
+    live = {d["id"] for d in first.records["deals"] if not d["is_archived"] and not d["is_deleted"]}
+    deal_id, ids = next((deal, ids) for deal, ids in lists.items() if len(ids) > 1 and deal in live)
+    simulator.control("POST", "clock", {"advance_seconds": 3600})
+    simulator.account.detach_product(ids[0])
+    second = sync(first.state, only=only)
+    (changed,) = [r for r in second.records["deal_products_sync"] if r["deal_id"] == deal_id]
+    assert changed["line_ids"] == ids[1:]
+    swept = sync(only=only, sweep=True)
+    assert {row["deal_id"] for row in swept.records["deal_products_sync"]} >= {deal_id}

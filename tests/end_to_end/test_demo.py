@@ -69,3 +69,13 @@ def test_no_secret_is_logged(checkout: Checkout, first_demo: Run) -> None:
         text = log.read_text()
         assert token not in text
         assert password not in text
+
+
+def test_local_state_is_private(checkout: Checkout, first_demo: Run) -> None:
+    """Tokens, logs, rows of tables: no other user of this machine reads what the demo wrote."""
+    open_to_others = [
+        f"{path.relative_to(checkout.state)} {path.lstat().st_mode & 0o777:o}"
+        for path in checkout.state.rglob("*")
+        if not path.is_symlink() and path.lstat().st_mode & 0o077
+    ]
+    assert open_to_others == []

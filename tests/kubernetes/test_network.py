@@ -20,6 +20,8 @@ WANTED = {
     ("metabase", "postgres", 5432),
     ("prometheus", "pushgateway", 9091),
     ("prometheus", "metrics-server", 9560),
+    ("prometheus", "metabase", 9191),
+    ("prometheus", "grafana", 3000),
 }
 WITH_PREFECT = {
     ("pipeboard", "prefect-server", 4200),

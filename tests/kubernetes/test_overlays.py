@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 from conftest import ROOT, Rendered, render
 
@@ -54,6 +55,7 @@ def test_what_prod_adds_to_base_and_to_minikube(rendered: dict[str, Rendered]) -
     assert changed == {
         **{f"CronJob/{name}": bigger for name in ("backfill", "reference", "sweep", "sync")},
         "PersistentVolumeClaim/prometheus": {"/spec/resources/requests/storage"},
+        "Deployment/prometheus": {"/spec/template/spec/containers/0/args/3"},
         "Deployment/metabase": {
             "/spec/replicas",
             "/spec/template/spec/topologySpreadConstraints",
@@ -143,6 +145,50 @@ def filled(template: Any, values: dict[str, Any]) -> Any:
     return template
 
 
+def test_prefects_worker_watches_its_own_namespace(own_k8s: Path) -> None:
+    """A watch of the whole cluster is forbidden to it, and a run that crashes goes unnoticed."""
+    assert new_account(own_k8s, "acme").returncode == 0
+    account = own_k8s / "overlays" / "account-acme" / "kustomization.yaml"
+    component = "components: [../../components/pushgateway"
+    account.write_text(
+        account.read_text().replace(component, f"{component}, ../../components/prefect")
+    )
+    for overlay in (render("minikube-prefect", own_k8s), render("account-acme", own_k8s)):
+        (namespace,) = overlay.names("Namespace")
+        pod = only_pod(overlay, "Deployment", "prefect-worker")["spec"]
+        own_namespace = {"fieldRef": {"fieldPath": "metadata.namespace"}}
+        assert {
+            "name": "PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_NAMESPACES",
+            "valueFrom": own_namespace,
+        } in pod["containers"][0]["env"]
+        # What it may there: look at Jobs and pods, and read the log of one that crashed.
+        rights = {
+            (resource, verb)
+            for rule in overlay.one("Role", "prefect-worker")["rules"]
+            for resource in rule["resources"]
+            for verb in rule["verbs"]
+        }
+        assert rights >= {(r, v) for r in ("jobs", "pods") for v in ("get", "list", "watch")}
+        assert ("pods/log", "get") in rights
+        (subject,) = overlay.one("RoleBinding", "prefect-worker")["subjects"]
+        assert subject["namespace"] == namespace
+        # Its Jobs run where it looks.
+        (register,) = pod["initContainers"]
+        assert {"name": "POD_NAMESPACE", "valueFrom": own_namespace} in register["env"]
+        words = register["args"]
+        assert words[words.index("--namespace") + 1] == "$(POD_NAMESPACE)"
+
+
+def test_metabase_computes_in_the_reporting_time_zone(own_k8s: Path) -> None:
+    for name in ("minikube", "minikube-prefect", "prod"):
+        overlay = render(name, own_k8s)
+        (container,) = only_pod(overlay, "Deployment", "metabase")["spec"]["containers"]
+        (zone,) = [e for e in container["env"] if e["name"] == "JAVA_TIMEZONE"]
+        of = zone["valueFrom"]["configMapKeyRef"]
+        assert of == {"name": "settings", "key": "PIPEBOARD_REPORTING_TIMEZONE"}
+        assert overlay.one("ConfigMap", of["name"])["data"][of["key"]] == "America/Sao_Paulo"
+
+
 def new_account(k8s: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(k8s / "new-account.sh"), *words], text=True, capture_output=True, check=False
@@ -167,6 +213,16 @@ def test_an_account_is_a_namespace_with_a_minute_of_its_own(own_k8s: Path) -> No
     # Servers are shared; what an account has of its own is what runs and what it may reach.
     servers = {d["metadata"]["name"] for d in acme.of_kind("Deployment", "StatefulSet", "Service")}
     assert servers == {"pushgateway"}
+
+
+@pytest.mark.parametrize("name", ["123", "no", "1e3", "a-b"])
+def test_any_name_of_an_account_renders(own_k8s: Path, name: str) -> None:
+    assert new_account(own_k8s, name).returncode == 0
+    overlay = render(f"account-{name}", own_k8s)
+    for document in overlay.documents:
+        kubernetes_validate.validate(document, "1.37", strict=True)
+    (namespace,) = overlay.of_kind("Namespace")
+    assert namespace["metadata"]["labels"]["pipeboard/account"] == name
 
 
 def test_an_account_is_never_overwritten_and_its_name_is_checked(own_k8s: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -30,22 +31,30 @@ def new_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewWareh
     def make(name: str, **settings: str) -> Warehouse:
         """Empty the database for the next module; the one before has no use for it any more."""
         url = server.start(binaries, DATABASE, fresh=True)[DATABASE]
-        trade_safety_for_speed(server, url)
-        return Warehouse(url, tmp_path_factory.mktemp(name), dbt, settings)
+        superuser = as_superuser(server, url)
+        trade_safety_for_speed(superuser)
+        return Warehouse(
+            url, tmp_path_factory.mktemp(name), dbt, settings,
+            superuser={**superuser, "dbname": DATABASE},
+        )  # fmt: skip
 
     yield make
     server.destroy()
 
 
-def trade_safety_for_speed(server: EmbeddedPostgres, url: str) -> None:
-    """Let the server not wait for the disk: what is in it is gone with the tests anyway."""
+def as_superuser(server: EmbeddedPostgres, url: str) -> dict[str, Any]:
+    """Return what connects to the server as its superuser."""
     cluster = server.record.load()
     assert cluster is not None
-    port = conninfo_to_dict(url)["port"]
-    with psycopg.connect(
-        host="127.0.0.1", port=port, user="postgres", dbname="postgres",
-        password=cluster.superuser_password, autocommit=True,
-    ) as connection:  # fmt: skip
+    return {
+        "host": "127.0.0.1", "port": conninfo_to_dict(url)["port"], "user": "postgres",
+        "dbname": "postgres", "password": cluster.superuser_password, "autocommit": True,
+    }  # fmt: skip
+
+
+def trade_safety_for_speed(superuser: dict[str, Any]) -> None:
+    """Let the server not wait for the disk: what is in it is gone with the tests anyway."""
+    with psycopg.connect(**superuser) as connection:
         for setting in ("fsync", "full_page_writes", "synchronous_commit"):
             connection.execute(f"alter system set {setting} = off".encode())
         connection.execute("select pg_reload_conf()")

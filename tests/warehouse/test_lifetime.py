@@ -8,15 +8,12 @@ without anybody doing anything, and keeps its name.
 from __future__ import annotations
 
 import re
-import time as clock
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, time
 from decimal import Decimal
 from typing import Any
 
-import psycopg
 import pytest
 from conftest import NewWarehouse
 from pipedrive_simulator.account.fields import CUSTOM_TYPES, FieldDefinition
@@ -483,19 +480,3 @@ def test_a_row_without_a_stamp_is_tested(lifetime: Lifetime) -> None:
         "where id = (select min(id) from pipedrive.deal_products)"
     )
     assert " WARN=1 " in warehouse.dbt(*lines).stdout
-
-
-def test_models_are_dropped_in_turn(lifetime: Lifetime) -> None:
-    """Two at once under the same view would wait for each other, and one of them would fail."""
-    warehouse = lifetime.warehouse
-    locks = "select count(*) from pg_locks where locktype = 'advisory' and {} granted"
-    with psycopg.connect(warehouse.url, autocommit=True) as other, ThreadPoolExecutor() as pool:
-        other.execute("select pg_advisory_lock(hashtext('pipeboard drops a relation'))")
-        build = pool.submit(warehouse.build, "run", "--select", "dim_date")
-        deadline = clock.monotonic() + 60
-        while warehouse.rows(locks.format("not")) == [(0,)] and clock.monotonic() < deadline:
-            assert not build.done(), "it did not wait for its turn"
-            clock.sleep(0.2)
-        other.execute("select pg_advisory_unlock_all()")
-        build.result()
-    assert warehouse.rows(locks.format("")) == [(0,)]

@@ -33,6 +33,8 @@ class Warehouse:
     dbt_folder: Path
     settings: dict[str, str] = field(default_factory=dict)
     discovered: str | None = None
+    #: What connects to the database as the server's superuser.
+    superuser: dict[str, Any] = field(default_factory=dict)
 
     def environ(self) -> dict[str, str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(PERSONAL)}

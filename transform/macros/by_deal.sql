@@ -90,9 +90,19 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Unlike delete+insert by key, this also takes away the rows of a deal that has none any more. -#}
+{#-
+    Unlike delete+insert by key, this also takes away the rows of a deal that has none any more. Of all deals at once,
+    most rows are as they were.
+-#}
 {% macro get_incremental_by_deal_sql(arg_dict) -%}
     {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
+    {%- if built_through() == '-infinity' -%}
+        {%- set columns = [] -%}
+        {%- for column in arg_dict['dest_columns'] -%}
+            {%- do columns.append({'name': column.name, 'quoted': column.quoted, 'value': 'new.' ~ column.quoted}) -%}
+        {%- endfor -%}
+        {{ return(replace_differing_rows(arg_dict['target_relation'], arg_dict['temp_relation'], columns)) }}
+    {%- endif -%}
     delete from {{ arg_dict['target_relation'] }} where {{ is_changed_deal() }};
     insert into {{ arg_dict['target_relation'] }} ({{ columns }})
     select {{ columns }} from {{ arg_dict['temp_relation'] }}

@@ -218,6 +218,7 @@
             from described
             inner join pg_catalog.pg_attribute as attribute
                 on attribute.attrelid = '{{ this }}'::regclass and attribute.attname = described.column_name
+            where described.description is distinct from col_description(attribute.attrelid, attribute.attnum)
         loop
             execute format('comment on column {{ this }}.%I is %L', item.column_name, item.description);
         end loop;

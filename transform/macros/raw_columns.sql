@@ -1,5 +1,6 @@
 {#-
-    The named columns of a raw table, each cast to the type staging relies on.
+    The named columns of a raw table, each cast to the type staging relies on. A date, a time or a
+    number that cannot be one becomes null, see safe_casts.sql.
 
     A stream that was not selected has no table, and a property that was not selected has no column:
     both become typed nulls, so that every model above builds on a partial warehouse too.
@@ -9,27 +10,48 @@
 -#}
 {% macro raw_columns(stream, columns, source_name='pipedrive') -%}
     {%- set raw = source(source_name, stream) -%}
-    {%- set table = namespace(found=not execute, columns=[]) -%}
-    {%- if execute -%}
-        {%- set relation = load_relation(raw) -%}
-        {%- if relation -%}
-            {%- set table.found = true -%}
-            {%- set table.columns = adapter.get_columns_in_relation(relation) | map(attribute='name') | list -%}
-        {%- endif -%}
-    {%- endif -%}
+    {%- set stored = raw_column_types(raw) if execute else columns -%}
     select
         {%- for name, type in columns.items() %}
-        {% if not execute or name in table.columns -%}
-            "{{ name }}"::{{ type }} as "{{ name }}"
+        {% if name in (stored or {}) -%}
+            {{ _raw_column(name, type, stored[name]) }} as "{{ name }}"
         {%- else -%}
             null::{{ type }} as "{{ name }}"
         {%- endif -%}
         {{ ',' if not loop.last }}
         {%- endfor %}
-    {% if table.found -%}
+    {% if stored is not none -%}
     from {{ raw }}
     {%- else -%}
     from (values (1)) as absent (stream)
     where false
+    {%- endif -%}
+{%- endmacro %}
+
+{#- The columns that a raw table has, and their types; none where there is no such table. -#}
+{% macro raw_column_types(raw) -%}
+    {%- set relation = load_relation(raw) -%}
+    {%- set types = {} -%}
+    {%- for column in (adapter.get_columns_in_relation(relation) if relation else []) -%}
+        {%- do types.update({column.name: column.dtype}) -%}
+    {%- endfor -%}
+    {{ return(types if relation else none) }}
+{%- endmacro %}
+
+{#- Loading columns are the loader's own, and looked up by index: they are taken as they are. -#}
+{% macro _raw_column(name, type, stored_type) -%}
+    {%- set column = '"' ~ name ~ '"' -%}
+    {%- if type == 'numeric' -%}
+        {{ possible_number(column ~ '::numeric') }}
+    {%- elif type not in ('date', 'timestamptz') or name.startswith('_sdc_') -%}
+        {{ column }}::{{ type }}
+    {%- elif type == 'date' and stored_type in ('text', 'character varying') -%}
+        {{ possible_date(try_date('left(' ~ column ~ ', 10)')) }}
+    {%- elif type == 'date' -%}
+        {{ possible_date(column ~ '::date') }}
+    {%- elif stored_type in ('text', 'character varying') -%}
+        {{ possible_time(try_timestamptz(column)) }}
+    {%- else -%}
+        {{ possible_time(column ~ '::timestamptz') }}
     {%- endif -%}
 {%- endmacro %}

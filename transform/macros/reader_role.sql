@@ -1,6 +1,7 @@
 {#-
     BI tools read marts and ops, nothing else, as this role. Default privileges make the grants outlive every
-    rebuilt table and view. Who may not create roles gets told what an administrator has to run, once.
+    rebuilt table and view. Who may not create roles gets told what an administrator has to run, once. Refused
+    records are no BI: ops.quarantine is left out, and the loader withdraws what default privileges give on it.
 -#}
 {% macro grant_to_reader() -%}
     {%- if execute and flags.WHICH in ('run', 'build') -%}
@@ -19,16 +20,51 @@
             create role {{ reader }} nologin;
             {%- endif -%}
             {%- for schema in ('marts', 'ops') %}
-            create schema if not exists {{ schema }};
-            grant usage on schema {{ schema }} to {{ reader }};
-            {{ _grant_on_own_relations(schema, reader) }}
+            {%- if not found[0] or not _may_read(schema, reader) %}
+            {{ _make_schema_of_own(schema, reader) }}
             alter default privileges in schema {{ schema }} grant select on tables to {{ reader }};
+            {%- endif %}
+            {{ _grant_on_own_relations(schema, reader) }}
             {%- endfor -%}
         {%- else -%}
             {{ log("role " ~ reader ~ " is missing, so nobody but the owner reads marts and ops. As an administrator"
                 ~ " run: create role " ~ reader ~ " nologin; the next build grants it what it needs.", info=true) }}
         {%- endif -%}
     {%- endif -%}
+{%- endmacro %}
+
+{#- A schema that another role made (`pipeboard roles`) is that role's to grant; it may not be made once more. -#}
+{% macro _make_schema_of_own(schema, reader) %}
+            do $schema$
+            begin
+                if to_regnamespace('{{ schema }}') is null then
+                    create schema {{ schema }};
+                end if;
+                if pg_has_role((select nspowner from pg_catalog.pg_namespace where nspname = '{{ schema }}'), 'usage') then
+                    grant usage on schema {{ schema }} to {{ reader }};
+                end if;
+            end
+            $schema$;
+{%- endmacro %}
+
+{#- Whether a role may enter a schema, and read what we shall make in it. -#}
+{% macro _may_read(schema, reader) -%}
+    {%- set query -%}
+        select
+            to_regnamespace('{{ schema }}') is not null
+            and has_schema_privilege('{{ reader }}', to_regnamespace('{{ schema }}'), 'usage')
+            and exists (
+                select from pg_catalog.pg_default_acl
+                cross join lateral aclexplode(defaclacl) as acl
+                where
+                    defaclnamespace = to_regnamespace('{{ schema }}')
+                    and defaclrole = current_user::regrole
+                    and defaclobjtype = 'r'
+                    and acl.grantee = '{{ reader }}'::regrole
+                    and acl.privilege_type = 'SELECT'
+            )
+    {%- endset -%}
+    {{ return(run_query(query).rows[0][0]) }}
 {%- endmacro %}
 
 {#- What another role owns in these schemas is that role's to grant. -#}
@@ -44,6 +80,7 @@
                         relnamespace = '{{ schema }}'::regnamespace
                         and relkind in ('r', 'v', 'm', 'p')
                         and pg_has_role(relowner, 'usage')
+                        and pg_class.oid is distinct from to_regclass('ops.quarantine')
                         and not has_table_privilege('{{ reader }}', oid, 'select')
                 loop
                     execute format('grant select on %s to {{ reader }}', item.relation);

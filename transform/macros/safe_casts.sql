@@ -23,3 +23,34 @@
 {% macro try_time(text) -%}
     case when {{ text }} ~ '^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$' then ({{ text }})::time end
 {%- endmacro %}
+
+{#- ISO 8601, with or without a time and a zone; without a zone it is UTC. -#}
+{% macro try_timestamptz(text) -%}
+    case
+        when
+            {{ text }} ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,9})?)?(Z|[-+](0[0-9]|1[0-4]):?[0-5][0-9])?)?$'
+            and {{ try_date('left(' ~ text ~ ', 10)') }} is not null
+            then case
+                when {{ text }} ~ '[T ].*(Z|[-+][0-9:]+)$' then ({{ text }})::timestamptz
+                else ({{ text }})::timestamp at time zone 'UTC'
+            end
+    end
+{%- endmacro %}
+
+{#-
+    A column of a type may hold what no record means and no reader can show: infinity, PHP's zero date, the year
+    292277. A day lies in the years 1 to 9999, which is what dates have in every language that reads them; an
+    instant, which machines write, between 1900 and 2200.
+-#}
+{% macro possible_date(day) -%}
+    case when {{ day }} between '0001-01-01' and '9999-12-31' then {{ day }} end
+{%- endmacro %}
+
+{% macro possible_time(instant) -%}
+    case when {{ instant }} >= '1900-01-01 00:00:00+00' and {{ instant }} < '2200-01-01 00:00:00+00' then {{ instant }} end
+{%- endmacro %}
+
+{#- One value that is not a number makes every sum it is in one. -#}
+{% macro possible_number(number) -%}
+    case when {{ number }} not in ('NaN', 'Infinity', '-Infinity') then {{ number }} end
+{%- endmacro %}

@@ -3,8 +3,7 @@
     round to it: without these, a plan can be a thousand times slower than it need be.
 -#}
 {% macro analyze_table() -%}
-    {%- set materialized = config.get('materialized') -%}
-    {%- if materialized == 'table' or (materialized != 'view' and not _is_analyzed()) -%}
+    {%- if 'view' not in config.get('materialized') and not _is_analyzed() -%}
     analyze {{ this }}
     {%- endif -%}
 {%- endmacro %}

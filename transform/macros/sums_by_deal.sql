@@ -19,7 +19,7 @@
 {#- Of a table that was built whole. -#}
 {% macro sum_anew() -%}
     {%- if execute and not is_incremental() -%}
-    truncate {{ _sums_table() }};
+    delete from {{ _sums_table() }};
     {{ _add_to_sums(this, '+') }}
     {%- endif -%}
 {%- endmacro %}

@@ -17,7 +17,8 @@ from typing import TypeVar
 
 import redis
 
-from tap_pipedrive.errors import BudgetSpentError, SourceUnavailableError
+from tap_pipedrive import termination
+from tap_pipedrive.errors import BudgetSpentError, ConfigurationError, SourceUnavailableError
 from tap_pipedrive.governor.home import Home, LocalHome
 
 T = TypeVar("T")
@@ -26,6 +27,11 @@ T = TypeVar("T")
 SMALLEST_BURST = {"token": 20, "oauth": 80}
 #: The API's two seconds, and a margin for requests that travel at different speeds.
 WINDOW_SECONDS = 2.2
+#: Tokens of the most expensive call.
+DEAREST_CALL = 40
+#: The plan's daily tokens are remembered so long, for answers that do not name them.
+PLAN_LIMIT_SECONDS = 7 * 86400.0
+_PLAN_LIMIT = "plan-limit"
 #: An open circuit that closes within this time is waited for.
 PATIENCE_SECONDS = 60.0
 
@@ -87,8 +93,13 @@ class Governor:
                 f"{self.budget}, and the next call costs {cost})"
             )
             raise BudgetSpentError(msg)
-        while (wait := self._seconds_to_slot()) > 0:
-            time.sleep(wait)
+        try:
+            while (wait := self._seconds_to_slot()) > 0:
+                with termination.at_once():
+                    time.sleep(wait)
+        except termination.TerminationRequested:
+            self._at_home(lambda home: home.add_tokens(day, -cost))
+            raise
 
     def rebook(self, cost: int, day: str, other_day: str) -> None:
         """Move a call to another day of the ledger: the source dates it differently."""
@@ -116,6 +127,16 @@ class Governor:
             rooms.append(self.plan_remaining - kept)
         return int(min(rooms)) if rooms else None
 
+    def is_spent(self, day: str) -> bool:
+        """Whether the ledger says that the company's tokens of a day are used up.
+
+        The limit is the configured one or the plan's, as the server said it in this run or before.
+        """
+        budget = self.budget or _number((self.recall(_PLAN_LIMIT) or b"").decode("ascii", "ignore"))
+        if budget is None:
+            return False
+        return self._at_home(lambda home: home.tokens(day)) > budget - DEAREST_CALL
+
     def _seconds_to_slot(self) -> float:
         held = self._hold_until - time.monotonic()
         if held > 0:
@@ -129,7 +150,8 @@ class Governor:
             raise SourceUnavailableError(msg)
         if left > 0:
             self._logger.warning("The circuit is open: %s. Waiting %.0f s.", why, left)
-            time.sleep(left)
+            with termination.at_once():
+                time.sleep(left)
 
     # -- learning ----------------------------------------------------------------------------
 
@@ -143,8 +165,9 @@ class Governor:
             # Never longer than the window and a margin: a wrong header must not stall a run.
             self._hold_until = time.monotonic() + min(2 if reset is None else reset, 5)
         plan_limit = _number(headers.get("x-daily-ratelimit-token-limit"))
-        if plan_limit is not None:
+        if plan_limit is not None and plan_limit != self._plan_limit:
             self._plan_limit = plan_limit
+            self.remember(_PLAN_LIMIT, b"%d" % plan_limit, PLAN_LIMIT_SECONDS)
         remaining = _number(headers.get("x-daily-ratelimit-token-remaining"))
         if remaining is not None:
             self.plan_remaining = remaining
@@ -176,7 +199,12 @@ class Governor:
     # -- the home ----------------------------------------------------------------------------
 
     def _at_home(self, ask: Callable[[Home], T]) -> T:
-        """Ask the home; when Redis is away, move in with this process and go on."""
+        """Ask the home; when Redis is of no use, move in with this process and go on.
+
+        Raises:
+            ConfigurationError: the folder of ``state_dir`` cannot be used.
+
+        """
         try:
             return ask(self._home)
         except redis.RedisError as error:
@@ -186,6 +214,9 @@ class Governor:
             )
             self._home = LocalHome()
             return ask(self._home)
+        except OSError as error:
+            msg = f"state_dir cannot be used: {error.strerror}: {error.filename}"
+            raise ConfigurationError(msg) from error
 
 
 def _number(text: str | None) -> int | None:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
 import redis
+
+from tap_pipedrive.errors import ConfigurationError
 
 #: A rolling window as a sorted set of grants, by the server's own clock, in one atomic step.
 _RESERVE = """
@@ -21,28 +27,57 @@ local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
 return math.max(1000, oldest[2] + window - now)
 """
 _DAYS_KEPT = 3 * 86400
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _understood(ask: Callable[P, T]) -> Callable[P, T]:
+    """Raise what the Redis client trips over as an answer that makes no sense."""
+
+    @wraps(ask)
+    def asked(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return ask(*args, **kwargs)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            msg = f"Redis answers something else than what was stored ({type(error).__name__})"
+            raise redis.InvalidResponse(msg) from error
+
+    return asked
 
 
 class RedisHome:
     """The home of an account in Redis; every key starts with ``pipeboard:{account}:``.
 
-    Every method raises :class:`redis.RedisError` when Redis is away.
+    Every method raises :class:`redis.RedisError` when Redis is away, or when it answers something
+    that cannot be what was stored.
     """
 
     def __init__(self, url: str, account: str) -> None:
-        """Prepare a connection; none is made yet."""
-        self._redis = redis.Redis.from_url(
-            url, socket_timeout=2, socket_connect_timeout=2, health_check_interval=30
-        )
+        """Prepare a connection; none is made yet.
+
+        Raises:
+            ConfigurationError: the URL is malformed.
+
+        """
+        try:
+            self._redis = redis.Redis.from_url(
+                url, socket_timeout=2, socket_connect_timeout=2, health_check_interval=30
+            )
+        except ValueError as error:  # its words may quote a password
+            msg = "redis_url (REDIS_URL) has a part that the Redis client cannot read"
+            raise ConfigurationError(msg) from error
         self._prefix = f"pipeboard:{account}:"
         self._reserve = self._redis.register_script(_RESERVE)
 
+    @_understood
     def reserve(self, limit: int, window: float) -> float:
         """See :meth:`Home.reserve`."""
         keys = [f"{self._prefix}burst", f"{self._prefix}grants"]
         microseconds = self._reserve(keys=keys, args=[limit, int(window * 1e6)])
-        return float(microseconds) / 1e6
+        # A clock that jumped, or values of others, must not stall a run.
+        return min(window, float(microseconds) / 1e6)
 
+    @_understood
     def add_tokens(self, day: str, tokens: int) -> int:
         """See :meth:`Home.add_tokens`."""
         key = f"{self._prefix}tokens:{day}"
@@ -51,32 +86,49 @@ class RedisHome:
             both.expire(key, _DAYS_KEPT)
             return int(both.execute()[0])
 
+    @_understood
     def tokens(self, day: str) -> int:
         """See :meth:`Home.tokens`."""
         return int(self._redis.get(f"{self._prefix}tokens:{day}") or 0)
 
+    @_understood
     def open_circuit(self, seconds: float, why: str) -> None:
         """See :meth:`Home.open_circuit`."""
         self._redis.set(f"{self._prefix}circuit", why, px=max(1, int(seconds * 1000)))
 
+    @_understood
     def circuit(self) -> tuple[float, str]:
         """See :meth:`Home.circuit`."""
         key = f"{self._prefix}circuit"
         with self._redis.pipeline() as both:
             both.get(key)
             both.pttl(key)
-            why, left = both.execute()
-        return (left / 1000 if why is not None and left > 0 else 0.0), (why or b"").decode()
+            value, left = both.execute()
+        why = _bytes(value)
+        is_open = why is not None and left > 0
+        return (left / 1000 if is_open else 0.0), (why or b"").decode(errors="replace")
 
+    @_understood
     def remember(self, key: str, value: bytes, seconds: float) -> None:
         """See :meth:`Home.remember`."""
         self._redis.set(f"{self._prefix}cache:{key}", value, px=max(1, int(seconds * 1000)))
 
+    @_understood
     def recall(self, key: str) -> bytes | None:
         """See :meth:`Home.recall`."""
-        value = self._redis.get(f"{self._prefix}cache:{key}")
-        return value.encode() if isinstance(value, str) else value
+        return _bytes(self._redis.get(f"{self._prefix}cache:{key}"))
 
+    @_understood
     def forget(self, key: str) -> None:
         """See :meth:`Home.forget`."""
         self._redis.delete(f"{self._prefix}cache:{key}")
+
+
+def _bytes(answer: Any) -> bytes | None:
+    """Read a stored value; the URL may ask for text (``decode_responses``)."""
+    if isinstance(answer, str):
+        return answer.encode()
+    if answer is None or isinstance(answer, bytes):
+        return answer
+    msg = f"{type(answer).__name__} instead of a value"
+    raise TypeError(msg)

@@ -8,6 +8,29 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+#: Operations whose ``data`` is one object instead of a list.
+_ONE_OBJECT = frozenset(
+    {
+        "v1 /deals/summary",
+        "v1 /goals/find",
+        "v1 /goals/{id}/results",
+        "v1 /pipelines/{id}/conversion_statistics",
+        "v1 /pipelines/{id}/movement_statistics",
+        "v1 /users/me",
+    }
+)
+#: Lists without pages in which every account has something.
+_NEVER_EMPTY = frozenset(
+    {
+        "v1 /activityTypes",
+        "v1 /currencies",
+        "v1 /leadSources",
+        "v1 /noteFields",
+        "v1 /permissionSets",
+        "v1 /users",
+    }
+)
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -28,6 +51,16 @@ class Operation:
         """Path below the base URL, ``/api/v2/deals``; may hold ``{id}``."""
         version, path = self.key.split(" ", 1)
         return f"/api/{version}{path}"
+
+    @property
+    def answers_one_object(self) -> bool:
+        """Whether ``data`` is one object instead of a list."""
+        return self.key in _ONE_OBJECT
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether an account may have nothing of what a list without pages shows."""
+        return self.key.startswith("v1 ") and self.key not in _NEVER_EMPTY
 
     @property
     def pages_by_cursor(self) -> bool:

@@ -22,6 +22,7 @@ from tap_pipedrive.streams.base import PipedriveStream
 STREAMS: tuple[type[PipedriveStream], ...] = (
     deals.Deals,
     deals.DealProducts,
+    deals.DealProductsSync,
     deals.DealInstallments,
     deals.DealDiscounts,
     deals.DealParticipants,

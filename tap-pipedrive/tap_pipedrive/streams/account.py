@@ -37,7 +37,7 @@ class RoleAssignments(ListStream):
     def record_pages(self) -> Iterator[list[Record]]:
         """Read the roles, and the assignments of each."""
         for role in self.definitions(Roles):
-            for page in self.pages(path={"id": role["id"]}):
+            for page in self.parent_pages(role["id"]):
                 yield [{"role_id": role["id"], **row} for row in page.records]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tap_pipedrive.errors import NotFoundError
 from tap_pipedrive.records import Record
 from tap_pipedrive.streams.kinds import ListStream, NewestFirst, PerRecord, UpdatedStream
 
@@ -104,8 +103,5 @@ class MailMessages(ListStream):
         """Read the threads once more, and the messages of each."""
         for threads in thread_pages(self):
             for thread in threads:
-                try:
-                    for page in self.pages(path={"id": thread["id"]}):
-                        yield page.records
-                except NotFoundError as error:
-                    self.logger.warning("mail thread %s: gone (%s)", thread["id"], error)
+                for page in self.parent_pages(thread["id"]):
+                    yield page.records

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+import msgspec
 from singer_sdk import Stream
 from singer_sdk.batch import Batcher
 from singer_sdk.helpers._batch import BatchConfig
@@ -22,16 +24,20 @@ from singer_sdk.mapper import SameRecordTransform
 from tap_pipedrive.answers import Page
 from tap_pipedrive.beginnings import Beginning
 from tap_pipedrive.bookmarks import Bookmark
-from tap_pipedrive.errors import ForbiddenError, NotFoundError
+from tap_pipedrive.errors import REFUSALS, EssentialRefusedError, TapError
+from tap_pipedrive.lenient_json import LenientRecord
 from tap_pipedrive.openapi import Operation, operation
 from tap_pipedrive.openapi.schema import stream_schema, stream_types
+from tap_pipedrive.outcomes import Outcome, StreamResult
 from tap_pipedrive.pagination import pages, restarting
-from tap_pipedrive.records import PageReader, Record, RecordShaper, Row
+from tap_pipedrive.records import PageReader, Record, RecordScreen, RecordShaper, Row
 
 if TYPE_CHECKING:
     from tap_pipedrive.tap import TapPipedrive
 
 T = TypeVar("T")
+#: Quarantined records of a stream that are told one by one; all of them are counted.
+MOST_WARNINGS = 10
 
 
 class PipedriveStream(Stream):
@@ -46,8 +52,8 @@ class PipedriveStream(Stream):
     withheld: ClassVar[frozenset[str]] = frozenset()
     #: Query parameters every call of this stream carries.
     query: ClassVar[Mapping[str, Any]] = {}
-    #: Whether a run without this stream is worthless. Any other one that the plan or the
-    #: token's user may not read is left out with a warning.
+    #: Whether every report depends on this stream: a run in which it is refused fails. Any other
+    #: stream that is refused is left out, see :meth:`end`.
     essential: ClassVar[bool] = False
     #: Whether a sweep can find out which of its records are gone.
     is_swept: ClassVar[bool] = False
@@ -65,10 +71,29 @@ class PipedriveStream(Stream):
         types = {name: kind for name, kind in types.items() if name not in self.withheld}
         super().__init__(tap=tap, schema=stream_schema(types, self.primary_keys))
         self._shaper = RecordShaper(types, self.withheld)
-        self._reader = PageReader.of(types)
+        self._reader = PageReader.of(types, self.primary_keys)
+        self._screens: dict[str, RecordScreen] = {}
         self._schema_written = False
         self._drift_reported: set[str] = set()
         self.emitted = 0
+        #: Parent records whose part of this stream could not be read whole in this run.
+        self.incomplete_parents = 0
+        self.result = StreamResult()
+
+    @property
+    def quarantined(self) -> int:
+        """Records of this stream that were set aside in this run."""
+        return self._tap.quarantine.by_stream[self.name]
+
+    @property
+    def nulled_values(self) -> int:
+        """Values that are null because their column cannot hold them."""
+        return self._shaper.nulled
+
+    @property
+    def operations_called(self) -> tuple[str, ...]:
+        """Keys of the operations whose answers bring this stream's records."""
+        return self.operations
 
     @classmethod
     def list_operation(cls) -> Operation:
@@ -135,6 +160,7 @@ class PipedriveStream(Stream):
         rows = ({k: v for k, v in record.items() if k in kept} for record in records)
         for manifest in batcher.get_batches(rows):
             self._write_batch_message(batcher.batch_config.encoding, manifest)
+        self._tap.writer.sent[self.name] += len(records)
         self.emitted += len(records)
 
     def _write_schema_message(self) -> None:
@@ -155,26 +181,56 @@ class PipedriveStream(Stream):
         if not isinstance(records[0], Row):
             records = self._shaper.shape(records)
             self._report_drift()
+            records = self._with_keys(records)
+        self._tap.quarantine.write(self._tap.writer)
         if self._writes_pages:
             now = datetime.now(timezone.utc)
-            self._tap.writer.write_page(self.name, records, now, self._stream_version)
+            try:
+                self._tap.writer.write_page(self.name, records, now, self._stream_version)
+            except RecursionError:
+                self._shaper.set_deep_values_aside(records)
+                self._tap.writer.write_page(self.name, records, now, self._stream_version)
             self.emitted += len(records)
             self._tap.show_progress(self)
             return
         if self._batcher is not None:
             self._emit_files(self._batcher, records)
             return
+        self._shaper.set_deep_values_aside(records)
         for record in records:
             self._check_max_record_limit(self.emitted)
             # A copy: deselecting pops properties that other streams still want to read.
             self._write_record_message(dict(record))
             self.emitted += 1
 
+    def _with_keys(self, records: list[Record]) -> list[Record]:
+        """Set aside the records that lack a key."""
+        keys = self.primary_keys
+        if all(record.get(key) is not None for record in records for key in keys):
+            return records
+        kept = []
+        for record in records:
+            if missing := [key for key in keys if record.get(key) is None]:
+                known = {key: record[key] for key in keys if key not in missing}
+                reason = f"lacks its key {', '.join(missing)}"
+                self.quarantine(reason, msgspec.json.encode(record), known)
+            else:
+                kept.append(record)
+        return kept
+
+    def quarantine(self, reason: str, text: bytes, key: dict[str, Any] | None = None) -> None:
+        """Set a record aside, without what must not leave the tap."""
+        is_new = self._tap.quarantine.add(
+            self.name, reason, self._shaper.without_secrets(text), key
+        )
+        if is_new and self.quarantined <= MOST_WARNINGS:
+            self.logger.warning("%s: a record is quarantined: it %s", self.name, reason)
+
     def _report_drift(self) -> None:
-        """Say once which properties the schema does not know, or knows by another type."""
+        """Say once which properties the schema does not know, or whose values do not fit."""
         for kind, names in (
             ("unknown to the schema", self._shaper.unknown),
-            ("of another type than declared", self._shaper.retyped),
+            ("with values that do not fit", self._shaper.retyped),
         ):
             if new := names - self._drift_reported:
                 self._drift_reported |= new
@@ -191,14 +247,102 @@ class PipedriveStream(Stream):
         del context, write_messages
         with self.get_record_counter() as counter, self.get_sync_timer():
             try:
-                self.restarting(self.sweep if self._tap.is_sweep else self.read)
-            except (ForbiddenError, NotFoundError) as error:
-                self._tap.skip(self, error)
+                if self.result.is_open:  # a shared walk may have decided already
+                    self.restarting(self.sweep if self._tap.is_sweep else self.read)
+                    self.complete()
+            except TapError as error:
+                if not error.concerns_stream:
+                    raise
+                self.end(error)
             finally:
+                self._tap.quarantine.write(self._tap.writer)
                 # Counts what another stream's walk emitted for this one, too.
                 counter.increment(self.emitted)
                 self._tap.show_progress(self, done=True)
         yield from ()
+
+    # -- how it ended ------------------------------------------------------------------------
+
+    def complete(self) -> None:
+        """Note that the stream was read to its end, unless something else was decided."""
+        if self.result.is_open:
+            self.result = StreamResult(Outcome.COMPLETE)
+            self._note_whether_readable()
+
+    def fall_behind(self, reason: str) -> None:
+        """Note that the next run has to go on."""
+        if self.result.is_open:
+            self.result = StreamResult(Outcome.BEHIND, reason)
+
+    def end(self, error: TapError, context: Mapping[str, Any] | None = None) -> None:
+        """End this stream with an error that concerns no other one; the others go on.
+
+        Args:
+            error: what happened. To blame is the stream whose operation failed, whoever asked.
+            context: the list that was read, for a stream that is made of several.
+
+        Raises:
+            EssentialRefusedError: the stream to blame is essential, and refused.
+
+        """
+        owner = self._tap.owner_of(error) or self
+        refused = isinstance(error, REFUSALS)
+        reason = str(error) if owner is self else f"it needs {owner.name}: {error}"
+        if refused and owner.essential:
+            owner.result = StreamResult(Outcome.REFUSED, str(error), error)
+            msg = f"{owner.name} is refused, and every report depends on it: {error}"
+            raise EssentialRefusedError(msg) from error
+        if not refused:
+            self.result = StreamResult(Outcome.INCOMPLETE, reason, error)
+            self.logger.error("%s is incomplete, the other streams go on: %s", self.name, reason)
+            return
+        if self.was_read(context):
+            self.result = StreamResult(Outcome.REFUSED, reason, error)
+            self.logger.error(
+                "%s is refused although it could be read before; the other streams go on: %s",
+                self.name,
+                reason,
+            )
+        else:
+            self.result = StreamResult(Outcome.NOT_PERMITTED, reason, error)
+            self.logger.warning(
+                "%s is not permitted and left out: %s. If it is not needed, deselect it: take it "
+                "out of `select` in meltano.yml",
+                self.name,
+                reason,
+            )
+        self._note_whether_readable()
+
+    @property
+    def _is_answered(self) -> bool:
+        answered = self._tap.client.api.requests
+        return any(answered[key, "2xx"] for key in self.operations_called)
+
+    def was_read(self, context: Mapping[str, Any] | None = None) -> bool:
+        """Whether a run before this one read the stream, or one list of it."""
+        known = self._tap.state_at_start.get("bookmarks", {}).get(self.name, {})
+        lists = known.get("partitions", [])
+        if context:
+            return any(_has_come_along(part) for part in lists if part.get("context") == context)
+        if "readable" in known:
+            return bool(known["readable"])
+        return any(map(_has_come_along, [known, *lists]))
+
+    def _note_whether_readable(self) -> None:
+        """Note in the state what its bookmarks do not tell.
+
+        A sweep leaves no bookmark. A stream that is asked for the records of another one may have a
+        bookmark although there was no record to ask for: it was never answered.
+        """
+        is_answered, state = self._is_answered, self.stream_state
+        has_bookmark = any(map(_has_come_along, [state, *state.get("partitions", [])]))
+        if is_answered and has_bookmark:
+            state.pop("readable", None)
+        elif is_answered:
+            state["readable"] = True
+        elif has_bookmark and not self.was_read():
+            state["readable"] = False
+        self._tap.write_state()
 
     def restarting(self, walk: Callable[[], T]) -> T:
         """Walk, and say so when an expired cursor makes it start again."""
@@ -218,6 +362,11 @@ class PipedriveStream(Stream):
         self._stream_version = int(time.time() * 1000)
         for records in self.all_pages():
             self.emit(records)
+        if self.quarantined or self.incomplete_parents:
+            self.logger.warning(
+                "%s: not everything could be read, so that nothing counts as gone", self.name
+            )
+            return
         self._write_activate_version_message(self._stream_version)
 
     def beginnings(self) -> Iterator[Beginning]:
@@ -250,15 +399,44 @@ class PipedriveStream(Stream):
                 be rows instead of dictionaries.
 
         """
+        of = of or self.list_operation()
         return pages(
             self._tap.client,
-            of or self.list_operation(),
+            of,
             stream=self.name,
             limit=min(self._tap.page_size, self.page_limit),
             path=path,
             query={**self.query, **(query or {})},
             reader=self._reader if as_they_are and self._writes_pages else None,
+            screen=self.screen(of),
         )
+
+    def screen(self, of: Operation) -> Callable[[Page], Page]:
+        """Return what looks at the pages of an operation before anything else does.
+
+        Records without an id are set aside: walks, bookmarks and calls for a record need it.
+        """
+        has_id = "id" in of.record and (of.key not in self.operations or "id" in self.primary_keys)
+        look = self._screens.setdefault(
+            of.key, RecordScreen(stream_types([of]), "id" if has_id else None)
+        )
+
+        def screened(page: Page) -> Page:
+            for odd in page.unreadable:
+                self.quarantine(odd.reason, odd.text)
+            if not page.records or isinstance(page.records[0], Row):
+                return page
+            look.mend_times(page.records)
+            nameless = [record for record in page.records if look.lacks_its_key(record)]
+            for record in nameless:
+                self.quarantine("has no usable id", msgspec.json.encode(record))
+            if not nameless:
+                return page
+            kept = [r for r in page.records if not any(r is other for other in nameless)]
+            places = [LenientRecord(b"", reason="has no usable id") for _ in nameless]
+            return replace(page, records=kept, unreadable=[*page.unreadable, *places])
+
+        return screened
 
     def bookmark(self, context: Mapping[str, Any] | None = None) -> Bookmark:
         """Return the bookmark of one walk of this stream."""
@@ -275,3 +453,10 @@ class PipedriveStream(Stream):
     def _bookmark(self, state: dict[str, Any]) -> Bookmark:
         key = self.replication_key or "update_time"
         return Bookmark(state, key, self.config.get("start_date"))
+
+
+def _has_come_along(state: Mapping[str, Any]) -> bool:
+    """Whether a state entry shows that something was read."""
+    return any(
+        state.get(name) for name in ("replication_key_value", "first_walk_done", "fingerprint")
+    )

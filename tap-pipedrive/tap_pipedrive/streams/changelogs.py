@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tap_pipedrive.errors import NotFoundError
-from tap_pipedrive.history import number_changes
+from tap_pipedrive.history import read_log
 from tap_pipedrive.records import Record
 from tap_pipedrive.streams.kinds import PerRecord
 
@@ -23,13 +22,11 @@ class ChangeLog(PerRecord):
 
     def rows_of(self, parent_id: Any) -> Iterator[list[Record]]:
         """Read one record's log to its end and number its rows."""
-        newest_first: list[Record] = []
-        try:
-            for page in self.pages(path={"id": parent_id}):
-                newest_first += page.records
-        except NotFoundError as error:
-            self.logger.warning("%s of %s: gone meanwhile (%s)", self.name, parent_id, error)
-        yield number_changes(self.parent_key, parent_id, newest_first)
+        rows, _, error = read_log(self, self.list_operation(), self.parent_key, parent_id)
+        if rows or error is None:
+            yield rows
+        if error is not None:
+            raise error
 
 
 class PersonChangelog(ChangeLog):

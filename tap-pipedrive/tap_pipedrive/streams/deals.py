@@ -7,6 +7,7 @@ from typing import Any
 
 from tap_pipedrive.openapi import operation
 from tap_pipedrive.records import Record
+from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.streams.changelogs import ChangeLog
 from tap_pipedrive.streams.kinds import FedStream, PerHundred, PerRecord, UpdatedStream
 
@@ -75,11 +76,69 @@ class DealProducts(PerHundred):
     selected_by_default = True
     is_swept = True
 
+    def rows_of_many(self, parents: list[Record]) -> Iterator[list[Record]]:
+        """Read the lines of some deals, and then say for each deal which they are."""
+        for at in range(0, len(parents), self.parents_per_call):
+            asked = parents[at : at + self.parents_per_call]
+            lines: dict[str, list[int]] = {str(deal["id"]): [] for deal in asked}
+            is_whole = True
+            ids = ",".join(lines)
+            for page in self.pages(query={self.ids_parameter: ids}):
+                is_whole = is_whole and not page.unreadable
+                for line in page.records:
+                    lines.get(str(line.get("deal_id")), []).append(line["id"])
+                yield page.records
+            if is_whole:
+                yield LineLists(
+                    {"deal_id": deal["id"], "update_time": deal.get("update_time"),
+                     "line_ids": sorted(lines[str(deal["id"])])}
+                    for deal in asked
+                )  # fmt: skip
+
+    def emit(self, records: list[Record]) -> None:
+        """Write a page of lines, or hand on which lines some deals have."""
+        if not isinstance(records, LineLists):
+            super().emit(records)
+            return
+        lists = self._tap.streams["deal_products_sync"]
+        if lists.selected and self.ABORT_AT_RECORD_COUNT is None:
+            assert isinstance(lists, DealProductsSync)
+            lists._write_schema_message()
+            lists.emit(list(records))
+
     def all_pages(self) -> Iterator[list[Record]]:
         """Ask about every deal that has products."""
         for key in Deals.lists.values():
             for deals in self.pages(operation(key), query={**Deals.query, "sort_by": "id"}):
                 yield from self.rows_of_many([d for d in deals.records if d.get("products_count")])
+
+
+class LineLists(list[Record]):
+    """Rows of ``deal_products_sync``: they are read together with the lines."""
+
+
+class DealProductsSync(PipedriveStream):
+    """Which lines a deal has, as of the last time when all of them were read.
+
+    The API does not tell of a line that was taken off: it is gone from its deal's list. Comes with
+    ``deal_products``; ``update_time`` is the deal's.
+    """
+
+    name = "deal_products_sync"
+    operations = ()
+    primary_keys = ("deal_id",)
+    more_properties = {"deal_id": "integer", "update_time": "date-time", "line_ids": "array"}
+
+    def read(self) -> None:
+        """Stay quiet, but for a test run, which reads one stream at a time."""
+        if self.ABORT_AT_RECORD_COUNT is None:
+            return
+        products = self._tap.streams["deal_products"]
+        assert isinstance(products, DealProducts)
+        for deals in self.pages(Deals.list_operation(), query=Deals.query):
+            for rows in products.rows_of_many(deals.records):
+                if isinstance(rows, LineLists):
+                    self.emit(list(rows))
 
 
 class DealChangelog(ChangeLog):
@@ -113,6 +172,15 @@ class DealChangelog(ChangeLog):
         """Read the log of a deal that may have moved; see :class:`history.DealHistory`."""
         self._tap.deal_history.take(record, since)
 
+    def finish_walk(self) -> None:
+        """Read the logs again that were incomplete in earlier runs."""
+        self._tap.deal_history.finish_walk()
+
+    @property
+    def has_read_nothing(self) -> bool:
+        """Whether all logs that were asked for in this run were refused."""
+        return self._tap.deal_history.has_read_nothing
+
 
 class DealChangelogSync(FedStream):
     """Through when each deal's log is complete, also for a deal without any change.
@@ -127,6 +195,7 @@ class DealChangelogSync(FedStream):
     parent = "deals"
     dear = True
     remembers_deals = True
+    comes_with = "deal_changelog"
     replication_key = "synced_through"
     more_properties = {
         "deal_id": "integer",
@@ -136,10 +205,18 @@ class DealChangelogSync(FedStream):
         "complete": "boolean",
     }
 
+    @property
+    def operations_called(self) -> tuple[str, ...]:
+        """Name the log: its answers bring these rows."""
+        return DealChangelog.operations
+
     def read(self) -> None:
         """Come with the listed logs, if any were listed, else walk."""
         if not self._tap.deal_history.read_listed(self):
             super().read()
+        elif (changelog := self._tap.streams[self.comes_with]).selected:
+            assert isinstance(changelog, ChangeLog)
+            self.result = changelog.result
 
     def begin_walk(self, fed: list[FedStream]) -> None:
         """Hand the walk's streams to the history."""
@@ -149,6 +226,11 @@ class DealChangelogSync(FedStream):
         """Stay quiet unless the log itself is not selected: then read it for these rows alone."""
         if not self._tap.deal_history.feeds_changelog:
             self._tap.deal_history.take(record, since)
+
+    def finish_walk(self) -> None:
+        """Read the logs again that were incomplete, unless the log itself is selected."""
+        if not self._tap.deal_history.feeds_changelog:
+            self._tap.deal_history.finish_walk()
 
 
 class DealInstallments(PerHundred):

@@ -14,15 +14,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Any, ClassVar
 
 import msgspec
 
 from tap_pipedrive.answers import Page
 from tap_pipedrive.beginnings import Beginning
-from tap_pipedrive.errors import NotFoundError
+from tap_pipedrive.bookmarks import latest_update
 from tap_pipedrive.openapi import operation
 from tap_pipedrive.pagination import anchored_pages
+from tap_pipedrive.parents import PARENT_ERRORS, Parents, Refusals
 from tap_pipedrive.records import Record
 from tap_pipedrive.streams.base import PipedriveStream
 
@@ -39,6 +41,8 @@ class FedStream(PipedriveStream):
     dear: ClassVar[bool] = False
     #: Whether what it takes goes into the memory of deals seen.
     remembers_deals: ClassVar[bool] = False
+    #: Name of the stream whose calls bring its rows, too: without that one there are none.
+    comes_with: ClassVar[str | None] = None
     replication_key = "update_time"
     is_sorted = True
     check_sorted = False
@@ -46,6 +50,10 @@ class FedStream(PipedriveStream):
     def read(self) -> None:
         """Run the parent's walk, once for all streams that it feeds."""
         self._tap.walks[self.parent].run(self)
+
+    def walked(self) -> None:
+        """Note that the walk came to its end for this stream."""
+        self.complete()
 
     def begin_walk(self, fed: list[FedStream]) -> None:
         """Learn which streams the walk feeds, before its first page."""
@@ -76,6 +84,19 @@ class FedStream(PipedriveStream):
 
         """
         raise NotImplementedError
+
+    def finish_walk(self) -> None:
+        """Do what is left to be done when the walk is over.
+
+        Raises:
+            ShareSpentError: no tokens are left for it today.
+
+        """
+
+    @property
+    def has_read_nothing(self) -> bool:
+        """Whether all that was asked in this run was refused."""
+        return False
 
 
 class UpdatedStream(FedStream):
@@ -125,6 +146,7 @@ class UpdatedStream(FedStream):
             limit=min(self._tap.page_size, self.page_limit),
             query={**self.query, "sort": "update_time ASC"},
             since=since,
+            screen=self.screen(of),
         )
 
     def beginning(self, key: str, since: str | None) -> Beginning:
@@ -178,8 +200,7 @@ def read_newest_first(stream: PipedriveStream, key: str, context: Mapping[str, A
     for page in stream._tap.beginnings.walk(newest_first(stream, key)):
         signpost = signpost or page.answered_at or stream._tap.client.source_now
         stream.emit([r for r in page.records if is_since(r, since)])
-        times = [r.get("update_time") for r in page.records]
-        newest.append(max((t for t in times if t), default=None))
+        newest.append(latest_update(page.records[::-1], page.answered_at))
         if since is not None and page.records and not is_since(page.records[-1], since):
             break
     if signpost is not None:
@@ -214,6 +235,28 @@ class ListStream(PipedriveStream):
         stream = next(s for s in self._tap.declared_streams if isinstance(s, of))
         return self._tap.definitions.of(stream)
 
+    @cached_property
+    def _refusals(self) -> Refusals:
+        return Refusals()
+
+    def parent_pages(
+        self, parent_id: Any, *, path: bool = True, query: Mapping[str, Any] | None = None
+    ) -> Iterator[Page]:
+        """Yield the pages of one of several parents; one that is refused is left out and counted.
+
+        Raises:
+            TapError: so many are refused that the stream is.
+
+        """
+        try:
+            yield from self.pages(path={"id": parent_id} if path else None, query=query)
+        except PARENT_ERRORS as error:
+            self.logger.warning("%s of %s is incomplete: %s", self.name, parent_id, error)
+            self.incomplete_parents += 1
+            self._refusals.refused(error)
+        else:
+            self._refusals.succeeded()
+
     def record_pages(self) -> Iterator[list[Record]]:
         """Yield the list page by page; streams made of several lists override this."""
         for page in self._tap.beginnings.walk(self._beginning):
@@ -239,25 +282,33 @@ class ListStream(PipedriveStream):
         overflown, waiting = False, 0
         for records in self.record_pages():
             for record in records:
-                digest.update(msgspec.json.encode(record, order="sorted"))
+                digest.update(_fingerprint(record))
             held.append(records)
             waiting += len(records)
             if waiting > self.held_records:
                 overflown, waiting = True, 0
                 self._emit_all(held)
-        if not overflown:
+        self._refusals.finish()
+        if not overflown and not self.incomplete_parents:
             self._tap.definitions.observe(self.name, [r for records in held for r in records])
         fingerprint = digest.hexdigest()[:16]
         state = self.stream_state
         if state.get("fingerprint") != fingerprint:
             self._emit_all(held)
-            state["fingerprint"] = fingerprint
+            state["fingerprint"] = None if self.incomplete_parents else fingerprint
             self._tap.write_state()
 
     def _emit_all(self, held: list[list[Record]]) -> None:
         for records in held:
             self.emit(records)
         held.clear()
+
+
+def _fingerprint(record: Record) -> bytes:
+    try:
+        return msgspec.json.encode(record, order="sorted")
+    except RecursionError:
+        return f"{record.get('id')} is nested too deep".encode()
 
 
 class PerRecord(FedStream):
@@ -270,12 +321,54 @@ class PerRecord(FedStream):
     #: Count on the parent (0 means: nothing to ask for), where there is one.
     parent_count: ClassVar[str | None] = None
 
+    @cached_property
+    def parents(self) -> Parents:
+        """The parents that were refused, and those that are to be asked again."""
+        client = self._tap.client
+        return Parents(self.stream_state, self._can_read, lambda: client.source_now, self.logger)
+
+    @property
+    def has_read_nothing(self) -> bool:
+        """Whether all that was asked in this run was refused."""
+        return not self.parents.refusals.successes
+
     def take_one(self, record: Record, since: str | None) -> None:
         """Ask for the rows of one record."""
         if self.worth_asking(record, since):
-            self._tap.spare_share(self.list_operation().cost)
-            for rows in self.rows_of(record["id"]):
+            self._read_parent(record["id"], is_deleted=bool(record.get("is_deleted")))
+
+    def finish_walk(self) -> None:
+        """Ask again for the parents that could not be read in earlier runs."""
+        for parent_id, _ in self.parents.due():
+            self._read_parent(parent_id)
+        self.parents.refusals.finish()
+
+    def _read_parent(self, parent_id: Any, *, is_deleted: bool = False) -> None:
+        """Emit the rows of one parent; one that cannot be read whole is left for a later run."""
+        self._tap.spare_share(self.list_operation().cost)
+        pages = 0
+        try:
+            for rows in self.rows_of(parent_id):
+                pages += 1
                 self.emit(rows)
+        except PARENT_ERRORS as error:
+            self.logger.warning("%s of %s is incomplete: %s", self.name, parent_id, error)
+            self.incomplete_parents += 1
+            self.parents.incomplete(parent_id)
+            if not pages:
+                self.parents.refusals.refused(error, is_deleted=is_deleted)
+                return
+        else:
+            self.parents.complete(parent_id)
+        self.parents.succeeded(parent_id)
+
+    def _can_read(self, parent_id: Any) -> bool:
+        self._tap.spare_share(self.list_operation().cost)
+        try:
+            next(iter(self.rows_of(parent_id)), None)
+        except PARENT_ERRORS:
+            return False
+        return True
 
     def worth_asking(self, record: Record, since: str | None) -> bool:
         """Whether there may be rows.
@@ -287,11 +380,8 @@ class PerRecord(FedStream):
 
     def rows_of(self, parent_id: Any) -> Iterator[list[Record]]:
         """Read the rows of one parent, page by page."""
-        try:
-            for page in self.pages(path={"id": parent_id}):
-                yield [{**row, self.parent_key: parent_id} for row in page.records]
-        except NotFoundError as error:
-            self.logger.warning("%s of %s: gone meanwhile (%s)", self.name, parent_id, error)
+        for page in self.pages(path={"id": parent_id}):
+            yield [{**row, self.parent_key: parent_id} for row in page.records]
 
 
 class PerHundred(PerRecord):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tap_pipedrive.errors import CursorExpiredError, TapError
 from tap_pipedrive.streams.kinds import ListStream, UpdatedStream, read_newest_first
 
 
@@ -18,10 +19,21 @@ class Leads(UpdatedStream):
     primary_keys = ("id",)
     lists = {"live": "v1 /leads"}
 
+    def walked(self) -> None:
+        """Stay open: the archived list is still to be read."""
+
     def read(self) -> None:
         """Walk the live list by update time, then the archived one newest first."""
         super().read()
-        read_newest_first(self, "v1 /leads/archived", {"list": "archived"})
+        if not self.result.is_open:
+            return
+        archived = {"list": "archived"}
+        try:
+            read_newest_first(self, "v1 /leads/archived", archived)
+        except TapError as error:
+            if not error.concerns_stream or isinstance(error, CursorExpiredError):
+                raise
+            self.end(error, archived)
 
 
 class LeadLabels(ListStream):

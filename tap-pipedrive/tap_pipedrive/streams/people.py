@@ -44,9 +44,10 @@ class OrganizationRelationships(ListStream):
         """Ask for the relationships of every organization; the owning end's answer counts."""
         for organizations in self.pages(Organizations.list_operation()):
             for organization in organizations.records:
-                for page in self.pages(query={"org_id": organization["id"]}):
+                of = organization["id"]
+                for page in self.parent_pages(of, path=False, query={"org_id": of}):
                     rows = [self._unwrapped(row) for row in page.records]
-                    yield [row for row in rows if row["rel_owner_org_id"] == organization["id"]]
+                    yield [row for row in rows if row.get("rel_owner_org_id") == of]
 
     @staticmethod
     def _unwrapped(row: Record) -> Record:

@@ -51,7 +51,8 @@ class ProjectPhases(_ProjectsAddOn):
     def record_pages(self) -> Iterator[list[Record]]:
         """Read the boards, and the phases of each."""
         for board in self.definitions(ProjectBoards):
-            for page in self.pages(query={"board_id": board["id"]}):
+            asked = {"board_id": board["id"]}
+            for page in self.parent_pages(board["id"], path=False, query=asked):
                 yield page.records
 
 

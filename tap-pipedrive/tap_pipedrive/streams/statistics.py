@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
+import msgspec
+
 from tap_pipedrive.bookmarks import to_text
 from tap_pipedrive.records import Record
 from tap_pipedrive.streams.account import Users
@@ -49,7 +51,7 @@ class DealSummary(_Statistics):
             for status in ("open", "won", "lost"):
                 asked: dict[str, Any] = {"pipeline_id": pipeline["id"], "status": status}
                 as_of = to_text(self._tap.client.source_now)
-                for page in self.pages(query=asked):
+                for page in self.parent_pages(pipeline["id"], path=False, query=asked):
                     yield [{**row, **asked, "as_of": as_of} for row in page.records]
 
 
@@ -73,7 +75,7 @@ class _OfLastMonth(_Statistics):
             for user in self.definitions(Users):
                 start, end = self.last_month()
                 asked = {"start_date": start, "end_date": end, "user_id": user["id"]}
-                for page in self.pages(path={"id": pipeline["id"]}, query=asked):
+                for page in self.parent_pages(pipeline["id"], query=asked):
                     yield [{**row, **asked, "pipeline_id": pipeline["id"]} for row in page.records]
 
 
@@ -102,7 +104,12 @@ def _goals(stream: ListStream) -> Iterator[Record]:
             asked = {"assignee.type": kind, "is_active": active}
             for page in stream.pages(Goals.list_operation(), query=asked):
                 for answer in page.records:
-                    yield from answer.get("goals") or ()
+                    listed = answer.get("goals")
+                    for goal in listed if isinstance(listed, list) else ():
+                        if isinstance(goal, dict) and goal.get("id") is not None:
+                            yield goal
+                        else:
+                            stream.quarantine("has no usable id", msgspec.json.encode(goal))
 
 
 class Goals(ListStream):
@@ -142,5 +149,5 @@ class GoalResults(ListStream):
             end = min(str(duration.get("end") or today)[:10], today.isoformat())
             asked = {"period.start": start, "period.end": end}
             named = {"goal_id": goal["id"], "period_start": start, "period_end": end}
-            for page in self.pages(path={"id": goal["id"]}, query=asked):
+            for page in self.parent_pages(goal["id"], query=asked):
                 yield [{**row, **named} for row in page.records]

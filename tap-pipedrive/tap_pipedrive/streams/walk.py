@@ -17,8 +17,9 @@ a walk, and have the list read once more for them when it is over.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -27,9 +28,10 @@ from typing import TYPE_CHECKING
 from structlog.contextvars import bind_contextvars
 
 from tap_pipedrive.beginnings import Beginning
-from tap_pipedrive.bookmarks import LOOKBACK, Bookmark, to_text
-from tap_pipedrive.errors import ForbiddenError, NotFoundError, ShareSpentError
+from tap_pipedrive.bookmarks import LOOKBACK, Bookmark, latest_update, to_text
+from tap_pipedrive.errors import ShareSpentError, TapError
 from tap_pipedrive.openapi import operation
+from tap_pipedrive.outcomes import Outcome
 from tap_pipedrive.records import Record
 from tap_pipedrive.streams.kinds import FedStream, UpdatedStream
 from tap_pipedrive.streams.windows import (
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 
 Bookmarks = dict[FedStream, Bookmark]
 #: What each stream is to emit for a page, or why it cannot.
-Rows = dict[FedStream, list[list[Record]] | ForbiddenError | NotFoundError]
+Rows = dict[FedStream, list[list[Record]] | TapError]
 
 
 @dataclass
@@ -84,8 +86,9 @@ class Walk:
         self._parent = parent
         self._members = members
         self._done = False
-        #: Dear streams that ran out of tokens: they stay behind until the next run.
-        self.behind: set[str] = set()
+        self._fed: list[FedStream] = []
+        #: Lists that were walked to their end, by stream.
+        self._lists_finished: Counter[FedStream] = Counter()
 
     def run(self, asking: FedStream) -> None:
         """Walk the lists, unless that was done in this run already.
@@ -117,12 +120,29 @@ class Walk:
             yield {"list": context} if context else None, key
 
     def _walk(self, fed: list[FedStream]) -> None:
+        """Walk all lists; an error of a list ends all streams that are still fed by it.
+
+        Raises:
+            TapError: it concerns more than these streams.
+
+        """
+        self._fed = fed
         for stream in fed:
             stream.begin_walk(fed)
             stream._write_schema_message()
+        try:
+            self._walk_lists(fed)
+        except TapError as error:
+            if not error.concerns_stream:
+                raise
+            for stream in fed:
+                if stream.result.is_open:
+                    stream.end(error)
+
+    def _walk_lists(self, fed: list[FedStream]) -> None:
         long: list[LongList] = []
         for where, key in self._lists():
-            bookmarks = {stream: stream.bookmark(where) for stream in fed}
+            bookmarks = {stream: stream.bookmark(where) for stream in fed if stream.result.is_open}
             together, *late = in_step(bookmarks)
             # A second page is enough when windows are to come for another list anyway.
             proved_long = self._walk_list(key, together, cut_after=1 if long else PLAIN_PAGES)
@@ -137,6 +157,15 @@ class Walk:
         for list_ in long:
             for together in (list_.cheap, list_.dear, *list_.late):
                 self._walk_list(list_.key, together)
+        self._finish_dear(fed)
+
+    def _finish_dear(self, fed: list[FedStream]) -> None:
+        """Let the streams that cost a call per record ask again for what they could not read."""
+        for stream in fed:
+            if stream.dear and stream.result.outcome is Outcome.COMPLETE:
+                with self._leaving_out(stream), suppress(ShareSpentError):
+                    stream.finish_walk()
+        self._tap.write_state()
 
     def _walk_list(
         self, key: str, bookmarks: Bookmarks, *, cut_after: int | None = None
@@ -148,7 +177,7 @@ class Walk:
         return self._parent.restarting(partial(self._walk_once, key, bookmarks, cut_after))
 
     def _walk_once(self, key: str, bookmarks: Bookmarks, cut_after: int | None) -> LongList | None:
-        bookmarks = {s: b for s, b in bookmarks.items() if s.name not in self.behind}
+        bookmarks = {s: b for s, b in bookmarks.items() if s.result.is_open}
         if not bookmarks:
             return None
         signpost: datetime | None = None
@@ -157,7 +186,7 @@ class Walk:
         for number, page in enumerate(self._tap.beginnings.walk(beginning), 1):
             bind_contextvars(page=number)
             signpost = signpost or page.answered_at or self._tap.client.source_now
-            self._feed(page.records, bookmarks, signpost)
+            self._feed(page.records, bookmarks, signpost, page.answered_at)
             if not bookmarks:
                 return None
             more = bool(page.additional.get("next_cursor"))
@@ -170,32 +199,41 @@ class Walk:
                 if start < long.horizon:
                     return long
             reached = value_of(bookmarks) or None
-        for bookmark in bookmarks.values():
+        for stream, bookmark in bookmarks.items():
             bookmark.finish()
+            self._lists_finished[stream] += 1
+            if self._lists_finished[stream] == len(self._parent.contexts()):
+                stream.walked()
         self._tap.write_state()
         return None
 
-    def _feed(self, records: list[Record], bookmarks: Bookmarks, signpost: datetime) -> None:
+    def _feed(
+        self,
+        records: list[Record],
+        bookmarks: Bookmarks,
+        signpost: datetime,
+        answered_at: datetime | None = None,
+    ) -> None:
         """Hand a page to all streams; those that can go no further leave ``bookmarks``."""
-        times = [record.get("update_time") for record in records]
+        latest = latest_update(records, answered_at)
         for stream, bookmark in list(bookmarks.items()):
             if stream.dear:
                 continue
             with self._leaving_out(stream, bookmarks):
                 asked_at = self._tap.client.source_now
                 news = self._news(stream, records, bookmark)
-                stream.take(news, watermark(bookmark))
-                bookmark.advance(times, signpost)
+                stream.restarting(partial(stream.take, news, watermark(bookmark)))
+                bookmark.advance([latest], signpost)
                 if stream is not self._parent:
                     bookmark.settle(news, asked_at)
         try:
-            self._feed_dear(records, bookmarks, signpost)
+            self._feed_dear(records, bookmarks, signpost, answered_at)
         except ShareSpentError as spent:
             late = [stream for stream in bookmarks if stream.dear]
             names = [stream.name for stream in late]
             self._tap.logger.warning("%s stay behind until the next run: %s", names, spent)
-            self.behind.update(names)
             for stream in late:
+                stream.fall_behind(str(spent))
                 del bookmarks[stream]
         finally:
             if any(stream.remembers_deals for stream in bookmarks):
@@ -236,8 +274,9 @@ class Walk:
                 for listing, list_ in listings.items():
                     self._note(listing, list_.cheap)
         for listing, list_ in listings.items():
-            for bookmark in list_.cheap.values():
-                bookmark.cover(listing.latest, None)
+            for stream, bookmark in list_.cheap.items():
+                if stream.result.is_open:
+                    bookmark.cover(listing.latest, None)
 
     def _listing(self, list_: LongList) -> Listing[Rows]:
         start = value_of(list_.cheap)
@@ -268,15 +307,19 @@ class Walk:
         """Ask for all that the streams emit for a page, in the thread that fetched it."""
         rows: Rows = {}
         for stream in list(bookmarks):
+            if not stream.result.is_open:
+                continue
             try:
-                rows[stream] = list(stream.rows_for(records, None))
-            except (ForbiddenError, NotFoundError) as error:
+                rows[stream] = stream.restarting(partial(_all_rows, stream, records))
+            except TapError as error:
+                if not error.concerns_stream:
+                    raise
                 rows[stream] = error
         return rows
 
     def _write_rows(self, rows: Rows, bookmarks: Bookmarks) -> None:
         for stream, found in rows.items():
-            if stream not in bookmarks:
+            if not stream.result.is_open:
                 continue
             with self._leaving_out(stream, bookmarks):
                 if isinstance(found, Exception):
@@ -286,13 +329,20 @@ class Walk:
 
     def _note(self, listing: Listing[Rows], bookmarks: Bookmarks) -> None:
         (_, reached), *beyond = listing.written
-        for bookmark in bookmarks.values():
-            bookmark.cover(min(reached, listing.latest), beyond)
+        for stream, bookmark in bookmarks.items():
+            if stream.result.is_open:
+                bookmark.cover(min(reached, listing.latest), beyond)
         self._tap.write_state()
 
     # -- what costs a call per record --------------------------------------------------------
 
-    def _feed_dear(self, records: list[Record], bookmarks: Bookmarks, signpost: datetime) -> None:
+    def _feed_dear(
+        self,
+        records: list[Record],
+        bookmarks: Bookmarks,
+        signpost: datetime,
+        answered_at: datetime | None,
+    ) -> None:
         dear = {s: b for s, b in bookmarks.items() if s.dear}
         watermarks = {s: watermark(b) for s, b in dear.items()}
         # Before any question about this page: a later answer may be older than it seems.
@@ -303,14 +353,16 @@ class Walk:
             )
         for record in records if dear else ():
             updated, record_id = record.get("update_time"), record["id"]
-            for stream in list(dear):
+            for stream, bookmark in list(dear.items()):
+                if stream not in dear:  # it went together with another one
+                    continue
                 with self._leaving_out(stream, dear, bookmarks):
-                    bookmark = dear[stream]
                     if not self._is_known(bookmark, record):
-                        stream.take_one(record, watermarks[stream])
+                        take = partial(stream.take_one, record, watermarks[stream])
+                        stream.restarting(take)
                         bookmark.settle([record], asked_at)
             for bookmark in dear.values():
-                bookmark.reach(updated, record_id, signpost)
+                bookmark.reach(updated, record_id, signpost, answered_at)
 
     @staticmethod
     def _is_known(bookmark: Bookmark, record: Record) -> bool:
@@ -326,15 +378,27 @@ class Walk:
 
     @contextmanager
     def _leaving_out(self, stream: FedStream, *fed: Bookmarks) -> Iterator[None]:
-        """Go on without a stream that may not be read, unless it is the walk's own parent."""
+        """Go on without a stream that ends with an error of its own.
+
+        The parent's own error ends the walk, as does that of one of its lists.
+        """
         try:
             yield
-        except (ForbiddenError, NotFoundError) as error:
-            if stream is self._parent:
+        except TapError as error:
+            of_the_walk = stream is self._parent or error.operation in self._parent.operations
+            if of_the_walk or not error.concerns_stream:
                 raise
-            self._tap.skip(stream, error)
-            for bookmarks in fed:
-                bookmarks.pop(stream, None)
+            for other in self._fed:
+                if other is stream or other.comes_with == stream.name:
+                    for bookmarks in fed:
+                        bookmark = bookmarks.pop(other, None)
+                        if bookmark is not None and other.has_read_nothing:
+                            bookmark.rewind()
+                    other.end(error)
+
+
+def _all_rows(stream: FedStream, records: list[Record]) -> list[list[Record]]:
+    return list(stream.rows_for(records, None))
 
 
 def watermark(bookmark: Bookmark) -> str | None:

@@ -41,8 +41,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Generic, TypeVar
 
+from tap_pipedrive import termination
 from tap_pipedrive.answers import Page
-from tap_pipedrive.bookmarks import to_text, to_time
+from tap_pipedrive.bookmarks import latest_update, tells_order, to_text, to_time
 from tap_pipedrive.pagination import restarting
 from tap_pipedrive.records import Record
 
@@ -222,7 +223,7 @@ class Windows(Generic[T]):
     def __exit__(self, *_: object) -> None:
         """Stop fetching, and let go of pages that nobody wants any more."""
         self._stop()
-        while self._at_work:
+        while self._at_work and not termination.requested_by():
             try:
                 self._at_work -= self._queue.get(timeout=PATIENCE_SECONDS) is None
             except queue.Empty:
@@ -235,7 +236,8 @@ class Windows(Generic[T]):
         """
         failure = None
         while self._at_work:
-            item = self._queue.get()
+            with termination.at_once():
+                item = self._queue.get()
             if item is None:
                 self._at_work -= 1
             elif isinstance(item, BaseException):
@@ -303,8 +305,7 @@ class Windows(Generic[T]):
         """Follow one chain of cursors from where the window has come to its end."""
         kept = 0
         for page in window.listing.ask(window.handed_on, window.end):
-            times = [time for r in page.records if (time := r.get("update_time"))]
-            latest = to_text(to_time(max(times))) if times else None
+            latest = latest_update(page.records, page.answered_at)
             with self._changed:
                 end = window.end  # another thread may have moved it meanwhile
                 if latest is not None:
@@ -315,9 +316,10 @@ class Windows(Generic[T]):
             over = latest is not None and latest >= end
             records = page.records
             if over:
-                records = [r for r in records if (r.get("update_time") or "") < end]
-                earlier = [time for time in times if time < end]
-                latest = to_text(to_time(max(earlier))) if earlier else None
+                records = [r for r in records if self._is_before(r, end, page)]
+                latest = latest_update(
+                    [r for r in records if (r.get("update_time") or end) < end], page.answered_at
+                )
             kept = len(records)
             self._queue.put(Fetched(window, window.listing.prepare(records), latest))
             window.handed_on = max(window.handed_on, latest or "")
@@ -328,6 +330,12 @@ class Windows(Generic[T]):
         with self._changed:
             self._lost += 1 - min(1.0, kept / self._full_page) if self._full_page else 1
         self._queue.put(Fetched(window))
+
+    @staticmethod
+    def _is_before(record: Record, end: str, page: Page) -> bool:
+        """Whether a record belongs before the end; one whose time tells no order stays."""
+        updated = record.get("update_time") or ""
+        return updated < end or not tells_order(updated, page.answered_at)
 
     def _stop(self) -> None:
         with self._changed:

@@ -28,6 +28,7 @@ OPERATIONS = {
     "deal_changelog": {"getDealChangelog": 20},
     "deal_changelog_sync": {},
     "deal_products": {"getDealsProducts": 10},
+    "deal_products_sync": {},
     "persons": {"getPersons": 10},
     "organizations": {"getOrganizations": 10},
     "activities": {"getActivities": 10},

@@ -1,5 +1,5 @@
 {#- Written by the models themselves, see macros/by_deal.sql; empty again, everything is built anew. -#}
-{{ config(materialized='incremental', incremental_strategy='append') }}
+{{ config(materialized='published_incremental', incremental_strategy='append') }}
 select
     null::text as model,
     null::timestamptz as built_through

@@ -11,7 +11,7 @@
 -- depends_on: {{ ref('int_fx_rates_in_force') }}
 -- depends_on: {{ ref('dim_stage') }}
 {{ config(
-    materialized='incremental',
+    materialized='published_incremental',
     incremental_strategy='by_deal',
     stands_on={
         'dim_user': 'user_id',

@@ -6,7 +6,7 @@
         cf_<slug>, cf_<slug>_<first 4 of the key>, cf_<slug>_<first 8 of the key>, cf_field_<whole key>
 -#}
 {{ config(
-    materialized='incremental',
+    materialized='published_incremental',
     incremental_strategy='append',
     full_refresh=false,
     on_schema_change='append_new_columns'

@@ -8,7 +8,7 @@
 } %}
 {%- set tolerance = "interval '" ~ var('clock_tolerance_seconds') ~ " seconds'" %}
 {{ config(
-    materialized='incremental',
+    materialized='published_incremental',
     incremental_strategy='by_deal',
     indexes=[{'columns': ['deal_id']}]
 ) }}

@@ -2,7 +2,7 @@
 -- depends_on: {{ ref('int_deal_versions') }}
 -- depends_on: {{ ref('int_build_marks') }}
 {{ config(
-    materialized='incremental',
+    materialized='published_incremental',
     incremental_strategy='by_deal',
     indexes=[
         {'columns': ['deal_id'], 'unique': true},

@@ -1,6 +1,6 @@
 {#- Written with int_deal_custom_field_values, see macros/sums_by_deal.sql. -#}
 {{ config(
-    materialized='incremental',
+    materialized='published_incremental',
     incremental_strategy='append',
     indexes=[{'columns': ['field_code'], 'unique': true}]
 ) }}

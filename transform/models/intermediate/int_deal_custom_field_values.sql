@@ -3,7 +3,7 @@
 -- depends_on: {{ ref('int_build_marks') }}
 -- depends_on: {{ ref('int_deal_custom_field_counts') }}
 {{ config(
-    materialized='incremental',
+    materialized='published_incremental',
     incremental_strategy='by_deal_summed',
     summed_into='int_deal_custom_field_counts',
     summed_by={'field_code': 'field_code'},

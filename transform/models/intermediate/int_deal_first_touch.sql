@@ -2,7 +2,7 @@
     The first time somebody talked to the customer of a deal: a done call, e-mail or meeting, or a mail sent from
     a thread of the deal. What happened before the deal was created counts as at once. Bots talk to nobody.
 -#}
-{{ config(materialized='view') }}
+{{ config(materialized='published_view') }}
 with deals as (
     select * from {{ ref('int_counted_deals') }}
     where add_time is not null and not is_import

@@ -1,6 +1,6 @@
 {#- Written with int_deal_options, see macros/sums_by_deal.sql. -#}
 {{ config(
-    materialized='incremental',
+    materialized='published_incremental',
     incremental_strategy='append',
     indexes=[{'columns': ['field_code', 'option_id', 'pipeline_id', 'owner_id', 'status'], 'unique': true}]
 ) }}

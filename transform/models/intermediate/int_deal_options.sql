@@ -11,7 +11,7 @@
 -- depends_on: {{ ref('dim_user') }}
 -- depends_on: {{ ref('dim_stage') }}
 {{ config(
-    materialized='incremental',
+    materialized='published_incremental',
     incremental_strategy='by_deal_summed',
     summed_into='int_deal_option_sums',
     summed_by={

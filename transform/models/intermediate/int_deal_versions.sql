@@ -7,7 +7,7 @@
 -- depends_on: {{ ref('int_build_marks') }}
 -- depends_on: {{ ref('int_raw_loads') }}
 {{ config(
-    materialized='incremental',
+    materialized='published_incremental',
     incremental_strategy='delete+insert',
     unique_key='deal_id',
     post_hook="{{ mark_loads_taken_in() }}",

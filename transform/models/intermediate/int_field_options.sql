@@ -3,7 +3,7 @@
     but stays in old records, so it stays here too, with the last label it had.
 -#}
 {{ config(
-    materialized='incremental',
+    materialized='published_incremental',
     incremental_strategy='delete+insert',
     unique_key=['entity', 'field_code', 'option_id'],
     full_refresh=false,

@@ -1,5 +1,5 @@
 {#- The rates that have begun to hold: when one is added, changed or its day comes, prices are other ones. -#}
-{{ config(materialized='view') }}
+{{ config(materialized='published_view') }}
 select
     rates.currency,
     rates.rate,

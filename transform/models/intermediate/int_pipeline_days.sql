@@ -1,6 +1,6 @@
 {#- Written with fct_deal_daily_snapshot, see macros/sums_by_deal.sql. -#}
 {{ config(
-    materialized='incremental',
+    materialized='published_incremental',
     incremental_strategy='append',
     indexes=[{'columns': ['date_day', 'pipeline_id', 'stage_id', 'owner_id'], 'unique': true}]
 ) }}

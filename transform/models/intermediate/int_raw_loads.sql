@@ -5,7 +5,7 @@
     load beside a sync: the stamps of the hour before the newest one known are looked at again, one by one, and
     those that are not listed are new. A full refresh leaves the list alone: who was not built since needs it.
 -#}
-{{ config(materialized='incremental', incremental_strategy='append', full_refresh=false) }}
+{{ config(materialized='published_incremental', incremental_strategy='append', full_refresh=false) }}
 {%- set read_by_load = [
     ('deals', 'load'),
     ('deals', 'sweep'),

@@ -3,7 +3,7 @@
     changes its name in dim_stage, never a column that somebody's question already uses.
 -#}
 {{ config(
-    materialized='incremental',
+    materialized='published_incremental',
     incremental_strategy='append',
     full_refresh=false,
     on_schema_change='append_new_columns'

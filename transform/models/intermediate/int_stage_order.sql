@@ -1,5 +1,5 @@
 {#- The place of each stage on its board, counting the stages in use only. -#}
-{{ config(materialized='view') }}
+{{ config(materialized='published_view') }}
 with stages as (
     select * from {{ ref('stg_pipedrive__stages') }}
 ),

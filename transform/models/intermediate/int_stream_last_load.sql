@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized='published_view') }}
 select distinct on (stream)
     stream,
     started_at,

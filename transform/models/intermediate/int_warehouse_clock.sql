@@ -1,3 +1,10 @@
+{#-
+    Stands still while nothing new comes in, until the next day: a build that finds nothing new then finds every age as
+    it was, and writes nothing.
+-#}
+{%- set kept = load_relation(this) if execute and not should_full_refresh() and not var('as_of') -%}
+{%- set can_stand_still = kept and 'set_at' in adapter.get_columns_in_relation(kept) | map(attribute='name') -%}
+-- depends_on: {{ ref('int_raw_loads') }}
 with deals as (
     select max(update_time) as newest from {{ ref('int_deal_current') }}
 ),
@@ -38,6 +45,28 @@ clock as (
     from deals
     cross join newest_changelog
     left join other_calendar on true
+),
+
+standing as (
+    {% if can_stand_still -%}
+    select
+        known.as_of,
+        known.set_at
+    from {{ this }} as known
+    where
+        not exists (
+            select from {{ ref('int_raw_loads') }} as loads
+            where loads.noticed_at > known.set_at
+        )
+    {%- else -%}
+    select
+        null::timestamptz as as_of,
+        null::timestamptz as set_at
+    {%- endif %}
 )
 
-select * from clock
+select
+    coalesce(standing.as_of, clock.as_of) as as_of,
+    coalesce(standing.set_at, now()) as set_at
+from clock
+left join standing on {{ local_date('standing.as_of') }} = {{ local_date('clock.as_of') }}

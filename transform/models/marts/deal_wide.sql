@@ -5,7 +5,7 @@
 -- depends_on: {{ ref('int_custom_field_registry') }}
 -- depends_on: {{ ref('int_stage_column_registry') }}
 -- depends_on: {{ ref('int_fields') }}
-{{ config(materialized='view', post_hook="{{ comment_custom_fields('deal') }}") }}
+{{ config(materialized='published_view', post_hook="{{ comment_custom_fields('deal') }}") }}
 -- The linter sees this without its generated columns.
 -- noqa: disable=ST03,ST11,LT02,LT09
 {%- set fields = published_custom_fields('deal') %}

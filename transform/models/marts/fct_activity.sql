@@ -2,7 +2,7 @@
     A view: whether an activity is overdue, and whether what it names is there, changes without it. Each joined
     table has a key, so PostgreSQL leaves out those that a query does not ask for. What is stored is int_activities.
 -#}
-{{ config(materialized='view') }}
+{{ config(materialized='published_view') }}
 with activities as (
     select * from {{ ref('int_activities') }}
 ),

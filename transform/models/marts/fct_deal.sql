@@ -2,7 +2,7 @@
     A view: ages, exchange rates and the records a deal names change without the deal. Each joined table has a
     key, so PostgreSQL leaves out those that a query does not ask for. What is stored is int_deal_current.
 -#}
-{{ config(materialized='view') }}
+{{ config(materialized='published_view') }}
 with deals as (
     select * from {{ ref('int_deal_current') }}
 ),

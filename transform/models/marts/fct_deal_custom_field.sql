@@ -1,5 +1,5 @@
 {#- A view: names of fields and options are those of today. What is stored is int_deal_custom_field_values. -#}
-{{ config(materialized='view') }}
+{{ config(materialized='published_view') }}
 with field_values as (
     select * from {{ ref('int_deal_custom_field_values') }}
 ),

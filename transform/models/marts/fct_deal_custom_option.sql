@@ -1,5 +1,5 @@
 {#- What a set holds, one by one: the text in deal_wide is to be read, this is to be counted by. -#}
-{{ config(materialized='view') }}
+{{ config(materialized='published_view') }}
 with registry as (
     select * from {{ ref('int_custom_field_registry') }}
     where entity = 'deal' and field_type in ('enum', 'set')

@@ -4,7 +4,7 @@
     every open deal's days each morning would be most of a full build. int_pipeline_days holds what they add up to.
 -#}
 {{ config(
-    materialized='incremental',
+    materialized='published_incremental',
     incremental_strategy='by_deal_summed',
     summed_into='int_pipeline_days',
     summed_by={

@@ -1,5 +1,5 @@
 {#- The labels of deals one by one: the text in deal_wide is to be read, this is to filter by. -#}
-{{ config(materialized='view') }}
+{{ config(materialized='published_view') }}
 with stored as (
     select
         deal_id,

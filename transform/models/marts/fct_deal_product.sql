@@ -1,8 +1,17 @@
 {#- A view, like fct_deal: the rate of an open deal changes by the day, and what is named may come later. -#}
-{{ config(materialized='view') }}
-with lines as (
-    select * from {{ ref('stg_pipedrive__deal_products') }}
-    where not is_deleted
+{{ config(materialized='published_view') }}
+with deal_lines as (
+    select * from {{ ref('stg_pipedrive__deal_products_sync') }}
+),
+
+-- A line that was taken off is no longer among those of its deal, and never told of.
+lines as (
+    select products.*
+    from {{ ref('stg_pipedrive__deal_products') }} as products
+    left join deal_lines on products.deal_id = deal_lines.deal_id
+    where
+        not products.is_deleted
+        and coalesce(deal_lines.deal_product_ids @> to_jsonb(products.deal_product_id), true)
 ),
 
 deals as (

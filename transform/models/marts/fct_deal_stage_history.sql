@@ -1,5 +1,5 @@
 {#- A view, because running intervals grow by the minute; what is stored is int_deal_stage_intervals. -#}
-{{ config(materialized='view') }}
+{{ config(materialized='published_view') }}
 with intervals as (
     select * from {{ ref('int_deal_stage_intervals') }}
 ),

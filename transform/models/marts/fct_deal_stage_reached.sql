@@ -3,7 +3,7 @@
     do not end it. Skipping a stage passes through it; so does, for the stages after the last, winning.
 -#}
 {{ config(
-    materialized='incremental',
+    materialized='published_incremental',
     incremental_strategy='by_deal',
     on_schema_change='append_new_columns',
     indexes=[{'columns': ['stage_id']}, {'columns': ['deal_id']}]

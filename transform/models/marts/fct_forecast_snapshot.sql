@@ -3,7 +3,7 @@
     forecast can be held against what came. Cannot be recomputed: a full refresh leaves it alone.
 -#}
 {{ config(
-    materialized='incremental',
+    materialized='published_incremental',
     incremental_strategy='append',
     full_refresh=false,
     on_schema_change='append_new_columns',

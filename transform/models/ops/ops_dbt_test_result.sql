@@ -1,6 +1,6 @@
 {#- Written when a run has ended, see macros/test_results.sql; the model itself only makes the table. -#}
 {{ config(
-    materialized='incremental',
+    materialized='published_incremental',
     incremental_strategy='append',
     full_refresh=false,
     on_schema_change='append_new_columns'

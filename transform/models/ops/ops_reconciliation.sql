@@ -5,7 +5,7 @@
     currency, so that no exchange rate comes in between.
 -#}
 {{ config(
-    materialized='incremental',
+    materialized='published_incremental',
     incremental_strategy='append',
     full_refresh=false,
     on_schema_change='append_new_columns',

@@ -3,7 +3,7 @@
     'deals': 'fct_deal', 'deal_changelog': 'fct_deal_field_change', 'activities': 'fct_activity', 'leads': 'fct_lead',
 } %}
 {%- set tables = graph.sources.values() if execute else [] %}
-{{ config(materialized='table') }}
+{{ config(materialized='published_table') }}
 with counted as (
     {% for table in tables | selectattr('source_name', 'equalto', 'pipedrive') | sort(attribute='name') -%}
     {%- set relation = load_relation(source('pipedrive', table.name)) -%}

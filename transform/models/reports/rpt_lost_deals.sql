@@ -2,7 +2,7 @@
     The deals lost one by one, with why: to ask again whom a second try could win back. A view: half of all deals
     are none that a build should write again each time.
 -#}
-{{ config(materialized='view') }}
+{{ config(materialized='published_view') }}
 with lost as (
     select * from {{ ref('int_counted_deals') }}
     where is_lost

@@ -14,7 +14,8 @@ MAX_IDENTIFIER_BYTES = 63
 #: PostgreSQL has these on every table; a column of ours cannot have such a name.
 _SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 
-_INTEGERS = ("smallint", "integer", "bigint")
+INTEGERS = ("smallint", "integer", "bigint")
+DATES = ("date", "timestamp with time zone", "timestamp without time zone")
 _JSON = frozenset({"json", "jsonb"})
 _NO_TEXT_FORM = frozenset({"bytea"})
 #: Types without an equality operator: compared by their text.
@@ -116,13 +117,13 @@ def adapt(existing: str, wanted: str, column: str) -> Change:
         return Change("keep", existing)
     if wanted == "text":
         return Change("alter", "text", f"{column}::text")
-    if wanted in _INTEGERS and existing in _INTEGERS:
-        wider = max(existing, wanted, key=_INTEGERS.index)
+    if wanted in INTEGERS and existing in INTEGERS:
+        wider = max(existing, wanted, key=INTEGERS.index)
         return Change("keep" if wider == existing else "alter", wider, f"{column}::{wider}")
-    if wanted in _INTEGERS and base == "numeric":
+    if wanted in INTEGERS and base == "numeric":
         return Change("keep", existing)
     if wanted.startswith("numeric") and (
-        base == "numeric" or existing in _INTEGERS or existing in {"double precision", "real"}
+        base == "numeric" or existing in INTEGERS or existing in {"double precision", "real"}
     ):
         return Change("alter", "numeric", f"{column}::numeric")
     if wanted.startswith("timestamp") and base in {"date", "timestamp without time zone"}:

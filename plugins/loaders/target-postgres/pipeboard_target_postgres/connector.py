@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
+import decimal
 import functools
 import typing as t
-from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import sqlalchemy
 from singer_sdk.sql.connector import JSONSchemaToSQL
 from sqlalchemy import event
-from sqlalchemy.dialects.postgresql import BIGINT, JSONB
-from sqlalchemy.types import TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, JSONB
+from sqlalchemy.types import DATE, DECIMAL, TEXT, TIMESTAMP
 from target_postgres.connector import PostgresConnector as StockConnector
 
 from pipeboard_target_postgres import errors
-from pipeboard_target_postgres.sql import quote
+from pipeboard_target_postgres.locks import DML_LOCK_TIMEOUT
+from pipeboard_target_postgres.sql import quote, run
+from pipeboard_target_postgres.termination import STOP
 
 DRIVER = "postgresql+psycopg"
 APPLICATION_NAME = "pipeboard target-postgres"
+CONNECT_TIMEOUT_SECONDS = 15
 
 #: Run on every new connection, whatever server, database and role have as defaults.
 #: A session in UTC makes a time without an offset mean UTC; compiling a merge of dozens of
@@ -29,8 +32,44 @@ set time zone 'UTC';
 set application_name = '{APPLICATION_NAME}';
 set datestyle = 'ISO, MDY';
 set standard_conforming_strings = on;
+set lock_timeout = '{DML_LOCK_TIMEOUT}';
 set jit = off
 """
+
+
+#: The stock connector's file -> the setting that it is for.
+_SSL_SETTINGS = {
+    "root.crt": "ssl_certificate_authority",
+    "cert.crt": "ssl_client_certificate",
+    "pkey.key": "ssl_client_private_key",
+}
+
+
+def _integer(schema: dict) -> sqlalchemy.types.TypeEngine:
+    """Return bigint, or numeric if the schema says that its numbers may not fit."""
+    for name in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"):
+        bound = schema.get(name)
+        # Beyond any number that is meant (or infinity), it says nothing.
+        if isinstance(bound, (int, float, decimal.Decimal)) and (
+            2**63 < abs(t.cast("int", bound)) < 10**100
+        ):
+            return DECIMAL()
+    return BIGINT()
+
+
+def _union(types: list[sqlalchemy.types.TypeEngine]) -> sqlalchemy.types.TypeEngine:
+    """Return the narrowest of types that takes the values of all."""
+    for kind in (JSONB, ARRAY):
+        for sql_type in types:
+            if isinstance(sql_type, kind):
+                return sql_type
+    if len({str(sql_type) for sql_type in types}) == 1:
+        return types[0]
+    if all(isinstance(sql_type, (BIGINT, DECIMAL)) for sql_type in types):
+        return DECIMAL()
+    if all(isinstance(sql_type, (TIMESTAMP, DATE)) for sql_type in types):
+        return TIMESTAMP(timezone=True)
+    return TEXT()
 
 
 class PostgresConnector(StockConnector):
@@ -40,19 +79,76 @@ class PostgresConnector(StockConnector):
     def jsonschema_to_sql(self) -> JSONSchemaToSQL:
         """Map JSON Schema to SQL: the stock types, but for times, integers and nested values."""
         to_sql = super().jsonschema_to_sql
-        to_sql.register_type_handler("integer", BIGINT)
+        to_sql.register_type_handler("integer", _integer)
         to_sql.register_type_handler("object", lambda _: JSONB(none_as_null=True))
         to_sql.register_type_handler("array", lambda _: JSONB(none_as_null=True))
         to_sql.register_format_handler("date-time", lambda _: TIMESTAMP(timezone=True))
         return to_sql
 
+    def to_sql_type(self, jsonschema_type: t.Any) -> sqlalchemy.types.TypeEngine:
+        """Return the type of a column that takes every value the schema allows.
+
+        A schema that is no object (`true`, `[]`) allows anything, as does `{}`.
+        """
+        schema = jsonschema_type if isinstance(jsonschema_type, dict) else {}
+        choices = schema.get("anyOf")
+        if "type" not in schema and isinstance(choices, list):
+            types = [
+                self.to_sql_type(choice)
+                for choice in choices
+                if not (isinstance(choice, dict) and choice.get("type") in ("null", ["null"]))
+            ]
+            return _union(types) if types else TEXT()
+        # These become a part of the type's name.
+        schema = {
+            name: value
+            for name, value in schema.items()
+            if name not in {"precision", "scale"} or isinstance(value, int)
+        }
+        try:
+            return super().to_sql_type(schema)
+        except (TypeError, AttributeError):  # no JSON Schema: it does not say what it allows
+            return TEXT()
+
+    def filepath_or_certificate(
+        self, value: str, alternative_name: str, restrict_permissions: bool = False
+    ) -> str:
+        """Return the path of a certificate or key, as the stock connector does.
+
+        Raises:
+            ConfigurationError: no such file, and it is no certificate or key itself.
+        """
+        if not Path(value).is_file() and "-----BEGIN" not in value:
+            what = Path(alternative_name).name
+            raise errors.ConfigurationError(
+                f"The file for {_SSL_SETTINGS.get(what, what)} does not exist. Give its path, or "
+                "the text of the certificate or key."
+            )
+        return str(super().filepath_or_certificate(value, alternative_name, restrict_permissions))
+
+    def catch_signal(self, signum: int, frame: t.Any) -> None:
+        """Do as without a tunnel, for which the stock connector takes over the signals."""
+        STOP.handle(signum, frame)
+
+    def __init__(self, config: dict[str, t.Any]) -> None:
+        try:
+            super().__init__(config)
+        except ValueError as exc:  # of the tunnel: its key, or an address without a port
+            raise errors.ConfigurationError(errors.one_line(exc)) from exc
+
     def create_engine(self) -> sqlalchemy.Engine:
         """Return an engine whose every connection has our session settings."""
         # COPY is psycopg 3's, whatever driver the settings name.
         url = sqlalchemy.engine.make_url(self.sqlalchemy_url).set(drivername=DRIVER)
-        args: dict[str, t.Any] = {"keepalives_idle": 60}
-        if "connect_timeout" not in url.query:
-            args["connect_timeout"] = 15
+        # A server or a network that is gone without a word is found out within two minutes.
+        bounds = {
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "keepalives_idle": 60,
+            "keepalives_interval": 10,
+            "keepalives_count": 5,
+            "tcp_user_timeout": 120_000,
+        }
+        args = {name: value for name, value in bounds.items() if name not in url.query}
         engine = sqlalchemy.create_engine(
             url,
             connect_args=args,
@@ -70,17 +166,6 @@ class PostgresConnector(StockConnector):
 
         return engine
 
-    @contextlib.contextmanager
-    def session(self) -> Iterator[psycopg.Connection]:
-        """Yield the driver's own connection for one transaction."""
-        pooled = self._engine.raw_connection()
-        try:
-            connection = t.cast("psycopg.Connection", pooled.driver_connection)
-            with connection.transaction():
-                yield connection
-        finally:
-            pooled.close()
-
     @property
     def role(self) -> str:
         """Who connects."""
@@ -95,49 +180,32 @@ class PostgresConnector(StockConnector):
             f":{url.port}" if url.port else ""
         )
 
-    def check(self) -> None:
-        """Connect once.
-
-        Raises:
-            LoaderError: the database is not there, or refuses us; says what to do.
-        """
-        try:
-            with self._connect():
-                pass
-        except sqlalchemy.exc.DBAPIError as exc:
-            raise (errors.explain(exc, self.where) or exc) from exc
-
-    def prepare_schema(self, schema_name: str) -> None:
+    def prepare_schema_with(self, cursor: psycopg.Cursor, schema: str) -> None:
         """Create the schema if it is missing, and make sure that we may use it.
 
         Raises:
             NotPermittedError: names the role, the database and the statement that helps.
         """
-        with self._connect() as connection:
-            role, database, exists, usable, creatable = connection.execute(
-                sqlalchemy.text(
-                    "select current_user, current_database(), n.oid is not null,"
-                    " coalesce(has_schema_privilege(n.oid, 'USAGE'), false),"
-                    " has_database_privilege(current_database(), 'CREATE')"
-                    " from (select 1) one left join pg_namespace n on n.nspname = :schema"
-                ),
-                {"schema": schema_name},
-            ).one()
-            if exists:
-                if not usable:
-                    raise errors.NotPermittedError(
-                        f"Role {role} may not use schema {schema_name} of database "
-                        f"{database}. As its owner run: GRANT USAGE, CREATE ON SCHEMA "
-                        f"{quote(schema_name)} TO {quote(role)};"
-                    )
-                return
-            if not creatable:
+        cursor.execute(
+            "select current_user, current_database(), n.oid is not null,"
+            " coalesce(has_schema_privilege(n.oid, 'USAGE'), false),"
+            " has_database_privilege(current_database(), 'CREATE')"
+            " from (select 1) one left join pg_namespace n on n.nspname = %s",
+            [schema],
+        )
+        role, database, exists, usable, creatable = t.cast("t.Any", cursor.fetchone())
+        if exists:
+            if not usable:
                 raise errors.NotPermittedError(
-                    f"Role {role} may not create schema {schema_name} in database {database}. As "
-                    f"its owner run: GRANT CREATE ON DATABASE {quote(database)} TO {quote(role)}; "
-                    f"or CREATE SCHEMA {quote(schema_name)} AUTHORIZATION {quote(role)};"
+                    f"Role {role} may not use schema {schema} of database "
+                    f"{database}. As its owner run: GRANT USAGE, CREATE ON SCHEMA "
+                    f"{quote(schema)} TO {quote(role)};"
                 )
-            connection.exec_driver_sql(
-                f"create schema if not exists {quote(schema_name)}".replace("%", "%%")
+            return
+        if not creatable:
+            raise errors.NotPermittedError(
+                f"Role {role} may not create schema {schema} in database {database}. As "
+                f"its owner run: GRANT CREATE ON DATABASE {quote(database)} TO {quote(role)}; "
+                f"or CREATE SCHEMA {quote(schema)} AUTHORIZATION {quote(role)};"
             )
-            connection.commit()
+        run(cursor, f"create schema if not exists {quote(schema)}")

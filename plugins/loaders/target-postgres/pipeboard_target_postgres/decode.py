@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import decimal
 import json
+import operator
 import re
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import simplejson
-from singer_sdk.exceptions import MissingKeyPropertiesError
 from singer_sdk.singerlib.exceptions import InvalidInputLine
 
-from pipeboard_target_postgres.columns import Column
+from pipeboard_target_postgres.columns import DATES, INTEGERS, Column
 
 _NULL = msgspec.Raw(b"null")
 #: \u0000 in JSON text, preceded by an even number of backslashes (else it is not an escape).
@@ -31,12 +31,22 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _ODD_START = (b"{", b"[", b"n")
 #: What msgspec does not take as the name of a struct's field.
 _AWKWARD = re.compile(r'["\\\x00-\x1f]')
-_INTEGERS = frozenset({"smallint", "integer", "bigint"})
+#: A date as JSON has it; anything else may be one that PostgreSQL takes and others do not:
+#: infinity, yesterday, years of five digits. Years 1000 to 2999, so none is at the edge.
+_USUAL_DATE = rb"(?:[12]...-[^\t]*|\\N)"
 _NUMBER_START = tuple(b"-0123456789"[i : i + 1] for i in range(11))
 _astuple = msgspec.structs.astuple
 
 #: What COPY's text format reads as something else, and how it is written instead.
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+
+#: The SDK's words for a record without its key.
+KEY_MISSING = "Record is missing one or more key_properties."
+
+
+class RecordRefusedError(Exception):
+    """No row can be made of a record; says why."""
 
 
 class Lane:
@@ -63,16 +73,31 @@ class Lane:
         in_message = {"_sdc_extracted_at": "time_extracted", "_sdc_table_version": "version"}
         from_message = [c for c in columns if metadata and c.prop in in_message]
         from_record = [c for c in columns if c not in from_message]
-        # Keys first: `staging.distinct_keys` looks for them at the start of a line.
+        # The one place that orders columns: keys first and in the order of `keys`, whatever order
+        # the schema or the table has: `Staging` and `Merge` look for them there. Then dates, which
+        # are looked at line by line.
+        rank = {key: number for number, key in enumerate(keys)}
         scalars = sorted(
-            (c for c in from_record if not c.is_json), key=lambda c: c.prop not in keys
+            (c for c in from_record if not c.is_json),
+            key=lambda c: rank.get(c.prop, len(rank) + (c.type not in DATES)),
         )
+        front = [c.type in DATES for c in scalars if c.prop in rank or c.type in DATES]
+        self._is_usual = (
+            re.compile(
+                rb"\t".join(_USUAL_DATE if date else rb"[^\t]*" for date in front) + rb"(?:\t|$)"
+            ).match
+            if any(front)
+            else None
+        )
+        #: Set when a line had an unusual date; see `Batch.suspicious`.
+        self.suspicious = False
         nested = [c for c in from_record if c.is_json]
         #: The columns in the order in which a line has them; nested ones last.
         self.columns = (*scalars, *from_message, *nested)
         self._types = [c.type for c in (*scalars, *from_message)]
         self._n = len(scalars)
-        self._from_message = tuple(in_message[c.prop] for c in from_message)
+        self._from_message = bool(from_message)
+        self._of_message = _attributes([in_message[c.prop] for c in from_message])
         self._has_bytea = "bytea" in self._types
         self._keys = tuple(keys)
         record: t.Any
@@ -127,10 +152,7 @@ class Lane:
     def _check_keys(self, record: Mapping[str, t.Any]) -> None:
         missing = [key for key in self._keys if key not in record]
         if missing:
-            raise MissingKeyPropertiesError(
-                f"a record of stream {self.stream} lacks its key {', '.join(missing)}; it has "
-                f"{', '.join(record)}"
-            )
+            raise RecordRefusedError(f"{KEY_MISSING} It lacks {', '.join(missing)}")
 
     def encode(self, line: bytes) -> tuple[bytes, msgspec.Raw | None] | None:
         """Turn a RECORD message into a line of COPY without its line break.
@@ -140,25 +162,24 @@ class Lane:
             not a record of this stream.
 
         Raises:
-            MissingKeyPropertiesError: the record lacks a key.
-            InvalidInputLine: not JSON, or the record is no object.
+            RecordRefusedError: the record lacks a key, is no object, or is nested too deeply.
+            InvalidInputLine: not JSON.
         """
         try:
             message = self._decode(line)
-        except msgspec.MsgspecError as exc:
+        except (msgspec.MsgspecError, RecursionError) as exc:
             message = self._decode_oddity(line, exc)
         if message.stream != self.stream or message.type != "RECORD":
             return None
         values = self._values(message.record)
         n = self._n
-        head = values[:n]
-        for name in self._from_message:
-            head += (getattr(message, name),)
+        head = values[:n] + self._of_message(message)
         row = b"\t".join(head)
         if (
             b"\\" in row
-            or b"\t{" in row
-            or b"\t[" in row
+            # One byte is found many times as fast as two.
+            or (b"{" in row and b"\t{" in row)
+            or (b"[" in row and b"\t[" in row)
             or row[:1] in _ODD_START
             or self._has_bytea
             or self.repairing
@@ -167,6 +188,8 @@ class Lane:
         else:
             # Only the token null follows a tab as `null`: a string's quote is still there.
             row = row.replace(b"\tnull", b"\t\\N").replace(b'"', b"")
+        if self._is_usual is not None and not self._is_usual(row):
+            self.suspicious = True
         for value in values[n:]:
             row += b"\t" + self._nested(bytes(value))
         version = message.version
@@ -195,7 +218,7 @@ class Lane:
             elif start in (b"n", b"{", b"["):
                 # A nested value in a scalar column stays JSON text.
                 text = self._nested(text)
-            elif self.repairing and sql_type in _INTEGERS and start in _NUMBER_START:
+            elif self.repairing and sql_type in INTEGERS and start in _NUMBER_START:
                 text = _integral(text)
             fields.append(text)
         return b"\t".join(fields)
@@ -210,19 +233,26 @@ class Lane:
             text = text.replace("\0", "\ufffd")
         return text.translate(_ESCAPES).encode()
 
-    def _decode_oddity(self, line: bytes, exc: msgspec.MsgspecError) -> t.Any:
+    def _decode_oddity(self, line: bytes, exc: Exception) -> t.Any:
         """Decode what msgspec refuses: NaN, lone surrogates; or say what is wrong."""
         try:
             loaded = json.loads(line, parse_float=decimal.Decimal, parse_constant=lambda _: None)
-            record = loaded["record"] if isinstance(loaded, dict) else None
-        except (ValueError, KeyError):
-            record = None
-        if not isinstance(record, dict):
+        except RecursionError:
+            raise RecordRefusedError("Record is nested too deeply") from exc
+        except ValueError:
+            loaded = None
+        if not isinstance(loaded, dict):
             raise InvalidInputLine(
                 f"not a Singer message ({exc}): {line[:200].decode(errors='replace')!r}"
             ) from exc
+        record = loaded.get("record")
+        if not isinstance(record, dict):
+            raise RecordRefusedError("Record is no JSON object")
         self._check_keys(record)
-        return self._decode(dump(loaded))
+        try:
+            return self._decode(dump(loaded))
+        except (msgspec.MsgspecError, RecursionError) as again:
+            raise RecordRefusedError(f"Record cannot be read: {again}") from exc
 
     def unknown(self, line: bytes) -> set[str]:
         """Return the properties of a record that no column takes."""
@@ -231,6 +261,13 @@ class Lane:
         except (ValueError, KeyError):
             return set()
         return {key for key, value in record.items() if value is not None} - self._properties
+
+
+def _attributes(names: Sequence[str]) -> Callable[[t.Any], tuple[t.Any, ...]]:
+    """Return what picks these attributes of an object, as a tuple whatever their number."""
+    if len(names) > 1:
+        return operator.attrgetter(*names)
+    return lambda found: tuple(getattr(found, name) for name in names)
 
 
 def dump(message: t.Any) -> bytes:

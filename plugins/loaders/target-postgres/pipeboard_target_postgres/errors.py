@@ -8,7 +8,9 @@ import psycopg
 import sqlalchemy.exc
 from singer_sdk.exceptions import (
     ConfigValidationError,
+    InvalidJSONSchema,
     InvalidRecord,
+    MappingError,
     MissingKeyPropertiesError,
     RecordsWithoutSchemaException,
 )
@@ -24,6 +26,18 @@ _REFUSED_LOGIN = re.compile(
     r"password authentication failed|no password supplied|pg_hba\.conf|is not permitted to log in"
     r"|role .* does not exist|permission denied for database",
     re.IGNORECASE,
+)
+_WRONG_FILE = re.compile(
+    r"certificate|private key file|does not support SSL|could not load|SSL error.*file"
+    r"|invalid (sslmode|URI|connection option|port)|sslmode value|invalid integer value",
+    re.IGNORECASE,
+)
+#: What a transaction-pooling pooler does to temporary tables and prepared statements.
+_POOLER = re.compile(r"prepared statement|relation \"pb_(stage|seen)_")
+_POOLER_STATES = frozenset({"26000", "42P05", "42P01", "42P07"})
+POOLER_REMEDY = (
+    "The loader needs a session of its own: connect to PostgreSQL directly, or to a pooler in "
+    "session mode (PgBouncer: pool_mode = session)"
 )
 _NO_DATABASE = re.compile(r"database .* does not exist", re.IGNORECASE)
 
@@ -58,6 +72,10 @@ class DataRefusedError(LoaderError):
     exit_code = EX_DATAERR
 
 
+class KeyMissingError(DataRefusedError, MissingKeyPropertiesError):
+    """Too many records lack their key; also the error by which the SDK's users know that."""
+
+
 def redact(text: str) -> str:
     """Return the text with every password in an address or a DSN replaced by `***`."""
     return _PASSWORD.sub(lambda m: f"{m[1]}:***@" if m[1] is not None else f"{m[2]}***", text)
@@ -89,14 +107,34 @@ def explain(exc: BaseException, where: str = "the database") -> LoaderError | No
         return exc
     if isinstance(exc, ConfigValidationError):
         return ConfigurationError("; ".join(map(redact, exc.errors)) or one_line(exc))
+    if isinstance(exc, MappingError):
+        return ConfigurationError(f"The stream maps cannot be applied: {one_line(exc)[:500]}")
     if isinstance(
         exc,
-        (InvalidInputLine, InvalidRecord, MissingKeyPropertiesError, RecordsWithoutSchemaException),
+        (
+            InvalidInputLine,
+            InvalidJSONSchema,
+            InvalidRecord,
+            MissingKeyPropertiesError,
+            RecordsWithoutSchemaException,
+        ),
     ):
         # Such messages quote the record; a log line needs its beginning only.
         return DataRefusedError(f"The input cannot be loaded: {one_line(exc)[:500]}")
     error = database_error(exc)
     if error is None:
+        if isinstance(exc, (FileNotFoundError, PermissionError)):
+            return ConfigurationError(one_line(exc))
+        if isinstance(exc, BrokenPipeError):
+            return UnavailableError("Nobody reads the states any more; nothing is lost, run again.")
+        if type(exc).__name__ == "AuthenticationException":
+            return NotPermittedError(f"The SSH tunnel refuses the login: {one_line(exc)}")
+        if isinstance(exc, OSError) or type(exc).__module__.startswith("paramiko"):
+            return UnavailableError(
+                f"{where} cannot be reached: {one_line(exc)}. Check host and ssh_tunnel."
+            )
+        if isinstance(exc, RecursionError):
+            return DataRefusedError("The input cannot be loaded: it is nested too deeply.")
         if isinstance(exc, sqlalchemy.exc.TimeoutError):
             return UnavailableError(f"No connection to {where} in time. {one_line(exc)}")
         return None
@@ -115,6 +153,21 @@ def _explain_database(error: psycopg.Error, where: str) -> LoaderError | None:
         return NotPermittedError(f"{where} refuses the login: {text}. Check role and password.")
     if state == "3D000" or (not state and _NO_DATABASE.search(text)):
         return ConfigurationError(f"{where}: {text}. Create it or correct the address.")
+    if state == "57014" and "timeout" in text:
+        return UnavailableError(
+            f"{where} ended a statement that took too long: {text}. Raise statement_timeout for "
+            "the role, or load smaller batches (batch_size_rows); nothing is lost, run again."
+        )
+    if state == "55P03":
+        return UnavailableError(
+            f"{where}: a lock was not to be had in time: {text}. Nothing is lost, run again."
+        )
+    if not state and _WRONG_FILE.search(text):
+        return ConfigurationError(f"{where}: {text}. Correct the address or the file.")
+    if _POOLER.search(text) and state in _POOLER_STATES:
+        return ConfigurationError(f"{where}: {text}. {POOLER_REMEDY}")
+    if state[:2] == "54":
+        return DataRefusedError(f"{where}: {text}. The stream is beyond what PostgreSQL can hold.")
     if state == "53100":
         return UnavailableError(f"{where}: the disk is full ({text}). Free space, then run again.")
     if state[:2] in {"08", "53", "57", "58"} or isinstance(error, psycopg.OperationalError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import psycopg
 
@@ -44,10 +44,15 @@ class Table:
         return quote(self.schema, self.name)
 
 
+def lock_name(schema: str, table: str) -> str:
+    """Return the name of the advisory lock that keeps other loaders from a table."""
+    return f"pipeboard:{schema}.{table}"
+
+
 def lock(cursor: psycopg.Cursor, schema: str, table: str) -> None:
     """Hold the table against other loaders until the transaction ends (readers are not held)."""
     cursor.execute(
-        "select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"pipeboard:{schema}.{table}"]
+        "select pg_advisory_xact_lock(hashtextextended(%s, 0))", [lock_name(schema, table)]
     )
 
 
@@ -72,6 +77,17 @@ def _has_unique_index(cursor: psycopg.Cursor, table: str, keys: Sequence[str]) -
         [table, sorted(keys)],
     )
     return bool((cursor.fetchone() or [False])[0])
+
+
+def _primary_key(cursor: psycopg.Cursor, table: str) -> list[str]:
+    """Return the columns of a table's primary key, in order."""
+    cursor.execute(
+        "select a.attname from pg_index i join pg_attribute a on a.attrelid = i.indrelid"
+        " and a.attnum = any(i.indkey) where i.indrelid = %s::regclass and i.indisprimary"
+        " order by array_position(i.indkey::int2[], a.attnum)",
+        [table],
+    )
+    return [name for (name,) in cursor.fetchall()]
 
 
 class Evolution:
@@ -103,6 +119,8 @@ class Evolution:
         existing = _existing(self._cursor, self._schema, self._table)
         names = {prop: identifier(prop) for prop in wanted}
         key_names = tuple(names[key] for key in keys)
+        if existing:
+            self._check_primary_key(key_names, set(names.values()))
         if not existing:
             self._create({names[p]: sql_type for p, sql_type in wanted.items()}, key_names)
             columns = [Column(prop, names[prop], sql_type) for prop, sql_type in wanted.items()]
@@ -127,6 +145,28 @@ class Evolution:
                 ", ".join(key_names),
             )
         return Table(self._schema, self._table, tuple(columns), key_names, unique, emptied)
+
+    def _check_primary_key(self, keys: Sequence[str], sent: Set[str]) -> None:
+        """Refuse a stream whose key is no longer that of the table: its rows would collide."""
+        primary = _primary_key(self._cursor, self._sql)
+        if not primary or set(primary) == set(keys) or not sent & set(primary):
+            return
+        columns = ", ".join(map(quote, keys))
+        new = f", ADD PRIMARY KEY ({columns})" if keys else ""
+        raise DataRefusedError(
+            f"Table {self._sql} has the primary key ({', '.join(primary)}), and the stream now has "
+            f"the key ({', '.join(keys) or 'none'}). Nothing was loaded. Either load the stream "
+            f"anew: ALTER TABLE {self._sql} RENAME TO {quote(self._table + '_old')}; or, if the "
+            f"rows are right for the new key: ALTER TABLE {self._sql} DROP CONSTRAINT "
+            f"{quote(self._constraint())}{new};"
+        )
+
+    def _constraint(self) -> str:
+        self._cursor.execute(
+            "select conname from pg_constraint where conrelid = %s::regclass and contype = 'p'",
+            [self._sql],
+        )
+        return str((self._cursor.fetchone() or [""])[0])
 
     def _create(self, columns: Mapping[str, str], keys: Sequence[str]) -> None:
         parts = [f"{quote(name)} {sql_type}" for name, sql_type in columns.items()]

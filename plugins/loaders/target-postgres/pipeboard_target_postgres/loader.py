@@ -7,18 +7,22 @@ import dataclasses
 import functools
 import logging
 import time
-from collections.abc import Callable, Sequence
+import typing as t
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import psycopg
 
-from pipeboard_target_postgres import errors, evolve, quarantine, sweep
+from pipeboard_target_postgres import errors, evolve, quarantine, repair, sweep
 from pipeboard_target_postgres.connector import PostgresConnector
+from pipeboard_target_postgres.decode import KEY_MISSING
+from pipeboard_target_postgres.locks import DDL_LOCK_TIMEOUT, LockWait
 from pipeboard_target_postgres.merge import Counts
 from pipeboard_target_postgres.metrics import Metrics
-from pipeboard_target_postgres.ops import Ops
+from pipeboard_target_postgres.ops import Entry, Ops
 from pipeboard_target_postgres.session import Session
-from pipeboard_target_postgres.stream import Batch, Stream
+from pipeboard_target_postgres.sql import quote, run
+from pipeboard_target_postgres.stream import Batch, SetAside, Stream
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +51,8 @@ class Loader:
         metrics: Metrics,
         logger: logging.Logger,
     ) -> None:
-        self._ops, self._options, self._logger = ops, options, logger
-        self._metrics = metrics
+        self._connector, self._ops = connector, ops
+        self._options, self._logger, self._metrics = options, logger, metrics
         self._session = Session(connector, options.reconnect_seconds, ops.forget, logger)
         self._streams: dict[str, Stream] = {}
 
@@ -56,26 +60,85 @@ class Loader:
         """Give up the session."""
         self._session.close()
 
-    def prepare(self) -> None:
-        """Make the table of bookkeeping, or find out now, before any work, that we may not.
+    def cancel(self) -> None:
+        """End what another thread has under way, and begin nothing new."""
+        self._session.cancel()
+
+    def connect(self) -> None:
+        """Connect for the first time, without a second try.
+
+        Raises:
+            Exception: the database is not there, or refuses us.
+        """
+        self._session.connection()
+
+    def _transaction(
+        self,
+        work: Callable[[psycopg.Cursor], t.Any],
+        table: str,
+        lock: str,
+        retry: bool,
+        ddl: bool = False,
+    ) -> t.Any:
+        """Run work in a transaction of its own; see `Session.persist`."""
+
+        def transact() -> t.Any:
+            connection = self._session.connection()
+            with connection.transaction(), connection.cursor() as cursor:
+                self._session.check_pooler(connection)
+                if ddl:
+                    run(cursor, f"set local lock_timeout = '{DDL_LOCK_TIMEOUT}'")
+                return work(cursor)
+
+        return self._session.persist(
+            transact, retry, LockWait(table, lock, ddl=ddl, logger=self._logger)
+        )
+
+    # Tables
+
+    def prepare_schema(self, schema: str) -> None:
+        """Make a schema, and the tables of bookkeeping; or find out now that we may not.
 
         Raises:
             NotPermittedError: says what to grant.
         """
-
-        def prepare() -> None:
-            connection = self._session.connection()
-            with connection.transaction(), connection.cursor() as cursor:
-                self._ops.prepare(cursor)
-
+        self._transaction(
+            lambda cursor: self._connector.prepare_schema_with(cursor, schema),
+            quote(schema),
+            schema,
+            retry=True,
+        )
         if self._options.bookkeeping:
-            self._session.persist(prepare, retry=True)
+            self._transaction(
+                self._ops.prepare,
+                quote(self._ops.schema, "quarantine"),
+                self._ops.lock,
+                retry=True,
+                ddl=True,
+            )
+
+    def prepare_table(
+        self, schema: str, table: str, wanted: Mapping[str, str], keys: Sequence[str]
+    ) -> evolve.Table:
+        """Bring a table to a stream's schema; see `Evolution.prepare`."""
+        return t.cast(
+            "evolve.Table",
+            self._transaction(
+                lambda cursor: evolve.Evolution(cursor, schema, table, self._logger).prepare(
+                    wanted, keys
+                ),
+                quote(schema, table),
+                evolve.lock_name(schema, table),
+                retry=True,
+                ddl=True,
+            ),
+        )
 
     # Loading
 
     def run(
         self,
-        batches: Sequence[Batch],
+        batches: Sequence[Batch | SetAside],
         write_state: Callable[[], None] | None,
         final: bool = False,
     ) -> None:
@@ -89,124 +152,170 @@ class Loader:
         Raises:
             DataRefusedError: too large a share of a stream was refused; the state stays in.
         """
+        loaded = set()
         for batch in batches:
-            self._streams[batch.stream.name] = batch.stream
-            retry, began = bool(batch.stream.table.keys), time.monotonic()
-            batch.stream.counts.add(
-                self._session.persist(functools.partial(self._load, batch), retry)
+            if isinstance(batch, SetAside):
+                self._set_aside(batch)
+                continue
+            stream, began = batch.stream, time.monotonic()
+            self._streams[stream.name] = stream
+            loaded.add(stream)
+            stream.counts.add(
+                self._transaction(
+                    functools.partial(self._load, batch),
+                    stream.table.sql,
+                    evolve.lock_name(stream.table.schema, stream.table.name),
+                    retry=bool(stream.table.keys),
+                )
             )
-            self._metrics.loaded(batch.stream, len(batch.rows), time.monotonic() - began)
-        for stream in {b.stream for b in batches}:
+            self._metrics.loaded(stream, len(batch.rows), time.monotonic() - began)
+        for stream in self._streams.values() if final else loaded:
             self._judge(stream, final)
-        if final:
-            for stream in self._streams.values():
-                self._judge(stream, final)
         if write_state:
             write_state()
+
+    def _set_aside(self, batch: SetAside) -> None:
+        """Keep what the tap could not send as records of their stream."""
+        self._transaction(
+            lambda cursor: self._ops.quarantine(cursor, batch.entries),
+            quote(self._ops.schema, "quarantine"),
+            self._ops.lock,
+            retry=True,
+        )
+        batch.counts.add(Counts(read=len(batch.entries), quarantined=len(batch.entries)))
 
     def _judge(self, stream: Stream, final: bool) -> None:
         counts, limit = stream.counts, self._options.max_refused_share
         if not final and counts.read < self.MIN_JUDGED:
             return
         if counts.quarantined > limit * counts.read:
+            lack_key = stream.last_reason.startswith(KEY_MISSING)
+            raise (errors.KeyMissingError if lack_key else errors.DataRefusedError)(
+                f"{stream.name}: {counts.quarantined} of {counts.read} records were refused, more "
+                f"than max_refused_share ({limit:.1%}) allows, the last one since: "
+                f"{stream.last_reason}. They and the reasons are in {self._ops.schema}.quarantine; "
+                "the others are loaded."
+            )
+        # One bad value in a small run is no pattern; of many records, a share of them is.
+        if counts.read >= self.MIN_JUDGED and counts.repaired_records > limit * counts.read:
             raise errors.DataRefusedError(
-                f"{stream.name}: PostgreSQL refused {counts.quarantined} of {counts.read} records, "
-                f"more than max_refused_share ({limit:.1%}) allows. They and the reasons are in "
-                f"{self._ops.schema}.quarantine; the others are loaded."
+                f"{stream.name}: {counts.repaired_records} of {counts.read} records had values "
+                f"that PostgreSQL refuses, more than max_refused_share ({limit:.1%}) allows. They "
+                f"are loaded with null in those columns; see {self._ops.schema}.quarantine."
             )
 
-    def _load(self, batch: Batch) -> Counts:
-        connection, stream = self._session.connection(), batch.stream
-        counts = Counts(read=len(batch.rows))
-        with connection.transaction(), connection.cursor() as cursor:
-            if stream.generation != self._session.generation:
-                stream.staging.create(cursor)
-            evolve.lock(cursor, stream.table.schema, stream.table.name)
-            if batch.version is not None and stream.seen:
-                stream.seen.begin(cursor, batch.version, self._session.generation)
-            quarantine.place(
-                len(batch.rows),
-                lambda low, high: counts.add(self._place(cursor, batch, low, high)),
-                lambda index, exc: self._refuse(cursor, batch, index, exc, counts),
-            )
-            if self._options.bookkeeping:
-                self._ops.record(
-                    cursor,
-                    stream.name,
-                    (stream.table.schema, stream.table.name),
-                    stream.started_at,
-                    counts,
-                )
-        stream.generation = self._session.generation
-        if counts.quarantined:
-            self._logger.warning(
-                "%s: %d of %d records of a batch were refused; they are in %s.quarantine.",
+    def _load(self, batch: Batch, cursor: psycopg.Cursor) -> Counts:
+        stream = batch.stream
+        if stream.generation != self._session.generation:
+            stream.staging.create(cursor)
+        evolve.lock(cursor, stream.table.schema, stream.table.name)
+        seen, generation = stream.seen, self._session.generation
+        batch.seen = None
+        if (
+            seen is not None
+            and batch.version is not None
+            and seen.begin(cursor, batch.version, generation)
+        ):
+            batch.seen = seen
+        if batch.suspicious and not batch.repaired:
+            repair.repair_values(cursor, batch)
+        counts = self._place_all(cursor, batch)
+        if self._options.bookkeeping:
+            self._ops.record(
+                cursor,
                 stream.name,
-                counts.quarantined,
-                counts.read,
-                self._ops.schema,
+                (stream.table.schema, stream.table.name),
+                stream.started_at,
+                counts,
             )
+        stream.generation = self._session.generation
+        for number, what in (
+            (counts.quarantined, "records were refused"),
+            (counts.nulled_values, "values are null, since PostgreSQL refuses them"),
+        ):
+            if number:
+                self._logger.warning(
+                    "%s: of a batch of %d records %d %s; see %s.quarantine.",
+                    stream.name,
+                    counts.read,
+                    number,
+                    what,
+                    self._ops.schema,
+                )
         return counts
 
-    def _place(self, cursor: psycopg.Cursor, batch: Batch, low: int, high: int) -> Counts:
-        """Stage and merge a range of a batch, or nothing of it."""
-        stream = batch.stream
-        rows = batch.rows if high - low == len(batch.rows) else batch.rows[low:high]
+    def _place_all(self, cursor: psycopg.Cursor, batch: Batch) -> Counts:
+        """Load a batch, but for what PostgreSQL refuses, which goes to the quarantine."""
+        stream, counts, late = batch.stream, Counts(), dict[int, str]()
+        while True:
+            try:
+                counts.add(self._place(cursor, batch))
+                break
+            except psycopg.Error as exc:
+                if not quarantine.is_refusal(exc):
+                    raise
+                if not batch.repaired:
+                    repair.repair_values(cursor, batch)
+                    continue
+            counts.add(
+                repair.load_one_by_one(cursor, batch, self._options.use_copy, late.__setitem__)
+            )
+            break
+        refused = [*batch.refused, *(self._refuse(cursor, batch, *each) for each in late.items())]
+        nulled = [note for index, note in batch.nulled.items() if index not in late]
+        self._ops.quarantine(cursor, [*refused, *(entry for entry, _ in nulled)])
+        if refused:
+            stream.last_reason = refused[-1].reason
+        counts.add(
+            Counts(
+                read=len(batch.rows) + len(batch.refused),
+                quarantined=len(refused),
+                nulled_values=sum(values for _, values in nulled),
+                repaired_records=len(nulled),
+            )
+        )
+        return counts
+
+    def _place(self, cursor: psycopg.Cursor, batch: Batch) -> Counts:
+        """Stage and merge a batch, or nothing of it."""
+        stream, rows = batch.stream, batch.rows
         if not rows:
             return Counts()
-        try:
-            with cursor.connection.transaction():
-                keys = stream.staging.distinct_keys(rows)
-                known = stream.merge.existing(cursor, keys) if keys else None
-                if known == 0 and batch.may_skip_staging and self._options.use_copy:
-                    # Once only: rows of an attempt that failed are left dead in the table.
-                    batch.may_skip_staging = False
-                    with (
-                        contextlib.suppress(psycopg.errors.UniqueViolation),
-                        cursor.connection.transaction(),
-                    ):
-                        return stream.merge.append(cursor, rows, batch.constants)
-                fill = stream.staging.copy if self._options.use_copy else stream.staging.insert
-                fill(cursor, rows)
-                counts = stream.merge.run(
-                    cursor,
-                    len(rows),
-                    batch.constants,
-                    distinct=keys is not None,
-                    all_there=known == len(rows),
-                )
-                if batch.version is not None and stream.seen:
-                    stream.seen.remember(cursor, stream.staging.name)
-                if high < len(batch.rows):
-                    stream.staging.clear(cursor)
-        except psycopg.errors.InvalidTextRepresentation:
-            if batch.repaired or not self._repair(batch):
-                raise
-            return self._place(cursor, batch, low, high)
+        with cursor.connection.transaction():
+            keys = stream.staging.distinct_keys(rows)
+            known = stream.merge.existing(cursor, keys) if keys else None
+            if known == 0 and batch.may_skip_staging and self._options.use_copy:
+                # Once only: rows of an attempt that failed are left dead in the table.
+                batch.may_skip_staging = False
+                with (
+                    contextlib.suppress(psycopg.errors.UniqueViolation),
+                    cursor.connection.transaction(),
+                ):
+                    return stream.merge.append(cursor, rows, batch.constants)
+            fill = stream.staging.copy if self._options.use_copy else stream.staging.insert
+            fill(cursor, rows)
+            counts = stream.merge.run(
+                cursor,
+                len(rows),
+                batch.constants,
+                distinct=keys is not None,
+                all_there=known == len(rows),
+            )
+            if batch.seen:
+                batch.seen.remember(cursor, stream.staging.name)
         return counts
 
     @staticmethod
-    def _repair(batch: Batch) -> bool:
-        """Write 1.0 as 1 where an integer is wanted; True if that changed anything."""
-        lane, batch.repaired = batch.stream.lane, True
-        was, lane.repairing = lane.repairing, True
-        rows = [encoded[0] for line in batch.lines if (encoded := lane.encode(line))]
-        changed = rows != batch.rows and len(rows) == len(batch.rows)
-        lane.repairing = was or changed
-        if changed:
-            batch.rows[:] = rows
-        return changed
-
-    def _refuse(
-        self, cursor: psycopg.Cursor, batch: Batch, index: int, exc: psycopg.Error, counts: Counts
-    ) -> None:
+    def _refuse(cursor: psycopg.Cursor, batch: Batch, index: int, reason: str) -> Entry:
         stream = batch.stream
         record, key = quarantine.record_of(batch.lines[index], stream.keys)
-        self._ops.quarantine(cursor, stream.name, key, quarantine.reason(exc), record)
-        counts.quarantined += 1
-        if batch.version is not None and stream.seen and key:
+        if batch.seen and key:
             found = msgspec.json.decode(key)
-            stream.seen.remember_one(cursor, [str(found[k]) for k in stream.keys])
+            batch.seen.remember_one(
+                cursor,
+                {c: str(found[k]) for c, k in zip(stream.table.keys, stream.keys, strict=True)},
+            )
+        return Entry(stream.name, key, reason, record)
 
     # The end of a walk, and of the run
 
@@ -217,48 +326,49 @@ class Loader:
             DataRefusedError: too much has vanished to be believed.
         """
         seen = stream.seen
-        if seen is not None and (seen.version != version or seen.lost):
-            self._logger.info(
-                "%s: ACTIVATE_VERSION %s ignored: %s.",
-                stream.name,
-                version,
-                "the connection was lost during the walk"
-                if seen.lost
-                else "no record of that version has come before it",
+        if seen is not None and (why := seen.why_not(version)):
+            self._logger.warning(
+                "%s: ACTIVATE_VERSION %s marks nothing as deleted: %s.", stream.name, version, why
             )
             return
-        stream.counts.deleted += self._session.persist(
-            lambda: self._sweep(stream, version), retry=False
+        stream.counts.deleted += self._transaction(
+            lambda cursor: self._sweep(stream, version, cursor),
+            stream.table.sql,
+            evolve.lock_name(stream.table.schema, stream.table.name),
+            retry=False,
         )
 
-    def _sweep(self, stream: Stream, version: int) -> int:
-        connection = self._session.connection()
-        with connection.transaction(), connection.cursor() as cursor:
-            evolve.lock(cursor, stream.table.schema, stream.table.name)
-            deleted = (
-                stream.seen.finish(
-                    cursor,
-                    stream.started_at,
-                    self._options.hard_delete,
-                    self._options.max_vanished_share,
-                )
-                if stream.seen
-                else sweep.retire(cursor, stream.table, version, self._options.hard_delete)
+    def _sweep(self, stream: Stream, version: int, cursor: psycopg.Cursor) -> int:
+        evolve.lock(cursor, stream.table.schema, stream.table.name)
+        deleted = (
+            stream.seen.finish(
+                cursor,
+                stream.started_at,
+                self._options.hard_delete,
+                self._options.max_vanished_share,
             )
-            if self._options.bookkeeping:
-                self._ops.record(
-                    cursor,
-                    stream.name,
-                    (stream.table.schema, stream.table.name),
-                    stream.started_at,
-                    Counts(deleted=deleted),
-                )
+            if stream.seen
+            else sweep.retire(cursor, stream.table, version, self._options.hard_delete)
+        )
+        if self._options.bookkeeping:
+            self._ops.record(
+                cursor,
+                stream.name,
+                (stream.table.schema, stream.table.name),
+                stream.started_at,
+                Counts(deleted=deleted),
+            )
         return deleted
 
     def finish(self, streams: Sequence[Stream]) -> None:
         """Note that the input has ended, and report what became of each stream."""
         if self._options.bookkeeping and streams:
-            self._session.persist(lambda: self._finish(streams), retry=True)
+            self._transaction(
+                functools.partial(self._finish, streams),
+                quote(self._ops.schema, "stream_load"),
+                self._ops.lock,
+                retry=True,
+            )
         for stream in streams:
             c = stream.counts
             self._logger.info(
@@ -273,16 +383,14 @@ class Loader:
                 c.quarantined,
             )
 
-    def _finish(self, streams: Sequence[Stream]) -> None:
-        connection = self._session.connection()
-        with connection.transaction(), connection.cursor() as cursor:
-            for stream in streams:
-                self._ops.record(
-                    cursor,
-                    stream.name,
-                    (stream.table.schema, stream.table.name),
-                    stream.started_at,
-                    Counts(),
-                    finished=True,
-                )
-            self._ops.tidy(cursor)
+    def _finish(self, streams: Sequence[Stream], cursor: psycopg.Cursor) -> None:
+        for stream in streams:
+            self._ops.record(
+                cursor,
+                stream.name,
+                (stream.table.schema, stream.table.name),
+                stream.started_at,
+                Counts(),
+                finished=True,
+            )
+        self._ops.tidy(cursor)

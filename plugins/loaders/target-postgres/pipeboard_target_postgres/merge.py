@@ -33,7 +33,11 @@ _NOT_CONTENT = frozenset({*CONSTANTS, "_sdc_extracted_at", "_sdc_table_version"}
 
 @dataclasses.dataclass
 class Counts:
-    """What became of a batch, in rows."""
+    """What became of records.
+
+    Of those read, each is inserted, updated, unchanged, quarantined, superseded by a later one with
+    its key in the same batch, or filtered out by a stream map.
+    """
 
     read: int = 0
     inserted: int = 0
@@ -41,6 +45,11 @@ class Counts:
     unchanged: int = 0
     deleted: int = 0
     quarantined: int = 0
+    superseded: int = 0
+    filtered: int = 0
+    #: Values that are null because PostgreSQL refuses them, and the records that had them.
+    nulled_values: int = 0
+    repaired_records: int = 0
 
     def add(self, other: Counts) -> None:
         """Add the other counts to these."""
@@ -59,10 +68,17 @@ class Merge:
     Args:
         table: where rows go.
         staged: the columns of the staging table, a part of the table's.
-        staging: name of the staging table, which needs no quotes.
+        staging: name of the staging table, which needs no quotes, or a query in brackets.
+        position: SQL for the place of a row in its batch.
     """
 
-    def __init__(self, table: Table, staged: Sequence[Column], staging: str) -> None:
+    def __init__(
+        self,
+        table: Table,
+        staged: Sequence[Column],
+        staging: str,
+        position: str = "row_number() over () - 1",
+    ) -> None:
         self.table, self.staging = table, staging
         keys = [_name(key) for key in table.keys]
         filled = [c for c in table.columns if c not in staged]
@@ -70,9 +86,7 @@ class Merge:
         if not keys:
             # Rows of one batch keep their order in _sdc_sequence: nothing else tells it.
             constants = {
-                name: f"{sql} + row_number() over () - 1"
-                if sql == CONSTANTS["_sdc_sequence"]
-                else sql
+                name: f"{sql} + {position}" if sql == CONSTANTS["_sdc_sequence"] else sql
                 for name, sql in constants.items()
             }
         names = [*(_name(c.name) for c in staged), *map(_name, constants)]
@@ -133,7 +147,7 @@ class Merge:
         """
         if not self.table.unique or any(b"\\" in field for key in keys for field in key):
             return None
-        self._look_up(cursor)
+        self.look_up(cursor)
         columns: list[t.Any] = [
             # Plain digits: an array's text as it stands.
             "{" + b",".join(fields).decode() + "}" if number else [f.decode() for f in fields]
@@ -155,7 +169,7 @@ class Merge:
         return Counts(inserted=len(rows))
 
     @staticmethod
-    def _look_up(cursor: psycopg.Cursor) -> None:
+    def look_up(cursor: psycopg.Cursor) -> None:
         """Look each key up in the index.
 
         A batch is small and the table may be huge, whatever the planner's statistics say about a
@@ -181,20 +195,24 @@ class Merge:
             all_there: True if it is known that the table has all the keys.
 
         Returns:
-            Rows inserted, updated and unchanged; of several versions of a row in one batch, only
-            the latest counts.
+            What became of the staged records: inserted, updated, unchanged or superseded.
         """
-        if not self.table.keys:
-            return Counts(inserted=run(cursor, self.insert, constants))
-        if self.table.unique:
-            self._look_up(cursor)
-        if not distinct and self._exists(cursor, self.has_duplicates):
-            staged_rows -= run(cursor, self.drop_duplicates, {})
         counts = Counts()
+        if not self.table.keys:
+            counts.inserted = run(cursor, self.insert, constants)
+            # Not if a trigger of the owner swallows rows.
+            counts.unchanged = staged_rows - counts.inserted
+            return counts
+        if self.table.unique:
+            self.look_up(cursor)
+        if not distinct and self._exists(cursor, self.has_duplicates):
+            counts.superseded = run(cursor, self.drop_duplicates, {})
+            staged_rows -= counts.superseded
         if not all_there:
             counts.inserted = run(cursor, self.insert, constants)
         if counts.inserted < staged_rows and self.update:
-            counts.updated = run(cursor, self.update, constants)
+            # Without a unique index, one record may change several rows: it is one all the same.
+            counts.updated = min(run(cursor, self.update, constants), staged_rows - counts.inserted)
         counts.unchanged = staged_rows - counts.inserted - counts.updated
         return counts
 

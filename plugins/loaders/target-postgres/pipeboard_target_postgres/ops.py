@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import psycopg
@@ -12,7 +12,7 @@ from pipeboard_target_postgres.errors import NotPermittedError
 from pipeboard_target_postgres.merge import Counts
 from pipeboard_target_postgres.sql import quote, run
 
-_TABLES = {
+TABLES = {
     "quarantine": """
         stream text not null,
         key jsonb,
@@ -21,7 +21,8 @@ _TABLES = {
         at timestamptz not null default now(),
         first_at timestamptz not null default now(),
         times bigint not null default 1,
-        run_id text not null
+        run_id text not null,
+        level text not null default 'record'
     """,
     "stream_load": """
         stream text not null,
@@ -39,7 +40,39 @@ _TABLES = {
         primary key (stream, run_id)
     """,
 }
+#: Others (BI, metrics) may count refused records, never read one, nor a reason, which may quote it.
+#: What default privileges of the schema gave them on the whole table becomes a right to these.
+_COUNTABLE = "stream, at, first_at, times, run_id"
+_NARROW = """
+    select distinct case acl.grantee
+        when 0 then 'public' else quote_ident(pg_get_userbyid(acl.grantee))
+    end
+    from pg_catalog.pg_class, aclexplode(relacl) as acl
+    where oid = to_regclass(%s) and acl.grantee <> relowner and acl.privilege_type = 'SELECT'
+        and pg_has_role(relowner, 'usage')
+"""
 _INDEXES = {"quarantine": "create index on {table} (stream, md5(record))"}
+#: Columns that tables made by an earlier version do not have yet.
+_LATER_COLUMNS = {"quarantine": ("level", "text not null default 'record'")}
+
+
+class Entry(t.NamedTuple):
+    """What could not be loaded as it came.
+
+    Attributes:
+        stream: the stream's name.
+        key: JSON object of the record's keys, if it can be told.
+        reason: why, with the column where it is known.
+        record: the record's JSON text, as it came.
+        level: `record` if the record is not in its table, `value` if it is, with null in the
+            columns that the reason names.
+    """
+
+    stream: str
+    key: str | None
+    reason: str
+    record: str
+    level: str = "record"
 
 
 class Ops:
@@ -53,6 +86,8 @@ class Ops:
 
     def __init__(self, schema: str, run_id: str, keep_days: int) -> None:
         self.schema, self.run_id, self._keep_days = schema, run_id, keep_days
+        #: Name of the advisory lock under which the tables are made.
+        self.lock = f"pipeboard:{schema}"
         self._present: set[str] = set()
 
     def forget(self) -> None:
@@ -61,8 +96,16 @@ class Ops:
 
     def prepare(self, cursor: psycopg.Cursor) -> None:
         """Make what is not there yet: whoever looks at the tables finds them, empty or not."""
-        for name in _TABLES:
+        for name in TABLES:
             self._table(cursor, name)
+        self._narrow(cursor)
+
+    def _narrow(self, cursor: psycopg.Cursor) -> None:
+        """Keep refused records from everyone but the role that loads."""
+        table = quote(self.schema, "quarantine")
+        for (reader,) in cursor.execute(_NARROW, [table]).fetchall():
+            run(cursor, f"revoke select on {table} from {reader}")
+            run(cursor, f"grant select ({_COUNTABLE}) on {table} to {reader}")
 
     def _table(self, cursor: psycopg.Cursor, name: str) -> str:
         """Return the quoted table; make it, and the schema, at its first use."""
@@ -71,10 +114,12 @@ class Ops:
             with self._permission(cursor, name):
                 cursor.execute(
                     "select pg_advisory_xact_lock(hashtextextended(%s, 0)), to_regclass(%s)",
-                    [f"pipeboard:{self.schema}", table],
+                    [self.lock, table],
                 )
                 if (cursor.fetchone() or (None, None))[1] is None:
                     self._create(cursor, name, table)
+                elif name in _LATER_COLUMNS:
+                    self._extend(cursor, table, *_LATER_COLUMNS[name])
             self._present.add(name)
         return table
 
@@ -82,9 +127,21 @@ class Ops:
         cursor.execute("select exists (select from pg_namespace where nspname = %s)", [self.schema])
         if not (cursor.fetchone() or [False])[0]:
             run(cursor, f"create schema {quote(self.schema)}")
-        run(cursor, f"create table {table} ({_TABLES[name]})")
+        run(cursor, f"create table {table} ({TABLES[name]})")
         if name in _INDEXES:
             run(cursor, _INDEXES[name].format(table=table))
+        if name == "quarantine":
+            self._narrow(cursor)
+
+    @staticmethod
+    def _extend(cursor: psycopg.Cursor, table: str, column: str, definition: str) -> None:
+        cursor.execute(
+            "select exists (select from pg_attribute where attrelid = %s::regclass"
+            " and attname = %s and not attisdropped)",
+            [table, column],
+        )
+        if not (cursor.fetchone() or [False])[0]:
+            run(cursor, f"alter table {table} add column {quote(column)} {definition}")
 
     @contextmanager
     def _permission(self, cursor: psycopg.Cursor, name: str) -> Iterator[None]:
@@ -111,33 +168,36 @@ class Ops:
                 [self._keep_days],
             )
 
-    def quarantine(
-        self, cursor: psycopg.Cursor, stream: str, key: str | None, reason: str, record: str
-    ) -> None:
-        """Keep a record that PostgreSQL refused; the same one again only counts up.
+    def quarantine(self, cursor: psycopg.Cursor, entries: Sequence[Entry]) -> None:
+        """Keep what could not be loaded; the same record again only counts up.
 
         Args:
             cursor: inside the transaction that loads the rest of the batch.
-            stream: the stream's name.
-            key: JSON object of the record's keys, if it can be told.
-            reason: what PostgreSQL said.
-            record: the record's JSON text, as it came.
+            entries: in the order in which they came.
         """
+        if not entries:
+            return
         table = self._table(cursor, "quarantine")
         with self._permission(cursor, "quarantine"):
-            known = run(
+            run(
                 cursor,
-                f"update {table} set at = now(), times = times + 1, reason = %s, run_id = %s"
-                " where stream = %s and md5(record) = md5(%s) and record = %s",
-                [reason, self.run_id, stream, record, record],
+                "with given as (select stream, level, record, max(key) as key, max(reason) as"
+                " reason, count(*) as times, min(nr) as nr from unnest(%s::text[], %s::text[],"
+                " %s::text[], %s::text[], %s::text[]) with ordinality"
+                " as g (stream, key, reason, record, level, nr) group by stream, level, record),"
+                f" known as (update {table} q set at = now(), times = q.times + g.times,"
+                " reason = g.reason, run_id = %s from given g where q.stream = g.stream"
+                " and md5(q.record) = md5(g.record) and q.record = g.record and q.level = g.level"
+                " returning g.nr)"
+                f" insert into {table} (stream, key, reason, record, times, level, run_id)"
+                " select stream, key::jsonb, reason, record, times, level, %s from given"
+                " where nr not in (select nr from known) order by nr",
+                [
+                    *([_storable(entry[i]) for entry in entries] for i in range(5)),
+                    self.run_id,
+                    self.run_id,
+                ],
             )
-            if not known:
-                run(
-                    cursor,
-                    f"insert into {table} (stream, key, reason, record, run_id)"
-                    " values (%s, %s::jsonb, %s, %s, %s)",
-                    [stream, key, reason, record, self.run_id],
-                )
 
     def record(
         self,
@@ -186,3 +246,10 @@ class Ops:
                 + ", ".join(f"{f} = l.{f} + excluded.{f}" for f in fields),
                 [stream, self.run_id, *table, started_at, finished, *values],
             )
+
+
+def _storable(text: str | None) -> str | None:
+    """Return the text without what PostgreSQL cannot store: NUL and half characters, escaped."""
+    if text is None:
+        return None
+    return text.replace("\0", "\\u0000").encode(errors="backslashreplace").decode()

@@ -6,6 +6,7 @@ import contextlib
 import io
 import itertools
 import os
+import re
 import select
 import sys
 import typing as t
@@ -18,8 +19,12 @@ from singer_sdk.singerlib.json import deserialize_json
 
 _BLOCK = 1 << 20
 _LINES_PER_BLOCK = 256
+#: Longest wait for input before `tick`: a signal is seen by then.
+_POLL_SECONDS = 0.2
 #: Linux only: a pipe that holds more lets tap and target run side by side, not by turns.
 _F_SETPIPE_SZ = 1031
+_RECORD = re.compile(rb'"type"\s*:\s*"RECORD"')
+_STREAM = re.compile(rb'"stream"\s*:\s*"([^"\\]*)"')
 
 
 class BlockReader(GenericSingerReader[bytes]):
@@ -30,6 +35,7 @@ class BlockReader(GenericSingerReader[bytes]):
         register: told of each RECORD message that no lane took; may add a lane.
         wait_seconds: how long to wait for input before `tick`; None means for ever.
         tick: called between blocks.
+        begin: called before the first block.
     """
 
     default_input = property(lambda _: sys.stdin.buffer)
@@ -40,6 +46,7 @@ class BlockReader(GenericSingerReader[bytes]):
         self.register: Callable[[bytes, dict], None] = lambda _prefix, _message: None
         self.wait_seconds: Callable[[], float | None] = lambda: None
         self.tick: Callable[[], None] = lambda: None
+        self.begin: Callable[[], None] = lambda: None
         self.raw: bytes = b""
 
     def deserialize_json(self, line: bytes) -> dict:
@@ -48,10 +55,15 @@ class BlockReader(GenericSingerReader[bytes]):
         Raises:
             InvalidInputLine: not JSON.
         """
+        text = line[:200].decode(errors="replace")
         try:
             return deserialize_json(line)
+        except RecursionError as exc:
+            # Whose record it is, its beginning says; the rest is the quarantine's.
+            if _RECORD.search(line, 0, 300) and (stream := _STREAM.search(line, 0, 300)):
+                return {"type": "RECORD", "stream": stream[1].decode(errors="replace")}
+            raise InvalidInputLine(f"A line is nested too deeply: {text!r}") from exc
         except ValueError as exc:
-            text = line[:200].decode(errors="replace")
             raise InvalidInputLine(f"Unable to parse line as JSON: {text!r} ({exc})") from exc
 
     def process_lines(
@@ -59,6 +71,7 @@ class BlockReader(GenericSingerReader[bytes]):
     ) -> Counter[str]:
         """Read to the end of the input; see the SDK for the arguments."""
         stats: Counter[str] = Counter()
+        self.begin()
         for block in self._blocks(file_input):
             self._take(block, callbacks, stats)
             self.tick()
@@ -91,7 +104,7 @@ class BlockReader(GenericSingerReader[bytes]):
                 if lane is not None and lane(line):
                     fast += 1
                     continue
-            callback = callbacks.get(kind)
+            callback = callbacks.get(kind) if isinstance(kind, str) else None
             if callback is None:
                 raise InvalidInputLine(f"Unknown message type {kind!r}.")
             callback(message)
@@ -136,10 +149,9 @@ class BlockReader(GenericSingerReader[bytes]):
 
     def _await(self, descriptor: int) -> None:
         """Return when there is input; meanwhile let waiting batches go when their time comes."""
-        while True:
+        while os.name == "posix":
             seconds = self.wait_seconds()
-            if seconds is None or os.name != "posix":
-                return
-            if select.select([descriptor], [], [], seconds)[0]:
+            wait = _POLL_SECONDS if seconds is None else min(seconds, _POLL_SECONDS)
+            if select.select([descriptor], [], [], wait)[0]:
                 return
             self.tick()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 import time
 import typing as t
 from collections.abc import Callable
 
 import psycopg
+import sqlalchemy
 import sqlalchemy.exc
 
-from pipeboard_target_postgres import errors
+from pipeboard_target_postgres import errors, pooler
 from pipeboard_target_postgres.connector import PostgresConnector
+from pipeboard_target_postgres.locks import PAUSE_SECONDS, LockWait
 from pipeboard_target_postgres.sql import run
 
 #: A staging table is read three times; with the default 8 MB each time from the disk's cache.
@@ -37,36 +41,72 @@ class Session:
     ) -> None:
         self._connector, self._reconnect_seconds = connector, reconnect_seconds
         self._forget, self._logger = forget, logger
-        self._pooled: t.Any = None
+        self._behind_pooler: int | None = None
+        self._checked_out: sqlalchemy.Connection | None = None
+        self._cancelled = threading.Event()
         #: Counts connections: temporary tables of an earlier one are gone.
         self.generation = 0
 
     def connection(self) -> psycopg.Connection:
-        """Return the connection, made if need be."""
-        if self._pooled is None:
-            self._pooled = self._connector._engine.raw_connection()
+        """Return the connection, made if need be.
+
+        Raises:
+            UnavailableError: the run is being stopped.
+        """
+        if self._cancelled.is_set():
+            raise errors.UnavailableError("The load was cancelled, since the run is being stopped.")
+        if self._checked_out is None:
+            self._checked_out = self._connector._engine.connect()
             self.generation += 1
-            with self._pooled.driver_connection.cursor() as cursor:
+            connection = self._driver(self._checked_out)
+            with connection.cursor() as cursor:
                 run(cursor, _SETTINGS)
-            self._pooled.driver_connection.commit()
-        return t.cast("psycopg.Connection", self._pooled.driver_connection)
+            connection.commit()
+            self._behind_pooler = pooler.check(connection)
+        return self._driver(self._checked_out)
+
+    def check_pooler(self, connection: psycopg.Connection) -> None:
+        """In a transaction: make sure that a pooler has not given us another process.
+
+        Raises:
+            ConfigurationError: it has.
+        """
+        backend = self._behind_pooler
+        if backend is not None and pooler.backend_of(connection) != backend:
+            raise pooler.transaction_pooling()
+
+    @staticmethod
+    def _driver(checked_out: sqlalchemy.Connection) -> psycopg.Connection:
+        return t.cast("psycopg.Connection", checked_out.connection.driver_connection)
 
     def close(self) -> None:
         """Give up the connection; temporary tables go with it."""
-        if self._pooled is not None:
-            self._pooled.invalidate()
-            self._pooled.close()
-            self._pooled = None
+        if self._checked_out is not None:
+            self._checked_out.invalidate()
+            self._checked_out.close()
+            self._checked_out = None
 
-    def persist(self, work: Callable[[], t.Any], retry: bool) -> t.Any:
+    def cancel(self) -> None:
+        """End what is under way, from another thread, and begin nothing new."""
+        self._cancelled.set()
+        checked_out = self._checked_out
+        if checked_out is not None:
+            with contextlib.suppress(psycopg.Error, sqlalchemy.exc.SQLAlchemyError):
+                self._driver(checked_out).cancel_safe(timeout=2)
+
+    def persist(
+        self, work: Callable[[], t.Any], retry: bool, lock_wait: LockWait | None = None
+    ) -> t.Any:
         """Run a transaction; after a lost connection, run it again as soon as there is a new one.
 
         Merging twice is as merging once, so even a commit whose answer was lost may be repeated.
-        Appending twice is not: without keys there is no second try.
+        Appending twice is not: without keys there is no second try. A transaction that was rolled
+        back for want of a lock may be run again in any case.
 
         Args:
             work: the transaction, from begin to commit.
-            retry: whether it may be run again.
+            retry: whether it may be run again after a lost connection.
+            lock_wait: bounds the wait for a lock; None if none is waited for.
 
         Raises:
             Exception: what the work raised, if that was no lost connection or lasted too long.
@@ -76,9 +116,16 @@ class Session:
         while True:
             try:
                 return work()
+            except psycopg.errors.LockNotAvailable:
+                self._forget()
+                if lock_wait is None:
+                    raise
+                lock_wait.timed_out(self.connection())
+                self._cancelled.wait(PAUSE_SECONDS)
             except (psycopg.Error, sqlalchemy.exc.DBAPIError) as exc:
                 self._forget()
-                if not (retry and _lost(exc)):
+                # The first connection is not a lost one: whoever starts us can try again.
+                if not (retry and _lost(exc)) or not self.generation or self._cancelled.is_set():
                     raise
                 self.close()
                 now = time.monotonic()
@@ -91,7 +138,7 @@ class Session:
                     )
                 if now >= deadline:
                     raise
-                time.sleep(pause)
+                self._cancelled.wait(pause)
                 pause = min(2 * pause, 5.0)
             except BaseException:
                 self._forget()

@@ -77,6 +77,13 @@ _OURS = th.PropertiesList(
         "more is refused with exit code 65, and nothing is marked.",
     ),
     th.Property(
+        "quarantine_stream",
+        th.StringType,
+        description="Name of a stream whose records say what the tap could not send (properties "
+        "stream, key, reason, record): they are stored in `quarantine`, not in a table of their "
+        "own.",
+    ),
+    th.Property(
         "ops_schema",
         th.StringType,
         default="ops",

@@ -11,11 +11,13 @@ import msgspec
 import psycopg
 from target_postgres.sinks import PostgresSink as StockSink
 
+from pipeboard_target_postgres import quarantine
 from pipeboard_target_postgres.columns import identifier, type_name
 from pipeboard_target_postgres.connector import PostgresConnector
-from pipeboard_target_postgres.decode import Lane, dump
+from pipeboard_target_postgres.decode import Lane, RecordRefusedError, dump
 from pipeboard_target_postgres.errors import DataRefusedError, NotPermittedError, one_line
-from pipeboard_target_postgres.evolve import Evolution, Table
+from pipeboard_target_postgres.evolve import Table
+from pipeboard_target_postgres.ops import Entry
 from pipeboard_target_postgres.sql import quote
 from pipeboard_target_postgres.stream import Batch, Stream
 
@@ -39,6 +41,7 @@ class PostgresSink(StockSink):
         self._target = target
         self._rows: list[bytes] = []
         self._lines: list[bytes] = []
+        self._refused: list[Entry] = []
         self._fast = 0
         self._version: bytes | None = None
         self._version_number: int | None = None
@@ -79,7 +82,16 @@ class PostgresSink(StockSink):
             )
         if not properties:
             raise DataRefusedError(f"Stream {self.stream_name}: its schema has no properties.")
+        by_column: dict[str, list[str]] = {}
+        for prop in properties:
+            by_column.setdefault(identifier(prop), []).append(prop)
+        for column, props in by_column.items():
+            if len(props) > 1:
+                raise DataRefusedError(
+                    f"Stream {self.stream_name}: properties {props} would all be column {column}."
+                )
         schema = self.schema_name or "public"
+        self._target.own_table(self.stream_name, schema, self.table_name)
         self._target.prepare_schema(schema)
         dialect = self.connector._dialect
         wanted = {
@@ -100,13 +112,17 @@ class PostgresSink(StockSink):
             metadata,
             bool(self.config["sanitize_null_text_characters"]),
         )
-        self.stream = Stream(self.stream_name, table, lane, self.key_properties)
+        self.stream = Stream(
+            self.stream_name,
+            table,
+            lane,
+            self.key_properties,
+            self._target.counts_of(self.stream_name),
+        )
 
     def _evolve(self, schema: str, wanted: Mapping[str, str]) -> Table:
         try:
-            with self.connector.session() as connection, connection.cursor() as cursor:
-                evolution = Evolution(cursor, schema, self.table_name, self.logger)
-                return evolution.prepare(wanted, self.key_properties)
+            return self._target.prepare_table(schema, self.table_name, wanted, self.key_properties)
         except psycopg.errors.InsufficientPrivilege as exc:
             role = quote(self.connector.role)
             table = quote(schema, self.table_name)
@@ -119,13 +135,12 @@ class PostgresSink(StockSink):
     # Records
 
     def add(self, line: bytes) -> bool:
-        """Take a RECORD message; False if it is not one of this stream.
-
-        Raises:
-            MissingKeyPropertiesError: it lacks a key.
-            InvalidInputLine: it is no message at all.
-        """
-        encoded = self.stream.lane.encode(line)
+        """Take a RECORD message; False if it is not one of this stream."""
+        try:
+            encoded = self.stream.lane.encode(line)
+        except RecordRefusedError as exc:
+            self.refuse(line, str(exc))
+            return True
         if encoded is None:
             return False
         row, version = encoded
@@ -140,6 +155,15 @@ class PostgresSink(StockSink):
         if len(self._rows) >= self.max_size:
             self._target.courier.flush()
         return True
+
+    def refuse(self, line: bytes, reason: str) -> None:
+        """Set a record aside of which no row can be made."""
+        record, key = quarantine.record_of(line, self.stream.keys)
+        self._refused.append(Entry(self.stream_name, key, reason, record))
+        self._fast += 1
+        self._target.courier.add(len(line))
+        if len(self._refused) >= self.max_size:
+            self._target.courier.flush()
 
     def _new_version(self, version: msgspec.Raw) -> None:
         """Keep a batch to one version."""
@@ -161,7 +185,7 @@ class PostgresSink(StockSink):
 
     def take(self) -> Batch | None:
         """Hand over what has been gathered."""
-        if not self._rows:
+        if not self._rows and not self._refused:
             return None
         batch = Batch(
             self.stream,
@@ -174,10 +198,13 @@ class PostgresSink(StockSink):
                 "sequence": self._sequence,
                 "sync_started_at": self.sync_started_at,
             },
+            self._refused,
+            suspicious=self.stream.lane.suspicious,
         )
+        self.stream.lane.suspicious = False
         self._sequence += len(self._rows)
         self.record_counter_metric.increment(self._fast)
-        self._rows, self._lines, self._fast = [], [], 0
+        self._rows, self._lines, self._refused, self._fast = [], [], [], 0
         return batch
 
     # The fallback: records as the SDK hands them over
@@ -191,11 +218,15 @@ class PostgresSink(StockSink):
         record["_sdc_extracted_at"] = message.get("time_extracted")
         record["_sdc_table_version"] = message.get("version")
 
+    def _singer_validate_message(self, record: dict) -> None:
+        """Leave it to `add`: a record without its key is quarantined, by whatever way it comes."""
+
     def _parse_timestamps_in_record(self, *args: t.Any, **kwargs: t.Any) -> None:
         """Leave times as they came: PostgreSQL reads them, and a wrong one is quarantined."""
 
     def process_record(self, record: dict, context: dict) -> None:
         """Take a record that the SDK has prepared."""
+        self._target.hand_over()
         message = {
             "type": "RECORD",
             "stream": self.stream_name,
@@ -209,10 +240,7 @@ class PostgresSink(StockSink):
         self._fast -= 1  # the SDK counts these
 
     def process_batch(self, context: dict) -> None:
-        """Take the records of a BATCH file."""
-        self._target.fall_back(self.stream_name, "it sends BATCH messages")
-        for record in context["records"]:
-            self.process_record(record, context)
+        """Nothing: batches are the courier's, and BATCH files the target's."""
 
     def activate_version(self, new_version: int) -> None:
         """Mark the rows that were not seen with this version; everything before goes in first."""
@@ -220,4 +248,4 @@ class PostgresSink(StockSink):
             self.logger.warning("ACTIVATE_VERSION ignored: the setting activate_version is off.")
             return
         self._target.courier.flush(wait=True)
-        self._target.loader.activate(self.stream, new_version)
+        self._target.courier.call(lambda: self._target.loader.activate(self.stream, new_version))

@@ -29,7 +29,7 @@ class Staging:
     Args:
         name: unique in the session, needs no quotes.
         columns: in the order of the fields of a line.
-        keys: names of the key columns: null is refused here, where the error names the line.
+        keys: names of the key columns, in the order of `Table.keys`; null is refused in them.
     """
 
     def __init__(self, name: str, columns: Sequence[Column], keys: Sequence[str]) -> None:
@@ -42,20 +42,20 @@ class Staging:
         self._copy = f"copy {name} ({names}) from stdin"
         self._insert = f"insert into {name} ({names}) values "
         self._types = [c.type for c in columns]
-        self._key_types = [c.type for c in columns if c.name in keys]
-        if [c.name in keys for c in columns[: len(keys)]] != [True] * len(keys):
-            self._key_types = []  # a nested key stands elsewhere
+        first = columns[: len(keys)]
+        # A nested key, or one that is taken from the message, stands elsewhere.
+        in_front = [c.name for c in first] == list(keys)
+        self._key_types = [c.type for c in first] if in_front else []
 
     def create(self, cursor: psycopg.Cursor) -> None:
         """Create the table; once per session."""
         run(cursor, self._create)
 
-    def clear(self, cursor: psycopg.Cursor) -> None:
-        """Empty the table within a transaction."""
-        run(cursor, f"truncate {self.name}")
-
     def distinct_keys(self, rows: Sequence[bytes]) -> list[tuple[bytes, ...]] | None:
-        """Return the key of each line, or None unless it can be told by bytes that all differ."""
+        """Return the key of each line, or None unless it can be told by bytes that all differ.
+
+        The fields of a key are in the order of `Table.keys`.
+        """
         if not rows or not self._key_types or not set(self._key_types) <= _BYTEWISE:
             return None
         n = len(self._key_types)

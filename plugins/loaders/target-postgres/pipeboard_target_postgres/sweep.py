@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+from collections.abc import Mapping
 
 import psycopg
 
@@ -31,8 +32,9 @@ class Seen:
     def __init__(self, name: str, table: Table) -> None:
         self.name, self.table = name, table
         types = {c.name: c.type for c in table.columns}
-        self._keys = [Column(key, key, types[key]) for key in table.keys]
-        self._names = ", ".join(quote(key) for key in table.keys)
+        self._keys = [Column(key, key, types[key]) for key in sorted(table.keys)]
+        #: The key columns, quoted.
+        self.names = ", ".join(quote(c.name) for c in self._keys)
         self.version: int | None = None
         self._generation: int | None = None
         #: True if a lost connection took keys with it: what is unseen is then unknown.
@@ -46,40 +48,57 @@ class Seen:
         else:
             self.lost = old.version is not None
 
-    def begin(self, cursor: psycopg.Cursor, version: int, generation: int) -> None:
-        """Make ready to remember keys of a version.
+    def begin(self, cursor: psycopg.Cursor, version: int, generation: int) -> bool:
+        """Make ready to remember keys of a version; False if those are not wanted.
 
         Args:
             cursor: of the loader's session.
             version: of the records to come.
             generation: counts the sessions of this run; a new one has lost the old one's tables.
         """
+        if self.version is not None and version < self.version:
+            return False  # a late record of an earlier walk says nothing about this one
         if self._generation != generation:
             self.lost = self.lost or (self._generation is not None and self.version == version)
             body = ", ".join(f"{quote(c.name)} {c.type}" for c in self._keys)
             run(
                 cursor,
-                f"create temp table if not exists {self.name} "
-                f"({body}, primary key ({self._names}))",
+                f"create temp table if not exists {self.name} ({body}, primary key ({self.names}))",
             )
             self._generation = generation
         if self.version != version:
             run(cursor, f"truncate {self.name}")
             self.version, self.lost = version, False
+        return True
+
+    def why_not(self, version: int) -> str | None:
+        """Return why the walk of a version cannot be told to be complete, or None if it can."""
+        if self.version is None:
+            return "no record with a version has come in this run"
+        if self.version != version:
+            return f"the records that came last have version {self.version}"
+        if self.lost:
+            return "the connection was lost during the walk, and with it the keys that had come"
+        return None
 
     def remember(self, cursor: psycopg.Cursor, staging: str) -> None:
         """Remember the keys in a staging table."""
         run(
             cursor,
-            f"insert into {self.name} select {self._names} from {staging} on conflict do nothing",
+            f"insert into {self.name} ({self.names}) select {self.names} from {staging}"
+            " on conflict do nothing",
         )
 
-    def remember_one(self, cursor: psycopg.Cursor, values: list[str]) -> None:
-        """Remember the key of a refused record: it is there at the source all the same."""
+    def remember_one(self, cursor: psycopg.Cursor, values: Mapping[str, str]) -> None:
+        """Remember the key of a refused record, by column: it is there at the source."""
         casts = ", ".join(f"%s::{c.type}" for c in self._keys)
         # A key that its type does not take is one that no row has.
         with contextlib.suppress(psycopg.DataError), cursor.connection.transaction():
-            run(cursor, f"insert into {self.name} values ({casts}) on conflict do nothing", values)
+            run(
+                cursor,
+                f"insert into {self.name} values ({casts}) on conflict do nothing",
+                [values[c.name] for c in self._keys],
+            )
 
     def _unseen(self) -> str:
         # In a statement with parameters the driver reads % as its own.

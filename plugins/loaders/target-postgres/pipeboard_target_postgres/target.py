@@ -2,34 +2,125 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import json
 import os
-import signal
 import sys
 import typing as t
 import uuid
+from collections import Counter
+from collections.abc import Mapping
 
 import msgspec
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.singerlib.exceptions import InvalidInputLine
 from target_postgres.target import TargetPostgres as StockTarget
 
-from pipeboard_target_postgres import errors, settings
+from pipeboard_target_postgres import batch_files, errors, report, settings
 from pipeboard_target_postgres.connector import PostgresConnector
-from pipeboard_target_postgres.courier import Courier
+from pipeboard_target_postgres.courier import Courier, StuckError
+from pipeboard_target_postgres.decode import dump
 from pipeboard_target_postgres.loader import Loader
+from pipeboard_target_postgres.merge import Counts
 from pipeboard_target_postgres.metrics import Metrics
-from pipeboard_target_postgres.ops import Ops
+from pipeboard_target_postgres.ops import TABLES as OPS_TABLES
+from pipeboard_target_postgres.ops import Entry, Ops
 from pipeboard_target_postgres.reader import BlockReader
 from pipeboard_target_postgres.sink import PostgresSink
+from pipeboard_target_postgres.stream import SetAside
+from pipeboard_target_postgres.termination import STOP, Stopped
 
 if t.TYPE_CHECKING:
     from singer_sdk.sinks import Sink
 
+    from pipeboard_target_postgres.evolve import Table
     from pipeboard_target_postgres.stream import Stream
 
 
 class _StateMessage(msgspec.Struct):
     value: msgspec.Raw
+
+
+class _QuarantineStream:
+    """What the tap could not send as records of their streams, on its way to the quarantine."""
+
+    def __init__(self, name: str, counts: Counts) -> None:
+        self.name, self.counts = name, counts
+        self._entries: list[Entry] = []
+
+    def add(self, record: t.Any) -> None:
+        """Take the record of a message; whatever is missing or of another type is kept as text."""
+        values = record if isinstance(record, dict) else {"record": record}
+        key = values.get("key")
+        self._entries.append(
+            Entry(
+                _text(values.get("stream")) or self.name,
+                None if key is None else _json(key),
+                _text(values.get("reason")) or "not given",
+                _text(values.get("record")) or "",
+            )
+        )
+
+    def take(self) -> SetAside | None:
+        """Hand over what is waiting."""
+        entries, self._entries = self._entries, []
+        return SetAside(entries, self.counts) if entries else None
+
+
+def _text(value: t.Any) -> str | None:
+    return value if value is None or isinstance(value, str) else dump(value).decode()
+
+
+def _json(value: t.Any) -> str:
+    """Return JSON text as it is, and anything else as JSON text."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            json.loads(value)
+            return value.replace("\\u0000", "\\ufffd")
+    return dump(value).decode().replace("\\u0000", "\\ufffd")
+
+
+def _stream_of(message: dict) -> str:
+    """Return the name of a message's stream.
+
+    Raises:
+        InvalidInputLine: it has none.
+    """
+    stream = message.get("stream")
+    if not isinstance(stream, str) or not stream:
+        raise InvalidInputLine(f"A {message.get('type')} message without a stream's name.")
+    return stream
+
+
+def _check_schema_message(message: dict) -> None:
+    """Bring a SCHEMA message into the one form that the rest relies on.
+
+    Raises:
+        InvalidInputLine: there is none; says what is wrong with it.
+    """
+    stream, schema = _stream_of(message), message.get("schema")
+    if isinstance(schema, dict) and "properties" not in schema:
+        raise InvalidInputLine(f"Line is missing required properties key(s): {schema}")
+    if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
+        raise InvalidInputLine(
+            f"The schema of stream {stream} has no properties: it must be an object that names "
+            "each column."
+        )
+    # `true`, or anything that is no schema: any value is allowed.
+    schema["properties"] = {
+        name: definition if isinstance(definition, dict) else {}
+        for name, definition in schema["properties"].items()
+    }
+    keys = message.get("key_properties") or []
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise InvalidInputLine(f"key_properties of stream {stream} is no list of names: {keys!r}")
+    message["key_properties"] = list(dict.fromkeys(keys))
+
+
+class _StockConfigError(ConfigValidationError, AssertionError):
+    """What the stock target's checks find, as an error that a person can act upon, too."""
 
 
 class TargetPostgres(StockTarget):
@@ -46,7 +137,7 @@ class TargetPostgres(StockTarget):
         try:
             super().__init__(*args, **kwargs)
         except AssertionError as exc:  # how the stock target refuses a configuration
-            raise ConfigValidationError(
+            raise _StockConfigError(
                 "Config validation failed", errors=[str(exc)], schema=self.config_jsonschema
             ) from exc
         connector = t.cast("PostgresConnector", self.target_connector)
@@ -58,14 +149,22 @@ class TargetPostgres(StockTarget):
         )
         self.courier = Courier(
             self.loader,
-            lambda: t.cast("list[PostgresSink]", list(self._sinks_active.values())),
+            self._sources,
             self._emit,
             self.config["batch_size_bytes"],
             float(self.config["batch_wait_seconds"]),
+            self.logger,
         )
         reader = self.message_reader
-        reader.register = self._register
+        reader.register, reader.begin = self._register, self._begin
         reader.wait_seconds, reader.tick = self.courier.wait_seconds, self.courier.tick
+        self._tables: dict[tuple[str, str], str] = {}
+        self._counts: dict[str, Counts] = {}
+        #: Records of a stream that a stream map left out.
+        self._filtered: Counter[str] = Counter()
+        self._handed_over = False
+        self._ended = False
+        self._quarantine_stream: _QuarantineStream | None = None
         self._fallbacks: dict[str, str] = {}
         self._prepared_schemas: set[str] = set()
         self._schemas: dict[str, bytes] = {}
@@ -95,7 +194,9 @@ class TargetPostgres(StockTarget):
         try:
             return super().cb_config(ctx, param, value)
         except (OSError, ValueError) as exc:
-            cls.logger.error("The configuration cannot be read: %s", exc)
+            message = f"The configuration cannot be read: {errors.one_line(exc)}"
+            cls.logger.error("%s", message)
+            cls._write_report("failed", errors.EX_CONFIG, message, {})
             sys.exit(errors.EX_CONFIG)
 
     @classmethod
@@ -112,48 +213,139 @@ class TargetPostgres(StockTarget):
             cls.print_about(about_format)
             return
         cls.print_version(print_fn=cls.logger.info)
+        # From `main` they are ours until the process ends; else they are given back.
+        borrowed = STOP.install()
+        target: TargetPostgres | None = None
         where = "The database"
-        target = None
+        outcome, code, message = "complete", 0, None
+        defect: Exception | None = None
+        stuck = False
         try:
-            target = cls(
-                config=config.config if config else {},
-                parse_env_config=bool(config and config.parse_env),
-                validate_config=True,
-            )
-            connector = t.cast("PostgresConnector", target.target_connector)
-            where = connector.where
-            connector.check()
-            target.listen(file_input)
+            try:
+                STOP.check()
+                target = cls(
+                    config=config.config if config else {},
+                    parse_env_config=bool(config and config.parse_env),
+                    validate_config=True,
+                )
+                connector = t.cast("PostgresConnector", target.target_connector)
+                where = connector.where
+                cls.logger.info("Connecting to %s.", where)
+                target.courier.call(target.loader.connect)
+                target.listen(file_input)
+            except Exception:
+                if target is not None:
+                    target._let_load_end()
+                raise
+        except Stopped as stopped:
+            outcome, code, message = "interrupted", stopped.exit_code, str(stopped)
+            cls.logger.info("%s: loading what has been read, then stopping.", message)
+            if target is not None:
+                stuck, message = target._stop(stopped, where)
         except Exception as exc:
             known = errors.explain(exc, where)
+            outcome, code, message = "failed", 1, errors.one_line(exc)
             if known is None:
-                raise
-            cls.logger.error("%s", known)
-            sys.exit(known.exit_code)
-        finally:
-            if target is not None:
-                target.courier.close()  # a load under way may end, and its state go out
-                target.metrics.push(target.streams())
+                defect = exc
+            else:
+                code, message = known.exit_code, str(known)
+                cls.logger.error("%s", known)
+        cls._write_report(outcome, code, message, target.results() if target else {})
+        if target is not None and not stuck:
+            target.metrics.push(target.streams())
+            target.close()
+        if stuck:
+            # A thread that hangs in the database would keep the interpreter from ending.
+            os._exit(code)
+        STOP.ignore()
+        if borrowed:
+            STOP.restore()
+        if defect is not None:
+            raise defect
+        if code:
+            sys.exit(code)
 
-    def _handle_termination(self, signum: int, frame: t.Any) -> None:
-        """Stop after what has been read: load it, let its state out, say which signal it was."""
-        signal.signal(signum, signal.SIG_DFL)  # the second one is meant
-        self.logger.info("Received signal %d: loading what has been read, then stopping.", signum)
+    @classmethod
+    def _write_report(
+        cls, outcome: str, code: int, message: str | None, streams: Mapping[str, Counts]
+    ) -> None:
+        """Write the loader report, if whoever started this run wants one."""
+        if path := os.environ.get(report.ENV_REPORT):
+            try:
+                report.write(path, outcome, code, message, streams)
+            except OSError as exc:
+                cls.logger.error("The loader report cannot be written: %s", exc)
+
+    def _let_load_end(self) -> None:
+        """After a failure elsewhere, let a load under way end and its state go out."""
         try:
-            # Not the end of the input: the books stay open, for it is no complete load.
-            self.courier.flush(wait=True)
-            self.courier.close()
-        finally:
-            sys.exit(128 + signum)
+            self.courier.join()
+        except Exception as exc:
+            self.logger.error("The load under way failed, too: %s", errors.one_line(exc))
+
+    def _stop(self, stopped: Stopped, where: str) -> tuple[bool, str]:
+        """Load what has been read; return whether a load hangs, and what to say."""
+        try:
+            self.courier.stop(stopped)
+        except StuckError:
+            message = f"{stopped}; a load hangs and was given up, its state is not out"
+            self.logger.error("%s.", message)
+            return True, message
+        except Exception as exc:
+            reason = errors.explain(exc, where) or errors.one_line(exc)
+            message = f"{stopped}; the last load failed, its state is not out: {reason}"
+            self.logger.error("%s", message)
+            return False, message
+        self.logger.info("%s; what had been read is loaded.", stopped)
+        return False, str(stopped)
+
+    def _setup_signal_handlers(self) -> None:
+        """Leave signals to the command line; see `termination`."""
+
+    def close(self) -> None:
+        """Give up the thread and all connections; listening again makes new ones."""
+        self.courier.close()
+        t.cast("PostgresConnector", self.target_connector)._engine.dispose()
 
     # Messages
 
     def prepare_schema(self, name: str) -> None:
         """Create a schema once per run."""
         if name not in self._prepared_schemas:
-            t.cast("PostgresConnector", self.target_connector).prepare_schema(name)
-            self.loader.prepare()
+            self.courier.call(lambda: self.loader.prepare_schema(name))
             self._prepared_schemas.add(name)
+
+    def prepare_table(
+        self, schema: str, table: str, wanted: Mapping[str, str], keys: t.Sequence[str]
+    ) -> Table:
+        """Bring a table to a stream's schema; see `Evolution.prepare`."""
+        return t.cast(
+            "Table",
+            self.courier.call(lambda: self.loader.prepare_table(schema, table, wanted, keys)),
+        )
+
+    def counts_of(self, stream: str) -> Counts:
+        """Return the counts of a stream, the same ones for the whole run.
+
+        They go by the name that the tap gives the stream, even if a stream map gives it another.
+        """
+        sources = [
+            source
+            for source, maps in self.mapper.stream_maps.items()
+            if len(maps) == 1 and maps[0].stream_alias == stream
+        ]
+        return self._counts.setdefault(sources[0] if len(sources) == 1 else stream, Counts())
+
+    def results(self) -> dict[str, Counts]:
+        """Return what has become of the records of each stream so far."""
+        results = {name: dataclasses.replace(counts) for name, counts in self._counts.items()}
+        for name, filtered in self._filtered.items():
+            results.setdefault(name, Counts()).add(Counts(read=filtered, filtered=filtered))
+        return results
+
+    def _sources(self) -> list[t.Any]:
+        quarantine = self._quarantine_stream
+        return [*self._sinks_active.values(), *([] if quarantine is None else [quarantine])]
 
     def fall_back(self, stream: str, why: str) -> None:
         """Say, once per stream, why its records take the SDK's way."""
@@ -192,10 +384,38 @@ class TargetPostgres(StockTarget):
 
     def _process_schema_message(self, message_dict: dict) -> None:
         """Ignore what has been said before; the SDK sees to the rest."""
-        stream, line = message_dict.get("stream", ""), self.message_reader.raw
+        _check_schema_message(message_dict)
+        stream, line = message_dict["stream"], self.message_reader.raw
+        if stream == self.config.get("quarantine_stream"):
+            self._quarantine_stream = self._quarantine_stream or _QuarantineStream(
+                stream, self.counts_of(stream)
+            )
+            return
         if self._schemas.get(stream) != line:
             super()._process_schema_message(message_dict)
             self._schemas[stream] = line
+
+    def _process_record_message(self, message_dict: dict) -> None:
+        """Take what the fast lanes do not."""
+        quarantine = self._quarantine_stream
+        if quarantine is not None and message_dict.get("stream") == quarantine.name:
+            quarantine.add(message_dict.get("record"))
+            self.courier.add(len(self.message_reader.raw))
+            return
+        sink = self._sinks_active.get(_stream_of(message_dict))
+        if sink is not None and not isinstance(message_dict.get("record"), dict):
+            t.cast("PostgresSink", sink).refuse(
+                self.message_reader.raw, "Record is no JSON object, or nested too deeply"
+            )
+            return
+        self._handed_over = False
+        super()._process_record_message(message_dict)
+        if not self._handed_over:
+            self._filtered[message_dict["stream"]] += 1
+
+    def hand_over(self) -> None:
+        """Note that the record at hand has got through its stream's maps."""
+        self._handed_over = True
 
     def get_sink(
         self,
@@ -228,19 +448,73 @@ class TargetPostgres(StockTarget):
             bytes(msgspec.json.decode(self.message_reader.raw, type=_StateMessage).value)
         )
 
+    def _process_activate_version_message(self, message_dict: dict) -> None:
+        """Mark what a walk did not see, if the message can be one."""
+        stream, version = _stream_of(message_dict), message_dict.get("version")
+        if stream not in self.mapper.stream_maps:
+            raise InvalidInputLine(f"ACTIVATE_VERSION of stream {stream} before its SCHEMA.")
+        if not isinstance(version, int) or isinstance(version, bool):
+            raise InvalidInputLine(
+                f"ACTIVATE_VERSION of stream {stream} has no number as its version: {version!r}"
+            )
+        super()._process_activate_version_message(message_dict)
+
+    def _process_batch_message(self, message_dict: dict) -> None:
+        """Take the records of BATCH files as if each had come as a RECORD message.
+
+        So stream maps, flattening and validation apply to them, which the SDK leaves out.
+        """
+        stream = _stream_of(message_dict)
+        if stream not in self.mapper.stream_maps:
+            raise InvalidInputLine(f"BATCH of stream {stream} before its SCHEMA.")
+        self.fall_back(stream, "it sends BATCH messages")
+        for record in batch_files.records(message_dict, self.config.get("batch_config")):
+            self._process_record_message({"type": "RECORD", "stream": stream, "record": record})
+            STOP.check()
+
+    def own_table(self, stream: str, schema: str, table: str) -> None:
+        """Note which stream a table belongs to.
+
+        Raises:
+            ConfigurationError: another stream of this run has it already, or it is the loader's.
+        """
+        if schema == self.config["ops_schema"] and table in OPS_TABLES:
+            raise errors.ConfigurationError(
+                f"Stream {stream} goes to table {schema}.{table}, which is the loader's own. Set "
+                "ops_schema or default_target_schema to another name."
+            )
+        owner = self._tables.setdefault((schema, table), stream)
+        if owner != stream:
+            alias = stream.replace("-", "_")
+            maps = json.dumps({stream: {"__alias__": alias if alias != table else alias + "_2"}})
+            raise errors.ConfigurationError(
+                f"Streams {owner} and {stream} both go to table {schema}.{table} (what follows the "
+                "last hyphen is the table's name), and would overwrite each other's rows. Give "
+                f"one of them another name by the setting stream_maps: {maps}"
+            )
+
     def _handle_max_record_age(self) -> None:
         """Left to the courier."""
 
+    def _begin(self) -> None:
+        """Forget an input that has ended: another one brings its own schemas."""
+        if self._ended:
+            self._ended = False
+            self._sinks_active.clear()
+            self._tables.clear()
+            self._schemas.clear()
+            self.message_reader.lanes.clear()
+            self.setup_mapper()
+
     def process_endofpipe(self) -> None:
         """Load the rest, let the last state out, and close the books."""
-        try:
-            self.courier.flush(wait=True, final=True)
-            sinks = t.cast("list[PostgresSink]", list(self._sinks_active.values()))
-            self.loader.finish(self.streams())
-            for sink in sinks:
-                sink.clean_up()
-        finally:
-            self.courier.close()
+        self.courier.flush(wait=True, final=True)
+        streams = self.streams()
+        self.courier.call(lambda: self.loader.finish(streams))
+        for sink in self._sinks_active.values():
+            sink.clean_up()
+        self.close()
+        self._ended = True
 
     def streams(self) -> list[Stream]:
         """Return the streams that have come so far."""

@@ -9,6 +9,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 import typing as t
 from pathlib import Path
 
@@ -79,6 +80,13 @@ class Process:
         while not self.states.empty():
             last = self.states.get()
         return last
+
+    def wait_for_log(self, text: str, seconds: float = 20) -> None:
+        """Wait until a line of the log has that text."""
+        deadline = time.monotonic() + seconds
+        while text not in self.text():
+            assert time.monotonic() < deadline, self.text()
+            time.sleep(0.02)
 
     def text(self) -> str:
         return "".join(self.log)

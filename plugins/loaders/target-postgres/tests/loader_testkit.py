@@ -44,8 +44,8 @@ class Warehouse:
             with contextlib.redirect_stdout(out):
                 target.listen(t.cast("t.Any", io.BytesIO(lines)))
         finally:
-            with contextlib.suppress(Exception):
-                target.courier.close()
+            target._let_load_end()
+            target.close()
             self.states = [json.loads(x) for x in out.getvalue().splitlines()]
         return target
 

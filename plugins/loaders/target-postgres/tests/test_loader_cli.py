@@ -189,11 +189,12 @@ def test_what_a_refused_connection_means(text: str, code: int) -> None:
 
 def test_application_name_and_session(warehouse: Warehouse) -> None:
     target = TargetPostgres(config=warehouse.config())
-    with target.target_connector.session() as connection:
-        row = connection.execute(
-            "select current_setting('application_name'), current_setting('timezone')"
-        ).fetchone()
-    target.courier.close()
+    row = (
+        target.loader._session.connection()
+        .execute("select current_setting('application_name'), current_setting('timezone')")
+        .fetchone()
+    )
+    target.close()
     assert row == ("pipeboard target-postgres", "UTC")
 
 

@@ -62,6 +62,24 @@ class Contents:
     custom_fields: tuple[CustomField, ...]
 
 
+def connected(url: str) -> psycopg.Connection:
+    """Connect to the warehouse.
+
+    Raises:
+        Problem: the URL is none; libpq's own message would quote the password.
+        psycopg.OperationalError: the database does not answer.
+    """
+    try:
+        return psycopg.connect(url, connect_timeout=10)
+    except psycopg.ProgrammingError:
+        what = "the URL of the warehouse is not understood"
+        remedy = (
+            "Write postgresql://user:password@host:5432/database in PIPEBOARD_DATABASE_URL (or "
+        )
+        remedy += "METABASE_DATABASE_URL), with special characters percent-encoded"
+        raise Problem(what, remedy, ExitCode.CONFIGURATION) from None
+
+
 def read_contents(settings: Settings) -> Contents:
     """Read them with PIPEBOARD_DATABASE_URL; the reader's rights are enough.
 
@@ -70,7 +88,7 @@ def read_contents(settings: Settings) -> Contents:
         Problem: when the database does not answer, or the marts are not readable.
     """
     try:
-        with psycopg.connect(settings.warehouse_url, connect_timeout=10) as connection:
+        with connected(settings.warehouse_url) as connection:
             columns = connection.execute(_COLUMNS, [list(SCHEMAS)]).fetchall()
             if not any(column[0] == "marts" for column in columns):
                 raise NoMarts

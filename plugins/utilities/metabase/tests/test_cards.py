@@ -20,7 +20,7 @@ from warehouse_kit import Warehouse
 CARDS = load().cards.values()
 each_card = pytest.mark.parametrize("card", CARDS, ids=lambda card: card.key)
 #: Columns whose values are all ours to name; of others some are the account's own.
-OURS = ("check_name", "history_quality", "entity", "field_type", "status")
+OURS = ("check_name", "history_quality", "entity", "field_type", "status", "outcome")
 
 
 def answer(

@@ -16,7 +16,14 @@ from typing import Any
 
 import pytest
 from pipeboard_metabase.definitions import Definitions
-from pipeboard_metabase.first_look.bundle import WEB, Bundle, make_bundle, node_in, packages
+from pipeboard_metabase.first_look.bundle import (
+    WEB,
+    Bundle,
+    _run,
+    make_bundle,
+    node_in,
+    packages,
+)
 from pipeboard_metabase.first_look.command import write
 from pipeboard_metabase.first_look.page import render_page
 from pipeboard_metabase.first_look.queries import Account, Answer, read
@@ -415,3 +422,15 @@ def test_the_browsers_part_is_typed() -> None:
     tsc = modules / "typescript" / "bin" / "tsc"
     outcome = subprocess.run([node, tsc, "-p", checked], capture_output=True, text=True)
     assert outcome.returncode == 0, outcome.stdout
+
+
+def test_programs_of_the_registry_get_no_secret_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPEBOARD_DATABASE_URL", "postgresql://ana:pa55w0rd@host/crm")
+    monkeypatch.setenv("METABASE_API_KEY", "pa55w0rd")
+    monkeypatch.setenv("npm_config_registry", "https://mirror")
+    _run(["/bin/sh", "-c", "env >all"], tmp_path, tmp_path / "node", "npm")
+    told = (tmp_path / "all").read_text()
+    assert "pa55w0rd" not in told
+    assert "npm_config_registry=https://mirror" in told

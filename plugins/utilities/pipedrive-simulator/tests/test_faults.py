@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from pipedrive_simulator.server.faults import KINDS, Faults, Rule, RuleError
+from pipedrive_simulator.server.faults import KINDS, ODDITIES, Faults, Rule, RuleError
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
 
 DEALS = "/api/v2/deals"
@@ -50,6 +50,16 @@ STATUSES = {
     "429_burst": 429, "429_daily": 429, "500": 500, "502": 502, "503": 503, "524": 524,
     "403_cloudflare": 403, "401": 401, "402": 402, "403": 403, "removed": 410,
 }  # fmt: skip
+
+
+def test_an_error_of_any_status_with_its_words_and_headers(simulator: RunningSimulator) -> None:
+    headers = {"retry-after": "7", "x-ratelimit-limit": None}
+    fail(simulator, "status", status=415, error="Feature is not enabled", headers=headers)
+    status, answered, body = fetch(simulator)
+    assert status == 415
+    assert json.loads(body)["error"] == "Feature is not enabled"
+    assert answered["retry-after"] == "7"
+    assert "x-ratelimit-limit" not in answered
 
 
 @pytest.mark.parametrize("kind", STATUSES)
@@ -159,6 +169,50 @@ def test_damaged_records(simulator: RunningSimulator) -> None:
     assert records(fetch(simulator)[2]) == good
 
 
+@pytest.mark.parametrize("oddity", ODDITIES)
+def test_a_bad_record_leaves_the_others_alone(simulator: RunningSimulator, oddity: str) -> None:
+    good = fetch(simulator)[2]
+    fail(simulator, "bad_record", oddity=oddity, record=1)
+    body = fetch(simulator)[2]
+    assert body != good
+    first = json.dumps(records(good)[0], separators=(",", ":"), ensure_ascii=False).encode()
+    assert first in body
+
+
+def test_a_bad_value_is_what_was_asked_for(simulator: RunningSimulator) -> None:
+    fail(simulator, "bad_record", field_name="update_time", value='"yesterday"')
+    assert records(fetch(simulator)[2])[0]["update_time"] == "yesterday"
+
+
+def test_a_hollow_answer_has_no_list(simulator: RunningSimulator) -> None:
+    fail(simulator, "hollow")
+    assert json.loads(fetch(simulator)[2]) == {"success": True, "data": None}
+    fail(simulator, "hollow", value="{}")
+    assert json.loads(fetch(simulator)[2]) == {}
+
+
+def test_a_short_page_is_followed_by_others(simulator: RunningSimulator) -> None:
+    path = "/v1/leadFields?limit=3"
+    fail(simulator, "short_page")
+    short, whole = (json.loads(fetch(simulator, path)[2]) for _ in range(2))
+    assert len(short["data"]) == 2 and len(whole["data"]) == 3
+    assert short["additional_data"] == whole["additional_data"]
+
+
+def test_more_for_ever(simulator: RunningSimulator) -> None:
+    fail(simulator, "more_for_ever")
+    assert json.loads(fetch(simulator)[2])["additional_data"]["next_cursor"]
+    fail(simulator, "more_for_ever")
+    counts = json.loads(fetch(simulator, "/v1/leads?limit=500")[2])["additional_data"]
+    assert counts["pagination"]["more_items_in_collection"] is True
+
+
+def test_a_body_can_drip(simulator: RunningSimulator) -> None:
+    fail(simulator, "dripping_body", seconds=0.3)
+    with pytest.raises(http.client.IncompleteRead):
+        fetch(simulator)
+
+
 def test_edits_during_a_walk(simulator: RunningSimulator) -> None:
     before = simulator.control("GET", "truth/counts")
     fail(simulator, "edit_during_walk", operation="getDeals",
@@ -174,7 +228,8 @@ def test_every_kind_is_tested_above() -> None:
     assert set(KINDS) - set(STATUSES) == {
         "empty_page", "redirect", "flat_pagination", "null_body", "truncated_json", "reset",
         "slow_body", "hang", "expired_cursor",
-        "wrong_types", "unknown_properties", "missing_properties", "edit_during_walk",
+        "bad_record", "hollow", "short_page", "more_for_ever", "dripping_body",
+        "wrong_types", "unknown_properties", "missing_properties", "edit_during_walk", "status",
     }  # fmt: skip
 
 

@@ -23,6 +23,8 @@ WEB = Path(str(resources.files(__package__))) / "web"
 MANIFEST = ("package.json", "package-lock.json", ".npmrc")
 PARTS = ("main.js", "style.css")
 INSTALL_SECONDS = 180
+#: Variables with our secrets, which npm and esbuild do not get.
+OURS = ("PIPEBOARD_DATABASE_", "METABASE_", "PG")
 REMEDIES = {
     "npm": "Is the npm registry reachable? Behind a mirror, set npm_config_registry",
     "esbuild": "Delete .pipeboard/look and try again",
@@ -125,11 +127,12 @@ def _build(cache: Path, node: Path, kept: Path) -> None:
 
 def _run(words: list[str], folder: Path, node: Path, what: str, **environ: str) -> None:
     path = f"{node.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    given = {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
     try:
         outcome = subprocess.run(
             words,
             cwd=folder,
-            env={**os.environ, "PATH": path, **environ},
+            env={**given, "PATH": path, **environ},
             text=True,
             capture_output=True,
             timeout=INSTALL_SECONDS,

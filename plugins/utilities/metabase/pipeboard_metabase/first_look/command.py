@@ -60,9 +60,10 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         account, answers = read(url, definitions)
     except psycopg.OperationalError as error:
-        # libpq's words name host and user, never the password.
+        # libpq names host and user; of a password with a bare "@" it takes a part for the host.
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        what = f"the database cannot be read: {lines[0]}"
+        reason = "its address is not understood" if "@" in lines[0] else lines[0]
+        what = f"the database cannot be read: {reason}"
         raise Problem(what, f"Is {DATABASE} right?", ExitCode.UNAVAILABLE) from None
     bundle = make_bundle(arguments.cache.resolve(), arguments.node)
     write(arguments.out, render_page(definitions, account, answers, bundle, demo=arguments.demo))

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from pipeboard_metabase.definitions import Card, Definitions, Filter
 from pipeboard_metabase.sql import Between, Value, render
-from pipeboard_metabase.warehouse import NoMarts
+from pipeboard_metabase.warehouse import NoMarts, connected
 
 #: The role that Metabase reads with; what it may not read, the page must not show either.
 READER = "bi_read"
@@ -64,7 +64,7 @@ def read(url: str, definitions: Definitions) -> tuple[Account, dict[str, Answer]
         NoMarts: when the marts are not there.
         psycopg.OperationalError: when the database cannot be reached.
     """
-    with psycopg.connect(url, connect_timeout=10) as connection:
+    with connected(url) as connection:
         connection.read_only = True
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         _become_reader(connection)

@@ -217,6 +217,16 @@ def test_a_warehouse_without_marts_asks_for_a_sync(
     assert run("apply", "--early") == 0 and len(site.standin.cards) == 3
 
 
+@pytest.mark.parametrize("password", ["pa55%zzw0rd", "pa55@w0rd", "pa55/w0rd"])
+def test_a_password_that_is_not_encoded_is_not_shown(
+    site: Site, run: Command, password: str
+) -> None:
+    url = f"postgresql://ana:{password}@127.0.0.1:9/crm"
+    assert run("plan", PIPEBOARD_DATABASE_URL=url) in (69, 78)
+    assert "percent-encoded" in site.err or "does not answer" in site.err
+    assert not [piece for piece in ("pa55", "w0rd") if piece in site.out + site.err]
+
+
 def test_who_may_not_read_the_marts_is_told_so(site: Site, run: Command, warehouse: str) -> None:
     with psycopg.connect(warehouse) as owner:
         owner.execute("revoke select on marts.dim_custom_field from bi_read")

@@ -127,4 +127,4 @@ class Api:
         }
         if token is not None:
             headers |= self.gate.headers(token, oauth=oauth)
-        reply.headers = headers | reply.headers
+        reply.headers = {**headers, **reply.headers}

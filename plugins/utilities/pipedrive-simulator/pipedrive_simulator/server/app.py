@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -113,8 +113,8 @@ async def _stream(send: Send, lines: Iterator[bytes]) -> None:
     await send({"type": "http.response.body", "body": b"".join(chunk)})
 
 
-def _pairs(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode(), value.encode()) for name, value in headers.items()]
+def _pairs(headers: Mapping[str, str | None]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in headers.items() if value is not None]
 
 
 async def _start(send: Send, reply: Reply) -> None:
@@ -135,6 +135,19 @@ async def _slow(scope: Scope, send: Send, reply: Reply) -> None:
         await asyncio.sleep(reply.seconds / 10)
         part = reply.body[first : first + size]
         await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _drip(scope: Scope, send: Send, reply: Reply) -> None:
+    """Send the body byte by byte, so that it would take the given time."""
+    await _start(send, reply)
+    until = asyncio.get_running_loop().time() + reply.seconds
+    for at in range(len(reply.body)):
+        if asyncio.get_running_loop().time() > until or tuple(scope["client"]) not in _CONNECTIONS:
+            break
+        part = reply.body[at : at + 1]
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+        await asyncio.sleep(0.05)
     await send({"type": "http.response.body", "body": b""})
 
 
@@ -165,6 +178,7 @@ async def _reset(scope: Scope, send: Send, reply: Reply) -> None:
 _SENDERS: dict[str, Callable[[Scope, Send, Reply], Awaitable[None]]] = {
     "plain": _plain,
     "slow": _slow,
+    "drip": _drip,
     "hang": _hang,
     "reset": _reset,
 }

@@ -34,6 +34,13 @@ def _too_many(daily: bool) -> Reply:
     return reply
 
 
+def _any_status(rule: Rule, query: Query) -> Reply:
+    """Return an error of any status, with the words and headers that the rule gives."""
+    reply = failure(rule.status or 500, rule.error, None)
+    reply.headers = dict(rule.headers)
+    return reply
+
+
 #: Kinds that take the place of the answer.
 _REPLACE: dict[str, Callable[[Rule, Query], Reply]] = {
     "429_burst": lambda rule, query: _too_many(False),
@@ -54,6 +61,7 @@ _REPLACE: dict[str, Callable[[Rule, Query], Reply]] = {
     # An empty page is not the last one: only a null cursor says so.
     "empty_page": lambda rule, query: Reply(200, v2_page([], query["cursor"][-1])),
     "redirect": lambda rule, query: Reply(302, b"", headers={"location": rule.location}),
+    "status": _any_status,
 }
 
 
@@ -96,6 +104,82 @@ def _missing_properties(record: Json) -> None:
             del record[name]
 
 
+#: What makes one record of a page odd, as JSON text. `{value}` takes the place of a property.
+_ODD_VALUES: dict[str, bytes] = {
+    "invalid_utf8": b'"caf\xe9"',
+    "lone_surrogate": b'"a\\ud800b"',
+    "nan": b"NaN",
+    "infinity": b"-Infinity",
+    "1e400": b"1e400",
+    "huge_integer": b"9" * 5000,
+    "deep": b"[" * 1000 + b"]" * 1000,
+}
+#: Records that are none, or lack what tells them apart.
+_ODD_RECORDS: dict[str, bytes] = {
+    "no_id": b'{"title":"nobody","update_time":"2026-01-01T00:00:00Z"}',
+    "null_id": b'{"id":null,"update_time":"2026-01-01T00:00:00Z"}',
+    "not_an_object": b'"oops"',
+    "null": b"null",
+    "broken": b'{"id":5 "title":}',
+}
+ODDITIES = (*_ODD_VALUES, *_ODD_RECORDS)
+
+
+def _bad_record(rule: Rule, reply: Reply) -> Reply:
+    """Make one record of the page odd, or put an odd one before it; the others stay."""
+    body = msgspec.json.decode(reply.body, type=dict[str, msgspec.Raw])
+    try:
+        parts = [bytes(part) for part in msgspec.json.decode(body["data"], type=list[msgspec.Raw])]
+    except (KeyError, msgspec.ValidationError):
+        return reply
+    at = min(rule.record, len(parts) - 1)
+    if rule.oddity in _ODD_RECORDS:
+        parts.insert(max(at, 0), _ODD_RECORDS[rule.oddity])
+    elif parts:
+        record = msgspec.json.decode(parts[at], type=dict[str, msgspec.Raw])
+        record.pop(rule.field_name, None)
+        value = rule.value.encode() if rule.value else _ODD_VALUES[rule.oddity]
+        head = b"{%b:%b" % (msgspec.json.encode(rule.field_name), value)
+        rest = msgspec.json.encode(record)[1:]
+        parts[at] = head + (b"}" if rest == b"}" else b"," + rest)
+    rest = msgspec.json.encode({k: v for k, v in body.items() if k != "data"})[1:]
+    reply.body = b'{"data":[%b]%b' % (b",".join(parts), rest if rest == b"}" else b"," + rest)
+    return reply
+
+
+def _hollow(rule: Rule, reply: Reply) -> Reply:
+    """Answer well, but without the list that is due."""
+    reply.body = (rule.value or '{"success":true,"data":null}').encode()
+    return reply
+
+
+def _page_change(change: Callable[[Json, Json], None]) -> Callable[[Rule, Reply], Reply]:
+    """Change the body of a list and what it says about the next page."""
+
+    def damage(rule: Rule, reply: Reply) -> Reply:
+        body = msgspec.json.decode(reply.body)
+        more = body.get("additional_data") or {}
+        change(body, more.get("pagination") or more)
+        reply.body = msgspec.json.encode(body)
+        return reply
+
+    return damage
+
+
+def _short_page(body: Json, counts: Json) -> None:
+    """Leave out every third record of a page that others follow, as hidden ones are."""
+    if counts.get("more_items_in_collection") and body.get("data"):
+        del body["data"][::3]
+
+
+def _more_for_ever(body: Json, counts: Json) -> None:
+    """Say that another page follows, whatever is on this one."""
+    if "next_cursor" in counts:
+        counts["next_cursor"] = counts["next_cursor"] or "b25jZSBtb3Jl"
+    elif "more_items_in_collection" in counts:
+        counts["more_items_in_collection"] = True
+
+
 def _manner(manner: str, seconds: float = 0.0) -> Callable[[Rule, Reply], Reply]:
     def send(rule: Rule, reply: Reply) -> Reply:
         reply.manner, reply.seconds = manner, rule.seconds or seconds
@@ -124,6 +208,11 @@ _DAMAGE: dict[str, Callable[[Rule, Reply], Reply]] = {
     "truncated_json": _truncate,
     "reset": _manner("reset"),
     "slow_body": _manner("slow", 2.0),
+    "dripping_body": _manner("drip", 3600.0),
+    "bad_record": _bad_record,
+    "hollow": _hollow,
+    "short_page": _page_change(_short_page),
+    "more_for_ever": _page_change(_more_for_ever),
     "hang": _manner("hang", 3600.0),
     "wrong_types": _each(_wrong_types),
     "unknown_properties": _each(_unknown_properties),
@@ -148,8 +237,11 @@ class Rule:
     `operation` (an official operation id) and `path` are patterns with `*`; `path` is compared
     with the path as called. It fires on matching calls after the first `after` ones: `count` times
     (for ever if None), each `every`-th, each with `probability` drawn from `seed`. `status` is for
-    `removed`, `seconds` for `slow_body` and `hang`, `location` for `redirect`, `deals` and `edits`
-    for `edit_during_walk`.
+    `removed` and `status`, `error` and `headers` are for `status` (a header that is null is left
+    out), `seconds` for `slow_body`, `dripping_body` and `hang`, `location` for `redirect`, `deals`
+    and `edits` for `edit_during_walk`. `oddity` says what is wrong with the record number `record`
+    of a page (`bad_record`), in the property `field_name`; `value` gives the JSON text of that
+    property instead, or the whole body of a `hollow` answer.
     """
 
     kind: str
@@ -161,10 +253,16 @@ class Rule:
     after: int = 0
     seed: int = 0
     status: int | None = None
+    error: str = "An error"
+    headers: dict[str, str | None] = field(default_factory=dict)
     seconds: float | None = None
     location: str = "http://127.0.0.1:9/"
     deals: int = 5
     edits: list[Json] = field(default_factory=list)
+    oddity: str = "nan"
+    field_name: str = "value"
+    value: str = ""
+    record: int = 0
     id: int = 0
     matched: int = 0
     fired: int = 0
@@ -172,6 +270,9 @@ class Rule:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             msg = f"no such fault {self.kind!r}; one of {', '.join(KINDS)}"
+            raise RuleError(msg)
+        if self.oddity not in ODDITIES:
+            msg = f"no such oddity {self.oddity!r}; one of {', '.join(ODDITIES)}"
             raise RuleError(msg)
         if self.every < 1 or not 0 <= self.probability <= 1:
             msg = "every must be at least 1, and probability between 0 and 1"

@@ -15,12 +15,15 @@ _INFO = "Please check developers.pipedrive.com"
 
 @dataclass
 class Reply:
-    """Status, body and extra headers; `manner` is how the body is sent (see `faults`)."""
+    """Status, body and headers; `manner` is how the body is sent (see `faults`).
+
+    A header that is None is left out although every answer has it.
+    """
 
     status: int
     body: bytes
     content_type: str = JSON
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str | None] = field(default_factory=dict)
     manner: str = "plain"
     seconds: float = 0.0
 

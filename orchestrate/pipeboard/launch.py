@@ -1,0 +1,137 @@
+"""Starts a program with the secrets it needs and no others, and private files.
+
+    python -I -S launch.py NAME PROGRAM ARGUMENTS...
+
+The commands in .pipeboard/bin start their programs with this file, so a tap has the same
+environment whether the supervisor, `meltano run` or a person starts it. It becomes the program, and
+uses nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+UMASK = 0o077
+DATABASE, TRANSFORM_DATABASE = "PIPEBOARD_DATABASE_URL", "PIPEBOARD_TRANSFORM_DATABASE_URL"
+
+SECRET_NAME = re.compile(
+    r"(TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|API_?KEY|(SECRET|ACCESS|PRIVATE)_KEY(_ID)?"
+    r"|AUTH_STRING|CREDENTIALS|_PAT)$",
+    re.IGNORECASE,
+)
+SECRET_PARAMETER = re.compile(r"(password|token|secret|api_?key)$", re.IGNORECASE)
+#: Variables that hold secrets, or lead to them, whatever their value looks like.
+PRIVATE = (
+    *("PIPEBOARD_DATABASE_URL", "PIPEBOARD_TRANSFORM_", "PIPEBOARD_METRICS_", "PIPEBOARD_ADMIN_"),
+    *("MELTANO_DATABASE_URI", "MELTANO_EXTRACT_", "MELTANO_LOAD_", "REDIS_", "PG", "DBT_ENV_"),
+    *("TAP_PIPEDRIVE_", "TARGET_POSTGRES_", "METABASE_", "PREFECT_"),
+)
+DATABASES = ("postgres", "redis", "rediss", "mysql")
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+#: What of that a program needs, by the first letters. Other programs get everything.
+NEEDS: dict[str, tuple[str, ...]] = {
+    "tap-pipedrive": ("PIPEDRIVE_", "TAP_PIPEDRIVE_", "REDIS_", "PUSHGATEWAY_", *PROXIES),
+    "target-postgres": ("TARGET_POSTGRES_", "PG", "PUSHGATEWAY_", *PROXIES),
+    "dbt": (DATABASE, "PG", "DBT_"),
+    "pipeboard-metabase": (DATABASE, "PG", "METABASE_", *PROXIES),
+    "query-exporter": ("PIPEBOARD_METRICS_", "PG"),
+    "pipedrive-simulator": (),
+    # Of bootstrap.py, uv included: a mirror's URL may hold a password.
+    "pip": ("PIP_", "UV_", "NETRC", *PROXIES),
+}
+
+
+def main(words: list[str]) -> None:
+    """Become the program."""
+    name, program = words[0], words[1]
+    os.umask(UMASK)
+    if name == "meltano":
+        remove_leftovers(_meltano_folder(os.environ))
+    try:
+        os.execve(program, words[1:], environ_of(name, os.environ))
+    except OSError as error:
+        sys.exit(f"pipeboard: {program} cannot be started: {error.strerror}. Run `make setup`")
+
+
+def environ_of(name: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a program: all that is not secret, and the secrets it needs."""
+    found = dict(environ)
+    if name == "dbt" and found.get(TRANSFORM_DATABASE):
+        # dbt knows one database URL: that of the role that builds.
+        found[DATABASE] = found[TRANSFORM_DATABASE]
+    needs = NEEDS.get(name)
+    if needs is None:
+        return found
+    return {k: v for k, v in found.items() if k.startswith(needs) or not is_private(k, v)}
+
+
+def is_private(name: str, value: str) -> bool:
+    """Tell whether a variable is only for programs that need it."""
+    return bool(name.startswith(PRIVATE) or SECRET_NAME.search(name) or any(secrets_in_url(value)))
+
+
+def secrets_in_url(value: str) -> Iterator[str]:
+    """Return the passwords and tokens in a URL."""
+    scheme, _, rest = value.strip().partition("://")
+    if not rest:
+        return
+    found, is_broken = [], scheme.startswith(DATABASES)
+    try:
+        parts = urlsplit(value.strip())
+        found.append(parts.password or "")
+        found += [text for key, text in parse_qsl(parts.query) if SECRET_PARAMETER.search(key)]
+        _ = parts.port
+    except ValueError:
+        is_broken = True
+    # A password with a "/" that should be encoded makes another URL of it: messages quote pieces.
+    whole = rest.rpartition("@")[0].partition(":")[2]
+    if is_broken and re.search(r"[/?#@:\[\]]", whole):
+        found += [whole, *re.split(r"[/?#@:\[\]]", whole)]
+    yield from filter(None, found)
+
+
+# -- Meltano's files ---------------------------------------------------------------------------
+
+
+def _meltano_folder(environ: Mapping[str, str]) -> Path:
+    root = environ.get("MELTANO_PROJECT_ROOT") or "."
+    return Path(environ.get("MELTANO_SYS_DIR_ROOT") or Path(root, ".meltano"))
+
+
+def remove_leftovers(folder: Path) -> int | None:
+    """Delete the plugins' settings that a killed Meltano left behind, secrets included.
+
+    Meltano holds a shared lock for as long as it lives: whoever gets the exclusive one knows that
+    nobody is running. Nothing here may keep Meltano from starting.
+
+    Returns:
+        The descriptor with the lock; this process, and the program it becomes, keep it open.
+
+    """
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if folder.stat().st_uid == os.geteuid():
+            folder.chmod(0o700)
+        lock = os.open(folder / "run.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        os.set_inheritable(lock, True)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass
+        else:
+            for left in (folder / "run").rglob("*.config.json"):
+                left.unlink(missing_ok=True)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        return lock
+    return None
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

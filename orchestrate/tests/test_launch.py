@@ -1,0 +1,154 @@
+"""The program that starts every child: which secrets it passes on, and what it cleans up."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeboard import launch
+
+GIVEN = {
+    "PATH": os.environ["PATH"],
+    "LANG": "pt_BR.UTF-8",
+    "PIPEBOARD_RUN_ID": "run",
+    "PIPEDRIVE_COMPANY_DOMAIN": "acme",
+    "PIPEDRIVE_API_TOKEN": "of-the-account",
+    "TAP_PIPEDRIVE_OAUTH_REFRESH_TOKEN": "of-the-account-too",
+    "REDIS_URL": "redis://:of-redis@host:6379/0",
+    "PIPEBOARD_DATABASE_URL": "postgresql://loader:of-the-loader@host/warehouse",
+    "PIPEBOARD_METRICS_DATABASE_URL": "postgresql://metrics:of-the-metrics@host/warehouse",
+    "MELTANO_DATABASE_URI": "postgresql+psycopg://loader:of-the-loader@host/warehouse",
+    "TARGET_POSTGRES_SQLALCHEMY_URL": "postgresql://loader:of-the-loader@host/warehouse",
+    "PGPASSWORD": "of-libpq",
+    "PGHOST": "host",
+    "METABASE_API_KEY": "of-metabase",
+    "PREFECT_API_AUTH_STRING": "pipeboard:of-prefect",
+    "AWS_SECRET_ACCESS_KEY": "of-a-cloud",
+    "SOMETHING_ELSE": "https://user:of-something-else@host/",
+}
+OF_MELTANO = set(GIVEN) - {"PATH", "LANG"}
+
+
+def started(name: str, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Start a program of this name: here one that prints what it is told to."""
+    python = [sys.executable, "-I", "-S"]
+    return subprocess.run(
+        [*python, launch.__file__, name, *(words or (*python[:1], "-c", DUMP))],
+        env={**GIVEN, **environ},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+
+DUMP = "import json, os; print(json.dumps(dict(os.environ)))"
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        (
+            "tap-pipedrive",
+            {"PIPEDRIVE_API_TOKEN", "TAP_PIPEDRIVE_OAUTH_REFRESH_TOKEN", "REDIS_URL"},
+        ),
+        ("target-postgres", {"TARGET_POSTGRES_SQLALCHEMY_URL", "PGPASSWORD", "PGHOST"}),
+        ("dbt", {"PIPEBOARD_DATABASE_URL", "PGPASSWORD", "PGHOST"}),
+        (
+            "pipeboard-metabase",
+            {"PIPEBOARD_DATABASE_URL", "METABASE_API_KEY", "PGPASSWORD", "PGHOST"},
+        ),
+        ("pipedrive-simulator", set()),
+        ("pip", set()),
+    ],
+)
+def test_a_program_gets_the_secrets_it_needs_and_no_others(name: str, kept: set[str]) -> None:
+    found = json.loads(started(name).stdout)
+    public = {"PIPEBOARD_RUN_ID", "PIPEDRIVE_COMPANY_DOMAIN"}
+    assert OF_MELTANO & set(found) == kept | public
+    assert found["LANG"] == "pt_BR.UTF-8"
+
+
+def test_meltano_gets_everything_because_its_plugins_need_it(tmp_path: Path) -> None:
+    found = json.loads(started("meltano", MELTANO_SYS_DIR_ROOT=str(tmp_path)).stdout)
+    assert set(found) >= OF_MELTANO
+
+
+def test_dbt_connects_as_the_role_that_builds_where_there_is_one() -> None:
+    url = "postgresql://transformer:of-the-transformer@host/warehouse"
+    found = json.loads(started("dbt", PIPEBOARD_TRANSFORM_DATABASE_URL=url).stdout)
+    assert found["PIPEBOARD_DATABASE_URL"] == url
+    assert "of-the-loader" not in json.dumps(found)
+    same = json.loads(started("dbt").stdout)
+    assert same["PIPEBOARD_DATABASE_URL"] == GIVEN["PIPEBOARD_DATABASE_URL"]
+
+
+def test_what_a_program_writes_is_private(tmp_path: Path) -> None:
+    file = tmp_path / "new"
+    assert started("tap-pipedrive", "/bin/sh", "-c", f"echo >'{file}'").returncode == 0
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_program_that_is_not_there_is_one_line() -> None:
+    told = started("dbt", "/nowhere/dbt")
+    assert told.returncode == 1
+    assert told.stderr == (
+        "pipeboard: /nowhere/dbt cannot be started: No such file or directory. Run `make setup`\n"
+    )
+
+
+def leftover(folder: Path) -> Path:
+    config = folder / "run" / "tap-pipedrive" / "tap.0f5d3a52.config.json"
+    config.parent.mkdir(parents=True)
+    config.write_text('{"api_token": "of-the-account"}')
+    return config
+
+
+def test_the_next_meltano_deletes_what_a_killed_one_left(tmp_path: Path) -> None:
+    config = leftover(tmp_path)
+    other = config.with_name("tap.properties.json")
+    other.touch()
+    started("meltano", "/bin/true", MELTANO_SYS_DIR_ROOT=str(tmp_path))
+    assert not config.exists()
+    assert other.exists()
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
+
+
+def test_files_of_a_meltano_that_runs_are_left_alone(tmp_path: Path) -> None:
+    config = leftover(tmp_path)
+    command = [sys.executable, "-I", "-S", launch.__file__, "meltano", "/bin/cat"]
+    with subprocess.Popen(
+        command,
+        env={**GIVEN, "MELTANO_SYS_DIR_ROOT": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as first:
+        assert first.stdin is not None and first.stdout is not None
+        first.stdin.write(b"x\n")
+        first.stdin.flush()
+        assert first.stdout.readline() == b"x\n"
+        config.write_text("{}")
+        started("meltano", "/bin/true", MELTANO_SYS_DIR_ROOT=str(tmp_path))
+        assert config.exists(), "it belongs to the first one"
+        first.kill()
+    started("meltano", "/bin/true", MELTANO_SYS_DIR_ROOT=str(tmp_path))
+    assert not config.exists()
+
+
+def test_a_folder_that_may_not_be_written_does_not_keep_meltano_from_starting(
+    tmp_path: Path,
+) -> None:
+    nowhere = tmp_path / "file" / "meltano"
+    nowhere.parent.touch()
+    assert started("meltano", "/bin/true", MELTANO_SYS_DIR_ROOT=str(nowhere)).returncode == 0
+
+
+def test_two_at_once_start_without_waiting_for_each_other(tmp_path: Path) -> None:
+    with (tmp_path / "run.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        assert started("meltano", "/bin/true", MELTANO_SYS_DIR_ROOT=str(tmp_path)).returncode == 0

@@ -1,0 +1,17 @@
+---
+display: table
+columns: [stream, reason, n_records, first_at, last_at]
+unfiltered: [pipeline]
+size: {w: 12, h: 6}
+first_look: true
+may_be_empty: On a healthy account no record is refused.
+---
+select
+    refused.stream,
+    refused.reason,
+    refused.n_records,
+    refused.first_at,
+    refused.last_at
+from ops.ops_quarantine as refused
+order by refused.last_at desc, refused.stream, refused.reason
+limit 200

@@ -1,0 +1,19 @@
+---
+display: table
+columns: [stream, outcome, n_records, n_quarantined, n_nulled_values, n_incomplete_parents, last_complete_at, reason]
+unfiltered: [pipeline]
+size: {w: 12, h: 6}
+first_look: true
+may_be_empty: Only the supervisor records how each stream ended.
+---
+select
+    outcomes.stream,
+    translated(outcomes.outcome) as outcome,
+    outcomes.n_records_sent as n_records,
+    outcomes.n_quarantined,
+    outcomes.n_nulled_values,
+    outcomes.n_incomplete_parents,
+    outcomes.last_complete_at,
+    outcomes.reason
+from ops.ops_stream_outcome as outcomes
+order by outcomes.outcome = 'complete', outcomes.last_complete_at nulls first, outcomes.stream

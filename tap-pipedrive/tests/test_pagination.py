@@ -1,0 +1,156 @@
+"""Every walk ends: at its end, or with an error after a bounded number of calls."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from conftest import Output
+from scripted_server import ScriptedServer, scripted_server
+
+from tap_pipedrive.auth import ApiTokenAuth
+from tap_pipedrive.client import PipedriveClient
+from tap_pipedrive.errors import UnexpectedAnswerError
+from tap_pipedrive.openapi import operation
+from tap_pipedrive.pagination import MOST_IDLE_PAGES, anchored_pages, pages
+
+Sync = Callable[..., Output]
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with scripted_server() as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: ScriptedServer) -> PipedriveClient:
+    return PipedriveClient(server.url, ApiTokenAuth("0" * 40), timeout=5)
+
+
+def by_cursor(ids: list[int], cursor: Any) -> dict[str, Any]:
+    return {"data": [{"id": i} for i in ids], "additional_data": {"next_cursor": cursor}}
+
+
+def by_offset(ids: list[int], next_start: int | None, *, more: bool = True) -> dict[str, Any]:
+    counts: dict[str, Any] = {"more_items_in_collection": more}
+    if next_start is not None:
+        counts["next_start"] = next_start
+    return {"data": [{"id": i} for i in ids], "additional_data": {"pagination": counts}}
+
+
+def walk(client: PipedriveClient, key: str, limit: int = 2) -> list[int]:
+    found = pages(client, operation(key), stream="some_stream", limit=limit, path={"id": 1})
+    return [record["id"] for page in found for record in page.records]
+
+
+@pytest.mark.parametrize("period", [1, 2, 3, 7])
+def test_a_cursor_that_comes_again_ends_the_walk(
+    server: ScriptedServer, client: PipedriveClient, period: int
+) -> None:
+    for number in range(5 * period):
+        server.answer(200, by_cursor([number], f"c{number % period}"))
+    with pytest.raises(UnexpectedAnswerError, match=r"some_stream: GET .*circle"):
+        walk(client, "v2 /deals")
+    assert len(server.asked) == period + 1
+
+
+@pytest.mark.parametrize("key", ["v2 /deals", "v1 /deals/{id}/changelog", "v1 /notes"])
+@pytest.mark.parametrize("ids", [[], [1, 2]])
+def test_pages_that_bring_nothing_new_end_the_walk(
+    server: ScriptedServer, client: PipedriveClient, key: str, ids: list[int]
+) -> None:
+    for number in range(200):
+        answer = by_cursor(ids, f"c{number}")
+        answer["additional_data"]["pagination"] = {"more_items_in_collection": True}
+        server.answer(200, answer)
+    what = "the same records again" if ids else "no records"
+    with pytest.raises(UnexpectedAnswerError, match=f"some_stream: .*{what}"):
+        walk(client, key)
+    assert len(server.asked) <= MOST_IDLE_PAGES + 2
+
+
+def test_pages_that_alternate_end_the_walk(server: ScriptedServer, client: PipedriveClient) -> None:
+    for number in range(200):
+        server.answer(200, by_cursor([[1, 2], [3, 4], [5, 6]][number % 3], f"c{number}"))
+    with pytest.raises(UnexpectedAnswerError, match="the same records again"):
+        walk(client, "v2 /deals")
+    assert len(server.asked) <= MOST_IDLE_PAGES + 4
+
+
+def test_some_empty_pages_end_nothing(server: ScriptedServer, client: PipedriveClient) -> None:
+    server.answer(200, by_cursor([1], "a"))
+    for number in range(MOST_IDLE_PAGES):
+        server.answer(200, by_cursor([], f"c{number}"))
+    server.answer(200, by_cursor([2], None))
+    assert walk(client, "v2 /deals") == [1, 2]
+
+
+def test_an_offset_that_does_not_grow_ends_the_walk(
+    server: ScriptedServer, client: PipedriveClient
+) -> None:
+    server.answer(200, by_offset([1, 2], 2))
+    for number in range(50):
+        server.answer(200, by_offset([2 + number, 3 + number], 1))
+    with pytest.raises(UnexpectedAnswerError, match=r"some_stream: .*leads back"):
+        walk(client, "v1 /notes")
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("given", [{"next_start": 4}, {"next_start": "4"}, {"next_start": None}])
+def test_a_short_page_is_followed_from_where_it_says(
+    server: ScriptedServer, client: PipedriveClient, given: dict[str, Any]
+) -> None:
+    counts = {"more_items_in_collection": True, **given}
+    data = [{"id": i} for i in (1, 2, 3)]
+    server.answer(200, {"data": data, "additional_data": {"pagination": counts}})
+    server.answer(200, by_offset([5, 6], None, more=False))
+    assert set(walk(client, "v1 /notes", limit=4)) == {1, 2, 3, 5, 6}
+    starts = [parse_qs(urlsplit(path).query).get("start") for path, _ in server.asked]
+    assert starts == [["0"], ["4" if given["next_start"] else "3"]]
+
+
+@pytest.mark.parametrize("counts", [[1], "x"])
+def test_odd_paging_facts_are_an_error_not_a_crash(
+    server: ScriptedServer, client: PipedriveClient, counts: Any
+) -> None:
+    server.answer(200, {"data": [{"id": 1}], "additional_data": {"pagination": counts}})
+    with pytest.raises(UnexpectedAnswerError, match="for pagination"):
+        walk(client, "v1 /notes")
+    server.script[0] = (200, {}, b'{"data":[{"id":1}],"additional_data":{"next_cursor":{"a":1}}}')
+    with pytest.raises(UnexpectedAnswerError, match="for a cursor"):
+        walk(client, "v2 /deals")
+
+
+@pytest.mark.parametrize("ids", [[], [1, 2]])
+def test_a_walk_by_update_time_ends_too(
+    server: ScriptedServer, client: PipedriveClient, ids: list[int]
+) -> None:
+    records = [{"id": i, "update_time": "2026-01-01 00:00:00"} for i in ids]
+    more = {"pagination": {"more_items_in_collection": True}}
+    server.answer(200, {"data": records, "additional_data": more})
+    found = anchored_pages(
+        client, operation("v1 /notes"), stream="notes", limit=2, query={}, since=None
+    )
+    with pytest.raises(UnexpectedAnswerError, match="notes: GET /api/v1/notes: gave up"):
+        list(itertools.islice(found, 1000))
+    assert len(server.asked) <= MOST_IDLE_PAGES + 2
+
+
+def test_short_pages_of_a_real_list_are_read_to_the_end(simulator: Any, sync: Sync) -> None:
+    plain = sync(only={"lead_fields", "notes", "leads"}, page_size=6)
+    simulator.control("POST", "faults", {"kind": "short_page", "every": 2})
+    short = sync(only={"lead_fields", "notes", "leads"}, page_size=6)
+    simulator.control("DELETE", "faults")
+    assert short.records["notes"] and short.records["leads"]
+    assert 0 < len(short.records["lead_fields"]) < len(plain.records["lead_fields"])
+
+
+def test_a_stream_whose_walk_never_ends_is_named(simulator: Any, sync: Sync) -> None:
+    simulator.control("POST", "faults", {"kind": "more_for_ever", "operation": "getNotes"})
+    with pytest.raises(UnexpectedAnswerError, match="notes: GET /api/v1/notes"):
+        sync(only={"notes"})
+    assert simulator.control("GET", "stats")["operations"]["getNotes"]["calls"] < 50

@@ -1,0 +1,279 @@
+"""A parent record that cannot be read is left for later, by itself; a refused stream is refused."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from conftest import Output, run_tap
+from pipedrive_simulator.testing import running_simulator
+
+from tap_pipedrive import errors
+from tap_pipedrive.history import LogRequest
+from tap_pipedrive.parents import (
+    MOST_ASKED_AGAIN,
+    MOST_NOTED,
+    MOST_TRIES,
+    REFUSALS_IN_A_ROW,
+    Parents,
+    Refusals,
+)
+
+Sync = Callable[..., Output]
+LOGS = {"deals", "deal_changelog", "deal_changelog_sync"}
+
+
+@pytest.fixture
+def simulator() -> Iterator[Any]:
+    with running_simulator(deals=40, seed=7) as running:
+        yield running
+
+
+@pytest.fixture
+def moved(simulator: Any) -> int:
+    """A deal that changed its stage."""
+    return next(
+        d["id"] for d in simulator.truth("deals")
+        if d["_listed"] and LogRequest.of(d).moved_at and not d["is_archived"]
+    )  # fmt: skip
+
+
+def fail(simulator: Any, kind: str, path: str, **more: Any) -> None:
+    simulator.control("POST", "faults", {"kind": kind, "path": path, **more})
+
+
+def marks(output: Output) -> dict[int, dict[str, Any]]:
+    return {mark["deal_id"]: mark for mark in output.records["deal_changelog_sync"]}
+
+
+def log_calls(simulator: Any) -> list[str]:
+    asked = simulator.control("GET", "requests", operation="getDealChangelog")
+    return [call["path"] for call in asked]
+
+
+HOLLOW_LOG = '{"success":true,"data":[],"additional_data":{"next_cursor":null}}'
+REFUSALS: list[dict[str, Any]] = [
+    {"kind": "403"}, {"kind": "removed", "status": 404}, {"kind": "removed", "status": 410},
+    {"kind": "hollow", "value": HOLLOW_LOG}, {"kind": "more_for_ever"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_one_log_that_cannot_be_read_is_asked_again_in_the_next_run(
+    simulator: Any, sync: Sync, tmp_path: Any, moved: int, refusal: dict[str, Any]
+) -> None:
+    simulator.account.advance_clock(5)
+    fail(simulator, path=f"*/deals/{moved}/changelog", **refusal)
+    first = sync(only=LOGS, state_dir=str(tmp_path))
+    listed = {d["id"] for d in simulator.truth("deals") if d["_listed"]}
+    assert marks(first).keys() >= listed
+    assert [i for i, mark in marks(first).items() if not mark["complete"]] == [moved]
+    assert first.state["bookmarks"]["deal_changelog"]["again"][str(moved)][0] == 0
+
+    simulator.control("POST", "stats/reset")
+    second = sync(first.state, only=LOGS, state_dir=str(tmp_path))
+    assert set(log_calls(simulator)) <= {
+        f"/api/v1/deals/{moved}/changelog",
+        f"/api/v1/deals/{first.state['bookmarks']['deal_changelog']['readable_parent']}/changelog",
+    }
+    assert marks(second)[moved]["complete"] is False
+    tries, at, *_ = second.state["bookmarks"]["deal_changelog"]["again"][str(moved)]
+    assert tries == 1 and at > second.state["bookmarks"]["deal_changelog"]["partitions"][0][
+        "replication_key_value"
+    ]  # fmt: skip
+
+    simulator.control("DELETE", "faults")
+    simulator.control("POST", "stats/reset")
+    third = sync(second.state, only=LOGS, state_dir=str(tmp_path))
+    assert not marks(third) and not log_calls(simulator), "its time has not come"
+    simulator.control("POST", "clock", {"advance_seconds": 3700})
+    fourth = sync(third.state, only=LOGS, state_dir=str(tmp_path))
+    assert marks(fourth)[moved]["complete"] is True
+    assert [r for r in fourth.records["deal_changelog"] if r["deal_id"] == moved]
+    assert "again" not in fourth.state["bookmarks"]["deal_changelog"]
+
+
+def test_a_log_that_lacks_the_move_is_not_complete() -> None:
+    deal = {
+        "id": 1,
+        "add_time": "2026-01-01T00:00:00Z",
+        "stage_change_time": "2026-01-05T10:00:00Z",
+        "close_time": None,
+    }
+    row = {"field_key": "stage_id", "time": "2026-01-05T10:00:02Z"}
+    assert LogRequest.of(deal).is_proved_by([row])
+    for rows in ([], [{**row, "field_key": "title"}], [{**row, "time": "2026-01-04T10:00:00Z"}],
+                 [{**row, "time": None}], [{**row, "time": "yesterday"}]):  # fmt: skip
+        assert not LogRequest.of(deal).is_proved_by(rows), rows
+    never_moved = {**deal, "stage_change_time": deal["add_time"]}
+    assert LogRequest.of(never_moved).is_proved_by([])
+    closed = {**never_moved, "close_time": "2026-02-01T00:00:00Z"}
+    assert not LogRequest.of(closed).is_proved_by([])
+    assert LogRequest.of(closed).is_proved_by([{**row, "field_key": "status"}])
+    assert LogRequest.of({"id": 1, "stage_change_time": None}).is_proved_by([])
+
+
+def test_a_log_whose_cursor_is_refused_is_incomplete_with_what_came(
+    simulator: Any, sync: Sync
+) -> None:
+    fail(simulator, "expired_cursor", "*/changelog")
+    output = sync(only=LOGS, page_size=5)
+    found = marks(output)
+    partial = {i: m for i, m in found.items() if not m["complete"]}
+    assert partial and len(partial) < len(found)
+    assert all(m["pages"] == 1 for m in partial.values())
+    simulator.control("DELETE", "faults")
+    whole = {r["id"] for r in sync(only=LOGS).records["deal_changelog"]}
+    got = output.records["deal_changelog"]
+    assert {r["id"] for r in got} < whole, "nothing else than what a whole log holds"
+    assert {r["deal_id"] for r in got} & partial.keys()
+
+
+@pytest.mark.parametrize("kind", ["403", "removed"])
+def test_when_every_parent_is_refused_the_stream_is(
+    simulator: Any, sync: Sync, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    fail(simulator, kind, "*/changelog")
+    first = sync(only=LOGS)
+    assert first.records["deals"]
+    assert len(log_calls(simulator)) <= REFUSALS_IN_A_ROW + 6, "and those that were under way"
+    assert "deal_changelog is not permitted and left out" in caplog.text
+    simulator.control("DELETE", "faults")
+    second = sync(first.state, only=LOGS)
+    listed = {d["id"] for d in simulator.truth("deals") if d["_listed"]}
+    assert marks(second).keys() == listed, "nothing of it was passed over"
+
+
+def test_a_permission_that_is_lost_is_the_streams(
+    simulator: Any, sync: Sync, tmp_path: Any, moved: int
+) -> None:
+    first = sync(only=LOGS, state_dir=str(tmp_path))
+    simulator.control("POST", "clock", {"advance_seconds": 3600})
+    stages = [s["id"] for s in simulator.truth("stages")]
+    deal = next(d for d in simulator.truth("deals") if d["id"] == moved)
+    simulator.account.move_deal(moved, stage_id=next(s for s in stages if s != deal["stage_id"]))
+    fail(simulator, "403", "*/changelog")
+    with pytest.raises(errors.NotPermittedError, match="deal_changelog could be read before"):
+        sync(first.state, only=LOGS, state_dir=str(tmp_path))
+    second: Output = run_tap.last  # type: ignore[attr-defined]
+    simulator.control("DELETE", "faults")
+    third = sync(second.state, only=LOGS, state_dir=str(tmp_path))
+    assert marks(third)[moved]["complete"]
+
+
+def test_a_list_of_histories_gets_past_a_deal_that_is_refused(
+    simulator: Any, sync: Sync, tmp_path: Any, moved: int
+) -> None:
+    listed = sorted(d["id"] for d in simulator.truth("deals") if d["_listed"])
+    file = tmp_path / "deals"
+    file.write_text("\n".join(map(str, listed)))
+    fail(simulator, "403", f"*/deals/{moved}/changelog")
+    output = sync(only=LOGS - {"deals"}, history_deals_file=str(file))
+    found = marks(output)
+    assert sorted(found) == listed
+    assert [i for i, mark in found.items() if not mark["complete"]] == [moved]
+
+
+@pytest.mark.parametrize(
+    ("stream", "parent", "path"),
+    [
+        ("person_changelog", "persons", "*/persons/{}/changelog"),
+        ("product_variations", "products", "*/products/{}/variations"),
+        ("note_comments", "notes", "*/notes/{}/comments"),
+        ("deal_followers", "deals", "*/deals/{}/followers"),
+    ],
+)
+def test_other_streams_of_a_call_per_record_go_on_too(
+    simulator: Any, sync: Sync, stream: str, parent: str, path: str
+) -> None:
+    plain = sync(only={parent, stream})
+    parent_key = {"persons": "person_id", "products": "product_id", "notes": "note_id",
+                  "deals": "deal_id"}[parent]  # fmt: skip
+    rows = plain.records[stream]
+    if not rows:
+        pytest.skip(f"no {stream} in this account")
+    refused = rows[0][parent_key]
+    fail(simulator, "403", path.format(refused))
+    first = sync(only={parent, stream})
+    assert [r for r in rows if r[parent_key] != refused] == first.records[stream]
+    assert str(refused) in first.state["bookmarks"][stream]["again"]
+    simulator.control("DELETE", "faults")
+    second = sync(first.state, only={parent, stream})
+    assert [r for r in rows if r[parent_key] == refused] == [
+        r for r in second.records[stream] if r[parent_key] == refused
+    ]
+    assert "again" not in second.state["bookmarks"][stream]
+
+
+def test_a_list_made_of_several_leaves_one_out(
+    simulator: Any, sync: Sync, caplog: pytest.LogCaptureFixture
+) -> None:
+    only = {"role_assignments"}
+    plain = sync(only=only).records["role_assignments"]
+    role = plain[0]["role_id"]
+    fail(simulator, "403", f"*/roles/{role}/assignments")
+    first = sync(only=only)
+    assert first.records["role_assignments"] == [r for r in plain if r["role_id"] != role]
+    assert not sync(only=only, sweep=True).versions, "what was not seen may be there"
+    simulator.control("DELETE", "faults")
+    assert sync(first.state, only=only).records["role_assignments"] == plain
+
+
+# -- the memory ----------------------------------------------------------------------------------
+
+NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+
+def parents(state: dict[str, Any], now: datetime) -> Parents:
+    return Parents(state, lambda _: True, lambda: now, logging.getLogger("test"))
+
+
+def test_a_parent_is_asked_again_ever_less_often_and_then_no_more() -> None:
+    state: dict[str, Any] = {}
+    parents(state, NOW).incomplete(7, "known")
+    hours = 0
+    asked_at = []
+    while state.get("again") and hours < 10_000:
+        run = parents(state, NOW + timedelta(hours=hours))
+        for parent_id, known in run.due():
+            assert (parent_id, known) == (7, ["known"])
+            asked_at.append(hours)
+            run.incomplete(parent_id, *known)
+        hours += 1
+    assert asked_at == [0, 1, 5, 21, 85, 341] and len(asked_at) == MOST_TRIES
+
+
+def test_the_memory_of_parents_is_bounded() -> None:
+    state: dict[str, Any] = {}
+    run = parents(state, NOW)
+    for parent_id in range(5000):
+        run.incomplete(parent_id, "2026-01-01T00:00:00Z", None)
+    assert len(state["again"]) == MOST_NOTED and len(json.dumps(state)) < 20_000
+    assert not list(run.due()), "not in the same run"
+    assert len(list(parents(state, NOW).due())) == MOST_ASKED_AGAIN
+
+
+def test_refusals_in_a_row_are_the_streams_unless_another_parent_can_be_read() -> None:
+    error = errors.ForbiddenError("no")
+    refusals = Refusals()
+    with pytest.raises(errors.ForbiddenError):
+        for _ in range(REFUSALS_IN_A_ROW):
+            refusals.refused(error)
+    checks = []
+    refusals = Refusals(lambda: bool(checks.append(1)) or True)
+    for _ in range(3 * REFUSALS_IN_A_ROW):
+        refusals.refused(error)
+    refusals.finish()
+    assert len(checks) == 3
+    with pytest.raises(errors.ForbiddenError):
+        one = Refusals(lambda: False)
+        one.refused(error)
+        one.finish()
+    some = Refusals(lambda: False)
+    some.succeeded()
+    some.refused(error)
+    some.finish()

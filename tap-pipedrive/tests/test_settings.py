@@ -1,0 +1,100 @@
+"""A setting that cannot be used is told in one line, with exit code 78 and without a secret."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import run_tap
+
+from tap_pipedrive.errors import ConfigurationError
+
+GOOD = {"api_token": "a-token-nobody-may-see", "api_url": "http://127.0.0.1:9"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"redis_url": "localhost:6379"}, "redis_url"),
+        ({"redis_url": "redis://[hush-hush"}, "redis_url"),
+        ({"redis_url": "redis://u:hush-hush@h:99999/0"}, "redis_url"),
+        ({"redis_url": "redis://u:hush-hush/x@h:1/0"}, "redis_url"),
+        ({"redis_url": "redis://127.0.0.1:1/0?socket_timeout=hush-hush"}, "redis_url"),
+        ({"redis_url": "http://127.0.0.1:6379"}, "redis_url"),
+        ({"api_url": "http://[bad"}, "api_url"),
+        ({"api_url": "http://host:port"}, "api_url"),
+        ({"api_url": "http://ho st"}, "api_url"),
+        ({"api_url": "ftp://host"}, "api_url"),
+        ({"api_token": "hush\nhush"}, "api_token"),
+        ({"api_token": "hush€hush"}, "api_token"),
+        ({"api_token": 1234567890}, "api_token is of the wrong type"),
+        ({"user_agent": "a\nb"}, "user_agent"),
+        ({"start_date": "yesterday"}, "start_date"),
+        ({"start_date": "2026-13-45"}, "start_date"),
+        ({"page_size": 501}, "page_size"),
+        ({"daily_tokens": 0}, "daily_tokens"),
+        ({"run_token_share": 1.1}, "run_token_share"),
+        ({"request_timeout": 1e9}, "request_timeout"),
+        ({"windows": 65}, "windows"),
+    ],
+)
+def test_a_setting_that_cannot_be_used(wrong: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says) as failure:
+        run_tap({**GOOD, **wrong})
+    text = str(failure.value)
+    assert failure.value.exit_code == 78
+    assert "\n" not in text
+    assert not any(secret in text for secret in ("hush", "1234567890", GOOD["api_token"]))
+
+
+def run_process(config: str, *arguments: str, **env: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "tap_pipedrive", "--config", "/dev/stdin", *arguments]
+    done = subprocess.run(
+        command, input=config, capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, **env},
+    )  # fmt: skip
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"page_size": 501}, "page_size"),
+        ({"stream_maps": {"deals": {"x": "1/"}}}, "stream_maps"),
+        ({"redis_url": "redis://[hush-hush"}, "redis_url"),
+    ],
+)
+def test_the_command_exits_with_78_and_one_line(
+    tmp_path: Path, wrong: dict[str, Any], says: str
+) -> None:
+    report = tmp_path / "report.json"
+    code, text = run_process(json.dumps(GOOD | wrong), PIPEBOARD_RUN_REPORT=str(report))
+    assert code == 78
+    assert "Traceback" not in text
+    (line,) = [line for line in text.splitlines() if line.startswith("tap-pipedrive: ")]
+    assert says in line
+    if "redis_url" in wrong:  # the run was begun
+        told = json.loads(report.read_text())
+        assert (told["exit_code"], told["stopped"]) == (78, "error")
+        assert {entry["outcome"] for entry in told["streams"].values()} == {"interrupted"}
+
+
+@pytest.mark.parametrize("content", ["{broken", "[]"])
+def test_a_state_that_is_no_json_object_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / "state.json").write_text(content)
+    code, text = run_process(json.dumps(GOOD), "--state", str(tmp_path / "state.json"))
+    assert code == 78
+    assert "--state" in text.splitlines()[-1]
+
+
+@pytest.mark.parametrize("gateway", ["http://[bad", "http://host:port", "nonsense://x"])
+def test_a_malformed_pushgateway_breaks_nothing(
+    sync: Any, caplog: pytest.LogCaptureFixture, gateway: str
+) -> None:
+    assert sync(pushgateway_url=gateway, only={"users"}).records["users"]
+    assert any("could not be pushed" in record.getMessage() for record in caplog.records)

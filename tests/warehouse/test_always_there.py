@@ -1,0 +1,209 @@
+"""Whoever reads marts and ops notices no build: not one that is idle, nor one that changes much, nor one that is killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import psycopg
+import pytest
+from conftest import NewWarehouse
+from pipedrive_simulator.testing import RunningSimulator, running_simulator
+from warehouse_kit import ROOT, Warehouse
+
+DEALS, SEED = 80, 11
+STREAMS = (
+    "deals", "deal_changelog", "deal_changelog_sync", "deal_products", "persons", "organizations", "products",
+    "activities", "activity_types", "leads", "pipelines", "stages", "users", "deal_fields", "goals", "currencies",
+)  # fmt: skip
+BUILD = ("build", "--exclude-resource-type", "unit_test")
+RELATIONS = """
+    select nspname || '.' || relname from pg_catalog.pg_class
+    join pg_catalog.pg_namespace on pg_namespace.oid = relnamespace
+    where nspname in ('marts', 'ops', 'other') and relkind in ('r', 'v') order by 1
+"""
+#: Views of somebody else upon ours, of every kind: on a table, on a view, on a view on both, in ops.
+FOREIGN = """
+    create schema other;
+    create view other.stages as select * from marts.dim_stage;
+    create view other.wide as select * from marts.deal_wide;
+    create view other.won as select value_base from other.wide where status = 'won';
+    create view other.open_deals as select * from marts.rpt_open_deals;
+    create view other.freshness as select * from ops.ops_stream_freshness;
+"""
+#: What a build does to relations people read, apart from their rows.
+WATCH = """
+    create schema watch;
+    create table watch.ddl (told text);
+    create function watch.note() returns event_trigger language plpgsql as $$
+    begin
+        insert into watch.ddl
+        select command_tag || ' ' || coalesce(object_identity, '')
+        from pg_event_trigger_ddl_commands() where schema_name in ('marts', 'ops')
+        or object_type in ('schema', 'default acl');
+    end $$;
+    create function watch.note_dropped() returns event_trigger language plpgsql as $$
+    begin
+        insert into watch.ddl select 'drop ' || object_identity
+        from pg_event_trigger_dropped_objects() where schema_name in ('marts', 'ops');
+    end $$;
+    create event trigger watch_ddl on ddl_command_end execute function watch.note();
+    create event trigger watch_dropped on sql_drop execute function watch.note_dropped();
+"""
+WRITTEN = """
+    select schemaname || '.' || relname, n_tup_ins, n_tup_upd, n_tup_del from pg_stat_user_tables
+    where schemaname = 'marts' order by 1
+"""
+
+
+@dataclass
+class Account:
+    simulator: RunningSimulator
+    warehouse: Warehouse
+    relations: list[str] = field(default_factory=list)
+
+    def sync(self) -> None:
+        source = {"api_url": self.simulator.url, "api_token": self.simulator.token}
+        self.warehouse.sync(source, STREAMS)
+
+    def names(self) -> list[str]:
+        return [row[0] for row in self.warehouse.rows(RELATIONS)]
+
+    def written(self) -> list[tuple[object, ...]]:
+        # Sessions that have ended have told their counts; those of dbt have.
+        return self.warehouse.rows(WRITTEN)
+
+
+@pytest.fixture(scope="module")
+def account(new_warehouse: NewWarehouse) -> Iterator[Account]:
+    warehouse = new_warehouse("always_there")
+    with running_simulator(deals=DEALS, seed=SEED) as simulator:
+        account = Account(simulator, warehouse)
+        account.sync()
+        warehouse.build(*BUILD)
+        warehouse.write(FOREIGN)
+        account.relations = account.names()
+        yield account
+
+
+@contextmanager
+def read_all(account: Account) -> Iterator[None]:
+    """Let three clients read every relation each tenth of a second, and a fourth look for absent ones."""
+    errors: list[str] = []
+    ended = threading.Event()
+    n_read = [0, 0, 0]
+
+    def read(nr: int) -> None:
+        with psycopg.connect(account.warehouse.url, autocommit=True) as connection:
+            connection.execute("set statement_timeout = '3s'")
+            while not ended.wait(0.1):
+                for relation in account.relations:
+                    try:
+                        connection.execute(f"select count(*) from {relation}".encode())
+                    except psycopg.Error as error:
+                        errors.append(f"{relation}: {error}")
+                    n_read[nr] += 1
+
+    def look() -> None:
+        with psycopg.connect(account.warehouse.url, autocommit=True) as connection:
+            while not ended.wait(0.05):
+                gone = set(account.relations) - {
+                    row[0] for row in connection.execute(RELATIONS.encode())
+                }
+                errors.extend(f"{name} is absent" for name in gone)
+
+    threads = [threading.Thread(target=read, args=(nr,)) for nr in range(3)]
+    threads.append(threading.Thread(target=look))
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    assert not errors, errors[:5]
+    assert min(n_read) > len(account.relations), "every relation was read by every client"
+
+
+def test_an_idle_build_writes_no_row_and_issues_no_ddl(account: Account) -> None:
+    account.sync()
+    account.warehouse.build(*BUILD)
+    before = account.written()
+    with psycopg.connect(**account.warehouse.superuser) as connection:
+        connection.execute(WATCH.encode())
+    try:
+        account.sync()
+        with read_all(account):
+            account.warehouse.build(*BUILD)
+        assert account.warehouse.rows("select * from watch.ddl") == []
+    finally:
+        with psycopg.connect(**account.warehouse.superuser) as connection:
+            connection.execute("drop event trigger watch_ddl; drop event trigger watch_dropped")
+            connection.execute("drop schema watch cascade")
+    assert account.written() == before
+
+
+def test_readers_notice_neither_edits_nor_a_full_refresh(account: Account) -> None:
+    account.simulator.account.advance(deals=10, hours=30)
+    account.sync()
+    with read_all(account):
+        account.warehouse.build(*BUILD)
+        account.warehouse.build("run", "--full-refresh")
+        account.warehouse.build("run", "--select", "fct_deal", "dim_stage", "int_deal_current")
+
+
+def test_a_new_custom_field_takes_nothing_away(account: Account) -> None:
+    field = account.simulator.account.add_field("deal", "Nova medida", "double")
+    deal = next(d for d in account.simulator.account.deals.records.values() if not d.is_deleted)
+    account.simulator.account.update_deal(deal.id, custom_fields={field.code: 2.5})
+    account.sync()
+    with read_all(account):
+        account.warehouse.build("run")
+    found = account.warehouse.rows(
+        f"select cf_nova_medida from marts.deal_wide where deal_id = {deal.id}"
+    )
+    assert [float(row[0]) for row in found] == [2.5]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_build_that_is_killed_leaves_every_mart(account: Account, how: signal.Signals) -> None:
+    rng = random.Random(int(how))
+    for _ in range(2):
+        account.simulator.account.advance(deals=3, hours=5)
+        account.sync()
+        build = subprocess.Popen(
+            [ROOT / ".pipeboard" / "env" / "dbt" / "bin" / "dbt", "run", "--full-refresh"],
+            cwd=ROOT / "transform", env=account.warehouse.environ(),
+            stdout=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        time.sleep(rng.uniform(4, 20))
+        os.killpg(build.pid, how)
+        build.wait()
+        assert set(account.relations) <= set(account.names())
+        for relation in account.relations:
+            account.warehouse.rows(f"select * from {relation} limit 1")
+    account.warehouse.build("run")
+
+
+def test_a_failing_test_leaves_what_stands_on_it(account: Account) -> None:
+    twice = "insert into pipedrive.stages select * from pipedrive.stages where id = (select min(id) from pipedrive.stages)"
+    constraint = account.warehouse.rows(
+        "select conname from pg_constraint where conrelid = 'pipedrive.stages'::regclass and contype = 'p'"
+    )
+    for (name,) in constraint:
+        account.warehouse.write(f"alter table pipedrive.stages drop constraint {name}")
+    account.warehouse.write(twice)
+    done = account.warehouse.dbt(*BUILD)
+    assert done.returncode != 0
+    assert "SKIP" in done.stdout
+    assert set(account.relations) <= set(account.names())
+    for relation in account.relations:
+        account.warehouse.rows(f"select * from {relation} limit 1")

@@ -1,0 +1,129 @@
+{#-
+    What is in the database under a name: its kind (r table, v view, …), its columns in order, and its indexes on plain
+    columns, the primary key first. None where there is nothing.
+-#}
+{% macro relation_state(relation) -%}
+    {%- set query -%}
+        select json_build_object(
+            'kind', class.relkind,
+            'columns', (
+                select coalesce(json_agg(json_build_object(
+                    'name', attname, 'quoted', quote_ident(attname), 'type', format_type(atttypid, atttypmod)
+                ) order by attnum), '[]')
+                from pg_catalog.pg_attribute
+                where attrelid = class.oid and attnum > 0 and not attisdropped
+            ),
+            'indexes', (
+                select coalesce(json_agg(json_build_object(
+                    'is_unique', indisunique,
+                    'columns', (
+                        select json_agg(attname order by indexed.nr)
+                        from unnest(indkey::int2[]) with ordinality as indexed (attnum, nr)
+                        inner join pg_catalog.pg_attribute
+                            on attrelid = class.oid and pg_attribute.attnum = indexed.attnum
+                    )
+                ) order by indisprimary desc, indexrelid), '[]')
+                from pg_catalog.pg_index
+                where indrelid = class.oid and indisvalid and indpred is null and indexprs is null
+            )
+        )::text
+        from pg_catalog.pg_class as class
+        where class.oid = to_regclass('{{ relation }}')
+    {%- endset -%}
+    {%- set rows = run_query(query).rows -%}
+    {{ return(fromjson(rows[0][0]) if rows else none) }}
+{%- endmacro %}
+
+{#- How two lists of columns differ: what is new, what is gone, what has another type. -#}
+{% macro compare_columns(old, new) -%}
+    {%- set types = {} -%}
+    {%- set found = {'added': [], 'gone': [], 'changed': []} -%}
+    {%- for column in old -%}
+        {%- do types.update({column.name: column.type}) -%}
+    {%- endfor -%}
+    {%- for column in new -%}
+        {%- if column.name not in types -%}
+            {%- do found.added.append(column) -%}
+        {%- elif types[column.name] != column.type -%}
+            {%- do found.changed.append({
+                'name': column.name, 'quoted': column.quoted, 'type': types[column.name], 'new_type': column.type
+            }) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- set names = new | map(attribute='name') | list -%}
+    {%- for column in old if column.name not in names -%}
+        {%- do found.gone.append(column) -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{%- endmacro %}
+
+{#-
+    Makes the columns of a table fit what was built, and returns those to write. A new column is added in place, one
+    that nothing uses is dropped. Where a column has another type now, or a view becomes a table, a new table takes the
+    place of the old one, unless something of others stands on it: then the old column, or view (none), stays. Of
+    only a part of the rows, nothing but new columns can be taken in.
+-#}
+{% macro fit_columns(relation, existing, built, is_partial=false) -%}
+    {%- set wanted = relation_state(built).columns -%}
+    {%- set found = compare_columns(existing.columns, wanted) -%}
+    {%- set kept = {} -%}
+    {%- if is_partial -%}
+        {%- do found.update({'gone': [], 'changed': []}) -%}
+    {%- elif existing.kind != 'r' or found.changed -%}
+        {%- if take_the_place_of(relation, existing.kind, 'table', 'select * from ' ~ built, found) -%}
+            {%- do found.update({'added': [], 'gone': [], 'changed': []}) -%}
+        {%- elif existing.kind != 'r' -%}
+            {{ return(none) }}
+        {%- endif -%}
+    {%- endif -%}
+    {%- for column in found.changed -%}
+        {%- do kept.update({column.name: _kept_value('new.' ~ column.quoted, column)}) -%}
+    {%- endfor -%}
+    {%- set changes = [] -%}
+    {%- for column in found.added -%}
+        {%- do changes.append('add column ' ~ column.quoted ~ ' ' ~ column.type) -%}
+    {%- endfor -%}
+    {%- if found.gone -%}
+        {%- set users = dependents_of(relation) -%}
+        {%- for column in found.gone -%}
+            {%- set using = [] -%}
+            {%- for user in users if column.name in user.columns -%}
+                {%- do using.append(user.name) -%}
+            {%- endfor -%}
+            {%- if using -%}
+                {%- do exceptions.warn(
+                    relation.schema ~ '.' ~ relation.identifier ~ ': the old column ' ~ column.name ~ ' stays, because '
+                    ~ using | join(', ') ~ ' uses it. It goes when nothing does.'
+                ) -%}
+            {%- else -%}
+                {%- do changes.append('drop column ' ~ column.quoted) -%}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- if changes -%}
+        {%- do in_short_transaction(relation, 'alter table ' ~ relation ~ ' ' ~ changes | join(', ')) -%}
+    {%- endif -%}
+    {%- set columns = [] -%}
+    {%- for column in wanted -%}
+        {%- do columns.append({
+            'name': column.name, 'quoted': column.quoted, 'value': kept.get(column.name, 'new.' ~ column.quoted)
+        }) -%}
+    {%- endfor -%}
+    {{ return(columns) }}
+{%- endmacro %}
+
+{#- A value in the type its column has had so far; null where not every value has one. -#}
+{% macro _kept_value(value, column) -%}
+    {%- set query -%}
+        select
+            format('{{ column.type }}')::text in ('text', 'character varying')
+            or exists (
+                select from pg_catalog.pg_cast
+                where
+                    castsource = '{{ column.new_type }}'::regtype
+                    and casttarget = '{{ column.type }}'::regtype
+                    and castcontext in ('i', 'a')
+            )
+    {%- endset -%}
+    {{- return((value if run_query(query).rows[0][0] else 'null') ~ '::' ~ column.type) -}}
+{%- endmacro %}

@@ -1,0 +1,57 @@
+{#-
+    Like dbt's incremental, for readers who never notice a build: a full refresh replaces the rows that differ, and no
+    relation is dropped. `incremental_strategy`, `unique_key`, `on_schema_change` and `full_refresh` mean what they
+    mean to dbt. See README.md.
+-#}
+{% materialization published_incremental, adapter='postgres' %}
+    {%- set strategy = adapter.get_incremental_strategy_macro(context, config.get('incremental_strategy') or 'default') -%}
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {%- if not is_incremental() -%}
+        {%- set published = publish_rows(this, sql) -%}
+    {%- else -%}
+        {%- set published = this.incorporate(type='table') -%}
+        {%- set built = build_aside(sql) -%}
+        {%- set existing = relation_state(this) -%}
+        {%- set found = compare_columns(existing.columns, relation_state(built).columns) -%}
+        {%- if config.get('on_schema_change') == 'fail' and (found.added or found.gone or found.changed) -%}
+            {%- do exceptions.raise_compiler_error(
+                'The columns of ' ~ this ~ ' are other ones than those that were built; build it with --full-refresh.'
+            ) -%}
+        {%- endif -%}
+        {%- set columns = fit_columns(this, existing, built, is_partial=true) -%}
+        {%- set dest_columns = [] -%}
+        {%- for column in adapter.get_columns_in_relation(built) -%}
+            {%- do dest_columns.append(column) -%}
+        {%- endfor -%}
+        {%- call statement('main') -%}
+            {{ strategy({
+                'target_relation': published,
+                'temp_relation': built,
+                'unique_key': config.get('unique_key'),
+                'dest_columns': dest_columns,
+                'incremental_predicates': config.get('incremental_predicates'),
+            }) }}
+        {%- endcall -%}
+        {%- do run_query('drop table ' ~ built) -%}
+    {%- endif -%}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {%- do publish_descriptions(published) -%}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({'relations': [published]}) }}
+{% endmaterialization %}
+
+{#- dbt's own macro of this name asks for dbt's own materialization. -#}
+{% macro is_incremental() -%}
+    {%- if not execute -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {%- set relation = load_cached_relation(this) -%}
+    {{ return(
+        relation is not none
+        and relation.type == 'table'
+        and model.config.materialized in ('incremental', 'published_incremental')
+        and not should_full_refresh()
+    ) }}
+{%- endmacro %}

@@ -1,0 +1,90 @@
+{#-
+    A view whose readers never notice a build. One that would come out as it is is left alone; another text takes its
+    place by `create or replace`, with the columns it had first. See README.md.
+-#}
+{% materialization published_view, adapter='postgres' %}
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {%- set published = publish_view(this, sql) -%}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {%- do publish_descriptions(published) -%}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({'relations': [published]}) }}
+{% endmaterialization %}
+
+{% macro publish_view(relation, sql) -%}
+    {%- set existing = relation_state(relation) -%}
+    {%- if existing is none -%}
+        {%- call statement('main') -%}
+            {{ get_create_view_as_sql(relation, sql) }}
+        {%- endcall -%}
+        {{ return(relation.incorporate(type='view')) }}
+    {%- endif -%}
+    {%- set aside = make_temp_relation(this) -%}
+    {%- do _create_view_aside(aside, sql) -%}
+    {%- set wanted = relation_state(aside).columns -%}
+    {%- set found = compare_columns(existing.columns, wanted) -%}
+    {%- set is_replaced = namespace(by=none) -%}
+    {%- if existing.kind != 'v' or found.gone or found.changed -%}
+        {%- if take_the_place_of(relation, existing.kind, 'view', sql, found) -%}
+            {%- set is_replaced.by = 'NEW VIEW' -%}
+        {%- elif existing.kind != 'v' -%}
+            {#- A table that a view of others stands on cannot become a view. -#}
+            {%- do run_query('drop view ' ~ aside) -%}
+            {{ return(publish_rows(relation, sql)) }}
+        {%- endif -%}
+    {%- endif -%}
+    {%- if not is_replaced.by -%}
+        {%- set definition = _in_the_order_of(existing.columns, wanted, found, sql) -%}
+        {%- if definition != sql -%}
+            {%- do run_query('drop view ' ~ aside) -%}
+            {%- do _create_view_aside(aside, definition) -%}
+        {%- endif -%}
+        {%- set query -%}
+            select pg_get_viewdef(to_regclass('{{ relation }}')) = pg_get_viewdef(to_regclass('{{ aside }}'))
+        {%- endset -%}
+        {%- if not run_query(query).rows[0][0] -%}
+            {%- do in_short_transaction(relation, 'create or replace view ' ~ relation ~ ' as ' ~ definition) -%}
+            {%- set is_replaced.by = 'REPLACED' -%}
+        {%- endif -%}
+    {%- endif -%}
+    {%- do run_query('drop view ' ~ aside) -%}
+    {%- call noop_statement('main', is_replaced.by or 'UNCHANGED', is_replaced.by or 'UNCHANGED', 0) -%}
+        {{ sql }}
+    {%- endcall -%}
+    {{ return(relation.incorporate(type='view')) }}
+{%- endmacro %}
+
+{% macro _create_view_aside(aside, sql) -%}
+    {%- call statement('build_aside') -%}
+        create temporary view {{ aside }}
+        {%- if config.get('contract').enforced and sql == model.compiled_code %}
+        {{ get_assert_columns_equivalent(sql) }}
+        {%- endif %} as (
+            {{ sql }}
+        )
+    {%- endcall -%}
+{%- endmacro %}
+
+{#- A view keeps the columns it has in their order; new ones come after them, and old ones that must stay are null. -#}
+{% macro _in_the_order_of(old, new, found, sql) -%}
+    {%- if (old | map(attribute='name') | list) == (new | map(attribute='name') | list)[:old | length]
+        and not found.changed -%}
+        {{ return(sql) }}
+    {%- endif -%}
+    {%- set values = {} -%}
+    {%- for column in found.gone -%}
+        {%- do values.update({column.name: 'null::' ~ column.type ~ ' as ' ~ column.quoted}) -%}
+    {%- endfor -%}
+    {%- for column in found.changed -%}
+        {%- do values.update({
+            column.name: _kept_value('published.' ~ column.quoted, column) ~ ' as ' ~ column.quoted
+        }) -%}
+    {%- endfor -%}
+    {%- set selected = [] -%}
+    {%- for column in old + found.added -%}
+        {%- do selected.append(values.get(column.name, 'published.' ~ column.quoted)) -%}
+    {%- endfor -%}
+    {{ return('select ' ~ selected | join(', ') ~ ' from (\n' ~ sql ~ '\n) as published') }}
+{%- endmacro %}
