@@ -59,9 +59,29 @@ def said(site: Site, *words: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def first(site: Site) -> Run:
-    """The first sync, of a token that may not read leads."""
-    return run(site, "sync", {"kind": "403", "operation": "getLeads"})
+def killed(site: Site) -> tuple[int, str]:
+    """The first sync, in which dbt was killed: its exit code and output."""
+    live = site.start("run", "sync")
+    building = """
+        select pid from pg_stat_activity where application_name = 'pipeboard-dbt'
+        and state = 'active' and query ~* 'create (temporary )?table|insert into|merge into'
+    """
+    until("dbt building a table", lambda: site.query(building), 180)
+    os.kill(live.parts()["dbt"], signal.SIGKILL)
+    return live.wait(180)
+
+
+def test_a_killed_dbt_fails_the_run(site: Site, killed: tuple[int, str]) -> None:
+    code, out = killed
+    assert code == 69, out
+    reason = "dbt was killed by signal 9 (SIGKILL), probably out of memory"
+    assert last(site) == ("failed", 69, reason)
+
+
+@pytest.fixture(scope="module")
+def first(site: Site, killed: tuple[int, str]) -> Run:
+    """A backfill, of a token that may not read leads. Backfills have a state of their own."""
+    return run(site, JOB, {"kind": "403", "operation": "getLeads"})
 
 
 def test_a_stream_that_was_never_permitted_is_named_and_no_failure(site: Site, first: Run) -> None:
@@ -73,7 +93,6 @@ def test_a_stream_that_was_never_permitted_is_named_and_no_failure(site: Site, f
     assert "leads: refused, and never readable with this token" in first.out
     assert "leads: refused, and never readable with this token" in said(site, "status")
     assert "Connect: psql 'postgresql://" in first.out
-    assert site.query("select count(*) > 0 from marts.fct_deal") == [(True,)]
 
 
 @pytest.fixture(scope="module")
@@ -87,19 +106,17 @@ def whole(site: Site, first: Run) -> Run:
 
 def test_what_the_tap_sent_is_what_the_loader_received(site: Site, whole: Run) -> None:
     counts = site.query(
-        "select stream, records_sent, records_received from ops.stream_outcome where run_id = "
-        "(select run_id from ops.etl_run order by started_at desc limit 1)"
+        "select stream, records_sent, records_received from ops.stream_outcome "
+        "join ops.etl_run using (run_id) where status = 'succeeded'"
     )
-    assert sum(sent for _, sent, _ in counts) > 100
+    assert sum(sent for _, sent, _ in counts) > 500
     assert [name for name, sent, received in counts if sent != received] == []
 
 
 def test_a_stream_that_was_lost_makes_the_run_incomplete_and_the_rest_is_built(
     site: Site, whole: Run
 ) -> None:
-    # The sync has read activities and notes; now the token may not.
-    site.control("advance", {"deals": 10, "hours": 6})
-    before = site.query("select max(update_time) from marts.fct_deal")
+    # The first sync has read activities and notes; now the token may not.
     rules = [{"kind": "403", "operation": name} for name in ("getActivities", "getNotes")]
     found = run(site, "sync", *rules)
     assert found.code == 77, found.out + found.err
@@ -111,7 +128,7 @@ def test_a_stream_that_was_lost_makes_the_run_incomplete_and_the_rest_is_built(
         "activities",
         "notes",
     }
-    assert site.query("select max(update_time) from marts.fct_deal") > before, "built"
+    assert site.query("select count(*) > 0 from marts.fct_deal") == [(True,)], "built"
     assert "sync is incomplete" in found.out
     assert "activities: refused, and readable before" in said(site, "status")
     if site.gateway:
@@ -167,7 +184,7 @@ def at_work(site: Site) -> tuple[Live, dict[str, int]]:
     return live, live.parts()
 
 
-@pytest.mark.parametrize("victim", ["tap-pipedrive", "target-postgres", "meltano"])
+@pytest.mark.parametrize("victim", ["tap-pipedrive", "target-postgres"])
 def test_a_part_that_is_asked_to_end_fails_the_run(site: Site, whole: Run, victim: str) -> None:
     """Gently ended is ended: what it left undone is not done."""
     with site.slow():
@@ -177,27 +194,12 @@ def test_a_part_that_is_asked_to_end_fails_the_run(site: Site, whole: Run, victi
     status, told, reason = last(site)
     assert (status, told) == ("failed", 69), out
     assert code == told
-    assert "SIGTERM" in reason or "asked to end" in reason or "interrupted" in reason, reason
+    assert reason == f"{victim} was ended by signal 15 (SIGTERM)"
     assert not any(map(alive, parts.values()))
 
 
-def test_a_dbt_that_is_killed_fails_the_run(site: Site, whole: Run) -> None:
-    live = site.start("run", "sync")
-    at_work_query = """
-        select pid from pg_stat_activity where application_name = 'pipeboard-dbt'
-        and state = 'active' and query ~* 'create (temporary )?table|insert into|merge into'
-    """
-    until("dbt at work on a table", lambda: site.query(at_work_query), 120)
-    os.kill(live.parts()["dbt"], signal.SIGKILL)
-    code, out = live.wait()
-    assert code == 69, out
-    status, told, reason = last(site)
-    assert (status, told) == ("failed", 69)
-    assert reason == "dbt was killed by signal 9 (SIGKILL), probably out of memory"
-
-
-def test_then_a_sync_succeeds_and_nothing_is_named_any_more(site: Site, whole: Run) -> None:
-    found = run(site, "sync")
+def test_a_good_run_ends_all_complaints(site: Site, whole: Run) -> None:
+    found = run(site, JOB)
     assert found.code == 0, found.out + found.err
     assert last(site)[:2] == ("succeeded", 0)
     assert "to look at" not in said(site, "status")
