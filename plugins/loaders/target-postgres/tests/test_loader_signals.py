@@ -153,6 +153,28 @@ def test_a_load_that_waits_for_a_lock_is_cancelled(start: t.Any, warehouse: Ware
     assert warehouse.one("select count(*) from {s}.s") == 0
 
 
+def test_a_load_that_cannot_be_cancelled_is_given_up(
+    start: t.Any, warehouse: Warehouse, server: t.Any
+) -> None:
+    if server is None:
+        pytest.skip("the server is not ours to halt")
+    warehouse.load([S])
+    loading = start(batch_wait_seconds=0.1)
+    loading.feed()
+    loading.process.states.get(timeout=30)
+    name = "pipeboard target-postgres"
+    pid = warehouse.one("select pid from pg_stat_activity where application_name = %s", name)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(0.5)
+        assert loading.stop() < PROMISED_SECONDS
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    report = loading.check(143)
+    assert report["outcome"] == "interrupted"
+    assert "was given up" in report["message"]
+
+
 def test_while_a_table_is_prepared(start: t.Any, warehouse: Warehouse) -> None:
     warehouse.load([S])
     wider = schema({"id": "integer", "v": "string", "o": "object", "w": "string"})
