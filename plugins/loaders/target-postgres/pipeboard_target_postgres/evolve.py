@@ -152,7 +152,10 @@ class Evolution:
         if not primary or set(primary) == set(keys) or not sent & set(primary):
             return
         columns = ", ".join(map(quote, keys))
-        new = f", ADD PRIMARY KEY ({columns})" if keys else ""
+        # PostgreSQL leaves the columns of a dropped key as not null.
+        new = "".join(
+            f", ALTER COLUMN {quote(name)} DROP NOT NULL" for name in primary if name not in keys
+        ) + (f", ADD PRIMARY KEY ({columns})" if keys else "")
         raise DataRefusedError(
             f"Table {self._sql} has the primary key ({', '.join(primary)}), and the stream now has "
             f"the key ({', '.join(keys) or 'none'}). Nothing was loaded. Either load the stream "

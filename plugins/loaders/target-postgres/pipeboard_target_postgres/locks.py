@@ -85,11 +85,13 @@ class LockWait:
         with connection.transaction(), connection.cursor() as cursor:
             run(cursor, _HOLDERS, {"table": self._table, "lock": self._lock, "ddl": self._ddl})
             rows = cursor.fetchall()
-        return (
-            "; ".join(
-                f"pid {pid}, user {user}, application {application or '(none)'}, {state}, "
-                f"transaction open for {open_for} s, query since {query_age} s"
-                for pid, user, application, state, open_for, query_age in rows
-            )
-            or "a session that has ended meanwhile"
-        )
+        return "; ".join(_describe(*row) for row in rows) or "a session that has ended meanwhile"
+
+
+def _describe(
+    pid: int, user: str, application: str, state: str | None, open_for: int, query_age: int
+) -> str:
+    who = f"pid {pid}, user {user}, application {application or '(none)'}"
+    if state is None:
+        return f"{who} (grant pg_read_all_stats to see since when)"
+    return f"{who}, {state}, transaction open for {open_for} s, query since {query_age} s"

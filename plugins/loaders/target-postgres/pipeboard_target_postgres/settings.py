@@ -169,7 +169,9 @@ def prepare(config: MutableMapping[str, t.Any], env: Mapping[str, str] | None = 
     """
     env = os.environ if env is None else env
     for name in [n for n, value in config.items() if value is None]:
-        del config[name]  # null means: the default
+        # Null means: the default; but a certificate has none that is of use.
+        if not name.startswith("ssl_c"):
+            del config[name]
     if not config.get("sqlalchemy_url") and not config.get("host"):
         config.pop("sqlalchemy_url", None)
         if env.get(ENV_DATABASE_URL):

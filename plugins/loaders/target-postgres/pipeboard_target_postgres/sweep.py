@@ -108,8 +108,12 @@ class Seen:
             f"t.{quote(DELETED_AT)} is null and not exists (select from {self.name} s where {on})"
         )
         if any(column.name == RECEIVED_AT for column in self.table.columns):
-            # What another run brought meanwhile is newer than this walk, which may have passed it.
-            unseen += f" and (t.{quote(RECEIVED_AT)} < %(begun)s) is not false"
+            # What another run brought meanwhile is newer than this walk, which may have passed it;
+            # unless its version says that it is older.
+            unseen += (
+                f" and ((t.{quote(RECEIVED_AT)} < %(begun)s) is not false"
+                f" or t.{quote(VERSION)} < %(version)s)"
+            )
         return unseen
 
     def finish(
@@ -129,7 +133,7 @@ class Seen:
         Raises:
             DataRefusedError: more than `limit` of them; nothing is marked.
         """
-        table, given = self.table.sql.replace("%", "%%"), {"begun": begun}
+        table, given = self.table.sql.replace("%", "%%"), {"begun": begun, "version": self.version}
         run(cursor, f"analyze {self.name}")
         run(
             cursor,

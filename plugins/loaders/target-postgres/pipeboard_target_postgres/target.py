@@ -242,6 +242,10 @@ class TargetPostgres(StockTarget):
             cls.logger.info("%s: loading what has been read, then stopping.", message)
             if target is not None:
                 stuck, message = target._stop(stopped, where)
+        except StuckError:
+            stuck, outcome, code = True, "failed", errors.EX_UNAVAILABLE
+            message = f"{where} does not answer, and a load cannot be cancelled; run again."
+            cls.logger.error("%s", message)
         except Exception as exc:
             known = errors.explain(exc, where)
             outcome, code, message = "failed", 1, errors.one_line(exc)

@@ -61,7 +61,7 @@ MESSAGES = [
     schema({"id": "integer", "n": "integer"}),
     schema({"id": "integer"}, stream="idle"),
     *(record(id=i, n=i) for i in range(50)),
-    record(id=50, n="no number"),
+    record(id="no number"),
     state({"bookmark": 1}),
 ]
 

@@ -90,7 +90,7 @@ def start(warehouse: Warehouse, tmp_path: Path) -> Iterator[t.Callable[..., Load
 
 def test_at_random_moments(start: t.Any) -> None:
     chance = random.Random(int(os.environ.get("PIPEBOARD_TEST_SEED", "7")))
-    for _ in range(int(os.environ.get("PIPEBOARD_TEST_SIGNALS", "4"))):
+    for _ in range(int(os.environ.get("PIPEBOARD_TEST_SIGNALS", "3"))):
         loading = start()
         loading.feed()
         signum = chance.choice([signal.SIGTERM, signal.SIGINT])
@@ -112,7 +112,7 @@ def test_at_random_moments(start: t.Any) -> None:
 )
 def test_while_a_load_fails(start: t.Any, warehouse: Warehouse, harm: str) -> None:
     chance = random.Random(3)
-    for _ in range(int(os.environ.get("PIPEBOARD_TEST_SIGNALS", "2"))):
+    for _ in range(int(os.environ.get("PIPEBOARD_TEST_SIGNALS", "1"))):
         warehouse.sql("drop schema if exists {s} cascade; drop schema if exists {o} cascade")
         loading = start(reconnect_seconds=0)
         loading.feed()
@@ -129,19 +129,50 @@ def test_while_a_load_fails(start: t.Any, warehouse: Warehouse, harm: str) -> No
         assert promised < 100_000
 
 
+def _wait_for_lock_wait(warehouse: Warehouse) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if warehouse.one("select count(*) from pg_locks where not granted"):
+            return
+        time.sleep(0.05)
+    raise AssertionError("no load has come to wait for the lock")
+
+
 def test_a_load_that_waits_for_a_lock_is_cancelled(start: t.Any, warehouse: Warehouse) -> None:
     warehouse.load([S])
     with psycopg.connect(warehouse.url) as blocker:
         blocker.execute(t.cast("t.Any", f"lock table {warehouse.schema}.s in exclusive mode"))
         loading = start(batch_wait_seconds=0.1)
         loading.feed(2000)
-        time.sleep(2.5)
+        _wait_for_lock_wait(warehouse)
         assert loading.stop() < PROMISED_SECONDS
         report = loading.check(143)
     assert report["outcome"] == "interrupted"
     assert "its state is not out" in report["message"]
     assert loading.process.last_state() == 0
     assert warehouse.one("select count(*) from {s}.s") == 0
+
+
+def test_a_load_that_cannot_be_cancelled_is_given_up(
+    start: t.Any, warehouse: Warehouse, server: t.Any
+) -> None:
+    if server is None:
+        pytest.skip("the server is not ours to halt")
+    warehouse.load([S])
+    loading = start(batch_wait_seconds=0.1)
+    loading.feed()
+    loading.process.states.get(timeout=30)
+    name = "pipeboard target-postgres"
+    pid = warehouse.one("select pid from pg_stat_activity where application_name = %s", name)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(0.5)
+        assert loading.stop() < PROMISED_SECONDS
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    report = loading.check(143)
+    assert report["outcome"] == "interrupted"
+    assert "was given up" in report["message"]
 
 
 def test_while_a_table_is_prepared(start: t.Any, warehouse: Warehouse) -> None:
@@ -180,7 +211,7 @@ def test_the_second_signal_ends_at_once(start: t.Any, warehouse: Warehouse) -> N
         blocker.execute(t.cast("t.Any", f"lock table {warehouse.schema}.s in exclusive mode"))
         loading = start(batch_wait_seconds=0.1)
         loading.feed(2000)
-        time.sleep(2)
+        _wait_for_lock_wait(warehouse)
         loading.process.popen.send_signal(signal.SIGTERM)
         loading.process.wait_for_log("then stopping")
         assert loading.stop() < 1
