@@ -214,6 +214,20 @@ def test_without_a_key_equal_rows_are_counted(project: Project) -> None:
     assert found == sorted(project.rows("select name, value from input.rows"), key=str)
 
 
+def test_a_key_may_have_nulls(project: Project) -> None:
+    project.model(
+        "keyed",
+        "{{ config(materialized='published_table', unique_key=['id', 'name']) }} select * from input.rows",
+    )
+    project.sql("insert into input.rows values (1, null, 4), (null, null, 5), (null, '', 6)")
+    project.build()
+    before = project.rows("select *, xmin::text from marts.keyed")
+    assert "ROWS +0 ~0 -0" in project.build()
+    project.sql("update input.rows set value = 7 where id is null and name is null")
+    assert "ROWS +0 ~1 -0" in project.build()
+    assert len(set(before) & set(project.rows("select *, xmin::text from marts.keyed"))) == 5
+
+
 def test_a_key_that_the_new_rows_break_is_not_used(project: Project) -> None:
     project.model(
         "keyed",

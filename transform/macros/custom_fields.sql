@@ -156,11 +156,29 @@
 {#- Several options of a deal by their labels, in the order of the field's own list. -#}
 {% macro option_labels(ids, of_field) -%}
     (
-        select string_agg(coalesce(listed.label, '#' || element.id), '; ' order by listed.position, element.id)
-        from unnest({{ ids }}) as element (id)
-        left join {{ ref('int_field_options') }} as listed
-            on listed.entity = 'deal' and {{ of_field }} and element.id = listed.option_id
+        select string_agg(coalesce(known.label, '#' || element.id), '; ' order by known.position, element.id)
+        from (select distinct named.id from unnest({{ ids }}) as named (id)) as element
+        left join lateral (
+            select
+                listed.label,
+                listed.position
+            from {{ ref('int_field_options') }} as listed
+            where listed.entity = 'deal' and {{ of_field }} and listed.option_id = element.id
+            order by listed.is_deleted asc, listed.field_code desc
+            limit 1
+        ) as known on true
     )
+{%- endmacro %}
+
+{#- The labels of an entity. Accounts list them as options of the field `label_ids`, of `label`, or of both. -#}
+{% macro label_options(entity) -%}
+    select distinct on (option_id)
+        option_id,
+        label,
+        position
+    from {{ ref('int_field_options') }}
+    where entity = '{{ entity }}' and field_code in ('label_ids', 'label')
+    order by option_id asc, is_deleted asc, field_code desc
 {%- endmacro %}
 
 {#- A part of a compound value as text; a plain value is its own part. -#}

@@ -13,15 +13,26 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- By key a row is updated; in one statement, so the three parts look at the same rows. -#}
+{#- By key: the two are joined once, and what that finds is deleted, updated and inserted. -#}
 {% macro _replace_by_key(relation, built, columns, key) -%}
-    {%- set values = [] -%}
-    {%- for column in columns if column.name not in key -%}
-        {%- do values.append(column) -%}
-    {%- endfor -%}
-    with deleted as (
-        delete from {{ relation }} as old
-        where not exists (select from {{ built }} as new where {{ _equal_keys(columns, key) }})
+    {%- set values = columns | rejectattr('name', 'in', key) | list -%}
+    with differing as materialized (
+        select
+            old.ctid as old_id,
+            new.ctid as new_id
+        from {{ relation }} as old
+        full join {{ built }} as new on {{ _equal_keys(columns, key) }}
+        where
+            old.ctid is null
+            or new.ctid is null
+            {%- for column in values %}
+            or old.{{ column.quoted }} is distinct from {{ column.value }}
+            {%- endfor %}
+    ),
+
+    deleted as (
+        delete from {{ relation }}
+        where ctid in (select differing.old_id from differing where differing.new_id is null)
         returning 1
     ),
 
@@ -32,14 +43,9 @@
             {%- for column in values %}
             {{ column.quoted }} = {{ column.value }}{{ ',' if not loop.last }}
             {%- endfor %}
-        from {{ built }} as new
-        where
-            {{ _equal_keys(columns, key) }}
-            and (
-                {%- for column in values %}
-                {{ 'or ' if not loop.first }}old.{{ column.quoted }} is distinct from {{ column.value }}
-                {%- endfor %}
-            )
+        from differing
+        inner join {{ built }} as new on differing.new_id = new.ctid
+        where old.ctid = differing.old_id
         returning 1
     ),
     {%- endif %}
@@ -48,7 +54,7 @@
         insert into {{ relation }} ({{ columns | join(', ', attribute='quoted') }})
         select {{ columns | join(', ', attribute='value') }}
         from {{ built }} as new
-        where not exists (select from {{ relation }} as old where {{ _equal_keys(columns, key) }})
+        where new.ctid in (select differing.new_id from differing where differing.old_id is null)
         returning 1
     )
 
@@ -58,78 +64,79 @@
         (select count(*) from deleted) as n_deleted
 {%- endmacro %}
 
+{#- Null equals null, in a form that PostgreSQL can look up in a hash table. -#}
 {% macro _equal_keys(columns, key) -%}
     {%- for column in columns if column.name in key -%}
-        {{ ' and ' if not loop.first }}old.{{ column.quoted }} = {{ column.value }}
+        {{ ' and ' if not loop.first }}
+        {%- if key[column.name] == 'has nulls' -%}
+        (old.{{ column.quoted }} is null) = ({{ column.value }} is null)
+        and coalesce(old.{{ column.quoted }}::text, '') = coalesce({{ column.value }}::text, '')
+        {%- else -%}
+        old.{{ column.quoted }} = {{ column.value }}
+        {%- endif -%}
     {%- endfor -%}
 {%- endmacro %}
 
-{#-
-    Without a key a row is all of its values, and equal rows are numbered. First what goes, then what comes: in one
-    statement a unique index could meet both.
--#}
+{#- Without a key a row is all of its values, as text, of which a digest is compared; equal rows are numbered. -#}
 {% macro _replace_by_value(relation, built, columns) -%}
-    {%- set old_rows = _numbered_rows(relation, 'old', columns, 'quoted') -%}
-    {%- set new_rows = _numbered_rows(built, 'new', columns, 'value') -%}
-    with deleted as (
+    with old_rows as materialized (
+        {{ _numbered_rows(relation, 'old', columns, 'quoted') }}
+    ),
+
+    new_rows as materialized (
+        {{ _numbered_rows(built, 'new', columns, 'value') }}
+    ),
+
+    deleted as (
         delete from {{ relation }}
         where ctid in (
-            select old.id
-            from {{ old_rows }} as old
-            where not exists (
-                select from {{ new_rows }} as new
-                where new.text_of_row = old.text_of_row and new.nr = old.nr
-            )
+            select old_rows.id
+            from old_rows
+            left join new_rows on old_rows.digest = new_rows.digest and old_rows.nr = new_rows.nr
+            where new_rows.id is null
         )
         returning 1
-    )
+    ),
 
-    select set_config('pipeboard.n_deleted', count(*)::text, true) from deleted;
-
-    with added as (
+    added as (
         insert into {{ relation }} ({{ columns | join(', ', attribute='quoted') }})
         select {{ columns | join(', ', attribute='value') }}
         from {{ built }} as new
         where new.ctid in (
-            select new.id
-            from {{ new_rows }} as new
-            where not exists (
-                select from {{ old_rows }} as old
-                where old.text_of_row = new.text_of_row and old.nr = new.nr
-            )
+            select new_rows.id
+            from new_rows
+            left join old_rows on new_rows.digest = old_rows.digest and new_rows.nr = old_rows.nr
+            where old_rows.id is null
         )
         returning 1
     )
 
     select
-        count(*) as n_added,
+        (select count(*) from added) as n_added,
         0 as n_changed,
-        current_setting('pipeboard.n_deleted')::bigint as n_deleted
-    from added
+        (select count(*) from deleted) as n_deleted
 {%- endmacro %}
 
 {% macro _numbered_rows(relation, alias, columns, attribute) -%}
-    (
+    select
+        id,
+        digest,
+        row_number() over (partition by digest) as nr
+    from (
         select
-            id,
-            text_of_row,
-            row_number() over (partition by text_of_row) as nr
-        from (
-            select
-                {{ alias }}.ctid as id,
-                (row({{ columns | join(', ', attribute=attribute) }}))::text as text_of_row
-            from {{ relation }} as {{ alias }}
-        ) as rows_as_text
-    )
+            {{ alias }}.ctid as id,
+            md5((row({{ columns | join(', ', attribute=attribute) }}))::text)::uuid as digest
+        from {{ relation }} as {{ alias }}
+    ) as digests
 {%- endmacro %}
 
 {#-
     The columns that name one row each: those of the table's primary key, or unique index, or of the model's
-    unique_key; if what was built keeps to it.
+    unique_key; if what was built keeps to it. Of each, whether it has nulls.
 -#}
 {% macro _key_that_holds(relation, built, columns) -%}
     {%- set keys = [] -%}
-    {%- for index in (relation_state(relation).indexes) if index.is_unique -%}
+    {%- for index in relation_state(relation).indexes if index.is_unique -%}
         {%- do keys.append(index.columns) -%}
     {%- endfor -%}
     {%- if config.get('unique_key') -%}
@@ -137,19 +144,28 @@
         {%- do keys.append([named] if named is string else named) -%}
     {%- endif -%}
     {%- set names = columns | map(attribute='name') | list -%}
-    {%- for key in keys -%}
-        {%- if key | reject('in', names) | list | length == 0 -%}
-            {%- set listed = key | map('tojson') | join(', ') -%}
-            {%- set query -%}
-                select 1
+    {%- for key in keys if key | reject('in', names) | list | length == 0 -%}
+        {%- set query -%}
+            select
+                coalesce(max(n), 0) <= 1
+                {%- for name in key %},
+                coalesce(bool_or({{ adapter.quote(name) }} is null), false)
+                {%- endfor %}
+            from (
+                select
+                    count(*) as n,
+                    {{ key | map('tojson') | join(', ') }}
                 from {{ built }}
-                group by {{ listed }}
-                having count(*) > 1
-                limit 1
-            {%- endset -%}
-            {%- if run_query(query).rows | length == 0 -%}
-                {{ return(key) }}
-            {%- endif -%}
+                group by {{ key | map('tojson') | join(', ') }}
+            ) as keys
+        {%- endset -%}
+        {%- set found = run_query(query).rows[0].values() -%}
+        {%- if found[0] -%}
+            {%- set holding = {} -%}
+            {%- for name in key -%}
+                {%- do holding.update({name: 'has nulls' if found[loop.index] else 'has none'}) -%}
+            {%- endfor -%}
+            {{ return(holding) }}
         {%- endif -%}
     {%- endfor -%}
     {{ return(none) }}

@@ -41,13 +41,12 @@
     {{ return(relation.incorporate(type='table')) }}
 {%- endmacro %}
 
-{#- The result of a query as a temporary table. Afterwards this transaction holds no lock on what it read. -#}
+{#- The result of a query as a temporary table. -#}
 {% macro build_aside(sql) -%}
     {%- set built = make_temp_relation(this) -%}
     {%- call statement('build_aside') -%}
         {{ get_create_table_as_sql(True, built, sql) }}
     {%- endcall -%}
-    {%- do run_query('commit') -%}
     {{ return(built) }}
 {%- endmacro %}
 

@@ -8,7 +8,7 @@
     materialized='published_incremental',
     incremental_strategy='delete+insert',
     unique_key='activity_id',
-    settings=[reporting_timezone()],
+    settings=[reporting_timezone(), 'due days are local'],
     post_hook=[
         "{{ drop_vanished('stg_pipedrive__activities', 'activity_id') }}",
         "{{ mark_loads_taken_in() }}"
@@ -26,12 +26,27 @@ with activities as (
     {{ where_new_record('activities') }}
 ),
 
+-- A time of day is given in UTC, with the day it is in UTC; without one, the day is that of the team.
+moments as (
+    select
+        *,
+        (due_date + due_time) at time zone 'UTC' as due_moment
+    from activities
+),
+
+due_days as (
+    select
+        *,
+        coalesce({{ local_date('due_moment') }}, due_date) as due_date_local
+    from moments
+),
+
 days as (
     select
         *,
         -- the end of the day it is due, where the team works
-        (due_date + 1)::timestamp at time zone {{ reporting_timezone() }} as due_day_ends_at
-    from activities
+        (due_date_local + 1)::timestamp at time zone {{ reporting_timezone() }} as due_day_ends_at
+    from due_days
 )
 
 select
@@ -43,11 +58,8 @@ select
     lead_id,
     person_id,
     org_id,
-    due_date,
-    case
-        when due_time is not null then (due_date + due_time) at time zone 'UTC'
-        else due_day_ends_at
-    end as due_at,
+    due_date_local as due_date,
+    coalesce(due_moment, due_day_ends_at) as due_at,
     is_done,
     case when is_done then marked_as_done_time end as done_at,
     {{ local_date('case when is_done then marked_as_done_time end') }} as done_date_local,

@@ -11,13 +11,19 @@ options as (
     where entity = 'organization'
 ),
 
+label_options as (
+    {{ label_options('organization') }}
+),
+
 labels as (
     select
         organizations.org_id,
-        string_agg(coalesce(options.label, '#' || label.id), '; ' order by options.position, label.id) as labels
+        string_agg(
+            coalesce(label_options.label, '#' || label.id), '; ' order by label_options.position, label.id
+        ) as labels
     from organizations
     cross join lateral jsonb_array_elements_text(organizations.label_ids) as label (id)
-    left join options on options.field_code in ('label_ids', 'label') and label.id = options.option_id
+    left join label_options on label.id = label_options.option_id
     group by organizations.org_id
 ),
 

@@ -11,8 +11,7 @@ organizations as (
 ),
 
 options as (
-    select * from {{ ref('int_field_options') }}
-    where entity = 'person' and field_code in ('label_ids', 'label')
+    {{ label_options('person') }}
 ),
 
 labels as (

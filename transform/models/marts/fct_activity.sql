@@ -21,10 +21,21 @@ organizations as (
 
 persons as (
     select person_id from {{ ref('dim_person') }}
+),
+
+-- The account's own name for a type; of a type that was deleted and made again, the one in use.
+types as (
+    select distinct on (activity_type)
+        activity_type,
+        name
+    from {{ ref('stg_pipedrive__activity_types') }}
+    order by activity_type asc, is_deleted asc, activity_type_id desc
 )
+
 select
     activities.activity_id,
     activities.activity_type as type,
+    coalesce(types.name, activities.activity_type) as type_name,
     activities.subject,
     case when activities.owner_id is not null then coalesce(owners.user_id, -1) end as owner_id,
     deals.deal_id,
@@ -52,3 +63,4 @@ left join deals on activities.deal_id = deals.deal_id
 left join owners on activities.owner_id = owners.user_id
 left join organizations on activities.org_id = organizations.org_id
 left join persons on activities.person_id = persons.person_id
+left join types on activities.activity_type = types.activity_type

@@ -9,12 +9,7 @@ with stored as (
 ),
 
 options as (
-    select distinct on (option_id)
-        option_id,
-        label
-    from {{ ref('int_field_options') }}
-    where entity = 'deal' and field_code in ('label_ids', 'label')
-    order by option_id asc, is_deleted asc, field_code desc
+    {{ label_options('deal') }}
 )
 
 select

@@ -2,6 +2,7 @@
 with activities as (
     select
         type as activity_type,
+        type_name as activity_type_name,
         coalesce(owner_id, -1) as owner_id,
         done,
         is_overdue,
@@ -17,6 +18,7 @@ select
     month,
     owner_id,
     activity_type,
+    max(activity_type_name) as activity_type_name,
     (count(*) filter (where done))::integer as n_done,
     (count(*) filter (where not done and not is_overdue))::integer as n_planned,
     (count(*) filter (where is_overdue))::integer as n_overdue,

@@ -1,4 +1,5 @@
 {#- The open deals one by one, with what asks for attention. -#}
+{{ config(unique_key='deal_id') }}
 with deals as (
     select * from {{ ref('int_counted_deals') }}
     where is_open

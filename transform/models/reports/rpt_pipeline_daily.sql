@@ -1,3 +1,4 @@
+{{ config(unique_key=['date_day', 'pipeline_id', 'stage_id', 'owner_id']) }}
 -- The sums of the days are written with: {{ ref('fct_deal_daily_snapshot') }}
 with days as (
     select * from {{ ref('int_pipeline_days') }}

@@ -13,7 +13,7 @@ filters:
   team: marts.dim_user.team_name
 ---
 select
-    translated(activities.activity_type) as activity_type,
+    activities.activity_type_name as activity_type,
     sum(activities.n_done) as n_done,
     sum(activities.n_planned) as n_planned,
     sum(activities.n_overdue) as n_overdue
@@ -23,5 +23,5 @@ where
     [[and activities.month in (select month_start from marts.dim_date where {{period}})]]
     [[and activities.owner_id in (select user_id from marts.dim_user where {{owner}})]]
     [[and activities.owner_id in (select user_id from marts.dim_user where {{team}})]]
-group by activities.activity_type
+group by activities.activity_type_name
 order by n_done desc, activity_type
