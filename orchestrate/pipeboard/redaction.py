@@ -16,6 +16,13 @@ HIDDEN = "***"
 SHORTEST = 4
 
 
+def _pattern(secret: str) -> str:
+    """Return what finds a secret; one that is a mere word is no part of another word."""
+    if secret.isalpha():
+        return rf"(?<![^\W_]){re.escape(secret)}(?![^\W_])"
+    return re.escape(secret)
+
+
 class Redactor:
     """Replaces every known secret in a text."""
 
@@ -32,7 +39,7 @@ class Redactor:
             if len(secret) >= SHORTEST
         }
         longest_first = sorted(variants, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if variants else None
+        self._pattern = re.compile("|".join(map(_pattern, longest_first))) if variants else None
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Redactor:

@@ -27,6 +27,11 @@ def test_secrets_vanish_by_name_and_inside_urls_in_every_spelling() -> None:
     assert redact(text) == "*** *** *** *** /home/ana"
 
 
+def test_a_password_that_is_a_word_leaves_longer_words_alone() -> None:
+    redact = Redactor.of({"X": "postgresql://postgres:postgres@db/crm"})
+    assert redact("postgresql://postgres:postgres@db") == "postgresql://***:***@db"
+
+
 def test_a_secret_in_a_json_log_vanishes() -> None:
     secret = 'quo"te\\back-sénha'
     redact = Redactor.of({"METABASE_ADMIN_PASSWORD": secret})

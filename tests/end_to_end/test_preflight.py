@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from conftest import Checkout
 
-GOOD = {"PIPEDRIVE_API_TOKEN": "token", "PIPEDRIVE_API_URL": "http://127.0.0.1:9"}
+GOOD = {"PIPEDRIVE_API_TOKEN": "wrong-token", "PIPEDRIVE_API_URL": "http://127.0.0.1:9"}
 
 
 @pytest.mark.parametrize(
     ("given", "code", "words"),
     [
         ({}, 78, "PIPEDRIVE_API_TOKEN is not set"),
-        ({"PIPEDRIVE_API_TOKEN": "token"}, 78, "PIPEDRIVE_COMPANY_DOMAIN is not set"),
+        ({"PIPEDRIVE_API_TOKEN": "wrong-token"}, 78, "PIPEDRIVE_COMPANY_DOMAIN is not set"),
         (GOOD, 69, "cannot be reached"),
         ({**GOOD, "PIPEBOARD_DATABASE_URL": "mysql://a:b@c/d"}, 78, "not a PostgreSQL URL"),
         ({**GOOD, "PIPEDRIVE_API_URL": "{url}"}, 77, "does not accept the API token"),
