@@ -22,7 +22,14 @@ from pipeboard.database import connect, first_line
 from pipeboard.history import StreamTrouble
 from pipeboard.measures import exists, freshness, remaining_histories
 from pipeboard.ops import migrate_database
-from pipeboard.outcomes import BEHIND, COMPLETE, INCOMPLETE, REFUSED, STREAM_OUTCOMES
+from pipeboard.outcomes import (
+    BEHIND,
+    COMPLETE,
+    INCOMPLETE,
+    REFUSED,
+    STREAM_OUTCOMES,
+    process_code,
+)
 from pipeboard.preflight import Account, check_account, check_settings
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.summary import show_connection
@@ -89,7 +96,7 @@ def doctor(services: Services, console: Console) -> int:
             check("tokens", partial(probes.check_tokens, answer, given))
             check("clock", partial(probes.check_clock, answer))
     if check("database", database):
-        check("streams", lambda: _streams(services.own(console).database))
+        _show_streams(services.own(console).database, console)
         check("quarantine", lambda: _quarantine(services.own(console).database))
     optional = (
         ("redis", "REDIS_URL", probes.check_redis),
@@ -102,7 +109,7 @@ def doctor(services: Services, console: Console) -> int:
         else:
             console.note(name, f"not used ({variable} is not set)")
     if spent and not worst:
-        return int(given.get("PIPEBOARD_EXIT_CODE_BEHIND") or ExitCode.BUDGET)
+        return process_code(BEHIND, int(ExitCode.BUDGET), given)
     return worst
 
 
@@ -116,8 +123,11 @@ def _bounded(what: str, probe: Callable[[], str]) -> str:
         ) from error
 
 
-def _streams(database: DatabaseUrl) -> str:
-    """Name the streams that the last runs could not read in full."""
+def _show_streams(database: DatabaseUrl, console: Console) -> None:
+    """Name the streams that the last runs could not read in full.
+
+    This changes no exit code: the installation is whole, and a release may be the remedy.
+    """
     with connected(database.url) as connection:
         troubles = history.stream_troubles(connection)
     lost = [one for one in troubles if one.outcome in (REFUSED, INCOMPLETE)]
@@ -125,8 +135,10 @@ def _streams(database: DatabaseUrl) -> str:
         what = "; ".join(_trouble(one) for one in lost)
         refused = any(one.outcome == REFUSED for one in lost)
         remedy = "Give the token's user the rights it had" if refused else "See `make history`"
-        raise Problem(what, remedy, ExitCode.NOT_PERMITTED if refused else ExitCode.DATA)
-    return "; ".join(_trouble(one) for one in troubles) or "each was read to its end"
+        console.note("streams", f"{console.bad('not complete')}: {what}. {remedy}")
+        return
+    words = "; ".join(_trouble(one) for one in troubles) or "each was read to its end"
+    console.note("streams", f"{console.good('ok')}: {words}")
 
 
 def _trouble(one: StreamTrouble) -> str:

@@ -26,7 +26,7 @@ from pipeboard.jobs import job_named
 from pipeboard.launch import UMASK
 from pipeboard.metrics_server import URL_VARIABLE, serve
 from pipeboard.ops import migrate_database
-from pipeboard.outcomes import code_behind, process_code
+from pipeboard.outcomes import BEHIND, code_behind, process_code
 from pipeboard.paths import find_paths
 from pipeboard.plan import ask
 from pipeboard.preflight import check_account, check_settings
@@ -487,7 +487,8 @@ def _run(arguments: list[str] | None) -> int:
             raise
         sys.stdout.flush()
         sys.stderr.write(f"pipeboard: {problem}\n")
-        code = problem.code
+        spent = problem.code is ExitCode.BUDGET
+        code = process_code(BEHIND, problem.code, os.environ) if spent else problem.code
     except click.exceptions.Exit as end:
         code = end.exit_code
     except click.ClickException as error:

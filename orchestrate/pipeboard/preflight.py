@@ -141,10 +141,13 @@ def _refused(error: urllib.error.HTTPError, base: str) -> Problem:
         what = f"{base} knows no such account or no such API ({error.code})"
         remedy = "Check PIPEDRIVE_COMPANY_DOMAIN and PIPEDRIVE_API_URL in .env"
         return Problem(what, remedy, ExitCode.CONFIGURATION)
+    if error.code == 429 and error.headers.get("x-daily-ratelimit-token-remaining") == "0":
+        what = f"the API tokens of today are spent, {base} says"
+        return Problem(what, "The next run after midnight goes on", ExitCode.BUDGET)
     if error.code == 429:
-        what = f"{base} asks for patience (429): too many requests, or the day's tokens are spent"
+        what = f"{base} limits our rate (429): too many requests, or the day's tokens are spent"
         return Problem(what, "Run again later; nothing is lost", ExitCode.UNAVAILABLE)
-    what = f"{base} has a problem of its own ({error.code})"
+    what = f"{base} returned a server error ({error.code})"
     return Problem(what, "Run again later; nothing is lost", ExitCode.UNAVAILABLE)
 
 

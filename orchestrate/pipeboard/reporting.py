@@ -27,7 +27,7 @@ from pipeboard.history import End, new_run_id
 from pipeboard.measures import PHASES, of_end, of_history
 from pipeboard.metrics import PUSH_TIMEOUT_SECONDS, Measures, push
 from pipeboard.ops import migrate
-from pipeboard.outcomes import FAILED, INTERRUPTED
+from pipeboard.outcomes import BEHIND, FAILED, INTERRUPTED
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.redaction import Redactor
 
@@ -144,7 +144,8 @@ def end_of(error: BaseException, redact: Callable[[str], str]) -> End:
         return End(INTERRUPTED, 143, "interrupted by SIGTERM", "pipeboard")
     problem = as_problem(error)
     if problem:
-        return End(FAILED, int(problem.code), redact(str(problem))[:500], "preflight")
+        status = BEHIND if problem.code is ExitCode.BUDGET else FAILED
+        return End(status, int(problem.code), redact(str(problem))[:500], "preflight")
     message = f"{type(error).__name__}: {error}"
     return End(FAILED, int(ExitCode.FAILED), redact(message)[:500], "pipeboard")
 

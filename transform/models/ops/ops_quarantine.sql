@@ -1,11 +1,12 @@
 {#-
-    What was refused, counted. The records themselves stay in ops.quarantine, which BI tools do not read; reasons
-    quote values of them, so what stands between quotation marks is left out.
+    What was refused, counted. The records stay in ops.quarantine, which BI tools may not read, and so do the
+    reasons, which quote values: the loader keeps a class of each reason without what it quotes.
 -#}
 with refused as (
     {{ raw_columns('quarantine', {
         'stream': 'text',
-        'reason': 'text',
+        'level': 'text',
+        'reason_class': 'text',
         'at': 'timestamptz',
         'first_at': 'timestamptz'
     }, source_name='ops') }}
@@ -14,7 +15,8 @@ with refused as (
 grouped as (
     select
         stream,
-        coalesce(regexp_replace(reason, '"[^"]*"', '"…"', 'g'), '(not given)') as reason,
+        coalesce(level, 'record') as level,
+        coalesce(reason_class, '(not given)') as reason,
         coalesce(first_at, at) as first_at,
         at as last_at
     from refused
@@ -22,9 +24,10 @@ grouped as (
 
 select
     stream,
+    level,
     reason,
     count(*) as n_records,
     min(first_at) as first_at,
     max(last_at) as last_at
 from grouped
-group by stream, reason
+group by stream, level, reason

@@ -22,7 +22,8 @@ TABLES = {
         first_at timestamptz not null default now(),
         times bigint not null default 1,
         run_id text not null,
-        level text not null default 'record'
+        level text not null default 'record',
+        reason_class text generated always as (regexp_replace(reason, '"[^"]*"', '"..."', 'g')) stored
     """,
     "stream_load": """
         stream text not null,
@@ -40,9 +41,10 @@ TABLES = {
         primary key (stream, run_id)
     """,
 }
-#: Others (BI, metrics) may count refused records, never read one, nor a reason, which may quote it.
+#: Others (BI, metrics) may count refused records, never read one, nor a reason, which may quote it;
+#: `reason_class` is the reason without what it quotes.
 #: What default privileges of the schema gave them on the whole table becomes a right to these.
-_COUNTABLE = "stream, at, first_at, times, run_id"
+_COUNTABLE = "stream, at, first_at, times, run_id, level, reason_class"
 _NARROW = """
     select distinct case acl.grantee
         when 0 then 'public' else quote_ident(pg_get_userbyid(acl.grantee))
@@ -53,7 +55,14 @@ _NARROW = """
 """
 _INDEXES = {"quarantine": "create index on {table} (stream, md5(record))"}
 #: Columns that tables made by an earlier version do not have yet.
-_LATER_COLUMNS = {"quarantine": ("level", "text not null default 'record'")}
+_LATER_COLUMNS = {
+    "quarantine": {
+        "level": "text not null default 'record'",
+        "reason_class": (
+            """text generated always as (regexp_replace(reason, '"[^"]*"', '"..."', 'g')) stored"""
+        ),
+    }
+}
 
 
 class Entry(t.NamedTuple):
@@ -118,8 +127,9 @@ class Ops:
                 )
                 if (cursor.fetchone() or (None, None))[1] is None:
                     self._create(cursor, name, table)
-                elif name in _LATER_COLUMNS:
-                    self._extend(cursor, table, *_LATER_COLUMNS[name])
+                else:
+                    for column, definition in _LATER_COLUMNS.get(name, {}).items():
+                        self._extend(cursor, table, column, definition)
             self._present.add(name)
         return table
 

@@ -1,6 +1,6 @@
 ---
 display: table
-columns: [stream, reason, n_records, first_at, last_at]
+columns: [stream, level, reason, n_records, first_at, last_at]
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
 first_look: true
@@ -8,10 +8,11 @@ may_be_empty: On a healthy account no record is refused.
 ---
 select
     refused.stream,
+    refused.level,
     refused.reason,
     refused.n_records,
     refused.first_at,
     refused.last_at
 from ops.ops_quarantine as refused
-order by refused.last_at desc, refused.stream, refused.reason
+order by refused.last_at desc, refused.stream, refused.level, refused.reason
 limit 200
