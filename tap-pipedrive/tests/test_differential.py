@@ -25,7 +25,6 @@ from tap_pipedrive.records import time_or_none
 from tap_pipedrive.streams import walk, windows
 from tap_pipedrive.streams.deals import INCLUDE_FIELDS
 
-KEYS = {"deal_changelog_sync": "deal_id", "lead_sources": "name", "lead_fields": "key"}
 EDITS = (
     "create_deal", "move_deal", "move_twice", "win_deal", "lose_deal", "reopen_deal",
     "update_deal", "archive_deal", "unarchive_deal", "delete_deal", "restore_deal", "merge_deals",
@@ -108,9 +107,10 @@ class Warehouse:
     def load(self, output: Output) -> None:
         for stream, records in output.records.items():
             rows = self.rows.setdefault(stream, {})
+            keys = output.schemas[stream]["key_properties"]
             for record in records:
-                key = KEYS.get(stream) or ("field_code" if stream.endswith("_fields") else "id")
-                rows[record[key]] = record
+                name = record[keys[0]] if len(keys) == 1 else tuple(record[key] for key in keys)
+                rows[name] = record
         if output.states:
             self.state = output.state
 
