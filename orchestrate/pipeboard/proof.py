@@ -34,6 +34,8 @@ TAP_QUARANTINE = "tap_quarantine"
 KEPT = ("inserted", "updated", "unchanged", "quarantined", "superseded", "filtered")
 _KINDS = (("extractors", TAP), ("loaders", LOADER))
 _CODES = {int(code) for code in ExitCode}
+#: Exit codes of a tap whose reader has ended: its own, SIGTERM and SIGPIPE.
+_WITHOUT_READER = {int(ExitCode.FAILED), 143, -signal.SIGTERM, 141, -signal.SIGPIPE}
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,9 @@ def _fault(evidence: Evidence) -> Judgement:
             return _ended(evidence, LOADER, loader_code, _message(evidence.loader))
         killed = _killed(LOADER, signal.SIGKILL, evidence.oom_kills)
         return Judgement(FAILED, ExitCode.UNAVAILABLE, LOADER, killed)
-    for kind, part in _KINDS:
+    # A tap without its reader ends, or is ended by Meltano: then the loader is the cause.
+    follows = failed.get("extractors") in _WITHOUT_READER and bool(failed.get("loaders"))
+    for kind, part in reversed(_KINDS) if follows else _KINDS:
         code = failed.get(kind, 0)
         if code:
             report = evidence.tap if part == TAP else evidence.loader

@@ -232,6 +232,11 @@ def test_a_run_without_proof_failed(change: Change, code: int, part: str, words:
         (both(failed_pair(loaders=65), of_loader(message="6 % refused")), 65, "target-postgres",
          "6 % refused"),
         (failed_pair(extractors=69, loaders=1), 69, "tap-pipedrive", None),
+        # Meltano ends a tap whose loader failed; a tap also ends without its reader.
+        (both(failed_pair(extractors=143, loaders=78), of_loader(message="no such schema")), 78,
+         "target-postgres", "no such schema"),
+        (failed_pair(extractors=1, loaders=-9), 69, "target-postgres",
+         "target-postgres was killed by signal 9"),
         (failed_pair(), 1, "tap-pipedrive", None),
         (failed_dbt(1), 65, "dbt", None),
         (both(failed_dbt(1), lambda e: replace(e, build=build("fail", "skipped"))), 65, "dbt",

@@ -12,8 +12,12 @@ from pipeboard_target_postgres.errors import NotPermittedError
 from pipeboard_target_postgres.merge import Counts
 from pipeboard_target_postgres.sql import quote, run
 
+#: The reason without what it quotes.
+REASON_CLASS = (
+    """text generated always as (regexp_replace(reason, '"[^"]*"', '"..."', 'g')) stored"""
+)
 TABLES = {
-    "quarantine": """
+    "quarantine": f"""
         stream text not null,
         key jsonb,
         reason text not null,
@@ -23,7 +27,7 @@ TABLES = {
         times bigint not null default 1,
         run_id text not null,
         level text not null default 'record',
-        reason_class text generated always as (regexp_replace(reason, '"[^"]*"', '"..."', 'g')) stored
+        reason_class {REASON_CLASS}
     """,
     "stream_load": """
         stream text not null,
@@ -58,9 +62,7 @@ _INDEXES = {"quarantine": "create index on {table} (stream, md5(record))"}
 _LATER_COLUMNS = {
     "quarantine": {
         "level": "text not null default 'record'",
-        "reason_class": (
-            """text generated always as (regexp_replace(reason, '"[^"]*"', '"..."', 'g')) stored"""
-        ),
+        "reason_class": REASON_CLASS,
     }
 }
 
