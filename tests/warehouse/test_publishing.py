@@ -1,8 +1,9 @@
-"""How the materializations of `macros/publishing` treat what is there, in a project of a few models.
+"""What the materializations of `macros/publishing` do to relations, in a small project.
 
 The project has nothing of ours but that folder, as one that imports it would.
 """
 
+# ruff: noqa: E501 (SQL has a width of its own)
 from __future__ import annotations
 
 import json
@@ -354,22 +355,24 @@ def test_a_change_waits_for_a_reader_and_nobody_waits_for_the_change(project: Pr
     project.model("keyed", KEYED + "select id, name from input.rows")
     project.build()
     project.model("keyed", KEYED + "select id, name, value from input.rows")
-    with ThreadPoolExecutor() as pool:
-        with (
-            psycopg.connect(project.warehouse.url) as slow,
-            reading(project, "marts.keyed") as waits,
-        ):
-            slow.execute("select * from marts.keyed")
-            build = pool.submit(project.build)
-            deadline = time.monotonic() + 60
-            tried = "select 1 from pg_stat_activity where query like '%add column%' and pid <> pg_backend_pid()"
-            while not project.rows(tried) and time.monotonic() < deadline:
-                time.sleep(0.1)
-            time.sleep(2)
-            assert not build.done()
-            assert max(waits) < 1
-            slow.commit()
-            build.result()
+    tried = (
+        "select 1 from pg_stat_activity where query like '%add column%' and pid <> pg_backend_pid()"
+    )
+    with (
+        ThreadPoolExecutor() as pool,
+        psycopg.connect(project.warehouse.url) as slow,
+        reading(project, "marts.keyed") as waits,
+    ):
+        slow.execute("select * from marts.keyed")
+        build = pool.submit(project.build)
+        deadline = time.monotonic() + 60
+        while not project.rows(tried) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(2)
+        assert not build.done()
+        assert max(waits) < 1
+        slow.commit()
+        build.result()
     assert project.rows("select value from marts.keyed where id = 2") == [(2,)]
 
 
