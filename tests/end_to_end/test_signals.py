@@ -39,7 +39,7 @@ SECONDS = {
     "target-postgres": 3.0,
     "meltano": 5.0,
     "supervisor": 7.0,
-    "dbt": 12.0,
+    "dbt": 20.0,
 }
 END_SECONDS = 90
 #: Many pages and many batches, so that there are many states to be ahead of.
@@ -171,11 +171,15 @@ def play_round(site: Site, one: Round, lives: dict[str, float]) -> str:
     if ended_by_signal:
         # Before there was a run, or after its end was told, the process ends on the spot.
         assert last["status"] != ABANDONED or one.signal == signal.SIGKILL, about
+        assert told or one.signal == signal.SIGKILL or "\naccount " not in f"\n{out}", about
     else:
         assert last["exit_code"] == code, (last, about)
     if code == 0:
         assert last["status"] == SUCCEEDED, about
-    return f"{last['status']} {code}" + ("" if was_sent else ", no process to send it to")
+    ended = f"{last['status']} {code}"
+    if was_sent:
+        print(f"    {last.get('reason')}")
+    return ended if was_sent else f"{ended}, no process to send it to"
 
 
 def send(live: Live, one: Round, lives: dict[str, float]) -> tuple[dict[str, int], bool]:
@@ -187,18 +191,16 @@ def send(live: Live, one: Round, lives: dict[str, float]) -> tuple[dict[str, int
         parts |= found
         if appeared_at is None and one.target in found:
             appeared_at = time.monotonic()
-        if appeared_at is not None:
+        # A tap lives twice: first it only discovers its catalog.
+        if appeared_at is not None and one.target in found:
             lived = time.monotonic() - appeared_at
-            if one.target not in found:
-                break
             lives[one.target] = max(lives[one.target], lived)
             rest = one.moment * lives[one.target] - lived
             if rest <= 0.3:
                 time.sleep(max(rest, 0))
                 with suppress(ProcessLookupError):
-                    os.kill(parts[one.target], one.signal)
+                    os.kill(found[one.target], one.signal)
                     return parts | live.parts(), True
-                break
         time.sleep(0.1)
     return parts, False
 
