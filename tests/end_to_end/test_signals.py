@@ -41,7 +41,7 @@ SECONDS = {
     "supervisor": 7.0,
     "dbt": 20.0,
 }
-END_SECONDS = 90
+END_SECONDS = 180
 #: Many pages and many batches, so that there are many states to be ahead of.
 SMALL_STEPS = {
     "TAP_PIPEDRIVE_PAGE_SIZE": "10",
