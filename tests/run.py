@@ -26,6 +26,8 @@ OLDEST_POSTGRES = (
     "/opt/homebrew/opt/postgresql@15/bin",
 )
 NO_TESTS = 5
+#: The only settings of ours that get through to the tests.
+SETTINGS_OF_TESTS = ("PIPEBOARD_CRM_DIR", "PIPEBOARD_SIGNAL_ROUNDS", "PIPEBOARD_SIGNAL_SEED")
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def run_room(room: Room, title: str, postgres: str) -> Outcome:
     report.unlink(missing_ok=True)
     environ = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("PIPEDRIVE_", "PIPEBOARD_"))},
-        **{k: os.environ[k] for k in ("PIPEBOARD_CRM_DIR",) if k in os.environ},
+        **{k: os.environ[k] for k in SETTINGS_OF_TESTS if k in os.environ},
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     if postgres:

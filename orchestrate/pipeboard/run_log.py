@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 DBT_STEP = re.compile(r"(\d+) of (\d+) (\w+) (.*?)(?: \.{2,}|$)")
-DBT_EXIT = re.compile(r"failed with exit code: (-?\d+)")
+#: How Meltano quotes the exit code of dbt, and of a tap that was to discover its catalog.
+QUOTED_EXIT_CODE = re.compile(
+    r"(?:failed with exit code: |Catalog discovery failed: .* returned )(-?\d+)"
+)
 STREAM = re.compile(r"(?:Beginning|Starting).*? sync of '?([a-z_]+)'?")
 METRIC = re.compile(r"METRIC: (\{.*\})")
 #: An escape sequence of a terminal, as it is or inside JSON.
@@ -97,8 +100,8 @@ class RunLog:
         if not codes:
             # A pair that did not even start, or one of the commands after it.
             singer = entry.get("block_type") == "ExtractLoadBlocks"
-            told = DBT_EXIT.search(str(entry.get("err") or ""))
-            self.failed["extractors" if singer else "utilities"] = int(told[1]) if told else 1
+            quoted = QUOTED_EXIT_CODE.search(str(entry.get("err") or ""))
+            self.failed["extractors" if singer else "utilities"] = int(quoted[1]) if quoted else 1
 
     def _read_dbt(self, text: str) -> None:
         self.step = "dbt build"

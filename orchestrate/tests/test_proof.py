@@ -103,6 +103,11 @@ def failed_pair(**codes: int) -> Change:
     return ended(1, completed(False, block_type="ExtractLoadBlocks", exit_codes=codes))
 
 
+def failed_discovery(code: int) -> Change:
+    message = f"Catalog discovery failed: command ['tap'] returned {code} with stderr:"
+    return ended(1, completed(False, block_type="ExtractLoadBlocks", exit_codes={}, err=message))
+
+
 def failed_dbt(code: int) -> Change:
     words = f"`dbt build` failed with exit code: {code}"
     singer = completed(block_type="ExtractLoadBlocks")
@@ -249,6 +254,12 @@ def test_a_run_without_proof_failed(change: Change, code: int, part: str, words:
          "tap-pipedrive was ended by signal 15 (SIGTERM)"),
         (failed_pair(extractors=-11), 69, "tap-pipedrive",
          "tap-pipedrive was killed by signal 11 (SIGSEGV)"),
+        # Meltano asks the tap for its catalog first, and has another message for how that failed.
+        (failed_discovery(-9), 69, "tap-pipedrive",
+         "tap-pipedrive was killed by signal 9 (SIGKILL), probably out of memory"),
+        (failed_discovery(143), 69, "tap-pipedrive",
+         "tap-pipedrive was ended by signal 15 (SIGTERM)"),
+        (failed_discovery(78), 78, "tap-pipedrive", None),
         (failed_pair(loaders=-9), 69, "target-postgres",
          "target-postgres was killed by signal 9 (SIGKILL), probably out of memory"),
         (failed_pair(loaders=137), 69, "target-postgres", "target-postgres was killed by signal 9"),

@@ -55,12 +55,18 @@ class Site:
     binaries: Binaries
     gateway: str | None
     given: dict[str, str] = field(default_factory=dict)
+    database: str = DATABASE
 
     @property
     def url(self) -> str:
-        urls = self.server.urls(DATABASE)
+        urls = self.server.urls(self.database)
         assert urls is not None, "the PostgreSQL of the site does not run"
-        return urls[DATABASE]
+        return urls[self.database]
+
+    def use_new_database(self, name: str) -> None:
+        """Sync into another database from now on, which begins empty and without a state."""
+        self.server.start(self.binaries, name, fresh=True)
+        self.database = name
 
     @property
     def environ(self) -> dict[str, str]:
@@ -71,7 +77,7 @@ class Site:
         return {
             "PIPEDRIVE_API_TOKEN": ready["token"],
             "PIPEDRIVE_API_URL": ready["url"],
-            "PIPEBOARD_DATABASE_URL": cluster.url(DATABASE),
+            "PIPEBOARD_DATABASE_URL": cluster.url(self.database),
             **({"PUSHGATEWAY_URL": self.gateway} if self.gateway else {}),
             **self.given,
         }
