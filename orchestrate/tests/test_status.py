@@ -17,7 +17,6 @@ from pipeboard.database_url import DatabaseUrl
 from pipeboard.history import End, begin, finish, note_ended, note_streams
 from pipeboard.ops import migrate_database
 from pipeboard.paths import Paths
-from pipeboard.problems import ExitCode, Problem
 from pipeboard.proof import StreamOutcome
 from pipeboard.services import Services
 from pipeboard.summary import show_connection
@@ -84,17 +83,23 @@ def test_a_skip_does_not_hide_the_run_before(services: Services, database: Datab
     assert "good" not in told
 
 
-def test_doctor_fails_for_a_loss_and_names_what_was_never_permitted(
-    services: Services, database: DatabaseUrl
+def test_doctor_names_what_the_last_runs_could_not_read(
+    services: Services, database: DatabaseUrl, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert checkup._streams(database) == "each was read to its end"
+    """It changes no exit code: the next release may be the remedy, and waits for the doctor."""
+
+    def shown() -> str:
+        checkup._show_streams(database, Console())
+        return capsys.readouterr().out
+
+    assert "ok: each was read to its end" in shown()
     assert checkup._quarantine(database) == "empty"
     ran(database, "a", "succeeded", NOT_PERMITTED, WELL)
-    assert checkup._streams(database).startswith("leads: refused, and never readable")
+    assert "ok: leads: refused, and never readable" in shown()
     ran(database, "b", "incomplete", NOT_PERMITTED, REFUSED)
-    with pytest.raises(Problem, match="notes: refused, and readable before") as caught:
-        checkup._streams(database)
-    assert caught.value.code == ExitCode.NOT_PERMITTED
+    found = shown()
+    assert "not complete: notes: refused, and readable before" in found
+    assert "Give the token's user the rights it had" in found
 
 
 def test_history_without_runs_says_so(
