@@ -28,6 +28,8 @@ from pipeboard.run_log import RunLog
 
 TAP, LOADER, DBT, MELTANO = "tap-pipedrive", "target-postgres", "dbt", "meltano"
 TAP_REPORT_VERSION = 2
+#: All that Meltano says of SIGINT; its exit code is 1.
+ABORTED = "Aborted!"
 #: The stream by which the tap hands on records that it set aside; it is in no catalog.
 TAP_QUARANTINE = "tap_quarantine"
 #: What becomes of a record that the loader received.
@@ -123,7 +125,8 @@ def _fault(evidence: Evidence) -> Judgement:
         if _signal_of(code) is None:
             return Judgement(FAILED, ExitCode.DATA, DBT, _faulty_nodes(evidence.build))
         return _ended(evidence, DBT, code, None)
-    return _ended(evidence, MELTANO, evidence.code, None)
+    is_aborted = evidence.log.errors[-1:] == [ABORTED]
+    return _ended(evidence, MELTANO, 128 + signal.SIGINT if is_aborted else evidence.code, None)
 
 
 def _ended(evidence: Evidence, part: str, code: int, message: str | None) -> Judgement:

@@ -119,6 +119,12 @@ def lost_loader(evidence: Evidence) -> Evidence:
     return ended(1, entry)(evidence)
 
 
+def aborted(evidence: Evidence) -> Evidence:
+    found = RunLog()
+    found.read("Aborted!")
+    return replace(evidence, code=1, log=found)
+
+
 def test_a_whole_run_succeeded() -> None:
     assert judge(whole()) == judge(replace(whole(), tap={**(whole().tap or {}), "message": "ok"}))
     assert (judge(whole()).status, judge(whole()).code) == ("succeeded", 0)
@@ -267,6 +273,7 @@ def test_a_run_without_proof_failed(change: Change, code: int, part: str, words:
         (ended(137), 69, "meltano",
          "meltano was killed by signal 9 (SIGKILL), probably out of memory"),
         (ended(143), 69, "meltano", "meltano was ended by signal 15 (SIGTERM)"),
+        (aborted, 69, "meltano", "meltano was ended by signal 2 (SIGINT)"),
         # Meltano sees a broken pipe; whether the loader left a report tells how it ended.
         (both(lost_loader, lambda e: replace(e, loader=None)), 69, "target-postgres",
          "target-postgres was killed by signal 9 (SIGKILL), probably out of memory"),
