@@ -183,6 +183,8 @@ class PipedriveStream(Stream):
             self._report_drift()
             records = self._with_keys(records)
         self._tap.quarantine.write(self._tap.writer)
+        if not records:
+            return
         if self._writes_pages:
             now = datetime.now(timezone.utc)
             try:

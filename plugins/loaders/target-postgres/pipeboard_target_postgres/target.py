@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 import msgspec
+import simplejson
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.exceptions import InvalidInputLine
@@ -21,7 +22,7 @@ from target_postgres.target import TargetPostgres as StockTarget
 from pipeboard_target_postgres import batch_files, errors, report, settings
 from pipeboard_target_postgres.connector import PostgresConnector
 from pipeboard_target_postgres.courier import Courier, StuckError
-from pipeboard_target_postgres.decode import dump
+from pipeboard_target_postgres.decode import SURROGATE, dump
 from pipeboard_target_postgres.loader import Loader
 from pipeboard_target_postgres.merge import Counts
 from pipeboard_target_postgres.metrics import Metrics
@@ -86,11 +87,13 @@ def _stream_of(message: dict) -> str:
     """Return the name of a message's stream.
 
     Raises:
-        InvalidInputLine: it has none.
+        InvalidInputLine: it has none, or one that PostgreSQL cannot store.
     """
     stream = message.get("stream")
     if not isinstance(stream, str) or not stream:
         raise InvalidInputLine(f"A {message.get('type')} message without a stream's name.")
+    if "\0" in stream or SURROGATE.search(stream):
+        raise InvalidInputLine(f"A stream's name is no text that can be stored: {stream!r}")
     return stream
 
 
@@ -448,9 +451,11 @@ class TargetPostgres(StockTarget):
 
     def _process_state_message(self, message_dict: dict) -> None:
         self._assert_line_requires(message_dict, requires={"value"})
-        self.courier.state(
-            bytes(msgspec.json.decode(self.message_reader.raw, type=_StateMessage).value)
-        )
+        try:
+            value = bytes(msgspec.json.decode(self.message_reader.raw, type=_StateMessage).value)
+        except msgspec.MsgspecError:  # NaN or half a character: it goes out as it came
+            value = simplejson.dumps(message_dict["value"], use_decimal=True).encode()
+        self.courier.state(value)
 
     def _process_activate_version_message(self, message_dict: dict) -> None:
         """Mark what a walk did not see, if the message can be one."""
