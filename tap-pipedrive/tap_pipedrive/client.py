@@ -24,8 +24,10 @@ import backoff
 import requests
 from requests.auth import AuthBase
 from structlog.contextvars import bind_contextvars, bound_contextvars
+from urllib3.exceptions import LocationParseError
 
 from tap_pipedrive import errors, termination
+from tap_pipedrive.addresses import without_password
 from tap_pipedrive.answers import Page, classify, page_of
 from tap_pipedrive.auth import OAuth
 from tap_pipedrive.deadline import DeadlineAdapter, Deadlines
@@ -391,11 +393,15 @@ class PipedriveClient:
         except requests.exceptions.SSLError as error:
             msg = f"{where}: TLS of {urlsplit(url).hostname} could not be verified: {error}"
             raise errors.ConfigurationError(msg) from error
-        except requests.exceptions.InvalidURL as error:
-            msg = f"{self.base_url} is not a usable address: check company_domain and api_url"
+        except (requests.exceptions.InvalidURL, LocationParseError) as error:
+            msg = (
+                f"{without_password(self.base_url)} is not a usable address: check company_domain "
+                "and api_url"
+            )
             raise errors.ConfigurationError(msg) from error
         except _PASSING_FAULTS as error:
-            msg = f"{where}: {type(error).__name__} while talking to {urlsplit(url).netloc}"
+            host = urlsplit(url).netloc.rpartition("@")[2]
+            msg = f"{where}: {type(error).__name__} while talking to {host}"
             raise errors.RetriableError(msg, reason="connection") from error
 
     def _observe(self, response: requests.Response) -> None:
