@@ -21,6 +21,15 @@ def split_url(url: str, schemes: tuple[str, ...]) -> SplitResult | None:
     return parts if usable and not re.search(r"\s", url) else None
 
 
+def without_password(url: str) -> str:
+    """Write an address, usable or not, as a message may show it.
+
+    >>> without_password("http://me:secret@proxy:port")
+    'http://***@proxy:port'
+    """
+    return re.sub(r"//.*@", "//***@", url, flags=re.DOTALL)
+
+
 def http_url(url: str, setting: str) -> str:
     """Return an HTTP address in its usual form: small letters, no slash at the end.
 
@@ -30,7 +39,7 @@ def http_url(url: str, setting: str) -> str:
     """
     parts = split_url(url.strip(), ("http", "https"))
     if parts is None:
-        msg = f"{setting} is not an http(s) address: {url}"
+        msg = f"{setting} is not an http(s) address: {without_password(url)}"
         raise ConfigurationError(msg)
     account, at, host = parts.netloc.rpartition("@")
     return parts._replace(netloc=f"{account}{at}{host.lower()}").geturl().rstrip("/")

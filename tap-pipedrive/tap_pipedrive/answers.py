@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +13,7 @@ import msgspec
 import requests
 
 from tap_pipedrive import errors
+from tap_pipedrive.governor.governor import header_number
 from tap_pipedrive.lenient_json import (
     DECODING_ERRORS,
     LenientRecord,
@@ -47,11 +49,10 @@ def classify(response: requests.Response, body: bytes, where: str) -> None:
     if 200 <= status < 300:
         return
     said = _error_text(body)
-    if 300 <= status < 400:
-        target = urlsplit(response.headers.get("Location", "")).netloc or "another address"
+    if 300 <= status < 400 and (location := response.headers.get("Location")):
         msg = (
-            f"{where} was redirected to {target}, which is refused so that the token stays with "
-            "the host it is meant for: check company_domain and api_url"
+            f"{where} was redirected to {_host_of(location)}, which is refused so that the token "
+            "stays with the host it is meant for: check company_domain and api_url"
         )
         raise errors.ConfigurationError(msg)
     if status == 429:
@@ -97,10 +98,17 @@ def _raise_too_many(response: requests.Response, where: str) -> None:
             "midnight"
         )
         raise errors.BudgetSpentError(msg)
-    waits = [headers.get("Retry-After", ""), headers.get("x-ratelimit-reset", "")]
-    asked = max([2.0, *(float(w) for w in waits if w.replace(".", "", 1).isdigit())])
+    waits = map(header_number, [headers.get("Retry-After"), headers.get("x-ratelimit-reset")])
+    asked = max([2.0, *(float(seconds) for seconds in waits if seconds is not None)])
     msg = f"{where}: 429, the burst limit"
     raise errors.RetriableError(msg, wait=min(asked, 10.0), reason="burst_limit")
+
+
+def _host_of(location: str) -> str:
+    try:
+        return urlsplit(location).netloc or "another address"
+    except ValueError:
+        return "a malformed address"
 
 
 def _is_html(response: requests.Response, body: bytes) -> bool:
@@ -129,6 +137,7 @@ def page_of(
         HollowAnswerError: no list where the operation answers a list, see :func:`_is_empty`.
 
     """
+    body = body.removeprefix(codecs.BOM_UTF8)
     if reader is not None and (page := reader.read(body)):
         return Page(*page)
     found: list[LenientRecord] | None = None

@@ -6,6 +6,7 @@ tokens, one idea of the source's clock.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import random
@@ -23,12 +24,14 @@ import backoff
 import requests
 from requests.auth import AuthBase
 from structlog.contextvars import bind_contextvars, bound_contextvars
+from urllib3.exceptions import LocationParseError
 
 from tap_pipedrive import errors, termination
+from tap_pipedrive.addresses import without_password
 from tap_pipedrive.answers import Page, classify, page_of
 from tap_pipedrive.auth import OAuth
 from tap_pipedrive.deadline import DeadlineAdapter, Deadlines
-from tap_pipedrive.governor.governor import Governor
+from tap_pipedrive.governor.governor import Governor, header_number
 from tap_pipedrive.governor.home import LocalHome
 from tap_pipedrive.metrics import ApiCalls
 from tap_pipedrive.openapi import Operation, operation
@@ -45,6 +48,9 @@ MOST_LIMITED_IN_A_ROW = 16
 #: How long the circuit stays open after Cloudflare's lock-out, and after an outage.
 LOCKED_OUT_SECONDS = 600.0
 OUTAGE_SECONDS = 30.0
+
+#: Years of a ``Date`` header that may be true: there is room for sums and time zones around them.
+_CREDIBLE_YEARS = range(2000, 3000)
 
 #: Operations that tell for few tokens whether the API works.
 _CHEAPEST_LISTS = ("v2 /pipelines", "v2 /stages")
@@ -76,13 +82,25 @@ def _waits() -> Generator[float, errors.RetriableError | None, None]:
 
 
 def _time_of(date: str | None) -> datetime:
-    """Read a ``Date`` header; without one, this machine's clock has to do."""
+    """Read a ``Date`` header; without a credible one, this machine's clock has to do."""
     if date:
-        try:
-            return parsedate_to_datetime(date).astimezone(timezone.utc)
-        except ValueError:
-            pass
+        with contextlib.suppress(ValueError, OverflowError):
+            moment = parsedate_to_datetime(date)
+            if moment.year in _CREDIBLE_YEARS:
+                return moment.astimezone(timezone.utc)
     return datetime.now(timezone.utc).replace(microsecond=0)
+
+
+class _Session(requests.Session):
+    """A session that leaves redirects alone.
+
+    Without following one, ``requests`` still looks at where it leads, and raises if that is odd.
+    """
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Say that there is none; ``classify`` tells what it is."""
+        del resp
+        return None
 
 
 class PipedriveClient:
@@ -149,7 +167,7 @@ class PipedriveClient:
         """The connections of the thread that asks."""
         session: requests.Session | None = getattr(self._mine, "session", None)
         if session is None:
-            session = self._mine.session = requests.Session()
+            session = self._mine.session = _Session()
             session.headers.update(self._headers)
             for scheme in ("https://", "http://"):
                 session.mount(scheme, DeadlineAdapter())
@@ -290,10 +308,10 @@ class PipedriveClient:
             SourceUnavailableError: nothing but 429 is answered, for no known reason.
 
         """
-        left = response.headers.get("x-daily-ratelimit-token-remaining", "")
+        left = header_number(response.headers.get("x-daily-ratelimit-token-remaining"))
         is_burst = response.headers.get("x-ratelimit-remaining") == "0"
-        is_told = left.isdigit() and int(left) >= operation.cost
-        is_spent = left.isdigit() and int(left) < operation.cost
+        is_told = left is not None and left >= operation.cost
+        is_spent = left is not None and left < operation.cost
         if not (is_burst or is_told) and self.governor.is_spent(self.source_day):
             is_spent = True
         if is_spent:
@@ -375,11 +393,15 @@ class PipedriveClient:
         except requests.exceptions.SSLError as error:
             msg = f"{where}: TLS of {urlsplit(url).hostname} could not be verified: {error}"
             raise errors.ConfigurationError(msg) from error
-        except requests.exceptions.InvalidURL as error:
-            msg = f"{self.base_url} is not a usable address: check company_domain and api_url"
+        except (requests.exceptions.InvalidURL, LocationParseError) as error:
+            msg = (
+                f"{without_password(self.base_url)} is not a usable address: check company_domain "
+                "and api_url"
+            )
             raise errors.ConfigurationError(msg) from error
         except _PASSING_FAULTS as error:
-            msg = f"{where}: {type(error).__name__} while talking to {urlsplit(url).netloc}"
+            host = urlsplit(url).netloc.rpartition("@")[2]
+            msg = f"{where}: {type(error).__name__} while talking to {host}"
             raise errors.RetriableError(msg, reason="connection") from error
 
     def _observe(self, response: requests.Response) -> None:

@@ -11,16 +11,19 @@ def main() -> None:
     """Run ``tap-pipedrive``; exits with the code of the failure, if any."""
     # What imports make is there to stay: looking through it for garbage costs a tenth of a start.
     gc.disable()
+    from tap_pipedrive import termination
+
+    # Before anything slow: a signal that comes during the imports ends the run as a later one does.
+    termination.end_at_once()
     from singer_sdk.exceptions import MappingError
 
-    from tap_pipedrive import logs, termination
+    from tap_pipedrive import logs
     from tap_pipedrive.errors import ReaderGoneError, TapError
     from tap_pipedrive.tap import TapPipedrive
 
     gc.freeze()
     gc.enable()
     logs.prepare()
-    termination.end_at_once()
     try:
         TapPipedrive.cli()
     except TapError as error:

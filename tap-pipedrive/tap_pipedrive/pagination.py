@@ -26,6 +26,8 @@ MOST_RESTARTS = 3
 MOST_STEPS_BACK = 20
 #: Pages in a row that may bring nothing new. An empty page is not the end of a list.
 MOST_IDLE_PAGES = 20
+#: Digits of an offset: no list is longer, and Python refuses to convert texts of thousands.
+_MOST_DIGITS = 18
 
 
 def restarting(
@@ -93,7 +95,10 @@ def pages(
     elif operation.pages_by_offset:
         yield from _by_offset(get, limit, progress)
     else:
-        yield get({})
+        page = get({})
+        yield page
+        if page.additional.get("next_cursor") or next_start(page, 0, limit, progress):
+            progress.stop("it says that more follow, and has no parameter to ask for them")
 
 
 class Progress:
@@ -235,7 +240,8 @@ def next_start(page: Page, start: int, limit: int, progress: Progress) -> int | 
         return None
     told = str(counts.get("next_start") or "")
     length = len(page.records) + len(page.unreadable)
-    successor = int(told) if told.isdecimal() else start + (length or limit)
+    is_offset = told.isdecimal() and len(told) <= _MOST_DIGITS
+    successor = int(told) if is_offset else start + (length or limit)
     if successor <= start:
         progress.stop(f"the page at start {start} leads back to start {successor}")
     return successor

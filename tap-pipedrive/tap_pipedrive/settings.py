@@ -10,7 +10,7 @@ from singer_sdk import typing as th
 
 from tap_pipedrive import beginnings, history
 from tap_pipedrive.addresses import split_url
-from tap_pipedrive.bookmarks import to_time
+from tap_pipedrive.bookmarks import to_text, to_time
 from tap_pipedrive.errors import ConfigurationError
 from tap_pipedrive.streams import windows
 
@@ -206,8 +206,8 @@ def check(config: Mapping[str, Any]) -> None:
             raise ConfigurationError(msg)
     if start_date := config.get("start_date"):
         try:
-            to_time(start_date)
-        except ValueError:
+            to_text(to_time(start_date))
+        except (ValueError, OverflowError):
             msg = f"start_date (PIPEDRIVE_START_DATE) is not a date like 2024-01-31: {start_date!r}"
             raise ConfigurationError(msg) from None
     if config.get("redis_url"):

@@ -75,6 +75,8 @@ class TapPipedrive(Tap):
             ConfigurationError: a setting is of the wrong type, or out of its range.
 
         """
+        for name in [n for n, value in self._config.items() if value is None]:
+            del self._config[name]  # null means: the default
         try:
             return super()._validate_config(raise_errors=raise_errors)
         except ConfigValidationError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
@@ -333,6 +334,18 @@ def test_one_odd_record_is_quarantined_and_the_others_come(
     written = [place for place, said in enumerate(output.order) if said[1] == "tap_quarantine"]
     assert output.order[written[0]][0] == "SCHEMA"
     assert "STATE" in [kind for kind, _ in output.order[written[-1] :]]
+
+
+def test_a_page_without_any_usable_record_writes_no_message(deals_stream: PipedriveStream) -> None:
+    tap = deals_stream._tap
+    fields = next(stream for stream in tap.declared_streams if stream.name == "person_fields")
+    written = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    with contextlib.redirect_stdout(written):
+        fields.emit([{"field_name": "without its key"}])
+        written.flush()
+    output = Output.parse(written.buffer.getvalue())  # type: ignore[attr-defined]
+    assert output.records.keys() == {"tap_quarantine"}
+    assert (fields.emitted, fields.quarantined) == (0, 1)
 
 
 @pytest.mark.parametrize("windows", [1, 6])

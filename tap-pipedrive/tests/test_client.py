@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
+import json
 import time
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -116,6 +119,8 @@ def test_faults_that_do_not_pass_end_the_run(
          "not a datetime"),
         (302, b"", {"Location": "https://evil.example/x"}, errors.ConfigurationError,
          "evil.example"),
+        (302, b"", {"Location": "http://[bad"}, errors.ConfigurationError, "malformed address"),
+        (304, b"", {}, errors.UnexpectedAnswerError, "304"),
         (429, {"success": False}, {"x_daily_ratelimit_token_remaining": "0", "Retry_After": "3"},
          errors.BudgetSpentError, "tokens of today"),
     ],
@@ -231,6 +236,20 @@ def test_the_source_tells_the_time(server: ScriptedServer, client: PipedriveClie
     server.script.clear()
     client._last_date = "Tue, 03 Mar 2026 10:20:30 GMT"
     assert client.source_now.isoformat() == "2026-03-03T10:20:30+00:00"
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["soon", "", "Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 -0500"],
+)
+def test_a_date_that_cannot_be_true_is_not_believed(client: PipedriveClient, date: str) -> None:
+    client._last_date = date
+    assert abs((client.source_now - datetime.now(timezone.utc)).total_seconds()) < 60
+
+
+def test_a_byte_order_mark_is_no_fault(server: ScriptedServer, client: PipedriveClient) -> None:
+    server.answer(200, codecs.BOM_UTF8 + json.dumps(GOOD).encode())
+    assert read(client).records == GOOD["data"]
 
 
 def test_a_used_up_window_is_waited_for(

@@ -144,6 +144,15 @@ def test_the_servers_own_count_is_believed() -> None:
         governor.admit(1, DAY)
 
 
+@pytest.mark.parametrize("odd", ["\u00b2", "-5", "1e3", "soon", "9" * 400, ""])
+def test_a_header_that_is_no_number_tells_nothing(odd: str) -> None:
+    governor = Governor(LocalHome())
+    names = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-daily-ratelimit-token-remaining")
+    governor.observe(dict.fromkeys(names, odd))
+    assert governor.plan_remaining is None
+    governor.admit(1, DAY)
+
+
 def test_an_open_circuit_is_waited_for_only_if_short() -> None:
     governor = Governor(LocalHome())
     governor.trip(600, "locked out")

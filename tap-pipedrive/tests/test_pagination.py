@@ -125,6 +125,26 @@ def test_odd_paging_facts_are_an_error_not_a_crash(
         walk(client, "v2 /deals")
 
 
+@pytest.mark.parametrize("odd", ["9" * 5000, 10**400, "-5", "1e3"])
+def test_an_odd_next_start_is_replaced_by_the_number_of_records(
+    server: ScriptedServer, client: PipedriveClient, odd: Any
+) -> None:
+    counts = {"more_items_in_collection": True, "next_start": odd}
+    data = [{"id": 1}, {"id": 2}]
+    server.answer(200, {"data": data, "additional_data": {"pagination": counts}})
+    server.answer(200, by_offset([2, 3], None, more=False))
+    assert walk(client, "v1 /notes") == [1, 2, 3]
+
+
+@pytest.mark.parametrize("answer", [by_cursor([1], "next"), by_offset([1], 1)])
+def test_more_records_than_can_be_asked_for_are_an_error(
+    server: ScriptedServer, client: PipedriveClient, answer: Any
+) -> None:
+    server.answer(200, answer)
+    with pytest.raises(UnexpectedAnswerError, match="more follow"):
+        walk(client, "v1 /users")
+
+
 @pytest.mark.parametrize("ids", [[], [1, 2]])
 def test_a_walk_by_update_time_ends_too(
     server: ScriptedServer, client: PipedriveClient, ids: list[int]

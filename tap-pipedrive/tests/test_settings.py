@@ -30,12 +30,15 @@ GOOD = {"api_token": "a-token-nobody-may-see", "api_url": "http://127.0.0.1:9"}
         ({"api_url": "http://host:port"}, "api_url"),
         ({"api_url": "http://ho st"}, "api_url"),
         ({"api_url": "ftp://host"}, "api_url"),
+        ({"api_url": "http://u:hush-hush@host:port"}, "api_url"),
+        ({"api_url": "http://u:hush-hush@a..b"}, "api_url"),
         ({"api_token": "hush\nhush"}, "api_token"),
         ({"api_token": "hush€hush"}, "api_token"),
         ({"api_token": 1234567890}, "api_token is of the wrong type"),
         ({"user_agent": "a\nb"}, "user_agent"),
         ({"start_date": "yesterday"}, "start_date"),
         ({"start_date": "2026-13-45"}, "start_date"),
+        ({"start_date": "0001-01-01T00:00:00+14:00"}, "start_date"),
         ({"page_size": 501}, "page_size"),
         ({"daily_tokens": 0}, "daily_tokens"),
         ({"run_token_share": 1.1}, "run_token_share"),
@@ -90,6 +93,28 @@ def test_a_state_that_is_no_json_object_is_told(tmp_path: Path, content: str) ->
     code, text = run_process(json.dumps(GOOD), "--state", str(tmp_path / "state.json"))
     assert code == 78
     assert "--state" in text.splitlines()[-1]
+
+
+def test_null_means_the_default(sync: Any) -> None:
+    names = ("page_size", "windows", "lists_ahead", "calls_ahead", "request_timeout", "sweep")
+    output = sync(only={"users"}, **dict.fromkeys(names), run_token_share=None, start_date=None)
+    assert output.records["users"]
+
+
+@pytest.mark.parametrize("expression", ["int(name)", "1/0", "md5(id)", "nope"])
+def test_a_stream_map_that_fails_for_a_record_is_told_without_its_values(
+    sync: Any, expression: str
+) -> None:
+    with pytest.raises(ConfigurationError, match="record of users") as failure:
+        sync(only={"users"}, stream_maps={"users": {"name": expression}})
+    users = [str(user["name"]) for user in sync(only={"users"}).records["users"]]
+    assert not any(name in str(failure.value) for name in users)
+
+
+def test_batches_for_a_storage_without_its_package_are_a_wrong_setting(sync: Any) -> None:
+    batches = {"encoding": {"format": "jsonl"}, "storage": {"root": "s3://bucket"}}
+    with pytest.raises(ConfigurationError, match="batch_config"):
+        sync(only={"users"}, batch_config=batches)
 
 
 @pytest.mark.parametrize("gateway", ["http://[bad", "http://host:port", "nonsense://x"])

@@ -11,6 +11,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -34,6 +36,8 @@ PLAN_LIMIT_SECONDS = 7 * 86400.0
 _PLAN_LIMIT = "plan-limit"
 #: An open circuit that closes within this time is waited for.
 PATIENCE_SECONDS = 60.0
+#: What a header holds that is a number: no sign, no exponent, of a size that makes sense.
+_HEADER_NUMBER = re.compile(r"\d{1,15}(\.\d{1,15})?", re.ASCII)
 
 
 class Governor:
@@ -132,7 +136,8 @@ class Governor:
 
         The limit is the configured one or the plan's, as the server said it in this run or before.
         """
-        budget = self.budget or _number((self.recall(_PLAN_LIMIT) or b"").decode("ascii", "ignore"))
+        plan_limit = (self.recall(_PLAN_LIMIT) or b"").decode("ascii", "ignore")
+        budget = self.budget or header_number(plan_limit)
         if budget is None:
             return False
         return self._at_home(lambda home: home.tokens(day)) > budget - DEAREST_CALL
@@ -157,18 +162,18 @@ class Governor:
 
     def observe(self, headers: Mapping[str, str]) -> None:
         """Learn the limits from the headers of an answer."""
-        limit = _number(headers.get("x-ratelimit-limit"))
+        limit = header_number(headers.get("x-ratelimit-limit"))
         if limit:
             self._burst = limit
-        if _number(headers.get("x-ratelimit-remaining")) == 0:
-            reset = _number(headers.get("x-ratelimit-reset"))
+        if header_number(headers.get("x-ratelimit-remaining")) == 0:
+            reset = header_number(headers.get("x-ratelimit-reset"))
             # Never longer than the window and a margin: a wrong header must not stall a run.
             self._hold_until = time.monotonic() + min(2 if reset is None else reset, 5)
-        plan_limit = _number(headers.get("x-daily-ratelimit-token-limit"))
+        plan_limit = header_number(headers.get("x-daily-ratelimit-token-limit"))
         if plan_limit is not None and plan_limit != self._plan_limit:
             self._plan_limit = plan_limit
             self.remember(_PLAN_LIMIT, b"%d" % plan_limit, PLAN_LIMIT_SECONDS)
-        remaining = _number(headers.get("x-daily-ratelimit-token-remaining"))
+        remaining = header_number(headers.get("x-daily-ratelimit-token-remaining"))
         if remaining is not None:
             self.plan_remaining = remaining
 
@@ -219,5 +224,10 @@ class Governor:
             raise ConfigurationError(msg) from error
 
 
-def _number(text: str | None) -> int | None:
-    return int(float(text)) if text and text.replace(".", "", 1).isdigit() else None
+def header_number(text: str | None) -> int | None:
+    """Read a header that holds a number, rounded up; None if it holds none.
+
+    >>> header_number("12.5"), header_number("soon"), header_number(None)
+    (13, None, None)
+    """
+    return math.ceil(float(text)) if text and _HEADER_NUMBER.fullmatch(text) else None

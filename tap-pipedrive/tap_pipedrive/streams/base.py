@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import msgspec
 from singer_sdk import Stream
 from singer_sdk.batch import Batcher
+from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers._batch import BatchConfig
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
@@ -24,7 +25,7 @@ from singer_sdk.mapper import SameRecordTransform
 from tap_pipedrive.answers import Page
 from tap_pipedrive.beginnings import Beginning
 from tap_pipedrive.bookmarks import Bookmark
-from tap_pipedrive.errors import REFUSALS, EssentialRefusedError, TapError
+from tap_pipedrive.errors import REFUSALS, ConfigurationError, EssentialRefusedError, TapError
 from tap_pipedrive.lenient_json import LenientRecord
 from tap_pipedrive.openapi import Operation, operation
 from tap_pipedrive.openapi.schema import stream_schema, stream_types
@@ -183,6 +184,8 @@ class PipedriveStream(Stream):
             self._report_drift()
             records = self._with_keys(records)
         self._tap.quarantine.write(self._tap.writer)
+        if not records:
+            return
         if self._writes_pages:
             now = datetime.now(timezone.utc)
             try:
@@ -194,14 +197,39 @@ class PipedriveStream(Stream):
             self._tap.show_progress(self)
             return
         if self._batcher is not None:
-            self._emit_files(self._batcher, records)
+            try:
+                self._emit_files(self._batcher, records)
+            except ImportError as error:
+                msg = f"batch_config names a storage that cannot be written to here: {error}"
+                raise ConfigurationError(msg) from error
             return
         self._shaper.set_deep_values_aside(records)
         for record in records:
             self._check_max_record_limit(self.emitted)
             # A copy: deselecting pops properties that other streams still want to read.
-            self._write_record_message(dict(record))
+            self._write_mapped(dict(record))
             self.emitted += 1
+
+    def _write_mapped(self, record: Record) -> None:
+        """Write a record as its stream maps make it.
+
+        Raises:
+            ConfigurationError: a map cannot be applied to it. Its values are not repeated.
+
+        """
+        try:
+            self._write_record_message(record)
+        except OSError:
+            raise
+        except Exception as error:
+            if all(type(used) is SameRecordTransform for used in self.stream_maps):
+                raise
+            kind = str(error) if isinstance(error, MappingError) else type(error).__name__
+            msg = (
+                f"stream_maps cannot be applied to a record of {self.name}: {kind}. An expression "
+                "has to work for all values, null among them"
+            )
+            raise ConfigurationError(msg) from error
 
     def _with_keys(self, records: list[Record]) -> list[Record]:
         """Set aside the records that lack a key."""

@@ -47,6 +47,10 @@ def records(message: dict, config: t.Mapping[str, t.Any] | None) -> Iterator[t.A
         try:
             with (storage or StorageTarget.from_url(head)).open(tail, mode="rb") as file:
                 yield from _parquet(file) if kind == "parquet" else _lines(file, compression)
+        except ImportError as exc:
+            raise ConfigurationError(
+                f"BATCH file {path} is kept where this target cannot read: {one_line(exc)}"
+            ) from exc
         except (OSError, EOFError, ValueError) as exc:
             raise DataRefusedError(f"BATCH file {path} cannot be read: {one_line(exc)}") from exc
 

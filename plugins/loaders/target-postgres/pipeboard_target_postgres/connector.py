@@ -148,7 +148,9 @@ class PostgresConnector(StockConnector):
             "keepalives_count": 5,
             "tcp_user_timeout": 120_000,
         }
-        args = {name: value for name, value in bounds.items() if name not in url.query}
+        args: dict[str, t.Any] = {n: v for n, v in bounds.items() if n not in url.query}
+        # Rows go to COPY as the UTF-8 they came in, whatever a role or PGCLIENTENCODING says.
+        args["client_encoding"] = "utf8"
         engine = sqlalchemy.create_engine(
             url,
             connect_args=args,

@@ -26,7 +26,7 @@ from pipeboard_target_postgres.columns import DATES, INTEGERS, Column
 _NULL = msgspec.Raw(b"null")
 #: \u0000 in JSON text, preceded by an even number of backslashes (else it is not an escape).
 _NUL_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+SURROGATE = re.compile("[\ud800-\udfff]")
 #: A first field that needs care: nested, or null, which no tab precedes.
 _ODD_START = (b"{", b"[", b"n")
 #: What msgspec does not take as the name of a struct's field.
@@ -281,7 +281,7 @@ def dump(message: t.Any) -> bytes:
         default=_plain,
     )
     # Half a character that no encoding can hold: like NUL, it becomes U+FFFD.
-    return _SURROGATE.sub("\ufffd", text).encode()
+    return SURROGATE.sub("\ufffd", text).encode()
 
 
 def _plain(value: t.Any) -> str:

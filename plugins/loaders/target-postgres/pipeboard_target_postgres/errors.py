@@ -29,7 +29,8 @@ _REFUSED_LOGIN = re.compile(
 )
 _WRONG_FILE = re.compile(
     r"certificate|private key file|does not support SSL|could not load|SSL error.*file"
-    r"|invalid (sslmode|URI|connection option|port)|sslmode value|invalid integer value",
+    r"|invalid (sslmode|URI|connection option|port)|sslmode value|invalid integer value"
+    r"|bad value for",
     re.IGNORECASE,
 )
 #: What a transaction-pooling pooler does to temporary tables and prepared statements.
@@ -39,6 +40,8 @@ POOLER_REMEDY = (
     "The loader needs a session of its own: connect to PostgreSQL directly, or to a pooler in "
     "session mode (PgBouncer: pool_mode = session)"
 )
+#: No such schema, table or column, no key, another type: what was there when the stream began.
+_CHANGED_MEANWHILE = frozenset({"3F000", "42P01", "42703", "42P10", "42804"})
 _NO_DATABASE = re.compile(r"database .* does not exist", re.IGNORECASE)
 
 
@@ -82,8 +85,14 @@ def redact(text: str) -> str:
 
 
 def one_line(exc: BaseException) -> str:
-    """Return the exception's message on one line, without passwords."""
+    """Return the exception's message on one line, without passwords and without rows.
+
+    PostgreSQL's context of an error in COPY is the row.
+    """
     text = str(getattr(exc, "orig", None) or exc) or type(exc).__name__
+    error = database_error(exc)
+    if error is not None and error.diag.context:
+        text = text.partition(error.diag.context)[0].rpartition("\n")[0] or text
     return redact(" ".join(text.split()))
 
 
@@ -153,6 +162,12 @@ def _explain_database(error: psycopg.Error, where: str) -> LoaderError | None:
         return NotPermittedError(f"{where} refuses the login: {text}. Check role and password.")
     if state == "3D000" or (not state and _NO_DATABASE.search(text)):
         return ConfigurationError(f"{where}: {text}. Create it or correct the address.")
+    if state in {"25P03", "25P04"}:
+        return UnavailableError(
+            f"{where} ended a transaction that took too long: {text}. Raise "
+            "idle_in_transaction_session_timeout and transaction_timeout for the role, or load "
+            "smaller batches (batch_size_rows); nothing is lost, run again."
+        )
     if state == "57014" and "timeout" in text:
         return UnavailableError(
             f"{where} ended a statement that took too long: {text}. Raise statement_timeout for "
@@ -166,6 +181,11 @@ def _explain_database(error: psycopg.Error, where: str) -> LoaderError | None:
         return ConfigurationError(f"{where}: {text}. Correct the address or the file.")
     if _POOLER.search(text) and state in _POOLER_STATES:
         return ConfigurationError(f"{where}: {text}. {POOLER_REMEDY}")
+    if state in _CHANGED_MEANWHILE:
+        return UnavailableError(
+            f"{where}: {text}. A table was changed or dropped while it was loaded. Run again: what "
+            "is missing is made anew, but rows that were dropped need a full refresh."
+        )
     if state[:2] == "54":
         return DataRefusedError(f"{where}: {text}. The stream is beyond what PostgreSQL can hold.")
     if state == "53100":

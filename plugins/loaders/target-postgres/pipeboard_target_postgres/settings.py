@@ -152,6 +152,9 @@ def normalise_url(url: str) -> str:
         parsed = make_url(url.strip())
     except (sqlalchemy.exc.ArgumentError, ValueError):
         parsed = None
+    # An @ in the host is one of a password, and the rest of that would be named in every message.
+    if parsed is not None and "@" in (parsed.host or ""):
+        parsed = None
     if parsed is None or parsed.drivername.split("+")[0] not in {"postgresql", "postgres"}:
         raise ValueError(
             "sqlalchemy_url is not an address of PostgreSQL; expected "

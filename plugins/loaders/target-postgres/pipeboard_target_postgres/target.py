@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import sys
 import typing as t
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
-from singer_sdk.exceptions import ConfigValidationError
-from singer_sdk.mapper import SameRecordTransform
+import simplejson
+from singer_sdk.exceptions import ConfigValidationError, MappingError
+from singer_sdk.mapper import CustomStreamMap, SameRecordTransform
 from singer_sdk.singerlib.exceptions import InvalidInputLine
 from target_postgres.target import TargetPostgres as StockTarget
 
 from pipeboard_target_postgres import batch_files, errors, report, settings
 from pipeboard_target_postgres.connector import PostgresConnector
 from pipeboard_target_postgres.courier import Courier, StuckError
-from pipeboard_target_postgres.decode import dump
+from pipeboard_target_postgres.decode import SURROGATE, dump
 from pipeboard_target_postgres.loader import Loader
 from pipeboard_target_postgres.merge import Counts
 from pipeboard_target_postgres.metrics import Metrics
@@ -86,11 +88,13 @@ def _stream_of(message: dict) -> str:
     """Return the name of a message's stream.
 
     Raises:
-        InvalidInputLine: it has none.
+        InvalidInputLine: it has none, or one that PostgreSQL cannot store.
     """
     stream = message.get("stream")
     if not isinstance(stream, str) or not stream:
         raise InvalidInputLine(f"A {message.get('type')} message without a stream's name.")
+    if "\0" in stream or SURROGATE.search(stream):
+        raise InvalidInputLine(f"A stream's name is no text that can be stored: {stream!r}")
     return stream
 
 
@@ -117,6 +121,23 @@ def _check_schema_message(message: dict) -> None:
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise InvalidInputLine(f"key_properties of stream {stream} is no list of names: {keys!r}")
     message["key_properties"] = list(dict.fromkeys(keys))
+
+
+def _transform(stream: str, apply: Callable[[dict], dict | None], record: dict) -> dict | None:
+    """Apply a stream map.
+
+    Raises:
+        MappingError: it cannot be applied to this record, whose values are not repeated.
+    """
+    try:
+        return apply(record)
+    except MappingError:
+        raise
+    except Exception as exc:
+        raise MappingError(
+            f"{type(exc).__name__} in the map of stream {stream}: a record has a value that an "
+            "expression cannot take, for example a number where it expects text"
+        ) from exc
 
 
 class _StockConfigError(ConfigValidationError, AssertionError):
@@ -397,6 +418,10 @@ class TargetPostgres(StockTarget):
             return
         if self._schemas.get(stream) != line:
             super()._process_schema_message(message_dict)
+            for stream_map in self.mapper.stream_maps[stream]:
+                if isinstance(stream_map, CustomStreamMap):
+                    transform = functools.partial(_transform, stream, stream_map.transform)
+                    setattr(stream_map, "transform", transform)  # noqa: B010
             self._schemas[stream] = line
 
     def _process_record_message(self, message_dict: dict) -> None:
@@ -448,9 +473,13 @@ class TargetPostgres(StockTarget):
 
     def _process_state_message(self, message_dict: dict) -> None:
         self._assert_line_requires(message_dict, requires={"value"})
-        self.courier.state(
-            bytes(msgspec.json.decode(self.message_reader.raw, type=_StateMessage).value)
-        )
+        try:
+            value = bytes(msgspec.json.decode(self.message_reader.raw, type=_StateMessage).value)
+        except msgspec.MsgspecError:  # NaN or half a character: it goes out as it came
+            value = simplejson.dumps(
+                message_dict["value"], use_decimal=True, allow_nan=True
+            ).encode()
+        self.courier.state(value)
 
     def _process_activate_version_message(self, message_dict: dict) -> None:
         """Mark what a walk did not see, if the message can be one."""

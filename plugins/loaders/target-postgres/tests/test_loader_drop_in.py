@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -15,6 +16,8 @@ from pathlib import Path
 import psycopg
 import pytest
 from loader_testkit import DATE_TIME, Warehouse, line, record, schema, state
+from singer_sdk.exceptions import MappingError
+from singer_sdk.singerlib.exceptions import InvalidInputLine
 
 from pipeboard_target_postgres import errors, locks
 from pipeboard_target_postgres.errors import ConfigurationError, DataRefusedError, UnavailableError
@@ -397,3 +400,110 @@ def test_no_connection_is_left_open(warehouse: Warehouse) -> None:
     while warehouse.one(left) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert warehouse.one(left) == 0
+
+
+def test_a_stream_s_name_that_cannot_be_stored_is_refused(warehouse: Warehouse) -> None:
+    for name in (r"a\u0000b", r"\ud800"):
+        message = json.dumps(schema({"id": "integer"}, stream="NAME")).replace("NAME", name)
+        with pytest.raises(InvalidInputLine, match="no text that can be stored"):
+            warehouse.load([message])
+
+
+@pytest.mark.parametrize("value", ["NaN", r'"\ud800"', "[1e400]"])
+def test_a_state_that_is_no_strict_json_goes_out_as_it_came(
+    warehouse: Warehouse, value: str
+) -> None:
+    warehouse.load([S, record(id=1), f'{{"type":"STATE","value":{{"x":{value}}}}}'])
+    assert repr(warehouse.states) == repr([{"x": json.loads(value)}])
+
+
+def test_a_map_that_fails_for_a_record_is_told_without_its_value(warehouse: Warehouse) -> None:
+    maps = {"s": {"v": "md5(v)"}}
+    with pytest.raises(MappingError) as raised:
+        warehouse.load([S, record(id=1, v="A"), record(id=2, v=4711)], stream_maps=maps)
+    found = errors.explain(raised.value)
+    assert found is not None
+    assert found.exit_code == 78
+    assert "map of stream s" in str(found)
+    assert "4711" not in str(found)
+
+
+def test_batch_files_in_a_storage_without_its_package_are_refused(warehouse: Warehouse) -> None:
+    batch = {"type": "BATCH", "stream": "s", "encoding": {"format": "jsonl"}}
+    with pytest.raises(ConfigurationError, match="s3://"):
+        warehouse.load([S, {**batch, "manifest": ["s3://bucket/file.jsonl"]}])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "drop schema {s} cascade",
+        "alter table {s}.s drop column v",
+        "alter table {s}.s alter v type integer using null",
+        "drop schema {o} cascade",
+    ],
+)
+def test_a_table_that_is_changed_during_a_load_is_told(warehouse: Warehouse, change: str) -> None:
+    class Target(TargetPostgres):
+        def _emit(self, state: bytes) -> None:
+            super()._emit(state)
+            warehouse.sql(change)
+
+    target = Target(config=warehouse.config(batch_size_rows=1))
+    messages = [S]
+    for number in range(20):
+        messages += record(id=number, v="a"), state({"n": number})
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), pytest.raises(psycopg.Error) as raised:
+        target.listen(t.cast("t.Any", io.BytesIO(b"".join(map(line, messages)))))
+    target.close()
+    known = errors.explain(raised.value)
+    assert known is not None
+    assert known.exit_code == 69
+    assert "changed or dropped" in str(known)
+    assert '{"n": 19}' not in out.getvalue()
+
+
+@pytest.mark.parametrize("setting", ["idle_in_transaction_session_timeout", "transaction_timeout"])
+def test_a_transaction_that_is_ended_for_its_time_is_told(setting: str) -> None:
+    kind = {
+        "idle_in_transaction_session_timeout": psycopg.errors.IdleInTransactionSessionTimeout,
+        "transaction_timeout": psycopg.errors.lookup("25P04"),
+    }[setting]
+    known = errors.explain(kind("terminating connection due to a timeout"))
+    assert known is not None
+    assert known.exit_code == 69
+    assert setting in str(known)
+
+
+@pytest.mark.parametrize("address", ["{url}?connect_timeout=abc", "postgresql://u:p@ss@host/x"])
+def test_a_malformed_address_is_a_wrong_setting(warehouse: Warehouse, address: str) -> None:
+    with pytest.raises(Exception) as raised:  # noqa: PT011
+        warehouse.load([S], sqlalchemy_url=address.format(url=warehouse.url))
+    known = errors.explain(raised.value)
+    assert known is not None
+    assert known.exit_code == 78
+    assert "ss@" not in str(known)
+
+
+def test_the_encoding_of_the_role_changes_no_text(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, encoding in enumerate(("LATIN1", "SQL_ASCII")):
+        monkeypatch.setenv("PGCLIENTENCODING", encoding)
+        warehouse.load([S, record(id=number, v="naïve \U0001f600")])
+    monkeypatch.delenv("PGCLIENTENCODING")
+    assert warehouse.sql("select distinct v from {s}.s") == [("naïve \U0001f600",)]
+
+
+def test_an_error_is_told_without_the_row_it_is_about(warehouse: Warehouse) -> None:
+    def copy_a_row() -> None:
+        with psycopg.connect(warehouse.url) as connection, connection.cursor() as cursor:
+            cursor.execute("create temporary table x (v integer)")
+            with cursor.copy("copy x from stdin") as copy:
+                copy.write("12\nsecret\n")
+
+    with pytest.raises(psycopg.Error) as raised:
+        copy_a_row()
+    assert "COPY x, line 2" in str(raised.value)
+    assert "COPY" not in errors.one_line(raised.value)
