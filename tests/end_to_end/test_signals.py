@@ -198,7 +198,8 @@ def send(live: Live, one: Round, lives: dict[str, float]) -> tuple[dict[str, int
             rest = one.moment * lives[one.target] - lived
             if rest <= 0.3:
                 time.sleep(max(rest, 0))
-                with suppress(ProcessLookupError):
+                # One that has ended, and that nobody has buried yet, takes a signal as well.
+                if alive(found[one.target]):
                     os.kill(found[one.target], one.signal)
                     return parts | live.parts(), True
         time.sleep(0.1)
