@@ -199,9 +199,10 @@ def send(live: Live, one: Round, lives: dict[str, float]) -> tuple[dict[str, int
             if rest <= 0.3:
                 time.sleep(max(rest, 0))
                 # One that has ended, and that nobody has buried yet, takes a signal as well.
-                if alive(found[one.target]):
-                    os.kill(found[one.target], one.signal)
-                    return parts | live.parts(), True
+                with suppress(ProcessLookupError):
+                    if alive(found[one.target]):
+                        os.kill(found[one.target], one.signal)
+                        return parts | live.parts(), True
         time.sleep(0.1)
     return parts, False
 
