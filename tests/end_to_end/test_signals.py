@@ -198,9 +198,11 @@ def send(live: Live, one: Round, lives: dict[str, float]) -> tuple[dict[str, int
             rest = one.moment * lives[one.target] - lived
             if rest <= 0.3:
                 time.sleep(max(rest, 0))
+                # One that has ended, and that nobody has buried yet, takes a signal as well.
                 with suppress(ProcessLookupError):
-                    os.kill(found[one.target], one.signal)
-                    return parts | live.parts(), True
+                    if alive(found[one.target]):
+                        os.kill(found[one.target], one.signal)
+                        return parts | live.parts(), True
         time.sleep(0.1)
     return parts, False
 
