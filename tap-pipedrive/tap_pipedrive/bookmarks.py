@@ -90,6 +90,51 @@ def version_of(record: Any) -> str | None:
     return None if odd is None else _ODD + hashlib.sha256(repr(odd).encode()).hexdigest()[:12]
 
 
+#: Types of what a state entry holds, where another one would end the run in a crash.
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "replication_key_value": (str, type(None)),
+    "after_id": int,
+    "windows": (list, type(None)),
+    "settled": dict,
+    "memory": dict,
+    "partitions": list,
+    "context": (dict, type(None)),
+}
+
+
+def check_state(state: dict[str, Any]) -> None:
+    """Check the shape of a state that somebody hands to the tap.
+
+    Raises:
+        ValueError: it is not one that this tap wrote; says where.
+
+    """
+    streams = state.get("bookmarks", {})
+    if not isinstance(streams, dict):
+        msg = "bookmarks is no object"
+        raise ValueError(msg)
+    for stream, entry in streams.items():
+        _check_entry(stream, entry)
+
+
+def _check_entry(where: str, entry: Any) -> None:
+    if not isinstance(entry, dict):
+        msg = f"{where} is no object"
+        raise ValueError(msg)
+    for name, types in _TYPES.items():
+        if name in entry and not isinstance(entry[name], types):
+            msg = f"{name} of {where} is of a wrong type"
+            raise ValueError(msg)
+    if value := entry.get("replication_key_value"):
+        try:
+            to_text(to_time(value) - LOOKBACK)
+        except (ValueError, OverflowError):
+            msg = f"replication_key_value of {where} is no time"
+            raise ValueError(msg) from None
+    for part in entry.get("partitions", []):
+        _check_entry(f"a list of {where}", part)
+
+
 class Bookmark:
     """The bookmark of one walk, kept in a writable Singer state entry."""
 

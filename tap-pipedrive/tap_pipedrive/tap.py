@@ -25,6 +25,7 @@ from tap_pipedrive import errors, logs, plan, settings, termination
 from tap_pipedrive.addresses import company_of, http_url
 from tap_pipedrive.auth import ApiTokenAuth, OAuth
 from tap_pipedrive.beginnings import LISTS_AHEAD, Beginning, Beginnings
+from tap_pipedrive.bookmarks import check_state
 from tap_pipedrive.client import PipedriveClient
 from tap_pipedrive.definitions import Definitions
 from tap_pipedrive.governor.governor import SMALLEST_BURST, Governor
@@ -427,10 +428,19 @@ class TapPipedrive(Tap):
     def _from_command_line(
         cls, config: Any, state: IO[str] | None, catalog: IO[str] | None
     ) -> TapPipedrive:
+        known = _read_json(state, "--state")
+        try:
+            check_state(known or {})
+        except ValueError as error:
+            msg = (
+                f"the file of --state is no state of this tap: {error}. Restore an earlier one, or "
+                "start without a state, which reads everything again"
+            )
+            raise errors.ConfigurationError(msg) from error
         return cls(
             config=config.config if config else None,
             parse_env_config=config.parse_env if config else False,
-            state=_read_json(state, "--state"),
+            state=known,
             catalog=_read_json(catalog, "--catalog"),
         )
 

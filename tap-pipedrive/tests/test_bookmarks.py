@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_pipedrive.bookmarks import LOOKBACK, Bookmark, to_text, to_time
+from tap_pipedrive.bookmarks import LOOKBACK, Bookmark, check_state, to_text, to_time
 
 moments = st.datetimes(datetime(2015, 1, 1), datetime(2035, 1, 1), timezones=st.just(timezone.utc))
 
@@ -50,3 +52,29 @@ def test_a_cut_off_first_walk_is_not_finished() -> None:
     assert resumed.value and not resumed.finished
     resumed.finish()
     assert Bookmark(state, "update_time", None).finished
+
+
+@pytest.mark.parametrize(
+    ("bookmarks", "says"),
+    [
+        (None, "bookmarks"),
+        ([], "bookmarks"),
+        ({"deals": None}, "deals"),
+        ({"deals": {"partitions": None}}, "partitions of deals"),
+        ({"deals": {"partitions": [5]}}, "a list of deals"),
+        ({"deals": {"partitions": [{"settled": []}]}}, "settled of a list of deals"),
+        ({"persons": {"replication_key_value": "soon"}}, "no time"),
+        ({"persons": {"replication_key_value": 5}}, "replication_key_value of persons"),
+        ({"persons": {"replication_key_value": "0001-01-01T00:00:00Z"}}, "no time"),
+        ({"deal_changelog": {"memory": "x"}}, "memory"),
+        ({"deal_changelog": {"after_id": "x"}}, "after_id"),
+    ],
+)
+def test_a_state_of_another_shape_is_told(bookmarks: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        check_state({"bookmarks": bookmarks})
+
+
+def test_a_state_of_a_real_run_is_accepted(sync: Any) -> None:
+    check_state(sync(only={"deals", "deal_changelog", "users"}).state)
+    check_state({})
