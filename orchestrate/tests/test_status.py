@@ -17,7 +17,6 @@ from pipeboard.database_url import DatabaseUrl
 from pipeboard.history import End, begin, finish, note_ended, note_streams
 from pipeboard.ops import migrate_database
 from pipeboard.paths import Paths
-from pipeboard.problems import ExitCode, Problem
 from pipeboard.proof import StreamOutcome
 from pipeboard.services import Services
 from pipeboard.summary import show_connection
@@ -84,17 +83,24 @@ def test_a_skip_does_not_hide_the_run_before(services: Services, database: Datab
     assert "good" not in told
 
 
-def test_doctor_fails_for_a_loss_and_names_what_was_never_permitted(
-    services: Services, database: DatabaseUrl
-) -> None:
-    assert checkup._streams(database) == "each was read to its end"
+def streams_of_doctor(database: DatabaseUrl) -> str:
+    out = io.StringIO()
+    checkup._show_streams(database, Console(out))
+    return out.getvalue()
+
+
+def test_doctor_names_streams_that_are_not_whole(services: Services, database: DatabaseUrl) -> None:
+    assert "ok: none was read yet" in streams_of_doctor(database)
     assert checkup._quarantine(database) == "empty"
-    ran(database, "a", "succeeded", NOT_PERMITTED, WELL)
-    assert checkup._streams(database).startswith("leads: refused, and never readable")
-    ran(database, "b", "incomplete", NOT_PERMITTED, REFUSED)
-    with pytest.raises(Problem, match="notes: refused, and readable before") as caught:
-        checkup._streams(database)
-    assert caught.value.code == ExitCode.NOT_PERMITTED
+    ran(database, "a", "succeeded", WELL)
+    assert "ok: each was read to its end" in streams_of_doctor(database)
+    ran(database, "b", "succeeded", NOT_PERMITTED, replace(WELL, outcome="behind"))
+    told = streams_of_doctor(database)
+    assert "ok: leads: refused, and never readable" in told
+    assert f"{WELL.stream}: its API tokens are spent" in told
+    ran(database, "c", "incomplete", NOT_PERMITTED, REFUSED)
+    told = streams_of_doctor(database)
+    assert "not complete: notes: refused, and readable before" in told
 
 
 def test_history_without_runs_says_so(
