@@ -130,6 +130,7 @@ def _show_streams(database: DatabaseUrl, console: Console) -> None:
     """
     with connected(database.url) as connection:
         troubles = history.stream_troubles(connection)
+        outcomes = history.stream_outcomes(connection)
     lost = [one for one in troubles if one.outcome in (REFUSED, INCOMPLETE)]
     if lost:
         what = "; ".join(_trouble(one) for one in lost)
@@ -137,8 +138,12 @@ def _show_streams(database: DatabaseUrl, console: Console) -> None:
         remedy = "Give the token's user the rights it had" if refused else "See `make history`"
         console.note("streams", f"{console.bad('not complete')}: {what}. {remedy}")
         return
-    words = "; ".join(_trouble(one) for one in troubles) or "each was read to its end"
-    console.note("streams", f"{console.good('ok')}: {words}")
+    parts = [_trouble(one) for one in troubles]
+    behind = [name for name, outcome in outcomes.items() if outcome == BEHIND]
+    if behind:
+        parts.append(f"{', '.join(behind)}: {STREAM_OUTCOMES[BEHIND]}")
+    whole = "each was read to its end" if outcomes else "none was read yet"
+    console.note("streams", f"{console.good('ok')}: {'; '.join(parts) or whole}")
 
 
 def _trouble(one: StreamTrouble) -> str:

@@ -276,6 +276,22 @@ def stream_troubles(connection: psycopg.Connection) -> list[StreamTrouble]:
     return [StreamTrouble(*row) for row in rows]
 
 
+def stream_outcomes(connection: psycopg.Connection) -> dict[str, str]:
+    """Return how each stream ended in the last run that came to its end, by name."""
+    if not _exists(connection, "ops.stream_outcome"):
+        return {}
+    rows = connection.execute(
+        """
+        select distinct on (ended.stream) ended.stream, ended.outcome
+        from ops.stream_outcome as ended
+        inner join ops.etl_run as run using (run_id)
+        where ended.outcome <> 'interrupted'
+        order by ended.stream, run.started_at desc
+        """
+    ).fetchall()
+    return {str(stream): str(outcome) for stream, outcome in rows}
+
+
 def quarantined(connection: psycopg.Connection) -> list[tuple[str, int, int]]:
     """Return stream, rows in quarantine, and rows that came there in the last 24 hours."""
     if not _exists(connection, "ops.quarantine"):

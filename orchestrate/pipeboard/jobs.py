@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -170,7 +171,7 @@ def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
         seconds = float(given)
     except ValueError:
         seconds = -1
-    if seconds < 0:
+    if not 0 <= seconds < math.inf:  # nan is in no range
         what = f"{name} is {given!r}"
         raise Problem(what, "Write seconds: 3600", ExitCode.CONFIGURATION)
     return seconds

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from email.message import Message
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from pipeboard.bounded import within
 from pipeboard.company import company_of
@@ -51,6 +55,7 @@ def check_settings(given: Mapping[str, str]) -> str:
     """Check what can be checked without asking anyone; return the base URL of the API."""
     url = given.get("PIPEDRIVE_API_URL", "")
     domain = given.get("PIPEDRIVE_COMPANY_DOMAIN", "")
+    _check_values(given)
     oauth = all(given.get(f"TAP_PIPEDRIVE_OAUTH_{name}") for name in OAUTH)
     if not given.get("PIPEDRIVE_API_TOKEN") and not oauth:
         what = "PIPEDRIVE_API_TOKEN is not set"
@@ -73,6 +78,46 @@ def check_settings(given: Mapping[str, str]) -> str:
         remedy = "In https://acme.pipedrive.com, the address of your browser, it is acme"
         raise Problem(what, remedy, ExitCode.CONFIGURATION)
     return f"https://{company}.pipedrive.com"
+
+
+def _check_values(given: Mapping[str, str]) -> None:
+    """Check settings whose mistakes Meltano, tap or dbt would tell late, or not by name."""
+    for name, (fits, remedy) in _VALUES.items():
+        value = given.get(name)
+        if value and not fits(value):
+            what = f"{name} is {value!r}"
+            raise Problem(what, remedy, ExitCode.CONFIGURATION)
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text[:10])
+    except ValueError:
+        return False
+    return True
+
+
+def _is_zone(text: str) -> bool:
+    # PostgreSQL reads zones in whatever case.
+    return text.casefold() in {zone.casefold() for zone in available_timezones()}
+
+
+_VALUES: dict[str, tuple[Callable[[str], object], str]] = {
+    "PIPEDRIVE_DAILY_TOKENS": (
+        partial(re.fullmatch, "0*[1-9][0-9]*"),
+        "Write a whole number above 0, or leave it empty",
+    ),
+    "PIPEDRIVE_START_DATE": (_is_day, "Write a day such as 2024-01-31, or leave it empty"),
+    "PIPEBOARD_BASE_CURRENCY": (
+        partial(re.fullmatch, "[A-Z]{3}"),
+        "Write the code of a currency, such as BRL",
+    ),
+    "PIPEBOARD_REPORTING_TIMEZONE": (_is_zone, "Write a zone such as America/Sao_Paulo"),
+    "TARGET_POSTGRES_BATCH_SIZE_ROWS": (
+        partial(re.fullmatch, "0*[1-9][0-9]*"),
+        "Write a whole number above 0, or leave it empty",
+    ),
+}
 
 
 def check_account(given: Mapping[str, str], base: str, timeout: float = 20.0) -> Account | None:

@@ -33,9 +33,6 @@ def check_permissions(account: Account) -> str:
 def check_tokens(account: Account, given: Mapping[str, str]) -> str:
     """Compare the plan's daily tokens with what we may spend."""
     own = given.get("PIPEDRIVE_DAILY_TOKENS")
-    if own and not own.isdigit():
-        what = f"PIPEDRIVE_DAILY_TOKENS is {own!r}"
-        raise Problem(what, "Write a whole number, or leave it empty", ExitCode.CONFIGURATION)
     ours = int(own) if own else None
     plan, left = account.daily_tokens, account.tokens_left
     if plan is None or left is None:
@@ -83,7 +80,11 @@ def check_redis(url: str) -> str:
         what = f"Redis at {place} refuses to keep anything ({error})"
         remedy = "Name the primary in REDIS_URL, give it room (maxmemory, disk), or its user rights"
         raise Problem(what, remedy, ExitCode.CONFIGURATION) from error
-    except (redis.RedisError, ValueError) as error:
+    except ValueError as error:
+        what = "REDIS_URL is malformed"
+        remedy = "Write redis://host:6379/0 (rediss:// for TLS), a password percent-encoded"
+        raise Problem(what, remedy, ExitCode.CONFIGURATION) from error
+    except redis.RedisError as error:
         what = f"Redis at {place} does not answer ({type(error).__name__})"
         remedy = "Check REDIS_URL and the server; runs go on without it, with limits of their own"
         raise Problem(what, remedy, ExitCode.UNAVAILABLE) from error

@@ -41,6 +41,8 @@ class RunLog:
     loaded: dict[str, int] = field(default_factory=dict)
     #: A stream, and how many rows of it make the run complete.
     goal: tuple[str, int] | None = None
+    #: Whether dbt has said that something does not compile, and has yet to say why.
+    _opened_error: bool = False
 
     def read(self, line: str) -> None:
         """Take in one line."""
@@ -116,6 +118,11 @@ class RunLog:
                 self.dbt_done += 1
         if re.search(r"\b(ERROR|FAIL|Failure|Error)\b", text) and "ERROR=0" not in text:
             self._remember_error(text)
+            self._opened_error = text.lstrip().startswith("Compilation Error")
+        elif self._opened_error:
+            # What does not compile is named first; the next line says why.
+            self.errors[-1] += f": {text.strip()}"
+            self._opened_error = False
 
     def _read_singer(self, plugin: str, text: str, entry: dict[str, Any]) -> None:
         found = STREAM.search(text)

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -197,12 +197,16 @@ class _Run:
         self, full_refresh: bool, environ: Mapping[str, str], goal: tuple[str, int] | None
     ) -> Outcome:
         """Run Meltano to its end and find out what that means."""
-        reports = (
+        kept = (
             self.paths.report(self.world.environment, self.job.lane),
             self.paths.loader_report(self.world.environment, self.job.lane),
         )
-        for report in reports:
-            report.parent.mkdir(parents=True, exist_ok=True)
+        # Named by the run: the lock is the database's, and one checkout may serve two databases;
+        # and what outlived a killed run may still report.
+        reports = [report.with_name(f"{self.run_id}.{report.name}") for report in kept]
+        kept[0].parent.mkdir(parents=True, exist_ok=True)
+        of_killed_runs = sorted(kept[0].parent.glob("*Z-*.json"))[:-KEPT_LOGS]
+        for report in (*kept, *of_killed_runs):
             report.unlink(missing_ok=True)
         log_file = self._log_file()
         log = RunLog(goal=goal)
@@ -229,6 +233,9 @@ class _Run:
         )
         selected = self.job.selected(complete)
         tap, loader = (read_report(report) for report in reports)
+        for report, last in zip(reports, kept, strict=True):
+            with suppress(OSError):
+                report.replace(last)
         evidence = Evidence(
             job=self.job,
             code=watched.code,

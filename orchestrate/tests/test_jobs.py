@@ -79,3 +79,10 @@ jobs:
         job_named(tmp_path, "both")
     assert caught.value.code == ExitCode.CONFIGURATION
     assert job_named(tmp_path, "one").plugin == "tap-b"
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-1", "soon"])
+def test_a_bound_that_bounds_nothing_is_refused(value: str) -> None:
+    with pytest.raises(Problem, match="PIPEBOARD_STALL_SECONDS is") as caught:
+        job("sync").within({"PIPEBOARD_STALL_SECONDS": value})
+    assert caught.value.code == ExitCode.CONFIGURATION

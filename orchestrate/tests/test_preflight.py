@@ -66,6 +66,28 @@ def test_settings_are_checked_before_anyone_is_asked(given: dict[str, str], word
 
 
 @pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("PIPEDRIVE_DAILY_TOKENS", ["1", "60000"], ["0", "-5", "1.5", "abc", "1e6"]),
+        ("PIPEDRIVE_START_DATE", ["2024-01-31", "2024-01-31T00:00:00Z"], ["2024-13-01", "1/2/24"]),
+        ("PIPEBOARD_BASE_CURRENCY", ["BRL"], ["reais", "brl", "R$"]),
+        ("PIPEBOARD_REPORTING_TIMEZONE", ["UTC", "america/sao_paulo"], ["Mars/X", "../etc/passwd"]),
+        ("TARGET_POSTGRES_BATCH_SIZE_ROWS", ["500"], ["abc", "0", "-1"]),
+    ],
+)
+def test_a_value_that_a_later_part_would_refuse_is_named_first(
+    name: str, good: list[str], bad: list[str]
+) -> None:
+    given = {**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "acme"}
+    for value in ("", *good):
+        check_settings({**given, name: value})
+    for value in bad:
+        with pytest.raises(Problem, match=f"{name} is") as caught:
+            check_settings({**given, name: value})
+        assert caught.value.code == ExitCode.CONFIGURATION
+
+
+@pytest.mark.parametrize(
     ("given", "base"),
     [
         ({**TOKEN, "PIPEDRIVE_COMPANY_DOMAIN": "acme"}, "https://acme.pipedrive.com"),

@@ -41,6 +41,17 @@ def test_words_of_a_failure_are_kept_and_others_are_not() -> None:
     ]
 
 
+def test_what_does_not_compile_is_told_with_its_reason() -> None:
+    log = feed(
+        {"name": "dbt", "event": "Compilation Error in model a (models/a.sql)"},
+        {"name": "dbt", "event": "  'nosuch' is undefined. Is it"},
+        {"name": "dbt", "event": "  > in macro b (macros/b.sql)"},
+    )
+    assert log.errors == [
+        "Compilation Error in model a (models/a.sql): 'nosuch' is undefined. Is it"
+    ]
+
+
 def test_warnings_of_tap_and_loader_are_told_once() -> None:
     behind = {"string_id": "tap-pipedrive", "name": "tap-pipedrive", "level": "warning"}
     log = feed(*[{**behind, "event": "history stays behind"}] * 2)

@@ -73,7 +73,7 @@ def test_a_run_knows_its_own_name(tmp_path: Path, world: World) -> None:
     paths = Paths(tmp_path)
     meltano(paths, 'echo "$PIPEBOARD_RUN_ID $PIPEBOARD_PIPELINE $@" > "$PIPEBOARD_RUN_REPORT.seen"')
     outcome = run_job(paths, world, job("elt"), Console())
-    seen = (paths.report("dev").parent / "dev.json.seen").read_text()
+    seen = next(paths.report("dev").parent.glob("*.seen")).read_text()
     assert seen.startswith(f"{outcome.run_id} main --env-file")
     assert seen.endswith("--environment=dev run --force elt\n")
 
@@ -88,6 +88,18 @@ def test_reports_of_an_earlier_run_prove_nothing(tmp_path: Path, world: World) -
     assert "the tap left no report; the loader left no report; dbt left no results" in str(
         outcome.reason
     )
+
+
+def test_a_run_beside_it_for_another_database_does_not_take_its_reports(
+    tmp_path: Path, world: World
+) -> None:
+    paths, found = Paths(tmp_path), job("backfill")
+    report, loader = paths.report("dev", "backfill"), paths.loader_report("dev", "backfill")
+    other = [f"echo '{{}}' > {report}", f"rm -f {loader}"]
+    meltano(paths, *whole_run(found), *other)
+    outcome = run_job(paths, world, found, Console())
+    assert (outcome.status, outcome.reason) == ("succeeded", None)
+    assert {path.name for path in report.parent.iterdir()} == {report.name, loader.name}
 
 
 def test_a_run_writes_how_each_stream_ended(tmp_path: Path, world: World) -> None:

@@ -83,23 +83,24 @@ def test_a_skip_does_not_hide_the_run_before(services: Services, database: Datab
     assert "good" not in told
 
 
-def test_doctor_names_what_the_last_runs_could_not_read(
-    services: Services, database: DatabaseUrl, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """It changes no exit code: the next release may be the remedy, and waits for the doctor."""
+def streams_of_doctor(database: DatabaseUrl) -> str:
+    out = io.StringIO()
+    checkup._show_streams(database, Console(out))
+    return out.getvalue()
 
-    def shown() -> str:
-        checkup._show_streams(database, Console())
-        return capsys.readouterr().out
 
-    assert "ok: each was read to its end" in shown()
+def test_doctor_names_streams_that_are_not_whole(services: Services, database: DatabaseUrl) -> None:
+    assert "ok: none was read yet" in streams_of_doctor(database)
     assert checkup._quarantine(database) == "empty"
-    ran(database, "a", "succeeded", NOT_PERMITTED, WELL)
-    assert "ok: leads: refused, and never readable" in shown()
-    ran(database, "b", "incomplete", NOT_PERMITTED, REFUSED)
-    found = shown()
-    assert "not complete: notes: refused, and readable before" in found
-    assert "Give the token's user the rights it had" in found
+    ran(database, "a", "succeeded", WELL)
+    assert "ok: each was read to its end" in streams_of_doctor(database)
+    ran(database, "b", "succeeded", NOT_PERMITTED, replace(WELL, outcome="behind"))
+    told = streams_of_doctor(database)
+    assert "ok: leads: refused, and never readable" in told
+    assert f"{WELL.stream}: its API tokens are spent" in told
+    ran(database, "c", "incomplete", NOT_PERMITTED, REFUSED)
+    told = streams_of_doctor(database)
+    assert "not complete: notes: refused, and readable before" in told
 
 
 def test_history_without_runs_says_so(
