@@ -186,6 +186,8 @@ def _explain_database(error: psycopg.Error, where: str) -> LoaderError | None:
             f"{where}: {text}. A table was changed or dropped while it was loaded. Run again: what "
             "is missing is made anew, but rows that were dropped need a full refresh."
         )
+    if state[:2] == "23":
+        return DataRefusedError(f"{where}: {text}. A constraint refuses even what is set aside.")
     if state[:2] == "54":
         return DataRefusedError(f"{where}: {text}. The stream is beyond what PostgreSQL can hold.")
     if state == "53100":
