@@ -50,6 +50,8 @@ _CHANGELOG = operation("v1 /deals/{id}/changelog")
 
 
 _STREAMS = ("deal_changelog", "deal_changelog_sync")
+#: Pages of one log: it is held in memory until its end. No log of people's work comes near.
+MOST_PAGES = 400
 #: Seconds by which a log and a deal may differ about the same moment.
 _TOLERANCE_SECONDS = 5.0
 #: What a change is from and to: text, as a rule.

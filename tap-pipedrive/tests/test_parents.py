@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -14,7 +15,9 @@ from pipedrive_simulator.testing import running_simulator
 from scripted_server import scripted_server
 
 from tap_pipedrive import errors
-from tap_pipedrive.history import LogRequest, read_log
+from tap_pipedrive.answers import Page
+from tap_pipedrive.history import MOST_PAGES, LogRequest, read_log
+from tap_pipedrive.openapi import operation
 from tap_pipedrive.parents import (
     MOST_ASKED_AGAIN,
     MOST_NOTED,
@@ -149,6 +152,18 @@ def test_a_log_that_sends_the_same_page_again_is_incomplete_and_doubles_nothing(
     assert len(server.asked) == pages == 2
     assert isinstance(error, errors.UnexpectedAnswerError) and "circle" in str(error)
     assert [row["time"][-3:] for row in found] == ["02Z", "03Z"], "the oldest second may lack some"
+
+
+def test_a_log_that_does_not_end_is_incomplete() -> None:
+    class Endless:
+        def pages(self, *_: Any, **__: Any) -> Iterator[Page]:
+            for number in itertools.count():
+                yield Page([{"time": "2026-01-05 10:00:02", "field_key": f"f{number}"}])
+
+    stream: Any = Endless()
+    _, pages, error = read_log(stream, operation("v1 /deals/{id}/changelog"), "deal_id", 1)
+    assert pages == MOST_PAGES
+    assert "does not end" in str(error)
 
 
 @pytest.mark.parametrize("kind", ["403", "removed"])
