@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tap_pipedrive.bookmarks import to_text, to_time
-from tap_pipedrive.errors import ConfigurationError
+from tap_pipedrive.errors import ConfigurationError, UnexpectedAnswerError
 from tap_pipedrive.known_histories import KnownHistories
 from tap_pipedrive.lenient_json import SetAsideValues
 from tap_pipedrive.look_ahead import LookAhead
@@ -271,6 +271,11 @@ def read_log(
         pages.clear()
         for page in stream.pages(operation, path={"id": parent_id}):
             pages.append(page.records)
+            if len(pages) >= MOST_PAGES:
+                msg = (
+                    f"GET {operation.path}: the log of {parent_id} does not end: {len(pages)} pages"
+                )
+                raise UnexpectedAnswerError(msg)
 
     error: ParentError | None = None
     try:
