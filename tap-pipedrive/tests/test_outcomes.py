@@ -390,12 +390,10 @@ def test_a_429_without_a_word_on_a_spent_day_is_a_spent_budget(
     simulator.control("POST", "stats/reset")
     with pytest.raises(BudgetSpentError):
         sync(run_tap.last.state, **settings)  # type: ignore[attr-defined]
-    # This machine's date is another one than the source's, which the first answer tells. A call
-    # that is cheaper than the rest of the budget may still be answered, and so may those that
-    # other threads have under way.
-    stats = simulator.control("GET", "stats")
-    assert stats["calls"] <= 5
-    assert stats["statuses"].get("429", 0) <= 2
+    # What is cheaper than the rest of the budget is still answered. The first 429 ends the run,
+    # apart from calls that other threads have under way.
+    limited = simulator.control("GET", "stats")["statuses"].get("429", 0)
+    assert limited <= 4
 
 
 def test_429_without_a_word_is_tried_again_a_bounded_number_of_times(
