@@ -129,7 +129,7 @@ def test_the_log_of_the_supervisor_is_the_log_of_the_run(site: Site, main_run: s
     last = "status=behind exit_code=0"
     until("the last line", lambda: last in texts(site, main_run), 20)
     log = texts(site, main_run)
-    assert "has a problem of its own (503)" in log
+    assert "returned a server error (503)" in log
     assert "run started job=sync" in log and "run ended job=sync" in log
     assert "extract and load:" in log or "dbt build" in log
     for secret in (site.environ["PIPEDRIVE_API_TOKEN"], site.database.split(":")[2].split("@")[0]):
