@@ -412,7 +412,7 @@ class PipedriveClient:
         """Read the body whole, bounded in bytes as they are after decompression."""
         chunks: list[bytes] = []
         size = 0
-        for chunk in response.iter_content(1 << 18):
+        for chunk in response.iter_content(1 << 20):
             size += len(chunk)
             chunks.append(chunk)
             if size > MAX_BODY_BYTES:
