@@ -220,14 +220,7 @@ class Loader:
         if batch.suspicious and not batch.repaired:
             repair.repair_values(cursor, batch)
         counts = self._place_all(cursor, batch)
-        if self._options.bookkeeping:
-            self._ops.record(
-                cursor,
-                stream.name,
-                (stream.table.schema, stream.table.name),
-                stream.started_at,
-                counts,
-            )
+        self._book(cursor, stream, counts)
         stream.generation = self._session.generation
         for number, what in (
             (counts.quarantined, "records were refused"),
@@ -350,15 +343,22 @@ class Loader:
             if stream.seen
             else sweep.retire(cursor, stream.table, version, self._options.hard_delete)
         )
+        self._book(cursor, stream, Counts(deleted=deleted))
+        return deleted
+
+    def _book(
+        self, cursor: psycopg.Cursor, stream: Stream, counts: Counts, *, finished: bool = False
+    ) -> None:
+        """Add counts to the record of this load, if records are kept."""
         if self._options.bookkeeping:
             self._ops.record(
                 cursor,
                 stream.name,
                 (stream.table.schema, stream.table.name),
                 stream.started_at,
-                Counts(deleted=deleted),
+                counts,
+                finished,
             )
-        return deleted
 
     def finish(self, streams: Sequence[Stream]) -> None:
         """Note that the input has ended, and report what became of each stream."""
@@ -385,12 +385,5 @@ class Loader:
 
     def _finish(self, streams: Sequence[Stream], cursor: psycopg.Cursor) -> None:
         for stream in streams:
-            self._ops.record(
-                cursor,
-                stream.name,
-                (stream.table.schema, stream.table.name),
-                stream.started_at,
-                Counts(),
-                finished=True,
-            )
+            self._book(cursor, stream, Counts(), finished=True)
         self._ops.tidy(cursor)
