@@ -72,6 +72,7 @@ def doctor(services: Services, console: Console) -> int:
         return True
 
     found: list[Account] = []
+    reached: list[DatabaseUrl] = []
 
     def account() -> str:
         answer = check_account(given, check_settings(given))
@@ -83,6 +84,7 @@ def doctor(services: Services, console: Console) -> int:
     def database() -> str:
         world = services.own(console)
         version = prepare_database(world)
+        reached.append(world.database)
         migrate_database(world.database)
         return f"PostgreSQL {version}, {world.database.place}"
 
@@ -96,8 +98,8 @@ def doctor(services: Services, console: Console) -> int:
             check("tokens", partial(probes.check_tokens, answer, given))
             check("clock", partial(probes.check_clock, answer))
     if check("database", database):
-        _show_streams(services.own(console).database, console)
-        check("quarantine", lambda: _quarantine(services.own(console).database))
+        _show_streams(reached[0], console)
+        check("quarantine", lambda: _quarantine(reached[0]))
     optional = (
         ("redis", "REDIS_URL", probes.check_redis),
         ("pushgateway", "PUSHGATEWAY_URL", probes.check_pushgateway),
