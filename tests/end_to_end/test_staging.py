@@ -17,5 +17,5 @@ def test_every_stream_is_staged() -> None:
         check=True,
     ).stdout
     streams = {stream["tap_stream_id"] for stream in json.loads(answer)["streams"]}
-    models = (ROOT / "transform" / "models" / "staging").glob("stg_pipedrive__*.sql")
+    models = (ROOT / "transform" / "models" / "staging").rglob("stg_pipedrive__*.sql")
     assert {model.stem.removeprefix("stg_pipedrive__") for model in models} == streams

@@ -1,4 +1,4 @@
-{#- Written by the models themselves, see macros/by_deal.sql; empty again, everything is built anew. -#}
+{#- Written by the models themselves, see macros/incremental/by_deal.sql; empty again, everything is built anew. -#}
 {{ config(materialized='published_incremental', incremental_strategy='append') }}
 select
     null::text as model,

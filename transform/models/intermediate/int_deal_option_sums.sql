@@ -1,4 +1,4 @@
-{#- Written with int_deal_options, see macros/sums_by_deal.sql. -#}
+{#- Written with int_deal_options, see macros/incremental/sums_by_deal.sql. -#}
 {{ config(
     materialized='published_incremental',
     incremental_strategy='append',

@@ -1,6 +1,6 @@
 {#-
     The options deals chose, as metrics count them: with the outcome and the value of the deal. Kept deal by deal,
-    and added up in int_deal_option_sums, see macros/sums_by_deal.sql: millions of rows need not be read to count
+    and added up in int_deal_option_sums, see macros/incremental/sums_by_deal.sql: millions of rows need not be read to count
     some thousand that changed.
 -#}
 -- depends_on: {{ ref('int_deal_versions') }}

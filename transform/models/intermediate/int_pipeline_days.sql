@@ -1,4 +1,4 @@
-{#- Written with fct_deal_daily_snapshot, see macros/sums_by_deal.sql. -#}
+{#- Written with fct_deal_daily_snapshot, see macros/incremental/sums_by_deal.sql. -#}
 {{ config(
     materialized='published_incremental',
     incremental_strategy='append',
