@@ -293,6 +293,7 @@ def run_taps(url: str, count: int, **settings: Any) -> list[subprocess.Completed
     return results
 
 
+@pytest.mark.long
 def test_four_processes_share_a_window_of_twenty(valkey: Valkey) -> None:
     with running_simulator(deals=12, frozen=False, now=None, burst=20, process=True) as simulator:
         results = run_taps(simulator.url, 4, redis_url=valkey.url)
