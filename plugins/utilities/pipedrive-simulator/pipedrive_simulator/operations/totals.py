@@ -5,21 +5,21 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from pipedrive_simulator.operations import asking
+from pipedrive_simulator.operations import query_params
 from pipedrive_simulator.operations.operation import Operation
 from pipedrive_simulator.operations.paging import v1_body
 
 if TYPE_CHECKING:
-    from pipedrive_simulator.account.account import Account
-    from pipedrive_simulator.operations.asking import Asked
+    from pipedrive_simulator.account.state import AccountState
+    from pipedrive_simulator.operations.query_params import Request
 
 #: What one unit of a currency is worth in BRL: fixed, so that totals can be checked.
 RATES_IN_BRL = {"BRL": 1.0, "USD": 5.0, "EUR": 5.5, "ARS": 0.005}
 _STATUSES = ("open", "won", "lost")
 
 
-def _summary(asked: Asked) -> bytes:
-    account, query = asked.account, asked.query
+def _summary(request: Request) -> bytes:
+    account, query = request.account, request.query
     names = ("status", "pipeline_id", "stage_id")
     wanted: dict[str, Any] = {name: query[name] for name in names if name in query}
     if "user_id" in query:
@@ -84,7 +84,7 @@ def exchange_rate(currency: str, base: str) -> float:
     return RATES_IN_BRL.get(currency, 0.0) / RATES_IN_BRL.get(base, inf)
 
 
-def money(account: Account, amount: float, currency: str) -> str:
+def money(account: AccountState, amount: float, currency: str) -> str:
     """Write an amount of money for people, with the symbol that the account has for it."""
     symbols = {c.code: c.symbol for c in account.currencies.records.values()}
     return f"{symbols.get(currency, currency)}{amount:,.2f}"
@@ -98,8 +98,10 @@ OPERATIONS = (
         40,
         _summary,
         {
-            "status": asking.one_of(*_STATUSES),
-            **dict.fromkeys(("filter_id", "user_id", "pipeline_id", "stage_id"), asking.integer),
+            "status": query_params.one_of(*_STATUSES),
+            **dict.fromkeys(
+                ("filter_id", "user_id", "pipeline_id", "stage_id"), query_params.integer
+            ),
         },
     ),
 )
