@@ -39,6 +39,14 @@ CATALOGUE = """
 """
 
 
+#: The relations of the importing project that another role than their owner may use.
+RIGHTS = """
+    select relname from pg_catalog.pg_class
+    inner join pg_catalog.pg_namespace on pg_namespace.oid = relnamespace
+    where nspname ~ '^analytics' and relacl is not null
+"""
+
+
 @dataclass
 class Database:
     """One database that several projects build in."""
@@ -105,7 +113,10 @@ def database(
         + "; create table crm_raw.call_logs (id text, outcome text); insert into crm_raw.call_logs values ('a', 'busy')"
     )
     # The importing project must not read the account's other copy.
-    warehouse.write("delete from crm_raw.deals where id = (select min(id) from crm_raw.deals)")
+    warehouse.write(
+        "delete from crm_raw.deals where id = (select min(id) from crm_raw.deals);"
+        "alter table crm_raw.deals rename to deals_of_crm"
+    )
     warehouse.write(
         "create schema staging; create view staging.stg_pipedrive__call_logs as select 'old' as id"
     )
@@ -113,21 +124,30 @@ def database(
     yield Database(warehouse, folder)
 
 
-def test_an_importing_project_builds_beside_the_shipped_one(database: Database) -> None:
+def test_an_importing_project_reads_its_own_source_with_its_own_settings(
+    database: Database,
+) -> None:
     rows = database.warehouse.rows
     before = database.catalogue(*SCHEMAS, "pipedrive")
     schemas = database.schemas()
     done = database.example("deps")
     assert done.returncode == 0, done.stdout + done.stderr
-    for words in ((), NO_TESTS):
+    wanted = (
+        "--select",
+        "+won_by_owner",
+        "ops_account",
+        "stg_pipedrive__call_logs",
+        "ops_dbt_test_result",
+    )
+    words = (*wanted, "--indirect-selection", "buildable", "--exclude-resource-type", "unit_test")
+    for _ in range(2):
         done = database.example("build", "--profiles-dir", ".", *words)
         assert done.returncode == 0, done.stdout[-6000:]
     assert database.catalogue(*SCHEMAS, "pipedrive") == before
     assert database.schemas() - schemas == {"analytics", *(f"analytics_{name}" for name in SCHEMAS)}
 
-    # Its own source, variables, seed and model.
     assert rows("select count(*) from analytics_marts.fct_deal") == [
-        (len(rows("select from crm_raw.deals")),)
+        (len(rows("select from crm_raw.deals_of_crm")),)
     ]
     assert rows("select base_currency, reporting_timezone from analytics_ops.ops_account") == [
         ("EUR", "Europe/Lisbon")
@@ -136,19 +156,34 @@ def test_an_importing_project_builds_beside_the_shipped_one(database: Database) 
         ("a", "busy")
     ]
     assert rows(
-        "select count(*) > 0 from analytics_marts.fct_deal where currency = 'BRL' and value_base = round(value * 0.16, 2)"
+        "select distinct value_base = round(value * 0.16, 2) from analytics_marts.fct_deal where currency = 'BRL'"
     ) == [(True,)]
     assert rows("select sum(deals_won) from analytics.won_by_owner") == rows(
         "select count(*) from analytics_marts.fct_deal where status = 'won' and not is_deleted"
     )
-    # Nobody was given rights that the project does not name.
+    # The indexes that builds need, on its own raw tables.
     assert rows(
-        "select count(*) from pg_class join pg_namespace on pg_namespace.oid = relnamespace where nspname ~ '^analytics' and relacl is not null"
-    ) == [(0,)]
-    # Tests and builds are noted in its own schemas.
+        "select count(*) from pg_indexes where schemaname = 'crm_raw' and indexname = 'deals_of_crm_by_load'"
+    ) == [(1,)]
+    # No role was given rights that the project does not name.
+    assert rows(f"select count(*) from ({RIGHTS}) as rights") == [(0,)]
+    # The results of its own tests are recorded with those of the package.
     assert rows(
-        "select count(*) > 100, count(*) filter (where test_id like 'test.sales_analytics.%') from analytics_ops.ops_dbt_test_result"
+        "select count(*) > 20, count(*) filter (where test_id like 'test.sales_analytics.%') from analytics_ops.ops_dbt_test_result"
     ) == [(True, 1)]
+
+
+@pytest.mark.long
+def test_an_importing_project_builds_and_tests_the_whole_package(database: Database) -> None:
+    before = database.catalogue(*SCHEMAS, "pipedrive")
+    for words in (
+        ("deps",),
+        ("build", "--profiles-dir", "."),
+        ("build", "--profiles-dir", ".", *NO_TESTS),
+    ):
+        done = database.example(*words)
+        assert done.returncode == 0, done.stdout[-6000:]
+    assert database.catalogue(*SCHEMAS, "pipedrive") == before
 
 
 def test_developers_build_in_schemas_of_their_own(database: Database) -> None:
@@ -167,11 +202,11 @@ def test_developers_build_in_schemas_of_their_own(database: Database) -> None:
         warehouse = replace(
             database.warehouse,
             url=re.sub("//[^@]*@", f"//{name}:choose-one@", database.warehouse.url),
-            dbt_folder=database.folder.parent / name,
             settings={"PIPEBOARD_DEVELOPER": name},
         )
         schemas = database.schemas()
-        words = ("--target", "personal", "--select", "+fct_deal")
+        words = ("--target", "personal", "--target-path", str(database.folder.parent / name))
+        words += ("--select", "+fct_deal", "--indirect-selection", "buildable")
         warehouse.build("build", *words, "--exclude-resource-type", "unit_test")
         assert {
             f"{name}_{schema}" for schema in ("staging", "intermediate", "marts", "snapshots")
