@@ -137,6 +137,12 @@ class PipedriveStream(Stream):
         values = [p.get("replication_key_value") for p in partitions]
         return max((v for v in values if v), default=None)
 
+    @property
+    def read_at(self) -> str | None:
+        """Source time when its list with an interval was last read, None if that is not known."""
+        parts = [self.stream_state, *self.stream_state.get("partitions", [])]
+        return next((part["read_at"] for part in parts if part.get("read_at")), None)
+
     # -- writing -----------------------------------------------------------------------------
 
     @cached_property

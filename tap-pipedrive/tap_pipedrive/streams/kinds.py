@@ -372,15 +372,11 @@ class DefinitionList(ListStream):
     def is_due(self) -> bool:
         """Whether the list is older than its interval, or not known."""
         cadence = self._tap.cadence
-        return (
-            cadence.reads_all
-            or cadence.is_due(DEFINITIONS, self.stream_state.get("read_at"))
-            or self.known is None
-        )
+        return cadence.reads_all or cadence.is_due(DEFINITIONS, self.read_at) or self.known is None
 
     def not_due_notes(self) -> list[str]:
         """Say when the list was last read."""
-        return [self._tap.cadence.note(DEFINITIONS, self.stream_state["read_at"])]
+        return [self._tap.cadence.note(DEFINITIONS, self.read_at or "")]
 
     def names(self, records: list[Record]) -> set[Name]:
         """Return what other records may name of these."""
