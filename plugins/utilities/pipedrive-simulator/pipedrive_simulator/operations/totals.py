@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipedrive_simulator.operations import asking
+from pipedrive_simulator.operations import query_params
 from pipedrive_simulator.operations.operation import Operation
 from pipedrive_simulator.operations.paging import v1_body
 
 if TYPE_CHECKING:
-    from pipedrive_simulator.operations.asking import Asked
+    from pipedrive_simulator.operations.query_params import Request
 
 # What one unit of a currency is worth in BRL: fixed, so that totals can be checked.
 RATES_IN_BRL = {"BRL": 1.0, "USD": 5.0, "EUR": 5.5, "ARS": 0.005}
 _STATUSES = ("open", "won", "lost")
 
 
-def _summary(asked: Asked) -> bytes:
-    account, query = asked.account, asked.query
+def _summary(request: Request) -> bytes:
+    account, query = request.account, request.query
     base = RATES_IN_BRL[account.base_currency]
     names = ("status", "pipeline_id", "stage_id")
     wanted: dict[str, Any] = {name: query[name] for name in names if name in query}
@@ -84,8 +84,10 @@ OPERATIONS = (
         40,
         _summary,
         {
-            "status": asking.one_of(*_STATUSES),
-            **dict.fromkeys(("filter_id", "user_id", "pipeline_id", "stage_id"), asking.integer),
+            "status": query_params.one_of(*_STATUSES),
+            **dict.fromkeys(
+                ("filter_id", "user_id", "pipeline_id", "stage_id"), query_params.integer
+            ),
         },
     ),
 )
