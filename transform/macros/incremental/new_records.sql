@@ -10,7 +10,7 @@
     table that is not ours to index is read.
 -#}
 {% macro distinct_stamps(stream, kind) -%}
-    {%- set table = 'pipedrive.' ~ stream -%}
+    {%- set table = raw_relation(stream) if execute else none -%}
     {%- set column = {'load': '_sdc_batched_at', 'sweep': '_sdc_deleted_at'}[kind] -%}
     {%- set looked_up -%}
         select
@@ -18,7 +18,7 @@
                 select from pg_catalog.pg_attribute
                 where attrelid = to_regclass('{{ table }}') and attname = '{{ column }}' and not attisdropped
             ),
-            to_regclass('{{ table }}_by_{{ kind }}') is not null
+            to_regclass('{{ raw_index(table, kind) if execute }}') is not null
     {%- endset -%}
     {%- set is_there, is_indexed = run_query(looked_up).rows[0].values() if execute else (false, false) -%}
     {%- set newest -%}

@@ -9,7 +9,7 @@
 {% macro where_untested_deal(deal_id='deal_id', first='where') -%}
     {%- set seen = tested_through() -%}
     {%- if seen %}
-    {{ first }} {{ is_newer_deal(deal_id, seen, _intermediate('int_deal_versions')) }}
+    {{ first }} {{ is_newer_deal(deal_id, seen, model_relation('int_deal_versions')) }}
     {%- endif -%}
 {%- endmacro %}
 
@@ -28,7 +28,7 @@
     {%- elif seen -%}
         (
             select * from {{ relation }}
-            where {{ is_newer_deal('deal_id', seen, _intermediate('int_deal_versions')) }} {{ 'and (' ~ wanted ~ ')' if wanted }}
+            where {{ is_newer_deal('deal_id', seen, model_relation('int_deal_versions')) }} {{ 'and (' ~ wanted ~ ')' if wanted }}
         ) as untested
     {%- elif wanted -%}
         (select * from {{ relation }} where {{ wanted }}) as wanted
@@ -75,7 +75,7 @@
 {#- The newest version of a deal that this test has passed for; null = it has to look at all. -#}
 {% macro tested_through() -%}
     {%- if execute and flags.WHICH in ('test', 'build') and not var('test_all_deals', false) -%}
-        {%- set marks = load_relation(_intermediate('int_build_marks')) -%}
+        {%- set marks = load_relation(model_relation('int_build_marks')) -%}
         {%- if marks -%}
             {%- set found = run_query(
                 "select max(built_through)::text from " ~ marks ~ " where model = '" ~ test_mark(model) ~ "'"
@@ -85,11 +85,6 @@
     {{ return(found) }}
 {%- endmacro %}
 
-{#- Not ref(): a test would then wait for these, and so would whoever selects it. -#}
-{% macro _intermediate(name) -%}
-    {{ return(api.Relation.create(database=target.database, schema='intermediate', identifier=name)) }}
-{%- endmacro %}
-
 {#- A test is known by its name and its text. -#}
 {% macro test_mark(node) -%}
     {{- return(node.unique_id ~ ':' ~ local_md5(node.raw_code)) -}}
@@ -97,8 +92,8 @@
 
 {#- What passed has seen every deal there is by now. -#}
 {% macro mark_tested(results) -%}
-    {%- set marks = load_relation(_intermediate('int_build_marks')) -%}
-    {%- set versions = load_relation(_intermediate('int_deal_versions')) -%}
+    {%- set marks = load_relation(model_relation('int_build_marks')) -%}
+    {%- set versions = load_relation(model_relation('int_deal_versions')) -%}
     {%- set passed = [] -%}
     {%- for result in results if result.node.resource_type == 'test' and result.status | string == 'pass' -%}
         {%- do passed.append(test_mark(result.node)) -%}

@@ -42,25 +42,12 @@ priced as (
     select
         dated.*,
         -- Looked up one by one: only asked for where the currency is another one, and only if selected.
+        case when dated.currency = {{ base_currency() }} then 1 else {{ rate_in_force('rate') }} end as fx_rate,
+        case when dated.currency <> {{ base_currency() }} then {{ rate_in_force('rate_date') }} end as fx_date,
+        case when dated.currency <> {{ base_currency() }} then {{ rate_in_force('source') }} end as fx_source,
         case
-            when dated.currency = {{ base_currency() }} then 1
-            else (
-                select rates.rate
-                from {{ ref('int_fx_rates') }} as rates
-                where rates.currency = dated.currency and rates.valid_from <= dated.rated_on
-                order by rates.valid_from desc
-                limit 1
-            )
-        end as fx_rate,
-        case
-            when dated.currency <> {{ base_currency() }} then (
-                select rates.rate_date
-                from {{ ref('int_fx_rates') }} as rates
-                where rates.currency = dated.currency and rates.valid_from <= dated.rated_on
-                order by rates.valid_from desc
-                limit 1
-            )
-        end as fx_date
+            when dated.currency <> {{ base_currency() }} then {{ rate_in_force('is_backdated') }}
+        end as fx_is_backdated
     from dated
 ),
 
@@ -167,7 +154,9 @@ select
     weighed.products_count,
     weighed.participants_count,
     weighed.followers_count,
-    weighed._loaded_at
+    weighed._loaded_at,
+    weighed.fx_source,
+    coalesce(weighed.fx_is_backdated, false) as fx_is_backdated
 from weighed
 -- not by a name above: one that is used twice is a table of its own to PostgreSQL, and has no key
 left join {{ ref('dim_user') }} as owners on weighed.owner_id = owners.user_id

@@ -136,7 +136,7 @@ def _in_thread(
         url = url_of(listener)
         yield RunningSimulator(url, token, account.company, ControlClient(url), account, api)
     finally:
-        server.should_exit = server.force_exit = True
+        server.end(force=True)
         thread.join(10)
         listener.close()
 

@@ -13,7 +13,7 @@ from pipedrive_simulator.operations.operation import Operation, not_found
 from pipedrive_simulator.operations.paging import v1_body
 from pipedrive_simulator.operations.query_params import Parser, Request, refuse
 from pipedrive_simulator.operations.settings import as_is
-from pipedrive_simulator.operations.totals import RATES_IN_BRL
+from pipedrive_simulator.operations.totals import exchange_rate
 
 KINDS = ("deals_won", "deals_progressed", "activities_completed", "activities_added",
          "deals_started")  # fmt: skip
@@ -84,9 +84,8 @@ def _progress(account: Account, goal: Goal, period: Period) -> int:
     if goal.expected_outcome["tracking_metric"] == "quantity":
         return len(found)
     currency = account.currencies.get(goal.expected_outcome["currency_id"])
-    base = RATES_IN_BRL.get(currency.code if currency else account.base_currency, 1.0)
-    total = sum(c.deal.value * RATES_IN_BRL.get(c.deal.currency, 1.0) for c in found)
-    return round(total / base)
+    target = currency.code if currency else account.base_currency
+    return round(sum(c.deal.value * exchange_rate(c.deal.currency, target) for c in found))
 
 
 def _people(account: Account, goal: Goal) -> set[int]:

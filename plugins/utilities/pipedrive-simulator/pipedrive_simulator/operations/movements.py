@@ -98,7 +98,7 @@ def _asked(request: Request) -> tuple[int, Period, list[Course]]:
     return pipeline.id, period, [c for c in courses(account, period) if c.deal.owner_id == user]
 
 
-def _told(found: list[Course]) -> Json:
+def _told(account: Account, found: list[Course]) -> Json:
     values: dict[str, float] = {}
     for course in found:
         values[course.deal.currency] = values.get(course.deal.currency, 0) + course.deal.value
@@ -106,7 +106,7 @@ def _told(found: list[Course]) -> Json:
         "count": len(found),
         "deals_ids": [course.deal.id for course in found],
         "values": {code: round(value) for code, value in values.items()},
-        "formatted_values": {code: money(value, code) for code, value in values.items()},
+        "formatted_values": {code: money(account, value, code) for code, value in values.items()},
     }
 
 
@@ -133,12 +133,13 @@ def _movements(request: Request) -> bytes:
         {
             "movements_between_stages": {"count": moves},
             "new_deals": _told(
+                account,
                 [c for c in found
-                 if c.states[0].pipeline_id == pipeline and period.has(c.states[0].time)]
+                 if c.states[0].pipeline_id == pipeline and period.has(c.states[0].time)],
             ),
-            "deals_left_open": _told(left_open),
-            "won_deals": _told([c for c in here if c.ended(_WON, period)]),
-            "lost_deals": _told([c for c in here if c.ended(_LOST, period)]),
+            "deals_left_open": _told(account, left_open),
+            "won_deals": _told(account, [c for c in here if c.ended(_WON, period)]),
+            "lost_deals": _told(account, [c for c in here if c.ended(_LOST, period)]),
             "average_age_in_days": {
                 "across_all_stages": age([course.states[0].time for course in left_open]),
                 "by_stages": [

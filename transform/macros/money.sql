@@ -1,0 +1,13 @@
+{#-
+    A column of the exchange rate of the day a deal goes by (`dated.currency`, `dated.rated_on`), as a subquery of its own:
+    of a query that does not ask for it, PostgreSQL leaves it out.
+-#}
+{% macro rate_in_force(column) -%}
+    (
+        select rates.{{ column }}
+        from {{ ref('int_fx_rates') }} as rates
+        where rates.currency = dated.currency and rates.valid_from <= dated.rated_on
+        order by rates.valid_from desc
+        limit 1
+    )
+{%- endmacro %}
