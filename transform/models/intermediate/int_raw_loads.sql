@@ -16,6 +16,8 @@
 ] %}
 with stamps as (
     {% for stream, kind in read_by_load -%}
+    {#- The raw table itself is asked, so that its index is used; what stands on it is derived from ref(). -#}
+    {%- do ref('stg_pipedrive__' ~ stream) -%}
     select
         '{{ stream }}' as stream,
         '{{ kind }}' as kind,

@@ -118,7 +118,7 @@ OVERVIEW = Dashboard(
             "stat",
             "dateTimeFromNow",
             runbook="EtlHanging",
-            width=8,
+            width=6,
             height=5,
         ),
         Panel(
@@ -126,7 +126,14 @@ OVERVIEW = Dashboard(
             ((f"{m('last_completion_timestamp_seconds')} * 1000", "{{pipeline}} {{result}}"),),
             "stat",
             "dateTimeFromNow",
-            width=8,
+            width=6,
+            height=5,
+        ),
+        Panel(
+            "Models, last build",
+            ((f"sum by (state) ({m('dbt_models')})", "{{state}}"),),
+            "stat",
+            width=6,
             height=5,
         ),
         Panel(
@@ -137,7 +144,7 @@ OVERVIEW = Dashboard(
                 (m("loader_build_info"), "loader {{loader_version}}"),
             ),
             "stat",
-            width=8,
+            width=6,
             height=5,
         ),
     ),
@@ -479,7 +486,7 @@ QUALITY = Dashboard(
     "Whether what is in the warehouse can be trusted.",
     (
         Panel(
-            "Tests by severity and result, last build",
+            "Tests by severity and result",
             ((f"sum by (severity, status) ({m('dbt_tests')}) > 0", "{{severity}} {{status}}"),),
             "bargauge",
             runbook="DqErrors",
