@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up stop sync reference backfill sweep reconcile plan history roles doctor status look docs \
-	prefect tune metabase test bench lint lock deploy rollback clean
+	prefect tune metabase test test-long bench lint lock deploy rollback clean
 
 # The first Python that the pins are for; name another one by `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
@@ -76,9 +76,13 @@ docs: setup ## the catalogue of every table and column: build/docs/index.html
 metabase: setup ## what would change in the Metabase of .env; DO=apply changes it, DO=check, DO=smoke
 	@$(PIPEBOARD) env -- pipeboard-metabase $(or $(DO),plan)
 
-test: ## every test of every room, on the embedded PostgreSQL and on 15 where installed
+test: ## the tests of every room, on the embedded PostgreSQL and on 15 where installed
 	@$(PYTHON) orchestrate/bootstrap.py dev
 	@.pipeboard/env/dev/bin/python tests/run.py
+
+test-long: ## the long ones that `make test` leaves out: random signals, thirty days ...
+	@$(PYTHON) orchestrate/bootstrap.py dev
+	@.pipeboard/env/dev/bin/python tests/run.py --long
 
 bench: ## how fast it is, against rivals and floors (SCALE=1000000, ONLY=loader,tap, REPEAT=3)
 	@$(PYTHON) orchestrate/bootstrap.py bench

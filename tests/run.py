@@ -1,12 +1,14 @@
 """Run the tests of every room, each with its own settings, and end with one line for all.
 
-`python tests/run.py [ROOM...]` runs some of them, two rooms side by side (JOBS=1: one by one).
-Where the programs of PostgreSQL 15, the oldest we promise, are installed, the loader runs on it as
-well as on the embedded server, and the whole pipeline runs on it instead.
+`python tests/run.py [--long | --all] [ROOM...]` runs some of them, two rooms side by side (JOBS=1:
+one by one). Tests marked `long` are left out; `--long` runs only these, `--all` both.
+Where the programs of PostgreSQL 15, the oldest we promise, are installed, the whole pipeline and
+the loader run on it; of the loader's tests, those about SQL run on the embedded server too.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -36,32 +38,59 @@ class Room:
 
     name: str
     folder: str
-    #: Where the oldest PostgreSQL is installed: "also" there, or there "instead".
-    on_oldest: str = ""
+    #: Whether it runs on the oldest PostgreSQL, where that is installed, instead of the embedded.
+    on_oldest: bool = False
+    #: Its tests that run on both then: those whose outcome may depend on the version.
+    on_both: tuple[str, ...] = ()
     runner: str = "pytest"
+
+
+#: The loader's tests of its SQL, not those of its process: signals, exit codes, reports, metrics.
+LOADERS_SQL = tuple(
+    f"tests/test_loader_{name}.py"
+    for name in ("merge", "types", "standard", "drop_in", "quarantine", "sweep", "traps")
+)
 
 
 # The longest first: what is left for the end is short.
 ROOMS = (
-    Room("end-to-end", "tests/end_to_end", on_oldest="instead"),
-    Room("tap-pipedrive", "tap-pipedrive"),
-    Room("target-postgres", "plugins/loaders/target-postgres", on_oldest="also"),
-    Room("prefect", "tests/prefect"),
+    Room("end-to-end", "tests/end_to_end", on_oldest=True),
     Room("warehouse", "tests/warehouse"),
+    Room("tap-pipedrive", "tap-pipedrive"),
+    Room("run_project", "tests/run_project", runner="bats"),
     Room("orchestrate", "orchestrate"),
-    Room("pipedrive-simulator", "plugins/utilities/pipedrive-simulator"),
+    Room("prefect", "tests/prefect"),
     Room("metabase", "plugins/utilities/metabase"),
     Room("observability", "tests/observability"),
+    Room("target-postgres", "plugins/loaders/target-postgres", on_oldest=True, on_both=LOADERS_SQL),
     Room("image", "tests/docker"),
-    Room("bench", "tests/bench"),
     Room("kubernetes", "tests/kubernetes"),
-    Room("run_project", "tests/run_project", runner="bats"),
+    Room("pipedrive-simulator", "plugins/utilities/pipedrive-simulator"),
+    Room("bench", "tests/bench"),
 )
 
 
-def main(names: list[str]) -> int:
+class Visit(NamedTuple):
+    """One run of a room."""
+
+    room: Room
+    title: str
+    #: The folder of the server's programs; empty: those of the embedded server.
+    postgres: str = ""
+    #: Only these of its tests; empty: all of them.
+    files: tuple[str, ...] = ()
+
+
+def main(words: list[str]) -> int:
     """Run the rooms named, or all; return what `make` needs to know."""
-    unknown = set(names) - {room.name for room in ROOMS}
+    parser = argparse.ArgumentParser(description="Run the tests of every room.")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--long", action="store_const", const="long", dest="which")
+    which.add_argument("--all", action="store_const", const="", dest="which")
+    parser.add_argument("rooms", nargs="*", metavar="ROOM")
+    parser.set_defaults(which="not long")
+    given = parser.parse_args(words)
+    unknown = set(given.rooms) - {room.name for room in ROOMS}
     if unknown:
         print(f"no such room: {', '.join(unknown)}; there are {', '.join(r.name for r in ROOMS)}")
         return 64
@@ -71,16 +100,15 @@ def main(names: list[str]) -> int:
         print("PostgreSQL 15 is not installed: tests run on the embedded server only", flush=True)
     began = time.monotonic()
     totals: Counter[str] = Counter()
-    visits = []
-    for room in ROOMS:
-        if not names or room.name in names:
-            if not oldest or room.on_oldest != "instead":
-                visits.append((room, room.name, ""))
-            if oldest and room.on_oldest:
-                visits.append((room, f"{room.name} on PostgreSQL 15", oldest))
+    visits = [
+        visit
+        for room in ROOMS
+        if not given.rooms or room.name in given.rooms
+        for visit in visits_of(room, oldest)
+    ]
     failed = []
     with ThreadPoolExecutor(int(os.environ.get("JOBS", "2"))) as pool:
-        under_way = {pool.submit(run_room, *visit): visit[1] for visit in visits}
+        under_way = {pool.submit(run_room, visit, given.which): visit.title for visit in visits}
         for future in as_completed(under_way):
             if future.result().failed:
                 failed.append(under_way[future])
@@ -98,8 +126,17 @@ class Outcome(NamedTuple):
     counts: Counter[str]
 
 
-def run_room(room: Room, title: str, postgres: str) -> Outcome:
+def visits_of(room: Room, oldest: str | None) -> list[Visit]:
+    """Decide on which servers a room runs."""
+    if not oldest or not room.on_oldest:
+        return [Visit(room, room.name)]
+    both = [Visit(room, room.name, files=room.on_both)] if room.on_both else []
+    return [*both, Visit(room, f"{room.name} on PostgreSQL 15", oldest)]
+
+
+def run_room(visit: Visit, which: str) -> Outcome:
     """Run one room; what it says is kept together, since another one runs beside it."""
+    room, title, postgres, files = visit
     began = time.monotonic()
     print(f"######## {title} ...", flush=True)
     report = REPORTS / f"{title.replace(' ', '-')}.xml"
@@ -116,12 +153,14 @@ def run_room(room: Room, title: str, postgres: str) -> Outcome:
         # It names its report itself.
         report = REPORTS / "report.xml"
         report.unlink(missing_ok=True)
+        if which == "long":
+            return Outcome(False, f"######## {title}: nothing long\n", Counter())
         command = [str(Path(sys.executable).parent / "bats"), "--report-formatter", "junit"]
         command += ["--output", str(REPORTS), "."]
     else:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        command += [f"--junitxml={report}"]
-    outcome = subprocess.run(
+        command += ["-m", which, f"--junitxml={report}", *files]
+    with subprocess.Popen(
         command,
         cwd=ROOT / room.folder,
         env=environ,
@@ -129,8 +168,11 @@ def run_room(room: Room, title: str, postgres: str) -> Outcome:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        check=False,
-    )
+    ) as process:
+        assert process.stdout is not None
+        output = process.stdout.read()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
     counts: Counter[str] = Counter()
     if report.exists():
         for suite in ElementTree.parse(report).getroot().iter("testsuite"):
@@ -140,9 +182,12 @@ def run_room(room: Room, title: str, postgres: str) -> Outcome:
             counts["failed"] += found["failures"]
             counts["errors"] += found["errors"]
             counts["skipped"] += found["skipped"]
-    failed = outcome.returncode not in (0, NO_TESTS)
-    head = f"######## {title}: {'FAILED' if failed else 'done'} in {time.monotonic() - began:.0f} s"
-    return Outcome(failed, f"\n{head}\n{outcome.stdout}", counts)
+    failed = process.returncode not in (0, NO_TESTS)
+    seconds = time.monotonic() - began
+    # Servers that run in the background are not counted: they are nobody's children.
+    cpu = used.ru_utime + used.ru_stime
+    head = f"{title}: {'FAILED' if failed else 'done'} in {seconds:.0f} s ({cpu:.0f} s of CPU)"
+    return Outcome(failed, f"\n######## {head}\n{output}", counts)
 
 
 def oldest_postgres() -> str | None:

@@ -18,9 +18,10 @@ from pipeboard.postgres_binaries import Binaries
 from pipeboard.processes import Recorded
 
 
-@pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
-    found = EmbeddedPostgres(tmp_path / "a path with spaces" / "postgres")
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """One cluster for all tests: to make it takes longer than what they do with it."""
+    found = EmbeddedPostgres(tmp_path_factory.mktemp("a path with spaces") / "postgres")
     yield found
     found.destroy()
 

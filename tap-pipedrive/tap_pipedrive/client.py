@@ -313,6 +313,7 @@ class PipedriveClient:
         is_told = left is not None and left >= operation.cost
         is_spent = left is not None and left < operation.cost
         if not (is_burst or is_told) and self.governor.is_spent(self.source_day):
+            self.governor.note_spent(self.source_day)
             is_spent = True
         if is_spent:
             msg = (

@@ -26,6 +26,8 @@ def how_it_is_read(stream: PipedriveStream) -> str:
         return "a call for each deal that may have moved"
     if stream.name.endswith("_sync"):
         return f"comes with `{stream.name.removesuffix('_sync')}`"
+    if stream.name == "deal_summary_daily":
+        return "one call a day"
     if isinstance(stream, UpdatedStream):
         return "updated since the bookmark"
     if isinstance(stream, PerHundred):

@@ -11,8 +11,9 @@ def main() -> None:
     """Run ``tap-pipedrive``; exits with the code of the failure, if any."""
     # What imports make is there to stay: looking through it for garbage costs a tenth of a start.
     gc.disable()
-    from tap_pipedrive import termination
+    from tap_pipedrive import memory, termination
 
+    memory.limit_arenas()
     # Before anything slow: a signal that comes during the imports ends the run as a later one does.
     termination.end_at_once()
     from singer_sdk.exceptions import MappingError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import json
+import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -262,3 +263,32 @@ def test_a_used_up_window_is_waited_for(
     assert slept == []
     read(client)
     assert 1 < slept[0] <= 2
+
+
+def test_after_a_429_on_a_spent_day_no_thread_begins_another_call(
+    server: ScriptedServer, client: PipedriveClient
+) -> None:
+    threads = 6
+    server.answer(200, GOOD, x_daily_ratelimit_token_limit="100", x_ratelimit_limit="1000")
+    server.answer(429, {"success": False})
+    read(client)
+    client.governor.admit(100, client.source_day)
+    failures: list[errors.TapError] = []
+    together = threading.Barrier(threads)
+
+    def ask_again_and_again() -> None:
+        together.wait()
+        for _ in range(5):
+            try:
+                read(client)
+            except errors.TapError as error:
+                failures.append(error)
+
+    workers = [threading.Thread(target=ask_again_and_again) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert {type(error) for error in failures} == {errors.BudgetSpentError}
+    assert len(failures) == 5 * threads
+    assert len(server.asked) <= 1 + threads

@@ -185,6 +185,7 @@ def _windows_in_small_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows, "LEAST_PAGES", 0.5)
 
 
+@pytest.mark.long
 @settings(
     # A few by default; DIFFERENTIAL_EXAMPLES=200 for a long night.
     max_examples=int(os.environ.get("DIFFERENTIAL_EXAMPLES", "8")),

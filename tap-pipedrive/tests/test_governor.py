@@ -116,6 +116,27 @@ def test_a_folder_outlives_the_process_and_survives_damage(tmp_path: Path) -> No
         assert LocalHome(tmp_path, "a").add_tokens(DAY, 5) == 5
 
 
+def test_a_day_noted_as_spent_admits_no_call_not_even_one_that_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    home = LocalHome()
+    governor = Governor(home, burst=1)
+    governor.admit(10, DAY)
+
+    def learn_of_a_spent_day_meanwhile(_: float) -> None:
+        governor.note_spent(DAY)
+
+    monkeypatch.setattr(
+        "tap_pipedrive.governor.governor.time.sleep", learn_of_a_spent_day_meanwhile
+    )
+    for _ in range(2):
+        with pytest.raises(BudgetSpentError):
+            governor.admit(10, DAY)
+    assert home.tokens(DAY) == 10, "calls that were not made are not booked"
+    monkeypatch.setattr("tap_pipedrive.governor.governor.WINDOW_SECONDS", 0.0)
+    governor.admit(10, "2026-06-16")
+
+
 def test_a_job_stops_at_its_share_and_the_hot_sync_goes_on() -> None:
     home = LocalHome()
     backfill = Governor(home, daily_tokens=100, share=0.7)
@@ -272,6 +293,7 @@ def run_taps(url: str, count: int, **settings: Any) -> list[subprocess.Completed
     return results
 
 
+@pytest.mark.long
 def test_four_processes_share_a_window_of_twenty(valkey: Valkey) -> None:
     with running_simulator(deals=12, frozen=False, now=None, burst=20, process=True) as simulator:
         results = run_taps(simulator.url, 4, redis_url=valkey.url)

@@ -51,8 +51,10 @@ def server() -> Iterator[RunningSimulator]:
 
 @pytest.fixture(scope="module")
 def state(server: RunningSimulator) -> dict[str, Any]:
-    """The state after a good run."""
-    return sync(server, {}).state
+    """The state after a good run, of another day as far as totals of the day go."""
+    state = sync(server, {}).state
+    state["bookmarks"]["deal_summary_daily"]["read_on"] = "2000-01-01"
+    return state
 
 
 @pytest.fixture

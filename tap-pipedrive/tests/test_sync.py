@@ -81,6 +81,34 @@ def test_nothing_changed_costs_one_call_per_list(
     assert not second.records["deal_changelog"] and not second.records["deal_changelog_sync"]
 
 
+def test_the_totals_by_currency_are_read_once_a_day(
+    simulator: Any, sync: Sync, reset: Callable[[], None]
+) -> None:
+    first = sync()
+    (reading,) = first.records["deal_summary_daily"]
+    told = reading["values_total"]["USD"]
+    assert told["value_converted"] == pytest.approx(5 * told["value"], abs=0.005)
+    reset()
+    again = sync(first.state)
+    assert not again.records["deal_summary_daily"]
+    assert "getDealsSummary" not in calls(simulator)
+    simulator.account.advance_clock(86_400)
+    next_day = sync(again.state)
+    (later,) = next_day.records["deal_summary_daily"]
+    assert calls(simulator)["getDealsSummary"] == 1
+    assert later["as_of"][:10] == simulator.account.clock.text()[:10] > reading["as_of"][:10]
+
+
+def test_refused_totals_are_asked_for_again_and_stop_nothing(simulator: Any, sync: Sync) -> None:
+    rule = {"kind": "status", "status": 403, "operation": "getDealsSummary"}
+    simulator.control("POST", "faults", rule)
+    first = sync()
+    assert not first.records["deal_summary_daily"] and first.records["deals"]
+    assert "read_on" not in first.state["bookmarks"].get("deal_summary_daily", {})
+    simulator.control("DELETE", "faults")
+    assert len(sync(first.state).records["deal_summary_daily"]) == 1
+
+
 def test_after_changes_only_moved_deals_are_asked_for_their_log(
     simulator: Any, sync: Sync, reset: Callable[[], None], tmp_path: Any
 ) -> None:

@@ -158,6 +158,7 @@ def test_without_a_reader_the_tap_ends_in_bounded_time_and_reports(
     assert (report["stopped"], report["exit_code"]) == ("signal", 143)
 
 
+@pytest.mark.long
 def test_a_state_after_a_signal_never_runs_ahead_of_its_records(
     simulator: RunningSimulator, tmp_path: Path
 ) -> None:

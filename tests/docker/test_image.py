@@ -139,6 +139,7 @@ def test_nothing_private_and_no_test_is_sent_to_the_builder() -> None:
         assert is_ignored(private, patterns), private
 
 
+@pytest.mark.long
 def test_the_image_holds_what_a_job_runs_and_no_installer(image: Image) -> None:
     assert sorted(p.name for p in (image.project / ".pipeboard" / "env").iterdir()) == [
         *("dbt", "loader", "meltano", "metabase", "metrics", "prefect", "tap")
@@ -149,6 +150,7 @@ def test_the_image_holds_what_a_job_runs_and_no_installer(image: Image) -> None:
     ]
 
 
+@pytest.mark.long
 def test_the_image_provisions_metabase_with_what_the_models_say_of_themselves(
     image: Image, tmp_path: Path
 ) -> None:
@@ -167,6 +169,7 @@ def test_the_image_provisions_metabase_with_what_the_models_say_of_themselves(
     assert "METABASE_DATABASE_URL is not set" in outcome.stderr
 
 
+@pytest.mark.long
 def test_a_sync_runs_in_it_and_writes_nothing_but_its_state(
     image: Image, services: Services, tmp_path: Path
 ) -> None:

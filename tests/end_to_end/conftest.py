@@ -24,7 +24,6 @@ from pipeboard.simulator import Account, Simulator
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ROOT / ".pipeboard" / "bin"
-CRM = Path(os.environ.get("PIPEBOARD_CRM_DIR", ROOT.parent / "shared" / "data" / "crm"))
 DEALS, CHANGES = 600, 20
 PERSONAL = ("PIPEDRIVE_", "MELTANO_", "DBT_", "TAP_", "TARGET_", "PG", "REDIS_", "PUSHGATEWAY_")
 
@@ -139,24 +138,11 @@ def second_demo(checkout: Checkout, first_demo: Run) -> SecondDemo:
 
 @pytest.fixture(scope="session")
 def own_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    """Somebody's own account: the CRM files if they are here, else another generated one."""
-    home = tmp_path_factory.mktemp("own account")
-    simulator = Simulator(home, COMMANDS / "pipedrive-simulator")
-    words = ["--account", "csv", "--csv-dir", str(CRM)] if CRM.is_dir() else None
-    simulator.start(OtherAccount(deals=300, seed=7, given=words))
+    """Somebody's own account. (Public CRM data: tests/warehouse/test_public_crm.py.)"""
+    simulator = Simulator(tmp_path_factory.mktemp("own account"), COMMANDS / "pipedrive-simulator")
+    simulator.start(Account(deals=300, seed=7))
     yield simulator
     simulator.stop()
-
-
-@dataclass(frozen=True)
-class OtherAccount(Account):
-    """An account by other words than the demo's."""
-
-    given: list[str] | None = None
-
-    @property
-    def words(self) -> list[str]:
-        return self.given or super().words
 
 
 @pytest.fixture(scope="session")

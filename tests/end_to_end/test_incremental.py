@@ -87,6 +87,7 @@ def raw(tmp_path: Path) -> Iterator[Warehouse]:
     server.destroy()
 
 
+@pytest.mark.long
 def test_kept_and_rebuilt_tables_are_the_same(raw: Warehouse) -> None:
     warehouse.fill(raw.url, 2_000)
     raw.build()

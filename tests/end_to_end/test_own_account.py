@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 
-import pytest
-from conftest import CRM, Checkout, Run, SecondDemo, truth
+from conftest import Checkout, Run, SecondDemo, truth
 
 from pipeboard.simulator import Simulator
 
-needs_crm = pytest.mark.skipif(
-    not CRM.is_dir(), reason=f"no CRM files at {CRM}; name their folder in PIPEBOARD_CRM_DIR"
-)
 LISTS = (
     *("getPersons", "getOrganizations", "getActivities", "getProducts", "getPipelines"),
     *("getStages", "getUsers", "getDealFields", "getPersonFields", "getOrganizationFields"),
@@ -22,30 +18,6 @@ LISTS = (
 def test_a_sync_works_beside_the_demo(first_sync: Run) -> None:
     assert first_sync.code == 0, first_sync.out + first_sync.err
     assert "done: sync" in first_sync.out
-
-
-@needs_crm
-def test_the_marts_know_the_accounts_facts(checkout: Checkout, first_sync: Run) -> None:
-    facts = checkout.query(
-        "pipeboard",
-        """
-        select count(*), count(*) filter (where status = 'won'),
-               sum(value) filter (where status = 'won')::bigint,
-               count(*) filter (where status = 'lost'), count(*) filter (where status = 'open')
-        from marts.fct_deal
-        """,
-    )
-    assert facts == [(8_800, 4_238, 10_005_534, 2_473, 2_089)]
-    quarters = checkout.query(
-        "pipeboard",
-        """
-        select count(*) from marts.fct_deal
-        where status = 'won' and close_time >= '2017-01-01' and close_time < '2018-01-01'
-        group by date_trunc('quarter', close_time at time zone 'UTC')
-        order by date_trunc('quarter', close_time at time zone 'UTC')
-        """,
-    )
-    assert [count for (count,) in quarters] == [531, 1_254, 1_257, 1_196]
 
 
 def test_worlds_do_not_mix(

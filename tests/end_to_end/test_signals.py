@@ -28,6 +28,8 @@ from pipeboard.jobs import KNOWN
 from pipeboard.lane import is_locked
 from pipeboard.outcomes import ABANDONED, STATUSES, SUCCEEDED, SUCCESSES
 
+pytestmark = pytest.mark.long
+
 ROUNDS = int(os.environ.get("PIPEBOARD_SIGNAL_ROUNDS", "4"))
 SEED = os.environ.get("PIPEBOARD_SIGNAL_SEED") or str(random.randrange(10**6))
 #: A new database, and a run without signals at its end, after so many rounds.

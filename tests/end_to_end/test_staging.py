@@ -1,11 +1,19 @@
-"""What one room emits, the next one reads: every stream of the tap has its staging model."""
+"""What one package emits, the next one reads: every stream of the tap has its staging model."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 
+import yaml
 from conftest import COMMANDS, ROOT
+
+TRANSFORM = ROOT / "transform"
+STAGING = {
+    path.stem.removeprefix("stg_pipedrive__"): path.read_text()
+    for path in (TRANSFORM / "models" / "staging").rglob("stg_pipedrive__*.sql")
+}
 
 
 def test_every_stream_is_staged() -> None:
@@ -17,5 +25,23 @@ def test_every_stream_is_staged() -> None:
         check=True,
     ).stdout
     streams = {stream["tap_stream_id"] for stream in json.loads(answer)["streams"]}
-    models = (ROOT / "transform" / "models" / "staging").rglob("stg_pipedrive__*.sql")
-    assert {model.stem.removeprefix("stg_pipedrive__") for model in models} == streams
+    assert set(STAGING) == streams
+
+
+def test_staging_models_of_streams_that_nothing_loads_or_reads_are_off() -> None:
+    plugins = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]
+    selected = {
+        rule.split(".")[0] for plugin in plugins["extractors"] for rule in plugin.get("select", [])
+    }
+    read = {
+        stream
+        for path in TRANSFORM.rglob("*.sql")
+        for stream in re.findall(r"'stg_pipedrive__(\w+)'", path.read_text())
+    }
+    off = {
+        stream
+        for stream, text in STAGING.items()
+        if text.startswith(f"{{{{ config(enabled='{stream}' in var('extra_streams')) }}}}\n")
+    }
+    assert off == set(STAGING) - selected - read
+    assert {"call_logs", "files", "projects"} <= off

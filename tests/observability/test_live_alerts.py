@@ -147,6 +147,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         assert machine.run("stop", "--forget").returncode == 0
 
 
+@pytest.mark.long
 @needs_prometheus
 def test_the_first_five_alerts_fire_and_resolve(site: Site) -> None:
     run = site.machine.run

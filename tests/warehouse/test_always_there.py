@@ -176,6 +176,7 @@ def test_a_new_custom_field_takes_nothing_away(account: Account) -> None:
     assert [float(row[0]) for row in found] == [2.5]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_build_that_is_killed_leaves_every_mart(account: Account, how: signal.Signals) -> None:
     rng = random.Random(int(how))

@@ -54,6 +54,23 @@ def warehouse(new_warehouse: NewWarehouse) -> Warehouse:
     return warehouse
 
 
+def test_the_known_facts_of_this_data(warehouse: Warehouse) -> None:
+    facts = warehouse.rows(
+        "select count(*), count(*) filter (where status = 'won'), "
+        "sum(value) filter (where status = 'won')::bigint, "
+        "count(*) filter (where status = 'lost'), count(*) filter (where status = 'open') "
+        "from marts.fct_deal"
+    )
+    assert facts == [(8_800, 4_238, 10_005_534, 2_473, 2_089)]
+    quarters = warehouse.rows(
+        "select count(*) from marts.fct_deal where status = 'won' "
+        "and close_time >= '2017-01-01' and close_time < '2018-01-01' "
+        "group by date_trunc('quarter', close_time at time zone 'UTC') "
+        "order by date_trunc('quarter', close_time at time zone 'UTC')"
+    )
+    assert [count for (count,) in quarters] == [531, 1_254, 1_257, 1_196]
+
+
 def revenue(rows: list[dict[str, str]], key: str) -> dict[str, float]:
     sums: dict[str, float] = defaultdict(float)
     for row in rows:

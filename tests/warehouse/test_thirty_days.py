@@ -14,6 +14,8 @@ from conftest import NewWarehouse
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
 from warehouse_kit import Warehouse
 
+pytestmark = pytest.mark.long
+
 DEALS, DAYS, SEED = 150, 30, 7
 SYNCED_ON = {0, 1, 5, 13, 29}
 BUILT_ON = {5}

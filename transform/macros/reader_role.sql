@@ -2,10 +2,17 @@
     BI tools read marts and ops, nothing else, as this role. Default privileges make the grants outlive every
     rebuilt table and view. Who may not create roles gets told what an administrator has to run, once. Refused
     records are no BI: ops.quarantine is left out, and the loader withdraws what default privileges give on it.
+    Schemas with a prefix are a developer's, or another project's: there, a role reads only if reader_role names one.
 -#}
 {% macro grant_to_reader() -%}
     {%- if execute and flags.WHICH in ('run', 'build') -%}
         {%- set reader = var('reader_role') -%}
+        {%- if reader is none -%}
+            {%- set reader = 'bi_read' if 'marts' in schemas_for_readers() else '' -%}
+        {%- endif -%}
+        {%- if not reader -%}
+            {{ return('') }}
+        {%- endif -%}
         {%- if not modules.re.match('^[a-z_][a-z0-9_]{0,62}$', reader) -%}
             {{ exceptions.raise_compiler_error("reader_role must be a plain role name such as bi_read, not " ~ reader) }}
         {%- endif -%}
@@ -19,10 +26,10 @@
             {%- if not found[0] %}
             create role {{ reader }} nologin;
             {%- endif -%}
-            {%- for schema in ('marts', 'ops') %}
+            {%- for schema in schemas_for_readers() %}
             {%- if not found[0] or not _may_read(schema, reader) %}
             {{ _make_schema_of_own(schema, reader) }}
-            alter default privileges in schema {{ schema }} grant select on tables to {{ reader }};
+            alter default privileges in schema {{ adapter.quote(schema) }} grant select on tables to {{ reader }};
             {%- endif %}
             {{ _grant_on_own_relations(schema, reader) }}
             {%- endfor -%}
@@ -37,11 +44,11 @@
 {% macro _make_schema_of_own(schema, reader) %}
             do $schema$
             begin
-                if to_regnamespace('{{ schema }}') is null then
-                    create schema {{ schema }};
+                if to_regnamespace('{{ adapter.quote(schema) }}') is null then
+                    create schema {{ adapter.quote(schema) }};
                 end if;
                 if pg_has_role((select nspowner from pg_catalog.pg_namespace where nspname = '{{ schema }}'), 'usage') then
-                    grant usage on schema {{ schema }} to {{ reader }};
+                    grant usage on schema {{ adapter.quote(schema) }} to {{ reader }};
                 end if;
             end
             $schema$;
@@ -51,13 +58,13 @@
 {% macro _may_read(schema, reader) -%}
     {%- set query -%}
         select
-            to_regnamespace('{{ schema }}') is not null
-            and has_schema_privilege('{{ reader }}', to_regnamespace('{{ schema }}'), 'usage')
+            to_regnamespace('{{ adapter.quote(schema) }}') is not null
+            and has_schema_privilege('{{ reader }}', to_regnamespace('{{ adapter.quote(schema) }}'), 'usage')
             and exists (
                 select from pg_catalog.pg_default_acl
                 cross join lateral aclexplode(defaclacl) as acl
                 where
-                    defaclnamespace = to_regnamespace('{{ schema }}')
+                    defaclnamespace = to_regnamespace('{{ adapter.quote(schema) }}')
                     and defaclrole = current_user::regrole
                     and defaclobjtype = 'r'
                     and acl.grantee = '{{ reader }}'::regrole
@@ -77,10 +84,10 @@
                     select pg_class.oid::regclass as relation
                     from pg_catalog.pg_class
                     where
-                        relnamespace = '{{ schema }}'::regnamespace
+                        relnamespace = '{{ adapter.quote(schema) }}'::regnamespace
                         and relkind in ('r', 'v', 'm', 'p')
                         and pg_has_role(relowner, 'usage')
-                        and pg_class.oid is distinct from to_regclass('ops.quarantine')
+                        and pg_class.oid is distinct from to_regclass('{{ raw_relation('quarantine', 'ops') }}')
                         and not has_table_privilege('{{ reader }}', oid, 'select')
                 loop
                     execute format('grant select on %s to {{ reader }}', item.relation);

@@ -36,3 +36,14 @@
 {% macro outbound_activity_types() -%}
     '{{ var("outbound_activity_types") | join("', '") }}'
 {%- endmacro %}
+
+{#- A misspelled stream would build nothing and say nothing. -#}
+{% macro check_extra_streams() -%}
+    {%- if execute -%}
+        {%- for stream in var('extra_streams') if 'model.pipeboard.stg_pipedrive__' ~ stream not in graph.nodes -%}
+            {{ exceptions.raise_compiler_error(
+                "extra_streams names " ~ stream ~ ", which has no model stg_pipedrive__" ~ stream
+            ) }}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}

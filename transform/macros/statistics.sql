@@ -30,7 +30,7 @@
             select quote_ident(nspname) || '.' || quote_ident(relname)
             from pg_catalog.pg_class
             inner join pg_catalog.pg_namespace on pg_namespace.oid = relnamespace
-            where nspname = 'pipedrive' and relkind = 'r' and reltuples < 0 and pg_has_role(relowner, 'usage')
+            where nspname = '{{ raw_relation('deals').schema }}' and relkind = 'r' and reltuples < 0 and pg_has_role(relowner, 'usage')
         {%- endset -%}
         {%- for row in run_query(query).rows -%}
             {%- do run_query('analyze ' ~ row[0]) -%}
@@ -38,33 +38,45 @@
     {%- endif -%}
 {%- endmacro %}
 
+{#- The index of a raw table by `load` or `sweep` (the stamps) or by `deal`. -#}
+{% macro raw_index(table, kind) -%}
+    {{ return(api.Relation.create(schema=table.schema, identifier=table.identifier ~ '_by_' ~ kind)) }}
+{%- endmacro %}
+
 {#-
     The loader looks rows up by their own id. The models want those of a few deals, and those that are new, without
     reading them all.
 -#}
 {% macro index_raw_tables() -%}
-    {%- set wanted = [] -%}
-    {%- for table in ['deals', 'deal_changelog', 'deal_changelog_sync', 'deal_products', 'activities'] -%}
-        {%- do wanted.append((table ~ '_by_load', table, '_sdc_batched_at', '')) -%}
-        {%- do wanted.append((table ~ '_by_sweep', table, '_sdc_deleted_at', 'where _sdc_deleted_at is not null')) -%}
-        {%- if table in ['deal_changelog', 'deal_products'] -%}
-            {%- do wanted.append((table ~ '_by_deal', table, 'deal_id', '')) -%}
-        {%- endif -%}
-    {%- endfor -%}
     {%- if execute and flags.WHICH in ('run', 'build') -%}
+        {%- set schema = raw_relation('deals').schema -%}
+        {%- set wanted = [] -%}
+        {%- for stream in ['deals', 'deal_changelog', 'deal_changelog_sync', 'deal_products', 'activities'] -%}
+            {%- set table = raw_relation(stream) -%}
+            {%- do wanted.append(('load', table, '_sdc_batched_at', '')) -%}
+            {%- do wanted.append(('sweep', table, '_sdc_deleted_at', 'where _sdc_deleted_at is not null')) -%}
+            {%- if stream in ['deal_changelog', 'deal_products'] -%}
+                {%- do wanted.append(('deal', table, 'deal_id', '')) -%}
+            {%- endif -%}
+        {%- endfor -%}
         {%- set query -%}
             select relname || '.' || attname
             from pg_catalog.pg_class
             inner join pg_catalog.pg_namespace on pg_namespace.oid = relnamespace
             inner join pg_catalog.pg_attribute on attrelid = pg_class.oid and not attisdropped
-            where nspname = 'pipedrive' and relkind = 'r' and pg_has_role(relowner, 'usage')
+            where nspname = '{{ schema }}' and relkind = 'r' and pg_has_role(relowner, 'usage')
             union all
-            select indexname from pg_catalog.pg_indexes where schemaname = 'pipedrive'
+            select indexname from pg_catalog.pg_indexes where schemaname = '{{ schema }}'
         {%- endset -%}
         {%- set there = run_query(query).columns[0].values() -%}
-        {%- for index, table, column, condition in wanted -%}
-            {%- if table ~ '.' ~ column in there and index not in there -%}
-                {%- do run_query('create index ' ~ index ~ ' on pipedrive.' ~ table ~ ' (' ~ column ~ ') ' ~ condition) -%}
+        {%- for kind, table, column, condition in wanted -%}
+            {%- set index = raw_index(table, kind).identifier -%}
+            {%- if table.identifier ~ '.' ~ column in there and index not in there -%}
+                {#- Another build may be at it as well. -#}
+                {%- do run_query(
+                    'create index if not exists ' ~ adapter.quote(index) ~ ' on ' ~ table
+                    ~ ' (' ~ column ~ ') ' ~ condition
+                ) -%}
             {%- endif -%}
         {%- endfor -%}
     {%- endif -%}

@@ -4,7 +4,7 @@
 -#}
 {% macro record_test_results(results) -%}
     {%- if execute and flags.WHICH in ('test', 'build') -%}
-        {%- set table = load_relation(api.Relation.create(database=target.database, schema='ops', identifier='ops_dbt_test_result')) -%}
+        {%- set table = load_relation(model_relation('ops_dbt_test_result')) -%}
         {%- set rows = [] -%}
         {%- for result in results if result.node.resource_type == 'test' and result.status | string != 'skipped' -%}
             {%- set model = (result.node.attached_node or '').split('.') | last -%}

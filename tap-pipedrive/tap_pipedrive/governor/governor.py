@@ -68,6 +68,7 @@ class Governor:
         self._share = share
         self._logger = logger or logging.getLogger("tap-pipedrive")
         self._hold_until = 0.0
+        self._spent_day: str | None = None
         self._plan_limit: int | None = None
         self.plan_remaining: int | None = None
         self.trips = 0
@@ -82,28 +83,40 @@ class Governor:
             day: the source's date, ``YYYY-MM-DD``.
 
         Raises:
-            BudgetSpentError: the call would exceed this job's share of the day's tokens.
+            BudgetSpentError: the call would exceed this job's share of the day's tokens, or the
+                day is noted as spent.
             SourceUnavailableError: the circuit is open for longer than worth waiting.
 
         """
         self._pass_circuit()
         # Entered first and taken back if it was too much: two callers can't both have the last.
         self._at_home(lambda home: home.add_tokens(day, cost))
+        try:
+            self._check_tokens(cost, day)
+            while (wait := self._seconds_to_slot()) > 0:
+                with termination.at_once():
+                    time.sleep(wait)
+                self._check_tokens(cost, day)  # other threads may know more by now
+        except (BudgetSpentError, termination.TerminationRequested):
+            self._at_home(lambda home: home.add_tokens(day, -cost))
+            raise
+
+    def _check_tokens(self, cost: int, day: str) -> None:
+        """Refuse a call, already in the ledger, for which the day has no tokens left."""
+        if day == self._spent_day:
+            msg = "the company's API tokens of today are used up; they come back at midnight"
+            raise BudgetSpentError(msg)
         room = self.room(day, entered=cost)
         if room is not None and room < cost:
-            self._at_home(lambda home: home.add_tokens(day, -cost))
             msg = (
                 f"this job's share of today's API tokens is used up ({self._share:.0%} of "
                 f"{self.budget}, and the next call costs {cost})"
             )
             raise BudgetSpentError(msg)
-        try:
-            while (wait := self._seconds_to_slot()) > 0:
-                with termination.at_once():
-                    time.sleep(wait)
-        except termination.TerminationRequested:
-            self._at_home(lambda home: home.add_tokens(day, -cost))
-            raise
+
+    def note_spent(self, day: str) -> None:
+        """Note that the server refused a call for want of tokens: no more calls on that day."""
+        self._spent_day = day
 
     def rebook(self, cost: int, day: str, other_day: str) -> None:
         """Move a call to another day of the ledger: the source dates it differently."""

@@ -73,6 +73,7 @@ STREAMS: tuple[type[PipedriveStream], ...] = (
     statistics.Goals,
     statistics.GoalResults,
     statistics.DealSummary,
+    statistics.DealSummaryDaily,
     statistics.PipelineMovements,
     statistics.PipelineConversions,
 )

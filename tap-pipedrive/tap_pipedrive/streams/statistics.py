@@ -1,6 +1,6 @@
-"""Pipedrive's own numbers, to compare the warehouse with; and goals.
+"""Pipedrive's own numbers: exchange rates of the day, totals to compare with, and goals.
 
-All are off by default: they serve the reconciling job, not the hot sync.
+All but the totals of the day are off by default: they serve the reconciling job, not the hot sync.
 """
 
 from __future__ import annotations
@@ -53,6 +53,35 @@ class DealSummary(_Statistics):
                 as_of = to_text(self._tap.client.source_now)
                 for page in self.parent_pages(pipeline["id"], path=False, query=asked):
                     yield [{**row, **asked, "as_of": as_of} for row in page.records]
+
+
+class DealSummaryDaily(ListStream):
+    """Totals of all deals by currency, once a day. GET /api/v1/deals/summary.
+
+    Each total is there in its own currency and in the company's: their quotient is the exchange
+    rate of that day. Every reading is a row of its own and stays. The state keeps the source's
+    date (UTC) of the last one, and the next run asks only on another date.
+    """
+
+    name = "deal_summary_daily"
+    operations = ("v1 /deals/summary",)
+    primary_keys = ("as_of",)
+    more_properties = {"as_of": "date-time"}
+    is_swept = False
+
+    def read(self) -> None:
+        """Ask for the totals, unless this day has its reading."""
+        if self.stream_state.get("read_on") == self._tap.client.source_day:
+            return
+        super().read()
+        self.stream_state["read_on"] = self._tap.client.source_day
+        self._tap.write_state()
+
+    def record_pages(self) -> Iterator[list[Record]]:
+        """Ask once, without a filter."""
+        for page in self.pages():
+            as_of = to_text(page.answered_at or self._tap.client.source_now)
+            yield [{**row, "as_of": as_of} for row in page.records]
 
 
 class _OfLastMonth(_Statistics):

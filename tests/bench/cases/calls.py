@@ -45,6 +45,7 @@ OPERATIONS = {
     "organization_fields": {"getOrganizationFields": 10},
     "product_fields": {"getProductFields": 10},
     "activity_fields": {"getActivityFields": 10},
+    "deal_summary_daily": {"getDealsSummary": 40},
 }
 #: Changes of these make up the history of a deal.
 MOVES = ("stage_id", "status", "pipeline_id")
@@ -159,6 +160,8 @@ def least(account: Account, since: str) -> dict[str, int]:
         "getLeads": pages(lead for lead in leads if not lead["is_archived"]),
         "getArchivedLeads": pages(lead for lead in leads if lead["is_archived"]),
         "getNotes": pages(updated("notes")),
+        # once a day
+        "getDealsSummary": 0 if since else 1,
     }
     return {operation: needed.get(operation, 1) for operation in costs()}
 

@@ -119,6 +119,6 @@
 {#- The table that held the watermarks until version 0.1; they are noted anew. -#}
 {% macro drop_earlier_watermarks() -%}
     {%- if execute and not load_relation(this) -%}
-    drop table if exists {{ _intermediate('int_build_marks') }}
+    drop table if exists {{ this.incorporate(path={'identifier': 'int_build_marks'}) }}
     {%- endif -%}
 {%- endmacro %}

@@ -3,7 +3,7 @@
 {#- Days that have left the recent past, unless they end a month. -#}
 {% macro drop_old_snapshot_days() -%}
     {% if is_incremental() -%}
-        {%- for table in [this, _intermediate('int_pipeline_days')] %}
+        {%- for table in [this, model_relation('int_pipeline_days')] %}
     delete from {{ table }}
     where
         date_day < (

@@ -33,8 +33,12 @@
                 and refclassid = 'pg_class'::regclass and refobjid <> pg_rewrite.ev_class
         ),
 
-        followed (relation) as (
+        rows_followed (relation) as (
             select to_regclass(name)::oid from unnest(array[{{ _as_texts(followed) }}]) as names (name)
+        ),
+
+        followed (relation) as (
+            select relation from rows_followed
             union
             select reads.reader from reads
             inner join followed on reads.relation = followed.relation
@@ -52,6 +56,8 @@
         left join pg_catalog.pg_attribute on attrelid = reads.relation and pg_attribute.attnum = reads.attnum and reads.attnum > 0
         where
             reads.reader in (select followed.relation from followed)
+            -- what a raw table that is a view stands on is its own affair
+            and not exists (select from rows_followed where rows_followed.relation = reads.reader)
             and reads.relation not in (
                 select to_regclass(name)::oid from unnest(array[{{ _as_texts(not_hashed) }}]) as names (name)
                 where to_regclass(name) is not null

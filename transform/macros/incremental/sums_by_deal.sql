@@ -35,5 +35,5 @@
 {%- endmacro %}
 
 {% macro _sums_table() -%}
-    {{ return(_intermediate(config.get('summed_into'))) }}
+    {{ return(model_relation(config.get('summed_into'))) }}
 {%- endmacro %}

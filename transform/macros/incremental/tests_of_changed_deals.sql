@@ -9,7 +9,7 @@
 {% macro where_untested_deal(deal_id='deal_id', first='where') -%}
     {%- set seen = tested_through() -%}
     {%- if seen %}
-    {{ first }} {{ is_newer_deal(deal_id, seen, _intermediate('int_deal_versions')) }}
+    {{ first }} {{ is_newer_deal(deal_id, seen, model_relation('int_deal_versions')) }}
     {%- endif -%}
 {%- endmacro %}
 
@@ -28,7 +28,7 @@
     {%- elif seen -%}
         (
             select * from {{ relation }}
-            where {{ is_newer_deal('deal_id', seen, _intermediate('int_deal_versions')) }} {{ 'and (' ~ wanted ~ ')' if wanted }}
+            where {{ is_newer_deal('deal_id', seen, model_relation('int_deal_versions')) }} {{ 'and (' ~ wanted ~ ')' if wanted }}
         ) as untested
     {%- elif wanted -%}
         (select * from {{ relation }} where {{ wanted }}) as wanted
@@ -76,7 +76,7 @@
 {#- The newest version of a deal that this test has passed for; null = it has to look at all. -#}
 {% macro tested_through() -%}
     {%- if execute and flags.WHICH in ('test', 'build') and not var('test_all_deals', false) -%}
-        {%- set watermarks = load_relation(_intermediate('int_build_watermarks')) -%}
+        {%- set watermarks = load_relation(model_relation('int_build_watermarks')) -%}
         {%- if watermarks -%}
             {%- set found = run_query(
                 "select max(watermark)::text from " ~ watermarks ~ " where name = '" ~ model.unique_id
@@ -87,15 +87,10 @@
     {{ return(found) }}
 {%- endmacro %}
 
-{#- Not ref(): a test would then wait for these, and so would whoever selects it. -#}
-{% macro _intermediate(name) -%}
-    {{ return(api.Relation.create(database=target.database, schema='intermediate', identifier=name)) }}
-{%- endmacro %}
-
 {#- What passed has seen every deal there is by now. A test that is written anew is another one. -#}
 {% macro mark_tested(results) -%}
-    {%- set watermarks = load_relation(_intermediate('int_build_watermarks')) -%}
-    {%- set versions = load_relation(_intermediate('int_deal_versions')) -%}
+    {%- set watermarks = load_relation(model_relation('int_build_watermarks')) -%}
+    {%- set versions = load_relation(model_relation('int_deal_versions')) -%}
     {%- set passed = [] -%}
     {%- for result in results if result.node.resource_type == 'test' and result.status | string == 'pass' -%}
         {%- do passed.append("('" ~ result.node.unique_id ~ "', '" ~ local_md5(result.node.raw_code) ~ "')") -%}

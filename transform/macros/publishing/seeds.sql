@@ -1,9 +1,8 @@
 {#-
     Rows of a seed are replaced without emptying its table for who reads it meanwhile, and a full refresh drops nothing
-    that stands on it. dbt asks this macro by dispatch; a project that imports this one names it first in its own
-    dispatch, or has dbt's.
+    that stands on it. It takes the place of dbt's macro of that name for the seeds of the project that it is in.
 -#}
-{% macro postgres__reset_csv_table(model, full_refresh, old_relation, agate_table) -%}
+{% macro reset_csv_table(model, full_refresh, old_relation, agate_table) -%}
     {%- set existing = relation_state(old_relation).columns | map(attribute='name') | list -%}
     {%- set is_alike = existing == agate_table.column_names | list -%}
     {%- if full_refresh and not (is_alike and dependents_of(old_relation)) -%}

@@ -30,25 +30,15 @@ deals_with_rates as (
     select
         deals_with_days.*,
         -- Looked up one by one: only asked for where the currency is another one, and only if selected.
+        case when deals_with_days.currency = {{ base_currency() }} then 1 else {{ rate_in_force('rate') }} end as fx_rate,
         case
-            when deals_with_days.currency = {{ base_currency() }} then 1
-            else (
-                select rates.rate
-                from {{ ref('int_fx_rates_in_force') }} as rates
-                where rates.currency = deals_with_days.currency and rates.valid_from <= deals_with_days.rated_on
-                order by rates.valid_from desc
-                limit 1
-            )
-        end as fx_rate,
-        case
-            when deals_with_days.currency <> {{ base_currency() }} then (
-                select rates.rate_date
-                from {{ ref('int_fx_rates_in_force') }} as rates
-                where rates.currency = deals_with_days.currency and rates.valid_from <= deals_with_days.rated_on
-                order by rates.valid_from desc
-                limit 1
-            )
-        end as fx_date
+            when deals_with_days.currency <> {{ base_currency() }} then {{ rate_in_force('rate_date') }}
+        end as fx_date,
+        case when deals_with_days.currency <> {{ base_currency() }} then {{ rate_in_force('source') }} end as fx_source,
+        coalesce(
+            case when deals_with_days.currency <> {{ base_currency() }} then {{ rate_in_force('is_backdated') }} end,
+            false
+        ) as fx_is_backdated
     from deals_with_days
 ),
 

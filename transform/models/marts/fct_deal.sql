@@ -116,7 +116,9 @@ select
     deals_with_stages.products_count,
     deals_with_stages.participants_count,
     deals_with_stages.followers_count,
-    deals_with_stages._loaded_at
+    deals_with_stages._loaded_at,
+    deals_with_stages.fx_source,
+    deals_with_stages.fx_is_backdated
 from deals_with_stages
 -- not by a name above: one that is used twice is a table of its own to PostgreSQL, and has no key
 left join {{ ref('dim_user') }} as owners on deals_with_stages.owner_id = owners.user_id

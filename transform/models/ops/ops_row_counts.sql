@@ -5,7 +5,8 @@
 {%- set tables = graph.sources.values() if execute else [] %}
 {{ config(materialized='published_table') }}
 with counted as (
-    {% for table in tables | selectattr('source_name', 'equalto', 'pipedrive') | sort(attribute='name') -%}
+    {% for table in tables | selectattr('package_name', 'equalto', 'pipeboard')
+        | selectattr('source_name', 'equalto', 'pipedrive') | sort(attribute='name') -%}
     {%- set relation = load_relation(source('pipedrive', table.name)) -%}
     {%- if relation -%}
     {%- set columns = adapter.get_columns_in_relation(relation) | map(attribute='name') | list %}

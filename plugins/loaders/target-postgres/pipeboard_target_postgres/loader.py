@@ -15,7 +15,7 @@ import psycopg
 
 from pipeboard_target_postgres import errors, evolve, quarantine, repair, sweep
 from pipeboard_target_postgres.connector import PostgresConnector
-from pipeboard_target_postgres.decode import KEY_MISSING
+from pipeboard_target_postgres.encoder import KEY_MISSING
 from pipeboard_target_postgres.locks import DDL_LOCK_TIMEOUT, LockWait
 from pipeboard_target_postgres.merge import Counts
 from pipeboard_target_postgres.metrics import Metrics

@@ -28,11 +28,11 @@ _STREAM = re.compile(rb'"stream"\s*:\s*"([^"\\]*)"')
 
 
 class BlockReader(GenericSingerReader[bytes]):
-    """Reads lines as bytes and hands the bulk of them to fast lanes.
+    """Reads lines as bytes and hands the bulk of them to encoders.
 
     Attributes:
-        lanes: beginning of a line up to `"record"` -> takes such lines, False if one is not its.
-        register: told of each RECORD message that no lane took; may add a lane.
+        encoders: beginning of a line up to `"record"` -> takes such lines, False if one is not its.
+        register: told of each RECORD message that no encoder took; may add one.
         wait_seconds: how long to wait for input before `tick`; None means for ever.
         tick: called between blocks.
         begin: called before the first block.
@@ -42,7 +42,7 @@ class BlockReader(GenericSingerReader[bytes]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.lanes: dict[bytes, Callable[[bytes], bool]] = {}
+        self.encoders: dict[bytes, Callable[[bytes], bool]] = {}
         self.register: Callable[[bytes, dict], None] = lambda _prefix, _message: None
         self.wait_seconds: Callable[[], float | None] = lambda: None
         self.tick: Callable[[], None] = lambda: None
@@ -83,10 +83,10 @@ class BlockReader(GenericSingerReader[bytes]):
         callbacks: dict[str, t.Callable[[dict], None]],
         stats: Counter[str],
     ) -> None:
-        lanes, fast = self.lanes, 0
+        encoders, fast = self.encoders, 0
         for line in block:
-            lane = lanes.get(line[: line.find(b'"record"', 0, 300)])
-            if lane is not None and lane(line):
+            encode = encoders.get(line[: line.find(b'"record"', 0, 300)])
+            if encode is not None and encode(line):
                 fast += 1
                 continue
             if not line.strip():
@@ -100,8 +100,8 @@ class BlockReader(GenericSingerReader[bytes]):
             kind = message["type"]
             if kind == "RECORD":
                 self.register(line, message)
-                lane = lanes.get(line[: line.find(b'"record"', 0, 300)])
-                if lane is not None and lane(line):
+                encode = encoders.get(line[: line.find(b'"record"', 0, 300)])
+                if encode is not None and encode(line):
                     fast += 1
                     continue
             callback = callbacks.get(kind) if isinstance(kind, str) else None

@@ -75,7 +75,7 @@ def repair_values(cursor: psycopg.Cursor, batch: Batch) -> None:
     """
     batch.repaired = True
     stream = batch.stream
-    columns = stream.lane.columns
+    columns = stream.encoder.columns
     rows = [row.split(b"\t") for row in batch.rows]
     wrong: dict[int, list[tuple[Column, str]]] = defaultdict(list)
     for at, column in enumerate(columns):
@@ -90,7 +90,7 @@ def repair_values(cursor: psycopg.Cursor, batch: Batch) -> None:
             whole = _lossless(value, column.type)
             if whole is not None:
                 row[at] = whole
-                stream.lane.repairing = True
+                stream.encoder.repairing = True
             else:
                 wrong[number].append((column, reasons[value]))
                 if not is_key:
@@ -182,7 +182,7 @@ def load_one_by_one(
         refuse: told the index and the reason of each row that is refused.
     """
     stream = batch.stream
-    columns = stream.lane.columns
+    columns = stream.encoder.columns
     names = [f"c{at}" for at in range(len(columns))]
     staged = Staging(
         f"{stream.staging.name}_rows",

@@ -14,7 +14,7 @@ from target_postgres.sinks import PostgresSink as StockSink
 from pipeboard_target_postgres import quarantine
 from pipeboard_target_postgres.columns import identifier, type_name
 from pipeboard_target_postgres.connector import PostgresConnector
-from pipeboard_target_postgres.decode import Lane, RecordRefusedError, dump
+from pipeboard_target_postgres.encoder import RecordEncoder, RecordRefusedError, dump
 from pipeboard_target_postgres.errors import DataRefusedError, NotPermittedError, one_line
 from pipeboard_target_postgres.evolve import Table
 from pipeboard_target_postgres.ops import Entry
@@ -22,11 +22,39 @@ from pipeboard_target_postgres.sql import quote
 from pipeboard_target_postgres.stream import Batch, Stream
 
 if t.TYPE_CHECKING:
-    from pipeboard_target_postgres.target import TargetPostgres
+    from singer_sdk import Target
+
+    from pipeboard_target_postgres.dispatcher import BatchDispatcher
+    from pipeboard_target_postgres.loader import Loader
+    from pipeboard_target_postgres.merge import Counts
+
+
+class LoadRun(t.Protocol):
+    """What a sink needs of the run that it is part of; the target is one."""
+
+    dispatcher: BatchDispatcher
+    loader: Loader
+
+    def own_table(self, stream: str, schema: str, table: str) -> None:
+        """Note which stream a table belongs to; refuse a second one."""
+
+    def prepare_schema(self, name: str) -> None:
+        """Create the schema if it does not exist."""
+
+    def prepare_table(
+        self, schema: str, table: str, wanted: Mapping[str, str], keys: Sequence[str]
+    ) -> Table:
+        """Bring the table to these columns and keys."""
+
+    def counts_of(self, stream: str) -> Counts:
+        """Return the counts of a stream, the same ones for the whole run."""
+
+    def hand_over(self) -> None:
+        """Note that the record at hand has got through its stream's maps."""
 
 
 class PostgresSink(StockSink):
-    """A sink whose records arrive as messages (fast lane) or as the SDK's dicts (fallback).
+    """A sink whose records arrive as messages (fast path) or as the SDK's dicts (fallback).
 
     Both end in the same batches: what the SDK does to a record, the record becomes a message
     again and takes the same way, so there is one loader and one set of guarantees.
@@ -36,9 +64,9 @@ class PostgresSink(StockSink):
     connector: PostgresConnector
     stream: Stream
 
-    def __init__(self, target: TargetPostgres, *args: t.Any, **kwargs: t.Any) -> None:
+    def __init__(self, target: Target, *args: t.Any, **kwargs: t.Any) -> None:
         super().__init__(target, *args, **kwargs)
-        self._target = target
+        self._run = t.cast("LoadRun", target)
         self._rows: list[bytes] = []
         self._lines: list[bytes] = []
         self._refused: list[Entry] = []
@@ -91,8 +119,8 @@ class PostgresSink(StockSink):
                     f"Stream {self.stream_name}: properties {props} would all be column {column}."
                 )
         schema = self.schema_name or "public"
-        self._target.own_table(self.stream_name, schema, self.table_name)
-        self._target.prepare_schema(schema)
+        self._run.own_table(self.stream_name, schema, self.table_name)
+        self._run.prepare_schema(schema)
         dialect = self.connector._dialect
         wanted = {
             prop: type_name(self.connector.to_sql_type(definition), dialect)
@@ -105,7 +133,7 @@ class PostgresSink(StockSink):
             if metadata
             else ()
         )
-        lane = Lane(
+        encoder = RecordEncoder(
             self.stream_name,
             [c for c in table.columns if c.prop not in constants],
             self.key_properties,
@@ -115,14 +143,14 @@ class PostgresSink(StockSink):
         self.stream = Stream(
             self.stream_name,
             table,
-            lane,
+            encoder,
             self.key_properties,
-            self._target.counts_of(self.stream_name),
+            self._run.counts_of(self.stream_name),
         )
 
     def _evolve(self, schema: str, wanted: Mapping[str, str]) -> Table:
         try:
-            return self._target.prepare_table(schema, self.table_name, wanted, self.key_properties)
+            return self._run.prepare_table(schema, self.table_name, wanted, self.key_properties)
         except psycopg.errors.InsufficientPrivilege as exc:
             role = quote(self.connector.role)
             table = quote(schema, self.table_name)
@@ -137,7 +165,7 @@ class PostgresSink(StockSink):
     def add(self, line: bytes) -> bool:
         """Take a RECORD message; False if it is not one of this stream."""
         try:
-            encoded = self.stream.lane.encode(line)
+            encoded = self.stream.encoder.encode(line)
         except RecordRefusedError as exc:
             self.refuse(line, str(exc))
             return True
@@ -151,9 +179,9 @@ class PostgresSink(StockSink):
         self._rows.append(row)
         self._lines.append(line)
         self._fast += 1
-        self._target.courier.add(len(line))
+        self._run.dispatcher.add(len(line))
         if len(self._rows) >= self.max_size:
-            self._target.courier.flush()
+            self._run.dispatcher.flush()
         return True
 
     def refuse(self, line: bytes, reason: str) -> None:
@@ -161,14 +189,14 @@ class PostgresSink(StockSink):
         record, key = quarantine.record_of(line, self.stream.keys)
         self._refused.append(Entry(self.stream_name, key, reason, record))
         self._fast += 1
-        self._target.courier.add(len(line))
+        self._run.dispatcher.add(len(line))
         if len(self._refused) >= self.max_size:
-            self._target.courier.flush()
+            self._run.dispatcher.flush()
 
     def _new_version(self, version: msgspec.Raw) -> None:
         """Keep a batch to one version."""
         if self._rows:
-            self._target.courier.flush()
+            self._run.dispatcher.flush()
         self._version = bytes(version)
         number = msgspec.json.decode(version)
         self._version_number = number if isinstance(number, int) else None
@@ -178,7 +206,7 @@ class PostgresSink(StockSink):
         self._received_at = dt.datetime.now(tz=dt.timezone.utc)
         # Never falls back, though rows of a batch without keys count on from its first.
         self._sequence = max(time.time_ns() // 1_000_000, self._sequence)
-        for name in sorted(self.stream.lane.unknown(line) - self._warned):
+        for name in sorted(self.stream.encoder.unknown(line) - self._warned):
             if not name.startswith("_sdc_"):
                 self._warned.add(name)
                 self.logger.warning("No schema for record field '%s': it is not loaded.", name)
@@ -199,9 +227,9 @@ class PostgresSink(StockSink):
                 "sync_started_at": self.sync_started_at,
             },
             self._refused,
-            suspicious=self.stream.lane.suspicious,
+            suspicious=self.stream.encoder.suspicious,
         )
-        self.stream.lane.suspicious = False
+        self.stream.encoder.suspicious = False
         self._sequence += len(self._rows)
         self.record_counter_metric.increment(self._fast)
         self._rows, self._lines, self._refused, self._fast = [], [], [], 0
@@ -211,7 +239,7 @@ class PostgresSink(StockSink):
 
     @property
     def is_full(self) -> bool:
-        """Never, for the SDK: batches are handed over by the courier."""
+        """Never, for the SDK: batches are handed over by the dispatcher."""
         return False
 
     def _add_sdc_metadata_to_record(self, record: dict, message: dict, context: dict) -> None:
@@ -226,7 +254,7 @@ class PostgresSink(StockSink):
 
     def process_record(self, record: dict, context: dict) -> None:
         """Take a record that the SDK has prepared."""
-        self._target.hand_over()
+        self._run.hand_over()
         message = {
             "type": "RECORD",
             "stream": self.stream_name,
@@ -240,12 +268,12 @@ class PostgresSink(StockSink):
         self._fast -= 1  # the SDK counts these
 
     def process_batch(self, context: dict) -> None:
-        """Nothing: batches are the courier's, and BATCH files the target's."""
+        """Nothing: batches are the dispatcher's, and BATCH files the target's."""
 
     def activate_version(self, new_version: int) -> None:
         """Mark the rows that were not seen with this version; everything before goes in first."""
         if not self.config["activate_version"]:
             self.logger.warning("ACTIVATE_VERSION ignored: the setting activate_version is off.")
             return
-        self._target.courier.flush(wait=True)
-        self._target.courier.call(lambda: self._target.loader.activate(self.stream, new_version))
+        self._run.dispatcher.flush(wait=True)
+        self._run.dispatcher.call(lambda: self._run.loader.activate(self.stream, new_version))

@@ -71,7 +71,7 @@ class Staging:
         return keys if all(plain(key[i]) for i in numbers for key in keys) else None
 
     def copy(self, cursor: psycopg.Cursor, rows: Sequence[bytes]) -> None:
-        """Fill the table by COPY with lines made by `Lane.encode`."""
+        """Fill the table by COPY with lines made by `RecordEncoder.encode`."""
         copy_lines(cursor, self._copy, rows)
 
     def insert(self, cursor: psycopg.Cursor, rows: Sequence[bytes]) -> None:

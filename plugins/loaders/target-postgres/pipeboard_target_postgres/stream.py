@@ -9,7 +9,7 @@ import typing as t
 from collections.abc import Sequence
 
 from pipeboard_target_postgres import sweep
-from pipeboard_target_postgres.decode import Lane
+from pipeboard_target_postgres.encoder import RecordEncoder
 from pipeboard_target_postgres.evolve import Table
 from pipeboard_target_postgres.merge import Counts, Merge
 from pipeboard_target_postgres.ops import Entry
@@ -24,18 +24,18 @@ class Stream:
     Args:
         name: the stream's name.
         table: its table.
-        lane: encodes its records.
+        encoder: encodes its records.
         keys: the properties that identify a record.
         counts: what has become of its records in this run.
     """
 
     def __init__(
-        self, name: str, table: Table, lane: Lane, keys: Sequence[str], counts: Counts
+        self, name: str, table: Table, encoder: RecordEncoder, keys: Sequence[str], counts: Counts
     ) -> None:
         number = next(_numbers)
-        self.name, self.table, self.lane, self.keys = name, table, lane, tuple(keys)
-        self.staging = Staging(f"pb_stage_{number}", lane.columns, table.keys)
-        self.merge = Merge(table, lane.columns, self.staging.name)
+        self.name, self.table, self.encoder, self.keys = name, table, encoder, tuple(keys)
+        self.staging = Staging(f"pb_stage_{number}", encoder.columns, table.keys)
+        self.merge = Merge(table, encoder.columns, self.staging.name)
         self.seen = sweep.Seen(f"pb_seen_{number}", table) if table.keys else None
         self.started_at = dt.datetime.now(tz=dt.timezone.utc)
         self.counts = counts

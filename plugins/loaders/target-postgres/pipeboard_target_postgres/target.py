@@ -22,8 +22,8 @@ from target_postgres.target import TargetPostgres as StockTarget
 
 from pipeboard_target_postgres import batch_files, errors, report, settings
 from pipeboard_target_postgres.connector import PostgresConnector
-from pipeboard_target_postgres.courier import Courier, StuckError
-from pipeboard_target_postgres.decode import SURROGATE, dump
+from pipeboard_target_postgres.dispatcher import BatchDispatcher, StuckError
+from pipeboard_target_postgres.encoder import SURROGATE, dump
 from pipeboard_target_postgres.loader import Loader
 from pipeboard_target_postgres.merge import Counts
 from pipeboard_target_postgres.metrics import Metrics
@@ -168,7 +168,7 @@ class TargetPostgres(StockTarget):
         self.loader = Loader(
             connector, ops, settings.options(self.config), self.metrics, self.logger
         )
-        self.courier = Courier(
+        self.dispatcher = BatchDispatcher(
             self.loader,
             self._sources,
             self._emit,
@@ -178,7 +178,7 @@ class TargetPostgres(StockTarget):
         )
         reader = self.message_reader
         reader.register, reader.begin = self._register, self._begin
-        reader.wait_seconds, reader.tick = self.courier.wait_seconds, self.courier.tick
+        reader.wait_seconds, reader.tick = self.dispatcher.wait_seconds, self.dispatcher.tick
         self._tables: dict[tuple[str, str], str] = {}
         self._counts: dict[str, Counts] = {}
         #: Records of a stream that a stream map left out.
@@ -252,7 +252,7 @@ class TargetPostgres(StockTarget):
                 connector = t.cast("PostgresConnector", target.target_connector)
                 where = connector.where
                 cls.logger.info("Connecting to %s.", where)
-                target.courier.call(target.loader.connect)
+                target.dispatcher.call(target.loader.connect)
                 target.listen(file_input)
             except Exception:
                 if target is not None:
@@ -304,14 +304,14 @@ class TargetPostgres(StockTarget):
     def _let_load_end(self) -> None:
         """After a failure elsewhere, let a load under way end and its state go out."""
         try:
-            self.courier.join()
+            self.dispatcher.join()
         except Exception as exc:
             self.logger.error("The load under way failed, too: %s", errors.one_line(exc))
 
     def _stop(self, stopped: Stopped, where: str) -> tuple[bool, str]:
         """Load what has been read; return whether a load hangs, and what to say."""
         try:
-            self.courier.stop(stopped)
+            self.dispatcher.stop(stopped)
         except StuckError:
             message = f"{stopped}; a load hangs and was given up, its state is not out"
             self.logger.error("%s.", message)
@@ -329,7 +329,7 @@ class TargetPostgres(StockTarget):
 
     def close(self) -> None:
         """Give up the thread and all connections; listening again makes new ones."""
-        self.courier.close()
+        self.dispatcher.close()
         t.cast("PostgresConnector", self.target_connector)._engine.dispose()
 
     # Messages
@@ -337,7 +337,7 @@ class TargetPostgres(StockTarget):
     def prepare_schema(self, name: str) -> None:
         """Create a schema once per run."""
         if name not in self._prepared_schemas:
-            self.courier.call(lambda: self.loader.prepare_schema(name))
+            self.dispatcher.call(lambda: self.loader.prepare_schema(name))
             self._prepared_schemas.add(name)
 
     def prepare_table(
@@ -346,7 +346,7 @@ class TargetPostgres(StockTarget):
         """Bring a table to a stream's schema; see `Evolution.prepare`."""
         return t.cast(
             "Table",
-            self.courier.call(lambda: self.loader.prepare_table(schema, table, wanted, keys)),
+            self.dispatcher.call(lambda: self.loader.prepare_table(schema, table, wanted, keys)),
         )
 
     def counts_of(self, stream: str) -> Counts:
@@ -392,7 +392,7 @@ class TargetPostgres(StockTarget):
         return None
 
     def _register(self, line: bytes, message: dict) -> None:
-        """Open the fast lane for lines that begin like this one, if its stream may have one."""
+        """Open the fast path for lines that begin like this one, if its stream may have one."""
         stream = message.get("stream")
         if not isinstance(stream, str) or stream not in self._sinks_active:
             return
@@ -403,7 +403,7 @@ class TargetPostgres(StockTarget):
         sink = t.cast("PostgresSink", self._sinks_active[stream])
         prefix = line[: line.find(b'"record"', 0, 300)]
         if f'"{stream}"'.encode() in prefix:
-            self.message_reader.lanes[prefix] = sink.add
+            self.message_reader.encoders[prefix] = sink.add
         else:
             self.fall_back(stream, "its messages do not begin with the stream's name")
 
@@ -425,11 +425,11 @@ class TargetPostgres(StockTarget):
             self._schemas[stream] = line
 
     def _process_record_message(self, message_dict: dict) -> None:
-        """Take what the fast lanes do not."""
+        """Take what the fast path does not."""
         quarantine = self._quarantine_stream
         if quarantine is not None and message_dict.get("stream") == quarantine.name:
             quarantine.add(message_dict.get("record"))
-            self.courier.add(len(self.message_reader.raw))
+            self.dispatcher.add(len(self.message_reader.raw))
             return
         sink = self._sinks_active.get(_stream_of(message_dict))
         if sink is not None and not isinstance(message_dict.get("record"), dict):
@@ -460,8 +460,8 @@ class TargetPostgres(StockTarget):
             return super().get_sink(
                 stream_name, record=record, schema=schema, key_properties=key_properties
             )
-        self.courier.flush(wait=True)
-        self.message_reader.lanes.clear()
+        self.dispatcher.flush(wait=True)
+        self.message_reader.encoders.clear()
         new = super().get_sink(
             stream_name, record=record, schema=schema, key_properties=key_properties
         )
@@ -479,7 +479,7 @@ class TargetPostgres(StockTarget):
             value = simplejson.dumps(
                 message_dict["value"], use_decimal=True, allow_nan=True
             ).encode()
-        self.courier.state(value)
+        self.dispatcher.state(value)
 
     def _process_activate_version_message(self, message_dict: dict) -> None:
         """Mark what a walk did not see, if the message can be one."""
@@ -527,7 +527,7 @@ class TargetPostgres(StockTarget):
             )
 
     def _handle_max_record_age(self) -> None:
-        """Left to the courier."""
+        """Left to the dispatcher."""
 
     def _begin(self) -> None:
         """Forget an input that has ended: another one brings its own schemas."""
@@ -536,14 +536,14 @@ class TargetPostgres(StockTarget):
             self._sinks_active.clear()
             self._tables.clear()
             self._schemas.clear()
-            self.message_reader.lanes.clear()
+            self.message_reader.encoders.clear()
             self.setup_mapper()
 
     def process_endofpipe(self) -> None:
         """Load the rest, let the last state out, and close the books."""
-        self.courier.flush(wait=True, final=True)
+        self.dispatcher.flush(wait=True, final=True)
         streams = self.streams()
-        self.courier.call(lambda: self.loader.finish(streams))
+        self.dispatcher.call(lambda: self.loader.finish(streams))
         for sink in self._sinks_active.values():
             sink.clean_up()
         self.close()

@@ -39,5 +39,5 @@ def warehouse(url: str) -> Iterator[Warehouse]:
 
 @pytest.fixture(params=["fast", "fallback"])
 def way(request: pytest.FixtureRequest) -> dict[str, t.Any]:
-    """Settings that send records by the fast lane, and through the SDK."""
+    """Settings that send records by the fast path, and through the SDK."""
     return {} if request.param == "fast" else dict(FALLBACK)

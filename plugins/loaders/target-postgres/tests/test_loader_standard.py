@@ -1,4 +1,4 @@
-"""The SDK's standard suite for targets, by the fast lane, the fallback, and without COPY."""
+"""The SDK's standard suite for targets, by the fast path, the fallback, and without COPY."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def _close(monkeypatch: pytest.MonkeyPatch) -> t.Iterator[None]:
     yield
     for target in made:
         with contextlib.suppress(Exception):
-            target.courier.close()
+            target.dispatcher.close()
 
 
 class TestFast(get_target_test_class(TargetPostgres, config=_FAST)):  # type: ignore[misc]
-    """By the fast lane."""
+    """By the fast path."""
 
 
 class TestFallback(get_target_test_class(TargetPostgres, config=_FALLBACK)):  # type: ignore[misc]

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeboard_target_postgres.columns import Column, adapt, identifier, versioned
-from pipeboard_target_postgres.decode import Lane
+from pipeboard_target_postgres.encoder import RecordEncoder
 from pipeboard_target_postgres.staging import Staging, fields
 
 
-def lane(*columns: Column) -> Lane:
-    return Lane("s", columns, ["id"], metadata=False, sanitize=True)
+def encoder(*columns: Column) -> RecordEncoder:
+    return RecordEncoder("s", columns, ["id"], metadata=False, sanitize=True)
 
 
 @given(st.text(max_size=200))
@@ -30,7 +30,7 @@ def test_fields_undo_encode(values: list[str]) -> None:
     columns = [Column("id", "id", "bigint"), Column("v", "v", "text"), Column("n", "n", "text")]
     for value in values:
         message = {"type": "RECORD", "stream": "s", "record": {"n": None, "v": value, "id": 1}}
-        encoded = lane(*columns).encode(json.dumps(message).encode())
+        encoded = encoder(*columns).encode(json.dumps(message).encode())
         assert encoded
         assert b"\n" not in encoded[0]
         assert fields(encoded[0]) == ["1", value, None]
@@ -50,7 +50,9 @@ def test_distinct_keys_are_told_by_bytes_only_where_that_is_safe() -> None:
 
 
 def test_keys_come_first_and_nested_values_last() -> None:
-    made = lane(Column("o", "o", "jsonb"), Column("v", "v", "text"), Column("id", "id", "bigint"))
+    made = encoder(
+        Column("o", "o", "jsonb"), Column("v", "v", "text"), Column("id", "id", "bigint")
+    )
     assert [c.name for c in made.columns] == ["id", "v", "o"]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from pipeboard.postgres_binaries import Binaries
 MORE_STREAMS = ("goals", "teams")
 #: Connects to a warehouse, by the name of its fixture, as who may only read marts and ops.
 Reader = Callable[[str], psycopg.Connection[Any]]
+#: Every warehouse is built under one name: of another one dbt would parse the project anew.
+BUILDING = "building"
 
 
 @dataclass
@@ -29,20 +32,32 @@ class Server:
     binaries: Binaries
     folder: Path
 
-    def warehouse(self, name: str, **more: str) -> Warehouse:
-        url = self.postgres.start(self.binaries, name, fresh=True)[name]
+    def warehouse(self, name: str, database: str = "", **more: str) -> Warehouse:
+        """Make an empty database, called like the warehouse unless another name is given."""
+        database = database or name
+        url = self.postgres.start(self.binaries, database, fresh=True)[database]
         (self.folder / name).mkdir()
         # With a world named, dbt keeps to the folders it is given: what was parsed once need not be
         # parsed again.
         settings = {"PIPEBOARD_WORLD": "tests", **more}
         return Warehouse(url, self.folder / name, dbt_folder=self.folder, settings=settings)
 
-    def as_superuser(self, warehouse: Warehouse) -> psycopg.Connection[Any]:
+    @contextmanager
+    def building(self, name: str, **more: str) -> Iterator[Warehouse]:
+        """Make a warehouse that is filled in the block; its database has its name afterwards."""
+        warehouse = self.warehouse(name, BUILDING, **more)
+        yield warehouse
+        with self.as_superuser(warehouse, dbname="postgres") as session:
+            session.execute(f"alter database {BUILDING} rename to {name}".encode())
+        warehouse.url = warehouse.url.removesuffix(BUILDING) + name
+
+    def as_superuser(self, warehouse: Warehouse, **other: str) -> psycopg.Connection[Any]:
         cluster = self.postgres.record.load()
         assert cluster is not None
         return psycopg.connect(
-            warehouse.url, user="postgres", password=cluster.superuser_password, autocommit=True
-        )
+            warehouse.url, user="postgres", password=cluster.superuser_password, autocommit=True,
+            **other,
+        )  # fmt: skip
 
     def as_reader(self, warehouse: Warehouse) -> psycopg.Connection[Any]:
         """Connect as who may only read marts and ops, as Metabase does."""
@@ -60,9 +75,11 @@ def streams() -> list[str]:
 
 
 def filled(server: Server, name: str, deals: int, **more: str) -> Warehouse:
-    warehouse = server.warehouse(name, PIPEDRIVE_COMPANY_DOMAIN="Acme", **more)
-    with running_simulator(deals=deals) as simulator:
+    with (
+        server.building(name, PIPEDRIVE_COMPANY_DOMAIN="Acme", **more) as warehouse,
+        running_simulator(deals=deals) as simulator,
+    ):
         source = {"api_url": simulator.url, "api_token": simulator.token}
         warehouse.sync(source, streams())
-    warehouse.build("run")
+        warehouse.build("run")
     return warehouse

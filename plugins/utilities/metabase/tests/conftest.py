@@ -13,6 +13,7 @@ from card_kit import Reader, Server, filled
 from pipeboard_metabase.definitions import Definitions, load
 from warehouse_kit import ROOT, Warehouse
 
+from pipeboard import embedded_postgres
 from pipeboard.embedded_postgres import EmbeddedPostgres
 from pipeboard.postgres_binaries import Binaries, wheel_binaries
 
@@ -26,6 +27,7 @@ def definitions() -> Definitions:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    embedded_postgres.SETTINGS["fsync"] = "off"  # what is in it is gone with the tests anyway
     folder = tmp_path_factory.mktemp("metabase")
     postgres = EmbeddedPostgres(folder / "server")
     named = os.environ.get("PIPEBOARD_POSTGRES_BIN")
@@ -49,8 +51,8 @@ def one_deal(server: Server) -> Warehouse:
 @pytest.fixture(scope="session")
 def nothing(server: Server) -> Warehouse:
     """A database that was never synced into: dbt alone ran."""
-    warehouse = server.warehouse("nothing")
-    warehouse.build("run")
+    with server.building("nothing") as warehouse:
+        warehouse.build("run")
     return warehouse
 
 

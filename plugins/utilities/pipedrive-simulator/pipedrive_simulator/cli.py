@@ -125,9 +125,9 @@ def _client_command(commands: Any, name: str, run: Any, text: str) -> argparse.A
 def _serve(args: argparse.Namespace) -> int:
     # Imported here, so that the small clients start at once.
     from pipedrive_simulator.account.journal import held
-    from pipedrive_simulator.account.opening import Plan, PlanError, open_account
     from pipedrive_simulator.account.state import EditError
     from pipedrive_simulator.csvfiles.load import CsvError
+    from pipedrive_simulator.opening import Plan, PlanError, open_account
     from pipedrive_simulator.server.api import Api, ApiSettings
     from pipedrive_simulator.server.app import App
     from pipedrive_simulator.server.oauth import OAuthSettings

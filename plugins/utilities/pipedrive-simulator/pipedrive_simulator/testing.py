@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipedrive_simulator.account.account import Account
 from pipedrive_simulator.account.journal import held
-from pipedrive_simulator.account.opening import Plan, open_account
 from pipedrive_simulator.client import ControlClient
+from pipedrive_simulator.generator.simulated_account import SimulatedAccount
+from pipedrive_simulator.opening import Plan, open_account
 from pipedrive_simulator.server.api import Api, ApiSettings
 from pipedrive_simulator.server.app import App
 from pipedrive_simulator.server.limits import Limits
@@ -45,7 +45,7 @@ class RunningSimulator:
     token: str
     company: str
     client: ControlClient
-    account_or_none: Account | None = None
+    account_or_none: SimulatedAccount | None = None
     api_or_none: Api | None = None
 
     @property
@@ -54,7 +54,7 @@ class RunningSimulator:
         return {"x-api-token": self.token}
 
     @property
-    def account(self) -> Account:
+    def account(self) -> SimulatedAccount:
         """The account itself; only in a thread."""
         assert self.account_or_none is not None, "this simulator runs in another process"
         return self.account_or_none
@@ -76,7 +76,7 @@ class RunningSimulator:
 
 @contextlib.contextmanager
 def running_simulator(
-    account: Account | None = None,
+    account: SimulatedAccount | None = None,
     *,
     kind: str = "generated",
     deals: int = 20,
@@ -114,8 +114,8 @@ def running_simulator(
 
 @contextlib.contextmanager
 def _in_thread(
-    account: Account, token: str, burst: int | None, daily_tokens: int | None, strict: bool,
-    latency: float,
+    account: SimulatedAccount, token: str, burst: int | None, daily_tokens: int | None,
+    strict: bool, latency: float,
 ) -> Iterator[RunningSimulator]:  # fmt: skip
     default = Limits()
     limits = Limits(
@@ -136,7 +136,7 @@ def _in_thread(
         url = url_of(listener)
         yield RunningSimulator(url, token, account.company, ControlClient(url), account, api)
     finally:
-        server.should_exit = server.force_exit = True
+        server.end(force=True)
         thread.join(10)
         listener.close()
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from pipedrive_simulator.account.account import Account
-from pipedrive_simulator.account.opening import Plan, open_account
+from pipedrive_simulator.generator.simulated_account import SimulatedAccount
+from pipedrive_simulator.opening import Plan, open_account
 from pipedrive_simulator.server.api import Api, ApiSettings
 from pipedrive_simulator.server.limits import Limits
 from pipedrive_simulator.server.reply import Reply
@@ -26,7 +26,7 @@ class Caller:
     api: Api
 
     @property
-    def account(self) -> Account:
+    def account(self) -> SimulatedAccount:
         return self.api.account
 
     def reply(self, path: str, **query: Any) -> Reply:
@@ -52,9 +52,9 @@ class Caller:
         return [record for page in self.walk(path, **query) for record in page]
 
 
-def make_account(**values: Any) -> Account:
+def make_account(**values: Any) -> SimulatedAccount:
     return open_account(Plan(**{"deals": 60, "now": NOW, "frozen": True} | values))
 
 
-def make_caller(account: Account, limits: Limits | None = None, **settings: Any) -> Caller:
+def make_caller(account: SimulatedAccount, limits: Limits | None = None, **settings: Any) -> Caller:
     return Caller(Api(account, ApiSettings(**settings), limits or Limits()))

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipedrive_simulator.account.account import Account
-from pipedrive_simulator.account.opening import Plan, PlanError, open_account
-from pipedrive_simulator.account.truth import TRUTHS
+from pipedrive_simulator.account.oracle import TRUTHS
+from pipedrive_simulator.opening import Plan, PlanError, open_account
 from simulator_helpers import NOW, TINY_CSV, make_account
 
 

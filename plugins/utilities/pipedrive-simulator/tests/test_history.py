@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipedrive_simulator.account.truth import stage_intervals
+from pipedrive_simulator.account.oracle import stage_intervals
 from simulator_helpers import TINY_CSV, Caller, make_account, make_caller
 
 State = tuple[str, int, int, str]

@@ -256,6 +256,24 @@ def test_the_summary_adds_up(big: Caller) -> None:
         assert (total["count"], total["value"]) == (len(values), pytest.approx(sum(values)))
 
 
+def test_the_summary_converts_into_the_currency_of_the_account() -> None:
+    caller = make_caller(make_account(deals=0))
+    for value, currency, status in (
+        (10.25, "BRL", "open"), (1_000, "USD", "open"), (234.57, "USD", "won"),
+        (70, "EUR", "lost"), (5_000, "XAU", "open"), (0, "ARS", "open"),
+    ):  # fmt: skip
+        caller.account.create_deal(value=value, currency=currency, status=status)
+    told = caller.get("/v1/deals/summary")["data"]
+    assert told["values_total"]["USD"] == {
+        "value": 1_234.57, "count": 2, "value_converted": 6_172.85,
+        "value_formatted": "US$1,234.57", "value_converted_formatted": "R$6,172.85",
+    }  # fmt: skip
+    converted = {code: entry["value_converted"] for code, entry in told["values_total"].items()}
+    assert converted == {"BRL": 10.25, "USD": 6_172.85, "EUR": 385.0, "XAU": 0.0, "ARS": 0.0}
+    assert told["total_currency_converted_value"] == 6_568.10, "XAU has no rate: it is left out"
+    assert told["total_count"] == 6
+
+
 def test_some_records_were_deleted_or_merged(big: Caller) -> None:
     account = big.account
     assert account.merged["person"] == {30: 7}

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from pipedrive_simulator.account.truth import TRUTHS
+from pipedrive_simulator.account.oracle import TRUTHS
 from simulator_helpers import Caller
 
 # The company's days begin at three o'clock UTC.

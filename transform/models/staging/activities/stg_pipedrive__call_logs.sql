@@ -1,3 +1,4 @@
+{{ config(enabled='call_logs' in var('extra_streams')) }}
 with source as (
     {{ raw_columns('call_logs', {
         'id': 'text',

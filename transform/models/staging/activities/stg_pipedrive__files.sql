@@ -1,3 +1,4 @@
+{{ config(enabled='files' in var('extra_streams')) }}
 with source as (
     {{ raw_columns('files', {
         'id': 'bigint',

@@ -1,3 +1,4 @@
+{{ config(enabled='note_comments' in var('extra_streams')) }}
 with source as (
     {{ raw_columns('note_comments', {
         'uuid': 'text',

@@ -1,3 +1,4 @@
+{{ config(enabled='deal_followers' in var('extra_streams')) }}
 with source as (
     {{ raw_columns('deal_followers', {
         'deal_id': 'bigint',

@@ -1,3 +1,4 @@
+{{ config(enabled='deal_participants' in var('extra_streams')) }}
 with source as (
     {{ raw_columns('deal_participants', {
         'id': 'bigint',

@@ -1,3 +1,4 @@
+{{ config(enabled='organization_changelog' in var('extra_streams')) }}
 with source as (
     {{ raw_columns('organization_changelog', {
         'id': 'text',

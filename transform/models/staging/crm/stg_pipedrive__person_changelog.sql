@@ -1,3 +1,4 @@
+{{ config(enabled='person_changelog' in var('extra_streams')) }}
 with source as (
     {{ raw_columns('person_changelog', {
         'id': 'text',

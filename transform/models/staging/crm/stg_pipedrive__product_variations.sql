@@ -1,3 +1,4 @@
+{{ config(enabled='product_variations' in var('extra_streams')) }}
 with source as (
     {{ raw_columns('product_variations', {
         'id': 'bigint',

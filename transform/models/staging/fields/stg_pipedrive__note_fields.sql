@@ -1,3 +1,4 @@
+{{ config(enabled='note_fields' in var('extra_streams')) }}
 with source as (
     {{ raw_columns('note_fields', {
         'key': 'text',

@@ -1,3 +1,4 @@
+{{ config(enabled='project_boards' in var('extra_streams')) }}
 with source as (
     {{ raw_columns('project_boards', {
         'id': 'bigint',

@@ -1,3 +1,4 @@
+{{ config(enabled='project_phases' in var('extra_streams')) }}
 with source as (
     {{ raw_columns('project_phases', {
         'id': 'bigint',

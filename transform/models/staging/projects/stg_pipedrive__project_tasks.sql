@@ -1,3 +1,4 @@
+{{ config(enabled='project_tasks' in var('extra_streams')) }}
 with source as (
     {{ raw_columns('project_tasks', {
         'id': 'bigint',

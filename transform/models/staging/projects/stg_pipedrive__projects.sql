@@ -1,3 +1,4 @@
+{{ config(enabled='projects' in var('extra_streams')) }}
 with source as (
     {{ raw_columns('projects', {
         'id': 'bigint',

@@ -1,3 +1,4 @@
+{{ config(enabled='goal_results' in var('extra_streams')) }}
 with source as (
     {{ raw_columns('goal_results', {
         'goal_id': 'text',

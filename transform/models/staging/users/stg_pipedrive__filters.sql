@@ -1,3 +1,4 @@
+{{ config(enabled='filters' in var('extra_streams')) }}
 with source as (
     {{ raw_columns('filters', {
         'id': 'bigint',

@@ -1,3 +1,4 @@
+{{ config(enabled='permission_sets' in var('extra_streams')) }}
 with source as (
     {{ raw_columns('permission_sets', {
         'id': 'text',

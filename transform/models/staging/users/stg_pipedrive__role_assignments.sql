@@ -1,3 +1,4 @@
+{{ config(enabled='role_assignments' in var('extra_streams')) }}
 with source as (
     {{ raw_columns('role_assignments', {
         'role_id': 'bigint',

@@ -1,3 +1,4 @@
+{{ config(enabled='webhooks' in var('extra_streams')) }}
 with source as (
     {{ raw_columns('webhooks', {
         'id': 'bigint',

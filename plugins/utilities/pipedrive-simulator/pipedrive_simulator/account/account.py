@@ -1,4 +1,4 @@
-"""The account: all its state, all its edits, the advance of its life, and the truth about it."""
+"""The account: all its state, all its edits, and its clock."""
 
 from __future__ import annotations
 
@@ -14,16 +14,6 @@ from pipedrive_simulator.clock import to_seconds
 
 class Account(PartEdits, RecordEdits, DefinitionEdits):
     """One Pipedrive account. Every public method that changes it is journaled."""
-
-    @mutation
-    def advance(self, deals: int = 200, hours: float = 6.0, *, at: str = "") -> dict[str, Any]:
-        """Let the sales team work for some hours: exactly `deals` deals change, the clock moves."""
-        # Imported late: the living process is written on top of the account.
-        from pipedrive_simulator.living.advance import advance
-
-        summary = advance(self, deals=deals, hours=hours, start=to_seconds(at))
-        self.clock.advance(hours * 3600)
-        return summary
 
     @mutation
     def advance_clock(self, seconds: float, *, at: str = "") -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipedrive_simulator.account.account import Account
 from pipedrive_simulator.account.records import Activity, Json
-from pipedrive_simulator.operations import asking
+from pipedrive_simulator.operations import query_params
 from pipedrive_simulator.operations.deals import WINDOW
 from pipedrive_simulator.operations.operation import Extra, v2_get, v2_list
 from pipedrive_simulator.operations.settings import v1_list
@@ -25,8 +25,9 @@ EXTRAS: dict[str, Extra] = {"attendees": _attendees}
 OPERATIONS = (
     v2_list("getActivities", "/activities", cost=10, table="activities", window=WINDOW, by_ids=True,
             sorts=("id", "update_time", "add_time", "due_date"),
-            equals={**dict.fromkeys(("owner_id", "deal_id", "person_id", "org_id"), asking.integer),
-                    "lead_id": asking.text, "done": asking.boolean},
+            equals={**dict.fromkeys(("owner_id", "deal_id", "person_id", "org_id"),
+                                    query_params.integer),
+                    "lead_id": query_params.text, "done": query_params.boolean},
             extras=EXTRAS),
     v2_get("getActivity", "/activities/{id}", table="activities", name="activity", extras=EXTRAS),
     v1_list("getActivityTypes", "/activityTypes", cost=20, table="activity_types"),

@@ -9,12 +9,12 @@ from pipedrive_simulator.account.account import Account
 from pipedrive_simulator.account.records import Json, Organization
 from pipedrive_simulator.account.records_v1 import OrganizationRelationship
 from pipedrive_simulator.clock import naive
-from pipedrive_simulator.operations import asking
-from pipedrive_simulator.operations.asking import Asked
+from pipedrive_simulator.operations import query_params
 from pipedrive_simulator.operations.deals import WINDOW, nothing, zero
 from pipedrive_simulator.operations.exchange import file_count
 from pipedrive_simulator.operations.operation import Extra, Keep, Operation, v2_get, v2_list
 from pipedrive_simulator.operations.paging import v1_page
+from pipedrive_simulator.operations.query_params import Request
 
 
 def _deal_count(reference: str, *statuses: str) -> Extra:
@@ -85,18 +85,18 @@ _ORGANIZATION_EXTRAS = _extras("org_id") | {
 }
 
 
-def _of_deal(reference: str) -> Callable[[Asked, int], Keep]:
-    def rule(asked: Asked, deal_id: int) -> Keep:
-        deal = asked.account.deals.get(deal_id)
+def _of_deal(reference: str) -> Callable[[Request, int], Keep]:
+    def rule(request: Request, deal_id: int) -> Keep:
+        deal = request.account.deals.get(deal_id)
         wanted = getattr(deal, reference, None)
         return lambda record: record.id == wanted
 
     return rule
 
 
-def _relationships(asked: Asked) -> bytes:
+def _relationships(request: Request) -> bytes:
     """Tell what an organization is to others; those with a deleted one are not told."""
-    account, org_id = asked.account, asked.required("org_id")
+    account, org_id = request.account, request.required("org_id")
     known = account.organizations.records
 
     def told(org: Organization) -> Json:
@@ -128,21 +128,21 @@ def _relationships(asked: Asked) -> bytes:
         if org_id in (pair := (row.rel_owner_org_id, row.rel_linked_org_id))
         and not any(known[number].is_deleted for number in pair)
     ]
-    return v1_page(asked, rows, render)
+    return v1_page(request, rows, render)
 
 
 OPERATIONS = (
     v2_list("getPersons", "/persons", cost=10, table="persons", window=WINDOW, by_ids=True,
-            equals={"owner_id": asking.integer, "org_id": asking.integer},
+            equals={"owner_id": query_params.integer, "org_id": query_params.integer},
             select={"deal_id": _of_deal("person_id")}, extras=_PERSON_EXTRAS, entity="person",
             labels=True),
     v2_get("getPerson", "/persons/{id}", table="persons", name="person", extras=_PERSON_EXTRAS,
            entity="person", labels=True),
     v2_list("getOrganizations", "/organizations", cost=10, table="organizations", window=WINDOW,
-            by_ids=True, equals={"owner_id": asking.integer}, extras=_ORGANIZATION_EXTRAS,
+            by_ids=True, equals={"owner_id": query_params.integer}, extras=_ORGANIZATION_EXTRAS,
             entity="organization", labels=True),
     v2_get("getOrganization", "/organizations/{id}", table="organizations", name="organization",
            extras=_ORGANIZATION_EXTRAS, entity="organization", labels=True),
     Operation("getOrganizationRelationships", "v1", "/organizationRelationships", 20,
-              _relationships, {"org_id": asking.integer}),
+              _relationships, {"org_id": query_params.integer}),
 )  # fmt: skip

@@ -8,7 +8,6 @@ from pipedrive_simulator.account.account import Account
 from pipedrive_simulator.account.records import Deal, Follower, Json
 from pipedrive_simulator.account.records_v1 import Participant, User
 from pipedrive_simulator.clock import naive
-from pipedrive_simulator.operations.asking import Asked
 from pipedrive_simulator.operations.operation import Operation, existing
 from pipedrive_simulator.operations.paging import (
     OFFSET_PARAMS,
@@ -17,6 +16,7 @@ from pipedrive_simulator.operations.paging import (
     v2_one,
     v2_rows,
 )
+from pipedrive_simulator.operations.query_params import Request
 
 
 def followers_of(account: Account, deal: Deal) -> list[Follower]:
@@ -49,23 +49,23 @@ def user_object(user: User | None) -> Json | None:
     }  # fmt: skip
 
 
-def _discounts(asked: Asked) -> bytes:
-    deal = existing(asked, "deals", "deal")
-    return v2_one(msgspec.json.encode(asked.account.discounts.group(deal.id)))
+def _discounts(request: Request) -> bytes:
+    deal = existing(request, "deals", "deal")
+    return v2_one(msgspec.json.encode(request.account.discounts.group(deal.id)))
 
 
-def _followers(asked: Asked) -> bytes:
-    deal = existing(asked, "deals", "deal")
+def _followers(request: Request) -> bytes:
+    deal = existing(request, "deals", "deal")
 
     def encode(row: Follower) -> bytes:
         return msgspec.json.encode({"user_id": row.user_id, "add_time": row.add_time})
 
-    return v2_rows(asked, followers_of(asked.account, deal), encode)
+    return v2_rows(request, followers_of(request.account, deal), encode)
 
 
-def _participants(asked: Asked) -> bytes:
-    account = asked.account
-    deal: Deal = existing(asked, "deals", "deal")
+def _participants(request: Request) -> bytes:
+    account = request.account
+    deal: Deal = existing(request, "deals", "deal")
 
     def render(row: Participant) -> Json:
         person = account.persons.records[row.person_id]
@@ -86,7 +86,7 @@ def _participants(asked: Asked) -> bytes:
             "related_item_id": deal.id,
         }
 
-    return v1_page(asked, participants_of(account, deal), render)
+    return v1_page(request, participants_of(account, deal), render)
 
 
 def _person(account: Account, person_id: int) -> Json:

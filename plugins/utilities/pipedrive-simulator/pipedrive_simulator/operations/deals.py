@@ -6,26 +6,26 @@ from typing import Any
 
 from pipedrive_simulator.account.account import Account
 from pipedrive_simulator.account.records import Deal
-from pipedrive_simulator.operations import asking
-from pipedrive_simulator.operations.asking import Asked, Parser
+from pipedrive_simulator.operations import query_params
 from pipedrive_simulator.operations.deal_parts import followers_of, participants_of
 from pipedrive_simulator.operations.exchange import files_of
 from pipedrive_simulator.operations.mail import last_mail, messages_of
 from pipedrive_simulator.operations.operation import Extra, Keep, Operation, v2_get, v2_list
 from pipedrive_simulator.operations.paging import PAGE_PARAMS, sort_params, v2_rows
+from pipedrive_simulator.operations.query_params import Parser, Request
 
 STATUSES = ("open", "won", "lost", "deleted")
 WINDOW = ("updated_since", "updated_until")
 
 
-def _visible(asked: Asked) -> Keep:
+def _visible(request: Request) -> Keep:
     """Return what the status parameter selects; deleted deals only for 30 days."""
-    wanted = asked.get("status")
+    wanted = request.get("status")
     if not wanted:
         return lambda deal: not deal.is_deleted
     if "deleted" not in wanted:
         return lambda deal: deal.status in wanted
-    purged, line = asked.account.deleted_at, asked.account.purge_line()
+    purged, line = request.account.deleted_at, request.account.purge_line()
 
     def keep(deal: Deal) -> bool:
         if deal.status not in wanted:
@@ -88,7 +88,7 @@ EXTRAS: dict[str, Extra] = {
     "source_lead_id": lambda account, deal: deal.source_lead_id,
 }
 _EQUALS: dict[str, Parser] = dict.fromkeys(
-    ("owner_id", "person_id", "org_id", "pipeline_id", "stage_id"), asking.integer
+    ("owner_id", "person_id", "org_id", "pipeline_id", "stage_id"), query_params.integer
 )
 
 
@@ -96,25 +96,25 @@ def _deals(op_id: str, path: str, list_name: str, *, cost: int, labels: bool) ->
     return v2_list(
         op_id, path, cost=cost, table="deals", list_name=list_name, equals=_EQUALS, window=WINDOW,
         visible=_visible, by_ids=True, extras=EXTRAS, entity="deal", labels=labels,
-        more_params={"status": asking.some_of(*STATUSES)},
+        more_params={"status": query_params.some_of(*STATUSES)},
     )  # fmt: skip
 
 
 def _of_deals(table: str, *sorts: str) -> Any:
     """Answer with the rows of a table that belong to the asked deals."""
 
-    def answer(asked: Asked) -> bytes:
-        wanted = set(asked.required("deal_ids"))
-        account = asked.account
+    def answer(request: Request) -> bytes:
+        wanted = set(request.required("deal_ids"))
+        account = request.account
         records = account.table(table)
         if table == "deal_products":
             chosen = [records.records[i] for d in wanted
                       for i in account.products_of_deal.get(d, [])]  # fmt: skip
         else:
             chosen = [record for deal_id in wanted for record in records.group(deal_id)]
-        return v2_rows(asked, chosen, records.encode)
+        return v2_rows(request, chosen, records.encode)
 
-    return answer, {"deal_ids": asking.ids, **PAGE_PARAMS, **sort_params(*sorts)}
+    return answer, {"deal_ids": query_params.ids, **PAGE_PARAMS, **sort_params(*sorts)}
 
 
 OPERATIONS = (

@@ -6,8 +6,7 @@ import msgspec
 
 from pipedrive_simulator.account.fields import FieldDefinition
 from pipedrive_simulator.account.records import Json
-from pipedrive_simulator.operations import asking
-from pipedrive_simulator.operations.asking import ApiError, Asked, refuse
+from pipedrive_simulator.operations import query_params
 from pipedrive_simulator.operations.operation import Operation
 from pipedrive_simulator.operations.paging import (
     OFFSET_PARAMS,
@@ -18,6 +17,7 @@ from pipedrive_simulator.operations.paging import (
     v2_one,
     v2_page,
 )
+from pipedrive_simulator.operations.query_params import ApiError, Request, refuse
 
 _UI: Json = {"add_visible_flag": True, "details_visible_flag": True}
 _IN_PIPELINES = {"show_in_all": True, "pipeline_ids": []}
@@ -44,61 +44,61 @@ _NOTE_FIELD = {"id", "key", "name", "field_type", "active_flag", "edit_flag", "b
                "mandatory_flag", "options"}  # fmt: skip
 
 
-def _render(entity: str, field: FieldDefinition, asked: Asked) -> bytes:
+def _render(entity: str, field: FieldDefinition, request: Request) -> bytes:
     value = field.as_v2()
     if entity != "deal":
         # The official schema has it for deals alone.
         del value["description"]
-    parts = {name: _PARTS[entity][name] for name in asked.get("include_fields", ())}
+    parts = {name: _PARTS[entity][name] for name in request.get("include_fields", ())}
     return msgspec.json.encode(value | parts)
 
 
 def _list(entity: str) -> Operation:
     parts = _PARTS.get(entity)
 
-    def answer(asked: Asked) -> bytes:
-        fields = asked.account.fields[entity]
+    def answer(request: Request) -> bytes:
+        fields = request.account.fields[entity]
         rows = list(fields)
-        _, _, marker = read_cursor(asked)
+        _, _, marker = read_cursor(request)
         first = 0 if marker is None else marker[1]
         if not isinstance(first, int):
             refuse("cursor", "is not valid")
-        after = first + asked.limit()
+        after = first + request.limit()
         cursor = make_cursor("id", False, (after, after)) if after < len(rows) else None
-        return v2_page([_render(entity, field, asked) for field in rows[first:after]], cursor)
+        return v2_page([_render(entity, field, request) for field in rows[first:after]], cursor)
 
     return Operation(
         f"get{entity.capitalize()}Fields", "v2", f"/{entity}Fields", 10, answer,
-        PAGE_PARAMS | ({"include_fields": asking.some_of(*parts)} if parts else {}),
+        PAGE_PARAMS | ({"include_fields": query_params.some_of(*parts)} if parts else {}),
     )  # fmt: skip
 
 
 def _one(entity: str) -> Operation:
-    def answer(asked: Asked) -> bytes:
-        fields = asked.account.fields[entity]
+    def answer(request: Request) -> bytes:
+        fields = request.account.fields[entity]
         for field in fields:
-            if field.code == asked.path["field_code"]:
-                return v2_one(_render(entity, field, asked))
+            if field.code == request.path["field_code"]:
+                return v2_one(_render(entity, field, request))
         raise ApiError(404, "Field not found", "Object was not found.")
 
     return Operation(
         f"get{entity.capitalize()}Field", "v2", f"/{entity}Fields/{{field_code}}", 1, answer,
-        {"include_fields": asking.some_of(*_PARTS[entity])},
+        {"include_fields": query_params.some_of(*_PARTS[entity])},
     )  # fmt: skip
 
 
-def _lead_fields(asked: Asked) -> bytes:
-    added = asked.account.me().created
-    return v1_page(asked, asked.account.lead_fields(), lambda field: field.as_v1(added))
+def _lead_fields(request: Request) -> bytes:
+    added = request.account.me().created
+    return v1_page(request, request.account.lead_fields(), lambda field: field.as_v1(added))
 
 
-def _note_fields(asked: Asked) -> bytes:
-    added = asked.account.me().created
+def _note_fields(request: Request) -> bytes:
+    added = request.account.me().created
 
     def render(field: FieldDefinition) -> Json:
         return {name: value for name, value in field.as_v1(added).items() if name in _NOTE_FIELD}
 
-    return v1_page(asked, asked.account.fields["note"].builtin, render)
+    return v1_page(request, request.account.fields["note"].builtin, render)
 
 
 OPERATIONS = (

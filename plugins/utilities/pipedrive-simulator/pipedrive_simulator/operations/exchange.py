@@ -8,10 +8,10 @@ from typing import Any
 from pipedrive_simulator.account.account import Account
 from pipedrive_simulator.account.records import Deal, Json
 from pipedrive_simulator.account.records_exchange import File, NoteComment
-from pipedrive_simulator.operations import asking
-from pipedrive_simulator.operations.asking import Asked
+from pipedrive_simulator.operations import query_params
 from pipedrive_simulator.operations.operation import Operation, existing, not_found
 from pipedrive_simulator.operations.paging import OFFSET_PARAMS, sort_rows, v1_page
+from pipedrive_simulator.operations.query_params import Request
 from pipedrive_simulator.operations.settings import as_is
 
 _MOST_FILES, _MOST_CALLS = 100, 50
@@ -35,8 +35,8 @@ def file_count(reference: str) -> Callable[[Account, Any], int]:
     return count
 
 
-def _files(asked: Asked) -> bytes:
-    account = asked.account
+def _files(request: Request) -> bytes:
+    account = request.account
     rows = [file for file in account.files.records.values() if file.active_flag]
     url = f"https://{account.company}.pipedrive.com/v1/files"
 
@@ -55,19 +55,19 @@ def _files(asked: Asked) -> bytes:
             "url": f"{url}/{file.id}/download",
         }
 
-    chosen = sort_rows(rows, asked.get("sort"), ("id", "update_time"))
-    return v1_page(asked, chosen, render, maximum=_MOST_FILES)
+    chosen = sort_rows(rows, request.get("sort"), ("id", "update_time"))
+    return v1_page(request, chosen, render, maximum=_MOST_FILES)
 
 
-def _call_logs(asked: Asked) -> bytes:
+def _call_logs(request: Request) -> bytes:
     """Answer with the calls of the token's own user."""
-    me = asked.account.me().id
-    rows = [call for call in asked.account.call_logs.records.values() if call.user_id == me]
-    return v1_page(asked, rows, as_is, maximum=_MOST_CALLS)
+    me = request.account.me().id
+    rows = [call for call in request.account.call_logs.records.values() if call.user_id == me]
+    return v1_page(request, rows, as_is, maximum=_MOST_CALLS)
 
 
-def _comments(asked: Asked) -> bytes:
-    note = existing(asked, "notes", "note")
+def _comments(request: Request) -> bytes:
+    note = existing(request, "notes", "note")
     if not note.active_flag:
         not_found("note")
 
@@ -76,15 +76,15 @@ def _comments(asked: Asked) -> bytes:
             "uuid": comment.id, "active_flag": comment.active_flag, "add_time": comment.add_time,
             "update_time": comment.update_time, "content": comment.content,
             "object_id": str(comment.note_id), "object_type": "note", "user_id": comment.user_id,
-            "updater_id": comment.updater_id, "company_id": asked.account.company_id,
+            "updater_id": comment.updater_id, "company_id": request.account.company_id,
         }  # fmt: skip
 
-    rows = [row for row in asked.account.note_comments.group(note.id) if row.active_flag]
-    return v1_page(asked, rows, render)
+    rows = [row for row in request.account.note_comments.group(note.id) if row.active_flag]
+    return v1_page(request, rows, render)
 
 
 OPERATIONS = (
-    Operation("getFiles", "v1", "/files", 20, _files, {**OFFSET_PARAMS, "sort": asking.text}),
+    Operation("getFiles", "v1", "/files", 20, _files, {**OFFSET_PARAMS, "sort": query_params.text}),
     Operation("getUserCallLogs", "v1", "/callLogs", 20, _call_logs, OFFSET_PARAMS),
     Operation("getNoteComments", "v1", "/notes/{id}/comments", 20, _comments, OFFSET_PARAMS),
 )

@@ -7,13 +7,13 @@ from typing import Any
 from pipedrive_simulator.account.account import Account
 from pipedrive_simulator.account.records import Json
 from pipedrive_simulator.account.records_v1 import Goal
-from pipedrive_simulator.operations import asking
-from pipedrive_simulator.operations.asking import Asked, Parser, refuse
+from pipedrive_simulator.operations import query_params
 from pipedrive_simulator.operations.movements import Course, Period, courses, period_of
 from pipedrive_simulator.operations.operation import Operation, not_found
 from pipedrive_simulator.operations.paging import v1_body
+from pipedrive_simulator.operations.query_params import Parser, Request, refuse
 from pipedrive_simulator.operations.settings import as_is
-from pipedrive_simulator.operations.totals import RATES_IN_BRL
+from pipedrive_simulator.operations.totals import exchange_rate
 
 KINDS = ("deals_won", "deals_progressed", "activities_completed", "activities_added",
          "deals_started")  # fmt: skip
@@ -26,18 +26,18 @@ _EVERYONES = ("type.name", "assignee.id", "assignee.type", "expected_outcome.tar
 
 
 def _ids_or_null(values: list[str]) -> list[int] | None:
-    return None if values == ["null"] else asking.ids(values)
+    return None if values == ["null"] else query_params.ids(values)
 
 
-def _find(asked: Asked) -> bytes:
-    query, goals = asked.query, asked.account.goals.records.values()
+def _find(request: Request) -> bytes:
+    query, goals = request.query, request.account.goals.records.values()
     if ("period.start" in query) != ("period.end" in query):
         refuse("period.start", "goes together with period.end")
     wanted: Json = {"is_active": True} | {
         name: value for name, value in query.items() if not name.startswith("period.")
     }
     if not any(name in query for name in _EVERYONES):
-        wanted |= {"assignee.type": "person", "assignee.id": asked.account.me().id}
+        wanted |= {"assignee.type": "person", "assignee.id": request.account.me().id}
     begin, end = query.get("period.start", ""), query.get("period.end", "9999-12-31")
     found = [
         as_is(goal)
@@ -59,15 +59,15 @@ def _property(goal: Goal, name: str) -> Any:
     return value
 
 
-def _result(asked: Asked) -> bytes:
-    account = asked.account
-    goal = account.goals.get(asked.path["id"])
+def _result(request: Request) -> bytes:
+    account = request.account
+    goal = account.goals.get(request.path["id"])
     if goal is None:
         not_found("goal")
-    period = period_of(account, asked, "period.start", "period.end")
-    if asked.query["period.start"] < goal.duration["start"]:
+    period = period_of(account, request, "period.start", "period.end")
+    if request.query["period.start"] < goal.duration["start"]:
         refuse("period.start", "lies before the goal's duration")
-    if goal.duration["end"] and asked.query["period.end"] > goal.duration["end"]:
+    if goal.duration["end"] and request.query["period.end"] > goal.duration["end"]:
         refuse("period.end", "lies after the goal's duration")
     return v1_body({"goal": as_is(goal), "progress": _progress(account, goal, period)})
 
@@ -84,9 +84,8 @@ def _progress(account: Account, goal: Goal, period: Period) -> int:
     if goal.expected_outcome["tracking_metric"] == "quantity":
         return len(found)
     currency = account.currencies.get(goal.expected_outcome["currency_id"])
-    base = RATES_IN_BRL.get(currency.code if currency else account.base_currency, 1.0)
-    total = sum(c.deal.value * RATES_IN_BRL.get(c.deal.currency, 1.0) for c in found)
-    return round(total / base)
+    target = currency.code if currency else account.base_currency
+    return round(sum(c.deal.value * exchange_rate(c.deal.currency, target) for c in found))
 
 
 def _people(account: Account, goal: Goal) -> set[int]:
@@ -135,22 +134,22 @@ def _activities(account: Account, goal: Goal, period: Period, people: set[int]) 
 
 
 _FIND: dict[str, Parser] = {
-    "type.name": asking.one_of(*KINDS),
-    "title": asking.text,
-    "is_active": asking.boolean,
-    "assignee.id": asking.integer,
-    "assignee.type": asking.one_of(*ASSIGNEES),
-    "expected_outcome.target": asking.number,
-    "expected_outcome.tracking_metric": asking.one_of("quantity", "sum"),
-    "expected_outcome.currency_id": asking.integer,
+    "type.name": query_params.one_of(*KINDS),
+    "title": query_params.text,
+    "is_active": query_params.boolean,
+    "assignee.id": query_params.integer,
+    "assignee.type": query_params.one_of(*ASSIGNEES),
+    "expected_outcome.target": query_params.number,
+    "expected_outcome.tracking_metric": query_params.one_of("quantity", "sum"),
+    "expected_outcome.currency_id": query_params.integer,
     "type.params.pipeline_id": _ids_or_null,
-    "type.params.stage_id": asking.integer,
+    "type.params.stage_id": query_params.integer,
     "type.params.activity_type_id": _ids_or_null,
-    "period.start": asking.day,
-    "period.end": asking.day,
+    "period.start": query_params.day,
+    "period.end": query_params.day,
 }
 OPERATIONS = (
     Operation("getGoals", "v1", "/goals/find", 20, _find, _FIND),
     Operation("getGoalResult", "v1", "/goals/{id}/results", 20, _result,
-              {"period.start": asking.day, "period.end": asking.day}),
+              {"period.start": query_params.day, "period.end": query_params.day}),
 )  # fmt: skip

@@ -11,8 +11,7 @@ from pipedrive_simulator.account.account import Account
 from pipedrive_simulator.account.changelog import Change
 from pipedrive_simulator.account.records import Deal, Json
 from pipedrive_simulator.clock import naive
-from pipedrive_simulator.operations import asking
-from pipedrive_simulator.operations.asking import ApiError, Asked, refuse
+from pipedrive_simulator.operations import query_params
 from pipedrive_simulator.operations.operation import Operation
 from pipedrive_simulator.operations.paging import (
     OFFSET_PARAMS,
@@ -21,6 +20,7 @@ from pipedrive_simulator.operations.paging import (
     v1_page,
     v2_page,
 )
+from pipedrive_simulator.operations.query_params import ApiError, Request, refuse
 
 _AGENT = "Mozilla/5.0 (X11; Linux x86_64) simulator"
 _SUMMARY = ("id", "title", "status", "value", "currency", "stage_id", "pipeline_id")
@@ -49,18 +49,18 @@ def _render(row: Change) -> bytes:
 def _changelog(entity: str, table: str) -> Operation:
     """Newest first; the cursor is the number of the next page's first row."""
 
-    def answer(asked: Asked) -> bytes:
-        number = asked.record_id()
-        if asked.account.table(table).get(number) is None or asked.account.is_purged(
+    def answer(request: Request) -> bytes:
+        number = request.record_id()
+        if request.account.table(table).get(number) is None or request.account.is_purged(
             entity, number
         ):
             raise ApiError(404, f"{entity.capitalize()} not found", "Object was not found.")
-        rows = asked.account.logs[entity].rows(number)[::-1]
-        cursor = asked.get("cursor")
+        rows = request.account.logs[entity].rows(number)[::-1]
+        cursor = request.get("cursor")
         if cursor is not None:
             first = _row_number(cursor)
             rows = [row for row in rows if row.number <= first]
-        limit = asked.limit()
+        limit = request.limit()
         following = None
         if len(rows) > limit:
             following = base64.b64encode(f"id:{rows[limit].number}".encode()).decode().rstrip("=")
@@ -82,14 +82,14 @@ def _row_number(cursor: str) -> int:
     refuse("cursor", "is not valid")
 
 
-def _flow(asked: Asked) -> bytes:
+def _flow(request: Request) -> bytes:
     """Answer with the deal's changes and activities; creation is a change of `add_time`."""
-    account = asked.account
-    deal = account.deals.get(asked.record_id())
+    account = request.account
+    deal = account.deals.get(request.record_id())
     if deal is None or account.is_purged("deal", deal.id):
         raise ApiError(404, "Deal not found", "Object was not found.")
-    wanted = asked.get("items")
-    every = asked.get("all_changes") == "1"
+    wanted = request.get("items")
+    every = request.get("all_changes") == "1"
     items = [
         item
         for item in (*_changes(account, deal, every), *_activities(account, deal))
@@ -105,7 +105,7 @@ def _flow(asked: Asked) -> bytes:
                 "pic_hash": None, "active_flag": owner.active_flag,
             }
         }  # fmt: skip
-    return v1_page(asked, items, lambda item: item, related_objects=related)
+    return v1_page(request, items, lambda item: item, related_objects=related)
 
 
 def _changes(account: Account, deal: Deal, every: bool) -> Iterator[Json]:
@@ -152,6 +152,6 @@ OPERATIONS = (
     _changelog("organization", "organizations"),
     Operation(
         "getDealUpdates", "v1", "/deals/{id}/flow", 40, _flow,
-        {**OFFSET_PARAMS, "all_changes": asking.text, "items": lambda v: v[-1].split(",")},
+        {**OFFSET_PARAMS, "all_changes": query_params.text, "items": lambda v: v[-1].split(",")},
     ),
 )  # fmt: skip

@@ -9,10 +9,10 @@ import msgspec
 from pipedrive_simulator.account.records import Json
 from pipedrive_simulator.account.records_v1 import Lead
 from pipedrive_simulator.clock import millis, naive
-from pipedrive_simulator.operations import asking
-from pipedrive_simulator.operations.asking import Asked, Parser
+from pipedrive_simulator.operations import query_params
 from pipedrive_simulator.operations.operation import Operation
 from pipedrive_simulator.operations.paging import OFFSET_PARAMS, sort_rows, v1_page
+from pipedrive_simulator.operations.query_params import Parser, Request
 from pipedrive_simulator.operations.settings import as_is
 
 _LEAD_SORTS = ("id", "title", "owner_id", "creator_id", "was_seen", "expected_close_date",
@@ -47,48 +47,49 @@ def render_lead(lead: Lead) -> Json:
 
 
 def _leads(list_archived: bool) -> Any:
-    def answer(asked: Asked) -> bytes:
-        wanted = {n: asked.query[n] for n in _LEAD_FILTERS if n in asked.query}
-        since = millis(asked.query["updated_since"]) if "updated_since" in asked.query else ""
+    def answer(request: Request) -> bytes:
+        wanted = {n: request.query[n] for n in _LEAD_FILTERS if n in request.query}
+        since = millis(request.query["updated_since"]) if "updated_since" in request.query else ""
         rows = [
             lead
-            for lead in asked.account.leads.records.values()
+            for lead in request.account.leads.records.values()
             if lead.is_archived is list_archived
             and lead.update_time >= since
             and all(getattr(lead, name) == value for name, value in wanted.items())
         ]
-        return v1_page(asked, sort_rows(rows, asked.get("sort"), _LEAD_SORTS), render_lead)
+        return v1_page(request, sort_rows(rows, request.get("sort"), _LEAD_SORTS), render_lead)
 
     params: dict[str, Parser] = {
-        **OFFSET_PARAMS, **dict.fromkeys((*_LEAD_FILTERS, "filter_id"), asking.integer),
-        "sort": asking.text,
+        **OFFSET_PARAMS, **dict.fromkeys((*_LEAD_FILTERS, "filter_id"), query_params.integer),
+        "sort": query_params.text,
     }  # fmt: skip
     if not list_archived:
-        params["updated_since"] = asking.instant
+        params["updated_since"] = query_params.instant
     return answer, params
 
 
-def _notes(asked: Asked) -> bytes:
-    query = asked.query
+def _notes(request: Request) -> bytes:
+    query = request.query
     wanted = {n: query[n] for n in (*_NOTE_FILTERS, "lead_id") if n in query}
     wanted |= {n: bool(query[n]) for n in _PINS if n in query}
     since = naive(query["updated_since"]) if "updated_since" in query else ""
     first, last = query.get("start_date", ""), query.get("end_date", "9999-12-31")
     rows = [
         note
-        for note in asked.account.notes.records.values()
+        for note in request.account.notes.records.values()
         if note.active_flag
         and (not since or (note.update_time or "") >= since)
         and first <= note.add_time[:10] <= last
         and all(getattr(note, name) == value for name, value in wanted.items())
     ]
-    return v1_page(asked, sort_rows(rows, asked.get("sort"), _NOTE_SORTS), as_is)
+    return v1_page(request, sort_rows(rows, request.get("sort"), _NOTE_SORTS), as_is)
 
 
 _NOTE_PARAMS: dict[str, Parser] = {
-    **OFFSET_PARAMS, **dict.fromkeys((*_NOTE_FILTERS, *_PINS), asking.integer),
-    "lead_id": asking.text, "sort": asking.text, "start_date": asking.day, "end_date": asking.day,
-    "updated_since": asking.instant,
+    **OFFSET_PARAMS, **dict.fromkeys((*_NOTE_FILTERS, *_PINS), query_params.integer),
+    "lead_id": query_params.text, "sort": query_params.text,
+    "start_date": query_params.day, "end_date": query_params.day,
+    "updated_since": query_params.instant,
 }  # fmt: skip
 
 OPERATIONS = (

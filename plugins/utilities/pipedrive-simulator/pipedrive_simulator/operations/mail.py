@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pipedrive_simulator.account.account import Account
 from pipedrive_simulator.account.records import Deal, Json
 from pipedrive_simulator.account.records_exchange import MailMessage, MailThread
-from pipedrive_simulator.operations import asking
-from pipedrive_simulator.operations.asking import Asked
+from pipedrive_simulator.operations import query_params
 from pipedrive_simulator.operations.operation import Operation, existing, not_found
 from pipedrive_simulator.operations.paging import OFFSET_PARAMS, v1_body, v1_page
+from pipedrive_simulator.operations.query_params import Request
 from pipedrive_simulator.operations.settings import as_is
 
 FOLDERS = ("inbox", "drafts", "sent", "archive")
@@ -37,9 +37,9 @@ def last_mail(*, sent: bool) -> Callable[[Account, Deal], str | None]:
     return last
 
 
-def _threads(asked: Asked) -> bytes:
-    account = asked.account
-    me, folder = account.me().id, asked.required("folder")
+def _threads(request: Request) -> bytes:
+    account = request.account
+    me, folder = account.me().id, request.required("folder")
 
     def render(thread: MailThread) -> Json:
         deal = None if thread.deal_id is None else account.deals.get(thread.deal_id)
@@ -50,19 +50,19 @@ def _threads(asked: Asked) -> bytes:
         for thread in account.mail_threads.records.values()
         if thread.user_id == me and folder in thread.folders
     ]
-    return v1_page(asked, rows, render)
+    return v1_page(request, rows, render)
 
 
-def _messages(asked: Asked) -> bytes:
-    thread: MailThread = existing(asked, "mail_threads", "mail thread")
-    if thread.user_id != asked.account.me().id:
+def _messages(request: Request) -> bytes:
+    thread: MailThread = existing(request, "mail_threads", "mail thread")
+    if thread.user_id != request.account.me().id:
         not_found("mail thread")
-    return v1_body([as_is(message) for message in asked.account.mail_messages.group(thread.id)])
+    return v1_body([as_is(message) for message in request.account.mail_messages.group(thread.id)])
 
 
 OPERATIONS = (
     Operation("getMailThreads", "v1", "/mailbox/mailThreads", 20, _threads,
-              {**OFFSET_PARAMS, "folder": asking.one_of(*FOLDERS)}),
+              {**OFFSET_PARAMS, "folder": query_params.one_of(*FOLDERS)}),
     Operation("getMailThreadMessages", "v1", "/mailbox/mailThreads/{id}/mailMessages", 20,
               _messages),
 )  # fmt: skip

@@ -15,10 +15,10 @@ from pipedrive_simulator.account.account import Account
 from pipedrive_simulator.account.records import Deal, Json
 from pipedrive_simulator.account.state import DealState
 from pipedrive_simulator.clock import SECONDS_PER_DAY, to_seconds, to_text
-from pipedrive_simulator.operations import asking
-from pipedrive_simulator.operations.asking import Asked, Parser, refuse
+from pipedrive_simulator.operations import query_params
 from pipedrive_simulator.operations.operation import Operation, existing
 from pipedrive_simulator.operations.paging import v1_body
+from pipedrive_simulator.operations.query_params import Parser, Request, refuse
 from pipedrive_simulator.operations.totals import money
 
 _OPEN, _WON, _LOST = "open", "won", "lost"
@@ -35,9 +35,9 @@ class Period(NamedTuple):
         return self.begin <= time < self.end
 
 
-def period_of(account: Account, asked: Asked, first: str, last: str) -> Period:
+def period_of(account: Account, request: Request, first: str, last: str) -> Period:
     """Read two parameters as the first and the last day of a period, in the company's zone."""
-    begin, end = asked.required(first), asked.required(last)
+    begin, end = request.required(first), request.required(last)
     if end < begin:
         refuse(last, f"must not lie before {first}")
     seconds = to_seconds(f"{begin}T00:00:00Z"), to_seconds(f"{end}T00:00:00Z") + SECONDS_PER_DAY
@@ -89,16 +89,16 @@ def courses(account: Account, period: Period) -> Iterator[Course]:
             yield Course(deal, states)
 
 
-def _asked(asked: Asked) -> tuple[int, Period, list[Course]]:
-    """Return the pipeline's id, the period and the deals of the asked user."""
-    account = asked.account
-    pipeline = existing(asked, "pipelines", "pipeline")
-    period = period_of(account, asked, "start_date", "end_date")
-    user = asked.get("user_id", account.me().id)
+def _asked(request: Request) -> tuple[int, Period, list[Course]]:
+    """Return the pipeline's id, the period and the deals of the user named."""
+    account = request.account
+    pipeline = existing(request, "pipelines", "pipeline")
+    period = period_of(account, request, "start_date", "end_date")
+    user = request.get("user_id", account.me().id)
     return pipeline.id, period, [c for c in courses(account, period) if c.deal.owner_id == user]
 
 
-def _told(found: list[Course]) -> Json:
+def _told(account: Account, found: list[Course]) -> Json:
     values: dict[str, float] = {}
     for course in found:
         values[course.deal.currency] = values.get(course.deal.currency, 0) + course.deal.value
@@ -106,13 +106,13 @@ def _told(found: list[Course]) -> Json:
         "count": len(found),
         "deals_ids": [course.deal.id for course in found],
         "values": {code: round(value) for code, value in values.items()},
-        "formatted_values": {code: money(value, code) for code, value in values.items()},
+        "formatted_values": {code: money(account, value, code) for code, value in values.items()},
     }
 
 
-def _movements(asked: Asked) -> bytes:
-    pipeline, period, found = _asked(asked)
-    account = asked.account
+def _movements(request: Request) -> bytes:
+    pipeline, period, found = _asked(request)
+    account = request.account
     here = [course for course in found if course.last.pipeline_id == pipeline]
     left_open = [course for course in here if course.last.status == _OPEN]
     end = min(to_seconds(period.end), account.clock.seconds())
@@ -133,12 +133,13 @@ def _movements(asked: Asked) -> bytes:
         {
             "movements_between_stages": {"count": moves},
             "new_deals": _told(
+                account,
                 [c for c in found
-                 if c.states[0].pipeline_id == pipeline and period.has(c.states[0].time)]
+                 if c.states[0].pipeline_id == pipeline and period.has(c.states[0].time)],
             ),
-            "deals_left_open": _told(left_open),
-            "won_deals": _told([c for c in here if c.ended(_WON, period)]),
-            "lost_deals": _told([c for c in here if c.ended(_LOST, period)]),
+            "deals_left_open": _told(account, left_open),
+            "won_deals": _told(account, [c for c in here if c.ended(_WON, period)]),
+            "lost_deals": _told(account, [c for c in here if c.ended(_LOST, period)]),
             "average_age_in_days": {
                 "across_all_stages": age([course.states[0].time for course in left_open]),
                 "by_stages": [
@@ -149,10 +150,10 @@ def _movements(asked: Asked) -> bytes:
     )  # fmt: skip
 
 
-def _conversions(asked: Asked) -> bytes:
+def _conversions(request: Request) -> bytes:
     """Tell which share of the deals that were open in a stage went forwards from it."""
-    pipeline, period, found = _asked(asked)
-    stages = _stages(asked.account, pipeline)
+    pipeline, period, found = _asked(request)
+    stages = _stages(request.account, pipeline)
     order = {stage.id: position for position, stage in enumerate(stages)}
     were: dict[int, set[int]] = {stage.id: set() for stage in stages}
     went: dict[int, set[int]] = {stage.id: set() for stage in stages}
@@ -193,7 +194,7 @@ def _percent(part: int, whole: int) -> int:
 
 
 _PARAMS: dict[str, Parser] = {
-    "start_date": asking.day, "end_date": asking.day, "user_id": asking.integer,
+    "start_date": query_params.day, "end_date": query_params.day, "user_id": query_params.integer,
 }  # fmt: skip
 OPERATIONS = (
     Operation("getPipelineMovementStatistics", "v1", "/pipelines/{id}/movement_statistics", 40,

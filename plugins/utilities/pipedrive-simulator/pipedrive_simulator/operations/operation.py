@@ -11,8 +11,7 @@ import msgspec
 from pipedrive_simulator.account.account import Account
 from pipedrive_simulator.account.records import Json
 from pipedrive_simulator.account.table import Walk
-from pipedrive_simulator.operations import asking
-from pipedrive_simulator.operations.asking import ApiError, Asked, Parser
+from pipedrive_simulator.operations import query_params
 from pipedrive_simulator.operations.paging import (
     PAGE_PARAMS,
     make_cursor,
@@ -21,6 +20,7 @@ from pipedrive_simulator.operations.paging import (
     v2_one,
     v2_page,
 )
+from pipedrive_simulator.operations.query_params import ApiError, Parser, Request
 
 Keep = Callable[[Any], bool]
 #: Computes a property that is returned only when `include_fields` names it.
@@ -35,7 +35,7 @@ class Operation:
     version: str
     path: str
     cost: int
-    answer: Callable[[Asked], bytes]
+    answer: Callable[[Request], bytes]
     params: dict[str, Parser] = field(default_factory=dict)
 
 
@@ -49,8 +49,8 @@ def v2_list(
     sorts: tuple[str, ...] = ("id", "update_time", "add_time"),
     equals: dict[str, Parser] | None = None,
     window: tuple[str, ...] = (),
-    visible: Callable[[Asked], Keep | None] = lambda asked: None,
-    select: dict[str, Callable[[Asked, Any], Keep]] | None = None,
+    visible: Callable[[Request], Keep | None] = lambda request: None,
+    select: dict[str, Callable[[Request, Any], Keep]] | None = None,
     by_ids: bool = False,
     extras: dict[str, Extra] | None = None,
     entity: str | None = None,
@@ -67,46 +67,48 @@ def v2_list(
     equals, select, extras = equals or {}, select or {}, extras or {}
     params: dict[str, Parser] = {
         **PAGE_PARAMS, **(sort_params(*sorts) if sorts else {}), **equals, **(more_params or {}),
-        **dict.fromkeys(window, asking.instant),
+        **dict.fromkeys(window, query_params.instant),
     }  # fmt: skip
     params |= shape_params(extras, entity, labels)
     if by_ids:
-        params |= {"ids": asking.ids, "filter_id": asking.integer}
+        params |= {"ids": query_params.ids, "filter_id": query_params.integer}
 
-    def keep_for(asked: Asked) -> Keep | None:
-        keeps = [visible(asked)]
-        filter_id = asked.get("filter_id")
+    def keep_for(request: Request) -> Keep | None:
+        keeps = [visible(request)]
+        filter_id = request.get("filter_id")
         if filter_id is not None:
             # A filter overrides every other selection.
-            keeps.append(_filter(asked.account, filter_id))
+            keeps.append(_filter(request.account, filter_id))
         else:
-            wanted = {name: asked.query[name] for name in equals if name in asked.query}
+            wanted = {name: request.query[name] for name in equals if name in request.query}
             if wanted:
                 keeps.append(lambda r: all(getattr(r, n) == v for n, v in wanted.items()))
-            keeps += [rule(asked, asked.query[n]) for n, rule in select.items() if n in asked.query]
-            if "ids" in asked.query:
-                chosen = set(asked.query["ids"])
+            keeps += [
+                rule(request, request.query[n]) for n, rule in select.items() if n in request.query
+            ]
+            if "ids" in request.query:
+                chosen = set(request.query["ids"])
                 keeps.append(lambda record: record.id in chosen)
         real = [keep for keep in keeps if keep is not None]
         if len(real) <= 1:
             return real[0] if real else None
         return lambda record: all(keep(record) for keep in real)
 
-    def answer(asked: Asked) -> bytes:
-        records = asked.account.table(table)
-        sort_by, descending, marker = read_cursor(asked)
+    def answer(request: Request) -> bytes:
+        records = request.account.table(table)
+        sort_by, descending, marker = read_cursor(request)
         page, following = records.walk(
             Walk(
-                list_name, sort_by, descending, marker, asked.limit(),
-                asked.get("updated_since"), asked.get("updated_until"), keep_for(asked),
+                list_name, sort_by, descending, marker, request.limit(),
+                request.get("updated_since"), request.get("updated_until"), keep_for(request),
             )
         )  # fmt: skip
         cursor = None if following is None else make_cursor(sort_by, descending, following)
-        encode = shape(asked, records, extras, entity)
+        encode = shape(request, records, extras, entity)
         return v2_page([encode(record) for record in page], cursor)
 
     for name in select:
-        params.setdefault(name, asking.integer)
+        params.setdefault(name, query_params.integer)
     return Operation(op_id, "v2", path, cost, answer, params)
 
 
@@ -125,18 +127,18 @@ def v2_get(
     """Declare a v2 operation that returns one record of a table."""
     extras = extras or {}
 
-    def answer(asked: Asked) -> bytes:
-        record = existing(asked, table, name)
-        return v2_one(shape(asked, asked.account.table(table), extras, entity)(record))
+    def answer(request: Request) -> bytes:
+        record = existing(request, table, name)
+        return v2_one(shape(request, request.account.table(table), extras, entity)(record))
 
     params = shape_params(extras, entity if custom_fields else None, labels)
     return Operation(op_id, "v2", path, cost, answer, params)
 
 
-def existing(asked: Asked, table: str, name: str) -> Any:
+def existing(request: Request, table: str, name: str) -> Any:
     """Return the record whose id is in the path; refused if there is none (any more)."""
-    record = asked.account.table(table).get(asked.record_id())
-    if record is None or asked.account.is_purged(name, record.id):
+    record = request.account.table(table).get(request.record_id())
+    if record is None or request.account.is_purged(name, record.id):
         not_found(name)
     return record
 
@@ -150,19 +152,22 @@ def shape_params(extras: dict[str, Extra], entity: str | None, labels: bool) -> 
     """Return the parameters that change what a record looks like."""
     params: dict[str, Parser] = {}
     if extras:
-        params["include_fields"] = asking.some_of(*extras)
+        params["include_fields"] = query_params.some_of(*extras)
     if entity is not None:
-        params["custom_fields"] = asking.field_keys
+        params["custom_fields"] = query_params.field_keys
     if labels:
-        params |= {"include_option_labels": asking.boolean, "include_labels": asking.boolean}
+        params |= {
+            "include_option_labels": query_params.boolean,
+            "include_labels": query_params.boolean,
+        }
     return params
 
 
 def shape(
-    asked: Asked, table: Any, extras: dict[str, Extra], entity: str | None
+    request: Request, table: Any, extras: dict[str, Extra], entity: str | None
 ) -> Callable[[Any], bytes]:
-    """Return how records are encoded for this call: as remembered, or changed as asked."""
-    account, query = asked.account, asked.query
+    """Return how records are encoded for this call: as remembered, or changed as request."""
+    account, query = request.account, request.query
     shapers = ("include_fields", "custom_fields", "include_option_labels", "include_labels")
     given = [name for name in shapers if query.get(name)]
     encode: Callable[[Any], bytes] = table.encode

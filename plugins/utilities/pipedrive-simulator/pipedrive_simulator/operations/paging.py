@@ -11,7 +11,14 @@ import msgspec
 
 from pipedrive_simulator.account.records import Json
 from pipedrive_simulator.account.table import Marker
-from pipedrive_simulator.operations.asking import Asked, Parser, integer, one_of, refuse, text
+from pipedrive_simulator.operations.query_params import (
+    Parser,
+    Request,
+    integer,
+    one_of,
+    refuse,
+    text,
+)
 
 PAGE_PARAMS: dict[str, Parser] = {"limit": integer, "cursor": text}
 OFFSET_PARAMS: dict[str, Parser] = {"start": integer, "limit": integer}
@@ -34,13 +41,13 @@ def make_cursor(field: str, descending: bool, marker: Marker) -> str:
     return base64.urlsafe_b64encode(_encode(content)).rstrip(b"=").decode()
 
 
-def read_cursor(asked: Asked) -> tuple[str, bool, Marker | None]:
+def read_cursor(request: Request) -> tuple[str, bool, Marker | None]:
     """Return (sort field, descending, first record of the page).
 
-    A cursor carries its own order; asking for another one beside it is refused.
+    A cursor carries its own order; query_params for another one beside it is refused.
     """
-    field, direction = asked.get("sort_by", "id"), asked.get("sort_direction", "asc")
-    cursor = asked.get("cursor")
+    field, direction = request.get("sort_by", "id"), request.get("sort_direction", "asc")
+    cursor = request.get("cursor")
     if cursor is None:
         return field, direction == "desc", None
     content = decode_base64(cursor)
@@ -50,8 +57,8 @@ def read_cursor(asked: Asked) -> tuple[str, bool, Marker | None]:
         marker = (made["fieldValue"], made["id"])
     except (msgspec.DecodeError, KeyError):
         refuse("cursor", "is not valid")
-    if (asked.get("sort_by", order[0]), asked.get("sort_direction", order[1])) != order:
-        refuse("cursor", "does not fit the asked order")
+    if (request.get("sort_by", order[0]), request.get("sort_direction", order[1])) != order:
+        refuse("cursor", "does not fit the order requested")
     return order[0], order[1] == "desc", marker
 
 
@@ -71,9 +78,9 @@ def v2_page(parts: list[bytes], cursor: str | None) -> bytes:
     )
 
 
-def v2_rows(asked: Asked, rows: Iterable[Any], encode: Callable[[Any], bytes]) -> bytes:
+def v2_rows(request: Request, rows: Iterable[Any], encode: Callable[[Any], bytes]) -> bytes:
     """Cut a page out of a few records by cursor, in the order asked for (by id if none is)."""
-    field, descending, marker = read_cursor(asked)
+    field, descending, marker = read_cursor(request)
 
     def key(record: Any) -> Marker:
         value = getattr(record, field)
@@ -83,7 +90,7 @@ def v2_rows(asked: Asked, rows: Iterable[Any], encode: Callable[[Any], bytes]) -
     if marker is not None:
         here = tuple(marker)
         chosen = [r for r in chosen if (key(r) <= here if descending else key(r) >= here)]
-    limit = asked.limit()
+    limit = request.limit()
     following = chosen[limit] if len(chosen) > limit else None
     cursor = None if following is None else make_cursor(field, descending, key(following))
     return v2_page([encode(record) for record in chosen[:limit]], cursor)
@@ -115,7 +122,7 @@ def v1_body(data: Any, **more: Any) -> bytes:
 
 
 def v1_page(
-    asked: Asked,
+    request: Request,
     rows: Sequence[Any],
     render: Callable[[Any], Json],
     *,
@@ -127,7 +134,7 @@ def v1_page(
     Paging facts are nested under `pagination`, as the live API does also where the official
     document shows them flat. `next_start` is missing on the last page. An empty list is a null.
     """
-    start, limit = asked.get("start", 0), asked.limit(maximum)
+    start, limit = request.get("start", 0), request.limit(maximum)
     if start < 0:
         refuse("start", "must not be negative")
     page = [render(row) for row in rows[start : start + limit]]

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
-from pipedrive_simulator.operations import asking
+from pipedrive_simulator.operations import query_params
 from pipedrive_simulator.operations.operation import Operation
 from pipedrive_simulator.operations.paging import v1_body
 
 if TYPE_CHECKING:
-    from pipedrive_simulator.operations.asking import Asked
+    from pipedrive_simulator.account.state import AccountState
+    from pipedrive_simulator.operations.query_params import Request
 
-# What one unit of a currency is worth in BRL: fixed, so that totals can be checked.
+#: What one unit of a currency is worth in BRL: fixed, so that totals can be checked.
 RATES_IN_BRL = {"BRL": 1.0, "USD": 5.0, "EUR": 5.5, "ARS": 0.005}
 _STATUSES = ("open", "won", "lost")
 
 
-def _summary(asked: Asked) -> bytes:
-    account, query = asked.account, asked.query
-    base = RATES_IN_BRL[account.base_currency]
+def _summary(request: Request) -> bytes:
+    account, query = request.account, request.query
     names = ("status", "pipeline_id", "stage_id")
     wanted: dict[str, Any] = {name: query[name] for name in names if name in query}
     if "user_id" in query:
@@ -36,7 +37,7 @@ def _summary(asked: Asked) -> bytes:
         chance = deal.probability
         if chance is None:
             chance = 100 if stage is None else stage.deal_probability
-        rate = RATES_IN_BRL.get(deal.currency, 1.0) / base
+        rate = exchange_rate(deal.currency, account.base_currency)
         empty = {"value": 0.0, "count": 0, "value_converted": 0.0}
         plain = totals.setdefault(deal.currency, empty)
         share = weighted.setdefault(deal.currency, {"value": 0.0, "count": 0})
@@ -45,17 +46,22 @@ def _summary(asked: Asked) -> bytes:
         share["value"] += deal.value * chance / 100
         for entry in (plain, share):
             entry["count"] += 1
-    converted = sum(entry["value_converted"] for entry in totals.values())
-    weighted_converted = sum(
-        entry["value"] * RATES_IN_BRL.get(code, 1.0) / base for code, entry in weighted.items()
+    converted = round(sum(entry["value_converted"] for entry in totals.values()), 2)
+    weighted_converted = round(
+        sum(
+            entry["value"] * exchange_rate(code, account.base_currency)
+            for code, entry in weighted.items()
+        ),
+        2,
     )
+    base = account.base_currency
     for code, entry in totals.items():
-        entry |= {
-            "value_formatted": money(entry["value"], code),
-            "value_converted_formatted": money(entry["value_converted"], account.base_currency),
-        }
+        entry |= {name: round(entry[name], 2) for name in ("value", "value_converted")}
+        entry["value_formatted"] = money(account, entry["value"], code)
+        entry["value_converted_formatted"] = money(account, entry["value_converted"], base)
     for code, entry in weighted.items():
-        entry["value_formatted"] = money(entry["value"], code)
+        entry["value"] = round(entry["value"], 2)
+        entry["value_formatted"] = money(account, entry["value"], code)
     return v1_body(
         {
             "values_total": totals,
@@ -63,17 +69,25 @@ def _summary(asked: Asked) -> bytes:
             "total_count": count,
             "total_currency_converted_value": converted,
             "total_weighted_currency_converted_value": weighted_converted,
-            "total_currency_converted_value_formatted": money(converted, account.base_currency),
+            "total_currency_converted_value_formatted": money(account, converted, base),
             "total_weighted_currency_converted_value_formatted": money(
-                weighted_converted, account.base_currency
+                account, weighted_converted, base
             ),
         }
     )
 
 
-def money(amount: float, currency: str) -> str:
-    """Write an amount of money for people."""
-    return f"{currency} {amount:,.2f}"
+def exchange_rate(currency: str, base: str) -> float:
+    """Units of ``base`` for one unit; 0.0 for a currency without a rate: it is in no total."""
+    if currency == base:
+        return 1.0
+    return RATES_IN_BRL.get(currency, 0.0) / RATES_IN_BRL.get(base, inf)
+
+
+def money(account: AccountState, amount: float, currency: str) -> str:
+    """Write an amount of money for people, with the symbol that the account has for it."""
+    symbols = {c.code: c.symbol for c in account.currencies.records.values()}
+    return f"{symbols.get(currency, currency)}{amount:,.2f}"
 
 
 OPERATIONS = (
@@ -84,8 +98,10 @@ OPERATIONS = (
         40,
         _summary,
         {
-            "status": asking.one_of(*_STATUSES),
-            **dict.fromkeys(("filter_id", "user_id", "pipeline_id", "stage_id"), asking.integer),
+            "status": query_params.one_of(*_STATUSES),
+            **dict.fromkeys(
+                ("filter_id", "user_id", "pipeline_id", "stage_id"), query_params.integer
+            ),
         },
     ),
 )

@@ -6,10 +6,10 @@ import itertools
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
-from pipedrive_simulator.account.account import Account
 from pipedrive_simulator.clock import SECONDS_PER_DAY, http_date
-from pipedrive_simulator.operations.asking import ApiError, Asked, parse_query
+from pipedrive_simulator.generator.simulated_account import SimulatedAccount
 from pipedrive_simulator.operations.operation import Operation
+from pipedrive_simulator.operations.query_params import ApiError, Request, parse_query
 from pipedrive_simulator.server.faults import EDIT, Faults, Rule
 from pipedrive_simulator.server.limits import Gate, Limits
 from pipedrive_simulator.server.oauth import OAuth, OAuthSettings
@@ -31,7 +31,7 @@ class ApiSettings:
 class Api:
     """The API of one account."""
 
-    def __init__(self, account: Account, settings: ApiSettings, limits: Limits) -> None:
+    def __init__(self, account: SimulatedAccount, settings: ApiSettings, limits: Limits) -> None:
         self.account = account
         self.settings = settings
         self.stats = Stats()
@@ -107,7 +107,7 @@ class Api:
         try:
             parsed = parse_query(given, operation.params, strict=strict)
             with self.account.lock:
-                body = operation.answer(Asked(self.account, path, parsed, strict))
+                body = operation.answer(Request(self.account, path, parsed, strict))
         except ApiError as error:
             return failure(error.status, error.error, error.info)
         return Reply(200, body)

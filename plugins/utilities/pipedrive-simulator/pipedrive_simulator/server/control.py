@@ -14,9 +14,9 @@ from urllib.parse import parse_qs
 import msgspec
 
 from pipedrive_simulator.account.journal import MUTATIONS
+from pipedrive_simulator.account.oracle import TRUTHS, counts
 from pipedrive_simulator.account.records import Json
 from pipedrive_simulator.account.state import EditError
-from pipedrive_simulator.account.truth import TRUTHS, counts
 from pipedrive_simulator.server.api import Api
 from pipedrive_simulator.server.faults import RuleError
 

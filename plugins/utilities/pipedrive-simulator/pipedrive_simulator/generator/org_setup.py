@@ -16,9 +16,9 @@ from pipedrive_simulator.account.records_projects import (
 )
 from pipedrive_simulator.account.records_v1 import Goal, PermissionSet, Team, Webhook
 from pipedrive_simulator.clock import SECONDS_PER_DAY, day_text, millis, naive, to_seconds, to_text
-from pipedrive_simulator.living.field_plans import PROJECT_FIELDS
-from pipedrive_simulator.living.values import ValueMaker
-from pipedrive_simulator.living.world import define_fields, permission_set
+from pipedrive_simulator.generator.field_plans import PROJECT_FIELDS
+from pipedrive_simulator.generator.reference_data import define_fields, permission_set
+from pipedrive_simulator.generator.values import ValueMaker
 
 if TYPE_CHECKING:
     from pipedrive_simulator.account.account import Account

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipedrive_simulator.account.fields import ADDRESS_PARTS, FieldDefinition
 from pipedrive_simulator.clock import SECONDS_PER_DAY, day_text
-from pipedrive_simulator.living import names
+from pipedrive_simulator.generator import names
 
 if TYPE_CHECKING:
     from pipedrive_simulator.account.account import Account

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipedrive_simulator.account.account import Account
 from pipedrive_simulator.account.journal import Journal
 from pipedrive_simulator.clock import Clock, to_seconds, to_text
+from pipedrive_simulator.generator.simulated_account import SimulatedAccount
 
 #: Up to here every deal has a life of its own; above, pages are made by id on the fly.
 LIVING_LIMIT = 100_000
@@ -39,7 +39,7 @@ class Plan:
     frozen: bool = False
 
 
-def open_account(plan: Plan, state_file: Path | None = None) -> Account:
+def open_account(plan: Plan, state_file: Path | None = None) -> SimulatedAccount:
     """Return the account of a plan; with a state file, the one that the file tells of."""
     if state_file is None:
         return _build(plan, time.time())
@@ -56,7 +56,7 @@ def open_account(plan: Plan, state_file: Path | None = None) -> Account:
     return account
 
 
-def _rebuild(plan: Plan, first: dict[str, Any], lines: list[dict[str, Any]]) -> Account:
+def _rebuild(plan: Plan, first: dict[str, Any], lines: list[dict[str, Any]]) -> SimulatedAccount:
     made = {key: value for key, value in first.items() if key not in ("op", "started")}
     for name in ("kind", "deals", "seed", "company"):
         if getattr(plan, name) not in (made[name], getattr(Plan, name)):
@@ -73,7 +73,7 @@ def _rebuild(plan: Plan, first: dict[str, Any], lines: list[dict[str, Any]]) -> 
     return account
 
 
-def _build(plan: Plan, started: float) -> Account:
+def _build(plan: Plan, started: float) -> SimulatedAccount:
     """Make an account. A million objects are born and none dies: the collector would only cost."""
     collecting = gc.isenabled()
     gc.disable()
@@ -84,7 +84,7 @@ def _build(plan: Plan, started: float) -> Account:
             gc.enable()
 
 
-def _make(plan: Plan, started: float) -> Account:
+def _make(plan: Plan, started: float) -> SimulatedAccount:
     if plan.kind not in KINDS:
         msg = f"no such account {plan.kind!r}; one of {', '.join(KINDS)}"
         raise PlanError(msg)
@@ -96,20 +96,20 @@ def _make(plan: Plan, started: float) -> Account:
     now = int(started) if plan.now is None else to_seconds(plan.now)
     # The clock stands still while the past is made, so that the past is the same each time.
     standing = Clock(now, frozen=True)
-    account = Account(seed=plan.seed, clock=standing, company=plan.company)
+    account = SimulatedAccount(seed=plan.seed, clock=standing, company=plan.company)
     if plan.kind == "endless" or plan.deals > LIVING_LIMIT:
-        from pipedrive_simulator.living.endless import make_endless
+        from pipedrive_simulator.generator.streaming import make_endless
 
         make_endless(account, plan.deals)
     else:
-        from pipedrive_simulator.living.generate import generate
+        from pipedrive_simulator.generator.generate import generate
 
         generate(account, plan.deals)
     account.clock = Clock(now, frozen=plan.frozen, started=started)
     return account
 
 
-def _build_csv(plan: Plan, started: float) -> Account:
+def _build_csv(plan: Plan, started: float) -> SimulatedAccount:
     from pipedrive_simulator.csvfiles.load import load_csv, present_of, read_files
 
     if plan.csv_dir is None:
@@ -118,7 +118,7 @@ def _build_csv(plan: Plan, started: float) -> Account:
     tables = read_files(Path(plan.csv_dir))
     now = present_of(tables) if plan.now is None else to_seconds(plan.now)
     clock = Clock(now, frozen=plan.frozen, started=started)
-    account = Account(seed=plan.seed, clock=clock, company=plan.company, base="USD")
+    account = SimulatedAccount(seed=plan.seed, clock=clock, company=plan.company, base="USD")
     account.utc_offset = 0
     load_csv(account, tables)
     return account

@@ -22,7 +22,7 @@ from pipedrive_simulator.clock import (
     to_seconds,
     to_text,
 )
-from pipedrive_simulator.living import names
+from pipedrive_simulator.generator import names
 
 if TYPE_CHECKING:
     from pipedrive_simulator.account.account import Account

@@ -9,19 +9,25 @@ from typing import Any
 from pipedrive_simulator.account.account import Account
 from pipedrive_simulator.account.records import Deal
 from pipedrive_simulator.clock import SECONDS_PER_DAY, day_text, to_text
-from pipedrive_simulator.living import names
-from pipedrive_simulator.living.after import (
+from pipedrive_simulator.generator import names
+from pipedrive_simulator.generator.deal_items import (
     add_activities,
     add_notes_and_leads,
     add_products,
     lose_some,
 )
-from pipedrive_simulator.living.field_plans import DEAL_FIELDS, DELETED_ORIGIN, TEMPERATURE
-from pipedrive_simulator.living.office import settle
-from pipedrive_simulator.living.process import TEMPERATURE_EFFECT, Event, Place, live, office_time
-from pipedrive_simulator.living.surroundings import surround
-from pipedrive_simulator.living.values import ValueMaker
-from pipedrive_simulator.living.world import PIPELINES, USERS, build_world
+from pipedrive_simulator.generator.field_plans import DEAL_FIELDS, DELETED_ORIGIN, TEMPERATURE
+from pipedrive_simulator.generator.org_setup import settle
+from pipedrive_simulator.generator.process import (
+    TEMPERATURE_EFFECT,
+    Event,
+    Place,
+    live,
+    office_time,
+)
+from pipedrive_simulator.generator.reference_data import PIPELINES, USERS, build_world
+from pipedrive_simulator.generator.related_records import surround
+from pipedrive_simulator.generator.values import ValueMaker
 
 HISTORY_DAYS = 730
 # New deals per month relative to the year's mean, January first: summer holidays, year-end rush.

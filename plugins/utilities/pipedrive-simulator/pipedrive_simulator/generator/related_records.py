@@ -15,9 +15,9 @@ from pipedrive_simulator.account.records import Deal, Discount, Follower, Produc
 from pipedrive_simulator.account.records_exchange import CallLog, File, NoteComment
 from pipedrive_simulator.account.records_v1 import OrganizationRelationship, Participant
 from pipedrive_simulator.clock import millis, naive, to_seconds, to_text
-from pipedrive_simulator.living.after import add_installments
-from pipedrive_simulator.living.mailbox import add_mail
-from pipedrive_simulator.living.office import some
+from pipedrive_simulator.generator.deal_items import add_installments
+from pipedrive_simulator.generator.mailbox import add_mail
+from pipedrive_simulator.generator.org_setup import some
 
 if TYPE_CHECKING:
     from pipedrive_simulator.account.account import Account

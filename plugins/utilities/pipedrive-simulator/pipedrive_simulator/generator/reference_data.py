@@ -26,15 +26,15 @@ from pipedrive_simulator.account.records_v1 import (
     User,
 )
 from pipedrive_simulator.clock import SECONDS_PER_DAY, millis, naive, to_text
-from pipedrive_simulator.living import names
-from pipedrive_simulator.living.field_plans import (
+from pipedrive_simulator.generator import names
+from pipedrive_simulator.generator.field_plans import (
     DEAL_FIELDS,
     ORGANIZATION_FIELDS,
     PERSON_FIELDS,
     PRODUCT_FIELDS,
     FieldPlan,
 )
-from pipedrive_simulator.living.values import ValueMaker, address, phone
+from pipedrive_simulator.generator.values import ValueMaker, address, phone
 
 Filled = list[tuple[FieldDefinition, float]]
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from pipedrive_simulator.account.records import Json
 from pipedrive_simulator.clock import SECONDS_PER_DAY, day_text
-from pipedrive_simulator.living import names
-from pipedrive_simulator.living.world import PIPELINES
+from pipedrive_simulator.generator import names
+from pipedrive_simulator.generator.reference_data import PIPELINES
 
 # By option label: how the chance of going forwards changes at each stage.
 TEMPERATURE_EFFECT = {"Quente": 0.09, "Morno": 0.0, "Frio": -0.13}

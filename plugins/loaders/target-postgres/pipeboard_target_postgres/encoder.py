@@ -49,7 +49,7 @@ class RecordRefusedError(Exception):
     """No row can be made of a record; says why."""
 
 
-class Lane:
+class RecordEncoder:
     """Encodes the records of one stream.
 
     Args:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pipedrive_simulator.account.records import Deal
 from pipedrive_simulator.account.state import EditError
 from pipedrive_simulator.clock import SECONDS_PER_DAY, day_text, to_text
-from pipedrive_simulator.living.process import lost_reason
-from pipedrive_simulator.living.values import ValueMaker
+from pipedrive_simulator.generator.process import lost_reason
+from pipedrive_simulator.generator.values import ValueMaker
 
 if TYPE_CHECKING:
     from pipedrive_simulator.account.account import Account

@@ -26,7 +26,7 @@ class ApiError(Exception):
 
 
 @dataclass
-class Asked:
+class Request:
     """One call to an operation: the account, path parameters (text) and parsed query."""
 
     account: Account

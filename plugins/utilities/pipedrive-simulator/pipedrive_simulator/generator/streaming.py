@@ -20,10 +20,10 @@ from pipedrive_simulator.account.records import CustomFields, Deal
 from pipedrive_simulator.account.state import DealState
 from pipedrive_simulator.account.table import Marker, Table, Walk
 from pipedrive_simulator.clock import SECONDS_PER_DAY, day_text, to_text
-from pipedrive_simulator.living.field_plans import DEAL_FIELDS
-from pipedrive_simulator.living.generate import HISTORY_DAYS
-from pipedrive_simulator.living.values import ValueMaker
-from pipedrive_simulator.living.world import PIPELINES, USERS, build_world
+from pipedrive_simulator.generator.field_plans import DEAL_FIELDS
+from pipedrive_simulator.generator.generate import HISTORY_DAYS
+from pipedrive_simulator.generator.reference_data import PIPELINES, USERS, build_world
+from pipedrive_simulator.generator.values import ValueMaker
 
 # Deals that share one second of update time; every so many-th deal is archived.
 _PER_SECOND = 3

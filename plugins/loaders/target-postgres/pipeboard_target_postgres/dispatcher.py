@@ -33,7 +33,7 @@ class Source(t.Protocol):
         """Hand over what is waiting."""
 
 
-class Courier:
+class BatchDispatcher:
     """Takes what all sinks have waiting, and lets the state out when it is committed.
 
     All sinks are emptied together, so that whatever state came last is true once their batches

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pipedrive_simulator.account.records import Deal, Json, Person
 from pipedrive_simulator.account.records_exchange import MailMessage, MailThread
 from pipedrive_simulator.clock import SECONDS_PER_DAY, millis, to_seconds, to_text
-from pipedrive_simulator.living.office import some
+from pipedrive_simulator.generator.org_setup import some
 
 if TYPE_CHECKING:
     from pipedrive_simulator.account.account import Account
