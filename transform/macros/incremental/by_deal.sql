@@ -115,7 +115,7 @@
 {% macro deal_rules() -%}
     hashtextextended(
         concat_ws(
-            '|', '4', {{ reporting_timezone() }}, '{{ var('clock_tolerance_seconds') }}',
+            '|', '5', {{ reporting_timezone() }}, '{{ var('clock_tolerance_seconds') }}',
             (
                 select string_agg(
                     concat_ws(',', stage_id, pipeline_id, order_nr, coalesce(stage_rank, 0)), ';' order by stage_id
