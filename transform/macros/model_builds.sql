@@ -141,7 +141,8 @@
             {%- endif -%}
         {%- endfor -%}
         {%- if node.config.meta.get('reads_all_streams') -%}
-            {%- for source in graph.sources.values() if source.source_name == 'pipedrive' -%}
+            {%- for source in graph.sources.values()
+                if source.source_name == 'pipedrive' and source.package_name == node.package_name -%}
                 {%- do found.update({source.unique_id: true}) -%}
             {%- endfor -%}
         {%- endif -%}
