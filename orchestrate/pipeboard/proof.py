@@ -19,6 +19,7 @@ from pipeboard.outcomes import (
     FAILED,
     INCOMPLETE,
     INTERRUPTED,
+    NOT_DUE,
     REFUSED,
     STATUSES,
     STREAM_OUTCOMES,
@@ -223,6 +224,8 @@ def _gaps_of_tap(tap: Mapping[str, Any], selected: frozenset[str]) -> list[str]:
             gaps.append(f"{name} ended as {outcome!r}, which is no known outcome")
         elif outcome == INTERRUPTED:
             gaps.append(f"{name} was not read to its end")
+        elif outcome == NOT_DUE and _number(used, "records"):
+            gaps.append(f"{name} was not due, and yet {_number(used, 'records'):,} records came")
     lost = any(used.get("outcome") in (REFUSED, INCOMPLETE) for used in streams.values())
     code = _number(tap, "exit_code")
     if tap.get("stopped") == "signal":

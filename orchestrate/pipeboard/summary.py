@@ -13,6 +13,7 @@ from pipeboard.outcomes import (
     FAILED,
     INCOMPLETE,
     INTERRUPTED,
+    NOT_DUE,
     SKIPPED,
     STREAM_OUTCOMES,
 )
@@ -62,7 +63,7 @@ def show_troubles(console: Console, streams: Sequence[StreamOutcome]) -> None:
     """Name the streams that were not read to their end, and what was set aside."""
     lines = []
     for one in streams:
-        if one.outcome not in (COMPLETE, BEHIND, INTERRUPTED):
+        if one.outcome not in (COMPLETE, BEHIND, INTERRUPTED, NOT_DUE):
             why = f": {one.reason}" if one.reason else ""
             lines.append(f"{one.stream}: {STREAM_OUTCOMES[one.outcome]}{why}")
         counts = [

@@ -337,6 +337,16 @@ def test_a_failure_says_which_part_and_why(
         ),
         (
             both(
+                stream("leads", outcome="not_due", records=0, reason="read at noon"),
+                loaded("leads", received=0, inserted=0),
+            ),
+            "succeeded",
+            0,
+            None,
+        ),
+        (stream("leads", outcome="not_due"), "failed", 1, "leads was not due, and yet"),
+        (
+            both(
                 of_tap(stopped="budget", exit_code=75), stream("deal_changelog", outcome="behind")
             ),
             "behind",

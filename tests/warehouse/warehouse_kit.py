@@ -177,6 +177,52 @@ class Warehouse:
             state.write_text(states[-1])
 
 
+#: The program itself: `.pipeboard/bin/dbt` is for our own project.
+DBT = ROOT / ".pipeboard" / "env" / "dbt" / "bin" / "dbt"
+#: Starting dbt takes longer than many a test has it work.
+DBT_SERVER = """
+import json, os, sys
+results = os.fdopen(os.dup(1), "w")
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+from dbt.cli.main import dbtRunner
+for line in sys.stdin:
+    arguments, environ = json.loads(line)
+    os.environ.clear()
+    os.environ.update(environ)
+    messages = []
+    note = lambda event: messages.append(event.info.msg) if event.info.level != "debug" else None
+    done = dbtRunner(callbacks=[note]).invoke(arguments)
+    messages.append(str(done.exception or ""))
+    print(json.dumps([done.success, "\\n".join(messages)]), file=results, flush=True)
+"""
+
+
+class Dbt:
+    """A dbt process that runs one command after the other."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self.warehouse = warehouse
+        self.process = subprocess.Popen(
+            [DBT.parent / "python", "-c", DBT_SERVER], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+
+    def invoke(self, arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> str:
+        """Run one command, with variables added to the environment; return its messages."""
+        assert self.process.stdin
+        assert self.process.stdout
+        request = [list(arguments), {**self.warehouse.environ(), **(environ or {})}]
+        print(json.dumps(request), file=self.process.stdin, flush=True)
+        success, output = json.loads(self.process.stdout.readline())
+        assert success, output[-3000:]
+        return str(output)
+
+    def end(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
+
+
 def selected(catalog: dict[str, Any], streams: Sequence[str]) -> str:
     """Select these streams of a catalogue, and no others."""
     for stream in catalog["streams"]:

@@ -142,7 +142,7 @@
         {%- endfor -%}
         {%- if node.config.meta.get('reads_all_streams') -%}
             {%- for source in graph.sources.values()
-                if source.package_name == 'pipeboard' and source.source_name == 'pipedrive' -%}
+                if source.source_name == 'pipedrive' and source.package_name == node.package_name -%}
                 {%- do found.update({source.unique_id: true}) -%}
             {%- endfor -%}
         {%- endif -%}

@@ -2,7 +2,7 @@
     Tests of tables with rows of many deals look at the deals that changed since the test last passed: the rows of
     the others are the rows it saw then. A test that fails keeps what it failed on in view until it passes; a
     test that is new, or written anew, looks at everything, and so does `--vars 'test_all_deals: true'`.
-    How far a test has come is noted in int_build_marks, by record_test_results().
+    How far a test has come is noted in int_build_watermarks, by record_test_results().
 -#}
 
 {#- For singular tests: `where deal_id in (...)`, or nothing. -#}
@@ -17,7 +17,7 @@
 {% macro postgres__get_where_subquery(relation) -%}
     {%- set wanted = config.get('where', '') -%}
     {%- set seen = _seen_by_generic_test() -%}
-    {%- if seen and _is_told('told_by_load') -%}
+    {%- if seen and _is_kept('incremental_by_record') -%}
         (
             select * from {{ relation }}
             -- a minute, lest two clocks differ; of a row without a stamp nobody knows when it came
@@ -60,14 +60,15 @@
 {%- endmacro %}
 
 {% macro _seen_by_generic_test() -%}
-    {{ return(tested_through() if execute and (_is_told('told_by_deal') or _is_told('told_by_load'))) }}
+    {{ return(tested_through() if execute and (_is_kept('incremental_by_deal') or _is_kept('incremental_by_record'))) }}
 {%- endmacro %}
 
 {#-
-    What the model a test is about says of its rows. told_by_deal: each depends on one deal alone. told_by_load: each
-    on one record alone, and a key holds them apart, so that those loaded since tell everything.
+    What the model a test is about says of its rows (`meta`). incremental_by_deal: each depends on one deal alone.
+    incremental_by_record: each on one record alone, and a key holds them apart, so that those loaded since tell
+    everything.
 -#}
-{% macro _is_told(how) -%}
+{% macro _is_kept(how) -%}
     {%- set node = graph.nodes.get(model.attached_node) if graph and model.attached_node else none -%}
     {{ return(node is not none and node.config.meta.get(how, false)) }}
 {%- endmacro %}
@@ -75,36 +76,33 @@
 {#- The newest version of a deal that this test has passed for; null = it has to look at all. -#}
 {% macro tested_through() -%}
     {%- if execute and flags.WHICH in ('test', 'build') and not var('test_all_deals', false) -%}
-        {%- set marks = load_relation(model_relation('int_build_marks')) -%}
-        {%- if marks -%}
+        {%- set watermarks = load_relation(model_relation('int_build_watermarks')) -%}
+        {%- if watermarks -%}
             {%- set found = run_query(
-                "select max(built_through)::text from " ~ marks ~ " where model = '" ~ test_mark(model) ~ "'"
+                "select max(watermark)::text from " ~ watermarks ~ " where name = '" ~ model.unique_id
+                ~ "' and fingerprint = '" ~ local_md5(model.raw_code) ~ "'"
             ).rows[0][0] -%}
         {%- endif -%}
     {%- endif -%}
     {{ return(found) }}
 {%- endmacro %}
 
-{#- A test is known by its name and its text. -#}
-{% macro test_mark(node) -%}
-    {{- return(node.unique_id ~ ':' ~ local_md5(node.raw_code)) -}}
-{%- endmacro %}
-
-{#- What passed has seen every deal there is by now. -#}
+{#- What passed has seen every deal there is by now. A test that is written anew is another one. -#}
 {% macro mark_tested(results) -%}
-    {%- set marks = load_relation(model_relation('int_build_marks')) -%}
+    {%- set watermarks = load_relation(model_relation('int_build_watermarks')) -%}
     {%- set versions = load_relation(model_relation('int_deal_versions')) -%}
     {%- set passed = [] -%}
     {%- for result in results if result.node.resource_type == 'test' and result.status | string == 'pass' -%}
-        {%- do passed.append(test_mark(result.node)) -%}
+        {%- do passed.append("('" ~ result.node.unique_id ~ "', '" ~ local_md5(result.node.raw_code) ~ "')") -%}
     {%- endfor -%}
-    {%- if marks and versions and passed %}
-    delete from {{ marks }} where model = any (array['{{ passed | join("', '") }}']);
-    insert into {{ marks }} (model, built_through)
+    {%- if watermarks and versions and passed %}
+    delete from {{ watermarks }} where name in (select passed.name from (values {{ passed | join(', ') }}) as passed (name, fingerprint));
+    insert into {{ watermarks }} (name, fingerprint, watermark)
     select
-        passed.mark,
+        passed.name,
+        passed.fingerprint,
         newest.version
-    from unnest(array['{{ passed | join("', '") }}']) as passed (mark)
+    from (values {{ passed | join(', ') }}) as passed (name, fingerprint)
     cross join (select max(version) as version from {{ versions }}) as newest
     {%- endif -%}
 {%- endmacro %}

@@ -15,11 +15,11 @@ UP = ((1, "up", "green"), (0, "down", "red"))
 
 
 def m(name: str, **labels: str) -> str:
-    """Name a metric of the pipelines looked at; a value may begin with ~ (like) or ! (not)."""
+    """Name a metric of the pipelines looked at; a value may begin with ~ (like), ! (not) or !~."""
     matchers = ['pipeline=~"$pipeline"']
     for label, value in labels.items():
-        operator = {"~": "=~", "!": "!="}.get(value[0], "=")
         bare = value.lstrip("~!")
+        operator = {"~": "=~", "!": "!=", "!~": "!~"}.get(value.removesuffix(bare), "=")
         matchers.append(f'{label}{operator}"{bare}"')
     return f"pipedrive_etl_{name}{{{', '.join(matchers)}}}"
 
@@ -502,13 +502,15 @@ QUALITY = Dashboard(
             "Streams not read to their end, last run",
             (
                 (
-                    f"max by (stream, outcome) ({m('stream_outcome', outcome='!complete')}) == 1",
+                    "max by (stream, outcome) "
+                    f"({m('stream_outcome', outcome='!~complete|not_due')}) == 1",
                     "{{stream}} {{outcome}}",
                 ),
             ),
             "bargauge",
             runbook="EtlIncomplete",
-            note="behind and not_permitted are no faults; refused and incomplete are.",
+            note="behind and not_permitted are no faults; refused and incomplete are. A list that "
+            "was not due is left out.",
             quiet=True,
             width=12,
         ),
