@@ -116,6 +116,11 @@
     {%- endif -%}
 {%- endmacro %}
 
+{#- Of a table that survives a full refresh: whether this is one. -#}
+{% macro is_full_refresh() -%}
+    {{- return((execute and flags.FULL_REFRESH) | string | lower == 'true') -}}
+{%- endmacro %}
+
 {#- The table that held the watermarks until version 0.1; they are noted anew. -#}
 {% macro drop_earlier_watermarks() -%}
     {%- if execute and not load_relation(this) -%}
