@@ -1,9 +1,10 @@
 """Run the tests of every room, each with its own settings, and end with one line for all.
 
-`python tests/run.py [--long | --all] [ROOM...]` runs some of them, two rooms side by side (JOBS=1:
-one by one). Tests marked `long` are left out; `--long` runs only these, `--all` both.
-Where the programs of PostgreSQL 15, the oldest we promise, are installed, the whole pipeline and
-the loader run on it; of the loader's tests, those about SQL run on the embedded server too.
+`python tests/run.py [--long | --all] [ROOM...]` runs some of them, one more side by side than there
+are cores, since rooms also wait (JOBS=1: one by one). Tests marked `long` are left out; `--long`
+runs only these, `--all` both. Where the programs of PostgreSQL 15, the oldest we promise, are
+installed, the whole pipeline and the loader run on it; of the loader's tests, those about SQL run
+on the embedded server too.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ OLDEST_POSTGRES = (
     "/opt/homebrew/opt/postgresql@15/bin",
 )
 NO_TESTS = 5
+MOST_JOBS = min(4, (os.cpu_count() or 1) + 1)
 #: The only settings of ours that get through to the tests.
 SETTINGS_OF_TESTS = ("PIPEBOARD_CRM_DIR", "PIPEBOARD_SIGNAL_ROUNDS", "PIPEBOARD_SIGNAL_SEED")
 
@@ -42,6 +44,8 @@ class Room:
     on_oldest: bool = False
     #: Its tests that run on both then: those whose outcome may depend on the version.
     on_both: tuple[str, ...] = ()
+    #: Its files that run as a share of their own, so that no room is much longer than the others.
+    apart: tuple[str, ...] = ()
     runner: str = "pytest"
 
 
@@ -52,9 +56,18 @@ LOADERS_SQL = tuple(
 )
 
 
+#: About half of the end-to-end tests; the first five share what they set up.
+SHARE = tuple(
+    f"test_{name}.py"
+    for name in (
+        *("demo", "own_account", "other_target", "sweep", "preflight"),
+        *("backfill", "roles", "secrets"),
+    )
+)
+
 # The longest first: what is left for the end is short.
 ROOMS = (
-    Room("end-to-end", "tests/end_to_end", on_oldest=True),
+    Room("end-to-end", "tests/end_to_end", on_oldest=True, apart=SHARE),
     Room("warehouse", "tests/warehouse"),
     Room("tap-pipedrive", "tap-pipedrive"),
     Room("run_project", "tests/run_project", runner="bats"),
@@ -107,7 +120,7 @@ def main(words: list[str]) -> int:
         for visit in visits_of(room, oldest)
     ]
     failed = []
-    with ThreadPoolExecutor(int(os.environ.get("JOBS", "2"))) as pool:
+    with ThreadPoolExecutor(int(os.environ.get("JOBS", MOST_JOBS))) as pool:
         under_way = {pool.submit(run_room, visit, given.which): visit.title for visit in visits}
         for future in as_completed(under_way):
             if future.result().failed:
@@ -127,11 +140,20 @@ class Outcome(NamedTuple):
 
 
 def visits_of(room: Room, oldest: str | None) -> list[Visit]:
-    """Decide on which servers a room runs."""
-    if not oldest or not room.on_oldest:
-        return [Visit(room, room.name)]
-    both = [Visit(room, room.name, files=room.on_both)] if room.on_both else []
-    return [*both, Visit(room, f"{room.name} on PostgreSQL 15", oldest)]
+    """Decide on which servers a room runs, and in how many shares."""
+    title, server = room.name, ""
+    if oldest and room.on_oldest:
+        title, server = f"{room.name} on PostgreSQL 15", oldest
+    visits = [Visit(room, title, server)]
+    if room.apart:
+        others = {path.name for path in (ROOT / room.folder).glob("test_*.py")} - {*room.apart}
+        visits = [
+            Visit(room, f"{title}, share {nr}", server, files)
+            for nr, files in enumerate((tuple(sorted(others)), room.apart), 1)
+        ]
+    if server and room.on_both:
+        visits.append(Visit(room, room.name, files=room.on_both))
+    return visits
 
 
 def run_room(visit: Visit, which: str) -> Outcome:
@@ -153,10 +175,11 @@ def run_room(visit: Visit, which: str) -> Outcome:
         # It names its report itself.
         report = REPORTS / "report.xml"
         report.unlink(missing_ok=True)
-        if which == "long":
-            return Outcome(False, f"######## {title}: nothing long\n", Counter())
         command = [str(Path(sys.executable).parent / "bats"), "--report-formatter", "junit"]
-        command += ["--output", str(REPORTS), "."]
+        command += ["--output", str(REPORTS)]
+        # Its word for a mark is tag, and "!" is not.
+        command += ["--filter-tags", which.replace("not ", "!")] if which else []
+        command += ["."]
     else:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         command += ["-m", which, f"--junitxml={report}", *files]

@@ -11,3 +11,11 @@
         limit 1
     )
 {%- endmacro %}
+
+{#-
+    How many of the deals of a group have a value and no exchange rate: a sum in the base currency leaves them out, so
+    each report with such a sum has this count beside it. Needs `fx_missing` of each deal.
+-#}
+{% macro deals_without_rate(condition=none) -%}
+    (count(*) filter (where fx_missing{{ ' and ' ~ condition if condition }}))::integer
+{%- endmacro %}

@@ -17,7 +17,7 @@
     {%- set sums = config.get('sums') -%}
     {%- set added = [] -%}
     {%- for name in sums -%}
-        {%- do added.append(name ~ ' = kept.' ~ name ~ ' + excluded.' ~ name) -%}
+        {%- do added.append(name ~ ' = coalesce(kept.' ~ name ~ ', 0) + excluded.' ~ name) -%}
     {%- endfor -%}
     insert into {{ _sums_table() }} as kept ({{ by | join(', ') }}, {{ sums | join(', ') }})
     select {{ by.values() | join(', ') }}, {{ sign }}{{ sums.values() | join(', ' ~ sign) }}

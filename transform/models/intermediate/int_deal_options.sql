@@ -14,7 +14,7 @@
         'owner_id': 'owner_id',
         'status': 'status',
     },
-    sums={'n_deals': 'count(*)', 'value_base': 'coalesce(sum(value_base), 0)'},
+    sums={'n_deals': 'count(*)', 'value_base': 'coalesce(sum(value_base), 0)', 'n_without_rate': 'count(*) filter (where fx_missing)'},
     indexes=[{'columns': ['deal_id']}]
 ) }}
 with deals as (
@@ -23,7 +23,8 @@ with deals as (
         status,
         coalesce(pipeline_id, -1) as pipeline_id,
         coalesce(case when is_open then owner_id else closing_owner_id end, -1) as owner_id,
-        value_base
+        value_base,
+        fx_missing
     from {{ ref('int_counted_deals') }}
     {{ where_deal_changed() }}
 ),
@@ -44,6 +45,7 @@ select
     deals.pipeline_id,
     deals.owner_id,
     deals.status,
-    deals.value_base
+    deals.value_base,
+    deals.fx_missing
 from chosen
 inner join deals on chosen.deal_id = deals.deal_id

@@ -18,6 +18,8 @@
 {%- set is_counted = noticed and 'n_rows' in adapter.get_columns_in_relation(noticed) | map(attribute='name') %}
 with stamps as (
     {% for stream, kind in read_by_load -%}
+    {#- The raw table itself is asked, so that its index is used; what stands on it is derived from ref(). -#}
+    {%- do ref('stg_pipedrive__' ~ stream) -%}
     select
         '{{ stream }}' as stream,
         '{{ kind }}' as kind,
