@@ -10,7 +10,7 @@
         sql,
         followed=[raw_relation(config.get('stream'))],
         replaced=[is_vanished_record(config.get('stream'), config.get('unique_key'))],
-        newest='select max(noticed_at) from ' ~ ref('int_raw_loads')
+        newest=newest_load()
     )) }}
 {% endmaterialization %}
 
@@ -104,7 +104,11 @@
     {%- endif -%}
 {%- endmacro %}
 
+{% macro newest_load() -%}
+    select max(greatest(noticed_at, lost_at)) from {{ ref('int_raw_loads') }}
+{%- endmacro %}
+
 {#- After a build of `int_deal_versions`, in its transaction. -#}
 {% macro mark_loads_taken_in() -%}
-    {{ set_watermark('select max(noticed_at) from ' ~ ref('int_raw_loads')) }}
+    {{ set_watermark(newest_load()) }}
 {%- endmacro %}
