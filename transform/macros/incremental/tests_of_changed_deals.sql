@@ -15,9 +15,13 @@
 
 {#- For generic tests: dbt asks this macro what to select from. -#}
 {% macro postgres__get_where_subquery(relation) -%}
-    {%- set wanted = config.get('where', '') -%}
-    {%- set seen = _seen_by_generic_test() -%}
-    {%- if seen and _is_told('told_by_load') -%}
+    {%- set how = how_told(model) -%}
+    {{- untested_rows(relation, how, tested_through() if how, config.get('where')) -}}
+{%- endmacro %}
+
+{#- The rows of a table that a test has to look at: what it selects from. -#}
+{% macro untested_rows(relation, how, seen, wanted) -%}
+    {%- if seen and how == 'told_by_load' -%}
         (
             select * from {{ relation }}
             -- a minute, lest two clocks differ; of a row without a stamp nobody knows when it came
@@ -25,7 +29,7 @@
                 (_loaded_at > '{{ seen }}'::timestamptz - interval '1 minute' or _loaded_at is null)
                 {{ 'and (' ~ wanted ~ ')' if wanted }}
         ) as untested
-    {%- elif seen -%}
+    {%- elif seen and how -%}
         (
             select * from {{ relation }}
             where {{ is_newer_deal('deal_id', seen, model_relation('int_deal_versions')) }} {{ 'and (' ~ wanted ~ ')' if wanted }}
@@ -37,18 +41,22 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Of the few rows that are looked at, what they name is looked up; else the other table is read in whole. -#}
 {% macro postgres__test_relationships(model, column_name, to, field) -%}
+    {{- missing_references(model, column_name, to, field, is_partial=execute and how_told(context['model']) and tested_through()) -}}
+{%- endmacro %}
+
+{#- Of the few rows that are looked at, what they name is looked up; else the other table is read in whole. -#}
+{% macro missing_references(rows, column_name, to, field, is_partial) -%}
     with child as (
         select {{ column_name }} as from_field
-        from {{ model }}
+        from {{ rows }}
         where {{ column_name }} is not null
     ),
 
     parent as (
         select {{ field }} as to_field
         from {{ to }}
-        {%- if _seen_by_generic_test() %}
+        {%- if is_partial %}
         where {{ field }} = any(array(select child.from_field from child))
         {%- endif %}
     )
@@ -59,27 +67,41 @@
     where parent.to_field is null
 {%- endmacro %}
 
-{% macro _seen_by_generic_test() -%}
-    {{ return(tested_through() if execute and (_is_told('told_by_deal') or _is_told('told_by_load'))) }}
-{%- endmacro %}
-
 {#-
     What the model a test is about says of its rows. told_by_deal: each depends on one deal alone. told_by_load: each
-    on one record alone, and a key holds them apart, so that those loaded since tell everything.
+    on one record alone, and a key holds them apart, so that those loaded since tell everything. none: neither.
 -#}
-{% macro _is_told(how) -%}
-    {%- set node = graph.nodes.get(model.attached_node) if graph and model.attached_node else none -%}
-    {{ return(node is not none and node.config.meta.get(how, false)) }}
+{% macro how_told(test) -%}
+    {%- set node = graph.nodes.get(test.attached_node) if execute and graph and test.attached_node else none -%}
+    {%- set meta = node.config.meta if node else {} -%}
+    {{ return('told_by_load' if meta.get('told_by_load') else 'told_by_deal' if meta.get('told_by_deal') else none) }}
 {%- endmacro %}
 
 {#- The newest version of a deal that this test has passed for; null = it has to look at all. -#}
 {% macro tested_through() -%}
+    {%- if execute -%}
+        {{ return(tested_through_by([model]).get(model.unique_id)) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- The same of several tests, by their ids. -#}
+{% macro tested_through_by(tests) -%}
+    {%- set found = {} -%}
     {%- if execute and flags.WHICH in ('test', 'build') and not var('test_all_deals', false) -%}
         {%- set marks = load_relation(model_relation('int_build_marks')) -%}
-        {%- if marks -%}
-            {%- set found = run_query(
-                "select max(built_through)::text from " ~ marks ~ " where model = '" ~ test_mark(model) ~ "'"
-            ).rows[0][0] -%}
+        {%- set ids = {} -%}
+        {%- for test in tests -%}
+            {%- do ids.update({test_mark(test): test.unique_id}) -%}
+        {%- endfor -%}
+        {%- if marks and ids -%}
+            {%- set query -%}
+                select model, max(built_through)::text from {{ marks }}
+                where model = any(array['{{ ids | join("', '") }}'])
+                group by model
+            {%- endset -%}
+            {%- for row in run_query(query).rows -%}
+                {%- do found.update({ids[row[0]]: row[1]}) -%}
+            {%- endfor -%}
         {%- endif -%}
     {%- endif -%}
     {{ return(found) }}
@@ -91,12 +113,12 @@
 {%- endmacro %}
 
 {#- What passed has seen every deal there is by now. -#}
-{% macro mark_tested(results) -%}
+{% macro mark_tested(outcomes) -%}
     {%- set marks = load_relation(model_relation('int_build_marks')) -%}
     {%- set versions = load_relation(model_relation('int_deal_versions')) -%}
     {%- set passed = [] -%}
-    {%- for result in results if result.node.resource_type == 'test' and result.status | string == 'pass' -%}
-        {%- do passed.append(test_mark(result.node)) -%}
+    {%- for outcome in outcomes if outcome.status == 'pass' -%}
+        {%- do passed.append(test_mark(outcome.test)) -%}
     {%- endfor -%}
     {%- if marks and versions and passed %}
     delete from {{ marks }} where model = any (array['{{ passed | join("', '") }}']);
