@@ -1,4 +1,8 @@
-"""Run every linter of the project; go on after a failure, so that one run shows all."""
+"""Run every linter of the project; go on after a failure, so that one run shows all.
+
+Two run side by side. SQL that was found clean before is not linted again: sqlfluff takes longer
+than all others together.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,20 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
 MELTANO = ROOT / ".pipeboard" / "env" / "meltano"
 PREFECT_PYTHON = ROOT / ".pipeboard" / "env" / "prefect" / "bin" / "python"
+TRANSFORM = ROOT / "transform"
+#: Fingerprints of clean SQL files, one a line.
+CLEAN_SQL = ROOT / ".pipeboard" / "cache" / "clean-sql.txt"
+#: Calls of sqlfluff, so that the two lanes end at about the same time.
+SHARES = 4
 DBT_LINT = ROOT / ".pipeboard" / "env" / "dbt-lint" / "bin" / "dbt-bouncer"
 PACKAGES = (
     ("tap-pipedrive", "tap_pipedrive"),
@@ -24,12 +36,24 @@ PACKAGES = (
 )
 
 
+#: What it is called, where it runs, and one command or several, each if the one before was content.
+Step = tuple[str, str, list[str]] | tuple[str, str, list[str], list[str]]
+
+
 def main() -> int:
     """Run them all; 0 only if all are content."""
     schema = next(MELTANO.glob("lib/python*/site-packages/meltano/schemas/meltano.schema.json"))
     shell = [".ci/run", ".pipeboard/bin/meltano", "run_project.sh", "docker/build.sh"]
     shell += ["k8s/new-account.sh", "tests/run_project/stand-ins/minikube"]
-    steps: list[tuple[str, str, list[str]]] = [
+    sql = fingerprints()
+    known = set(CLEAN_SQL.read_text().split()) if CLEAN_SQL.exists() else set()
+    unknown = sorted(name for name, fingerprint in sql.items() if fingerprint not in known)
+    steps: list[Step] = [
+        *(
+            (f"sqlfluff {nr + 1} of {SHARES}", "transform", ["sqlfluff", "lint", "-q", *share])
+            for nr in range(SHARES)
+            if (share := unknown[nr::SHARES])
+        ),
         ("ruff check", ".", ["ruff", "check", "."]),
         ("ruff format", ".", ["ruff", "format", "--check", "."]),
         *(
@@ -42,11 +66,6 @@ def main() -> int:
             ["mypy", "--strict", "--python-executable", str(PREFECT_PYTHON), "."],
         ),
         ("mypy bootstrap", ".", ["mypy", "orchestrate/bootstrap.py", "tests/run.py", __file__]),
-        (
-            "sqlfluff",
-            "transform",
-            ["sqlfluff", "lint", "-p", "2", "--disable-progress-bar", "-q", "."],
-        ),
         *dbt_project(),
         ("yamllint", ".", ["yamllint", "--strict", "."]),
         ("shellcheck", ".", ["shellcheck", *shell]),
@@ -63,27 +82,63 @@ def main() -> int:
     for name in ("meltano", "tap", "loader", "metabase", "demo", "prefect"):
         python = str(ROOT / ".pipeboard" / "env" / name / "bin" / "python")
         steps.append((f"pins of {name}", ".", [uv, "pip", "check", "--python", python]))
-    unhappy = [name for name, folder, command in steps if not content(name, folder, command)]
+    with ThreadPoolExecutor(2) as pool:
+        done = pool.map(lambda step: content(*step), steps)
+    unhappy = [name for (name, *_), well in zip(steps, done, strict=True) if not well]
+    if not any(name.startswith("sqlfluff") for name in unhappy):
+        CLEAN_SQL.parent.mkdir(parents=True, exist_ok=True)
+        CLEAN_SQL.write_text("\n".join(sql.values()))
     if unhappy:
         print(f"\nnot content: {', '.join(unhappy)}")
     return 1 if unhappy else 0
 
 
-def dbt_project() -> list[tuple[str, str, list[str]]]:
+def fingerprints() -> dict[str, str]:
+    """Return, for each SQL file to lint, what its result depends on."""
+    ignored = [
+        line
+        for line in (TRANSFORM / ".sqlfluffignore").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    rules = sha256(f"{version('sqlfluff')} {(TRANSFORM / '.sqlfluff').read_text()}".encode())
+    for macro in sorted((TRANSFORM / "macros").rglob("*.sql")):
+        rules.update(macro.read_bytes())
+    found = {}
+    for path in TRANSFORM.rglob("*.sql"):
+        name = str(path.relative_to(TRANSFORM))
+        if not name.startswith(tuple(ignored)):
+            of_file = rules.copy()
+            of_file.update(f"{name}\0".encode() + path.read_bytes())
+            found[name] = of_file.hexdigest()
+    return found
+
+
+def dbt_project() -> list[Step]:
     """Hold the dbt project to its rules; its linter needs a newer Python than the rest."""
     if not DBT_LINT.exists():
         print("dbt-bouncer                      left out: it needs Python 3.11", flush=True)
         return []
     return [
-        ("dbt parse", "transform", ["dbt", "--quiet", "parse"]),
-        ("dbt-bouncer", "transform", [str(DBT_LINT), "run"]),
+        ("dbt project", "transform", ["dbt", "--quiet", "parse"], [str(DBT_LINT), "run"]),
     ]
 
 
-def content(name: str, folder: str, command: list[str]) -> bool:
+def content(name: str, folder: str, *commands: list[str]) -> bool:
     """Run one linter; show its words only if it has something to say."""
     began = time.monotonic()
-    outcome = subprocess.run(
+    for command in commands:
+        outcome = run(folder, command)
+        if outcome.returncode:
+            break
+    well = outcome.returncode == 0
+    told = f"{name:<32} {'ok' if well else 'NOT OK':<7} {time.monotonic() - began:5.1f} s"
+    print(told if well else f"{told}\n{outcome.stdout}{outcome.stderr}", flush=True)
+    return well
+
+
+def run(folder: str, command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command with the tools' environment first on its path."""
+    return subprocess.run(
         [str(TOOLS / command[0]), *command[1:]],
         cwd=ROOT / folder,
         env={
@@ -98,13 +153,6 @@ def content(name: str, folder: str, command: list[str]) -> bool:
         capture_output=True,
         check=False,
     )
-    well = outcome.returncode == 0
-    print(
-        f"{name:<32} {'ok' if well else 'NOT OK':<7} {time.monotonic() - began:5.1f} s", flush=True
-    )
-    if not well:
-        print(outcome.stdout + outcome.stderr, flush=True)
-    return well
 
 
 if __name__ == "__main__":

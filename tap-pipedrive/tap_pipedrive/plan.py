@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tap_pipedrive.bookmarks import Bookmark, to_time
+from tap_pipedrive.cadence import INTERVALS, in_words
 from tap_pipedrive.openapi import operation
 from tap_pipedrive.streams.kinds import FedStream, ListStream, PerHundred, UpdatedStream
 from tap_pipedrive.streams.windows import PLAIN_PAGES, most_calls
@@ -45,7 +46,37 @@ class Plan:
 
     def estimates(self) -> list[Estimate]:
         """Estimate every selected stream; those others hang on come first."""
-        return [self._estimate(stream) for stream in self._tap.selected_streams]
+        found = [(stream, self._estimate(stream)) for stream in self._tap.selected_streams]
+        # Only now is the source's time known.
+        return [replace(e, basis=e.basis + self._age(stream)) for stream, e in found]
+
+    def idle(self) -> tuple[int, dict[str, int]]:
+        """Return what a run costs that finds nothing new, in tokens.
+
+        The first number is for what every run reads; then, by the setting of their interval, what
+        the lists cost that a scheduled run does not always read.
+        """
+        every_run, at_intervals = 0, dict.fromkeys(INTERVALS, 0)
+        for stream in self._tap.selected_streams:
+            if isinstance(stream, FedStream) and stream.parent != stream.name:
+                continue
+            for key in stream.operations:
+                if interval := stream.intervals.get(key):
+                    at_intervals[interval] += operation(key).cost
+                else:
+                    every_run += operation(key).cost
+        return every_run, at_intervals
+
+    def _age(self, stream: PipedriveStream) -> str:
+        """Say how old the list of a stream is that a scheduled run does not always read."""
+        if not stream.intervals:
+            return ""
+        ((key, interval),) = stream.intervals.items()
+        cadence = self._tap.cadence
+        age = cadence.age(stream.read_at) if stream.read_at else None
+        last = f"last read {in_words(age)} ago" if age is not None else "not read yet"
+        which = f"{key} " if len(stream.operations) > 1 else ""
+        return f"; {which}{last}, on a schedule every {in_words(cadence.interval(interval))}"
 
     def _estimate(self, stream: PipedriveStream) -> Estimate:
         cost = stream.list_operation().cost if stream.operations else 0
@@ -125,7 +156,8 @@ class Plan:
 
 def lines(tap: TapPipedrive) -> Iterator[str]:
     """Write the plan for a person, line by line."""
-    estimates = Plan(tap).estimates()
+    plan = Plan(tap)
+    estimates = plan.estimates()
     width = max(len(e.stream) for e in estimates)
     yield f"{'stream':<{width}}  {'calls':>9}  {'tokens':>11}  how sure"
     for e in estimates:
@@ -147,4 +179,14 @@ def lines(tap: TapPipedrive) -> Iterator[str]:
             f"Streams that cost a call per record need {histories:,} tokens: "
             f"{math.ceil(histories / a_day) if a_day else 'endless'} day(s) at {a_day:,.0f} each."
         )
+    every_run, at_intervals = plan.idle()
+    extra = "".join(
+        f"; {tokens:,} more every {tap.cadence.interval(setting).total_seconds():,.0f} s"
+        for setting, tokens in at_intervals.items()
+        if tokens
+    )
+    yield (
+        f"With nothing new: {every_run + sum(at_intervals.values()):,} tokens by hand; "
+        f"on a schedule {every_run:,}{extra}."
+    )
     yield f"This plan itself cost {looked} tokens."

@@ -212,13 +212,15 @@ def test_an_answer_that_drips_is_bounded_as_a_whole(
     waits: list[float], monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     monkeypatch.setattr(client_module, "MAX_TRIES", 2)
+    # The wait for a part of the answer is never over, on however busy a machine: only the whole is.
+    monkeypatch.setattr(client_module, "ANSWER_TIMEOUTS", 0.05)
     with dripping_server(part) as url:
-        client = PipedriveClient(url, ApiTokenAuth(SECRET), timeout=0.1)
+        client = PipedriveClient(url, ApiTokenAuth(SECRET), timeout=10)
         begun = time.monotonic()
         with pytest.raises(errors.RetriableError, match="too slowly") as failure:
             read(client)
         client.close()
-    assert 2 * 0.5 <= time.monotonic() - begun < 4
+    assert time.monotonic() - begun >= 2 * 0.5
     assert failure.value.reason == "slow"
 
 

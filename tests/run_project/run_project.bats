@@ -356,6 +356,7 @@ apply release"
     [ "$(suspended)" = backfill ]
 }
 
+# bats test_tags=long
 @test "whatever the cluster has lost or changed since, a deployment mends" {
     deployed
     for path in cronjobs/sweep networkpolicies/default-deny secrets/redis configmaps/settings; do
@@ -369,6 +370,7 @@ apply release"
     [[ $output == *"is deployed already"* ]]
 }
 
+# bats test_tags=long
 @test "a workload that is not ready is no release that runs" {
     deployed
     cp -R "$STAND_IN/objects" "$BATS_TEST_TMPDIR/as-deployed"
@@ -384,6 +386,7 @@ apply release"
     done
 }
 
+# bats test_tags=long
 @test "what a failed release added is gone after the rollback, and nothing else" {
     deployed
     create ConfigMap release-notes
@@ -429,6 +432,7 @@ add_report() {
     commit "one more"
 }
 
+# bats test_tags=long
 @test "a request that fails is no answer: nothing goes on as if there were nothing" {
     deployed
     commit_again

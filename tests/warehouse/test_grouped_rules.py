@@ -10,7 +10,7 @@ from conftest import NewWarehouse
 from warehouse_kit import ROOT, Warehouse
 
 #: What a sync says to dbt, of models that need few others.
-SELECTION = ("--select", "+dim_stage", "ops_dbt_test_result", "int_build_marks")
+SELECTION = ("--select", "+dim_stage", "ops_dbt_test_result", "int_build_watermarks")
 #: Where dbt, started as a person starts it, leaves what it parsed.
 TARGET = ROOT / ".pipeboard" / "dbt" / "dev" / "target"
 GROUPED = ("--exclude", "tag:grouped")

@@ -75,7 +75,7 @@
             {%- set named = modules.re.match("^ref\\('(\\w+)'\\)$", value) if value is string else none -%}
             {%- do arguments.update({name: relations[named.group(1)] if named else value}) -%}
         {%- endfor -%}
-        {%- set how = how_told(rule) -%}
+        {%- set how = how_incremental(rule) -%}
         {%- set seen = seen_by.get(rule.unique_id) if how else none -%}
         {%- set rows = untested_rows(relations[rule.attached_node.split('.') | last], how, seen, rule.config.where) -%}
         {%- if rule.test_metadata.name == 'relationships' -%}

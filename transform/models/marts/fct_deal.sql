@@ -1,10 +1,10 @@
 {#-
     A view: ages, exchange rates and the records a deal names change without the deal. Each joined table has a
-    key, so PostgreSQL leaves out those that a query does not ask for. What is stored is int_deal_current.
+    key, so PostgreSQL leaves out those that a query does not ask for. What is stored is int_deal_current; values come from int_deal_values.
 -#}
 {{ config(materialized='published_view') }}
 with deals as (
-    select * from {{ ref('int_deal_current') }}
+    select * from {{ ref('int_deal_values') }}
 ),
 
 stages as (
@@ -19,147 +19,109 @@ persons as (
     select person_id from {{ ref('dim_person') }}
 ),
 
-clocked as (
+deals_with_stages as (
     select
-        *,
-        {{ as_of() }} as as_of
-    from deals
-),
-
-dated as (
-    select
-        *,
-        -- the day whose exchange rate applies
-        case '{{ fx_policy() }}'
-            when 'close' then coalesce(close_date_local, {{ local_date('as_of') }})
-            when 'add' then coalesce(add_date_local, {{ local_date('as_of') }})
-            else {{ local_date('as_of') }}
-        end as rated_on
-    from clocked
-),
-
-priced as (
-    select
-        dated.*,
-        -- Looked up one by one: only asked for where the currency is another one, and only if selected.
-        case when dated.currency = {{ base_currency() }} then 1 else {{ rate_in_force('rate') }} end as fx_rate,
-        case when dated.currency <> {{ base_currency() }} then {{ rate_in_force('rate_date') }} end as fx_date,
-        case when dated.currency <> {{ base_currency() }} then {{ rate_in_force('source') }} end as fx_source,
-        case
-            when dated.currency <> {{ base_currency() }} then {{ rate_in_force('is_backdated') }}
-        end as fx_is_backdated
-    from dated
-),
-
-weighed as (
-    select
-        priced.*,
-        round(priced.value * priced.fx_rate, 2) as value_base,
-        stages.probability as stage_prob,
+        deals.*,
         stages.is_rotting_enabled,
         stages.rotten_days,
-        case priced.status
-            when 'won' then 100
-            when 'lost' then 0
-            else coalesce(priced.probability, stages.probability, 100)
-        end as effective_prob
-    from priced
-    left join stages on priced.stage_id = stages.stage_id
+        {{ as_of() }} as as_of
+    from deals
+    left join stages on deals.stage_id = stages.stage_id
 )
 
 select
-    weighed.deal_id,
-    weighed.title,
+    deals_with_stages.deal_id,
+    deals_with_stages.title,
     -- who: -1 is a record the source names but does not show
-    case when weighed.owner_id is not null then coalesce(owners.user_id, -1) end as owner_id,
-    case when weighed.creator_user_id is not null then coalesce(creators.user_id, -1) end as creator_user_id,
-    case when weighed.org_id is not null then coalesce(organizations.org_id, -1) end as org_id,
-    case when weighed.person_id is not null then coalesce(persons.person_id, -1) end as person_id,
+    case when deals_with_stages.owner_id is not null then coalesce(owners.user_id, -1) end as owner_id,
+    case when deals_with_stages.creator_user_id is not null then coalesce(creators.user_id, -1) end as creator_user_id,
+    case when deals_with_stages.org_id is not null then coalesce(organizations.org_id, -1) end as org_id,
+    case when deals_with_stages.person_id is not null then coalesce(persons.person_id, -1) end as person_id,
     -- where
-    weighed.pipeline_id,
-    weighed.stage_id,
-    weighed.status,
-    weighed.is_deleted,
-    weighed.is_archived,
+    deals_with_stages.pipeline_id,
+    deals_with_stages.stage_id,
+    deals_with_stages.status,
+    deals_with_stages.is_deleted,
+    deals_with_stages.is_archived,
     -- how much
-    weighed.value,
-    weighed.currency,
-    weighed.value_base,
-    weighed.fx_rate,
-    weighed.fx_date,
-    weighed.value is not null and weighed.fx_rate is null as fx_missing,
-    weighed.probability as deal_prob,
-    weighed.stage_prob,
-    weighed.effective_prob,
-    round(weighed.value_base * weighed.effective_prob / 100, 2) as weighted_value_base,
-    weighed.arr,
-    weighed.mrr,
-    weighed.acv,
+    deals_with_stages.value,
+    deals_with_stages.currency,
+    deals_with_stages.value_base,
+    deals_with_stages.fx_rate,
+    deals_with_stages.fx_date,
+    deals_with_stages.fx_missing,
+    deals_with_stages.probability as deal_prob,
+    deals_with_stages.stage_prob,
+    deals_with_stages.effective_prob,
+    deals_with_stages.weighted_value_base,
+    deals_with_stages.arr,
+    deals_with_stages.mrr,
+    deals_with_stages.acv,
     -- when
-    weighed.add_time,
-    weighed.update_time,
-    weighed.stage_change_time,
-    weighed.won_time,
-    weighed.lost_time,
-    weighed.close_time,
-    weighed.first_won_time,
-    weighed.archive_time,
-    weighed.deleted_at,
-    weighed.is_deleted_at_estimated,
-    weighed.expected_close_date,
-    weighed.add_date_local,
-    weighed.won_date_local,
-    weighed.lost_date_local,
-    weighed.close_date_local,
+    deals_with_stages.add_time,
+    deals_with_stages.update_time,
+    deals_with_stages.stage_change_time,
+    deals_with_stages.won_time,
+    deals_with_stages.lost_time,
+    deals_with_stages.close_time,
+    deals_with_stages.first_won_time,
+    deals_with_stages.archive_time,
+    deals_with_stages.deleted_at,
+    deals_with_stages.is_deleted_at_estimated,
+    deals_with_stages.expected_close_date,
+    deals_with_stages.add_date_local,
+    deals_with_stages.won_date_local,
+    deals_with_stages.lost_date_local,
+    deals_with_stages.close_date_local,
     -- why and whence
-    weighed.lost_reason,
+    deals_with_stages.lost_reason,
     case
-        when weighed.status = 'lost' or weighed.lost_reason is not null
-            then {{ lost_reason_norm('weighed.lost_reason') }}
+        when deals_with_stages.status = 'lost' or deals_with_stages.lost_reason is not null
+            then {{ lost_reason_norm('deals_with_stages.lost_reason') }}
     end as lost_reason_norm,
-    weighed.origin,
-    weighed.channel,
-    weighed.source_lead_id,
+    deals_with_stages.origin,
+    deals_with_stages.channel,
+    deals_with_stages.source_lead_id,
     -- how long
-    weighed.cycle_days,
-    {{ days_between('weighed.add_time', 'coalesce(weighed.ended_at, weighed.as_of)') }} as age_days,
+    deals_with_stages.cycle_days,
+    {{ days_between('deals_with_stages.add_time', 'coalesce(deals_with_stages.ended_at, deals_with_stages.as_of)') }} as age_days,
     case
-        when coalesce(weighed.open_s, 0) > 0 or weighed.open_since is not null
+        when coalesce(deals_with_stages.open_s, 0) > 0 or deals_with_stages.open_since is not null
             then round((
-                coalesce(weighed.open_s, 0)
-                + coalesce(extract(epoch from greatest(weighed.as_of - weighed.open_since, interval '0')), 0)
+                coalesce(deals_with_stages.open_s, 0)
+                + coalesce(extract(epoch from greatest(deals_with_stages.as_of - deals_with_stages.open_since, interval '0')), 0)
             )::numeric / 86400, 3)
     end as open_days,
-    weighed.stage_entered_at,
+    deals_with_stages.stage_entered_at,
     case
-        when weighed.status = 'open' and not weighed.is_deleted
-            then {{ days_between('weighed.stage_entered_at', 'weighed.as_of') }}
+        when deals_with_stages.status = 'open' and not deals_with_stages.is_deleted
+            then {{ days_between('deals_with_stages.stage_entered_at', 'deals_with_stages.as_of') }}
     end as days_in_current_stage,
     coalesce(
-        weighed.status = 'open' and not weighed.is_deleted and weighed.is_rotting_enabled
-        and weighed.as_of > weighed.update_time + weighed.rotten_days * interval '1 day',
+        deals_with_stages.status = 'open' and not deals_with_stages.is_deleted and deals_with_stages.is_rotting_enabled
+        and deals_with_stages.as_of > deals_with_stages.update_time + deals_with_stages.rotten_days * interval '1 day',
         false
     ) as is_rotten,
-    weighed.n_stage_moves,
-    weighed.n_regressions,
-    weighed.n_reopens,
-    weighed.history_quality,
+    deals_with_stages.n_stage_moves,
+    deals_with_stages.n_regressions,
+    deals_with_stages.n_reopens,
+    deals_with_stages.history_quality,
     -- counters of the source
-    weighed.activities_count,
-    weighed.done_activities_count,
-    weighed.undone_activities_count,
-    weighed.email_messages_count,
-    weighed.notes_count,
-    weighed.files_count,
-    weighed.products_count,
-    weighed.participants_count,
-    weighed.followers_count,
-    weighed._loaded_at,
-    weighed.fx_source,
-    coalesce(weighed.fx_is_backdated, false) as fx_is_backdated
-from weighed
+    deals_with_stages.activities_count,
+    deals_with_stages.done_activities_count,
+    deals_with_stages.undone_activities_count,
+    deals_with_stages.email_messages_count,
+    deals_with_stages.notes_count,
+    deals_with_stages.files_count,
+    deals_with_stages.products_count,
+    deals_with_stages.participants_count,
+    deals_with_stages.followers_count,
+    deals_with_stages._loaded_at,
+    deals_with_stages.fx_source,
+    deals_with_stages.fx_is_backdated
+from deals_with_stages
 -- not by a name above: one that is used twice is a table of its own to PostgreSQL, and has no key
-left join {{ ref('dim_user') }} as owners on weighed.owner_id = owners.user_id
-left join {{ ref('dim_user') }} as creators on weighed.creator_user_id = creators.user_id
-left join organizations on weighed.org_id = organizations.org_id
-left join persons on weighed.person_id = persons.person_id
+left join {{ ref('dim_user') }} as owners on deals_with_stages.owner_id = owners.user_id
+left join {{ ref('dim_user') }} as creators on deals_with_stages.creator_user_id = creators.user_id
+left join organizations on deals_with_stages.org_id = organizations.org_id
+left join persons on deals_with_stages.person_id = persons.person_id

@@ -1,0 +1,75 @@
+"""What records name in the lists that define the account: stages, users, labels, options, ...
+
+A scheduled run does not always read those lists (:mod:`tap_pipedrive.cadence`). So it compares what
+its records name with what each list held when it was last read, and reads a list at once that did
+not hold a name. The comparison needs the list as it was remembered; a list that is not remembered
+is due anyway.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+Name = int | str
+#: The key of a custom field, also where v1 writes it beside other properties.
+_FIELD_CODE = re.compile(r"[0-9a-f]{40}")
+
+
+def values_of(records: Iterable[Any], name: str) -> set[Name]:
+    """Collect the values of a property; of a list, its elements."""
+    return {value for record in records for value in _plain_values(record.get(name))}
+
+
+def field_names(records: Iterable[Any], with_options: frozenset[str]) -> Iterator[str]:
+    """Yield the custom fields that records carry, and as ``code:option`` what they choose.
+
+    Args:
+        records: as the API sent them, or rows.
+        with_options: codes of the fields whose values are ids of options.
+
+    """
+    for record in records:
+        for code, value in _field_values(record, with_options):
+            yield code
+            if code in with_options:
+                for option in _plain_values(value):
+                    for part in str(option).split(","):  # v1 joins the options of a set
+                        yield f"{code}:{part}"
+
+
+def field_code(key: str) -> str | None:
+    """Return the code of the custom field that a key belongs to (``<code>_currency``), if any."""
+    found = _FIELD_CODE.match(key)
+    return found[0] if found else None
+
+
+def _field_values(record: Any, with_options: frozenset[str]) -> Iterator[tuple[str, Any]]:
+    if "custom_fields" not in record:  # v1 writes them beside the other properties
+        for key in record if isinstance(record, dict) else ():
+            if code := field_code(key):
+                yield code, record[key] if code == key else None
+        return
+    custom = record["custom_fields"]
+    if isinstance(custom, msgspec.Raw):
+        custom = msgspec.json.decode(custom)
+    if isinstance(custom, Mapping):
+        yield from custom.items()
+    if "label_ids" in with_options:
+        yield "label_ids", record.get("label_ids")
+
+
+def _plain_values(value: Any) -> Iterator[Name]:
+    """Yield numbers and texts; of an object its id, of a list what its elements are."""
+    if isinstance(value, msgspec.Raw):
+        value = msgspec.json.decode(value)
+    if isinstance(value, list):
+        for each in value:
+            yield from _plain_values(each)
+    elif isinstance(value, Mapping):
+        yield from _plain_values(value.get("id"))
+    elif isinstance(value, int | str) and value != "":
+        yield value
