@@ -44,6 +44,8 @@ class Room:
     on_oldest: bool = False
     #: Its tests that run on both then: those whose outcome may depend on the version.
     on_both: tuple[str, ...] = ()
+    #: Its files that run as a share of their own, so that no room is much longer than the others.
+    apart: tuple[str, ...] = ()
     runner: str = "pytest"
 
 
@@ -54,9 +56,18 @@ LOADERS_SQL = tuple(
 )
 
 
+#: About half of the end-to-end tests; the first five share what they set up.
+SHARE = tuple(
+    f"test_{name}.py"
+    for name in (
+        *("demo", "own_account", "other_target", "sweep", "preflight"),
+        *("backfill", "roles", "secrets"),
+    )
+)
+
 # The longest first: what is left for the end is short.
 ROOMS = (
-    Room("end-to-end", "tests/end_to_end", on_oldest=True),
+    Room("end-to-end", "tests/end_to_end", on_oldest=True, apart=SHARE),
     Room("warehouse", "tests/warehouse"),
     Room("tap-pipedrive", "tap-pipedrive"),
     Room("run_project", "tests/run_project", runner="bats"),
@@ -129,11 +140,20 @@ class Outcome(NamedTuple):
 
 
 def visits_of(room: Room, oldest: str | None) -> list[Visit]:
-    """Decide on which servers a room runs."""
-    if not oldest or not room.on_oldest:
-        return [Visit(room, room.name)]
-    both = [Visit(room, room.name, files=room.on_both)] if room.on_both else []
-    return [*both, Visit(room, f"{room.name} on PostgreSQL 15", oldest)]
+    """Decide on which servers a room runs, and in how many shares."""
+    title, server = room.name, ""
+    if oldest and room.on_oldest:
+        title, server = f"{room.name} on PostgreSQL 15", oldest
+    visits = [Visit(room, title, server)]
+    if room.apart:
+        others = {path.name for path in (ROOT / room.folder).glob("test_*.py")} - {*room.apart}
+        visits = [
+            Visit(room, f"{title}, share {nr}", server, files)
+            for nr, files in enumerate((tuple(sorted(others)), room.apart), 1)
+        ]
+    if server and room.on_both:
+        visits.append(Visit(room, room.name, files=room.on_both))
+    return visits
 
 
 def run_room(visit: Visit, which: str) -> Outcome:

@@ -169,7 +169,7 @@ REFUSED = "refused"
 #: outcome: what it means. `behind`, `incomplete` and `interrupted` are named like those of runs.
 STREAM_OUTCOMES = {
     COMPLETE: "read to its end; of its lists those that were due, its reason names the others",
-    NOT_DUE: "not asked again: a scheduled run, and last read within its interval",
+    NOT_DUE: "not asked again: last read within its interval",
     BEHIND: "its API tokens are spent; goes on in the next run",
     NOT_PERMITTED: "refused, and never readable with this token",
     REFUSED: "refused, and readable before",

@@ -8,12 +8,13 @@ since. That takes one call a big list, 60 tokens at the very most.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tap_pipedrive.bookmarks import Bookmark, to_time
-from tap_pipedrive.cadence import INTERVALS, in_words
+from tap_pipedrive.cadence import in_words
 from tap_pipedrive.openapi import operation
 from tap_pipedrive.streams.kinds import FedStream, ListStream, PerHundred, UpdatedStream
 from tap_pipedrive.streams.windows import PLAIN_PAGES, most_calls
@@ -50,22 +51,21 @@ class Plan:
         # Only now is the source's time known.
         return [replace(e, basis=e.basis + self._age(stream)) for stream, e in found]
 
-    def idle(self) -> tuple[int, dict[str, int]]:
+    def idle(self) -> tuple[int, dict[float, int]]:
         """Return what a run costs that finds nothing new, in tokens.
 
-        The first number is for what every run reads; then, by the setting of their interval, what
-        the lists cost that a scheduled run does not always read.
+        The first number is for a run by hand that reads what it read before on this day. Then
+        comes what the lists cost a schedule, by the seconds between two reads; 0: every run.
         """
-        every_run, at_intervals = 0, dict.fromkeys(INTERVALS, 0)
+        by_hand, on_schedule = 0, Counter[float]({0.0: 0})
         for stream in self._tap.selected_streams:
             if isinstance(stream, FedStream) and stream.parent != stream.name:
                 continue
             for key in stream.operations:
-                if interval := stream.intervals.get(key):
-                    at_intervals[interval] += operation(key).cost
-                else:
-                    every_run += operation(key).cost
-        return every_run, at_intervals
+                seconds, cost = stream.seconds_between_reads(key), operation(key).cost
+                on_schedule[seconds] += cost
+                by_hand += cost if key in stream.intervals or not seconds else 0
+        return by_hand, dict(on_schedule)
 
     def _age(self, stream: PipedriveStream) -> str:
         """Say how old the list of a stream is that a scheduled run does not always read."""
@@ -179,14 +179,9 @@ def lines(tap: TapPipedrive) -> Iterator[str]:
             f"Streams that cost a call per record need {histories:,} tokens: "
             f"{math.ceil(histories / a_day) if a_day else 'endless'} day(s) at {a_day:,.0f} each."
         )
-    every_run, at_intervals = plan.idle()
-    extra = "".join(
-        f"; {tokens:,} more every {tap.cadence.interval(setting).total_seconds():,.0f} s"
-        for setting, tokens in at_intervals.items()
-        if tokens
+    by_hand, spent = plan.idle()
+    on_schedule = f"{spent.pop(0.0):,}" + "".join(
+        f"; {tokens:,} more every {seconds:,.0f} s" for seconds, tokens in sorted(spent.items())
     )
-    yield (
-        f"With nothing new: {every_run + sum(at_intervals.values()):,} tokens by hand; "
-        f"on a schedule {every_run:,}{extra}."
-    )
+    yield f"With nothing new: {by_hand:,} tokens by hand; on a schedule {on_schedule}."
     yield f"This plan itself cost {looked} tokens."

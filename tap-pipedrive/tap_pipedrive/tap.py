@@ -188,9 +188,10 @@ class TapPipedrive(Tap):
         """What is due in this run."""
         asked_for = self.is_sweep or bool(self.config.get("history_deals_file"))
         reads_all = asked_for or not self.config.get("scheduled")
-        return Cadence(self.config, self._source_time, reads_all=reads_all)
+        return Cadence(self.config, self.source_time, reads_all=reads_all)
 
-    def _source_time(self) -> datetime | None:
+    def source_time(self) -> datetime | None:
+        """Return the source's time, None before its first answer in this run."""
         return self.client.source_now if self.client.api.requests else None
 
     @cached_property

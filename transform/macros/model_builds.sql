@@ -6,7 +6,7 @@
 
 {#- Not a model: it must be there before the first model is built. -#}
 {% macro model_builds_table() -%}
-    {%- set status = graph.nodes['model.pipeboard.ops_dbt_model_status'] -%}
+    {%- set status = model_relation('ops_dbt_model_status') -%}
     {{ return(api.Relation.create(database=status.database, schema=status.schema, identifier='ops_dbt_model_build')) }}
 {%- endmacro %}
 
@@ -40,7 +40,7 @@
             {%- do nodes.append(
                 "('" ~ [
                     node.unique_id, node.resource_type,
-                    api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias).include(database=false),
+                    _relation_of(node, 'alias').include(database=false),
                     '{' ~ sources.keys() | join(',') ~ '}'
                 ] | join("', '") ~ "'::text[], "
                 ~ ('the calendar' in sources) ~ ", " ~ (node.unique_id in selected_resources) ~ ")"
@@ -145,7 +145,8 @@
             {%- endif -%}
         {%- endfor -%}
         {%- if node.config.meta.get('reads_all_streams') -%}
-            {%- for source in graph.sources.values() if source.source_name == 'pipedrive' -%}
+            {%- for source in graph.sources.values()
+                if source.source_name == 'pipedrive' and source.package_name == node.package_name -%}
                 {%- do found.update({source.unique_id: true}) -%}
             {%- endfor -%}
         {%- endif -%}
@@ -239,12 +240,11 @@
 
 {#- When the warehouse's next day begins. An account may live at another time: the clock knows how far it is off. -#}
 {% macro _end_of_day() -%}
-    {%- set clock = graph.nodes['model.pipeboard.int_warehouse_clock'] -%}
-    {%- set relation = load_relation(api.Relation.create(database=clock.database, schema=clock.schema, identifier=clock.alias)) -%}
-    {%- if relation -%}
+    {%- set clock = load_relation(model_relation('int_warehouse_clock')) -%}
+    {%- if clock -%}
     (
         select min((({{ local_date('as_of') }} + 1)::timestamp at time zone {{ reporting_timezone() }}) - (as_of - set_at))
-        from {{ relation }}
+        from {{ clock }}
     )
     {%- else -%}
     now()

@@ -295,6 +295,11 @@ class PipedriveStream(Stream):
         """Whether this run has to ask for anything of this stream."""
         return True
 
+    def seconds_between_reads(self, key: str) -> float:
+        """Return how often a schedule reads one of its lists (an operation); 0: with every run."""
+        interval = self.intervals.get(key)
+        return self._tap.cadence.interval(interval).total_seconds() if interval else 0.0
+
     def _is_passed_over(self) -> bool:
         """Decide, when its turn comes, whether the stream is left out because it is not due."""
         is_test = self.ABORT_AT_RECORD_COUNT is not None
