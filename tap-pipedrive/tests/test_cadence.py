@@ -299,6 +299,20 @@ def test_a_product_that_is_not_listed_is_asked_for_twice_at_most(schedule: Sched
     assert "products" in schedule.with_outcome("not_due")
 
 
+def test_the_first_product_of_an_account_comes_with_the_deal_that_names_it(
+    schedule: Schedule,
+) -> None:
+    account = schedule.simulator.account
+    for known in list(account.products.records.values()):
+        account.products.drop(known)
+    schedule.state = {}
+    for _ in range(2):
+        assert not schedule.run().records["products"]
+    assert "products" in schedule.with_outcome("not_due")
+    _, _, product = name_a_product(account)
+    assert product in {record["id"] for record in schedule.run().records["products"]}
+
+
 def test_a_list_that_was_asked_for_too_early_is_read_again(
     schedule: Schedule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
