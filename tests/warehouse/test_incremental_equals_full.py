@@ -8,6 +8,7 @@ that do not hide each other; with the marker `long`, each comes alone.
 # ruff: noqa: E501 (SQL has a width of its own)
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -131,7 +132,25 @@ def warehouse(new_warehouse: NewWarehouse) -> Warehouse:
     warehouse = new_warehouse("incremental")
     with running_simulator(deals=40) as simulator:
         warehouse.sync({"api_url": simulator.url, "api_token": simulator.token}, ALL)
+    # More open deals, and more currencies, than a small account has.
+    warehouse.write(
+        "update pipedrive.deals set currency = (array['BRL', 'USD', 'EUR', 'CHF', 'GBP'])[id % 5 + 1]; "
+        "update pipedrive.deals set status = 'open', close_time = null, won_time = null, lost_time = null "
+        "where id % 3 = 0"
+    )
+    columns = {"as_of": "timestamptz", "values_total": "jsonb"}
+    warehouse.raw("deal_summary_daily", columns, [("2026-04-01T12:00:00Z", reading("8.0"))])
     return warehouse
+
+
+def reading(rate: str) -> str:
+    """Pipedrive's own totals, of an account in BRL, from which a rate of Swiss francs follows."""
+    return json.dumps(
+        {
+            "BRL": {"value": 10, "value_converted": 10},
+            "CHF": {"value": 1000, "value_converted": 1000 * float(rate)},
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +172,6 @@ def project(warehouse: Warehouse, dbt: Dbt, tmp_path_factory: pytest.TempPathFac
 
 
 # -- changes of the raw tables
-
 
 
 def key_of(table: str) -> str:
@@ -399,6 +417,13 @@ def todays_rate_comes(project: Project) -> None:
     project.rates[("2026-06-16", "USD", "BRL")] = "5.55"
 
 
+def pipedrive_tells_another_rate(project: Project) -> None:
+    project.warehouse.write(
+        "insert into pipedrive.deal_summary_daily (as_of, values_total) "
+        f"values ('2026-05-20T12:00:00Z', '{reading('8.8')}')"
+    )
+
+
 def a_rate_of_the_future_comes(project: Project) -> None:
     project.rates[("2026-06-18", "USD", "BRL")] = "5.6"
 
@@ -461,6 +486,7 @@ FX: dict[str, Callable[[Project], None]] = {
     "rates change": rates_change,
     "rates are removed": rates_are_removed,
     "today's rate comes": todays_rate_comes,
+    "pipedrive tells another rate": pipedrive_tells_another_rate,
     "a rate of the future comes": a_rate_of_the_future_comes,
 }
 DAYS = {
@@ -495,8 +521,11 @@ SETTINGS: dict[str, Callable[[Project], None]] = {
     "PIPEDRIVE_COMPANY_DOMAIN": environment("PIPEDRIVE_COMPANY_DOMAIN", "acme"),
     "PIPEDRIVE_API_URL": environment("PIPEDRIVE_API_URL", "http://127.0.0.1:1"),
 }
-#: They say how to build, not what: nothing in the warehouse depends on them.
-NOT_INPUTS = {"test_all_deals", "reader_role", "as_of"}
+#: They say how and where to build, not what; the day moves in rounds of its own.
+NOT_INPUTS = {
+    "test_all_deals", "reader_role", "as_of", "pipedrive_schema", "loader_schema", "pipedrive_tables", "schema_prefix",
+    "extra_streams",
+}  # fmt: skip
 ROUNDS = (RECORDS, UNSWEPT, FX, {"a day": DAYS["a day passes"]}, {"months": DAYS["two months pass"]},
           {"back": DAYS["the day moves back"]}, DEFINITIONS, SETTINGS)  # fmt: skip
 ALONE = {
@@ -511,7 +540,9 @@ def check(project: Project, *changes: Callable[[Project], None]) -> None:
         change(project)
     project.build()
     differences = project.differences()
-    assert not differences, "\n".join(f"{name}: {str(rows)[:600]}" for name, rows in differences.items())
+    assert not differences, "\n".join(
+        f"{name}: {str(rows)[:600]}" for name, rows in differences.items()
+    )
 
 
 @pytest.mark.parametrize("changes", ROUNDS, ids=lambda changes: next(iter(changes)))
@@ -519,6 +550,28 @@ def test_what_changed_is_followed(
     project: Project, changes: dict[str, Callable[[Project], None]]
 ) -> None:
     check(project, *changes.values())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ALONE)
+def test_each_change_alone_is_followed(project: Project, name: str) -> None:
+    check(project, ALONE[name])
+
+
+def test_a_dependency_taken_away_is_found(project: Project) -> None:
+    """Without the digest of small tables, nothing tells that a stage has another probability."""
+    inputs = project.folder / "macros" / "incremental" / "inputs.sql"
+    text = inputs.read_text()
+    assert text.count("_contents(relation, columns)") == 2
+    try:
+        inputs.write_text(text.replace("name ~ _contents(relation, columns)", "name"))
+        project.build()
+        project.warehouse.write("update pipedrive.stages set deal_probability = 11")
+        project.build()
+        found = project.differences()
+    finally:
+        inputs.write_text(text)
+    assert {"marts.fct_deal_daily_snapshot", "intermediate.int_counted_deals"} <= found.keys()
 
 
 def test_every_setting_and_seed_is_among_the_changes() -> None:

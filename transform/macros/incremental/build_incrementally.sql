@@ -15,7 +15,9 @@
     {%- if is_whole -%}
         {%- set published = publish_rows(this, whole_sql) -%}
         {%- do sum_up_anew(published) -%}
-        {%- do test_anew() -%}
+        {%- if is_incremental() -%}
+            {%- do test_anew() -%}
+        {%- endif -%}
     {%- else -%}
         {%- set published = this.incorporate(type='table') -%}
         {%- set built = build_aside(sql) -%}
@@ -95,25 +97,37 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Tests that look at what changed since they passed look at everything again: all rows may be other ones. -#}
+{#-
+    Tests of what changed since they passed look at everything again, for all rows may be other ones: tests of this table,
+    and of the views on it.
+-#}
 {% macro test_anew() -%}
-    {%- set readers = [model.unique_id] -%}
-    {%- for _ in range(10) -%}
-        {%- for node in graph.nodes.values() if node.unique_id not in readers and node.config.materialized != 'incremental_by_deal' -%}
-            {%- if node.depends_on.nodes | select('in', readers) | list -%}
-                {%- do readers.append(node.unique_id) -%}
+    {%- set read = {model.unique_id: true} -%}
+    {%- set tests = [] -%}
+    {%- set search = namespace(found=1) -%}
+    {%- for _ in range(20) if search.found -%}
+        {%- set search.found = 0 -%}
+        {%- for node in graph.nodes.values()
+            if node.unique_id not in read and node.depends_on.nodes | select('in', read) | first -%}
+            {%- if node.resource_type == 'test' -%}
+                {%- do tests.append(node.unique_id) -%}
+            {%- endif -%}
+            {%- if 'view' in node.config.materialized or node.resource_type == 'test' -%}
+                {%- do read.update({node.unique_id: true}) -%}
+                {%- set search.found = search.found + 1 -%}
             {%- endif -%}
         {%- endfor -%}
-    {%- endfor -%}
-    {%- set tests = [] -%}
-    {%- for reader in readers if reader.startswith('test.') -%}
-        {%- do tests.append(reader) -%}
     {%- endfor -%}
     {%- if tests -%}
         {%- do run_query(
             "delete from " ~ ref('int_build_watermarks') ~ " where name = any (array['" ~ tests | join("', '") ~ "'])"
         ) -%}
     {%- endif -%}
+{%- endmacro %}
+
+{#- Of a table that survives a full refresh: whether this is one. -#}
+{% macro is_full_refresh() -%}
+    {{- return((execute and flags.FULL_REFRESH) | string | lower == 'true') -}}
 {%- endmacro %}
 
 {#- The table that held the watermarks until version 0.1; they are noted anew. -#}

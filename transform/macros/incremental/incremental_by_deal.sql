@@ -56,11 +56,11 @@
 -#}
 {% macro followed_by_deal() -%}
     {%- set followed = [] -%}
-    {%- for source in graph.sources.values() if source.name in ['deals', 'deal_changelog', 'deal_changelog_sync'] -%}
-        {%- do followed.append(source.relation_name) -%}
+    {%- for stream in ['deals', 'deal_changelog', 'deal_changelog_sync'] -%}
+        {%- do followed.append(raw_relation(stream)) -%}
     {%- endfor -%}
     {%- for node in graph.nodes.values() -%}
-        {%- if node.resource_type == 'snapshot' or node.config.materialized == 'incremental_by_deal' -%}
+        {%- if node.name == 'snap_deals' or node.config.materialized == 'incremental_by_deal' -%}
             {%- do followed.append(node.relation_name) -%}
         {%- endif -%}
     {%- endfor -%}

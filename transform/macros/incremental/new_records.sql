@@ -6,15 +6,11 @@
 
 {#- Tables kept record by record: config `stream`, and `unique_key`, one column. See README.md. -#}
 {% materialization incremental_by_record, adapter='postgres' %}
-    {%- set followed = [] -%}
-    {%- for source in graph.sources.values() if source.name == config.get('stream') -%}
-        {%- do followed.append(source.relation_name) -%}
-    {%- endfor -%}
     {{ return(build_incrementally(
         sql,
-        followed=followed,
+        followed=[raw_relation(config.get('stream'))],
         replaced=[is_vanished_record(config.get('stream'), config.get('unique_key'))],
-        newest='select max(noticed_at) from ' ~ ref('int_raw_loads')
+        newest=newest_load()
     )) }}
 {% endmaterialization %}
 
@@ -23,7 +19,7 @@
     stamp nobody knows when it came: '-infinity'. PostgreSQL reads this from the index made for it.
 -#}
 {% macro stamps_of(stream, kind) -%}
-    {%- set raw = load_relation(source('pipedrive', stream)) if execute -%}
+    {%- set raw = load_relation(raw_relation(stream)) if execute -%}
     {%- set column = {'load': '_sdc_batched_at', 'sweep': '_sdc_deleted_at'}[kind] -%}
     {%- if raw and column in adapter.get_columns_in_relation(raw) | map(attribute='name') -%}
         select
@@ -31,7 +27,7 @@
             count(*) as n_rows
         from {{ raw }}
         {{ 'where ' ~ column ~ ' is not null' if kind == 'sweep' }}
-        group by {{ column }}
+        group by 1
     {%- else -%}
         select
             null::timestamptz as stamped_at,
@@ -80,12 +76,20 @@
     {%- do ref('int_raw_loads') -%}
     {%- do ref('int_build_watermarks') -%}
     {%- if this and is_incremental() -%}
-        {%- set condition = is_new_record(stream) -%}
-        {%- if has_lost_rows(stream, 'sweep') -%}
-            {%- set key = config.get('unique_key') -%}
-            {%- set condition = condition ~ ' or ' ~ key ~ ' in (select ' ~ key ~ ' from ' ~ this ~ ' where is_deleted)' -%}
+        {%- set key = config.get('unique_key') -%}
+        {%- set conditions = [is_new_record(stream)] -%}
+        {%- if has_lost_rows(stream) -%}
+            {#- As many as came may have left the stamp: what is not in the table yet is looked for. -#}
+            {%- set unknown -%}
+                select records.{{ key }} from {{ ref('stg_pipedrive__' ~ stream) }} as records
+                where not exists (select from {{ this }} as kept where kept.{{ key }} = records.{{ key }})
+            {%- endset -%}
+            {%- do conditions.append(is_one_of(key, unknown)) -%}
         {%- endif -%}
-    {{ only_changes('where ' ~ condition) }}
+        {%- if has_lost_rows(stream, 'sweep') -%}
+            {%- do conditions.append(is_one_of(key, 'select ' ~ key ~ ' from ' ~ this ~ ' where is_deleted')) -%}
+        {%- endif -%}
+    {{ only_changes('where ' ~ conditions | join(' or ')) }}
     {%- endif -%}
 {%- endmacro %}
 
@@ -100,7 +104,11 @@
     {%- endif -%}
 {%- endmacro %}
 
+{% macro newest_load() -%}
+    select max(greatest(noticed_at, lost_at)) from {{ ref('int_raw_loads') }}
+{%- endmacro %}
+
 {#- After a build of `int_deal_versions`, in its transaction. -#}
 {% macro mark_loads_taken_in() -%}
-    {{ set_watermark('select max(noticed_at) from ' ~ ref('int_raw_loads')) }}
+    {{ set_watermark(newest_load()) }}
 {%- endmacro %}

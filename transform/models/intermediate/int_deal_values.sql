@@ -3,6 +3,7 @@
     change without the deal. Without the hour, so that int_counted_deals can stand on it.
 -#}
 {{ config(materialized='published_view') }}
+-- noqa: disable=AM04
 with deals as (
     select * from {{ ref('int_deal_current') }}
 ),
@@ -30,7 +31,9 @@ deals_with_rates as (
     select
         deals_with_days.*,
         -- Looked up one by one: only asked for where the currency is another one, and only if selected.
-        case when deals_with_days.currency = {{ base_currency() }} then 1 else {{ rate_in_force('rate') }} end as fx_rate,
+        case
+            when deals_with_days.currency = {{ base_currency() }} then 1 else {{ rate_in_force('rate') }}
+        end as fx_rate,
         case
             when deals_with_days.currency <> {{ base_currency() }} then {{ rate_in_force('rate_date') }}
         end as fx_date,

@@ -16,8 +16,9 @@
 -- depends_on: {{ ref('int_build_watermarks') }}
 -- depends_on: {{ ref('int_raw_loads') }}
 {#- What an earlier release left knows no counts: it is not compared with. -#}
-{%- set has_counts = is_incremental() and 'is_gone' in adapter.get_columns_in_relation(this) | map(attribute='name') -%}
-{%- set compares_all = not has_counts or watermark() == '-infinity' or flags.FULL_REFRESH -%}
+{%- set columns = adapter.get_columns_in_relation(this) if execute and is_incremental() else [] -%}
+{%- set has_counts = 'is_gone' in columns | map(attribute='name') -%}
+{%- set compares_all = not has_counts or watermark() == '-infinity' or is_full_refresh() -%}
 {%- set where_candidate = '' -%}
 {%- set is_new_change = 'false' -%}
 {%- if not compares_all -%}
@@ -32,12 +33,12 @@ where {{ is_new_record('deal_changelog_sync', ['load']) }}
 union
 select deal_id from {{ ref('stg_pipedrive__deal_changelog') }}
 where {{ is_new_change }} and deal_id is not null
+{#- Rows have left a stamp: for a newer one, or for good; and as many may have come to it unnoticed. -#}
 {%- if has_lost_rows('deals') %}
 union
-select known.deal_id from {{ this }} as known
-where
-    not known.is_gone
-    and not exists (select from {{ ref('stg_pipedrive__deals') }} as deals where deals.deal_id = known.deal_id)
+select coalesce(known.deal_id, deals.deal_id) from (select deal_id from {{ this }} where not is_gone) as known
+full join {{ ref('stg_pipedrive__deals') }} as deals on known.deal_id = deals.deal_id
+where known.deal_id is null or deals.deal_id is null
 {%- endif %}
 {%- if has_lost_rows('deals', 'sweep') %}
 union
@@ -46,12 +47,10 @@ where known.deal_deleted_at is not null
 {%- endif %}
 {%- if has_lost_rows('deal_changelog_sync') %}
 union
-select known.deal_id from {{ this }} as known
-where
-    known.sync_loaded_at is not null
-    and not exists (
-        select from {{ ref('stg_pipedrive__deal_changelog_sync') }} as syncs where syncs.deal_id = known.deal_id
-    )
+select coalesce(known.deal_id, syncs.deal_id)
+from (select deal_id from {{ this }} where sync_loaded_at is not null) as known
+full join {{ ref('stg_pipedrive__deal_changelog_sync') }} as syncs on known.deal_id = syncs.deal_id
+where known.deal_id is null or syncs.deal_id is null
 {%- endif %}
 {%- if has_lost_rows('deal_changelog') %}
 union
@@ -128,7 +127,7 @@ left join syncs on deals.deal_id = syncs.deal_id
 left join changelogs on deals.deal_id = changelogs.deal_id
 where
     known.deal_id is null
-    or {{ flags.FULL_REFRESH | string | lower }}
+    or {{ is_full_refresh() | string | lower }}
     or known.is_gone is distinct from (deals.deal_id is null)
     or known.deal_loaded_at is distinct from deals._loaded_at
     or known.deal_deleted_at is distinct from deals.deleted_at

@@ -57,6 +57,19 @@ rates as (
     {%- endif %}
 ),
 
+{% if is_incremental() -%}
+/* only changes: */
+built as (
+    select max(date_day) as last_day from {{ this }}
+),
+
+is_new_day as (
+    select clock.today > built.last_day as is_one from clock
+    cross join built
+),
+/* :only changes */
+
+{% endif -%}
 stays as (
     select
         deal_id,
@@ -83,17 +96,13 @@ stays as (
         stay._loaded_at,
         built.last_day + 1 as wanted_from
     from {{ ref('int_deal_stage_intervals') }} as stay
-    cross join (select max(date_day) as last_day from {{ this }}) as built
+    cross join built
     where
         stay.status = 'open'
         and (stay.valid_to is null or {{ local_date('stay.valid_to') }} > built.last_day + 1)
         and not {{ is_changed_deal('stay.deal_id') }}
         -- known before the first row is read: without a new day, none is
-        and (
-            select clock.today > max(kept.date_day) from {{ this }} as kept
-            cross join clock
-            group by clock.today
-        )
+        and (select is_new_day.is_one from is_new_day)
     /* :only changes */
     {%- endif %}
 ),
