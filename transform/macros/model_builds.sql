@@ -34,7 +34,8 @@
         {%- endif %}
         {%- set nodes = [] -%}
         {%- set known_sources = {} -%}
-        {%- for node in graph.nodes.values() if _is_built_on_schedule(node) -%}
+        {%- for id in graph.nodes if id.split('.')[0] in ('model', 'seed', 'snapshot') and _is_built_on_schedule(graph.nodes[id]) -%}
+            {%- set node = graph.nodes[id] -%}
             {%- set sources = _sources_of(node.unique_id, known_sources) -%}
             {%- do nodes.append(
                 "('" ~ [
@@ -87,24 +88,27 @@
 {% macro record_build_end(results) -%}
     {%- if execute and flags.WHICH in ('build', 'test') and load_relation(model_builds_table()) -%}
         {%- set table = model_builds_table() -%}
-        {%- set passed = [] -%}
-        {%- set built = [] -%}
-        {%- for result in results -%}
-            {%- if result.node.resource_type == 'test' and result.status | string in ('pass', 'warn') -%}
-                {%- do passed.append(result.node.unique_id) -%}
-            {%- elif result.status | string == 'success' -%}
-                {%- do built.append(result.node.unique_id) -%}
-            {%- endif -%}
+        {%- set passed, failed, untested = {}, {}, {} -%}
+        {%- for outcome in test_outcomes(results) -%}
+            {%- do (passed if outcome.status in ('pass', 'warn') else failed).update({outcome.test.unique_id: true}) -%}
         {%- endfor -%}
-        {%- set untested, failed = {}, {} -%}
-        {%- for test in graph.nodes.values() if test.resource_type == 'test' and test.unique_id not in passed -%}
-            {%- for parent in test.depends_on.nodes if 'reconciliation' not in test.tags -%}
-                {%- do untested.update({parent: true}) -%}
-                {%- do failed.update({parent: true} if test.unique_id in selected_resources else {}) -%}
-            {%- endfor -%}
+        {%- set built = [] -%}
+        {%- for result in results if result.node.resource_type != 'test' and result.status | string == 'success' -%}
+            {%- do built.append(result.node.unique_id) -%}
+        {%- endfor -%}
+        {%- set broken = {} -%}
+        {#- Each look at a node copies it. -#}
+        {%- for id in graph.nodes if id.startswith('test.') and id not in passed -%}
+            {%- set test = graph.nodes[id] -%}
+            {%- if 'reconciliation' not in test.tags and 'group_of_rules' not in test.tags -%}
+                {%- for parent in test.depends_on.nodes -%}
+                    {%- do untested.update({parent: true}) -%}
+                    {%- do broken.update({parent: true} if id in failed or id in selected_resources else {}) -%}
+                {%- endfor -%}
+            {%- endif -%}
         {%- endfor %}
     update {{ table }} set is_complete = false
-    where node_id = any(array['{{ failed | join("', '") }}']);
+    where node_id = any(array['{{ broken | join("', '") }}']);
         {%- if flags.WHICH == 'build' %}
     update {{ table }} set
         is_complete = true,
