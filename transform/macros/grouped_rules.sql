@@ -15,7 +15,7 @@
         {%- do ref(name) -%}
     {%- endfor -%}
     {%- set rules = rules_of_group(model) if execute else [] -%}
-    {%- set queries = rule_queries(rules) -%}
+    {%- set queries = rule_queries(rules) if rules else {} -%}
     {%- for rule in rules %}
     {{ 'union all' if not loop.first }}
     select '{{ rule.unique_id }}' as test_id, count(*) as n_failures
@@ -27,6 +27,15 @@
     select null::text as test_id, null::bigint as n_failures
     where false
     {%- endfor -%}
+{%- endmacro %}
+
+{#- Staging models that are there only where extra_streams names their stream. -#}
+{% macro models_of_extra_streams() -%}
+    {%- set models = [] -%}
+    {%- for stream in var('extra_streams') -%}
+        {%- do models.append('stg_pipedrive__' ~ stream) -%}
+    {%- endfor -%}
+    {{ return(models) }}
 {%- endmacro %}
 
 {#-
@@ -63,7 +72,7 @@
 
 {#- By the id of each rule: a query that returns the rows that break it. -#}
 {% macro rule_queries(rules) -%}
-    {%- set queries = {} -%}
+    {%- set queries, changed_since = {}, {} -%}
     {%- set seen_by = tested_through_by(rules) -%}
     {%- for rule in rules -%}
         {%- set relations = {} -%}
@@ -77,7 +86,11 @@
         {%- endfor -%}
         {%- set how = how_incremental(rule) -%}
         {%- set seen = seen_by.get(rule.unique_id) if how else none -%}
-        {%- set rows = untested_rows(relations[rule.attached_node.split('.') | last], how, seen, rule.config.where) -%}
+        {%- if seen and seen not in changed_since -%}
+            {%- do changed_since.update({seen: is_newer_deal('deal_id', seen, model_relation('int_deal_versions'))}) -%}
+        {%- endif -%}
+        {%- set relation = relations[rule.attached_node.split('.') | last] -%}
+        {%- set rows = untested_rows(relation, how, seen, rule.config.where, changed_since.get(seen)) -%}
         {%- if rule.test_metadata.name == 'relationships' -%}
             {%- set query = missing_references(rows, is_partial=seen, **arguments) -%}
         {%- else -%}

@@ -21,11 +21,10 @@
     {%- else -%}
         {%- set published = this.incorporate(type='table') -%}
         {%- set built = build_aside(sql) -%}
-        {%- do fit_columns(this, relation_state(this), built, is_partial=true) -%}
+        {%- set columns = fit_columns(this, relation_state(this), relation_state(built).columns, built, is_partial=true) -%}
         {%- call statement('main') -%}
-            {{ replace_rows(published, built, replaced) }}
+            {{ replace_rows(published, built, columns | join(', ', attribute='quoted'), replaced) }}
         {%- endcall -%}
-        {%- do run_query('drop table ' ~ built) -%}
     {%- endif -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {#- In the transaction that changes the rows, so that the two never disagree. -#}
@@ -37,8 +36,7 @@
 {%- endmacro %}
 
 {#- Unlike delete+insert by key, this also takes away the rows of a deal that has none any more. -#}
-{% macro replace_rows(relation, built, replaced) -%}
-    {%- set columns = adapter.get_columns_in_relation(built) | map(attribute='quoted') | join(', ') -%}
+{% macro replace_rows(relation, built, columns, replaced) -%}
     {%- set conditions = replaced | list -%}
     {%- if config.get('unique_key') -%}
         {%- set key = [config.get('unique_key')] if config.get('unique_key') is string else config.get('unique_key') -%}

@@ -19,8 +19,11 @@
     {{- untested_rows(relation, how, tested_through() if how, config.get('where')) -}}
 {%- endmacro %}
 
-{#- The rows of a table that a test has to look at: what it selects from. -#}
-{% macro untested_rows(relation, how, seen, wanted) -%}
+{#-
+    The rows of a table that a test has to look at: what it selects from. `is_changed`: the condition that a deal has
+    changed since then, where it is known already.
+-#}
+{% macro untested_rows(relation, how, seen, wanted, is_changed=none) -%}
     {%- if seen and how == 'incremental_by_record' -%}
         (
             select * from {{ relation }}
@@ -32,7 +35,7 @@
     {%- elif seen and how -%}
         (
             select * from {{ relation }}
-            where {{ is_newer_deal('deal_id', seen, model_relation('int_deal_versions')) }} {{ 'and (' ~ wanted ~ ')' if wanted }}
+            where {{ is_changed or is_newer_deal('deal_id', seen, model_relation('int_deal_versions')) }} {{ 'and (' ~ wanted ~ ')' if wanted }}
         ) as untested
     {%- elif wanted -%}
         (select * from {{ relation }} where {{ wanted }}) as wanted

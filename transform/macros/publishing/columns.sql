@@ -58,13 +58,12 @@
 {%- endmacro %}
 
 {#-
-    Makes the columns of a table fit what was built, and returns those to write. A new column is added in place, one
-    that nothing uses is dropped. Where a column has another type now, or a view becomes a table, a new table takes the
-    place of the old one, unless something of others stands on it: then the old column, or view (none), stays. Of
-    only a part of the rows, nothing but new columns can be taken in.
+    Makes the columns of a table fit those wanted, which are those of what was built, and returns the ones to write. A new
+    column is added in place, one that nothing uses is dropped. Where a column has another type now, or a view becomes a
+    table, a new table takes the place of the old one, unless something of others stands on it: then the old column, or
+    view (none), stays. Of only a part of the rows, nothing but new columns can be taken in.
 -#}
-{% macro fit_columns(relation, existing, built, is_partial=false) -%}
-    {%- set wanted = relation_state(built).columns -%}
+{% macro fit_columns(relation, existing, wanted, built, is_partial=false) -%}
     {%- set found = compare_columns(existing.columns, wanted) -%}
     {%- set kept = {} -%}
     {%- if is_partial -%}

@@ -2,10 +2,10 @@
     Replaces the rows of a table that differ from those built aside; the rest is not touched. Counts what was added,
     changed and deleted. Columns of the table that are not built keep their values, and are null in new rows.
 -#}
-{% macro replace_differing_rows(relation, built, columns) -%}
+{% macro replace_differing_rows(relation, built, columns, indexes) -%}
     -- Of two builds at once, each compares with what the other one left.
     select pg_advisory_xact_lock(hashtext('pipeboard replaces rows'), '{{ relation }}'::regclass::oid::int);
-    {%- set key = _key_that_holds(relation, built, columns) %}
+    {%- set key = _key_that_holds(built, columns, indexes) %}
     {%- if key %}
     {{ _replace_by_key(relation, built, columns, key) }}
     {%- else %}
@@ -134,9 +134,9 @@
     The columns that name one row each: those of the table's primary key, or unique index, or of the model's
     unique_key; if what was built keeps to it. Of each, whether it has nulls.
 -#}
-{% macro _key_that_holds(relation, built, columns) -%}
+{% macro _key_that_holds(built, columns, indexes) -%}
     {%- set keys = [] -%}
-    {%- for index in relation_state(relation).indexes if index.is_unique -%}
+    {%- for index in indexes if index.is_unique -%}
         {%- do keys.append(index.columns) -%}
     {%- endfor -%}
     {%- if config.get('unique_key') -%}

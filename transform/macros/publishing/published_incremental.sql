@@ -13,13 +13,14 @@
         {%- set published = this.incorporate(type='table') -%}
         {%- set built = build_aside(sql) -%}
         {%- set existing = relation_state(this) -%}
-        {%- set found = compare_columns(existing.columns, relation_state(built).columns) -%}
+        {%- set wanted = relation_state(built).columns -%}
+        {%- set found = compare_columns(existing.columns, wanted) -%}
         {%- if config.get('on_schema_change') == 'fail' and (found.added or found.gone or found.changed) -%}
             {%- do exceptions.raise_compiler_error(
                 'The columns of ' ~ this ~ ' are other ones than those that were built; build it with --full-refresh.'
             ) -%}
         {%- endif -%}
-        {%- set columns = fit_columns(this, existing, built, is_partial=true) -%}
+        {%- do fit_columns(this, existing, wanted, built, is_partial=true) -%}
         {%- set dest_columns = [] -%}
         {%- for column in adapter.get_columns_in_relation(built) -%}
             {%- do dest_columns.append(column) -%}
@@ -33,7 +34,6 @@
                 'incremental_predicates': config.get('incremental_predicates'),
             }) }}
         {%- endcall -%}
-        {%- do run_query('drop table ' ~ built) -%}
     {%- endif -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {%- do publish_descriptions(published) -%}

@@ -20,16 +20,15 @@
         {{ return(create_published_table(relation, sql)) }}
     {%- endif -%}
     {%- set built = build_aside(sql) -%}
-    {%- set columns = fit_columns(relation, existing, built) -%}
+    {%- set columns = fit_columns(relation, existing, relation_state(built).columns, built) -%}
     {%- if columns is none -%}
         {#- A view that a view of others stands on cannot become a table. -#}
         {{ return(publish_view(relation, sql)) }}
     {%- endif -%}
     {%- call statement('main', fetch_result=True) -%}
-        {{ replace_differing_rows(relation, built, columns) }}
+        {{ replace_differing_rows(relation, built, columns, existing.indexes) }}
     {%- endcall -%}
     {%- do report_rows() -%}
-    {%- do run_query('drop table ' ~ built) -%}
     {{ return(relation.incorporate(type='table')) }}
 {%- endmacro %}
 
@@ -41,7 +40,7 @@
     {{ return(relation.incorporate(type='table')) }}
 {%- endmacro %}
 
-{#- The result of a query as a temporary table. -#}
+{#- The result of a query as a temporary table. It goes with the connection, which dbt closes after each node. -#}
 {% macro build_aside(sql) -%}
     {%- set built = make_temp_relation(this) -%}
     {%- call statement('build_aside') -%}

@@ -1,7 +1,3 @@
-{%- set extra = [] -%}
-{%- for stream in var('extra_streams') -%}
-    {%- do extra.append('stg_pipedrive__' ~ stream) -%}
-{%- endfor -%}
 {{ grouped_rules([
     'stg_pipedrive__activities', 'stg_pipedrive__activity_fields', 'stg_pipedrive__activity_types',
     'stg_pipedrive__currencies', 'stg_pipedrive__deal_changelog', 'stg_pipedrive__deal_changelog_sync',
@@ -13,4 +9,4 @@
     'stg_pipedrive__persons', 'stg_pipedrive__pipeline_conversions', 'stg_pipedrive__pipeline_movements',
     'stg_pipedrive__pipelines', 'stg_pipedrive__product_fields', 'stg_pipedrive__products', 'stg_pipedrive__roles',
     'stg_pipedrive__stages', 'stg_pipedrive__teams', 'stg_pipedrive__users'
-] + extra) }}
+] + models_of_extra_streams()) }}
