@@ -286,6 +286,7 @@ render() {
     } >"$work/kustomization.yaml"
     local name value
     for name in PIPEDRIVE_COMPANY_DOMAIN PIPEDRIVE_API_URL PIPEDRIVE_START_DATE PIPEDRIVE_DAILY_TOKENS \
+        PIPEDRIVE_DEFINITIONS_INTERVAL PIPEDRIVE_ARCHIVED_INTERVAL \
         PIPEBOARD_BASE_CURRENCY PIPEBOARD_REPORTING_TIMEZONE METABASE_LOCALE METABASE_SITE_URL; do
         value=$(setting $name)
         [ -z "$value" ] || printf '%s=%s\n' $name "$value"

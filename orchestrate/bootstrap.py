@@ -93,7 +93,7 @@ class Environment:
 
 
 RUN = (
-    Environment("meltano", members=(SUPERVISOR,), commands=("meltano", "pipeboard")),
+    Environment("meltano", members=(SUPERVISOR,), commands=("meltano", "pipeboard", "dbt-changed")),
     Environment("tap", members=(TAP,), commands=("tap-pipedrive",)),
     Environment("loader", members=(LOADER,), commands=("target-postgres",)),
     Environment("dbt", commands=("dbt",)),
@@ -129,7 +129,7 @@ WANTED = {
 
 # These read the world they work in (which database, which account) from their environment; typed
 # by hand, they get it from the supervisor.
-WORLDLY_COMMANDS = ("meltano", "dbt")
+WORLDLY_COMMANDS = ("meltano", "dbt", "dbt-changed")
 
 # A package that ours builds on installs a script of the same name; ours has one nobody else has.
 SCRIPTS = {"target-postgres": "pipeboard-target-postgres"}

@@ -26,6 +26,7 @@ from pipeboard.outcomes import (
     BEHIND,
     COMPLETE,
     INCOMPLETE,
+    NOT_DUE,
     REFUSED,
     STREAM_OUTCOMES,
     process_code,
@@ -144,13 +145,14 @@ def _show_streams(database: DatabaseUrl, console: Console) -> None:
     behind = [name for name, outcome in outcomes.items() if outcome == BEHIND]
     if behind:
         parts.append(f"{', '.join(behind)}: {STREAM_OUTCOMES[BEHIND]}")
-    whole = "each was read to its end" if outcomes else "none was read yet"
+    whole = "each was read to its end when it was due" if outcomes else "none was read yet"
     console.note("streams", f"{console.good('ok')}: {'; '.join(parts) or whole}")
 
 
 def _trouble(one: StreamTrouble) -> str:
     """Say what is missing of a stream."""
-    parts = [] if one.outcome in (COMPLETE, BEHIND) else [STREAM_OUTCOMES[one.outcome]]
+    is_read = one.outcome in (COMPLETE, BEHIND, NOT_DUE)
+    parts = [] if is_read else [STREAM_OUTCOMES[one.outcome]]
     if one.incomplete_parents:
         parts.append(f"{one.incomplete_parents:,} records whose dependent records are incomplete")
     if one.nulled_values:

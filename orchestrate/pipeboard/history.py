@@ -255,7 +255,7 @@ class StreamTrouble:
 
 
 def stream_troubles(connection: psycopg.Connection) -> list[StreamTrouble]:
-    """Return the streams whose last run with an outcome says more than "read to its end"."""
+    """Return the streams that the last run which asked for them could not read in full."""
     if not _exists(connection, "ops.stream_outcome"):
         return []
     rows = connection.execute(
@@ -265,7 +265,7 @@ def stream_troubles(connection: psycopg.Connection) -> list[StreamTrouble]:
             select distinct on (ended.stream) ended.*, run.job
             from ops.stream_outcome as ended
             inner join ops.etl_run as run using (run_id)
-            where ended.outcome <> 'interrupted'
+            where ended.outcome not in ('interrupted', 'not_due')
             order by ended.stream, run.started_at desc
         ) as last
         where outcome = any(%s) or incomplete_parents > 0 or nulled_values > 0
@@ -277,7 +277,7 @@ def stream_troubles(connection: psycopg.Connection) -> list[StreamTrouble]:
 
 
 def stream_outcomes(connection: psycopg.Connection) -> dict[str, str]:
-    """Return how each stream ended in the last run that came to its end, by name."""
+    """Return how each stream ended in the last run that asked for it, by name."""
     if not _exists(connection, "ops.stream_outcome"):
         return {}
     rows = connection.execute(
@@ -285,7 +285,7 @@ def stream_outcomes(connection: psycopg.Connection) -> dict[str, str]:
         select distinct on (ended.stream) ended.stream, ended.outcome
         from ops.stream_outcome as ended
         inner join ops.etl_run as run using (run_id)
-        where ended.outcome <> 'interrupted'
+        where ended.outcome not in ('interrupted', 'not_due')
         order by ended.stream, run.started_at desc
         """
     ).fetchall()

@@ -20,6 +20,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 UMASK = 0o077
 DATABASE, TRANSFORM_DATABASE = "PIPEBOARD_DATABASE_URL", "PIPEBOARD_TRANSFORM_DATABASE_URL"
+#: Tells dbt by which files, settings and versions it builds; see fingerprint.py.
+FINGERPRINT = "PIPEBOARD_PROJECT_FINGERPRINT"
+BUILDERS = ("dbt", "dbt-changed")
 
 SECRET_NAME = re.compile(
     r"(TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|API_?KEY|(SECRET|ACCESS|PRIVATE)_KEY(_ID)?"
@@ -39,7 +42,7 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"
 NEEDS: dict[str, tuple[str, ...]] = {
     "tap-pipedrive": ("PIPEDRIVE_", "TAP_PIPEDRIVE_", "REDIS_", "PUSHGATEWAY_", *PROXIES),
     "target-postgres": ("TARGET_POSTGRES_", "PG", "PUSHGATEWAY_", *PROXIES),
-    "dbt": (DATABASE, "PG", "DBT_"),
+    **dict.fromkeys(BUILDERS, (DATABASE, "PG", "DBT_")),
     "pipeboard-metabase": (DATABASE, "PG", "METABASE_", *PROXIES),
     "query-exporter": ("PIPEBOARD_METRICS_", "PG"),
     "pipedrive-simulator": (),
@@ -54,8 +57,12 @@ def main(words: list[str]) -> None:
     os.umask(UMASK)
     if name == "meltano":
         remove_leftovers(_meltano_folder(os.environ))
+    environ = environ_of(name, os.environ)
+    if name in BUILDERS:
+        environ.pop(FINGERPRINT, None)
+        environ[FINGERPRINT] = _fingerprint(Path(program), environ)
     try:
-        os.execve(program, words[1:], environ_of(name, os.environ))
+        os.execve(program, words[1:], environ)
     except OSError as error:
         sys.exit(f"pipeboard: {program} cannot be started: {error.strerror}. Run `make setup`")
 
@@ -63,7 +70,7 @@ def main(words: list[str]) -> None:
 def environ_of(name: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a program: all that is not secret, and the secrets it needs."""
     found = dict(environ)
-    if name == "dbt" and found.get(TRANSFORM_DATABASE):
+    if name in BUILDERS and found.get(TRANSFORM_DATABASE):
         # dbt knows one database URL: that of the role that builds.
         found[DATABASE] = found[TRANSFORM_DATABASE]
     needs = NEEDS.get(name)
@@ -95,6 +102,15 @@ def secrets_in_url(value: str) -> Iterator[str]:
     if is_broken and re.search(r"[/?#@:\[\]]", whole):
         found += [whole, *re.split(r"[/?#@:\[\]]", whole)]
     yield from filter(None, found)
+
+
+def _fingerprint(program: Path, environ: Mapping[str, str]) -> str:
+    """Return the fingerprint of the project that a program below .pipeboard/env/*/bin builds."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from pipeboard.fingerprint import fingerprint_of
+
+    project = Path(environ.get("DBT_PROJECT_DIR") or ".")
+    return fingerprint_of(project, program.parent.parent.parent / "dbt", environ)
 
 
 # -- Meltano's files ---------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from pipeboard import history
+from pipeboard.changed import Decision
 from pipeboard.dbt_results import Build
 from pipeboard.metrics import Measures
 from pipeboard.outcomes import BEHIND, COMPLETE, LOADED, STATUSES, STREAM_OUTCOMES, SUCCESSES
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from pipeboard.paths import Paths
 
 PHASES = ("extract", "load", "snapshot", "dbt", "total")
-TEST_STATUSES = ("pass", "warn", "fail", "error", "skipped")
+TEST_STATUSES = ("pass", "warn", "fail", "error")
+#: What a build makes, by dbt's word for it.
+BUILT_KINDS = ("model", "seed", "snapshot")
+TESTS = "select test_name, severity, status, n_failures from ops.ops_dbt_test_result order by 1"
 
 REMAINING = """
     select count(*) from pipedrive.deals
@@ -132,15 +136,28 @@ def of_warehouse(measures: Measures, connection: psycopg.Connection) -> None:
             measures.set("stage_history_quality_deals", deals, quality)
 
 
-def of_build(measures: Measures, build: Build) -> None:
-    """Add what dbt's tests found."""
-    tests = [result for result in build.results if result.kind == "test"]
+def of_build(measures: Measures, build: Build | None, decision: Decision | None) -> None:
+    """Add how many models were built, and how many needed no build."""
+    if decision is None or decision.current is None:
+        return
+    built = [r for r in (build.results if build else []) if r.kind in BUILT_KINDS]
+    measures.fill(
+        "dbt_models",
+        {"built": sum(r.status == "success" for r in built), "current": decision.current},
+    )
+
+
+def of_tests(measures: Measures, connection: psycopg.Connection) -> None:
+    """Add what each of dbt's tests found when it last ran; not every build runs every test."""
+    if not exists(connection, "ops.ops_dbt_test_result"):
+        return
+    results = connection.execute(TESTS).fetchall()
     for severity in ("error", "warn"):
-        counts = Counter(test.status for test in tests if test.severity == severity)
+        counts = Counter(status for _, of, status, _ in results if of == severity)
         for status in TEST_STATUSES:
             measures.set("dbt_tests", counts[status], severity, status)
-    for test in tests:
-        measures.set("dq_failures", test.failures or 0, test.name)
+    for name, _, _, failures in results:
+        measures.set("dq_failures", failures, name)
 
 
 def build_info(paths: Paths) -> tuple[str, str, str]:

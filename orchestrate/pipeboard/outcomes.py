@@ -44,8 +44,8 @@ _BY_CODE = "64, 65, 77, 78: the Job fails at once; 1, 69: tried once more"
 _ALL = (
     Status(
         SUCCEEDED,
-        "every selected stream was read to its end or is not permitted, every record sent was "
-        "received, dbt's results are whole",
+        "every selected stream was read to its end, is not due or is not permitted, every record "
+        "sent was received, dbt's results are whole",
         (0,),
         True,
         None,
@@ -164,10 +164,12 @@ CODES = {
 }
 
 # How one stream can end in one run, as the tap reports it.
-COMPLETE, NOT_PERMITTED, REFUSED = "complete", "not_permitted", "refused"
+COMPLETE, NOT_DUE, NOT_PERMITTED = "complete", "not_due", "not_permitted"
+REFUSED = "refused"
 #: outcome: what it means. `behind`, `incomplete` and `interrupted` are named like those of runs.
 STREAM_OUTCOMES = {
-    COMPLETE: "read to its end",
+    COMPLETE: "read to its end; of its lists those that were due, its reason names the others",
+    NOT_DUE: "not asked again: last read within its interval",
     BEHIND: "its API tokens are spent; goes on in the next run",
     NOT_PERMITTED: "refused, and never readable with this token",
     REFUSED: "refused, and readable before",

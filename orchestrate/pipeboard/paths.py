@@ -80,6 +80,10 @@ class Paths:
         """Return where the loader writes what it received in its last run in a lane."""
         return self.report(environment, lane).with_suffix(".loader.json")
 
+    def build_report(self, environment: str, lane: str = "main") -> Path:
+        """Return where `dbt:changed` writes which models were due in its last run in a lane."""
+        return self.report(environment, lane).with_suffix(".build.json")
+
 
 def find_paths() -> Paths:
     """Find the checkout: the one named, the one we are in, or the one this file belongs to."""

@@ -7,10 +7,11 @@ import math
 import re
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeboard.problems import ExitCode, Problem
+from pipeboard.schedule import read_schedules
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 #: The tap asks for 60 tokens' worth at most; each of its requests has a bound of its own.
 TIMEOUT_SECONDS = 600.0
+DAY_SECONDS = 86_400
 LINE = re.compile(r"^([a-z_]+) +([\d,]+) +([\d,]+)  (.*)$")
+IDLE = re.compile(r"^With nothing new: ([\d,]+) tokens by hand; on a schedule ([\d,]+)(.*)\.$")
+AT_INTERVALS = re.compile(r"; ([\d,]+) more every ([\d,]+) s")
 BUDGET = re.compile(r"^Budget: ([\d,]+) tokens a day, of which this job may use (\d+)%")
 
 
@@ -35,11 +39,40 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Idle:
+    """What a run costs that finds nothing new, in tokens.
+
+    Attributes:
+        by_hand: with every list read.
+        every_run: what every scheduled run reads.
+        at_intervals: tokens, and seconds between reads, of lists that hardly change.
+
+    """
+
+    by_hand: int
+    every_run: int
+    at_intervals: list[tuple[int, int]]
+
+    def day(self, runs: int) -> int:
+        """Return what a day of so many scheduled runs costs at the most."""
+        reads = [
+            tokens * (min(runs, math.ceil(DAY_SECONDS / seconds)) if seconds else runs)
+            for tokens, seconds in self.at_intervals
+        ]
+        return runs * self.every_run + sum(reads)
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What a job will cost; `a_day` is what it may spend a day, None where nothing limits it."""
+    """What a job will cost; `a_day` is what it may spend a day, None where nothing limits it.
+
+    `runs_a_day` is how often the schedule starts it.
+    """
 
     estimates: list[Estimate]
     a_day: int | None
+    idle: Idle | None = None
+    runs_a_day: int = 0
 
     @property
     def calls(self) -> int:
@@ -81,6 +114,12 @@ class Plan:
                 f"It may use {self.a_day:,} tokens a day: about {self.days} day"
                 f"{'' if self.days == 1 else 's'}."
             )
+        if self.idle:
+            words = f"With nothing new it costs {self.idle.by_hand:,} tokens by hand"
+            if self.runs_a_day:
+                day = self.idle.day(self.runs_a_day)
+                words += f", and an idle day of {self.runs_a_day} scheduled runs {day:,}"
+            console.line(f"{words}.")
         console.event("plan", calls=self.calls, tokens=self.tokens, days=self.days)
 
 
@@ -110,20 +149,24 @@ def ask(
         words += ["--state", str(state_file)]
     told = _meltano(paths, world, complete, *words)
     console.clear()
-    return read_plan(told)
+    schedules = [s for s in read_schedules(paths.root, complete) if s.job == job.name]
+    return replace(read_plan(told), runs_a_day=sum(s.runs_a_day for s in schedules))
 
 
 def read_plan(told: str) -> Plan:
     """Read what the tap printed."""
     estimates = []
-    a_day = None
+    a_day = idle = None
     for line in told.splitlines():
         if found := LINE.match(line):
             name, calls, tokens, basis = found.groups()
             estimates.append(Estimate(name, _number(calls), _number(tokens), basis))
         elif found := BUDGET.match(line):
             a_day = _number(found[1]) * int(found[2]) // 100
-    return Plan(estimates, a_day)
+        elif found := IDLE.match(line):
+            lists = [(_number(n), _number(s)) for n, s in AT_INTERVALS.findall(found[3])]
+            idle = Idle(_number(found[1]), _number(found[2]), lists)
+    return Plan(estimates, a_day, idle)
 
 
 def _number(text: str) -> int:

@@ -107,6 +107,10 @@ _VALUES: dict[str, tuple[Callable[[str], object], str]] = {
         partial(re.fullmatch, "0*[1-9][0-9]*"),
         "Write a whole number above 0, or leave it empty",
     ),
+    **dict.fromkeys(
+        ("PIPEDRIVE_DEFINITIONS_INTERVAL", "PIPEDRIVE_ARCHIVED_INTERVAL"),
+        (partial(re.fullmatch, "[0-9]+"), "Write seconds (3600), or leave it empty"),
+    ),
     "PIPEDRIVE_START_DATE": (_is_day, "Write a day such as 2024-01-31, or leave it empty"),
     "PIPEBOARD_BASE_CURRENCY": (
         partial(re.fullmatch, "[A-Z]{3}"),

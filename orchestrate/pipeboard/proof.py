@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeboard.changed import Decision
 from pipeboard.dbt_results import Build
 from pipeboard.jobs import Job
 from pipeboard.outcomes import (
@@ -18,6 +19,7 @@ from pipeboard.outcomes import (
     FAILED,
     INCOMPLETE,
     INTERRUPTED,
+    NOT_DUE,
     REFUSED,
     STATUSES,
     STREAM_OUTCOMES,
@@ -27,6 +29,8 @@ from pipeboard.problems import ExitCode
 from pipeboard.run_log import RunLog
 
 TAP, LOADER, DBT, MELTANO = "tap-pipedrive", "target-postgres", "dbt", "meltano"
+#: The command of meltano.yml that builds what is due, and reports what that is.
+CHANGED = "dbt:changed"
 TAP_REPORT_VERSION = 2
 #: All that Meltano says of SIGINT; its exit code is 1.
 ABORTED = "Aborted!"
@@ -50,6 +54,7 @@ class Evidence:
         tap: the tap's report, None if there is none of this run.
         loader: the loader's report, likewise.
         build: dbt's results, likewise.
+        decision: which models were due, as `dbt:changed` decided.
         oom_kills: processes of this container that the kernel killed for lack of memory meanwhile.
 
     """
@@ -61,6 +66,7 @@ class Evidence:
     tap: Mapping[str, Any] | None = None
     loader: Mapping[str, Any] | None = None
     build: Build | None = None
+    decision: Decision | None = None
     oom_kills: int = 0
 
 
@@ -218,6 +224,8 @@ def _gaps_of_tap(tap: Mapping[str, Any], selected: frozenset[str]) -> list[str]:
             gaps.append(f"{name} ended as {outcome!r}, which is no known outcome")
         elif outcome == INTERRUPTED:
             gaps.append(f"{name} was not read to its end")
+        elif outcome == NOT_DUE and _number(used, "records"):
+            gaps.append(f"{name} was not due, and yet {_number(used, 'records'):,} records came")
     lost = any(used.get("outcome") in (REFUSED, INCOMPLETE) for used in streams.values())
     code = _number(tap, "exit_code")
     if tap.get("stopped") == "signal":
@@ -262,14 +270,24 @@ def _build(evidence: Evidence) -> list[tuple[str, str]]:
     """Return what dbt does not prove."""
     if not evidence.job.builds:
         return []
+    missing: list[tuple[str, str]] = []
+    decision = evidence.decision
+    if CHANGED in evidence.job.commands:
+        if decision is None:
+            return [(DBT, f"{CHANGED} left no report of which models were due")]
+        if decision.due == ():
+            return []
     build, due = evidence.build, evidence.log.dbt_total
     if build is None:
         return [(DBT, "dbt left no results of this run")]
     if due is None:
         return [(DBT, "dbt did not say how many nodes it would run")]
-    missing = []
     if len(build.nodes) != due:
         missing.append((DBT, f"dbt has results of {len(build.nodes)} of {due} nodes"))
+    wanted = set(decision.due or ()) if decision else set()
+    left_out = wanted - {result.name for result in build.nodes}
+    if left_out:
+        missing.append((DBT, f"dbt did not build {', '.join(sorted(left_out)[:5])}"))
     faulty = _faulty_nodes(build)
     if faulty:
         missing.append((DBT, faulty))

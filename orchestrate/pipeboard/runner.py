@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from pipeboard import history
+from pipeboard.changed import REPORT, Decision, decision_of
 from pipeboard.child import Signals
 from pipeboard.database import first_line
 from pipeboard.dbt_results import Build, read_build
@@ -28,6 +29,7 @@ from pipeboard.measures import (
     of_history,
     of_loads,
     of_streams,
+    of_tests,
     of_warehouse,
 )
 from pipeboard.memory import Memory
@@ -64,6 +66,7 @@ class Outcome:
     log_file: Path | None = None
     report: dict[str, Any] | None = None
     build: Build | None = None
+    decision: Decision | None = None
     streams: list[StreamOutcome] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
@@ -200,6 +203,7 @@ class _Run:
         kept = (
             self.paths.report(self.world.environment, self.job.lane),
             self.paths.loader_report(self.world.environment, self.job.lane),
+            self.paths.build_report(self.world.environment, self.job.lane),
         )
         # Named by the run: the lock is the database's, and one checkout may serve two databases;
         # and what outlived a killed run may still report.
@@ -232,7 +236,7 @@ class _Run:
             memory=self.memory,
         )
         selected = self.job.selected(complete)
-        tap, loader = (read_report(report) for report in reports)
+        tap, loader, decision = (read_report(report) for report in reports)
         for report, last in zip(reports, kept, strict=True):
             with suppress(OSError):
                 report.replace(last)
@@ -244,10 +248,12 @@ class _Run:
             tap=tap,
             loader=loader,
             build=read_build(Path(self.world.environ["DBT_TARGET_PATH"]), self.began),
+            decision=decision_of(decision),
             oom_kills=self.memory.oom_kills,
         )
         outcome = self._outcome(watched, evidence)
         outcome.log_file = log_file
+        outcome.decision = evidence.decision
         if self.job.plugin:
             outcome.report = tap
             outcome.streams = stream_outcomes(tap, loader, selected)
@@ -265,13 +271,14 @@ class _Run:
         size = measured_batch_size(self.lane.connection, self.world.environment)
         return {BATCH_SIZE_ROWS: str(size)} if size else {}
 
-    def _names(self, report: Path, loader_report: Path) -> dict[str, str]:
-        """Return by what names the tap and the loader know this run."""
+    def _names(self, report: Path, loader_report: Path, build_report: Path) -> dict[str, str]:
+        """Return by what names the tap, the loader and dbt know this run."""
         return {
             "PIPEBOARD_RUN_ID": self.run_id,
             "PIPEBOARD_PIPELINE": self.job.pipeline,
             "PIPEBOARD_RUN_REPORT": str(report),
             "PIPEBOARD_LOADER_REPORT": str(loader_report),
+            REPORT: str(build_report),
             # Meltano logs JSON, and reads what the plugins log; we log what Meltano does.
             "PIPEBOARD_LOG_FORMAT": "",
         }
@@ -400,6 +407,8 @@ class _Run:
         if report:
             details["behind"] = report.get("behind") or []
             details["streams"] = streams
+        if outcome.decision and outcome.decision.current is not None:
+            details["current_models"] = outcome.decision.current
         if outcome.build:
             faulty = [r.name for r in outcome.build.results if r.is_faulty]
             details["failed_nodes"] = faulty[:20]
@@ -423,11 +432,11 @@ class _Run:
         measures.set("memory_limit_bytes", self.memory.limit)
         measures.set("build_info", 1, *build_info(self.paths))
         of_streams(measures, outcome.streams)
-        if outcome.build:
-            of_build(measures, outcome.build)
+        of_build(measures, outcome.build, outcome.decision)
         try:
             of_history(measures, self.lane.connection, self.job.pipeline)
             of_loads(measures, self.lane.connection, self.run_id)
+            of_tests(measures, self.lane.connection)
             of_warehouse(measures, self.lane.connection)
         except psycopg.Error as error:
             self.console.note("metrics", f"without those of the warehouse: {type(error).__name__}")

@@ -20,20 +20,20 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import yaml
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.cron import CronTrigger
 
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.worlds import OWN
+from pipeboard.worlds import OWN, SCHEDULED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from apscheduler.triggers.cron import CronTrigger
 
     from pipeboard.console import Console
     from pipeboard.paths import Paths
@@ -71,6 +71,9 @@ class Schedule:
             what = f"schedule {self.name} of meltano.yml names days of the week by number"
             raise Problem(what, "Write names: mon-fri", ExitCode.CONFIGURATION)
         try:
+            # Not above: the command line reads this file for a run, too, which needs no scheduler.
+            from apscheduler.triggers.cron import CronTrigger
+
             return CronTrigger.from_crontab(self.crontab, self.zone)
         except ValueError as error:
             what = f"schedule {self.name} of meltano.yml is {self.crontab!r}: {error}"
@@ -82,6 +85,15 @@ class Schedule:
         at = now or datetime.now(self.zone)
         found: datetime = self.trigger.get_next_fire_time(None, at)
         return found
+
+    @property
+    def runs_a_day(self) -> int:
+        """Return how often it is due on a day, as the mean of a week without a change of clocks."""
+        at = datetime(2026, 1, 4, tzinfo=self.zone)
+        end, runs = at + timedelta(days=7), 0
+        while (at := self.next(at)) < end:
+            runs, at = runs + 1, at + timedelta(seconds=1)
+        return round(runs / 7)
 
 
 def read_schedules(root: Path, environ: Mapping[str, str]) -> list[Schedule]:
@@ -174,6 +186,8 @@ class Scheduler:
         descriptor = claim(self._paths, self._world, OURS)
         with contextlib.closing(os.fdopen(descriptor)), self._signals():
             # Two threads would do: sync, and what comes once a day beside it waits for its lane.
+            from apscheduler.schedulers.background import BackgroundScheduler
+
             scheduler = BackgroundScheduler()
             for schedule in schedules:
                 scheduler.add_job(
@@ -215,6 +229,7 @@ class Scheduler:
         process = subprocess.Popen(
             self.command(schedule.job),
             cwd=self._paths.root,
+            env={**os.environ, **({SCHEDULED: "true"} if syncs(schedule) else {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -13,6 +13,7 @@ from pipeboard.outcomes import (
     FAILED,
     INCOMPLETE,
     INTERRUPTED,
+    NOT_DUE,
     SKIPPED,
     STREAM_OUTCOMES,
 )
@@ -20,6 +21,7 @@ from pipeboard.outcomes import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipeboard.changed import Decision
     from pipeboard.console import Console
     from pipeboard.dbt_results import Build
     from pipeboard.proof import StreamOutcome
@@ -32,7 +34,7 @@ def show_run(console: Console, job: str, outcome: Outcome) -> None:
     if outcome.status == SKIPPED:
         return
     show_streams(console, outcome.report)
-    show_dbt(console, outcome.build)
+    show_dbt(console, outcome.build, outcome.decision)
     show_troubles(console, outcome.streams)
     if outcome.notices:
         console.heading("Tap and loader say")
@@ -61,7 +63,7 @@ def show_troubles(console: Console, streams: Sequence[StreamOutcome]) -> None:
     """Name the streams that were not read to their end, and what was set aside."""
     lines = []
     for one in streams:
-        if one.outcome not in (COMPLETE, BEHIND, INTERRUPTED):
+        if one.outcome not in (COMPLETE, BEHIND, INTERRUPTED, NOT_DUE):
             why = f": {one.reason}" if one.reason else ""
             lines.append(f"{one.stream}: {STREAM_OUTCOMES[one.outcome]}{why}")
         counts = [
@@ -106,11 +108,16 @@ def show_streams(console: Console, report: dict[str, Any] | None) -> None:
     console.table(["stream", "rows", "calls", "tokens"], rows)
 
 
-def show_dbt(console: Console, build: Build | None) -> None:
-    """Show dbt's results, and name whatever is not right."""
-    if build is None:
+def show_dbt(console: Console, build: Build | None, decision: Decision | None) -> None:
+    """Show which models were current, and dbt's results; name whatever is not right."""
+    if build is None and decision is None:
         return
     console.heading("dbt")
+    if decision:
+        current = "" if decision.current is None else f"; {decision.current:,} models are current"
+        console.line(f"{decision.reason}{current}")
+    if build is None:
+        return
     console.table(
         ["", "ok", "warned", "failed", "skipped"],
         [[kind, *counts.values()] for kind, counts in build.counts().items()],

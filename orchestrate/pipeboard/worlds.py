@@ -34,10 +34,13 @@ PERSONAL_PREFIXES = (
 )
 
 
+#: Set by a schedule that comes often, for the syncs it starts; the tap's setting `scheduled`.
+SCHEDULED = "PIPEBOARD_SCHEDULED"
 # What says nothing of an account, and what the programs inside a demo need to know as well.
 IMPERSONAL = (
     *("PIPEBOARD_STATE_DIR", "PIPEBOARD_LOG_FORMAT", "PIPEBOARD_POSTGRES_BIN"),
     *("PIPEBOARD_DEMO_DEALS", "PIPEBOARD_DEMO_SEED", "PIPEBOARD_DEMO_CHANGES"),
+    SCHEDULED,
 )
 
 
@@ -80,6 +83,7 @@ def settings(paths: Paths, environ: Mapping[str, str] | None = None) -> dict[str
 OURS = (
     *("PIPEDRIVE_API_TOKEN", "PIPEDRIVE_COMPANY_DOMAIN", "PIPEDRIVE_API_URL"),
     *("PIPEDRIVE_START_DATE", "PIPEDRIVE_DAILY_TOKENS", "PIPEBOARD_DATABASE_URL"),
+    *("PIPEDRIVE_DEFINITIONS_INTERVAL", "PIPEDRIVE_ARCHIVED_INTERVAL"),
     TRANSFORM_DATABASE,
     *("REDIS_URL", "PUSHGATEWAY_URL", "METABASE_URL", "METABASE_API_KEY"),
 )

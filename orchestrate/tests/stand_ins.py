@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeboard.jobs import Job, job_named
 from pipeboard.paths import Paths
+from pipeboard.proof import CHANGED
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,6 +55,11 @@ def results(*statuses: str) -> dict[str, Any]:
     }
 
 
+def build_report(*due: str, current: int = 0) -> dict[str, Any]:
+    """Return the report of `dbt:changed` when these models are due."""
+    return {"version": 1, "due": list(due), "current": current, "reason": "why"}
+
+
 def dbt_lines(total: int) -> list[dict[str, Any]]:
     """Return what Meltano logs of dbt, as far as it is read."""
     said = {"name": "dbt", "cmd_type": "command", "level": "info"}
@@ -79,6 +85,8 @@ def whole_run(found: Job) -> list[str]:
         lines += log_lines(completed(block_type="ExtractLoadBlocks"))
     if found.builds:
         lines += ['mkdir -p "$DBT_TARGET_PATH"']
+        if CHANGED in found.commands:
+            lines += file_lines('"$PIPEBOARD_BUILD_REPORT"', build_report("m0", current=2))
         lines += file_lines('"$DBT_TARGET_PATH/run_results.json"', results("success"))
         lines += log_lines(*dbt_lines(1), completed(block_type="InvokerCommand"))
     return lines

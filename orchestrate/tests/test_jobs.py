@@ -16,7 +16,7 @@ def test_a_job_does_what_meltano_yml_says() -> None:
     sync = job("sync")
     assert (sync.plugin, sync.commands, sync.builds, sync.steps) == (
         "tap-pipedrive",
-        ("dbt:build",),
+        ("dbt:changed",),
         True,
         2,
     )

@@ -88,6 +88,18 @@ def test_dbt_connects_as_the_role_that_builds_where_there_is_one() -> None:
     assert same["PIPEBOARD_DATABASE_URL"] == GIVEN["PIPEBOARD_DATABASE_URL"]
 
 
+def test_both_commands_that_build_get_one_role_and_one_fingerprint() -> None:
+    url = "postgresql://transformer:of-the-transformer@host/warehouse"
+    found = [
+        json.loads(started(name, PIPEBOARD_TRANSFORM_DATABASE_URL=url, **given).stdout)
+        for name in ("dbt", "dbt-changed")
+        for given in ({}, {launch.FINGERPRINT: "of the command that started this one"})
+    ]
+    assert {each["PIPEBOARD_DATABASE_URL"] for each in found} == {url}
+    assert len({each[launch.FINGERPRINT] for each in found}) == 1
+    assert launch.FINGERPRINT not in json.loads(started("target-postgres").stdout)
+
+
 def test_what_a_program_writes_is_private(tmp_path: Path) -> None:
     file = tmp_path / "new"
     assert started("tap-pipedrive", "/bin/sh", "-c", f"echo >'{file}'").returncode == 0

@@ -69,6 +69,7 @@ def test_settings_are_checked_before_anyone_is_asked(given: dict[str, str], word
     ("name", "good", "bad"),
     [
         ("PIPEDRIVE_DAILY_TOKENS", ["1", "60000"], ["0", "-5", "1.5", "abc", "1e6"]),
+        ("PIPEDRIVE_DEFINITIONS_INTERVAL", ["0", "10800"], ["-5", "1.5", "3h"]),
         ("PIPEDRIVE_START_DATE", ["2024-01-31", "2024-01-31T00:00:00Z"], ["2024-13-01", "1/2/24"]),
         ("PIPEBOARD_BASE_CURRENCY", ["BRL"], ["reais", "brl", "R$"]),
         ("PIPEBOARD_REPORTING_TIMEZONE", ["UTC", "america/sao_paulo"], ["Mars/X", "../etc/passwd"]),

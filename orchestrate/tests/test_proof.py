@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from stand_ins import completed, dbt_lines, job, loader_report, results, tap_report
+from stand_ins import build_report, completed, dbt_lines, job, loader_report, results, tap_report
 
+from pipeboard.changed import decision_of
 from pipeboard.dbt_results import Build, build_of
 from pipeboard.outcomes import STATUSES
 from pipeboard.proof import Evidence, judge, stream_outcomes
@@ -39,7 +40,15 @@ def whole() -> Evidence:
         tap=tap_report(SYNC),
         loader=loader_report(SYNC),
         build=build("success", "pass"),
+        decision=decision_of(build_report("m0", "m1", current=3)),
     )
+
+
+def due(*names: str) -> Change:
+    """Let these models be due, and dbt leave nothing."""
+    steps = log(completed(block_type="ExtractLoadBlocks"), completed(block_type="InvokerCommand"))
+    decision = decision_of(build_report(*names, current=5))
+    return lambda evidence: replace(evidence, decision=decision, build=None, log=steps)
 
 
 def build(*statuses: str) -> Build:
@@ -219,6 +228,26 @@ def test_a_whole_run_succeeded() -> None:
             "dbt",
             "dbt did not say how many nodes it would run",
         ),
+        # Which models were due is not known, or not all of those were built.
+        (
+            lambda e: replace(e, decision=None),
+            65,
+            "dbt",
+            "dbt:changed left no report of which models were due",
+        ),
+        (
+            lambda e: replace(e, decision=decision_of(build_report("m0", "m1", "m2"))),
+            65,
+            "dbt",
+            "dbt did not build m2",
+        ),
+        (due("m0"), 65, "dbt", "dbt left no results of this run"),
+        (
+            lambda e: replace(due()(e), log=log(completed())),
+            1,
+            "meltano",
+            "Meltano completed 1 of 2 steps of sync",
+        ),
         # Meltano that ended early, with a good exit code.
         (ended(0), 1, "meltano", "Meltano completed 0 of 2 steps of sync"),
         (ended(0, completed()), 1, "meltano", "Meltano completed 1 of 2 steps of sync"),
@@ -308,6 +337,16 @@ def test_a_failure_says_which_part_and_why(
         ),
         (
             both(
+                stream("leads", outcome="not_due", records=0, reason="read at noon"),
+                loaded("leads", received=0, inserted=0),
+            ),
+            "succeeded",
+            0,
+            None,
+        ),
+        (stream("leads", outcome="not_due"), "failed", 1, "leads was not due, and yet"),
+        (
+            both(
                 of_tap(stopped="budget", exit_code=75), stream("deal_changelog", outcome="behind")
             ),
             "behind",
@@ -362,6 +401,8 @@ def test_a_failure_says_which_part_and_why(
             0,
             None,
         ),
+        # No model was due, and dbt was not started.
+        (due(), "succeeded", 0, None),
         # Nothing was to be built: dbt says so, and has no results.
         (
             lambda e: replace(
@@ -373,6 +414,7 @@ def test_a_failure_says_which_part_and_why(
                     completed(),
                 ),
                 build=build(),
+                decision=decision_of({**build_report(), "due": None}),
             ),
             "succeeded",
             0,

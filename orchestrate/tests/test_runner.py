@@ -85,7 +85,7 @@ def test_reports_of_an_earlier_run_prove_nothing(tmp_path: Path, world: World) -
     meltano(paths, *log_lines(completed(), completed()))
     outcome = run_job(paths, world, found, Console())
     assert (outcome.status, outcome.code) == ("failed", 1)
-    assert "the tap left no report; the loader left no report; dbt left no results" in str(
+    assert "the tap left no report; the loader left no report; dbt:changed left no report" in str(
         outcome.reason
     )
 

@@ -49,6 +49,14 @@ def test_day_after_day(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("cron", "runs"),
+    [("*/30 * * * *", 48), ("5 9-17 * * mon-fri", 6), ("0 4 * * *", 1), ("0 0 29 feb *", 0)],
+)
+def test_how_often_a_job_runs_a_day(cron: str, runs: int) -> None:
+    assert Schedule("sync", "sync", cron, ZONE).runs_a_day == runs
+
+
+@pytest.mark.parametrize(
     ("cron", "environ", "words"),
     [
         ("61 4 * * *", {}, "Write five fields"),
@@ -134,6 +142,18 @@ def test_the_first_sync_begins_at_once_and_ends_gently(
     out = capsys.readouterr().out
     assert "sync" in out and "begins" in out and "ended with 143" in out
     assert out.count("begins") == 1, "what comes once a day waits for its time"
+
+
+@pytest.mark.parametrize(("job", "told"), [("sync", "true"), ("reference", "")])
+def test_a_sync_learns_that_a_schedule_started_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: str, told: str
+) -> None:
+    monkeypatch.delenv("PIPEBOARD_SCHEDULED", raising=False)
+    paths, found = Paths(tmp_path), tmp_path / "found"
+    pipeboard(paths, f'echo "$PIPEBOARD_SCHEDULED" >{found}')
+    each = Schedule(job, job, NEVER, ZONE)
+    Scheduler(paths, OWN, Console(), quiet=True)._once(each)
+    assert found.read_text().strip() == told
 
 
 def test_what_was_unavailable_is_tried_once_more(

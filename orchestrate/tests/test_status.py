@@ -66,8 +66,12 @@ def test_status_names_streams_and_quarantine_and_says_how_to_connect(
     assert "deals: 2 records in quarantine, 1 of the last 24 hours" in told
     assert f"psql 'postgresql://{database.place}'" in told
     assert database.password not in told, "it is the user's own"
-    # Read again, they are no longer named.
+    # A run that did not ask for them changes nothing.
     names = ("notes", "leads", "deal_changelog", "deals")
+    not_due = replace(WELL, outcome="not_due", sent=0, received=0)
+    ran(database, "later", "succeeded", *(replace(not_due, stream=name) for name in names))
+    assert "notes: refused, and readable before" in status_of(services)
+    # Read again, they are no longer named.
     ran(database, "b", "succeeded", *(replace(WELL, stream=name) for name in names))
     assert "to look at" not in status_of(services)
 

@@ -54,8 +54,10 @@ def test_nothing_personal_is_in_the_demo(paths: Paths) -> None:
         "REDIS_URL": "redis://real",
         "PUSHGATEWAY_URL": "http://real",
         "HOME": "/home/ana",
+        "PIPEBOARD_SCHEDULED": "true",
     }
     world = demo_world(paths, personal, URL, ACCOUNT)
+    assert world.environ["PIPEBOARD_SCHEDULED"] == "true", "a schedule may start it"
     assert "real" not in " ".join(world.environ.values())
     assert not {"PIPEDRIVE_START_DATE", "TAP_PIPEDRIVE_PAGE_SIZE", "DBT_TARGET"} & set(
         world.environ

@@ -13,6 +13,8 @@
   beyond the bookmark: a few spans, no more than it has threads.
 * What was asked about a record inside the lookback is noted in ``settled``, so that an idle
   account costs no question twice.
+* A list that a schedule reads at an interval of its own has ``read_at``, the source's time when a
+  walk that came to its end was begun.
 
 Times in a state are ``YYYY-MM-DDTHH:MM:SSZ``; they compare as text.
 """
@@ -94,6 +96,7 @@ def version_of(record: Any) -> str | None:
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "replication_key_value": (str, type(None)),
     "after_id": int,
+    "read_at": str,
     "windows": (list, type(None)),
     "settled": dict,
     "memory": dict,
@@ -125,11 +128,11 @@ def _check_entry(where: str, entry: Any) -> None:
         if name in entry and not isinstance(entry[name], types):
             msg = f"{name} of {where} is of a wrong type"
             raise ValueError(msg)
-    if value := entry.get("replication_key_value"):
+    for name in ("replication_key_value", "read_at"):
         try:
-            to_text(to_time(value) - LOOKBACK)
+            to_text(to_time(entry.get(name) or "1970-01-02") - LOOKBACK)
         except (ValueError, OverflowError):
-            msg = f"replication_key_value of {where} is no time"
+            msg = f"{name} of {where} is no time"
             raise ValueError(msg) from None
     for part in entry.get("partitions", []):
         _check_entry(f"a list of {where}", part)
@@ -179,9 +182,21 @@ class Bookmark:
         self._state.clear()
         self._state.update(copy.deepcopy(self._before))
 
-    def finish(self) -> None:
-        """Note that a walk came to its end."""
+    @property
+    def read_at(self) -> str | None:
+        """When the last walk that came to its end was begun; None where that is not noted."""
+        return self._state.get("read_at")
+
+    def finish(self, read_at: datetime | None = None) -> None:
+        """Note that a walk came to its end.
+
+        Args:
+            read_at: the source's time at its start, for a list that is not due in every run.
+
+        """
         self._state["first_walk_done"] = True
+        if read_at is not None:
+            self._state["read_at"] = to_text(read_at)
         self._state.pop("after_id", None)
         self._state.pop("windows", None)
         before = self._state.get("settled", {})

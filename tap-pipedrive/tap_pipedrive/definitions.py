@@ -15,6 +15,7 @@ import msgspec
 
 from tap_pipedrive.governor.governor import Governor
 from tap_pipedrive.records import Record
+from tap_pipedrive.references import Name
 
 if TYPE_CHECKING:
     from tap_pipedrive.streams.kinds import ListStream
@@ -36,6 +37,8 @@ FRESH_SECONDS = {
 }
 #: How long a list is kept for comparison.
 KEPT_SECONDS = 90 * 86400.0
+#: Names noted as missing from one list at the most.
+MOST_MISSING = 10_000
 
 
 class Definitions:
@@ -52,7 +55,7 @@ class Definitions:
 
     def of(self, stream: ListStream) -> list[Record]:
         """Return a stream's list: the remembered one while it is fresh, else by asking."""
-        cached = _decoded(self._governor.recall(f"fresh:{stream.name}"))
+        cached: list[Record] | None = _decoded(self._governor.recall(f"fresh:{stream.name}"))
         if cached is not None:
             self.hits += 1
             return cached
@@ -63,13 +66,12 @@ class Definitions:
 
     def observe(self, name: str, records: list[Record]) -> None:
         """Remember a list that was just read, and report how it differs from the last one."""
-        if name not in FRESH_SECONDS:
-            return
         try:
             encoded = msgspec.json.encode(records)
         except RecursionError:  # nested too deep to be remembered
             return
-        self._governor.remember(f"fresh:{name}", encoded, FRESH_SECONDS[name])
+        if name in FRESH_SECONDS:
+            self._governor.remember(f"fresh:{name}", encoded, FRESH_SECONDS[name])
         before = self._governor.recall(f"known:{name}")
         if before == encoded:
             return
@@ -79,16 +81,30 @@ class Definitions:
                 self.changes[kind] += 1
                 self._logger.warning("%s: %s %s", name, kind, what)
 
+    def last_read(self, name: str) -> list[Record] | None:
+        """Return a list as it was last read, however long ago; None if it is not remembered."""
+        records: list[Record] | None = _decoded(self._governor.recall(f"known:{name}"))
+        return records
+
+    def missing(self, name: str) -> set[Name]:
+        """Return what records named that a list did not hold although it was read for that."""
+        return set(_decoded(self._governor.recall(f"missing:{name}"), list[Name]) or ())
+
+    def note_missing(self, name: str, names: set[Name]) -> None:
+        """Add to :meth:`missing`, which stays bounded."""
+        noted = sorted(self.missing(name) | names, key=repr)[:MOST_MISSING]
+        self._governor.remember(f"missing:{name}", msgspec.json.encode(noted), KEPT_SECONDS)
+
     def forget(self) -> None:
         """Drop every remembered list: the next use asks again."""
         for name in FRESH_SECONDS:
             self._governor.forget(f"fresh:{name}")
 
 
-def _decoded(kept: bytes | None) -> list[Record] | None:
+def _decoded(kept: bytes | None, kind: Any = list[Record]) -> Any:
     """Read a remembered list; one that is damaged counts as forgotten."""
     try:
-        return None if kept is None else msgspec.json.decode(kept, type=list[dict[str, Any]])
+        return None if kept is None else msgspec.json.decode(kept, type=kind)
     except ValueError:  # msgspec's errors are, and undecodable text is
         return None
 

@@ -15,6 +15,8 @@ class Outcome(str, Enum):
     COMPLETE = "complete"
     #: The tokens are spent; the next run goes on where this one stopped.
     BEHIND = "behind"
+    #: Not asked again: it was last read within its interval, see cadence.py.
+    NOT_DUE = "not_due"
     #: Refused, and never read with this state.
     NOT_PERMITTED = "not_permitted"
     #: Refused, although it was read before.

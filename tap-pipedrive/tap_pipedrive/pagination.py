@@ -1,7 +1,8 @@
 """Walk an operation page by page: cursors (v2, a few of v1), offsets (v1), or one page only.
 
-Every walk is bounded: a cursor that comes again, an offset that does not grow, or
-:data:`MOST_IDLE_PAGES` pages in a row with nothing new on them end it with an error.
+Every walk is bounded: a cursor that comes again, an offset that does not grow,
+:data:`MOST_IDLE_PAGES` pages in a row with nothing new on them, or the whole list once more and as
+many again, each record updated later than before, end it with an error.
 """
 
 from __future__ import annotations
@@ -114,13 +115,16 @@ class Progress:
         self._walk = walk
         self._cursors: set[int] = set()
         self._pages: set[int] = set()
-        self._idle = self._number = 0
+        #: First and last record of each page, whatever their versions.
+        self._ends: set[int] = set()
+        self._idle = self._repeated = self._number = 0
 
     def page(self, page: Page, position: object) -> None:
         """Note a page that leads to another one.
 
         Raises:
-            UnexpectedAnswerError: too many pages in a row were empty, or had come before.
+            UnexpectedAnswerError: too many pages in a row were empty or had come before, be it with
+                later update times.
 
         """
         self._number += 1
@@ -132,6 +136,14 @@ class Progress:
         if self._idle > MOST_IDLE_PAGES:
             what = "the same records again" if page.records else "no records"
             self.stop(f"the last {self._idle} had {what}, and each led to another ({position})")
+        named = [_name(page.records[n]) for n in (0, -1)] if page.records else None
+        names = hash((len(page.records), str(named)))
+        self._repeated = self._repeated + 1 if names in self._ends else 0
+        self._ends.add(names)
+        # A list may be edited as a whole while it is read, and then comes once more.
+        if self._repeated > len(self._ends) + MOST_IDLE_PAGES:
+            what = f"the last {self._repeated} had the same records again, updated later each time"
+            self.stop(f"{what} ({position})")
 
     def cursor(self, cursor: Any) -> None:
         """Note the cursor of the next page.

@@ -8,11 +8,13 @@ since. That takes one call a big list, 60 tokens at the very most.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tap_pipedrive.bookmarks import Bookmark, to_time
+from tap_pipedrive.cadence import in_words
 from tap_pipedrive.openapi import operation
 from tap_pipedrive.streams.kinds import FedStream, ListStream, PerHundred, UpdatedStream
 from tap_pipedrive.streams.windows import PLAIN_PAGES, most_calls
@@ -45,7 +47,36 @@ class Plan:
 
     def estimates(self) -> list[Estimate]:
         """Estimate every selected stream; those others hang on come first."""
-        return [self._estimate(stream) for stream in self._tap.selected_streams]
+        found = [(stream, self._estimate(stream)) for stream in self._tap.selected_streams]
+        # Only now is the source's time known.
+        return [replace(e, basis=e.basis + self._age(stream)) for stream, e in found]
+
+    def idle(self) -> tuple[int, dict[float, int]]:
+        """Return what a run costs that finds nothing new, in tokens.
+
+        The first number is for a run by hand that reads what it read before on this day. Then
+        comes what the lists cost a schedule, by the seconds between two reads; 0: every run.
+        """
+        by_hand, on_schedule = 0, Counter[float]({0.0: 0})
+        for stream in self._tap.selected_streams:
+            if isinstance(stream, FedStream) and stream.parent != stream.name:
+                continue
+            for key in stream.operations:
+                seconds, cost = stream.seconds_between_reads(key), operation(key).cost
+                on_schedule[seconds] += cost
+                by_hand += cost if key in stream.intervals or not seconds else 0
+        return by_hand, dict(on_schedule)
+
+    def _age(self, stream: PipedriveStream) -> str:
+        """Say how old the list of a stream is that a scheduled run does not always read."""
+        if not stream.intervals or self._tap.is_sweep:
+            return ""
+        ((key, interval),) = stream.intervals.items()
+        cadence = self._tap.cadence
+        age = cadence.age(stream.read_at) if stream.read_at else None
+        last = f"last read {in_words(age)} ago" if age is not None else "not read yet"
+        which = f"{key} " if len(stream.operations) > 1 else ""
+        return f"; {which}{last}, on a schedule every {in_words(cadence.interval(interval))}"
 
     def _estimate(self, stream: PipedriveStream) -> Estimate:
         cost = stream.list_operation().cost if stream.operations else 0
@@ -125,7 +156,8 @@ class Plan:
 
 def lines(tap: TapPipedrive) -> Iterator[str]:
     """Write the plan for a person, line by line."""
-    estimates = Plan(tap).estimates()
+    plan = Plan(tap)
+    estimates = plan.estimates()
     width = max(len(e.stream) for e in estimates)
     yield f"{'stream':<{width}}  {'calls':>9}  {'tokens':>11}  how sure"
     for e in estimates:
@@ -147,4 +179,14 @@ def lines(tap: TapPipedrive) -> Iterator[str]:
             f"Streams that cost a call per record need {histories:,} tokens: "
             f"{math.ceil(histories / a_day) if a_day else 'endless'} day(s) at {a_day:,.0f} each."
         )
+    if not tap.is_sweep:
+        yield _idle(*plan.idle())
     yield f"This plan itself cost {looked} tokens."
+
+
+def _idle(by_hand: int, spent: dict[float, int]) -> str:
+    """Say what a run costs that finds nothing new; the arguments are those of :meth:`Plan.idle`."""
+    on_schedule = f"{spent.pop(0.0):,}" + "".join(
+        f"; {tokens:,} more every {seconds:,.0f} s" for seconds, tokens in sorted(spent.items())
+    )
+    return f"With nothing new: {by_hand:,} tokens by hand; on a schedule {on_schedule}."

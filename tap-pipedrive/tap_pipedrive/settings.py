@@ -8,7 +8,7 @@ from typing import Any
 
 from singer_sdk import typing as th
 
-from tap_pipedrive import beginnings, history
+from tap_pipedrive import beginnings, cadence, history
 from tap_pipedrive.addresses import split_url
 from tap_pipedrive.bookmarks import to_text, to_time
 from tap_pipedrive.errors import ConfigurationError
@@ -103,6 +103,30 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         title="Windows",
         description="Windows of time that a first sync reads of a long list at once, within the "
         "burst limit. 1 reads one page after the other.",
+    ),
+    th.Property(
+        "scheduled",
+        th.BooleanType,
+        default=False,
+        title="Scheduled",
+        description="Whether a schedule that comes often started this run. Then lists that hardly "
+        "change are read at the two intervals below; any other run reads all.",
+    ),
+    th.Property(
+        cadence.DEFINITIONS,
+        th.IntegerType(minimum=0),
+        default=cadence.INTERVALS[cadence.DEFINITIONS],
+        title="Interval of definitions",
+        description="Seconds after which a scheduled run reads the lists again that define the "
+        "account (fields, users, types, labels, stages, pipelines, products, ...). A record that "
+        "names something they did not hold makes them due at once.",
+    ),
+    th.Property(
+        cadence.ARCHIVED,
+        th.IntegerType(minimum=0),
+        default=cadence.INTERVALS[cadence.ARCHIVED],
+        title="Interval of archived lists",
+        description="Seconds after which a scheduled run reads archived deals and leads again.",
     ),
     th.Property(
         "sweep",

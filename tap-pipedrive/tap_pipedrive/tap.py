@@ -26,6 +26,7 @@ from tap_pipedrive.addresses import company_of, http_url
 from tap_pipedrive.auth import ApiTokenAuth, OAuth
 from tap_pipedrive.beginnings import LISTS_AHEAD, Beginning, Beginnings
 from tap_pipedrive.bookmarks import check_state
+from tap_pipedrive.cadence import Cadence
 from tap_pipedrive.client import PipedriveClient
 from tap_pipedrive.definitions import Definitions
 from tap_pipedrive.governor.governor import SMALLEST_BURST, Governor
@@ -181,6 +182,25 @@ class TapPipedrive(Tap):
     def definitions(self) -> Definitions:
         """What defines the account, cached and compared."""
         return Definitions(self.governor)
+
+    @cached_property
+    def cadence(self) -> Cadence:
+        """What is due in this run."""
+        asked_for = self.is_sweep or bool(self.config.get("history_deals_file"))
+        reads_all = asked_for or not self.config.get("scheduled")
+        return Cadence(self.config, self.source_time, reads_all=reads_all)
+
+    def source_time(self) -> datetime | None:
+        """Return the source's time, None before its first answer in this run."""
+        return self.client.source_now if self.client.api.requests else None
+
+    @cached_property
+    def lists_looked_up(self) -> dict[str, PipedriveStream]:
+        """The selected lists in which the names that records use are looked up.
+
+        Those that are not known when the first record comes are read in this run anyway.
+        """
+        return {stream.name: stream for stream in self.selected_streams if stream.can_look_up}
 
     @cached_property
     def seen_deals(self) -> SeenDeals:
@@ -358,6 +378,9 @@ class TapPipedrive(Tap):
         logs.watch_for_secrets()
         self.beginnings.expect(self._coming())
         self.sync_all()
+        for stream in self.selected_streams:
+            if stream.wanted and stream.result.is_open:
+                stream.sync()
 
     def _failure(self) -> errors.TapError | None:
         """Say what failed although the run went on: lost permissions first, then any error."""
@@ -393,7 +416,7 @@ class TapPipedrive(Tap):
             if not (isinstance(stream, PipedriveStream) and stream.selected):
                 continue
             if not isinstance(stream, FedStream):
-                yield from stream.beginnings()
+                yield from stream.beginnings() if stream.is_due else ()
             elif stream.parent not in begun:
                 begun.add(stream.parent)
                 yield from self.walks[stream.parent].beginnings()

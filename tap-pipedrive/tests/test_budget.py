@@ -104,9 +104,11 @@ def test_a_supervised_run_reports_instead_of_failing(
     assert '"stopped": "budget"' in report.read_text()
 
 
-def plan(config: dict[str, Any], tmp_path: Path, state: dict[str, Any] | None = None) -> str:
+def plan(
+    config: dict[str, Any], tmp_path: Path, state: dict[str, Any] | None = None, *words: str
+) -> str:
     (tmp_path / "config.json").write_text(json.dumps(config))
-    arguments = ["--config", str(tmp_path / "config.json"), "--plan"]
+    arguments = ["--config", str(tmp_path / "config.json"), "--plan", *words]
     if state is not None:
         (tmp_path / "state.json").write_text(json.dumps(state))
         arguments += ["--state", str(tmp_path / "state.json")]
@@ -138,6 +140,33 @@ def test_a_plan_costs_at_most_sixty_tokens_and_is_never_too_low(
     assert "exact: changed since the bookmark" in later
     assert row(later, "deals")[0] == 2
     assert row(later, "deal_changelog")[0] <= 5
+
+
+def test_a_plan_says_how_old_a_list_is_and_what_nothing_new_costs(
+    simulator: Any, config: dict[str, Any], sync: Sync, tmp_path: Path
+) -> None:
+    simulator.account.advance_clock(60)
+    # The catalog selects what the state is of.
+    only = {"deals", "stages", "leads", "products", "users"}
+    catalog = TapPipedrive(config=config).catalog_dict
+    for stream in catalog["streams"]:
+        for entry in stream["metadata"]:
+            entry["metadata"]["selected"] = stream["stream"] in only
+    (tmp_path / "catalog.json").write_text(json.dumps(catalog))
+    first = sync(only=only)
+    simulator.account.advance_clock(2 * 3600 + 60)
+    text = plan(config, tmp_path, first.state, "--catalog", str(tmp_path / "catalog.json"))
+    lines = {line.split()[0]: line for line in text.splitlines() if line}
+    aged = "last read 2 h 1 min ago, on a schedule every"
+    assert f"a short list; {aged} 3 h" in lines["stages"]
+    assert f"; {aged} 3 h" in lines["products"]
+    assert f"; v2 /deals/archived {aged} 1 h" in lines["deals"]
+    assert f"; v1 /leads/archived {aged} 1 h" in lines["leads"]
+    # deals 10 + 20, leads 20 + 40, stages 5, products 10, users 20.
+    words = "125 tokens by hand; on a schedule 30; 60 more every 3,600 s; 35 more every 10,800 s."
+    assert words in text
+    assert "not read yet" in plan(config, tmp_path)
+    assert "on a schedule" not in plan({**config, "sweep": True}, tmp_path), "it reads everything"
 
 
 def test_listed_histories_are_read_in_their_order_and_not_paid_for_again(

@@ -81,6 +81,36 @@ def test_pages_that_alternate_end_the_walk(server: ScriptedServer, client: Piped
     assert len(server.asked) <= MOST_IDLE_PAGES + 4
 
 
+@pytest.mark.parametrize("period", [1, 3])
+def test_records_that_change_for_ever_end_the_walk(
+    server: ScriptedServer, client: PipedriveClient, period: int
+) -> None:
+    """The same ids again and again, each time updated later: no page is like one before."""
+    for number in range(300):
+        answer = by_cursor([[1, 2], [3, 4], [5, 6]][number % period], f"c{number}")
+        for record in answer["data"]:
+            record["update_time"] = f"2026-01-01T{number // 60:02}:{number % 60:02}:00Z"
+        server.answer(200, answer)
+    with pytest.raises(UnexpectedAnswerError, match=r"some_stream: .*updated later each time"):
+        walk(client, "v2 /deals")
+    assert len(server.asked) <= MOST_IDLE_PAGES + 2 * period + 1
+
+
+def test_a_list_that_is_edited_as_a_whole_while_it_is_read_is_read_to_its_end(
+    server: ScriptedServer, client: PipedriveClient
+) -> None:
+    """All records move to the end of the order, once: each page comes twice."""
+    number_of_pages = 3 * MOST_IDLE_PAGES
+    for number in range(2 * number_of_pages):
+        first = 2 * (number % number_of_pages)
+        is_last = number == 2 * number_of_pages - 1
+        answer = by_cursor([first, first + 1], None if is_last else f"c{number}")
+        for record in answer["data"]:
+            record["update_time"] = f"2026-01-01T{number // 60:02}:{number % 60:02}:00Z"
+        server.answer(200, answer)
+    assert len(walk(client, "v2 /deals")) == 4 * number_of_pages
+
+
 def test_some_empty_pages_end_nothing(server: ScriptedServer, client: PipedriveClient) -> None:
     server.answer(200, by_cursor([1], "a"))
     for number in range(MOST_IDLE_PAGES):

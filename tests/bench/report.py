@@ -43,7 +43,7 @@ MEANING = {
     "tokens_*_vs_least": "API tokens spent over the least that brings the same; 1 is the optimum",
     "batch_*_vs_lines": "rows/s of a run in which the tap writes files and sends BATCH messages "
     "over one that sends lines; above 1, BATCH would be worth having",
-    "dbt_*_vs_full_at_*": "time of `dbt build` from nothing over that with little or nothing new",
+    "dbt_*_vs_full_at_*": "time of a build from nothing over that with little or nothing new",
     "wal_*_vs_stock_best": "bytes of WAL per row, ours over the stock loader's; below 1 is less",
 }
 
@@ -359,7 +359,8 @@ def dbt_section(samples: list[dict[str, Any]]) -> list[str]:
     return [
         "## dbt",
         "",
-        "`dbt build` as a sync runs it, with all tests of data. The raw tables are a real sync, "
+        "`dbt:changed` as a sync runs it, with the tests of what it builds. The raw tables are a "
+        "real sync, "
         "multiplied in SQL; before "
         f"the last build the account lived on ({CHANGES:,} deals changed), and that was synced. "
         f"Sessions may use {limits} and no more.",

@@ -44,6 +44,21 @@ def test_nothing_changed_costs_one_call_per_list(idle_sync: SecondDemo) -> None:
     assert idle_sync.run.rows("deals") < 50
 
 
+def test_nothing_changed_builds_nothing_and_history_says_so(
+    checkout: Checkout, idle_sync: SecondDemo
+) -> None:
+    assert "nothing has changed; " in idle_sync.run.out
+    told = checkout.query(
+        "pipeboard",
+        "select status, details -> 'dbt', (details -> 'current_models')::int from ops.etl_run "
+        "where job = 'sync' order by started_at desc limit 1",
+    )
+    current = checkout.query("pipeboard", "select count(*) from ops.ops_dbt_model_status")
+    assert told == [("succeeded", None, current[0][0])]
+    due = "select count(*) from ops.ops_dbt_model_status where due_because is not null"
+    assert checkout.query("pipeboard", due) == [(0,)]
+
+
 def test_backfill_leaves_the_state_of_sync_alone(
     checkout: Checkout, idle_sync: SecondDemo, own_environ: dict[str, str]
 ) -> None:

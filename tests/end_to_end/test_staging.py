@@ -45,3 +45,13 @@ def test_staging_models_of_streams_that_nothing_loads_or_reads_are_off() -> None
     }
     assert off == set(STAGING) - selected - read
     assert {"call_logs", "files", "projects"} <= off
+
+
+def test_every_raw_table_may_have_another_name() -> None:
+    (source,) = yaml.safe_load((TRANSFORM / "models" / "staging" / "__sources.yml").read_text())[
+        "sources"
+    ]
+    assert {table["name"]: table["identifier"] for table in source["tables"]} == {
+        stream: f"{{{{ var('pipedrive_tables').get('{stream}', '{stream}') }}}}"
+        for stream in STAGING
+    }

@@ -99,8 +99,8 @@ def project(folder: Path) -> Path:
             (folder / path.name).symlink_to(path)
     text = (ROOT / "meltano.yml").read_text()
     elt = "  - name: elt\n    tasks:\n      - tap-pipedrive target-postgres"
-    assert f"{elt} dbt:build\n" in text
-    (folder / "meltano.yml").write_text(text.replace(f"{elt} dbt:build\n", f"{elt}\n"))
+    assert f"{elt} dbt:changed\n" in text
+    (folder / "meltano.yml").write_text(text.replace(f"{elt} dbt:changed\n", f"{elt}\n"))
     return folder
 
 

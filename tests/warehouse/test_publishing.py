@@ -6,7 +6,6 @@ The project has nothing of ours but that folder, as one that imports it would.
 # ruff: noqa: E501 (SQL has a width of its own)
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import threading
@@ -21,12 +20,10 @@ from typing import Any
 import psycopg
 import pytest
 from conftest import NewWarehouse
-from warehouse_kit import ROOT, Warehouse
+from warehouse_kit import DBT, ROOT, Dbt, Warehouse
 
 from pipeboard.embedded_postgres import READER
 
-#: The program itself: `.pipeboard/bin/dbt` is for our own project.
-DBT = ROOT / ".pipeboard" / "env" / "dbt" / "bin" / "dbt"
 PROJECT = """
 name: small
 profile: pipeboard
@@ -43,44 +40,6 @@ insert into input.rows values (1, 'one', 1), (2, 'two', 2), (3, 'three', 3);
 KEYED = (
     "{{ config(materialized='published_table', indexes=[{'columns': ['id'], 'unique': true}]) }} "
 )
-
-
-#: Starting dbt takes longer than what these tests have it do.
-KEPT_RUNNING = """
-import json, os, sys
-answers = os.fdopen(os.dup(1), "w")
-os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-from dbt.cli.main import dbtRunner
-for line in sys.stdin:
-    told = []
-    note = lambda event: told.append(event.info.msg) if event.info.level != "debug" else None
-    done = dbtRunner(callbacks=[note]).invoke(json.loads(line))
-    told.append(str(done.exception or ""))
-    print(json.dumps([done.success, "\\n".join(told)]), file=answers, flush=True)
-"""
-
-
-class Dbt:
-    """A dbt that is kept running."""
-
-    def __init__(self, warehouse: Warehouse) -> None:
-        self.process = subprocess.Popen(
-            [DBT.parent / "python", "-c", KEPT_RUNNING], env=warehouse.environ(), text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
-
-    def invoke(self, words: list[str]) -> str:
-        assert self.process.stdin
-        assert self.process.stdout
-        print(json.dumps(words), file=self.process.stdin, flush=True)
-        success, told = json.loads(self.process.stdout.readline())
-        assert success, told[-3000:]
-        return str(told)
-
-    def end(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait()
 
 
 @dataclass

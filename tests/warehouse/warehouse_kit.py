@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import yaml
 from psycopg import sql
+
+from pipeboard.changed import decision_of
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ROOT / ".pipeboard" / "bin"
@@ -40,6 +44,10 @@ class Warehouse:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(PERSONAL)}
         return {
             **clean,
+            # Complete: commands ask nothing more, and dbt writes where it is told to.
+            "PIPEBOARD_WORLD": "own",
+            "PYTHON_DOTENV_DISABLED": "1",
+            "PATH": f"{COMMANDS}{os.pathsep}{os.environ['PATH']}",
             "PIPEBOARD_DATABASE_URL": self.url,
             "DBT_TARGET_PATH": str(self.dbt_folder / "target"),
             "DBT_LOG_PATH": str(self.dbt_folder / "logs"),
@@ -101,6 +109,39 @@ class Warehouse:
         done = self.dbt(*words)
         assert done.returncode == 0, done.stdout[-4000:]
 
+    def changed(self, start: Callable[..., Any] = subprocess.run, **environ: str) -> Any:
+        """Run `dbt:changed` as the jobs do; return what starts it returns."""
+        commands = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["utilities"]
+        (dbt,) = (plugin["commands"] for plugin in commands if plugin["name"] == "dbt")
+        return start(
+            [str(COMMANDS / dbt["changed"]["executable"]), *shlex.split(dbt["changed"]["args"])],
+            cwd=ROOT / "transform",
+            env={**self.environ(), "PIPEBOARD_BUILD_REPORT": str(self.build_report), **environ},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def due(self) -> set[str] | None:
+        """Return what `dbt:changed` would build now, None for everything; nothing is built."""
+        stand_in = self.folder / "nothing" / "dbt"
+        stand_in.parent.mkdir(exist_ok=True)
+        stand_in.write_text("#!/bin/sh\n")
+        stand_in.chmod(0o755)
+        done = self.changed(PATH=f"{stand_in.parent}{os.pathsep}{os.environ['PATH']}")
+        assert done.returncode == 0, done.stdout
+        return self.decided()
+
+    def decided(self) -> set[str] | None:
+        """Return what the last `dbt:changed` decided to build; None for everything."""
+        decision = decision_of(json.loads(self.build_report.read_text()))
+        assert decision is not None
+        return None if decision.due is None else set(decision.due)
+
+    @property
+    def build_report(self) -> Path:
+        return self.folder / "build.json"
+
     def sync(self, source: Mapping[str, Any], streams: Sequence[str]) -> None:
         """Run tap and loader once, going on where the last time ended; a sweep apart."""
         place = self.folder / ("sweep" if source.get("sweep") else "sync")
@@ -134,6 +175,52 @@ class Warehouse:
         states = target.stdout.splitlines()
         if states:
             state.write_text(states[-1])
+
+
+#: The program itself: `.pipeboard/bin/dbt` is for our own project.
+DBT = ROOT / ".pipeboard" / "env" / "dbt" / "bin" / "dbt"
+#: Starting dbt takes longer than many a test has it work.
+DBT_SERVER = """
+import json, os, sys
+results = os.fdopen(os.dup(1), "w")
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+from dbt.cli.main import dbtRunner
+for line in sys.stdin:
+    arguments, environ = json.loads(line)
+    os.environ.clear()
+    os.environ.update(environ)
+    messages = []
+    note = lambda event: messages.append(event.info.msg) if event.info.level != "debug" else None
+    done = dbtRunner(callbacks=[note]).invoke(arguments)
+    messages.append(str(done.exception or ""))
+    print(json.dumps([done.success, "\\n".join(messages)]), file=results, flush=True)
+"""
+
+
+class Dbt:
+    """A dbt process that runs one command after the other."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self.warehouse = warehouse
+        self.process = subprocess.Popen(
+            [DBT.parent / "python", "-c", DBT_SERVER], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+
+    def invoke(self, arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> str:
+        """Run one command, with variables added to the environment; return its messages."""
+        assert self.process.stdin
+        assert self.process.stdout
+        request = [list(arguments), {**self.warehouse.environ(), **(environ or {})}]
+        print(json.dumps(request), file=self.process.stdin, flush=True)
+        success, output = json.loads(self.process.stdout.readline())
+        assert success, output[-3000:]
+        return str(output)
+
+    def end(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
 
 
 def selected(catalog: dict[str, Any], streams: Sequence[str]) -> str:

@@ -1,13 +1,21 @@
 {#-
-    A column of the exchange rate of the day a deal goes by (`dated.currency`, `dated.rated_on`), as a subquery of its own:
+    A column of the exchange rate of the day a deal goes by (`currency` and `rated_on` of `deals_with_days`), as a subquery of its own:
     of a query that does not ask for it, PostgreSQL leaves it out.
 -#}
 {% macro rate_in_force(column) -%}
     (
         select rates.{{ column }}
-        from {{ ref('int_fx_rates') }} as rates
-        where rates.currency = dated.currency and rates.valid_from <= dated.rated_on
+        from {{ ref('int_fx_rates_in_force') }} as rates
+        where rates.currency = deals_with_days.currency and rates.valid_from <= deals_with_days.rated_on
         order by rates.valid_from desc
         limit 1
     )
+{%- endmacro %}
+
+{#-
+    How many of the deals of a group have a value and no exchange rate: a sum in the base currency leaves them out, so
+    each report with such a sum has this count beside it. Needs `fx_missing` of each deal.
+-#}
+{% macro deals_without_rate(condition=none) -%}
+    (count(*) filter (where fx_missing{{ ' and ' ~ condition if condition }}))::integer
 {%- endmacro %}

@@ -6,12 +6,14 @@
     {%- if execute and flags.WHICH in ('test', 'build') -%}
         {%- set table = load_relation(model_relation('ops_dbt_test_result')) -%}
         {%- set rows = [] -%}
-        {%- for result in results if result.node.resource_type == 'test' and result.status | string != 'skipped' -%}
-            {%- set model = (result.node.attached_node or '').split('.') | last -%}
+        {%- set outcomes = test_outcomes(results) -%}
+        {%- do store_broken_rules(outcomes) -%}
+        {%- for outcome in outcomes -%}
+            {%- set model = (outcome.test.attached_node or '').split('.') | last -%}
             {%- do rows.append("('" ~ [
-                result.node.unique_id, result.node.name, model, result.node.column_name or '',
-                result.node.config.severity | lower, result.status | string, (result.failures or 0) | string,
-                '' if result.status | string == 'pass' or result.status | string == 'fail' else (result.message or '')
+                outcome.test.unique_id, outcome.test.name, model, outcome.test.column_name or '',
+                outcome.test.config.severity | lower, outcome.status, outcome.n_failures | string,
+                '' if outcome.status in ('pass', 'fail') else outcome.message
             ] | map('replace', "'", "''") | join("', '") ~ "')") -%}
         {%- endfor -%}
         {%- if table and rows %}
@@ -34,9 +36,12 @@
         now()
     from told
     left join renewed on told.test_id = renewed.test_id;
-            {%- set present = graph.nodes.values() | selectattr('resource_type', 'equalto', 'test') | map(attribute='unique_id') %}
+            {%- set present = [] -%}
+            {%- for id in graph.nodes if id.startswith('test.') -%}
+                {%- do present.append(id) -%}
+            {%- endfor %}
     delete from {{ table }} where test_id <> all (array['{{ present | join("', '") }}']);
         {%- endif -%}
-        {{ mark_tested(results) }}
+        {{ mark_tested(outcomes) }}
     {%- endif -%}
 {%- endmacro %}

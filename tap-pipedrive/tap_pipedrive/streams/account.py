@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tap_pipedrive.records import Record
-from tap_pipedrive.streams.kinds import ListStream
+from tap_pipedrive.streams.kinds import DefinitionList
 
 
-class Users(ListStream):
+class Users(DefinitionList):
     """Users of the company, inactive ones included. GET /api/v1/users (v2 has no list)."""
 
     name = "users"
@@ -17,7 +17,7 @@ class Users(ListStream):
     primary_keys = ("id",)
 
 
-class Roles(ListStream):
+class Roles(DefinitionList):
     """Roles (admin's token). GET /api/v1/roles."""
 
     name = "roles"
@@ -26,7 +26,7 @@ class Roles(ListStream):
     selected_by_default = False
 
 
-class RoleAssignments(ListStream):
+class RoleAssignments(DefinitionList):
     """Who has which role. GET /api/v1/roles/{id}/assignments, a call for each role."""
 
     name = "role_assignments"
@@ -41,7 +41,7 @@ class RoleAssignments(ListStream):
                 yield [{"role_id": role["id"], **row} for row in page.records]
 
 
-class PermissionSets(ListStream):
+class PermissionSets(DefinitionList):
     """GET /api/v1/permissionSets."""
 
     name = "permission_sets"
@@ -50,7 +50,7 @@ class PermissionSets(ListStream):
     selected_by_default = False
 
 
-class Teams(ListStream):
+class Teams(DefinitionList):
     """Teams (v1 only, deprecated without a successor). GET /api/v1/legacyTeams."""
 
     name = "teams"
@@ -59,7 +59,7 @@ class Teams(ListStream):
     selected_by_default = False
 
 
-class Filters(ListStream):
+class Filters(DefinitionList):
     """Saved filters. GET /api/v1/filters."""
 
     name = "filters"
@@ -68,7 +68,7 @@ class Filters(ListStream):
     selected_by_default = False
 
 
-class Webhooks(ListStream):
+class Webhooks(DefinitionList):
     """Webhooks of the account; their passwords never leave the tap. GET /api/v1/webhooks."""
 
     name = "webhooks"

@@ -14,6 +14,8 @@ class Activities(UpdatedStream):
     name = "activities"
     operations = ("v2 /activities",)
     primary_keys = ("id",)
+    references = {"type": "activity_types", "owner_id": "users", "creator_user_id": "users"}
+    fields_stream = "activity_fields"
     query = {"include_fields": "attendees"}
 
 
@@ -23,6 +25,7 @@ class Notes(UpdatedStream):
     name = "notes"
     operations = ("v1 /notes",)
     primary_keys = ("id",)
+    references = {"user_id": "users"}
     more_properties = {"pinned_to_lead_flag": "boolean"}
 
 

@@ -32,6 +32,7 @@ from tap_pipedrive.openapi.schema import stream_schema, stream_types
 from tap_pipedrive.outcomes import Outcome, StreamResult
 from tap_pipedrive.pagination import pages, restarting
 from tap_pipedrive.records import PageReader, Record, RecordScreen, RecordShaper, Row
+from tap_pipedrive.references import Name, values_of
 
 if TYPE_CHECKING:
     from tap_pipedrive.tap import TapPipedrive
@@ -60,6 +61,13 @@ class PipedriveStream(Stream):
     is_swept: ClassVar[bool] = False
     #: Records a call, where the operation allows fewer than the rest of the API.
     page_limit: ClassVar[int] = 500
+    #: Lists that a scheduled run does not always read: the setting that holds their interval, by
+    #: operation, see :mod:`tap_pipedrive.cadence`.
+    intervals: ClassVar[Mapping[str, str]] = {}
+    #: The stream that holds what a property names, by property.
+    references: ClassVar[Mapping[str, str]] = {}
+    #: The stream that defines the fields of its records.
+    fields_stream: ClassVar[str | None] = None
 
     # Pages already hold JSON types; RecordShaper mends the few values that do not fit.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
@@ -80,6 +88,9 @@ class PipedriveStream(Stream):
         #: Parent records whose part of this stream could not be read whole in this run.
         self.incomplete_parents = 0
         self.result = StreamResult()
+        #: What records named in this run that the list did not hold when it was last read.
+        self.wanted: set[Name] = set()
+        self._not_due: list[str] = []
 
     @property
     def quarantined(self) -> int:
@@ -126,6 +137,12 @@ class PipedriveStream(Stream):
         values = [p.get("replication_key_value") for p in partitions]
         return max((v for v in values if v), default=None)
 
+    @property
+    def read_at(self) -> str | None:
+        """Source time when its list with an interval was last read, None if that is not known."""
+        parts = [self.stream_state, *self.stream_state.get("partitions", [])]
+        return next((part["read_at"] for part in parts if part.get("read_at")), None)
+
     # -- writing -----------------------------------------------------------------------------
 
     @cached_property
@@ -165,8 +182,11 @@ class PipedriveStream(Stream):
         self.emitted += len(records)
 
     def _write_schema_message(self) -> None:
-        """Write the SCHEMA message once, whoever asks first."""
-        if not self._schema_written:
+        """Write the SCHEMA message once, whoever asks first; none for what is not due.
+
+        Without it the loader does not count the stream as loaded: its age stays what it is.
+        """
+        if not self._schema_written and not self._is_passed_over():
             super()._write_schema_message()
             self._schema_written = True
 
@@ -179,6 +199,8 @@ class PipedriveStream(Stream):
         """
         if not records:
             return
+        if not self._tap.cadence.reads_all:
+            self._look_up_names(records)
         if not isinstance(records[0], Row):
             records = self._shaper.shape(records)
             self._report_drift()
@@ -266,6 +288,69 @@ class PipedriveStream(Stream):
                     "%s: %s, kept in _extra: %s", self.name, kind, ", ".join(sorted(new))
                 )
 
+    # -- whether it is due -------------------------------------------------------------------
+
+    @property
+    def is_due(self) -> bool:
+        """Whether this run has to ask for anything of this stream."""
+        return True
+
+    def seconds_between_reads(self, key: str) -> float:
+        """Return how often a schedule reads one of its lists (an operation); 0: with every run."""
+        interval = self.intervals.get(key)
+        return self._tap.cadence.interval(interval).total_seconds() if interval else 0.0
+
+    def _is_passed_over(self) -> bool:
+        """Decide, when its turn comes, whether the stream is left out because it is not due."""
+        is_test = self.ABORT_AT_RECORD_COUNT is not None
+        if self.result.is_open and not is_test and not self.is_due:
+            self.result = StreamResult(Outcome.NOT_DUE, "; ".join(self.not_due_notes()))
+            self.logger.info("%s is not due: %s", self.name, self.result.reason)
+        return self.result.outcome is Outcome.NOT_DUE
+
+    def not_due_notes(self) -> list[str]:
+        """Say of each list that is not due when it was last read."""
+        return self._not_due
+
+    def note_not_due(self, key: str, interval: str, read_at: str | None) -> None:
+        """Note that a list of this stream, or one that feeds it, is not read in this run."""
+        if read_at is not None:
+            self._not_due.append(f"{key} was {self._tap.cadence.note(interval, read_at)}")
+
+    def want(self, names: set[Name]) -> None:
+        """Make this list due: records named what it did not hold when it was last read."""
+        some = ", ".join(sorted(map(str, names))[:5])
+        self.logger.info("%s is due: a record names %s, which is not known", self.name, some)
+        self.wanted |= names
+        self.stream_state.pop("read_at", None)
+        if self.result.outcome is Outcome.NOT_DUE:
+            self.result = StreamResult()
+
+    @property
+    def can_look_up(self) -> bool:
+        """Whether it is known what this list held when it was last read."""
+        return False
+
+    def look_up(self, names: set[Name]) -> None:
+        """Compare names that records use with those of this list."""
+
+    def look_up_fields(self, records: list[Any]) -> None:
+        """Compare the custom fields and options of records with those of this list."""
+
+    def names_used(self, records: list[Any]) -> Iterator[tuple[str, set[Name]]]:
+        """Yield what records name: a stream, and names in it."""
+        for name, stream in self.references.items():
+            if stream in self._tap.lists_looked_up:
+                yield stream, values_of(records, name)
+
+    def _look_up_names(self, records: list[Any]) -> None:
+        lists = self._tap.lists_looked_up
+        for stream, names in self.names_used(records):
+            if stream in lists:
+                lists[stream].look_up(names)
+        if self.fields_stream is not None and self.fields_stream in lists:
+            lists[self.fields_stream].look_up_fields(records)
+
     # -- reading -----------------------------------------------------------------------------
 
     def _sync_records(
@@ -294,7 +379,7 @@ class PipedriveStream(Stream):
     def complete(self) -> None:
         """Note that the stream was read to its end, unless something else was decided."""
         if self.result.is_open:
-            self.result = StreamResult(Outcome.COMPLETE)
+            self.result = StreamResult(Outcome.COMPLETE, "; ".join(self._not_due) or None)
             self._note_whether_readable()
 
     def fall_behind(self, reason: str) -> None:

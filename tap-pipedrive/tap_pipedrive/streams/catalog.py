@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from tap_pipedrive.streams.kinds import ListStream, PerRecord, UpdatedStream
+from collections.abc import Iterable
+from typing import Any
+
+from tap_pipedrive.cadence import DEFINITIONS
+from tap_pipedrive.records import Record
+from tap_pipedrive.references import Name
+from tap_pipedrive.streams.kinds import DefinitionList, PerRecord, UpdatedStream
 
 
 class Products(UpdatedStream):
@@ -11,6 +17,42 @@ class Products(UpdatedStream):
     name = "products"
     operations = ("v2 /products",)
     primary_keys = ("id",)
+    intervals = {"v2 /products": DEFINITIONS}
+    references = {"owner_id": "users"}
+    fields_stream = "product_fields"
+
+    def emit(self, records: list[Record]) -> None:
+        """Write a page, and note the largest id: a larger one names a product not read yet."""
+        super().emit(records)
+        self._note_largest(record.get("id") for record in records)
+
+    @property
+    def can_look_up(self) -> bool:
+        """Whether products were read before."""
+        return "largest_id" in self.stream_state
+
+    def look_up(self, names: set[Name]) -> None:
+        """Become due if a name is larger than any id that was read."""
+        if unknown := self._larger(names, self.stream_state["largest_id"]):
+            self.want(unknown)
+
+    def walked(self) -> None:
+        """Stay due if records named what the walk did not bring: it may have come too late."""
+        if self._larger(self.wanted, self.stream_state.setdefault("largest_id", 0)):
+            self._note_largest(self.wanted)
+            self.stream_state.pop("read_at", None)
+        self.wanted.clear()
+        super().walked()
+
+    @staticmethod
+    def _larger(names: set[Name], largest: int) -> set[Name]:
+        return {name for name in names if isinstance(name, int) and name > largest}
+
+    def _note_largest(self, ids: Iterable[Any]) -> None:
+        known = self.stream_state.get("largest_id")
+        largest = max((n for n in ids if isinstance(n, int)), default=None)
+        if largest is not None and largest > (known or 0):
+            self.stream_state["largest_id"] = largest
 
 
 class ProductVariations(PerRecord):
@@ -23,7 +65,7 @@ class ProductVariations(PerRecord):
     parent_key = "product_id"
 
 
-class Pipelines(ListStream):
+class Pipelines(DefinitionList):
     """Pipelines; ``update_time`` is null until the first edit. GET /api/v2/pipelines."""
 
     name = "pipelines"
@@ -32,7 +74,7 @@ class Pipelines(ListStream):
     primary_keys = ("id",)
 
 
-class Stages(ListStream):
+class Stages(DefinitionList):
     """Stages of all pipelines. GET /api/v2/stages."""
 
     name = "stages"
@@ -41,17 +83,19 @@ class Stages(ListStream):
     primary_keys = ("id",)
 
 
-class Currencies(ListStream):
+class Currencies(DefinitionList):
     """GET /api/v1/currencies."""
 
     name = "currencies"
     operations = ("v1 /currencies",)
     primary_keys = ("id",)
+    named_by = "code"
 
 
-class ActivityTypes(ListStream):
+class ActivityTypes(DefinitionList):
     """GET /api/v1/activityTypes."""
 
     name = "activity_types"
     operations = ("v1 /activityTypes",)
     primary_keys = ("id",)
+    named_by = "key_string"

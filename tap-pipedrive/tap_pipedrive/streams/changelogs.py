@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 from tap_pipedrive.history import read_log
 from tap_pipedrive.records import Record
+from tap_pipedrive.references import Name, field_code, values_of
 from tap_pipedrive.streams.kinds import PerRecord
 
 
@@ -19,6 +20,23 @@ class ChangeLog(PerRecord):
 
     primary_keys = ("id",)
     replication_key = "time"
+    references = {"actor_user_id": "users"}
+    #: The stream that holds what the values of a changed field name, by field.
+    values_name: ClassVar[Mapping[str, str]] = {
+        "stage_id": "stages", "pipeline_id": "pipelines", "user_id": "users",
+        "owner_id": "users",
+    }  # fmt: skip
+
+    def names_used(self, records: list[Any]) -> Iterator[tuple[str, set[Name]]]:
+        """Yield also what a field was changed from and to, and which custom field it is."""
+        yield from super().names_used(records)
+        for field, stream in self.values_name.items():
+            rows = [record for record in records if record.get("field_key") == field]
+            values = values_of(rows, "old_value") | values_of(rows, "new_value")
+            yield stream, {int(v) for v in values if str(v).isdecimal()}
+        keys = (record.get("field_key") for record in records)
+        found = (field_code(key) for key in keys if isinstance(key, str))
+        yield self.fields_stream or "", {code for code in found if code}
 
     def rows_of(self, parent_id: Any) -> Iterator[list[Record]]:
         """Read one record's log to its end and number its rows."""
@@ -36,6 +54,7 @@ class PersonChangelog(ChangeLog):
     operations = ("v1 /persons/{id}/changelog",)
     parent = "persons"
     parent_key = "person_id"
+    fields_stream = "person_fields"
     more_properties = {"id": "string", "person_id": "integer", "second_seq": "integer"}
 
 
@@ -46,4 +65,5 @@ class OrganizationChangelog(ChangeLog):
     operations = ("v1 /organizations/{id}/changelog",)
     parent = "organizations"
     parent_key = "organization_id"
+    fields_stream = "organization_fields"
     more_properties = {"id": "string", "organization_id": "integer", "second_seq": "integer"}

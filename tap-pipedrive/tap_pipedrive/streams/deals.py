@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tap_pipedrive.cadence import ARCHIVED
 from tap_pipedrive.openapi import operation
 from tap_pipedrive.records import Record
 from tap_pipedrive.streams.base import PipedriveStream
@@ -42,6 +43,12 @@ class Deals(UpdatedStream):
     essential = True
     primary_keys = ("id",)
     lists = {"live": "v2 /deals", "archived": "v2 /deals/archived"}
+    intervals = {"v2 /deals/archived": ARCHIVED}
+    references = {
+        "stage_id": "stages", "pipeline_id": "pipelines", "owner_id": "users",
+        "creator_user_id": "users", "currency": "currencies",
+    }  # fmt: skip
+    fields_stream = "deal_fields"
     # Deleted deals are listed for 30 days, which the hot sync does not miss.
     is_swept = False
 
@@ -75,6 +82,7 @@ class DealProducts(PerHundred):
     parent_count = "products_count"
     selected_by_default = True
     is_swept = True
+    references = {"product_id": "products"}
 
     def rows_of_many(self, parents: list[Record]) -> Iterator[list[Record]]:
         """Read the lines of some deals, and then say for each deal which they are."""
@@ -166,6 +174,7 @@ class DealChangelog(ChangeLog):
     remembers_deals = True
     more_properties = {"id": "string", "deal_id": "integer", "second_seq": "integer"}
     selected_by_default = True
+    fields_stream = "deal_fields"
 
     def read(self) -> None:
         """Read the logs of the deals that were listed, if any were, else walk."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tap_pipedrive.streams.kinds import ListStream
+from tap_pipedrive.streams.kinds import FieldList
 
 
-class _FieldStream(ListStream):
+class _FieldStream(FieldList):
     """Fields of one entity, keyed by ``field_code`` (v2).
 
     All entities share the columns of dealFields, the fullest of them.
@@ -60,7 +60,7 @@ class ProjectFields(_FieldStream):
     selected_by_default = False
 
 
-class LeadFields(ListStream):
+class LeadFields(FieldList):
     """GET /api/v1/leadFields; v1 shape, keyed by ``key``."""
 
     name = "lead_fields"
@@ -68,7 +68,7 @@ class LeadFields(ListStream):
     primary_keys = ("key",)
 
 
-class NoteFields(ListStream):
+class NoteFields(FieldList):
     """GET /api/v1/noteFields; v1 shape, keyed by ``key``."""
 
     name = "note_fields"

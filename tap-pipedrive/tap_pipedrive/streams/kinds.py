@@ -4,6 +4,7 @@
 UpdatedStream     asks for what was updated since its bookmark, oldest first
 NewestFirst       no filter by time: reads newest first and stops at what it knows
 ListStream        a short list, read whole and sent only when anything in it changed
+DefinitionList    one that defines the account; a scheduled run reads it at an interval
 PerRecord         a call for each record of a parent stream's pages; off by default
 PerHundred        a call for each hundred records of a parent stream's pages
 ================  ==========================================================================
@@ -21,11 +22,14 @@ import msgspec
 
 from tap_pipedrive.answers import Page
 from tap_pipedrive.beginnings import Beginning
-from tap_pipedrive.bookmarks import latest_update
+from tap_pipedrive.bookmarks import latest_update, to_text
+from tap_pipedrive.cadence import DEFINITIONS
 from tap_pipedrive.openapi import operation
+from tap_pipedrive.outcomes import Outcome, StreamResult
 from tap_pipedrive.pagination import anchored_pages
 from tap_pipedrive.parents import PARENT_ERRORS, Parents, Refusals
 from tap_pipedrive.records import Record
+from tap_pipedrive.references import Name, field_names, values_of
 from tap_pipedrive.streams.base import PipedriveStream
 
 
@@ -50,6 +54,16 @@ class FedStream(PipedriveStream):
     def read(self) -> None:
         """Run the parent's walk, once for all streams that it feeds."""
         self._tap.walks[self.parent].run(self)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a list that feeds this stream is."""
+        return self._tap.walks[self.parent].is_due
+
+    def not_due_notes(self) -> list[str]:
+        """Say when the lists that feed this stream were last read."""
+        self._tap.walks[self.parent].note_not_due(self)
+        return self._not_due
 
     def walked(self) -> None:
         """Note that the walk came to its end for this stream."""
@@ -192,8 +206,12 @@ def newest_first(stream: PipedriveStream, key: str) -> Beginning:
 
 
 def read_newest_first(stream: PipedriveStream, key: str, context: Mapping[str, Any] | None) -> None:
-    """Read one v1 list newest first down to its bookmark, and emit what is new."""
+    """Read one v1 list newest first down to its bookmark, and emit what is new, if it is due."""
     bookmark = stream.bookmark(context)
+    interval = stream.intervals.get(key)
+    if interval and not stream._tap.cadence.is_due(interval, bookmark.read_at):
+        stream.note_not_due(key, interval, bookmark.read_at)
+        return
     since = bookmark.since
     newest: list[str | None] = []
     signpost: datetime | None = None
@@ -205,7 +223,7 @@ def read_newest_first(stream: PipedriveStream, key: str, context: Mapping[str, A
             break
     if signpost is not None:
         bookmark.advance(newest, signpost)
-        bookmark.finish()
+        bookmark.finish(signpost if interval else None)
         stream._tap.write_state()
 
 
@@ -229,6 +247,10 @@ class ListStream(PipedriveStream):
     is_swept = True
     #: Records held back until the fingerprint is known; beyond that, memory matters more.
     held_records: ClassVar[int] = 10_000
+    #: The source's time at the first answer of a walk.
+    _first_answer: datetime | None = None
+    #: What was wanted when the list was asked for, which may be long before it is read.
+    _asked_for: frozenset[Name] = frozenset()
 
     def definitions(self, of: type[ListStream]) -> list[Record]:
         """Return another short list that this one is read by: remembered, or read now."""
@@ -260,11 +282,16 @@ class ListStream(PipedriveStream):
     def record_pages(self) -> Iterator[list[Record]]:
         """Yield the list page by page; streams made of several lists override this."""
         for page in self._tap.beginnings.walk(self._beginning):
+            self._first_answer = self._first_answer or page.answered_at
             yield page.records
 
     @property
     def _beginning(self) -> Beginning:
-        return Beginning(self.name, self.operations[0], pages=self.pages)
+        return Beginning(self.name, self.operations[0], pages=self._ask)
+
+    def _ask(self) -> Iterable[Page]:
+        self._asked_for = frozenset(self.wanted)
+        return self.pages()
 
     def beginnings(self) -> Iterator[Beginning]:
         """Name the walk of :meth:`read`, unless the stream is made of several."""
@@ -280,9 +307,9 @@ class ListStream(PipedriveStream):
         held: list[list[Record]] = []
         digest = hashlib.sha256()
         overflown, waiting = False, 0
+        self._first_answer, begun = None, self._tap.client.source_now
         for records in self.record_pages():
-            for record in records:
-                digest.update(_fingerprint(record))
+            _digest(digest, records)
             held.append(records)
             waiting += len(records)
             if waiting > self.held_records:
@@ -290,7 +317,7 @@ class ListStream(PipedriveStream):
                 self._emit_all(held)
         self._refusals.finish()
         if not overflown and not self.incomplete_parents:
-            self._tap.definitions.observe(self.name, [r for records in held for r in records])
+            self.note_read([r for records in held for r in records], self._first_answer or begun)
         fingerprint = digest.hexdigest()[:16]
         state = self.stream_state
         if state.get("fingerprint") != fingerprint:
@@ -298,10 +325,126 @@ class ListStream(PipedriveStream):
             state["fingerprint"] = None if self.incomplete_parents else fingerprint
             self._tap.write_state()
 
+    def note_read(self, records: list[Record], read_at: datetime) -> None:
+        """Learn what the list holds, before its records are shaped.
+
+        Args:
+            records: all of them.
+            read_at: the source's time at the first answer.
+
+        """
+
     def _emit_all(self, held: list[list[Record]]) -> None:
         for records in held:
             self.emit(records)
         held.clear()
+
+
+class DefinitionList(ListStream):
+    """A short list that defines the account: other records name what it holds."""
+
+    #: Property by which records name what is in the list; the default is its key.
+    named_by: ClassVar[str | None] = None
+
+    @property
+    def intervals(self) -> Mapping[str, str]:  # type: ignore[override]
+        """Name the interval of its list."""
+        return {self.operations[0]: DEFINITIONS}
+
+    @cached_property
+    def known(self) -> frozenset[Name] | None:
+        """What may be named without reading the list again; None if that is not known.
+
+        It is known if the list is remembered as it was last sent: what the loader has not stored
+        does not count.
+        """
+        records = self._tap.definitions.last_read(self.name)
+        sent = self._tap.state_at_start.get("bookmarks", {}).get(self.name, {}).get("fingerprint")
+        if records is None or sent is None:
+            return None
+        digest = hashlib.sha256()
+        _digest(digest, records)
+        if digest.hexdigest()[:16] != sent:
+            return None
+        return frozenset(self.names(records) | self._tap.definitions.missing(self.name))
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the list is older than its interval, or not known."""
+        cadence = self._tap.cadence
+        return cadence.reads_all or cadence.is_due(DEFINITIONS, self.read_at) or self.known is None
+
+    def not_due_notes(self) -> list[str]:
+        """Say when the list was last read."""
+        return [self._tap.cadence.note(DEFINITIONS, self.read_at or "")]
+
+    def names(self, records: list[Record]) -> set[Name]:
+        """Return what other records may name of these."""
+        return values_of(records, self.named_by or self.primary_keys[0])
+
+    @property
+    def can_look_up(self) -> bool:
+        """Whether the list is known."""
+        return self.known is not None
+
+    def look_up(self, names: set[Name]) -> None:
+        """Become due if the list does not hold all of some names, as far as it is known."""
+        if self.known is not None and (unknown := names - self.known):
+            self.want(unknown)
+
+    def want(self, names: set[Name]) -> None:
+        """Become due, also after the list was read in this run: it was without these names."""
+        super().want(names)
+        if self.result.outcome is Outcome.COMPLETE:
+            self.result = StreamResult()
+
+    def note_read(self, records: list[Record], read_at: datetime) -> None:
+        """Remember the list, and note as missing what it lacks, such as a deleted user.
+
+        What is missing makes it due no more. If it was asked for before a record named that, it is
+        read once more in the next run.
+        """
+        was_known = self.known is not None
+        definitions, names = self._tap.definitions, self.names(records)
+        definitions.observe(self.name, records)
+        lacking = self.wanted - names
+        if lacking:
+            definitions.note_missing(self.name, lacking)
+        self.stream_state["read_at"] = to_text(read_at)
+        if lacking - self._asked_for:
+            del self.stream_state["read_at"]
+        self.wanted.clear()
+        if was_known:
+            self.__dict__["known"] = frozenset(names | definitions.missing(self.name))
+
+
+class FieldList(DefinitionList):
+    """Definitions of fields: records name fields by their codes, and options by ``code:id``."""
+
+    def names(self, records: list[Record]) -> set[Name]:
+        """Return the codes of the fields, and their options."""
+        found: set[Name] = set()
+        for field in records:
+            code = field.get(self.primary_keys[0])
+            found.add(str(code))
+            if field.get("field_type") in ("enum", "set"):
+                # A field without options yet has the empty one.
+                options = field.get("options") or []
+                found |= {f"{code}:{value}" for value in ("", *values_of(options, "id"))}
+        return found
+
+    def look_up_fields(self, records: list[Any]) -> None:
+        """Become due if records carry a field or an option that the list does not hold."""
+        if self.known is None:
+            return
+        coded = (str(name).partition(":") for name in self.known)
+        with_options = frozenset(code for code, colon, _ in coded if colon)
+        self.look_up(field_names(records, with_options))
+
+
+def _digest(digest: Any, records: list[Record]) -> None:
+    for record in records:
+        digest.update(_fingerprint(record))
 
 
 def _fingerprint(record: Record) -> bytes:

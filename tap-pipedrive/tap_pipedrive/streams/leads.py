@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tap_pipedrive.cadence import ARCHIVED
 from tap_pipedrive.errors import CursorExpiredError, TapError
-from tap_pipedrive.streams.kinds import ListStream, UpdatedStream, read_newest_first
+from tap_pipedrive.streams.kinds import DefinitionList, UpdatedStream, read_newest_first
 
 
 class Leads(UpdatedStream):
@@ -18,6 +19,12 @@ class Leads(UpdatedStream):
     operations = ("v1 /leads", "v1 /leads/archived")
     primary_keys = ("id",)
     lists = {"live": "v1 /leads"}
+    intervals = {"v1 /leads/archived": ARCHIVED}
+    references = {
+        "owner_id": "users", "creator_id": "users", "label_ids": "lead_labels",
+        "source_name": "lead_sources",
+    }  # fmt: skip
+    fields_stream = "deal_fields"
 
     def walked(self) -> None:
         """Stay open: the archived list is still to be read."""
@@ -36,7 +43,7 @@ class Leads(UpdatedStream):
             self.end(error, archived)
 
 
-class LeadLabels(ListStream):
+class LeadLabels(DefinitionList):
     """GET /api/v1/leadLabels."""
 
     name = "lead_labels"
@@ -44,7 +51,7 @@ class LeadLabels(ListStream):
     primary_keys = ("id",)
 
 
-class LeadSources(ListStream):
+class LeadSources(DefinitionList):
     """GET /api/v1/leadSources."""
 
     name = "lead_sources"

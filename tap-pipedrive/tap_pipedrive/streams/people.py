@@ -14,6 +14,8 @@ class Persons(UpdatedStream):
     name = "persons"
     operations = ("v2 /persons",)
     primary_keys = ("id",)
+    references = {"owner_id": "users"}
+    fields_stream = "person_fields"
 
 
 class Organizations(UpdatedStream):
@@ -22,6 +24,8 @@ class Organizations(UpdatedStream):
     name = "organizations"
     operations = ("v2 /organizations",)
     primary_keys = ("id",)
+    references = {"owner_id": "users"}
+    fields_stream = "organization_fields"
 
 
 class OrganizationRelationships(ListStream):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tap_pipedrive.openapi import operation
 from tap_pipedrive.records import Record
-from tap_pipedrive.streams.kinds import ListStream
+from tap_pipedrive.streams.kinds import DefinitionList, ListStream
 
 
 class _ProjectsAddOn(ListStream):
@@ -35,14 +35,14 @@ class Projects(_ProjectsAddOn):
                 yield [{"is_archived": key.endswith("archived"), **row} for row in page.records]
 
 
-class ProjectBoards(_ProjectsAddOn):
+class ProjectBoards(_ProjectsAddOn, DefinitionList):
     """GET /api/v2/boards."""
 
     name = "project_boards"
     operations = ("v2 /boards",)
 
 
-class ProjectPhases(_ProjectsAddOn):
+class ProjectPhases(_ProjectsAddOn, DefinitionList):
     """GET /api/v2/phases, a call for each board."""
 
     name = "project_phases"
@@ -63,7 +63,7 @@ class ProjectTasks(_ProjectsAddOn):
     operations = ("v2 /tasks",)
 
 
-class ProjectTemplates(_ProjectsAddOn):
+class ProjectTemplates(_ProjectsAddOn, DefinitionList):
     """GET /api/v2/projectTemplates."""
 
     name = "project_templates"

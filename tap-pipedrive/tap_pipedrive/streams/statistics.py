@@ -69,10 +69,23 @@ class DealSummaryDaily(ListStream):
     more_properties = {"as_of": "date-time"}
     is_swept = False
 
+    @property
+    def is_due(self) -> bool:
+        """Whether this day has no reading yet, by the source's date."""
+        now = self._tap.source_time()
+        return now is None or self.stream_state.get("read_on") != now.date().isoformat()
+
+    def not_due_notes(self) -> list[str]:
+        """Say on which day it was read."""
+        return [f"read on {self.stream_state['read_on']}, once a day"]
+
+    def seconds_between_reads(self, key: str) -> float:
+        """Return a day."""
+        del key
+        return 86_400.0
+
     def read(self) -> None:
-        """Ask for the totals, unless this day has its reading."""
-        if self.stream_state.get("read_on") == self._tap.client.source_day:
-            return
+        """Ask for the totals."""
         super().read()
         self.stream_state["read_on"] = self._tap.client.source_day
         self._tap.write_state()

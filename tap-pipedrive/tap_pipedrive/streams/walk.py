@@ -109,10 +109,33 @@ class Walk:
 
     def beginnings(self) -> Iterator[Beginning]:
         """Name the lists that :meth:`run` will walk, and where in them it begins."""
+        for key, bookmarks in self._known_bookmarks():
+            if self._is_list_due(key, bookmarks):
+                yield self._parent.beginning(key, start_of(in_step(bookmarks)[0]))
+
+    @property
+    def is_due(self) -> bool:
+        """Whether any of the lists is to be read in this run."""
+        return any(self._is_list_due(key, bookmarks) for key, bookmarks in self._known_bookmarks())
+
+    def note_not_due(self, stream: FedStream) -> None:
+        """Tell a stream when its lists were last read."""
+        for key, bookmarks in self._known_bookmarks():
+            stream.note_not_due(key, self._parent.intervals[key], bookmarks[stream].read_at)
+
+    def _known_bookmarks(self) -> Iterator[tuple[str, Bookmarks]]:
         fed = [stream for stream in self._members if stream.selected]
         for where, key in self._lists():
-            bookmarks = {stream: stream.known_bookmark(where) for stream in fed}
-            yield self._parent.beginning(key, start_of(in_step(bookmarks)[0]))
+            yield key, {stream: stream.known_bookmark(where) for stream in fed}
+
+    def _is_list_due(self, key: str, bookmarks: Bookmarks) -> bool:
+        """Whether a list is due for any of some streams."""
+        interval = self._parent.intervals.get(key)
+        return (
+            interval is None
+            or self._parent.ABORT_AT_RECORD_COUNT is not None
+            or any(self._tap.cadence.is_due(interval, b.read_at) for b in bookmarks.values())
+        )
 
     def _lists(self) -> Iterator[tuple[dict[str, str] | None, str]]:
         """Yield the context and the operation of each list."""
@@ -143,6 +166,11 @@ class Walk:
         long: list[LongList] = []
         for where, key in self._lists():
             bookmarks = {stream: stream.bookmark(where) for stream in fed if stream.result.is_open}
+            if not self._is_list_due(key, bookmarks):
+                for stream, bookmark in bookmarks.items():
+                    stream.note_not_due(key, self._parent.intervals[key], bookmark.read_at)
+                    self._finish_list(stream)
+                continue
             together, *late = in_step(bookmarks)
             # A second page is enough when windows are to come for another list anyway.
             proved_long = self._walk_list(key, together, cut_after=1 if long else PLAIN_PAGES)
@@ -199,13 +227,18 @@ class Walk:
                 if start < long.horizon:
                     return long
             reached = value_of(bookmarks) or None
+        read_at = signpost if key in self._parent.intervals else None
         for stream, bookmark in bookmarks.items():
-            bookmark.finish()
-            self._lists_finished[stream] += 1
-            if self._lists_finished[stream] == len(self._parent.contexts()):
-                stream.walked()
+            bookmark.finish(read_at)
+            self._finish_list(stream)
         self._tap.write_state()
         return None
+
+    def _finish_list(self, stream: FedStream) -> None:
+        """Note that a stream is done with one more list, which may have been its last."""
+        self._lists_finished[stream] += 1
+        if self._lists_finished[stream] == len(self._parent.contexts()):
+            stream.walked()
 
     def _feed(
         self,

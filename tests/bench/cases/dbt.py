@@ -108,9 +108,10 @@ def command_words(name: str) -> list[str]:
     return shlex.split(shipped_plugin("utilities", "dbt")["commands"][name]["args"])
 
 
-def build(ground: Ground, account: Account, command: str = "build") -> dict[str, Any]:
-    """Run `dbt:build` as a sync does, or another of dbt's commands; it must end well."""
+def build(ground: Ground, account: Account, command: str = "changed") -> dict[str, Any]:
+    """Run `dbt:changed` as a sync does, or another of dbt's commands; it must end well."""
     environ = Ours().environ(ground, account)
-    words = [program("dbt", "dbt"), *command_words(command), "--project-dir", ROOT / "transform"]
+    executable = shipped_plugin("utilities", "dbt")["commands"][command].get("executable", "dbt")
+    words = [ROOT / ".pipeboard" / "bin" / executable, *command_words(command)]
     measured = run([Command("dbt", words, environ)], log=ground.log, server=ground.server)
     return measured.sample()

@@ -1,60 +1,44 @@
 {#-
-    Which records are new to a table that is kept: those of the loads, and sweeps, that int_raw_loads has noticed since
+    Which records are new to a table that is kept: those of the batches and sweeps that `int_raw_loads` has noticed since
     the table was last built. A batch is one transaction and has one stamp, so its rows are looked up by index
-    instead of comparing all rows, and none is read twice.
+    instead of comparing all rows.
 -#}
 
+{#- Tables kept record by record: config `stream`, and `unique_key`, one column. See README.md. -#}
+{% materialization incremental_by_record, adapter='postgres' %}
+    {{ return(build_incrementally(
+        sql,
+        followed=[raw_relation(config.get('stream'))],
+        replaced=[is_vanished_record(config.get('stream'), config.get('unique_key'))],
+        newest=newest_load()
+    )) }}
+{% endmaterialization %}
+
 {#-
-    For int_raw_loads: the stamps of a raw table from an hour before the newest one known; `at`. By the index from each
-    to the next, over all the rows between; for that it asks the table itself, through a view PostgreSQL does not. A
-    table that is not ours to index is read.
+    For int_raw_loads: the stamps of a raw table and how many rows have each; `stamped_at`, `n_rows`. Of a row without a
+    stamp nobody knows when it came: '-infinity'. PostgreSQL reads this from the index made for it.
 -#}
-{% macro distinct_stamps(stream, kind) -%}
-    {%- set table = raw_relation(stream) if execute else none -%}
+{% macro stamps_of(stream, kind) -%}
+    {%- set raw = load_relation(raw_relation(stream)) if execute -%}
     {%- set column = {'load': '_sdc_batched_at', 'sweep': '_sdc_deleted_at'}[kind] -%}
-    {%- set looked_up -%}
+    {%- if raw and column in adapter.get_columns_in_relation(raw) | map(attribute='name') -%}
         select
-            exists (
-                select from pg_catalog.pg_attribute
-                where attrelid = to_regclass('{{ table }}') and attname = '{{ column }}' and not attisdropped
-            ),
-            to_regclass('{{ raw_index(table, kind) if execute }}') is not null
-    {%- endset -%}
-    {%- set is_there, is_indexed = run_query(looked_up).rows[0].values() if execute else (false, false) -%}
-    {%- set newest -%}
-        {%- if is_incremental() -%}
-        (
-            select max(known.stamped_at) from {{ this }} as known
-            where known.stream = '{{ stream }}' and known.kind = '{{ kind }}'
-        )
-        {%- else -%}
-        (select max({{ column }}) from {{ table }})
-        {%- endif -%}
-    {%- endset -%}
-    {#- Not the newest by a clock that is ahead: of the other loaders, that would leave out what they bring next. -#}
-    {%- set from_then_on = column ~ " >= least(coalesce(" ~ newest ~ ", '-infinity'), now()) - interval '1 hour'" -%}
-    {%- if not is_there -%}
-        select null::timestamptz as at
-        where false
-    {%- elif is_indexed -%}
-        with recursive steps (at) as (
-            select (select min({{ column }}) from {{ table }} where {{ from_then_on }}) as at
-            union all
-            select (select min({{ column }}) from {{ table }} where {{ column }} > steps.at) as at
-            from steps
-            where steps.at is not null
-        )
-        select at from steps
-        where at is not null
+            coalesce({{ column }}, '-infinity') as stamped_at,
+            count(*) as n_rows
+        from {{ raw }}
+        {{ 'where ' ~ column ~ ' is not null' if kind == 'sweep' }}
+        group by 1
     {%- else -%}
-        select distinct {{ column }} as at from {{ table }}
-        where {{ from_then_on }}
+        select
+            null::timestamptz as stamped_at,
+            null::bigint as n_rows
+        where false
     {%- endif -%}
 {%- endmacro %}
 
 {#-
     Whether a record of a stream came, or was swept, since this model was built. The stamps are named one by one, see
-    is_newer_deal(): of a subquery PostgreSQL expects a share of all rows, and reads them all.
+    is_one_of(): of a subquery PostgreSQL expects a share of all rows, and reads them all.
 -#}
 {% macro is_new_record(stream, kinds=['load', 'sweep']) -%}
     {%- set conditions = [] -%}
@@ -62,7 +46,7 @@
         {%- set column = {'load': '_loaded_at', 'sweep': '_swept_at'}[kind] -%}
         {%- set query -%}
             select stamped_at::text from {{ ref('int_raw_loads') }}
-            where stream = '{{ stream }}' and kind = '{{ kind }}' and noticed_at > '{{ built_through() }}'
+            where stream = '{{ stream }}' and kind = '{{ kind }}' and noticed_at > '{{ watermark() }}'
         {%- endset -%}
         {%- set stamps = run_query(query).columns[0].values() if execute else [] -%}
         {%- do conditions.append(column ~ " = any('{" ~ stamps | join(',') ~ "}'::timestamptz[])") -%}
@@ -74,14 +58,57 @@
     ({{ conditions | join(' or ') }})
 {%- endmacro %}
 
+{#-
+    Whether fewer rows of a stream have some stamp than when this model was built: they have a newer one, or were
+    deleted by hand, or are no longer swept.
+-#}
+{% macro has_lost_rows(stream, kind='load') -%}
+    {%- set query -%}
+        select 1 from {{ ref('int_raw_loads') }}
+        where stream = '{{ stream }}' and kind = '{{ kind }}' and lost_at > '{{ watermark() }}'
+        limit 1
+    {%- endset -%}
+    {{- return(execute and run_query(query).rows | length > 0) -}}
+{%- endmacro %}
+
 {#- `where` the record is new; or nothing when everything is built. -#}
 {% macro where_new_record(stream) -%}
-    {%- if this and is_incremental() and built_through() != '-infinity' -%}
-    where {{ is_new_record(stream) }}
+    {%- do ref('int_raw_loads') -%}
+    {%- do ref('int_build_watermarks') -%}
+    {%- if this and is_incremental() -%}
+        {%- set key = config.get('unique_key') -%}
+        {%- set conditions = [is_new_record(stream)] -%}
+        {%- if has_lost_rows(stream) -%}
+            {#- As many as came may have left the stamp: what is not in the table yet is looked for. -#}
+            {%- set unknown -%}
+                select records.{{ key }} from {{ ref('stg_pipedrive__' ~ stream) }} as records
+                where not exists (select from {{ this }} as kept where kept.{{ key }} = records.{{ key }})
+            {%- endset -%}
+            {%- do conditions.append(is_one_of(key, unknown)) -%}
+        {%- endif -%}
+        {%- if has_lost_rows(stream, 'sweep') -%}
+            {%- do conditions.append(is_one_of(key, 'select ' ~ key ~ ' from ' ~ this ~ ' where is_deleted')) -%}
+        {%- endif -%}
+    {{ only_changes('where ' ~ conditions | join(' or ')) }}
     {%- endif -%}
 {%- endmacro %}
 
-{#- After a build of such a table, in its transaction. -#}
+{#- Of the table that is kept: whether the record is no longer in the raw table. -#}
+{% macro is_vanished_record(stream, key) -%}
+    {%- if has_lost_rows(stream) -%}
+        not exists (
+            select from {{ ref('stg_pipedrive__' ~ stream) }} as records where records.{{ key }} = {{ this }}.{{ key }}
+        )
+    {%- else -%}
+        false
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro newest_load() -%}
+    select max(greatest(noticed_at, lost_at)) from {{ ref('int_raw_loads') }}
+{%- endmacro %}
+
+{#- After a build of `int_deal_versions`, in its transaction. -#}
 {% macro mark_loads_taken_in() -%}
-    {{ set_build_mark('select max(noticed_at) from ' ~ ref('int_raw_loads')) }}
+    {{ set_watermark(newest_load()) }}
 {%- endmacro %}

@@ -2,7 +2,7 @@
     Tests of tables with rows of many deals look at the deals that changed since the test last passed: the rows of
     the others are the rows it saw then. A test that fails keeps what it failed on in view until it passes; a
     test that is new, or written anew, looks at everything, and so does `--vars 'test_all_deals: true'`.
-    How far a test has come is noted in int_build_marks, by record_test_results().
+    How far a test has come is noted in int_build_watermarks, by record_test_results().
 -#}
 
 {#- For singular tests: `where deal_id in (...)`, or nothing. -#}
@@ -15,9 +15,13 @@
 
 {#- For generic tests: dbt asks this macro what to select from. -#}
 {% macro postgres__get_where_subquery(relation) -%}
-    {%- set wanted = config.get('where', '') -%}
-    {%- set seen = _seen_by_generic_test() -%}
-    {%- if seen and _is_told('told_by_load') -%}
+    {%- set how = how_incremental(model) -%}
+    {{- untested_rows(relation, how, tested_through() if how, config.get('where')) -}}
+{%- endmacro %}
+
+{#- The rows of a table that a test has to look at: what it selects from. -#}
+{% macro untested_rows(relation, how, seen, wanted) -%}
+    {%- if seen and how == 'incremental_by_record' -%}
         (
             select * from {{ relation }}
             -- a minute, lest two clocks differ; of a row without a stamp nobody knows when it came
@@ -25,7 +29,7 @@
                 (_loaded_at > '{{ seen }}'::timestamptz - interval '1 minute' or _loaded_at is null)
                 {{ 'and (' ~ wanted ~ ')' if wanted }}
         ) as untested
-    {%- elif seen -%}
+    {%- elif seen and how -%}
         (
             select * from {{ relation }}
             where {{ is_newer_deal('deal_id', seen, model_relation('int_deal_versions')) }} {{ 'and (' ~ wanted ~ ')' if wanted }}
@@ -37,18 +41,22 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Of the few rows that are looked at, what they name is looked up; else the other table is read in whole. -#}
 {% macro postgres__test_relationships(model, column_name, to, field) -%}
+    {{- missing_references(model, column_name, to, field, is_partial=execute and how_incremental(context['model']) and tested_through()) -}}
+{%- endmacro %}
+
+{#- Of the few rows that are looked at, what they name is looked up; else the other table is read in whole. -#}
+{% macro missing_references(rows, column_name, to, field, is_partial) -%}
     with child as (
         select {{ column_name }} as from_field
-        from {{ model }}
+        from {{ rows }}
         where {{ column_name }} is not null
     ),
 
     parent as (
         select {{ field }} as to_field
         from {{ to }}
-        {%- if _seen_by_generic_test() %}
+        {%- if is_partial %}
         where {{ field }} = any(array(select child.from_field from child))
         {%- endif %}
     )
@@ -59,52 +67,66 @@
     where parent.to_field is null
 {%- endmacro %}
 
-{% macro _seen_by_generic_test() -%}
-    {{ return(tested_through() if execute and (_is_told('told_by_deal') or _is_told('told_by_load'))) }}
-{%- endmacro %}
-
 {#-
-    What the model a test is about says of its rows. told_by_deal: each depends on one deal alone. told_by_load: each
-    on one record alone, and a key holds them apart, so that those loaded since tell everything.
+    What the model a test is about says of its rows (`meta`). incremental_by_deal: each depends on one deal alone.
+    incremental_by_record: each on one record alone, and a key holds them apart, so that those loaded since tell
+    everything. none: neither.
 -#}
-{% macro _is_told(how) -%}
-    {%- set node = graph.nodes.get(model.attached_node) if graph and model.attached_node else none -%}
-    {{ return(node is not none and node.config.meta.get(how, false)) }}
+{% macro how_incremental(test) -%}
+    {%- set node = graph.nodes.get(test.attached_node) if execute and graph and test.attached_node else none -%}
+    {%- set meta = node.config.meta if node else {} -%}
+    {{ return(
+        'incremental_by_record' if meta.get('incremental_by_record')
+        else 'incremental_by_deal' if meta.get('incremental_by_deal')
+    ) }}
 {%- endmacro %}
 
 {#- The newest version of a deal that this test has passed for; null = it has to look at all. -#}
 {% macro tested_through() -%}
+    {%- if execute -%}
+        {{ return(tested_through_by([model]).get(model.unique_id)) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- The same of several tests, by their ids. -#}
+{% macro tested_through_by(tests) -%}
+    {%- set found = {} -%}
     {%- if execute and flags.WHICH in ('test', 'build') and not var('test_all_deals', false) -%}
-        {%- set marks = load_relation(model_relation('int_build_marks')) -%}
-        {%- if marks -%}
-            {%- set found = run_query(
-                "select max(built_through)::text from " ~ marks ~ " where model = '" ~ test_mark(model) ~ "'"
-            ).rows[0][0] -%}
+        {%- set watermarks = load_relation(model_relation('int_build_watermarks')) -%}
+        {%- set known = [] -%}
+        {%- for test in tests -%}
+            {%- do known.append("('" ~ test.unique_id ~ "', '" ~ local_md5(test.raw_code) ~ "')") -%}
+        {%- endfor -%}
+        {%- if watermarks and known -%}
+            {%- set query -%}
+                select name, max(watermark)::text from {{ watermarks }}
+                where (name, fingerprint) in ({{ known | join(', ') }})
+                group by name
+            {%- endset -%}
+            {%- for row in run_query(query).rows -%}
+                {%- do found.update({row[0]: row[1]}) -%}
+            {%- endfor -%}
         {%- endif -%}
     {%- endif -%}
     {{ return(found) }}
 {%- endmacro %}
 
-{#- A test is known by its name and its text. -#}
-{% macro test_mark(node) -%}
-    {{- return(node.unique_id ~ ':' ~ local_md5(node.raw_code)) -}}
-{%- endmacro %}
-
-{#- What passed has seen every deal there is by now. -#}
-{% macro mark_tested(results) -%}
-    {%- set marks = load_relation(model_relation('int_build_marks')) -%}
+{#- What passed has seen every deal there is by now. A test that is written anew is another one. -#}
+{% macro mark_tested(outcomes) -%}
+    {%- set watermarks = load_relation(model_relation('int_build_watermarks')) -%}
     {%- set versions = load_relation(model_relation('int_deal_versions')) -%}
     {%- set passed = [] -%}
-    {%- for result in results if result.node.resource_type == 'test' and result.status | string == 'pass' -%}
-        {%- do passed.append(test_mark(result.node)) -%}
+    {%- for outcome in outcomes if outcome.status == 'pass' -%}
+        {%- do passed.append("('" ~ outcome.test.unique_id ~ "', '" ~ local_md5(outcome.test.raw_code) ~ "')") -%}
     {%- endfor -%}
-    {%- if marks and versions and passed %}
-    delete from {{ marks }} where model = any (array['{{ passed | join("', '") }}']);
-    insert into {{ marks }} (model, built_through)
+    {%- if watermarks and versions and passed %}
+    delete from {{ watermarks }} where name in (select passed.name from (values {{ passed | join(', ') }}) as passed (name, fingerprint));
+    insert into {{ watermarks }} (name, fingerprint, watermark)
     select
-        passed.mark,
+        passed.name,
+        passed.fingerprint,
         newest.version
-    from unnest(array['{{ passed | join("', '") }}']) as passed (mark)
+    from (values {{ passed | join(', ') }}) as passed (name, fingerprint)
     cross join (select max(version) as version from {{ versions }}) as newest
     {%- endif -%}
 {%- endmacro %}

@@ -51,7 +51,7 @@
     {{ return(
         relation is not none
         and relation.type == 'table'
-        and model.config.materialized in ('incremental', 'published_incremental')
+        and 'incremental' in model.config.materialized
         and not should_full_refresh()
     ) }}
 {%- endmacro %}

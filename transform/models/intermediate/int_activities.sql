@@ -2,17 +2,10 @@
     What an activity tells about itself, stored; what depends on the hour, and on what else the warehouse holds,
     comes in fct_activity. Only new records are read and written.
 -#}
--- depends_on: {{ ref('int_build_marks') }}
--- depends_on: {{ ref('int_raw_loads') }}
 {{ config(
-    materialized='published_incremental',
-    incremental_strategy='delete+insert',
+    materialized='incremental_by_record',
+    stream='activities',
     unique_key='activity_id',
-    settings=[reporting_timezone(), 'due days are local'],
-    post_hook=[
-        "{{ drop_vanished('stg_pipedrive__activities', 'activity_id') }}",
-        "{{ mark_loads_taken_in() }}"
-    ],
     indexes=[
         {'columns': ['activity_id'], 'unique': true},
         {'columns': ['deal_id']},

@@ -4,25 +4,14 @@
 -#}
 {#-
     Stored, for some twenty reports read it; kept deal by deal, so nothing here may depend on the hour: ages of open
-    deals are in fct_deal. What else makes a deal another one here is named below.
+    deals are in fct_deal.
 -#}
--- depends_on: {{ ref('int_deal_versions') }}
--- depends_on: {{ ref('int_build_marks') }}
--- depends_on: {{ ref('int_fx_rates_in_force') }}
--- depends_on: {{ ref('dim_stage') }}
 {{ config(
-    materialized='published_incremental',
-    incremental_strategy='by_deal',
-    stands_on={
-        'dim_user': 'user_id',
-        'dim_stage': 'stage_id, probability',
-        'int_fx_rates_in_force': 'currency, rate, valid_from',
-    },
-    settings=[fx_policy(), base_currency()],
+    materialized='incremental_by_deal',
     indexes=[{'columns': ['deal_id'], 'unique': true}]
 ) }}
-with deals as (
-    select * from {{ ref('fct_deal') }}
+with known_deals as (
+    select * from {{ ref('int_deal_values') }}
     where not is_deleted and status in ('open', 'won', 'lost') {{ where_deal_changed(first='and') }}
 ),
 
@@ -33,15 +22,23 @@ owners as (
 
 users as (
     select user_id from {{ ref('dim_user') }}
+),
+
+deals as (
+    select
+        known_deals.*,
+        case when known_deals.owner_id is not null then coalesce(users.user_id, -1) end as present_owner_id
+    from known_deals
+    left join users on known_deals.owner_id = users.user_id
 )
 
 select
     deals.deal_id,
     deals.pipeline_id,
     deals.stage_id,
-    deals.owner_id,
+    deals.present_owner_id as owner_id,
     case
-        when deals.close_time is null or owners.owner_id is null then deals.owner_id
+        when deals.close_time is null or owners.owner_id is null then deals.present_owner_id
         else coalesce(users.user_id, -1)
     end as closing_owner_id,
     deals.status,
@@ -65,7 +62,9 @@ select
     {{ month_of('deals.add_date_local') }} as created_month,
     {{ month_of('deals.close_date_local') }} as closed_month,
     deals.cycle_days,
-    case when deals.status <> 'open' then deals.open_days end as open_days,
+    case
+        when deals.status <> 'open' and coalesce(deals.open_s, 0) > 0 then round((deals.open_s / 86400)::numeric, 3)
+    end as open_days,
     {{ lost_reason_norm('deals.lost_reason') }} as lost_reason_norm,
     deals.origin,
     deals.channel,

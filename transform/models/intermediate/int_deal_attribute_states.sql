@@ -8,12 +8,9 @@
 } %}
 {%- set tolerance = "interval '" ~ var('clock_tolerance_seconds') ~ " seconds'" %}
 {{ config(
-    materialized='published_incremental',
-    incremental_strategy='by_deal',
+    materialized='incremental_by_deal',
     indexes=[{'columns': ['deal_id']}]
 ) }}
--- depends_on: {{ ref('int_deal_versions') }}
--- depends_on: {{ ref('int_build_marks') }}
 -- noqa: disable=LT02
 with deals as (
     select

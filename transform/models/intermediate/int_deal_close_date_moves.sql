@@ -1,9 +1,6 @@
 {#- Of the changes in fct_deal_field_change these are few, and rpt_slippage reads them at every build. -#}
--- depends_on: {{ ref('int_deal_versions') }}
--- depends_on: {{ ref('int_build_marks') }}
 {{ config(
-    materialized='published_incremental',
-    incremental_strategy='by_deal',
+    materialized='incremental_by_deal',
     indexes=[{'columns': ['change_id'], 'unique': true}, {'columns': ['deal_id']}]
 ) }}
 with changes as (

@@ -1,9 +1,6 @@
 {#- All that a deal tells about itself, with its history in numbers. What depends on today comes in fct_deal. -#}
--- depends_on: {{ ref('int_deal_versions') }}
--- depends_on: {{ ref('int_build_marks') }}
 {{ config(
-    materialized='published_incremental',
-    incremental_strategy='by_deal',
+    materialized='incremental_by_deal',
     indexes=[
         {'columns': ['deal_id'], 'unique': true},
         {'columns': ['status', 'pipeline_id', 'stage_id']},

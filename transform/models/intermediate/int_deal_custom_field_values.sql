@@ -1,14 +1,10 @@
 {#- Every custom field value a deal has, one by one: what deal_wide holds in columns, for fields of any number. -#}
--- depends_on: {{ ref('int_deal_versions') }}
--- depends_on: {{ ref('int_build_marks') }}
 -- depends_on: {{ ref('int_deal_custom_field_counts') }}
 {{ config(
-    materialized='published_incremental',
-    incremental_strategy='by_deal_summed',
+    materialized='incremental_by_deal',
     summed_into='int_deal_custom_field_counts',
     summed_by={'field_code': 'field_code'},
     sums={'n_values': 'count(*)'},
-    post_hook="{{ sum_anew() }}",
     indexes=[{'columns': ['deal_id']}, {'columns': ['field_code', 'deal_id']}]
 ) }}
 with deals as (

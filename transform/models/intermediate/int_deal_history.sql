@@ -2,11 +2,8 @@
     What is known about the history of each deal, and how well: where it starts and ends, up to when its
     changelog was read, the state it was born in, and the last state that changelog or earlier syncs tell of.
 -#}
--- depends_on: {{ ref('int_deal_versions') }}
--- depends_on: {{ ref('int_build_marks') }}
 {{ config(
-    materialized='published_incremental',
-    incremental_strategy='by_deal',
+    materialized='incremental_by_deal',
     indexes=[{'columns': ['deal_id'], 'unique': true}]
 ) }}
 {%- set tolerance = "interval '" ~ var('clock_tolerance_seconds') ~ " seconds'" %}

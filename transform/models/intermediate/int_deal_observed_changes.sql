@@ -5,11 +5,8 @@
     is the deal's own row. Without snapshots (`dbt run` alone makes none) this is empty.
 -#}
 -- depends_on: {{ ref('snap_deals') }}
--- depends_on: {{ ref('int_deal_versions') }}
--- depends_on: {{ ref('int_build_marks') }}
 {{ config(
-    materialized='published_incremental',
-    incremental_strategy='by_deal',
+    materialized='incremental_by_deal',
     indexes=[{'columns': ['deal_id']}]
 ) }}
 {%- set tolerance = "interval '" ~ var('clock_tolerance_seconds') ~ " seconds'" %}

@@ -11,5 +11,6 @@ select
     null::bigint as owner_id,
     null::text as status,
     null::bigint as n_deals,
-    null::numeric as value_base
+    null::numeric as value_base,
+    null::bigint as n_without_rate
 where false

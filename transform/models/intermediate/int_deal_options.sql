@@ -3,16 +3,9 @@
     and added up in int_deal_option_sums, see macros/incremental/sums_by_deal.sql: millions of rows need not be read to count
     some thousand that changed.
 -#}
--- depends_on: {{ ref('int_deal_versions') }}
--- depends_on: {{ ref('int_build_marks') }}
 -- depends_on: {{ ref('int_deal_option_sums') }}
--- depends_on: {{ ref('int_custom_field_registry') }}
--- depends_on: {{ ref('int_fx_rates_in_force') }}
--- depends_on: {{ ref('dim_user') }}
--- depends_on: {{ ref('dim_stage') }}
 {{ config(
-    materialized='published_incremental',
-    incremental_strategy='by_deal_summed',
+    materialized='incremental_by_deal',
     summed_into='int_deal_option_sums',
     summed_by={
         'field_code': 'field_code',
@@ -21,16 +14,8 @@
         'owner_id': 'owner_id',
         'status': 'status',
     },
-    sums={'n_deals': 'count(*)', 'value_base': 'coalesce(sum(value_base), 0)'},
-    stands_on={
-        'int_custom_field_registry': 'entity, field_code, field_type',
-        'dim_user': 'user_id',
-        'dim_stage': 'stage_id, probability',
-        'int_fx_rates_in_force': 'currency, rate, valid_from',
-    },
-    settings=[fx_policy(), base_currency()],
-    indexes=[{'columns': ['deal_id']}],
-    post_hook="{{ sum_anew() }}"
+    sums={'n_deals': 'count(*)', 'value_base': 'coalesce(sum(value_base), 0)', 'n_without_rate': 'count(*) filter (where fx_missing)'},
+    indexes=[{'columns': ['deal_id']}]
 ) }}
 with deals as (
     select
@@ -38,7 +23,8 @@ with deals as (
         status,
         coalesce(pipeline_id, -1) as pipeline_id,
         coalesce(case when is_open then owner_id else closing_owner_id end, -1) as owner_id,
-        value_base
+        value_base,
+        fx_missing
     from {{ ref('int_counted_deals') }}
     {{ where_deal_changed() }}
 ),
@@ -46,9 +32,9 @@ with deals as (
 chosen as (
     select
         deal_id,
-        field_key as field_code,
+        field_code,
         option_id
-    from {{ ref('fct_deal_custom_option') }}
+    from {{ ref('int_deal_chosen_options') }}
     {{ where_deal_changed() }}
 )
 
@@ -59,6 +45,7 @@ select
     deals.pipeline_id,
     deals.owner_id,
     deals.status,
-    deals.value_base
+    deals.value_base,
+    deals.fx_missing
 from chosen
 inner join deals on chosen.deal_id = deals.deal_id

@@ -1,9 +1,6 @@
 {#- The states of a deal as half-open intervals, with what began them and how the stage moved. -#}
--- depends_on: {{ ref('int_deal_versions') }}
--- depends_on: {{ ref('int_build_marks') }}
 {{ config(
-    materialized='published_incremental',
-    incremental_strategy='by_deal',
+    materialized='incremental_by_deal',
     indexes=[
         {'columns': ['deal_id', 'seq'], 'unique': true},
         {'columns': ['stage_id', 'valid_from']},

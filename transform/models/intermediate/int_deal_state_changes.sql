@@ -1,9 +1,6 @@
 {#- What moves a deal between states: the `stage_id`, `status` and `pipeline_id` rows of its changelog, in order. -#}
--- depends_on: {{ ref('int_deal_versions') }}
--- depends_on: {{ ref('int_build_marks') }}
 {{ config(
-    materialized='published_incremental',
-    incremental_strategy='by_deal',
+    materialized='incremental_by_deal',
     indexes=[{'columns': ['deal_id']}]
 ) }}
 with deals as (

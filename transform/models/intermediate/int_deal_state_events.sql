@@ -1,9 +1,6 @@
 {#- Point events: from this moment on, this field of this deal had this value. One winner per moment. -#}
--- depends_on: {{ ref('int_deal_versions') }}
--- depends_on: {{ ref('int_build_marks') }}
 {{ config(
-    materialized='published_incremental',
-    incremental_strategy='by_deal',
+    materialized='incremental_by_deal',
     indexes=[{'columns': ['deal_id']}]
 ) }}
 with history as (

@@ -1,9 +1,6 @@
 {#- The states a deal went through: events folded into one row per moment, values carried on, repetitions dropped. -#}
--- depends_on: {{ ref('int_deal_versions') }}
--- depends_on: {{ ref('int_build_marks') }}
 {{ config(
-    materialized='published_incremental',
-    incremental_strategy='by_deal',
+    materialized='incremental_by_deal',
     indexes=[{'columns': ['deal_id']}]
 ) }}
 with events as (

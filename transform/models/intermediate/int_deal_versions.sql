@@ -1,22 +1,29 @@
 {#-
-    Which deals changed since the last build, so that the models after this one rebuild only those. A deal
-    has a new version when its row, or the row that says how far its changelog was read, is another one than
-    when it was last versioned; when new rows of its changelog came; and when the rules changed that all
-    deals are built by.
+    Which deals changed since the last build, so that the models after this one rebuild only those. A deal has a new
+    version when its row, or the row that says how far its changelog was read, is another one than when it was last
+    versioned, or is gone; and when rows of its changelog came or went. It keeps a version when its row is gone: the
+    models after this one learn by it that the deal has no rows any more. Every deal gets a new version by a full
+    refresh.
 -#}
--- depends_on: {{ ref('int_build_marks') }}
--- depends_on: {{ ref('int_raw_loads') }}
 {{ config(
     materialized='published_incremental',
     incremental_strategy='delete+insert',
     unique_key='deal_id',
+    full_refresh=false,
     post_hook="{{ mark_loads_taken_in() }}",
     indexes=[{'columns': ['deal_id'], 'unique': true}, {'columns': ['version']}]
 ) }}
-{#- Of the deals that new rows are about, what is stored is compared; of all deals when the rules changed. -#}
+-- depends_on: {{ ref('int_build_watermarks') }}
+-- depends_on: {{ ref('int_raw_loads') }}
+{#- What an earlier release left knows no counts: it is not compared with. -#}
+{%- set columns = adapter.get_columns_in_relation(this) if execute and is_incremental() else [] -%}
+{%- set has_counts = 'is_gone' in columns | map(attribute='name') -%}
+{%- set compares_all = not has_counts or watermark() == '-infinity' or is_full_refresh() -%}
 {%- set where_candidate = '' -%}
-{%- set is_new_change = is_new_record('deal_changelog', ['load']) if is_incremental() -%}
-{%- if is_incremental() and built_through() != '-infinity' and rules_changed() == 'false' %}
+{%- set is_new_change = 'false' -%}
+{%- if not compares_all -%}
+{#- Of the deals that new rows are about, what is stored is compared. -#}
+{%- set is_new_change = is_new_record('deal_changelog', ['load']) -%}
 {%- set candidates -%}
 select deal_id from {{ ref('stg_pipedrive__deals') }}
 where {{ is_new_record('deals') }}
@@ -26,6 +33,37 @@ where {{ is_new_record('deal_changelog_sync', ['load']) }}
 union
 select deal_id from {{ ref('stg_pipedrive__deal_changelog') }}
 where {{ is_new_change }} and deal_id is not null
+{#- Rows have left a stamp: for a newer one, or for good; and as many may have come to it unnoticed. -#}
+{%- if has_lost_rows('deals') %}
+union
+select coalesce(known.deal_id, deals.deal_id) from (select deal_id from {{ this }} where not is_gone) as known
+full join {{ ref('stg_pipedrive__deals') }} as deals on known.deal_id = deals.deal_id
+where known.deal_id is null or deals.deal_id is null
+{%- endif %}
+{%- if has_lost_rows('deals', 'sweep') %}
+union
+select known.deal_id from {{ this }} as known
+where known.deal_deleted_at is not null
+{%- endif %}
+{%- if has_lost_rows('deal_changelog_sync') %}
+union
+select coalesce(known.deal_id, syncs.deal_id)
+from (select deal_id from {{ this }} where sync_loaded_at is not null) as known
+full join {{ ref('stg_pipedrive__deal_changelog_sync') }} as syncs on known.deal_id = syncs.deal_id
+where known.deal_id is null or syncs.deal_id is null
+{%- endif %}
+{%- if has_lost_rows('deal_changelog') %}
+union
+select known.deal_id from {{ this }} as known
+left join (
+    select
+        deal_id,
+        count(*) as n
+    from {{ ref('stg_pipedrive__deal_changelog') }}
+    group by deal_id
+) as changelogs on known.deal_id = changelogs.deal_id
+where known.n_changes <> coalesce(changelogs.n, 0)
+{%- endif %}
 {%- endset -%}
 {%- set where_candidate = 'where ' ~ is_one_of('deal_id', candidates) -%}
 {%- endif %}
@@ -49,51 +87,54 @@ syncs as (
 changelogs as (
     select
         deal_id,
-        max(_loaded_at) as _loaded_at
+        count(*) as n_changes,
+        max(_loaded_at) as _loaded_at,
+        bool_or({{ is_new_change }}) as is_new
     from {{ ref('stg_pipedrive__deal_changelog') }}
-    {% if is_incremental() -%}
-    where {{ is_new_change }}
-    {%- endif %}
+    {{ where_candidate }}
     group by deal_id
 ),
 
-{% if is_incremental() -%}
 known as (
+    {% if has_counts -%}
     select * from {{ this }}
     {{ where_candidate }}
-),
-
-{% endif -%}
-rules as (
-    select {{ deal_rules() }} as fingerprint
+    {%- else -%}
+    select
+        null::bigint as deal_id,
+        null::timestamptz as deal_loaded_at,
+        null::timestamptz as deal_deleted_at,
+        null::timestamptz as sync_loaded_at,
+        null::timestamptz as changelog_loaded_at,
+        null::bigint as n_changes,
+        null::boolean as is_gone
+    where false
+    {%- endif %}
 )
 
 select
-    deals.deal_id,
+    coalesce(deals.deal_id, known.deal_id) as deal_id,
     deals._loaded_at as deal_loaded_at,
     deals.deleted_at as deal_deleted_at,
     syncs._loaded_at as sync_loaded_at,
-    {% if is_incremental() -%}
-    greatest(known.changelog_loaded_at, changelogs._loaded_at) as changelog_loaded_at,
-    {%- else -%}
     changelogs._loaded_at as changelog_loaded_at,
-    {%- endif %}
-    rules.fingerprint as rules,
+    coalesce(changelogs.n_changes, 0) as n_changes,
+    deals.deal_id is null as is_gone,
     now() as version
 from deals
+full join known on deals.deal_id = known.deal_id
 left join syncs on deals.deal_id = syncs.deal_id
 left join changelogs on deals.deal_id = changelogs.deal_id
-cross join rules
-{% if is_incremental() -%}
-left join known on deals.deal_id = known.deal_id
 where
     known.deal_id is null
-    or known.rules <> rules.fingerprint
+    or {{ is_full_refresh() | string | lower }}
+    or known.is_gone is distinct from (deals.deal_id is null)
     or known.deal_loaded_at is distinct from deals._loaded_at
     or known.deal_deleted_at is distinct from deals.deleted_at
     or known.sync_loaded_at is distinct from syncs._loaded_at
+    or known.changelog_loaded_at is distinct from changelogs._loaded_at
+    or known.n_changes is distinct from coalesce(changelogs.n_changes, 0)
     -- written by a loader without stamps
-    or deals._loaded_at is null
+    or (deals.deal_id is not null and deals._loaded_at is null)
     or (syncs.deal_id is not null and syncs._loaded_at is null)
-    or changelogs.deal_id is not null
-{%- endif %}
+    or changelogs.is_new

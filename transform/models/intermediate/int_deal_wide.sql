@@ -6,12 +6,8 @@
 -#}
 -- depends_on: {{ ref('int_custom_field_registry') }}
 -- depends_on: {{ ref('int_stage_column_registry') }}
--- depends_on: {{ ref('int_deal_versions') }}
--- depends_on: {{ ref('int_build_marks') }}
 {{ config(
-    materialized='published_incremental',
-    incremental_strategy='by_deal',
-    generated_columns=true,
+    materialized='incremental_by_deal',
     indexes=[{'columns': ['deal_id'], 'unique': true}]
 ) }}
 -- The linter sees this without its generated columns.

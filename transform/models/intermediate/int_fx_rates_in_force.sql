@@ -3,6 +3,9 @@
 select
     rates.currency,
     rates.rate,
-    rates.valid_from
+    rates.rate_date,
+    rates.valid_from,
+    rates.source,
+    rates.is_backdated
 from {{ ref('int_fx_rates') }} as rates
 inner join {{ ref('int_warehouse_clock') }} as clock on rates.valid_from <= {{ local_date('clock.as_of') }}

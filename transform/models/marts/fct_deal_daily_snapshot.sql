@@ -1,11 +1,14 @@
 {#-
     Bounded on purpose: open days only, every day of the recent past and month ends before it. A deal is built
     again when it changed. Of an open one that did not, a new day is added to those that are there: rebuilding
-    every open deal's days each morning would be most of a full build. int_pipeline_days holds what they add up to.
+    every open deal's days each morning would be most of a full build. When a rate is added, changed or removed, the
+    days it holds for get their value anew, and no others: int_fx_rates_applied holds the rates that the rows were made
+    with. int_pipeline_days holds what the rows add up to.
 -#}
 {{ config(
-    materialized='published_incremental',
-    incremental_strategy='by_deal_summed',
+    materialized='incremental_by_deal',
+    unique_key=['deal_id', 'date_day'],
+    follows=['int_warehouse_clock', 'int_fx_rates'],
     summed_into='int_pipeline_days',
     summed_by={
         'date_day': 'date_day',
@@ -21,11 +24,12 @@
     },
     on_schema_change='append_new_columns',
     indexes=[{'columns': ['date_day']}],
-    post_hook=["{{ sum_anew() }}", "{{ drop_old_snapshot_days() }}"]
+    post_hook=["{{ drop_old_snapshot_days() }}", "{{ note_applied_rates() }}"]
 ) }}
--- depends_on: {{ ref('int_deal_versions') }}
--- depends_on: {{ ref('int_build_marks') }}
 -- depends_on: {{ ref('int_pipeline_days') }}
+-- depends_on: {{ ref('int_fx_rates') }}
+-- depends_on: {{ ref('int_fx_rates_in_force') }}
+-- depends_on: {{ ref('int_fx_rates_applied') }}
 with clock as (
     select
         {{ local_date('as_of') }} as today,
@@ -33,16 +37,37 @@ with clock as (
     from {{ ref('int_warehouse_clock') }}
 ),
 
+rates as (
+    {% if fx_policy() == 'latest' -%}
+    -- Whoever wants today's rates everywhere gets them here too.
+    select distinct on (currency)
+        currency,
+        rate,
+        '-infinity'::date as valid_from,
+        'infinity'::date as valid_to
+    from {{ ref('int_fx_rates_in_force') }}
+    order by currency asc, valid_from desc
+    {%- else -%}
+    select
+        currency,
+        rate,
+        valid_from,
+        valid_to
+    from {{ ref('int_fx_rates') }}
+    {%- endif %}
+),
+
 {% if is_incremental() -%}
+/* only changes: */
 built as (
     select max(date_day) as last_day from {{ this }}
 ),
 
 is_new_day as (
-    select coalesce(clock.today > built.last_day, true) as is_one
-    from clock
+    select clock.today > built.last_day as is_one from clock
     cross join built
 ),
+/* :only changes */
 
 {% endif -%}
 stays as (
@@ -55,9 +80,11 @@ stays as (
         history_quality,
         _loaded_at,
         '-infinity'::date as wanted_from
-    from {{ ref('fct_deal_stage_history') }}
+    from {{ ref('int_deal_stage_intervals') }}
     where status = 'open' {{ where_deal_changed(first='and') }}
     {% if is_incremental() -%}
+    /* only changes: */
+    {{ rebuild_marker() if snapshot_day_moved_back() }}
     union all
     select
         stay.deal_id,
@@ -68,14 +95,15 @@ stays as (
         stay.history_quality,
         stay._loaded_at,
         built.last_day + 1 as wanted_from
-    from {{ ref('fct_deal_stage_history') }} as stay
+    from {{ ref('int_deal_stage_intervals') }} as stay
     cross join built
     where
         stay.status = 'open'
-        and stay.is_current
+        and (stay.valid_to is null or {{ local_date('stay.valid_to') }} > built.last_day + 1)
         and not {{ is_changed_deal('stay.deal_id') }}
         -- known before the first row is read: without a new day, none is
         and (select is_new_day.is_one from is_new_day)
+    /* :only changes */
     {%- endif %}
 ),
 
@@ -90,6 +118,13 @@ attributes as (
         expected_close_date,
         probability
     from {{ ref('int_deal_attribute_states') }}
+),
+
+stages as (
+    select
+        stage_id,
+        probability
+    from {{ ref('dim_stage') }}
 ),
 
 -- Both known from one instant to another; a day shows what held at its end.
@@ -111,7 +146,7 @@ spans as (
         {{ local_date('greatest(stays.valid_from, attributes.valid_from)') }} as first_day,
         case
             when least(stays.valid_to, attributes.valid_to) = 'infinity' then clock.today
-            else {{ local_date('least(stays.valid_to, attributes.valid_to)') }} - 1
+            else least({{ local_date('least(stays.valid_to, attributes.valid_to)') }} - 1, clock.today)
         end as last_day
     from stays
     inner join attributes
@@ -147,30 +182,62 @@ days as (
     where
         (month.at + interval '1 month' - interval '1 day')::date
         between greatest(spans.first_day, spans.wanted_from) and least(spans.last_day, spans.first_daily_day - 1)
+),
+
+deal_days as (
+    select
+        days.date_day,
+        days.deal_id,
+        days.pipeline_id,
+        days.stage_id,
+        days.owner_id,
+        days.value,
+        days.currency,
+        coalesce(days.probability, stages.probability, 100) as effective_prob,
+        days.expected_close_date,
+        days.history_quality,
+        days._loaded_at
+    from days
+    left join stages on days.stage_id = stages.stage_id
+    {% if is_incremental() and fx_policy() != 'latest' -%}
+    /* only changes: */
+    union all
+    select
+        kept.date_day,
+        kept.deal_id,
+        kept.pipeline_id,
+        kept.stage_id,
+        kept.owner_id,
+        kept.value,
+        kept.currency,
+        kept.effective_prob,
+        kept.expected_close_date,
+        kept.history_quality,
+        kept._loaded_at
+    from {{ this }} as kept
+    {{ where_rate_changed('kept') }}
+    /* :only changes */
+    {%- endif %}
 )
 
 select
-    days.date_day,
-    days.deal_id,
-    days.pipeline_id,
-    days.stage_id,
-    days.owner_id,
-    days.value,
-    days.currency,
-    round(days.value * fx_rates.rate, 2) as value_base,
-    days.value is not null and fx_rates.rate is null as fx_missing,
-    coalesce(days.probability, stages.probability, 100) as effective_prob,
-    round(
-        days.value * fx_rates.rate * coalesce(days.probability, stages.probability, 100) / 100, 2
-    ) as weighted_value_base,
-    days.expected_close_date,
-    days.history_quality,
-    days._loaded_at
-from days
-left join {{ ref('dim_stage') }} as stages on days.stage_id = stages.stage_id
-left join {{ ref('int_fx_rates') }} as fx_rates
+    deal_days.date_day,
+    deal_days.deal_id,
+    deal_days.pipeline_id,
+    deal_days.stage_id,
+    deal_days.owner_id,
+    deal_days.value,
+    deal_days.currency,
+    round(deal_days.value * rates.rate, 2) as value_base,
+    deal_days.value is not null and rates.rate is null as fx_missing,
+    deal_days.effective_prob,
+    round(deal_days.value * rates.rate * deal_days.effective_prob / 100, 2) as weighted_value_base,
+    deal_days.expected_close_date,
+    deal_days.history_quality,
+    deal_days._loaded_at
+from deal_days
+left join rates
     on
-        days.currency = fx_rates.currency
-        -- Whoever wants today's rates everywhere gets them here too.
-        and {{ 'days.today' if fx_policy() == 'latest' else 'days.date_day' }} >= fx_rates.valid_from
-        and {{ 'days.today' if fx_policy() == 'latest' else 'days.date_day' }} < fx_rates.valid_to
+        deal_days.currency = rates.currency
+        and deal_days.date_day >= rates.valid_from
+        and deal_days.date_day < rates.valid_to

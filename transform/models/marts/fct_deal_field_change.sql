@@ -1,9 +1,6 @@
 {#- Every change of a deal that was made, from its changelog. Kept deal by deal. -#}
--- depends_on: {{ ref('int_deal_versions') }}
--- depends_on: {{ ref('int_build_marks') }}
 {{ config(
-    materialized='published_incremental',
-    incremental_strategy='by_deal',
+    materialized='incremental_by_deal',
     on_schema_change='fail',
     indexes=[
         {'columns': ['deal_id']},

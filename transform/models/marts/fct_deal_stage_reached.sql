@@ -3,20 +3,25 @@
     do not end it. Skipping a stage passes through it; so does, for the stages after the last, winning.
 -#}
 {{ config(
-    materialized='published_incremental',
-    incremental_strategy='by_deal',
+    materialized='incremental_by_deal',
     on_schema_change='append_new_columns',
     indexes=[{'columns': ['stage_id']}, {'columns': ['deal_id']}]
 ) }}
--- depends_on: {{ ref('int_deal_versions') }}
--- depends_on: {{ ref('int_build_marks') }}
 with history as (
-    select * from {{ ref('fct_deal_stage_history') }}
+    select
+        *,
+        valid_to is null as is_current
+    from {{ ref('int_deal_stage_intervals') }}
     {{ where_deal_changed() }}
 ),
 
 stages as (
-    select * from {{ ref('dim_stage') }}
+    select
+        stage_id,
+        pipeline_id,
+        order_nr,
+        is_active
+    from {{ ref('dim_stage') }}
     where stage_id <> -1
 ),
 

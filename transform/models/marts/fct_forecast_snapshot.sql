@@ -55,7 +55,8 @@ expected as (
         sum(round(value_base * win_probability, 2)) as historic_weighted_value_base,
         sum(value_base) filter (where effective_prob >= {{ var('commit_probability') }}) as commit_value_base,
         0 as n_won,
-        0 as won_value_base
+        0 as won_value_base,
+        {{ deals_without_rate() }} as deals_without_rate
     from deals
     where is_open
     group by period, period_start, pipeline_id, owner_id
@@ -74,7 +75,8 @@ won as (
         0 as historic_weighted_value_base,
         0 as commit_value_base,
         count(*) as n_won,
-        sum(value_base) as won_value_base
+        sum(value_base) as won_value_base,
+        {{ deals_without_rate() }} as deals_without_rate
     from deals
     where is_won and closed_month >= this_month - interval '1 month'
     group by closed_month, pipeline_id, closing_owner_id
@@ -100,7 +102,8 @@ select
     sum(unioned.n_won)::integer as n_won,
     coalesce(sum(unioned.won_value_base), 0) as won_value_base,
     {{ base_currency() }} as base_currency,
-    clock.as_of as taken_at
+    clock.as_of as taken_at,
+    sum(unioned.deals_without_rate)::integer as deals_without_rate
 from unioned
 cross join clock
 group by

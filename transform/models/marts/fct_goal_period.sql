@@ -91,7 +91,8 @@ happened as (
         owner_id,
         null::text as activity_type,
         count(*) as n,
-        sum(value_base) as value_base
+        sum(value_base) as value_base,
+        {{ deals_without_rate() }} as n_without_rate
     from deals
     where is_won
     group by close_date_local, pipeline_id, owner_id
@@ -103,7 +104,8 @@ happened as (
         owner_id,
         null as activity_type,
         count(*) as n,
-        sum(value_base) as value_base
+        sum(value_base) as value_base,
+        {{ deals_without_rate() }} as n_without_rate
     from deals
     group by add_date_local, pipeline_id, owner_id
     union all
@@ -114,7 +116,8 @@ happened as (
         owner_id,
         type as activity_type,
         count(*) as n,
-        null as value_base
+        null as value_base,
+        0 as n_without_rate
     from {{ ref('fct_activity') }}
     where done and not is_deleted
     group by done_date_local, owner_id, type
@@ -126,7 +129,8 @@ happened as (
         owner_id,
         type as activity_type,
         count(*) as n,
-        null as value_base
+        null as value_base,
+        0 as n_without_rate
     from {{ ref('fct_activity') }}
     where not is_deleted
     group by {{ local_date('add_time') }}, owner_id, type
@@ -137,7 +141,8 @@ counted as (
         periods.goal_id,
         periods.period_start,
         sum(happened.n) as n,
-        sum(happened.value_base) as value_base
+        sum(happened.value_base) as value_base,
+        sum(happened.n_without_rate) as n_without_rate
     from periods
     inner join happened
         on
@@ -173,13 +178,15 @@ progressed as (
         goal_id,
         period_start,
         count(*) as n,
-        sum(value_base) as value_base
+        sum(value_base) as value_base,
+        {{ deals_without_rate() }} as n_without_rate
     from (
         select distinct
             periods.goal_id,
             periods.period_start,
             deals.deal_id,
-            deals.value_base
+            deals.value_base,
+            deals.fx_missing
         from periods
         inner join {{ ref('fct_deal_stage_history') }} as history
             on
@@ -239,6 +246,11 @@ measured as (
                 then round(coalesce(counted.value_base, progressed.value_base, 0) / rated.rate, 2)
             else coalesce(counted.n, progressed.n, 0)
         end as actual,
+        case
+            when periods.tracking_metric = 'sum'
+                then coalesce(counted.n_without_rate, progressed.n_without_rate, 0)
+            else 0
+        end as deals_without_rate,
         periods.period_end >= periods.today as is_running,
         periods.is_active,
         periods._loaded_at
@@ -264,5 +276,6 @@ select
     {{ ratio('actual', 'target') }} as attainment,
     is_running,
     is_active,
-    _loaded_at
+    _loaded_at,
+    deals_without_rate::integer as deals_without_rate
 from measured

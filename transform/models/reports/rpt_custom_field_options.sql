@@ -15,7 +15,11 @@ with outcomes as (
         coalesce(sum(n_deals) filter (where status = 'lost'), 0) as n_lost,
         coalesce(sum(value_base) filter (where status = 'open'), 0) as open_value_base,
         coalesce(sum(value_base) filter (where status = 'won'), 0) as won_value_base,
-        coalesce(sum(value_base) filter (where status = 'lost'), 0) as lost_value_base
+        coalesce(sum(value_base) filter (where status = 'lost'), 0) as lost_value_base,
+        coalesce(sum(n_without_rate) filter (where status = 'open'), 0) as open_deals_without_rate,
+        coalesce(sum(n_without_rate) filter (where status = 'won'), 0) as won_deals_without_rate,
+        coalesce(sum(n_without_rate) filter (where status = 'lost'), 0) as lost_deals_without_rate,
+        coalesce(sum(n_without_rate), 0) as deals_without_rate
     from {{ ref('int_deal_option_sums') }}
     where n_deals > 0
     group by field_code, option_id, pipeline_id, owner_id
@@ -46,7 +50,11 @@ select
     outcomes.open_value_base,
     outcomes.won_value_base,
     outcomes.lost_value_base,
-    {{ ratio('outcomes.n_won', 'outcomes.n_won + outcomes.n_lost') }} as win_rate
+    {{ ratio('outcomes.n_won', 'outcomes.n_won + outcomes.n_lost') }} as win_rate,
+    outcomes.open_deals_without_rate::integer as open_deals_without_rate,
+    outcomes.won_deals_without_rate::integer as won_deals_without_rate,
+    outcomes.lost_deals_without_rate::integer as lost_deals_without_rate,
+    outcomes.deals_without_rate::integer as deals_without_rate
 from outcomes
 inner join {{ ref('dim_custom_field') }} as fields
     on fields.entity = 'deal' and outcomes.field_code = fields.field_key

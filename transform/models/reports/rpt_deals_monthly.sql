@@ -13,7 +13,8 @@ created as (
         coalesce(owner_id, -1) as owner_id,
         count(*) as n_created,
         count(*) filter (where is_import) as n_imported,
-        sum(value_base) as created_value_base
+        sum(value_base) as created_value_base,
+        {{ deals_without_rate() }} as created_deals_without_rate
     from deals
     where created_month is not null
     group by created_month, coalesce(pipeline_id, -1), coalesce(owner_id, -1)
@@ -34,7 +35,8 @@ closed as (
         sum(open_days) filter (where is_won and cycle_days >= 0) as won_active_cycle_days,
         percentile_cont(0.5) within group (order by cycle_days) filter (where is_won and cycle_days >= 0)
             as median_cycle_days,
-        count(*) filter (where fx_missing) as n_without_rate
+        {{ deals_without_rate('is_won') }} as won_deals_without_rate,
+        {{ deals_without_rate() }} as deals_without_rate
     from deals
     where closed_month is not null
     group by closed_month, coalesce(pipeline_id, -1), coalesce(closing_owner_id, -1)
@@ -63,7 +65,9 @@ select
     round(closed.won_cycle_days / nullif(closed.n_won_with_cycle, 0), 2) as avg_cycle_days,
     round(closed.won_active_cycle_days / nullif(closed.n_won_with_cycle, 0), 2) as avg_active_cycle_days,
     round(closed.median_cycle_days::numeric, 2) as median_cycle_days,
-    coalesce(closed.n_without_rate, 0)::integer as n_without_rate
+    coalesce(created.created_deals_without_rate, 0) as created_deals_without_rate,
+    coalesce(closed.won_deals_without_rate, 0) as won_deals_without_rate,
+    coalesce(closed.deals_without_rate, 0) as deals_without_rate
 from created
 full join closed
     on

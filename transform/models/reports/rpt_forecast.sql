@@ -31,7 +31,8 @@ parts as (
         value_base,
         weighted_value_base,
         value_base * win_probability as historic_value_base,
-        effective_prob
+        effective_prob,
+        fx_missing
     from deals
     where is_open or (is_won and closed_month >= {{ month_of('today') }})
 ),
@@ -50,7 +51,9 @@ summed as (
             sum(value_base) filter (where is_open and effective_prob >= {{ var('commit_probability') }}), 0
         ) as commit_value_base,
         count(*) filter (where is_won) as n_won,
-        coalesce(sum(value_base) filter (where is_won), 0) as won_value_base
+        coalesce(sum(value_base) filter (where is_won), 0) as won_value_base,
+        {{ deals_without_rate('is_open') }} as open_deals_without_rate,
+        {{ deals_without_rate() }} as deals_without_rate
     from parts
     group by period, period_start, pipeline_id, owner_id
 )
@@ -68,5 +71,7 @@ select
     n_won::integer as n_won,
     won_value_base,
     won_value_base + weighted_forecast_base as landing_base,
-    won_value_base + historic_forecast_base as historic_landing_base
+    won_value_base + historic_forecast_base as historic_landing_base,
+    open_deals_without_rate,
+    deals_without_rate
 from summed

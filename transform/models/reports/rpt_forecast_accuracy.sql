@@ -9,7 +9,8 @@ with snapshots as (
         pipeline_id,
         sum(weighted_value_base) as weighted_value_base,
         sum(historic_weighted_value_base) as historic_weighted_value_base,
-        sum(won_value_base) as won_value_base
+        sum(won_value_base) as won_value_base,
+        sum(deals_without_rate)::integer as deals_without_rate
     from {{ ref('fct_forecast_snapshot') }}
     where period_start is not null
     group by as_of_date, period_start, pipeline_id
@@ -43,7 +44,8 @@ won as (
     select
         closed_month,
         coalesce(pipeline_id, -1) as pipeline_id,
-        sum(value_base) as won_value_base
+        sum(value_base) as won_value_base,
+        {{ deals_without_rate() }} as deals_without_rate
     from {{ ref('int_counted_deals') }}
     where is_won
     group by closed_month, coalesce(pipeline_id, -1)
@@ -79,7 +81,9 @@ select
     {{ ratio(
         'coalesce(won.won_value_base, 0)',
         'coalesce(forecast.historic_weighted_value_base, 0) + coalesce(forecast.won_value_base, 0)'
-    ) }} as historic_forecast_accuracy
+    ) }} as historic_forecast_accuracy,
+    forecast.deals_without_rate as forecast_deals_without_rate,
+    coalesce(won.deals_without_rate, 0) as deals_without_rate
 from scopes
 left join snapshots as forecast
     on

@@ -28,7 +28,8 @@ select
     facts.org_id,
     reasons.reason_group,
     reasons.label as reason,
-    lost.value_base
+    lost.value_base,
+    lost.fx_missing
 from lost
 inner join facts on lost.deal_id = facts.deal_id
 left join {{ ref('dim_lost_reason') }} as reasons on lost.lost_reason_norm = reasons.lost_reason_norm

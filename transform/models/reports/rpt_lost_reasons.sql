@@ -8,7 +8,8 @@ with lost as (
         reasons.reason_group,
         reasons.label as reason,
         reasons.is_given,
-        deals.value_base
+        deals.value_base,
+        deals.fx_missing
     from {{ ref('int_counted_deals') }} as deals
     left join {{ ref('dim_lost_reason') }} as reasons on deals.lost_reason_norm = reasons.lost_reason_norm
     where deals.is_lost
@@ -24,7 +25,8 @@ counted as (
         reason,
         is_given,
         count(*) as n_lost,
-        coalesce(sum(value_base), 0) as lost_value_base
+        coalesce(sum(value_base), 0) as lost_value_base,
+        {{ deals_without_rate() }} as deals_without_rate
     from lost
     group by month, pipeline_id, last_open_stage_id, owner_id, reason_group, reason, is_given
 )
@@ -40,5 +42,6 @@ select
     n_lost::integer as n_lost,
     lost_value_base,
     (sum(n_lost) over (partition by month, pipeline_id))::integer as n_lost_in_pipeline_month,
-    {{ ratio('n_lost', 'sum(n_lost) over (partition by month, pipeline_id)') }} as lost_reason_share
+    {{ ratio('n_lost', 'sum(n_lost) over (partition by month, pipeline_id)') }} as lost_reason_share,
+    deals_without_rate
 from counted

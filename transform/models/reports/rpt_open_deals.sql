@@ -109,5 +109,6 @@ select
     next_due_at as next_activity_due_at,
     next_due_at is null as is_without_next_activity,
     coalesce(expected_close_date < today, false) as is_overdue,
-    expected_close_date is null as is_without_close_date
+    expected_close_date is null as is_without_close_date,
+    fx_missing
 from touched

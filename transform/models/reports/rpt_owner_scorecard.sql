@@ -8,7 +8,8 @@ with deals as (
         sum(n_lost) as n_lost,
         sum(won_value_base) as won_value_base,
         sum(won_cycle_days) as won_cycle_days,
-        sum(n_won_with_cycle) as n_won_with_cycle
+        sum(n_won_with_cycle) as n_won_with_cycle,
+        sum(won_deals_without_rate) as deals_without_rate
     from {{ ref('rpt_deals_monthly') }}
     group by month, owner_id
 ),
@@ -91,7 +92,8 @@ select
     coalesce(slippage.n_pushes, 0)::integer as n_pushes,
     coalesce(slippage.days_pushed, 0)::integer as days_pushed,
     goals.won_value_target,
-    {{ ratio('goals.won_value_actual', 'goals.won_value_target') }} as goal_attainment
+    {{ ratio('goals.won_value_actual', 'goals.won_value_target') }} as goal_attainment,
+    coalesce(deals.deals_without_rate, 0)::integer as deals_without_rate
 from keys
 left join deals on keys.month = deals.month and keys.owner_id = deals.owner_id
 left join activities on keys.month = activities.month and keys.owner_id = activities.owner_id

@@ -12,6 +12,9 @@ select
     (count(*) filter (where is_stuck))::integer as n_stuck,
     (count(*) filter (where is_overdue))::integer as n_overdue,
     (count(*) filter (where is_without_close_date))::integer as n_without_close_date,
-    (count(*) filter (where is_without_next_activity))::integer as n_without_next_activity
+    (count(*) filter (where is_without_next_activity))::integer as n_without_next_activity,
+    {{ deals_without_rate('is_rotten') }} as rotten_deals_without_rate,
+    {{ deals_without_rate('is_stalled') }} as stalled_deals_without_rate,
+    {{ deals_without_rate() }} as deals_without_rate
 from {{ ref('rpt_open_deals') }}
 group by pipeline_id, stage_id, owner_id

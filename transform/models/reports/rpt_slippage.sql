@@ -16,7 +16,8 @@ per_deal as (
         moves.*,
         coalesce(deals.pipeline_id, -1) as pipeline_id,
         coalesce(deals.owner_id, -1) as owner_id,
-        deals.value_base
+        deals.value_base,
+        deals.fx_missing
     from moves
     inner join {{ ref('int_counted_deals') }} as deals on moves.deal_id = deals.deal_id
 )
@@ -32,6 +33,7 @@ select
     {{ ratio('sum(days_pushed)', 'sum(n_pushes)') }} as avg_days_per_push,
     (count(*) filter (where n_pulls > 0))::integer as n_deals_pulled,
     sum(n_pulls)::integer as n_pulls,
-    sum(days_pulled)::integer as days_pulled
+    sum(days_pulled)::integer as days_pulled,
+    {{ deals_without_rate('n_pushes > 0') }} as deals_without_rate
 from per_deal
 group by month, pipeline_id, owner_id

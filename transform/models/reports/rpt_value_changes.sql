@@ -40,6 +40,6 @@ select
     (count(*) filter (where difference < 0))::integer as n_down,
     coalesce(sum(difference_base) filter (where difference < 0), 0) as down_value_base,
     coalesce(sum(difference_base), 0) as net_value_base,
-    (count(*) filter (where difference_base is null))::integer as n_without_rate
+    (count(distinct deal_id) filter (where difference_base is null))::integer as deals_without_rate
 from while_open
 group by month, pipeline_id, owner_id

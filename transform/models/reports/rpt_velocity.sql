@@ -18,6 +18,7 @@ created as (
         false as is_won,
         false as is_lost,
         null::numeric as value_base,
+        false as fx_missing,
         null::numeric as cycle_days
     from {{ ref('int_counted_deals') }} as deals
     inner join clock on deals.add_date_local > clock.first_day and deals.add_date_local <= clock.today
@@ -31,6 +32,7 @@ closed as (
         deals.is_won,
         deals.is_lost,
         deals.value_base,
+        deals.fx_missing,
         case when deals.cycle_days >= 0 then deals.cycle_days end as cycle_days
     from {{ ref('int_counted_deals') }} as deals
     inner join clock on deals.close_date_local > clock.first_day and deals.close_date_local <= clock.today
@@ -53,7 +55,8 @@ terms as (
         count(*) filter (where is_won) as n_won,
         count(*) filter (where is_lost) as n_lost,
         avg(value_base) filter (where is_won) as avg_won_value_base,
-        avg(cycle_days) filter (where is_won) as avg_cycle_days
+        avg(cycle_days) filter (where is_won) as avg_cycle_days,
+        {{ deals_without_rate('is_won') }} as deals_without_rate
     from events
     group by grouping sets ((), (pipeline_id), (owner_id))
 )
@@ -74,6 +77,7 @@ select
         nullif(terms.n_opportunities, 0)
         * terms.n_won::numeric / nullif(terms.n_won + terms.n_lost, 0)
         * terms.avg_won_value_base / nullif(terms.avg_cycle_days, 0), 2
-    ) as velocity_base_per_day
+    ) as velocity_base_per_day,
+    terms.deals_without_rate
 from terms
 cross join clock

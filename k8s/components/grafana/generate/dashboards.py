@@ -15,11 +15,11 @@ UP = ((1, "up", "green"), (0, "down", "red"))
 
 
 def m(name: str, **labels: str) -> str:
-    """Name a metric of the pipelines looked at; a value may begin with ~ (like) or ! (not)."""
+    """Name a metric of the pipelines looked at; a value may begin with ~ (like), ! (not) or !~."""
     matchers = ['pipeline=~"$pipeline"']
     for label, value in labels.items():
-        operator = {"~": "=~", "!": "!="}.get(value[0], "=")
         bare = value.lstrip("~!")
+        operator = {"~": "=~", "!": "!=", "!~": "!~"}.get(value.removesuffix(bare), "=")
         matchers.append(f'{label}{operator}"{bare}"')
     return f"pipedrive_etl_{name}{{{', '.join(matchers)}}}"
 
@@ -118,7 +118,7 @@ OVERVIEW = Dashboard(
             "stat",
             "dateTimeFromNow",
             runbook="EtlHanging",
-            width=8,
+            width=6,
             height=5,
         ),
         Panel(
@@ -126,7 +126,14 @@ OVERVIEW = Dashboard(
             ((f"{m('last_completion_timestamp_seconds')} * 1000", "{{pipeline}} {{result}}"),),
             "stat",
             "dateTimeFromNow",
-            width=8,
+            width=6,
+            height=5,
+        ),
+        Panel(
+            "Models, last build",
+            ((f"sum by (state) ({m('dbt_models')})", "{{state}}"),),
+            "stat",
+            width=6,
             height=5,
         ),
         Panel(
@@ -137,7 +144,7 @@ OVERVIEW = Dashboard(
                 (m("loader_build_info"), "loader {{loader_version}}"),
             ),
             "stat",
-            width=8,
+            width=6,
             height=5,
         ),
     ),
@@ -479,7 +486,7 @@ QUALITY = Dashboard(
     "Whether what is in the warehouse can be trusted.",
     (
         Panel(
-            "Tests by severity and result, last build",
+            "Tests by severity and result",
             ((f"sum by (severity, status) ({m('dbt_tests')}) > 0", "{{severity}} {{status}}"),),
             "bargauge",
             runbook="DqErrors",
@@ -495,13 +502,15 @@ QUALITY = Dashboard(
             "Streams not read to their end, last run",
             (
                 (
-                    f"max by (stream, outcome) ({m('stream_outcome', outcome='!complete')}) == 1",
+                    "max by (stream, outcome) "
+                    f"({m('stream_outcome', outcome='!~complete|not_due')}) == 1",
                     "{{stream}} {{outcome}}",
                 ),
             ),
             "bargauge",
             runbook="EtlIncomplete",
-            note="behind and not_permitted are no faults; refused and incomplete are.",
+            note="behind and not_permitted are no faults; refused and incomplete are. A list that "
+            "was not due is left out.",
             quiet=True,
             width=12,
         ),

@@ -26,6 +26,8 @@ FORMATS = (
     *("date", "month", "time", "text", "url"),
 )
 FILTER_TYPES = ("date", "text")
+#: What a card with a sum of money counts beside it: deals that the sum leaves out.
+LEFT_OUT = "deals_without_rate"
 KEY = re.compile(r"^[a-z][a-z0-9_]*$")
 #: What Metabase's SQL templates know: an optional clause, and what stands for a filter.
 CLAUSE = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
@@ -63,6 +65,7 @@ class Card:
 
     `columns` are those of the result, in order. `unfiltered` names the filters of its dashboards
     that cannot apply to it. `may_be_empty` says why no row may be right on a healthy account.
+    `rows_overlap`: a deal may be in several rows, so that counts of rows must not be added up.
     """
 
     key: str
@@ -84,6 +87,7 @@ class Card:
     height: int = 4
     first_look: bool = False
     may_be_empty: str | None = None
+    rows_overlap: bool = False
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -189,7 +193,7 @@ def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) 
     sql = parts[2].strip()
     known = {
         *("display", "columns", "x", "y", "series", "stacked", "lines", "right_axis", "format"),
-        *("filters", "unfiltered", "link", "size", "first_look", "may_be_empty"),
+        *("filters", "unfiltered", "link", "size", "first_look", "may_be_empty", "rows_overlap"),
     }
     _only(where, data, known)
     size = _mapping(f"{where}: size", data.get("size", {"w": 6, "h": 4}))
@@ -217,6 +221,7 @@ def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) 
         height=int(size["h"]),
         first_look=bool(data.get("first_look", False)),
         may_be_empty=data.get("may_be_empty"),
+        rows_overlap=bool(data.get("rows_overlap", False)),
     )
     check_card(where, card, filters)
     return card

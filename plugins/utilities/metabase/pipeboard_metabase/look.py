@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pipeboard_metabase.definitions import Card
+from pipeboard_metabase.definitions import LEFT_OUT, Card
 from pipeboard_metabase.run import Run
 
 CARTESIAN = ("bar", "row", "line", "area", "combo")
@@ -25,8 +25,7 @@ def visualization(run: Run, card: Card) -> dict[str, Any]:
     """Return the visualization settings of a card."""
     settings: dict[str, Any] = {
         "column_settings": {
-            json.dumps(["name", column], separators=(",", ":")): _column(run, card, column)
-            for column in card.columns
+            _reference(column): _column(run, card, column) for column in card.columns
         }
     }
     if card.display in CARTESIAN:
@@ -42,6 +41,11 @@ def visualization(run: Run, card: Card) -> dict[str, Any]:
     return settings
 
 
+def _reference(column: str) -> str:
+    """Return how settings refer to a column of the result."""
+    return json.dumps(["name", column], separators=(",", ":"))
+
+
 def _axes(run: Run, card: Card) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "graph.dimensions": [*card.x, *([card.series] if card.series else [])],
@@ -50,6 +54,9 @@ def _axes(run: Run, card: Card) -> dict[str, Any]:
         # Several measures share the axis; the legend names them.
         "graph.y_axis.title_text": _title(run, card.y[0]) if len(card.y) == 1 else "",
     }
+    if LEFT_OUT in card.columns:
+        # Shown by the tooltip of each point.
+        settings["graph.tooltip_columns"] = [_reference(LEFT_OUT)]
     if card.stacked:
         settings["stackable.stack_type"] = "stacked"
     if not card.series:

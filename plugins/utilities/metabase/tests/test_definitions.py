@@ -11,6 +11,7 @@ from pipeboard_metabase import exposures
 from pipeboard_metabase.definitions import (
     FORMATS,
     GRID,
+    LEFT_OUT,
     Definitions,
     Filter,
     Place,
@@ -79,6 +80,22 @@ def test_cards_fit_the_grid_and_never_overlap(definitions: Definitions) -> None:
         for first, second in combinations(dashboard.places, 2):
             if first.tab == second.tab:
                 assert not cells(first) & cells(second), (dashboard.key, first, second)
+
+
+def test_sums_of_money_say_which_deals_they_leave_out(definitions: Definitions) -> None:
+    """A list of deals shows the deal without a value; a sum needs a count beside it."""
+    money = {
+        card.key
+        for card in definitions.cards.values()
+        if any("_base" in column and column != "value_base" for column in card.columns)
+    }
+    assert len(money) > 25
+    silent = {key for key in money if LEFT_OUT not in definitions.cards[key].columns}
+    assert not silent
+    for dashboard in definitions.dashboards.values():
+        # Metabase shows one figure of a scalar: the count stands on the dashboard.
+        if any(definitions.cards[c].display == "scalar" for c in money & set(dashboard.cards)):
+            assert "deals_left_out" in dashboard.cards, dashboard.key
 
 
 def test_columns_of_the_same_name_have_the_same_format(definitions: Definitions) -> None:

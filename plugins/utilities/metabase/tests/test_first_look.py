@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeboard_metabase.definitions import Definitions
+from pipeboard_metabase.definitions import LEFT_OUT, Definitions
 from pipeboard_metabase.first_look.bundle import (
     WEB,
     Bundle,
@@ -192,6 +192,39 @@ def test_numbers_are_the_marts_own_in_the_readers_language(
     browser.one("button[lang=pt]").click()
     full = browser.one("[data-card=open_value] .big").get_attribute("title")
     assert full.replace("\xa0", " ") == "R$ " + f"{value:,.0f}".replace(",", ".")
+
+
+def test_money_says_which_deals_it_leaves_out(
+    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path],
+    definitions: Definitions, bundle: Bundle, folder: Path,
+) -> None:  # fmt: skip
+    cards = "open_value", "open_by_stage", "velocity_by_pipeline"
+    browser.open(page_of(demo))
+    for dashboard in ("executive", "pipeline_now"):
+        browser.run(f"location.hash = '#/{dashboard}'")
+        assert "exchange rate" not in " ".join(e.text for e in browser.all(".note"))
+        assert "Deals without a rate" not in [e.text for e in browser.all("th button")]
+    account, answers = read(demo.url, definitions)
+    for key in cards:
+        found = answers[key]
+        at = found.columns.index(LEFT_OUT)
+        rows = [(*row[:at], 0, *row[at + 1 :]) for row in found.rows]
+        rows[0] = (*rows[0][:at], 1234, *rows[0][at + 1 :])
+        answers[key] = replace(found, rows=tuple(rows))
+    path = folder / "left_out.html"
+    write(path, render_page(definitions, account, answers, bundle, demo=True))
+    browser.open(path)
+    said = "Deals left out because no exchange rate is known: 1,234."
+    browser.run("location.hash = '#/executive'")
+    assert browser.one("[data-card=velocity_by_pipeline] .note").text == said
+    heads = browser.all("[data-card=velocity_by_pipeline] th button")
+    assert "Deals without a rate" in [head.text for head in heads]
+    browser.run("location.hash = '#/pipeline_now'")
+    assert browser.one("[data-card=open_value] .note").text == said
+    assert browser.one("[data-card=open_by_stage] .note").text == said
+    browser.one("button[lang=pt]").click()
+    said = "Negócios deixados de fora por falta de taxa de câmbio: 1.234."
+    assert browser.one("[data-card=open_value] .note").text == said
 
 
 def test_both_languages(

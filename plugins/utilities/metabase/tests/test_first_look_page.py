@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from card_kit import Server
 from pipeboard_metabase.cli import main
-from pipeboard_metabase.definitions import GRID, Definitions, Filter
+from pipeboard_metabase.definitions import GRID, LEFT_OUT, Definitions, Filter
 from pipeboard_metabase.first_look import queries
 from pipeboard_metabase.first_look.bundle import Bundle, NoBundle, make_bundle
 from pipeboard_metabase.first_look.page import embedded, page_data, plain, render_page
@@ -109,6 +109,23 @@ def test_many_rows_are_cut_and_said(definitions: Definitions, demo: Warehouse) -
     assert len(found.rows) == queries.MOST_ROWS
     assert found.rows[-1] == (queries.MOST_ROWS,)
     assert found.cut
+
+
+@pytest.mark.parametrize(
+    ("card", "counts", "told"),
+    [
+        ("won_by_month", (1, 0, 2), {"count": 3, "perRow": False}),
+        ("won_by_month", (0, None, 0), None),
+        ("pipeline_by_day", (1, 0, 2), {"count": 2, "perRow": True}),
+        ("won_this_month", (), None),
+    ],
+)
+def test_deals_that_a_sum_leaves_out_are_counted(
+    definitions: Definitions, card: str, counts: tuple[int | None, ...], told: object
+) -> None:
+    shown = Answer(("n", LEFT_OUT), ("int8", "int8"), tuple((1, count) for count in counts))
+    data = page_data(definitions, ACCOUNT, {card: shown}, demo=False)
+    assert data["cards"][card]["leftOut"] == told
 
 
 def test_cards_are_read_as_the_reader_in_one_snapshot(

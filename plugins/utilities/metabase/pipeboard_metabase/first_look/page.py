@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from pipeboard_metabase.definitions import GRID, Card, Dashboard, Definitions, Place
+from pipeboard_metabase.definitions import GRID, LEFT_OUT, Card, Dashboard, Definitions, Place
 from pipeboard_metabase.first_look.bundle import Bundle
 from pipeboard_metabase.first_look.queries import Account, Answer, months_of
 from pipeboard_metabase.words import LANGUAGES, Words, words_of
@@ -157,9 +157,20 @@ def _card(card: Card, answer: Answer) -> dict[str, Any]:
         "columns": columns,
         "rows": [[plain(value) for value in row] for row in answer.rows],
         "cut": answer.cut,
+        "leftOut": _left_out(card, answer),
         "link": dict(card.link),
         "error": answer.error,
     }
+
+
+def _left_out(card: Card, answer: Answer) -> dict[str, Any] | None:
+    """Return how many deals the sums of a card leave out: in all, or at most in one row."""
+    if LEFT_OUT not in answer.columns or LEFT_OUT in card.y:
+        return None
+    at = answer.columns.index(LEFT_OUT)
+    counts = [int(str(row[at] or 0)) for row in answer.rows]
+    count = (max if card.rows_overlap else sum)(counts or [0])
+    return {"count": count, "perRow": card.rows_overlap} if count else None
 
 
 def _format(card: Card, column: str, kind: str) -> str:

@@ -1,9 +1,10 @@
 ---
 display: table
-columns: [field_label, option_label, n_deals, n_won, n_lost, win_rate, won_value_base, open_value_base]
+columns: [field_label, option_label, n_deals, n_won, n_lost, win_rate, won_value_base, open_value_base, deals_without_rate]
 format: {win_rate: percent, won_value_base: money, open_value_base: money}
 size: {w: 24, h: 7}
 first_look: true
+rows_overlap: true
 may_be_empty: An account need not have a custom field with options.
 filters:
   field: marts.dim_custom_field.label
@@ -19,7 +20,8 @@ select
     sum(options.n_lost) as n_lost,
     round(sum(options.n_won)::numeric / nullif(sum(options.n_won) + sum(options.n_lost), 0), 4) as win_rate,
     sum(options.won_value_base) as won_value_base,
-    sum(options.open_value_base) as open_value_base
+    sum(options.open_value_base) as open_value_base,
+    sum(options.open_deals_without_rate) + sum(options.won_deals_without_rate) as deals_without_rate
 from marts.rpt_custom_field_options as options
 where
     true

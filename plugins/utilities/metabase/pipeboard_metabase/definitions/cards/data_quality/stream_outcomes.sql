@@ -16,4 +16,4 @@ select
     outcomes.last_complete_at,
     outcomes.reason
 from ops.ops_stream_outcome as outcomes
-order by outcomes.outcome = 'complete', outcomes.last_complete_at nulls first, outcomes.stream
+order by outcomes.outcome in ('complete', 'not_due'), outcomes.last_complete_at nulls first, outcomes.stream

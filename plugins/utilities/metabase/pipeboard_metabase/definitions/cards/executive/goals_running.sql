@@ -1,6 +1,6 @@
 ---
 display: table
-columns: [title, assignee_name, period_start, period_end, target, actual, attainment]
+columns: [title, assignee_name, period_start, period_end, target, actual, attainment, deals_without_rate]
 format: {target: decimal, actual: decimal, attainment: percent}
 unfiltered: [period, pipeline]
 size: {w: 12, h: 5}
@@ -14,7 +14,8 @@ select
     goals.period_end,
     goals.target,
     goals.actual,
-    goals.attainment
+    goals.attainment,
+    goals.deals_without_rate
 from marts.fct_goal_period as goals
 left join marts.dim_user as users on goals.assignee_type = 'person' and goals.assignee_id = users.user_id
 where

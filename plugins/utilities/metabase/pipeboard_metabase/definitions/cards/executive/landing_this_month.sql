@@ -1,6 +1,6 @@
 ---
 display: scalar
-columns: [landing_base]
+columns: [landing_base, deals_without_rate]
 y: landing_base
 format: {landing_base: money}
 unfiltered: [period]
@@ -11,7 +11,9 @@ filters:
   owner: marts.dim_user.name
   team: marts.dim_user.team_name
 ---
-select coalesce(sum(landing_base), 0) as landing_base
+select
+    coalesce(sum(landing_base), 0) as landing_base,
+    coalesce(sum(deals_without_rate), 0) as deals_without_rate
 from marts.rpt_forecast
 where
     period_start = (select this_month from ops.ops_account)

@@ -1,11 +1,12 @@
 ---
 display: area
-columns: [date_day, open_value_base, weighted_value_base]
+columns: [date_day, open_value_base, weighted_value_base, deals_without_rate]
 x: date_day
 y: [open_value_base, weighted_value_base]
 format: {open_value_base: money, weighted_value_base: money}
 size: {w: 12, h: 6}
 first_look: true
+rows_overlap: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name
@@ -15,7 +16,8 @@ filters:
 select
     date_day,
     sum(open_value_base) as open_value_base,
-    sum(weighted_value_base) as weighted_value_base
+    sum(weighted_value_base) as weighted_value_base,
+    sum(deals_without_rate) as deals_without_rate
 from marts.rpt_pipeline_daily
 where
     true

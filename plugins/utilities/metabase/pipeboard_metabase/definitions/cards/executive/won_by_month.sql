@@ -1,6 +1,6 @@
 ---
 display: bar
-columns: [month, pipeline_name, won_value_base]
+columns: [month, pipeline_name, won_value_base, deals_without_rate]
 x: month
 y: won_value_base
 series: pipeline_name
@@ -17,7 +17,8 @@ filters:
 select
     deals.month,
     pipelines.name as pipeline_name,
-    sum(deals.won_value_base) as won_value_base
+    sum(deals.won_value_base) as won_value_base,
+    sum(deals.won_deals_without_rate) as deals_without_rate
 from marts.rpt_deals_monthly as deals
 inner join marts.dim_pipeline as pipelines on deals.pipeline_id = pipelines.pipeline_id
 where

@@ -1,6 +1,6 @@
 ---
 display: scalar
-columns: [won_value_base]
+columns: [won_value_base, deals_without_rate]
 y: won_value_base
 format: {won_value_base: money}
 unfiltered: [period]
@@ -11,7 +11,9 @@ filters:
   owner: marts.dim_user.name
   team: marts.dim_user.team_name
 ---
-select coalesce(sum(won_value_base), 0) as won_value_base
+select
+    coalesce(sum(won_value_base), 0) as won_value_base,
+    coalesce(sum(won_deals_without_rate), 0) as deals_without_rate
 from marts.rpt_deals_monthly
 where
     month = (select this_month from ops.ops_account)

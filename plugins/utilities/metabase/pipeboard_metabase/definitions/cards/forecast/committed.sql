@@ -1,6 +1,6 @@
 ---
 display: scalar
-columns: [commit_value_base]
+columns: [commit_value_base, deals_without_rate]
 y: commit_value_base
 format: {commit_value_base: money}
 unfiltered: [period]
@@ -11,7 +11,9 @@ filters:
   owner: marts.dim_user.name
   team: marts.dim_user.team_name
 ---
-select coalesce(sum(commit_value_base), 0) as commit_value_base
+select
+    coalesce(sum(commit_value_base), 0) as commit_value_base,
+    coalesce(sum(open_deals_without_rate), 0) as deals_without_rate
 from marts.rpt_forecast
 where
     true

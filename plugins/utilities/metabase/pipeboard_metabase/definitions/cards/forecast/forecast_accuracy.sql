@@ -1,6 +1,6 @@
 ---
 display: combo
-columns: [period_start, forecast_value_base, won_value_base, forecast_accuracy]
+columns: [period_start, forecast_value_base, won_value_base, forecast_accuracy, deals_without_rate]
 x: period_start
 y: [forecast_value_base, won_value_base, forecast_accuracy]
 lines: [forecast_accuracy]
@@ -14,7 +14,8 @@ select
     period_start,
     sum(forecast_value_base) as forecast_value_base,
     sum(won_value_base) as won_value_base,
-    round(sum(won_value_base) / nullif(sum(forecast_value_base), 0), 4) as forecast_accuracy
+    round(sum(won_value_base) / nullif(sum(forecast_value_base), 0), 4) as forecast_accuracy,
+    sum(deals_without_rate) as deals_without_rate
 from marts.rpt_forecast_accuracy
 where
     true

@@ -1,6 +1,6 @@
 ---
 display: bar
-columns: [period, won_value_base, weighted_forecast_base, open_value_base]
+columns: [period, won_value_base, weighted_forecast_base, open_value_base, deals_without_rate]
 x: period
 y: [won_value_base, weighted_forecast_base]
 stacked: true
@@ -17,7 +17,8 @@ select
     translated(forecast.period) as period,
     sum(forecast.won_value_base) as won_value_base,
     sum(forecast.weighted_forecast_base) as weighted_forecast_base,
-    sum(forecast.open_value_base) as open_value_base
+    sum(forecast.open_value_base) as open_value_base,
+    sum(forecast.deals_without_rate) as deals_without_rate
 from marts.rpt_forecast as forecast
 where
     true

@@ -1,6 +1,6 @@
 ---
 display: line
-columns: [period_start, landing_base, historic_landing_base]
+columns: [period_start, landing_base, historic_landing_base, deals_without_rate]
 x: period_start
 y: [landing_base, historic_landing_base]
 format: {period_start: month, landing_base: money, historic_landing_base: money}
@@ -15,7 +15,8 @@ filters:
 select
     period_start,
     sum(landing_base) as landing_base,
-    sum(historic_landing_base) as historic_landing_base
+    sum(historic_landing_base) as historic_landing_base,
+    sum(deals_without_rate) as deals_without_rate
 from marts.rpt_forecast
 where
     period_start is not null

@@ -1,6 +1,6 @@
 ---
 display: scalar
-columns: [open_value_base]
+columns: [open_value_base, deals_without_rate]
 y: open_value_base
 format: {open_value_base: money}
 unfiltered: [period]
@@ -11,7 +11,9 @@ filters:
   owner: marts.dim_user.name
   team: marts.dim_user.team_name
 ---
-select coalesce(sum(open_value_base), 0) as open_value_base
+select
+    coalesce(sum(open_value_base), 0) as open_value_base,
+    coalesce(sum(open_deals_without_rate), 0) as deals_without_rate
 from marts.rpt_forecast
 where
     period = 'no date'

@@ -1,12 +1,13 @@
 ---
 display: combo
-columns: [month, up_value_base, down_value_base, net_value_base]
+columns: [month, up_value_base, down_value_base, net_value_base, deals_without_rate]
 x: month
 y: [up_value_base, down_value_base, net_value_base]
 lines: [net_value_base]
 format: {month: month, up_value_base: money, down_value_base: money, net_value_base: money}
 size: {w: 12, h: 6}
 first_look: true
+rows_overlap: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name
@@ -17,7 +18,8 @@ select
     month,
     sum(up_value_base) as up_value_base,
     sum(down_value_base) as down_value_base,
-    sum(net_value_base) as net_value_base
+    sum(net_value_base) as net_value_base,
+    sum(deals_without_rate) as deals_without_rate
 from marts.rpt_value_changes
 where
     true

@@ -1,6 +1,6 @@
 ---
 display: table
-columns: [source_name, n_leads, n_converted, lead_conversion_rate, n_archived, n_won, won_value_base]
+columns: [source_name, n_leads, n_converted, lead_conversion_rate, n_archived, n_won, won_value_base, deals_without_rate]
 format: {lead_conversion_rate: percent, won_value_base: money}
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
@@ -18,7 +18,8 @@ select
     round(sum(leads.n_converted)::numeric / nullif(sum(leads.n_leads), 0), 4) as lead_conversion_rate,
     sum(leads.n_archived) as n_archived,
     sum(leads.n_won) as n_won,
-    sum(leads.won_value_base) as won_value_base
+    sum(leads.won_value_base) as won_value_base,
+    sum(leads.deals_without_rate) as deals_without_rate
 from marts.rpt_leads_monthly as leads
 where
     true

@@ -1,6 +1,6 @@
 ---
 display: table
-columns: [origin, n_created, n_from_lead, n_won, n_lost, win_rate_by_cohort, won_value_base]
+columns: [origin, n_created, n_from_lead, n_won, n_lost, win_rate_by_cohort, won_value_base, deals_without_rate]
 format: {win_rate_by_cohort: percent, won_value_base: money}
 unfiltered: [owner, team]
 size: {w: 12, h: 6}
@@ -14,7 +14,8 @@ select
     sum(sources.n_won) as n_won,
     sum(sources.n_lost) as n_lost,
     round(sum(sources.n_won)::numeric / nullif(sum(sources.n_created), 0), 4) as win_rate_by_cohort,
-    sum(sources.won_value_base) as won_value_base
+    sum(sources.won_value_base) as won_value_base,
+    sum(sources.deals_without_rate) as deals_without_rate
 from marts.rpt_sources_monthly as sources
 where
     true

@@ -1,6 +1,6 @@
 ---
 display: row
-columns: [origin, won_value_base, n_won]
+columns: [origin, won_value_base, n_won, deals_without_rate]
 x: origin
 y: won_value_base
 format: {won_value_base: money}
@@ -12,7 +12,8 @@ filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
 select
     translated(sources.origin) as origin,
     sum(sources.won_value_base) as won_value_base,
-    sum(sources.n_won) as n_won
+    sum(sources.n_won) as n_won,
+    sum(sources.deals_without_rate) as deals_without_rate
 from marts.rpt_sources_monthly as sources
 where
     true

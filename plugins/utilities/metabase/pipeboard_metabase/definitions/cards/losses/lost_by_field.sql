@@ -1,12 +1,13 @@
 ---
 display: row
-columns: [option_label, n_lost, lost_value_base, field_label]
+columns: [option_label, n_lost, lost_value_base, field_label, deals_without_rate]
 x: option_label
 y: n_lost
 format: {lost_value_base: money}
 unfiltered: [period]
 size: {w: 12, h: 6}
 first_look: true
+rows_overlap: true
 may_be_empty: An account need not have a custom field with options.
 filters:
   field: marts.dim_custom_field.label
@@ -31,7 +32,8 @@ select
     options.option_label,
     sum(options.n_lost) as n_lost,
     sum(options.lost_value_base) as lost_value_base,
-    options.field_label
+    options.field_label,
+    sum(options.lost_deals_without_rate) as deals_without_rate
 from marts.rpt_custom_field_options as options
 inner join chosen on options.field_key = chosen.field_key
 where

@@ -1,6 +1,6 @@
 ---
 display: line
-columns: [month, n_lost, lost_value_base]
+columns: [month, n_lost, lost_value_base, deals_without_rate]
 x: month
 y: [n_lost, lost_value_base]
 right_axis: [lost_value_base]
@@ -16,7 +16,8 @@ filters:
 select
     month,
     sum(n_lost) as n_lost,
-    sum(lost_value_base) as lost_value_base
+    sum(lost_value_base) as lost_value_base,
+    sum(deals_without_rate) as deals_without_rate
 from marts.rpt_lost_reasons
 where
     true

@@ -1,6 +1,6 @@
 ---
 display: row
-columns: [owner_name, n_lost, lost_value_base]
+columns: [owner_name, n_lost, lost_value_base, deals_without_rate]
 x: owner_name
 y: n_lost
 format: {lost_value_base: money}
@@ -15,7 +15,8 @@ filters:
 select
     translated(users.name) as owner_name,
     sum(lost.n_lost) as n_lost,
-    sum(lost.lost_value_base) as lost_value_base
+    sum(lost.lost_value_base) as lost_value_base,
+    sum(lost.deals_without_rate) as deals_without_rate
 from marts.rpt_lost_reasons as lost
 inner join marts.dim_user as users on lost.owner_id = users.user_id
 where

@@ -1,6 +1,6 @@
 ---
 display: bar
-columns: [stage_name, n_lost, lost_value_base, pipeline_name]
+columns: [stage_name, n_lost, lost_value_base, pipeline_name, deals_without_rate]
 x: stage_name
 y: n_lost
 format: {lost_value_base: money}
@@ -16,7 +16,8 @@ select
     stages.name as stage_name,
     sum(lost.n_lost) as n_lost,
     sum(lost.lost_value_base) as lost_value_base,
-    pipelines.name as pipeline_name
+    pipelines.name as pipeline_name,
+    sum(lost.deals_without_rate) as deals_without_rate
 from marts.rpt_lost_reasons as lost
 inner join marts.dim_stage as stages on lost.last_open_stage_id = stages.stage_id
 inner join marts.dim_pipeline as pipelines on lost.pipeline_id = pipelines.pipeline_id

@@ -1,6 +1,6 @@
 ---
 display: combo
-columns: [reason_group, n_lost, lost_value_base, cumulative_share]
+columns: [reason_group, n_lost, lost_value_base, cumulative_share, deals_without_rate]
 x: reason_group
 y: [n_lost, cumulative_share]
 lines: [cumulative_share]
@@ -18,7 +18,8 @@ with reasons as (
     select
         lost.reason_group,
         sum(lost.n_lost) as n_lost,
-        sum(lost.lost_value_base) as lost_value_base
+        sum(lost.lost_value_base) as lost_value_base,
+        sum(lost.deals_without_rate) as deals_without_rate
     from marts.rpt_lost_reasons as lost
     where
         true
@@ -36,7 +37,8 @@ select
     round(
         sum(reasons.n_lost) over (order by reasons.n_lost desc, reasons.reason_group)
         / sum(reasons.n_lost) over (), 4
-    ) as cumulative_share
+    ) as cumulative_share,
+    reasons.deals_without_rate
 from reasons
 order by reasons.n_lost desc, reasons.reason_group
 limit 20

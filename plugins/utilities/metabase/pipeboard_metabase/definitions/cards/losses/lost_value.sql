@@ -1,6 +1,6 @@
 ---
 display: scalar
-columns: [lost_value_base]
+columns: [lost_value_base, deals_without_rate]
 y: lost_value_base
 format: {lost_value_base: money}
 size: {w: 8, h: 3}
@@ -11,7 +11,9 @@ filters:
   owner: marts.dim_user.name
   team: marts.dim_user.team_name
 ---
-select coalesce(sum(lost_value_base), 0) as lost_value_base
+select
+    coalesce(sum(lost_value_base), 0) as lost_value_base,
+    coalesce(sum(deals_without_rate), 0) as deals_without_rate
 from marts.rpt_lost_reasons
 where
     true

@@ -12,6 +12,7 @@ columns:
   - n_activities_overdue
   - n_pushes
   - won_value_target
+  - deals_without_rate
 format:
   win_rate_by_close_date: percent
   won_value_base: money
@@ -35,7 +36,8 @@ select
     sum(scores.n_activities_done) as n_activities_done,
     sum(scores.n_activities_overdue) as n_activities_overdue,
     sum(scores.n_pushes) as n_pushes,
-    sum(scores.won_value_target) as won_value_target
+    sum(scores.won_value_target) as won_value_target,
+    sum(scores.deals_without_rate) as deals_without_rate
 from marts.rpt_owner_scorecard as scores
 where
     true

@@ -1,6 +1,6 @@
 ---
 display: table
-columns: [owner_name, n_opportunities, win_rate, avg_won_value_base, avg_cycle_days, velocity_base_per_day]
+columns: [owner_name, n_opportunities, win_rate, avg_won_value_base, avg_cycle_days, velocity_base_per_day, deals_without_rate]
 format:
   win_rate: percent
   avg_won_value_base: money
@@ -17,7 +17,8 @@ select
     velocity.win_rate,
     velocity.avg_won_value_base,
     velocity.avg_cycle_days,
-    velocity.velocity_base_per_day
+    velocity.velocity_base_per_day,
+    velocity.deals_without_rate
 from marts.rpt_velocity as velocity
 inner join marts.dim_user as users on velocity.owner_id = users.user_id
 where

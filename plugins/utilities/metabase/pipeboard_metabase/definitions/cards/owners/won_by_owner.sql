@@ -1,6 +1,6 @@
 ---
 display: row
-columns: [owner_name, won_value_base, n_won]
+columns: [owner_name, won_value_base, n_won, deals_without_rate]
 x: owner_name
 y: won_value_base
 format: {won_value_base: money}
@@ -14,7 +14,8 @@ filters:
 select
     translated(scores.owner_name) as owner_name,
     sum(scores.won_value_base) as won_value_base,
-    sum(scores.n_won) as n_won
+    sum(scores.n_won) as n_won,
+    sum(scores.deals_without_rate) as deals_without_rate
 from marts.rpt_owner_scorecard as scores
 where
     true

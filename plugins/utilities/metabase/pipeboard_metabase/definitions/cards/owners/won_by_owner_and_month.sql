@@ -1,6 +1,6 @@
 ---
 display: line
-columns: [month, owner_name, won_value_base]
+columns: [month, owner_name, won_value_base, deals_without_rate]
 x: month
 y: won_value_base
 series: owner_name
@@ -14,7 +14,8 @@ filters:
 select
     scores.month,
     translated(scores.owner_name) as owner_name,
-    scores.won_value_base
+    scores.won_value_base,
+    scores.deals_without_rate
 from marts.rpt_owner_scorecard as scores
 where
     true

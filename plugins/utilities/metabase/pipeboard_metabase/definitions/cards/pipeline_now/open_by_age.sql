@@ -1,6 +1,6 @@
 ---
 display: bar
-columns: [days_in_stage, open_count, open_value_base]
+columns: [days_in_stage, open_count, open_value_base, deals_without_rate]
 x: days_in_stage
 y: open_count
 format: {open_value_base: money, days_in_stage: text}
@@ -22,7 +22,8 @@ select
         else '90+'
     end as days_in_stage,
     count(*) as open_count,
-    coalesce(sum(value_base), 0) as open_value_base
+    coalesce(sum(value_base), 0) as open_value_base,
+    count(*) filter (where fx_missing) as deals_without_rate
 from marts.rpt_open_deals
 where
     days_in_current_stage is not null

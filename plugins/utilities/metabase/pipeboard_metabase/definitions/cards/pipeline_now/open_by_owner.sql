@@ -1,6 +1,6 @@
 ---
 display: row
-columns: [owner_name, open_value_base, open_count]
+columns: [owner_name, open_value_base, open_count, deals_without_rate]
 x: owner_name
 y: open_value_base
 format: {open_value_base: money}
@@ -15,7 +15,8 @@ filters:
 select
     translated(users.name) as owner_name,
     coalesce(sum(deals.value_base), 0) as open_value_base,
-    count(*) as open_count
+    count(*) as open_count,
+    count(*) filter (where deals.fx_missing) as deals_without_rate
 from marts.rpt_open_deals as deals
 inner join marts.dim_user as users on coalesce(deals.owner_id, -1) = users.user_id
 where

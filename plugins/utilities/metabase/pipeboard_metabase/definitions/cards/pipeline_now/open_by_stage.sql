@@ -1,6 +1,6 @@
 ---
 display: bar
-columns: [stage_name, pipeline_name, open_value_base, weighted_value_base, open_count]
+columns: [stage_name, pipeline_name, open_value_base, weighted_value_base, open_count, deals_without_rate]
 x: stage_name
 y: [open_value_base, weighted_value_base]
 format: {open_value_base: money, weighted_value_base: money}
@@ -17,7 +17,8 @@ select
     pipelines.name as pipeline_name,
     coalesce(sum(deals.value_base), 0) as open_value_base,
     coalesce(sum(deals.weighted_value_base), 0) as weighted_value_base,
-    count(*) as open_count
+    count(*) as open_count,
+    count(*) filter (where deals.fx_missing) as deals_without_rate
 from marts.rpt_open_deals as deals
 inner join marts.dim_stage as stages on deals.stage_id = stages.stage_id
 inner join marts.dim_pipeline as pipelines on deals.pipeline_id = pipelines.pipeline_id

@@ -1,6 +1,6 @@
 ---
 display: scalar
-columns: [open_value_base]
+columns: [open_value_base, deals_without_rate]
 y: open_value_base
 format: {open_value_base: money}
 unfiltered: [period]
@@ -12,7 +12,9 @@ filters:
   team: marts.dim_user.team_name
   label: marts.fct_deal_label.label
 ---
-select coalesce(sum(value_base), 0) as open_value_base
+select
+    coalesce(sum(value_base), 0) as open_value_base,
+    count(*) filter (where fx_missing) as deals_without_rate
 from marts.rpt_open_deals
 where
     true

@@ -48,7 +48,7 @@ export function view(card: Card, placed: Placed, level: 3 | 4, context: Context)
     return still;
   }
   if (card.display === "scalar") {
-    node.append(...scalar(card, context));
+    node.append(...scalar(card, context), ...notes(card, [], context));
     return still;
   }
   if (!hasData(card)) {
@@ -203,13 +203,18 @@ function legend(frames: Frame[]): HTMLElement | null {
 function notes(
   card: Card,
   left: { categories: number; series: number }[],
-  { words }: Context,
+  { words, formats }: Context,
 ): HTMLElement[] {
   const categories = left.reduce((sum, one) => sum + one.categories, 0);
   const series = left.reduce((sum, one) => sum + one.series, 0);
   const said = [
     categories + series > 0
       ? words.text("page.left_to_table", { count: String(categories + series) })
+      : null,
+    card.leftOut
+      ? words.text(card.leftOut.perRow ? "page.left_out_of_row" : "page.left_out", {
+          count: formats.full(card.leftOut.count, { name: "", format: "integer" }),
+        })
       : null,
     card.cut ? words.text("page.cut", { count: String(card.rows.length) }) : null,
   ].filter((text) => text !== null);

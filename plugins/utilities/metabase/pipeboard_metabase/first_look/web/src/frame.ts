@@ -9,6 +9,8 @@ import { meaningOf } from "./palette";
 
 export const MOST_CATEGORIES = 15;
 export const MOST_SERIES = 8;
+/** The column that counts the deals a sum of money leaves out. */
+export const LEFT_OUT = "deals_without_rate";
 
 export interface Context {
   words: Words;

@@ -2,7 +2,7 @@
 
 import { element, webAddress } from "./dom";
 import type { Context } from "./frame";
-import { columnIndex } from "./frame";
+import { columnIndex, LEFT_OUT } from "./frame";
 import { isNumeric, isTime } from "./format";
 import type { Card, Cell } from "./types";
 
@@ -12,7 +12,11 @@ export function table(card: Card, title: string, context: Context): HTMLElement 
   const { words } = context;
   let order: Order = null;
   const addresses = new Set(Object.values(card.link).map((name) => columnIndex(card, name)));
-  const shown = card.columns.map((_, at) => at).filter((at) => !addresses.has(at));
+  // The count of deals that are left out is a column only where there are any.
+  const counted = card.leftOut ? -1 : columnIndex(card, card.y.includes(LEFT_OUT) ? null : LEFT_OUT);
+  const shown = card.columns
+    .map((_, at) => at)
+    .filter((at) => !addresses.has(at) && at !== counted);
   const body = element("tbody");
   const heads = shown.map((at) => {
     const column = card.columns[at];

@@ -53,6 +53,8 @@ export interface Card {
   rows: Cell[][];
   /** More rows than the page carries. */
   cut: boolean;
+  /** Deals that the sums leave out for want of an exchange rate: in all, or at most in one row. */
+  leftOut: { count: number; perRow: boolean } | null;
   /** Column -> the column that holds its address. */
   link: Record<string, string>;
   /** Why the card could not be read, in the database's words; null when it could. */

@@ -1,0 +1,139 @@
+"""Builds what changed: asks the warehouse which models are due, and becomes that `dbt build`.
+
+    dbt-changed OPTIONS OF DBT BUILD...
+
+`ops.ops_dbt_model_status` says what each model was built from, and what has changed since; see
+transform/macros/model_builds.sql. Where it cannot tell, everything is built. If nothing is due,
+dbt is not started at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from pipeboard.database import connect, first_line
+from pipeboard.database_url import DatabaseUrl
+from pipeboard.launch import DATABASE, FINGERPRINT
+from pipeboard.problems import Problem
+
+#: Names the file for the report; the supervisor reads it.
+REPORT = "PIPEBOARD_BUILD_REPORT"
+REPORT_VERSION = 1
+STATUS = """
+    select node_name, due_because, fingerprint from ops.ops_dbt_model_status
+    order by node_name
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the warehouse knows of one model, seed or snapshot.
+
+    Attributes:
+        due_because: why it is due; None if it is current.
+        fingerprint: of the project that it was built by, and the target; None if it never was.
+
+    """
+
+    name: str
+    due_because: str | None
+    fingerprint: str | None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to build.
+
+    Attributes:
+        due: names of models, seeds and snapshots; None means everything.
+        current: how many others need no build; None where that is not known.
+        reason: one line for people.
+
+    """
+
+    due: tuple[str, ...] | None
+    current: int | None
+    reason: str
+
+
+def decision_of(report: Mapping[str, Any] | None) -> Decision | None:
+    """Return what a report says; None if it is missing, malformed or of another version."""
+    if report is None or report.get("version") != REPORT_VERSION:
+        return None
+    due, current = report.get("due"), report.get("current")
+    if not isinstance(due, list | None) or not isinstance(current, int | None):
+        return None
+    names = None if due is None else tuple(map(str, due))
+    return Decision(names, current, str(report.get("reason")))
+
+
+def decide(rows: Sequence[Row], fingerprint: str) -> Decision:
+    """Say what is due.
+
+    Args:
+        rows: of all models, seeds and snapshots of the scheduled build.
+        fingerprint: of the project as it is now, and the target.
+
+    """
+    if not rows:
+        return Decision(None, None, "nothing is built yet")
+    if any(row.fingerprint != fingerprint for row in rows):
+        return Decision(None, None, "the project, a setting or dbt itself has changed")
+    due = tuple(row.name for row in rows if row.due_because)
+    if not due:
+        return Decision((), len(rows), "nothing has changed")
+    why = Counter(row.due_because for row in rows if row.due_because)
+    reasons = "; ".join(f"{number} since {reason}" for reason, number in why.most_common(4))
+    if len(due) == len(rows):
+        return Decision(None, 0, reasons)
+    return Decision(due, len(rows) - len(due), reasons)
+
+
+def ask(environ: Mapping[str, str]) -> Decision:
+    """Ask the warehouse what is due. dbt itself complains about a database that is not there."""
+    fingerprint = environ.get(FINGERPRINT)
+    if not fingerprint:
+        return Decision(None, None, "the project's files cannot be told from others")
+    try:
+        with connect(DatabaseUrl.parse(environ.get(DATABASE, "")).url) as connection:
+            rows = [Row(*row) for row in connection.execute(STATUS.encode()).fetchall()]
+    except psycopg.errors.UndefinedTable:
+        return Decision(None, None, "nothing is built yet")
+    except psycopg.Error as error:
+        return Decision(None, None, f"the warehouse does not say what changed: {first_line(error)}")
+    except Problem as problem:
+        return Decision(None, None, problem.what)
+    return decide(rows, f"{fingerprint} {environ.get('DBT_TARGET') or 'dev'}")
+
+
+def main() -> int:
+    """Build what is due; return 0 if that is nothing."""
+    decision = ask(os.environ)
+    if os.environ.get(REPORT):
+        report = {"version": REPORT_VERSION, **asdict(decision)}
+        Path(os.environ[REPORT]).write_text(json.dumps(report), encoding="utf-8")
+    if decision.due == ():
+        print(f"no model is due: {decision.reason}; {decision.current} are current", flush=True)
+        return 0
+    number = "everything" if decision.due is None else f"{len(decision.due)} models"
+    print(f"building {number}: {decision.reason}", flush=True)
+    words = ["dbt", "build", *sys.argv[1:]]
+    if decision.due is not None:
+        words += ["--select", *decision.due]
+    try:
+        os.execvp(words[0], words)
+    except OSError as error:
+        sys.exit(f"dbt cannot be started: {error.strerror}. Run `make setup`")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+{#-
+    A rule is a generic test of a model, declared beside it. As a node of dbt each costs a connection and some
+    statements, more than most rules take. A sync therefore leaves out the rules tagged `grouped`, and checks
+    them by the tests in tests/groups: one node, and one statement, for all rules of a group of models. The rules, their
+    ids, their results in ops_dbt_test_result, and the rows in schema test_failures are the same either way.
+-#}
+
+{#-
+    For a test in tests/groups: which rules of these models are broken, and by how many rows. `references` are the other
+    models that these rules read.
+-#}
+{% macro grouped_rules(models, references=[]) -%}
+    {%- do config(meta={'rules_of': models}) -%}
+    {%- for name in models + references -%}
+        {%- do ref(name) -%}
+    {%- endfor -%}
+    {%- set rules = rules_of_group(model) if execute else [] -%}
+    {%- set queries = rule_queries(rules) -%}
+    {%- for rule in rules %}
+    {{ 'union all' if not loop.first }}
+    select '{{ rule.unique_id }}' as test_id, count(*) as n_failures
+    from (
+        {{ queries[rule.unique_id] }}
+    ) as broken
+    having count(*) > 0
+    {%- else %}
+    select null::text as test_id, null::bigint as n_failures
+    where false
+    {%- endfor -%}
+{%- endmacro %}
+
+{#-
+    The rules of the group's severity about the models that were selected; about all, if none was. None if any of them is
+    selected as a test of its own: whoever does not leave them out by their tag has them all.
+-#}
+{% macro rules_of_group(group) -%}
+    {%- set parents = group.depends_on.nodes -%}
+    {%- set due = parents | select('in', selected_resources) | list or parents -%}
+    {%- set models = group.config.meta.rules_of -%}
+    {%- set rules = [] -%}
+    {%- for id in graph.nodes if id.startswith('test.') and _names_one_of(id, due) -%}
+        {#- Each look at a node copies it. -#}
+        {%- set test = graph.nodes[id] -%}
+        {%- if 'grouped' in test.tags and test.attached_node.split('.') | last in models
+            and test.config.severity | lower == group.config.severity | lower
+            and test.depends_on.nodes | select('in', due) | list -%}
+            {%- if id in selected_resources -%}
+                {{ return([]) }}
+            {%- endif -%}
+            {%- do rules.append(test) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(rules) }}
+{%- endmacro %}
+
+{#- The id of a generic test holds the name of its model, and of the one it refers to. -#}
+{% macro _names_one_of(id, models) -%}
+    {%- for node in models if node.split('.') | last in id -%}
+        {{ return(true) }}
+    {%- endfor -%}
+    {{ return(false) }}
+{%- endmacro %}
+
+{#- By the id of each rule: a query that returns the rows that break it. -#}
+{% macro rule_queries(rules) -%}
+    {%- set queries = {} -%}
+    {%- set seen_by = tested_through_by(rules) -%}
+    {%- for rule in rules -%}
+        {%- set relations = {} -%}
+        {%- for id in rule.depends_on.nodes -%}
+            {%- do relations.update({id.split('.') | last: _relation_of(graph.nodes[id], 'alias')}) -%}
+        {%- endfor -%}
+        {%- set arguments = {} -%}
+        {%- for name, value in rule.test_metadata.kwargs.items() if name != 'model' -%}
+            {%- set named = modules.re.match("^ref\\('(\\w+)'\\)$", value) if value is string else none -%}
+            {%- do arguments.update({name: relations[named.group(1)] if named else value}) -%}
+        {%- endfor -%}
+        {%- set how = how_incremental(rule) -%}
+        {%- set seen = seen_by.get(rule.unique_id) if how else none -%}
+        {%- set rows = untested_rows(relations[rule.attached_node.split('.') | last], how, seen, rule.config.where) -%}
+        {%- if rule.test_metadata.name == 'relationships' -%}
+            {%- set query = missing_references(rows, is_partial=seen, **arguments) -%}
+        {%- else -%}
+            {%- set query = context['test_' ~ rule.test_metadata.name](rows, **arguments) -%}
+        {%- endif -%}
+        {%- do queries.update({rule.unique_id: query}) -%}
+    {%- endfor -%}
+    {{ return(queries) }}
+{%- endmacro %}
+
+{#- How each test of a run ended, and each rule of a group: the test, its status, how many rows broke it, a message. -#}
+{% macro test_outcomes(results) -%}
+    {%- set outcomes = [] -%}
+    {%- for result in results if result.node.resource_type == 'test' and result.status | string != 'skipped' -%}
+        {%- set status = result.status | string -%}
+        {%- if 'group_of_rules' in result.node.tags -%}
+            {%- set broken = {} -%}
+            {%- if status in ('fail', 'warn') -%}
+                {%- for row in run_query('select test_id, n_failures from ' ~ result.node.relation_name).rows -%}
+                    {%- do broken.update({row[0]: row[1]}) -%}
+                {%- endfor -%}
+            {%- endif -%}
+            {%- for rule in rules_of_group(result.node) -%}
+                {%- do outcomes.append({
+                    'test': rule,
+                    'is_grouped': true,
+                    'status': 'pass' if status in ('fail', 'warn') and rule.unique_id not in broken else status,
+                    'n_failures': broken.get(rule.unique_id, 0),
+                    'message': (result.message or '') if status == 'error' else ''
+                }) -%}
+            {%- endfor -%}
+        {%- else -%}
+            {%- do outcomes.append({
+                'test': result.node,
+                'is_grouped': false,
+                'status': status,
+                'n_failures': result.failures or 0,
+                'message': result.message or ''
+            }) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(outcomes) }}
+{%- endmacro %}
+
+{#- The rows that broke a rule of a group go where dbt stores those of a test; a table of a rule that holds again goes. -#}
+{% macro store_broken_rules(outcomes) -%}
+    {%- set rules = {} -%}
+    {%- set broken = [] -%}
+    {%- for outcome in outcomes if outcome.is_grouped and outcome.test.relation_name -%}
+        {%- do rules.update({outcome.test.relation_name: outcome.test}) -%}
+        {%- if outcome.n_failures -%}
+            {%- do broken.append(outcome.test) -%}
+            {%- do log(
+                'Broken: ' ~ outcome.test.name ~ ', ' ~ outcome.n_failures ~ ' rows (' ~ outcome.status ~ '). See them: select * from '
+                ~ outcome.test.relation_name, info=true
+            ) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- if rules -%}
+        {%- set query -%}
+            select named.relation
+            from unnest(array['{{ rules | join("', '") }}']) as named (relation)
+            where to_regclass(named.relation) is not null
+        {%- endset -%}
+        {%- for relation in run_query(query).columns[0].values() -%}
+            {%- do run_query('drop table ' ~ relation) -%}
+        {%- endfor -%}
+        {%- set queries = rule_queries(broken) -%}
+        {%- for rule in broken -%}
+            {%- do run_query('create table ' ~ rule.relation_name ~ ' as ' ~ queries[rule.unique_id]) -%}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}

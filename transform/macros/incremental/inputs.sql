@@ -1,0 +1,104 @@
+{#-
+    What a table is built from, beside the rows it follows, as one digest. Nothing of this is declared: PostgreSQL
+    itself tells what a query reads, down to the columns, when a view is made of it.
+
+    - The text of the query: settings, variables, macros and generated columns are in it.
+    - Views it reads that read what is followed: their text, and what they read in turn.
+    - Tables that are kept by the same means: their digest. When one is built whole, so is what stands on it.
+    - All other tables and views: the contents of the columns that are read. They are meant to be small.
+
+    `follows` of the model's configuration names relations it sees to itself.
+-#}
+{% macro input_fingerprint(sql, followed) -%}
+    {%- set probe = 'pg_temp.' ~ adapter.quote(this.identifier ~ '__inputs') -%}
+    {%- set not_hashed = [] -%}
+    {%- for node in graph.nodes.values() if node.name in config.get('follows', []) -%}
+        {%- do not_hashed.append(node.relation_name) -%}
+    {%- endfor -%}
+    {%- do run_query('create or replace temporary view ' ~ this.identifier ~ '__inputs as ' ~ sql) -%}
+    {%- set query -%}
+        with recursive reads (reader, relation, attnum) as (
+            select pg_rewrite.ev_class, refobjid, refobjsubid
+            from pg_catalog.pg_rewrite
+            inner join pg_catalog.pg_depend
+                on classid = 'pg_rewrite'::regclass and objid = pg_rewrite.oid
+                and refclassid = 'pg_class'::regclass and refobjid <> pg_rewrite.ev_class
+            where pg_rewrite.ev_class = '{{ probe }}'::regclass
+            union
+            select pg_rewrite.ev_class, refobjid, refobjsubid
+            from reads
+            inner join pg_catalog.pg_rewrite on pg_rewrite.ev_class = reads.relation
+            inner join pg_catalog.pg_depend
+                on classid = 'pg_rewrite'::regclass and objid = pg_rewrite.oid
+                and refclassid = 'pg_class'::regclass and refobjid <> pg_rewrite.ev_class
+        ),
+
+        rows_followed (relation) as (
+            select to_regclass(name)::oid from unnest(array[{{ _as_texts(followed) }}]) as names (name)
+        ),
+
+        followed (relation) as (
+            select relation from rows_followed
+            union
+            select reads.reader from reads
+            inner join followed on reads.relation = followed.relation
+        )
+
+        select
+            reads.relation::regclass::text,
+            min(relname),
+            min(relkind)::text,
+            bool_or(reads.relation in (select followed.relation from followed)) as is_followed,
+            case when min(relkind) = 'v' then md5(pg_get_viewdef(reads.relation)) end as text,
+            string_agg(distinct quote_ident(attname), ', ') as columns
+        from reads
+        inner join pg_catalog.pg_class on pg_class.oid = reads.relation
+        left join pg_catalog.pg_attribute on attrelid = reads.relation and pg_attribute.attnum = reads.attnum and reads.attnum > 0
+        where
+            reads.reader in (select followed.relation from followed)
+            -- what a raw table that is a view stands on is its own affair
+            and not exists (select from rows_followed where rows_followed.relation = reads.reader)
+            and reads.relation not in (
+                select to_regclass(name)::oid from unnest(array[{{ _as_texts(not_hashed) }}]) as names (name)
+                where to_regclass(name) is not null
+            )
+        group by reads.relation
+        order by min(relnamespace::regnamespace::text), min(relname)
+    {%- endset -%}
+    {%- set parts = [modules.re.sub('\\s+', ' ', sql)] -%}
+    {%- for relation, name, kind, is_followed, text, columns in run_query(query).rows -%}
+        {%- if is_followed and kind == 'v' -%}
+            {%- do parts.append(name ~ text) -%}
+        {%- elif is_followed -%}
+            {%- do parts.append(name ~ _fingerprint_of(name)) -%}
+        {%- else -%}
+            {%- do parts.append(name ~ _contents(relation, columns)) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- do run_query('drop view ' ~ probe) -%}
+    {{ return(local_md5(parts | join('|'))) }}
+{%- endmacro %}
+
+{% macro _fingerprint_of(name) -%}
+    {%- set query -%}
+        select fingerprint from {{ ref('int_build_watermarks') }} where name = '{{ name }}'
+    {%- endset -%}
+    {%- set rows = run_query(query).rows -%}
+    {{ return(rows[0][0] if rows else '') }}
+{%- endmacro %}
+
+{#- A digest of some columns of all rows; without any, of how many there are. -#}
+{% macro _contents(relation, columns) -%}
+    {%- set query -%}
+        select md5(concat(count(*), string_agg(held::text, '|' order by held::text)))
+        from (select {{ columns or 'null' }} from {{ relation }}) as held
+    {%- endset -%}
+    {{ return(run_query(query).rows[0][0]) }}
+{%- endmacro %}
+
+{% macro _as_texts(names) -%}
+    {%- for name in names -%}
+        '{{ name }}'{{ ', ' if not loop.last }}
+    {%- endfor -%}
+    {{- "" if names else "null::text" -}}
+{%- endmacro %}

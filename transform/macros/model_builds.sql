@@ -1,0 +1,253 @@
+{#-
+    What each model was last built from: written when a build starts and when it ends, read by ops_dbt_model_status,
+    which says what the next build must run. A row belongs to the run that began it: a run that is killed, that fails,
+    or that leaves out a test of the model leaves `is_complete` false, and the model is built again.
+-#}
+
+{#- Not a model: it must be there before the first model is built. -#}
+{% macro model_builds_table() -%}
+    {%- set status = model_relation('ops_dbt_model_status') -%}
+    {{ return(api.Relation.create(database=status.database, schema=status.schema, identifier='ops_dbt_model_build')) }}
+{%- endmacro %}
+
+{#- When a run starts: what it selected is not complete; what the project no longer has is forgotten. -#}
+{% macro record_build_start() -%}
+    {%- if execute and flags.WHICH in ('run', 'build', 'seed', 'snapshot') -%}
+        {%- set table = model_builds_table() -%}
+        {%- if not load_relation(table) -%}
+            {%- if not adapter.check_schema_exists(table.database, table.schema) -%}
+                {%- do adapter.create_schema(table) -%}
+            {%- endif %}
+    create table if not exists {{ table }} (
+        node_id text primary key,
+        resource_type text not null,
+        relation text not null,
+        is_daily boolean not null,
+        is_complete boolean not null default false,
+        inputs jsonb not null default '{}',
+        fingerprint text,
+        invocation_id text,
+        started_at timestamptz,
+        finished_at timestamptz,
+        valid_until timestamptz
+    );
+        {%- endif %}
+        {%- set nodes = [] -%}
+        {%- set known_sources = {} -%}
+        {%- for id in graph.nodes if id.split('.')[0] in ('model', 'seed', 'snapshot') and _is_built_on_schedule(graph.nodes[id]) -%}
+            {%- set node = graph.nodes[id] -%}
+            {%- set sources = _sources_of(node.unique_id, known_sources) -%}
+            {%- do nodes.append(
+                "('" ~ [
+                    node.unique_id, node.resource_type,
+                    _relation_of(node, 'alias').include(database=false),
+                    '{' ~ sources.keys() | join(',') ~ '}'
+                ] | join("', '") ~ "'::text[], "
+                ~ ('the calendar' in sources) ~ ", " ~ (node.unique_id in selected_resources) ~ ")"
+            ) -%}
+        {%- endfor %}
+    with nodes (node_id, resource_type, relation, sources, is_daily, is_selected) as (
+        values {{ nodes | join(',\n        ') }}
+    ),
+
+    states as materialized (
+        {{ source_states() }}
+    ),
+
+    removed as (
+        delete from {{ table }} where node_id not in (select node_id from nodes)
+    )
+
+    insert into {{ table }} as known (
+        node_id, resource_type, relation, is_daily, inputs, fingerprint, invocation_id, started_at
+    )
+    select
+        nodes.node_id,
+        nodes.resource_type,
+        nodes.relation,
+        nodes.is_daily,
+        (
+            select coalesce(jsonb_object_agg(states.source_id, states.state), '{}')
+            from states
+            where states.source_id = any(nodes.sources)
+        ),
+        case when nodes.is_selected then '{{ _fingerprint() }}' end,
+        case when nodes.is_selected then '{{ invocation_id }}' end,
+        case when nodes.is_selected then now() end
+    from nodes
+    where nodes.is_selected or nodes.node_id not in (select known.node_id from {{ table }} as known)
+    on conflict (node_id) do update set
+        resource_type = excluded.resource_type, relation = excluded.relation, is_daily = excluded.is_daily,
+        is_complete = false, inputs = excluded.inputs, fingerprint = excluded.fingerprint,
+        invocation_id = excluded.invocation_id, started_at = excluded.started_at,
+        finished_at = null, valid_until = null;
+    {%- endif -%}
+{%- endmacro %}
+
+{#- When a run ends: complete is what was built, and whose tests all ran and passed. -#}
+{% macro record_build_end(results) -%}
+    {%- set table = model_builds_table() if execute and flags.WHICH in ('build', 'test') -%}
+    {#- dbt's cache does not know the table when this run has made it. -#}
+    {%- if table and run_query("select to_regclass('" ~ table ~ "') is not null").rows[0][0] -%}
+        {%- set passed, failed, untested = {}, {}, {} -%}
+        {%- for outcome in test_outcomes(results) -%}
+            {%- do (passed if outcome.status in ('pass', 'warn') else failed).update({outcome.test.unique_id: true}) -%}
+        {%- endfor -%}
+        {%- set built = [] -%}
+        {%- for result in results if result.node.resource_type != 'test' and result.status | string == 'success' -%}
+            {%- do built.append(result.node.unique_id) -%}
+        {%- endfor -%}
+        {%- set broken = {} -%}
+        {#- Each look at a node copies it. -#}
+        {%- for id in graph.nodes if id.startswith('test.') and id not in passed -%}
+            {%- set test = graph.nodes[id] -%}
+            {%- if 'reconciliation' not in test.tags and 'group_of_rules' not in test.tags -%}
+                {%- for parent in test.depends_on.nodes -%}
+                    {%- do untested.update({parent: true}) -%}
+                    {%- do broken.update({parent: true} if id in failed or id in selected_resources else {}) -%}
+                {%- endfor -%}
+            {%- endif -%}
+        {%- endfor %}
+    update {{ table }} set is_complete = false
+    where node_id = any(array['{{ broken | join("', '") }}']);
+        {%- if flags.WHICH == 'build' %}
+    update {{ table }} set
+        is_complete = true,
+        finished_at = now(),
+        valid_until = case when is_daily then {{ _end_of_day() }} end
+    where
+        invocation_id = '{{ invocation_id }}'
+        and node_id = any(array['{{ built | reject("in", untested) | join("', '") }}']);
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Reconciling asks Pipedrive for its own numbers, and has a job of its own. -#}
+{% macro _is_built_on_schedule(node) -%}
+    {{ return(
+        node.resource_type in ('model', 'seed', 'snapshot') and node.config.materialized != 'ephemeral'
+        and 'reconciliation' not in node.tags
+    ) }}
+{%- endmacro %}
+
+{#- The sources below a node, at any depth, as keys; and `the calendar`, below int_warehouse_clock. -#}
+{% macro _sources_of(node_id, known) -%}
+    {%- if node_id not in known -%}
+        {%- set node = graph.nodes[node_id] -%}
+        {%- set found = {} -%}
+        {%- if node.name == 'int_warehouse_clock' -%}
+            {%- do found.update({'the calendar': true}) -%}
+        {%- endif -%}
+        {%- for parent in node.depends_on.get('nodes', []) -%}
+            {%- if parent in graph.sources -%}
+                {%- do found.update({parent: true}) -%}
+            {%- elif parent in graph.nodes -%}
+                {%- do found.update(_sources_of(parent, known)) -%}
+            {%- endif -%}
+        {%- endfor -%}
+        {%- if node.config.meta.get('reads_all_streams') -%}
+            {%- for source in graph.sources.values()
+                if source.source_name == 'pipedrive' and source.package_name == node.package_name -%}
+                {%- do found.update({source.unique_id: true}) -%}
+            {%- endfor -%}
+        {%- endif -%}
+        {%- do known.update({node_id: found}) -%}
+    {%- endif -%}
+    {{ return(known[node_id]) }}
+{%- endmacro %}
+
+{#-
+    Of each source a text that is another when its columns or its rows are. Rows: what the loader has recorded, which is
+    exact, and PostgreSQL's own counters, for what others write. The counters start anew when the server crashed or
+    the database was restored; then everything is built once. The loader forgets old records: of each table the sum
+    since a week before its newest change is compared, so that a backfill beside a sync is seen.
+-#}
+{% macro source_states() -%}
+    {%- set loads = source('ops', 'stream_load') -%}
+    {%- set has_loads = not execute or load_relation(loads) -%}
+    {%- set sources = [] -%}
+    {%- for source in (graph.sources.values() if execute else []) -%}
+        {%- set relation = api.Relation.create(schema=source.schema, identifier=source.identifier) -%}
+        {%- do sources.append("('" ~ [
+            source.unique_id, relation, source.schema, source.identifier, source.config.meta.get('changes_count', 'rows')
+        ] | join("', '") ~ "')") -%}
+    {%- endfor %}
+    select
+        sources.source_id,
+        concat_ws(
+            ' ', md5(columns.definition),
+            case
+                when sources.changes_count = 'rows' and relations.relkind <> 'r' then clock_timestamp()::text
+                when sources.changes_count = 'rows' then concat_ws(
+                    ' ', pg_relation_filenode(relations.oid),
+                    pg_stat_get_tuples_inserted(relations.oid)
+                    + pg_stat_get_tuples_updated(relations.oid)
+                    + pg_stat_get_tuples_deleted(relations.oid),
+                    loads.state
+                )
+                when sources.changes_count = 'days' then days.state
+            end
+        ) as state
+    from (
+        values {{ sources | join(',\n        ') or "('', '', '', '', '')" }}
+    ) as sources (source_id, relation, schema_name, table_name, changes_count)
+    left join pg_catalog.pg_class as relations on to_regclass(sources.relation) = relations.oid
+    left join lateral (
+        select string_agg(
+            attname || ' ' || format_type(atttypid, atttypmod), ', ' order by attname
+        ) as definition
+        from pg_catalog.pg_attribute
+        where attrelid = relations.oid and attnum > 0 and not attisdropped
+    ) as columns on true
+    {%- if has_loads %}
+    left join (
+        select
+            target_schema,
+            target_table,
+            newest_at || ' ' || sum(n_changed) filter (where started_at >= newest_at - interval '7 days') as state
+        from (
+            select
+                target_schema,
+                target_table,
+                started_at,
+                rows_inserted + rows_updated + rows_deleted as n_changed,
+                max(started_at) over (partition by target_schema, target_table) as newest_at
+            from {{ loads }}
+            where rows_inserted + rows_updated + rows_deleted > 0
+        ) as changed
+        group by target_schema, target_table, newest_at
+    ) as loads on sources.schema_name = loads.target_schema and sources.table_name = loads.target_table
+    left join (
+        select md5(string_agg(stream || day, ',' order by stream)) as state
+        from (
+            select
+                stream,
+                {{ local_date('max(started_at)') }} as day
+            from {{ loads }}
+            group by stream
+        ) as last_loads
+    ) as days on true
+    {%- else %}
+    cross join (select clock_timestamp()::text as state) as loads
+    cross join (select null::text as state) as days
+    {%- endif %}
+{%- endmacro %}
+
+{#- What was built with variables of its own, or without rows, is like nothing else. -#}
+{% macro _fingerprint() -%}
+    {%- set is_special = invocation_args_dict.get('vars') or flags.EMPTY or flags.SAMPLE -%}
+    {{ return('' if is_special else env_var('PIPEBOARD_PROJECT_FINGERPRINT', '') ~ ' ' ~ target.name) }}
+{%- endmacro %}
+
+{#- When the warehouse's next day begins. An account may live at another time: the clock knows how far it is off. -#}
+{% macro _end_of_day() -%}
+    {%- set clock = load_relation(model_relation('int_warehouse_clock')) -%}
+    {%- if clock -%}
+    (
+        select min((({{ local_date('as_of') }} + 1)::timestamp at time zone {{ reporting_timezone() }}) - (as_of - set_at))
+        from {{ clock }}
+    )
+    {%- else -%}
+    now()
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,33 @@
+{#- What a set holds, one by one, and the one option of a list. Without what it is called, which changes by itself. -#}
+{{ config(materialized='published_view') }}
+with registry as (
+    select
+        field_code,
+        column_name
+    from {{ ref('int_custom_field_registry') }}
+    where entity = 'deal' and field_type in ('enum', 'set')
+)
+
+select
+    field_values.deal_id,
+    field_values.field_code,
+    registry.column_name,
+    element.id as option_id
+from {{ ref('int_deal_custom_field_values') }} as field_values
+inner join registry on field_values.field_code = registry.field_code
+-- value by value: a condition on deals then reaches the table below
+cross join
+    lateral (
+        select distinct listed.id
+        from jsonb_array_elements_text(field_values.value) as listed (id)
+    ) as element
+where jsonb_typeof(field_values.value) = 'array'
+union all
+select
+    field_values.deal_id,
+    field_values.field_code,
+    registry.column_name,
+    field_values.value_text as option_id
+from {{ ref('int_deal_custom_field_values') }} as field_values
+inner join registry on field_values.field_code = registry.field_code
+where jsonb_typeof(field_values.value) <> 'array'
