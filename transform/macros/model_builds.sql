@@ -88,8 +88,9 @@
 
 {#- When a run ends: complete is what was built, and whose tests all ran and passed. -#}
 {% macro record_build_end(results) -%}
-    {%- if execute and flags.WHICH in ('build', 'test') and load_relation(model_builds_table()) -%}
-        {%- set table = model_builds_table() -%}
+    {%- set table = model_builds_table() if execute and flags.WHICH in ('build', 'test') -%}
+    {#- dbt's cache does not know the table when this run has made it. -#}
+    {%- if table and run_query("select to_regclass('" ~ table ~ "') is not null").rows[0][0] -%}
         {%- set passed, failed, untested = {}, {}, {} -%}
         {%- for outcome in test_outcomes(results) -%}
             {%- do (passed if outcome.status in ('pass', 'warn') else failed).update({outcome.test.unique_id: true}) -%}
