@@ -8,9 +8,9 @@ states as materialized (
 ),
 
 present as (
-    select '"' || nspname || '"."' || relname || '"' as relation
-    from pg_catalog.pg_class
-    inner join pg_catalog.pg_namespace on pg_class.relnamespace = pg_namespace.oid
+    select '"' || schemas.nspname || '"."' || relations.relname || '"' as relation
+    from pg_catalog.pg_class as relations
+    inner join pg_catalog.pg_namespace as schemas on relations.relnamespace = schemas.oid
 ),
 
 changed as (
