@@ -21,9 +21,9 @@ Each metric is defined once, in the model named here. This page is written by
 `python transform/metric_docs.py` from the models' own yml; edit that.
 
 Counted are deals that are not deleted; archived ones count. Months and days are those of the
-reporting time zone. Money is in the base currency: a deal without an exchange rate is in no sum, and is
-counted in `deals_without_rate` beside it. A ratio without a denominator is null, never 0, and its parts stand beside it, so
-that they can be added up and divided again.
+reporting time zone. Money is in the base currency: a deal without an exchange rate is in no sum,
+and is counted in `deals_without_rate` beside it. A ratio without a denominator is null, never 0,
+and its parts stand beside it, so that they can be added up and divided again.
 """
 
 

@@ -258,6 +258,8 @@ def _of_run(run: dict[str, Any], *, alone: bool) -> list[str]:
         kinds = sorted(details["dbt"].items())
         counts = [[kind, *(c.get(word, 0) for word in header[1:])] for kind, c in kinds]
         parts += [f"## Models and tests{of}", "", *table(header, counts), ""]
+    if details.get("current_models"):
+        parts += [f"{details['current_models']:,} models were current and not built.", ""]
     if details.get("failed_nodes"):
         parts += ["Failed: " + ", ".join(f"`{name}`" for name in details["failed_nodes"]), ""]
     if details.get("tuning"):

@@ -10,8 +10,6 @@ from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from urllib.parse import urlsplit
 
-import redis
-
 from pipeboard.preflight import Account
 from pipeboard.problems import ExitCode, Problem
 
@@ -66,6 +64,8 @@ def check_clock(account: Account) -> str:
 
 def check_redis(url: str) -> str:
     """Ask Redis whether it is there and keeps what it is told."""
+    import redis  # a run needs none of it, and starts sooner
+
     place = place_of(url)
     try:
         with redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) as home:

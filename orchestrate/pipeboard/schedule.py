@@ -26,14 +26,14 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import yaml
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.cron import CronTrigger
 
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.worlds import OWN, SCHEDULED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from apscheduler.triggers.cron import CronTrigger
 
     from pipeboard.console import Console
     from pipeboard.paths import Paths
@@ -71,6 +71,9 @@ class Schedule:
             what = f"schedule {self.name} of meltano.yml names days of the week by number"
             raise Problem(what, "Write names: mon-fri", ExitCode.CONFIGURATION)
         try:
+            # Not above: the command line reads this file for a run, too, which needs no scheduler.
+            from apscheduler.triggers.cron import CronTrigger
+
             return CronTrigger.from_crontab(self.crontab, self.zone)
         except ValueError as error:
             what = f"schedule {self.name} of meltano.yml is {self.crontab!r}: {error}"
@@ -183,6 +186,8 @@ class Scheduler:
         descriptor = claim(self._paths, self._world, OURS)
         with contextlib.closing(os.fdopen(descriptor)), self._signals():
             # Two threads would do: sync, and what comes once a day beside it waits for its lane.
+            from apscheduler.schedulers.background import BackgroundScheduler
+
             scheduler = BackgroundScheduler()
             for schedule in schedules:
                 scheduler.add_job(

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import redis
 import yaml
 
 from pipeboard import metrics_server, schedule
@@ -369,6 +368,8 @@ def _http_answers(url: str) -> bool:
 
 
 def _redis_answers(url: str) -> bool:
+    import redis  # a run needs none of it, and starts sooner
+
     try:
         with redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as home:
             return bool(home.ping())

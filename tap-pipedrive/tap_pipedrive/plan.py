@@ -69,7 +69,7 @@ class Plan:
 
     def _age(self, stream: PipedriveStream) -> str:
         """Say how old the list of a stream is that a scheduled run does not always read."""
-        if not stream.intervals:
+        if not stream.intervals or self._tap.is_sweep:
             return ""
         ((key, interval),) = stream.intervals.items()
         cadence = self._tap.cadence
@@ -179,9 +179,14 @@ def lines(tap: TapPipedrive) -> Iterator[str]:
             f"Streams that cost a call per record need {histories:,} tokens: "
             f"{math.ceil(histories / a_day) if a_day else 'endless'} day(s) at {a_day:,.0f} each."
         )
-    by_hand, spent = plan.idle()
+    if not tap.is_sweep:
+        yield _idle(*plan.idle())
+    yield f"This plan itself cost {looked} tokens."
+
+
+def _idle(by_hand: int, spent: dict[float, int]) -> str:
+    """Say what a run costs that finds nothing new; the arguments are those of :meth:`Plan.idle`."""
     on_schedule = f"{spent.pop(0.0):,}" + "".join(
         f"; {tokens:,} more every {seconds:,.0f} s" for seconds, tokens in sorted(spent.items())
     )
-    yield f"With nothing new: {by_hand:,} tokens by hand; on a schedule {on_schedule}."
-    yield f"This plan itself cost {looked} tokens."
+    return f"With nothing new: {by_hand:,} tokens by hand; on a schedule {on_schedule}."

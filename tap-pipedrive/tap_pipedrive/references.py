@@ -24,21 +24,23 @@ def values_of(records: Iterable[Any], name: str) -> set[Name]:
     return {value for record in records for value in _plain_values(record.get(name))}
 
 
-def field_names(records: Iterable[Any], with_options: frozenset[str]) -> Iterator[str]:
-    """Yield the custom fields that records carry, and as ``code:option`` what they choose.
+def field_names(records: Iterable[Any], with_options: frozenset[str]) -> set[Name]:
+    """Collect the custom fields that records carry, and as ``code:option`` what they choose.
 
     Args:
         records: as the API sent them, or rows.
         with_options: codes of the fields whose values are ids of options.
 
     """
+    found: set[Name] = set()
     for record in records:
-        for code, value in _field_values(record, with_options):
-            yield code
-            if code in with_options:
-                for option in _plain_values(value):
-                    for part in str(option).split(","):  # v1 joins the options of a set
-                        yield f"{code}:{part}"
+        fields = _fields_of(record, with_options)
+        found.update(fields)
+        for code in with_options.intersection(fields):
+            for option in _plain_values(fields[code]):
+                # v1 joins the options of a set
+                found.update(f"{code}:{part}" for part in str(option).split(","))
+    return found
 
 
 def field_code(key: str) -> str | None:
@@ -47,19 +49,18 @@ def field_code(key: str) -> str | None:
     return found[0] if found else None
 
 
-def _field_values(record: Any, with_options: frozenset[str]) -> Iterator[tuple[str, Any]]:
+def _fields_of(record: Any, with_options: frozenset[str]) -> dict[str, Any]:
+    """Return the custom fields of a record, and its labels where they are options of a field."""
     if "custom_fields" not in record:  # v1 writes them beside the other properties
-        for key in record if isinstance(record, dict) else ():
-            if code := field_code(key):
-                yield code, record[key] if code == key else None
-        return
+        keys = record if isinstance(record, dict) else ()
+        return {code: record.get(code) for key in keys if (code := field_code(key))}
     custom = record["custom_fields"]
     if isinstance(custom, msgspec.Raw):
         custom = msgspec.json.decode(custom)
-    if isinstance(custom, Mapping):
-        yield from custom.items()
+    fields = dict(custom) if isinstance(custom, Mapping) else {}
     if "label_ids" in with_options:
-        yield "label_ids", record.get("label_ids")
+        fields["label_ids"] = record.get("label_ids")
+    return fields
 
 
 def _plain_values(value: Any) -> Iterator[Name]:

@@ -196,8 +196,11 @@ class TapPipedrive(Tap):
 
     @cached_property
     def lists_looked_up(self) -> dict[str, PipedriveStream]:
-        """The selected lists in which the names that records use are looked up."""
-        return {stream.name: stream for stream in self.selected_streams if stream.intervals}
+        """The selected lists in which the names that records use are looked up.
+
+        Those that are not known when the first record comes are read in this run anyway.
+        """
+        return {stream.name: stream for stream in self.selected_streams if stream.can_look_up}
 
     @cached_property
     def seen_deals(self) -> SeenDeals:

@@ -11,10 +11,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import hypothesis
 import pytest
 from pipedrive_simulator.testing import running_simulator
 
 from tap_pipedrive.tap import TapPipedrive
+
+# How long an example takes is the machine's business.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 @dataclass

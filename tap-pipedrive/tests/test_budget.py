@@ -166,6 +166,7 @@ def test_a_plan_says_how_old_a_list_is_and_what_nothing_new_costs(
     words = "125 tokens by hand; on a schedule 30; 60 more every 3,600 s; 35 more every 10,800 s."
     assert words in text
     assert "not read yet" in plan(config, tmp_path)
+    assert "on a schedule" not in plan({**config, "sweep": True}, tmp_path), "it reads everything"
 
 
 def test_listed_histories_are_read_in_their_order_and_not_paid_for_again(

@@ -283,6 +283,36 @@ def test_what_no_list_holds_is_asked_for_once(schedule: Schedule) -> None:
         assert "users" in schedule.with_outcome("not_due")
 
 
+def test_a_product_that_is_not_listed_is_asked_for_twice_at_most(schedule: Schedule) -> None:
+    account = schedule.simulator.account
+    _, _, product = name_a_product(account)
+    account.products.drop(account.products.records[product])
+    schedule.run()
+    assert schedule.streams["products"]["outcome"] == "complete"
+    assert product not in {r["id"] for r in schedule.run().records["products"]}
+    for _ in range(2):
+        schedule.run()
+        assert "products" in schedule.with_outcome("not_due")
+    (line,) = [p for p in account.deal_products.records.values() if p.product_id == product]
+    account.update_deal(line.deal_id, title="Its lines are read again")
+    assert product in {r["product_id"] for r in schedule.run().records["deal_products"]}
+    assert "products" in schedule.with_outcome("not_due")
+
+
+def test_the_first_product_of_an_account_comes_with_the_deal_that_names_it(
+    schedule: Schedule,
+) -> None:
+    account = schedule.simulator.account
+    for known in list(account.products.records.values()):
+        account.products.drop(known)
+    schedule.state = {}
+    for _ in range(2):
+        assert not schedule.run().records["products"]
+    assert "products" in schedule.with_outcome("not_due")
+    _, _, product = name_a_product(account)
+    assert product in {record["id"] for record in schedule.run().records["products"]}
+
+
 def test_a_list_that_was_asked_for_too_early_is_read_again(
     schedule: Schedule, monkeypatch: pytest.MonkeyPatch
 ) -> None:

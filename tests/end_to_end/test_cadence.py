@@ -80,7 +80,7 @@ def test_a_deal_in_a_new_stage_brings_the_stage_along(site: Site) -> None:
     assert found["stages"] == found["pipelines"] == "complete"
     assert found["users"] == "not_due"
     assert site.query(
-        "select stages.stage_name from marts.fct_deal as deals "
+        "select stages.name from marts.fct_deal as deals "
         "inner join marts.dim_stage as stages using (stage_id) where deals.stage_id = %s",
         stage["id"],
     ) == [("Novo",)]

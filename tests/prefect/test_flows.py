@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from conftest import DEALS, PAT, ROOT, Site, called, until
 
+pytestmark = pytest.mark.long
+
 WANTED = {
     "main_etl_flow/sync",
     "reference_flow/reference",

@@ -23,6 +23,7 @@ RUN = {
         },
         "behind": ["deal_changelog"],
         "dbt": {"models": {"ok": 125, "warned": 0, "failed": 0, "skipped": 0}},
+        "current_models": 1_030,
         "failed_nodes": [],
     },
 }
@@ -136,6 +137,7 @@ def test_a_report_has_rows_tokens_results_and_where_it_is_behind() -> None:
     assert "| total | 1,200 | 90 | 1,800 |" in words
     assert "The next run goes on with: \n`deal_changelog`" in words
     assert "| models | 125 | 0 | 0 | 0 |" in words
+    assert "1,030 models were current and not built." in words
     assert [row["outcome"] for row in stream_rows([RUN])] == ["complete", "behind"]
 
 

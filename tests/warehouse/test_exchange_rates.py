@@ -1,5 +1,6 @@
 """Rates from Pipedrive's own totals: where they apply, how exact they are, what has none."""
 
+# ruff: noqa: E501 (SQL has a width of its own)
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -103,7 +104,9 @@ def test_rates_of_pipedrive_apply_once_they_are_read(company: Company) -> None:
         " order by 1, 3"
     )
     known = totals.RATES_IN_BRL
-    assert [(c, b) for c, _, b in rates] == [(c, b) for c in sorted(CONVERTED) for b in (False, True)]
+    assert [(c, b) for c, _, b in rates] == [
+        (c, b) for c in sorted(CONVERTED) for b in (False, True)
+    ]
     assert all(rate == Decimal(str(known[currency])) for currency, rate, _ in rates)
     assert company.left_out() == company.expected_left_out({UNKNOWN})
     assert company.warehouse.rows(

@@ -34,17 +34,19 @@
         {%- endif %}
         {%- set nodes = [] -%}
         {%- set known_sources = {} -%}
-        {%- for id in graph.nodes if id.split('.')[0] in ('model', 'seed', 'snapshot') and _is_built_on_schedule(graph.nodes[id]) -%}
+        {%- for id in graph.nodes if id.split('.')[0] in ('model', 'seed', 'snapshot') -%}
+            {#- Each look at a node copies it. -#}
             {%- set node = graph.nodes[id] -%}
-            {%- set sources = _sources_of(node.unique_id, known_sources) -%}
-            {%- do nodes.append(
-                "('" ~ [
-                    node.unique_id, node.resource_type,
-                    _relation_of(node, 'alias').include(database=false),
-                    '{' ~ sources.keys() | join(',') ~ '}'
-                ] | join("', '") ~ "'::text[], "
-                ~ ('the calendar' in sources) ~ ", " ~ (node.unique_id in selected_resources) ~ ")"
-            ) -%}
+            {%- if _is_built_on_schedule(node) -%}
+                {%- set sources = _sources_of(node, known_sources) -%}
+                {%- do nodes.append(
+                    "('" ~ [
+                        id, node.resource_type, _relation_of(node, 'alias').include(database=false),
+                        '{' ~ sources.keys() | join(',') ~ '}'
+                    ] | join("', '") ~ "'::text[], "
+                    ~ ('the calendar' in sources) ~ ", " ~ (id in selected_resources) ~ ")"
+                ) -%}
+            {%- endif -%}
         {%- endfor %}
     with nodes (node_id, resource_type, relation, sources, is_daily, is_selected) as (
         values {{ nodes | join(',\n        ') }}
@@ -86,8 +88,9 @@
 
 {#- When a run ends: complete is what was built, and whose tests all ran and passed. -#}
 {% macro record_build_end(results) -%}
-    {%- if execute and flags.WHICH in ('build', 'test') and load_relation(model_builds_table()) -%}
-        {%- set table = model_builds_table() -%}
+    {%- set table = model_builds_table() if execute and flags.WHICH in ('build', 'test') -%}
+    {#- dbt's cache does not know the table when this run has made it. -#}
+    {%- if table and run_query("select to_regclass('" ~ table ~ "') is not null").rows[0][0] -%}
         {%- set passed, failed, untested = {}, {}, {} -%}
         {%- for outcome in test_outcomes(results) -%}
             {%- do (passed if outcome.status in ('pass', 'warn') else failed).update({outcome.test.unique_id: true}) -%}
@@ -130,9 +133,8 @@
 {%- endmacro %}
 
 {#- The sources below a node, at any depth, as keys; and `the calendar`, below int_warehouse_clock. -#}
-{% macro _sources_of(node_id, known) -%}
-    {%- if node_id not in known -%}
-        {%- set node = graph.nodes[node_id] -%}
+{% macro _sources_of(node, known) -%}
+    {%- if node.unique_id not in known -%}
         {%- set found = {} -%}
         {%- if node.name == 'int_warehouse_clock' -%}
             {%- do found.update({'the calendar': true}) -%}
@@ -141,7 +143,7 @@
             {%- if parent in graph.sources -%}
                 {%- do found.update({parent: true}) -%}
             {%- elif parent in graph.nodes -%}
-                {%- do found.update(_sources_of(parent, known)) -%}
+                {%- do found.update(known[parent] if parent in known else _sources_of(graph.nodes[parent], known)) -%}
             {%- endif -%}
         {%- endfor -%}
         {%- if node.config.meta.get('reads_all_streams') -%}
@@ -150,9 +152,9 @@
                 {%- do found.update({source.unique_id: true}) -%}
             {%- endfor -%}
         {%- endif -%}
-        {%- do known.update({node_id: found}) -%}
+        {%- do known.update({node.unique_id: found}) -%}
     {%- endif -%}
-    {{ return(known[node_id]) }}
+    {{ return(known[node.unique_id]) }}
 {%- endmacro %}
 
 {#-
@@ -166,9 +168,8 @@
     {%- set has_loads = not execute or load_relation(loads) -%}
     {%- set sources = [] -%}
     {%- for source in (graph.sources.values() if execute else []) -%}
-        {%- set relation = api.Relation.create(schema=source.schema, identifier=source.identifier) -%}
         {%- do sources.append("('" ~ [
-            source.unique_id, relation, source.schema, source.identifier, source.config.meta.get('changes_count', 'rows')
+            source.unique_id, source.schema, source.identifier, source.config.meta.get('changes_count', 'rows')
         ] | join("', '") ~ "')") -%}
     {%- endfor %}
     select
@@ -188,9 +189,12 @@
             end
         ) as state
     from (
-        values {{ sources | join(',\n        ') or "('', '', '', '', '')" }}
-    ) as sources (source_id, relation, schema_name, table_name, changes_count)
-    left join pg_catalog.pg_class as relations on to_regclass(sources.relation) = relations.oid
+        values {{ sources | join(',\n        ') or "('', '', '', '')" }}
+    ) as sources (source_id, schema_name, table_name, changes_count)
+    -- not to_regclass(): who may read the view may not use all of these schemas
+    left join pg_catalog.pg_namespace as schemas on sources.schema_name = schemas.nspname
+    left join pg_catalog.pg_class as relations
+        on schemas.oid = relations.relnamespace and sources.table_name = relations.relname
     left join lateral (
         select string_agg(
             attname || ' ' || format_type(atttypid, atttypmod), ', ' order by attname

@@ -326,6 +326,11 @@ class PipedriveStream(Stream):
         if self.result.outcome is Outcome.NOT_DUE:
             self.result = StreamResult()
 
+    @property
+    def can_look_up(self) -> bool:
+        """Whether it is known what this list held when it was last read."""
+        return False
+
     def look_up(self, names: set[Name]) -> None:
         """Compare names that records use with those of this list."""
 
@@ -335,7 +340,8 @@ class PipedriveStream(Stream):
     def names_used(self, records: list[Any]) -> Iterator[tuple[str, set[Name]]]:
         """Yield what records name: a stream, and names in it."""
         for name, stream in self.references.items():
-            yield stream, values_of(records, name)
+            if stream in self._tap.lists_looked_up:
+                yield stream, values_of(records, name)
 
     def _look_up_names(self, records: list[Any]) -> None:
         lists = self._tap.lists_looked_up

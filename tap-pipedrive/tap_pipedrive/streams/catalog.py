@@ -24,17 +24,21 @@ class Products(UpdatedStream):
     def emit(self, records: list[Record]) -> None:
         """Write a page, and note the largest id: a larger one names a product not read yet."""
         super().emit(records)
-        self._note_largest(record["id"] for record in records)
+        self._note_largest(record.get("id") for record in records)
+
+    @property
+    def can_look_up(self) -> bool:
+        """Whether products were read before."""
+        return "largest_id" in self.stream_state
 
     def look_up(self, names: set[Name]) -> None:
         """Become due if a name is larger than any id that was read."""
-        largest = self.stream_state.get("largest_id")
-        if largest is not None and (unknown := self._larger(names, largest)):
+        if unknown := self._larger(names, self.stream_state["largest_id"]):
             self.want(unknown)
 
     def walked(self) -> None:
         """Stay due if records named what the walk did not bring: it may have come too late."""
-        if self._larger(self.wanted, self.stream_state.get("largest_id") or 0):
+        if self._larger(self.wanted, self.stream_state.setdefault("largest_id", 0)):
             self._note_largest(self.wanted)
             self.stream_state.pop("read_at", None)
         self.wanted.clear()

@@ -382,6 +382,11 @@ class DefinitionList(ListStream):
         """Return what other records may name of these."""
         return values_of(records, self.named_by or self.primary_keys[0])
 
+    @property
+    def can_look_up(self) -> bool:
+        """Whether the list is known."""
+        return self.known is not None
+
     def look_up(self, names: set[Name]) -> None:
         """Become due if the list does not hold all of some names, as far as it is known."""
         if self.known is not None and (unknown := names - self.known):
@@ -434,7 +439,7 @@ class FieldList(DefinitionList):
             return
         coded = (str(name).partition(":") for name in self.known)
         with_options = frozenset(code for code, colon, _ in coded if colon)
-        self.look_up(set(field_names(records, with_options)))
+        self.look_up(field_names(records, with_options))
 
 
 def _digest(digest: Any, records: list[Record]) -> None:

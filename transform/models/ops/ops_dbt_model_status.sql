@@ -7,6 +7,12 @@ states as materialized (
     {{ source_states() }}
 ),
 
+present as (
+    select '"' || schemas.nspname || '"."' || relations.relname || '"' as relation
+    from pg_catalog.pg_class as relations
+    inner join pg_catalog.pg_namespace as schemas on relations.relnamespace = schemas.oid
+),
+
 changed as (
     select
         builds.node_id,
@@ -24,7 +30,7 @@ select
     split_part(builds.node_id, '.', 3) as node_name,
     case
         when not builds.is_complete then 'its last build is not complete'
-        when to_regclass(builds.relation) is null then 'its relation is missing'
+        when builds.relation not in (select present.relation from present) then 'its relation is missing'
         when builds.valid_until <= now() then 'a new day'
         when changed.sources is not null then 'changed: ' || changed.sources
     end as due_because,

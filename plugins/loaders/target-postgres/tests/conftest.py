@@ -6,9 +6,14 @@ import os
 import typing as t
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from loader_server import Server
 from loader_testkit import FALLBACK, Warehouse
+
+# How long an example takes is the machine's business.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 import sqlglot
-from pipeboard_metabase.definitions import Card, Column, Definitions
+from pipeboard_metabase.definitions import LEFT_OUT, Card, Column, Definitions
 from pipeboard_metabase.sql import Between, render, tags, template, translate
 from pipeboard_metabase.words import DefinitionError, words_of
 from sqlglot import exp
@@ -95,6 +95,8 @@ def test_cards_define_no_metric(definitions: Definitions) -> None:
 
 def _is_additive(column: str) -> bool:
     """Tell whether sums of this column mean something: counts, money, days, minutes."""
+    if column.endswith(LEFT_OUT):
+        return True
     return column.startswith(("n_", "days_", "minutes_")) or column in (
         *("value_base", "open_count", "won_cycle_days", "won_value_target"),
         *("open_value_base", "weighted_value_base", "won_value_base", "lost_value_base"),
