@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import NewWarehouse
-from warehouse_kit import ROOT, Warehouse
+from warehouse_kit import Warehouse
 
 #: Tests that read models which are not built here.
 EXCLUDED = (
@@ -18,8 +18,6 @@ SELECTION = (
     "--select", "path:models/staging", "+int_deal_current", "ops_dbt_test_result",
     "int_build_watermarks", *EXCLUDED,
 )  # fmt: skip
-#: Where dbt, started as a person starts it, leaves what it parsed.
-TARGET = ROOT / ".pipeboard" / "dbt" / "dev" / "target"
 GROUPED = ("tag:grouped",)
 KEY = "primary_key_stg_pipedrive__pipelines_pipeline_id"
 REFERENCE = "relationships_int_deal_current_person_id__person_id__ref_stg_pipedrive__persons_"
@@ -43,7 +41,7 @@ def results(warehouse: Warehouse) -> dict[str, list[Any]]:
 
 
 def test_each_grouped_rule_is_in_one_group_with_all_that_it_reads(warehouse: Warehouse) -> None:
-    manifest = json.loads((TARGET / "manifest.json").read_text())
+    manifest = json.loads((warehouse.dbt_folder / "target" / "manifest.json").read_text())
     tests = [node for node in manifest["nodes"].values() if node["resource_type"] == "test"]
     groups = [node for node in tests if "group_of_rules" in node["tags"]]
     rules = [node for node in tests if "grouped" in node["tags"] and node["config"]["enabled"]]

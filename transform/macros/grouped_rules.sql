@@ -7,9 +7,12 @@
 
 {#-
     For a test in tests/groups: which rules of these models are broken, and by how many rows. `references` are the other
-    models that these rules read.
+    models that these rules read. `with_extra_streams`: the staging models that are on by the variable, too.
 -#}
-{% macro grouped_rules(models, references=[]) -%}
+{% macro grouped_rules(models, references=[], with_extra_streams=false) -%}
+    {%- for stream in var('extra_streams') if with_extra_streams -%}
+        {%- do models.append('stg_pipedrive__' ~ stream) -%}
+    {%- endfor -%}
     {%- do config(meta={'rules_of': models}) -%}
     {%- for name in models + references -%}
         {%- do ref(name) -%}
@@ -27,15 +30,6 @@
     select null::text as test_id, null::bigint as n_failures
     where false
     {%- endfor -%}
-{%- endmacro %}
-
-{#- Staging models that are there only where extra_streams names their stream. -#}
-{% macro models_of_extra_streams() -%}
-    {%- set models = [] -%}
-    {%- for stream in var('extra_streams') -%}
-        {%- do models.append('stg_pipedrive__' ~ stream) -%}
-    {%- endfor -%}
-    {{ return(models) }}
 {%- endmacro %}
 
 {#-

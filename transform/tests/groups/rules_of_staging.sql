@@ -9,4 +9,4 @@
     'stg_pipedrive__persons', 'stg_pipedrive__pipeline_conversions', 'stg_pipedrive__pipeline_movements',
     'stg_pipedrive__pipelines', 'stg_pipedrive__product_fields', 'stg_pipedrive__products', 'stg_pipedrive__roles',
     'stg_pipedrive__stages', 'stg_pipedrive__teams', 'stg_pipedrive__users'
-] + models_of_extra_streams()) }}
+], with_extra_streams=true) }}
