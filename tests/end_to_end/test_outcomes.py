@@ -100,7 +100,9 @@ def whole(site: Site, first: Run) -> Run:
     """Afterwards everything may be read, and was."""
     found = run(site, JOB)
     assert found.code == 0, found.out + found.err
-    assert set(streams(site).values()) == {"complete"}
+    # Pipedrive's totals are asked for once a day, and were.
+    ended = {name: outcome for name, outcome in streams(site).items() if outcome != "complete"}
+    assert ended == {"deal_summary_daily": "not_due"}
     return found
 
 
