@@ -31,7 +31,12 @@ OLDEST_POSTGRES = (
 NO_TESTS = 5
 MOST_JOBS = min(4, (os.cpu_count() or 1) + 1)
 #: The only settings of ours that get through to the tests.
-SETTINGS_OF_TESTS = ("PIPEBOARD_CRM_DIR", "PIPEBOARD_SIGNAL_ROUNDS", "PIPEBOARD_SIGNAL_SEED")
+SETTINGS_OF_TESTS = (
+    "PIPEBOARD_CRM_DIR",
+    "PIPEBOARD_SIGNAL_ROUNDS",
+    "PIPEBOARD_SIGNAL_SEED",
+    "PIPEBOARD_CHANGES_ALONE",
+)
 
 
 @dataclass(frozen=True)
