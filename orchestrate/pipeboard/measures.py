@@ -138,12 +138,14 @@ def of_warehouse(measures: Measures, connection: psycopg.Connection) -> None:
 
 def of_build(measures: Measures, build: Build | None, decision: Decision | None) -> None:
     """Add how many models were built, and how many needed no build."""
-    if decision is None or decision.current is None:
+    if build is None and decision is None:
         return
     built = [r for r in (build.results if build else []) if r.kind in BUILT_KINDS]
+    # Where everything was built, nothing was current.
+    current = (decision.current or 0) if decision else 0
     measures.fill(
         "dbt_models",
-        {"built": sum(r.status == "success" for r in built), "current": decision.current},
+        {"built": sum(r.status == "success" for r in built), "current": current},
     )
 
 

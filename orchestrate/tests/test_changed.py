@@ -11,7 +11,10 @@ import pytest
 
 from pipeboard import changed
 from pipeboard.changed import Decision, Row, ask, decide, decision_of
+from pipeboard.dbt_results import Build, Result
 from pipeboard.fingerprint import fingerprint_of
+from pipeboard.measures import of_build
+from pipeboard.metrics import Measures
 
 NOW = "0123 dev"
 
@@ -160,3 +163,23 @@ def test_another_version_of_dbt_has_another_fingerprint(project: Path) -> None:
     packages = project / "env/lib/python3.11/site-packages"
     (packages / "dbt_core-1.12.6.dist-info").rename(packages / "dbt_core-1.12.7.dist-info")
     assert fingerprint(project) != before
+
+
+@pytest.mark.parametrize(
+    ("built", "decision", "metric"),
+    [
+        (3, Decision(None, None, "nothing is built yet"), {("built",): 3, ("current",): 0}),
+        (2, Decision(("a", "b"), 5, ""), {("built",): 2, ("current",): 5}),
+        (None, Decision((), 7, "nothing has changed"), {("built",): 0, ("current",): 7}),
+        (3, None, {("built",): 3, ("current",): 0}),
+        (None, None, None),
+    ],
+    ids=["all", "some", "none", "by dbt:build", "no build"],
+)
+def test_the_metric_says_what_was_built_and_what_was_current(
+    built: int | None, decision: Decision | None, metric: dict[tuple[str], int] | None
+) -> None:
+    one = Result("model", "a", "success", "", 0.1, None, "")
+    measures = Measures()
+    of_build(measures, None if built is None else Build([one] * built, 1.0), decision)
+    assert measures.values.get("dbt_models") == metric
