@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 FAULTY = ("error", "fail", "runtime error")
+#: How the names of tests of many rules begin, see transform/tests/groups.
+GROUPS = ("rules_of_", "rules_that_")
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,23 @@ class Build:
             if result.status in words:
                 counts[words[result.status]] += 1
         return found
+
+
+def name_broken_rules(build: Build, rules: Mapping[str, Sequence[str]]) -> Build:
+    """Let the results of tests of many rules say which of them are broken.
+
+    Args:
+        build: what dbt wrote; of such a test it only says how many rules are broken.
+        rules: by status, the broken rules with their rows.
+
+    """
+    results = [
+        replace(one, message="; ".join(rules[one.status]))
+        if one.kind == "test" and one.name.startswith(GROUPS) and one.status in rules
+        else one
+        for one in build.results
+    ]
+    return replace(build, results=results)
 
 
 def read_build(target: Path, since: float) -> Build | None:

@@ -12,6 +12,8 @@ DBT_STEP = re.compile(r"(\d+) of (\d+) (\w+) (.*?)(?: \.{2,}|$)")
 QUOTED_EXIT_CODE = re.compile(
     r"(?:failed with exit code: |Catalog discovery failed: .* returned )(-?\d+)"
 )
+#: How transform/macros/grouped_rules.sql names a rule that a test of many rules found broken.
+BROKEN_RULE = re.compile(r"Broken: (\S+), (\d+) rows \((\w+)\)")
 STREAM = re.compile(r"(?:Beginning|Starting).*? sync of '?([a-z_]+)'?")
 METRIC = re.compile(r"METRIC: (\{.*\})")
 #: An escape sequence of a terminal, as it is or inside JSON.
@@ -37,6 +39,8 @@ class RunLog:
     lost_loader: bool = False
     errors: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    #: Rules that tests of many rules found broken, with their rows, by status (warn, fail).
+    broken_rules: dict[str, list[str]] = field(default_factory=dict)
     #: Rows by stream, as the loader's books have them.
     loaded: dict[str, int] = field(default_factory=dict)
     #: A stream, and how many rows of it make the run complete.
@@ -116,7 +120,10 @@ class RunLog:
             self.dbt_total = int(found[2])
             if found[3] != "START":
                 self.dbt_done += 1
-        if re.search(r"\b(ERROR|FAIL|Failure|Error)\b", text) and "ERROR=0" not in text:
+        if broken := BROKEN_RULE.search(text):
+            name, rows, status = broken.groups()
+            self.broken_rules.setdefault(status, []).append(f"{name}: {int(rows):,} rows")
+        elif re.search(r"\b(ERROR|FAIL|Failure|Error)\b", text) and "ERROR=0" not in text:
             self._remember_error(text)
             self._opened_error = text.lstrip().startswith("Compilation Error")
         elif self._opened_error:

@@ -18,7 +18,7 @@ from pipeboard import history
 from pipeboard.changed import REPORT, Decision, decision_of
 from pipeboard.child import Signals
 from pipeboard.database import first_line
-from pipeboard.dbt_results import Build, read_build
+from pipeboard.dbt_results import Build, name_broken_rules, read_build
 from pipeboard.history import End, new_run_id
 from pipeboard.lane import Lane
 from pipeboard.measures import (
@@ -240,6 +240,7 @@ class _Run:
         for report, last in zip(reports, kept, strict=True):
             with suppress(OSError):
                 report.replace(last)
+        build = read_build(Path(self.world.environ["DBT_TARGET_PATH"]), self.began)
         evidence = Evidence(
             job=self.job,
             code=watched.code,
@@ -247,7 +248,7 @@ class _Run:
             selected=selected,
             tap=tap,
             loader=loader,
-            build=read_build(Path(self.world.environ["DBT_TARGET_PATH"]), self.began),
+            build=build and name_broken_rules(build, log.broken_rules),
             decision=decision_of(decision),
             oom_kills=self.memory.oom_kills,
         )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+from pipeboard.dbt_results import Build, Result, name_broken_rules
 from pipeboard.run_log import ANSI, RunLog
 
 
@@ -65,3 +66,22 @@ def test_colours_are_taken_out_of_text_and_of_json() -> None:
     for text in (coloured, literal):
         line = ANSI.sub("", json.dumps({"event": text}))
         assert json.loads(line)["event"] == (literal if text is literal else "08:00  Done [OK]")
+
+
+def test_a_test_of_many_rules_names_those_that_are_broken() -> None:
+    log = RunLog()
+    for text in ("Broken: key_of_deals, 1200 rows (fail). See them: ...",
+                 "Broken: persons_exist, 3 rows (warn). See them: ..."):  # fmt: skip
+        log.read(json.dumps({"name": "dbt", "event": text}))
+    assert log.errors == []
+    results = [
+        Result("test", "rules_of_marts", "fail", "Got 1 result", 0.1, 1, "error"),
+        Result("test", "rules_that_warn", "warn", "Got 1 result", 0.1, 1, "warn"),
+        Result("test", "another", "fail", "Got 2 results", 0.1, 2, "error"),
+    ]
+    named = name_broken_rules(Build(results, 1.0), log.broken_rules)
+    assert [result.message for result in named.results] == [
+        "key_of_deals: 1,200 rows",
+        "persons_exist: 3 rows",
+        "Got 2 results",
+    ]

@@ -31,6 +31,21 @@
         finished_at timestamptz,
         valid_until timestamptz
     );
+            {%- for column, words in {
+                'node_id': 'The model, seed or snapshot, as dbt names it in full.',
+                'resource_type': 'model, seed or snapshot.',
+                'relation': 'Its table or view.',
+                'is_daily': 'Whether it changes with the day alone.',
+                'is_complete': 'Whether it was built, and all of its tests passed.',
+                'inputs': 'The state of each source below it when its last build started.',
+                'fingerprint': 'Of the project, its settings and dbt, when it was built.',
+                'invocation_id': 'The run of dbt that began its last build.',
+                'started_at': 'When that build started.',
+                'finished_at': 'When it was complete.',
+                'valid_until': 'When the day ends that it was built for; null if it does not change with the day.'
+            }.items() %}
+    comment on column {{ table }}.{{ column }} is '{{ words }}';
+            {%- endfor %}
         {%- endif %}
         {%- set nodes = [] -%}
         {%- set known_sources = {} -%}
