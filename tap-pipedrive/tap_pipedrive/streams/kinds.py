@@ -305,11 +305,11 @@ class ListStream(PipedriveStream):
     def read(self) -> None:
         """Read the list; emit it unless it is the one already sent."""
         held: list[list[Record]] = []
-        digest = hashlib.sha256()
+        fingerprint = _ListFingerprint()
         overflown, waiting = False, 0
         self._first_answer, begun = None, self._tap.client.source_now
         for records in self.record_pages():
-            _digest(digest, records)
+            fingerprint.add(records)
             held.append(records)
             waiting += len(records)
             if waiting > self.held_records:
@@ -318,11 +318,10 @@ class ListStream(PipedriveStream):
         self._refusals.finish()
         if not overflown and not self.incomplete_parents:
             self.note_read([r for records in held for r in records], self._first_answer or begun)
-        fingerprint = digest.hexdigest()[:16]
         state = self.stream_state
-        if state.get("fingerprint") != fingerprint:
+        if state.get("fingerprint") != fingerprint.text:
             self._emit_all(held)
-            state["fingerprint"] = None if self.incomplete_parents else fingerprint
+            state["fingerprint"] = None if self.incomplete_parents else fingerprint.text
             self._tap.write_state()
 
     def note_read(self, records: list[Record], read_at: datetime) -> None:
@@ -362,9 +361,9 @@ class DefinitionList(ListStream):
         sent = self._tap.state_at_start.get("bookmarks", {}).get(self.name, {}).get("fingerprint")
         if records is None or sent is None:
             return None
-        digest = hashlib.sha256()
-        _digest(digest, records)
-        if digest.hexdigest()[:16] != sent:
+        remembered = _ListFingerprint()
+        remembered.add(records)
+        if remembered.text != sent:
             return None
         return frozenset(self.names(records) | self._tap.definitions.missing(self.name))
 
@@ -442,9 +441,21 @@ class FieldList(DefinitionList):
         self.look_up(field_names(records, with_options))
 
 
-def _digest(digest: Any, records: list[Record]) -> None:
-    for record in records:
-        digest.update(_fingerprint(record))
+class _ListFingerprint:
+    """The fingerprint of a list, page by page: the state keeps that of the list last sent."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, records: list[Record]) -> None:
+        """Take the next records of the list."""
+        for record in records:
+            self._digest.update(_fingerprint(record))
+
+    @property
+    def text(self) -> str:
+        """Return it as the state holds it."""
+        return self._digest.hexdigest()[:16]
 
 
 def _fingerprint(record: Record) -> bytes:
