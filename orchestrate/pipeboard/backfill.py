@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from pipeboard import history
 from pipeboard.database import connect
-from pipeboard.jobs import BACKFILL, job_named
-from pipeboard.lane import is_locked
-from pipeboard.measures import exists
 from pipeboard.outcomes import BEHIND, LOADED, SKIPPED, SUCCEEDED
 from pipeboard.plan import Estimate, Plan, ask
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.runner import Outcome, run_job
+from pipeboard.run import history
+from pipeboard.run.jobs import BACKFILL, job_named
+from pipeboard.run.lane import is_locked
+from pipeboard.run.measures import exists
+from pipeboard.run.runner import Outcome, run_job
 from pipeboard.summary import show_run
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     import psycopg
 
     from pipeboard.console import Console
-    from pipeboard.jobs import Job
     from pipeboard.paths import Paths
+    from pipeboard.run.jobs import Job
     from pipeboard.worlds import World
 
 #: What Pipedrive charges for one change log.

@@ -22,18 +22,18 @@ from pipeboard.console import Console, console_for
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.demo import run_demo
 from pipeboard.first_look import look as write_first_look
-from pipeboard.jobs import job_named
 from pipeboard.launch import UMASK
 from pipeboard.metrics_server import URL_VARIABLE, serve
-from pipeboard.ops import migrate_database
 from pipeboard.outcomes import BEHIND, code_behind, process_code
 from pipeboard.paths import find_paths
 from pipeboard.plan import ask
 from pipeboard.preflight import check_account, check_settings
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.redaction import Redactor, redacted_output
-from pipeboard.reporting import as_problem, report_failures
-from pipeboard.runner import run_job
+from pipeboard.run.jobs import job_named
+from pipeboard.run.ops import migrate_database
+from pipeboard.run.reporting import as_problem, report_failures
+from pipeboard.run.runner import run_job
 from pipeboard.schedule import Scheduler, has_it, holder, read_schedules
 from pipeboard.services import Services
 from pipeboard.simulator import Account

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from pipeboard.database import connect
 from pipeboard.first_look import write_page
-from pipeboard.jobs import job_named
 from pipeboard.outcomes import SUCCESSES
 from pipeboard.problems import Problem
-from pipeboard.reporting import report_failures
-from pipeboard.runner import run_job
+from pipeboard.run.jobs import job_named
+from pipeboard.run.reporting import report_failures
+from pipeboard.run.runner import run_job
 from pipeboard.summary import show_answers, show_run
 from pipeboard.warehouse import prepare_database
 from pipeboard.worlds import DEMO

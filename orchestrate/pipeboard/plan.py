@@ -15,8 +15,8 @@ from pipeboard.schedule import read_schedules
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
-    from pipeboard.jobs import Job
     from pipeboard.paths import Paths
+    from pipeboard.run.jobs import Job
     from pipeboard.worlds import World
 
 #: The tap asks for 60 tokens' worth at most; each of its requests has a bound of its own.

@@ -11,7 +11,7 @@ from pipeboard.embedded_postgres import EmbeddedPostgres
 from pipeboard.postgres_binaries import Binaries, wheel_binaries
 from pipeboard.prefect_service import PrefectService
 from pipeboard.problems import Problem
-from pipeboard.reporting import CommandScope
+from pipeboard.run.reporting import CommandScope
 from pipeboard.schedule import ZONE_VARIABLE
 from pipeboard.simulator import Account, Simulator
 from pipeboard.stack import SCRAPE_VARIABLE, Stack
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipeboard.console import Console
-    from pipeboard.jobs import Job
     from pipeboard.paths import Paths
+    from pipeboard.run.jobs import Job
 
 
 @dataclass(frozen=True)

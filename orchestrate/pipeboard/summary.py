@@ -21,11 +21,11 @@ from pipeboard.outcomes import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeboard.changed import Decision
     from pipeboard.console import Console
-    from pipeboard.dbt_results import Build
-    from pipeboard.proof import StreamOutcome
-    from pipeboard.runner import Outcome
+    from pipeboard.run.changed import Decision
+    from pipeboard.run.dbt_results import Build
+    from pipeboard.run.proof import StreamOutcome
+    from pipeboard.run.runner import Outcome
     from pipeboard.worlds import World
 
 

@@ -23,24 +23,22 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from pipeboard import history
-from pipeboard.child import Signals
-from pipeboard.history import End, new_run_id
-from pipeboard.jobs import MAIN, Job
-from pipeboard.lane import Lane
-from pipeboard.measures import exists
-from pipeboard.ops import migrate
 from pipeboard.outcomes import INTERRUPTED, SKIPPED, SUCCEEDED
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.reporting import end_of, mark_reported
+from pipeboard.run import history
+from pipeboard.run.child import Signals
+from pipeboard.run.history import BATCH_SIZE_ROWS, End, new_run_id
+from pipeboard.run.jobs import MAIN, Job
+from pipeboard.run.lane import Lane
+from pipeboard.run.measures import exists
+from pipeboard.run.ops import migrate
+from pipeboard.run.reporting import end_of, mark_reported
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
     from pipeboard.paths import Paths
     from pipeboard.worlds import World
 
-#: How Meltano knows the loader's setting.
-BATCH_SIZE_ROWS = "TARGET_POSTGRES_BATCH_SIZE_ROWS"
 #: The loader's defaults.
 DEFAULT_ROWS, DEFAULT_BYTES = 10_000, 16 * 2**20
 SIZES = (1_000, 2_500, 5_000, 10_000, 20_000, 50_000)
@@ -104,19 +102,6 @@ def parsed_sizes(text: str) -> tuple[int, ...]:
         what = f"--sizes is {text!r}"
         raise Problem(what, "Write 1000,5000,10000", ExitCode.USAGE)
     return sizes
-
-
-def measured_batch_size(connection: psycopg.Connection, environment: str) -> int | None:
-    """Return the batch size that was measured last, None for the loader's default."""
-    row = connection.execute(
-        """
-        select (details -> 'tuning' ->> 'batch_size_rows')::integer from ops.etl_run
-        where job = 'tune' and environment = %s and status = 'succeeded'
-        order by started_at desc limit 1
-        """,
-        [environment],
-    ).fetchone()
-    return row[0] if row else None
 
 
 def forget(world: World, console: Console) -> int:

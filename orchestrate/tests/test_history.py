@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from stand_ins import job
 
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.history import (
+from pipeboard.outcomes import STATUSES, STREAM_OUTCOMES
+from pipeboard.problems import Problem
+from pipeboard.run.history import (
     End,
     begin,
     finish,
@@ -24,10 +26,8 @@ from pipeboard.history import (
     totals,
     who_runs,
 )
-from pipeboard.lane import Lane, is_locked
-from pipeboard.ops import migrate, migrate_database
-from pipeboard.outcomes import STATUSES, STREAM_OUTCOMES
-from pipeboard.problems import Problem
+from pipeboard.run.lane import Lane, is_locked
+from pipeboard.run.ops import migrate, migrate_database
 
 SKIPPED = End("skipped", 0, "busy")
 JOBS = ("sync", "elt", "sweep", "backfill")
@@ -83,7 +83,7 @@ def test_migration_renames_statuses_of_older_runs(connection: psycopg.Connection
 def test_the_wait_for_a_locked_table_ends_and_names_the_session(
     connection: psycopg.Connection, database: DatabaseUrl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeboard.ops.LOCK_SECONDS", 2.0)
+    monkeypatch.setattr("pipeboard.run.ops.LOCK_SECONDS", 2.0)
     connection.execute("comment on table ops.etl_run is 'Schema version 1.'")
     with psycopg.connect(database.url, application_name="a reader") as reader:
         reader.execute("select count(*) from ops.etl_run")

@@ -13,19 +13,19 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pipeboard.child import Child
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.lane import Lane
 from pipeboard.problems import Problem
 from pipeboard.processes import birth
+from pipeboard.run.child import Child
+from pipeboard.run.lane import Lane
 
 # A supervisor: takes the lock, starts a child that starts another one, and waits.
 SUPERVISOR = """
 import sys
 from pathlib import Path
-from pipeboard.child import Child
+from pipeboard.run.child import Child
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.lane import Lane
+from pipeboard.run.lane import Lane
 url, folder, script = sys.argv[1:]
 lane = Lane(DatabaseUrl(url), "main", "test")
 assert lane.take()

@@ -9,11 +9,11 @@ from stand_ins import ROOT
 
 from pipeboard import outcomes
 from pipeboard.console import Console
-from pipeboard.measures import of_end
-from pipeboard.metrics import Measures
 from pipeboard.outcomes import CODES, STATUSES, STREAM_OUTCOMES, process_code
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.runner import Outcome
+from pipeboard.run.measures import of_end
+from pipeboard.run.metrics import Measures
+from pipeboard.run.runner import Outcome
 from pipeboard.summary import show_run
 
 

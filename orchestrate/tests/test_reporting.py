@@ -22,10 +22,10 @@ from stand_ins import ROOT
 from pipeboard.background import Background, Recipe
 from pipeboard.cluster import free_port
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.history import latest
-from pipeboard.measures import exists
 from pipeboard.problems import ExitCode
-from pipeboard.reporting import as_problem
+from pipeboard.run.history import latest
+from pipeboard.run.measures import exists
+from pipeboard.run.reporting import as_problem
 from pipeboard.stack import _http_answers
 
 GATEWAY = shutil.which("prometheus-pushgateway")

@@ -14,10 +14,10 @@ from stand_ins import job
 from pipeboard import checkup
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.history import End, begin, finish, note_ended, note_streams
-from pipeboard.ops import migrate_database
 from pipeboard.paths import Paths
-from pipeboard.proof import StreamOutcome
+from pipeboard.run.history import End, begin, finish, note_ended, note_streams
+from pipeboard.run.ops import migrate_database
+from pipeboard.run.proof import StreamOutcome
 from pipeboard.services import Services
 from pipeboard.summary import show_connection
 

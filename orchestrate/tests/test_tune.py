@@ -8,17 +8,16 @@ import pytest
 
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.history import End, begin, finish
-from pipeboard.lane import Lane
-from pipeboard.ops import migrate_database
 from pipeboard.paths import Paths
 from pipeboard.problems import Problem
+from pipeboard.run.history import End, begin, finish, measured_batch_size
+from pipeboard.run.lane import Lane
+from pipeboard.run.ops import migrate_database
 from pipeboard.tune import (
     JOB,
     Tried,
     best,
     forget,
-    measured_batch_size,
     parsed_sizes,
     scratch_folder,
 )

@@ -13,7 +13,7 @@ import pytest
 from conftest import truth
 from site_under_test import Live, Site, alive, kill_server, make_site, until
 
-from pipeboard.lane import is_locked
+from pipeboard.run.lane import is_locked
 
 # The fastest job that reads and loads: what ends it does not care what comes after.
 JOB = "backfill"

@@ -23,10 +23,10 @@ from conftest import truth
 from raw_tables import differences
 from site_under_test import Live, Site, alive, make_site, until
 
-from pipeboard import history
-from pipeboard.jobs import KNOWN
-from pipeboard.lane import is_locked
 from pipeboard.outcomes import ABANDONED, STATUSES, SUCCEEDED, SUCCESSES
+from pipeboard.run import history
+from pipeboard.run.jobs import KNOWN
+from pipeboard.run.lane import is_locked
 
 pytestmark = pytest.mark.long
 

@@ -15,7 +15,7 @@ import psycopg
 import yaml
 from psycopg import sql
 
-from pipeboard.changed import decision_of
+from pipeboard.run.changed import decision_of
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ROOT / ".pipeboard" / "bin"

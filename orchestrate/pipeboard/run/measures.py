@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from pipeboard import history
-from pipeboard.changed import Decision
-from pipeboard.dbt_results import Build
-from pipeboard.metrics import Measures
 from pipeboard.outcomes import BEHIND, COMPLETE, LOADED, STATUSES, STREAM_OUTCOMES, SUCCESSES
-from pipeboard.proof import StreamOutcome
+from pipeboard.run import history
+from pipeboard.run.changed import Decision
+from pipeboard.run.dbt_results import Build
+from pipeboard.run.metrics import Measures
+from pipeboard.run.proof import StreamOutcome
 
 if TYPE_CHECKING:
     from pipeboard.paths import Paths

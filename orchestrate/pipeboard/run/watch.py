@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, TextIO
 
 import psycopg
 
-from pipeboard import history
-from pipeboard.child import Child, Signals
+from pipeboard.console import ANSI
 from pipeboard.problems import ExitCode
-from pipeboard.run_log import ANSI, RunLog
+from pipeboard.run import history
+from pipeboard.run.child import Child, Signals
+from pipeboard.run.run_log import RunLog
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
-    from pipeboard.jobs import Job
-    from pipeboard.lane import Lane
-    from pipeboard.memory import Memory
+    from pipeboard.run.jobs import Job
+    from pipeboard.run.lane import Lane
+    from pipeboard.run.memory import Memory
 
 #: Seconds between two signs of life in the history.
 BEAT = 5.0

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from pipeboard import history
-from pipeboard.changed import REPORT, Decision, decision_of
-from pipeboard.child import Signals
 from pipeboard.database import first_line
-from pipeboard.dbt_results import Build, name_broken_rules, read_build
-from pipeboard.history import End, new_run_id
-from pipeboard.lane import Lane
-from pipeboard.measures import (
+from pipeboard.outcomes import FAILED, INTERRUPTED, LOADED, SKIPPED, STATUSES, SUCCEEDED
+from pipeboard.problems import ExitCode
+from pipeboard.run import history
+from pipeboard.run.changed import REPORT, Decision, decision_of
+from pipeboard.run.child import Signals
+from pipeboard.run.dbt_results import Build, name_broken_rules, read_build
+from pipeboard.run.history import BATCH_SIZE_ROWS, End, measured_batch_size, new_run_id
+from pipeboard.run.lane import Lane
+from pipeboard.run.measures import (
     PHASES,
     build_info,
     of_build,
@@ -32,21 +34,25 @@ from pipeboard.measures import (
     of_tests,
     of_warehouse,
 )
-from pipeboard.memory import Memory
-from pipeboard.metrics import Measures
-from pipeboard.ops import migrate
-from pipeboard.outcomes import FAILED, INTERRUPTED, LOADED, SKIPPED, STATUSES, SUCCEEDED
-from pipeboard.problems import ExitCode
-from pipeboard.proof import Evidence, Judgement, StreamOutcome, judge, stream_outcomes, streams_of
-from pipeboard.reporting import CommandScope, end_of, mark_reported, push_to, report_failures
-from pipeboard.run_log import RunLog
-from pipeboard.tune import BATCH_SIZE_ROWS, measured_batch_size
-from pipeboard.watch import Watched, watch
+from pipeboard.run.memory import Memory
+from pipeboard.run.metrics import Measures
+from pipeboard.run.ops import migrate
+from pipeboard.run.proof import (
+    Evidence,
+    Judgement,
+    StreamOutcome,
+    judge,
+    stream_outcomes,
+    streams_of,
+)
+from pipeboard.run.reporting import CommandScope, end_of, mark_reported, push_to, report_failures
+from pipeboard.run.run_log import RunLog
+from pipeboard.run.watch import Watched, watch
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
-    from pipeboard.jobs import Job
     from pipeboard.paths import Paths
+    from pipeboard.run.jobs import Job
     from pipeboard.worlds import World
 
 KEPT_LOGS = 50

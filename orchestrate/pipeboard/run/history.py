@@ -16,7 +16,6 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from pipeboard.lane import is_locked
 from pipeboard.outcomes import (
     ABANDONED,
     INCOMPLETE,
@@ -26,14 +25,17 @@ from pipeboard.outcomes import (
     SKIPPED,
     STATUSES,
 )
+from pipeboard.run.lane import is_locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipeboard.jobs import Job
-    from pipeboard.proof import StreamOutcome
+    from pipeboard.run.jobs import Job
+    from pipeboard.run.proof import StreamOutcome
 
 VERSION = version("pipeboard")
+#: How Meltano names the loader's setting.
+BATCH_SIZE_ROWS = "TARGET_POSTGRES_BATCH_SIZE_ROWS"
 DIED = "its supervisor died before it could tell how the run ended"
 
 
@@ -336,3 +338,16 @@ def totals(connection: psycopg.Connection, pipeline: str) -> Totals:
         sum(int(rows) for *_, rows, _ in found),
         sum(int(tokens) for *_, tokens in found),
     )
+
+
+def measured_batch_size(connection: psycopg.Connection, environment: str) -> int | None:
+    """Return the batch size that was measured last, None for the loader's default."""
+    row = connection.execute(
+        """
+        select (details -> 'tuning' ->> 'batch_size_rows')::integer from ops.etl_run
+        where job = 'tune' and environment = %s and status = 'succeeded'
+        order by started_at desc limit 1
+        """,
+        [environment],
+    ).fetchone()
+    return row[0] if row else None

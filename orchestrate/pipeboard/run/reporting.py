@@ -20,20 +20,20 @@ from typing import TYPE_CHECKING
 import click
 import psycopg
 
-from pipeboard import history
 from pipeboard.bounded import within
 from pipeboard.database import connect, first_line
-from pipeboard.history import End, new_run_id
-from pipeboard.measures import PHASES, of_end, of_history
-from pipeboard.metrics import PUSH_TIMEOUT_SECONDS, Measures, push
-from pipeboard.ops import migrate
 from pipeboard.outcomes import BEHIND, FAILED, INTERRUPTED
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.redaction import Redactor
+from pipeboard.run import history
+from pipeboard.run.history import End, new_run_id
+from pipeboard.run.measures import PHASES, of_end, of_history
+from pipeboard.run.metrics import PUSH_TIMEOUT_SECONDS, Measures, push
+from pipeboard.run.ops import migrate
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
-    from pipeboard.jobs import Job
+    from pipeboard.run.jobs import Job
     from pipeboard.worlds import World
 
 #: Seconds to wait for the database.

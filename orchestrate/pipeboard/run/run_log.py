@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeboard.console import ANSI
+
 DBT_STEP = re.compile(r"(\d+) of (\d+) (\w+) (.*?)(?: \.{2,}|$)")
 #: How Meltano quotes the exit code of dbt, and of a tap that was to discover its catalog.
 QUOTED_EXIT_CODE = re.compile(
@@ -16,8 +18,6 @@ QUOTED_EXIT_CODE = re.compile(
 BROKEN_RULE = re.compile(r"Broken: (\S+), (\d+) rows \((\w+)\)")
 STREAM = re.compile(r"(?:Beginning|Starting).*? sync of '?([a-z_]+)'?")
 METRIC = re.compile(r"METRIC: (\{.*\})")
-#: An escape sequence of a terminal, as it is or inside JSON.
-ANSI = re.compile(r"(?:\x1b|(?<!\\)\\u001[bB])\[[0-9;]*[A-Za-z]")
 KEPT_ERRORS = 12
 
 

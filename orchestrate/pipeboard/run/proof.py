@@ -11,9 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeboard.changed import Decision
-from pipeboard.dbt_results import Build
-from pipeboard.jobs import Job
 from pipeboard.outcomes import (
     BEHIND,
     FAILED,
@@ -26,7 +23,10 @@ from pipeboard.outcomes import (
     SUCCEEDED,
 )
 from pipeboard.problems import ExitCode
-from pipeboard.run_log import RunLog
+from pipeboard.run.changed import Decision
+from pipeboard.run.dbt_results import Build
+from pipeboard.run.jobs import Job
+from pipeboard.run.run_log import RunLog
 
 TAP, LOADER, DBT, MELTANO = "tap-pipedrive", "target-postgres", "dbt", "meltano"
 #: The command of meltano.yml that builds what is due, and reports what that is.

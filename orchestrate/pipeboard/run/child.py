@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeboard import keeper
 from pipeboard.problems import ExitCode, Problem
+from pipeboard.run import keeper
 
 #: Seconds from "please end" to the end; a loader may have a batch to write and a state to let out.
 #: Less than the 30 that Kubernetes gives us.

@@ -79,7 +79,7 @@ def _wait_for_turn(connection: psycopg.Connection, console: Console | None) -> N
 
 
 def _bring_up_to_date(connection: psycopg.Connection) -> bool:
-    script = resources.files("pipeboard").joinpath("ops.sql").read_text(encoding="utf-8")
+    script = resources.files("pipeboard.run").joinpath("ops.sql").read_text(encoding="utf-8")
     with connection.transaction():
         connection.execute("set local client_min_messages = warning")
         connection.execute(f"set local lock_timeout = '{LOCK_SECONDS / 2:.0f}s'".encode())
