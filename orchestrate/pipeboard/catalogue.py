@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from pipeboard.local.simulator import Account
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.simulator import Account
 from pipeboard.worlds import DEMO_DATABASE, OWN_DATABASE, settings
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
-    from pipeboard.services import Services
+    from pipeboard.local.services import Services
     from pipeboard.worlds import World
 
 

@@ -40,7 +40,7 @@ from pipeboard.worlds import DEMO, DEMO_DATABASE, OWN, OWN_DATABASE, settings
 
 if TYPE_CHECKING:
     from pipeboard.database_url import DatabaseUrl
-    from pipeboard.services import Services
+    from pipeboard.local.services import Services
 
 #: Seconds for a login by who only looks.
 LOGIN_SECONDS = 5

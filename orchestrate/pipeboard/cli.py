@@ -23,7 +23,10 @@ from pipeboard.database_url import DatabaseUrl
 from pipeboard.demo import run_demo
 from pipeboard.first_look import look as write_first_look
 from pipeboard.launch import UMASK
-from pipeboard.metrics_server import URL_VARIABLE, serve
+from pipeboard.local.metrics_server import URL_VARIABLE, serve
+from pipeboard.local.schedule import Scheduler, has_it, holder, read_schedules
+from pipeboard.local.services import Services
+from pipeboard.local.simulator import Account
 from pipeboard.outcomes import BEHIND, code_behind, process_code
 from pipeboard.paths import find_paths
 from pipeboard.plan import ask
@@ -34,9 +37,6 @@ from pipeboard.run.jobs import job_named
 from pipeboard.run.ops import migrate_database
 from pipeboard.run.reporting import as_problem, report_failures
 from pipeboard.run.runner import run_job
-from pipeboard.schedule import Scheduler, has_it, holder, read_schedules
-from pipeboard.services import Services
-from pipeboard.simulator import Account
 from pipeboard.summary import show_connection, show_run
 from pipeboard.warehouse import prepare_database
 from pipeboard.worlds import DEMO, OWN, World, settings

@@ -17,8 +17,8 @@ from pipeboard.worlds import DEMO
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
-    from pipeboard.services import Services
-    from pipeboard.simulator import Account
+    from pipeboard.local.services import Services
+    from pipeboard.local.simulator import Account
     from pipeboard.worlds import World
 
 OTHER_NEXT = """\

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeboard.console import Console
+    from pipeboard.local.services import Services
     from pipeboard.paths import Paths
-    from pipeboard.services import Services
     from pipeboard.worlds import World
 
 #: Packages from a slow registry, then a dozen selects.

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pipeboard.local.schedule import read_schedules
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.schedule import read_schedules
 
 if TYPE_CHECKING:
     from pipeboard.console import Console

@@ -18,7 +18,7 @@ import psycopg
 
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.launch import DATABASE, TRANSFORM_DATABASE
-from pipeboard.metrics_server import URL_VARIABLE
+from pipeboard.local.metrics_server import URL_VARIABLE
 from pipeboard.problems import ExitCode, Problem
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeboard.background import Background, Recipe
-from pipeboard.cluster import free_port, port_is_taken
+from pipeboard.local.background import Background, Recipe
+from pipeboard.local.cluster import free_port, port_is_taken
 from pipeboard.problems import ExitCode, Problem
 
 SERVER = "import http.server as h; h.HTTPServer(('127.0.0.1', {port}), h.BaseHTTPRequestHandler)"
@@ -78,7 +78,7 @@ def test_a_program_that_is_not_there_is_a_problem(program: Background) -> None:
 
 
 def test_a_log_does_not_grow_for_ever(program: Background, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeboard.background.LARGEST_LOG", 3)
+    monkeypatch.setattr("pipeboard.local.background.LARGEST_LOG", 3)
     program.log.parent.mkdir()
     program.log.write_text("long ago\n")
     program.start(listener(program.port(free_port())))

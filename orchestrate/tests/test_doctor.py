@@ -19,15 +19,15 @@ import redis
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
 
 from pipeboard import checkup, probes
-from pipeboard.background import Background, Recipe
-from pipeboard.cluster import free_port
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.local.background import Background, Recipe
+from pipeboard.local.cluster import free_port
+from pipeboard.local.services import Services
+from pipeboard.local.stack import _http_answers, _redis_answers, find_redis
 from pipeboard.paths import Paths
 from pipeboard.preflight import Account
 from pipeboard.problems import Problem
-from pipeboard.services import Services
-from pipeboard.stack import _http_answers, _redis_answers, find_redis
 
 ROOT = Path(__file__).resolve().parents[2]
 GATEWAY = shutil.which("prometheus-pushgateway")

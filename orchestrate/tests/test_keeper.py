@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.local.processes import birth
 from pipeboard.problems import Problem
-from pipeboard.processes import birth
 from pipeboard.run.child import Child
 from pipeboard.run.lane import Lane
 

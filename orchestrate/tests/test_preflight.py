@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import psycopg
 import pytest
 
-from pipeboard.cluster import free_port
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.local.cluster import free_port
 from pipeboard.preflight import check_account, check_settings
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.warehouse import BUILT, prepare_database

@@ -19,14 +19,14 @@ import psycopg
 import pytest
 from stand_ins import ROOT
 
-from pipeboard.background import Background, Recipe
-from pipeboard.cluster import free_port
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.local.background import Background, Recipe
+from pipeboard.local.cluster import free_port
+from pipeboard.local.stack import _http_answers
 from pipeboard.problems import ExitCode
 from pipeboard.run.history import latest
 from pipeboard.run.measures import exists
 from pipeboard.run.reporting import as_problem
-from pipeboard.stack import _http_answers
 
 GATEWAY = shutil.which("prometheus-pushgateway")
 needs_gateway = pytest.mark.skipif(GATEWAY is None, reason="prometheus-pushgateway is missing")

@@ -22,9 +22,9 @@ from stand_ins import (
 
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.local.processes import birth
 from pipeboard.paths import Paths
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.processes import birth
 from pipeboard.run.history import begin, latest, stream_troubles
 from pipeboard.run.lane import Lane
 from pipeboard.run.ops import migrate_database

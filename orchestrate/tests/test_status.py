@@ -14,11 +14,11 @@ from stand_ins import job
 from pipeboard import checkup
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.local.services import Services
 from pipeboard.paths import Paths
 from pipeboard.run.history import End, begin, finish, note_ended, note_streams
 from pipeboard.run.ops import migrate_database
 from pipeboard.run.proof import StreamOutcome
-from pipeboard.services import Services
 from pipeboard.summary import show_connection
 
 REFUSED = StreamOutcome("notes", "refused", 0, 0, 0, 0, 0, "403 for /notes")

@@ -26,9 +26,9 @@ from contract import ROOT
 from kit import COMMANDS, Machine, Prometheus, answers, until
 from pipedrive_simulator.client import ControlClient
 
-from pipeboard.background import Background, Recipe
-from pipeboard.cluster import free_port
-from pipeboard.simulator import Account, Simulator
+from pipeboard.local.background import Background, Recipe
+from pipeboard.local.cluster import free_port
+from pipeboard.local.simulator import Account, Simulator
 
 FACTOR = 600
 SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}

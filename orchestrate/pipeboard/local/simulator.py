@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeboard.local.processes import Recorded
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.processes import Recorded
 
 # Our own machine is never reached through a proxy.
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -7,14 +7,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeboard.embedded_postgres import EmbeddedPostgres
-from pipeboard.postgres_binaries import Binaries, wheel_binaries
-from pipeboard.prefect_service import PrefectService
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
+from pipeboard.local.postgres_binaries import Binaries, wheel_binaries
+from pipeboard.local.prefect_service import PrefectService
+from pipeboard.local.schedule import ZONE_VARIABLE
+from pipeboard.local.simulator import Account, Simulator
+from pipeboard.local.stack import SCRAPE_VARIABLE, Stack
 from pipeboard.problems import Problem
 from pipeboard.run.reporting import CommandScope
-from pipeboard.schedule import ZONE_VARIABLE
-from pipeboard.simulator import Account, Simulator
-from pipeboard.stack import SCRAPE_VARIABLE, Stack
 from pipeboard.worlds import (
     DEMO,
     DEMO_DATABASE,

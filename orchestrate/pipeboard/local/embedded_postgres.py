@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 import psycopg
 from psycopg import sql
 
-from pipeboard.cluster import HOST, OWNER, Cluster, ClusterRecord, free_port, port_is_taken
-from pipeboard.file_lock import file_lock
-from pipeboard.postgres_binaries import Binaries, Unprivileged, readable_copy
+from pipeboard.local.cluster import HOST, OWNER, Cluster, ClusterRecord, free_port, port_is_taken
+from pipeboard.local.file_lock import file_lock
+from pipeboard.local.postgres_binaries import Binaries, Unprivileged, readable_copy
+from pipeboard.local.processes import command_line
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.processes import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

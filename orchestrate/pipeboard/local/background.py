@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from pipeboard.cluster import free_port, port_is_taken
+from pipeboard.local.cluster import free_port, port_is_taken
+from pipeboard.local.processes import Recorded
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.processes import Recorded
 
 LARGEST_LOG = 10_000_000
 

@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from pipeboard import metrics_server, schedule
-from pipeboard.background import Background, Recipe
-from pipeboard.file_lock import file_lock
+from pipeboard.local import metrics_server, schedule
+from pipeboard.local.background import Background, Recipe
+from pipeboard.local.file_lock import file_lock
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.worlds import OWN, PERSONAL_PREFIXES
 

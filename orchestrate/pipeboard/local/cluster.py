@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
-from pipeboard.postgres_binaries import Unprivileged
+from pipeboard.local.postgres_binaries import Unprivileged
 from pipeboard.problems import ExitCode, Problem
 
 HOST = "127.0.0.1"

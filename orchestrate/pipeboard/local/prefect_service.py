@@ -19,11 +19,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeboard.cluster import HOST, free_port, port_is_taken
 from pipeboard.launch import is_private
+from pipeboard.local.cluster import HOST, free_port, port_is_taken
+from pipeboard.local.processes import Recorded, children
+from pipeboard.local.schedule import claim
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.processes import Recorded, children
-from pipeboard.schedule import claim
 from pipeboard.worlds import DEMO, IMPERSONAL, OWN, PERSONAL_PREFIXES
 
 if TYPE_CHECKING:
