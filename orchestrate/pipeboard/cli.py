@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 import click
 import psycopg
 
-from pipeboard import checkup, preflight, roles
+from pipeboard import roles
 from pipeboard import tune as tuning
 from pipeboard.backfill import Backfiller, check_streams, known_histories
 from pipeboard.catalogue import write_catalogue
+from pipeboard.checks import checkup, preflight
+from pipeboard.checks.preflight import check_account, check_settings
+from pipeboard.checks.warehouse import prepare_database, show_connection
 from pipeboard.console import Console, console_for
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.demo import run_demo
@@ -30,15 +33,13 @@ from pipeboard.local.simulator import Account
 from pipeboard.outcomes import BEHIND, code_behind, process_code
 from pipeboard.paths import find_paths
 from pipeboard.plan import ask
-from pipeboard.preflight import check_account, check_settings
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.redaction import Redactor, redacted_output
 from pipeboard.run.jobs import job_named
 from pipeboard.run.ops import migrate_database
 from pipeboard.run.reporting import as_problem, report_failures
 from pipeboard.run.runner import run_job
-from pipeboard.summary import show_connection, show_run
-from pipeboard.warehouse import prepare_database
+from pipeboard.summary import show_run
 from pipeboard.worlds import DEMO, OWN, World, settings
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipeboard.answers import ask
-from pipeboard.database_url import DatabaseUrl
 from pipeboard.outcomes import (
     BEHIND,
     CODES,
@@ -81,17 +80,6 @@ def show_troubles(console: Console, streams: Sequence[StreamOutcome]) -> None:
         console.heading("Streams to look at")
         for line in lines:
             console.line(f"  {line[:300]}")
-
-
-def show_connection(console: Console, url: str, *, embedded: bool) -> None:
-    """Say how to connect. A password that the user wrote into .env is not shown."""
-    if not console.for_people:
-        return
-    if embedded:
-        console.line(f"Connect: psql '{url}'")
-    else:
-        words = f"Connect: psql 'postgresql://{DatabaseUrl.parse(url).place}'"
-        console.line(f"{words}, with the password of PIPEBOARD_DATABASE_URL")
 
 
 def show_streams(console: Console, report: dict[str, Any] | None) -> None:

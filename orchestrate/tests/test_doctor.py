@@ -18,7 +18,8 @@ import pytest
 import redis
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
 
-from pipeboard import checkup, probes
+from pipeboard.checks import checkup, probes
+from pipeboard.checks.preflight import Account
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.local.background import Background, Recipe
@@ -26,7 +27,6 @@ from pipeboard.local.cluster import free_port
 from pipeboard.local.services import Services
 from pipeboard.local.stack import _http_answers, _redis_answers, find_redis
 from pipeboard.paths import Paths
-from pipeboard.preflight import Account
 from pipeboard.problems import Problem
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -247,7 +247,7 @@ def test_a_role_without_rights_is_told_what_to_grant(
 
 
 def test_a_server_that_is_too_old(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeboard.warehouse.OLDEST_SERVER", 990000)
+    monkeypatch.setattr("pipeboard.checks.warehouse.OLDEST_SERVER", 990000)
     code, told = patient.seen(monkeypatch)
     assert (code, "15 or newer is needed" in told["database"]) == (78, True)
 

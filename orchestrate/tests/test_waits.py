@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from pipeboard.bounded import within
+from pipeboard.checks.preflight import check_account
 from pipeboard.local.file_lock import file_lock
-from pipeboard.preflight import check_account
 from pipeboard.problems import ExitCode, Problem
 
 HOLDER = """

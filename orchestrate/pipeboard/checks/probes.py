@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from urllib.parse import urlsplit
 
-from pipeboard.preflight import Account
+from pipeboard.checks.preflight import Account
 from pipeboard.problems import ExitCode, Problem
 
 #: The tap looks back two minutes; a clock that is further off is not worth trusting with dates.

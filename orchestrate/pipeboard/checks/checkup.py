@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from pipeboard import probes
 from pipeboard.bounded import within
+from pipeboard.checks import probes
+from pipeboard.checks.preflight import Account, check_account, check_settings
+from pipeboard.checks.warehouse import prepare_database, show_connection
 from pipeboard.console import Console
 from pipeboard.database import connect, first_line
 from pipeboard.outcomes import (
@@ -28,14 +30,11 @@ from pipeboard.outcomes import (
     STREAM_OUTCOMES,
     process_code,
 )
-from pipeboard.preflight import Account, check_account, check_settings
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.run import history
 from pipeboard.run.history import StreamTrouble
 from pipeboard.run.measures import exists, freshness, remaining_histories
 from pipeboard.run.ops import migrate_database
-from pipeboard.summary import show_connection
-from pipeboard.warehouse import prepare_database
 from pipeboard.worlds import DEMO, DEMO_DATABASE, OWN, OWN_DATABASE, settings
 
 if TYPE_CHECKING:

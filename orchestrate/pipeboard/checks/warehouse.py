@@ -8,6 +8,7 @@ import psycopg
 from psycopg import errors, sql
 
 from pipeboard.database import connect, first_line
+from pipeboard.database_url import DatabaseUrl
 from pipeboard.launch import DATABASE, TRANSFORM_DATABASE
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.worlds import STATE_SCHEMA
@@ -15,7 +16,7 @@ from pipeboard.worlds import STATE_SCHEMA
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeboard.database_url import DatabaseUrl
+    from pipeboard.console import Console
     from pipeboard.worlds import World
 
 OLDEST_SERVER = 150000
@@ -42,6 +43,17 @@ def prepare_database(world: World) -> str:
                 sql.SQL("create schema if not exists {}").format(sql.Identifier(STATE_SCHEMA))
             )
         return connection.info.parameter_status("server_version") or ""
+
+
+def show_connection(console: Console, url: str, *, embedded: bool) -> None:
+    """Say how to connect. A password that the user wrote into .env is not shown."""
+    if not console.for_people:
+        return
+    if embedded:
+        console.line(f"Connect: psql '{url}'")
+    else:
+        words = f"Connect: psql 'postgresql://{DatabaseUrl.parse(url).place}'"
+        console.line(f"{words}, with the password of PIPEBOARD_DATABASE_URL")
 
 
 def _connected(
