@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING, Any
 import click
 import psycopg
 
-from pipeboard import roles
-from pipeboard import tune as tuning
-from pipeboard.backfill import Backfiller, check_streams, known_histories
-from pipeboard.catalogue import write_catalogue
 from pipeboard.checks import checkup, preflight
 from pipeboard.checks.preflight import check_account, check_settings
 from pipeboard.checks.warehouse import prepare_database, show_connection
+from pipeboard.commands import roles
+from pipeboard.commands import tune as tuning
+from pipeboard.commands.backfill import Backfiller, check_streams, known_histories
+from pipeboard.commands.catalogue import write_catalogue
+from pipeboard.commands.demo import run_demo
+from pipeboard.commands.first_look import look as write_first_look
+from pipeboard.commands.plan import ask
+from pipeboard.commands.summary import show_run
 from pipeboard.console import Console, console_for
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.demo import run_demo
-from pipeboard.first_look import look as write_first_look
 from pipeboard.launch import UMASK
 from pipeboard.local.metrics_server import URL_VARIABLE, serve
 from pipeboard.local.schedule import Scheduler, has_it, holder, read_schedules
@@ -32,14 +34,12 @@ from pipeboard.local.services import Services
 from pipeboard.local.simulator import Account
 from pipeboard.outcomes import BEHIND, code_behind, process_code
 from pipeboard.paths import find_paths
-from pipeboard.plan import ask
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.redaction import Redactor, redacted_output
 from pipeboard.run.jobs import job_named
 from pipeboard.run.ops import migrate_database
 from pipeboard.run.reporting import as_problem, report_failures
 from pipeboard.run.runner import run_job
-from pipeboard.summary import show_run
 from pipeboard.worlds import DEMO, OWN, World, settings
 
 if TYPE_CHECKING:

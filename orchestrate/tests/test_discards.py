@@ -23,7 +23,7 @@ from stand_ins import (
     tap_report,
 )
 
-from pipeboard.backfill import Backfiller, check_streams
+from pipeboard.commands.backfill import Backfiller, check_streams
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.paths import Paths

@@ -6,14 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pipeboard.console import Console
-from pipeboard.database_url import DatabaseUrl
-from pipeboard.paths import Paths
-from pipeboard.problems import Problem
-from pipeboard.run.history import End, begin, finish, measured_batch_size
-from pipeboard.run.lane import Lane
-from pipeboard.run.ops import migrate_database
-from pipeboard.tune import (
+from pipeboard.commands.tune import (
     JOB,
     Tried,
     best,
@@ -21,6 +14,13 @@ from pipeboard.tune import (
     parsed_sizes,
     scratch_folder,
 )
+from pipeboard.console import Console
+from pipeboard.database_url import DatabaseUrl
+from pipeboard.paths import Paths
+from pipeboard.problems import Problem
+from pipeboard.run.history import End, begin, finish, measured_batch_size
+from pipeboard.run.lane import Lane
+from pipeboard.run.ops import migrate_database
 from pipeboard.worlds import World
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from pipeboard.catalogue import described_world
+from pipeboard.commands.catalogue import described_world
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.worlds import DEMO
 

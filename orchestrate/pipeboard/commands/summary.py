@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeboard.answers import ask
+from pipeboard.commands.answers import ask
 from pipeboard.outcomes import (
     BEHIND,
     CODES,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipeboard.checks.warehouse import prepare_database
+from pipeboard.commands.first_look import write_page
+from pipeboard.commands.summary import show_answers, show_run
 from pipeboard.database import connect
-from pipeboard.first_look import write_page
 from pipeboard.outcomes import SUCCESSES
 from pipeboard.problems import Problem
 from pipeboard.run.jobs import job_named
 from pipeboard.run.reporting import report_failures
 from pipeboard.run.runner import run_job
-from pipeboard.summary import show_answers, show_run
 from pipeboard.worlds import DEMO
 
 if TYPE_CHECKING:

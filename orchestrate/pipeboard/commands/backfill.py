@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from pipeboard.commands.plan import Estimate, Plan, ask
+from pipeboard.commands.summary import show_run
 from pipeboard.database import connect
 from pipeboard.outcomes import BEHIND, LOADED, SKIPPED, SUCCEEDED
-from pipeboard.plan import Estimate, Plan, ask
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.run import history
 from pipeboard.run.jobs import BACKFILL, job_named
 from pipeboard.run.lane import is_locked
 from pipeboard.run.measures import exists
 from pipeboard.run.runner import Outcome, run_job
-from pipeboard.summary import show_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
