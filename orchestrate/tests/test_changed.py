@@ -85,7 +85,11 @@ def run_main(folder: Path, decision: str) -> subprocess.CompletedProcess[str]:
     program = folder / "dbt"
     program.write_text('#!/bin/sh\necho "$@"\nexit 3\n')
     program.chmod(0o755)
-    lines = ["import sys", "from pipeboard import changed", "from pipeboard.run.changed import *"]
+    lines = [
+        "import sys",
+        "from pipeboard.run import changed",
+        "from pipeboard.run.changed import *",
+    ]
     lines += [f"changed.ask = lambda environ: {decision}", "sys.exit(changed.main())"]
     return subprocess.run(
         [sys.executable, "-c", "\n".join(lines), "--exclude", "tag:x"],
