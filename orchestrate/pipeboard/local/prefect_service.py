@@ -12,15 +12,15 @@ import os
 import secrets
 import subprocess
 import time
-import urllib.error
 import urllib.request
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeboard.launch import is_private
-from pipeboard.local.cluster import HOST, free_port, port_is_taken
+from pipeboard.local.cluster import HOST
+from pipeboard.local.daemon import Daemon, ServiceSpec
 from pipeboard.local.processes import Recorded, children
 from pipeboard.local.schedule import claim
 from pipeboard.problems import ExitCode, Problem
@@ -40,7 +40,7 @@ IN_BLOCKS = (
     *("PIPEDRIVE_API_TOKEN", "PIPEBOARD_DATABASE_URL", "PIPEBOARD_TRANSFORM_DATABASE_URL"),
     *("REDIS_URL", "GITHUB_PAT"),
 )
-SERVER_PATIENCE, WORKER_PATIENCE = 180.0, 60.0
+SERVER_TIMEOUT_SECONDS, WORKER_TIMEOUT_SECONDS = 180.0, 60.0
 #: Seconds that runs under way get to end gently; the supervisor needs 20, Prefect a few more.
 GRACE = 45.0
 
@@ -64,13 +64,17 @@ class PrefectService:
     def environment(self) -> Path:
         return self.paths.environment("prefect")
 
-    def record(self, name: str) -> Path:
-        """Return where the server or the worker is remembered."""
-        return self.home / f"{name}.json"
+    @property
+    def _program(self) -> Path:
+        return self.environment / "bin" / "prefect"
 
     @property
-    def _port_file(self) -> Path:
-        return self.home / "port"
+    def server(self) -> Daemon:
+        return Daemon("Prefect's server", self.home, self.home / "server.log", "server.json")
+
+    @property
+    def worker(self) -> Daemon:
+        return Daemon("Prefect's worker", self.home, self.home / "worker.log", "worker.json")
 
     @property
     def password_file(self) -> Path:
@@ -90,21 +94,16 @@ class PrefectService:
 
     # -- what runs -----------------------------------------------------------------------------
 
-    def _runs(self, name: str) -> bool:
-        recorded = Recorded.load(self.record(name))
-        return recorded is not None and recorded.is_running()
-
     @property
     def url(self) -> str | None:
         """The address of the running server, None if it does not run."""
-        if not self._runs("server"):
-            return None
-        return f"http://{HOST}:{self._port_file.read_text().strip()}"
+        port = self.server.known_port()
+        return f"http://{HOST}:{port}" if port else None
 
     @property
     def works(self) -> bool:
         """Whether a worker waits for runs."""
-        return self._runs("worker")
+        return self.worker.is_running()
 
     def start(self, console: Console, given: Mapping[str, str]) -> str:
         """Make sure that server, pool, blocks, deployments and worker are there.
@@ -120,9 +119,8 @@ class PrefectService:
             Problem: Prefect is not installed, does not start, or somebody else schedules.
 
         """
-        program = self.environment / "bin" / "prefect"
-        if not program.exists():
-            what = f"Prefect is not installed ({program})"
+        if not self._program.exists():
+            what = f"Prefect is not installed ({self._program})"
             remedy = "Run `python3 orchestrate/bootstrap.py prefect`"
             raise Problem(what, remedy, ExitCode.CONFIGURATION)
         self.home.mkdir(parents=True, exist_ok=True)
@@ -136,7 +134,7 @@ class PrefectService:
                 self._start_worker(console, url, schedule)
         except BaseException:
             if is_new:
-                self._end("server")
+                self.server.stop(15.0)
             raise
         finally:
             if schedule is not None:
@@ -145,45 +143,39 @@ class PrefectService:
 
     def _start_server(self, console: Console) -> str:
         began = time.monotonic()
-        try:
-            wanted = int(self._port_file.read_text())
-        except (OSError, ValueError):
-            wanted = PORTS[self.world]
-        for port in dict.fromkeys((wanted, free_port())):
-            if port_is_taken(port):
-                continue
-            self._port_file.write_text(str(port))
-            words = ["server", "start", "--host", HOST, "--port", str(port)]
-            process = self._launch("server", words, self._environ())
-            url = f"http://{HOST}:{port}"
-            while process.poll() is None and time.monotonic() - began < SERVER_PATIENCE:
-                if self.ask("/health"):
-                    console.note("prefect", f"server on {url} ({time.monotonic() - began:.1f} s)")
-                    return url
-                console.progress("prefect", "the server starts", time.monotonic() - began)
-                time.sleep(0.3)
-            self._end("server")
-        self._port_file.unlink(missing_ok=True)
-        silent = self._silent("server")
-        raise silent
+        port = self.server.port(PORTS[self.world])
+        spec = ServiceSpec(
+            [str(self._program), "server", "start", "--host", HOST, "--port", str(port)],
+            self._environ(),
+            is_ready=lambda: bool(self.ask("/health")),
+            timeout_seconds=SERVER_TIMEOUT_SECONDS,
+            cwd=self.paths.root,
+        )
+        self.server.start(
+            spec, lambda seconds: console.progress("prefect", "the server starts", seconds)
+        )
+        url = f"http://{HOST}:{port}"
+        console.note("prefect", f"server on {url} ({time.monotonic() - began:.1f} s)")
+        return url
 
     def _start_worker(self, console: Console, url: str, schedule: int) -> None:
-        """Start a worker, which holds the schedule for as long as it lives."""
+        """Start a worker; it holds the lock of the schedule as long as it runs."""
         began = time.monotonic()
-        words = ["worker", "start", "--pool", POOL, "--type", "process", "--name", "this-machine"]
-        # A worker that is back from a kill is not the one that the server remembers.
-        seen = self._last_heartbeat()
-        process = self._launch("worker", words, self._environ(url), keeping=[schedule])
-        while process.poll() is None and time.monotonic() - began < WORKER_PATIENCE:
-            heartbeat = self._last_heartbeat()
-            if heartbeat and heartbeat != seen:
-                console.note("prefect", f"worker of pool {POOL} ({time.monotonic() - began:.1f} s)")
-                return
-            console.progress("prefect", "the worker starts", time.monotonic() - began)
-            time.sleep(0.3)
-        self._end("worker")
-        silent = self._silent("worker")
-        raise silent
+        # The server remembers a worker of the same name that was killed.
+        earlier = self._last_heartbeat()
+        spec = ServiceSpec(
+            [str(self._program), "worker", "start"]
+            + ["--pool", POOL, "--type", "process", "--name", "this-machine"],
+            self._environ(url),
+            is_ready=lambda: self._last_heartbeat() not in (None, earlier),
+            timeout_seconds=WORKER_TIMEOUT_SECONDS,
+            cwd=self.paths.root,
+            pass_fds=[schedule],
+        )
+        self.worker.start(
+            spec, lambda seconds: console.progress("prefect", "the worker starts", seconds)
+        )
+        console.note("prefect", f"worker of pool {POOL} ({time.monotonic() - began:.1f} s)")
 
     def _last_heartbeat(self) -> str | None:
         found = self.ask(f"/work_pools/{POOL}/workers/filter", {}) or []
@@ -216,28 +208,8 @@ class PrefectService:
             what = f"Prefect does not take the flows: {said[-1] if said else 'no reason given'}"
             known = {int(code) for code in ExitCode}
             code = process.returncode if process.returncode in known else ExitCode.FAILED
-            raise Problem(what, f"See {self.home / 'server.log'}", ExitCode(code))
+            raise Problem(what, f"See {self.server.log}", ExitCode(code))
         console.note("prefect", f"registered in {time.monotonic() - began:.1f} s")
-
-    def _launch(
-        self, name: str, words: list[str], environ: dict[str, str], keeping: Sequence[int] = ()
-    ) -> subprocess.Popen[bytes]:
-        log = os.open(self.home / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(log, "wb") as out:
-            process = subprocess.Popen(
-                [str(self.environment / "bin" / "prefect"), *words],
-                cwd=self.paths.root,
-                env=environ,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                pass_fds=keeping,
-                start_new_session=True,  # it outlives us, and Ctrl-C is not for it
-            )
-        recorded = Recorded.of(process.pid)
-        if recorded:
-            recorded.save(self.record(name))
-        return process
 
     def _environ(self, url: str | None = None) -> dict[str, str]:
         """Return the environment of the server, or with a URL that of whoever talks to it.
@@ -281,33 +253,18 @@ class PrefectService:
         headers = {"Content-Type": "application/json"}
         if self.auth:
             headers["Authorization"] = f"Basic {b64encode(self.auth.encode()).decode()}"
-        request = urllib.request.Request(
-            f"http://{HOST}:{self._port_file.read_text().strip()}/api{path}",
-            data=None if body is None else json.dumps(body).encode(),
-            headers=headers,
-        )
+        data = None if body is None else json.dumps(body).encode()
         try:
-            with _direct.open(request, timeout=10) as answer:
-                return json.loads(answer.read())
-        except (urllib.error.URLError, OSError, ValueError):
+            request = urllib.request.Request(f"{self.url}/api{path}", data, headers)
+            with _direct.open(request, timeout=10) as response:
+                return json.loads(response.read())
+        except (OSError, ValueError):  # ValueError, too, if the server has ended: no URL
             return None
-
-    def _silent(self, name: str) -> Problem:
-        log = self.home / f"{name}.log"
-        words = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-        what = f"Prefect's {name} does not start: {words[-1] if words else 'no reason given'}"
-        return Problem(what, f"See {log}", ExitCode.UNAVAILABLE)
-
-    def _end(self, name: str) -> bool:
-        recorded = Recorded.load(self.record(name))
-        ended = recorded.end(patience=15) if recorded else False
-        self.record(name).unlink(missing_ok=True)
-        return ended
 
     def stop(self) -> bool:
         """End worker and server, and first the runs under way, gently. Return whether any was."""
-        worker = Recorded.load(self.record("worker"))
-        if worker and worker.is_running():
+        worker = self.worker.process
+        if worker:
             # A worker that is told to end kills its runs.
             runs = [found for found in map(Recorded.of, children(worker.pid)) if found]
             for run in runs:
@@ -315,4 +272,4 @@ class PrefectService:
             deadline = time.monotonic() + GRACE
             while any(run.is_running() for run in runs) and time.monotonic() < deadline:
                 time.sleep(0.1)
-        return any([self._end("worker"), self._end("server")])
+        return any([self.worker.stop(15.0), self.server.stop(15.0)])

@@ -100,7 +100,7 @@ class Services:
         running = simulator.ready()
         ready = simulator.start(
             account,
-            waiting=lambda seconds: console.progress("account", "is being simulated", seconds),
+            on_wait=lambda seconds: console.progress("account", "is being simulated", seconds),
         )
         if not running:
             took = f"{time.monotonic() - began:.1f} s"

@@ -1,11 +1,9 @@
-"""The simulated Pipedrive account as a background process, told what to do by HTTP."""
+"""The simulated Pipedrive account: a daemon with an HTTP route that controls it."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -13,7 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeboard.local.processes import Recorded
+from pipeboard.local.cluster import port_is_taken
+from pipeboard.local.daemon import Daemon, ServiceSpec
 from pipeboard.problems import ExitCode, Problem
 
 # Our own machine is never reached through a proxy.
@@ -33,106 +32,80 @@ class Account:
 
 
 class Simulator:
-    """One simulated account, living in one folder."""
+    """One simulated account, in a folder of its own."""
 
     def __init__(self, home: Path, command: Path) -> None:
         self.home = home
         self.command = command
-        self.ready_file = home / "ready.json"
-        self.state_file = home / "account.state"
-        self.process_file = home / "process.json"
-        self.log_file = home / "simulator.log"
+        self.daemon = Daemon("the simulated account", home, home / "simulator.log")
+        self._ready_file = home / "ready.json"
+        self._state_file = home / "account.state"
 
     @property
     def is_new(self) -> bool:
         """Tell whether this account has no past yet."""
-        return not self.state_file.exists() and not self.ready()
+        return not self._state_file.exists() and not self.ready()
 
     def ready(self) -> dict[str, Any] | None:
-        """Return what the running simulator said of itself, None if it does not run."""
-        recorded = Recorded.load(self.process_file)
-        if recorded is None or not recorded.is_running():
-            return None
-        try:
-            known: dict[str, Any] = json.loads(self.ready_file.read_text())
-        except (OSError, ValueError):
-            return None
-        return known
+        """Return what the running simulator reported about itself, None if it does not run."""
+        return self._report() if self.daemon.is_running() else None
 
     def start(
         self,
         account: Account,
         environ: Mapping[str, str] | None = None,
-        waiting: Callable[[float], None] = lambda _: None,
+        on_wait: Callable[[float], object] = lambda _seconds: None,
     ) -> dict[str, Any]:
-        """Make sure it runs, on the port it had before if that is still free."""
+        """Make sure that it runs, on the port it had before if that is still free.
+
+        Returns:
+            What the simulator reports about itself: `url`, `port` and so on.
+
+        Raises:
+            Problem: it does not start.
+
+        """
         running = self.ready()
         if running:
             return running
         self.stop()
         self.home.mkdir(parents=True, exist_ok=True)
         account = self._same_account(account)
+        port = int((self._report() or {}).get("port", 0))
+        command = [str(self.command), "serve", *account.words]
+        command += ["--port", "0" if port_is_taken(port) else str(port)]
+        command += ["--ready-file", str(self._ready_file), "--state-file", str(self._state_file)]
+        self._ready_file.unlink(missing_ok=True)
+        spec = ServiceSpec(
+            command,
+            dict(os.environ if environ is None else environ),
+            is_ready=lambda: self._report() is not None,
+            timeout_seconds=300.0,
+        )
+        self.daemon.start(spec, on_wait)
+        return self._report() or {}
+
+    def stop(self) -> bool:
+        """End it. Return whether it ran."""
+        return self.daemon.stop()
+
+    def _report(self) -> dict[str, Any] | None:
         try:
-            port = int(json.loads(self.ready_file.read_text())["port"])
-        except (OSError, ValueError, KeyError):
-            port = 0
-        for attempt in dict.fromkeys((port, 0)):
-            found = self._launch(account, attempt, environ, waiting)
-            if found:
-                return found
-        words = self.log_file.read_text().strip().splitlines()
-        what = f"the simulated account does not start: {words[-1] if words else 'no reason given'}"
-        raise Problem(what, f"See {self.log_file}", ExitCode.UNAVAILABLE)
+            found: dict[str, Any] = json.loads(self._ready_file.read_text())
+        except (OSError, ValueError):
+            return None
+        return found
 
     def _same_account(self, wanted: Account) -> Account:
         """Return the account that lives here already, else the wanted one from now on."""
         plan = self.home / "plan.json"
-        if self.state_file.exists():
+        if self._state_file.exists():
             try:
                 return Account(**json.loads(plan.read_text()))
             except (OSError, ValueError, TypeError):
-                self.state_file.unlink()
+                self._state_file.unlink()
         plan.write_text(json.dumps(asdict(wanted)))
         return wanted
-
-    def _launch(
-        self,
-        account: Account,
-        port: int,
-        environ: Mapping[str, str] | None,
-        waiting: Callable[[float], None],
-    ) -> dict[str, Any] | None:
-        self.ready_file.unlink(missing_ok=True)
-        command = [str(self.command), "serve", "--port", str(port), *account.words]
-        command += ["--ready-file", str(self.ready_file), "--state-file", str(self.state_file)]
-        with self.log_file.open("w") as log:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=dict(environ if environ is not None else os.environ),
-                start_new_session=True,  # it outlives us, and Ctrl-C is not for it
-            )
-        recorded = Recorded.of(process.pid)
-        if recorded:
-            recorded.save(self.process_file)
-        began = time.monotonic()
-        while process.poll() is None and time.monotonic() - began < 300:
-            known = self.ready() if self.ready_file.exists() else None
-            if known:
-                return known
-            waiting(time.monotonic() - began)
-            time.sleep(0.05)
-        self.stop()
-        return None
-
-    def stop(self) -> bool:
-        """End exactly the process we started. Return whether there was one."""
-        recorded = Recorded.load(self.process_file)
-        ended = recorded.end() if recorded else False
-        self.process_file.unlink(missing_ok=True)
-        return ended
 
     def advance(self, deals: int) -> dict[str, Any]:
         """Let the account live on: so many of its deals change."""
@@ -158,5 +131,5 @@ class Simulator:
         except urllib.error.HTTPError as error:
             words = error.read().decode(errors="replace")
             what = f"the simulated account refuses to {action} ({error.code}): {words[:200]}"
-            raise Problem(what, f"See {self.log_file}", ExitCode.UNAVAILABLE) from error
+            raise Problem(what, f"See {self.daemon.log}", ExitCode.UNAVAILABLE) from error
         return found

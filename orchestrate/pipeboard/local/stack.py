@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from pipeboard.local import metrics_server, schedule
-from pipeboard.local.background import Background, Recipe
+from pipeboard.local.daemon import Daemon, ServiceSpec
 from pipeboard.local.file_lock import file_lock
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.worlds import OWN, PERSONAL_PREFIXES
@@ -79,10 +79,10 @@ class Stack:
         self.paths, self.world = paths, world
         self.home = paths.local / "up" / world
 
-    def part(self, name: str) -> Background:
+    def part(self, name: str) -> Daemon:
         """Return one of the programs."""
         log = self.paths.logs / f"{name if self.world == OWN else f'{self.world}-{name}'}.log"
-        return Background(name, self.home / name, log)
+        return Daemon(name, self.home / name, log)
 
     def environ(self) -> dict[str, str]:
         """Return by what variables a run finds what runs here."""
@@ -139,8 +139,8 @@ class Stack:
         text = REDIS_CONFIG.format(port=port, password=self._redis_password(), home=part.home)
         config = _write(part.home / "redis.conf", text)
         url = f"redis://:{self._redis_password()}@127.0.0.1:{port}/0"
-        recipe = Recipe([program, str(config)], _plain(), lambda: _redis_answers(url), text)
-        return _told(part.start(recipe), f"127.0.0.1:{port}")
+        spec = ServiceSpec([program, str(config)], _plain(), lambda: _redis_answers(url), text)
+        return _told(part.start(spec), f"127.0.0.1:{port}")
 
     def _pushgateway(self, named: str | None, started: Started) -> str:
         if named:
@@ -155,8 +155,8 @@ class Stack:
         # Debian's would remember in a place of the whole machine, and mix up checkouts.
         command = [program, f"--web.listen-address=127.0.0.1:{port}"]
         command += [f"--persistence.file={part.home / 'metrics'}", "--persistence.interval=30s"]
-        recipe = Recipe(command, _plain(), lambda: _http_answers(f"{_http(port)}/-/ready"))
-        return _told(part.start(recipe), _http(port))
+        spec = ServiceSpec(command, _plain(), lambda: _http_answers(f"{_http(port)}/-/ready"))
+        return _told(part.start(spec), _http(port))
 
     def _metrics_server(self, world: World, given: Mapping[str, str], started: Started) -> str:
         if not (self.paths.environment("metrics") / "bin" / "query-exporter").exists():
@@ -168,8 +168,10 @@ class Stack:
         own = given.get(metrics_server.URL_VARIABLE) if self.world == OWN else None
         environ = {**_plain(), metrics_server.URL_VARIABLE: own or world.database.url}
         queries = (self.paths.root / metrics_server.QUERIES).read_text()
-        recipe = Recipe(command, environ, lambda: _http_answers(f"{_http(port)}/metrics"), queries)
-        return _told(part.start(recipe), f"{_http(port)}/metrics")
+        spec = ServiceSpec(
+            command, environ, lambda: _http_answers(f"{_http(port)}/metrics"), queries
+        )
+        return _told(part.start(spec), f"{_http(port)}/metrics")
 
     def _prometheus(self, given: Mapping[str, str], started: Started) -> str:
         program, promtool = shutil.which("prometheus"), shutil.which("promtool")
@@ -193,10 +195,10 @@ class Stack:
         # Of the two limits the one that is reached first.
         command += ["--storage.tsdb.retention.time=90d", "--storage.tsdb.retention.size=2GB"]
         signature = text + (self.paths.root / SHIPPED / RULES).read_text()
-        recipe = Recipe(
+        spec = ServiceSpec(
             command, _plain(), lambda: _http_answers(f"{_http(port)}/-/ready"), signature
         )
-        words = _told(part.start(recipe), _http(port))
+        words = _told(part.start(spec), _http(port))
         return f"{words}, rules checked by promtool; alerts: {_http(port)}/alerts"
 
     def _schedule(self, given: Mapping[str, str]) -> str:
@@ -211,14 +213,14 @@ class Stack:
             words.append("--demo")
         # It reads .env itself whenever a run begins; what was set at our start already wins.
         ours = {k: v for k, v in os.environ.items() if k.startswith(PERSONAL_PREFIXES)}
-        recipe = Recipe(
+        spec = ServiceSpec(
             words,
             ours,
             lambda: schedule.holder(self.paths, self.world) == schedule.OURS,
             json.dumps(told),
-            surroundings=os.environ,
+            inherited_environ=os.environ,
         )
-        return _told(part.start(recipe), "; ".join(f"{s.job} at {s.crontab}" for s in schedules))
+        return _told(part.start(spec), "; ".join(f"{s.job} at {s.crontab}" for s in schedules))
 
     # -- the others --------------------------------------------------------------------------
 
@@ -226,8 +228,8 @@ class Stack:
         """End what runs; return the names of what did."""
         ended = []
         for name in reversed(self.NAMES):
-            patience = schedule.GOODBYE_SECONDS + 5 if name == "schedule" else 20.0
-            if self.home.exists() and self.part(name).stop(patience):
+            timeout_seconds = schedule.GOODBYE_SECONDS + 5 if name == "schedule" else 20.0
+            if self.home.exists() and self.part(name).stop(timeout_seconds):
                 ended.append(name)
         return ended
 

@@ -5,25 +5,27 @@ from pathlib import Path
 
 import pytest
 
-from pipeboard.local.background import Background, Recipe
 from pipeboard.local.cluster import free_port, port_is_taken
+from pipeboard.local.daemon import Daemon, ServiceSpec
 from pipeboard.problems import ExitCode, Problem
 
 SERVER = "import http.server as h; h.HTTPServer(('127.0.0.1', {port}), h.BaseHTTPRequestHandler)"
 
 
-def listener(port: int, signature: str = "", **environ: str) -> Recipe:
+def listener(port: int, signature: str = "", **environ: str) -> ServiceSpec:
     """A program that listens on a port until it is ended."""
     words = SERVER.format(port=port) + ".serve_forever()"
-    return Recipe([sys.executable, "-c", words], environ, lambda: port_is_taken(port), signature)
+    return ServiceSpec(
+        [sys.executable, "-c", words], environ, lambda: port_is_taken(port), signature
+    )
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Background:
-    return Background("thing", tmp_path / "thing", tmp_path / "logs" / "thing.log")
+def program(tmp_path: Path) -> Daemon:
+    return Daemon("thing", tmp_path / "thing", tmp_path / "logs" / "thing.log")
 
 
-def test_it_starts_once_and_ends_once(program: Background) -> None:
+def test_it_starts_once_and_ends_once(program: Daemon) -> None:
     port = program.port(free_port())
     assert program.start(listener(port))
     assert not program.start(listener(port)), "it ran already"
@@ -36,7 +38,7 @@ def test_it_starts_once_and_ends_once(program: Background) -> None:
 
 
 @pytest.mark.parametrize("changed", [{"signature": "other rules"}, {"DATABASE": "another"}])
-def test_what_changed_is_started_anew(program: Background, changed: dict[str, str]) -> None:
+def test_what_changed_is_started_anew(program: Daemon, changed: dict[str, str]) -> None:
     port = program.port(free_port())
     assert program.start(listener(port))
     assert program.start(listener(port, **changed))
@@ -44,9 +46,9 @@ def test_what_changed_is_started_anew(program: Background, changed: dict[str, st
     program.stop()
 
 
-def test_a_taken_port_is_left_to_its_owner(program: Background, tmp_path: Path) -> None:
+def test_a_taken_port_is_left_to_its_owner(program: Daemon, tmp_path: Path) -> None:
     port = free_port()
-    other = Background("other", tmp_path / "other", tmp_path / "other.log")
+    other = Daemon("other", tmp_path / "other", tmp_path / "other.log")
     other.start(listener(port))
     try:
         mine = program.port(port)
@@ -56,29 +58,29 @@ def test_a_taken_port_is_left_to_its_owner(program: Background, tmp_path: Path) 
         other.stop()
 
 
-def test_a_program_that_ends_at_once_says_why(program: Background) -> None:
-    recipe = Recipe([sys.executable, "-c", "raise SystemExit('no disk')"], {}, lambda: False)
+def test_a_program_that_ends_at_once_says_why(program: Daemon) -> None:
+    spec = ServiceSpec([sys.executable, "-c", "raise SystemExit('no disk')"], {}, lambda: False)
     with pytest.raises(Problem, match=r"thing ended at once \(exit code 1\): no disk") as caught:
-        program.start(recipe)
+        program.start(spec)
     assert caught.value.code == ExitCode.UNAVAILABLE
     assert str(program.log) in caught.value.remedy
     assert not program.is_running()
 
 
-def test_a_program_that_does_not_answer_is_ended(program: Background) -> None:
-    recipe = Recipe(["sleep", "60"], {}, lambda: False, patience=0.2)
+def test_a_program_that_does_not_answer_is_ended(program: Daemon) -> None:
+    spec = ServiceSpec(["sleep", "60"], {}, lambda: False, timeout_seconds=0.2)
     with pytest.raises(Problem, match="does not answer"):
-        program.start(recipe)
+        program.start(spec)
     assert not program.is_running()
 
 
-def test_a_program_that_is_not_there_is_a_problem(program: Background) -> None:
+def test_a_program_that_is_not_there_is_a_problem(program: Daemon) -> None:
     with pytest.raises(Problem, match="thing cannot be started"):
-        program.start(Recipe([str(program.home / "absent")], {}, lambda: True))
+        program.start(ServiceSpec([str(program.home / "absent")], {}, lambda: True))
 
 
-def test_a_log_does_not_grow_for_ever(program: Background, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeboard.local.background.LARGEST_LOG", 3)
+def test_a_log_does_not_grow_for_ever(program: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeboard.local.daemon.LARGEST_LOG", 3)
     program.log.parent.mkdir()
     program.log.write_text("long ago\n")
     program.start(listener(program.port(free_port())))
