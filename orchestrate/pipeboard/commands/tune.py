@@ -29,10 +29,10 @@ from pipeboard.run import history
 from pipeboard.run.child import Signals
 from pipeboard.run.history import BATCH_SIZE_ROWS, End, new_run_id
 from pipeboard.run.jobs import MAIN, Job
-from pipeboard.run.lane import Lane
 from pipeboard.run.measures import exists
 from pipeboard.run.ops import migrate
 from pipeboard.run.reporting import end_of, mark_reported
+from pipeboard.run.run_lock import RunLock
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
@@ -106,14 +106,14 @@ def parsed_sizes(text: str) -> tuple[int, ...]:
 
 def forget(world: World, console: Console) -> int:
     """Go back to the loader's default."""
-    with closing(Lane(world.database, MAIN, run_id := new_run_id())) as lane:
-        migrate(lane.connection, console)
-        if not lane.take():
-            console.note("skipped", history.who_runs(lane.connection, MAIN))
+    with closing(RunLock(world.database, MAIN, run_id := new_run_id())) as lock:
+        migrate(lock.connection, console)
+        if not lock.take():
+            console.note("skipped", history.who_runs(lock.connection, MAIN))
             return ExitCode.UNAVAILABLE
-        history.begin(lane.connection, run_id, JOB, world.environment)
+        history.begin(lock.connection, run_id, JOB, world.environment)
         end = End(SUCCEEDED, 0, details={"tuning": {"batch_size_rows": None}})
-        history.finish(lane.connection, run_id, end)
+        history.finish(lock.connection, run_id, end)
     console.note("tune", f"back to the loader's default, {DEFAULT_ROWS:,} rows per batch")
     return ExitCode.OK
 
@@ -128,30 +128,30 @@ def tune(paths: Paths, world: World, plan: Plan, console: Console) -> int:
     run_id = new_run_id()
     with (
         Signals().noted() as signals,
-        closing(Lane(world.database, MAIN, run_id)) as lane,
+        closing(RunLock(world.database, MAIN, run_id)) as lock,
     ):
-        migrate(lane.connection, console)
+        migrate(lock.connection, console)
         console.context.update(run_id=run_id, job=JOB.name)
         # Beside a sync it would measure the sync.
         began = time.monotonic()
-        while not lane.take():
+        while not lock.take():
             if signals.asked or time.monotonic() - began > JOB.wait:
-                reason = history.who_runs(lane.connection, MAIN)
+                reason = history.who_runs(lock.connection, MAIN)
                 end = End(SKIPPED, 0, reason)
                 if signals.asked:
                     end = End(INTERRUPTED, signals.exit_code, signals.words)
                 history.note_ended(
-                    lane.connection, run_id, JOB, world.environment, time.time(), end
+                    lock.connection, run_id, JOB, world.environment, time.time(), end
                 )
                 console.note(end.status, f"{end.reason}; nothing was done")
                 return end.exit_code
-            words = history.who_runs(lane.connection, MAIN)
+            words = history.who_runs(lock.connection, MAIN)
             console.progress(JOB.name, f"waiting: {words}", time.monotonic() - began)
             time.sleep(0.5)
         console.clear()
-        history.begin(lane.connection, run_id, JOB, world.environment)
+        history.begin(lock.connection, run_id, JOB, world.environment)
         console.event("run started")
-        experiment = _Experiment(paths, world, plan, console, lane.connection, signals)
+        experiment = _Experiment(paths, world, plan, console, lock.connection, signals)
         try:
             end = experiment.run()
         except BaseException as error:
@@ -160,7 +160,7 @@ def tune(paths: Paths, world: World, plan: Plan, console: Console) -> int:
                 mark_reported(error)
                 raise
         finally:
-            history.finish(lane.connection, run_id, end)
+            history.finish(lock.connection, run_id, end)
             console.event("run ended", status=end.status, exit_code=end.exit_code, rows=end.rows)
     return end.exit_code
 
@@ -185,7 +185,7 @@ def scratch_folder(paths: Paths) -> Iterator[Path]:
 
 @dataclass
 class _Experiment:
-    """One measurement, in a lane that it holds."""
+    """One measurement, under the run lock."""
 
     paths: Paths
     world: World

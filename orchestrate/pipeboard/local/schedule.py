@@ -185,7 +185,7 @@ class Scheduler:
         """Go on until SIGTERM or SIGINT; then end what runs, gently."""
         descriptor = claim(self._paths, self._world, OURS)
         with contextlib.closing(os.fdopen(descriptor)), self._signals():
-            # Two threads would do: sync, and what comes once a day beside it waits for its lane.
+            # Two threads would do: one for sync, one for a daily job that waits for the run lock.
             from apscheduler.schedulers.background import BackgroundScheduler
 
             scheduler = BackgroundScheduler()

@@ -1,7 +1,8 @@
 """The history of runs, `ops.etl_run`: a row from the start of each run on, and what it says later.
 
-Who holds the lock of a lane knows that nobody else runs there. So a row that still says "running"
-then belongs to a run whose supervisor died; it is marked abandoned before the new one begins.
+A run that holds the run lock of its concurrency group is the only one of that group. A row that
+still says "running" then belongs to a run whose supervisor died; it is marked abandoned before the
+new run begins.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pipeboard.outcomes import (
     SKIPPED,
     STATUSES,
 )
-from pipeboard.run.lane import is_locked
+from pipeboard.run.run_lock import is_locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,16 +60,16 @@ class End:
 
 
 def begin(connection: psycopg.Connection, run_id: str, job: Job, environment: str) -> None:
-    """Note that a run begins. The caller holds the lane's lock."""
+    """Note that a run begins. The caller holds the run lock."""
     with connection.transaction():
         died = connection.execute(
             """
             update ops.etl_run
             set status = %s, finished_at = greatest(seen_at, started_at), reason = %s
-            where lane = %s and status = 'running'
+            where concurrency_group = %s and status = 'running'
             returning run_id
             """,
-            [ABANDONED, DIED, job.lane],
+            [ABANDONED, DIED, job.concurrency_group],
         ).fetchall()
         for (dead,) in died:
             rows = sum(count for _, count, _ in loaded(connection, dead))
@@ -78,7 +79,7 @@ def begin(connection: psycopg.Connection, run_id: str, job: Job, environment: st
             insert into ops.etl_run (run_id, job, pipeline, lane, environment, version)
             values (%s, %s, %s, %s, %s, %s)
             """,
-            [run_id, job.name, job.pipeline, job.lane, environment, VERSION],
+            [run_id, job.name, job.pipeline, job.concurrency_group, environment, VERSION],
         )
 
 
@@ -101,7 +102,7 @@ def note_ended(
         on conflict (run_id) do nothing
         """,
         [
-            *(run_id, job.name, job.pipeline, job.lane, environment, VERSION, began),
+            *(run_id, job.name, job.pipeline, job.concurrency_group, environment, VERSION, began),
             *(end.status, end.exit_code, end.reason, end.failed_stage),
         ],
     )
@@ -174,14 +175,14 @@ def finish(connection: psycopg.Connection, run_id: str, end: End) -> None:
     )
 
 
-def who_runs(connection: psycopg.Connection, lane: str) -> str:
-    """Say who holds a lane's lock, and since when."""
+def who_runs(connection: psycopg.Connection, concurrency_group: str) -> str:
+    """Say which run of the group holds the run lock, and since when."""
     row = connection.execute(
         """
         select job, run_id, started_at from ops.etl_run
-        where lane = %s and status = 'running'
+        where concurrency_group = %s and status = 'running'
         """,
-        [lane],
+        [concurrency_group],
     ).fetchone()
     if row is None:
         return "another run is about to begin or end"
@@ -198,14 +199,16 @@ def latest(
 ) -> list[dict[str, Any]]:
     """Return the latest runs, newest first.
 
-    A row that says "running" while nobody holds the lane's lock is told as abandoned; the next
+    A row that says "running" while nobody holds the run lock is shown as abandoned; the next
     run will note that.
     """
     with connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(
             """
-            select run_id, job, pipeline, lane, environment, started_at, finished_at, status,
-                   exit_code, reason, failed_stage, rows, calls, tokens, version, details,
+            -- `lane` is there before this release's first run has migrated the table, too.
+            select run_id, job, pipeline, lane as concurrency_group, environment, started_at,
+                   finished_at, status, exit_code, reason, failed_stage, rows, calls, tokens,
+                   version, details,
                    round(extract(epoch from coalesce(finished_at, clock_timestamp()) - started_at))
                        ::integer as seconds
             from ops.etl_run
@@ -216,7 +219,7 @@ def latest(
         )
         runs = cursor.fetchall()
     for run in runs:
-        if run["status"] == RUNNING and not is_locked(connection, run["lane"]):
+        if run["status"] == RUNNING and not is_locked(connection, run["concurrency_group"]):
             run.update(status=ABANDONED, reason=DIED)
     return runs
 

@@ -23,12 +23,12 @@ class Job:
 
     Attributes:
         pipeline: its name in metrics and in the history.
-        lane: jobs of one lane never run at the same time. All but backfills share one, because
-            they build the same tables; a backfill only loads, and so disturbs nobody.
-        wait: seconds it waits for its lane before it skips. What comes every half hour need not
-            wait; what comes once a day should.
+        concurrency_group: jobs of one group never run at the same time. All but backfills share
+            one, because they build the same tables; a backfill only loads.
+        wait: seconds it waits for the run lock before it skips. A job that runs every half hour
+            need not wait; a daily one should.
         timeout: seconds it may take.
-        stall: seconds it may go without any sign of progress.
+        stall: seconds it may go on without any sign of progress.
         plugin: the extractor it reads with, None if it reads nothing.
         commands: of utilities, in their order: `dbt:build`.
         streams: that meltano.yml selects by name, so that the tap must report on each.
@@ -37,7 +37,7 @@ class Job:
 
     name: str
     pipeline: str
-    lane: str = MAIN
+    concurrency_group: str = MAIN
     wait: float = HOUR / 2
     timeout: float = 4 * HOUR
     stall: float = HOUR / 2

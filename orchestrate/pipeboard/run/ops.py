@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipeboard.database_url import DatabaseUrl
 
 #: Stands in the comment that ops.sql leaves on etl_run; raise both with every change.
-VERSION = "Schema version 3."
+VERSION = "Schema version 4."
 #: Seconds to wait for whoever else changes, or reads, the same tables.
 LOCK_SECONDS = 60.0
 #: The loader takes the same turn before it makes its tables here.

@@ -6,7 +6,7 @@ create table if not exists ops.etl_run (
     run_id text primary key,
     job text not null,
     pipeline text not null,
-    -- Runs of one lane exclude each other.
+    -- What concurrency_group below is generated from.
     lane text not null,
     environment text not null,
     started_at timestamptz not null default clock_timestamp(),
@@ -25,7 +25,7 @@ create table if not exists ops.etl_run (
     details jsonb,
     check ((status = 'running') = (finished_at is null))
 );
--- The statuses are those of pipeboard/outcomes.py. A spent budget was told as succeeded before.
+-- The statuses are those of pipeboard/outcomes.py. Before, a spent budget counted as succeeded.
 alter table ops.etl_run drop constraint if exists etl_run_status_check;
 alter table ops.etl_run add constraint etl_run_status_check check (
     status in (
@@ -35,6 +35,10 @@ alter table ops.etl_run add constraint etl_run_status_check check (
 );
 update ops.etl_run set status = 'behind' where status = 'succeeded' and exit_code = 75;
 update ops.etl_run set status = 'interrupted' where status = 'failed' and exit_code in (130, 143);
+-- Version 4: runs of one group exclude each other. A generated column, not a renamed one: the release
+-- before this one writes `lane`, and must still run after a rollback.
+alter table ops.etl_run add column if not exists
+    concurrency_group text generated always as (lane) stored;
 create unique index if not exists etl_run_one_running on ops.etl_run (lane) where status = 'running';
 create index if not exists etl_run_latest on ops.etl_run (pipeline, started_at desc);
 
@@ -72,4 +76,4 @@ create table if not exists ops.backfill (
 );
 create unique index if not exists backfill_one_open on ops.backfill (environment) where finished_at is null;
 
-comment on table ops.etl_run is 'Runs of pipeboard, one row each. Schema version 3.';
+comment on table ops.etl_run is 'Runs of pipeboard, one row each. Schema version 4.';

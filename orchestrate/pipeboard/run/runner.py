@@ -22,7 +22,6 @@ from pipeboard.run.changed import REPORT, Decision, decision_of
 from pipeboard.run.child import Signals
 from pipeboard.run.dbt_results import Build, name_broken_rules, read_build
 from pipeboard.run.history import BATCH_SIZE_ROWS, End, measured_batch_size, new_run_id
-from pipeboard.run.lane import Lane
 from pipeboard.run.measures import (
     PHASES,
     build_info,
@@ -46,6 +45,7 @@ from pipeboard.run.proof import (
     streams_of,
 )
 from pipeboard.run.reporting import CommandScope, end_of, mark_reported, push_to, report_failures
+from pipeboard.run.run_lock import RunLock
 from pipeboard.run.run_log import RunLog
 from pipeboard.run.watch import Watched, watch
 
@@ -123,19 +123,19 @@ def run_job(
     with (
         report_failures(scope),
         Signals().noted() as signals,
-        closing(Lane(world.database, job.lane, run_id)) as lane,
+        closing(RunLock(world.database, job.concurrency_group, run_id)) as lock,
     ):
-        migrate(lane.connection, console)
+        migrate(lock.connection, console)
         console.context.update(run_id=run_id, job=job.name)
-        if not _take(lane, job, console, signals):
-            return _skip(lane, world, job, console, signals, run_id, began)
-        history.begin(lane.connection, run_id, job, world.environment)
+        if not _take(lock, job, console, signals):
+            return _skip(lock, world, job, console, signals, run_id, began)
+        history.begin(lock.connection, run_id, job, world.environment)
         console.event("run started")
         # A start without an end is how a run that hangs is seen.
         started = Measures()
         started.set("last_run_timestamp_seconds", began)
         _push(world, job, console, started)
-        run = _Run(paths, world, job, console, lane, signals, run_id, began)
+        run = _Run(paths, world, job, console, lock, signals, run_id, began)
         try:
             if before:
                 before()
@@ -148,22 +148,22 @@ def run_job(
         return outcome
 
 
-def _take(lane: Lane, job: Job, console: Console, signals: Signals) -> bool:
-    """Take the lane, and wait for it as long as the job may."""
+def _take(lock: RunLock, job: Job, console: Console, signals: Signals) -> bool:
+    """Take the lock, and wait for it as long as the job may."""
     began = time.monotonic()
-    while not lane.take():
+    while not lock.take():
         waited = time.monotonic() - began
         if waited >= job.wait or signals.asked:
             return False
-        words = f"waiting up to {job.wait:,.0f} s: {history.who_runs(lane.connection, job.lane)}"
-        console.progress(job.name, words, waited)
+        other = history.who_runs(lock.connection, lock.concurrency_group)
+        console.progress(job.name, f"waiting up to {job.wait:,.0f} s: {other}", waited)
         time.sleep(0.5)
     console.clear()
     return True
 
 
 def _skip(
-    lane: Lane,
+    lock: RunLock,
     world: World,
     job: Job,
     console: Console,
@@ -172,29 +172,29 @@ def _skip(
     began: float,
 ) -> Outcome:
     """Do nothing, and say so everywhere."""
-    reason = history.who_runs(lane.connection, job.lane)
+    reason = history.who_runs(lock.connection, job.concurrency_group)
     outcome = Outcome(run_id, SKIPPED, 0, began, time.time() - began, reason=reason)
     if signals.asked:
         outcome.status, outcome.code = INTERRUPTED, signals.exit_code
         outcome.reason = f"{signals.words} while it waited: {reason}"
     end = End(outcome.status, outcome.code, outcome.reason)
-    history.note_ended(lane.connection, run_id, job, world.environment, began, end)
+    history.note_ended(lock.connection, run_id, job, world.environment, began, end)
     console.note(outcome.status, f"{outcome.reason}; nothing was done")
     measures = Measures()
-    of_history(measures, lane.connection, job.pipeline)
+    of_history(measures, lock.connection, job.pipeline)
     _push(world, job, console, measures)
     return outcome
 
 
 @dataclass
 class _Run:
-    """A run that holds its lane."""
+    """A run that holds its lock."""
 
     paths: Paths
     world: World
     job: Job
     console: Console
-    lane: Lane
+    lock: RunLock
     signals: Signals
     run_id: str
     began: float
@@ -207,9 +207,9 @@ class _Run:
     ) -> Outcome:
         """Run Meltano to its end and find out what that means."""
         kept = (
-            self.paths.report(self.world.environment, self.job.lane),
-            self.paths.loader_report(self.world.environment, self.job.lane),
-            self.paths.build_report(self.world.environment, self.job.lane),
+            self.paths.report(self.world.environment, self.job.concurrency_group),
+            self.paths.loader_report(self.world.environment, self.job.concurrency_group),
+            self.paths.build_report(self.world.environment, self.job.concurrency_group),
         )
         # Named by the run: the lock is the database's, and one checkout may serve two databases;
         # and what outlived a killed run may still report.
@@ -234,7 +234,7 @@ class _Run:
             log=log,
             log_file=log_file,
             redact=self.world.redact,
-            lane=self.lane,
+            lock=self.lock,
             job=self.job,
             run_id=self.run_id,
             signals=self.signals,
@@ -275,7 +275,7 @@ class _Run:
 
     def _tuned(self) -> dict[str, str]:
         """Return what `pipeboard tune` found out about the loader."""
-        size = measured_batch_size(self.lane.connection, self.world.environment)
+        size = measured_batch_size(self.lock.connection, self.world.environment)
         return {BATCH_SIZE_ROWS: str(size)} if size else {}
 
     def _names(self, report: Path, loader_report: Path, build_report: Path) -> dict[str, str]:
@@ -371,8 +371,8 @@ class _Run:
         waits = False
         while True:
             try:
-                history.note_streams(self.lane.connection, self.run_id, outcome.streams)
-                history.finish(self.lane.connection, self.run_id, end)
+                history.note_streams(self.lock.connection, self.run_id, outcome.streams)
+                history.finish(self.lock.connection, self.run_id, end)
                 break
             except psycopg.Error as error:
                 if time.monotonic() >= deadline or self.signals.again:
@@ -385,7 +385,7 @@ class _Run:
                     )
                     self.console.note("history", f"{words}it the end: {first_line(error)}")
             time.sleep(1)
-            self.lane.retake()
+            self.lock.retake()
         self.console.event(
             "run ended",
             status=end.status,
@@ -407,7 +407,7 @@ class _Run:
         rows = sum(stream.sent for stream in outcome.streams) if streams else None
         if rows is None:
             try:
-                rows = sum(n for _, n, _ in history.loaded(self.lane.connection, self.run_id))
+                rows = sum(n for _, n, _ in history.loaded(self.lock.connection, self.run_id))
             except psycopg.Error:
                 rows = None
         details: dict[str, Any] = {"phases": outcome.phases}
@@ -441,10 +441,10 @@ class _Run:
         of_streams(measures, outcome.streams)
         of_build(measures, outcome.build, outcome.decision)
         try:
-            of_history(measures, self.lane.connection, self.job.pipeline)
-            of_loads(measures, self.lane.connection, self.run_id)
-            of_tests(measures, self.lane.connection)
-            of_warehouse(measures, self.lane.connection)
+            of_history(measures, self.lock.connection, self.job.pipeline)
+            of_loads(measures, self.lock.connection, self.run_id)
+            of_tests(measures, self.lock.connection)
+            of_warehouse(measures, self.lock.connection)
         except psycopg.Error as error:
             self.console.note("metrics", f"without those of the warehouse: {type(error).__name__}")
         return measures

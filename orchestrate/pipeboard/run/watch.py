@@ -22,8 +22,8 @@ from pipeboard.run.run_log import RunLog
 if TYPE_CHECKING:
     from pipeboard.console import Console
     from pipeboard.run.jobs import Job
-    from pipeboard.run.lane import Lane
     from pipeboard.run.memory import Memory
+    from pipeboard.run.run_lock import RunLock
 
 #: Seconds between two signs of life in the history.
 BEAT = 5.0
@@ -59,7 +59,7 @@ def watch(
     log: RunLog,
     log_file: Path,
     redact: Callable[[str], str],
-    lane: Lane,
+    lock: RunLock,
     job: Job,
     run_id: str,
     signals: Signals,
@@ -69,8 +69,8 @@ def watch(
     """Run a command to its end, or to the end that its limits or somebody set."""
     watched = Watched()
     log_out = _LogFile(log_file, console)
-    child = Child(command, root, environ, lane.socket)
-    guard = _Guard(child, lane, job, run_id, signals, watched, log, console, memory)
+    child = Child(command, root, environ, lock.socket)
+    guard = _Guard(child, lock, job, run_id, signals, watched, log, console, memory)
     try:
         while (line := child.line(timeout=0.5)) is not None:
             step, since = log.step, guard.now
@@ -130,7 +130,7 @@ class _Guard:
     def __init__(
         self,
         child: Child,
-        lane: Lane,
+        lock: RunLock,
         job: Job,
         run_id: str,
         signals: Signals,
@@ -140,7 +140,7 @@ class _Guard:
         memory: Memory,
     ) -> None:
         self._console, self._memory = console, memory
-        self._child, self._lane, self._job = child, lane, job
+        self._child, self._lock, self._job = child, lock, job
         self._run_id, self._signals, self._watched = run_id, signals, watched
         self._log = log
         self.began = self.now = time.monotonic()
@@ -185,7 +185,7 @@ class _Guard:
             if self._lost_at is not None:
                 self._come_back()
                 return
-            loaded = history.sign_of_life(self._lane.connection, self._run_id)
+            loaded = history.sign_of_life(self._lock.connection, self._run_id)
             if loaded != self._log.loaded:
                 self._log.loaded, self._progress_at = loaded, self.now
         except psycopg.Error:
@@ -198,9 +198,9 @@ class _Guard:
     def _come_back(self) -> None:
         """Take the lock again; end the run if that takes too long or somebody else has it."""
         assert self._lost_at is not None
-        if self._lane.retake():
-            if history.is_running(self._lane.connection, self._run_id):
-                self._child.hold(self._lane.socket)
+        if self._lock.retake():
+            if history.is_running(self._lock.connection, self._run_id):
+                self._child.hold(self._lock.socket)
                 self._lost_at = None
                 return
             self._stop(ExitCode.UNAVAILABLE, "another run took over while the database was away")

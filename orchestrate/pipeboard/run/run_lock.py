@@ -1,4 +1,4 @@
-"""The lock of a lane: an advisory lock in the warehouse, held while anything of a run lives."""
+"""The run lock: an advisory lock in the warehouse, held while any process of a run is alive."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ SESSION = """
 """
 
 
-def lock_name(lane: str) -> str:
-    """Return what is locked; the database is part of it, since locks belong to one."""
-    return f"pipeboard:{lane}"
+def lock_name(concurrency_group: str) -> str:
+    """Return the name of the lock. PostgreSQL keeps locks of different databases apart."""
+    return f"pipeboard:{concurrency_group}"
 
 
-class Lane:
-    """A session that holds, or wants, the lock of one lane."""
+class RunLock:
+    """A session that holds, or waits for, the lock of one concurrency group."""
 
-    def __init__(self, database: DatabaseUrl, lane: str, run_id: str) -> None:
+    def __init__(self, database: DatabaseUrl, concurrency_group: str, run_id: str) -> None:
         """Connect.
 
         Raises:
@@ -45,7 +45,7 @@ class Lane:
 
         """
         self._database = database
-        self.lane = lane
+        self.concurrency_group = concurrency_group
         self._run_id = run_id
         try:
             self.connection = self._connect()
@@ -67,7 +67,8 @@ class Lane:
     def take(self) -> bool:
         """Take the lock if nobody has it."""
         row = self.connection.execute(
-            "select pg_try_advisory_lock(hashtextextended(%s, 0))", [lock_name(self.lane)]
+            "select pg_try_advisory_lock(hashtextextended(%s, 0))",
+            [lock_name(self.concurrency_group)],
         ).fetchone()
         return row == (True,)
 
@@ -90,8 +91,8 @@ class Lane:
             self.connection.close()
 
 
-def is_locked(connection: psycopg.Connection, lane: str) -> bool:
-    """Tell whether somebody holds a lane's lock, without touching it."""
+def is_locked(connection: psycopg.Connection, concurrency_group: str) -> bool:
+    """Tell whether a run of the group holds the lock, without taking it."""
     row = connection.execute(
         """
         select exists (
@@ -101,6 +102,6 @@ def is_locked(connection: psycopg.Connection, lane: str) -> bool:
               and (classid::bigint << 32) | objid::bigint = hashtextextended(%s, 0)
         )
         """,
-        [lock_name(lane)],
+        [lock_name(concurrency_group)],
     ).fetchone()
     return row == (True,)
