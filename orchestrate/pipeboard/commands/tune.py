@@ -15,24 +15,20 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 from psycopg import sql
 
-from pipeboard.outcomes import INTERRUPTED, SKIPPED, SUCCEEDED
+from pipeboard.outcomes import SUCCEEDED
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.run import history
-from pipeboard.run.child import Signals
-from pipeboard.run.history import BATCH_SIZE_ROWS, End, new_run_id
+from pipeboard.run.history import BATCH_SIZE_ROWS, End
 from pipeboard.run.jobs import MAIN, Job
 from pipeboard.run.measures import exists
-from pipeboard.run.ops import migrate
-from pipeboard.run.reporting import end_of, mark_reported
-from pipeboard.run.run_lock import RunLock
+from pipeboard.run.reporting import mark_reported
+from pipeboard.run.session import RunSession, run_session
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
@@ -84,7 +80,7 @@ class Tried:
 
 
 class Stopped(Exception):
-    """Somebody asked us to end."""
+    """A signal ended the measurement."""
 
 
 def parsed_sizes(text: str) -> tuple[int, ...]:
@@ -106,69 +102,35 @@ def parsed_sizes(text: str) -> tuple[int, ...]:
 
 def forget(world: World, console: Console) -> int:
     """Go back to the loader's default."""
-    with closing(RunLock(world.database, MAIN, run_id := new_run_id())) as lock:
-        migrate(lock.connection, console)
-        if not lock.take():
-            console.note("skipped", history.who_runs(lock.connection, MAIN))
+    with run_session(world, replace(JOB, wait=0), console) as session:
+        if session.begin():
             return ExitCode.UNAVAILABLE
-        history.begin(lock.connection, run_id, JOB, world.environment)
-        end = End(SUCCEEDED, 0, details={"tuning": {"batch_size_rows": None}})
-        history.finish(lock.connection, run_id, end)
+        session.finish(End(SUCCEEDED, 0, details={"tuning": {"batch_size_rows": None}}))
     console.note("tune", f"back to the loader's default, {DEFAULT_ROWS:,} rows per batch")
     return ExitCode.OK
 
 
 def tune(paths: Paths, world: World, plan: Plan, console: Console) -> int:
-    """Measure, and keep what was found.
+    """Measure, and store the result.
 
     Raises:
         Problem: there is nothing to measure with, or the loader fails.
 
     """
-    run_id = new_run_id()
-    with (
-        Signals().noted() as signals,
-        closing(RunLock(world.database, MAIN, run_id)) as lock,
-    ):
-        migrate(lock.connection, console)
-        console.context.update(run_id=run_id, job=JOB.name)
-        # Beside a sync it would measure the sync.
-        began = time.monotonic()
-        while not lock.take():
-            if signals.asked or time.monotonic() - began > JOB.wait:
-                reason = history.who_runs(lock.connection, MAIN)
-                end = End(SKIPPED, 0, reason)
-                if signals.asked:
-                    end = End(INTERRUPTED, signals.exit_code, signals.words)
-                history.note_ended(
-                    lock.connection, run_id, JOB, world.environment, time.time(), end
-                )
-                console.note(end.status, f"{end.reason}; nothing was done")
-                return end.exit_code
-            words = history.who_runs(lock.connection, MAIN)
-            console.progress(JOB.name, f"waiting: {words}", time.monotonic() - began)
-            time.sleep(0.5)
-        console.clear()
-        history.begin(lock.connection, run_id, JOB, world.environment)
-        console.event("run started")
-        experiment = _Experiment(paths, world, plan, console, lock.connection, signals)
+    # Not beside a sync: the two would measure each other.
+    with run_session(world, JOB, console) as session:
+        if ended := session.begin():
+            return ended.exit_code
         try:
-            end = experiment.run()
+            end = _Experiment(paths, plan, session).run()
+        except Stopped as error:
+            end = session.end_of(error)
         except BaseException as error:
-            end = _broken(error, signals, world)
-            if not isinstance(error, Stopped):
-                mark_reported(error)
-                raise
-        finally:
-            history.finish(lock.connection, run_id, end)
-            console.event("run ended", status=end.status, exit_code=end.exit_code, rows=end.rows)
+            session.finish(session.end_of(error))
+            mark_reported(error)
+            raise
+        session.finish(end)
     return end.exit_code
-
-
-def _broken(error: BaseException, signals: Signals, world: World) -> End:
-    if isinstance(error, Stopped):
-        return End(INTERRUPTED, signals.exit_code, signals.words)
-    return end_of(error, world.redact)
 
 
 @contextmanager
@@ -188,11 +150,8 @@ class _Experiment:
     """One measurement, under the run lock."""
 
     paths: Paths
-    world: World
     plan: Plan
-    console: Console
-    connection: psycopg.Connection
-    signals: Signals
+    session: RunSession
 
     def run(self) -> End:
         began = time.monotonic()
@@ -211,7 +170,7 @@ class _Experiment:
                     one.seconds.append(seconds)
                     one.memory.append(memory)
                     words = f"{one.size:,} rows per batch: {seconds:.2f} s"
-                    self.console.note(f"round {number}", words)
+                    self.session.console.note(f"round {number}", words)
         start = statistics.median(idle)
         chosen = best(tried, start)
         self._show(tried, start, chosen, rows)
@@ -242,12 +201,14 @@ class _Experiment:
 
     def _sizes(self, width: float) -> list[int]:
         """Leave out what the loader's other limit, in bytes, would cut short anyway."""
-        limit = int(self.world.environ.get("TARGET_POSTGRES_BATCH_SIZE_BYTES") or DEFAULT_BYTES)
+        limit = int(
+            self.session.world.environ.get("TARGET_POSTGRES_BATCH_SIZE_BYTES") or DEFAULT_BYTES
+        )
         most = max(int(limit / width), 1)
         reachable = [size for size in self.plan.sizes if size <= most]
         if len(reachable) < len(self.plan.sizes):
             words = f"a row has {width:,.0f} bytes: batch_size_bytes ends a batch at {most:,} rows"
-            self.console.note("tune", words)
+            self.session.console.note("tune", words)
             # One stands for all of those.
             reachable.append(next(size for size in self.plan.sizes if size > most))
         return reachable
@@ -256,17 +217,19 @@ class _Experiment:
     def _scratch(self) -> Iterator[None]:
         """Give the loader a schema of its own, also for its books."""
         drop = sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(SCHEMA))
-        self.connection.execute("set client_min_messages = warning")
-        self.connection.execute(drop)
+        self.session.connection.execute("set client_min_messages = warning")
+        self.session.connection.execute(drop)
         try:
             yield
         finally:
-            self.connection.execute(drop)
+            self.session.connection.execute(drop)
 
     def _messages(self, place: Path) -> tuple[Path, int, float]:
         """Write deals of the warehouse as Singer messages; return how many, and their bytes."""
         columns = self._columns()
-        found = self.connection.execute("select count(*), max(id) from pipedrive.deals").fetchone()
+        found = self.session.connection.execute(
+            "select count(*), max(id) from pipedrive.deals"
+        ).fetchone()
         count, largest = found or (0, 0)
         if not count:
             what = "there are no deals in pipedrive.deals to measure with"
@@ -284,7 +247,7 @@ class _Experiment:
         written = size = 0
         with path.open("w", encoding="utf-8") as out:
             out.write(json.dumps(schema) + "\n")
-            deals = self.connection.execute(query, [self.plan.rows]).fetchall()
+            deals = self.session.connection.execute(query, [self.plan.rows]).fetchall()
             # Too few of them come again under other ids.
             while written < self.plan.rows:
                 shift = written // len(deals) * (largest + 1)
@@ -298,10 +261,10 @@ class _Experiment:
         return path, written, size / written
 
     def _columns(self) -> list[tuple[str, str]]:
-        if not exists(self.connection, "pipedrive.deals"):
+        if not exists(self.session.connection, "pipedrive.deals"):
             what = "there is no table pipedrive.deals to measure with"
             raise Problem(what, "Run `make sync` first", ExitCode.CONFIGURATION)
-        return self.connection.execute(
+        return self.session.connection.execute(
             """
             select column_name, data_type from information_schema.columns
             where table_schema = 'pipedrive' and table_name = 'deals'
@@ -312,17 +275,17 @@ class _Experiment:
 
     def _load(self, place: Path, messages: Path, size: int, rows: int) -> tuple[float, int]:
         """Load a file into an empty schema; return seconds and the loader's peak of memory."""
-        if self.signals.asked:
+        if self.session.signals.asked:
             raise Stopped
         config = place / "config.json"
         settings: dict[str, Any] = {
-            "sqlalchemy_url": self.world.database.url,
+            "sqlalchemy_url": self.session.world.database.url,
             "default_target_schema": SCHEMA,
             "ops_schema": SCHEMA,
             "bookkeeping": False,
             "batch_size_rows": size,
         }
-        limit = self.world.environ.get("TARGET_POSTGRES_BATCH_SIZE_BYTES")
+        limit = self.session.world.environ.get("TARGET_POSTGRES_BATCH_SIZE_BYTES")
         if limit:
             settings["batch_size_bytes"] = int(limit)
         config.touch(mode=0o600)
@@ -336,7 +299,11 @@ class _Experiment:
                 stdin=source,
                 stdout=subprocess.DEVNULL,
                 stderr=out,
-                env={**self.world.environ, "PUSHGATEWAY_URL": "", "PIPEBOARD_LOG_FORMAT": ""},
+                env={
+                    **self.session.world.environ,
+                    "PUSHGATEWAY_URL": "",
+                    "PIPEBOARD_LOG_FORMAT": "",
+                },
             )
             # A loader that hangs ends as one that was killed.
             limit_timer = threading.Timer(JOB.stall, process.kill)
@@ -353,21 +320,23 @@ class _Experiment:
         seconds = time.monotonic() - began
         if code:
             last = log.read_text(errors="replace").strip().splitlines()[-1:]
-            what = f"the loader failed ({code}): {self.world.redact(' '.join(last))}"
+            what = f"the loader failed ({code}): {self.session.world.redact(' '.join(last))}"
             known = {int(member) for member in ExitCode}
             raise Problem(what, "", ExitCode(code if code in known else ExitCode.FAILED))
         table = sql.Identifier(SCHEMA, "deals")
-        there = self.connection.execute(sql.SQL("select count(*) from {}").format(table)).fetchone()
+        there = self.session.connection.execute(
+            sql.SQL("select count(*) from {}").format(table)
+        ).fetchone()
         if there != (rows,):
             what = f"the loader brought {there} of {rows} rows"
             raise Problem(what, "This is a fault of the loader: report it", ExitCode.DATA)
-        self.connection.execute(sql.SQL("drop table {}").format(table))
+        self.session.connection.execute(sql.SQL("drop table {}").format(table))
         # Kilobytes on Linux, bytes on macOS.
         return seconds, usage.ru_maxrss * (1 if os.uname().sysname == "Darwin" else 1024)
 
     def _show(self, tried: list[Tried], start: float, chosen: int, rows: int) -> None:
-        self.console.heading("Batch sizes")
-        self.console.table(
+        self.session.console.heading("Batch sizes")
+        self.session.console.table(
             ["rows per batch", "rows per second", "memory (MiB)", ""],
             [
                 [one.size, round(rows / one.median(start)), max(one.memory) // 2**20]
@@ -375,9 +344,11 @@ class _Experiment:
                 for one in tried
             ],
         )
-        self.console.note("tune", f"later runs load {chosen:,} rows per batch")
-        if BATCH_SIZE_ROWS in self.world.environ:
-            self.console.note("tune", f"... once {BATCH_SIZE_ROWS} is no longer set; it wins")
+        self.session.console.note("tune", f"later runs load {chosen:,} rows per batch")
+        if BATCH_SIZE_ROWS in self.session.world.environ:
+            self.session.console.note(
+                "tune", f"... once {BATCH_SIZE_ROWS} is no longer set; it wins"
+            )
 
 
 def best(tried: list[Tried], start: float) -> int:

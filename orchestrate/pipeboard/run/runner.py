@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from pipeboard.database import first_line
-from pipeboard.outcomes import FAILED, INTERRUPTED, LOADED, SKIPPED, STATUSES, SUCCEEDED
+from pipeboard.outcomes import FAILED, INTERRUPTED, LOADED, STATUSES, SUCCEEDED
 from pipeboard.problems import ExitCode
 from pipeboard.run import history
 from pipeboard.run.changed import REPORT, Decision, decision_of
-from pipeboard.run.child import Signals
 from pipeboard.run.dbt_results import Build, name_broken_rules, read_build
-from pipeboard.run.history import BATCH_SIZE_ROWS, End, measured_batch_size, new_run_id
+from pipeboard.run.history import BATCH_SIZE_ROWS, End, measured_batch_size
 from pipeboard.run.measures import (
     PHASES,
     build_info,
@@ -35,7 +33,6 @@ from pipeboard.run.measures import (
 )
 from pipeboard.run.memory import Memory
 from pipeboard.run.metrics import Measures
-from pipeboard.run.ops import migrate
 from pipeboard.run.proof import (
     Evidence,
     Judgement,
@@ -44,9 +41,9 @@ from pipeboard.run.proof import (
     stream_outcomes,
     streams_of,
 )
-from pipeboard.run.reporting import CommandScope, end_of, mark_reported, push_to, report_failures
-from pipeboard.run.run_lock import RunLock
+from pipeboard.run.reporting import CommandScope, mark_reported, push_to, report_failures
 from pipeboard.run.run_log import RunLog
+from pipeboard.run.session import RunSession, run_session
 from pipeboard.run.watch import Watched, watch
 
 if TYPE_CHECKING:
@@ -56,8 +53,6 @@ if TYPE_CHECKING:
     from pipeboard.worlds import World
 
 KEPT_LOGS = 50
-#: Seconds to wait for a database that went away, to tell it how the run ended.
-DATABASE_WAIT_SECONDS = 60.0
 
 
 @dataclass
@@ -118,24 +113,15 @@ def run_job(
         Problem: the run could not begin; history and metrics know of it, where they can.
 
     """
-    run_id, began = new_run_id(), time.time()
-    scope = CommandScope(job, console, world.environ, world=world, began=began)
-    with (
-        report_failures(scope),
-        Signals().noted() as signals,
-        closing(RunLock(world.database, job.concurrency_group, run_id)) as lock,
-    ):
-        migrate(lock.connection, console)
-        console.context.update(run_id=run_id, job=job.name)
-        if not _take(lock, job, console, signals):
-            return _skip(lock, world, job, console, signals, run_id, began)
-        history.begin(lock.connection, run_id, job, world.environment)
-        console.event("run started")
-        # A start without an end is how a run that hangs is seen.
+    scope = CommandScope(job, console, world.environ, world=world)
+    with report_failures(scope), run_session(world, job, console, scope.began) as session:
+        if ended := session.begin():
+            return _skipped(session, ended)
+        # A run that hangs shows in the metrics as a start without an end.
         started = Measures()
-        started.set("last_run_timestamp_seconds", began)
-        _push(world, job, console, started)
-        run = _Run(paths, world, job, console, lock, signals, run_id, began)
+        started.set("last_run_timestamp_seconds", session.began)
+        _push(session, started)
+        run = _Run(paths, session)
         try:
             if before:
                 before()
@@ -148,56 +134,32 @@ def run_job(
         return outcome
 
 
-def _take(lock: RunLock, job: Job, console: Console, signals: Signals) -> bool:
-    """Take the lock, and wait for it as long as the job may."""
-    began = time.monotonic()
-    while not lock.take():
-        waited = time.monotonic() - began
-        if waited >= job.wait or signals.asked:
-            return False
-        other = history.who_runs(lock.connection, lock.concurrency_group)
-        console.progress(job.name, f"waiting up to {job.wait:,.0f} s: {other}", waited)
-        time.sleep(0.5)
-    console.clear()
-    return True
-
-
-def _skip(
-    lock: RunLock,
-    world: World,
-    job: Job,
-    console: Console,
-    signals: Signals,
-    run_id: str,
-    began: float,
-) -> Outcome:
-    """Do nothing, and say so everywhere."""
-    reason = history.who_runs(lock.connection, job.concurrency_group)
-    outcome = Outcome(run_id, SKIPPED, 0, began, time.time() - began, reason=reason)
-    if signals.asked:
-        outcome.status, outcome.code = INTERRUPTED, signals.exit_code
-        outcome.reason = f"{signals.words} while it waited: {reason}"
-    end = End(outcome.status, outcome.code, outcome.reason)
-    history.note_ended(lock.connection, run_id, job, world.environment, began, end)
-    console.note(outcome.status, f"{outcome.reason}; nothing was done")
+def _skipped(session: RunSession, end: End) -> Outcome:
     measures = Measures()
-    of_history(measures, lock.connection, job.pipeline)
-    _push(world, job, console, measures)
-    return outcome
+    of_history(measures, session.connection, session.job.pipeline)
+    _push(session, measures)
+    return session_outcome(session, end)
+
+
+def session_outcome(session: RunSession, end: End) -> Outcome:
+    """Return the outcome of a run that did not get as far as Meltano."""
+    return Outcome(
+        session.run_id,
+        end.status,
+        end.exit_code,
+        session.began,
+        time.time() - session.began,
+        part=end.failed_stage or "",
+        reason=end.reason,
+    )
 
 
 @dataclass
 class _Run:
-    """A run that holds its lock."""
+    """A run that holds the run lock."""
 
     paths: Paths
-    world: World
-    job: Job
-    console: Console
-    lock: RunLock
-    signals: Signals
-    run_id: str
-    began: float
+    session: RunSession
     memory: Memory = field(default_factory=Memory)
 
     # -- running -----------------------------------------------------------------------------
@@ -206,14 +168,16 @@ class _Run:
         self, full_refresh: bool, environ: Mapping[str, str], goal: tuple[str, int] | None
     ) -> Outcome:
         """Run Meltano to its end and find out what that means."""
+        world, job = self.session.world, self.session.job
+        group = (world.environment, job.concurrency_group)
         kept = (
-            self.paths.report(self.world.environment, self.job.concurrency_group),
-            self.paths.loader_report(self.world.environment, self.job.concurrency_group),
-            self.paths.build_report(self.world.environment, self.job.concurrency_group),
+            self.paths.report(*group),
+            self.paths.loader_report(*group),
+            self.paths.build_report(*group),
         )
         # Named by the run: the lock is the database's, and one checkout may serve two databases;
         # and what outlived a killed run may still report.
-        reports = [report.with_name(f"{self.run_id}.{report.name}") for report in kept]
+        reports = [report.with_name(f"{self.session.run_id}.{report.name}") for report in kept]
         kept[0].parent.mkdir(parents=True, exist_ok=True)
         of_killed_runs = sorted(kept[0].parent.glob("*Z-*.json"))[:-KEPT_LOGS]
         for report in (*kept, *of_killed_runs):
@@ -223,32 +187,27 @@ class _Run:
         complete = {
             # What somebody set wins over what was measured.
             **self._tuned(),
-            **self.world.environ,
+            **world.environ,
             **environ,
             **self._names(*reports),
         }
         watched = watch(
             self._command(full_refresh),
             complete,
+            self.session,
             root=self.paths.root,
             log=log,
             log_file=log_file,
-            redact=self.world.redact,
-            lock=self.lock,
-            job=self.job,
-            run_id=self.run_id,
-            signals=self.signals,
-            console=self.console,
             memory=self.memory,
         )
-        selected = self.job.selected(complete)
+        selected = job.selected(complete)
         tap, loader, decision = (read_report(report) for report in reports)
         for report, last in zip(reports, kept, strict=True):
             with suppress(OSError):
                 report.replace(last)
-        build = read_build(Path(self.world.environ["DBT_TARGET_PATH"]), self.began)
+        build = read_build(Path(world.environ["DBT_TARGET_PATH"]), self.session.began)
         evidence = Evidence(
-            job=self.job,
+            job=job,
             code=watched.code,
             log=log,
             selected=selected,
@@ -261,7 +220,7 @@ class _Run:
         outcome = self._outcome(watched, evidence)
         outcome.log_file = log_file
         outcome.decision = evidence.decision
-        if self.job.plugin:
+        if job.plugin:
             outcome.report = tap
             outcome.streams = stream_outcomes(tap, loader, selected)
         outcome.phases = self._phases(outcome, watched)
@@ -269,20 +228,21 @@ class _Run:
 
     def _command(self, full_refresh: bool) -> list[str]:
         command = [str(self.paths.binaries / "meltano"), "--env-file", str(self.paths.no_dotenv)]
-        command += ["--log-format=json", f"--environment={self.world.environment}", "run"]
+        command += ["--log-format=json", f"--environment={self.session.world.environment}", "run"]
         # Our lock says that nobody else runs; what Meltano remembers of a killed run may be stale.
-        return [*command, "--force", *(["--full-refresh"] if full_refresh else []), self.job.name]
+        command += ["--force", *(["--full-refresh"] if full_refresh else [])]
+        return [*command, self.session.job.name]
 
     def _tuned(self) -> dict[str, str]:
         """Return what `pipeboard tune` found out about the loader."""
-        size = measured_batch_size(self.lock.connection, self.world.environment)
+        size = measured_batch_size(self.session.connection, self.session.world.environment)
         return {BATCH_SIZE_ROWS: str(size)} if size else {}
 
     def _names(self, report: Path, loader_report: Path, build_report: Path) -> dict[str, str]:
         """Return by what names the tap, the loader and dbt know this run."""
         return {
-            "PIPEBOARD_RUN_ID": self.run_id,
-            "PIPEBOARD_PIPELINE": self.job.pipeline,
+            "PIPEBOARD_RUN_ID": self.session.run_id,
+            "PIPEBOARD_PIPELINE": self.session.job.pipeline,
             "PIPEBOARD_RUN_REPORT": str(report),
             "PIPEBOARD_LOADER_REPORT": str(loader_report),
             REPORT: str(build_report),
@@ -296,13 +256,13 @@ class _Run:
         for old in sorted(self.paths.logs.glob("*.jsonl"))[: -KEPT_LOGS + 1]:
             old.unlink(missing_ok=True)
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
-        name = f"{now}-{self.world.environment}-{self.job.name}-{os.getpid()}.jsonl"
+        name = f"{now}-{self.session.world.environment}-{self.session.job.name}-{os.getpid()}.jsonl"
         return self.paths.logs / name
 
     # -- what it means -----------------------------------------------------------------------
 
     def _outcome(self, watched: Watched, evidence: Evidence) -> Outcome:
-        log, redact = evidence.log, self.world.redact
+        log, redact = evidence.log, self.session.world.redact
         judgement = judge(evidence)
         if judgement.status not in LOADED:
             judgement = self._ended_from_outside(judgement, watched, log)
@@ -310,11 +270,11 @@ class _Run:
         if judgement.status == FAILED and not reason:
             reason = log.errors[-1] if log.errors else "no reason given"
         return Outcome(
-            self.run_id,
+            self.session.run_id,
             judgement.status,
             int(judgement.code),
-            self.began,
-            time.time() - self.began,
+            self.session.began,
+            time.time() - self.session.began,
             build=evidence.build if log.dbt_total is not None else None,
             errors=[redact(line) for line in log.errors],
             notices=[redact(line) for line in log.notices],
@@ -348,58 +308,16 @@ class _Run:
         return {name: round(seconds, 3) for name, seconds in phases.items()}
 
     def broken(self, error: BaseException) -> Outcome:
-        """Return what became of a run that did not get as far as Meltano, or broke us."""
-        end = end_of(error, self.world.redact)
-        if self.signals.asked:
-            end = End(INTERRUPTED, self.signals.exit_code, self.signals.words, "pipeboard")
-        return Outcome(
-            self.run_id,
-            end.status,
-            end.exit_code,
-            self.began,
-            time.time() - self.began,
-            part=end.failed_stage or "",
-            reason=end.reason,
-        )
+        """Return the outcome of a run that failed outside Meltano."""
+        return session_outcome(self.session, self.session.end_of(error))
 
     # -- telling -----------------------------------------------------------------------------
 
     def tell(self, outcome: Outcome) -> None:
-        """Write history, push metrics; neither may change how the run ended."""
-        end = self._end(outcome)
-        deadline = time.monotonic() + DATABASE_WAIT_SECONDS
-        waits = False
-        while True:
-            try:
-                history.note_streams(self.lock.connection, self.run_id, outcome.streams)
-                history.finish(self.lock.connection, self.run_id, end)
-                break
-            except psycopg.Error as error:
-                if time.monotonic() >= deadline or self.signals.again:
-                    self.console.note("history", f"could not be written: {first_line(error)}")
-                    break
-                if not waits:
-                    waits = True
-                    words = (
-                        f"waiting up to {DATABASE_WAIT_SECONDS:.0f} s for the database, to tell "
-                    )
-                    self.console.note("history", f"{words}it the end: {first_line(error)}")
-            time.sleep(1)
-            self.lock.retake()
-        self.console.event(
-            "run ended",
-            status=end.status,
-            exit_code=end.exit_code,
-            reason=end.reason,
-            failed_stage=end.failed_stage,
-            rows=end.rows,
-            calls=end.calls,
-            tokens=end.tokens,
-            behind=end.details.get("behind") or [],
-            phases=outcome.phases,
-        )
-        if self.world.environ.get("PUSHGATEWAY_URL"):
-            _push(self.world, self.job, self.console, self._measures(outcome))
+        """Record the end in the history and push metrics; neither changes how the run ended."""
+        self.session.finish(self._end(outcome), outcome.streams)
+        if self.session.world.environ.get("PUSHGATEWAY_URL"):
+            _push(self.session, self._measures(outcome))
 
     def _end(self, outcome: Outcome) -> End:
         report = outcome.report or {}
@@ -407,7 +325,9 @@ class _Run:
         rows = sum(stream.sent for stream in outcome.streams) if streams else None
         if rows is None:
             try:
-                rows = sum(n for _, n, _ in history.loaded(self.lock.connection, self.run_id))
+                rows = sum(
+                    n for _, n, _ in history.loaded(self.session.connection, self.session.run_id)
+                )
             except psycopg.Error:
                 rows = None
         details: dict[str, Any] = {"phases": outcome.phases}
@@ -434,27 +354,29 @@ class _Run:
     def _measures(self, outcome: Outcome) -> Measures:
         measures = Measures()
         phases = outcome.phases or {**dict.fromkeys(PHASES, 0.0), "total": outcome.seconds}
-        of_end(measures, self.began, outcome.status, int(outcome.code), phases)
+        of_end(measures, self.session.began, outcome.status, int(outcome.code), phases)
         measures.set("peak_memory_bytes", self.memory.peak_bytes)
         measures.set("memory_limit_bytes", self.memory.limit)
         measures.set("build_info", 1, *build_info(self.paths))
         of_streams(measures, outcome.streams)
         of_build(measures, outcome.build, outcome.decision)
         try:
-            of_history(measures, self.lock.connection, self.job.pipeline)
-            of_loads(measures, self.lock.connection, self.run_id)
-            of_tests(measures, self.lock.connection)
-            of_warehouse(measures, self.lock.connection)
+            of_history(measures, self.session.connection, self.session.job.pipeline)
+            of_loads(measures, self.session.connection, self.session.run_id)
+            of_tests(measures, self.session.connection)
+            of_warehouse(measures, self.session.connection)
         except psycopg.Error as error:
-            self.console.note("metrics", f"without those of the warehouse: {type(error).__name__}")
+            self.session.console.note(
+                "metrics", f"without those of the warehouse: {type(error).__name__}"
+            )
         return measures
 
 
-def _push(world: World, job: Job, console: Console, measures: Measures) -> None:
-    gateway = world.environ.get("PUSHGATEWAY_URL")
-    trouble = push_to(gateway, job.pipeline, measures) if gateway else None
+def _push(session: RunSession, measures: Measures) -> None:
+    gateway = session.world.environ.get("PUSHGATEWAY_URL")
+    trouble = push_to(gateway, session.job.pipeline, measures) if gateway else None
     if trouble:
-        console.note("metrics", world.redact(trouble))
+        session.console.note("metrics", session.world.redact(trouble))
 
 
 def read_report(path: Path) -> dict[str, Any] | None:

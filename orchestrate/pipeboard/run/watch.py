@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -16,14 +16,13 @@ import psycopg
 from pipeboard.console import ANSI
 from pipeboard.problems import ExitCode
 from pipeboard.run import history
-from pipeboard.run.child import Child, Signals
+from pipeboard.run.child import Child
 from pipeboard.run.run_log import RunLog
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
-    from pipeboard.run.jobs import Job
     from pipeboard.run.memory import Memory
-    from pipeboard.run.run_lock import RunLock
+    from pipeboard.run.session import RunSession
 
 #: Seconds between two signs of life in the history.
 BEAT = 5.0
@@ -54,34 +53,30 @@ class Watched:
 def watch(
     command: Sequence[str],
     environ: Mapping[str, str],
+    session: RunSession,
     *,
     root: Path,
     log: RunLog,
     log_file: Path,
-    redact: Callable[[str], str],
-    lock: RunLock,
-    job: Job,
-    run_id: str,
-    signals: Signals,
-    console: Console,
     memory: Memory,
 ) -> Watched:
-    """Run a command to its end, or to the end that its limits or somebody set."""
+    """Run a command to its end, or until a limit or a signal ends it."""
+    console = session.console
     watched = Watched()
     log_out = _LogFile(log_file, console)
-    child = Child(command, root, environ, lock.socket)
-    guard = _Guard(child, lock, job, run_id, signals, watched, log, console, memory)
+    child = Child(command, root, environ, session.lock.socket)
+    guard = _Guard(child, session, watched, log, memory)
     try:
         while (line := child.line(timeout=0.5)) is not None:
             step, since = log.step, guard.now
             if line:
-                said = ANSI.sub("", redact(line))
+                said = ANSI.sub("", session.world.redact(line))
                 log_out.write(said)
                 log.read(line)
                 console.pass_on(said)
             guard.look(progressed=bool(line))
             watched.step_seconds[step] += guard.now - since
-            console.progress(job.name, log.progress, guard.now - guard.began)
+            console.progress(session.job.name, log.progress, guard.now - guard.began)
         # It may have closed its output and live on.
         while child.lives(0.5):
             guard.look(progressed=False)
@@ -130,18 +125,13 @@ class _Guard:
     def __init__(
         self,
         child: Child,
-        lock: RunLock,
-        job: Job,
-        run_id: str,
-        signals: Signals,
+        session: RunSession,
         watched: Watched,
         log: RunLog,
-        console: Console,
         memory: Memory,
     ) -> None:
-        self._console, self._memory = console, memory
-        self._child, self._lock, self._job = child, lock, job
-        self._run_id, self._signals, self._watched = run_id, signals, watched
+        self._child, self._session = child, session
+        self._watched, self._memory = watched, memory
         self._log = log
         self.began = self.now = time.monotonic()
         self._progress_at = self._beat_at = self._memory_at = self.began
@@ -152,9 +142,9 @@ class _Guard:
         self.now = time.monotonic()
         if progressed:
             self._progress_at = self.now
-        if self._signals.asked:
-            self._stop(self._signals.exit_code, self._signals.words)
-            if self._signals.again:
+        if self._session.signals.asked:
+            self._stop(self._session.signals.exit_code, self._session.signals.words)
+            if self._session.signals.again:
                 self._child.kill()
         if self.now - self._memory_at >= MEMORY_SECONDS:
             self._memory_at = self.now
@@ -162,11 +152,13 @@ class _Guard:
         if self.now - self._beat_at >= BEAT:
             self._beat_at = self.now
             self._beat()
-        if self.now - self.began > self._job.timeout:
-            words = f"not done within {self._job.timeout:,.0f} s (PIPEBOARD_TIMEOUT_SECONDS)"
+        if self.now - self.began > self._session.job.timeout:
+            words = (
+                f"not done within {self._session.job.timeout:,.0f} s (PIPEBOARD_TIMEOUT_SECONDS)"
+            )
             self._stop(ExitCode.UNAVAILABLE, words)
-        if self.now - self._progress_at > self._job.stall:
-            words = f"no progress for {self._job.stall:,.0f} s (PIPEBOARD_STALL_SECONDS)"
+        if self.now - self._progress_at > self._session.job.stall:
+            words = f"no progress for {self._session.job.stall:,.0f} s (PIPEBOARD_STALL_SECONDS)"
             self._stop(ExitCode.UNAVAILABLE, words)
 
     def last_look(self) -> None:
@@ -185,7 +177,7 @@ class _Guard:
             if self._lost_at is not None:
                 self._come_back()
                 return
-            loaded = history.sign_of_life(self._lock.connection, self._run_id)
+            loaded = history.sign_of_life(self._session.connection, self._session.run_id)
             if loaded != self._log.loaded:
                 self._log.loaded, self._progress_at = loaded, self.now
         except psycopg.Error:
@@ -193,14 +185,14 @@ class _Guard:
             if self._lost_at is None:
                 self._lost_at = self.now
                 words = f"went away; waiting up to {DATABASE_PATIENCE:.0f} s for it"
-                self._console.note("database", words)
+                self._session.console.note("database", words)
 
     def _come_back(self) -> None:
         """Take the lock again; end the run if that takes too long or somebody else has it."""
         assert self._lost_at is not None
-        if self._lock.retake():
-            if history.is_running(self._lock.connection, self._run_id):
-                self._child.hold(self._lock.socket)
+        if self._session.lock.retake():
+            if history.is_running(self._session.connection, self._session.run_id):
+                self._child.hold(self._session.lock.socket)
                 self._lost_at = None
                 return
             self._stop(ExitCode.UNAVAILABLE, "another run took over while the database was away")
