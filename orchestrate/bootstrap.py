@@ -127,9 +127,9 @@ WANTED = {
     ("bench",): (*RUN, DEV, RIVAL),
 }
 
-# These read the world they work in (which database, which account) from their environment; typed
+# These read which account and database they work with from environment variables; typed
 # by hand, they get it from the supervisor.
-WORLDLY_COMMANDS = ("meltano", "dbt", "dbt-changed")
+SUPERVISED_COMMANDS = ("meltano", "dbt", "dbt-changed")
 
 # A package that ours builds on installs a script of the same name; ours has one nobody else has.
 SCRIPTS = {"target-postgres": "pipeboard-target-postgres"}
@@ -264,13 +264,13 @@ def write_commands(environments: tuple[Environment, ...]) -> None:
 
 
 def shim(environment: Environment, command: str) -> str:
-    """Return the text of one command: a hop into its environment, through the world if needed."""
+    """Return the text of one command: it starts the program in its virtual environment."""
     lines = [
         "#!/bin/sh",
         "# Written by orchestrate/bootstrap.py.",
         'here=$(CDPATH="" cd -- "$(dirname -- "$0")" && pwd)',
     ]
-    if command in WORLDLY_COMMANDS:
+    if command in SUPERVISED_COMMANDS:
         lines += [
             'if [ -z "${PIPEBOARD_WORLD:-}" ]; then',
             f'    exec "$here/pipeboard" env -- {command} "$@"',

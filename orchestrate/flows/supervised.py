@@ -44,12 +44,12 @@ class RunFailed(Exception):
 
 
 def in_demo() -> bool:
-    """Tell whether the flows of this worker run in the demo's world instead of .env's."""
+    """Tell whether the flows of this worker run in the demo environment."""
     return os.environ.get("PIPEBOARD_FLOWS_WORLD") == "demo"
 
 
 def command(words: Sequence[str]) -> list[str]:
-    """Return the words that run pipeboard in this worker's world."""
+    """Return the words that run pipeboard in this worker's environment."""
     here = ROOT / ".pipeboard" / "bin" / "pipeboard"
     # A cloned repository has no environments; the image that cloned it has.
     found = str(here) if here.exists() else shutil.which("pipeboard")

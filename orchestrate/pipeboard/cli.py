@@ -27,6 +27,7 @@ from pipeboard.commands.plan import ask
 from pipeboard.commands.summary import show_run
 from pipeboard.console import Console, console_for
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.environments import DEMO, OWN, Environment, settings
 from pipeboard.launch import UMASK
 from pipeboard.local.metrics_server import URL_VARIABLE, serve
 from pipeboard.local.schedule import Scheduler, has_it, holder, read_schedules
@@ -40,7 +41,6 @@ from pipeboard.run.jobs import job_named
 from pipeboard.run.ops import migrate_database
 from pipeboard.run.reporting import as_problem, report_failures
 from pipeboard.run.runner import run_job
-from pipeboard.worlds import DEMO, OWN, World, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def command(context: click.Context) -> None:
-    """Sync Pipedrive into PostgreSQL: prepares a world, runs Meltano in it, says how it went.
+    """Sync Pipedrive into PostgreSQL: prepares an environment, runs Meltano, checks the result.
 
     Exit codes: 0 done; 64 usage; 65 data refused or a test failed; 69 source or database
     unavailable, retry; 75 token budget used up, resumable; 77 not permitted; 78 configuration.
@@ -79,7 +79,7 @@ def demo(services: Services, deals: int, seed: int, changes: int) -> int:
 
 @command.command()
 @click.argument("job")
-@click.option("--demo", "in_demo", is_flag=True, help="The demo's world instead of .env's.")
+@click.option("--demo", "in_demo", is_flag=True, help="The demo instead of what .env names.")
 @click.option("--full-refresh", is_flag=True, help="Read everything again.")
 @click.option("--wait", type=SECONDS, help="How long to wait for another run before skipping.")
 @click.option("--timeout", type=SECONDS, help="How long the run may take.")
@@ -107,22 +107,22 @@ def run(
         code_behind(os.environ)
         base = None if in_demo else check_settings(given)
         known = known.within({**os.environ, **given, **asked})
-        world = services.demo(console, Account()) if in_demo else services.own(console)
-        scope.world = world
-        prepare_database(world)
-        console.note("database", world.database.place)
+        environment = services.demo(console, Account()) if in_demo else services.own(console)
+        scope.environment = environment
+        prepare_database(environment)
+        console.note("database", environment.database.place)
         reads_on = known.pipeline == "main" and not full_refresh
         outcome = run_job(
             services.paths,
-            world,
+            environment,
             known,
             console,
             full_refresh=full_refresh,
             before=(lambda: greet(console, check_account(given, base))) if base else None,
-            environ=known_histories(services.paths, world) if reads_on else None,
+            environ=known_histories(services.paths, environment) if reads_on else None,
         )
         show_run(console, job, outcome)
-    show_connection(console, world.database.url, embedded=world.embedded)
+    show_connection(console, environment.database.url, embedded=environment.embedded)
     return process_code(outcome.status, outcome.code, os.environ)
 
 
@@ -141,9 +141,9 @@ def plan(services: Services, job: str) -> int:
     given = settings(services.paths)
     console = console_for(given)
     check_settings(given)
-    world = services.own(console)
-    prepare_database(world)
-    ask(services.paths, world, known, console).show(console)
+    environment = services.own(console)
+    prepare_database(environment)
+    ask(services.paths, environment, known, console).show(console)
     return 0
 
 
@@ -191,14 +191,14 @@ def backfill(
     with report_failures(services.scope(job, console, given, OWN)) as scope:
         code_behind(os.environ)
         base = check_settings(given)
-        world = scope.world = services.own(console)
-        prepare_database(world)
-        migrate_database(world.database, console)
+        environment = scope.environment = services.own(console)
+        prepare_database(environment)
+        migrate_database(environment.database, console)
         account = check_account(given, base)
         greet(console, account)
         filler = Backfiller(
             services.paths,
-            world,
+            environment,
             given,
             console,
             lambda: check_account(given, base),
@@ -233,9 +233,9 @@ def show_history(
 def migrate(services: Services) -> int:
     """Make or update the tables of schema ops (every run does, where it may)."""
     console = console_for(settings(services.paths))
-    world = services.own(console)
-    prepare_database(world)
-    changed = migrate_database(world.database, console)
+    environment = services.own(console)
+    prepare_database(environment)
+    changed = migrate_database(environment.database, console)
     console.note("migrate", "schema ops is up to date" + ("" if changed else " already"))
     return 0
 
@@ -260,7 +260,7 @@ def make_roles(services: Services, only_print: bool) -> int:
 
 
 @command.command()
-@click.option("--demo", "in_demo", is_flag=True, help="The demo's world instead of .env's.")
+@click.option("--demo", "in_demo", is_flag=True, help="The demo instead of what .env names.")
 @click.option("--deals", envvar="PIPEBOARD_DEMO_DEALS", default=10_000, hidden=True)
 @click.option("--seed", envvar="PIPEBOARD_DEMO_SEED", default=42, hidden=True)
 @click.pass_obj
@@ -275,11 +275,11 @@ def up(services: Services, in_demo: bool, deals: int, seed: int) -> int:
     if not in_demo:
         check_settings(given)
     account = Account(deals, seed)
-    world = services.demo(console, account) if in_demo else services.own(console)
-    version = prepare_database(world)
-    migrate_database(world.database, console)
-    console.note("database", f"PostgreSQL {version}, {world.database.place}")
-    started = services.stack(world.name).up(world, given, console)
+    environment = services.demo(console, account) if in_demo else services.own(console)
+    version = prepare_database(environment)
+    migrate_database(environment.database, console)
+    console.note("database", f"PostgreSQL {version}, {environment.database.place}")
+    started = services.stack(environment.kind).up(environment, given, console)
     if in_demo:
         console.note("account", "moves on before each scheduled sync")
     console.note("next", "`make status` shows all of it, `make stop` ends all of it")
@@ -287,18 +287,18 @@ def up(services: Services, in_demo: bool, deals: int, seed: int) -> int:
 
 
 @command.command()
-@click.option("--demo", "in_demo", is_flag=True, help="The demo's world instead of .env's.")
+@click.option("--demo", "in_demo", is_flag=True, help="The demo instead of what .env names.")
 @click.option("--quiet", is_flag=True, help="Leave out what the runs say; their logs have it.")
 @click.pass_obj
 def schedule(services: Services, in_demo: bool, quiet: bool) -> int:
     """Run the jobs of meltano.yml when they are due, until it is told to end. `up` starts this."""
-    world = DEMO if in_demo else OWN
-    given = services.settings_of_up(world)
+    kind = DEMO if in_demo else OWN
+    given = services.settings_of_up(kind)
     if not in_demo:
         check_settings(given)
     console = console_for(given)
     schedules = read_schedules(services.paths.root, given)
-    return Scheduler(services.paths, world, console, quiet=quiet).serve(schedules)
+    return Scheduler(services.paths, kind, console, quiet=quiet).serve(schedules)
 
 
 @command.command()
@@ -317,11 +317,11 @@ def tune(services: Services, rows: int, rounds: int, sizes: str, reset: bool) ->
     given = settings(services.paths)
     console = console_for(given)
     with report_failures(services.scope(tuning.JOB, console, given, OWN)) as scope:
-        world = scope.world = services.own(console)
-        prepare_database(world)
+        environment = scope.environment = services.own(console)
+        prepare_database(environment)
         if reset:
-            return tuning.forget(world, console)
-        return tuning.tune(services.paths, world, plan, console)
+            return tuning.forget(environment, console)
+        return tuning.tune(services.paths, environment, plan, console)
 
 
 @command.command()
@@ -333,9 +333,9 @@ def prefect(services: Services, in_demo: bool) -> int:
     given = settings(services.paths)
     own, simulated = services.prefects
     chosen = simulated if in_demo else own
-    owner = holder(services.paths, chosen.world)
+    owner = holder(services.paths, chosen.kind)
     if owner and not chosen.works:
-        raise has_it(chosen.world, owner)
+        raise has_it(chosen.kind, owner)
     if in_demo:
         services.demo(console, Account(int(os.environ.get("PIPEBOARD_DEMO_DEALS") or 10_000)))
     else:
@@ -363,8 +363,8 @@ def stop(services: Services, forget: bool) -> int:
         services.postgres.destroy()
         for name in ("demo", "tap", "prefect"):
             shutil.rmtree(services.paths.local / name, ignore_errors=True)
-        for world in (OWN, DEMO):
-            services.stack(world).forget()
+        for kind in (OWN, DEMO):
+            services.stack(kind).forget()
         print("deleted the embedded databases, and what `up` and `prefect` stored")
     return 0
 
@@ -411,43 +411,43 @@ def metrics_server(services: Services, host: str, port: int, queries: Path | Non
 
 
 @command.command(context_settings=PASS_ON)
-@click.option("--demo", "in_demo", is_flag=True, help="The demo's world instead of .env's.")
+@click.option("--demo", "in_demo", is_flag=True, help="The demo instead of what .env names.")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def env(services: Services, in_demo: bool, words: Sequence[str]) -> int:
-    """Show the environment of a world, or run a command in it.
+    """Show the variables that an environment sets, or run a command with them.
 
     Secrets are shown; do not paste the output.
     """
     console = Console(sys.stderr)
     if in_demo or means_demo(words):
-        world = services.demo(console, Account())
+        environment = services.demo(console, Account())
     else:
-        world = services.own(console)
+        environment = services.own(console)
     if not words:
-        for name in sorted(set(world.environ) - {"PATH"}):
-            if os.environ.get(name) != world.environ[name]:
-                line = f"export {name}={shlex.quote(world.environ[name])}"
+        for name in sorted(set(environment.variables) - {"PATH"}):
+            if os.environ.get(name) != environment.variables[name]:
+                line = f"export {name}={shlex.quote(environment.variables[name])}"
                 print(line, file=getattr(sys.stdout, "unredacted", sys.stdout))
         return 0
-    _prepare(world, words)
-    found = shutil.which(words[0], path=world.environ["PATH"])
+    _prepare(environment, words)
+    found = shutil.which(words[0], path=environment.variables["PATH"])
     if not found:
         what = f"{words[0]} is no command here"
         raise Problem(what, "Is it installed?", ExitCode.USAGE)
     sys.stdout.flush()
-    os.execve(found, command_in(services, words), world.environ)
+    os.execve(found, command_in(services, words), environment.variables)
 
 
 def command_in(services: Services, words: Sequence[str]) -> list[str]:
-    """Return a command as it is run inside a world: Meltano must not read .env once more."""
+    """Return a command as it runs in an environment: Meltano must not read .env once more."""
     if words[0] != "meltano":
         return list(words)
     return ["meltano", "--env-file", str(services.paths.no_dotenv), *words[1:]]
 
 
 def means_demo(words: Sequence[str]) -> bool:
-    """Tell whether a Meltano command names the environment demo: then it gets the demo's world."""
+    """Tell whether a Meltano command names the environment demo."""
     if not words or words[0] != "meltano":
         return False
     pairs = zip(words, [*words[1:], ""], strict=True)
@@ -457,10 +457,10 @@ def means_demo(words: Sequence[str]) -> bool:
     )
 
 
-def _prepare(world: World, words: Sequence[str]) -> None:
+def _prepare(environment: Environment, words: Sequence[str]) -> None:
     """Make the schema of Meltano's state before Meltano looks for its tables there."""
     if words[0] == "meltano" and not {"--help", "--version"} & set(words):
-        prepare_database(world)
+        prepare_database(environment)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -53,7 +53,7 @@ class Paths:
 
     @property
     def no_dotenv(self) -> Path:
-        """An empty file in place of .env: a world is complete, and nobody else's."""
+        """An empty file in place of .env: Meltano gets complete variables from us."""
         self.local.mkdir(parents=True, exist_ok=True)
         empty = self.local / "meltano.env"
         empty.touch()

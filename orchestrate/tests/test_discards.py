@@ -26,10 +26,10 @@ from stand_ins import (
 from pipeboard.commands.backfill import Backfiller, check_streams
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.environments import OWN, own_environment
 from pipeboard.paths import Paths
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.run.ops import migrate_database
-from pipeboard.worlds import OWN, own_world
 
 #: The lines of a script that answers the questions for a plan.
 PLAN = [
@@ -45,8 +45,8 @@ def filler(tmp_path: Path, database: DatabaseUrl, monkeypatch: pytest.MonkeyPatc
     migrate_database(database)
     (tmp_path / "meltano.yml").write_text((ROOT / "meltano.yml").read_text())
     paths = Paths(tmp_path)
-    world = own_world(paths, {}, database.url, embedded=True)
-    return Backfiller(paths, world, {}, Console(), lambda: None, yes=False, builds=False)
+    environment = own_environment(paths, {}, database.url, embedded=True)
+    return Backfiller(paths, environment, {}, Console(), lambda: None, yes=False, builds=False)
 
 
 def open_ones(database: DatabaseUrl) -> list[tuple[str, list[str]]]:

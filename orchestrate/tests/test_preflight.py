@@ -12,9 +12,9 @@ import pytest
 from pipeboard.checks.preflight import check_account, check_settings
 from pipeboard.checks.warehouse import BUILT, prepare_database
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.environments import OWN, Environment
 from pipeboard.local.cluster import free_port
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.worlds import OWN, World
 
 TOKEN = {"PIPEDRIVE_API_TOKEN": "token"}
 
@@ -160,9 +160,9 @@ def test_the_account_is_asked_once_with_the_token_in_a_header() -> None:
     assert [(a["path"], a["x-api-token"]) for a in asked] == [("/v1/users/me", "token")]
 
 
-def world_of(database: DatabaseUrl, transformer: DatabaseUrl | None = None) -> World:
+def environment_of(database: DatabaseUrl, transformer: DatabaseUrl | None = None) -> Environment:
     environ = {"PIPEBOARD_TRANSFORM_DATABASE_URL": transformer.url} if transformer else {}
-    return World(OWN, "dev", database, embedded=False, environ=environ)
+    return Environment(OWN, "dev", database, embedded=False, variables=environ)
 
 
 def as_role(database: DatabaseUrl, role: str) -> DatabaseUrl:
@@ -215,7 +215,7 @@ def test_a_database_that_will_not_do_is_one_line(
     words: str,
 ) -> None:
     with pytest.raises(Problem, match=words) as caught:
-        prepare_database(world_of(spoil(database, superuser)))
+        prepare_database(environment_of(spoil(database, superuser)))
     assert caught.value.code == code
     assert "\n" not in str(caught.value)
     assert database.password not in str(caught.value)
@@ -232,18 +232,18 @@ def test_two_roles_need_their_own_schemas_only(
         superuser.execute("alter schema ops owner to pipeboard")
         superuser.execute("grant all on schema ops to builder")
         with pytest.raises(Problem, match="PIPEBOARD_TRANSFORM_DATABASE_URL"):
-            prepare_database(world_of(database))
+            prepare_database(environment_of(database))
         builder = as_role(database, "builder")
-        prepare_database(world_of(database, builder))
+        prepare_database(environment_of(database, builder))
         superuser.execute("revoke create on schema ops from builder")
         with pytest.raises(Problem, match="the role builder may not create or write ops"):
-            prepare_database(world_of(database, builder))
+            prepare_database(environment_of(database, builder))
         elsewhere = DatabaseUrl(builder.url.replace("/test", "/other"))
         with pytest.raises(Problem, match="Name the same database in both"):
-            prepare_database(world_of(database, elsewhere))
+            prepare_database(environment_of(database, elsewhere))
         wrong = wrong_password(builder, superuser)
         with pytest.raises(Problem, match="password in PIPEBOARD_TRANSFORM_DATABASE_URL"):
-            prepare_database(world_of(database, wrong))
+            prepare_database(environment_of(database, wrong))
     finally:
         superuser.execute("drop owned by builder cascade")
         superuser.execute("drop role builder")
@@ -252,13 +252,13 @@ def test_two_roles_need_their_own_schemas_only(
 def test_an_old_server_is_refused(database: DatabaseUrl, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeboard.checks.warehouse.OLDEST_SERVER", 990000)
     with pytest.raises(Problem, match="15 or newer is needed") as caught:
-        prepare_database(world_of(database))
+        prepare_database(environment_of(database))
     assert caught.value.code == ExitCode.CONFIGURATION
 
 
 def test_a_good_database_gets_the_schema_of_the_state(database: DatabaseUrl) -> None:
-    assert prepare_database(world_of(database)).startswith(("15", "16", "17", "18"))
-    prepare_database(world_of(database))
+    assert prepare_database(environment_of(database)).startswith(("15", "16", "17", "18"))
+    prepare_database(environment_of(database))
     with psycopg.connect(database.url) as connection:
         row = connection.execute("select to_regnamespace('meltano') is not null").fetchone()
     assert row == (True,)

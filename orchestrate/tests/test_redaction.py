@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from pipeboard.cli import main
+from pipeboard.environments import OURS
 from pipeboard.redaction import Redactor, redacted_output
-from pipeboard.worlds import OURS
 
 
 def test_secrets_vanish_by_name_and_inside_urls_in_every_spelling() -> None:

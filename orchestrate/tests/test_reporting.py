@@ -280,6 +280,6 @@ def test_prefect_beside_another_schedule_is_refused_before_anything_starts(
         fcntl.flock(held, fcntl.LOCK_EX)
         code, err = command.run("prefect", "--demo")
     assert code == 69
-    assert "`make up` has the schedule of the demo world already. End it first" in err
+    assert "`make up` has the schedule of the demo environment already. End it first" in err
     assert not (command.state / "prefect").exists()
     assert not (command.state / "postgres").exists()

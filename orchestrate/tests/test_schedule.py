@@ -13,11 +13,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pipeboard.console import Console
+from pipeboard.environments import DEMO, OWN
 from pipeboard.local import schedule
 from pipeboard.local.schedule import Schedule, Scheduler, claim, holder, read_schedules
 from pipeboard.paths import Paths
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.worlds import DEMO, OWN
 
 ZONE = ZoneInfo("America/Sao_Paulo")
 
@@ -81,7 +81,7 @@ def test_only_one_has_the_schedule_and_a_child_keeps_it(tmp_path: Path) -> None:
     os.close(descriptor)
     try:
         assert holder(paths, OWN) == "prefect", "its child lives"
-        assert holder(paths, DEMO) is None, "another world"
+        assert holder(paths, DEMO) is None, "another environment"
         with pytest.raises(Problem, match="prefect has the schedule of the"):
             claim(paths, OWN, "pipeboard")
     finally:
@@ -98,7 +98,7 @@ def pipeboard(paths: Paths, script: str) -> None:
     (paths.binaries / "pipeboard").chmod(0o755)
 
 
-def serve(paths: Paths, world: str, *schedules: Schedule, until: Path) -> int:
+def serve(paths: Paths, kind: str, *schedules: Schedule, until: Path) -> int:
     """Schedule until a file is there, then end as `make stop` would."""
 
     def end() -> None:
@@ -108,14 +108,14 @@ def serve(paths: Paths, world: str, *schedules: Schedule, until: Path) -> int:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=end, daemon=True).start()
-    return Scheduler(paths, world, Console(sys.stdout), quiet=True).serve(schedules)
+    return Scheduler(paths, kind, Console(sys.stdout), quiet=True).serve(schedules)
 
 
 NEVER = "0 0 29 feb *"
 
 
 @pytest.mark.parametrize(
-    ("world", "job", "words"),
+    ("kind", "job", "words"),
     [
         (OWN, "sync", "run sync"),
         (OWN, "sweep", "run sweep"),
@@ -123,8 +123,8 @@ NEVER = "0 0 29 feb *"
         (DEMO, "sweep", "run --demo sweep"),
     ],
 )
-def test_a_job_runs_in_its_world(tmp_path: Path, world: str, job: str, words: str) -> None:
-    found = Scheduler(Paths(tmp_path), world, Console(), quiet=True).command(job)
+def test_a_job_runs_in_its_environment(tmp_path: Path, kind: str, job: str, words: str) -> None:
+    found = Scheduler(Paths(tmp_path), kind, Console(), quiet=True).command(job)
     assert " ".join(found[1:]) == words
 
 

@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from pipeboard.console import Console
+from pipeboard.environments import OWN, own_environment
 from pipeboard.local.schedule import claim
 from pipeboard.local.stack import Stack, prometheus_config
 from pipeboard.paths import Paths
 from pipeboard.problems import Problem
-from pipeboard.worlds import OWN, own_world
 
 ROOT = Path(__file__).resolve().parents[2]
 DATABASE = "postgresql://pipeboard:secret@127.0.0.1:5432/pipeboard"
@@ -24,9 +24,9 @@ def test_what_is_not_installed_is_named_with_what_to_install(
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     paths, out = Paths(tmp_path), io.StringIO()
     (tmp_path / "meltano.yml").write_text("schedules: []")
-    world = own_world(paths, {}, DATABASE, embedded=False)
+    environment = own_environment(paths, {}, DATABASE, embedded=False)
     held = claim(paths, OWN, "prefect")
-    started = Stack(paths, OWN).up(world, {}, Console(out))
+    started = Stack(paths, OWN).up(environment, {}, Console(out))
     os.close(held)
     told = out.getvalue()
     assert started.code == 0, "all of this is optional"
@@ -55,7 +55,7 @@ def test_services_of_the_user_are_used_and_not_started(
     (tmp_path / "meltano.yml").write_text("schedules: []")
     given = {"REDIS_URL": "redis://:hidden@cache:6379/0", "PUSHGATEWAY_URL": "gateway:9091"}
     held = claim(paths, OWN, "prefect")
-    Stack(paths, OWN).up(own_world(paths, given, DATABASE, False), given, Console(out))
+    Stack(paths, OWN).up(own_environment(paths, given, DATABASE, False), given, Console(out))
     os.close(held)
     assert "yours, cache:6379 (REDIS_URL)" in out.getvalue()
     assert "yours, gateway:9091 (PUSHGATEWAY_URL)" in out.getvalue()
@@ -82,7 +82,7 @@ def test_prometheus_looks_as_often_as_asked() -> None:
         prometheus_config(ROOT, targets, "often")
 
 
-def test_two_worlds_have_services_of_their_own(tmp_path: Path) -> None:
+def test_two_environments_have_services_of_their_own(tmp_path: Path) -> None:
     own, demo = Stack(Paths(tmp_path), "own"), Stack(Paths(tmp_path), "demo")
     assert own.part("redis").home != demo.part("redis").home
     assert own.part("redis").log != demo.part("redis").log

@@ -38,7 +38,7 @@ def test_a_second_start_changes_nothing(site: Site) -> None:
     for word in (site.environ["PIPEDRIVE_API_TOKEN"], site.database, PAT):
         assert word not in first + again
     status = site.pipeboard("status").stdout
-    assert f"for the own world, on {site.service.url}; its worker waits for runs" in status
+    assert f"for the own environment, on {site.service.url}; its worker waits for runs" in status
 
 
 def test_the_server_answers_nobody_who_cannot_read_its_password(site: Site) -> None:

@@ -21,6 +21,7 @@ from pipeboard.checks.preflight import Account, check_account, check_settings
 from pipeboard.checks.warehouse import prepare_database, show_connection
 from pipeboard.console import Console
 from pipeboard.database import connect, first_line
+from pipeboard.environments import DEMO, DEMO_DATABASE, OWN, OWN_DATABASE, settings
 from pipeboard.outcomes import (
     BEHIND,
     COMPLETE,
@@ -35,7 +36,6 @@ from pipeboard.run import history
 from pipeboard.run.history import StreamTrouble
 from pipeboard.run.measures import exists, freshness, remaining_histories
 from pipeboard.run.ops import migrate_database
-from pipeboard.worlds import DEMO, DEMO_DATABASE, OWN, OWN_DATABASE, settings
 
 if TYPE_CHECKING:
     from pipeboard.database_url import DatabaseUrl
@@ -83,11 +83,11 @@ def doctor(services: Services, console: Console) -> int:
         return f"{answer.company or answer.base}, as {answer.user}"
 
     def database() -> str:
-        world = services.own(console)
-        version = prepare_database(world)
-        reached.append(world.database)
-        migrate_database(world.database)
-        return f"PostgreSQL {version}, {world.database.place}"
+        environment = services.own(console)
+        version = prepare_database(environment)
+        reached.append(environment.database)
+        migrate_database(environment.database)
+        return f"PostgreSQL {version}, {environment.database.place}"
 
     check("programs", lambda: _programs(services))
     check("disk", lambda: _disk(services))
@@ -197,7 +197,7 @@ def _disk(services: Services) -> str:
 
 
 def status(services: Services, console: Console) -> int:
-    """Show background services; the last runs, freshness and tables of each world in reach."""
+    """Show background services, and runs, freshness and tables of each environment in reach."""
     urls = services.postgres.urls(OWN_DATABASE, DEMO_DATABASE) or {}
     where = next(iter(urls.values()), "").rpartition("@")[2].partition("/")[0]
     console.note("postgres", f"embedded, on {where}" if urls else "embedded one not running")
@@ -206,36 +206,37 @@ def status(services: Services, console: Console) -> int:
     for prefect in services.prefects:
         if prefect.url:
             worker = "its worker waits for runs" if prefect.works else "no worker"
-            console.note("prefect", f"for the {prefect.world} world, on {prefect.url}; {worker}")
+            text = f"for the {prefect.kind} environment, on {prefect.url}; {worker}"
+            console.note("prefect", text)
     logs = sorted(services.paths.logs.glob("*.jsonl"))
     console.note("last log", str(logs[-1]) if logs else "none yet")
     given = settings(services.paths)
-    for world in (OWN, DEMO):
-        services.stack(world).show(console, services.settings_of_up(world))
+    for kind in (OWN, DEMO):
+        services.stack(kind).show(console, services.settings_of_up(kind))
     named = given.get("PIPEBOARD_DATABASE_URL")
     own = named or urls.get(OWN_DATABASE)
-    for world, url in (("own world", own), ("demo world", urls.get(DEMO_DATABASE))):
+    for label, url in (("own environment", own), ("demo environment", urls.get(DEMO_DATABASE))):
         try:
             if url:
                 with connect(url, LOGIN_SECONDS) as connection:
-                    _show_world(console, world, connection)
+                    _show_environment(console, label, connection)
                 show_connection(console, url, embedded=url != named)
         except psycopg.Error as error:
             if url != named and "does not exist" in str(error):
                 continue  # the embedded server has what was used so far
-            console.note(world, f"not in reach: {first_line(error)}")
+            console.note(label, f"not in reach: {first_line(error)}")
     return 0
 
 
-def _show_world(console: Console, world: str, connection: psycopg.Connection) -> None:
+def _show_environment(console: Console, label: str, connection: psycopg.Connection) -> None:
     if exists(connection, "ops.etl_run"):
         runs = history.latest_of_each(connection)
         if runs:
-            console.heading(f"Last runs of the {world}")
+            console.heading(f"Last runs of the {label}")
             _table_of_runs(console, runs)
         troubles = history.stream_troubles(connection)
         if troubles:
-            console.heading(f"Streams of the {world} to look at")
+            console.heading(f"Streams of the {label} to look at")
             for one in troubles:
                 console.line(f"  {_trouble(one)}")
         for stream, total, fresh in history.quarantined(connection):
@@ -246,7 +247,7 @@ def _show_world(console: Console, world: str, connection: psycopg.Connection) ->
             console.line(f"  {remaining:,} deals whose history was not read yet")
     rows = _tables(connection)
     if rows:
-        console.heading(f"Raw tables of the {world}")
+        console.heading(f"Raw tables of the {label}")
         console.table(["table", "rows", "last change (UTC)", "last looked (UTC)"], rows)
 
 

@@ -1,4 +1,4 @@
-"""Every problem of a world before any work: one line, one remedy, one exit code each."""
+"""Checks of the settings and the account before a run: each problem with a remedy and exit code."""
 
 from __future__ import annotations
 

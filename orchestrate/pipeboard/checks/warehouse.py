@@ -9,15 +9,15 @@ from psycopg import errors, sql
 
 from pipeboard.database import connect, first_line
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.environments import STATE_SCHEMA
 from pipeboard.launch import DATABASE, TRANSFORM_DATABASE
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.worlds import STATE_SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeboard.console import Console
-    from pipeboard.worlds import World
+    from pipeboard.environments import Environment
 
 OLDEST_SERVER = 150000
 #: What the role that loads writes, and the role that builds; mostly they are one.
@@ -25,16 +25,16 @@ LOADED = ("pipedrive", "ops", STATE_SCHEMA)
 BUILT = ("staging", "intermediate", "marts", "snapshots", "test_failures", "ops")
 
 
-def prepare_database(world: World) -> str:
+def prepare_database(environment: Environment) -> str:
     """Check version and rights, create the state's schema, and return the server's version."""
-    database, transformer = world.database, world.transformer
+    database, transformer = environment.database, environment.transformer
     if transformer:
         if transformer.database != database.database:
             what = f"{TRANSFORM_DATABASE} names {transformer.place}, {DATABASE} {database.place}"
             raise Problem(what, "Name the same database in both", ExitCode.CONFIGURATION)
         with _connected(transformer, TRANSFORM_DATABASE) as connection:
             _check_rights(connection, transformer, BUILT)
-    with _connected(database, DATABASE, embedded=world.embedded) as connection:
+    with _connected(database, DATABASE, embedded=environment.embedded) as connection:
         _check_server(connection, database)
         written = LOADED if transformer else tuple(dict.fromkeys((*LOADED, *BUILT)))
         _check_rights(connection, database, written)

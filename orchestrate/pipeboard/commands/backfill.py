@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     import psycopg
 
     from pipeboard.console import Console
+    from pipeboard.environments import Environment
     from pipeboard.paths import Paths
     from pipeboard.run.jobs import Job
-    from pipeboard.worlds import World
 
 #: What Pipedrive charges for one change log.
 TOKENS_A_LOG = 20
@@ -101,7 +101,7 @@ class Backfiller:
     """What all backfills need."""
 
     paths: Paths
-    world: World
+    environment: Environment
     given: Mapping[str, str]
     console: Console
     check: Callable[[], object]
@@ -123,7 +123,7 @@ class Backfiller:
             "MELTANO_RUN_STATE_ID_SUFFIX": self._suffix(backfill_id),
             **({"PIPEDRIVE_START_DATE": since.isoformat()} if since else {}),
         }
-        plan = ask(self.paths, self.world, job, self.console, environ).only(streams)
+        plan = ask(self.paths, self.environment, job, self.console, environ).only(streams)
         how = "goes on" if goes_on else "begins"
         self.console.note("backfill", f"{backfill_id} {how}: {', '.join(streams) or 'everything'}")
         plan.show(self.console)
@@ -150,7 +150,7 @@ class Backfiller:
             select backfill_id, streams, from_date from ops.backfill
             where environment = %s and finished_at is null
             """,
-            [self.world.environment],
+            [self.environment.name],
         ).fetchone()
         return Resumable(*row) if row else None
 
@@ -161,11 +161,11 @@ class Backfiller:
                 insert into ops.backfill (backfill_id, environment, streams, from_date)
                 values (%s, %s, %s, %s)
                 """,
-                [backfill_id, self.world.environment, streams, since],
+                [backfill_id, self.environment.name, streams, since],
             )
 
     def _suffix(self, backfill_id: str) -> str:
-        return f"{self.world.environ['MELTANO_RUN_STATE_ID_SUFFIX']}-{backfill_id}"
+        return f"{self.environment.variables['MELTANO_RUN_STATE_ID_SUFFIX']}-{backfill_id}"
 
     def _close(self, backfill_id: str, *, complete: bool) -> None:
         with self._connected() as connection:
@@ -196,7 +196,7 @@ class Backfiller:
         Plan([estimate], budget).show(self.console)
         if not self._agreed():
             return Ended(SKIPPED, ExitCode.OK)
-        listed = self.paths.local / "plans" / f"{self.world.environment}-history.ids"
+        listed = self.paths.local / "plans" / f"{self.environment.name}-history.ids"
         listed.parent.mkdir(parents=True, exist_ok=True)
         outcome = None
         while planned > 0:
@@ -241,7 +241,7 @@ class Backfiller:
     ) -> Outcome:
         outcome = run_job(
             self.paths,
-            self.world,
+            self.environment,
             job,
             self.console,
             before=self.check,
@@ -262,7 +262,7 @@ class Backfiller:
         if not self.builds:
             return ended
         build = job_named(self.paths.root, "build").within(self.given)
-        built = run_job(self.paths, self.world, build, self.console)
+        built = run_job(self.paths, self.environment, build, self.console)
         show_run(self.console, build.name, built)
         if built.status == SKIPPED:
             self.console.line("The marts were not built; the next sync does it.")
@@ -279,20 +279,20 @@ class Backfiller:
         return click.confirm("Go on?", default=True)
 
     def _connected(self) -> closing[psycopg.Connection]:
-        return closing(connect(self.world.database.url))
+        return closing(connect(self.environment.database.url))
 
 
-def known_histories(paths: Paths, world: World) -> dict[str, str]:
+def known_histories(paths: Paths, environment: Environment) -> dict[str, str]:
     """Tell a sync that is still reading histories which ones it need not pay for.
 
     Returns:
         What the run's environment must say; nothing where the last sync had caught up.
 
     """
-    path = paths.local / "plans" / f"{world.environment}-known.txt"
+    path = paths.local / "plans" / f"{environment.name}-known.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
-        connect(world.database.url) as connection,
+        connect(environment.database.url) as connection,
         path.open("wb") as out,
     ):
         if not exists(connection, "pipedrive.deal_changelog_sync", "ops.etl_run"):
@@ -304,7 +304,7 @@ def known_histories(paths: Paths, world: World) -> dict[str, str]:
               and status not in ('running', 'skipped', 'abandoned')
             order by started_at desc limit 1
             """,
-            [world.environment],
+            [environment.name],
         ).fetchone()
         if last == (True,):
             return {}

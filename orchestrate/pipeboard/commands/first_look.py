@@ -5,17 +5,17 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from pipeboard.commands.catalogue import described_world
+from pipeboard.commands.catalogue import described_environment
+from pipeboard.environments import DEMO
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.worlds import DEMO
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeboard.console import Console
+    from pipeboard.environments import Environment
     from pipeboard.local.services import Services
     from pipeboard.paths import Paths
-    from pipeboard.worlds import World
 
 #: Packages from a slow registry, then a dozen selects.
 SECONDS = 300
@@ -24,17 +24,17 @@ REMEDY = "Run `make look` to try again"
 
 def look(services: Services, console: Console) -> int:
     """Write the page of somebody's own account, or of the demo's where that is all there is."""
-    world = described_world(services, console)
-    console.note("first look", f"of {world.database.place}")
-    page, complaints = write_page(services.paths, world)
+    environment = described_environment(services, console)
+    console.note("first look", f"of {environment.database.place}")
+    page, complaints = write_page(services.paths, environment)
     for line in complaints:
         console.note("first look", line)
     console.note("first look", page)
     return ExitCode.DATA if complaints else ExitCode.OK
 
 
-def write_page(paths: Paths, world: World) -> tuple[str, list[str]]:
-    """Write the page of a world; return its address, and what could not be shown on it.
+def write_page(paths: Paths, environment: Environment) -> tuple[str, list[str]]:
+    """Write the page of an environment; return its address, and what could not be shown on it.
 
     Raises:
         Problem: when there is none, in the words of who should have made it.
@@ -44,9 +44,9 @@ def write_page(paths: Paths, world: World) -> tuple[str, list[str]]:
     words += ["--node", str(paths.environment("look"))]
     try:
         outcome = subprocess.run(
-            [*words, *(["--demo"] if world.name == DEMO else [])],
+            [*words, *(["--demo"] if environment.kind == DEMO else [])],
             cwd=paths.root,
-            env=world.environ,
+            env=environment.variables,
             text=True,
             capture_output=True,
             timeout=SECONDS,
@@ -57,7 +57,7 @@ def write_page(paths: Paths, world: World) -> tuple[str, list[str]]:
         raise Problem(what, REMEDY, ExitCode.UNAVAILABLE) from error
     said = [
         line.removeprefix("pipeboard-metabase: ")
-        for line in world.redact(outcome.stderr.strip()).splitlines()
+        for line in environment.redact(outcome.stderr.strip()).splitlines()
     ]
     page = outcome.stdout.strip()
     if not page:

@@ -15,9 +15,9 @@ from pipeboard.problems import ExitCode, Problem
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
+    from pipeboard.environments import Environment
     from pipeboard.paths import Paths
     from pipeboard.run.jobs import Job
-    from pipeboard.worlds import World
 
 #: The tap asks for 60 tokens' worth at most; each of its requests has a bound of its own.
 TIMEOUT_SECONDS = 600.0
@@ -125,7 +125,7 @@ class Plan:
 
 def ask(
     paths: Paths,
-    world: World,
+    environment: Environment,
     job: Job,
     console: Console,
     environ: Mapping[str, str] | None = None,
@@ -134,20 +134,20 @@ def ask(
     if job.plugin is None:
         what = f"the job {job.name} asks Pipedrive for nothing, or is not known to pipeboard"
         raise Problem(what, "Name sync, reference, sweep or backfill", ExitCode.USAGE)
-    complete = {**world.environ, **(environ or {})}
+    complete = {**environment.variables, **(environ or {})}
     folder = paths.local / "plans"
     folder.mkdir(parents=True, exist_ok=True)
     suffix = complete["MELTANO_RUN_STATE_ID_SUFFIX"]
-    state_id = f"{world.environment}:{job.plugin}-to-target-postgres:{suffix}"
+    state_id = f"{environment.name}:{job.plugin}-to-target-postgres:{suffix}"
     console.progress("plan", "looking at the account", 0)
     words = ["invoke", job.plugin, "--plan"]
-    state = _meltano(paths, world, complete, "state", "get", state_id, check=False)
+    state = _meltano(paths, environment, complete, "state", "get", state_id, check=False)
     found = _singer_state(state)
     if found:
-        state_file = folder / f"{world.environment}-{job.name}.state.json"
+        state_file = folder / f"{environment.name}-{job.name}.state.json"
         state_file.write_text(found)
         words += ["--state", str(state_file)]
-    told = _meltano(paths, world, complete, *words)
+    told = _meltano(paths, environment, complete, *words)
     console.clear()
     schedules = [s for s in read_schedules(paths.root, complete) if s.job == job.name]
     return replace(read_plan(told), runs_a_day=sum(s.runs_a_day for s in schedules))
@@ -182,12 +182,16 @@ def _singer_state(text: str) -> str | None:
 
 
 def _meltano(
-    paths: Paths, world: World, environ: Mapping[str, str], *words: str, check: bool = True
+    paths: Paths,
+    environment: Environment,
+    environ: Mapping[str, str],
+    *words: str,
+    check: bool = True,
 ) -> str:
     try:
         outcome = subprocess.run(
             [str(paths.binaries / "meltano"), "--env-file", str(paths.no_dotenv)]
-            + ["--log-level=error", f"--environment={world.environment}", *words],
+            + ["--log-level=error", f"--environment={environment.name}", *words],
             cwd=paths.root,
             env=dict(environ),
             text=True,
@@ -199,7 +203,7 @@ def _meltano(
         what = f"the plan could not be made within {TIMEOUT_SECONDS:.0f} s"
         raise Problem(what, "Check with `make doctor`", ExitCode.UNAVAILABLE) from error
     if check and outcome.returncode:
-        said = world.redact((outcome.stderr or outcome.stdout).strip()).splitlines()
+        said = environment.redact((outcome.stderr or outcome.stdout).strip()).splitlines()
         what = f"the plan could not be made: {said[-1][:300] if said else 'no reason given'}"
         code = outcome.returncode
         raise Problem(

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeboard.console import Console
+    from pipeboard.environments import Environment
     from pipeboard.run.changed import Decision
     from pipeboard.run.dbt_results import Build
     from pipeboard.run.proof import StreamOutcome
     from pipeboard.run.runner import Outcome
-    from pipeboard.worlds import World
 
 
 def show_run(console: Console, job: str, outcome: Outcome) -> None:
@@ -136,8 +136,8 @@ def show_failure(console: Console, job: str, outcome: Outcome) -> None:
         console.line(f"The whole log: {outcome.log_file}")
 
 
-def show_answers(console: Console, world: World) -> None:
+def show_answers(console: Console, environment: Environment) -> None:
     """Show five answers from the marts."""
-    for answer in ask(world.database):
+    for answer in ask(environment.database):
         console.heading(answer.question)
         console.table(answer.header, answer.rows)

@@ -32,8 +32,8 @@ from pipeboard.run.session import RunSession, run_session
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
+    from pipeboard.environments import Environment
     from pipeboard.paths import Paths
-    from pipeboard.worlds import World
 
 #: The loader's defaults.
 DEFAULT_ROWS, DEFAULT_BYTES = 10_000, 16 * 2**20
@@ -100,9 +100,9 @@ def parsed_sizes(text: str) -> tuple[int, ...]:
     return sizes
 
 
-def forget(world: World, console: Console) -> int:
+def forget(environment: Environment, console: Console) -> int:
     """Go back to the loader's default."""
-    with run_session(world, replace(JOB, wait=0), console) as session:
+    with run_session(environment, replace(JOB, wait=0), console) as session:
         if session.begin():
             return ExitCode.UNAVAILABLE
         session.finish(End(SUCCEEDED, 0, details={"tuning": {"batch_size_rows": None}}))
@@ -110,7 +110,7 @@ def forget(world: World, console: Console) -> int:
     return ExitCode.OK
 
 
-def tune(paths: Paths, world: World, plan: Plan, console: Console) -> int:
+def tune(paths: Paths, environment: Environment, plan: Plan, console: Console) -> int:
     """Measure, and store the result.
 
     Raises:
@@ -118,7 +118,7 @@ def tune(paths: Paths, world: World, plan: Plan, console: Console) -> int:
 
     """
     # Not beside a sync: the two would measure each other.
-    with run_session(world, JOB, console) as session:
+    with run_session(environment, JOB, console) as session:
         if ended := session.begin():
             return ended.exit_code
         try:
@@ -202,7 +202,8 @@ class _Experiment:
     def _sizes(self, width: float) -> list[int]:
         """Leave out what the loader's other limit, in bytes, would cut short anyway."""
         limit = int(
-            self.session.world.environ.get("TARGET_POSTGRES_BATCH_SIZE_BYTES") or DEFAULT_BYTES
+            self.session.environment.variables.get("TARGET_POSTGRES_BATCH_SIZE_BYTES")
+            or DEFAULT_BYTES
         )
         most = max(int(limit / width), 1)
         reachable = [size for size in self.plan.sizes if size <= most]
@@ -279,13 +280,13 @@ class _Experiment:
             raise Stopped
         config = place / "config.json"
         settings: dict[str, Any] = {
-            "sqlalchemy_url": self.session.world.database.url,
+            "sqlalchemy_url": self.session.environment.database.url,
             "default_target_schema": SCHEMA,
             "ops_schema": SCHEMA,
             "bookkeeping": False,
             "batch_size_rows": size,
         }
-        limit = self.session.world.environ.get("TARGET_POSTGRES_BATCH_SIZE_BYTES")
+        limit = self.session.environment.variables.get("TARGET_POSTGRES_BATCH_SIZE_BYTES")
         if limit:
             settings["batch_size_bytes"] = int(limit)
         config.touch(mode=0o600)
@@ -300,7 +301,7 @@ class _Experiment:
                 stdout=subprocess.DEVNULL,
                 stderr=out,
                 env={
-                    **self.session.world.environ,
+                    **self.session.environment.variables,
                     "PUSHGATEWAY_URL": "",
                     "PIPEBOARD_LOG_FORMAT": "",
                 },
@@ -320,7 +321,7 @@ class _Experiment:
         seconds = time.monotonic() - began
         if code:
             last = log.read_text(errors="replace").strip().splitlines()[-1:]
-            what = f"the loader failed ({code}): {self.session.world.redact(' '.join(last))}"
+            what = f"the loader failed ({code}): {self.session.environment.redact(' '.join(last))}"
             known = {int(member) for member in ExitCode}
             raise Problem(what, "", ExitCode(code if code in known else ExitCode.FAILED))
         table = sql.Identifier(SCHEMA, "deals")
@@ -345,7 +346,7 @@ class _Experiment:
             ],
         )
         self.session.console.note("tune", f"later runs load {chosen:,} rows per batch")
-        if BATCH_SIZE_ROWS in self.session.world.environ:
+        if BATCH_SIZE_ROWS in self.session.environment.variables:
             self.session.console.note(
                 "tune", f"... once {BATCH_SIZE_ROWS} is no longer set; it wins"
             )

@@ -1,4 +1,4 @@
-"""The metrics server: query-exporter with our queries, pointed at the world's database.
+"""The metrics server: query-exporter with our queries, pointed at the environment's database.
 
 It becomes query-exporter instead of supervising it: whoever started us watches that process.
 """

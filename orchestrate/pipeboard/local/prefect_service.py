@@ -1,8 +1,7 @@
 """Prefect on this machine: a server on loopback, a worker of processes, and what they need.
 
-Each world has a server of its own, with its own database, port and worker, so that runs of the demo
-and of somebody's account never lie side by side. What flows do is no affair of this file: they call
-`pipeboard`, as cron does.
+Each environment has its own server, database, port and worker, so that runs of the demo and of a
+real account are never in one list. The flows call `pipeboard`, as cron does.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeboard.environments import DEMO, IMPERSONAL, OWN, PERSONAL_PREFIXES
 from pipeboard.launch import is_private
 from pipeboard.local.cluster import HOST
 from pipeboard.local.daemon import Daemon, ServiceSpec
 from pipeboard.local.processes import Recorded, children
 from pipeboard.local.schedule import claim
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.worlds import DEMO, IMPERSONAL, OWN, PERSONAL_PREFIXES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,16 +48,16 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @dataclass(frozen=True)
 class PrefectService:
-    """The Prefect of one world."""
+    """The Prefect of one environment."""
 
     paths: Paths
-    world: str
+    kind: str
 
     # -- where things are ----------------------------------------------------------------------
 
     @property
     def home(self) -> Path:
-        return self.paths.local / "prefect" / self.world
+        return self.paths.local / "prefect" / self.kind
 
     @property
     def environment(self) -> Path:
@@ -83,7 +82,7 @@ class PrefectService:
     @property
     def auth(self) -> str | None:
         """Who may use the server: the demo's everybody here, the other who can read our files."""
-        if self.world == DEMO:
+        if self.kind == DEMO:
             return None
         if not self.password_file.exists():
             self.home.mkdir(parents=True, exist_ok=True)
@@ -110,7 +109,7 @@ class PrefectService:
 
         Args:
             console: told what was done.
-            given: the settings of the world; the worker's runs read them anew.
+            given: the settings of the environment; the worker's runs read them anew.
 
         Returns:
             The server's address.
@@ -125,7 +124,7 @@ class PrefectService:
             raise Problem(what, remedy, ExitCode.CONFIGURATION)
         self.home.mkdir(parents=True, exist_ok=True)
         # Before anything is started: a server without a worker would start no run.
-        schedule = None if self.works else claim(self.paths, self.world, "Prefect")
+        schedule = None if self.works else claim(self.paths, self.kind, "Prefect")
         is_new = self.url is None
         try:
             url = self.url or self._start_server(console)
@@ -143,7 +142,7 @@ class PrefectService:
 
     def _start_server(self, console: Console) -> str:
         began = time.monotonic()
-        port = self.server.port(PORTS[self.world])
+        port = self.server.port(PORTS[self.kind])
         spec = ServiceSpec(
             [str(self._program), "server", "start", "--host", HOST, "--port", str(port)],
             self._environ(),
@@ -186,7 +185,7 @@ class PrefectService:
         words = [str(self.environment / "bin" / "python")]
         words += [str(self.paths.root / "orchestrate" / "flows" / "register.py"), "--pool", POOL]
         environ = self._environ(url)
-        if self.world == DEMO:
+        if self.kind == DEMO:
             words.append("--no-blocks")
         else:
             environ |= {name: given[name] for name in IN_BLOCKS if given.get(name)}
@@ -217,7 +216,7 @@ class PrefectService:
         Nothing of another Prefect that somebody uses (a profile, a cloud) may get in here, and
         nothing of somebody's account into the server or the demo.
         """
-        left_out = ("PREFECT_",) if url and self.world == OWN else PERSONAL_PREFIXES
+        left_out = ("PREFECT_",) if url and self.kind == OWN else PERSONAL_PREFIXES
         environ = {
             k: v
             for k, v in os.environ.items()
@@ -243,7 +242,7 @@ class PrefectService:
             **environ,
             "PREFECT_API_URL": f"{url}/api",
             "PREFECT_WORKER_QUERY_SECONDS": "3",
-            "PIPEBOARD_FLOWS_WORLD": self.world,
+            "PIPEBOARD_FLOWS_WORLD": self.kind,
         }
 
     # -- asking and ending ---------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """The schedule: when which job runs, and the process that sees to it on one machine.
 
-`schedules:` of meltano.yml is the one place where times stand; the CronJobs of k8s/base say the
-same (a test compares). Whoever schedules a world, this process or another program, holds the lock
-of :func:`claim` while it lives, so that no job is ever started by two.
+Times are configured in `schedules:` of meltano.yml; the CronJobs of k8s/base have the same (a test
+compares). The program that schedules an environment, this one or another, holds the lock of
+:func:`claim` as long as it runs, so that two programs never start the same job.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
+from pipeboard.environments import OWN, SCHEDULED
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.worlds import OWN, SCHEDULED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,15 +119,15 @@ def read_schedules(root: Path, environ: Mapping[str, str]) -> list[Schedule]:
     return schedules
 
 
-# -- only one schedules a world ------------------------------------------------------------------
+# -- one scheduler per environment ---------------------------------------------------------------
 
 
-def _lock_file(paths: Paths, world: str) -> Path:
-    return paths.local / "up" / world / "schedule.lock"
+def _lock_file(paths: Paths, kind: str) -> Path:
+    return paths.local / "up" / kind / "schedule.lock"
 
 
-def claim(paths: Paths, world: str, owner: str) -> int:
-    """Take the schedule of a world; return the descriptor that holds it.
+def claim(paths: Paths, kind: str, owner: str) -> int:
+    """Take the schedule of an environment; return the descriptor that holds it.
 
     It is held until the last process with a copy of the descriptor has ended: hand it to a child
     (`pass_fds`) that schedules on.
@@ -136,29 +136,29 @@ def claim(paths: Paths, world: str, owner: str) -> int:
         Problem: somebody else has it.
 
     """
-    path = _lock_file(paths, world)
+    path = _lock_file(paths, kind)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
-        raise has_it(world, path.read_text().strip()) from error
+        raise has_it(kind, path.read_text().strip()) from error
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, owner.encode(), 0)
     return descriptor
 
 
-def has_it(world: str, owner: str) -> Problem:
+def has_it(kind: str, owner: str) -> Problem:
     """Return the refusal to schedule what another program schedules."""
     named = {OURS: "`make up`"}.get(owner, owner) or "another program"
-    what = f"{named} has the schedule of the {world} world already"
+    what = f"{named} has the schedule of the {kind} environment already"
     return Problem(what, "End it first: `make stop`", ExitCode.UNAVAILABLE)
 
 
-def holder(paths: Paths, world: str) -> str | None:
-    """Return who schedules a world, None if nobody does."""
-    path = _lock_file(paths, world)
+def holder(paths: Paths, kind: str) -> str | None:
+    """Return who schedules an environment, None if nobody does."""
+    path = _lock_file(paths, kind)
     try:
         with path.open() as handle:
             try:
@@ -176,14 +176,14 @@ def holder(paths: Paths, world: str) -> str | None:
 class Scheduler:
     """Starts `pipeboard` when a job is due, one run of a job at a time, until it is told to end."""
 
-    def __init__(self, paths: Paths, world: str, console: Console, *, quiet: bool) -> None:
-        self._paths, self._world, self._console, self._quiet = paths, world, console, quiet
+    def __init__(self, paths: Paths, kind: str, console: Console, *, quiet: bool) -> None:
+        self._paths, self._kind, self._console, self._quiet = paths, kind, console, quiet
         self._ending = threading.Event()
         self._running: set[subprocess.Popen[str]] = set()
 
     def serve(self, schedules: Sequence[Schedule]) -> int:
         """Go on until SIGTERM or SIGINT; then end what runs, gently."""
-        descriptor = claim(self._paths, self._world, OURS)
+        descriptor = claim(self._paths, self._kind, OURS)
         with contextlib.closing(os.fdopen(descriptor)), self._signals():
             # Two threads would do: one for sync, one for a daily job that waits for the run lock.
             from apscheduler.schedulers.background import BackgroundScheduler
@@ -209,9 +209,9 @@ class Scheduler:
         return 0
 
     def command(self, job: str) -> list[str]:
-        """Return the words that run a job in this world."""
+        """Return the words that run a job in this environment."""
         pipeboard = str(self._paths.binaries / "pipeboard")
-        if self._world == OWN:
+        if self._kind == OWN:
             return [pipeboard, "run", job]
         # A simulated account stands still unless it is told to live on, which `demo` does.
         return [pipeboard, "demo"] if job == "sync" else [pipeboard, "run", "--demo", job]

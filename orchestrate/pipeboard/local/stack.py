@@ -1,7 +1,7 @@
 """What `pipeboard up` starts beside the database.
 
-Redis, Pushgateway, Prometheus, metrics server and the schedule: each once per world, on loopback,
-with data and record below .pipeboard/up/.
+Redis, Pushgateway, Prometheus, metrics server and the schedule: each once per environment, on
+loopback, with data and records below .pipeboard/up/.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from pipeboard.environments import OWN, PERSONAL_PREFIXES
 from pipeboard.local import metrics_server, schedule
 from pipeboard.local.daemon import Daemon, ServiceSpec
 from pipeboard.local.file_lock import file_lock
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.worlds import OWN, PERSONAL_PREFIXES
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
+    from pipeboard.environments import Environment
     from pipeboard.paths import Paths
-    from pipeboard.worlds import World
 
 SHIPPED = Path("k8s/components/prometheus")
 RULES = "pipeboard-rules.yml"
@@ -70,18 +70,18 @@ class Started:
 
 
 class Stack:
-    """The background programs of one world."""
+    """The background programs of one environment."""
 
     #: In the order they are started; they end in the opposite one.
     NAMES = ("redis", "pushgateway", "metrics-server", "prometheus", "schedule")
 
-    def __init__(self, paths: Paths, world: str) -> None:
-        self.paths, self.world = paths, world
-        self.home = paths.local / "up" / world
+    def __init__(self, paths: Paths, kind: str) -> None:
+        self.paths, self.kind = paths, kind
+        self.home = paths.local / "up" / kind
 
     def part(self, name: str) -> Daemon:
         """Return one of the programs."""
-        log = self.paths.logs / f"{name if self.world == OWN else f'{self.world}-{name}'}.log"
+        log = self.paths.logs / f"{name if self.kind == OWN else f'{self.kind}-{name}'}.log"
         return Daemon(name, self.home / name, log)
 
     def environ(self) -> dict[str, str]:
@@ -97,11 +97,11 @@ class Stack:
 
     # -- up ----------------------------------------------------------------------------------
 
-    def up(self, world: World, given: Mapping[str, str], console: Console) -> Started:
+    def up(self, environment: Environment, given: Mapping[str, str], console: Console) -> Started:
         """Start what does not run yet, and say so.
 
         Args:
-            world: whose database is watched, and whose jobs are scheduled.
+            environment: whose database is watched, and whose jobs are scheduled.
             given: the user's settings; a service that they name is used and not started.
             console: told of each program.
 
@@ -111,7 +111,7 @@ class Stack:
             steps: tuple[tuple[str, Callable[[], str]], ...] = (
                 ("redis", lambda: self._redis(given.get("REDIS_URL"), started)),
                 ("pushgateway", lambda: self._pushgateway(given.get("PUSHGATEWAY_URL"), started)),
-                ("metrics-server", lambda: self._metrics_server(world, given, started)),
+                ("metrics-server", lambda: self._metrics_server(environment, given, started)),
                 ("prometheus", lambda: self._prometheus(given, started)),
                 ("schedule", lambda: self._schedule(given)),
             )
@@ -158,15 +158,17 @@ class Stack:
         spec = ServiceSpec(command, _plain(), lambda: _http_answers(f"{_http(port)}/-/ready"))
         return _told(part.start(spec), _http(port))
 
-    def _metrics_server(self, world: World, given: Mapping[str, str], started: Started) -> str:
+    def _metrics_server(
+        self, environment: Environment, given: Mapping[str, str], started: Started
+    ) -> str:
         if not (self.paths.environment("metrics") / "bin" / "query-exporter").exists():
             started.missing["metrics-server"] = "it needs Python 3.11 or newer: make PYTHON=... up"
             return ""
         part = self.part("metrics-server")
         port = part.port(USUAL_PORTS["metrics-server"])
         command = [str(self.paths.binaries / "pipeboard"), "metrics-server", "--port", str(port)]
-        own = given.get(metrics_server.URL_VARIABLE) if self.world == OWN else None
-        environ = {**_plain(), metrics_server.URL_VARIABLE: own or world.database.url}
+        own = given.get(metrics_server.URL_VARIABLE) if self.kind == OWN else None
+        environ = {**_plain(), metrics_server.URL_VARIABLE: own or environment.database.url}
         queries = (self.paths.root / metrics_server.QUERIES).read_text()
         spec = ServiceSpec(
             command, environ, lambda: _http_answers(f"{_http(port)}/metrics"), queries
@@ -203,20 +205,20 @@ class Stack:
 
     def _schedule(self, given: Mapping[str, str]) -> str:
         part = self.part("schedule")
-        owner = schedule.holder(self.paths, self.world)
+        owner = schedule.holder(self.paths, self.kind)
         if owner and not part.is_running():
             return f"{owner} has it; no other one is started"
         schedules = schedule.read_schedules(self.paths.root, given)
         told = [[s.name, s.job, s.crontab, s.zone.key] for s in schedules]
         words = [str(self.paths.binaries / "pipeboard"), "schedule", "--quiet"]
-        if self.world != OWN:
+        if self.kind != OWN:
             words.append("--demo")
         # It reads .env itself whenever a run begins; what was set at our start already wins.
         ours = {k: v for k, v in os.environ.items() if k.startswith(PERSONAL_PREFIXES)}
         spec = ServiceSpec(
             words,
             ours,
-            lambda: schedule.holder(self.paths, self.world) == schedule.OURS,
+            lambda: schedule.holder(self.paths, self.kind) == schedule.OURS,
             json.dumps(told),
             inherited_environ=os.environ,
         )
@@ -241,7 +243,7 @@ class Stack:
         """Say what runs, where, and when the schedule is due next."""
         if not self.home.exists():
             return
-        console.heading(f"Started by `make up`, {self.world} world")
+        console.heading(f"Started by `make up`, {self.kind} environment")
         rows = []
         for name in self.NAMES:
             part = self.part(name)
@@ -253,7 +255,7 @@ class Stack:
                     for s in schedule.read_schedules(self.paths.root, environ)
                 )
             elif name == "schedule":
-                where = f"held by {schedule.holder(self.paths, self.world) or 'nobody'}"
+                where = f"held by {schedule.holder(self.paths, self.kind) or 'nobody'}"
             rows.append([name, "runs" if running else "does not run", where, str(part.log)])
         console.table(["service", "state", "where, or next", "log"], rows)
 
@@ -267,7 +269,7 @@ class Stack:
     @contextmanager
     def _only_one(self) -> Iterator[None]:
         """Let a second `up` at the same time find what the first one started."""
-        with file_lock(self.home / "lock", f"`make up` of the {self.world} world"):
+        with file_lock(self.home / "lock", f"`make up` of the {self.kind} environment"):
             yield
 
 

@@ -33,8 +33,8 @@ from pipeboard.run.ops import migrate
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
+    from pipeboard.environments import Environment
     from pipeboard.run.jobs import Job
-    from pipeboard.worlds import World
 
 #: Seconds to wait for the database.
 LOGIN_SECONDS = 5
@@ -49,7 +49,7 @@ class CommandScope:
     Attributes:
         given: the settings, as far as they could be read.
         find_database: answers with the URL of the database, None where none is in reach.
-        world: where the run takes place, once that is known.
+        environment: where the run takes place, once that is known.
 
     """
 
@@ -57,27 +57,31 @@ class CommandScope:
     console: Console
     given: Mapping[str, str]
     find_database: Callable[[], str | None] = lambda: None
-    world: World | None = None
+    environment: Environment | None = None
     began: float = field(default_factory=time.time)
 
     @property
     def gateway(self) -> str | None:
-        return (self.world.environ if self.world else self.given).get("PUSHGATEWAY_URL")
+        return (self.environment.variables if self.environment else self.given).get(
+            "PUSHGATEWAY_URL"
+        )
 
     @property
-    def environment(self) -> str:
+    def environment_name(self) -> str:
         return (
-            self.world.environment if self.world else self.given.get("MELTANO_ENVIRONMENT", "dev")
+            self.environment.name
+            if self.environment
+            else self.given.get("MELTANO_ENVIRONMENT", "dev")
         )
 
     @property
     def redact(self) -> Redactor:
-        return self.world.redact if self.world else Redactor.of(self.given)
+        return self.environment.redact if self.environment else Redactor.of(self.given)
 
     def database_url(self) -> str | None:
         """Return where the history is, None where nobody knows."""
-        if self.world:
-            return self.world.database.url
+        if self.environment:
+            return self.environment.database.url
         try:
             return self.given.get("PIPEBOARD_DATABASE_URL") or self.find_database()
         except (Problem, OSError, psycopg.Error):
@@ -173,7 +177,7 @@ def _report(scope: CommandScope, error: BaseException) -> None:
             with connect(url, LOGIN_SECONDS) as connection:
                 migrate(connection)
                 history.note_ended(
-                    connection, run_id, scope.job, scope.environment, scope.began, end
+                    connection, run_id, scope.job, scope.environment_name, scope.began, end
                 )
                 of_history(measures, connection, scope.job.pipeline)
         except (psycopg.Error, Problem):

@@ -48,9 +48,9 @@ from pipeboard.run.watch import Watched, watch
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
+    from pipeboard.environments import Environment
     from pipeboard.paths import Paths
     from pipeboard.run.jobs import Job
-    from pipeboard.worlds import World
 
 KEPT_LOGS = 50
 
@@ -88,7 +88,7 @@ class Outcome:
 
 def run_job(
     paths: Paths,
-    world: World,
+    environment: Environment,
     job: Job,
     console: Console,
     *,
@@ -97,24 +97,24 @@ def run_job(
     environ: Mapping[str, str] | None = None,
     goal: tuple[str, int] | None = None,
 ) -> Outcome:
-    """Run a job in a world.
+    """Run a job in an environment.
 
     Args:
         paths: of the checkout.
-        world: whose account and database.
+        environment: whose account and database.
         job: what to run.
         console: told how it goes.
         full_refresh: read everything again.
         before: what to check first; a :class:`Problem` it raises is a failed run.
-        environ: what the run gets to know beside its world.
+        environ: what the run gets to know beside its environment.
         goal: a stream, and how many rows of it make the run complete; for the progress.
 
     Raises:
         Problem: the run could not begin; history and metrics know of it, where they can.
 
     """
-    scope = CommandScope(job, console, world.environ, world=world)
-    with report_failures(scope), run_session(world, job, console, scope.began) as session:
+    scope = CommandScope(job, console, environment.variables, environment=environment)
+    with report_failures(scope), run_session(environment, job, console, scope.began) as session:
         if ended := session.begin():
             return _skipped(session, ended)
         # A run that hangs shows in the metrics as a start without an end.
@@ -168,8 +168,8 @@ class _Run:
         self, full_refresh: bool, environ: Mapping[str, str], goal: tuple[str, int] | None
     ) -> Outcome:
         """Run Meltano to its end and find out what that means."""
-        world, job = self.session.world, self.session.job
-        group = (world.environment, job.concurrency_group)
+        environment, job = self.session.environment, self.session.job
+        group = (environment.name, job.concurrency_group)
         kept = (
             self.paths.report(*group),
             self.paths.loader_report(*group),
@@ -187,7 +187,7 @@ class _Run:
         complete = {
             # What somebody set wins over what was measured.
             **self._tuned(),
-            **world.environ,
+            **environment.variables,
             **environ,
             **self._names(*reports),
         }
@@ -205,7 +205,7 @@ class _Run:
         for report, last in zip(reports, kept, strict=True):
             with suppress(OSError):
                 report.replace(last)
-        build = read_build(Path(world.environ["DBT_TARGET_PATH"]), self.session.began)
+        build = read_build(Path(environment.variables["DBT_TARGET_PATH"]), self.session.began)
         evidence = Evidence(
             job=job,
             code=watched.code,
@@ -228,14 +228,14 @@ class _Run:
 
     def _command(self, full_refresh: bool) -> list[str]:
         command = [str(self.paths.binaries / "meltano"), "--env-file", str(self.paths.no_dotenv)]
-        command += ["--log-format=json", f"--environment={self.session.world.environment}", "run"]
+        command += ["--log-format=json", f"--environment={self.session.environment.name}", "run"]
         # Our lock says that nobody else runs; what Meltano remembers of a killed run may be stale.
         command += ["--force", *(["--full-refresh"] if full_refresh else [])]
         return [*command, self.session.job.name]
 
     def _tuned(self) -> dict[str, str]:
         """Return what `pipeboard tune` found out about the loader."""
-        size = measured_batch_size(self.session.connection, self.session.world.environment)
+        size = measured_batch_size(self.session.connection, self.session.environment.name)
         return {BATCH_SIZE_ROWS: str(size)} if size else {}
 
     def _names(self, report: Path, loader_report: Path, build_report: Path) -> dict[str, str]:
@@ -256,13 +256,13 @@ class _Run:
         for old in sorted(self.paths.logs.glob("*.jsonl"))[: -KEPT_LOGS + 1]:
             old.unlink(missing_ok=True)
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
-        name = f"{now}-{self.session.world.environment}-{self.session.job.name}-{os.getpid()}.jsonl"
+        name = f"{now}-{self.session.environment.name}-{self.session.job.name}-{os.getpid()}.jsonl"
         return self.paths.logs / name
 
     # -- what it means -----------------------------------------------------------------------
 
     def _outcome(self, watched: Watched, evidence: Evidence) -> Outcome:
-        log, redact = evidence.log, self.session.world.redact
+        log, redact = evidence.log, self.session.environment.redact
         judgement = judge(evidence)
         if judgement.status not in LOADED:
             judgement = self._ended_from_outside(judgement, watched, log)
@@ -316,7 +316,7 @@ class _Run:
     def tell(self, outcome: Outcome) -> None:
         """Record the end in the history and push metrics; neither changes how the run ended."""
         self.session.finish(self._end(outcome), outcome.streams)
-        if self.session.world.environ.get("PUSHGATEWAY_URL"):
+        if self.session.environment.variables.get("PUSHGATEWAY_URL"):
             _push(self.session, self._measures(outcome))
 
     def _end(self, outcome: Outcome) -> End:
@@ -373,10 +373,10 @@ class _Run:
 
 
 def _push(session: RunSession, measures: Measures) -> None:
-    gateway = session.world.environ.get("PUSHGATEWAY_URL")
+    gateway = session.environment.variables.get("PUSHGATEWAY_URL")
     trouble = push_to(gateway, session.job.pipeline, measures) if gateway else None
     if trouble:
-        session.console.note("metrics", session.world.redact(trouble))
+        session.console.note("metrics", session.environment.redact(trouble))
 
 
 def read_report(path: Path) -> dict[str, Any] | None:

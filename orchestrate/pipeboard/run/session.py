@@ -21,9 +21,9 @@ from pipeboard.run.run_lock import RunLock
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
+    from pipeboard.environments import Environment
     from pipeboard.run.jobs import Job
     from pipeboard.run.proof import StreamOutcome
-    from pipeboard.worlds import World
 
 #: A database that went away gets this long to come back before the end of a run is not recorded.
 DATABASE_WAIT_SECONDS = 60.0
@@ -38,7 +38,7 @@ class RunSession:
 
     """
 
-    world: World
+    environment: Environment
     job: Job
     console: Console
     lock: RunLock
@@ -68,7 +68,7 @@ class RunSession:
             self.console.progress(self.job.name, text, waited)
             time.sleep(0.5)
         self.console.clear()
-        history.begin(self.connection, self.run_id, self.job, self.world.environment)
+        history.begin(self.connection, self.run_id, self.job, self.environment.name)
         self.console.event("run started")
         return None
 
@@ -78,7 +78,7 @@ class RunSession:
             reason = f"{self.signals.words} while it waited: {other}"
             end = End(INTERRUPTED, self.signals.exit_code, reason)
         history.note_ended(
-            *(self.connection, self.run_id, self.job, self.world.environment, self.began, end)
+            *(self.connection, self.run_id, self.job, self.environment.name, self.began, end)
         )
         self.console.note(end.status, f"{end.reason}; nothing was done")
         return end
@@ -87,7 +87,7 @@ class RunSession:
         """Return the end of a run that an error ended."""
         if self.signals.asked:
             return End(INTERRUPTED, self.signals.exit_code, self.signals.words, "pipeboard")
-        return end_of(error, self.world.redact)
+        return end_of(error, self.environment.redact)
 
     def finish(self, end: End, streams: Sequence[StreamOutcome] = ()) -> None:
         """Record the end. Nothing that goes wrong here changes how the run ended."""
@@ -124,7 +124,7 @@ class RunSession:
 
 @contextmanager
 def run_session(
-    world: World, job: Job, console: Console, began: float | None = None
+    environment: Environment, job: Job, console: Console, began: float | None = None
 ) -> Iterator[RunSession]:
     """Connect to the warehouse and bring schema `ops` up to date; SIGINT and SIGTERM are noted.
 
@@ -135,8 +135,8 @@ def run_session(
     run_id = new_run_id()
     with (
         Signals().noted() as signals,
-        closing(RunLock(world.database, job.concurrency_group, run_id)) as lock,
+        closing(RunLock(environment.database, job.concurrency_group, run_id)) as lock,
     ):
         migrate(lock.connection, console)
         console.context.update(run_id=run_id, job=job.name)
-        yield RunSession(world, job, console, lock, signals, run_id, began or time.time())
+        yield RunSession(environment, job, console, lock, signals, run_id, began or time.time())

@@ -70,7 +70,7 @@ def watch(
         while (line := child.line(timeout=0.5)) is not None:
             step, since = log.step, guard.now
             if line:
-                said = ANSI.sub("", session.world.redact(line))
+                said = ANSI.sub("", session.environment.redact(line))
                 log_out.write(said)
                 log.read(line)
                 console.pass_on(said)
