@@ -31,7 +31,7 @@ def at_work(site: Site, *words: str) -> tuple[Live, dict[str, int]]:
     live = site.start("run", JOB, *words)
     until("a run in the middle", site.is_slow)
     parts = live.parts()
-    assert set(parts) == {"keeper", "meltano", "tap-pipedrive", "target-postgres"}, parts
+    assert set(parts) == {"watchdog", "meltano", "tap-pipedrive", "target-postgres"}, parts
     return live, parts
 
 
@@ -46,7 +46,7 @@ def lock_is_free(site: Site, concurrency_group: str = "backfill") -> bool:
         ("tap-pipedrive", 69, "tap-pipedrive"),
         ("target-postgres", 69, "target-postgres"),
         ("meltano", 69, "meltano"),
-        ("keeper", 69, "tap-pipedrive"),
+        ("watchdog", 69, "tap-pipedrive"),
     ],
 )
 def test_a_part_that_is_killed_fails_the_run(
@@ -60,7 +60,9 @@ def test_a_part_that_is_killed_fails_the_run(
     assert not any(map(alive, parts.values()))
     assert site.history()[-1] == ("failed", code, stage), out
     ((reason,),) = site.query("select reason from ops.etl_run order by started_at desc limit 1")
-    words = "its keeper was killed" if victim == "keeper" else "killed by signal 9 (SIGKILL), prob"
+    words = (
+        "its watchdog was killed" if victim == "watchdog" else "killed by signal 9 (SIGKILL), prob"
+    )
     assert words in reason
     assert lock_is_free(site)
     if site.gateway:
@@ -153,7 +155,7 @@ def building(site: Site) -> Iterator[tuple[Live, dict[str, int]]]:
         blocker.execute("lock table pipedrive.deals in access exclusive mode")
         until("dbt at a model", lambda: site.query(of_dbt + " and wait_event_type = 'Lock'"))
         parts = live.parts()
-        assert {"keeper", "meltano", "dbt"} <= set(parts), parts
+        assert {"watchdog", "meltano", "dbt"} <= set(parts), parts
         yield live, parts
 
 

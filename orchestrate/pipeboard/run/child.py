@@ -1,4 +1,4 @@
-"""Meltano as a child: watched, told to end, and never left behind."""
+"""Meltano as a child process, with a watchdog so that it never outlives the supervisor."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.run import keeper
+from pipeboard.run import watchdog
 
-#: Seconds from "please end" to the end; a loader may have a batch to write and a state to let out.
-#: Less than the 30 that Kubernetes gives us.
+#: Seconds from SIGTERM to SIGKILL: the loader may have to write a batch and emit its state. Less
+#: than the 30 seconds of Kubernetes.
 GRACE = 20.0
 
 
 class Child:
-    """A command and all that it starts, with a keeper between us and it."""
+    """A command and its children, started by a watchdog."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Child:
             cwd: where.
             environ: its whole environment.
             lock: the socket to hold as long as it lives.
-            grace: seconds between asking it to end and ending it.
+            grace: seconds from SIGTERM to SIGKILL.
 
         Raises:
             Problem: it does not start.
@@ -50,8 +50,8 @@ class Child:
         self._grace = grace
         self._timer: threading.Timer | None = None
         with theirs:
-            self._keeper = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(keeper.__file__), str(theirs.fileno())]
+            self._watchdog = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(watchdog.__file__), str(theirs.fileno())]
                 + [str(grace), *command],
                 cwd=cwd,
                 env=dict(environ),
@@ -66,24 +66,24 @@ class Child:
             )
         self.hold(lock)
         self._lines: queue.Queue[str | None] = queue.Queue(maxsize=10_000)
-        with self._channel.makefile() as said:
-            first = said.readline()
+        with self._channel.makefile() as reply:
+            first = reply.readline()
         if not first:
-            words = self._keeper.communicate()[0].strip()
-            what = f"the run does not start: {words or 'no reason given'}"
+            reason = self._watchdog.communicate()[0].strip()
+            what = f"the run does not start: {reason or 'no reason given'}"
             raise Problem(what, "Run `make setup`", ExitCode.CONFIGURATION)
         self._group = int(first)
         threading.Thread(target=self._pump, daemon=True).start()
 
     def hold(self, lock: int) -> None:
-        """Let the keeper hold another socket."""
+        """Give the watchdog another socket to hold."""
         with contextlib.suppress(OSError):
             socket.send_fds(self._channel, [b"lock"], [lock])
 
     def line(self, timeout: float) -> str | None:
-        """Return the next line it said, "" if there is none in time, None when all has ended."""
-        if self.lost_keeper:
-            # Nobody would end it if we died, so it ends now.
+        """Return the next line of output, "" if none comes in time, None after its end."""
+        if self.lost_watchdog:
+            # Nothing would end the run if the supervisor died, so it ends now.
             self.end()
         try:
             return self._lines.get(timeout=timeout)
@@ -91,20 +91,20 @@ class Child:
             return ""
 
     @property
-    def keeper_pid(self) -> int:
-        """The process number of the keeper."""
-        return self._keeper.pid
+    def watchdog_pid(self) -> int:
+        """The process number of the watchdog."""
+        return self._watchdog.pid
 
     @property
-    def lost_keeper(self) -> bool:
-        """Whether the keeper was killed."""
-        code = self._keeper.poll()
+    def lost_watchdog(self) -> bool:
+        """Whether the watchdog was killed."""
+        code = self._watchdog.poll()
         return code is not None and code < 0
 
     def end(self) -> None:
-        """Ask it to end, once; after the grace everything is ended.
+        """Send SIGTERM once; after the grace all processes are killed.
 
-        It asks those it started itself. Asked twice, a loader would drop what it is writing.
+        The command passes the signal on. A second one would make a loader drop its batch.
         """
         if self._timer is None:
             with contextlib.suppress(ProcessLookupError):
@@ -114,43 +114,43 @@ class Child:
             self._timer.start()
 
     def kill(self) -> None:
-        """End all of it now."""
+        """Kill the command and its children."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._group, signal.SIGKILL)
 
     def lives(self, timeout: float) -> bool:
-        """Wait so long for the end of all of it; return whether anything lives."""
+        """Wait `timeout` seconds for the end of all processes; return whether any is left."""
         try:
-            self._keeper.wait(timeout)
+            self._watchdog.wait(timeout)
         except subprocess.TimeoutExpired:
             return True
         return False
 
     def close(self) -> int:
         """Wait for its end; return its exit code, 128 + N for signal N."""
-        code = self._keeper.wait()
+        code = self._watchdog.wait()
         if code < 0:
-            # The keeper was killed, so we wait for what it kept. That nothing is said any more
-            # does not mean that nothing lives: output may go elsewhere, and ends before a process.
+            # The watchdog was killed, so the supervisor waits for the group. The end of the output
+            # is no proof: it may be redirected, and closes before the process ends.
             self.end()
-            keeper.is_gone(self._group, self._grace + 1.0)
+            watchdog.is_gone(self._group, self._grace + 1.0)
         if self._timer is not None:
             self._timer.cancel()
         self._channel.close()
         return code if code >= 0 else 128 - code
 
     def _pump(self) -> None:
-        assert self._keeper.stdout is not None
-        for line in self._keeper.stdout:
+        assert self._watchdog.stdout is not None
+        for line in self._watchdog.stdout:
             self._lines.put(line)
         self._lines.put(None)
 
 
 class Signals:
-    """Notes that somebody asked us to end, instead of ending on the spot."""
+    """Records SIGINT and SIGTERM instead of ending at once."""
 
     def __init__(self) -> None:
-        """Nobody has asked yet."""
+        """No signal has come yet."""
         self.asked: int | None = None
         self.again = False
 
@@ -174,10 +174,10 @@ class Signals:
 
     @property
     def words(self) -> str:
-        """Say who asked."""
+        """The reason of the end, for messages."""
         return f"interrupted by {signal.Signals(self.asked or signal.SIGTERM).name}"
 
     @property
     def exit_code(self) -> int:
-        """Return what a shell says of a command that was ended so."""
+        """The exit code that a shell gives a command ended by this signal."""
         return 128 + (self.asked or signal.SIGTERM)

@@ -88,8 +88,8 @@ def watch(
         raise
     finally:
         log_out.close()
-    if child.lost_keeper and not watched.stopped_by:
-        watched.stopped_by = (ExitCode.UNAVAILABLE, "its keeper was killed")
+    if child.lost_watchdog and not watched.stopped_by:
+        watched.stopped_by = (ExitCode.UNAVAILABLE, "its watchdog was killed")
     guard.last_look()
     return watched
 

@@ -1,15 +1,15 @@
-"""Keeps a run from outliving its supervisor, and its lock from being freed before it has ended.
+"""The watchdog: ends a run whose supervisor died, and holds the run lock until all of it ended.
 
-    python keeper.py CHANNEL GRACE COMMAND...
+    python watchdog.py CHANNEL GRACE COMMAND...
 
-A small process between the supervisor and Meltano. It holds a copy of the socket on which the
-supervisor took the run's lock, and so does Meltano: whoever of the three is killed, the database
-sees the connection end, and frees the lock, only when the last of them has gone. When the
-supervisor dies (its end of CHANNEL closes), the keeper ends Meltano and all that Meltano started,
-gently first. When the keeper dies, the supervisor does.
+A small process between the supervisor and Meltano. Supervisor, watchdog and Meltano each hold a
+copy of the socket on which the supervisor took the run lock, so that the database frees the lock
+only when the last of the three has ended, whichever is killed. When the supervisor dies (its end of
+CHANNEL closes), the watchdog ends Meltano and its children: SIGTERM, and SIGKILL after GRACE
+seconds. When the watchdog dies, the supervisor does that.
 
-Works wherever sockets can be handed from process to process: on Linux and macOS alike. Uses
-nothing but the standard library, so that it starts at once and stays small.
+Linux and macOS can pass sockets between processes. Only the standard library is imported, so that
+the process starts fast and stays small.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import threading
 import time
 
 FAILED_TO_START = 127
-#: Seconds that what a killed command left behind has to end by itself.
-LEFT_ALONE = 5.0
+#: Children of a command that was killed get this long to end by themselves.
+ORPHAN_TIMEOUT_SECONDS = 5.0
 
 
 def main(words: list[str]) -> int:
@@ -47,41 +47,43 @@ def main(words: list[str]) -> int:
         channel.sendall(b"%d\n" % process.pid)
     threading.Thread(target=watch, args=(channel, process, grace), daemon=True).start()
     code = process.wait()
-    # What it left behind (it was killed itself, perhaps) ends too, before the lock is free. Its
-    # input has ended already, so most ends by itself, and in order.
-    for step, patience in ((0, LEFT_ALONE), (signal.SIGTERM, grace), (signal.SIGKILL, 1.0)):
+    # If it was killed, its children end too before the lock is free. Their input has ended, so that
+    # most end by themselves, and in order.
+    steps = ((0, ORPHAN_TIMEOUT_SECONDS), (signal.SIGTERM, grace), (signal.SIGKILL, 1.0))
+    for step, timeout_seconds in steps:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, step)
-        if is_gone(process.pid, patience):
+        if is_gone(process.pid, timeout_seconds):
             break
     return code if code >= 0 else 128 - code
 
 
 def watch(channel: socket.socket, process: subprocess.Popen[bytes], grace: float) -> None:
-    """Hold whatever lock the supervisor sends; end everything when the supervisor is gone.
+    """Hold each lock that the supervisor sends; end everything when the supervisor is gone.
 
-    The command alone is asked to end: it asks those it started, and once is what they take well.
+    Only the command gets SIGTERM: it passes the signal on, and a second one would make a loader
+    drop its batch.
     """
-    held: list[int] = []
+    locks: list[int] = []
     while True:
         try:
-            said, fresh, _, _ = socket.recv_fds(channel, 16, 1)
+            message, fresh, _, _ = socket.recv_fds(channel, 16, 1)
         except OSError:
-            said, fresh = b"", []
-        if not said:
+            message, fresh = b"", []
+        if not message:
             break
-        for lost in held:
+        for lost in locks:
             os.close(lost)
-        held = list(fresh)
+        locks = list(fresh)
     process.terminate()
     if not is_gone(process.pid, grace):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def is_gone(group: int, patience: float) -> bool:
-    """Wait for a group to be empty; return whether it is."""
-    deadline = time.monotonic() + patience
+def is_gone(group: int, timeout_seconds: float) -> bool:
+    """Wait until a process group is empty; return whether it is."""
+    deadline = time.monotonic() + timeout_seconds
     while time.monotonic() < deadline:
         try:
             os.killpg(group, 0)

@@ -1,4 +1,4 @@
-"""The keeper, with real processes: whoever dies, nothing is left, and the lock goes last."""
+"""The watchdog, with real processes: whoever dies, nothing is left, and the lock goes last."""
 
 from __future__ import annotations
 
@@ -84,17 +84,17 @@ def test_a_killed_supervisor_takes_everything_along(
 
 
 @pytest.mark.parametrize("script", [TREE, STUBBORN, QUIET])
-def test_a_killed_keeper_does_not_free_the_run(
+def test_a_killed_watchdog_does_not_free_the_run(
     tmp_path: Path, database: DatabaseUrl, script: str
 ) -> None:
     lock = RunLock(database, "main", "test")
     assert lock.take()
     child = Child(["/bin/sh", "-c", script], tmp_path, {"PATH": "/usr/bin:/bin"}, lock.socket, 1.0)
     pids = [number(tmp_path / name) for name in ("parent", "child")]
-    os.kill(child.keeper_pid, signal.SIGKILL)
+    os.kill(child.watchdog_pid, signal.SIGKILL)
     while child.line(0.2) is not None:
         pass
-    until(lambda: child.lost_keeper)  # its output may end before the kernel reports its end
+    until(lambda: child.lost_watchdog)  # its output may end before the kernel reports its end
     assert child.close() == 137
     assert not any(map(birth, pids))
     lock.close()
@@ -123,7 +123,7 @@ def test_a_lock_taken_anew_is_held_like_the_first(tmp_path: Path, database: Data
         lock.connection.execute("select 1")
     until(lock.retake)
     child.hold(lock.socket)
-    time.sleep(0.3)  # for the keeper to get it
+    time.sleep(0.3)  # for the watchdog to get it
     os.close(lock.connection.fileno())  # as if we died
     assert not is_free(database)
     child.end()
