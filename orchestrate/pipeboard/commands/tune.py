@@ -276,7 +276,7 @@ class _Experiment:
 
     def _load(self, place: Path, messages: Path, size: int, rows: int) -> tuple[float, int]:
         """Load a file into an empty schema; return seconds and the loader's peak of memory."""
-        if self.session.signals.asked:
+        if self.session.signals.received:
             raise Stopped
         config = place / "config.json"
         settings: dict[str, Any] = {

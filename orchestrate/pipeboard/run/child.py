@@ -151,16 +151,16 @@ class Signals:
 
     def __init__(self) -> None:
         """No signal has come yet."""
-        self.asked: int | None = None
-        self.again = False
+        self.received: int | None = None
+        self.repeated = False
 
     @contextmanager
-    def noted(self) -> Iterator[Signals]:
+    def recorded(self) -> Iterator[Signals]:
         """Note SIGINT and SIGTERM inside the block."""
 
         def note(number: int, _frame: object) -> None:
-            self.again = self.asked is not None
-            self.asked = number
+            self.repeated = self.received is not None
+            self.received = number
 
         if threading.current_thread() is not threading.main_thread():
             yield self  # signals go to the main thread alone
@@ -173,11 +173,11 @@ class Signals:
                 signal.signal(number, handler)
 
     @property
-    def words(self) -> str:
+    def reason(self) -> str:
         """The reason of the end, for messages."""
-        return f"interrupted by {signal.Signals(self.asked or signal.SIGTERM).name}"
+        return f"interrupted by {signal.Signals(self.received or signal.SIGTERM).name}"
 
     @property
     def exit_code(self) -> int:
         """The exit code that a shell gives a command ended by this signal."""
-        return 128 + (self.asked or signal.SIGTERM)
+        return 128 + (self.received or signal.SIGTERM)

@@ -62,7 +62,7 @@ class RunSession:
         while not self.lock.take():
             other = history.who_runs(self.connection, self.job.concurrency_group)
             waited = time.monotonic() - waits_since
-            if waited >= self.job.wait or self.signals.asked:
+            if waited >= self.job.wait or self.signals.received:
                 return self._skip(other)
             text = f"waiting up to {self.job.wait:,.0f} s: {other}"
             self.console.progress(self.job.name, text, waited)
@@ -74,8 +74,8 @@ class RunSession:
 
     def _skip(self, other: str) -> End:
         end = End(SKIPPED, 0, other)
-        if self.signals.asked:
-            reason = f"{self.signals.words} while it waited: {other}"
+        if self.signals.received:
+            reason = f"{self.signals.reason} while it waited: {other}"
             end = End(INTERRUPTED, self.signals.exit_code, reason)
         history.note_ended(
             *(self.connection, self.run_id, self.job, self.environment.name, self.began, end)
@@ -85,8 +85,8 @@ class RunSession:
 
     def end_of(self, error: BaseException) -> End:
         """Return the end of a run that an error ended."""
-        if self.signals.asked:
-            return End(INTERRUPTED, self.signals.exit_code, self.signals.words, "pipeboard")
+        if self.signals.received:
+            return End(INTERRUPTED, self.signals.exit_code, self.signals.reason, "pipeboard")
         return end_of(error, self.environment.redact)
 
     def finish(self, end: End, streams: Sequence[StreamOutcome] = ()) -> None:
@@ -99,7 +99,7 @@ class RunSession:
                 history.finish(self.connection, self.run_id, end)
                 break
             except psycopg.Error as error:
-                if time.monotonic() >= deadline or self.signals.again:
+                if time.monotonic() >= deadline or self.signals.repeated:
                     self.console.note("history", f"could not be written: {first_line(error)}")
                     break
                 if not is_announced:
@@ -134,7 +134,7 @@ def run_session(
     """
     run_id = new_run_id()
     with (
-        Signals().noted() as signals,
+        Signals().recorded() as signals,
         closing(RunLock(environment.database, job.concurrency_group, run_id)) as lock,
     ):
         migrate(lock.connection, console)

@@ -142,9 +142,9 @@ class _Guard:
         self.now = time.monotonic()
         if progressed:
             self._progress_at = self.now
-        if self._session.signals.asked:
-            self._stop(self._session.signals.exit_code, self._session.signals.words)
-            if self._session.signals.again:
+        if self._session.signals.received:
+            self._stop(self._session.signals.exit_code, self._session.signals.reason)
+            if self._session.signals.repeated:
                 self._child.kill()
         if self.now - self._memory_at >= MEMORY_SECONDS:
             self._memory_at = self.now
