@@ -28,6 +28,7 @@ from pipeboard.commands.summary import show_run
 from pipeboard.console import Console, console_for
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.environments import DEMO, OWN, Environment, settings
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.launch import UMASK
 from pipeboard.local.metrics_server import URL_VARIABLE, serve
 from pipeboard.local.schedule import Scheduler, has_it, holder, read_schedules
@@ -35,11 +36,10 @@ from pipeboard.local.services import Services
 from pipeboard.local.simulator import Account
 from pipeboard.outcomes import BEHIND, code_behind, process_code
 from pipeboard.paths import find_paths
-from pipeboard.problems import ExitCode, Problem
 from pipeboard.redaction import Redactor, redacted_output
 from pipeboard.run.jobs import job_named
 from pipeboard.run.ops import migrate_database
-from pipeboard.run.reporting import as_problem, report_failures
+from pipeboard.run.reporting import as_pipeboard_error, report_failures
 from pipeboard.run.runner import run_job
 
 if TYPE_CHECKING:
@@ -178,9 +178,9 @@ def backfill(
     if histories and (streams or restart):
         what = "--history takes neither --streams nor --restart"
         remedy = "It reads what is missing; to read logs again: --streams deal_changelog"
-        raise Problem(what, remedy, ExitCode.USAGE)
+        raise PipeboardError(what, remedy, ExitCode.USAGE)
     if max_deals and not histories:
-        raise Problem("--max-deals needs --history", "", ExitCode.USAGE)  # noqa: EM101
+        raise PipeboardError("--max-deals needs --history", "", ExitCode.USAGE)  # noqa: EM101
     given = settings(services.paths)
     console = console_for(given)
     job = job_named(services.paths.root, "backfill-history" if histories else "backfill")
@@ -434,7 +434,7 @@ def env(services: Services, in_demo: bool, words: Sequence[str]) -> int:
     found = shutil.which(words[0], path=environment.variables["PATH"])
     if not found:
         what = f"{words[0]} is no command here"
-        raise Problem(what, "Is it installed?", ExitCode.USAGE)
+        raise PipeboardError(what, "Is it installed?", ExitCode.USAGE)
     sys.stdout.flush()
     os.execve(found, command_in(services, words), environment.variables)
 
@@ -475,15 +475,15 @@ def main(arguments: list[str] | None = None) -> None:
 def _known_settings() -> dict[str, str]:
     try:
         return settings(find_paths())
-    except (Problem, OSError, ValueError):
+    except (PipeboardError, OSError, ValueError):
         return dict(os.environ)
 
 
 def _run(arguments: list[str] | None) -> int:
     try:
         code: Any = command.main(arguments, prog_name="pipeboard", standalone_mode=False)
-    except (Problem, OSError, psycopg.Error) as error:
-        problem = as_problem(error)
+    except (PipeboardError, OSError, psycopg.Error) as error:
+        problem = as_pipeboard_error(error)
         if problem is None:
             raise
         sys.stdout.flush()

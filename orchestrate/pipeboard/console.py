@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, TextIO
 
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
 QUIET_SECONDS = 15.0
 #: An escape sequence of a terminal, as it is or inside JSON.
@@ -161,7 +161,7 @@ def console_for(environ: Mapping[str, str], out: TextIO | None = None) -> Consol
     asked = environ.get("PIPEBOARD_LOG_FORMAT", "")
     if asked not in ("", "json", "text"):
         what = f"PIPEBOARD_LOG_FORMAT is {asked!r}"
-        raise Problem(what, "Write json or text", ExitCode.CONFIGURATION)
+        raise PipeboardError(what, "Write json or text", ExitCode.CONFIGURATION)
     plain = Console(out)
     in_cluster = "KUBERNETES_SERVICE_HOST" in environ and not plain.tty
     return JsonConsole(out) if asked == "json" or (in_cluster and not asked) else plain

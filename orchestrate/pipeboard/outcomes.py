@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
 SUCCEEDED, BEHIND, INCOMPLETE = "succeeded", "behind", "incomplete"
 FAILED, INTERRUPTED, SKIPPED = "failed", "interrupted", "skipped"
@@ -184,7 +184,7 @@ def code_behind(environ: Mapping[str, str]) -> int | None:
     """Return the exit code that a scheduler wants for `behind`; None to leave it as it is.
 
     Raises:
-        Problem: the variable is neither 0 nor 75.
+        PipeboardError: the variable is neither 0 nor 75.
 
     """
     given = environ.get(BEHIND_VARIABLE, "")
@@ -192,7 +192,7 @@ def code_behind(environ: Mapping[str, str]) -> int | None:
         return None
     if given not in ("0", "75"):
         what = f"{BEHIND_VARIABLE} is {given!r}"
-        raise Problem(what, "Write 0, or 75, or leave it empty", ExitCode.CONFIGURATION)
+        raise PipeboardError(what, "Write 0, or 75, or leave it empty", ExitCode.CONFIGURATION)
     return int(given)
 
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
 
 @dataclass(frozen=True)
@@ -94,4 +94,4 @@ def find_paths() -> Paths:
             return Paths(candidate.resolve())
     what = "no meltano.yml beside a folder transform/ was found"
     remedy = "Run pipeboard inside a checkout, or name one in MELTANO_PROJECT_ROOT"
-    raise Problem(what, remedy, ExitCode.CONFIGURATION)
+    raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)

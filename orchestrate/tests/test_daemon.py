@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.local.cluster import free_port, port_is_taken
 from pipeboard.local.daemon import Daemon, ServiceSpec
-from pipeboard.problems import ExitCode, Problem
 
 SERVER = "import http.server as h; h.HTTPServer(('127.0.0.1', {port}), h.BaseHTTPRequestHandler)"
 
@@ -60,7 +60,9 @@ def test_a_taken_port_is_left_to_its_owner(program: Daemon, tmp_path: Path) -> N
 
 def test_a_program_that_ends_at_once_says_why(program: Daemon) -> None:
     spec = ServiceSpec([sys.executable, "-c", "raise SystemExit('no disk')"], {}, lambda: False)
-    with pytest.raises(Problem, match=r"thing ended at once \(exit code 1\): no disk") as caught:
+    with pytest.raises(
+        PipeboardError, match=r"thing ended at once \(exit code 1\): no disk"
+    ) as caught:
         program.start(spec)
     assert caught.value.code == ExitCode.UNAVAILABLE
     assert str(program.log) in caught.value.remedy
@@ -69,13 +71,13 @@ def test_a_program_that_ends_at_once_says_why(program: Daemon) -> None:
 
 def test_a_program_that_does_not_answer_is_ended(program: Daemon) -> None:
     spec = ServiceSpec(["sleep", "60"], {}, lambda: False, timeout_seconds=0.2)
-    with pytest.raises(Problem, match="does not answer"):
+    with pytest.raises(PipeboardError, match="does not answer"):
         program.start(spec)
     assert not program.is_running()
 
 
 def test_a_program_that_is_not_there_is_a_problem(program: Daemon) -> None:
-    with pytest.raises(Problem, match="thing cannot be started"):
+    with pytest.raises(PipeboardError, match="thing cannot be started"):
         program.start(ServiceSpec([str(program.home / "absent")], {}, lambda: True))
 
 

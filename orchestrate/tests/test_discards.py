@@ -27,8 +27,8 @@ from pipeboard.commands.backfill import Backfiller, check_streams
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.environments import OWN, own_environment
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.paths import Paths
-from pipeboard.problems import ExitCode, Problem
 from pipeboard.run.ops import migrate_database
 
 #: The lines of a script that answers the questions for a plan.
@@ -79,7 +79,7 @@ def test_answering_no_discards_nothing(
 def test_a_plan_that_fails_discards_nothing(filler: Backfiller, database: DatabaseUrl) -> None:
     open_one(database)
     meltano(filler.paths, "exit 69")
-    with pytest.raises(Problem, match="the plan could not be made"):
+    with pytest.raises(PipeboardError, match="the plan could not be made"):
         filler.full(["deals"], date(2026, 1, 1), restart=False)
     assert open_ones(database) == [("old", ["notes"])]
 
@@ -102,7 +102,7 @@ def test_answering_yes_discards_the_old_backfill(filler: Backfiller, database: D
 
 
 def test_a_wrong_stream_is_found_before_any_call() -> None:
-    with pytest.raises(Problem, match="no stream of this job is called dealz") as caught:
+    with pytest.raises(PipeboardError, match="no stream of this job is called dealz") as caught:
         check_streams(job("backfill"), {}, ["deals", "dealz"])
     assert caught.value.code == ExitCode.USAGE
     check_streams(job("backfill"), {}, ["deals"])

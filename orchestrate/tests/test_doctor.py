@@ -22,12 +22,12 @@ from pipeboard.checks import checkup, probes
 from pipeboard.checks.preflight import Account
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.errors import PipeboardError
 from pipeboard.local.cluster import free_port
 from pipeboard.local.daemon import Daemon, ServiceSpec
 from pipeboard.local.services import Services
 from pipeboard.local.stack import _http_answers, _redis_answers, find_redis
 from pipeboard.paths import Paths
-from pipeboard.problems import Problem
 
 ROOT = Path(__file__).resolve().parents[2]
 GATEWAY = shutil.which("prometheus-pushgateway")
@@ -286,7 +286,7 @@ def test_a_clock_that_is_nearly_right(seconds: float, words: str) -> None:
 
 @pytest.mark.parametrize("seconds", [3600, -90])
 def test_a_clock_that_is_wrong(seconds: float) -> None:
-    with pytest.raises(Problem, match=f"clock is {abs(seconds)} s") as caught:
+    with pytest.raises(PipeboardError, match=f"clock is {abs(seconds)} s") as caught:
         probes.check_clock(skewed(seconds))
     assert "timedatectl set-ntp true" in caught.value.remedy
 

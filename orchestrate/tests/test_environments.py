@@ -7,9 +7,9 @@ import pytest
 
 from pipeboard.cli import command_in, means_demo
 from pipeboard.environments import demo_environment, own_environment, settings
+from pipeboard.errors import PipeboardError
 from pipeboard.local.services import Services
 from pipeboard.paths import Paths
-from pipeboard.problems import Problem
 
 URL = "postgresql://ana:secret@db/crm"
 ACCOUNT = {"token": "simulated-token", "company_domain": "simulated", "url": "http://127.0.0.1:1"}
@@ -117,7 +117,9 @@ def test_a_role_that_builds_is_checked_like_the_other(paths: Paths) -> None:
     broken = own_environment(
         paths, {"PIPEBOARD_TRANSFORM_DATABASE_URL": "mysql://a"}, URL, embedded=False
     )
-    with pytest.raises(Problem, match="PIPEBOARD_TRANSFORM_DATABASE_URL is not a PostgreSQL URL"):
+    with pytest.raises(
+        PipeboardError, match="PIPEBOARD_TRANSFORM_DATABASE_URL is not a PostgreSQL URL"
+    ):
         _ = broken.transformer
 
 

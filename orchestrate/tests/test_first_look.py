@@ -9,8 +9,8 @@ import pytest
 from pipeboard.commands.first_look import write_page
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.environments import Environment
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.paths import Paths
-from pipeboard.problems import ExitCode, Problem
 
 URL = "postgresql://me:very-secret-word@127.0.0.1:5432/mine"
 
@@ -58,7 +58,7 @@ def test_a_page_with_gaps_is_a_page(paths: Paths) -> None:
 
 def test_no_page_says_why(paths: Paths) -> None:
     command(paths, 'echo "pipeboard-metabase: no $PIPEBOARD_DATABASE_URL" >&2', "exit 69")
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(PipeboardError) as caught:
         write_page(paths, environment())
     assert caught.value.code == ExitCode.UNAVAILABLE
     assert str(caught.value).startswith("no postgresql://")
@@ -66,7 +66,7 @@ def test_no_page_says_why(paths: Paths) -> None:
 
 
 def test_no_command_is_no_crash(paths: Paths) -> None:
-    with pytest.raises(Problem, match="make look"):
+    with pytest.raises(PipeboardError, match="make look"):
         write_page(paths, environment())
 
 

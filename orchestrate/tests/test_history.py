@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from stand_ins import job
 
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.errors import PipeboardError
 from pipeboard.outcomes import STATUSES, STREAM_OUTCOMES
-from pipeboard.problems import Problem
 from pipeboard.run.history import (
     End,
     begin,
@@ -105,11 +105,15 @@ def test_the_wait_for_a_locked_table_ends_and_names_the_session(
     connection.execute("comment on table ops.etl_run is 'Schema version 1.'")
     with psycopg.connect(database.url, application_name="a reader") as reader:
         reader.execute("select count(*) from ops.etl_run")
-        with pytest.raises(Problem, match=r"locked by process \d+ \(a reader, idle in trans"):
+        with pytest.raises(
+            PipeboardError, match=r"locked by process \d+ \(a reader, idle in trans"
+        ):
             migrate(connection)
         reader.rollback()
         reader.execute("select pg_advisory_xact_lock(hashtextextended('pipeboard:ops', 0))")
-        with pytest.raises(Problem, match=r"locked by process \d+ \(a reader, idle in trans"):
+        with pytest.raises(
+            PipeboardError, match=r"locked by process \d+ \(a reader, idle in trans"
+        ):
             migrate(connection)
     assert migrate(connection)
 

@@ -10,8 +10,8 @@ from stand_ins import ROOT
 from pipeboard import outcomes
 from pipeboard.commands.summary import show_run
 from pipeboard.console import Console
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.outcomes import CODES, STATUSES, STREAM_OUTCOMES, process_code
-from pipeboard.problems import ExitCode, Problem
 from pipeboard.run.measures import of_end
 from pipeboard.run.metrics import Measures
 from pipeboard.run.runner import Outcome
@@ -59,7 +59,7 @@ def test_exit_code_behind_changes_only_a_spent_budget(
 
 
 def test_another_code_for_a_spent_budget_is_refused() -> None:
-    with pytest.raises(Problem, match="PIPEBOARD_EXIT_CODE_BEHIND is 'none'") as refused:
+    with pytest.raises(PipeboardError, match="PIPEBOARD_EXIT_CODE_BEHIND is 'none'") as refused:
         process_code("succeeded", 0, {"PIPEBOARD_EXIT_CODE_BEHIND": "none"})
     assert refused.value.code == ExitCode.CONFIGURATION
 

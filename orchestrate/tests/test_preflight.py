@@ -13,8 +13,8 @@ from pipeboard.checks.preflight import check_account, check_settings
 from pipeboard.checks.warehouse import BUILT, prepare_database
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.environments import OWN, Environment
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.local.cluster import free_port
-from pipeboard.problems import ExitCode, Problem
 
 TOKEN = {"PIPEDRIVE_API_TOKEN": "token"}
 
@@ -59,7 +59,7 @@ def api(status: int = 200, body: bytes = b"{}") -> Iterator[tuple[str, list[dict
     ],
 )
 def test_settings_are_checked_before_anyone_is_asked(given: dict[str, str], words: str) -> None:
-    with pytest.raises(Problem, match=words) as caught:
+    with pytest.raises(PipeboardError, match=words) as caught:
         check_settings(given)
     assert caught.value.code == ExitCode.CONFIGURATION
     assert caught.value.remedy
@@ -83,7 +83,7 @@ def test_a_value_that_a_later_part_would_refuse_is_named_first(
     for value in ("", *good):
         check_settings({**given, name: value})
     for value in bad:
-        with pytest.raises(Problem, match=f"{name} is") as caught:
+        with pytest.raises(PipeboardError, match=f"{name} is") as caught:
             check_settings({**given, name: value})
         assert caught.value.code == ExitCode.CONFIGURATION
 
@@ -132,7 +132,7 @@ def test_the_base_url_is_the_accounts(given: dict[str, str], base: str) -> None:
 def test_an_answer_that_is_not_ours_is_one_line(
     status: int, body: bytes, code: ExitCode, words: str
 ) -> None:
-    with api(status, body) as (base, _), pytest.raises(Problem, match=words) as caught:
+    with api(status, body) as (base, _), pytest.raises(PipeboardError, match=words) as caught:
         check_account(TOKEN, base)
     assert caught.value.code == code
     assert "\n" not in str(caught.value)
@@ -146,7 +146,7 @@ def test_an_answer_that_is_not_ours_is_one_line(
     ],
 )
 def test_a_host_that_cannot_be_reached_is_worth_another_try(base: str, words: str) -> None:
-    with pytest.raises(Problem, match=words) as caught:
+    with pytest.raises(PipeboardError, match=words) as caught:
         check_account(TOKEN, base)
     assert caught.value.code == ExitCode.UNAVAILABLE
 
@@ -214,7 +214,7 @@ def test_a_database_that_will_not_do_is_one_line(
     code: ExitCode,
     words: str,
 ) -> None:
-    with pytest.raises(Problem, match=words) as caught:
+    with pytest.raises(PipeboardError, match=words) as caught:
         prepare_database(environment_of(spoil(database, superuser)))
     assert caught.value.code == code
     assert "\n" not in str(caught.value)
@@ -231,18 +231,18 @@ def test_two_roles_need_their_own_schemas_only(
             superuser.execute(f"create schema {schema} authorization builder".encode())
         superuser.execute("alter schema ops owner to pipeboard")
         superuser.execute("grant all on schema ops to builder")
-        with pytest.raises(Problem, match="PIPEBOARD_TRANSFORM_DATABASE_URL"):
+        with pytest.raises(PipeboardError, match="PIPEBOARD_TRANSFORM_DATABASE_URL"):
             prepare_database(environment_of(database))
         builder = as_role(database, "builder")
         prepare_database(environment_of(database, builder))
         superuser.execute("revoke create on schema ops from builder")
-        with pytest.raises(Problem, match="the role builder may not create or write ops"):
+        with pytest.raises(PipeboardError, match="the role builder may not create or write ops"):
             prepare_database(environment_of(database, builder))
         elsewhere = DatabaseUrl(builder.url.replace("/test", "/other"))
-        with pytest.raises(Problem, match="Name the same database in both"):
+        with pytest.raises(PipeboardError, match="Name the same database in both"):
             prepare_database(environment_of(database, elsewhere))
         wrong = wrong_password(builder, superuser)
-        with pytest.raises(Problem, match="password in PIPEBOARD_TRANSFORM_DATABASE_URL"):
+        with pytest.raises(PipeboardError, match="password in PIPEBOARD_TRANSFORM_DATABASE_URL"):
             prepare_database(environment_of(database, wrong))
     finally:
         superuser.execute("drop owned by builder cascade")
@@ -251,7 +251,7 @@ def test_two_roles_need_their_own_schemas_only(
 
 def test_an_old_server_is_refused(database: DatabaseUrl, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeboard.checks.warehouse.OLDEST_SERVER", 990000)
-    with pytest.raises(Problem, match="15 or newer is needed") as caught:
+    with pytest.raises(PipeboardError, match="15 or newer is needed") as caught:
         prepare_database(environment_of(database))
     assert caught.value.code == ExitCode.CONFIGURATION
 

@@ -20,13 +20,13 @@ import pytest
 from stand_ins import ROOT
 
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.errors import ExitCode
 from pipeboard.local.cluster import free_port
 from pipeboard.local.daemon import Daemon, ServiceSpec
 from pipeboard.local.stack import _http_answers
-from pipeboard.problems import ExitCode
 from pipeboard.run.history import latest
 from pipeboard.run.measures import exists
-from pipeboard.run.reporting import as_problem
+from pipeboard.run.reporting import as_pipeboard_error
 
 GATEWAY = shutil.which("prometheus-pushgateway")
 needs_gateway = pytest.mark.skipif(GATEWAY is None, reason="prometheus-pushgateway is missing")
@@ -262,11 +262,11 @@ def test_a_wrong_command_line_exits_with_64_and_is_not_reported(
 def test_errors_of_machine_and_database_have_a_code_and_a_line(
     error: Exception, code: ExitCode, words: str
 ) -> None:
-    problem = as_problem(error)
+    problem = as_pipeboard_error(error)
     assert problem is not None
     assert problem.code == code
     assert words in problem.what
-    assert as_problem(KeyError("ours")) is None
+    assert as_pipeboard_error(KeyError("ours")) is None
 
 
 def test_prefect_beside_another_schedule_is_refused_before_anything_starts(

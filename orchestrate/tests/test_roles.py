@@ -12,8 +12,8 @@ import pytest
 from pipeboard.commands import roles
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.paths import Paths
-from pipeboard.problems import ExitCode, Problem
 
 ROOT = Path(__file__).resolve().parents[2]
 MADE = ("pipeboard_transform", "pipeboard_metrics", "metabase_ro")
@@ -111,11 +111,11 @@ def test_the_server_is_never_told_a_password(
 
 
 def test_who_may_not_is_told_what_helps(paths: Paths, database: DatabaseUrl) -> None:
-    with pytest.raises(Problem, match="PIPEBOARD_ADMIN_DATABASE_URL") as caught:
+    with pytest.raises(PipeboardError, match="PIPEBOARD_ADMIN_DATABASE_URL") as caught:
         roles.apply(paths, {"PIPEBOARD_DATABASE_URL": database.url}, Console(StringIO()))
     assert caught.value.code == ExitCode.NOT_PERMITTED
     assert database.password not in str(caught.value)
-    with pytest.raises(Problem, match="embedded PostgreSQL has one role"):
+    with pytest.raises(PipeboardError, match="embedded PostgreSQL has one role"):
         roles.apply(paths, {}, Console(StringIO()))
 
 

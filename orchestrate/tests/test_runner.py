@@ -23,9 +23,9 @@ from stand_ins import (
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.environments import Environment, own_environment
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.local.processes import birth
 from pipeboard.paths import Paths
-from pipeboard.problems import ExitCode, Problem
 from pipeboard.run.history import begin, latest, stream_troubles
 from pipeboard.run.ops import migrate_database
 from pipeboard.run.reporting import CommandScope, report_failures
@@ -138,11 +138,11 @@ def test_a_run_writes_how_each_stream_ended(tmp_path: Path, environment: Environ
 def test_what_cannot_begin_is_a_failed_run_too(tmp_path: Path, environment: Environment) -> None:
     def refuse() -> None:
         what = "the token is wrong"
-        raise Problem(what, "Copy it again", ExitCode.NOT_PERMITTED)
+        raise PipeboardError(what, "Copy it again", ExitCode.NOT_PERMITTED)
 
-    with pytest.raises(Problem, match="the token is wrong"):
+    with pytest.raises(PipeboardError, match="the token is wrong"):
         run_job(Paths(tmp_path), environment, job("sync"), Console(), before=refuse)
-    with pytest.raises(Problem, match="does not start"):
+    with pytest.raises(PipeboardError, match="does not start"):
         run_job(Paths(tmp_path), environment, job("sync"), Console())
     with psycopg.connect(environment.database.url) as connection:
         found = [(r["status"], r["exit_code"], r["failed_stage"]) for r in latest(connection, 9)]
@@ -245,7 +245,7 @@ def test_an_error_of_the_machine_is_one_row_of_history(
         raise OSError(errno.ENOSPC, "No space left on device", "/a/log")
 
     scope = CommandScope(job("sync"), Console(), environment.variables, environment=environment)
-    with pytest.raises(Problem, match="no space is left for /a/log"), report_failures(scope):
+    with pytest.raises(PipeboardError, match="no space is left for /a/log"), report_failures(scope):
         run_job(Paths(tmp_path), environment, job("sync"), Console(), before=no_room)
     with psycopg.connect(environment.database.url) as connection:
         found = [(r["status"], r["exit_code"], r["failed_stage"]) for r in latest(connection, 9)]

@@ -14,10 +14,10 @@ import pytest
 
 from pipeboard.console import Console
 from pipeboard.environments import DEMO, OWN
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.local import schedule
 from pipeboard.local.schedule import Schedule, Scheduler, claim, holder, read_schedules
 from pipeboard.paths import Paths
-from pipeboard.problems import ExitCode, Problem
 
 ZONE = ZoneInfo("America/Sao_Paulo")
 
@@ -68,7 +68,7 @@ def test_how_often_a_job_runs_a_day(cron: str, runs: int) -> None:
 def test_what_is_not_understood_is_a_problem(
     tmp_path: Path, cron: str, environ: dict[str, str], words: str
 ) -> None:
-    with pytest.raises(Problem, match=words) as caught:
+    with pytest.raises(PipeboardError, match=words) as caught:
         read_schedules(written(tmp_path, ("sync", cron)), environ)
     assert caught.value.code == ExitCode.CONFIGURATION
 
@@ -82,7 +82,7 @@ def test_only_one_has_the_schedule_and_a_child_keeps_it(tmp_path: Path) -> None:
     try:
         assert holder(paths, OWN) == "prefect", "its child lives"
         assert holder(paths, DEMO) is None, "another environment"
-        with pytest.raises(Problem, match="prefect has the schedule of the"):
+        with pytest.raises(PipeboardError, match="prefect has the schedule of the"):
             claim(paths, OWN, "pipeboard")
     finally:
         child.kill()

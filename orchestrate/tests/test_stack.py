@@ -9,10 +9,10 @@ import yaml
 
 from pipeboard.console import Console
 from pipeboard.environments import OWN, own_environment
+from pipeboard.errors import PipeboardError
 from pipeboard.local.schedule import claim
 from pipeboard.local.stack import Stack, prometheus_config
 from pipeboard.paths import Paths
-from pipeboard.problems import Problem
 
 ROOT = Path(__file__).resolve().parents[2]
 DATABASE = "postgresql://pipeboard:secret@127.0.0.1:5432/pipeboard"
@@ -78,7 +78,7 @@ def test_prometheus_looks_as_often_as_asked() -> None:
     config = yaml.safe_load(prometheus_config(ROOT, targets, "1"))
     assert config["global"] == {"scrape_interval": "1s", "evaluation_interval": "1s"}
     assert "scrape_interval" not in config["scrape_configs"][0]
-    with pytest.raises(Problem, match="PIPEBOARD_SCRAPE_SECONDS is 'often'"):
+    with pytest.raises(PipeboardError, match="PIPEBOARD_SCRAPE_SECONDS is 'often'"):
         prometheus_config(ROOT, targets, "often")
 
 

@@ -17,8 +17,8 @@ from pipeboard.commands.tune import (
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.environments import Environment
+from pipeboard.errors import PipeboardError
 from pipeboard.paths import Paths
-from pipeboard.problems import Problem
 from pipeboard.run.history import End, begin, finish, measured_batch_size
 from pipeboard.run.ops import migrate_database
 from pipeboard.run.run_lock import RunLock
@@ -57,7 +57,7 @@ def test_starting_up_is_not_loading() -> None:
 
 @pytest.mark.parametrize("text", ["", "a", "0,10", "10,,20"])
 def test_sizes_are_numbers(text: str) -> None:
-    with pytest.raises(Problem, match="--sizes"):
+    with pytest.raises(PipeboardError, match="--sizes"):
         parsed_sizes(text)
     assert parsed_sizes("5000,1000,5000") == (1_000, 5_000)
 

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.errors import PipeboardError
 from pipeboard.local.processes import birth
-from pipeboard.problems import Problem
 from pipeboard.run.child import Child
 from pipeboard.run.run_lock import RunLock
 
@@ -136,6 +136,6 @@ def test_a_lock_taken_anew_is_held_like_the_first(tmp_path: Path, database: Data
 def test_a_command_that_is_not_there_is_one_line(tmp_path: Path, database: DatabaseUrl) -> None:
     lock = RunLock(database, "main", "test")
     assert lock.take()
-    with pytest.raises(Problem, match="absent: No such file"):
+    with pytest.raises(PipeboardError, match="absent: No such file"):
         Child([str(tmp_path / "absent")], tmp_path, {}, lock.socket)
     lock.close()

@@ -22,6 +22,7 @@ from pipeboard.checks.warehouse import prepare_database, show_connection
 from pipeboard.console import Console
 from pipeboard.database import connect, first_line
 from pipeboard.environments import DEMO, DEMO_DATABASE, OWN, OWN_DATABASE, settings
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.outcomes import (
     BEHIND,
     COMPLETE,
@@ -31,7 +32,6 @@ from pipeboard.outcomes import (
     STREAM_OUTCOMES,
     process_code,
 )
-from pipeboard.problems import ExitCode, Problem
 from pipeboard.run import history
 from pipeboard.run.history import StreamTrouble
 from pipeboard.run.measures import exists, freshness, remaining_histories
@@ -62,7 +62,7 @@ def doctor(services: Services, console: Console) -> int:
         nonlocal worst, spent
         try:
             words = action()
-        except Problem as problem:
+        except PipeboardError as problem:
             console.note(name, f"{console.bad('problem')}: {problem}")
             if problem.code is ExitCode.BUDGET:
                 spent = True
@@ -121,7 +121,7 @@ def _bounded(what: str, probe: Callable[[], str]) -> str:
     try:
         return within(PROBE_SECONDS, what, probe)
     except TimeoutError as error:
-        raise Problem(
+        raise PipeboardError(
             str(error), "Check it; runs go on without it", ExitCode.UNAVAILABLE
         ) from error
 
@@ -175,7 +175,7 @@ def _programs(services: Services) -> str:
     missing = [name for name in COMMANDS if not (services.paths.binaries / name).exists()]
     if missing:
         what = f"{', '.join(missing)} not installed"
-        raise Problem(what, "Run `make setup`", ExitCode.CONFIGURATION)
+        raise PipeboardError(what, "Run `make setup`", ExitCode.CONFIGURATION)
     return ", ".join(COMMANDS)
 
 
@@ -189,10 +189,10 @@ def _disk(services: Services) -> str:
     free, place = min((shutil.disk_usage(place).free, str(place)) for place in places)
     words = f"{free / 1024**3:.1f} GiB free in {place}"
     if free < LOW_DISK:
-        raise Problem(words, "Make room: at least 2 GiB", ExitCode.CONFIGURATION)
+        raise PipeboardError(words, "Make room: at least 2 GiB", ExitCode.CONFIGURATION)
     if not os.access(local if local.exists() else local.parent, os.W_OK):
         what = f"{local} may not be written by you"
-        raise Problem(what, "Use a checkout of your own", ExitCode.NOT_PERMITTED)
+        raise PipeboardError(what, "Use a checkout of your own", ExitCode.NOT_PERMITTED)
     return words
 
 
@@ -285,7 +285,7 @@ def _latest(url: str, count: int, pipeline: str | None) -> list[dict[str, Any]]:
             if not exists(connection, "ops.etl_run"):
                 return []
             return history.latest(connection, count, pipeline)
-    except Problem as problem:
+    except PipeboardError as problem:
         if "does not exist" in problem.what:
             return []
         raise
@@ -325,7 +325,7 @@ def connected(url: str) -> psycopg.Connection:
         return connect(url, LOGIN_SECONDS)
     except psycopg.OperationalError as error:
         what = f"the database cannot be reached: {first_line(error)}"
-        raise Problem(what, "Check it with `make doctor`", ExitCode.UNAVAILABLE) from error
+        raise PipeboardError(what, "Check it with `make doctor`", ExitCode.UNAVAILABLE) from error
 
 
 def _tables(connection: psycopg.Connection) -> list[tuple[object, ...]]:

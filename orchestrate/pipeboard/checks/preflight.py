@@ -20,7 +20,7 @@ from zoneinfo import available_timezones
 
 from pipeboard.bounded import within
 from pipeboard.company import company_of
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
 #: Bytes of an answer about the user; more is none.
 LARGEST_ANSWER = 2**20
@@ -60,23 +60,23 @@ def check_settings(given: Mapping[str, str]) -> str:
     if not given.get("PIPEDRIVE_API_TOKEN") and not oauth:
         what = "PIPEDRIVE_API_TOKEN is not set"
         remedy = f"{TOKEN_HINT} (`cp .env.example .env` makes the file), or try `make demo`"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
     if url:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             what = f"PIPEDRIVE_API_URL is no URL: {url}"
             remedy = "Write https://host, or leave it empty and set PIPEDRIVE_COMPANY_DOMAIN"
-            raise Problem(what, remedy, ExitCode.CONFIGURATION)
+            raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
         return url.rstrip("/")
     if not domain:
         what = "PIPEDRIVE_COMPANY_DOMAIN is not set"
         remedy = "In https://acme.pipedrive.com it is acme; write it into .env"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
     company = company_of(domain)
     if company is None:
         what = f"PIPEDRIVE_COMPANY_DOMAIN is {domain!r}, which names no company"
         remedy = "In https://acme.pipedrive.com, the address of your browser, it is acme"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
     return f"https://{company}.pipedrive.com"
 
 
@@ -86,7 +86,7 @@ def _check_values(given: Mapping[str, str]) -> None:
         value = given.get(name)
         if value and not fits(value):
             what = f"{name} is {value!r}"
-            raise Problem(what, remedy, ExitCode.CONFIGURATION)
+            raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
 
 
 def _is_day(text: str) -> bool:
@@ -150,7 +150,7 @@ def check_account(given: Mapping[str, str], base: str, timeout: float = 20.0) ->
     except (ValueError, KeyError, TypeError) as error:
         what = f"{base} answers, but not as the Pipedrive API does"
         remedy = "Check PIPEDRIVE_COMPANY_DOMAIN and PIPEDRIVE_API_URL in .env"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION) from error
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION) from error
     return Account(
         base,
         str(data.get("company_name") or ""),
@@ -177,30 +177,32 @@ def _number(text: str | None) -> int | None:
     return int(text) if text and text.isdigit() else None
 
 
-def _refused(error: urllib.error.HTTPError, base: str) -> Problem:
+def _refused(error: urllib.error.HTTPError, base: str) -> PipeboardError:
     """Say what an HTTP status means here."""
     if error.code == 401:
         what = f"{base} does not accept the API token (401)"
-        return Problem(what, f"It may have been renewed. {TOKEN_HINT}", ExitCode.NOT_PERMITTED)
+        return PipeboardError(
+            what, f"It may have been renewed. {TOKEN_HINT}", ExitCode.NOT_PERMITTED
+        )
     if error.code in (402, 403):
         what = f"{base} refuses this user or plan ({error.code})"
         remedy = "Ask the account's administrator for API access, or use another user's token"
-        return Problem(what, remedy, ExitCode.NOT_PERMITTED)
+        return PipeboardError(what, remedy, ExitCode.NOT_PERMITTED)
     if error.code in (404, 410):
         what = f"{base} knows no such account or no such API ({error.code})"
         remedy = "Check PIPEDRIVE_COMPANY_DOMAIN and PIPEDRIVE_API_URL in .env"
-        return Problem(what, remedy, ExitCode.CONFIGURATION)
+        return PipeboardError(what, remedy, ExitCode.CONFIGURATION)
     if error.code == 429 and error.headers.get("x-daily-ratelimit-token-remaining") == "0":
         what = f"the API tokens of today are spent, {base} says"
-        return Problem(what, "The next run after midnight goes on", ExitCode.BUDGET)
+        return PipeboardError(what, "The next run after midnight goes on", ExitCode.BUDGET)
     if error.code == 429:
         what = f"{base} limits our rate (429): too many requests, or the day's tokens are spent"
-        return Problem(what, "Run again later; nothing is lost", ExitCode.UNAVAILABLE)
+        return PipeboardError(what, "Run again later; nothing is lost", ExitCode.UNAVAILABLE)
     what = f"{base} returned a server error ({error.code})"
-    return Problem(what, "Run again later; nothing is lost", ExitCode.UNAVAILABLE)
+    return PipeboardError(what, "Run again later; nothing is lost", ExitCode.UNAVAILABLE)
 
 
-def _unreachable(error: Exception, base: str) -> Problem:
+def _unreachable(error: Exception, base: str) -> PipeboardError:
     """Say why a host could not be reached."""
     reason: Any = getattr(error, "reason", error)
     host = urlsplit(base).hostname
@@ -216,4 +218,4 @@ def _unreachable(error: Exception, base: str) -> Problem:
     else:
         what = f"{base} cannot be reached ({reason})"
         remedy = "Check PIPEDRIVE_API_URL in .env, the network, a proxy or a firewall"
-    return Problem(what, remedy, ExitCode.UNAVAILABLE)
+    return PipeboardError(what, remedy, ExitCode.UNAVAILABLE)

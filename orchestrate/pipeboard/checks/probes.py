@@ -11,7 +11,7 @@ from http.client import HTTPException
 from urllib.parse import urlsplit
 
 from pipeboard.checks.preflight import Account
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
 #: The tap looks back two minutes; a clock that is further off is not worth trusting with dates.
 MOST_SKEW = 60.0
@@ -24,7 +24,7 @@ def check_permissions(account: Account) -> str:
     if account.is_admin is False:
         what = f"{account.user} is no administrator: what this user may not see is not synced"
         remedy = "Use the token of an administrator, or accept that the warehouse is not complete"
-        raise Problem(what, remedy, ExitCode.NOT_PERMITTED)
+        raise PipeboardError(what, remedy, ExitCode.NOT_PERMITTED)
     return f"{account.user} is an administrator" if account.is_admin else "not told by the API"
 
 
@@ -38,10 +38,10 @@ def check_tokens(account: Account, given: Mapping[str, str]) -> str:
         return f"{told}; the API does not tell the plan's"
     if ours and ours > plan:
         what = f"PIPEDRIVE_DAILY_TOKENS is {ours:,}, but the plan grants {plan:,} a day"
-        raise Problem(what, f"Write {plan} or less", ExitCode.CONFIGURATION)
+        raise PipeboardError(what, f"Write {plan} or less", ExitCode.CONFIGURATION)
     if left < LOW_TOKENS * plan:
         what = f"only {left:,} of the plan's {plan:,} tokens are left today"
-        raise Problem(what, "Runs stop early until midnight UTC", ExitCode.BUDGET)
+        raise PipeboardError(what, "Runs stop early until midnight UTC", ExitCode.BUDGET)
     return f"{left:,} of the plan's {plan:,} left today" + (f", ours: {ours:,}" if ours else "")
 
 
@@ -58,7 +58,7 @@ def check_clock(account: Account) -> str:
         remedy = (
             "Let it be set by NTP (timedatectl set-ntp true); data is safe, times shown are not"
         )
-        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
     return words if abs(skew) >= 2 else "agrees with the API's"
 
 
@@ -75,22 +75,22 @@ def check_redis(url: str) -> str:
             home.set("pipeboard:doctor", "is it kept?", px=1000)
     except redis.AuthenticationError as error:
         what = f"Redis at {place} refuses the password"
-        raise Problem(what, "Check REDIS_URL", ExitCode.NOT_PERMITTED) from error
+        raise PipeboardError(what, "Check REDIS_URL", ExitCode.NOT_PERMITTED) from error
     except redis.ResponseError as error:  # a replica, a full one, a user who may not
         what = f"Redis at {place} refuses to keep anything ({error})"
         remedy = "Name the primary in REDIS_URL, give it room (maxmemory, disk), or its user rights"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION) from error
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION) from error
     except ValueError as error:
         what = "REDIS_URL is malformed"
         remedy = "Write redis://host:6379/0 (rediss:// for TLS), a password percent-encoded"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION) from error
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION) from error
     except redis.RedisError as error:
         what = f"Redis at {place} does not answer ({type(error).__name__})"
         remedy = "Check REDIS_URL and the server; runs go on without it, with limits of their own"
-        raise Problem(what, remedy, ExitCode.UNAVAILABLE) from error
+        raise PipeboardError(what, remedy, ExitCode.UNAVAILABLE) from error
     if policy.startswith("allkeys"):
         what = f"Redis at {place} may drop the token ledger (maxmemory-policy {policy})"
-        raise Problem(what, "Set maxmemory-policy to volatile-lru", ExitCode.CONFIGURATION)
+        raise PipeboardError(what, "Set maxmemory-policy to volatile-lru", ExitCode.CONFIGURATION)
     return f"Redis {version}, {place}"
 
 
@@ -103,15 +103,15 @@ def check_pushgateway(url: str) -> str:
         return f"Pushgateway {told.get('version', '?')}, {place_of(base)}"
     except urllib.error.HTTPError as error:
         what = f"what answers at {place_of(base)} is no Pushgateway ({error.code})"
-        raise Problem(what, "Check PUSHGATEWAY_URL", ExitCode.CONFIGURATION) from error
+        raise PipeboardError(what, "Check PUSHGATEWAY_URL", ExitCode.CONFIGURATION) from error
     except (KeyError, TypeError, ValueError, HTTPException) as error:
         what = f"what answers at {place_of(base)} is no Pushgateway"
-        raise Problem(what, "Check PUSHGATEWAY_URL", ExitCode.CONFIGURATION) from error
+        raise PipeboardError(what, "Check PUSHGATEWAY_URL", ExitCode.CONFIGURATION) from error
     except OSError as error:
         reason = getattr(error, "reason", error)
         what = f"the Pushgateway at {place_of(base)} cannot be reached ({reason})"
         remedy = "Check PUSHGATEWAY_URL and the server; runs go on without it, unseen"
-        raise Problem(what, remedy, ExitCode.UNAVAILABLE) from error
+        raise PipeboardError(what, remedy, ExitCode.UNAVAILABLE) from error
 
 
 def place_of(url: str) -> str:

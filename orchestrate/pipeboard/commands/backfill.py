@@ -22,8 +22,8 @@ import click
 from pipeboard.commands.plan import Estimate, Plan, ask
 from pipeboard.commands.summary import show_run
 from pipeboard.database import connect
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.outcomes import BEHIND, LOADED, SKIPPED, SUCCEEDED
-from pipeboard.problems import ExitCode, Problem
 from pipeboard.run import history
 from pipeboard.run.jobs import BACKFILL, job_named
 from pipeboard.run.measures import exists
@@ -86,14 +86,14 @@ def check_streams(job: Job, given: Mapping[str, str], streams: list[str]) -> Non
     """Check names of streams before anything is begun, or discarded.
 
     Raises:
-        Problem: the job reads no stream of such a name.
+        PipeboardError: the job reads no stream of such a name.
 
     """
     known = job.selected(given)
     wrong = sorted(set(streams) - known) if known else []
     if wrong:
         what = f"no stream of this job is called {', '.join(wrong)}"
-        raise Problem(what, f"There are {', '.join(sorted(known))}", ExitCode.USAGE)
+        raise PipeboardError(what, f"There are {', '.join(sorted(known))}", ExitCode.USAGE)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from pipeboard.environments import DEMO_DATABASE, OWN_DATABASE, settings
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.local.simulator import Account
-from pipeboard.problems import ExitCode, Problem
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
@@ -34,7 +34,7 @@ def write_catalogue(services: Services, console: Console) -> Path:
     if outcome.returncode:
         reason = environment.redact(outcome.stdout.strip()[-400:])
         what = f"dbt cannot write the catalogue: {reason}"
-        raise Problem(what, "", ExitCode.DATA)
+        raise PipeboardError(what, "", ExitCode.DATA)
     page = services.paths.root / "build" / "docs" / "index.html"
     page.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(Path(environment.variables["DBT_TARGET_PATH"]) / "static_index.html", page)
@@ -53,7 +53,7 @@ def described_environment(services: Services, console: Console) -> Environment:
     if _has_marts(urls.get(DEMO_DATABASE)):
         return services.demo(console, Account())
     what = "no marts are built yet"
-    raise Problem(what, "Run `make demo` or `make sync` first", ExitCode.CONFIGURATION)
+    raise PipeboardError(what, "Run `make demo` or `make sync` first", ExitCode.CONFIGURATION)
 
 
 def _has_marts(url: str | None) -> bool:

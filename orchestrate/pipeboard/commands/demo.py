@@ -9,8 +9,8 @@ from pipeboard.commands.first_look import write_page
 from pipeboard.commands.summary import show_answers, show_run
 from pipeboard.database import connect
 from pipeboard.environments import DEMO
+from pipeboard.errors import PipeboardError
 from pipeboard.outcomes import SUCCESSES
-from pipeboard.problems import Problem
 from pipeboard.run.jobs import job_named
 from pipeboard.run.reporting import report_failures
 from pipeboard.run.runner import run_job
@@ -68,7 +68,7 @@ def show_page(services: Services, environment: Environment, console: Console) ->
     """Say where the page of dashboards is; the demo ends well without it, and says why."""
     try:
         page, complaints = write_page(services.paths, environment)
-    except Problem as problem:
+    except PipeboardError as problem:
         console.line(f"  No page of dashboards: {problem}")
         return
     console.line(f"  Open in a browser: {page}")

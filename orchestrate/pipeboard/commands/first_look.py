@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeboard.commands.catalogue import described_environment
 from pipeboard.environments import DEMO
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def write_page(paths: Paths, environment: Environment) -> tuple[str, list[str]]:
     """Write the page of an environment; return its address, and what could not be shown on it.
 
     Raises:
-        Problem: when there is none, in the words of who should have made it.
+        PipeboardError: when there is none, in the words of who should have made it.
     """
     words = [str(paths.binaries / "pipeboard-metabase"), "first-look"]
     words += ["--out", str(page_of(paths)), "--cache", str(paths.tools / "look")]
@@ -54,7 +54,7 @@ def write_page(paths: Paths, environment: Environment) -> tuple[str, list[str]]:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         what = f"the first look was not made: {type(error).__name__}"
-        raise Problem(what, REMEDY, ExitCode.UNAVAILABLE) from error
+        raise PipeboardError(what, REMEDY, ExitCode.UNAVAILABLE) from error
     said = [
         line.removeprefix("pipeboard-metabase: ")
         for line in environment.redact(outcome.stderr.strip()).splitlines()
@@ -63,7 +63,7 @@ def write_page(paths: Paths, environment: Environment) -> tuple[str, list[str]]:
     if not page:
         known = outcome.returncode in set(ExitCode)
         what = said[-1] if said else "the first look was not made, and nobody said why"
-        raise Problem(what, "", ExitCode(outcome.returncode) if known else ExitCode.FAILED)
+        raise PipeboardError(what, "", ExitCode(outcome.returncode) if known else ExitCode.FAILED)
     return page, said if outcome.returncode else []
 
 

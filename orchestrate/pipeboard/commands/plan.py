@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.local.schedule import read_schedules
-from pipeboard.problems import ExitCode, Problem
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
@@ -91,14 +91,14 @@ class Plan:
         """Return the plan of some streams.
 
         Raises:
-            Problem: one of them is none of the job's.
+            PipeboardError: one of them is none of the job's.
 
         """
         known = [estimate.stream for estimate in self.estimates]
         wrong = sorted(set(streams) - set(known))
         if wrong:
             what = f"no stream of this job is called {', '.join(wrong)}"
-            raise Problem(what, f"There are {', '.join(known)}", ExitCode.USAGE)
+            raise PipeboardError(what, f"There are {', '.join(known)}", ExitCode.USAGE)
         return Plan([e for e in self.estimates if not streams or e.stream in streams], self.a_day)
 
     def show(self, console: Console) -> None:
@@ -133,7 +133,7 @@ def ask(
     """Ask the tap what a job would cost from where its state stands; 60 tokens at most."""
     if job.plugin is None:
         what = f"the job {job.name} asks Pipedrive for nothing, or is not known to pipeboard"
-        raise Problem(what, "Name sync, reference, sweep or backfill", ExitCode.USAGE)
+        raise PipeboardError(what, "Name sync, reference, sweep or backfill", ExitCode.USAGE)
     complete = {**environment.variables, **(environ or {})}
     folder = paths.local / "plans"
     folder.mkdir(parents=True, exist_ok=True)
@@ -201,12 +201,12 @@ def _meltano(
         )
     except subprocess.TimeoutExpired as error:
         what = f"the plan could not be made within {TIMEOUT_SECONDS:.0f} s"
-        raise Problem(what, "Check with `make doctor`", ExitCode.UNAVAILABLE) from error
+        raise PipeboardError(what, "Check with `make doctor`", ExitCode.UNAVAILABLE) from error
     if check and outcome.returncode:
         said = environment.redact((outcome.stderr or outcome.stdout).strip()).splitlines()
         what = f"the plan could not be made: {said[-1][:300] if said else 'no reason given'}"
         code = outcome.returncode
-        raise Problem(
+        raise PipeboardError(
             what,
             "Check with `make doctor`",
             ExitCode(code) if code in set(ExitCode) else ExitCode.FAILED,

@@ -17,9 +17,9 @@ from urllib.parse import quote
 import psycopg
 
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.launch import DATABASE, TRANSFORM_DATABASE
 from pipeboard.local.metrics_server import URL_VARIABLE
-from pipeboard.problems import ExitCode, Problem
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
@@ -68,14 +68,14 @@ def administrator(given: Mapping[str, str]) -> DatabaseUrl:
     """Return who makes the roles: the administrator named, else the role that syncs.
 
     Raises:
-        Problem: no database is named.
+        PipeboardError: no database is named.
 
     """
     named = given.get(ADMIN) or given.get(DATABASE)
     if not named:
         what = f"the embedded PostgreSQL has one role that does everything, and {ADMIN} is not set"
         remedy = f"Set {ADMIN} to the warehouse, with a role that may create roles"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
     return DatabaseUrl.parse(named)
 
 
@@ -106,10 +106,10 @@ def apply(paths: Paths, given: Mapping[str, str], console: Console) -> int:
         what = f"the role {admin.user} may not make the roles in {admin.place}: {words}"
         remedy = f"Name a superuser, or the database's owner with CREATEROLE, in {ADMIN}; or give "
         remedy += "`pipeboard roles --print` to whoever administers it"
-        raise Problem(what, remedy, ExitCode.NOT_PERMITTED) from error
+        raise PipeboardError(what, remedy, ExitCode.NOT_PERMITTED) from error
     except psycopg.OperationalError as error:
         what = f"the database {admin.place} cannot be reached, or refuses the password"
-        raise Problem(what, f"Check {ADMIN}", ExitCode.UNAVAILABLE) from error
+        raise PipeboardError(what, f"Check {ADMIN}", ExitCode.UNAVAILABLE) from error
     _write(file, {login: _url(admin, login.role, text) for login, text in passwords.items()})
     for login in LOGINS:
         words = "made" if login.role not in there else "up to date"

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.outcomes import SUCCEEDED
-from pipeboard.problems import ExitCode, Problem
 from pipeboard.run.history import BATCH_SIZE_ROWS, End
 from pipeboard.run.jobs import MAIN, Job
 from pipeboard.run.measures import exists
@@ -87,7 +87,7 @@ def parsed_sizes(text: str) -> tuple[int, ...]:
     """Read `1000,5000`.
 
     Raises:
-        Problem: these are no numbers of rows.
+        PipeboardError: these are no numbers of rows.
 
     """
     try:
@@ -96,7 +96,7 @@ def parsed_sizes(text: str) -> tuple[int, ...]:
         sizes = ()
     if not sizes or sizes[0] < 1:
         what = f"--sizes is {text!r}"
-        raise Problem(what, "Write 1000,5000,10000", ExitCode.USAGE)
+        raise PipeboardError(what, "Write 1000,5000,10000", ExitCode.USAGE)
     return sizes
 
 
@@ -114,7 +114,7 @@ def tune(paths: Paths, environment: Environment, plan: Plan, console: Console) -
     """Measure, and store the result.
 
     Raises:
-        Problem: there is nothing to measure with, or the loader fails.
+        PipeboardError: there is nothing to measure with, or the loader fails.
 
     """
     # Not beside a sync: the two would measure each other.
@@ -234,7 +234,7 @@ class _Experiment:
         count, largest = found or (0, 0)
         if not count:
             what = "there are no deals in pipedrive.deals to measure with"
-            raise Problem(what, "Run `make sync` first", ExitCode.CONFIGURATION)
+            raise PipeboardError(what, "Run `make sync` first", ExitCode.CONFIGURATION)
         properties = {name: TYPES.get(kind, TEXT) for name, kind in columns}
         schema = {
             **{"type": "SCHEMA", "stream": "deals", "key_properties": ["id"]},
@@ -264,7 +264,7 @@ class _Experiment:
     def _columns(self) -> list[tuple[str, str]]:
         if not exists(self.session.connection, "pipedrive.deals"):
             what = "there is no table pipedrive.deals to measure with"
-            raise Problem(what, "Run `make sync` first", ExitCode.CONFIGURATION)
+            raise PipeboardError(what, "Run `make sync` first", ExitCode.CONFIGURATION)
         return self.session.connection.execute(
             """
             select column_name, data_type from information_schema.columns
@@ -323,14 +323,14 @@ class _Experiment:
             last = log.read_text(errors="replace").strip().splitlines()[-1:]
             what = f"the loader failed ({code}): {self.session.environment.redact(' '.join(last))}"
             known = {int(member) for member in ExitCode}
-            raise Problem(what, "", ExitCode(code if code in known else ExitCode.FAILED))
+            raise PipeboardError(what, "", ExitCode(code if code in known else ExitCode.FAILED))
         table = sql.Identifier(SCHEMA, "deals")
         there = self.session.connection.execute(
             sql.SQL("select count(*) from {}").format(table)
         ).fetchone()
         if there != (rows,):
             what = f"the loader brought {there} of {rows} rows"
-            raise Problem(what, "This is a fault of the loader: report it", ExitCode.DATA)
+            raise PipeboardError(what, "This is a fault of the loader: report it", ExitCode.DATA)
         self.session.connection.execute(sql.SQL("drop table {}").format(table))
         # Kilobytes on Linux, bytes on macOS.
         return seconds, usage.ru_maxrss * (1 if os.uname().sysname == "Darwin" else 1024)

@@ -13,8 +13,8 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.local.postgres_binaries import Unprivileged
-from pipeboard.problems import ExitCode, Problem
 
 HOST = "127.0.0.1"
 OWNER = "pipeboard"
@@ -120,7 +120,7 @@ class ClusterRecord:
         except OSError as error:
             what = f"the embedded PostgreSQL has no place: {home} cannot be created ({error})"
             remedy = "Run as an ordinary user, or name a database in PIPEBOARD_DATABASE_URL"
-            raise Problem(what, remedy, ExitCode.CONFIGURATION) from error
+            raise PipeboardError(what, remedy, ExitCode.CONFIGURATION) from error
         for folder in (home.parent, home):
             folder.chmod(0o755)
         self._sign(cluster)

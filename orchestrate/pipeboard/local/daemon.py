@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.local.cluster import free_port, port_is_taken
 from pipeboard.local.processes import Recorded
-from pipeboard.problems import ExitCode, Problem
 
 LARGEST_LOG = 10_000_000
 
@@ -107,7 +107,7 @@ class Daemon:
             on_wait: called with the seconds waited so far, until the program is ready.
 
         Raises:
-            Problem: it cannot be started, ended, or did not become ready in time.
+            PipeboardError: it cannot be started, ended, or did not become ready in time.
 
         """
         if self.is_running() and self._started_as(spec):
@@ -125,7 +125,7 @@ class Daemon:
         how = "does not answer" if exit_code is None else f"ended at once (exit code {exit_code})"
         lines = self.log.read_bytes()[log_start:].decode(errors="replace").strip().splitlines()
         what = f"{self.name} {how}: {lines[-1][:300] if lines else 'no reason given'}"
-        raise Problem(what, f"See {self.log}", ExitCode.UNAVAILABLE)
+        raise PipeboardError(what, f"See {self.log}", ExitCode.UNAVAILABLE)
 
     def stop(self, timeout_seconds: float = 10.0) -> bool:
         """End the program: SIGTERM, and SIGKILL after the timeout. Return whether it ran."""
@@ -156,7 +156,7 @@ class Daemon:
                 )
             except OSError as error:
                 what = f"{self.name} cannot be started: {spec.command[0]}: {error.strerror}"
-                raise Problem(what, "Run `make setup`", ExitCode.CONFIGURATION) from error
+                raise PipeboardError(what, "Run `make setup`", ExitCode.CONFIGURATION) from error
         recorded = Recorded.of(process.pid)
         if recorded:
             recorded.save(self._record)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 import psycopg
 from psycopg import sql
 
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.local.cluster import HOST, OWNER, Cluster, ClusterRecord, free_port, port_is_taken
 from pipeboard.local.file_lock import file_lock
 from pipeboard.local.postgres_binaries import Binaries, Unprivileged, readable_copy
 from pipeboard.local.processes import command_line
-from pipeboard.problems import ExitCode, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -263,7 +263,7 @@ class EmbeddedPostgres:
     def _fail(self, what: str, words: str) -> NoReturn:
         message = f"the embedded PostgreSQL {what}: {words.strip() or 'it gave no reason'}"
         remedy = "See its log, or name another database in PIPEBOARD_DATABASE_URL"
-        raise Problem(message, remedy, ExitCode.UNAVAILABLE)
+        raise PipeboardError(message, remedy, ExitCode.UNAVAILABLE)
 
 
 def locales(major: int) -> list[list[str]]:

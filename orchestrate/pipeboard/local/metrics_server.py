@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.launch import environ_of
-from pipeboard.problems import ExitCode, Problem
 
 if TYPE_CHECKING:
     from pipeboard.database_url import DatabaseUrl
@@ -30,11 +30,11 @@ def serve(
     if not program.exists():
         what = f"the metrics server is not installed ({program})"
         remedy = "Run `python3 orchestrate/bootstrap.py metrics`, with Python 3.11 or newer"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
     chosen = queries or paths.root / QUERIES
     if not chosen.is_file():
         what = f"there is no file {chosen}"
-        raise Problem(what, "Name another one by --queries", ExitCode.CONFIGURATION)
+        raise PipeboardError(what, "Name another one by --queries", ExitCode.CONFIGURATION)
     words = ["--config", str(chosen), "--host", host, "--port", str(port), "--log-format", "json"]
     given = {k: v for k, v in os.environ.items() if not k.startswith(("QE_", URL_VARIABLE))}
     environ = environ_of("query-exporter", given)

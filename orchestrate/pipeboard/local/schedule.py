@@ -28,7 +28,7 @@ from zoneinfo import ZoneInfo
 import yaml
 
 from pipeboard.environments import OWN, SCHEDULED
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,13 +63,13 @@ class Schedule:
         """The same for the scheduler.
 
         Raises:
-            Problem: the five fields are not understood.
+            PipeboardError: the five fields are not understood.
 
         """
         # The library counts days of the week from Monday, cron from Sunday: names mean one thing.
         if re.search(r"(?<![*/\d])\d", self.crontab.split()[-1]):
             what = f"schedule {self.name} of meltano.yml names days of the week by number"
-            raise Problem(what, "Write names: mon-fri", ExitCode.CONFIGURATION)
+            raise PipeboardError(what, "Write names: mon-fri", ExitCode.CONFIGURATION)
         try:
             # Not above: the command line reads this file for a run, too, which needs no scheduler.
             from apscheduler.triggers.cron import CronTrigger
@@ -78,7 +78,7 @@ class Schedule:
         except ValueError as error:
             what = f"schedule {self.name} of meltano.yml is {self.crontab!r}: {error}"
             remedy = "Write five fields as for cron: */30 * * * *"
-            raise Problem(what, remedy, ExitCode.CONFIGURATION) from error
+            raise PipeboardError(what, remedy, ExitCode.CONFIGURATION) from error
 
     def next(self, now: datetime | None = None) -> datetime:
         """Return when it is due next."""
@@ -100,7 +100,7 @@ def read_schedules(root: Path, environ: Mapping[str, str]) -> list[Schedule]:
     """Return the schedules of meltano.yml.
 
     Raises:
-        Problem: the time zone is not known, or times are not understood.
+        PipeboardError: the time zone is not known, or times are not understood.
 
     """
     named = environ.get(ZONE_VARIABLE) or ZONE
@@ -108,7 +108,7 @@ def read_schedules(root: Path, environ: Mapping[str, str]) -> list[Schedule]:
         zone = ZoneInfo(named)
     except (KeyError, ValueError, OSError) as error:
         what = f"{ZONE_VARIABLE} is {named!r}, which is no time zone known here"
-        raise Problem(what, f"Write one such as {ZONE}", ExitCode.CONFIGURATION) from error
+        raise PipeboardError(what, f"Write one such as {ZONE}", ExitCode.CONFIGURATION) from error
     found = yaml.safe_load((root / "meltano.yml").read_text(encoding="utf-8"))
     schedules = [
         Schedule(str(each["name"]), str(each["job"]), str(each["interval"]), zone)
@@ -133,7 +133,7 @@ def claim(paths: Paths, kind: str, owner: str) -> int:
     (`pass_fds`) that schedules on.
 
     Raises:
-        Problem: somebody else has it.
+        PipeboardError: somebody else has it.
 
     """
     path = _lock_file(paths, kind)
@@ -149,11 +149,11 @@ def claim(paths: Paths, kind: str, owner: str) -> int:
     return descriptor
 
 
-def has_it(kind: str, owner: str) -> Problem:
+def has_it(kind: str, owner: str) -> PipeboardError:
     """Return the refusal to schedule what another program schedules."""
     named = {OURS: "`make up`"}.get(owner, owner) or "another program"
     what = f"{named} has the schedule of the {kind} environment already"
-    return Problem(what, "End it first: `make stop`", ExitCode.UNAVAILABLE)
+    return PipeboardError(what, "End it first: `make stop`", ExitCode.UNAVAILABLE)
 
 
 def holder(paths: Paths, kind: str) -> str | None:

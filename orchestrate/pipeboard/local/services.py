@@ -17,13 +17,13 @@ from pipeboard.environments import (
     own_environment,
     settings,
 )
+from pipeboard.errors import PipeboardError
 from pipeboard.local.embedded_postgres import EmbeddedPostgres
 from pipeboard.local.postgres_binaries import Binaries, wheel_binaries
 from pipeboard.local.prefect_service import PrefectService
 from pipeboard.local.schedule import ZONE_VARIABLE
 from pipeboard.local.simulator import Account, Simulator
 from pipeboard.local.stack import SCRAPE_VARIABLE, Stack
-from pipeboard.problems import Problem
 from pipeboard.run.reporting import CommandScope
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Services:
     def _known_services(self, kind: str) -> dict[str, str]:
         try:
             return self.stack(kind).environ()
-        except (OSError, Problem):
+        except (OSError, PipeboardError):
             return {}
 
     def stop(self) -> list[str]:

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.local.cluster import port_is_taken
 from pipeboard.local.daemon import Daemon, ServiceSpec
-from pipeboard.problems import ExitCode, Problem
 
 # Our own machine is never reached through a proxy.
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -62,7 +62,7 @@ class Simulator:
             What the simulator reports about itself: `url`, `port` and so on.
 
         Raises:
-            Problem: it does not start.
+            PipeboardError: it does not start.
 
         """
         running = self.ready()
@@ -119,7 +119,7 @@ class Simulator:
         known = self.ready()
         if known is None:
             what, remedy = "the simulated account does not run", "Start it with `make demo`"
-            raise Problem(what, remedy, ExitCode.UNAVAILABLE)
+            raise PipeboardError(what, remedy, ExitCode.UNAVAILABLE)
         request = urllib.request.Request(
             f"{known['url']}/_control/{action}",
             data=None if body is None else json.dumps(body).encode(),
@@ -131,5 +131,5 @@ class Simulator:
         except urllib.error.HTTPError as error:
             words = error.read().decode(errors="replace")
             what = f"the simulated account refuses to {action} ({error.code}): {words[:200]}"
-            raise Problem(what, f"See {self.daemon.log}", ExitCode.UNAVAILABLE) from error
+            raise PipeboardError(what, f"See {self.daemon.log}", ExitCode.UNAVAILABLE) from error
         return found

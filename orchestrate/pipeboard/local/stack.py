@@ -22,10 +22,10 @@ from urllib.parse import urlsplit
 import yaml
 
 from pipeboard.environments import OWN, PERSONAL_PREFIXES
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.local import metrics_server, schedule
 from pipeboard.local.daemon import Daemon, ServiceSpec
 from pipeboard.local.file_lock import file_lock
-from pipeboard.problems import ExitCode, Problem
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
@@ -62,7 +62,7 @@ class Started:
     """What became of an `up`."""
 
     missing: dict[str, str] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[PipeboardError] = field(default_factory=list)
 
     @property
     def code(self) -> int:
@@ -118,7 +118,7 @@ class Stack:
             for name, step in steps:
                 try:
                     words = step()
-                except Problem as problem:
+                except PipeboardError as problem:
                     started.problems.append(problem)
                     words = f"{console.bad('problem')}: {problem}"
                 if words:
@@ -291,7 +291,7 @@ def prometheus_config(root: Path, targets: Mapping[str, str], seconds: str | Non
         seconds: how often to look and evaluate instead of as shipped.
 
     Raises:
-        Problem: `seconds` is no number of seconds.
+        PipeboardError: `seconds` is no number of seconds.
 
     """
     config = yaml.safe_load((root / SHIPPED / "prometheus.yml").read_text())
@@ -308,7 +308,7 @@ def prometheus_config(root: Path, targets: Mapping[str, str], seconds: str | Non
     if seconds:
         if not seconds.isdigit() or not int(seconds):
             what = f"{SCRAPE_VARIABLE} is {seconds!r}"
-            raise Problem(what, "Write whole seconds: 30", ExitCode.CONFIGURATION)
+            raise PipeboardError(what, "Write whole seconds: 30", ExitCode.CONFIGURATION)
         often = ("scrape_interval", "evaluation_interval")
         config["global"] = dict.fromkeys(often, f"{seconds}s")
     text: str = yaml.safe_dump(config, sort_keys=False)
@@ -327,7 +327,7 @@ def _check_rules(promtool: str, config: Path) -> None:
     if outcome.returncode:
         words = " ".join((outcome.stderr or outcome.stdout).split())
         what = f"promtool refuses the configuration: {words[:300]}"
-        raise Problem(what, f"See {config}", ExitCode.CONFIGURATION)
+        raise PipeboardError(what, f"See {config}", ExitCode.CONFIGURATION)
 
 
 def _told(fresh: bool, where: str) -> str:

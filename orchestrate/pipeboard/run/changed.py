@@ -22,8 +22,8 @@ import psycopg
 
 from pipeboard.database import connect, first_line
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.errors import PipeboardError
 from pipeboard.launch import DATABASE, FINGERPRINT
-from pipeboard.problems import Problem
 
 #: Names the file for the report; the supervisor reads it.
 REPORT = "PIPEBOARD_BUILD_REPORT"
@@ -110,7 +110,7 @@ def ask(environ: Mapping[str, str]) -> Decision:
         return Decision(None, None, "nothing is built yet")
     except psycopg.Error as error:
         return Decision(None, None, f"the warehouse does not say what changed: {first_line(error)}")
-    except Problem as problem:
+    except PipeboardError as problem:
         return Decision(None, None, problem.what)
     return decide(rows, f"{fingerprint} {environ.get('DBT_TARGET') or 'dev'}")
 

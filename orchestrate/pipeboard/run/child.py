@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.run import watchdog
 
 #: Seconds from SIGTERM to SIGKILL: the loader may have to write a batch and emit its state. Less
@@ -43,7 +43,7 @@ class Child:
             grace: seconds from SIGTERM to SIGKILL.
 
         Raises:
-            Problem: it does not start.
+            PipeboardError: it does not start.
 
         """
         self._channel, theirs = socket.socketpair()
@@ -71,7 +71,7 @@ class Child:
         if not first:
             reason = self._watchdog.communicate()[0].strip()
             what = f"the run does not start: {reason or 'no reason given'}"
-            raise Problem(what, "Run `make setup`", ExitCode.CONFIGURATION)
+            raise PipeboardError(what, "Run `make setup`", ExitCode.CONFIGURATION)
         self._group = int(first)
         threading.Thread(target=self._pump, daemon=True).start()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
 HOUR = 3600.0
 MAIN, BACKFILL = "main", "backfill"
@@ -98,14 +98,14 @@ def job_named(root: Path, name: str) -> Job:
     """Return a job of meltano.yml; one that we do not know gets the careful defaults.
 
     Raises:
-        Problem: meltano.yml has no such job, or it cannot be supervised.
+        PipeboardError: meltano.yml has no such job, or it cannot be supervised.
 
     """
     project = yaml.safe_load((root / "meltano.yml").read_text(encoding="utf-8")) or {}
     jobs = {str(job["name"]): job.get("tasks") or [] for job in project.get("jobs") or []}
     if name not in jobs:
         what = f"meltano.yml has no job {name}"
-        raise Problem(what, f"There are {', '.join(jobs)}", ExitCode.USAGE)
+        raise PipeboardError(what, f"There are {', '.join(jobs)}", ExitCode.USAGE)
     extractors = {
         str(plugin["name"]): plugin
         for plugin in (project.get("plugins") or {}).get("extractors") or []
@@ -115,7 +115,7 @@ def job_named(root: Path, name: str) -> Job:
     plugins = [word for word in words if word in extractors]
     if len(plugins) > 1:
         what = f"the job {name} has {len(plugins)} extractors: {', '.join(plugins)}"
-        raise Problem(what, "Write a job for each", ExitCode.CONFIGURATION)
+        raise PipeboardError(what, "Write a job for each", ExitCode.CONFIGURATION)
     return replace(
         found,
         plugin=plugins[0] if plugins else None,
@@ -173,5 +173,5 @@ def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
         seconds = -1
     if not 0 <= seconds < math.inf:  # nan is in no range
         what = f"{name} is {given!r}"
-        raise Problem(what, "Write seconds: 3600", ExitCode.CONFIGURATION)
+        raise PipeboardError(what, "Write seconds: 3600", ExitCode.CONFIGURATION)
     return seconds

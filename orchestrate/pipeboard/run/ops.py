@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from pipeboard.database import connect, first_line
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
@@ -58,7 +58,7 @@ def migrate(connection: psycopg.Connection, console: Console | None = None) -> b
     except psycopg.errors.InsufficientPrivilege as error:
         what = f"the tables of schema ops cannot be made: {first_line(error)}"
         remedy = "Run `pipeboard migrate` once as the owner of schema ops"
-        raise Problem(what, remedy, ExitCode.NOT_PERMITTED) from error
+        raise PipeboardError(what, remedy, ExitCode.NOT_PERMITTED) from error
 
 
 def _wait_for_turn(connection: psycopg.Connection, console: Console | None) -> None:
@@ -93,9 +93,9 @@ def _bring_up_to_date(connection: psycopg.Connection) -> bool:
     return True
 
 
-def _locked(connection: psycopg.Connection) -> Problem:
+def _locked(connection: psycopg.Connection) -> PipeboardError:
     what = f"the tables of schema ops are locked by {_blockers(connection)}"
-    return Problem(what, "End it, or run again later", ExitCode.UNAVAILABLE)
+    return PipeboardError(what, "End it, or run again later", ExitCode.UNAVAILABLE)
 
 
 def _blockers(connection: psycopg.Connection) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeboard.errors import ExitCode
 from pipeboard.outcomes import (
     BEHIND,
     FAILED,
@@ -22,7 +23,6 @@ from pipeboard.outcomes import (
     STREAM_OUTCOMES,
     SUCCEEDED,
 )
-from pipeboard.problems import ExitCode
 from pipeboard.run.changed import Decision
 from pipeboard.run.dbt_results import Build
 from pipeboard.run.jobs import Job

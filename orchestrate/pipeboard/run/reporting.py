@@ -22,8 +22,8 @@ import psycopg
 
 from pipeboard.bounded import within
 from pipeboard.database import connect, first_line
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.outcomes import BEHIND, FAILED, INTERRUPTED
-from pipeboard.problems import ExitCode, Problem
 from pipeboard.redaction import Redactor
 from pipeboard.run import history
 from pipeboard.run.history import End, new_run_id
@@ -84,7 +84,7 @@ class CommandScope:
             return self.environment.database.url
         try:
             return self.given.get("PIPEBOARD_DATABASE_URL") or self.find_database()
-        except (Problem, OSError, psycopg.Error):
+        except (PipeboardError, OSError, psycopg.Error):
             return None
 
 
@@ -98,9 +98,9 @@ def report_failures(scope: CommandScope) -> Iterator[CommandScope]:
         try:
             yield scope
         except BaseException as error:
-            problem = as_problem(error)
+            problem = as_pipeboard_error(error)
             ended = problem or error
-            is_usage = isinstance(ended, Problem) and ended.code == ExitCode.USAGE
+            is_usage = isinstance(ended, PipeboardError) and ended.code == ExitCode.USAGE
             if not is_usage and not is_reported(error):
                 _report(scope, ended)
             mark_reported(ended)
@@ -119,24 +119,28 @@ def is_reported(error: BaseException) -> bool:
     return _REPORTED in error.__dict__
 
 
-def as_problem(error: BaseException) -> Problem | None:
-    """Return an error of machine or database as a problem; None for what nobody expects."""
-    if isinstance(error, Problem):
+def as_pipeboard_error(error: BaseException) -> PipeboardError | None:
+    """Return an error of the machine or the database with a remedy; None for any other error."""
+    if isinstance(error, PipeboardError):
         return error
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         what = f"no space is left for {error.filename or 'what the run writes'}"
-        return Problem(what, "Make room, then run again", ExitCode.UNAVAILABLE)
+        return PipeboardError(what, "Make room, then run again", ExitCode.UNAVAILABLE)
     if isinstance(error, (ConnectionError, TimeoutError)):
-        return Problem(f"{type(error).__name__}: {error}", "Run again", ExitCode.UNAVAILABLE)
+        return PipeboardError(f"{type(error).__name__}: {error}", "Run again", ExitCode.UNAVAILABLE)
     if isinstance(error, OSError) and error.filename:
         what = f"{error.filename} cannot be used: {error.strerror}"
-        return Problem(what, "Check its owner and rights (`make doctor`)", ExitCode.CONFIGURATION)
+        return PipeboardError(
+            what, "Check its owner and rights (`make doctor`)", ExitCode.CONFIGURATION
+        )
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         what = f"the database does not permit it: {first_line(error)}"
-        return Problem(what, "Check the role with `make doctor`", ExitCode.NOT_PERMITTED)
+        return PipeboardError(what, "Check the role with `make doctor`", ExitCode.NOT_PERMITTED)
     if isinstance(error, psycopg.OperationalError):
         what = f"the database does not answer as it should: {first_line(error)}"
-        return Problem(what, "Check it with `make doctor`, and run again", ExitCode.UNAVAILABLE)
+        return PipeboardError(
+            what, "Check it with `make doctor`, and run again", ExitCode.UNAVAILABLE
+        )
     return None
 
 
@@ -146,7 +150,7 @@ def end_of(error: BaseException, redact: Callable[[str], str]) -> End:
         return End(INTERRUPTED, 130, "interrupted by SIGINT", "pipeboard")
     if isinstance(error, SystemExit):
         return End(INTERRUPTED, 143, "interrupted by SIGTERM", "pipeboard")
-    problem = as_problem(error)
+    problem = as_pipeboard_error(error)
     if problem:
         status = BEHIND if problem.code is ExitCode.BUDGET else FAILED
         return End(status, int(problem.code), redact(str(problem))[:500], "preflight")
@@ -180,7 +184,7 @@ def _report(scope: CommandScope, error: BaseException) -> None:
                     connection, run_id, scope.job, scope.environment_name, scope.began, end
                 )
                 of_history(measures, connection, scope.job.pipeline)
-        except (psycopg.Error, Problem):
+        except (psycopg.Error, PipeboardError):
             pass  # often it is the error to report that the database cannot be reached
     gateway = scope.gateway
     trouble = push_to(gateway, scope.job.pipeline, measures) if gateway else None

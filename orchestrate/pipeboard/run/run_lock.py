@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
 if TYPE_CHECKING:
     from pipeboard.database_url import DatabaseUrl
@@ -41,7 +41,7 @@ class RunLock:
         """Connect.
 
         Raises:
-            Problem: the database cannot be reached.
+            PipeboardError: the database cannot be reached.
 
         """
         self._database = database
@@ -51,7 +51,9 @@ class RunLock:
             self.connection = self._connect()
         except psycopg.OperationalError as error:
             what = f"the database {database.place} cannot be reached"
-            raise Problem(what, "Check PIPEBOARD_DATABASE_URL", ExitCode.UNAVAILABLE) from error
+            raise PipeboardError(
+                what, "Check PIPEBOARD_DATABASE_URL", ExitCode.UNAVAILABLE
+            ) from error
 
     def _connect(self) -> psycopg.Connection:
         connection = psycopg.connect(

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from pipeboard.errors import ExitCode
 from pipeboard.outcomes import FAILED, INTERRUPTED, LOADED, STATUSES, SUCCEEDED
-from pipeboard.problems import ExitCode
 from pipeboard.run import history
 from pipeboard.run.changed import REPORT, Decision, decision_of
 from pipeboard.run.dbt_results import Build, name_broken_rules, read_build
@@ -105,12 +105,12 @@ def run_job(
         job: what to run.
         console: told how it goes.
         full_refresh: read everything again.
-        before: what to check first; a :class:`Problem` it raises is a failed run.
+        before: what to check first; a :class:`PipeboardError` it raises is a failed run.
         environ: what the run gets to know beside its environment.
         goal: a stream, and how many rows of it make the run complete; for the progress.
 
     Raises:
-        Problem: the run could not begin; history and metrics know of it, where they can.
+        PipeboardError: the run could not begin; history and metrics know of it, where they can.
 
     """
     scope = CommandScope(job, console, environment.variables, environment=environment)

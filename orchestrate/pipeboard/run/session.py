@@ -129,7 +129,7 @@ def run_session(
     """Connect to the warehouse and bring schema `ops` up to date; SIGINT and SIGTERM are noted.
 
     Raises:
-        Problem: the database cannot be reached, or does not permit it.
+        PipeboardError: the database cannot be reached, or does not permit it.
 
     """
     run_id = new_run_id()

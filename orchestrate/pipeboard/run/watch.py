@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 import psycopg
 
 from pipeboard.console import ANSI
-from pipeboard.problems import ExitCode
+from pipeboard.errors import ExitCode
 from pipeboard.run import history
 from pipeboard.run.child import Child
 from pipeboard.run.run_log import RunLog
