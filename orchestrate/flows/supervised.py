@@ -1,7 +1,7 @@
-"""Every flow is this: run pipeboard as a program, and say in Prefect's words how it went.
+"""Runs a pipeboard command as a flow: log, state, artifacts.
 
-Its log becomes the flow run's log, its exit code a state, a cancellation or a time limit a SIGTERM,
-on which it loads what was read and keeps its state; its history becomes artifacts.
+Its log becomes the log of the flow run, its exit code the state, its history the artifacts. A
+cancellation or time limit becomes a SIGTERM: pipeboard loads what was read and stores its state.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 
 from blocks import settings_from_blocks
-from verdict import Ended, is_retryable, report, stream_rows
+from run_result import CommandResult, is_retryable, report, stream_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from prefect.tasks import Task
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Seconds until a command that failed for somebody else's fault is tried once more.
+#: Seconds until a command that failed for a reason outside it is tried once more.
 RETRY_DELAY = float(os.environ.get("PIPEBOARD_FLOWS_RETRY_SECONDS") or 60)
-#: Seconds from SIGTERM on; the supervisor itself gives its parts 20, and Prefect gives us 30.
-PATIENCE = 28.0
+#: Seconds from SIGTERM to SIGKILL: more than the 20 of the supervisor, less than the 30 of Prefect.
+TERMINATION_TIMEOUT_SECONDS = 28.0
 
 
 class RunFailed(Exception):
     """A command of pipeboard ended with an exit code that is a failure."""
 
-    def __init__(self, ended: Ended) -> None:
-        super().__init__(ended.verdict().message)
-        self.ended = ended
+    def __init__(self, result: CommandResult) -> None:
+        super().__init__(result.flow_state().message)
+        self.result = result
 
 
 def in_demo() -> bool:
@@ -68,9 +68,11 @@ def environ() -> dict[str, str]:
     return {**given, **blocks, "PIPEBOARD_LOG_FORMAT": "json"}
 
 
-def follow(words: Sequence[str], logger: logging.Logger | logging.LoggerAdapter[Any]) -> Ended:
+def follow(
+    words: Sequence[str], logger: logging.Logger | logging.LoggerAdapter[Any]
+) -> CommandResult:
     """Run a command of pipeboard to its end, and hand its log on line by line."""
-    ended = Ended()
+    result = CommandResult()
     process = subprocess.Popen(
         command(words),
         env=environ(),
@@ -86,28 +88,28 @@ def follow(words: Sequence[str], logger: logging.Logger | logging.LoggerAdapter[
 
     def hand_on() -> None:
         for text in process.stdout or ():
-            line = ended.read(text)
+            line = result.read(text)
             if line:
                 logger.log(line.level, "%s", line.text)
 
     try:
         hand_on()
-        ended.code = process.wait()
+        result.code = process.wait()
     except BaseException as ending:
         logger.warning("%s: pipeboard is asked to end", type(ending).__name__)
         process.terminate()
         try:
-            out, _ = process.communicate(timeout=PATIENCE)
+            out, _ = process.communicate(timeout=TERMINATION_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             raise
         for text in out.splitlines():
-            line = ended.read(text)
+            line = result.read(text)
             if line:
                 logger.log(line.level, "%s", line.text)
         logger.info("pipeboard ended with exit code %s", process.returncode)
         raise
-    return ended
+    return result
 
 
 def may_go_better(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
@@ -115,7 +117,7 @@ def may_go_better(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bo
     try:
         state.result()
     except RunFailed as failed:
-        return is_retryable(failed.ended.code)
+        return is_retryable(failed.result.code)
     except Exception:
         return False
     return False
@@ -129,19 +131,19 @@ def may_go_better(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bo
     retry_condition_fn=may_go_better,
     persist_result=False,
 )
-def run_pipeboard(words: str) -> Ended:
+def run_pipeboard(words: str) -> CommandResult:
     """Run one command; raise :class:`RunFailed` where its exit code says so."""
-    ended = follow(words.split(), get_run_logger())
-    if not ended.verdict().completed:
-        raise RunFailed(ended)
-    return ended
+    result = follow(words.split(), get_run_logger())
+    if not result.flow_state().completed:
+        raise RunFailed(result)
+    return result
 
 
-def history_of(ended: Ended) -> list[dict[str, Any]]:
+def history_of(result: CommandResult) -> list[dict[str, Any]]:
     """Return what the supervisor's own history has of the runs of a command, oldest first."""
-    if not ended.run_ids:
+    if not result.run_ids:
         return []
-    asked = subprocess.run(
+    listed = subprocess.run(
         command(["history", "--json", "--last", "20"]),
         env=environ(),
         stdin=subprocess.DEVNULL,
@@ -150,16 +152,16 @@ def history_of(ended: Ended) -> list[dict[str, Any]]:
         timeout=60,
         check=False,
     )
-    found = [json.loads(line) for line in asked.stdout.splitlines() if line.startswith("{")]
-    return [run for run in reversed(found) if run.get("run_id") in ended.run_ids]
+    found = [json.loads(line) for line in listed.stdout.splitlines() if line.startswith("{")]
+    return [run for run in reversed(found) if run.get("run_id") in result.run_ids]
 
 
-def publish(key: str, ended: Ended) -> None:
-    """Publish artifacts. How a run went does not depend on whether that works."""
+def publish(key: str, result: CommandResult) -> None:
+    """Publish artifacts. If that fails, the result of the run stays the same."""
     try:
-        runs = history_of(ended)
-        words = report(ended.verdict(), runs, ended.last_lines, ended.code)
-        create_markdown_artifact(words, key=key, description=ended.verdict().message)
+        runs = history_of(result)
+        text = report(result.flow_state(), runs, result.last_lines, result.code)
+        create_markdown_artifact(text, key=key, description=result.flow_state().message)
         streams = stream_rows(runs)
         if streams:
             what = "What was read of each stream, and what it cost"
@@ -169,12 +171,12 @@ def publish(key: str, ended: Ended) -> None:
 
 
 def supervise(key: str, words: Sequence[str]) -> State[Any]:
-    """Run a command of pipeboard, publish what it did under a key, return how it ended."""
+    """Run a command of pipeboard, publish what it did under a key, return how it result."""
     try:
-        ended = run_pipeboard(" ".join(words))
+        result = run_pipeboard(" ".join(words))
     except RunFailed as failed:
-        ended = failed.ended
-    publish(key, ended)
-    verdict = ended.verdict()
-    state = Completed if verdict.completed else Failed
-    return state(name=verdict.name, message=verdict.message)
+        result = failed.result
+    publish(key, result)
+    state = result.flow_state()
+    end = Completed if state.completed else Failed
+    return end(name=state.name, message=state.message)

@@ -62,7 +62,7 @@ BY_VALUE = """
 """
 
 
-class Ended(NamedTuple):
+class CommandResult(NamedTuple):
     """How a backfill ended: status and exit code of all its runs together."""
 
     status: str
@@ -110,11 +110,11 @@ class Backfiller:
 
     # -- everything again ----------------------------------------------------------------------
 
-    def full(self, streams: list[str], since: date | None, *, restart: bool) -> Ended:
+    def full(self, streams: list[str], since: date | None, *, restart: bool) -> CommandResult:
         """Read everything of some streams (of all: none named), from a day on, once more."""
         job = job_named(self.paths.root, "backfill").within(self.given)
         if self._is_at_work():
-            return Ended(*self._run(job).ended)  # which skips, and says so
+            return CommandResult(*self._run(job).ended)  # which skips, and says so
         with self._connected() as connection:
             found = self._open_one(connection)
         goes_on = found is not None and not restart and found.is_for(streams, since)
@@ -131,7 +131,7 @@ class Backfiller:
         if found and discards:
             self.console.note("backfill", f"{found.id} is not done, and will be discarded")
         if not self._agreed():
-            return Ended(SKIPPED, ExitCode.OK)
+            return CommandResult(SKIPPED, ExitCode.OK)
         if found and discards:
             self._close(found.id, complete=False)
         if not goes_on:
@@ -179,23 +179,23 @@ class Backfiller:
 
     # -- histories that were never read --------------------------------------------------------
 
-    def histories(self, since: date | None, most: int | None, a_day: int | None) -> Ended:
+    def histories(self, since: date | None, most: int | None, a_day: int | None) -> CommandResult:
         """Read the change logs of the deals that have none yet, most valuable deals first."""
         job = job_named(self.paths.root, "backfill-history").within(self.given)
         if self._is_at_work():
-            return Ended(*self._run(job).ended)
+            return CommandResult(*self._run(job).ended)
         missing = self._missing(since)
         planned = min(missing, most or missing)
         what = f"{missing:,} deals without history"
         self.console.note("backfill", what if planned == missing else f"{planned:,} of {what}")
         if not planned:
-            return Ended(SUCCEEDED, ExitCode.OK)
+            return CommandResult(SUCCEEDED, ExitCode.OK)
         tokens = planned * TOKENS_A_LOG
         estimate = Estimate("deal_changelog", planned, tokens, "exact, if no log has two pages")
         budget = round(a_day * HISTORY_SHARE) if a_day else None
         Plan([estimate], budget).show(self.console)
         if not self._agreed():
-            return Ended(SKIPPED, ExitCode.OK)
+            return CommandResult(SKIPPED, ExitCode.OK)
         listed = self.paths.local / "plans" / f"{self.environment.name}-history.ids"
         listed.parent.mkdir(parents=True, exist_ok=True)
         outcome = None
@@ -209,7 +209,7 @@ class Backfiller:
                 break
             planned -= asked
         self.console.note("backfill", f"{self._missing(since):,} deals without history are left")
-        return self._built(outcome) if outcome else Ended(SUCCEEDED, ExitCode.OK)
+        return self._built(outcome) if outcome else CommandResult(SUCCEEDED, ExitCode.OK)
 
     def _missing(self, since: date | None) -> int:
         with self._connected() as connection:
@@ -251,14 +251,14 @@ class Backfiller:
         show_run(self.console, job.name, outcome)
         return outcome
 
-    def _built(self, outcome: Outcome) -> Ended:
+    def _built(self, outcome: Outcome) -> CommandResult:
         """Build the marts from what came, if anything did; return how both ended."""
-        ended = Ended(*outcome.ended)
+        ended = CommandResult(*outcome.ended)
         if outcome.status not in LOADED:
             return ended
         if outcome.status == BEHIND:
             # Also one whose share for histories alone is spent: a backfill goes on another time.
-            ended = Ended(BEHIND, ExitCode.BUDGET)
+            ended = CommandResult(BEHIND, ExitCode.BUDGET)
         if not self.builds:
             return ended
         build = job_named(self.paths.root, "build").within(self.given)
@@ -266,7 +266,7 @@ class Backfiller:
         show_run(self.console, build.name, built)
         if built.status == SKIPPED:
             self.console.line("The marts were not built; the next sync does it.")
-        return Ended(*built.ended) if built.code else ended
+        return CommandResult(*built.ended) if built.code else ended
 
     def _is_at_work(self) -> bool:
         with self._connected() as connection:
