@@ -17,9 +17,6 @@ from dataclasses import dataclass, field
 from tap_pipedrive.answers import Page
 from tap_pipedrive.look_ahead import LookAhead
 
-#: Lists under way at a time by default.
-LISTS_AHEAD = 10
-
 
 @dataclass(frozen=True)
 class Beginning:

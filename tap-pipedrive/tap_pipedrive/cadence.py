@@ -15,10 +15,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from tap_pipedrive.bookmarks import to_time
+from tap_pipedrive.settings import ARCHIVED_INTERVAL, DEFINITIONS_INTERVAL
 
-#: Settings that hold an interval in seconds, and their defaults.
-DEFINITIONS, ARCHIVED = "definitions_interval", "archived_interval"
-INTERVALS: Mapping[str, int] = {DEFINITIONS: 3 * 3600, ARCHIVED: 3600}
 #: A list is due this much early: two runs of a schedule are not exactly an interval apart.
 EARLY = timedelta(minutes=5)
 
@@ -32,20 +30,20 @@ class Cadence:
         """Decide by settings and by the source's clock.
 
         Args:
-            config: settings of the tap; an interval that is missing has its default.
+            config: settings of the tap, with both intervals.
             now: the source's time, None before its first answer.
             reads_all: whether everything is due in this run.
 
         """
         self._intervals = {
-            name: timedelta(seconds=float(str(config.get(name, default))))
-            for name, default in INTERVALS.items()
+            name: timedelta(seconds=float(str(config[name])))
+            for name in (DEFINITIONS_INTERVAL, ARCHIVED_INTERVAL)
         }
         self._now = now
         self.reads_all = reads_all
 
     def interval(self, setting: str) -> timedelta:
-        """Return the interval that a setting of :data:`INTERVALS` holds."""
+        """Return the interval that a setting holds."""
         return self._intervals[setting]
 
     def age(self, read_at: str) -> timedelta | None:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -33,9 +33,9 @@ from tap_pipedrive.auth import OAuth
 from tap_pipedrive.deadline import DeadlineAdapter, Deadlines
 from tap_pipedrive.governor.governor import Governor, header_number
 from tap_pipedrive.governor.home import LocalHome
-from tap_pipedrive.metrics import ApiCalls
 from tap_pipedrive.openapi import Operation, operation
 from tap_pipedrive.records import PageReader
+from tap_pipedrive.usage import ApiCalls, Usage
 
 #: No page of 500 records comes near; whatever is larger is not an answer of this API.
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -61,15 +61,6 @@ _PASSING_FAULTS = (
     requests.exceptions.ChunkedEncodingError,
     requests.exceptions.ContentDecodingError,
 )
-
-
-@dataclass
-class Usage:
-    """What one stream cost so far: calls, API tokens, failed attempts among the calls."""
-
-    calls: int = 0
-    tokens: int = 0
-    retries: int = 0
 
 
 def _waits() -> Generator[float, errors.RetriableError | None, None]:

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from tap_pipedrive.governor.governor import Governor
 from tap_pipedrive.records import Record
 from tap_pipedrive.references import Name
-
-if TYPE_CHECKING:
-    from tap_pipedrive.streams.kinds import ListStream
 
 #: Seconds a list may be used without asking again, by stream.
 FRESH_SECONDS = {
@@ -53,15 +51,15 @@ class Definitions:
         #: Changes met in this run, by kind: added, removed, renamed, retyped, new_option.
         self.changes: Counter[str] = Counter()
 
-    def of(self, stream: ListStream) -> list[Record]:
-        """Return a stream's list: the remembered one while it is fresh, else by asking."""
-        cached: list[Record] | None = _decoded(self._governor.recall(f"fresh:{stream.name}"))
+    def of(self, name: str, read: Callable[[], list[Record]]) -> list[Record]:
+        """Return a list: the remembered one while it is fresh, else what ``read`` returns."""
+        cached: list[Record] | None = _decoded(self._governor.recall(f"fresh:{name}"))
         if cached is not None:
             self.hits += 1
             return cached
         self.misses += 1
-        records = [record for page in stream.record_pages() for record in page]
-        self.observe(stream.name, records)
+        records = read()
+        self.observe(name, records)
         return records
 
     def observe(self, name: str, records: list[Record]) -> None:

@@ -45,7 +45,7 @@ def streams_table() -> str:
         "| Stream | Key | How it is read | Operations (tokens a call) | Default | Swept |",
         "|---|---|---|---|---|---|",
     ]
-    for stream in TapPipedrive(config={}, validate_config=False).declared_streams:
+    for stream in TapPipedrive(config={}, validate_config=False).stream_set:
         operations = [operation(key) for key in stream.operations]
         costs = ", ".join(f"`{op.key}` ({op.cost})" for op in operations) or "(0)"
         keys = ", ".join(f"`{key}`" for key in stream.primary_keys)

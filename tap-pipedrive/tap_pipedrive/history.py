@@ -22,9 +22,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from tap_pipedrive.bookmarks import to_text, to_time
+from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import ConfigurationError, UnexpectedAnswerError
 from tap_pipedrive.known_histories import KnownHistories
 from tap_pipedrive.lenient_json import SetAsideValues
@@ -34,14 +35,8 @@ from tap_pipedrive.openapi.schema import EXTRA
 from tap_pipedrive.pagination import restarting
 from tap_pipedrive.parents import PARENT_ERRORS, ParentError, Parents
 from tap_pipedrive.records import Record, time_or_none
+from tap_pipedrive.streams.base import PipedriveStream, StreamSet
 
-if TYPE_CHECKING:
-    from tap_pipedrive.streams.base import PipedriveStream
-    from tap_pipedrive.tap import TapPipedrive
-
-MODES = ("gated", "full", "off")
-#: Logs under way at a time by default.
-CALLS_AHEAD = 6
 _MOVES = {"stage_change_time", "add_time", "close_time"}
 #: Deals of a list between two looks at the clock for metrics.
 _DEALS_A_PUSH = 100
@@ -113,19 +108,31 @@ def _seconds(start: Any, end: Any) -> float:
 class DealHistory:
     """Feeds ``deal_changelog`` and ``deal_changelog_sync`` from pages of deals."""
 
-    def __init__(self, tap: TapPipedrive) -> None:
-        """Nothing is asked before :meth:`take`."""
-        self._tap = tap
-        self._mode: str = tap.config.get("changelog_mode", "gated")
+    def __init__(self, run: RunContext, streams: StreamSet) -> None:
+        """Nothing is asked before :meth:`take`.
+
+        Args:
+            run: the context of the run.
+            streams: all streams; two of them receive rows.
+
+        """
+        self._run = run
+        self._streams = streams
+        self._mode: str = run.config["changelog_mode"]
         self._changelog: PipedriveStream | None = None
         self._sync: PipedriveStream | None = None
-        self._listed: str | None = tap.config.get("history_deals_file")
-        self._known = KnownHistories(tap.config.get("history_known_file"))
-        width = int(tap.config.get("calls_ahead", CALLS_AHEAD))
+        self._listed: str | None = run.config.get("history_deals_file")
+        width = int(run.config["calls_ahead"])
         self._ahead: LookAhead[LogRequest, LogAnswer] = LookAhead(self._read, width)
 
     def feed(self, streams: Iterable[PipedriveStream]) -> None:
-        """Say which streams of this walk want rows."""
+        """Say which streams of this walk want rows.
+
+        Raises:
+            ConfigurationError: ``history_known_file`` cannot be read.
+
+        """
+        _ = self._known
         by_name = {stream.name: stream for stream in streams}
         self._changelog = by_name.get("deal_changelog")
         self._sync = by_name.get("deal_changelog_sync")
@@ -150,20 +157,20 @@ class DealHistory:
         """
         if not self._listed:
             return False
-        wanted = [s for s in self._tap.selected_streams if s.name in _STREAMS]
+        wanted = [s for s in self._streams.selected if s.name in _STREAMS]
         if asking is not wanted[0]:
             return True
         self.feed(wanted)
         for stream in wanted:
             stream._write_schema_message()
         # Marks are in the source's time, which its first answer tells: the cheapest there is.
-        self._tap.client.get(_CHEAPEST, stream=asking.name, query={"limit": 1})
+        self._run.client.get(_CHEAPEST, stream=asking.name, query={"limit": 1})
         # Twice the same file: once to ask ahead, once to take.
         self._ahead.expect(LogRequest(deal_id) for deal_id in _ids(self._listed))
         for number, deal_id in enumerate(_ids(self._listed), 1):
             self._emit(LogRequest(deal_id))
             if number % _DEALS_A_PUSH == 0:
-                self._tap.write_state()
+                self._run.checkpoint()
         self._parents.refusals.finish()
         return True
 
@@ -178,7 +185,7 @@ class DealHistory:
         if self._may_have_moved(deal, since):
             self._emit(LogRequest.of(deal))
         # Last: a deal counts as seen once its log is out.
-        self._tap.seen_deals.add(deal)
+        self._run.seen_deals.add(deal)
 
     def _emit(self, request: LogRequest) -> None:
         rows, mark, error = self._ahead.take(request)
@@ -188,7 +195,7 @@ class DealHistory:
             self._parents.complete(deal_id)
         else:
             why = error or f"the log lacks the move of {request.moved_at or request.closed_at}"
-            self._tap.logger.warning("the log of deal %s is incomplete: %s", deal_id, why)
+            self._run.logger.warning("the log of deal %s is incomplete: %s", deal_id, why)
             asking.incomplete_parents += 1
             if not self._listed:  # whoever wrote the list asks again
                 self._parents.incomplete(deal_id, request.moved_at, request.closed_at)
@@ -215,13 +222,17 @@ class DealHistory:
         return not self._parents.refusals.successes
 
     @cached_property
+    def _known(self) -> KnownHistories:
+        return KnownHistories(self._run.config.get("history_known_file"))
+
+    @cached_property
     def _parents(self) -> Parents:
-        client = self._tap.client
+        client = self._run.client
         return Parents(
             self._asking.stream_state,
             lambda deal_id: self._read(LogRequest(deal_id)).error is None,
             lambda: client.source_now,
-            self._tap.logger,
+            self._run.logger,
         )
 
     @property
@@ -240,12 +251,12 @@ class DealHistory:
         aside = deal.get(EXTRA)
         if isinstance(aside, SetAsideValues) and _MOVES & aside.keys():
             return True  # an impossible time may be any
-        return bool(deal.get("is_deleted")) or self._tap.seen_deals.may_have_returned(deal)
+        return bool(deal.get("is_deleted")) or self._run.seen_deals.may_have_returned(deal)
 
     def _read(self, request: LogRequest) -> LogAnswer:
         """Read one log, in whatever thread."""
-        self._tap.spare_share(_CHANGELOG.cost)
-        synced_through = to_text(self._tap.client.source_now)
+        self._run.require_history_budget(_CHANGELOG.cost)
+        synced_through = to_text(self._run.client.source_now)
         rows, pages, error = read_log(self._asking, _CHANGELOG, "deal_id", request.deal_id)
         mark: Record = {
             "deal_id": request.deal_id,

@@ -12,24 +12,19 @@ import os
 import resource
 import sys
 import time
-from collections import Counter, defaultdict
 from collections.abc import Mapping
 from http.client import HTTPException
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Gauge, pushadd_to_gateway
 
 from tap_pipedrive.bookmarks import to_time
-
-if TYPE_CHECKING:
-    from tap_pipedrive.tap import TapPipedrive
+from tap_pipedrive.context import RunContext
+from tap_pipedrive.streams.base import StreamSet
 
 JOB = "pipedrive_etl"
 PUSH_SECONDS = 15.0
 PUSH_TIMEOUT_SECONDS = 5.0
-#: Latencies kept per endpoint for the quantiles of a run.
-LATENCIES_KEPT = 2000
 
 #: name: (what it says, labels)
 DECLARED: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -56,39 +51,6 @@ DECLARED: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-class ApiCalls:
-    """Counts of a run's calls, by endpoint (an operation's key)."""
-
-    def __init__(self) -> None:
-        """Start from nothing."""
-        self.requests: Counter[tuple[str, str]] = Counter()
-        self.rate_limited: Counter[str] = Counter()
-        self.retries: Counter[tuple[str, str]] = Counter()
-        self.errors: Counter[tuple[str, str]] = Counter()
-        self._latencies: defaultdict[str, list[float]] = defaultdict(list)
-
-    def answered(self, endpoint: str, status: int, seconds: float) -> None:
-        """Count an answer."""
-        self.requests[endpoint, f"{status // 100}xx"] += 1
-        if status == 429:
-            self.rate_limited[endpoint] += 1
-        latencies = self._latencies[endpoint]
-        if len(latencies) < LATENCIES_KEPT:
-            latencies.append(seconds)
-        else:  # overwrite the oldest: quantiles of the recent calls
-            latencies[self.requests[endpoint, "2xx"] % LATENCIES_KEPT] = seconds
-
-    def quantiles(self) -> dict[tuple[str, str], float]:
-        """Latency by endpoint and quantile (0.5, 0.95, 1.0), in seconds."""
-        found = {}
-        for endpoint, latencies in self._latencies.items():
-            ordered = sorted(latencies)
-            for q in (0.5, 0.95, 1.0):
-                at = min(len(ordered) - 1, int(q * len(ordered)))
-                found[endpoint, str(q)] = ordered[at]
-        return found
-
-
 def peak_memory_bytes() -> int:
     """Largest resident set of this process so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -98,10 +60,11 @@ def peak_memory_bytes() -> int:
 class Pusher:
     """Pushes the metrics of a run at intervals and at its end."""
 
-    def __init__(self, tap: TapPipedrive, gateway: str | None) -> None:
-        """Push to ``gateway`` (``http://host:9091``); None keeps quiet."""
-        self._tap = tap
-        self._gateway = gateway
+    def __init__(self, run: RunContext, streams: StreamSet) -> None:
+        """Push to the gateway of the settings (``http://host:9091``), if there is one."""
+        self._run = run
+        self._streams = streams
+        self._gateway: str | None = run.config.get("pushgateway_url")
         self._logger = logging.getLogger("tap-pipedrive")
         self._last = time.monotonic()
 
@@ -120,7 +83,7 @@ class Pusher:
             pushadd_to_gateway(
                 self._gateway,
                 job=JOB,
-                registry=collect(self._tap),
+                registry=collect(self._run, self._streams),
                 grouping_key={"pipeline": pipeline},
                 timeout=PUSH_TIMEOUT_SECONDS,
             )
@@ -129,15 +92,15 @@ class Pusher:
             self._logger.warning("Metrics could not be pushed: %s", type(error).__name__)
 
 
-def collect(tap: TapPipedrive) -> CollectorRegistry:
+def collect(run: RunContext, streams: StreamSet) -> CollectorRegistry:
     """Fill a fresh registry with what the run measured so far."""
     registry = CollectorRegistry()
     gauge = {
         name: Gauge(name, help_text, labels, registry=registry)
         for name, (help_text, labels) in DECLARED.items()
     }
-    client, governor = tap.client, tap.governor
-    for stream in tap.selected_streams:
+    client, governor = run.client, run.governor
+    for stream in streams.selected:
         gauge["pipedrive_etl_last_run_records"].labels(stream.name).set(stream.emitted)
         if latest := stream.latest_bookmark:
             gauge["pipedrive_etl_stream_bookmark_timestamp_seconds"].labels(stream.name).set(
@@ -145,10 +108,10 @@ def collect(tap: TapPipedrive) -> CollectorRegistry:
             )
         for kind, count in stream.drift.items():
             gauge["pipedrive_etl_schema_changes"].labels(kind).inc(count)
-    for kind, count in tap.definitions.changes.items():
+    for kind, count in run.definitions.changes.items():
         gauge["pipedrive_etl_schema_changes"].labels(kind).inc(count)
-    gauge["pipedrive_etl_cache_hits"].labels("definitions").set(tap.definitions.hits)
-    gauge["pipedrive_etl_cache_misses"].labels("definitions").set(tap.definitions.misses)
+    gauge["pipedrive_etl_cache_hits"].labels("definitions").set(run.definitions.hits)
+    gauge["pipedrive_etl_cache_misses"].labels("definitions").set(run.definitions.misses)
     counted: tuple[tuple[str, Mapping[tuple[str, str], float]], ...] = (
         ("pipedrive_etl_api_requests", client.api.requests),
         ("pipedrive_etl_api_retries", client.api.retries),

@@ -11,17 +11,15 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tap_pipedrive.bookmarks import Bookmark, to_time
 from tap_pipedrive.cadence import in_words
+from tap_pipedrive.context import RunContext
 from tap_pipedrive.openapi import operation
+from tap_pipedrive.streams.base import PipedriveStream, StreamSet
 from tap_pipedrive.streams.kinds import FedStream, ListStream, PerHundred, UpdatedStream
 from tap_pipedrive.streams.windows import PLAIN_PAGES, most_calls
-
-if TYPE_CHECKING:
-    from tap_pipedrive.streams.base import PipedriveStream
-    from tap_pipedrive.tap import TapPipedrive
 
 #: What looking may cost, in tokens.
 ALLOWANCE = 60
@@ -38,16 +36,17 @@ class Estimate:
 
 
 class Plan:
-    """The plan of one run with the tap's settings, catalog and state."""
+    """The plan of one run with its settings, catalog and state."""
 
-    def __init__(self, tap: TapPipedrive) -> None:
+    def __init__(self, run: RunContext, streams: StreamSet) -> None:
         """Nothing is asked before :meth:`estimates`."""
-        self._tap = tap
+        self._run = run
+        self._streams = streams
         self._size: dict[str, tuple[int, str]] = {}
 
     def estimates(self) -> list[Estimate]:
         """Estimate every selected stream; those others hang on come first."""
-        found = [(stream, self._estimate(stream)) for stream in self._tap.selected_streams]
+        found = [(stream, self._estimate(stream)) for stream in self._streams.selected]
         # Only now is the source's time known.
         return [replace(e, basis=e.basis + self._age(stream)) for stream, e in found]
 
@@ -58,7 +57,7 @@ class Plan:
         comes what the lists cost a schedule, by the seconds between two reads; 0: every run.
         """
         by_hand, on_schedule = 0, Counter[float]({0.0: 0})
-        for stream in self._tap.selected_streams:
+        for stream in self._streams.selected:
             if isinstance(stream, FedStream) and stream.parent != stream.name:
                 continue
             for key in stream.operations:
@@ -69,10 +68,10 @@ class Plan:
 
     def _age(self, stream: PipedriveStream) -> str:
         """Say how old the list of a stream is that a scheduled run does not always read."""
-        if not stream.intervals or self._tap.is_sweep:
+        if not stream.intervals or self._run.is_sweep:
             return ""
         ((key, interval),) = stream.intervals.items()
-        cadence = self._tap.cadence
+        cadence = self._run.cadence
         age = cadence.age(stream.read_at) if stream.read_at else None
         last = f"last read {in_words(age)} ago" if age is not None else "not read yet"
         which = f"{key} " if len(stream.operations) > 1 else ""
@@ -96,7 +95,7 @@ class Plan:
 
     def _of_list(self, stream: UpdatedStream) -> Estimate:
         records, basis = self._records_of(stream.name)
-        limit = min(self._tap.page_size, stream.page_limit)
+        limit = min(self._run.page_size, stream.page_limit)
         keys = [operation(key) for key in stream.operations]
         calls = max(1, math.ceil(records / limit))
         if "updated_until" in keys[0].parameters and not self._bookmark(stream).finished:
@@ -108,10 +107,10 @@ class Plan:
 
     def _in_windows(self, stream: UpdatedStream, pages: int) -> int:
         """Bound the calls of a first walk that goes on in windows once it proves long."""
-        calls = most_calls(pages, self._tap.windows)
+        calls = most_calls(pages, self._run.windows)
         if calls == pages:
             return pages
-        fed = (s for s in self._tap.selected_streams if isinstance(s, FedStream))
+        fed = (s for s in self._streams.selected if isinstance(s, FedStream))
         read_again = any(s.dear and s.parent == stream.name for s in fed)
         return calls + (pages - PLAIN_PAGES if read_again else 0)
 
@@ -128,58 +127,58 @@ class Plan:
 
     def _look(self, name: str) -> tuple[int, str]:
         """Return how many records a list will bring, and how that is known."""
-        stream = self._tap.streams[name]
+        stream = self._streams[name]
         assert isinstance(stream, UpdatedStream)
         key = next(iter(stream.contexts().values()))
-        spent = sum(usage.tokens for usage in self._tap.client.usage.values())
+        spent = sum(usage.tokens for usage in self._run.client.usage.values())
         of = operation(key)
         if spent + of.cost > ALLOWANCE or not of.pages_by_cursor:
             return 1, "at least: not looked at"
         bookmark = self._bookmark(stream)
         if bookmark.since is None:
             query: dict[str, Any] = {"sort_by": "id", "sort_direction": "desc", "limit": 1}
-            page = self._tap.client.get(of, stream=name, query=query)
+            page = self._run.client.get(of, stream=name, query=query)
             largest = max((record["id"] for record in page.records), default=0)
             return largest, "at most: its largest id"
         since = bookmark.since
         query = {"updated_since": since, "sort_by": "update_time", "sort_direction": "asc"}
-        query |= {"limit": self._tap.page_size, **({"status": "open,won,lost,deleted"}
+        query |= {"limit": self._run.page_size, **({"status": "open,won,lost,deleted"}
                   if "status" in of.parameters else {})}  # fmt: skip
-        page = self._tap.client.get(of, stream=name, query=query)
+        page = self._run.client.get(of, stream=name, query=query)
         if not page.additional.get("next_cursor"):
             return len(page.records), "exact: changed since the bookmark"
         first, last = to_time(since), to_time(page.records[-1]["update_time"])
         so_far = max((last - first).total_seconds(), 1.0)
-        whole = (self._tap.client.source_now - first).total_seconds()
+        whole = (self._run.client.source_now - first).total_seconds()
         return math.ceil(len(page.records) * whole / so_far), "about: by the pace of a first page"
 
 
-def lines(tap: TapPipedrive) -> Iterator[str]:
+def lines(run: RunContext, streams: StreamSet) -> Iterator[str]:
     """Write the plan for a person, line by line."""
-    plan = Plan(tap)
+    plan = Plan(run, streams)
     estimates = plan.estimates()
     width = max(len(e.stream) for e in estimates)
     yield f"{'stream':<{width}}  {'calls':>9}  {'tokens':>11}  how sure"
     for e in estimates:
         yield f"{e.stream:<{width}}  {e.calls:>9,}  {e.tokens:>11,}  {e.basis}"
-    dear = {s.name for s in tap.selected_streams if isinstance(s, FedStream) and s.dear}
+    dear = {s.name for s in streams.selected if isinstance(s, FedStream) and s.dear}
     histories = sum(e.tokens for e in estimates if e.stream in dear)
     total = sum(e.tokens for e in estimates)
     yield f"{'total':<{width}}  {sum(e.calls for e in estimates):>9,}  {total:>11,}"
     yield ""
-    looked = sum(usage.tokens for usage in tap.client.usage.values())
-    budget = tap.governor.budget
+    looked = sum(usage.tokens for usage in run.client.usage.values())
+    budget = run.governor.budget
     if budget is None:
         yield "No daily budget is known: set daily_tokens (PIPEDRIVE_DAILY_TOKENS) to plan by days."
     else:
-        share = float(tap.config.get("run_token_share", 1.0))
+        share = run.run_share
         yield f"Budget: {budget:,} tokens a day, of which this job may use {share:.0%}."
-        a_day = budget * share * tap.history_share
+        a_day = budget * share * run.history_share
         yield (
             f"Streams that cost a call per record need {histories:,} tokens: "
             f"{math.ceil(histories / a_day) if a_day else 'endless'} day(s) at {a_day:,.0f} each."
         )
-    if not tap.is_sweep:
+    if not run.is_sweep:
         yield _idle(*plan.idle())
     yield f"This plan itself cost {looked} tokens."
 

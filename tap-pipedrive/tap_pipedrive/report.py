@@ -27,16 +27,14 @@ import json
 import os
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tap_pipedrive.bookmarks import to_text
-from tap_pipedrive.client import Usage
+from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import ConfigurationError
 from tap_pipedrive.outcomes import Outcome
-
-if TYPE_CHECKING:
-    from tap_pipedrive.streams.base import PipedriveStream
-    from tap_pipedrive.tap import TapPipedrive
+from tap_pipedrive.streams.base import PipedriveStream, StreamSet
+from tap_pipedrive.usage import Usage
 
 VARIABLE = "PIPEBOARD_RUN_REPORT"
 QUARANTINE = "tap_quarantine"
@@ -48,7 +46,8 @@ def is_supervised() -> bool:
 
 
 def write_report(
-    tap: TapPipedrive,
+    run: RunContext,
+    streams: StreamSet,
     started_at: datetime,
     *,
     exit_code: int,
@@ -64,10 +63,10 @@ def write_report(
     target = os.environ.get(VARIABLE)
     if not target:
         return
-    usage = tap.client.usage if tap.has_client else {}
-    streams = {s.name: _entry(tap, s, usage.get(s.name, Usage())) for s in tap.selected_streams}
-    if set_aside := tap.writer.sent[QUARANTINE]:
-        streams[QUARANTINE] = _numbers(Outcome.COMPLETE, None, set_aside, Usage())
+    usage = run.client.usage if run.has_client else {}
+    entries = {s.name: _entry(run, s, usage.get(s.name, Usage())) for s in streams.selected}
+    if set_aside := run.writer.sent[QUARANTINE]:
+        entries[QUARANTINE] = _numbers(Outcome.COMPLETE, None, set_aside, Usage())
     report: dict[str, Any] = {
         "version": 2,
         "exit_code": exit_code,
@@ -77,11 +76,11 @@ def write_report(
         "finished_at": to_text(datetime.now(timezone.utc)),
         "calls": sum(u.calls for u in usage.values()),
         "tokens": sum(u.tokens for u in usage.values()),
-        "plan_tokens_left": tap.governor.plan_remaining if tap.has_client else None,
+        "plan_tokens_left": run.governor.plan_remaining if run.has_client else None,
         "behind": sorted(
-            name for name, entry in streams.items() if entry["outcome"] == Outcome.BEHIND
+            name for name, entry in entries.items() if entry["outcome"] == Outcome.BEHIND
         ),
-        "streams": streams,
+        "streams": entries,
     }
     try:
         _write(Path(target), json.dumps(report, indent=1) + "\n")
@@ -90,12 +89,12 @@ def write_report(
         raise ConfigurationError(msg) from error
 
 
-def _entry(tap: TapPipedrive, stream: PipedriveStream, usage: Usage) -> dict[str, Any]:
+def _entry(run: RunContext, stream: PipedriveStream, usage: Usage) -> dict[str, Any]:
     names = {stream_map.stream_alias for stream_map in stream.stream_maps} or {stream.name}
     return _numbers(
         stream.result.outcome,
         stream.result.reason,
-        sum(tap.writer.sent[name] for name in names),
+        sum(run.writer.sent[name] for name in names),
         usage,
         quarantined=stream.quarantined,
         nulled_values=stream.nulled_values,

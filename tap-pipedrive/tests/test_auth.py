@@ -69,7 +69,7 @@ def test_an_access_token_that_ended_early_is_renewed() -> None:
 )
 def test_missing_settings_are_named(config: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError, match=says) as failure:
-        _ = TapPipedrive(config=config).client
+        _ = TapPipedrive(config=config).run_context.client
     assert "x" * 40 not in str(failure.value)
 
 

@@ -20,7 +20,7 @@ from tap_pipedrive.answers import Page
 from tap_pipedrive.beginnings import Beginning, Beginnings
 from tap_pipedrive.cadence import Cadence
 from tap_pipedrive.errors import ConfigurationError
-from tap_pipedrive.settings import SCHEMA
+from tap_pipedrive.settings import DEFAULTS, SCHEMA
 from tap_pipedrive.tap import TapPipedrive
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,7 +139,7 @@ def test_intervals_are_settings(schedule: Schedule) -> None:
     assert schedule.with_outcome("not_due") == DAILY
     schedule.run(4 * 3600, definitions_interval=24 * 3600)
     assert schedule.with_outcome("not_due") == DEFINITIONS | DAILY
-    assert set(Cadence({}, lambda: None, reads_all=False)._intervals.values()) == {
+    assert set(Cadence(DEFAULTS, lambda: None, reads_all=False)._intervals.values()) == {
         timedelta(seconds=SCHEMA["properties"][name]["default"])
         for name in ("definitions_interval", "archived_interval")
     }

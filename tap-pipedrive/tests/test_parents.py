@@ -148,7 +148,7 @@ def test_a_log_that_sends_the_same_page_again_is_incomplete_and_doubles_nothing(
         tap = TapPipedrive(config={**config, "api_url": server.url})
         log: Any = tap.streams["deal_changelog"]
         found, pages, error = read_log(log, log.list_operation(), "deal_id", 1)
-        tap.client.close()
+        tap.run_context.client.close()
     assert len(server.asked) == pages == 2
     assert isinstance(error, errors.UnexpectedAnswerError) and "circle" in str(error)
     assert [row["time"][-3:] for row in found] == ["02Z", "03Z"], "the oldest second may lack some"

@@ -12,10 +12,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
-from singer_sdk import Stream
+from singer_sdk import Stream, Tap
 from singer_sdk.batch import Batcher
 from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers._batch import BatchConfig
@@ -25,6 +25,7 @@ from singer_sdk.mapper import SameRecordTransform
 from tap_pipedrive.answers import Page
 from tap_pipedrive.beginnings import Beginning
 from tap_pipedrive.bookmarks import Bookmark
+from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import REFUSALS, ConfigurationError, EssentialRefusedError, TapError
 from tap_pipedrive.lenient_json import LenientRecord
 from tap_pipedrive.openapi import Operation, operation
@@ -33,9 +34,6 @@ from tap_pipedrive.outcomes import Outcome, StreamResult
 from tap_pipedrive.pagination import pages, restarting
 from tap_pipedrive.records import PageReader, Record, RecordScreen, RecordShaper, Row
 from tap_pipedrive.references import Name, values_of
-
-if TYPE_CHECKING:
-    from tap_pipedrive.tap import TapPipedrive
 
 T = TypeVar("T")
 #: Quarantined records of a stream that are told one by one; all of them are counted.
@@ -72,13 +70,21 @@ class PipedriveStream(Stream):
     # Pages already hold JSON types; RecordShaper mends the few values that do not fit.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
-    _tap: TapPipedrive
+    def __init__(self, tap: Tap, run: RunContext, streams: StreamSet) -> None:
+        """Build the schema, and what shapes the records.
 
-    def __init__(self, tap: TapPipedrive) -> None:
-        """Build the schema and what shapes its records."""
+        Args:
+            tap: the plugin that the SDK wants; this package uses the two others instead.
+            run: the context of the run.
+            streams: all streams of the run. The stream adds itself.
+
+        """
         types = stream_types((operation(key) for key in self.operations), self.more_properties)
         types = {name: kind for name, kind in types.items() if name not in self.withheld}
         super().__init__(tap=tap, schema=stream_schema(types, self.primary_keys))
+        self._run = run
+        self._streams = streams
+        streams.add(self)
         self._shaper = RecordShaper(types, self.withheld)
         self._reader = PageReader.of(types, self.primary_keys)
         self._screens: dict[str, RecordScreen] = {}
@@ -95,7 +101,7 @@ class PipedriveStream(Stream):
     @property
     def quarantined(self) -> int:
         """Records of this stream that were set aside in this run."""
-        return self._tap.quarantine.by_stream[self.name]
+        return self._run.quarantine.by_stream[self.name]
 
     @property
     def nulled_values(self) -> int:
@@ -163,7 +169,7 @@ class PipedriveStream(Stream):
         """What writes records to files, if ``batch_config`` asks for BATCH messages."""
         config = self.get_batch_config(self.config)
         # What a sweep has seen is told by the version of each record; a file has none.
-        if config is None or self._tap.is_sweep or self.ABORT_AT_RECORD_COUNT is not None:
+        if config is None or self._run.is_sweep or self.ABORT_AT_RECORD_COUNT is not None:
             return None
         return Batcher(tap_name=self.tap_name, stream_name=self.name, batch_config=config)
 
@@ -173,12 +179,17 @@ class PipedriveStream(Stream):
         for _ in self._sync_records(context):
             pass
 
+    def _show_progress(self, *, done: bool = False) -> None:
+        """Update the progress line of a terminal."""
+        calls = self._run.client.usage[self.name].calls
+        self._run.progress.update(self.name, self.emitted, calls, done=done)
+
     def _emit_files(self, batcher: Batcher, records: list[Record]) -> None:
         kept = {name for name in self.schema["properties"] if self.mask["properties", name]}
         rows = ({k: v for k, v in record.items() if k in kept} for record in records)
         for manifest in batcher.get_batches(rows):
             self._write_batch_message(batcher.batch_config.encoding, manifest)
-        self._tap.writer.sent[self.name] += len(records)
+        self._run.writer.sent[self.name] += len(records)
         self.emitted += len(records)
 
     def _write_schema_message(self) -> None:
@@ -199,24 +210,24 @@ class PipedriveStream(Stream):
         """
         if not records:
             return
-        if not self._tap.cadence.reads_all:
+        if not self._run.cadence.reads_all:
             self._look_up_names(records)
         if not isinstance(records[0], Row):
             records = self._shaper.shape(records)
             self._report_drift()
             records = self._with_keys(records)
-        self._tap.quarantine.write(self._tap.writer)
+        self._run.quarantine.write(self._run.writer)
         if not records:
             return
         if self._writes_pages:
             now = datetime.now(timezone.utc)
             try:
-                self._tap.writer.write_page(self.name, records, now, self._stream_version)
+                self._run.writer.write_page(self.name, records, now, self._stream_version)
             except RecursionError:
                 self._shaper.set_deep_values_aside(records)
-                self._tap.writer.write_page(self.name, records, now, self._stream_version)
+                self._run.writer.write_page(self.name, records, now, self._stream_version)
             self.emitted += len(records)
-            self._tap.show_progress(self)
+            self._show_progress()
             return
         if self._batcher is not None:
             try:
@@ -270,7 +281,7 @@ class PipedriveStream(Stream):
 
     def quarantine(self, reason: str, text: bytes, key: dict[str, Any] | None = None) -> None:
         """Set a record aside, without what must not leave the tap."""
-        is_new = self._tap.quarantine.add(
+        is_new = self._run.quarantine.add(
             self.name, reason, self._shaper.without_secrets(text), key
         )
         if is_new and self.quarantined <= MOST_WARNINGS:
@@ -298,7 +309,7 @@ class PipedriveStream(Stream):
     def seconds_between_reads(self, key: str) -> float:
         """Return how often a schedule reads one of its lists (an operation); 0: with every run."""
         interval = self.intervals.get(key)
-        return self._tap.cadence.interval(interval).total_seconds() if interval else 0.0
+        return self._run.cadence.interval(interval).total_seconds() if interval else 0.0
 
     def _is_passed_over(self) -> bool:
         """Decide, when its turn comes, whether the stream is left out because it is not due."""
@@ -315,7 +326,7 @@ class PipedriveStream(Stream):
     def note_not_due(self, key: str, interval: str, read_at: str | None) -> None:
         """Note that a list of this stream, or one that feeds it, is not read in this run."""
         if read_at is not None:
-            self._not_due.append(f"{key} was {self._tap.cadence.note(interval, read_at)}")
+            self._not_due.append(f"{key} was {self._run.cadence.note(interval, read_at)}")
 
     def want(self, names: set[Name]) -> None:
         """Make this list due: records named what it did not hold when it was last read."""
@@ -340,11 +351,11 @@ class PipedriveStream(Stream):
     def names_used(self, records: list[Any]) -> Iterator[tuple[str, set[Name]]]:
         """Yield what records name: a stream, and names in it."""
         for name, stream in self.references.items():
-            if stream in self._tap.lists_looked_up:
+            if stream in self._streams.lookup_lists:
                 yield stream, values_of(records, name)
 
     def _look_up_names(self, records: list[Any]) -> None:
-        lists = self._tap.lists_looked_up
+        lists = self._streams.lookup_lists
         for stream, names in self.names_used(records):
             if stream in lists:
                 lists[stream].look_up(names)
@@ -361,17 +372,17 @@ class PipedriveStream(Stream):
         with self.get_record_counter() as counter, self.get_sync_timer():
             try:
                 if self.result.is_open:  # a shared walk may have decided already
-                    self.restarting(self.sweep if self._tap.is_sweep else self.read)
+                    self.restarting(self.sweep if self._run.is_sweep else self.read)
                     self.complete()
             except TapError as error:
                 if not error.concerns_stream:
                     raise
                 self.end(error)
             finally:
-                self._tap.quarantine.write(self._tap.writer)
+                self._run.quarantine.write(self._run.writer)
                 # Counts what another stream's walk emitted for this one, too.
                 counter.increment(self.emitted)
-                self._tap.show_progress(self, done=True)
+                self._show_progress(done=True)
         yield from ()
 
     # -- how it ended ------------------------------------------------------------------------
@@ -398,7 +409,7 @@ class PipedriveStream(Stream):
             EssentialRefusedError: the stream to blame is essential, and refused.
 
         """
-        owner = self._tap.owner_of(error) or self
+        owner = self._streams.owner_of(error) or self
         refused = isinstance(error, REFUSALS)
         reason = str(error) if owner is self else f"it needs {owner.name}: {error}"
         if refused and owner.essential:
@@ -428,12 +439,12 @@ class PipedriveStream(Stream):
 
     @property
     def _is_answered(self) -> bool:
-        answered = self._tap.client.api.requests
+        answered = self._run.client.api.requests
         return any(answered[key, "2xx"] for key in self.operations_called)
 
     def was_read(self, context: Mapping[str, Any] | None = None) -> bool:
         """Whether a run before this one read the stream, or one list of it."""
-        known = self._tap.state_at_start.get("bookmarks", {}).get(self.name, {})
+        known = self._run.state_at_start.get("bookmarks", {}).get(self.name, {})
         lists = known.get("partitions", [])
         if context:
             return any(_has_come_along(part) for part in lists if part.get("context") == context)
@@ -455,7 +466,7 @@ class PipedriveStream(Stream):
             state["readable"] = True
         elif has_bookmark and not self.was_read():
             state["readable"] = False
-        self._tap.write_state()
+        self._run.checkpoint()
 
     def restarting(self, walk: Callable[[], T]) -> T:
         """Walk, and say so when an expired cursor makes it start again."""
@@ -514,10 +525,10 @@ class PipedriveStream(Stream):
         """
         of = of or self.list_operation()
         return pages(
-            self._tap.client,
+            self._run.client,
             of,
             stream=self.name,
-            limit=min(self._tap.page_size, self.page_limit),
+            limit=min(self._run.page_size, self.page_limit),
             path=path,
             query={**self.query, **(query or {})},
             reader=self._reader if as_they_are and self._writes_pages else None,
@@ -573,3 +584,40 @@ def _has_come_along(state: Mapping[str, Any]) -> bool:
     return any(
         state.get(name) for name in ("replication_key_value", "first_walk_done", "fingerprint")
     )
+
+
+class StreamSet:
+    """The streams of one run in the order of their declaration: parents before their children."""
+
+    def __init__(self) -> None:
+        """Start without a stream; each one adds itself."""
+        self._by_name: dict[str, PipedriveStream] = {}
+
+    def add(self, stream: PipedriveStream) -> None:
+        """Add the next stream."""
+        self._by_name[stream.name] = stream
+
+    def __getitem__(self, name: str) -> PipedriveStream:
+        """Return a stream by its name."""
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[PipedriveStream]:
+        """Yield all streams, selected or not."""
+        return iter(self._by_name.values())
+
+    @property
+    def selected(self) -> list[PipedriveStream]:
+        """The selected streams."""
+        return [stream for stream in self if stream.selected]
+
+    @cached_property
+    def lookup_lists(self) -> dict[str, PipedriveStream]:
+        """The selected lists in which the names that records use are looked up.
+
+        A list that is not known when the first record comes is left out: this run reads it anyway.
+        """
+        return {stream.name: stream for stream in self.selected if stream.can_look_up}
+
+    def owner_of(self, error: TapError) -> PipedriveStream | None:
+        """Find the stream whose operation failed, whichever stream called it; None if unknown."""
+        return next((stream for stream in self if error.operation in stream.operations), None)

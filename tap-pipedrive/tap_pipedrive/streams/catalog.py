@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tap_pipedrive.cadence import DEFINITIONS
 from tap_pipedrive.records import Record
 from tap_pipedrive.references import Name
+from tap_pipedrive.settings import DEFINITIONS_INTERVAL
 from tap_pipedrive.streams.kinds import DefinitionList, PerRecord, UpdatedStream
 
 
@@ -17,7 +17,7 @@ class Products(UpdatedStream):
     name = "products"
     operations = ("v2 /products",)
     primary_keys = ("id",)
-    intervals = {"v2 /products": DEFINITIONS}
+    intervals = {"v2 /products": DEFINITIONS_INTERVAL}
     references = {"owner_id": "users"}
     fields_stream = "product_fields"
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
 
-from tap_pipedrive.cadence import ARCHIVED
 from tap_pipedrive.openapi import operation
 from tap_pipedrive.records import Record
+from tap_pipedrive.settings import ARCHIVED_INTERVAL
 from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.streams.changelogs import ChangeLog
 from tap_pipedrive.streams.kinds import FedStream, PerHundred, PerRecord, UpdatedStream
@@ -43,7 +43,7 @@ class Deals(UpdatedStream):
     essential = True
     primary_keys = ("id",)
     lists = {"live": "v2 /deals", "archived": "v2 /deals/archived"}
-    intervals = {"v2 /deals/archived": ARCHIVED}
+    intervals = {"v2 /deals/archived": ARCHIVED_INTERVAL}
     references = {
         "stage_id": "stages", "pipeline_id": "pipelines", "owner_id": "users",
         "creator_user_id": "users", "currency": "currencies",
@@ -108,7 +108,7 @@ class DealProducts(PerHundred):
         if not isinstance(records, LineLists):
             super().emit(records)
             return
-        lists = self._tap.streams["deal_products_sync"]
+        lists = self._streams["deal_products_sync"]
         if lists.selected and self.ABORT_AT_RECORD_COUNT is None:
             assert isinstance(lists, DealProductsSync)
             lists._write_schema_message()
@@ -149,7 +149,7 @@ class DealProductsSync(PipedriveStream):
 
     def read(self) -> None:
         """End as the lines do; a test run, which reads one stream at a time, reads some."""
-        products = self._tap.streams[self.comes_with]
+        products = self._streams[self.comes_with]
         assert isinstance(products, DealProducts)
         if self.ABORT_AT_RECORD_COUNT is None:
             if products.selected:
@@ -159,6 +159,33 @@ class DealProductsSync(PipedriveStream):
             for rows in products.rows_of_many(deals.records):
                 if isinstance(rows, LineLists):
                     self.emit(list(rows))
+
+
+class History(Protocol):
+    """What the two streams below need of :class:`tap_pipedrive.history.DealHistory`."""
+
+    @property
+    def feeds_changelog(self) -> bool:
+        """Whether ``deal_changelog`` receives rows, or ``deal_changelog_sync`` alone."""
+
+    @property
+    def has_read_nothing(self) -> bool:
+        """Whether every log that was requested in this run was refused."""
+
+    def feed(self, streams: Iterable[PipedriveStream]) -> None:
+        """Note which streams receive rows."""
+
+    def read_listed(self, asking: PipedriveStream) -> bool:
+        """Read the logs of the listed deals; False if there is no list."""
+
+    def expect(self, deals: Iterable[Record], since: str | None) -> None:
+        """Note which deals come next."""
+
+    def take(self, deal: Record, since: str | None) -> None:
+        """Read the log of a deal that may have moved."""
+
+    def finish_walk(self) -> None:
+        """Read the logs again that were incomplete in earlier runs."""
 
 
 class DealChangelog(ChangeLog):
@@ -175,32 +202,34 @@ class DealChangelog(ChangeLog):
     more_properties = {"id": "string", "deal_id": "integer", "second_seq": "integer"}
     selected_by_default = True
     fields_stream = "deal_fields"
+    #: Reads the logs, set at discovery.
+    history: History
 
     def read(self) -> None:
         """Read the logs of the deals that were listed, if any were, else walk."""
-        if not self._tap.deal_history.read_listed(self):
+        if not self.history.read_listed(self):
             super().read()
 
     def begin_walk(self, fed: list[FedStream]) -> None:
         """Hand the walk's streams to the history."""
-        self._tap.deal_history.feed(fed)
+        self.history.feed(fed)
 
     def expect(self, records: list[Record], since: str | None) -> None:
         """Let the next logs be under way while one is written."""
-        self._tap.deal_history.expect(records, since)
+        self.history.expect(records, since)
 
     def take_one(self, record: Record, since: str | None) -> None:
         """Read the log of a deal that may have moved; see :class:`history.DealHistory`."""
-        self._tap.deal_history.take(record, since)
+        self.history.take(record, since)
 
     def finish_walk(self) -> None:
         """Read the logs again that were incomplete in earlier runs."""
-        self._tap.deal_history.finish_walk()
+        self.history.finish_walk()
 
     @property
     def has_read_nothing(self) -> bool:
         """Whether all logs that were asked for in this run were refused."""
-        return self._tap.deal_history.has_read_nothing
+        return self.history.has_read_nothing
 
 
 class DealChangelogSync(FedStream):
@@ -225,6 +254,8 @@ class DealChangelogSync(FedStream):
         "events": "integer",
         "complete": "boolean",
     }
+    #: Reads the logs, set at discovery.
+    history: History
 
     @property
     def operations_called(self) -> tuple[str, ...]:
@@ -233,25 +264,25 @@ class DealChangelogSync(FedStream):
 
     def read(self) -> None:
         """Come with the listed logs, if any were listed, else walk."""
-        if not self._tap.deal_history.read_listed(self):
+        if not self.history.read_listed(self):
             super().read()
-        elif (changelog := self._tap.streams[self.comes_with]).selected:
+        elif (changelog := self._streams[self.comes_with]).selected:
             assert isinstance(changelog, ChangeLog)
             self.result = changelog.result
 
     def begin_walk(self, fed: list[FedStream]) -> None:
         """Hand the walk's streams to the history."""
-        self._tap.deal_history.feed(fed)
+        self.history.feed(fed)
 
     def take_one(self, record: Record, since: str | None) -> None:
         """Stay quiet unless the log itself is not selected: then read it for these rows alone."""
-        if not self._tap.deal_history.feeds_changelog:
-            self._tap.deal_history.take(record, since)
+        if not self.history.feeds_changelog:
+            self.history.take(record, since)
 
     def finish_walk(self) -> None:
         """Read the logs again that were incomplete, unless the log itself is selected."""
-        if not self._tap.deal_history.feeds_changelog:
-            self._tap.deal_history.finish_walk()
+        if not self.history.feeds_changelog:
+            self.history.finish_walk()
 
 
 class DealInstallments(PerHundred):

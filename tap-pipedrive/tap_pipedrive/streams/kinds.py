@@ -16,21 +16,35 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 
 from tap_pipedrive.answers import Page
 from tap_pipedrive.beginnings import Beginning
 from tap_pipedrive.bookmarks import latest_update, to_text
-from tap_pipedrive.cadence import DEFINITIONS
 from tap_pipedrive.openapi import operation
 from tap_pipedrive.outcomes import Outcome, StreamResult
 from tap_pipedrive.pagination import anchored_pages
 from tap_pipedrive.parents import PARENT_ERRORS, Parents, Refusals
 from tap_pipedrive.records import Record
 from tap_pipedrive.references import Name, field_names, values_of
+from tap_pipedrive.settings import DEFINITIONS_INTERVAL
 from tap_pipedrive.streams.base import PipedriveStream
+
+
+class Scan(Protocol):
+    """What a stream needs of the walk that feeds it, see :mod:`tap_pipedrive.streams.walk`."""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether any of its lists is read in this run."""
+
+    def run(self, asking: FedStream) -> None:
+        """Read the lists, unless another stream started that in this run."""
+
+    def note_not_due(self, stream: FedStream) -> None:
+        """Note at the stream when its lists were last read."""
 
 
 class FedStream(PipedriveStream):
@@ -40,6 +54,8 @@ class FedStream(PipedriveStream):
     """
 
     parent: ClassVar[str]
+    #: The walk over the parent's lists, set at discovery.
+    scan: Scan
     #: Whether every record of the parent may cost a call. Such a stream may fall behind when
     #: its share of the day's tokens is spent, and catches up by itself.
     dear: ClassVar[bool] = False
@@ -53,16 +69,16 @@ class FedStream(PipedriveStream):
 
     def read(self) -> None:
         """Run the parent's walk, once for all streams that it feeds."""
-        self._tap.walks[self.parent].run(self)
+        self.scan.run(self)
 
     @property
     def is_due(self) -> bool:
         """Whether a list that feeds this stream is."""
-        return self._tap.walks[self.parent].is_due
+        return self.scan.is_due
 
     def not_due_notes(self) -> list[str]:
         """Say when the lists that feed this stream were last read."""
-        self._tap.walks[self.parent].note_not_due(self)
+        self.scan.note_not_due(self)
         return self._not_due
 
     def walked(self) -> None:
@@ -154,10 +170,10 @@ class UpdatedStream(FedStream):
             span = {"updated_since": since, "updated_until": until}
             return self.pages(of, query={**order, **span}, as_they_are=True)
         return anchored_pages(
-            self._tap.client,
+            self._run.client,
             of,
             stream=self.name,
-            limit=min(self._tap.page_size, self.page_limit),
+            limit=min(self._run.page_size, self.page_limit),
             query={**self.query, "sort": "update_time ASC"},
             since=since,
             screen=self.screen(of),
@@ -209,14 +225,14 @@ def read_newest_first(stream: PipedriveStream, key: str, context: Mapping[str, A
     """Read one v1 list newest first down to its bookmark, and emit what is new, if it is due."""
     bookmark = stream.bookmark(context)
     interval = stream.intervals.get(key)
-    if interval and not stream._tap.cadence.is_due(interval, bookmark.read_at):
+    if interval and not stream._run.cadence.is_due(interval, bookmark.read_at):
         stream.note_not_due(key, interval, bookmark.read_at)
         return
     since = bookmark.since
     newest: list[str | None] = []
     signpost: datetime | None = None
-    for page in stream._tap.beginnings.walk(newest_first(stream, key)):
-        signpost = signpost or page.answered_at or stream._tap.client.source_now
+    for page in stream._run.beginnings.walk(newest_first(stream, key)):
+        signpost = signpost or page.answered_at or stream._run.client.source_now
         stream.emit([r for r in page.records if is_since(r, since)])
         newest.append(latest_update(page.records[::-1], page.answered_at))
         if since is not None and page.records and not is_since(page.records[-1], since):
@@ -224,7 +240,7 @@ def read_newest_first(stream: PipedriveStream, key: str, context: Mapping[str, A
     if signpost is not None:
         bookmark.advance(newest, signpost)
         bookmark.finish(signpost if interval else None)
-        stream._tap.write_state()
+        stream._run.checkpoint()
 
 
 def is_since(record: Record, since: str | None) -> bool:
@@ -254,8 +270,10 @@ class ListStream(PipedriveStream):
 
     def definitions(self, of: type[ListStream]) -> list[Record]:
         """Return another short list that this one is read by: remembered, or read now."""
-        stream = next(s for s in self._tap.declared_streams if isinstance(s, of))
-        return self._tap.definitions.of(stream)
+        stream = next(s for s in self._streams if isinstance(s, of))
+        return self._run.definitions.of(
+            stream.name, lambda: [record for page in stream.record_pages() for record in page]
+        )
 
     @cached_property
     def _refusals(self) -> Refusals:
@@ -281,7 +299,7 @@ class ListStream(PipedriveStream):
 
     def record_pages(self) -> Iterator[list[Record]]:
         """Yield the list page by page; streams made of several lists override this."""
-        for page in self._tap.beginnings.walk(self._beginning):
+        for page in self._run.beginnings.walk(self._beginning):
             self._first_answer = self._first_answer or page.answered_at
             yield page.records
 
@@ -307,7 +325,7 @@ class ListStream(PipedriveStream):
         held: list[list[Record]] = []
         fingerprint = _ListFingerprint()
         overflown, waiting = False, 0
-        self._first_answer, begun = None, self._tap.client.source_now
+        self._first_answer, begun = None, self._run.client.source_now
         for records in self.record_pages():
             fingerprint.add(records)
             held.append(records)
@@ -322,7 +340,7 @@ class ListStream(PipedriveStream):
         if state.get("fingerprint") != fingerprint.text:
             self._emit_all(held)
             state["fingerprint"] = None if self.incomplete_parents else fingerprint.text
-            self._tap.write_state()
+            self._run.checkpoint()
 
     def note_read(self, records: list[Record], read_at: datetime) -> None:
         """Learn what the list holds, before its records are shaped.
@@ -348,7 +366,7 @@ class DefinitionList(ListStream):
     @property
     def intervals(self) -> Mapping[str, str]:  # type: ignore[override]
         """Name the interval of its list."""
-        return {self.operations[0]: DEFINITIONS}
+        return {self.operations[0]: DEFINITIONS_INTERVAL}
 
     @cached_property
     def known(self) -> frozenset[Name] | None:
@@ -357,25 +375,29 @@ class DefinitionList(ListStream):
         It is known if the list is remembered as it was last sent: what the loader has not stored
         does not count.
         """
-        records = self._tap.definitions.last_read(self.name)
-        sent = self._tap.state_at_start.get("bookmarks", {}).get(self.name, {}).get("fingerprint")
+        records = self._run.definitions.last_read(self.name)
+        sent = self._run.state_at_start.get("bookmarks", {}).get(self.name, {}).get("fingerprint")
         if records is None or sent is None:
             return None
         remembered = _ListFingerprint()
         remembered.add(records)
         if remembered.text != sent:
             return None
-        return frozenset(self.names(records) | self._tap.definitions.missing(self.name))
+        return frozenset(self.names(records) | self._run.definitions.missing(self.name))
 
     @property
     def is_due(self) -> bool:
         """Whether the list is older than its interval, or not known."""
-        cadence = self._tap.cadence
-        return cadence.reads_all or cadence.is_due(DEFINITIONS, self.read_at) or self.known is None
+        cadence = self._run.cadence
+        return (
+            cadence.reads_all
+            or cadence.is_due(DEFINITIONS_INTERVAL, self.read_at)
+            or self.known is None
+        )
 
     def not_due_notes(self) -> list[str]:
         """Say when the list was last read."""
-        return [self._tap.cadence.note(DEFINITIONS, self.read_at or "")]
+        return [self._run.cadence.note(DEFINITIONS_INTERVAL, self.read_at or "")]
 
     def names(self, records: list[Record]) -> set[Name]:
         """Return what other records may name of these."""
@@ -404,7 +426,7 @@ class DefinitionList(ListStream):
         read once more in the next run.
         """
         was_known = self.known is not None
-        definitions, names = self._tap.definitions, self.names(records)
+        definitions, names = self._run.definitions, self.names(records)
         definitions.observe(self.name, records)
         lacking = self.wanted - names
         if lacking:
@@ -478,7 +500,7 @@ class PerRecord(FedStream):
     @cached_property
     def parents(self) -> Parents:
         """The parents that were refused, and those that are to be asked again."""
-        client = self._tap.client
+        client = self._run.client
         return Parents(self.stream_state, self._can_read, lambda: client.source_now, self.logger)
 
     @property
@@ -499,7 +521,7 @@ class PerRecord(FedStream):
 
     def _read_parent(self, parent_id: Any, *, is_deleted: bool = False) -> None:
         """Emit the rows of one parent; one that cannot be read whole is left for a later run."""
-        self._tap.spare_share(self.list_operation().cost)
+        self._run.require_history_budget(self.list_operation().cost)
         pages = 0
         try:
             for rows in self.rows_of(parent_id):
@@ -517,7 +539,7 @@ class PerRecord(FedStream):
         self.parents.succeeded(parent_id)
 
     def _can_read(self, parent_id: Any) -> bool:
-        self._tap.spare_share(self.list_operation().cost)
+        self._run.require_history_budget(self.list_operation().cost)
         try:
             next(iter(self.rows_of(parent_id)), None)
         except PARENT_ERRORS:

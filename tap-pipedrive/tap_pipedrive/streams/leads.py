@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tap_pipedrive.cadence import ARCHIVED
 from tap_pipedrive.errors import CursorExpiredError, TapError
+from tap_pipedrive.settings import ARCHIVED_INTERVAL
 from tap_pipedrive.streams.kinds import DefinitionList, UpdatedStream, read_newest_first
 
 
@@ -19,7 +19,7 @@ class Leads(UpdatedStream):
     operations = ("v1 /leads", "v1 /leads/archived")
     primary_keys = ("id",)
     lists = {"live": "v1 /leads"}
-    intervals = {"v1 /leads/archived": ARCHIVED}
+    intervals = {"v1 /leads/archived": ARCHIVED_INTERVAL}
     references = {
         "owner_id": "users", "creator_id": "users", "label_ids": "lead_labels",
         "source_name": "lead_sources",

@@ -30,7 +30,7 @@ class _Statistics(ListStream):
 
     def last_month(self) -> tuple[str, str]:
         """First and last day of the last whole month at the source."""
-        end = self._tap.client.source_now.date().replace(day=1) - timedelta(days=1)
+        end = self._run.client.source_now.date().replace(day=1) - timedelta(days=1)
         return end.replace(day=1).isoformat(), end.isoformat()
 
 
@@ -50,7 +50,7 @@ class DealSummary(_Statistics):
         for pipeline in self.pipelines():
             for status in ("open", "won", "lost"):
                 asked: dict[str, Any] = {"pipeline_id": pipeline["id"], "status": status}
-                as_of = to_text(self._tap.client.source_now)
+                as_of = to_text(self._run.client.source_now)
                 for page in self.parent_pages(pipeline["id"], path=False, query=asked):
                     yield [{**row, **asked, "as_of": as_of} for row in page.records]
 
@@ -72,7 +72,7 @@ class DealSummaryDaily(ListStream):
     @property
     def is_due(self) -> bool:
         """Whether this day has no reading yet, by the source's date."""
-        now = self._tap.source_time()
+        now = self._run.source_time()
         return now is None or self.stream_state.get("read_on") != now.date().isoformat()
 
     def not_due_notes(self) -> list[str]:
@@ -87,13 +87,13 @@ class DealSummaryDaily(ListStream):
     def read(self) -> None:
         """Ask for the totals."""
         super().read()
-        self.stream_state["read_on"] = self._tap.client.source_day
-        self._tap.write_state()
+        self.stream_state["read_on"] = self._run.client.source_day
+        self._run.checkpoint()
 
     def record_pages(self) -> Iterator[list[Record]]:
         """Ask once, without a filter."""
         for page in self.pages():
-            as_of = to_text(page.answered_at or self._tap.client.source_now)
+            as_of = to_text(page.answered_at or self._run.client.source_now)
             yield [{**row, "as_of": as_of} for row in page.records]
 
 
@@ -185,7 +185,7 @@ class GoalResults(ListStream):
     def record_pages(self) -> Iterator[list[Record]]:
         """Ask about each goal from its start to its end or today."""
         for goal in _goals(self):
-            today = self._tap.client.source_now.date()
+            today = self._run.client.source_now.date()
             duration = goal.get("duration") or {}
             start = str(duration.get("start") or date(today.year, 1, 1))[:10]
             end = min(str(duration.get("end") or today)[:10], today.isoformat())

@@ -23,12 +23,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
 
 from structlog.contextvars import bind_contextvars
 
 from tap_pipedrive.beginnings import Beginning
 from tap_pipedrive.bookmarks import LOOKBACK, Bookmark, latest_update, to_text
+from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import ShareSpentError, TapError
 from tap_pipedrive.openapi import operation
 from tap_pipedrive.outcomes import Outcome
@@ -41,9 +41,6 @@ from tap_pipedrive.streams.windows import (
     gaps_between,
     seconds_between,
 )
-
-if TYPE_CHECKING:
-    from tap_pipedrive.tap import TapPipedrive
 
 Bookmarks = dict[FedStream, Bookmark]
 #: What each stream is to emit for a page, or why it cannot.
@@ -73,16 +70,16 @@ class LongList:
 class Walk:
     """The walk over one stream's lists, at most once a run."""
 
-    def __init__(self, tap: TapPipedrive, parent: UpdatedStream, members: list[FedStream]) -> None:
+    def __init__(self, run: RunContext, parent: UpdatedStream, members: list[FedStream]) -> None:
         """Nothing is read before :meth:`run`.
 
         Args:
-            tap: whose run this is.
+            run: the context of the run.
             parent: the stream whose lists are walked.
             members: the streams to feed, in the order in which they receive a page.
 
         """
-        self._tap = tap
+        self._run = run
         self._parent = parent
         self._members = members
         self._done = False
@@ -134,7 +131,7 @@ class Walk:
         return (
             interval is None
             or self._parent.ABORT_AT_RECORD_COUNT is not None
-            or any(self._tap.cadence.is_due(interval, b.read_at) for b in bookmarks.values())
+            or any(self._run.cadence.is_due(interval, b.read_at) for b in bookmarks.values())
         )
 
     def _lists(self) -> Iterator[tuple[dict[str, str] | None, str]]:
@@ -193,7 +190,7 @@ class Walk:
             if stream.dear and stream.result.outcome is Outcome.COMPLETE:
                 with self._leaving_out(stream), suppress(ShareSpentError):
                     stream.finish_walk()
-        self._tap.write_state()
+        self._run.checkpoint()
 
     def _walk_list(
         self, key: str, bookmarks: Bookmarks, *, cut_after: int | None = None
@@ -211,9 +208,9 @@ class Walk:
         signpost: datetime | None = None
         reached: str | None = None
         beginning = self._parent.beginning(key, start_of(bookmarks))
-        for number, page in enumerate(self._tap.beginnings.walk(beginning), 1):
+        for number, page in enumerate(self._run.beginnings.walk(beginning), 1):
             bind_contextvars(page=number)
-            signpost = signpost or page.answered_at or self._tap.client.source_now
+            signpost = signpost or page.answered_at or self._run.client.source_now
             self._feed(page.records, bookmarks, signpost, page.answered_at)
             if not bookmarks:
                 return None
@@ -231,7 +228,7 @@ class Walk:
         for stream, bookmark in bookmarks.items():
             bookmark.finish(read_at)
             self._finish_list(stream)
-        self._tap.write_state()
+        self._run.checkpoint()
         return None
 
     def _finish_list(self, stream: FedStream) -> None:
@@ -253,7 +250,7 @@ class Walk:
             if stream.dear:
                 continue
             with self._leaving_out(stream, bookmarks):
-                asked_at = self._tap.client.source_now
+                asked_at = self._run.client.source_now
                 news = self._news(stream, records, bookmark)
                 stream.restarting(partial(stream.take, news, watermark(bookmark)))
                 bookmark.advance([latest], signpost)
@@ -264,14 +261,14 @@ class Walk:
         except ShareSpentError as spent:
             late = [stream for stream in bookmarks if stream.dear]
             names = [stream.name for stream in late]
-            self._tap.logger.warning("%s stay behind until the next run: %s", names, spent)
+            self._run.logger.warning("%s stay behind until the next run: %s", names, spent)
             for stream in late:
                 stream.fall_behind(str(spent))
                 del bookmarks[stream]
         finally:
             if any(stream.remembers_deals for stream in bookmarks):
-                self._tap.seen_deals.save()
-            self._tap.write_state()
+                self._run.seen_deals.save()
+            self._run.checkpoint()
 
     # -- in windows --------------------------------------------------------------------------
 
@@ -282,7 +279,7 @@ class Walk:
         return (
             bool(cheap)
             and (begun or is_long)
-            and self._tap.windows > 1
+            and self._run.windows > 1
             and self._parent.ABORT_AT_RECORD_COUNT is None
             and "updated_until" in operation(key).parameters
             and all(bookmark.value and not bookmark.finished for bookmark in cheap)
@@ -295,9 +292,9 @@ class Walk:
         streams would seem to be late.
         """
         listings = {self._listing(list_): list_ for list_ in long}
-        with Windows(listings, width=self._tap.windows, logger=self._tap.logger) as windows:
+        with Windows(listings, width=self._run.windows, logger=self._run.logger) as windows:
             for list_ in long:
-                if None in spans_read(list_.cheap) and not self._tap.config.get("start_date"):
+                if None in spans_read(list_.cheap) and not self._run.config.get("start_date"):
                     self._feed_untimed(list_)
             try:
                 for listing, rows in windows:
@@ -365,7 +362,7 @@ class Walk:
         for stream, bookmark in bookmarks.items():
             if stream.result.is_open:
                 bookmark.cover(min(reached, listing.latest), beyond)
-        self._tap.write_state()
+        self._run.checkpoint()
 
     # -- what costs a call per record --------------------------------------------------------
 
@@ -379,7 +376,7 @@ class Walk:
         dear = {s: b for s, b in bookmarks.items() if s.dear}
         watermarks = {s: watermark(b) for s, b in dear.items()}
         # Before any question about this page: a later answer may be older than it seems.
-        asked_at = self._tap.client.source_now
+        asked_at = self._run.client.source_now
         for stream, bookmark in dear.items():
             stream.expect(
                 [r for r in records if not self._is_known(bookmark, r)], watermarks[stream]

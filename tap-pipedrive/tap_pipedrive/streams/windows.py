@@ -47,8 +47,6 @@ from tap_pipedrive.bookmarks import latest_update, tells_order, to_text, to_time
 from tap_pipedrive.pagination import restarting
 from tap_pipedrive.records import Record
 
-#: Windows read at a time by default.
-WIDTH = 16
 #: A walk that is over by then stays a plain one.
 PLAIN_PAGES = 3
 #: Pages a window is expected to hold at the least.
@@ -188,7 +186,7 @@ class Windows(Generic[T]):
         self,
         listings: Iterable[Listing[T]],
         *,
-        width: int = WIDTH,
+        width: int,
         logger: logging.Logger | None = None,
     ) -> None:
         """Start no thread yet.
