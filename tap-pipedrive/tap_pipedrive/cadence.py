@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from tap_pipedrive.bookmarks import to_time
 from tap_pipedrive.settings import ARCHIVED_INTERVAL, DEFINITIONS_INTERVAL
+from tap_pipedrive.times import to_time
 
 #: A list is due this much early: two runs of a schedule are not exactly an interval apart.
 EARLY = timedelta(minutes=5)

@@ -24,7 +24,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tap_pipedrive.bookmarks import to_text, to_time
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import ConfigurationError, UnexpectedAnswerError
 from tap_pipedrive.known_histories import KnownHistories
@@ -36,6 +35,7 @@ from tap_pipedrive.pagination import restarting
 from tap_pipedrive.parents import PARENT_ERRORS, ParentError, Parents
 from tap_pipedrive.records import Record, time_or_none
 from tap_pipedrive.streams.base import PipedriveStream, StreamSet
+from tap_pipedrive.times import to_text, to_time
 
 _MOVES = {"stage_change_time", "add_time", "close_time"}
 #: Deals of a list between two looks at the clock for metrics.

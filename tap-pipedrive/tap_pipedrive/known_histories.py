@@ -12,8 +12,8 @@ from bisect import bisect_left
 from pathlib import Path
 from typing import Any
 
-from tap_pipedrive.bookmarks import LOOKBACK, to_time
 from tap_pipedrive.errors import ConfigurationError
+from tap_pipedrive.times import LOOKBACK, to_time
 
 
 class KnownHistories:

@@ -18,9 +18,9 @@ from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Gauge, pushadd_to_gateway
 
-from tap_pipedrive.bookmarks import to_time
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.streams.base import StreamSet
+from tap_pipedrive.times import to_time
 
 JOB = "pipedrive_etl"
 PUSH_SECONDS = 15.0

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tap_pipedrive import errors
-from tap_pipedrive.bookmarks import to_text
+from tap_pipedrive.times import to_text
 
 #: What one parent may answer without meaning the stream.
 PARENT_ERRORS = (

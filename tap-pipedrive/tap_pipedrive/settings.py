@@ -9,8 +9,8 @@ from typing import Any
 from singer_sdk import typing as th
 
 from tap_pipedrive.addresses import split_url
-from tap_pipedrive.bookmarks import to_text, to_time
 from tap_pipedrive.errors import ConfigurationError
+from tap_pipedrive.times import to_text, to_time
 
 #: The largest page the API gives; a call costs the same whatever its size.
 MAX_PAGE_SIZE = 500

@@ -20,7 +20,6 @@ from pipedrive_simulator.testing import running_simulator
 
 from tap_pipedrive import errors
 from tap_pipedrive.answers import page_of
-from tap_pipedrive.bookmarks import to_text, to_time
 from tap_pipedrive.lenient_json import NotJsonError, decode_answer
 from tap_pipedrive.openapi import operation
 from tap_pipedrive.quarantine import Quarantine
@@ -34,6 +33,7 @@ from tap_pipedrive.records import (
 )
 from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.tap import TapPipedrive
+from tap_pipedrive.times import to_text, to_time
 
 Sync = Callable[..., Output]
 DEALS = operation("v2 /deals")

@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from conftest import Output, run_tap
 from pipedrive_simulator.testing import running_simulator
 
-from tap_pipedrive.bookmarks import to_time
 from tap_pipedrive.errors import BudgetSpentError, ConfigurationError
 from tap_pipedrive.settings import DEFAULTS
 from tap_pipedrive.tap import TapPipedrive
+from tap_pipedrive.times import to_time
 
 DAY = 86_400
 HISTORY = {"deals", "deal_changelog", "deal_changelog_sync"}

@@ -12,8 +12,8 @@ import pytest
 from conftest import Output, run_tap
 
 from tap_pipedrive import client as client_module
-from tap_pipedrive.bookmarks import LOOKBACK, to_time
 from tap_pipedrive.errors import SourceUnavailableError
+from tap_pipedrive.times import LOOKBACK, to_time
 
 Sync = Callable[..., Output]
 

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from pipedrive_simulator.account.table import Table
 
 from tap_pipedrive.answers import Page
-from tap_pipedrive.bookmarks import to_text, to_time
 from tap_pipedrive.errors import BudgetSpentError, CursorExpiredError, SourceUnavailableError
 from tap_pipedrive.streams.windows import (
     Listing,
@@ -27,6 +26,7 @@ from tap_pipedrive.streams.windows import (
     join,
     most_calls,
 )
+from tap_pipedrive.times import to_text, to_time
 
 Sync = Callable[..., Output]
 LISTS = {"deals": "getDeals", "persons": "getPersons", "activities": "getActivities"}

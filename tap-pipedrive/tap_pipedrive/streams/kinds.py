@@ -22,7 +22,6 @@ import msgspec
 
 from tap_pipedrive.answers import Page
 from tap_pipedrive.beginnings import Beginning
-from tap_pipedrive.bookmarks import latest_update, to_text
 from tap_pipedrive.openapi import operation
 from tap_pipedrive.outcomes import Outcome, StreamResult
 from tap_pipedrive.pagination import anchored_pages
@@ -31,6 +30,7 @@ from tap_pipedrive.records import Record
 from tap_pipedrive.references import Name, field_names, values_of
 from tap_pipedrive.settings import DEFINITIONS_INTERVAL
 from tap_pipedrive.streams.base import PipedriveStream
+from tap_pipedrive.times import latest_update, to_text
 
 
 class Scan(Protocol):

@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from tap_pipedrive.bookmarks import to_text
 from tap_pipedrive.records import Record
 from tap_pipedrive.streams.account import Users
 from tap_pipedrive.streams.catalog import Pipelines
 from tap_pipedrive.streams.kinds import ListStream
+from tap_pipedrive.times import to_text
 
 
 class _Statistics(ListStream):

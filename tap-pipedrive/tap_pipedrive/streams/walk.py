@@ -27,7 +27,7 @@ from functools import partial
 from structlog.contextvars import bind_contextvars
 
 from tap_pipedrive.beginnings import Beginning
-from tap_pipedrive.bookmarks import LOOKBACK, Bookmark, latest_update, to_text
+from tap_pipedrive.bookmarks import Bookmark
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import ShareSpentError, TapError
 from tap_pipedrive.openapi import operation
@@ -41,6 +41,7 @@ from tap_pipedrive.streams.windows import (
     gaps_between,
     seconds_between,
 )
+from tap_pipedrive.times import LOOKBACK, latest_update, to_text
 
 Bookmarks = dict[FedStream, Bookmark]
 #: What each stream is to emit for a page, or why it cannot.

@@ -43,9 +43,9 @@ from typing import Generic, TypeVar
 
 from tap_pipedrive import termination
 from tap_pipedrive.answers import Page
-from tap_pipedrive.bookmarks import latest_update, tells_order, to_text, to_time
 from tap_pipedrive.pagination import restarting
 from tap_pipedrive.records import Record
+from tap_pipedrive.times import latest_update, tells_order, to_text, to_time
 
 #: A walk that is over by then stays a plain one.
 PLAIN_PAGES = 3
