@@ -27,7 +27,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from tap_pipedrive.lenient_json import SetAsideValues
+from tap_pipedrive.api.lenient_json import SetAsideValues
 from tap_pipedrive.times import LOOKBACK, tells_order, to_text, to_time
 
 #: How the version of a record begins whose update time is impossible.

@@ -19,15 +19,15 @@ from requests.auth import AuthBase
 
 from tap_pipedrive import logs, settings
 from tap_pipedrive.addresses import company_of, http_url
-from tap_pipedrive.auth import ApiTokenAuth, OAuth
-from tap_pipedrive.beginnings import Beginnings
+from tap_pipedrive.api.auth import ApiTokenAuth, OAuth
+from tap_pipedrive.api.client import PipedriveClient
+from tap_pipedrive.api.limits.governor import SMALLEST_BURST, Governor
+from tap_pipedrive.api.limits.redis_store import RedisHome
+from tap_pipedrive.api.limits.store import Home, LocalHome
+from tap_pipedrive.api.prefetch import Beginnings
 from tap_pipedrive.cadence import Cadence
-from tap_pipedrive.client import PipedriveClient
 from tap_pipedrive.definitions import Definitions
 from tap_pipedrive.errors import ConfigurationError, ShareSpentError
-from tap_pipedrive.governor.governor import SMALLEST_BURST, Governor
-from tap_pipedrive.governor.home import Home, LocalHome
-from tap_pipedrive.governor.redis_home import RedisHome
 from tap_pipedrive.messages import PageWriter
 from tap_pipedrive.quarantine import Quarantine
 from tap_pipedrive.seen_deals import SeenDeals

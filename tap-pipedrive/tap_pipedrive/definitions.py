@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from tap_pipedrive.governor.governor import Governor
-from tap_pipedrive.records import Record
+from tap_pipedrive.api.limits.governor import Governor
+from tap_pipedrive.api.records import Record
 from tap_pipedrive.references import Name
 
 #: Seconds a list may be used without asking again, by stream.

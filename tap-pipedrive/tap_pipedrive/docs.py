@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tap_pipedrive.openapi import operation
+from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.streams.kinds import NewestFirst, PerHundred, PerRecord, UpdatedStream
 from tap_pipedrive.tap import TapPipedrive

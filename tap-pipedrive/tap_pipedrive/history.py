@@ -24,16 +24,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tap_pipedrive.api.lenient_json import SetAsideValues
+from tap_pipedrive.api.look_ahead import LookAhead
+from tap_pipedrive.api.openapi import Operation, operation
+from tap_pipedrive.api.openapi.schema import EXTRA
+from tap_pipedrive.api.pagination import restarting
+from tap_pipedrive.api.records import Record, time_or_none
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import ConfigurationError, UnexpectedAnswerError
 from tap_pipedrive.known_histories import KnownHistories
-from tap_pipedrive.lenient_json import SetAsideValues
-from tap_pipedrive.look_ahead import LookAhead
-from tap_pipedrive.openapi import Operation, operation
-from tap_pipedrive.openapi.schema import EXTRA
-from tap_pipedrive.pagination import restarting
 from tap_pipedrive.parents import PARENT_ERRORS, ParentError, Parents
-from tap_pipedrive.records import Record, time_or_none
 from tap_pipedrive.streams.base import PipedriveStream, StreamSet
 from tap_pipedrive.times import to_text, to_time
 

@@ -29,12 +29,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from tap_pipedrive.api.usage import Usage
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import ConfigurationError
 from tap_pipedrive.outcomes import Outcome
 from tap_pipedrive.streams.base import PipedriveStream, StreamSet
 from tap_pipedrive.times import to_text
-from tap_pipedrive.usage import Usage
 
 VARIABLE = "PIPEBOARD_RUN_REPORT"
 QUARANTINE = "tap_quarantine"

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from tap_pipedrive.governor.governor import Governor
+from tap_pipedrive.api.limits.governor import Governor
 
 _CLOSED = frozenset({"won", "lost"})
 #: Ids beyond are not remembered (2 to the 27th: 16 MB for a set of bits).

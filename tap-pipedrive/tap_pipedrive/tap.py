@@ -16,7 +16,7 @@ from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
 from tap_pipedrive import errors, logs, plan, settings, termination
-from tap_pipedrive.beginnings import Beginning
+from tap_pipedrive.api.prefetch import Beginning
 from tap_pipedrive.bookmarks import check_state
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.history import DealHistory

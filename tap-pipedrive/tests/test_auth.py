@@ -16,10 +16,10 @@ from scripted_server import scripted_server
 
 from tap_pipedrive import logs
 from tap_pipedrive.addresses import company_of, http_url
-from tap_pipedrive.auth import OAuth
-from tap_pipedrive.client import PipedriveClient
+from tap_pipedrive.api.auth import OAuth
+from tap_pipedrive.api.client import PipedriveClient
+from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.errors import ConfigurationError, NotPermittedError
-from tap_pipedrive.openapi import operation
 from tap_pipedrive.tap import TapPipedrive
 
 OAUTH = {

@@ -19,11 +19,9 @@ from hypothesis import strategies as st
 from pipedrive_simulator.testing import running_simulator
 
 from tap_pipedrive import errors
-from tap_pipedrive.answers import page_of
-from tap_pipedrive.lenient_json import NotJsonError, decode_answer
-from tap_pipedrive.openapi import operation
-from tap_pipedrive.quarantine import Quarantine
-from tap_pipedrive.records import (
+from tap_pipedrive.api.lenient_json import NotJsonError, decode_answer
+from tap_pipedrive.api.openapi import operation
+from tap_pipedrive.api.records import (
     PageReader,
     RecordShaper,
     _check_utf8,
@@ -31,6 +29,8 @@ from tap_pipedrive.records import (
     date_or_none,
     time_or_none,
 )
+from tap_pipedrive.api.responses import page_of
+from tap_pipedrive.quarantine import Quarantine
 from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.tap import TapPipedrive
 from tap_pipedrive.times import to_text, to_time
@@ -157,7 +157,7 @@ def test_bytes_are_checked_part_by_part_as_well_as_in_whole(body: bytes) -> None
         return True
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tap_pipedrive.records._CHUNK", 4)
+        patch.setattr("tap_pipedrive.api.records._CHUNK", 4)
         assert is_text(lambda: _check_utf8(body)) == is_text(body.decode)
 
 

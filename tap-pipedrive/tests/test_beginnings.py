@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from conftest import Output
 
-from tap_pipedrive.answers import Page
-from tap_pipedrive.beginnings import Beginning, Beginnings
+from tap_pipedrive.api.prefetch import Beginning, Beginnings
+from tap_pipedrive.api.responses import Page
 
 Sync = Callable[..., Output]
 

@@ -16,8 +16,8 @@ from pipedrive_simulator.account.records_v1 import ActivityType, LeadLabel
 from pipedrive_simulator.testing import running_simulator
 from valkey_server import running_valkey
 
-from tap_pipedrive.answers import Page
-from tap_pipedrive.beginnings import Beginning, Beginnings
+from tap_pipedrive.api.prefetch import Beginning, Beginnings
+from tap_pipedrive.api.responses import Page
 from tap_pipedrive.cadence import Cadence
 from tap_pipedrive.errors import ConfigurationError
 from tap_pipedrive.settings import DEFAULTS, SCHEMA

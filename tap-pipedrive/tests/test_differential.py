@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
 
-from tap_pipedrive import client as client_module
+from tap_pipedrive.api import client as client_module
+from tap_pipedrive.api.records import time_or_none
 from tap_pipedrive.errors import TapError
-from tap_pipedrive.records import time_or_none
 from tap_pipedrive.streams import walk, windows
 from tap_pipedrive.streams.deals import INCLUDE_FIELDS
 

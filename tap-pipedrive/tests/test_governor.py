@@ -18,10 +18,10 @@ import redis
 from pipedrive_simulator.testing import running_simulator
 from valkey_server import Valkey, running_valkey
 
+from tap_pipedrive.api.limits.governor import Governor
+from tap_pipedrive.api.limits.redis_store import RedisHome
+from tap_pipedrive.api.limits.store import Home, LocalHome
 from tap_pipedrive.errors import BudgetSpentError, ConfigurationError, SourceUnavailableError
-from tap_pipedrive.governor.governor import Governor
-from tap_pipedrive.governor.home import Home, LocalHome
-from tap_pipedrive.governor.redis_home import RedisHome
 
 DAY = "2026-06-15"
 
@@ -127,13 +127,13 @@ def test_a_day_noted_as_spent_admits_no_call_not_even_one_that_waits(
         governor.note_spent(DAY)
 
     monkeypatch.setattr(
-        "tap_pipedrive.governor.governor.time.sleep", learn_of_a_spent_day_meanwhile
+        "tap_pipedrive.api.limits.governor.time.sleep", learn_of_a_spent_day_meanwhile
     )
     for _ in range(2):
         with pytest.raises(BudgetSpentError):
             governor.admit(10, DAY)
     assert home.tokens(DAY) == 10, "calls that were not made are not booked"
-    monkeypatch.setattr("tap_pipedrive.governor.governor.WINDOW_SECONDS", 0.0)
+    monkeypatch.setattr("tap_pipedrive.api.limits.governor.WINDOW_SECONDS", 0.0)
     governor.admit(10, "2026-06-16")
 
 

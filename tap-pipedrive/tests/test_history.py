@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_pipedrive.governor.governor import Governor
-from tap_pipedrive.governor.home import LocalHome
+from tap_pipedrive.api.limits.governor import Governor
+from tap_pipedrive.api.limits.store import LocalHome
 from tap_pipedrive.history import number_changes
 from tap_pipedrive.seen_deals import SeenDeals
 

@@ -11,7 +11,7 @@ from conftest import Output
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_pipedrive.look_ahead import LookAhead
+from tap_pipedrive.api.look_ahead import LookAhead
 
 Sync = Callable[..., Output]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tap_pipedrive.openapi import operation, refresh
+from tap_pipedrive.api.openapi import operation, refresh
 from tap_pipedrive.streams import STREAMS
 from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.streams.deals import INCLUDE_FIELDS

@@ -12,7 +12,7 @@ import pytest
 from conftest import Output, run_tap
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
 
-from tap_pipedrive import client as client_module
+from tap_pipedrive.api import client as client_module
 from tap_pipedrive.errors import (
     BudgetSpentError,
     NotPermittedError,

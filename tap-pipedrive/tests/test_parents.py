@@ -15,9 +15,9 @@ from pipedrive_simulator.testing import running_simulator
 from scripted_server import scripted_server
 
 from tap_pipedrive import errors
-from tap_pipedrive.answers import Page
+from tap_pipedrive.api.openapi import operation
+from tap_pipedrive.api.responses import Page
 from tap_pipedrive.history import MOST_PAGES, LogRequest, read_log
-from tap_pipedrive.openapi import operation
 from tap_pipedrive.parents import (
     MOST_ASKED_AGAIN,
     MOST_NOTED,

@@ -13,15 +13,15 @@ import pytest
 from conftest import Output
 from singer_sdk import Tap
 
-from tap_pipedrive.answers import Page
+from tap_pipedrive.api.openapi import Operation
+from tap_pipedrive.api.responses import Page
+from tap_pipedrive.api.usage import Usage
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import ConfigurationError, ForbiddenError, ShareSpentError
 from tap_pipedrive.messages import PageWriter
-from tap_pipedrive.openapi import Operation
 from tap_pipedrive.outcomes import Outcome
 from tap_pipedrive.streams.base import StreamSet
 from tap_pipedrive.streams.catalog import Stages
-from tap_pipedrive.usage import Usage
 
 NOON = datetime(2026, 6, 15, 12, tzinfo=timezone.utc)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tap_pipedrive.records import Record
+from tap_pipedrive.api.records import Record
 from tap_pipedrive.streams.kinds import ListStream, NewestFirst, PerRecord, UpdatedStream
 
 

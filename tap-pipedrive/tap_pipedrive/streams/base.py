@@ -22,17 +22,17 @@ from singer_sdk.helpers._batch import BatchConfig
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
-from tap_pipedrive.answers import Page
-from tap_pipedrive.beginnings import Beginning
+from tap_pipedrive.api.lenient_json import LenientRecord
+from tap_pipedrive.api.openapi import Operation, operation
+from tap_pipedrive.api.openapi.schema import stream_schema, stream_types
+from tap_pipedrive.api.pagination import pages, restarting
+from tap_pipedrive.api.prefetch import Beginning
+from tap_pipedrive.api.records import PageReader, Record, RecordScreen, RecordShaper, Row
+from tap_pipedrive.api.responses import Page
 from tap_pipedrive.bookmarks import Bookmark
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import REFUSALS, ConfigurationError, EssentialRefusedError, TapError
-from tap_pipedrive.lenient_json import LenientRecord
-from tap_pipedrive.openapi import Operation, operation
-from tap_pipedrive.openapi.schema import stream_schema, stream_types
 from tap_pipedrive.outcomes import Outcome, StreamResult
-from tap_pipedrive.pagination import pages, restarting
-from tap_pipedrive.records import PageReader, Record, RecordScreen, RecordShaper, Row
 from tap_pipedrive.references import Name, values_of
 
 T = TypeVar("T")

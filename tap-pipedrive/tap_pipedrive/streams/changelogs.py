@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
+from tap_pipedrive.api.records import Record
 from tap_pipedrive.history import read_log
-from tap_pipedrive.records import Record
 from tap_pipedrive.references import Name, field_code, values_of
 from tap_pipedrive.streams.kinds import PerRecord
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
-from tap_pipedrive.openapi import operation
-from tap_pipedrive.records import Record
+from tap_pipedrive.api.openapi import operation
+from tap_pipedrive.api.records import Record
 from tap_pipedrive.settings import ARCHIVED_INTERVAL
 from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.streams.changelogs import ChangeLog

@@ -20,13 +20,13 @@ from typing import Any, ClassVar, Protocol
 
 import msgspec
 
-from tap_pipedrive.answers import Page
-from tap_pipedrive.beginnings import Beginning
-from tap_pipedrive.openapi import operation
+from tap_pipedrive.api.openapi import operation
+from tap_pipedrive.api.pagination import anchored_pages
+from tap_pipedrive.api.prefetch import Beginning
+from tap_pipedrive.api.records import Record
+from tap_pipedrive.api.responses import Page
 from tap_pipedrive.outcomes import Outcome, StreamResult
-from tap_pipedrive.pagination import anchored_pages
 from tap_pipedrive.parents import PARENT_ERRORS, Parents, Refusals
-from tap_pipedrive.records import Record
 from tap_pipedrive.references import Name, field_names, values_of
 from tap_pipedrive.settings import DEFINITIONS_INTERVAL
 from tap_pipedrive.streams.base import PipedriveStream

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tap_pipedrive.openapi import operation
-from tap_pipedrive.records import Record
+from tap_pipedrive.api.openapi import operation
+from tap_pipedrive.api.records import Record
 from tap_pipedrive.streams.kinds import DefinitionList, ListStream
 
 

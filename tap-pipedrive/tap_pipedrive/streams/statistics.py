@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tap_pipedrive.records import Record
+from tap_pipedrive.api.records import Record
 from tap_pipedrive.streams.account import Users
 from tap_pipedrive.streams.catalog import Pipelines
 from tap_pipedrive.streams.kinds import ListStream

@@ -42,9 +42,9 @@ from datetime import timedelta
 from typing import Generic, TypeVar
 
 from tap_pipedrive import termination
-from tap_pipedrive.answers import Page
-from tap_pipedrive.pagination import restarting
-from tap_pipedrive.records import Record
+from tap_pipedrive.api.pagination import restarting
+from tap_pipedrive.api.records import Record
+from tap_pipedrive.api.responses import Page
 from tap_pipedrive.times import latest_update, tells_order, to_text, to_time
 
 #: A walk that is over by then stays a plain one.

@@ -2,7 +2,7 @@
 
 Usage::
 
-    python -m tap_pipedrive.openapi.refresh V1.json V2.json
+    python -m tap_pipedrive.api.openapi.refresh V1.json V2.json
 
 Reads the two full documents (JSON) and rewrites ``facts.json`` beside this file: per
 operation its token cost, its query parameters and the top-level properties of one record

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NoReturn, TypeVar
 
-from tap_pipedrive.answers import Page
-from tap_pipedrive.client import PipedriveClient
+from tap_pipedrive.api.client import PipedriveClient
+from tap_pipedrive.api.openapi import Operation
+from tap_pipedrive.api.records import PageReader
+from tap_pipedrive.api.responses import Page
 from tap_pipedrive.errors import CursorExpiredError, UnexpectedAnswerError
-from tap_pipedrive.openapi import Operation
-from tap_pipedrive.records import PageReader
 from tap_pipedrive.times import latest_update
 
 T = TypeVar("T")

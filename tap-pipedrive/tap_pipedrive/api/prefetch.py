@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from tap_pipedrive.answers import Page
-from tap_pipedrive.look_ahead import LookAhead
+from tap_pipedrive.api.look_ahead import LookAhead
+from tap_pipedrive.api.responses import Page
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ import msgspec
 import requests
 
 from tap_pipedrive import errors
-from tap_pipedrive.governor.governor import header_number
-from tap_pipedrive.lenient_json import (
+from tap_pipedrive.api.lenient_json import (
     DECODING_ERRORS,
     LenientRecord,
     NotJsonError,
     decode_answer,
 )
-from tap_pipedrive.openapi import Operation
-from tap_pipedrive.records import PageReader
+from tap_pipedrive.api.limits.governor import header_number
+from tap_pipedrive.api.openapi import Operation
+from tap_pipedrive.api.records import PageReader
 
 #: Words of a 402 that is about one feature, not about the company's account.
 _MISSING_FEATURE = re.compile(r"feature|add-?on|upgrade", re.IGNORECASE)

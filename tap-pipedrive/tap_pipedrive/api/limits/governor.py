@@ -20,8 +20,8 @@ from typing import TypeVar
 import redis
 
 from tap_pipedrive import termination
+from tap_pipedrive.api.limits.store import Home, LocalHome
 from tap_pipedrive.errors import BudgetSpentError, ConfigurationError, SourceUnavailableError
-from tap_pipedrive.governor.home import Home, LocalHome
 
 T = TypeVar("T")
 

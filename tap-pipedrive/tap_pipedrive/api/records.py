@@ -28,13 +28,13 @@ from typing import Annotated, Any
 
 import msgspec
 
-from tap_pipedrive.lenient_json import (
+from tap_pipedrive.api.lenient_json import (
     DECODING_ERRORS,
     SetAsideValues,
     lenient_record,
     printable,
 )
-from tap_pipedrive.openapi.schema import EXTRA
+from tap_pipedrive.api.openapi.schema import EXTRA
 
 Record = dict[str, Any]
 

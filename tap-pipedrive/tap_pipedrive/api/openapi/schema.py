@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tap_pipedrive.openapi import Operation
+from tap_pipedrive.api.openapi import Operation
 
 #: Times by name that do not end in ``_time`` (v1 users, changelog).
 TIMES = frozenset({"created", "modified", "last_login", "time"})

@@ -28,14 +28,14 @@ from urllib3.exceptions import LocationParseError
 
 from tap_pipedrive import errors, termination
 from tap_pipedrive.addresses import without_password
-from tap_pipedrive.answers import Page, classify, page_of
-from tap_pipedrive.auth import OAuth
-from tap_pipedrive.deadline import DeadlineAdapter, Deadlines
-from tap_pipedrive.governor.governor import Governor, header_number
-from tap_pipedrive.governor.home import LocalHome
-from tap_pipedrive.openapi import Operation, operation
-from tap_pipedrive.records import PageReader
-from tap_pipedrive.usage import ApiCalls, Usage
+from tap_pipedrive.api.auth import OAuth
+from tap_pipedrive.api.deadline import DeadlineAdapter, Deadlines
+from tap_pipedrive.api.limits.governor import Governor, header_number
+from tap_pipedrive.api.limits.store import LocalHome
+from tap_pipedrive.api.openapi import Operation, operation
+from tap_pipedrive.api.records import PageReader
+from tap_pipedrive.api.responses import Page, classify, page_of
+from tap_pipedrive.api.usage import ApiCalls, Usage
 
 #: No page of 500 records comes near; whatever is larger is not an answer of this API.
 MAX_BODY_BYTES = 64 * 1024 * 1024
