@@ -25,12 +25,12 @@ from tap_pipedrive.api.limits.governor import SMALLEST_BURST, Governor
 from tap_pipedrive.api.limits.redis_store import RedisHome
 from tap_pipedrive.api.limits.store import Home, LocalHome
 from tap_pipedrive.api.prefetch import Beginnings
-from tap_pipedrive.cadence import Cadence
-from tap_pipedrive.definitions import Definitions
 from tap_pipedrive.errors import ConfigurationError, ShareSpentError
 from tap_pipedrive.messages import PageWriter
 from tap_pipedrive.quarantine import Quarantine
-from tap_pipedrive.seen_deals import SeenDeals
+from tap_pipedrive.state.cadence import Cadence
+from tap_pipedrive.state.definitions import Definitions
+from tap_pipedrive.state.seen_deals import SeenDeals
 
 
 class RunContext:

@@ -32,8 +32,8 @@ from tap_pipedrive.api.pagination import restarting
 from tap_pipedrive.api.records import Record, time_or_none
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import ConfigurationError, UnexpectedAnswerError
-from tap_pipedrive.known_histories import KnownHistories
-from tap_pipedrive.parents import PARENT_ERRORS, ParentError, Parents
+from tap_pipedrive.state.known_histories import KnownHistories
+from tap_pipedrive.state.parents import PARENT_ERRORS, ParentError, Parents
 from tap_pipedrive.streams.base import PipedriveStream, StreamSet
 from tap_pipedrive.times import to_text, to_time
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tap_pipedrive.api.openapi import operation
-from tap_pipedrive.bookmarks import Bookmark
-from tap_pipedrive.cadence import in_words
 from tap_pipedrive.context import RunContext
+from tap_pipedrive.state.bookmarks import Bookmark
+from tap_pipedrive.state.cadence import in_words
 from tap_pipedrive.streams.base import PipedriveStream, StreamSet
 from tap_pipedrive.streams.kinds import FedStream, ListStream, PerHundred, UpdatedStream
 from tap_pipedrive.streams.windows import PLAIN_PAGES, most_calls

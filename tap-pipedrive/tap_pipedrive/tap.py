@@ -17,13 +17,13 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
 from tap_pipedrive import errors, logs, plan, settings, termination
 from tap_pipedrive.api.prefetch import Beginning
-from tap_pipedrive.bookmarks import check_state
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.history import DealHistory
 from tap_pipedrive.messages import PageWriter
 from tap_pipedrive.metrics import Pusher
 from tap_pipedrive.outcomes import Outcome
 from tap_pipedrive.report import is_supervised, write_report
+from tap_pipedrive.state.bookmarks import check_state
 from tap_pipedrive.streams import STREAMS
 from tap_pipedrive.streams.base import PipedriveStream, StreamSet
 from tap_pipedrive.streams.deals import DealChangelog, DealChangelogSync

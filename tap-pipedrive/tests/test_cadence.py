@@ -18,9 +18,9 @@ from valkey_server import running_valkey
 
 from tap_pipedrive.api.prefetch import Beginning, Beginnings
 from tap_pipedrive.api.responses import Page
-from tap_pipedrive.cadence import Cadence
 from tap_pipedrive.errors import ConfigurationError
 from tap_pipedrive.settings import DEFAULTS, SCHEMA
+from tap_pipedrive.state.cadence import Cadence
 from tap_pipedrive.tap import TapPipedrive
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,7 +20,7 @@ from tap_pipedrive.errors import (
     SourceUnavailableError,
     TapError,
 )
-from tap_pipedrive.parents import REFUSALS_IN_A_ROW
+from tap_pipedrive.state.parents import REFUSALS_IN_A_ROW
 
 HISTORY = {"deals", "deal_changelog", "deal_changelog_sync"}
 Sync = Callable[..., Output]

@@ -18,7 +18,7 @@ from tap_pipedrive import errors
 from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.api.responses import Page
 from tap_pipedrive.history import MOST_PAGES, LogRequest, read_log
-from tap_pipedrive.parents import (
+from tap_pipedrive.state.parents import (
     MOST_ASKED_AGAIN,
     MOST_NOTED,
     MOST_TRIES,

@@ -29,11 +29,11 @@ from tap_pipedrive.api.pagination import pages, restarting
 from tap_pipedrive.api.prefetch import Beginning
 from tap_pipedrive.api.records import PageReader, Record, RecordScreen, RecordShaper, Row
 from tap_pipedrive.api.responses import Page
-from tap_pipedrive.bookmarks import Bookmark
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import REFUSALS, ConfigurationError, EssentialRefusedError, TapError
 from tap_pipedrive.outcomes import Outcome, StreamResult
-from tap_pipedrive.references import Name, values_of
+from tap_pipedrive.state.bookmarks import Bookmark
+from tap_pipedrive.state.references import Name, values_of
 
 T = TypeVar("T")
 #: Quarantined records of a stream that are told one by one; all of them are counted.
@@ -60,7 +60,7 @@ class PipedriveStream(Stream):
     #: Records a call, where the operation allows fewer than the rest of the API.
     page_limit: ClassVar[int] = 500
     #: Lists that a scheduled run does not always read: the setting that holds their interval, by
-    #: operation, see :mod:`tap_pipedrive.cadence`.
+    #: operation, see :mod:`tap_pipedrive.state.cadence`.
     intervals: ClassVar[Mapping[str, str]] = {}
     #: The stream that holds what a property names, by property.
     references: ClassVar[Mapping[str, str]] = {}

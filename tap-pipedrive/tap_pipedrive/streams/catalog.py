@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from tap_pipedrive.api.records import Record
-from tap_pipedrive.references import Name
 from tap_pipedrive.settings import DEFINITIONS_INTERVAL
+from tap_pipedrive.state.references import Name
 from tap_pipedrive.streams.kinds import DefinitionList, PerRecord, UpdatedStream
 
 

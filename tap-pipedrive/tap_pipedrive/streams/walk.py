@@ -29,10 +29,10 @@ from structlog.contextvars import bind_contextvars
 from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.api.prefetch import Beginning
 from tap_pipedrive.api.records import Record
-from tap_pipedrive.bookmarks import Bookmark
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import ShareSpentError, TapError
 from tap_pipedrive.outcomes import Outcome
+from tap_pipedrive.state.bookmarks import Bookmark
 from tap_pipedrive.streams.kinds import FedStream, UpdatedStream
 from tap_pipedrive.streams.windows import (
     PLAIN_PAGES,

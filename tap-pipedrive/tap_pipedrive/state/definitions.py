@@ -16,7 +16,7 @@ import msgspec
 
 from tap_pipedrive.api.limits.governor import Governor
 from tap_pipedrive.api.records import Record
-from tap_pipedrive.references import Name
+from tap_pipedrive.state.references import Name
 
 #: Seconds a list may be used without asking again, by stream.
 FRESH_SECONDS = {

@@ -6,7 +6,7 @@ them at intervals of their own. Any other run reads everything, and so does a sw
 
 When a list was last read stands in the Singer state, as ``read_at`` of its entry and in the
 source's time. Without it, as in a state of an earlier version, a list is due. A record that names
-something the list did not hold makes it due at once, see :mod:`tap_pipedrive.references`.
+something the list did not hold makes it due at once, see :mod:`tap_pipedrive.state.references`.
 """
 
 from __future__ import annotations
