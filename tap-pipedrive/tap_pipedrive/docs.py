@@ -16,7 +16,7 @@ from typing import Any
 
 from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.streams.base import PipedriveStream
-from tap_pipedrive.streams.kinds import NewestFirst, PerHundred, PerRecord, UpdatedStream
+from tap_pipedrive.streams.stream_types import NewestFirst, PerHundred, PerRecord, UpdatedStream
 from tap_pipedrive.tap import TapPipedrive
 
 

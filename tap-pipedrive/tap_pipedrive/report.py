@@ -32,8 +32,8 @@ from typing import Any
 from tap_pipedrive.api.usage import Usage
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import ConfigurationError
-from tap_pipedrive.outcomes import Outcome
 from tap_pipedrive.streams.base import PipedriveStream, StreamSet
+from tap_pipedrive.streams.outcomes import Outcome
 from tap_pipedrive.times import to_text
 
 VARIABLE = "PIPEBOARD_RUN_REPORT"

@@ -21,13 +21,13 @@ from tap_pipedrive.context import RunContext
 from tap_pipedrive.history import DealHistory
 from tap_pipedrive.messages import PageWriter
 from tap_pipedrive.metrics import Pusher
-from tap_pipedrive.outcomes import Outcome
 from tap_pipedrive.report import is_supervised, write_report
 from tap_pipedrive.state.bookmarks import check_state
 from tap_pipedrive.streams import STREAMS
 from tap_pipedrive.streams.base import PipedriveStream, StreamSet
 from tap_pipedrive.streams.deals import DealChangelog, DealChangelogSync
-from tap_pipedrive.streams.kinds import FedStream, UpdatedStream
+from tap_pipedrive.streams.outcomes import Outcome
+from tap_pipedrive.streams.stream_types import FedStream, UpdatedStream
 from tap_pipedrive.streams.walk import Walk
 
 _SECRET_SETTING = re.compile(r".* in config\['(api_token|oauth|redis_url)'\].*", re.DOTALL)

@@ -16,7 +16,7 @@ from tap_pipedrive.api.openapi import operation, refresh
 from tap_pipedrive.streams import STREAMS
 from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.streams.deals import INCLUDE_FIELDS
-from tap_pipedrive.streams.kinds import NewestFirst, PerHundred, UpdatedStream
+from tap_pipedrive.streams.stream_types import NewestFirst, PerHundred, UpdatedStream
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENTS = Path(

@@ -19,9 +19,9 @@ from tap_pipedrive.api.usage import Usage
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import ConfigurationError, ForbiddenError, ShareSpentError
 from tap_pipedrive.messages import PageWriter
-from tap_pipedrive.outcomes import Outcome
 from tap_pipedrive.streams.base import StreamSet
 from tap_pipedrive.streams.catalog import Stages
+from tap_pipedrive.streams.outcomes import Outcome
 
 NOON = datetime(2026, 6, 15, 12, tzinfo=timezone.utc)
 

@@ -2,7 +2,7 @@
 
 A stream is data: ``name``, ``operations``, ``primary_keys``, ``replication_key`` and, where
 the API differs from its documents, ``more_properties``. How it is read is its kind, see
-:mod:`tap_pipedrive.streams.kinds`.
+:mod:`tap_pipedrive.streams.stream_types`.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from tap_pipedrive.api.records import PageReader, Record, RecordScreen, RecordSh
 from tap_pipedrive.api.responses import Page
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import REFUSALS, ConfigurationError, EssentialRefusedError, TapError
-from tap_pipedrive.outcomes import Outcome, StreamResult
 from tap_pipedrive.state.bookmarks import Bookmark
 from tap_pipedrive.state.references import Name, values_of
+from tap_pipedrive.streams.outcomes import Outcome, StreamResult
 
 T = TypeVar("T")
 #: Quarantined records of a stream that are told one by one; all of them are counted.

@@ -8,7 +8,7 @@ from typing import Any
 from tap_pipedrive.api.records import Record
 from tap_pipedrive.settings import DEFINITIONS_INTERVAL
 from tap_pipedrive.state.references import Name
-from tap_pipedrive.streams.kinds import DefinitionList, PerRecord, UpdatedStream
+from tap_pipedrive.streams.stream_types import DefinitionList, PerRecord, UpdatedStream
 
 
 class Products(UpdatedStream):

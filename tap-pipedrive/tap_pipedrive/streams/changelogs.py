@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from tap_pipedrive.api.records import Record
 from tap_pipedrive.history import read_log
 from tap_pipedrive.state.references import Name, field_code, values_of
-from tap_pipedrive.streams.kinds import PerRecord
+from tap_pipedrive.streams.stream_types import PerRecord
 
 
 class ChangeLog(PerRecord):

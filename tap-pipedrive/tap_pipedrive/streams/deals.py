@@ -10,7 +10,7 @@ from tap_pipedrive.api.records import Record
 from tap_pipedrive.settings import ARCHIVED_INTERVAL
 from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.streams.changelogs import ChangeLog
-from tap_pipedrive.streams.kinds import FedStream, PerHundred, PerRecord, UpdatedStream
+from tap_pipedrive.streams.stream_types import FedStream, PerHundred, PerRecord, UpdatedStream
 
 #: Properties only sent when asked for by name; they cost no tokens.
 INCLUDE_FIELDS: Mapping[str, str] = {

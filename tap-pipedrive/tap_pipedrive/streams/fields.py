@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tap_pipedrive.streams.kinds import FieldList
+from tap_pipedrive.streams.stream_types import FieldList
 
 
 class _FieldStream(FieldList):

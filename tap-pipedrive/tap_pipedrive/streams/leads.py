@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tap_pipedrive.errors import CursorExpiredError, TapError
 from tap_pipedrive.settings import ARCHIVED_INTERVAL
-from tap_pipedrive.streams.kinds import DefinitionList, UpdatedStream, read_newest_first
+from tap_pipedrive.streams.stream_types import DefinitionList, UpdatedStream, read_newest_first
 
 
 class Leads(UpdatedStream):

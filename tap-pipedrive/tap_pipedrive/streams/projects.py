@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.api.records import Record
-from tap_pipedrive.streams.kinds import DefinitionList, ListStream
+from tap_pipedrive.streams.stream_types import DefinitionList, ListStream
 
 
 class _ProjectsAddOn(ListStream):

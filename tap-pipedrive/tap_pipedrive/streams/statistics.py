@@ -14,7 +14,7 @@ import msgspec
 from tap_pipedrive.api.records import Record
 from tap_pipedrive.streams.account import Users
 from tap_pipedrive.streams.catalog import Pipelines
-from tap_pipedrive.streams.kinds import ListStream
+from tap_pipedrive.streams.stream_types import ListStream
 from tap_pipedrive.times import to_text
 
 

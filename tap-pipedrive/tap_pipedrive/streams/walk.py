@@ -31,9 +31,9 @@ from tap_pipedrive.api.prefetch import Beginning
 from tap_pipedrive.api.records import Record
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import ShareSpentError, TapError
-from tap_pipedrive.outcomes import Outcome
 from tap_pipedrive.state.bookmarks import Bookmark
-from tap_pipedrive.streams.kinds import FedStream, UpdatedStream
+from tap_pipedrive.streams.outcomes import Outcome
+from tap_pipedrive.streams.stream_types import FedStream, UpdatedStream
 from tap_pipedrive.streams.windows import (
     PLAIN_PAGES,
     Listing,

@@ -25,11 +25,11 @@ from tap_pipedrive.api.pagination import anchored_pages
 from tap_pipedrive.api.prefetch import Beginning
 from tap_pipedrive.api.records import Record
 from tap_pipedrive.api.responses import Page
-from tap_pipedrive.outcomes import Outcome, StreamResult
 from tap_pipedrive.settings import DEFINITIONS_INTERVAL
 from tap_pipedrive.state.parents import PARENT_ERRORS, Parents, Refusals
 from tap_pipedrive.state.references import Name, field_names, values_of
 from tap_pipedrive.streams.base import PipedriveStream
+from tap_pipedrive.streams.outcomes import Outcome, StreamResult
 from tap_pipedrive.times import latest_update, to_text
 
 
