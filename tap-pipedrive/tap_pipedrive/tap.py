@@ -15,20 +15,21 @@ from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
-from tap_pipedrive import errors, logs, plan, settings, termination
+from tap_pipedrive import errors, logs, settings, termination
 from tap_pipedrive.api.prefetch import Beginning
 from tap_pipedrive.context import RunContext
-from tap_pipedrive.history import DealHistory
 from tap_pipedrive.messages import PageWriter
-from tap_pipedrive.metrics import Pusher
-from tap_pipedrive.report import is_supervised, write_report
+from tap_pipedrive.reporting import plan
+from tap_pipedrive.reporting.metrics import Pusher
+from tap_pipedrive.reporting.run_report import is_supervised, write_report
 from tap_pipedrive.state.bookmarks import check_state
 from tap_pipedrive.streams import STREAMS
 from tap_pipedrive.streams.base import PipedriveStream, StreamSet
 from tap_pipedrive.streams.deals import DealChangelog, DealChangelogSync
 from tap_pipedrive.streams.outcomes import Outcome
 from tap_pipedrive.streams.stream_types import FedStream, UpdatedStream
-from tap_pipedrive.streams.walk import Walk
+from tap_pipedrive.sync.deal_history import DealHistory
+from tap_pipedrive.sync.shared_scan import Walk
 
 _SECRET_SETTING = re.compile(r".* in config\['(api_token|oauth|redis_url)'\].*", re.DOTALL)
 _GOOD_STATE = "The state is good; the next run goes on."

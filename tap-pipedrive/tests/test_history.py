@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tap_pipedrive.api.limits.governor import Governor
 from tap_pipedrive.api.limits.store import LocalHome
-from tap_pipedrive.history import number_changes
 from tap_pipedrive.state.seen_deals import SeenDeals
+from tap_pipedrive.streams.changelogs import number_changes
 
 change = st.fixed_dictionaries(
     {

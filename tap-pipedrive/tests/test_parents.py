@@ -17,7 +17,6 @@ from scripted_server import scripted_server
 from tap_pipedrive import errors
 from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.api.responses import Page
-from tap_pipedrive.history import MOST_PAGES, LogRequest, read_log
 from tap_pipedrive.state.parents import (
     MOST_ASKED_AGAIN,
     MOST_NOTED,
@@ -26,6 +25,8 @@ from tap_pipedrive.state.parents import (
     Parents,
     Refusals,
 )
+from tap_pipedrive.streams.changelogs import MOST_PAGES, read_log
+from tap_pipedrive.sync.deal_history import LogRequest
 from tap_pipedrive.tap import TapPipedrive
 
 Sync = Callable[..., Output]

@@ -19,7 +19,7 @@ from pipedrive_simulator.account.table import Table
 
 from tap_pipedrive.api.responses import Page
 from tap_pipedrive.errors import BudgetSpentError, CursorExpiredError, SourceUnavailableError
-from tap_pipedrive.streams.windows import (
+from tap_pipedrive.sync.windows import (
     Listing,
     Windows,
     gaps_between,

@@ -3,7 +3,7 @@
 Half an hour after the last sync nearly every list is a page or less, so such a sync is a row of
 round trips: at 300 ms each, twenty lists take six seconds one after the other. Every list has a
 first page, so asking for it early costs no call more. Later pages are asked for in turn, and long
-lists are read in windows (:mod:`tap_pipedrive.streams.windows`).
+lists are read in windows (:mod:`tap_pipedrive.sync.windows`).
 
 A page may have waited when it is used. That is safe, because a walk's bookmark never passes the
 time at which its own first page was answered (``Page.answered_at``).

@@ -1,9 +1,9 @@
 """What records name in the lists that define the account: stages, users, labels, options, ...
 
-A scheduled run does not always read those lists (:mod:`tap_pipedrive.state.cadence`). So it compares what
-its records name with what each list held when it was last read, and reads a list at once that did
-not hold a name. The comparison needs the list as it was remembered; a list that is not remembered
-is due anyway.
+A scheduled run does not always read those lists (:mod:`tap_pipedrive.state.cadence`). It compares
+what its records name with what each list held when it was last read. A list that did not hold a
+name is read at once. The comparison needs the list as it was remembered; a list that is not
+remembered is due anyway.
 """
 
 from __future__ import annotations

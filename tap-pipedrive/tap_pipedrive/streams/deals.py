@@ -162,7 +162,7 @@ class DealProductsSync(PipedriveStream):
 
 
 class History(Protocol):
-    """What the two streams below need of :class:`tap_pipedrive.history.DealHistory`."""
+    """What the two streams below need of :class:`tap_pipedrive.sync.deal_history.DealHistory`."""
 
     @property
     def feeds_changelog(self) -> bool:
@@ -191,7 +191,7 @@ class History(Protocol):
 class DealChangelog(ChangeLog):
     """Every field change of a deal. GET /api/v1/deals/{id}/changelog.
 
-    Deals are asked as :mod:`tap_pipedrive.history` decides.
+    Deals are asked as :mod:`tap_pipedrive.sync.deal_history` decides.
     """
 
     name = "deal_changelog"

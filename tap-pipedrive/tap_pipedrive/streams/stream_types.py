@@ -34,7 +34,7 @@ from tap_pipedrive.times import latest_update, to_text
 
 
 class Scan(Protocol):
-    """What a stream needs of the walk that feeds it, see :mod:`tap_pipedrive.streams.walk`."""
+    """What a stream needs of the walk that feeds it, see :mod:`tap_pipedrive.sync.shared_scan`."""
 
     @property
     def is_due(self) -> bool:

@@ -10,7 +10,7 @@ the day's tokens is spent they drop out, the others go on, and the next run walk
 ones alone from where they stopped.
 
 Lists whose first walk proves long go on in several windows of time at once, all of them together
-(:mod:`tap_pipedrive.streams.windows`), and end as the plain walks they were, behind those. Dear
+(:mod:`tap_pipedrive.sync.windows`), and end as the plain walks they were, behind those. Dear
 streams need their records in order, and a list costs a thousandth of what they ask: they leave such
 a walk, and have the list read once more for them when it is over.
 """
@@ -34,7 +34,7 @@ from tap_pipedrive.errors import ShareSpentError, TapError
 from tap_pipedrive.state.bookmarks import Bookmark
 from tap_pipedrive.streams.outcomes import Outcome
 from tap_pipedrive.streams.stream_types import FedStream, UpdatedStream
-from tap_pipedrive.streams.windows import (
+from tap_pipedrive.sync.windows import (
     PLAIN_PAGES,
     Listing,
     Windows,

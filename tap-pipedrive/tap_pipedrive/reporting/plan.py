@@ -19,7 +19,7 @@ from tap_pipedrive.state.bookmarks import Bookmark
 from tap_pipedrive.state.cadence import in_words
 from tap_pipedrive.streams.base import PipedriveStream, StreamSet
 from tap_pipedrive.streams.stream_types import FedStream, ListStream, PerHundred, UpdatedStream
-from tap_pipedrive.streams.windows import PLAIN_PAGES, most_calls
+from tap_pipedrive.sync.windows import PLAIN_PAGES, most_calls
 from tap_pipedrive.times import to_time
 
 #: What looking may cost, in tokens.

@@ -17,8 +17,6 @@ order. What is done is what arrived; whoever wrote the list leaves it out of the
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -26,15 +24,15 @@ from typing import Any, NamedTuple
 
 from tap_pipedrive.api.lenient_json import SetAsideValues
 from tap_pipedrive.api.look_ahead import LookAhead
-from tap_pipedrive.api.openapi import Operation, operation
+from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.api.openapi.schema import EXTRA
-from tap_pipedrive.api.pagination import restarting
 from tap_pipedrive.api.records import Record, time_or_none
 from tap_pipedrive.context import RunContext
-from tap_pipedrive.errors import ConfigurationError, UnexpectedAnswerError
+from tap_pipedrive.errors import ConfigurationError
 from tap_pipedrive.state.known_histories import KnownHistories
-from tap_pipedrive.state.parents import PARENT_ERRORS, ParentError, Parents
+from tap_pipedrive.state.parents import ParentError, Parents
 from tap_pipedrive.streams.base import PipedriveStream, StreamSet
+from tap_pipedrive.streams.changelogs import read_log
 from tap_pipedrive.times import to_text, to_time
 
 _MOVES = {"stage_change_time", "add_time", "close_time"}
@@ -42,15 +40,9 @@ _MOVES = {"stage_change_time", "add_time", "close_time"}
 _DEALS_A_PUSH = 100
 _CHEAPEST = operation("v2 /pipelines")
 _CHANGELOG = operation("v1 /deals/{id}/changelog")
-
-
 _STREAMS = ("deal_changelog", "deal_changelog_sync")
-#: Pages of one log: it is held in memory until its end. No log of people's work comes near.
-MOST_PAGES = 400
 #: Seconds by which a log and a deal may differ about the same moment.
 _TOLERANCE_SECONDS = 5.0
-#: What a change is from and to: text, as a rule.
-_VALUES = ("old_value", "new_value")
 
 
 class LogRequest(NamedTuple):
@@ -268,40 +260,6 @@ class DealHistory:
         return LogAnswer(rows, mark, error)
 
 
-def read_log(
-    stream: PipedriveStream, operation: Operation, parent_key: str, parent_id: Any
-) -> tuple[list[Record], int, ParentError | None]:
-    """Read the log of one record: its rows, the number of pages, and why it is not whole.
-
-    Of a log that breaks off, pages that came twice count once, and the oldest second is left out:
-    the rest of it may be missing, and with it the order of what came.
-    """
-    pages: list[list[Record]] = []
-
-    def read() -> None:
-        pages.clear()
-        for page in stream.pages(operation, path={"id": parent_id}):
-            pages.append(page.records)
-            if len(pages) >= MOST_PAGES:
-                msg = (
-                    f"GET {operation.path}: the log of {parent_id} does not end: {len(pages)} pages"
-                )
-                raise UnexpectedAnswerError(msg)
-
-    error: ParentError | None = None
-    try:
-        restarting(read, lambda _: None, most=1)
-    except PARENT_ERRORS as failure:
-        error = failure
-    read_pages = len(pages)
-    if error is not None:
-        pages = [page for number, page in enumerate(pages) if page not in pages[:number]]
-    rows = number_changes(parent_key, parent_id, [row for page in pages for row in page])
-    if error is not None and rows and rows[0]["time"] != rows[-1]["time"]:
-        rows = [row for row in rows if row["time"] != rows[0]["time"]]
-    return rows, read_pages, error
-
-
 def _ids(path: str) -> Iterator[int]:
     try:
         with Path(path).open(encoding="ascii") as lines:
@@ -310,47 +268,3 @@ def _ids(path: str) -> Iterator[int]:
     except (OSError, ValueError) as error:
         msg = f"history_deals_file cannot be read as one id a line: {error}"
         raise ConfigurationError(msg) from error
-
-
-def number_changes(
-    parent_key: str, parent_id: int, newest_first: list[dict[str, Any]]
-) -> list[Record]:
-    """Give the changes of one deal (person, organization) their order and a lasting id.
-
-    Args:
-        parent_key: the property to put its id in, ``deal_id``.
-        parent_id: whose log this is.
-        newest_first: the log as the API gives it, whole.
-
-    Returns:
-        Oldest first, with ``parent_key``, ``second_seq`` (0, 1, .. within one second) and ``id``:
-        a hash of what happened and, where the very same change happened twice within a
-        second, which of the two it was. Later changes never renumber earlier ones.
-
-    """
-    in_second: Counter[str] = Counter()
-    twins: Counter[str] = Counter()
-    rows = []
-    for change in reversed(newest_first):
-        time = time_or_none(change.get("time")) or change.get("time")
-        what = (time, change.get("field_key"), change.get("old_value"), change.get("new_value"))
-        # Texts: odd values may be no keys of a dictionary.
-        second, change_text = repr(time), repr(what)
-        identity = repr((parent_id, *what, twins[change_text]))
-        rows.append(
-            {
-                **change,
-                "id": hashlib.blake2b(identity.encode(), digest_size=16).hexdigest(),
-                parent_key: parent_id,
-                "time": time,
-                "second_seq": in_second[second],
-                **{n: str(v) for n in _VALUES if _is_number(v := change.get(n))},
-            }
-        )
-        in_second[second] += 1
-        twins[change_text] += 1
-    return rows
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
