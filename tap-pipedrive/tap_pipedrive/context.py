@@ -24,7 +24,7 @@ from tap_pipedrive.api.client import PipedriveClient
 from tap_pipedrive.api.limits.governor import SMALLEST_BURST, Governor
 from tap_pipedrive.api.limits.redis_store import RedisHome
 from tap_pipedrive.api.limits.store import Home, LocalHome
-from tap_pipedrive.api.prefetch import Beginnings
+from tap_pipedrive.api.prefetch import Prefetch
 from tap_pipedrive.errors import ConfigurationError, ShareSpentError
 from tap_pipedrive.messages import PageWriter
 from tap_pipedrive.quarantine import Quarantine
@@ -225,14 +225,14 @@ class RunContext:
         return self.client.source_now if self.client.api.requests else None
 
     @cached_property
-    def beginnings(self) -> Beginnings:
+    def prefetch(self) -> Prefetch:
         """The lists whose first page is under way."""
-        return Beginnings(int(self.config["lists_ahead"]))
+        return Prefetch(int(self.config["lists_ahead"]))
 
     def close(self, *, wait: bool) -> None:
         """Close what was opened; ``wait`` for calls that are under way."""
-        if "beginnings" in self.__dict__:
-            self.beginnings.close(wait=wait)
+        if "prefetch" in self.__dict__:
+            self.prefetch.close(wait=wait)
         if self.has_client:
             self.client.close()
 

@@ -16,7 +16,7 @@ from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
 from tap_pipedrive import errors, logs, settings, termination
-from tap_pipedrive.api.prefetch import Beginning
+from tap_pipedrive.api.prefetch import ListRequest
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.messages import PageWriter
 from tap_pipedrive.reporting import plan
@@ -175,7 +175,7 @@ class TapPipedrive(Tap):
         _ = self.run_context.client  # a wrong setting fails here, before anything is read
         logs.hide(urlsplit(self.config.get("redis_url") or "").password)
         logs.watch_for_secrets()
-        self.run_context.beginnings.expect(self._coming())
+        self.run_context.prefetch.expect(self._list_requests())
         self.sync_all()
         for stream in self.stream_set.selected:
             if stream.wanted and stream.result.is_open:
@@ -201,7 +201,7 @@ class TapPipedrive(Tap):
             self._pusher.push()
         self.run_context.close(wait=wait)
 
-    def _coming(self) -> Iterator[Beginning]:
+    def _list_requests(self) -> Iterator[ListRequest]:
         """Name the walks of this run in the order in which the SDK will sync the streams."""
         begun = set()
         # A sweep and listed histories read otherwise.
@@ -210,10 +210,10 @@ class TapPipedrive(Tap):
             if not (isinstance(stream, PipedriveStream) and stream.selected):
                 continue
             if not isinstance(stream, FedStream):
-                yield from stream.beginnings() if stream.is_due else ()
+                yield from stream.list_requests() if stream.is_due else ()
             elif stream.parent not in begun:
                 begun.add(stream.parent)
-                yield from self._scans[stream.parent].beginnings()
+                yield from self._scans[stream.parent].list_requests()
 
     # -- the command line ----------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from tap_pipedrive.api.lenient_json import LenientRecord
 from tap_pipedrive.api.openapi import Operation, operation
 from tap_pipedrive.api.openapi.schema import stream_schema, stream_types
 from tap_pipedrive.api.pagination import pages, restarting
-from tap_pipedrive.api.prefetch import Beginning
+from tap_pipedrive.api.prefetch import ListRequest
 from tap_pipedrive.api.records import PageReader, Record, RecordScreen, RecordShaper, Row
 from tap_pipedrive.api.responses import Page
 from tap_pipedrive.context import RunContext
@@ -493,7 +493,7 @@ class PipedriveStream(Stream):
             return
         self._write_activate_version_message(self._stream_version)
 
-    def beginnings(self) -> Iterator[Beginning]:
+    def list_requests(self) -> Iterator[ListRequest]:
         """Name the walks that :meth:`read` will begin, as far as that is known before it."""
         yield from ()
 

@@ -22,7 +22,7 @@ import msgspec
 
 from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.api.pagination import anchored_pages
-from tap_pipedrive.api.prefetch import Beginning
+from tap_pipedrive.api.prefetch import ListRequest
 from tap_pipedrive.api.records import Record
 from tap_pipedrive.api.responses import Page
 from tap_pipedrive.settings import DEFINITIONS_INTERVAL
@@ -179,9 +179,9 @@ class UpdatedStream(FedStream):
             screen=self.screen(of),
         )
 
-    def beginning(self, key: str, since: str | None) -> Beginning:
+    def list_request(self, key: str, since: str | None) -> ListRequest:
         """Name a walk of one list, so that its first page may be asked for early."""
-        return Beginning(self.name, key, since, pages=lambda: self.walk_pages(key, since))
+        return ListRequest(self.name, key, since, pages=lambda: self.walk_pages(key, since))
 
     def untimed_records(self, key: str) -> Iterator[list[Record]]:
         """Read the far end of the order by ``update_time``: what has none stands at either end."""
@@ -210,15 +210,15 @@ class NewestFirst(PipedriveStream):
         """Read until everything is older than the bookmark."""
         read_newest_first(self, self.operations[0], None)
 
-    def beginnings(self) -> Iterator[Beginning]:
+    def list_requests(self) -> Iterator[ListRequest]:
         """Name the walk of :meth:`read`."""
-        yield newest_first(self, self.operations[0])
+        yield newest_first_request(self, self.operations[0])
 
 
-def newest_first(stream: PipedriveStream, key: str) -> Beginning:
+def newest_first_request(stream: PipedriveStream, key: str) -> ListRequest:
     """Name the walk of a v1 list from its newest record on."""
     query = {"sort": "update_time DESC"}
-    return Beginning(stream.name, key, pages=lambda: stream.pages(operation(key), query=query))
+    return ListRequest(stream.name, key, pages=lambda: stream.pages(operation(key), query=query))
 
 
 def read_newest_first(stream: PipedriveStream, key: str, context: Mapping[str, Any] | None) -> None:
@@ -231,7 +231,7 @@ def read_newest_first(stream: PipedriveStream, key: str, context: Mapping[str, A
     since = bookmark.since
     newest: list[str | None] = []
     signpost: datetime | None = None
-    for page in stream._run.beginnings.walk(newest_first(stream, key)):
+    for page in stream._run.prefetch.pages(newest_first_request(stream, key)):
         signpost = signpost or page.answered_at or stream._run.client.source_now
         stream.emit([r for r in page.records if is_since(r, since)])
         newest.append(latest_update(page.records[::-1], page.answered_at))
@@ -299,22 +299,22 @@ class ListStream(PipedriveStream):
 
     def record_pages(self) -> Iterator[list[Record]]:
         """Yield the list page by page; streams made of several lists override this."""
-        for page in self._run.beginnings.walk(self._beginning):
+        for page in self._run.prefetch.pages(self._list_request):
             self._first_answer = self._first_answer or page.answered_at
             yield page.records
 
     @property
-    def _beginning(self) -> Beginning:
-        return Beginning(self.name, self.operations[0], pages=self._ask)
+    def _list_request(self) -> ListRequest:
+        return ListRequest(self.name, self.operations[0], pages=self._ask)
 
     def _ask(self) -> Iterable[Page]:
         self._asked_for = frozenset(self.wanted)
         return self.pages()
 
-    def beginnings(self) -> Iterator[Beginning]:
+    def list_requests(self) -> Iterator[ListRequest]:
         """Name the walk of :meth:`read`, unless the stream is made of several."""
         if type(self).record_pages is ListStream.record_pages:
-            yield self._beginning
+            yield self._list_request
 
     def all_pages(self) -> Iterator[list[Record]]:
         """Read the list whole, as always."""

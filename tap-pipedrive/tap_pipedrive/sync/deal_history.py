@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tap_pipedrive.api.lenient_json import SetAsideValues
-from tap_pipedrive.api.look_ahead import LookAhead
 from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.api.openapi.schema import EXTRA
+from tap_pipedrive.api.prefetch import Prefetcher
 from tap_pipedrive.api.records import Record, time_or_none
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import ConfigurationError
@@ -115,7 +115,7 @@ class DealHistory:
         self._sync: PipedriveStream | None = None
         self._listed: str | None = run.config.get("history_deals_file")
         width = int(run.config["calls_ahead"])
-        self._ahead: LookAhead[LogRequest, LogAnswer] = LookAhead(self._read, width)
+        self._prefetcher: Prefetcher[LogRequest, LogAnswer] = Prefetcher(self._read, width)
 
     def feed(self, streams: Iterable[PipedriveStream]) -> None:
         """Say which streams of this walk want rows.
@@ -137,7 +137,9 @@ class DealHistory:
     def expect(self, deals: Iterable[Record], since: str | None) -> None:
         """Learn which deals come next, so that their logs can be under way already."""
         if self._mode != "off" and self._asking.ABORT_AT_RECORD_COUNT is None:
-            self._ahead.expect(LogRequest.of(d) for d in deals if self._may_have_moved(d, since))
+            self._prefetcher.expect(
+                LogRequest.of(d) for d in deals if self._may_have_moved(d, since)
+            )
 
     def read_listed(self, asking: PipedriveStream) -> bool:
         """Read the logs of the listed deals, once for both streams; False if there is no list.
@@ -158,7 +160,7 @@ class DealHistory:
         # Marks are in the source's time, which its first answer tells: the cheapest there is.
         self._run.client.get(_CHEAPEST, stream=asking.name, query={"limit": 1})
         # Twice the same file: once to ask ahead, once to take.
-        self._ahead.expect(LogRequest(deal_id) for deal_id in _ids(self._listed))
+        self._prefetcher.expect(LogRequest(deal_id) for deal_id in _ids(self._listed))
         for number, deal_id in enumerate(_ids(self._listed), 1):
             self._emit(LogRequest(deal_id))
             if number % _DEALS_A_PUSH == 0:
@@ -168,7 +170,7 @@ class DealHistory:
 
     def close(self, *, wait: bool = True) -> None:
         """Give up what is under way."""
-        self._ahead.close(wait=wait)
+        self._prefetcher.close(wait=wait)
 
     def take(self, deal: Record, since: str | None) -> None:
         """Read the log of one deal, if it may have moved; see :meth:`FedStream.take_one`."""
@@ -180,7 +182,7 @@ class DealHistory:
         self._run.seen_deals.add(deal)
 
     def _emit(self, request: LogRequest) -> None:
-        rows, mark, error = self._ahead.take(request)
+        rows, mark, error = self._prefetcher.result(request)
         deal_id = request.deal_id
         asking = self._asking
         if mark["complete"]:

@@ -27,7 +27,7 @@ from functools import partial
 from structlog.contextvars import bind_contextvars
 
 from tap_pipedrive.api.openapi import operation
-from tap_pipedrive.api.prefetch import Beginning
+from tap_pipedrive.api.prefetch import ListRequest
 from tap_pipedrive.api.records import Record
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import ShareSpentError, TapError
@@ -105,11 +105,11 @@ class Walk:
             self._done = True
             self._walk([s for s in self._members if s.selected])
 
-    def beginnings(self) -> Iterator[Beginning]:
+    def list_requests(self) -> Iterator[ListRequest]:
         """Name the lists that :meth:`run` will walk, and where in them it begins."""
         for key, bookmarks in self._known_bookmarks():
             if self._is_list_due(key, bookmarks):
-                yield self._parent.beginning(key, start_of(in_step(bookmarks)[0]))
+                yield self._parent.list_request(key, start_of(in_step(bookmarks)[0]))
 
     @property
     def is_due(self) -> bool:
@@ -208,8 +208,8 @@ class Walk:
             return None
         signpost: datetime | None = None
         reached: str | None = None
-        beginning = self._parent.beginning(key, start_of(bookmarks))
-        for number, page in enumerate(self._run.beginnings.walk(beginning), 1):
+        request = self._parent.list_request(key, start_of(bookmarks))
+        for number, page in enumerate(self._run.prefetch.pages(request), 1):
             bind_contextvars(page=number)
             signpost = signpost or page.answered_at or self._run.client.source_now
             self._feed(page.records, bookmarks, signpost, page.answered_at)

@@ -11,7 +11,7 @@ from conftest import Output
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_pipedrive.api.look_ahead import LookAhead
+from tap_pipedrive.api.prefetch import Prefetcher
 
 Sync = Callable[..., Output]
 
@@ -33,11 +33,11 @@ def test_each_question_is_answered_once_and_in_order(
             under_way[0] -= 1
         return question * 2
 
-    ahead = LookAhead(ask, width)
-    ahead.expect(questions)
+    prefetcher = Prefetcher(ask, width)
+    prefetcher.expect(questions)
     taken = data.draw(st.integers(0, len(questions)))
-    assert [ahead.take(q) for q in questions[:taken]] == [q * 2 for q in questions[:taken]]
-    ahead.close()
+    assert [prefetcher.result(q) for q in questions[:taken]] == [q * 2 for q in questions[:taken]]
+    prefetcher.close()
     assert len(asked) == len(set(asked)) <= taken + width
     assert most[0] <= width
 
@@ -49,23 +49,23 @@ def test_a_failure_shows_when_its_turn_comes() -> None:
             raise ValueError(msg)
         return question
 
-    ahead = LookAhead(ask, 4)
-    ahead.expect([1, 2, 3])
-    assert ahead.take(1) == 1
+    prefetcher = Prefetcher(ask, 4)
+    prefetcher.expect([1, 2, 3])
+    assert prefetcher.result(1) == 1
     with pytest.raises(ValueError, match="two"):
-        ahead.take(2)
-    assert ahead.take(3) == 3
-    assert ahead.take(99) == 99, "nobody expected this one"
-    ahead.close()
+        prefetcher.result(2)
+    assert prefetcher.result(3) == 3
+    assert prefetcher.result(99) == 99, "nobody expected this one"
+    prefetcher.close()
 
 
 def test_questions_overlap() -> None:
     together = threading.Barrier(5, timeout=20)
-    ahead = LookAhead(lambda _: together.wait(), 5)
-    ahead.expect(range(10))
+    prefetcher = Prefetcher(lambda _: together.wait(), 5)
+    prefetcher.expect(range(10))
     for question in range(10):
-        ahead.take(question)  # each answer waits until five are under way
-    ahead.close()
+        prefetcher.result(question)  # each answer waits until five are under way
+    prefetcher.close()
 
 
 def test_width_changes_nothing_but_time(simulator: Any, sync: Sync) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from conftest import Output
 
-from tap_pipedrive.api.prefetch import Beginning, Beginnings
+from tap_pipedrive.api.prefetch import ListRequest, Prefetch
 from tap_pipedrive.api.responses import Page
 
 Sync = Callable[..., Output]
@@ -34,13 +34,13 @@ def test_first_pages_are_under_way_together() -> None:
         yield Page([{"id": name}])
 
     names = ["a", "b", "c"]
-    walks = [Beginning(name, "GET", pages=lambda name=name: pages(name)) for name in names]
-    first = Beginning("first", "GET", pages=lambda: iter([Page([])]))
-    beginnings = Beginnings(3)
-    beginnings.expect([first, *walks])
-    assert len(list(beginnings.walk(first))) == 1, "its answer lets the others begin"
-    found = [[page.records for page in beginnings.walk(walk)] for walk in walks]
-    beginnings.close()
+    walks = [ListRequest(name, "GET", pages=lambda name=name: pages(name)) for name in names]
+    first = ListRequest("first", "GET", pages=lambda: iter([Page([])]))
+    prefetch = Prefetch(3)
+    prefetch.expect([first, *walks])
+    assert len(list(prefetch.pages(first))) == 1, "its answer lets the others begin"
+    found = [[page.records for page in prefetch.pages(walk)] for walk in walks]
+    prefetch.close()
     assert found == [[[{"id": name}]] for name in names]
 
 
@@ -50,35 +50,35 @@ def test_an_empty_walk_and_one_that_fails_show_in_their_turn() -> None:
         raise ValueError(msg)
         yield
 
-    empty = Beginning("a", "GET", pages=lambda: iter(()))
-    failing = Beginning("b", "GET", pages=fails)
-    beginnings = Beginnings(4)
-    beginnings.expect([empty, failing])
-    assert list(beginnings.walk(empty)) == []
+    empty = ListRequest("a", "GET", pages=lambda: iter(()))
+    failing = ListRequest("b", "GET", pages=fails)
+    prefetch = Prefetch(4)
+    prefetch.expect([empty, failing])
+    assert list(prefetch.pages(empty)) == []
     with pytest.raises(ValueError, match="refused"):
-        list(beginnings.walk(failing))
-    beginnings.close()
+        list(prefetch.pages(failing))
+    prefetch.close()
 
 
 def test_what_changes_while_an_early_page_waits_comes_with_the_next_sync(
     simulator: Any, sync: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    walk = Beginnings.walk
+    pages = Prefetch.pages
     person = min(record["id"] for record in simulator.truth("persons") if record["_listed"])
 
-    def later(self: Beginnings, beginning: Beginning) -> Iterator[Page]:
-        if beginning.stream == "persons":
+    def later(self: Prefetch, request: ListRequest) -> Iterator[Page]:
+        if request.stream == "persons":
             # Its first page lies there; what happens now it cannot know.
-            for future in self._ahead._under_way.values():
+            for future in self._prefetcher._running.values():
                 future.exception()
             simulator.account.advance_clock(3600)
             simulator.account.update_person(person, name="Changed meanwhile")
             simulator.account.advance_clock(3600)
-        return walk(self, beginning)
+        return pages(self, request)
 
-    monkeypatch.setattr(Beginnings, "walk", later)
+    monkeypatch.setattr(Prefetch, "pages", later)
     first = sync()
-    monkeypatch.setattr(Beginnings, "walk", walk)
+    monkeypatch.setattr(Prefetch, "pages", pages)
     names = {record["id"]: record["name"] for record in first.records["persons"]}
     assert names[person] != "Changed meanwhile", "the page was early"
     second = sync(first.state)
