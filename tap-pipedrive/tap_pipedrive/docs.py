@@ -16,7 +16,12 @@ from typing import Any
 
 from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.streams.base import PipedriveStream
-from tap_pipedrive.streams.stream_types import NewestFirst, PerHundred, PerRecord, UpdatedStream
+from tap_pipedrive.streams.stream_types import (
+    IncrementalStream,
+    NewestFirstStream,
+    PerHundred,
+    PerRecord,
+)
 from tap_pipedrive.tap import TapPipedrive
 
 
@@ -28,13 +33,13 @@ def how_it_is_read(stream: PipedriveStream) -> str:
         return f"comes with `{stream.name.removesuffix('_sync')}`"
     if stream.name == "deal_summary_daily":
         return "one call a day"
-    if isinstance(stream, UpdatedStream):
+    if isinstance(stream, IncrementalStream):
         return "updated since the bookmark"
     if isinstance(stream, PerHundred):
         return f"a call for each 100 updated {stream.parent}"
     if isinstance(stream, PerRecord):
         return f"a call for each of the updated {stream.parent}"
-    if isinstance(stream, NewestFirst):
+    if isinstance(stream, NewestFirstStream):
         return "newest first, down to the bookmark"
     return "whole list, sent when it changed"
 

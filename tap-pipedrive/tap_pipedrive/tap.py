@@ -27,7 +27,7 @@ from tap_pipedrive.streams import STREAMS
 from tap_pipedrive.streams.base import PipedriveStream, StreamSet
 from tap_pipedrive.streams.deals import DealChangelog, DealChangelogSync
 from tap_pipedrive.streams.outcomes import Outcome
-from tap_pipedrive.streams.stream_types import FedStream, UpdatedStream
+from tap_pipedrive.streams.stream_types import FedStream, IncrementalStream
 from tap_pipedrive.sync.deal_history import DealHistory
 from tap_pipedrive.sync.shared_scan import Walk
 
@@ -96,7 +96,7 @@ class TapPipedrive(Tap):
         self._scans: dict[str, Walk] = {}
         fed = [stream for stream in streams if isinstance(stream, FedStream)]
         for parent in fed:
-            if isinstance(parent, UpdatedStream):
+            if isinstance(parent, IncrementalStream):
                 members = [stream for stream in fed if stream.parent == parent.name]
                 self._scans[parent.name] = Walk(run, parent, members)
         for stream in fed:

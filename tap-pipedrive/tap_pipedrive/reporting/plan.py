@@ -18,7 +18,12 @@ from tap_pipedrive.context import RunContext
 from tap_pipedrive.state.bookmarks import Bookmark
 from tap_pipedrive.state.cadence import in_words
 from tap_pipedrive.streams.base import PipedriveStream, StreamSet
-from tap_pipedrive.streams.stream_types import FedStream, ListStream, PerHundred, UpdatedStream
+from tap_pipedrive.streams.stream_types import (
+    FedStream,
+    FullTableStream,
+    IncrementalStream,
+    PerHundred,
+)
 from tap_pipedrive.sync.windows import PLAIN_PAGES, most_calls
 from tap_pipedrive.times import to_time
 
@@ -80,7 +85,7 @@ class Plan:
 
     def _estimate(self, stream: PipedriveStream) -> Estimate:
         cost = stream.list_operation().cost if stream.operations else 0
-        if isinstance(stream, UpdatedStream):
+        if isinstance(stream, IncrementalStream):
             return self._of_list(stream)
         if isinstance(stream, FedStream):
             parents, basis = self._records_of(stream.parent)
@@ -90,11 +95,14 @@ class Plan:
                 calls = math.ceil(parents / stream.parents_per_call)
                 return Estimate(stream.name, calls, calls * cost, f"{basis}, 100 a call")
             return Estimate(stream.name, parents, parents * cost, f"{basis}, a call each")
-        if isinstance(stream, ListStream) and type(stream).record_pages is ListStream.record_pages:
+        if (
+            isinstance(stream, FullTableStream)
+            and type(stream).record_pages is FullTableStream.record_pages
+        ):
             return Estimate(stream.name, 1, cost, "a short list")
         return Estimate(stream.name, 1, cost, "at least: several lists, or a long one")
 
-    def _of_list(self, stream: UpdatedStream) -> Estimate:
+    def _of_list(self, stream: IncrementalStream) -> Estimate:
         records, basis = self._records_of(stream.name)
         limit = min(self._run.page_size, stream.page_limit)
         keys = [operation(key) for key in stream.operations]
@@ -106,7 +114,7 @@ class Plan:
         tokens = calls * keys[0].cost + others
         return Estimate(stream.name, calls + len(keys) - 1, tokens, basis)
 
-    def _in_windows(self, stream: UpdatedStream, pages: int) -> int:
+    def _in_windows(self, stream: IncrementalStream, pages: int) -> int:
         """Bound the calls of a first walk that goes on in windows once it proves long."""
         calls = most_calls(pages, self._run.windows)
         if calls == pages:
@@ -121,7 +129,7 @@ class Plan:
         return self._size[name]
 
     @staticmethod
-    def _bookmark(stream: UpdatedStream) -> Bookmark:
+    def _bookmark(stream: IncrementalStream) -> Bookmark:
         """Return the bookmark of a stream's first list."""
         context = next(iter(stream.contexts()))
         return stream.bookmark({"list": context} if context else None)
@@ -129,7 +137,7 @@ class Plan:
     def _look(self, name: str) -> tuple[int, str]:
         """Return how many records a list will bring, and how that is known."""
         stream = self._streams[name]
-        assert isinstance(stream, UpdatedStream)
+        assert isinstance(stream, IncrementalStream)
         key = next(iter(stream.contexts().values()))
         spent = sum(usage.tokens for usage in self._run.client.usage.values())
         of = operation(key)

@@ -8,10 +8,10 @@ from typing import Any
 from tap_pipedrive.api.records import Record
 from tap_pipedrive.settings import DEFINITIONS_INTERVAL
 from tap_pipedrive.state.references import Name
-from tap_pipedrive.streams.stream_types import DefinitionList, PerRecord, UpdatedStream
+from tap_pipedrive.streams.stream_types import DefinitionStream, IncrementalStream, PerRecord
 
 
-class Products(UpdatedStream):
+class Products(IncrementalStream):
     """Products with their prices. GET /api/v2/products."""
 
     name = "products"
@@ -65,7 +65,7 @@ class ProductVariations(PerRecord):
     parent_key = "product_id"
 
 
-class Pipelines(DefinitionList):
+class Pipelines(DefinitionStream):
     """Pipelines; ``update_time`` is null until the first edit. GET /api/v2/pipelines."""
 
     name = "pipelines"
@@ -74,7 +74,7 @@ class Pipelines(DefinitionList):
     primary_keys = ("id",)
 
 
-class Stages(DefinitionList):
+class Stages(DefinitionStream):
     """Stages of all pipelines. GET /api/v2/stages."""
 
     name = "stages"
@@ -83,7 +83,7 @@ class Stages(DefinitionList):
     primary_keys = ("id",)
 
 
-class Currencies(DefinitionList):
+class Currencies(DefinitionStream):
     """GET /api/v1/currencies."""
 
     name = "currencies"
@@ -92,7 +92,7 @@ class Currencies(DefinitionList):
     named_by = "code"
 
 
-class ActivityTypes(DefinitionList):
+class ActivityTypes(DefinitionStream):
     """GET /api/v1/activityTypes."""
 
     name = "activity_types"

@@ -10,7 +10,7 @@ from tap_pipedrive.api.records import Record
 from tap_pipedrive.settings import ARCHIVED_INTERVAL
 from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.streams.changelogs import ChangeLog
-from tap_pipedrive.streams.stream_types import FedStream, PerHundred, PerRecord, UpdatedStream
+from tap_pipedrive.streams.stream_types import FedStream, IncrementalStream, PerHundred, PerRecord
 
 #: Properties only sent when asked for by name; they cost no tokens.
 INCLUDE_FIELDS: Mapping[str, str] = {
@@ -32,7 +32,7 @@ INCLUDE_FIELDS: Mapping[str, str] = {
 }
 
 
-class Deals(UpdatedStream):
+class Deals(IncrementalStream):
     """Live, archived and deleted deals. GET /api/v2/deals and /api/v2/deals/archived.
 
     Archived deals are hidden from the first list since 2025-07-15.

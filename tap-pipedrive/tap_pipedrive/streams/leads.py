@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from tap_pipedrive.errors import CursorExpiredError, TapError
 from tap_pipedrive.settings import ARCHIVED_INTERVAL
-from tap_pipedrive.streams.stream_types import DefinitionList, UpdatedStream, read_newest_first
+from tap_pipedrive.streams.stream_types import (
+    DefinitionStream,
+    IncrementalStream,
+    read_newest_first,
+)
 
 
-class Leads(UpdatedStream):
+class Leads(IncrementalStream):
     """Live and archived leads. GET /api/v1/leads and /api/v1/leads/archived.
 
     The archived list has no filter by time and costs twice as much: it is read newest first,
@@ -43,7 +47,7 @@ class Leads(UpdatedStream):
             self.end(error, archived)
 
 
-class LeadLabels(DefinitionList):
+class LeadLabels(DefinitionStream):
     """GET /api/v1/leadLabels."""
 
     name = "lead_labels"
@@ -51,7 +55,7 @@ class LeadLabels(DefinitionList):
     primary_keys = ("id",)
 
 
-class LeadSources(DefinitionList):
+class LeadSources(DefinitionStream):
     """GET /api/v1/leadSources."""
 
     name = "lead_sources"

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.api.records import Record
-from tap_pipedrive.streams.stream_types import DefinitionList, ListStream
+from tap_pipedrive.streams.stream_types import DefinitionStream, FullTableStream
 
 
-class _ProjectsAddOn(ListStream):
+class _ProjectsAddOn(FullTableStream):
     """Off by default: without the add-on Pipedrive answers 403."""
 
     primary_keys = ("id",)
@@ -35,14 +35,14 @@ class Projects(_ProjectsAddOn):
                 yield [{"is_archived": key.endswith("archived"), **row} for row in page.records]
 
 
-class ProjectBoards(_ProjectsAddOn, DefinitionList):
+class ProjectBoards(_ProjectsAddOn, DefinitionStream):
     """GET /api/v2/boards."""
 
     name = "project_boards"
     operations = ("v2 /boards",)
 
 
-class ProjectPhases(_ProjectsAddOn, DefinitionList):
+class ProjectPhases(_ProjectsAddOn, DefinitionStream):
     """GET /api/v2/phases, a call for each board."""
 
     name = "project_phases"
@@ -63,7 +63,7 @@ class ProjectTasks(_ProjectsAddOn):
     operations = ("v2 /tasks",)
 
 
-class ProjectTemplates(_ProjectsAddOn, DefinitionList):
+class ProjectTemplates(_ProjectsAddOn, DefinitionStream):
     """GET /api/v2/projectTemplates."""
 
     name = "project_templates"

@@ -14,11 +14,11 @@ import msgspec
 from tap_pipedrive.api.records import Record
 from tap_pipedrive.streams.account import Users
 from tap_pipedrive.streams.catalog import Pipelines
-from tap_pipedrive.streams.stream_types import ListStream
+from tap_pipedrive.streams.stream_types import FullTableStream
 from tap_pipedrive.times import to_text
 
 
-class _Statistics(ListStream):
+class _Statistics(FullTableStream):
     """One row per pipeline and what is asked about it; figures of the day, so never swept."""
 
     selected_by_default = False
@@ -55,7 +55,7 @@ class DealSummary(_Statistics):
                     yield [{**row, **asked, "as_of": as_of} for row in page.records]
 
 
-class DealSummaryDaily(ListStream):
+class DealSummaryDaily(FullTableStream):
     """Totals of all deals by currency, once a day. GET /api/v1/deals/summary.
 
     Each total is there in its own currency and in the company's: their quotient is the exchange
@@ -139,7 +139,7 @@ class PipelineConversions(_OfLastMonth):
 GOAL_ASSIGNEES = ("company", "team", "person")
 
 
-def _goals(stream: ListStream) -> Iterator[Record]:
+def _goals(stream: FullTableStream) -> Iterator[Record]:
     """Yield all goals, past ones too; ``data`` is one object that holds the list."""
     for kind in GOAL_ASSIGNEES:
         for active in ("true", "false"):
@@ -154,7 +154,7 @@ def _goals(stream: ListStream) -> Iterator[Record]:
                             stream.quarantine("has no usable id", msgspec.json.encode(goal))
 
 
-class Goals(ListStream):
+class Goals(FullTableStream):
     """Sales goals of the company, its teams and people. GET /api/v1/goals/find."""
 
     name = "goals"
@@ -173,7 +173,7 @@ class Goals(ListStream):
         yield list(_goals(self))
 
 
-class GoalResults(ListStream):
+class GoalResults(FullTableStream):
     """Progress of each goal over its duration so far. GET /api/v1/goals/{id}/results."""
 
     name = "goal_results"

@@ -1,13 +1,13 @@
-"""The ways a stream can be read.
+"""The types of streams: each reads its records in another way.
 
-================  ==========================================================================
-UpdatedStream     asks for what was updated since its bookmark, oldest first
-NewestFirst       no filter by time: reads newest first and stops at what it knows
-ListStream        a short list, read whole and sent only when anything in it changed
-DefinitionList    one that defines the account; a scheduled run reads it at an interval
-PerRecord         a call for each record of a parent stream's pages; off by default
-PerHundred        a call for each hundred records of a parent stream's pages
-================  ==========================================================================
+===================  =======================================================================
+IncrementalStream    reads what was updated since its bookmark, oldest first
+NewestFirstStream    has no filter by time: reads newest first, down to its bookmark
+FullTableStream      a short list, read whole and sent only when anything in it changed
+DefinitionStream     a list that defines the account; a scheduled run reads it at an interval
+ChildStream          a call for each record of a parent stream; off by default
+BatchedChildStream   a call for each hundred records of a parent stream
+===================  =======================================================================
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class FedStream(PipedriveStream):
         return False
 
 
-class UpdatedStream(FedStream):
+class IncrementalStream(FedStream):
     """A list, or a few, that can be asked for what was updated since a time, oldest first.
 
     Streams that hang on its records are fed from the same pages.
@@ -192,7 +192,7 @@ class UpdatedStream(FedStream):
                 return
 
 
-class NewestFirst(PipedriveStream):
+class NewestFirstStream(PipedriveStream):
     """A list that can be sorted by ``update_time`` but not filtered: newest first, then stop.
 
     Its bookmark moves once, at the end: a walk that was cut off starts over.
@@ -253,7 +253,7 @@ def is_since(record: Record, since: str | None) -> bool:
     return since is None or not updated or str(updated)[:19].replace(" ", "T") >= since[:19]
 
 
-class ListStream(PipedriveStream):
+class FullTableStream(PipedriveStream):
     """A short list without a filter by time: read whole, sent only when anything changed.
 
     The state keeps a fingerprint of the list as it was last sent. Lists too long to hold are
@@ -268,7 +268,7 @@ class ListStream(PipedriveStream):
     #: What was wanted when the list was asked for, which may be long before it is read.
     _asked_for: frozenset[Name] = frozenset()
 
-    def definitions(self, of: type[ListStream]) -> list[Record]:
+    def definitions(self, of: type[FullTableStream]) -> list[Record]:
         """Return another short list that this one is read by: remembered, or read now."""
         stream = next(s for s in self._streams if isinstance(s, of))
         return self._run.definitions.of(
@@ -313,7 +313,7 @@ class ListStream(PipedriveStream):
 
     def list_requests(self) -> Iterator[ListRequest]:
         """Name the walk of :meth:`read`, unless the stream is made of several."""
-        if type(self).record_pages is ListStream.record_pages:
+        if type(self).record_pages is FullTableStream.record_pages:
             yield self._list_request
 
     def all_pages(self) -> Iterator[list[Record]]:
@@ -323,7 +323,7 @@ class ListStream(PipedriveStream):
     def read(self) -> None:
         """Read the list; emit it unless it is the one already sent."""
         held: list[list[Record]] = []
-        fingerprint = _ListFingerprint()
+        fingerprint = _Fingerprint()
         overflown, waiting = False, 0
         self._first_answer, begun = None, self._run.client.source_now
         for records in self.record_pages():
@@ -357,7 +357,7 @@ class ListStream(PipedriveStream):
         held.clear()
 
 
-class DefinitionList(ListStream):
+class DefinitionStream(FullTableStream):
     """A short list that defines the account: other records name what it holds."""
 
     #: Property by which records name what is in the list; the default is its key.
@@ -379,7 +379,7 @@ class DefinitionList(ListStream):
         sent = self._run.state_at_start.get("bookmarks", {}).get(self.name, {}).get("fingerprint")
         if records is None or sent is None:
             return None
-        remembered = _ListFingerprint()
+        remembered = _Fingerprint()
         remembered.add(records)
         if remembered.text != sent:
             return None
@@ -439,7 +439,7 @@ class DefinitionList(ListStream):
             self.__dict__["known"] = frozenset(names | definitions.missing(self.name))
 
 
-class FieldList(DefinitionList):
+class FieldStream(DefinitionStream):
     """Definitions of fields: records name fields by their codes, and options by ``code:id``."""
 
     def names(self, records: list[Record]) -> set[Name]:
@@ -463,7 +463,7 @@ class FieldList(DefinitionList):
         self.look_up(field_names(records, with_options))
 
 
-class _ListFingerprint:
+class _Fingerprint:
     """The fingerprint of a list, page by page: the state keeps that of the list last sent."""
 
     def __init__(self) -> None:

@@ -33,7 +33,7 @@ from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import ShareSpentError, TapError
 from tap_pipedrive.state.bookmarks import Bookmark
 from tap_pipedrive.streams.outcomes import Outcome
-from tap_pipedrive.streams.stream_types import FedStream, UpdatedStream
+from tap_pipedrive.streams.stream_types import FedStream, IncrementalStream
 from tap_pipedrive.sync.windows import (
     PLAIN_PAGES,
     Listing,
@@ -71,7 +71,9 @@ class LongList:
 class Walk:
     """The walk over one stream's lists, at most once a run."""
 
-    def __init__(self, run: RunContext, parent: UpdatedStream, members: list[FedStream]) -> None:
+    def __init__(
+        self, run: RunContext, parent: IncrementalStream, members: list[FedStream]
+    ) -> None:
         """Nothing is read before :meth:`run`.
 
         Args:
