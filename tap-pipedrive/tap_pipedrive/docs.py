@@ -17,10 +17,10 @@ from typing import Any
 from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.streams.stream_types import (
+    BatchedChildStream,
+    ChildStream,
     IncrementalStream,
     NewestFirstStream,
-    PerHundred,
-    PerRecord,
 )
 from tap_pipedrive.tap import TapPipedrive
 
@@ -35,9 +35,9 @@ def how_it_is_read(stream: PipedriveStream) -> str:
         return "one call a day"
     if isinstance(stream, IncrementalStream):
         return "updated since the bookmark"
-    if isinstance(stream, PerHundred):
+    if isinstance(stream, BatchedChildStream):
         return f"a call for each 100 updated {stream.parent}"
-    if isinstance(stream, PerRecord):
+    if isinstance(stream, ChildStream):
         return f"a call for each of the updated {stream.parent}"
     if isinstance(stream, NewestFirstStream):
         return "newest first, down to the bookmark"

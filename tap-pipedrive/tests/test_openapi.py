@@ -16,7 +16,11 @@ from tap_pipedrive.api.openapi import operation, refresh
 from tap_pipedrive.streams import STREAMS
 from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.streams.deals import INCLUDE_FIELDS
-from tap_pipedrive.streams.stream_types import IncrementalStream, NewestFirstStream, PerHundred
+from tap_pipedrive.streams.stream_types import (
+    BatchedChildStream,
+    IncrementalStream,
+    NewestFirstStream,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENTS = Path(
@@ -41,7 +45,7 @@ def test_streams_ask_only_what_the_documents_know(stream: type[PipedriveStream])
     for key in stream.operations:
         known = operation(key).parameters
         assert set(stream.query) <= set(known)
-        if issubclass(stream, PerHundred):
+        if issubclass(stream, BatchedChildStream):
             assert stream.ids_parameter in known
         if issubclass(stream, NewestFirstStream):
             assert {"sort", "start", "limit"} <= set(known)

@@ -19,10 +19,10 @@ from tap_pipedrive.state.bookmarks import Bookmark
 from tap_pipedrive.state.cadence import in_words
 from tap_pipedrive.streams.base import PipedriveStream, StreamSet
 from tap_pipedrive.streams.stream_types import (
+    BatchedChildStream,
     FedStream,
     FullTableStream,
     IncrementalStream,
-    PerHundred,
 )
 from tap_pipedrive.sync.windows import PLAIN_PAGES, most_calls
 from tap_pipedrive.times import to_time
@@ -91,7 +91,7 @@ class Plan:
             parents, basis = self._records_of(stream.parent)
             if not stream.operations:
                 return Estimate(stream.name, 0, 0, "comes with another stream")
-            if isinstance(stream, PerHundred):
+            if isinstance(stream, BatchedChildStream):
                 calls = math.ceil(parents / stream.parents_per_call)
                 return Estimate(stream.name, calls, calls * cost, f"{basis}, 100 a call")
             return Estimate(stream.name, parents, parents * cost, f"{basis}, a call each")

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from tap_pipedrive.api.records import Record
 from tap_pipedrive.streams.stream_types import (
+    ChildStream,
     FullTableStream,
     IncrementalStream,
     NewestFirstStream,
-    PerRecord,
 )
 
 
@@ -34,7 +34,7 @@ class Notes(IncrementalStream):
     more_properties = {"pinned_to_lead_flag": "boolean"}
 
 
-class NoteComments(PerRecord):
+class NoteComments(ChildStream):
     """Comments below a note. GET /api/v1/notes/{id}/comments."""
 
     name = "note_comments"

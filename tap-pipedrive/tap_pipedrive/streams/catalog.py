@@ -8,7 +8,7 @@ from typing import Any
 from tap_pipedrive.api.records import Record
 from tap_pipedrive.settings import DEFINITIONS_INTERVAL
 from tap_pipedrive.state.references import Name
-from tap_pipedrive.streams.stream_types import DefinitionStream, IncrementalStream, PerRecord
+from tap_pipedrive.streams.stream_types import ChildStream, DefinitionStream, IncrementalStream
 
 
 class Products(IncrementalStream):
@@ -55,7 +55,7 @@ class Products(IncrementalStream):
             self.stream_state["largest_id"] = largest
 
 
-class ProductVariations(PerRecord):
+class ProductVariations(ChildStream):
     """Variations of a product. GET /api/v2/products/{id}/variations."""
 
     name = "product_variations"

@@ -14,7 +14,7 @@ from tap_pipedrive.errors import UnexpectedAnswerError
 from tap_pipedrive.state.parents import PARENT_ERRORS, ParentError
 from tap_pipedrive.state.references import Name, field_code, values_of
 from tap_pipedrive.streams.base import PipedriveStream
-from tap_pipedrive.streams.stream_types import PerRecord
+from tap_pipedrive.streams.stream_types import ChildStream
 
 #: Pages of one log: it is held in memory until its end. No log of people's work comes near.
 MOST_PAGES = 400
@@ -22,7 +22,7 @@ MOST_PAGES = 400
 _VALUES = ("old_value", "new_value")
 
 
-class ChangeLog(PerRecord):
+class ChangeLog(ChildStream):
     """The log of every updated record of the parent, whole, at 20 tokens each.
 
     The API gives its rows no id: ``id`` is a hash that survives re-reads, ``second_seq`` tells

@@ -10,7 +10,12 @@ from tap_pipedrive.api.records import Record
 from tap_pipedrive.settings import ARCHIVED_INTERVAL
 from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.streams.changelogs import ChangeLog
-from tap_pipedrive.streams.stream_types import FedStream, IncrementalStream, PerHundred, PerRecord
+from tap_pipedrive.streams.stream_types import (
+    BatchedChildStream,
+    ChildStream,
+    FedStream,
+    IncrementalStream,
+)
 
 #: Properties only sent when asked for by name; they cost no tokens.
 INCLUDE_FIELDS: Mapping[str, str] = {
@@ -71,7 +76,7 @@ class Deals(IncrementalStream):
     }
 
 
-class DealProducts(PerHundred):
+class DealProducts(BatchedChildStream):
     """Products attached to deals, 100 deals a call. GET /api/v2/deals/products."""
 
     name = "deal_products"
@@ -285,7 +290,7 @@ class DealChangelogSync(FedStream):
             self.history.finish_walk()
 
 
-class DealInstallments(PerHundred):
+class DealInstallments(BatchedChildStream):
     """Planned payments, 100 deals a call (Growth plan and up). GET /api/v2/deals/installments."""
 
     name = "deal_installments"
@@ -296,7 +301,7 @@ class DealInstallments(PerHundred):
     parent_count = "products_count"
 
 
-class DealDiscounts(PerRecord):
+class DealDiscounts(ChildStream):
     """Discounts on a deal as a whole. GET /api/v2/deals/{id}/discounts."""
 
     name = "deal_discounts"
@@ -308,7 +313,7 @@ class DealDiscounts(PerRecord):
     more_properties = {"created_at": "date-time", "updated_at": "date-time"}
 
 
-class DealParticipants(PerRecord):
+class DealParticipants(ChildStream):
     """Further persons of a deal. GET /api/v1/deals/{id}/participants.
 
     v1 wraps ids in objects; ``person_id`` and ``added_by_user_id`` are unwrapped.
@@ -332,7 +337,7 @@ class DealParticipants(PerRecord):
             yield rows
 
 
-class DealFollowers(PerRecord):
+class DealFollowers(ChildStream):
     """Users who follow a deal. GET /api/v2/deals/{id}/followers."""
 
     name = "deal_followers"

@@ -487,7 +487,7 @@ def _fingerprint(record: Record) -> bytes:
         return f"{record.get('id')} is nested too deep".encode()
 
 
-class PerRecord(FedStream):
+class ChildStream(FedStream):
     """One call for each record of the parent's pages: dear, so off by default."""
 
     dear = True
@@ -560,7 +560,7 @@ class PerRecord(FedStream):
             yield [{**row, self.parent_key: parent_id} for row in page.records]
 
 
-class PerHundred(PerRecord):
+class BatchedChildStream(ChildStream):
     """One call for each hundred records of the parent's pages, by a list of ids."""
 
     dear = False
