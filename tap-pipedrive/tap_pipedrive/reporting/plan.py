@@ -120,7 +120,7 @@ class Plan:
         if calls == pages:
             return pages
         fed = (s for s in self._streams.selected if isinstance(s, FedStream))
-        read_again = any(s.dear and s.parent == stream.name for s in fed)
+        read_again = any(s.costs_a_call_per_record and s.parent == stream.name for s in fed)
         return calls + (pages - PLAIN_PAGES if read_again else 0)
 
     def _records_of(self, name: str) -> tuple[int, str]:
@@ -170,8 +170,10 @@ def lines(run: RunContext, streams: StreamSet) -> Iterator[str]:
     yield f"{'stream':<{width}}  {'calls':>9}  {'tokens':>11}  how sure"
     for e in estimates:
         yield f"{e.stream:<{width}}  {e.calls:>9,}  {e.tokens:>11,}  {e.basis}"
-    dear = {s.name for s in streams.selected if isinstance(s, FedStream) and s.dear}
-    histories = sum(e.tokens for e in estimates if e.stream in dear)
+    per_record = {
+        s.name for s in streams.selected if isinstance(s, FedStream) and s.costs_a_call_per_record
+    }
+    histories = sum(e.tokens for e in estimates if e.stream in per_record)
     total = sum(e.tokens for e in estimates)
     yield f"{'total':<{width}}  {sum(e.calls for e in estimates):>9,}  {total:>11,}"
     yield ""

@@ -248,7 +248,7 @@ class DealChangelogSync(FedStream):
     operations = ()
     primary_keys = ("deal_id",)
     parent = "deals"
-    dear = True
+    costs_a_call_per_record = True
     remembers_deals = True
     comes_with = "deal_changelog"
     replication_key = "synced_through"

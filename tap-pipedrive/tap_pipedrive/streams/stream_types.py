@@ -58,7 +58,7 @@ class FedStream(PipedriveStream):
     scan: Scan
     #: Whether every record of the parent may cost a call. Such a stream may fall behind when
     #: its share of the day's tokens is spent, and catches up by itself.
-    dear: ClassVar[bool] = False
+    costs_a_call_per_record: ClassVar[bool] = False
     #: Whether what it takes goes into the memory of deals seen.
     remembers_deals: ClassVar[bool] = False
     #: Name of the stream whose calls bring its rows, too: without that one there are none.
@@ -107,7 +107,7 @@ class FedStream(PipedriveStream):
         """Learn which records :meth:`take_one` will bring next."""
 
     def take_one(self, record: Record, since: str | None) -> None:
-        """Receive one record of a page: how a dear stream is fed.
+        """Receive one record of a page: for a per-record stream.
 
         Raises:
             ShareSpentError: no tokens are left for it today.
@@ -304,6 +304,11 @@ class FullTableStream(PipedriveStream):
             yield page.records
 
     @property
+    def is_one_list(self) -> bool:
+        """Whether the stream is read from one list, and not made of several."""
+        return type(self).record_pages is FullTableStream.record_pages
+
+    @property
     def _list_request(self) -> ListRequest:
         return ListRequest(self.name, self.operations[0], pages=self._ask)
 
@@ -313,7 +318,7 @@ class FullTableStream(PipedriveStream):
 
     def list_requests(self) -> Iterator[ListRequest]:
         """Name the walk of :meth:`read`, unless the stream is made of several."""
-        if type(self).record_pages is FullTableStream.record_pages:
+        if self.is_one_list:
             yield self._list_request
 
     def all_pages(self) -> Iterator[list[Record]]:
@@ -488,9 +493,9 @@ def _fingerprint(record: Record) -> bytes:
 
 
 class ChildStream(FedStream):
-    """One call for each record of the parent's pages: dear, so off by default."""
+    """One call for each record of the parent's pages, so off by default."""
 
-    dear = True
+    costs_a_call_per_record = True
     selected_by_default = False
     #: Property of the rows that holds the parent's id.
     parent_key: ClassVar[str]
@@ -563,7 +568,7 @@ class ChildStream(FedStream):
 class BatchedChildStream(ChildStream):
     """One call for each hundred records of the parent's pages, by a list of ids."""
 
-    dear = False
+    costs_a_call_per_record = False
 
     #: Query parameter that takes the ids, and how many the operation allows.
     ids_parameter: ClassVar[str] = "deal_ids"

@@ -5,12 +5,12 @@ once, and handing each page to all streams before the next is read, costs one se
 calls and keeps memory at a page. A stream's bookmark moves when it is done with the page; the
 walk starts at the oldest bookmark among them.
 
-Dear streams (a call for each record) move their bookmark record by record. When their share of
-the day's tokens is spent they drop out, the others go on, and the next run walks for the dear
-ones alone from where they stopped.
+Per-record streams (a call for each record) move their bookmark record by record. When their share of
+the day's tokens is spent they drop out, the others go on, and the next run walks for those
+streams alone from where they stopped.
 
 Lists whose first walk proves long go on in several windows of time at once, all of them together
-(:mod:`tap_pipedrive.sync.windows`), and end as the plain walks they were, behind those. Dear
+(:mod:`tap_pipedrive.sync.windows`), and end as the plain walks they were, behind those. Per-record
 streams need their records in order, and a list costs a thousandth of what they ask: they leave such
 a walk, and have the list read once more for them when it is over.
 """
@@ -53,8 +53,8 @@ class LongList:
     """A list that goes on in windows: who is fed at once, and who when it is read again."""
 
     key: str
-    cheap: Bookmarks
-    dear: Bookmarks
+    page_streams: Bookmarks
+    per_record_streams: Bookmarks
     #: The source's time at its first page.
     signpost: datetime
     #: Seconds of update time that its latest page covered.
@@ -183,14 +183,14 @@ class Walk:
         if long:
             self._parent.restarting(partial(self._walk_windows, long))
         for list_ in long:
-            for together in (list_.cheap, list_.dear, *list_.late):
+            for together in (list_.page_streams, list_.per_record_streams, *list_.late):
                 self._walk_list(list_.key, together)
         self._finish_dear(fed)
 
     def _finish_dear(self, fed: list[FedStream]) -> None:
         """Let the streams that cost a call per record ask again for what they could not read."""
         for stream in fed:
-            if stream.dear and stream.result.outcome is Outcome.COMPLETE:
+            if stream.costs_a_call_per_record and stream.result.outcome is Outcome.COMPLETE:
                 with self._leaving_out(stream), suppress(ShareSpentError):
                     stream.finish_walk()
         self._run.checkpoint()
@@ -219,11 +219,11 @@ class Walk:
                 return None
             more = bool(page.additional.get("next_cursor"))
             if more and cut_after and self._may_be_cut(key, bookmarks, number >= cut_after):
-                cheap = {s: b for s, b in bookmarks.items() if not s.dear}
-                dear = {s: b for s, b in bookmarks.items() if s.dear}
-                start = value_of(cheap)
+                page_streams = {s: b for s, b in bookmarks.items() if not s.costs_a_call_per_record}
+                per_record = {s: b for s, b in bookmarks.items() if s.costs_a_call_per_record}
+                start = value_of(page_streams)
                 pace = seconds_between(reached, start) if reached else None
-                long = LongList(key, cheap, dear, signpost, pace)
+                long = LongList(key, page_streams, per_record, signpost, pace)
                 if start < long.horizon:
                     return long
             reached = value_of(bookmarks) or None
@@ -250,7 +250,7 @@ class Walk:
         """Hand a page to all streams; those that can go no further leave ``bookmarks``."""
         latest = latest_update(records, answered_at)
         for stream, bookmark in list(bookmarks.items()):
-            if stream.dear:
+            if stream.costs_a_call_per_record:
                 continue
             with self._leaving_out(stream, bookmarks):
                 asked_at = self._run.client.source_now
@@ -262,7 +262,7 @@ class Walk:
         try:
             self._feed_dear(records, bookmarks, signpost, answered_at)
         except ShareSpentError as spent:
-            late = [stream for stream in bookmarks if stream.dear]
+            late = [stream for stream in bookmarks if stream.costs_a_call_per_record]
             names = [stream.name for stream in late]
             self._run.logger.warning("%s stay behind until the next run: %s", names, spent)
             for stream in late:
@@ -277,50 +277,54 @@ class Walk:
 
     def _may_be_cut(self, key: str, bookmarks: Bookmarks, is_long: bool) -> bool:
         """Whether a first walk can go on in windows, and is worth it or did so before."""
-        cheap = [bookmark for stream, bookmark in bookmarks.items() if not stream.dear]
-        begun = any(bookmark.windows is not None for bookmark in cheap)
+        page_streams = [
+            bookmark for stream, bookmark in bookmarks.items() if not stream.costs_a_call_per_record
+        ]
+        begun = any(bookmark.windows is not None for bookmark in page_streams)
         return (
-            bool(cheap)
+            bool(page_streams)
             and (begun or is_long)
             and self._run.windows > 1
             and self._parent.ABORT_AT_RECORD_COUNT is None
             and "updated_until" in operation(key).parameters
-            and all(bookmark.value and not bookmark.finished for bookmark in cheap)
+            and all(bookmark.value and not bookmark.finished for bookmark in page_streams)
         )
 
     def _walk_windows(self, long: list[LongList]) -> None:
-        """Read some lists up to their horizons for the cheap streams.
+        """Read some lists up to their horizons for the page streams.
 
-        The bookmarks then stand at the last record before the horizon: no further, or the dear
+        The bookmarks then stand at the last record before the horizon: no further, or the per-record
         streams would seem to be late.
         """
         listings = {self._listing(list_): list_ for list_ in long}
         with Windows(listings, width=self._run.windows, logger=self._run.logger) as windows:
             for list_ in long:
-                if None in spans_read(list_.cheap) and not self._run.config.get("start_date"):
+                if None in spans_read(list_.page_streams) and not self._run.config.get(
+                    "start_date"
+                ):
                     self._feed_untimed(list_)
             try:
                 for listing, rows in windows:
-                    self._write_rows(rows, listings[listing].cheap)
-                    self._note(listing, listings[listing].cheap)
+                    self._write_rows(rows, listings[listing].page_streams)
+                    self._note(listing, listings[listing].page_streams)
             finally:
                 for listing, list_ in listings.items():
-                    self._note(listing, list_.cheap)
+                    self._note(listing, list_.page_streams)
         for listing, list_ in listings.items():
-            for stream, bookmark in list_.cheap.items():
+            for stream, bookmark in list_.page_streams.items():
                 if stream.result.is_open:
                     bookmark.cover(listing.latest, None)
 
     def _listing(self, list_: LongList) -> Listing[Rows]:
-        start = value_of(list_.cheap)
-        kept = spans_read(list_.cheap)
+        start = value_of(list_.page_streams)
+        kept = spans_read(list_.page_streams)
         # A stream that joined later knows none of what the others have read.
         ahead = kept[0] if kept[0] and all(spans == kept[0] for spans in kept) else []
         read = [["", start], *ahead]
         return Listing(
             gaps_between(read, start, list_.horizon),
             lambda since, until: self._parent.walk_pages(list_.key, since, until),
-            lambda records: self._rows(records, list_.cheap),
+            lambda records: self._rows(records, list_.page_streams),
             read=read,
             pace=list_.pace,
         )
@@ -332,8 +336,8 @@ class Walk:
         (one call).
         """
         for records in filter(None, self._parent.untimed_records(list_.key)):
-            self._feed(records, list_.cheap, list_.signpost)
-            self._feed(records, list_.dear, list_.signpost)
+            self._feed(records, list_.page_streams, list_.signpost)
+            self._feed(records, list_.per_record_streams, list_.signpost)
 
     @staticmethod
     def _rows(records: list[Record], bookmarks: Bookmarks) -> Rows:
@@ -376,30 +380,30 @@ class Walk:
         signpost: datetime,
         answered_at: datetime | None,
     ) -> None:
-        dear = {s: b for s, b in bookmarks.items() if s.dear}
-        watermarks = {s: watermark(b) for s, b in dear.items()}
+        per_record = {s: b for s, b in bookmarks.items() if s.costs_a_call_per_record}
+        watermarks = {s: watermark(b) for s, b in per_record.items()}
         # Before any question about this page: a later answer may be older than it seems.
         asked_at = self._run.client.source_now
-        for stream, bookmark in dear.items():
+        for stream, bookmark in per_record.items():
             stream.expect(
                 [r for r in records if not self._is_known(bookmark, r)], watermarks[stream]
             )
-        for record in records if dear else ():
+        for record in records if per_record else ():
             updated, record_id = record.get("update_time"), record["id"]
-            for stream, bookmark in list(dear.items()):
-                if stream not in dear:  # it went together with another one
+            for stream, bookmark in list(per_record.items()):
+                if stream not in per_record:  # it went together with another one
                     continue
-                with self._leaving_out(stream, dear, bookmarks):
+                with self._leaving_out(stream, per_record, bookmarks):
                     if not self._is_known(bookmark, record):
                         take = partial(stream.take_one, record, watermarks[stream])
                         stream.restarting(take)
                         bookmark.settle([record], asked_at)
-            for bookmark in dear.values():
+            for bookmark in per_record.values():
                 bookmark.reach(updated, record_id, signpost, answered_at)
 
     @staticmethod
     def _is_known(bookmark: Bookmark, record: Record) -> bool:
-        """Whether a dear stream asked about this version of the record before."""
+        """Whether a per-record stream asked about this version of the record before."""
         updated, record_id = record.get("update_time"), record["id"]
         return bookmark.covers(updated, record_id) or bookmark.is_settled(record)
 
@@ -456,14 +460,16 @@ def spans_read(bookmarks: Bookmarks) -> list[list[list[str]] | None]:
 
 
 def in_step(bookmarks: Bookmarks) -> list[Bookmarks]:
-    """Group streams that can share a walk: dear ones that fell behind walk by themselves.
+    """Group streams that can share a walk: per-record streams that fell behind walk by themselves.
 
-    The cheap ones come first: what is new matters more than what is old.
+    The page streams come first: what is new matters more than what is old.
     """
-    cheap = {s: b for s, b in bookmarks.items() if not s.dear}
-    if not cheap:
+    page_streams = {s: b for s, b in bookmarks.items() if not s.costs_a_call_per_record}
+    if not page_streams:
         return [bookmarks]
-    start = start_of(cheap) or ""
-    late = {s: b for s, b in bookmarks.items() if s.dear and (b.since or "") < start}
+    start = start_of(page_streams) or ""
+    late = {
+        s: b for s, b in bookmarks.items() if s.costs_a_call_per_record and (b.since or "") < start
+    }
     in_time = {s: b for s, b in bookmarks.items() if s not in late}
     return [in_time, late] if late else [in_time]

@@ -30,7 +30,7 @@ SMALLEST_BURST = {"token": 20, "oauth": 80}
 #: The API's two seconds, and a margin for requests that travel at different speeds.
 WINDOW_SECONDS = 2.2
 #: Tokens of the most expensive call.
-DEAREST_CALL = 40
+MOST_EXPENSIVE_CALL = 40
 #: The plan's daily tokens are remembered so long, for answers that do not name them.
 PLAN_LIMIT_SECONDS = 7 * 86400.0
 _PLAN_LIMIT = "plan-limit"
@@ -153,7 +153,7 @@ class Governor:
         budget = self.budget or header_number(plan_limit)
         if budget is None:
             return False
-        return self._at_home(lambda home: home.tokens(day)) > budget - DEAREST_CALL
+        return self._at_home(lambda home: home.tokens(day)) > budget - MOST_EXPENSIVE_CALL
 
     def _seconds_to_slot(self) -> float:
         held = self._hold_until - time.monotonic()
