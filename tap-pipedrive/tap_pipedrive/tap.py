@@ -27,9 +27,9 @@ from tap_pipedrive.streams import STREAMS
 from tap_pipedrive.streams.base import PipedriveStream, StreamSet
 from tap_pipedrive.streams.deals import DealChangelog, DealChangelogSync
 from tap_pipedrive.streams.outcomes import Outcome
-from tap_pipedrive.streams.stream_types import FedStream, IncrementalStream
+from tap_pipedrive.streams.stream_types import IncrementalStream, SharedScanStream
 from tap_pipedrive.sync.deal_history import DealHistory
-from tap_pipedrive.sync.shared_scan import Walk
+from tap_pipedrive.sync.shared_scan import SharedScan
 
 _SECRET_SETTING = re.compile(r".* in config\['(api_token|oauth|redis_url)'\].*", re.DOTALL)
 _GOOD_STATE = "The state is good; the next run goes on."
@@ -93,13 +93,13 @@ class TapPipedrive(Tap):
         for stream in streams:
             if isinstance(stream, DealChangelog | DealChangelogSync):
                 stream.history = self._deal_history
-        self._scans: dict[str, Walk] = {}
-        fed = [stream for stream in streams if isinstance(stream, FedStream)]
-        for parent in fed:
+        self._scans: dict[str, SharedScan] = {}
+        scanned = [stream for stream in streams if isinstance(stream, SharedScanStream)]
+        for parent in scanned:
             if isinstance(parent, IncrementalStream):
-                members = [stream for stream in fed if stream.parent == parent.name]
-                self._scans[parent.name] = Walk(run, parent, members)
-        for stream in fed:
+                members = [stream for stream in scanned if stream.parent == parent.name]
+                self._scans[parent.name] = SharedScan(run, parent, members)
+        for stream in scanned:
             stream.scan = self._scans[stream.parent]
         return list(streams)
 
@@ -209,7 +209,7 @@ class TapPipedrive(Tap):
         for stream in self.streams.values() if as_usual else ():
             if not (isinstance(stream, PipedriveStream) and stream.selected):
                 continue
-            if not isinstance(stream, FedStream):
+            if not isinstance(stream, SharedScanStream):
                 yield from stream.list_requests() if stream.is_due else ()
             elif stream.parent not in begun:
                 begun.add(stream.parent)

@@ -20,9 +20,9 @@ from tap_pipedrive.state.cadence import in_words
 from tap_pipedrive.streams.base import PipedriveStream, StreamSet
 from tap_pipedrive.streams.stream_types import (
     BatchedChildStream,
-    FedStream,
     FullTableStream,
     IncrementalStream,
+    SharedScanStream,
 )
 from tap_pipedrive.sync.windows import PLAIN_PAGES, most_calls
 from tap_pipedrive.times import to_time
@@ -64,7 +64,7 @@ class Plan:
         """
         by_hand, on_schedule = 0, Counter[float]({0.0: 0})
         for stream in self._streams.selected:
-            if isinstance(stream, FedStream) and stream.parent != stream.name:
+            if isinstance(stream, SharedScanStream) and stream.parent != stream.name:
                 continue
             for key in stream.operations:
                 seconds, cost = stream.seconds_between_reads(key), operation(key).cost
@@ -87,7 +87,7 @@ class Plan:
         cost = stream.list_operation().cost if stream.operations else 0
         if isinstance(stream, IncrementalStream):
             return self._of_list(stream)
-        if isinstance(stream, FedStream):
+        if isinstance(stream, SharedScanStream):
             parents, basis = self._records_of(stream.parent)
             if not stream.operations:
                 return Estimate(stream.name, 0, 0, "comes with another stream")
@@ -119,8 +119,8 @@ class Plan:
         calls = most_calls(pages, self._run.windows)
         if calls == pages:
             return pages
-        fed = (s for s in self._streams.selected if isinstance(s, FedStream))
-        read_again = any(s.costs_a_call_per_record and s.parent == stream.name for s in fed)
+        scanned = (s for s in self._streams.selected if isinstance(s, SharedScanStream))
+        read_again = any(s.costs_a_call_per_record and s.parent == stream.name for s in scanned)
         return calls + (pages - PLAIN_PAGES if read_again else 0)
 
     def _records_of(self, name: str) -> tuple[int, str]:
@@ -170,9 +170,8 @@ def lines(run: RunContext, streams: StreamSet) -> Iterator[str]:
     yield f"{'stream':<{width}}  {'calls':>9}  {'tokens':>11}  how sure"
     for e in estimates:
         yield f"{e.stream:<{width}}  {e.calls:>9,}  {e.tokens:>11,}  {e.basis}"
-    per_record = {
-        s.name for s in streams.selected if isinstance(s, FedStream) and s.costs_a_call_per_record
-    }
+    scanned = [s for s in streams.selected if isinstance(s, SharedScanStream)]
+    per_record = {s.name for s in scanned if s.costs_a_call_per_record}
     histories = sum(e.tokens for e in estimates if e.stream in per_record)
     total = sum(e.tokens for e in estimates)
     yield f"{'total':<{width}}  {sum(e.calls for e in estimates):>9,}  {total:>11,}"

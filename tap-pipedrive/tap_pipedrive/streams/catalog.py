@@ -36,13 +36,13 @@ class Products(IncrementalStream):
         if unknown := self._larger(names, self.stream_state["largest_id"]):
             self.want(unknown)
 
-    def walked(self) -> None:
+    def scan_finished(self) -> None:
         """Stay due if records named what the walk did not bring: it may have come too late."""
         if self._larger(self.wanted, self.stream_state.setdefault("largest_id", 0)):
             self._note_largest(self.wanted)
             self.stream_state.pop("read_at", None)
         self.wanted.clear()
-        super().walked()
+        super().scan_finished()
 
     @staticmethod
     def _larger(names: set[Name], largest: int) -> set[Name]:

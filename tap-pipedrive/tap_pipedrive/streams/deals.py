@@ -1,4 +1,4 @@
-"""Deals and what hangs on them; all are fed by one walk over the deal lists."""
+"""Deals and their child streams; one scan of the deal lists serves them all."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tap_pipedrive.streams.changelogs import ChangeLog
 from tap_pipedrive.streams.stream_types import (
     BatchedChildStream,
     ChildStream,
-    FedStream,
     IncrementalStream,
+    SharedScanStream,
 )
 
 #: Properties only sent when asked for by name; they cost no tokens.
@@ -170,14 +170,14 @@ class History(Protocol):
     """What the two streams below need of :class:`tap_pipedrive.sync.deal_history.DealHistory`."""
 
     @property
-    def feeds_changelog(self) -> bool:
+    def sends_changelog(self) -> bool:
         """Whether ``deal_changelog`` receives rows, or ``deal_changelog_sync`` alone."""
 
     @property
     def has_read_nothing(self) -> bool:
         """Whether every log that was requested in this run was refused."""
 
-    def feed(self, streams: Iterable[PipedriveStream]) -> None:
+    def begin_scan(self, streams: Iterable[PipedriveStream]) -> None:
         """Note which streams receive rows."""
 
     def read_listed(self, asking: PipedriveStream) -> bool:
@@ -186,10 +186,10 @@ class History(Protocol):
     def expect(self, deals: Iterable[Record], since: str | None) -> None:
         """Note which deals come next."""
 
-    def take(self, deal: Record, since: str | None) -> None:
+    def on_deal(self, deal: Record, since: str | None) -> None:
         """Read the log of a deal that may have moved."""
 
-    def finish_walk(self) -> None:
+    def finish_scan(self) -> None:
         """Read the logs again that were incomplete in earlier runs."""
 
 
@@ -215,21 +215,21 @@ class DealChangelog(ChangeLog):
         if not self.history.read_listed(self):
             super().read()
 
-    def begin_walk(self, fed: list[FedStream]) -> None:
+    def begin_scan(self, streams: list[SharedScanStream]) -> None:
         """Hand the walk's streams to the history."""
-        self.history.feed(fed)
+        self.history.begin_scan(streams)
 
     def expect(self, records: list[Record], since: str | None) -> None:
         """Let the next logs be under way while one is written."""
         self.history.expect(records, since)
 
-    def take_one(self, record: Record, since: str | None) -> None:
+    def on_record(self, record: Record, since: str | None) -> None:
         """Read the log of a deal that may have moved; see :class:`history.DealHistory`."""
-        self.history.take(record, since)
+        self.history.on_deal(record, since)
 
-    def finish_walk(self) -> None:
+    def finish_scan(self) -> None:
         """Read the logs again that were incomplete in earlier runs."""
-        self.history.finish_walk()
+        self.history.finish_scan()
 
     @property
     def has_read_nothing(self) -> bool:
@@ -237,7 +237,7 @@ class DealChangelog(ChangeLog):
         return self.history.has_read_nothing
 
 
-class DealChangelogSync(FedStream):
+class DealChangelogSync(SharedScanStream):
     """Through when each deal's log is complete, also for a deal without any change.
 
     ``synced_through`` is the source's time when the request was sent. Emitted after the log
@@ -275,19 +275,19 @@ class DealChangelogSync(FedStream):
             assert isinstance(changelog, ChangeLog)
             self.result = changelog.result
 
-    def begin_walk(self, fed: list[FedStream]) -> None:
+    def begin_scan(self, streams: list[SharedScanStream]) -> None:
         """Hand the walk's streams to the history."""
-        self.history.feed(fed)
+        self.history.begin_scan(streams)
 
-    def take_one(self, record: Record, since: str | None) -> None:
+    def on_record(self, record: Record, since: str | None) -> None:
         """Stay quiet unless the log itself is not selected: then read it for these rows alone."""
-        if not self.history.feeds_changelog:
-            self.history.take(record, since)
+        if not self.history.sends_changelog:
+            self.history.on_deal(record, since)
 
-    def finish_walk(self) -> None:
+    def finish_scan(self) -> None:
         """Read the logs again that were incomplete, unless the log itself is selected."""
-        if not self.history.feeds_changelog:
-            self.history.finish_walk()
+        if not self.history.sends_changelog:
+            self.history.finish_scan()
 
 
 class DealInstallments(BatchedChildStream):

@@ -30,7 +30,7 @@ class Leads(IncrementalStream):
     }  # fmt: skip
     fields_stream = "deal_fields"
 
-    def walked(self) -> None:
+    def scan_finished(self) -> None:
         """Stay open: the archived list is still to be read."""
 
     def read(self) -> None:

@@ -34,61 +34,61 @@ from tap_pipedrive.times import latest_update, to_text
 
 
 class Scan(Protocol):
-    """What a stream needs of the walk that feeds it, see :mod:`tap_pipedrive.sync.shared_scan`."""
+    """The scan that brings a stream its records, see :mod:`tap_pipedrive.sync.shared_scan`."""
 
     @property
     def is_due(self) -> bool:
         """Whether any of its lists is read in this run."""
 
-    def run(self, asking: FedStream) -> None:
-        """Read the lists, unless another stream started that in this run."""
+    def run(self, stream: SharedScanStream) -> None:
+        """Read the lists, unless another stream started the scan in this run."""
 
-    def note_not_due(self, stream: FedStream) -> None:
+    def note_not_due(self, stream: SharedScanStream) -> None:
         """Note at the stream when its lists were last read."""
 
 
-class FedStream(PipedriveStream):
-    """A stream that receives the pages of a walk in ``update_time`` order.
+class SharedScanStream(PipedriveStream):
+    """A stream that receives the pages of a scan in ``update_time`` order.
 
-    ``parent`` names the stream whose lists are walked; a parent is fed by its own walk.
+    ``parent`` names the stream whose lists are scanned; a parent takes part in its own scan.
     """
 
     parent: ClassVar[str]
-    #: The walk over the parent's lists, set at discovery.
+    #: The scan of the parent's lists, set at discovery.
     scan: Scan
-    #: Whether every record of the parent may cost a call. Such a stream may fall behind when
-    #: its share of the day's tokens is spent, and catches up by itself.
+    #: Whether every record of the parent may cost a call. Such a stream falls behind when its
+    #: share of the day's tokens is spent, and catches up in the next runs.
     costs_a_call_per_record: ClassVar[bool] = False
-    #: Whether what it takes goes into the memory of deals seen.
+    #: Whether the records that it receives go into the memory of deals seen.
     remembers_deals: ClassVar[bool] = False
-    #: Name of the stream whose calls bring its rows, too: without that one there are none.
+    #: The stream whose calls bring the rows of this one, too: without it there are none.
     comes_with: ClassVar[str | None] = None
     replication_key = "update_time"
     is_sorted = True
     check_sorted = False
 
     def read(self) -> None:
-        """Run the parent's walk, once for all streams that it feeds."""
+        """Run the parent's scan, once for all its streams."""
         self.scan.run(self)
 
     @property
     def is_due(self) -> bool:
-        """Whether a list that feeds this stream is."""
+        """Whether a list of the scan is due."""
         return self.scan.is_due
 
     def not_due_notes(self) -> list[str]:
-        """Say when the lists that feed this stream were last read."""
+        """Say when the lists of the scan were last read."""
         self.scan.note_not_due(self)
         return self._not_due
 
-    def walked(self) -> None:
-        """Note that the walk came to its end for this stream."""
+    def scan_finished(self) -> None:
+        """Note that the scan has ended for this stream."""
         self.complete()
 
-    def begin_walk(self, fed: list[FedStream]) -> None:
-        """Learn which streams the walk feeds, before its first page."""
+    def begin_scan(self, streams: list[SharedScanStream]) -> None:
+        """Learn which streams take part in the scan, before its first page."""
 
-    def take(self, records: list[Record], since: str | None) -> None:
+    def on_page(self, records: list[Record], since: str | None) -> None:
         """Receive one page of the parent's records as the API sent them.
 
         Args:
@@ -100,14 +100,14 @@ class FedStream(PipedriveStream):
             self.emit(rows)
 
     def rows_for(self, records: list[Record], since: str | None) -> Iterator[list[Record]]:
-        """Yield what is to be emitted for a page, asking for it where needed, in any thread."""
+        """Yield the rows to emit for a page, read by calls where needed; runs in any thread."""
         raise NotImplementedError
 
     def expect(self, records: list[Record], since: str | None) -> None:
-        """Learn which records :meth:`take_one` will bring next."""
+        """Learn which records :meth:`on_record` will receive next."""
 
-    def take_one(self, record: Record, since: str | None) -> None:
-        """Receive one record of a page: for a per-record stream.
+    def on_record(self, record: Record, since: str | None) -> None:
+        """Receive one record of a page; only per-record streams do.
 
         Raises:
             ShareSpentError: no tokens are left for it today.
@@ -115,8 +115,8 @@ class FedStream(PipedriveStream):
         """
         raise NotImplementedError
 
-    def finish_walk(self) -> None:
-        """Do what is left to be done when the walk is over.
+    def finish_scan(self) -> None:
+        """Do what is left when the scan has ended.
 
         Raises:
             ShareSpentError: no tokens are left for it today.
@@ -125,32 +125,32 @@ class FedStream(PipedriveStream):
 
     @property
     def has_read_nothing(self) -> bool:
-        """Whether all that was asked in this run was refused."""
+        """Whether every call of this run was refused."""
         return False
 
 
-class IncrementalStream(FedStream):
-    """A list, or a few, that can be asked for what was updated since a time, oldest first.
+class IncrementalStream(SharedScanStream):
+    """One or a few lists that can be read from an update time on, oldest first.
 
-    Streams that hang on its records are fed from the same pages.
+    Child streams receive the same pages.
     """
 
     is_swept = True
-    #: Walks of this stream, each with a bookmark of its own: ``{context value: operation}``.
-    #: The default is one walk without a context.
+    #: Lists of this stream, each with its own bookmark: ``{context value: operation}``.
+    #: The default is one list without a context.
     lists: ClassVar[Mapping[str, str]] = {}
 
     @property
     def parent(self) -> str:  # type: ignore[override]
-        """Be one's own parent."""
+        """A parent is its own parent."""
         return self.name
 
     def rows_for(self, records: list[Record], since: str | None) -> Iterator[list[Record]]:
-        """Yield the page, less what only another stream's older watermark brought up."""
+        """Yield the page without the records that only an older watermark of a child requested."""
         yield records if since is None else [r for r in records if is_since(r, since)]
 
     def contexts(self) -> dict[str, str]:
-        """Name the walks: ``{context value or "": operation key}``."""
+        """Return the lists: ``{context value or "": operation key}``."""
         return dict(self.lists) or {"": self.operations[0]}
 
     def all_pages(self) -> Iterator[list[Record]]:
@@ -492,7 +492,7 @@ def _fingerprint(record: Record) -> bytes:
         return f"{record.get('id')} is nested too deep".encode()
 
 
-class ChildStream(FedStream):
+class ChildStream(SharedScanStream):
     """One call for each record of the parent's pages, so off by default."""
 
     costs_a_call_per_record = True
@@ -510,15 +510,15 @@ class ChildStream(FedStream):
 
     @property
     def has_read_nothing(self) -> bool:
-        """Whether all that was asked in this run was refused."""
+        """Whether every call of this run was refused."""
         return not self.parents.refusals.successes
 
-    def take_one(self, record: Record, since: str | None) -> None:
+    def on_record(self, record: Record, since: str | None) -> None:
         """Ask for the rows of one record."""
         if self.worth_asking(record, since):
             self._read_parent(record["id"], is_deleted=bool(record.get("is_deleted")))
 
-    def finish_walk(self) -> None:
+    def finish_scan(self) -> None:
         """Ask again for the parents that could not be read in earlier runs."""
         for parent_id, _ in self.parents.due():
             self._read_parent(parent_id)

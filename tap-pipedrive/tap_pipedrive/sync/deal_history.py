@@ -101,7 +101,7 @@ class DealHistory:
     """Feeds ``deal_changelog`` and ``deal_changelog_sync`` from pages of deals."""
 
     def __init__(self, run: RunContext, streams: StreamSet) -> None:
-        """Nothing is asked before :meth:`take`.
+        """Nothing is asked before :meth:`on_deal`.
 
         Args:
             run: the context of the run.
@@ -117,7 +117,7 @@ class DealHistory:
         width = int(run.config["calls_ahead"])
         self._prefetcher: Prefetcher[LogRequest, LogAnswer] = Prefetcher(self._read, width)
 
-    def feed(self, streams: Iterable[PipedriveStream]) -> None:
+    def begin_scan(self, streams: Iterable[PipedriveStream]) -> None:
         """Say which streams of this walk want rows.
 
         Raises:
@@ -130,7 +130,7 @@ class DealHistory:
         self._sync = by_name.get("deal_changelog_sync")
 
     @property
-    def feeds_changelog(self) -> bool:
+    def sends_changelog(self) -> bool:
         """Whether the log itself is wanted, or only how far it is known."""
         return self._changelog is not None
 
@@ -154,7 +154,7 @@ class DealHistory:
         wanted = [s for s in self._streams.selected if s.name in _STREAMS]
         if asking is not wanted[0]:
             return True
-        self.feed(wanted)
+        self.begin_scan(wanted)
         for stream in wanted:
             stream._write_schema_message()
         # Marks are in the source's time, which its first answer tells: the cheapest there is.
@@ -172,8 +172,8 @@ class DealHistory:
         """Give up what is under way."""
         self._prefetcher.close(wait=wait)
 
-    def take(self, deal: Record, since: str | None) -> None:
-        """Read the log of one deal, if it may have moved; see :meth:`FedStream.take_one`."""
+    def on_deal(self, deal: Record, since: str | None) -> None:
+        """Read the log of one deal, if the deal may have moved."""
         if self._mode == "off":
             return
         if self._may_have_moved(deal, since):
@@ -203,7 +203,7 @@ class DealHistory:
         else:
             self._parents.succeeded(deal_id)
 
-    def finish_walk(self) -> None:
+    def finish_scan(self) -> None:
         """Ask again for the logs that were incomplete in earlier runs."""
         if self._mode != "off":
             for deal_id, known in self._parents.due():
@@ -232,7 +232,7 @@ class DealHistory:
     @property
     def _asking(self) -> PipedriveStream:
         asking = self._changelog or self._sync
-        assert asking is not None, "feed() comes before take()"
+        assert asking is not None, "begin_scan() comes before on_deal()"
         return asking
 
     def _may_have_moved(self, deal: Record, since: str | None) -> bool:
