@@ -511,7 +511,7 @@ class PipedriveStream(Stream):
         *,
         path: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
-        as_they_are: bool = False,
+        raw_rows: bool = False,
     ) -> Iterable[Page]:
         """Walk an operation (by default this stream's own) at this stream's expense.
 
@@ -519,7 +519,7 @@ class PipedriveStream(Stream):
             of: the operation.
             path: values for the placeholders of its path.
             query: query parameters beside the stream's own.
-            as_they_are: whether the records are only to be looked into and emitted: they may then
+            raw_rows: whether the records are only to be looked into and emitted: they may then
                 be rows instead of dictionaries.
 
         """
@@ -531,7 +531,7 @@ class PipedriveStream(Stream):
             limit=min(self._run.page_size, self.page_limit),
             path=path,
             query={**self.query, **(query or {})},
-            reader=self._reader if as_they_are and self._writes_pages else None,
+            reader=self._reader if raw_rows and self._writes_pages else None,
             screen=self.screen(of),
         )
 

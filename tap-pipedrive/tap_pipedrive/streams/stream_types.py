@@ -159,7 +159,7 @@ class IncrementalStream(SharedScanStream):
             of = operation(key)
             order = {"sort_by": "id", "sort_direction": "asc"}
             query = order if of.pages_by_cursor else {"sort": "id ASC"}
-            for page in self.pages(of, query=query, as_they_are=of.pages_by_cursor):
+            for page in self.pages(of, query=query, raw_rows=of.pages_by_cursor):
                 yield page.records
 
     def walk_pages(self, key: str, since: str | None, until: str | None = None) -> Iterable[Page]:
@@ -168,7 +168,7 @@ class IncrementalStream(SharedScanStream):
         if of.pages_by_cursor:
             order = {"sort_by": "update_time", "sort_direction": "asc"}
             span = {"updated_since": since, "updated_until": until}
-            return self.pages(of, query={**order, **span}, as_they_are=True)
+            return self.pages(of, query={**order, **span}, raw_rows=True)
         return anchored_pages(
             self._run.client,
             of,
@@ -186,7 +186,7 @@ class IncrementalStream(SharedScanStream):
     def untimed_records(self, key: str) -> Iterator[list[Record]]:
         """Read the far end of the order by ``update_time``: what has none stands at either end."""
         order = {"sort_by": "update_time", "sort_direction": "desc"}
-        for page in self.pages(operation(key), query=order, as_they_are=True):
+        for page in self.pages(operation(key), query=order, raw_rows=True):
             yield [record for record in page.records if not record.get("update_time")]
             if page.records and page.records[-1].get("update_time"):
                 return
