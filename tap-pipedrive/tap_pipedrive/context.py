@@ -22,8 +22,8 @@ from tap_pipedrive.addresses import company_of, http_url
 from tap_pipedrive.api.auth import ApiTokenAuth, OAuth
 from tap_pipedrive.api.client import PipedriveClient
 from tap_pipedrive.api.limits.governor import SMALLEST_BURST, Governor
-from tap_pipedrive.api.limits.redis_store import RedisHome
-from tap_pipedrive.api.limits.store import Home, LocalHome
+from tap_pipedrive.api.limits.redis_store import RedisStore
+from tap_pipedrive.api.limits.store import LimitStore, LocalStore
 from tap_pipedrive.api.prefetch import Prefetch
 from tap_pipedrive.errors import ConfigurationError, ShareSpentError
 from tap_pipedrive.messages import PageWriter
@@ -161,12 +161,11 @@ class RunContext:
         account = account_key(self.base_url)
         folder = self.config.get("state_dir")
         url = self.config.get("redis_url")
-        home: Home = (
-            RedisHome(url, account) if url else LocalHome(Path(folder) if folder else None, account)
-        )
+        local_folder = Path(folder) if folder else None
+        store: LimitStore = RedisStore(url, account) if url else LocalStore(local_folder, account)
         way = "oauth" if isinstance(self.auth, OAuth) else "token"
         return Governor(
-            home,
+            store,
             burst=SMALLEST_BURST[way],
             daily_tokens=self.config.get("daily_tokens"),
             share=self.run_share,

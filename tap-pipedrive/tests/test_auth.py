@@ -143,7 +143,7 @@ def test_no_secret_comes_out(simulator: Any, log_format: str) -> None:
         config, PIPEBOARD_LOG_FORMAT=log_format, TAP_PIPEDRIVE_LOGLEVEL="DEBUG", LOGLEVEL="DEBUG"
     )
     assert code == 77
-    assert "Redis is away" in text
+    assert "Redis failed" in text
     code, about = run_process(config, "--about")
     assert code == 0
     for secret in (simulator.token, "demo-secret", "demo-refresh", "hush-hush"):

@@ -31,7 +31,7 @@ from tap_pipedrive.addresses import without_password
 from tap_pipedrive.api.auth import OAuth
 from tap_pipedrive.api.deadline import DeadlineAdapter, Deadlines
 from tap_pipedrive.api.limits.governor import Governor, header_number
-from tap_pipedrive.api.limits.store import LocalHome
+from tap_pipedrive.api.limits.store import LocalStore
 from tap_pipedrive.api.openapi import Operation, operation
 from tap_pipedrive.api.records import PageReader
 from tap_pipedrive.api.responses import Page, classify, page_of
@@ -126,7 +126,7 @@ class PipedriveClient:
         self._mine = threading.local()  # requests does not promise that threads may share a session
         self._sessions: list[requests.Session] = []
         self._deadlines = Deadlines()
-        self.governor = governor or Governor(LocalHome())
+        self.governor = governor or Governor(LocalStore())
         self._last_date: str | None = None
         self._lock = threading.Lock()
         self.usage: defaultdict[str, Usage] = defaultdict(Usage)

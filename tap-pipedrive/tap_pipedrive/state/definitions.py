@@ -1,6 +1,6 @@
 """What defines the account (fields, users, stages, pipelines, filters …), cached and compared.
 
-A list that was just read is remembered in the governor's home, for whoever needs it without
+A list that was just read is remembered in the limit store, for whoever needs it without
 asking again, and compared with the one remembered before: what was added, renamed, retyped or
 removed is logged and counted. Nothing here ever stops a sync.
 """
@@ -43,7 +43,7 @@ class Definitions:
     """The definitions of one account."""
 
     def __init__(self, governor: Governor) -> None:
-        """Use the governor's home."""
+        """Use the limit store."""
         self._governor = governor
         self._logger = logging.getLogger("tap-pipedrive")
         self.hits = 0

@@ -5,7 +5,7 @@ it saw. This is no Singer state: it grows with the account (375 kB at a million 
 it is kept), and losing it loses nothing. A deal never seen counts as possibly reopened, so that
 after a loss every updated deal is asked once, which rebuilds it.
 
-The memory lives in the governor's home (Redis, or ``state_dir``) and belongs to one line of
+The memory lives in the limit store (Redis, or ``state_dir``) and belongs to one line of
 Singer states: a mark in the state, ``{"id": .., "n": ..}``, names it and counts its versions. A
 memory ahead of the state (the loader never committed what the tap remembers) is not believed.
 """
@@ -55,7 +55,7 @@ class SeenDeals:
         """Read what an earlier run left; a damaged memory counts as lost.
 
         Args:
-            governor: whose home keeps the memory.
+            governor: keeps the memory in its store.
             mark: ``{"id": .., "n": ..}`` inside the Singer state, filled in when empty.
 
         """

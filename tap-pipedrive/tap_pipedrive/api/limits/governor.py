@@ -1,11 +1,11 @@
 """Decide whether the next call may be made now, later, or not at all today.
 
-* **Burst**: so many requests in a rolling two seconds. The server's headers say how many;
-  before they do, the smallest plan's number holds. Waiting beats running into a 429, because
-  clients that keep sending after one are locked out by Cloudflare.
+* **Burst**: a number of requests in a rolling two seconds. The server's headers say how many;
+  before the first response the number of the smallest plan holds. The tap waits instead of running
+  into a 429, because Cloudflare locks out clients that keep sending after one.
 * **Tokens**: a daily budget of the company. A job may spend while the day's total is below its
-  share of the budget, so that what a backfill leaves over stays there for the hot sync.
-* **Circuit**: after a lock-out or an outage nobody calls for a while.
+  share of the budget, so that a backfill leaves tokens for the hot sync.
+* **Circuit**: after a lock-out or an outage no process calls for a while.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TypeVar
 import redis
 
 from tap_pipedrive import termination
-from tap_pipedrive.api.limits.store import Home, LocalHome
+from tap_pipedrive.api.limits.store import LimitStore, LocalStore
 from tap_pipedrive.errors import BudgetSpentError, ConfigurationError, SourceUnavailableError
 
 T = TypeVar("T")
@@ -41,11 +41,11 @@ _HEADER_NUMBER = re.compile(r"\d{1,15}(\.\d{1,15})?", re.ASCII)
 
 
 class Governor:
-    """Decides for one process; remembers in a home."""
+    """Decides for one process; keeps the facts in a limit store."""
 
     def __init__(
         self,
-        home: Home,
+        store: LimitStore,
         *,
         burst: int = SMALLEST_BURST["token"],
         daily_tokens: int | None = None,
@@ -55,14 +55,14 @@ class Governor:
         """Set the rules.
 
         Args:
-            home: where limits are remembered.
+            store: keeps the window, the ledger and the circuit.
             burst: requests per window until the server says better.
             daily_tokens: what all jobs together may spend a day; None: what the plan gives.
             share: part of the day's budget that may be gone when this job stops, 0 to 1.
             logger: where waits and degradations are reported.
 
         """
-        self._home = home
+        self._store = store
         self._burst = burst
         self._daily_tokens = daily_tokens
         self._share = share
@@ -90,7 +90,7 @@ class Governor:
         """
         self._pass_circuit()
         # Entered first and taken back if it was too much: two callers can't both have the last.
-        self._at_home(lambda home: home.add_tokens(day, cost))
+        self._with_store(lambda store: store.add_tokens(day, cost))
         try:
             self._check_tokens(cost, day)
             while (wait := self._seconds_to_slot()) > 0:
@@ -98,7 +98,7 @@ class Governor:
                     time.sleep(wait)
                 self._check_tokens(cost, day)  # other threads may know more by now
         except (BudgetSpentError, termination.TerminationRequested):
-            self._at_home(lambda home: home.add_tokens(day, -cost))
+            self._with_store(lambda store: store.add_tokens(day, -cost))
             raise
 
     def _check_tokens(self, cost: int, day: str) -> None:
@@ -120,8 +120,8 @@ class Governor:
 
     def rebook(self, cost: int, day: str, other_day: str) -> None:
         """Move a call to another day of the ledger: the source dates it differently."""
-        self._at_home(lambda home: home.add_tokens(day, -cost))
-        self._at_home(lambda home: home.add_tokens(other_day, cost))
+        self._with_store(lambda store: store.add_tokens(day, -cost))
+        self._with_store(lambda store: store.add_tokens(other_day, cost))
 
     @property
     def budget(self) -> int | None:
@@ -136,7 +136,7 @@ class Governor:
         share = self._share * of_share
         rooms: list[float] = []
         if self._daily_tokens is not None:
-            spent = self._at_home(lambda home: home.tokens(day))
+            spent = self._with_store(lambda store: store.tokens(day))
             rooms.append(share * self._daily_tokens - spent + entered)
         if self.plan_remaining is not None:
             # The rest of the plan's tokens stays for others; what they spent counts, too.
@@ -153,16 +153,16 @@ class Governor:
         budget = self.budget or header_number(plan_limit)
         if budget is None:
             return False
-        return self._at_home(lambda home: home.tokens(day)) > budget - MOST_EXPENSIVE_CALL
+        return self._with_store(lambda store: store.tokens(day)) > budget - MOST_EXPENSIVE_CALL
 
     def _seconds_to_slot(self) -> float:
         held = self._hold_until - time.monotonic()
         if held > 0:
             return held
-        return self._at_home(lambda home: home.reserve(self._burst, WINDOW_SECONDS))
+        return self._with_store(lambda store: store.reserve(self._burst, WINDOW_SECONDS))
 
     def _pass_circuit(self) -> None:
-        left, why = self._at_home(lambda home: home.circuit())
+        left, why = self._with_store(lambda store: store.circuit())
         if left > PATIENCE_SECONDS:
             msg = f"the circuit is open for another {left:.0f} s: {why}"
             raise SourceUnavailableError(msg)
@@ -193,45 +193,45 @@ class Governor:
     @property
     def is_open(self) -> bool:
         """Whether the circuit is open."""
-        return self._at_home(lambda home: home.circuit())[0] > 0
+        return self._with_store(lambda store: store.circuit())[0] > 0
 
     def trip(self, seconds: float, why: str) -> None:
         """Open the circuit for everybody."""
         self.trips += 1
-        self._at_home(lambda home: home.open_circuit(seconds, why))
+        self._with_store(lambda store: store.open_circuit(seconds, why))
 
     # -- remembering -------------------------------------------------------------------------
 
     def remember(self, key: str, value: bytes, seconds: float) -> None:
-        """Cache a value in the home."""
-        self._at_home(lambda home: home.remember(key, value, seconds))
+        """Cache a value in the store."""
+        self._with_store(lambda store: store.remember(key, value, seconds))
 
     def recall(self, key: str) -> bytes | None:
         """Read a cached value; None once it has expired."""
-        return self._at_home(lambda home: home.recall(key))
+        return self._with_store(lambda store: store.recall(key))
 
     def forget(self, key: str) -> None:
         """Drop a cached value."""
-        self._at_home(lambda home: home.forget(key))
+        self._with_store(lambda store: store.forget(key))
 
-    # -- the home ----------------------------------------------------------------------------
+    # -- the store ---------------------------------------------------------------------------
 
-    def _at_home(self, ask: Callable[[Home], T]) -> T:
-        """Ask the home; when Redis is of no use, move in with this process and go on.
+    def _with_store(self, call: Callable[[LimitStore], T]) -> T:
+        """Call the store; when Redis fails, use a store of this process from then on.
 
         Raises:
             ConfigurationError: the folder of ``state_dir`` cannot be used.
 
         """
         try:
-            return ask(self._home)
+            return call(self._store)
         except redis.RedisError as error:
             self._logger.warning(
-                "Redis is away (%s): limits are kept in this process until the end of the run",
+                "Redis failed (%s): limits are kept in this process until the end of the run",
                 type(error).__name__,
             )
-            self._home = LocalHome()
-            return ask(self._home)
+            self._store = LocalStore()
+            return call(self._store)
         except OSError as error:
             msg = f"state_dir cannot be used: {error.strerror}: {error.filename}"
             raise ConfigurationError(msg) from error

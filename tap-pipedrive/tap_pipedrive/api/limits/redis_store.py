@@ -26,30 +26,30 @@ end
 local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
 return math.max(1000, oldest[2] + window - now)
 """
-_DAYS_KEPT = 3 * 86400
+_LEDGER_SECONDS = 3 * 86400
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _understood(ask: Callable[P, T]) -> Callable[P, T]:
-    """Raise what the Redis client trips over as an answer that makes no sense."""
+def _checked(call: Callable[P, T]) -> Callable[P, T]:
+    """Turn an error of the client about an odd reply into a Redis error."""
 
-    @wraps(ask)
-    def asked(*args: P.args, **kwargs: P.kwargs) -> T:
+    @wraps(call)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return ask(*args, **kwargs)
+            return call(*args, **kwargs)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            msg = f"Redis answers something else than what was stored ({type(error).__name__})"
+            msg = f"Redis returns something else than was stored ({type(error).__name__})"
             raise redis.InvalidResponse(msg) from error
 
-    return asked
+    return checked
 
 
-class RedisHome:
-    """The home of an account in Redis; every key starts with ``pipeboard:{account}:``.
+class RedisStore:
+    """The store of an account in Redis; every key starts with ``pipeboard:{account}:``.
 
-    Every method raises :class:`redis.RedisError` when Redis is away, or when it answers something
-    that cannot be what was stored.
+    Every method raises :class:`redis.RedisError` when Redis cannot be reached, or when it returns
+    something that this class has not stored.
     """
 
     def __init__(self, url: str, account: str) -> None:
@@ -63,42 +63,42 @@ class RedisHome:
             self._redis = redis.Redis.from_url(
                 url, socket_timeout=2, socket_connect_timeout=2, health_check_interval=30
             )
-        except ValueError as error:  # its words may quote a password
+        except ValueError as error:  # its message may quote a password
             msg = "redis_url (REDIS_URL) has a part that the Redis client cannot read"
             raise ConfigurationError(msg) from error
         self._prefix = f"pipeboard:{account}:"
         self._reserve = self._redis.register_script(_RESERVE)
 
-    @_understood
+    @_checked
     def reserve(self, limit: int, window: float) -> float:
-        """See :meth:`Home.reserve`."""
+        """See :meth:`LimitStore.reserve`."""
         keys = [f"{self._prefix}burst", f"{self._prefix}grants"]
         microseconds = self._reserve(keys=keys, args=[limit, int(window * 1e6)])
         # A clock that jumped, or values of others, must not stall a run.
         return min(window, float(microseconds) / 1e6)
 
-    @_understood
+    @_checked
     def add_tokens(self, day: str, tokens: int) -> int:
-        """See :meth:`Home.add_tokens`."""
+        """See :meth:`LimitStore.add_tokens`."""
         key = f"{self._prefix}tokens:{day}"
         with self._redis.pipeline() as both:
             both.incrby(key, tokens)
-            both.expire(key, _DAYS_KEPT)
+            both.expire(key, _LEDGER_SECONDS)
             return int(both.execute()[0])
 
-    @_understood
+    @_checked
     def tokens(self, day: str) -> int:
-        """See :meth:`Home.tokens`."""
+        """See :meth:`LimitStore.tokens`."""
         return int(self._redis.get(f"{self._prefix}tokens:{day}") or 0)
 
-    @_understood
+    @_checked
     def open_circuit(self, seconds: float, why: str) -> None:
-        """See :meth:`Home.open_circuit`."""
+        """See :meth:`LimitStore.open_circuit`."""
         self._redis.set(f"{self._prefix}circuit", why, px=max(1, int(seconds * 1000)))
 
-    @_understood
+    @_checked
     def circuit(self) -> tuple[float, str]:
-        """See :meth:`Home.circuit`."""
+        """See :meth:`LimitStore.circuit`."""
         key = f"{self._prefix}circuit"
         with self._redis.pipeline() as both:
             both.get(key)
@@ -108,24 +108,24 @@ class RedisHome:
         is_open = why is not None and left > 0
         return (left / 1000 if is_open else 0.0), (why or b"").decode(errors="replace")
 
-    @_understood
+    @_checked
     def remember(self, key: str, value: bytes, seconds: float) -> None:
-        """See :meth:`Home.remember`."""
+        """See :meth:`LimitStore.remember`."""
         self._redis.set(f"{self._prefix}cache:{key}", value, px=max(1, int(seconds * 1000)))
 
-    @_understood
+    @_checked
     def recall(self, key: str) -> bytes | None:
-        """See :meth:`Home.recall`."""
+        """See :meth:`LimitStore.recall`."""
         return _bytes(self._redis.get(f"{self._prefix}cache:{key}"))
 
-    @_understood
+    @_checked
     def forget(self, key: str) -> None:
-        """See :meth:`Home.forget`."""
+        """See :meth:`LimitStore.forget`."""
         self._redis.delete(f"{self._prefix}cache:{key}")
 
 
 def _bytes(answer: Any) -> bytes | None:
-    """Read a stored value; the URL may ask for text (``decode_responses``)."""
+    """Read a stored value; it is text if the URL says ``decode_responses``."""
     if isinstance(answer, str):
         return answer.encode()
     if answer is None or isinstance(answer, bytes):

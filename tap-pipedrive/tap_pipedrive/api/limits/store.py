@@ -1,4 +1,4 @@
-"""Where limits are remembered: the interface, and the home in this process."""
+"""The store of the limits: its interface, and the store of one process."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ except ImportError:  # Windows: one process at a time, then
     fcntl = None  # type: ignore[assignment]
 
 
-#: Days of the ledger that are kept.
-DAYS_KEPT = 3
+#: Days in the ledger.
+LEDGER_DAYS = 3
 
 
-class Home(Protocol):
-    """What a governor needs remembered. All times are in seconds."""
+class LimitStore(Protocol):
+    """Keeps what a governor needs between calls. All times are in seconds."""
 
     def reserve(self, limit: int, window: float) -> float:
-        """Take a slot of the rolling window; 0.0 if granted, else how long until one is free."""
+        """Take a slot of the rolling window; return 0.0, or the seconds until one is free."""
 
     def add_tokens(self, day: str, tokens: int) -> int:
         """Enter tokens into the day's ledger and return the day's total."""
@@ -36,10 +36,10 @@ class Home(Protocol):
         """Tokens spent on a day (``YYYY-MM-DD``)."""
 
     def open_circuit(self, seconds: float, why: str) -> None:
-        """Let nobody call for a while."""
+        """Stop all calls for a while."""
 
     def circuit(self) -> tuple[float, str]:
-        """How much longer nobody may call (0.0: closed, go ahead), and why."""
+        """Return for how long calls are stopped (0.0: not at all), and why."""
 
     def remember(self, key: str, value: bytes, seconds: float) -> None:
         """Cache a value."""
@@ -51,25 +51,25 @@ class Home(Protocol):
         """Drop a cached value."""
 
 
-def _readable(text: str) -> dict[str, Any]:
-    """Read what a file says; damage, or the form of another version, counts as nothing said."""
+def _parsed(text: str) -> dict[str, Any]:
+    """Parse the file; a damaged one, or one of another version, counts as empty."""
     try:
-        kept = json.loads(text or "{}")
+        stored = json.loads(text or "{}")
     except json.JSONDecodeError:
         return {}
-    fits = isinstance(kept, dict) and isinstance(kept.get("tokens", {}), dict)
-    return kept if fits else {}
+    fits = isinstance(stored, dict) and isinstance(stored.get("tokens", {}), dict)
+    return stored if fits else {}
 
 
-class LocalHome:
-    """The home of one process.
+class LocalStore:
+    """The store of one process.
 
-    With a folder, the day's ledger, the circuit and the cache outlive the process: the first two
-    are kept in one small file under a lock. The window never does.
+    With a folder, the ledger, the circuit and the cache outlive the process: the first two are in
+    one small file, used under a lock. The window does not outlive it.
     """
 
     def __init__(self, folder: Path | None = None, account: str = "") -> None:
-        """Use ``folder`` (made when needed) for what should outlive the process."""
+        """Use ``folder`` (made when needed) for the values that outlive the process."""
         self._file = folder / f"limits-{account}.json" if folder else None
         self._cache_folder = folder / f"cache-{account}" if folder else None
         self._slots: deque[float] = deque()
@@ -78,7 +78,7 @@ class LocalHome:
         self._cache: dict[str, tuple[float, bytes]] = {}
 
     def reserve(self, limit: int, window: float) -> float:
-        """See :meth:`Home.reserve`."""
+        """See :meth:`LimitStore.reserve`."""
         with self._lock:
             now = time.monotonic()
             while self._slots and self._slots[0] <= now - window:
@@ -89,31 +89,31 @@ class LocalHome:
             return self._slots[0] + window - now
 
     def add_tokens(self, day: str, tokens: int) -> int:
-        """See :meth:`Home.add_tokens`."""
-        with self._kept() as kept:
-            # A few days at once: around midnight two clocks may disagree about the date.
-            days = {**kept.get("tokens", {})}
+        """See :meth:`LimitStore.add_tokens`."""
+        with self._stored() as stored:
+            # More than one day: around midnight two clocks may disagree about the date.
+            days = {**stored.get("tokens", {})}
             days[day] = days.get(day, 0) + tokens
-            kept["tokens"] = dict(sorted(days.items())[-DAYS_KEPT:])
+            stored["tokens"] = dict(sorted(days.items())[-LEDGER_DAYS:])
             return int(days[day])
 
     def tokens(self, day: str) -> int:
-        """See :meth:`Home.tokens`."""
-        with self._kept() as kept:
-            return int(kept.get("tokens", {}).get(day, 0))
+        """See :meth:`LimitStore.tokens`."""
+        with self._stored() as stored:
+            return int(stored.get("tokens", {}).get(day, 0))
 
     def open_circuit(self, seconds: float, why: str) -> None:
-        """See :meth:`Home.open_circuit`."""
-        with self._kept() as kept:
-            kept.update(open_until=time.time() + seconds, why=why)
+        """See :meth:`LimitStore.open_circuit`."""
+        with self._stored() as stored:
+            stored.update(open_until=time.time() + seconds, why=why)
 
     def circuit(self) -> tuple[float, str]:
-        """See :meth:`Home.circuit`."""
-        with self._kept() as kept:
-            return max(0.0, kept.get("open_until", 0.0) - time.time()), kept.get("why", "")
+        """See :meth:`LimitStore.circuit`."""
+        with self._stored() as stored:
+            return max(0.0, stored.get("open_until", 0.0) - time.time()), stored.get("why", "")
 
     def remember(self, key: str, value: bytes, seconds: float) -> None:
-        """See :meth:`Home.remember`."""
+        """See :meth:`LimitStore.remember`."""
         expires = time.time() + seconds
         self._cache[key] = (expires, value)
         if self._cache_folder is not None:
@@ -124,7 +124,7 @@ class LocalHome:
             draft.replace(file)
 
     def recall(self, key: str) -> bytes | None:
-        """See :meth:`Home.recall`."""
+        """See :meth:`LimitStore.recall`."""
         if key not in self._cache and self._cache_folder is not None:
             with contextlib.suppress(OSError, struct.error):
                 blob = self._cache_file(key).read_bytes()
@@ -133,7 +133,7 @@ class LocalHome:
         return value if expires > time.time() else None
 
     def forget(self, key: str) -> None:
-        """See :meth:`Home.forget`."""
+        """See :meth:`LimitStore.forget`."""
         self._cache.pop(key, None)
         if self._cache_folder is not None:
             self._cache_file(key).unlink(missing_ok=True)
@@ -143,8 +143,8 @@ class LocalHome:
         return self._cache_folder / f"{key.replace(':', '-')}.bin"
 
     @contextlib.contextmanager
-    def _kept(self) -> Iterator[dict[str, Any]]:
-        """Lend the ledger and circuit for reading and writing, under the lock."""
+    def _stored(self) -> Iterator[dict[str, Any]]:
+        """Yield the ledger and the circuit to read and change, under the lock."""
         with self._lock:
             if self._file is None:
                 yield self._memory
@@ -155,9 +155,9 @@ class LocalHome:
                     fcntl.flock(file, fcntl.LOCK_EX)
                 file.seek(0)
                 before = file.read()
-                kept = _readable(before)
-                yield kept
-                after = json.dumps(kept)
+                stored = _parsed(before)
+                yield stored
+                after = json.dumps(stored)
                 if after != before:
                     file.seek(0)
                     file.truncate()
