@@ -215,8 +215,8 @@ class RunContext:
     @cached_property
     def cadence(self) -> Cadence:
         """Decides which lists are due in this run."""
-        asked_for = self.is_sweep or bool(self.config.get("history_deals_file"))
-        reads_all = asked_for or not self.config["scheduled"]
+        reads_otherwise = self.is_sweep or bool(self.config.get("history_deals_file"))
+        reads_all = reads_otherwise or not self.config["scheduled"]
         return Cadence(self.config, self.source_time, reads_all=reads_all)
 
     def source_time(self) -> datetime | None:

@@ -34,7 +34,7 @@ from tap_pipedrive.sync.shared_scan import SharedScan
 _SECRET_SETTING = re.compile(r".* in config\['(api_token|oauth|redis_url)'\].*", re.DOTALL)
 _GOOD_STATE = "The state is good; the next run goes on."
 #: Where the command line notes what it was asked for instead of a sync.
-ASKED = "tap_pipedrive.asked"
+MODE = "tap_pipedrive.mode"
 
 
 class TapPipedrive(Tap):
@@ -232,11 +232,11 @@ class TapPipedrive(Tap):
             super().invoke(about=about, about_format=about_format)
             return
         tap = cls._from_command_line(config, state, catalog)
-        asked = click.get_current_context().meta.get(ASKED)
-        if asked == "plan":
+        mode = click.get_current_context().meta.get(MODE)
+        if mode == "plan":
             for line in plan.lines(tap.run_context, tap.stream_set):
                 click.echo(line)
-        elif asked == "forget":
+        elif mode == "forget":
             tap.run_context.definitions.forget()
         else:
             tap.run()
@@ -281,7 +281,7 @@ def _instead_of_a_sync(name: str, help_text: str) -> click.Option:
 
     def note(context: click.Context, _: click.Parameter, value: bool) -> None:
         if value:
-            context.meta[ASKED] = name
+            context.meta[MODE] = name
 
     return click.Option(
         [f"--{name}"], is_flag=True, help=help_text, callback=note, expose_value=False

@@ -270,15 +270,15 @@ def test_a_parent_is_asked_again_ever_less_often_and_then_no_more() -> None:
     state: dict[str, Any] = {}
     parents(state, NOW).incomplete(7, "known")
     hours = 0
-    asked_at = []
+    requested_at = []
     while state.get("again") and hours < 10_000:
         run = parents(state, NOW + timedelta(hours=hours))
         for parent_id, known in run.due():
             assert (parent_id, known) == (7, ["known"])
-            asked_at.append(hours)
+            requested_at.append(hours)
             run.incomplete(parent_id, *known)
         hours += 1
-    assert asked_at == [0, 1, 5, 21, 85, 341] and len(asked_at) == MOST_TRIES
+    assert requested_at == [0, 1, 5, 21, 85, 341] and len(requested_at) == MOST_TRIES
 
 
 def test_the_memory_of_parents_is_bounded() -> None:

@@ -68,8 +68,8 @@ def _waits() -> Generator[float, errors.RetriableError | None, None]:
     error = yield 0.0
     for attempt in itertools.count():
         ceiling = min(MAX_WAIT_SECONDS, 0.5 * 2**attempt)
-        asked = error.wait if error is not None else 0.0
-        error = yield max(asked, random.uniform(ceiling / 2, ceiling))
+        at_least = error.wait if error is not None else 0.0
+        error = yield max(at_least, random.uniform(ceiling / 2, ceiling))
 
 
 def _time_of(date: str | None) -> datetime:
@@ -301,9 +301,9 @@ class PipedriveClient:
         """
         left = header_number(response.headers.get("x-daily-ratelimit-token-remaining"))
         is_burst = response.headers.get("x-ratelimit-remaining") == "0"
-        is_told = left is not None and left >= operation.cost
+        has_tokens_left = left is not None and left >= operation.cost
         is_spent = left is not None and left < operation.cost
-        if not (is_burst or is_told) and self.governor.is_spent(self.source_day):
+        if not (is_burst or has_tokens_left) and self.governor.is_spent(self.source_day):
             self.governor.note_spent(self.source_day)
             is_spent = True
         if is_spent:

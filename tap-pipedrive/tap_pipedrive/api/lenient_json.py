@@ -90,7 +90,7 @@ def lenient_record(text: bytes) -> LenientRecord:
     try:
         value = _value(text, "", aside, _LEVELS)
     except (NotJsonError, *DECODING_ERRORS) as error:
-        return LenientRecord(text, reason=f"cannot be decoded ({_words(error)})")
+        return LenientRecord(text, reason=f"cannot be decoded ({_message(error)})")
     if not isinstance(value, dict):
         return LenientRecord(text, reason="is not an object")
     if aside:
@@ -177,5 +177,5 @@ def _parts(text: bytes) -> list[bytes]:
     raise NotJsonError(printable(text[-100:]))
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return str(error)[:200].encode("utf-8", "backslashreplace").decode()

@@ -86,8 +86,8 @@ def pages(
 
     def get(position: Mapping[str, Any]) -> Page:
         size = {"limit": limit} if "limit" in operation.parameters else {}
-        asked = {**(query or {}), **size, **position}
-        page = client.get(operation, stream=stream, path=path, query=asked, reader=reader)
+        parameters = {**(query or {}), **size, **position}
+        page = client.get(operation, stream=stream, path=path, query=parameters, reader=reader)
         return screen(page) if screen else page
 
     progress = Progress(f"{stream}: GET {operation.path}")
@@ -250,10 +250,10 @@ def next_start(page: Page, start: int, limit: int, progress: Progress) -> int | 
         progress.stop(f"{type(counts).__name__} for pagination")
     if not counts.get("more_items_in_collection"):
         return None
-    told = str(counts.get("next_start") or "")
+    named = str(counts.get("next_start") or "")
     length = len(page.records) + len(page.unreadable)
-    is_offset = told.isdecimal() and len(told) <= _MOST_DIGITS
-    successor = int(told) if is_offset else start + (length or limit)
+    is_offset = named.isdecimal() and len(named) <= _MOST_DIGITS
+    successor = int(named) if is_offset else start + (length or limit)
     if successor <= start:
         progress.stop(f"the page at start {start} leads back to start {successor}")
     return successor

@@ -48,7 +48,7 @@ def classify(response: requests.Response, body: bytes, where: str) -> None:
     status = response.status_code
     if 200 <= status < 300:
         return
-    said = _error_text(body)
+    reason = _error_text(body)
     if 300 <= status < 400 and (location := response.headers.get("Location")):
         msg = (
             f"{where} was redirected to {_host_of(location)}, which is refused so that the token "
@@ -63,11 +63,11 @@ def classify(response: requests.Response, body: bytes, where: str) -> None:
             "Personal preferences > API and set PIPEDRIVE_API_TOKEN"
         )
         raise errors.NotPermittedError(msg)
-    if status == 402 and not _MISSING_FEATURE.search(said):
+    if status == 402 and not _MISSING_FEATURE.search(reason):
         msg = f"{where}: the company account is not open (402: trial over or payment due)"
         raise errors.NotPermittedError(msg)
     if status in (402, 415):  # a GET has no media type: 415 is how a missing feature is told
-        msg = f"{where}: the company's plan or settings lack this feature ({status}: {said})"
+        msg = f"{where}: the company's plan or settings lack this feature ({status}: {reason})"
         raise errors.ForbiddenError(msg)
     if status == 403:
         if _is_html(response, body):
@@ -77,16 +77,16 @@ def classify(response: requests.Response, body: bytes, where: str) -> None:
             )
             raise errors.LockedOutError(msg)
         msg = (
-            f"{where}: the token's user may not read this (403: {said}). Use an admin's token, or "
-            "a plan that has it"
+            f"{where}: the token's user may not read this (403: {reason}). Use an admin's token, "
+            "or a plan that has it"
         )
         raise errors.ForbiddenError(msg)
     if status in (404, 410):
-        msg = f"{where}: {status} {said}"
+        msg = f"{where}: {status} {reason}"
         raise errors.NotFoundError(msg)
     if status >= 500 or status == 408:
-        raise errors.RetriableError(f"{where}: {status} {said}".rstrip())
-    msg = f"{where}: {status} {said}"
+        raise errors.RetriableError(f"{where}: {status} {reason}".rstrip())
+    msg = f"{where}: {status} {reason}"
     raise errors.UnexpectedAnswerError(msg)
 
 
@@ -99,9 +99,9 @@ def _raise_too_many(response: requests.Response, where: str) -> None:
         )
         raise errors.BudgetSpentError(msg)
     waits = map(header_number, [headers.get("Retry-After"), headers.get("x-ratelimit-reset")])
-    asked = max([2.0, *(float(seconds) for seconds in waits if seconds is not None)])
+    wait = max([2.0, *(float(seconds) for seconds in waits if seconds is not None)])
     msg = f"{where}: 429, the burst limit"
-    raise errors.RetriableError(msg, wait=min(asked, 10.0), reason="burst_limit")
+    raise errors.RetriableError(msg, wait=min(wait, 10.0), reason="burst_limit")
 
 
 def _host_of(location: str) -> str:
@@ -121,8 +121,8 @@ def _error_text(body: bytes) -> str:
         answer = msgspec.json.decode(body)
     except DECODING_ERRORS:
         return ""
-    words = answer.get("error") if isinstance(answer, dict) else None
-    return str(words)[:200] if words else ""
+    reason = answer.get("error") if isinstance(answer, dict) else None
+    return str(reason)[:200] if reason else ""
 
 
 def page_of(

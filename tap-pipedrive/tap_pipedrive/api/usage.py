@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 #: Latencies kept per endpoint for the quantiles of a run.
-LATENCIES_KEPT = 2000
+MOST_LATENCIES = 2000
 
 
 @dataclass
@@ -35,10 +35,10 @@ class ApiCalls:
         if status == 429:
             self.rate_limited[endpoint] += 1
         latencies = self._latencies[endpoint]
-        if len(latencies) < LATENCIES_KEPT:
+        if len(latencies) < MOST_LATENCIES:
             latencies.append(seconds)
         else:  # overwrite the oldest: quantiles of the recent calls
-            latencies[self.requests[endpoint, "2xx"] % LATENCIES_KEPT] = seconds
+            latencies[self.requests[endpoint, "2xx"] % MOST_LATENCIES] = seconds
 
     def quantiles(self) -> dict[tuple[str, str], float]:
         """Latency by endpoint and quantile (0.5, 0.95, 1.0), in seconds."""

@@ -16,7 +16,7 @@ from typing import Any
 from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.state.bookmarks import Bookmark
-from tap_pipedrive.state.cadence import in_words
+from tap_pipedrive.state.cadence import duration_text
 from tap_pipedrive.streams.base import PipedriveStream, StreamSet
 from tap_pipedrive.streams.stream_types import (
     BatchedChildStream,
@@ -79,9 +79,9 @@ class Plan:
         ((key, interval),) = stream.intervals.items()
         cadence = self._run.cadence
         age = cadence.age(stream.read_at) if stream.read_at else None
-        last = f"last read {in_words(age)} ago" if age is not None else "not read yet"
+        last = f"last read {duration_text(age)} ago" if age is not None else "not read yet"
         which = f"{key} " if len(stream.operations) > 1 else ""
-        return f"; {which}{last}, on a schedule every {in_words(cadence.interval(interval))}"
+        return f"; {which}{last}, on a schedule every {duration_text(cadence.interval(interval))}"
 
     def _estimate(self, stream: PipedriveStream) -> Estimate:
         cost = stream.list_operation().cost if stream.operations else 0

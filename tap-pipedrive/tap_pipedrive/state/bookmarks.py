@@ -211,14 +211,14 @@ class Bookmark:
             self._move(to_text(moment))
             self._state["after_id"] = record_id
 
-    def settle(self, records: Iterable[dict[str, Any]], asked_at: datetime) -> None:
-        """Note that everything was asked about records that last changed before ``asked_at``.
+    def settle(self, records: Iterable[dict[str, Any]], requested_at: datetime) -> None:
+        """Note that everything was asked about records that last changed before ``requested_at``.
 
         A record that changed within that very second may change in it again.
         """
         for record in records:
             version = version_of(record)
-            if version and (version < to_text(asked_at) or version.startswith(_ODD)):
+            if version and (version < to_text(requested_at) or version.startswith(_ODD)):
                 self._newly_settled[str(record["id"])] = version
         if len(self._newly_settled) > 10 * MOST_SETTLED:
             self._newly_settled = self._recent(self._newly_settled)

@@ -66,14 +66,14 @@ class Cadence:
 
     def note(self, setting: str, read_at: str) -> str:
         """Say of a list that is not due when it was read, and how often it is."""
-        return f"read at {read_at}, and again after {in_words(self._intervals[setting])}"
+        return f"read at {read_at}, and again after {duration_text(self._intervals[setting])}"
 
 
-def in_words(span: timedelta) -> str:
+def duration_text(span: timedelta) -> str:
     """Write a span of time in its two largest units.
 
-    >>> in_words(timedelta(hours=3)), in_words(timedelta(minutes=90)), in_words(timedelta(days=2))
-    ('3 h', '1 h 30 min', '2 d')
+    >>> duration_text(timedelta(hours=3)), duration_text(timedelta(minutes=90)),
+    duration_text(timedelta(days=2)) ('3 h', '1 h 30 min', '2 d')
     """
     minutes = max(0, int(span.total_seconds() // 60))
     units = [(minutes // 1440, "d"), (minutes // 60 % 24, "h"), (minutes % 60, "min")]

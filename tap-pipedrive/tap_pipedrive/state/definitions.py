@@ -34,7 +34,7 @@ FRESH_SECONDS = {
     "project_boards": 3600.0,
 }
 #: How long a list is kept for comparison.
-KEPT_SECONDS = 90 * 86400.0
+STORED_SECONDS = 90 * 86400.0
 #: Names noted as missing from one list at the most.
 MOST_MISSING = 10_000
 
@@ -73,7 +73,7 @@ class Definitions:
         before = self._governor.recall(f"known:{name}")
         if before == encoded:
             return
-        self._governor.remember(f"known:{name}", encoded, KEPT_SECONDS)
+        self._governor.remember(f"known:{name}", encoded, STORED_SECONDS)
         if (known := _decoded(before)) is not None:
             for kind, what in differences(known, records):
                 self.changes[kind] += 1
@@ -91,7 +91,7 @@ class Definitions:
     def note_missing(self, name: str, names: set[Name]) -> None:
         """Add to :meth:`missing`, which stays bounded."""
         noted = sorted(self.missing(name) | names, key=repr)[:MOST_MISSING]
-        self._governor.remember(f"missing:{name}", msgspec.json.encode(noted), KEPT_SECONDS)
+        self._governor.remember(f"missing:{name}", msgspec.json.encode(noted), STORED_SECONDS)
 
     def forget(self) -> None:
         """Drop every remembered list: the next use asks again."""
@@ -99,10 +99,10 @@ class Definitions:
             self._governor.forget(f"fresh:{name}")
 
 
-def _decoded(kept: bytes | None, kind: Any = list[Record]) -> Any:
+def _decoded(stored: bytes | None, kind: Any = list[Record]) -> Any:
     """Read a remembered list; one that is damaged counts as forgotten."""
     try:
-        return None if kept is None else msgspec.json.decode(kept, type=kind)
+        return None if stored is None else msgspec.json.decode(stored, type=kind)
     except ValueError:  # msgspec's errors are, and undecodable text is
         return None
 

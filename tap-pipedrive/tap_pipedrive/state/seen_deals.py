@@ -23,7 +23,7 @@ from tap_pipedrive.api.limits.governor import Governor
 _CLOSED = frozenset({"won", "lost"})
 #: Ids beyond are not remembered (2 to the 27th: 16 MB for a set of bits).
 _LARGEST_ID = 1 << 27
-_KEPT_SECONDS = 400 * 86400.0
+_STORED_SECONDS = 400 * 86400.0
 
 
 class _Bits:
@@ -86,7 +86,7 @@ class SeenDeals:
         self._mark["n"] += 1
         parts = [bits.dump() for bits in (self._seen, self._closed, self._deleted)]
         blob = zlib.compress(msgspec.msgpack.encode((self._mark["n"], *parts)), 1)
-        self._governor.remember(self._key, blob, _KEPT_SECONDS)
+        self._governor.remember(self._key, blob, _STORED_SECONDS)
 
     @property
     def _key(self) -> str:

@@ -185,8 +185,8 @@ class PipedriveStream(Stream):
         self._run.progress.update(self.name, self.emitted, calls, done=done)
 
     def _emit_files(self, batcher: Batcher, records: list[Record]) -> None:
-        kept = {name for name in self.schema["properties"] if self.mask["properties", name]}
-        rows = ({k: v for k, v in record.items() if k in kept} for record in records)
+        selected = {name for name in self.schema["properties"] if self.mask["properties", name]}
+        rows = ({k: v for k, v in record.items() if k in selected} for record in records)
         for manifest in batcher.get_batches(rows):
             self._write_batch_message(batcher.batch_config.encoding, manifest)
         self._run.writer.sent[self.name] += len(records)
@@ -269,15 +269,15 @@ class PipedriveStream(Stream):
         keys = self.primary_keys
         if all(record.get(key) is not None for record in records for key in keys):
             return records
-        kept = []
+        complete = []
         for record in records:
             if missing := [key for key in keys if record.get(key) is None]:
                 known = {key: record[key] for key in keys if key not in missing}
                 reason = f"lacks its key {', '.join(missing)}"
                 self.quarantine(reason, msgspec.json.encode(record), known)
             else:
-                kept.append(record)
-        return kept
+                complete.append(record)
+        return complete
 
     def quarantine(self, reason: str, text: bytes, key: dict[str, Any] | None = None) -> None:
         """Set a record aside, without what must not leave the tap."""
@@ -546,19 +546,19 @@ class PipedriveStream(Stream):
         )
 
         def screened(page: Page) -> Page:
-            for odd in page.unreadable:
-                self.quarantine(odd.reason, odd.text)
+            for element in page.unreadable:
+                self.quarantine(element.reason, element.text)
             if not page.records or isinstance(page.records[0], Row):
                 return page
             look.mend_times(page.records)
-            nameless = [record for record in page.records if look.lacks_its_key(record)]
-            for record in nameless:
+            without_id = [record for record in page.records if look.lacks_its_key(record)]
+            for record in without_id:
                 self.quarantine("has no usable id", msgspec.json.encode(record))
-            if not nameless:
+            if not without_id:
                 return page
-            kept = [r for r in page.records if not any(r is other for other in nameless)]
-            places = [LenientRecord(b"", reason="has no usable id") for _ in nameless]
-            return replace(page, records=kept, unreadable=[*page.unreadable, *places])
+            usable = [r for r in page.records if not any(r is other for other in without_id)]
+            places = [LenientRecord(b"", reason="has no usable id") for _ in without_id]
+            return replace(page, records=usable, unreadable=[*page.unreadable, *places])
 
         return screened
 

@@ -92,8 +92,8 @@ class DealProducts(BatchedChildStream):
     def rows_of_many(self, parents: list[Record]) -> Iterator[list[Record]]:
         """Read the lines of some deals, and then say for each deal which they are."""
         for at in range(0, len(parents), self.parents_per_call):
-            asked = parents[at : at + self.parents_per_call]
-            lines: dict[str, list[int]] = {str(deal["id"]): [] for deal in asked}
+            batch = parents[at : at + self.parents_per_call]
+            lines: dict[str, list[int]] = {str(deal["id"]): [] for deal in batch}
             is_whole = True
             ids = ",".join(lines)
             for page in self.pages(query={self.ids_parameter: ids}):
@@ -105,7 +105,7 @@ class DealProducts(BatchedChildStream):
                 yield LineLists(
                     {"deal_id": deal["id"], "update_time": deal.get("update_time"),
                      "line_ids": sorted(lines[str(deal["id"])])}
-                    for deal in asked
+                    for deal in batch
                 )  # fmt: skip
 
     def emit(self, records: list[Record]) -> None:
@@ -180,7 +180,7 @@ class History(Protocol):
     def begin_scan(self, streams: Iterable[PipedriveStream]) -> None:
         """Note which streams receive rows."""
 
-    def read_listed(self, asking: PipedriveStream) -> bool:
+    def read_listed(self, stream: PipedriveStream) -> bool:
         """Read the logs of the listed deals; False if there is no list."""
 
     def expect(self, deals: Iterable[Record], since: str | None) -> None:

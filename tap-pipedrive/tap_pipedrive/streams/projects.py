@@ -51,8 +51,8 @@ class ProjectPhases(_ProjectsAddOn, DefinitionStream):
     def record_pages(self) -> Iterator[list[Record]]:
         """Read the boards, and the phases of each."""
         for board in self.definitions(ProjectBoards):
-            asked = {"board_id": board["id"]}
-            for page in self.parent_pages(board["id"], path=False, query=asked):
+            filters = {"board_id": board["id"]}
+            for page in self.parent_pages(board["id"], path=False, query=filters):
                 yield page.records
 
 

@@ -49,10 +49,10 @@ class DealSummary(_Statistics):
         """Ask for each status of each pipeline."""
         for pipeline in self.pipelines():
             for status in ("open", "won", "lost"):
-                asked: dict[str, Any] = {"pipeline_id": pipeline["id"], "status": status}
+                filters: dict[str, Any] = {"pipeline_id": pipeline["id"], "status": status}
                 as_of = to_text(self._run.client.source_now)
-                for page in self.parent_pages(pipeline["id"], path=False, query=asked):
-                    yield [{**row, **asked, "as_of": as_of} for row in page.records]
+                for page in self.parent_pages(pipeline["id"], path=False, query=filters):
+                    yield [{**row, **filters, "as_of": as_of} for row in page.records]
 
 
 class DealSummaryDaily(FullTableStream):
@@ -116,9 +116,11 @@ class _OfLastMonth(_Statistics):
         for pipeline in self.pipelines():
             for user in self.definitions(Users):
                 start, end = self.last_month()
-                asked = {"start_date": start, "end_date": end, "user_id": user["id"]}
-                for page in self.parent_pages(pipeline["id"], query=asked):
-                    yield [{**row, **asked, "pipeline_id": pipeline["id"]} for row in page.records]
+                filters = {"start_date": start, "end_date": end, "user_id": user["id"]}
+                for page in self.parent_pages(pipeline["id"], query=filters):
+                    yield [
+                        {**row, **filters, "pipeline_id": pipeline["id"]} for row in page.records
+                    ]
 
 
 class PipelineMovements(_OfLastMonth):
@@ -143,8 +145,8 @@ def _goals(stream: FullTableStream) -> Iterator[Record]:
     """Yield all goals, past ones too; ``data`` is one object that holds the list."""
     for kind in GOAL_ASSIGNEES:
         for active in ("true", "false"):
-            asked = {"assignee.type": kind, "is_active": active}
-            for page in stream.pages(Goals.list_operation(), query=asked):
+            filters = {"assignee.type": kind, "is_active": active}
+            for page in stream.pages(Goals.list_operation(), query=filters):
                 for answer in page.records:
                     listed = answer.get("goals")
                     for goal in listed if isinstance(listed, list) else ():
@@ -189,7 +191,7 @@ class GoalResults(FullTableStream):
             duration = goal.get("duration") or {}
             start = str(duration.get("start") or date(today.year, 1, 1))[:10]
             end = min(str(duration.get("end") or today)[:10], today.isoformat())
-            asked = {"period.start": start, "period.end": end}
+            filters = {"period.start": start, "period.end": end}
             named = {"goal_id": goal["id"], "period_start": start, "period_end": end}
-            for page in self.parent_pages(goal["id"], query=asked):
+            for page in self.parent_pages(goal["id"], query=filters):
                 yield [{**row, **named} for row in page.records]

@@ -266,7 +266,7 @@ class FullTableStream(PipedriveStream):
     #: The source's time at the first answer of a walk.
     _first_answer: datetime | None = None
     #: What was wanted when the list was asked for, which may be long before it is read.
-    _asked_for: frozenset[Name] = frozenset()
+    _requested_names: frozenset[Name] = frozenset()
 
     def definitions(self, of: type[FullTableStream]) -> list[Record]:
         """Return another short list that this one is read by: remembered, or read now."""
@@ -313,7 +313,7 @@ class FullTableStream(PipedriveStream):
         return ListRequest(self.name, self.operations[0], pages=self._ask)
 
     def _ask(self) -> Iterable[Page]:
-        self._asked_for = frozenset(self.wanted)
+        self._requested_names = frozenset(self.wanted)
         return self.pages()
 
     def list_requests(self) -> Iterator[ListRequest]:
@@ -437,7 +437,7 @@ class DefinitionStream(FullTableStream):
         if lacking:
             definitions.note_missing(self.name, lacking)
         self.stream_state["read_at"] = to_text(read_at)
-        if lacking - self._asked_for:
+        if lacking - self._requested_names:
             del self.stream_state["read_at"]
         self.wanted.clear()
         if was_known:
@@ -515,7 +515,7 @@ class ChildStream(SharedScanStream):
 
     def on_record(self, record: Record, since: str | None) -> None:
         """Ask for the rows of one record."""
-        if self.worth_asking(record, since):
+        if self.has_rows(record, since):
             self._read_parent(record["id"], is_deleted=bool(record.get("is_deleted")))
 
     def finish_scan(self) -> None:
@@ -551,7 +551,7 @@ class ChildStream(SharedScanStream):
             return False
         return True
 
-    def worth_asking(self, record: Record, since: str | None) -> bool:
+    def has_rows(self, record: Record, since: str | None) -> bool:
         """Whether there may be rows.
 
         On a first read a count of 0 means there are none. Later it may mean that the last one
@@ -576,7 +576,7 @@ class BatchedChildStream(ChildStream):
 
     def rows_for(self, records: list[Record], since: str | None) -> Iterator[list[Record]]:
         """Ask for the rows of the page's records, a hundred of them at a time."""
-        return self.rows_of_many([r for r in records if "id" in r and self.worth_asking(r, since)])
+        return self.rows_of_many([r for r in records if "id" in r and self.has_rows(r, since)])
 
     def rows_of_many(self, parents: list[Record]) -> Iterator[list[Record]]:
         """Read the rows of some parents, page by page."""

@@ -81,7 +81,7 @@ class LogRequest(NamedTuple):
         )
 
 
-class LogAnswer(NamedTuple):
+class LogResult(NamedTuple):
     """A log: its rows, its row of ``deal_changelog_sync``, and why it is not whole."""
 
     rows: list[Record]
@@ -115,7 +115,7 @@ class DealHistory:
         self._sync: PipedriveStream | None = None
         self._listed: str | None = run.config.get("history_deals_file")
         width = int(run.config["calls_ahead"])
-        self._prefetcher: Prefetcher[LogRequest, LogAnswer] = Prefetcher(self._read, width)
+        self._prefetcher: Prefetcher[LogRequest, LogResult] = Prefetcher(self._read, width)
 
     def begin_scan(self, streams: Iterable[PipedriveStream]) -> None:
         """Say which streams of this walk want rows.
@@ -136,12 +136,12 @@ class DealHistory:
 
     def expect(self, deals: Iterable[Record], since: str | None) -> None:
         """Learn which deals come next, so that their logs can be under way already."""
-        if self._mode != "off" and self._asking.ABORT_AT_RECORD_COUNT is None:
+        if self._mode != "off" and self._caller.ABORT_AT_RECORD_COUNT is None:
             self._prefetcher.expect(
                 LogRequest.of(d) for d in deals if self._may_have_moved(d, since)
             )
 
-    def read_listed(self, asking: PipedriveStream) -> bool:
+    def read_listed(self, stream: PipedriveStream) -> bool:
         """Read the logs of the listed deals, once for both streams; False if there is no list.
 
         Raises:
@@ -152,13 +152,13 @@ class DealHistory:
         if not self._listed:
             return False
         wanted = [s for s in self._streams.selected if s.name in _STREAMS]
-        if asking is not wanted[0]:
+        if stream is not wanted[0]:
             return True
         self.begin_scan(wanted)
-        for stream in wanted:
-            stream._write_schema_message()
+        for one in wanted:
+            one._write_schema_message()
         # Marks are in the source's time, which its first answer tells: the cheapest there is.
-        self._run.client.get(_CHEAPEST, stream=asking.name, query={"limit": 1})
+        self._run.client.get(_CHEAPEST, stream=stream.name, query={"limit": 1})
         # Twice the same file: once to ask ahead, once to take.
         self._prefetcher.expect(LogRequest(deal_id) for deal_id in _ids(self._listed))
         for number, deal_id in enumerate(_ids(self._listed), 1):
@@ -184,13 +184,13 @@ class DealHistory:
     def _emit(self, request: LogRequest) -> None:
         rows, mark, error = self._prefetcher.result(request)
         deal_id = request.deal_id
-        asking = self._asking
+        caller = self._caller
         if mark["complete"]:
             self._parents.complete(deal_id)
         else:
             why = error or f"the log lacks the move of {request.moved_at or request.closed_at}"
             self._run.logger.warning("the log of deal %s is incomplete: %s", deal_id, why)
-            asking.incomplete_parents += 1
+            caller.incomplete_parents += 1
             if not self._listed:  # whoever wrote the list asks again
                 self._parents.incomplete(deal_id, request.moved_at, request.closed_at)
         # The mark after the rows: where it stands, the log before it has been sent.
@@ -223,17 +223,17 @@ class DealHistory:
     def _parents(self) -> Parents:
         client = self._run.client
         return Parents(
-            self._asking.stream_state,
+            self._caller.stream_state,
             lambda deal_id: self._read(LogRequest(deal_id)).error is None,
             lambda: client.source_now,
             self._run.logger,
         )
 
     @property
-    def _asking(self) -> PipedriveStream:
-        asking = self._changelog or self._sync
-        assert asking is not None, "begin_scan() comes before on_deal()"
-        return asking
+    def _caller(self) -> PipedriveStream:
+        caller = self._changelog or self._sync
+        assert caller is not None, "begin_scan() comes before on_deal()"
+        return caller
 
     def _may_have_moved(self, deal: Record, since: str | None) -> bool:
         if since is None:
@@ -247,11 +247,11 @@ class DealHistory:
             return True  # an impossible time may be any
         return bool(deal.get("is_deleted")) or self._run.seen_deals.may_have_returned(deal)
 
-    def _read(self, request: LogRequest) -> LogAnswer:
+    def _read(self, request: LogRequest) -> LogResult:
         """Read one log, in whatever thread."""
         self._run.require_history_budget(_CHANGELOG.cost)
         synced_through = to_text(self._run.client.source_now)
-        rows, pages, error = read_log(self._asking, _CHANGELOG, "deal_id", request.deal_id)
+        rows, pages, error = read_log(self._caller, _CHANGELOG, "deal_id", request.deal_id)
         mark: Record = {
             "deal_id": request.deal_id,
             "synced_through": synced_through,
@@ -259,7 +259,7 @@ class DealHistory:
             "events": len(rows),
             "complete": error is None and request.is_proved_by(rows),
         }
-        return LogAnswer(rows, mark, error)
+        return LogResult(rows, mark, error)
 
 
 def _ids(path: str) -> Iterator[int]:

@@ -254,12 +254,12 @@ class SharedScan:
         latest = latest_update(records, answered_at)
         for stream, bookmark in page_streams_of(bookmarks).items():
             with self._leaving_out(stream, bookmarks):
-                asked_at = self._run.client.source_now
+                requested_at = self._run.client.source_now
                 news = self._news(stream, records, bookmark)
                 stream.restarting(partial(stream.on_page, news, watermark(bookmark)))
                 bookmark.advance([latest], signpost)
                 if stream is not self._parent:
-                    bookmark.settle(news, asked_at)
+                    bookmark.settle(news, requested_at)
         try:
             self._deliver_records(records, bookmarks, signpost, answered_at)
         except ShareSpentError as spent:
@@ -381,7 +381,7 @@ class SharedScan:
         per_record = per_record_of(bookmarks)
         watermarks = {s: watermark(b) for s, b in per_record.items()}
         # Taken before the first call about this page: a later response may be older than it seems.
-        asked_at = self._run.client.source_now
+        requested_at = self._run.client.source_now
         for stream, bookmark in per_record.items():
             stream.expect(
                 [r for r in records if not self._is_known(bookmark, r)], watermarks[stream]
@@ -395,7 +395,7 @@ class SharedScan:
                     if not self._is_known(bookmark, record):
                         on_record = partial(stream.on_record, record, watermarks[stream])
                         stream.restarting(on_record)
-                        bookmark.settle([record], asked_at)
+                        bookmark.settle([record], requested_at)
             for bookmark in per_record.values():
                 bookmark.reach(updated, record_id, signpost, answered_at)
 

@@ -301,7 +301,7 @@ class Windows(Generic[T]):
 
     def _follow(self, window: Window[T]) -> None:
         """Follow one chain of cursors from where the window has come to its end."""
-        kept = 0
+        own = 0
         for page in window.listing.ask(window.handed_on, window.end):
             latest = latest_update(page.records, page.answered_at)
             with self._changed:
@@ -309,7 +309,7 @@ class Windows(Generic[T]):
                 if latest is not None:
                     window.fetch(latest)
                 self._pages += 1
-                self._full_page = max(self._full_page, kept)  # another page came after that one
+                self._full_page = max(self._full_page, own)  # another page came after that one
                 self._changed.notify()
             over = latest is not None and latest >= end
             records = page.records
@@ -318,7 +318,7 @@ class Windows(Generic[T]):
                 latest = latest_update(
                     [r for r in records if (r.get("update_time") or end) < end], page.answered_at
                 )
-            kept = len(records)
+            own = len(records)
             self._queue.put(Fetched(window, window.listing.prepare(records), latest))
             window.handed_on = max(window.handed_on, latest or "")
             if over:
@@ -326,7 +326,7 @@ class Windows(Generic[T]):
             if self._stopped:
                 return
         with self._changed:
-            self._lost += 1 - min(1.0, kept / self._full_page) if self._full_page else 1
+            self._lost += 1 - min(1.0, own / self._full_page) if self._full_page else 1
         self._queue.put(Fetched(window))
 
     @staticmethod

@@ -134,15 +134,15 @@ class Governor:
         ``entered`` of them stand in the ledger already, for the call that is about to be made.
         """
         share = self._share * of_share
-        rooms: list[float] = []
+        limits: list[float] = []
         if self._daily_tokens is not None:
             spent = self._with_store(lambda store: store.tokens(day))
-            rooms.append(share * self._daily_tokens - spent + entered)
+            limits.append(share * self._daily_tokens - spent + entered)
         if self.plan_remaining is not None:
             # The rest of the plan's tokens stays for others; what they spent counts, too.
-            kept = (1 - share) * self._plan_limit if self._plan_limit else 0
-            rooms.append(self.plan_remaining - kept)
-        return int(min(rooms)) if rooms else None
+            reserved = (1 - share) * self._plan_limit if self._plan_limit else 0
+            limits.append(self.plan_remaining - reserved)
+        return int(min(limits)) if limits else None
 
     def is_spent(self, day: str) -> bool:
         """Whether the ledger says that the company's tokens of a day are used up.
