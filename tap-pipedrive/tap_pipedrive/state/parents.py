@@ -1,13 +1,13 @@
-"""What is read per parent record: one that cannot be read is left for later, by itself.
+"""Parent records whose rows could not be read: they are read again in later runs.
 
-A deal's log, a product's variations: 403, 404 or 410 for one of them, or pages that lead nowhere,
-say nothing about the others. Such a parent is counted as incomplete, noted in the state and asked
-again: in the next run, then after one hour, four, sixteen and so on, at most
-:data:`MOST_TRIES` times. So a state holds at most :data:`MOST_NOTED` parents, and a run asks at
-most :data:`MOST_ASKED_AGAIN` of them.
+A deal's log, a product's variations: 403, 404 or 410 for one of them, or pages that lead in a
+circle, say nothing about the others. Such a parent counts as incomplete, is noted in the state and
+read again: in the next run, then after one hour, four, sixteen and so on, at most
+:data:`MOST_TRIES` times. A state holds at most :data:`MOST_NOTED` parents, and a run reads at most
+:data:`MOST_RETRIED` of them.
 
-When every parent is refused, the stream is. Several refusals in a row are checked with a parent
-that could be read before; if there is none, or it is refused too, the error is the stream's.
+When every parent is refused, the stream is refused. After several refusals in a row, a parent that
+could be read before is read again; if there is none, or it is refused too, the stream is refused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from tap_pipedrive import errors
 from tap_pipedrive.times import to_text
 
-#: What one parent may answer without meaning the stream.
+#: Errors that may concern one parent and not the stream.
 PARENT_ERRORS = (
     errors.ForbiddenError,
     errors.NotFoundError,
@@ -35,23 +35,23 @@ ParentError = (
     | errors.HollowAnswerError
     | errors.OperationFailingError
 )
-#: Refusals in a row that may be about the stream.
+#: Refusals in a row after which the stream may be refused.
 REFUSALS_IN_A_ROW = 5
 MOST_NOTED = 200
-MOST_ASKED_AGAIN = 20
+MOST_RETRIED = 20
 MOST_TRIES = 6
 _FIRST_DELAY = timedelta(hours=1)
 _GROWTH = 4
 
 
 class Refusals:
-    """Tells a refused parent from a refused stream."""
+    """Distinguishes refused parents from a refused stream."""
 
     def __init__(self, can_read_another: Callable[[], bool] | None = None) -> None:
-        """Nothing was asked yet.
+        """Start without a call.
 
         Args:
-            can_read_another: asks for a parent that could be read before; None if none is known.
+            can_read_another: reads a parent that could be read before; None if none is known.
 
         """
         self._can_read_another = can_read_another
@@ -65,14 +65,14 @@ class Refusals:
         self._in_a_row = 0
 
     def refused(self, error: errors.TapError, *, is_deleted: bool = False) -> None:
-        """Note a parent that could not.
+        """Note a parent that could not be read.
 
         Args:
-            error: what was answered.
-            is_deleted: whether the parent is deleted: that it is gone then says nothing more.
+            error: the refusal.
+            is_deleted: whether the parent is deleted: then a 404 says nothing about the stream.
 
         Raises:
-            TapError: the error, if it is about the stream.
+            TapError: the error, if it concerns the stream.
 
         """
         if is_deleted and isinstance(error, errors.NotFoundError):
@@ -83,10 +83,10 @@ class Refusals:
             self._decide()
 
     def finish(self) -> None:
-        """Come to the end of the parents.
+        """Decide after the last parent.
 
         Raises:
-            TapError: all of them were refused, and the stream is.
+            TapError: all of them were refused, and so is the stream.
 
         """
         if not self.successes and self._in_a_row:
@@ -100,7 +100,7 @@ class Refusals:
 
 
 class Parents:
-    """The parents of one stream: which are refused in this run, which are to be asked again."""
+    """The parents of one stream: refused in this run, and to be read again in later runs."""
 
     def __init__(
         self,
@@ -109,13 +109,13 @@ class Parents:
         now: Callable[[], datetime],
         logger: logging.Logger,
     ) -> None:
-        """Go on from a state.
+        """Continue from a state.
 
         Args:
-            state: the stream's own; ``again`` and ``readable_parent`` in it are kept here.
-            can_read: asks for one parent, to see whether it is refused.
+            state: the state of the stream, with the keys ``again`` and ``readable_parent``.
+            can_read: reads one parent, and returns whether it can be read.
             now: the source's time.
-            logger: where a parent that is given up is named.
+            logger: reports parents that are not read again.
 
         """
         self._state = state
@@ -127,23 +127,23 @@ class Parents:
         self._noted_now: set[str] = set()
 
     def succeeded(self, parent_id: Hashable) -> None:
-        """Note a parent that could be read, whole or not."""
+        """Note a parent that could be read, completely or not."""
         if not self.refusals.successes:
             self._state["readable_parent"] = parent_id
         self.refusals.succeeded()
 
     def complete(self, parent_id: Any) -> None:
-        """Note a parent that was read whole."""
+        """Note a parent that was read completely."""
         again = self._state.get("again")
         if again and again.pop(str(parent_id), None) and not again:
             del self._state["again"]
 
     def incomplete(self, parent_id: Any, *known: Any) -> None:
-        """Note a parent that is to be asked again.
+        """Note a parent that will be read again.
 
         Args:
             parent_id: its id.
-            known: what is to be known about it then.
+            known: facts about it that the next read needs.
 
         """
         again = self._state.setdefault("again", {})
@@ -160,7 +160,7 @@ class Parents:
             self._logger.warning("%s is incomplete, and too many are to be asked again", name)
 
     def due(self) -> Iterator[tuple[Any, list[Any]]]:
-        """Yield the parents whose time has come, fewest tries first, with what is known of them."""
+        """Yield the parents that are due, fewest tries first, with the facts about them."""
         again = self._state.get("again") or {}
         now = to_text(self._now())
         ready = [
@@ -168,5 +168,5 @@ class Parents:
             for name, (tries, at, parent_id, *known) in again.items()
             if at <= now and name not in self._noted_now
         ]
-        for _, _, parent_id, known in sorted(ready, key=lambda r: r[:2])[:MOST_ASKED_AGAIN]:
+        for _, _, parent_id, known in sorted(ready, key=lambda r: r[:2])[:MOST_RETRIED]:
             yield parent_id, known

@@ -1,7 +1,7 @@
-"""What streams have in common: a schema from the facts, pages in, messages out.
+"""The base of all streams: a schema from the facts, pages in, messages out.
 
-A stream is data: ``name``, ``operations``, ``primary_keys``, ``replication_key`` and, where
-the API differs from its documents, ``more_properties``. How it is read is its kind, see
+A stream is data: ``name``, ``operations``, ``primary_keys``, ``replication_key`` and, where the API
+differs from its documents, ``more_properties``. Its type decides how it is read, see
 :mod:`tap_pipedrive.streams.stream_types`.
 """
 
@@ -36,7 +36,7 @@ from tap_pipedrive.state.references import Name, values_of
 from tap_pipedrive.streams.outcomes import Outcome, StreamResult
 
 T = TypeVar("T")
-#: Quarantined records of a stream that are told one by one; all of them are counted.
+#: Quarantined records of a stream that are logged one by one; all of them are counted.
 MOST_WARNINGS = 10
 
 
@@ -45,33 +45,32 @@ class PipedriveStream(Stream):
 
     #: Keys of ``openapi/facts.json`` whose records this stream unites.
     operations: ClassVar[tuple[str, ...]] = ()
-    #: Properties the API sends though its documents leave them out of the record's schema,
-    #: and those this tap adds.
+    #: Properties that the API sends and its documents lack, and properties that this tap adds.
     more_properties: ClassVar[Mapping[str, str]] = {}
-    #: Properties that never leave the tap: they hold secrets.
+    #: Properties that are never sent, because they hold secrets.
     withheld: ClassVar[frozenset[str]] = frozenset()
-    #: Query parameters every call of this stream carries.
+    #: Query parameters of every call of this stream.
     query: ClassVar[Mapping[str, Any]] = {}
-    #: Whether every report depends on this stream: a run in which it is refused fails. Any other
+    #: Whether every report depends on this stream: the run fails if it is refused. Any other
     #: stream that is refused is left out, see :meth:`end`.
     essential: ClassVar[bool] = False
-    #: Whether a sweep can find out which of its records are gone.
+    #: Whether a sweep can find out which of its records were deleted.
     is_swept: ClassVar[bool] = False
-    #: Records a call, where the operation allows fewer than the rest of the API.
+    #: Records per call, where the operation allows fewer than the rest of the API.
     page_limit: ClassVar[int] = 500
-    #: Lists that a scheduled run does not always read: the setting that holds their interval, by
-    #: operation, see :mod:`tap_pipedrive.state.cadence`.
+    #: Lists that a scheduled run reads at an interval: ``{operation: setting of the interval}``,
+    #: see :mod:`tap_pipedrive.state.cadence`.
     intervals: ClassVar[Mapping[str, str]] = {}
-    #: The stream that holds what a property names, by property.
+    #: The stream to which a property refers: ``{property: stream}``.
     references: ClassVar[Mapping[str, str]] = {}
     #: The stream that defines the fields of its records.
     fields_stream: ClassVar[str | None] = None
 
-    # Pages already hold JSON types; RecordShaper mends the few values that do not fit.
+    # Pages hold JSON types already; RecordShaper converts the few values that do not fit.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
     def __init__(self, tap: Tap, run: RunContext, streams: StreamSet) -> None:
-        """Build the schema, and what shapes the records.
+        """Build the schema and the shaper of the records.
 
         Args:
             tap: the plugin that the SDK wants; this package uses the two others instead.
@@ -91,16 +90,16 @@ class PipedriveStream(Stream):
         self._schema_written = False
         self._drift_reported: set[str] = set()
         self.emitted = 0
-        #: Parent records whose part of this stream could not be read whole in this run.
+        #: Parent records whose rows could not be read completely in this run.
         self.incomplete_parents = 0
         self.result = StreamResult()
-        #: What records named in this run that the list did not hold when it was last read.
+        #: Names that records of this run use, and that the list lacked when it was last read.
         self.wanted: set[Name] = set()
         self._not_due: list[str] = []
 
     @property
     def quarantined(self) -> int:
-        """Records of this stream that were set aside in this run."""
+        """Records of this stream that this run has quarantined."""
         return self._run.quarantine.by_stream[self.name]
 
     @property
@@ -110,27 +109,27 @@ class PipedriveStream(Stream):
 
     @property
     def operations_called(self) -> tuple[str, ...]:
-        """Keys of the operations whose answers bring this stream's records."""
+        """Keys of the operations whose responses bring this stream's records."""
         return self.operations
 
     @classmethod
     def list_operation(cls) -> Operation:
-        """Name the (first) operation of this stream, also for streams that need its list."""
+        """Return the first operation; other streams that need this list call it, too."""
         return operation(cls.operations[0])
 
     def get_replication_key_signpost(self, context: Any = None) -> None:
-        """Leave signposts to the bookmarks: they are in the source's time, not this machine's."""
+        """Set none: bookmarks keep signposts in the source's time, not in this machine's."""
         del context
 
     def get_records(self, context: Any) -> Iterable[dict[str, Any]]:
-        """Satisfy the SDK's interface; pages go through :meth:`emit` instead."""
+        """Exist for the SDK's interface only; pages go through :meth:`emit`."""
         del context
         msg = f"{self.name} is read page by page"
         raise NotImplementedError(msg)
 
     @property
     def drift(self) -> dict[str, int]:
-        """Count the properties met in this run that do not fit the schema, by kind."""
+        """Count the properties of this run that do not fit the schema, by kind."""
         return {
             "unknown_property": len(self._shaper.unknown),
             "changed_type": len(self._shaper.retyped),
@@ -138,14 +137,14 @@ class PipedriveStream(Stream):
 
     @property
     def latest_bookmark(self) -> str | None:
-        """Source time up to which all walks of this stream have come, None without one."""
+        """Source time up to which this stream is read, None without a bookmark."""
         partitions = self.stream_state.get("partitions") or [self.stream_state]
         values = [p.get("replication_key_value") for p in partitions]
         return max((v for v in values if v), default=None)
 
     @property
     def read_at(self) -> str | None:
-        """Source time when its list with an interval was last read, None if that is not known."""
+        """Source time when its list with an interval was last read, None if unknown."""
         parts = [self.stream_state, *self.stream_state.get("partitions", [])]
         return next((part["read_at"] for part in parts if part.get("read_at")), None)
 
@@ -153,7 +152,7 @@ class PipedriveStream(Stream):
 
     @cached_property
     def _writes_pages(self) -> bool:
-        """Whether records leave as they are: nothing deselected, mapped, flattened or counted."""
+        """Whether records are sent unchanged: none is deselected, mapped, flattened or counted."""
         if self.ABORT_AT_RECORD_COUNT is not None or self._batcher is not None:
             return False
         maps = self.stream_maps
@@ -166,15 +165,15 @@ class PipedriveStream(Stream):
 
     @cached_property
     def _batcher(self) -> Batcher | None:
-        """What writes records to files, if ``batch_config`` asks for BATCH messages."""
+        """Writes records to files, if ``batch_config`` is set."""
         config = self.get_batch_config(self.config)
-        # What a sweep has seen is told by the version of each record; a file has none.
+        # A sweep needs the version of each record; a file has none.
         if config is None or self._run.is_sweep or self.ABORT_AT_RECORD_COUNT is not None:
             return None
         return Batcher(tap_name=self.tap_name, stream_name=self.name, batch_config=config)
 
     def _sync_batches(self, batch_config: BatchConfig, context: Any = None) -> None:
-        """Read as always: :meth:`emit` makes a file of each page; states keep their place."""
+        """Read as without files; :meth:`emit` makes a file of each page."""
         del batch_config
         for _ in self._sync_records(context):
             pass
@@ -193,9 +192,9 @@ class PipedriveStream(Stream):
         self.emitted += len(records)
 
     def _write_schema_message(self) -> None:
-        """Write the SCHEMA message once, whoever asks first; none for what is not due.
+        """Write the SCHEMA message once; none for a stream that is not due.
 
-        Without it the loader does not count the stream as loaded: its age stays what it is.
+        Without the message the loader does not count the stream as loaded, and its age is kept.
         """
         if not self._schema_written and not self._is_passed_over():
             super()._write_schema_message()
@@ -205,7 +204,7 @@ class PipedriveStream(Stream):
         """Shape and write a page of records; rows have their shape already.
 
         Raises:
-            AbortedSyncPausedException: a test run has seen the records it wanted.
+            AbortedSyncPausedException: a test run has read as many records as it needs.
 
         """
         if not records:
@@ -239,15 +238,15 @@ class PipedriveStream(Stream):
         self._shaper.set_deep_values_aside(records)
         for record in records:
             self._check_max_record_limit(self.emitted)
-            # A copy: deselecting pops properties that other streams still want to read.
+            # A copy: deselecting removes properties that other streams still read.
             self._write_mapped(dict(record))
             self.emitted += 1
 
     def _write_mapped(self, record: Record) -> None:
-        """Write a record as its stream maps make it.
+        """Write a record after its stream maps.
 
         Raises:
-            ConfigurationError: a map cannot be applied to it. Its values are not repeated.
+            ConfigurationError: a map cannot be applied to it. The message holds no value of it.
 
         """
         try:
@@ -265,7 +264,7 @@ class PipedriveStream(Stream):
             raise ConfigurationError(msg) from error
 
     def _with_keys(self, records: list[Record]) -> list[Record]:
-        """Set aside the records that lack a key."""
+        """Quarantine the records that lack a key."""
         keys = self.primary_keys
         if all(record.get(key) is not None for record in records for key in keys):
             return records
@@ -280,7 +279,7 @@ class PipedriveStream(Stream):
         return complete
 
     def quarantine(self, reason: str, text: bytes, key: dict[str, Any] | None = None) -> None:
-        """Set a record aside, without what must not leave the tap."""
+        """Quarantine a record, without the properties that are withheld."""
         is_new = self._run.quarantine.add(
             self.name, reason, self._shaper.without_secrets(text), key
         )
@@ -288,7 +287,7 @@ class PipedriveStream(Stream):
             self.logger.warning("%s: a record is quarantined: it %s", self.name, reason)
 
     def _report_drift(self) -> None:
-        """Say once which properties the schema does not know, or whose values do not fit."""
+        """Log once which properties the schema lacks, and which have values that do not fit."""
         for kind, names in (
             ("unknown to the schema", self._shaper.unknown),
             ("with values that do not fit", self._shaper.retyped),
@@ -303,16 +302,16 @@ class PipedriveStream(Stream):
 
     @property
     def is_due(self) -> bool:
-        """Whether this run has to ask for anything of this stream."""
+        """Whether this run has to read anything of this stream."""
         return True
 
     def seconds_between_reads(self, key: str) -> float:
-        """Return how often a schedule reads one of its lists (an operation); 0: with every run."""
+        """Return the seconds between two reads of a list (an operation); 0: every run reads it."""
         interval = self.intervals.get(key)
         return self._run.cadence.interval(interval).total_seconds() if interval else 0.0
 
     def _is_passed_over(self) -> bool:
-        """Decide, when its turn comes, whether the stream is left out because it is not due."""
+        """Decide whether the stream is left out because it is not due."""
         is_test = self.ABORT_AT_RECORD_COUNT is not None
         if self.result.is_open and not is_test and not self.is_due:
             self.result = StreamResult(Outcome.NOT_DUE, "; ".join(self.not_due_notes()))
@@ -320,16 +319,16 @@ class PipedriveStream(Stream):
         return self.result.outcome is Outcome.NOT_DUE
 
     def not_due_notes(self) -> list[str]:
-        """Say of each list that is not due when it was last read."""
+        """Return for each list that is not due when it was last read."""
         return self._not_due
 
     def note_not_due(self, key: str, interval: str, read_at: str | None) -> None:
-        """Note that a list of this stream, or one that feeds it, is not read in this run."""
+        """Note that this run does not read a list of this stream or of its parent."""
         if read_at is not None:
             self._not_due.append(f"{key} was {self._run.cadence.note(interval, read_at)}")
 
     def want(self, names: set[Name]) -> None:
-        """Make this list due: records named what it did not hold when it was last read."""
+        """Make this list due: records use names that it lacked when it was last read."""
         some = ", ".join(sorted(map(str, names))[:5])
         self.logger.info("%s is due: a record names %s, which is not known", self.name, some)
         self.wanted |= names
@@ -339,17 +338,17 @@ class PipedriveStream(Stream):
 
     @property
     def can_look_up(self) -> bool:
-        """Whether it is known what this list held when it was last read."""
+        """Whether the names in this list are known since it was last read."""
         return False
 
     def look_up(self, names: set[Name]) -> None:
-        """Compare names that records use with those of this list."""
+        """Become due if records use names that this list lacks."""
 
     def look_up_fields(self, records: list[Any]) -> None:
-        """Compare the custom fields and options of records with those of this list."""
+        """Become due if records have custom fields or options that this list lacks."""
 
     def names_used(self, records: list[Any]) -> Iterator[tuple[str, set[Name]]]:
-        """Yield what records name: a stream, and names in it."""
+        """Yield the names that records use: a stream, and names in it."""
         for name, stream in self.references.items():
             if stream in self._streams.lookup_lists:
                 yield stream, values_of(records, name)
@@ -367,11 +366,11 @@ class PipedriveStream(Stream):
     def _sync_records(
         self, context: Any = None, *, write_messages: bool = True
     ) -> Generator[dict[str, Any], None, None]:
-        """Read and emit everything, with the SDK's counters around it."""
+        """Read and emit the stream inside the SDK's counters."""
         del context, write_messages
         with self.get_record_counter() as counter, self.get_sync_timer():
             try:
-                if self.result.is_open:  # a shared walk may have decided already
+                if self.result.is_open:  # a shared scan may have decided already
                     self.restarting(self.sweep if self._run.is_sweep else self.read)
                     self.complete()
             except TapError as error:
@@ -380,7 +379,7 @@ class PipedriveStream(Stream):
                 self.end(error)
             finally:
                 self._run.quarantine.write(self._run.writer)
-                # Counts what another stream's walk emitted for this one, too.
+                # Includes the records that a shared scan emitted for this stream before.
                 counter.increment(self.emitted)
                 self._show_progress(done=True)
         yield from ()
@@ -388,25 +387,26 @@ class PipedriveStream(Stream):
     # -- how it ended ------------------------------------------------------------------------
 
     def complete(self) -> None:
-        """Note that the stream was read to its end, unless something else was decided."""
+        """Note that the stream was read to its end, unless it has another outcome already."""
         if self.result.is_open:
             self.result = StreamResult(Outcome.COMPLETE, "; ".join(self._not_due) or None)
             self._note_whether_readable()
 
     def fall_behind(self, reason: str) -> None:
-        """Note that the next run has to go on."""
+        """Note that the next run has to continue."""
         if self.result.is_open:
             self.result = StreamResult(Outcome.BEHIND, reason)
 
     def end(self, error: TapError, context: Mapping[str, Any] | None = None) -> None:
-        """End this stream with an error that concerns no other one; the others go on.
+        """End this stream with an error that concerns no other stream.
 
         Args:
-            error: what happened. To blame is the stream whose operation failed, whoever asked.
-            context: the list that was read, for a stream that is made of several.
+            error: the error. Its owner is the stream whose operation failed, even if another
+                stream called the operation.
+            context: the list that was read, for a stream that has several.
 
         Raises:
-            EssentialRefusedError: the stream to blame is essential, and refused.
+            EssentialRefusedError: the owner is essential, and refused.
 
         """
         owner = self._streams.owner_of(error) or self
@@ -443,23 +443,23 @@ class PipedriveStream(Stream):
         return any(answered[key, "2xx"] for key in self.operations_called)
 
     def was_read(self, context: Mapping[str, Any] | None = None) -> bool:
-        """Whether a run before this one read the stream, or one list of it."""
+        """Whether an earlier run has read the stream, or one list of it."""
         known = self._run.state_at_start.get("bookmarks", {}).get(self.name, {})
         lists = known.get("partitions", [])
         if context:
-            return any(_has_come_along(part) for part in lists if part.get("context") == context)
+            return any(_was_read(part) for part in lists if part.get("context") == context)
         if "readable" in known:
             return bool(known["readable"])
-        return any(map(_has_come_along, [known, *lists]))
+        return any(map(_was_read, [known, *lists]))
 
     def _note_whether_readable(self) -> None:
-        """Note in the state what its bookmarks do not tell.
+        """Note in the state whether the stream could be read, where its bookmarks do not say so.
 
-        A sweep leaves no bookmark. A stream that is asked for the records of another one may have a
-        bookmark although there was no record to ask for: it was never answered.
+        A sweep leaves no bookmark. A child stream may have a bookmark although its parent had no
+        record, so that the child was never called.
         """
         is_answered, state = self._is_answered, self.stream_state
-        has_bookmark = any(map(_has_come_along, [state, *state.get("partitions", [])]))
+        has_bookmark = any(map(_was_read, [state, *state.get("partitions", [])]))
         if is_answered and has_bookmark:
             state.pop("readable", None)
         elif is_answered:
@@ -469,16 +469,16 @@ class PipedriveStream(Stream):
         self._run.checkpoint()
 
     def restarting(self, walk: Callable[[], T]) -> T:
-        """Walk, and say so when an expired cursor makes it start again."""
+        """Run a walk; start it again, and log that, when a cursor expires."""
         return restarting(
             walk,
             lambda error: self.logger.warning("%s: starting its walk again (%s)", self.name, error),
         )
 
     def sweep(self) -> None:
-        """Emit everything that is there, then say so: what was not seen is gone.
+        """Emit all records, then ACTIVATE_VERSION: a loader marks the records that did not come.
 
-        The ACTIVATE_VERSION message comes after the walk, and only after a complete one.
+        The message comes after the last record, and only if everything could be read.
         """
         if not self.is_swept:
             self.logger.info("%s is not swept", self.name)
@@ -488,21 +488,21 @@ class PipedriveStream(Stream):
             self.emit(records)
         if self.quarantined or self.incomplete_parents:
             self.logger.warning(
-                "%s: not everything could be read, so that nothing counts as gone", self.name
+                "%s: not everything could be read, so that no record counts as deleted", self.name
             )
             return
         self._write_activate_version_message(self._stream_version)
 
     def list_requests(self) -> Iterator[ListRequest]:
-        """Name the walks that :meth:`read` will begin, as far as that is known before it."""
+        """Yield the lists that :meth:`read` will read, as far as they are known beforehand."""
         yield from ()
 
     def all_pages(self) -> Iterator[list[Record]]:
-        """Walk everything the account has of this stream, for a sweep."""
+        """Yield all records of this stream, for a sweep."""
         raise NotImplementedError
 
     def read(self) -> None:
-        """Read this stream's records and :meth:`emit` them; each kind of stream knows how."""
+        """Read this stream's records and :meth:`emit` them."""
         raise NotImplementedError
 
     def pages(
@@ -513,14 +513,14 @@ class PipedriveStream(Stream):
         query: Mapping[str, Any] | None = None,
         raw_rows: bool = False,
     ) -> Iterable[Page]:
-        """Walk an operation (by default this stream's own) at this stream's expense.
+        """Yield the pages of an operation (by default this stream's own), booked on this stream.
 
         Args:
             of: the operation.
             path: values for the placeholders of its path.
             query: query parameters beside the stream's own.
-            raw_rows: whether the records are only to be looked into and emitted: they may then
-                be rows instead of dictionaries.
+            raw_rows: whether records may be rows instead of dictionaries. The caller may then
+                read and emit them, but not change them.
 
         """
         of = of or self.list_operation()
@@ -536,9 +536,9 @@ class PipedriveStream(Stream):
         )
 
     def screen(self, of: Operation) -> Callable[[Page], Page]:
-        """Return what looks at the pages of an operation before anything else does.
+        """Return a function that checks each page of an operation before anything else uses it.
 
-        Records without an id are set aside: walks, bookmarks and calls for a record need it.
+        Records without an id are quarantined: walks, bookmarks and child streams need the id.
         """
         has_id = "id" in of.record and (of.key not in self.operations or "id" in self.primary_keys)
         look = self._screens.setdefault(
@@ -563,11 +563,11 @@ class PipedriveStream(Stream):
         return screened
 
     def bookmark(self, context: Mapping[str, Any] | None = None) -> Bookmark:
-        """Return the bookmark of one walk of this stream."""
+        """Return the bookmark of one list of this stream."""
         return self._bookmark(self.get_context_state(context or None))
 
     def known_bookmark(self, context: Mapping[str, Any] | None = None) -> Bookmark:
-        """Return a copy of a bookmark, to look at: the state does not learn of the walk yet."""
+        """Return a copy of a bookmark to look at; the state does not change."""
         known = self.tap_state.get("bookmarks", {}).get(self.name, {})
         if context:
             partitions = known.get("partitions", [])
@@ -579,8 +579,8 @@ class PipedriveStream(Stream):
         return Bookmark(state, key, self.config.get("start_date"))
 
 
-def _has_come_along(state: Mapping[str, Any]) -> bool:
-    """Whether a state entry shows that something was read."""
+def _was_read(state: Mapping[str, Any]) -> bool:
+    """Whether a state entry shows that a run has read something."""
     return any(
         state.get(name) for name in ("replication_key_value", "first_walk_done", "fingerprint")
     )

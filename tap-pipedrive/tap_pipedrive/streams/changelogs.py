@@ -1,4 +1,4 @@
-"""Who changed which field of a record, when, and from what to what."""
+"""Change logs: who changed which field of a record, when, and from which value to which."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from tap_pipedrive.state.references import Name, field_code, values_of
 from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.streams.stream_types import ChildStream
 
-#: Pages of one log: it is held in memory until its end. No log of people's work comes near.
+#: Pages of one log, which is buffered until its end. No log of manual work is this long.
 MOST_PAGES = 400
-#: What a change is from and to: text, as a rule.
+#: The values before and after a change; mostly text.
 _VALUES = ("old_value", "new_value")
 
 
 class ChangeLog(ChildStream):
-    """The log of every updated record of the parent, whole, at 20 tokens each.
+    """The complete log of every updated record of the parent, at 20 tokens each.
 
-    The API gives its rows no id: ``id`` is a hash that survives re-reads, ``second_seq`` tells
-    apart and orders the changes of one record within one second, oldest first.
+    The API gives its rows no id: ``id`` is a hash that survives re-reads, ``second_seq`` numbers
+    the changes of one record within one second, oldest first.
     """
 
     primary_keys = ("id",)
     replication_key = "time"
     references = {"actor_user_id": "users"}
-    #: The stream that holds what the values of a changed field name, by field.
+    #: The stream to which the values of a field refer: ``{field: stream}``.
     values_name: ClassVar[Mapping[str, str]] = {
         "stage_id": "stages", "pipeline_id": "pipelines", "user_id": "users",
         "owner_id": "users",
     }  # fmt: skip
 
     def names_used(self, records: list[Any]) -> Iterator[tuple[str, set[Name]]]:
-        """Yield also what a field was changed from and to, and which custom field it is."""
+        """Yield also the names in the values of a change, and the custom field that changed."""
         yield from super().names_used(records)
         for field, stream in self.values_name.items():
             rows = [record for record in records if record.get("field_key") == field]
@@ -50,7 +50,7 @@ class ChangeLog(ChildStream):
         yield self.fields_stream or "", {code for code in found if code}
 
     def rows_of(self, parent_id: Any) -> Iterator[list[Record]]:
-        """Read one record's log to its end and number its rows."""
+        """Read one record's log to its end, and number its rows."""
         rows, _, error = read_log(self, self.list_operation(), self.parent_key, parent_id)
         if rows or error is None:
             yield rows
@@ -83,10 +83,10 @@ class OrganizationChangelog(ChangeLog):
 def read_log(
     stream: PipedriveStream, operation: Operation, parent_key: str, parent_id: Any
 ) -> tuple[list[Record], int, ParentError | None]:
-    """Read the log of one record: its rows, the number of pages, and why it is not whole.
+    """Read the log of one record; return its rows, the number of pages, and an error or None.
 
-    Of a log that breaks off, pages that came twice count once, and the oldest second is left out:
-    the rest of it may be missing, and with it the order of what came.
+    Of a log that breaks off, repeated pages count once, and the rows of the oldest second are left
+    out: other rows of that second may be missing, and then the order is not known.
     """
     pages: list[list[Record]] = []
 
@@ -117,17 +117,17 @@ def read_log(
 def number_changes(
     parent_key: str, parent_id: int, newest_first: list[dict[str, Any]]
 ) -> list[Record]:
-    """Give the changes of one deal (person, organization) their order and a lasting id.
+    """Give the changes of one deal (person, organization) an order and a stable id.
 
     Args:
-        parent_key: the property to put its id in, ``deal_id``.
-        parent_id: whose log this is.
-        newest_first: the log as the API gives it, whole.
+        parent_key: the property that receives the parent's id, ``deal_id``.
+        parent_id: the id of the deal.
+        newest_first: the complete log as the API gives it.
 
     Returns:
-        Oldest first, with ``parent_key``, ``second_seq`` (0, 1, .. within one second) and ``id``:
-        a hash of what happened and, where the very same change happened twice within a
-        second, which of the two it was. Later changes never renumber earlier ones.
+        The rows, oldest first, with ``parent_key``, ``second_seq`` (0, 1, .. within one second) and
+        ``id``: a hash of the change and, for equal changes within one second, of their number.
+        Later changes never renumber earlier ones.
 
     """
     in_second: Counter[str] = Counter()
@@ -136,7 +136,7 @@ def number_changes(
     for change in reversed(newest_first):
         time = time_or_none(change.get("time")) or change.get("time")
         what = (time, change.get("field_key"), change.get("old_value"), change.get("new_value"))
-        # Texts: odd values may be no keys of a dictionary.
+        # Texts, because some values cannot be keys of a dictionary.
         second, change_text = repr(time), repr(what)
         identity = repr((parent_id, *what, twins[change_text]))
         rows.append(

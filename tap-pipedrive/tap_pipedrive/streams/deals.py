@@ -17,7 +17,7 @@ from tap_pipedrive.streams.stream_types import (
     SharedScanStream,
 )
 
-#: Properties only sent when asked for by name; they cost no tokens.
+#: Properties that the API sends only when they are named; they cost no tokens.
 INCLUDE_FIELDS: Mapping[str, str] = {
     "next_activity_id": "integer",
     "last_activity_id": "integer",
@@ -54,11 +54,11 @@ class Deals(IncrementalStream):
         "creator_user_id": "users", "currency": "currencies",
     }  # fmt: skip
     fields_stream = "deal_fields"
-    # Deleted deals are listed for 30 days, which the hot sync does not miss.
+    # The list shows deleted deals for 30 days, so that the hot sync meets them.
     is_swept = False
 
     def sweep(self) -> None:
-        """Bring the deals without an update time, if any: no list by time shows them."""
+        """Read the deals without an update time: no list by time shows them."""
         for records in self.all_pages():
             self.emit([deal for deal in records if not deal.get("update_time")])
 
@@ -90,7 +90,7 @@ class DealProducts(BatchedChildStream):
     references = {"product_id": "products"}
 
     def rows_of_many(self, parents: list[Record]) -> Iterator[list[Record]]:
-        """Read the lines of some deals, and then say for each deal which they are."""
+        """Read the lines of some deals, then yield for each deal the ids of its lines."""
         for at in range(0, len(parents), self.parents_per_call):
             batch = parents[at : at + self.parents_per_call]
             lines: dict[str, list[int]] = {str(deal["id"]): [] for deal in batch}
@@ -109,7 +109,7 @@ class DealProducts(BatchedChildStream):
                 )  # fmt: skip
 
     def emit(self, records: list[Record]) -> None:
-        """Write a page of lines, or hand on which lines some deals have."""
+        """Write a page of lines, or pass the lists of lines on to ``deal_products_sync``."""
         if not isinstance(records, LineLists):
             super().emit(records)
             return
@@ -120,7 +120,7 @@ class DealProducts(BatchedChildStream):
             lists.emit(list(records))
 
     def all_pages(self) -> Iterator[list[Record]]:
-        """Ask about every deal that has products."""
+        """Read the lines of every deal that has products."""
         for key in Deals.lists.values():
             for deals in self.pages(operation(key), query={**Deals.query, "sort_by": "id"}):
                 yield from self.rows_of_many([d for d in deals.records if d.get("products_count")])
@@ -131,10 +131,10 @@ class LineLists(list[Record]):
 
 
 class DealProductsSync(PipedriveStream):
-    """Which lines a deal has, as of the last time when all of them were read.
+    """The ids of a deal's lines, as of the last time when all of them were read.
 
-    The API does not tell of a line that was taken off: it is gone from its deal's list. Comes with
-    ``deal_products``; ``update_time`` is the deal's.
+    The API does not report a line that was removed: it is missing from its deal's list. The rows
+    come with ``deal_products``; ``update_time`` is the deal's.
     """
 
     name = "deal_products_sync"
@@ -145,15 +145,15 @@ class DealProductsSync(PipedriveStream):
 
     @property
     def operations_called(self) -> tuple[str, ...]:
-        """Name the list of lines: its answers bring these rows."""
+        """Return the operation of the lines: its responses bring these rows."""
         return DealProducts.operations
 
     def sweep(self) -> None:
-        """Come with the sweep of ``deal_products``."""
+        """End as the sweep of ``deal_products`` does."""
         self.read()
 
     def read(self) -> None:
-        """End as the lines do; a test run, which reads one stream at a time, reads some."""
+        """End as ``deal_products`` does; a test run reads some lines itself."""
         products = self._streams[self.comes_with]
         assert isinstance(products, DealProducts)
         if self.ABORT_AT_RECORD_COUNT is None:
@@ -196,7 +196,7 @@ class History(Protocol):
 class DealChangelog(ChangeLog):
     """Every field change of a deal. GET /api/v1/deals/{id}/changelog.
 
-    Deals are asked as :mod:`tap_pipedrive.sync.deal_history` decides.
+    :mod:`tap_pipedrive.sync.deal_history` decides which logs are read.
     """
 
     name = "deal_changelog"
@@ -211,20 +211,20 @@ class DealChangelog(ChangeLog):
     history: History
 
     def read(self) -> None:
-        """Read the logs of the deals that were listed, if any were, else walk."""
+        """Read the logs of the deals in ``history_deals_file``, or scan the deals."""
         if not self.history.read_listed(self):
             super().read()
 
     def begin_scan(self, streams: list[SharedScanStream]) -> None:
-        """Hand the walk's streams to the history."""
+        """Tell the history which streams take part in the scan."""
         self.history.begin_scan(streams)
 
     def expect(self, records: list[Record], since: str | None) -> None:
-        """Let the next logs be under way while one is written."""
+        """Prefetch the next logs."""
         self.history.expect(records, since)
 
     def on_record(self, record: Record, since: str | None) -> None:
-        """Read the log of a deal that may have moved; see :class:`history.DealHistory`."""
+        """Read the log of a deal that may have moved."""
         self.history.on_deal(record, since)
 
     def finish_scan(self) -> None:
@@ -233,15 +233,15 @@ class DealChangelog(ChangeLog):
 
     @property
     def has_read_nothing(self) -> bool:
-        """Whether all logs that were asked for in this run were refused."""
+        """Whether every log that was requested in this run was refused."""
         return self.history.has_read_nothing
 
 
 class DealChangelogSync(SharedScanStream):
-    """Through when each deal's log is complete, also for a deal without any change.
+    """The time through which each deal's log is complete, also for a deal without a change.
 
-    ``synced_through`` is the source's time when the request was sent. Emitted after the log
-    itself, so that a row here is a promise kept.
+    ``synced_through`` is the source's time when the request was sent. A row is sent after the log
+    itself, so it proves that the log was sent.
     """
 
     name = "deal_changelog_sync"
@@ -264,11 +264,11 @@ class DealChangelogSync(SharedScanStream):
 
     @property
     def operations_called(self) -> tuple[str, ...]:
-        """Name the log: its answers bring these rows."""
+        """Return the operation of the log: its responses bring these rows."""
         return DealChangelog.operations
 
     def read(self) -> None:
-        """Come with the listed logs, if any were listed, else walk."""
+        """Read the logs of the deals in ``history_deals_file``, or scan the deals."""
         if not self.history.read_listed(self):
             super().read()
         elif (changelog := self._streams[self.comes_with]).selected:
@@ -276,16 +276,16 @@ class DealChangelogSync(SharedScanStream):
             self.result = changelog.result
 
     def begin_scan(self, streams: list[SharedScanStream]) -> None:
-        """Hand the walk's streams to the history."""
+        """Tell the history which streams take part in the scan."""
         self.history.begin_scan(streams)
 
     def on_record(self, record: Record, since: str | None) -> None:
-        """Stay quiet unless the log itself is not selected: then read it for these rows alone."""
+        """Read the log for these rows alone, if ``deal_changelog`` is not selected."""
         if not self.history.sends_changelog:
             self.history.on_deal(record, since)
 
     def finish_scan(self) -> None:
-        """Read the logs again that were incomplete, unless the log itself is selected."""
+        """Read the incomplete logs again, if ``deal_changelog`` is not selected."""
         if not self.history.sends_changelog:
             self.history.finish_scan()
 

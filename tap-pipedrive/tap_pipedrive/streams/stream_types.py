@@ -154,7 +154,7 @@ class IncrementalStream(SharedScanStream):
         return dict(self.lists) or {"": self.operations[0]}
 
     def all_pages(self) -> Iterator[list[Record]]:
-        """Walk every list of the stream by id."""
+        """Read every list of the stream by id."""
         for key in self.operations:
             of = operation(key)
             order = {"sort_by": "id", "sort_direction": "asc"}
@@ -163,7 +163,7 @@ class IncrementalStream(SharedScanStream):
                 yield page.records
 
     def walk_pages(self, key: str, since: str | None, until: str | None = None) -> Iterable[Page]:
-        """Walk one list from ``since`` on (and before ``until``), in ``update_time`` order."""
+        """Read one list from ``since`` on (and before ``until``), in ``update_time`` order."""
         of = operation(key)
         if of.pages_by_cursor:
             order = {"sort_by": "update_time", "sort_direction": "asc"}
@@ -180,11 +180,11 @@ class IncrementalStream(SharedScanStream):
         )
 
     def list_request(self, key: str, since: str | None) -> ListRequest:
-        """Name a walk of one list, so that its first page may be asked for early."""
+        """Describe the read of one list, so that its first page can be prefetched."""
         return ListRequest(self.name, key, since, pages=lambda: self.walk_pages(key, since))
 
     def untimed_records(self, key: str) -> Iterator[list[Record]]:
-        """Read the far end of the order by ``update_time``: what has none stands at either end."""
+        """Read the records without ``update_time`` at the far end of that order."""
         order = {"sort_by": "update_time", "sort_direction": "desc"}
         for page in self.pages(operation(key), query=order, raw_rows=True):
             yield [record for record in page.records if not record.get("update_time")]
@@ -193,36 +193,36 @@ class IncrementalStream(SharedScanStream):
 
 
 class NewestFirstStream(PipedriveStream):
-    """A list that can be sorted by ``update_time`` but not filtered: newest first, then stop.
+    """A list that can be sorted by ``update_time`` but not filtered: read newest first.
 
-    Its bookmark moves once, at the end: a walk that was cut off starts over.
+    Its bookmark moves once, at the end: a read that was interrupted starts over.
     """
 
     replication_key = "update_time"
     is_swept = True
 
     def all_pages(self) -> Iterator[list[Record]]:
-        """Walk the list by id."""
+        """Read the list by id."""
         for page in self.pages(query={"sort": "id ASC"}):
             yield page.records
 
     def read(self) -> None:
-        """Read until everything is older than the bookmark."""
+        """Read until all records are older than the bookmark."""
         read_newest_first(self, self.operations[0], None)
 
     def list_requests(self) -> Iterator[ListRequest]:
-        """Name the walk of :meth:`read`."""
+        """Yield the list that :meth:`read` reads."""
         yield newest_first_request(self, self.operations[0])
 
 
 def newest_first_request(stream: PipedriveStream, key: str) -> ListRequest:
-    """Name the walk of a v1 list from its newest record on."""
+    """Describe the read of a v1 list from its newest record on."""
     query = {"sort": "update_time DESC"}
     return ListRequest(stream.name, key, pages=lambda: stream.pages(operation(key), query=query))
 
 
 def read_newest_first(stream: PipedriveStream, key: str, context: Mapping[str, Any] | None) -> None:
-    """Read one v1 list newest first down to its bookmark, and emit what is new, if it is due."""
+    """Read one v1 list, if it is due, newest first down to its bookmark; emit the new records."""
     bookmark = stream.bookmark(context)
     interval = stream.intervals.get(key)
     if interval and not stream._run.cadence.is_due(interval, bookmark.read_at):
@@ -256,20 +256,20 @@ def is_since(record: Record, since: str | None) -> bool:
 class FullTableStream(PipedriveStream):
     """A short list without a filter by time: read whole, sent only when anything changed.
 
-    The state keeps a fingerprint of the list as it was last sent. Lists too long to hold are
-    sent as they come.
+    The state keeps a fingerprint of the list as it was last sent. A list that exceeds the buffer is
+    sent while it is read.
     """
 
     is_swept = True
-    #: Records held back until the fingerprint is known; beyond that, memory matters more.
-    held_records: ClassVar[int] = 10_000
-    #: The source's time at the first answer of a walk.
-    _first_answer: datetime | None = None
-    #: What was wanted when the list was asked for, which may be long before it is read.
+    #: Records that are buffered until the fingerprint of the whole list is known.
+    buffer_size: ClassVar[int] = 10_000
+    #: The source's time at the first response of a read.
+    _first_response_at: datetime | None = None
+    #: The names that were wanted when the list was requested, which may be long before it is read.
     _requested_names: frozenset[Name] = frozenset()
 
     def definitions(self, of: type[FullTableStream]) -> list[Record]:
-        """Return another short list that this one is read by: remembered, or read now."""
+        """Return another short list that this stream needs: the cached one, or a new read."""
         stream = next(s for s in self._streams if isinstance(s, of))
         return self._run.definitions.of(
             stream.name, lambda: [record for page in stream.record_pages() for record in page]
@@ -282,7 +282,7 @@ class FullTableStream(PipedriveStream):
     def parent_pages(
         self, parent_id: Any, *, path: bool = True, query: Mapping[str, Any] | None = None
     ) -> Iterator[Page]:
-        """Yield the pages of one of several parents; one that is refused is left out and counted.
+        """Yield the pages of one of several parents; a refused parent is counted and left out.
 
         Raises:
             TapError: so many are refused that the stream is.
@@ -298,9 +298,9 @@ class FullTableStream(PipedriveStream):
             self._refusals.succeeded()
 
     def record_pages(self) -> Iterator[list[Record]]:
-        """Yield the list page by page; streams made of several lists override this."""
+        """Yield the list page by page; a stream made of several lists overrides this."""
         for page in self._run.prefetch.pages(self._list_request):
-            self._first_answer = self._first_answer or page.answered_at
+            self._first_response_at = self._first_response_at or page.answered_at
             yield page.records
 
     @property
@@ -310,75 +310,77 @@ class FullTableStream(PipedriveStream):
 
     @property
     def _list_request(self) -> ListRequest:
-        return ListRequest(self.name, self.operations[0], pages=self._ask)
+        return ListRequest(self.name, self.operations[0], pages=self._request)
 
-    def _ask(self) -> Iterable[Page]:
+    def _request(self) -> Iterable[Page]:
         self._requested_names = frozenset(self.wanted)
         return self.pages()
 
     def list_requests(self) -> Iterator[ListRequest]:
-        """Name the walk of :meth:`read`, unless the stream is made of several."""
+        """Yield the list that :meth:`read` reads, unless the stream is made of several."""
         if self.is_one_list:
             yield self._list_request
 
     def all_pages(self) -> Iterator[list[Record]]:
-        """Read the list whole, as always."""
+        """Read the whole list, as in any other run."""
         return self.record_pages()
 
     def read(self) -> None:
-        """Read the list; emit it unless it is the one already sent."""
-        held: list[list[Record]] = []
+        """Read the list; emit it unless it equals the list that was sent last."""
+        buffered: list[list[Record]] = []
         fingerprint = _Fingerprint()
-        overflown, waiting = False, 0
-        self._first_answer, begun = None, self._run.client.source_now
+        exceeds_buffer, count = False, 0
+        self._first_response_at, begun = None, self._run.client.source_now
         for records in self.record_pages():
             fingerprint.add(records)
-            held.append(records)
-            waiting += len(records)
-            if waiting > self.held_records:
-                overflown, waiting = True, 0
-                self._emit_all(held)
+            buffered.append(records)
+            count += len(records)
+            if count > self.buffer_size:
+                exceeds_buffer, count = True, 0
+                self._emit_all(buffered)
         self._refusals.finish()
-        if not overflown and not self.incomplete_parents:
-            self.note_read([r for records in held for r in records], self._first_answer or begun)
+        if not exceeds_buffer and not self.incomplete_parents:
+            self.note_read(
+                [r for records in buffered for r in records], self._first_response_at or begun
+            )
         state = self.stream_state
         if state.get("fingerprint") != fingerprint.text:
-            self._emit_all(held)
+            self._emit_all(buffered)
             state["fingerprint"] = None if self.incomplete_parents else fingerprint.text
             self._run.checkpoint()
 
     def note_read(self, records: list[Record], read_at: datetime) -> None:
-        """Learn what the list holds, before its records are shaped.
+        """Learn the content of the list, before its records are shaped.
 
         Args:
             records: all of them.
-            read_at: the source's time at the first answer.
+            read_at: the source's time at the first response.
 
         """
 
-    def _emit_all(self, held: list[list[Record]]) -> None:
-        for records in held:
+    def _emit_all(self, buffered: list[list[Record]]) -> None:
+        for records in buffered:
             self.emit(records)
-        held.clear()
+        buffered.clear()
 
 
 class DefinitionStream(FullTableStream):
-    """A short list that defines the account: other records name what it holds."""
+    """A short list that defines the account: other records refer to it."""
 
-    #: Property by which records name what is in the list; the default is its key.
+    #: Property by which other records refer to the list; the default is its key.
     named_by: ClassVar[str | None] = None
 
     @property
     def intervals(self) -> Mapping[str, str]:  # type: ignore[override]
-        """Name the interval of its list."""
+        """Return the interval of its list."""
         return {self.operations[0]: DEFINITIONS_INTERVAL}
 
     @cached_property
     def known(self) -> frozenset[Name] | None:
-        """What may be named without reading the list again; None if that is not known.
+        """The names that need no new read of the list; None if they are not known.
 
-        It is known if the list is remembered as it was last sent: what the loader has not stored
-        does not count.
+        They are known if the cached list equals the list that was last sent: the loader has not
+        stored any other one.
         """
         records = self._run.definitions.last_read(self.name)
         sent = self._run.state_at_start.get("bookmarks", {}).get(self.name, {}).get("fingerprint")
@@ -392,7 +394,7 @@ class DefinitionStream(FullTableStream):
 
     @property
     def is_due(self) -> bool:
-        """Whether the list is older than its interval, or not known."""
+        """Whether the list is older than its interval, or its names are not known."""
         cadence = self._run.cadence
         return (
             cadence.reads_all
@@ -405,30 +407,30 @@ class DefinitionStream(FullTableStream):
         return [self._run.cadence.note(DEFINITIONS_INTERVAL, self.read_at or "")]
 
     def names(self, records: list[Record]) -> set[Name]:
-        """Return what other records may name of these."""
+        """Return the names by which other records may refer to these."""
         return values_of(records, self.named_by or self.primary_keys[0])
 
     @property
     def can_look_up(self) -> bool:
-        """Whether the list is known."""
+        """Whether the names in the list are known."""
         return self.known is not None
 
     def look_up(self, names: set[Name]) -> None:
-        """Become due if the list does not hold all of some names, as far as it is known."""
+        """Become due if the list lacks one of these names."""
         if self.known is not None and (unknown := names - self.known):
             self.want(unknown)
 
     def want(self, names: set[Name]) -> None:
-        """Become due, also after the list was read in this run: it was without these names."""
+        """Become due, even if this run has read the list already: it lacked these names."""
         super().want(names)
         if self.result.outcome is Outcome.COMPLETE:
             self.result = StreamResult()
 
     def note_read(self, records: list[Record], read_at: datetime) -> None:
-        """Remember the list, and note as missing what it lacks, such as a deleted user.
+        """Cache the list, and note the wanted names that it lacks, such as a deleted user.
 
-        What is missing makes it due no more. If it was asked for before a record named that, it is
-        read once more in the next run.
+        A missing name does not make the list due again. If the list was requested before a record
+        used the name, the next run reads it once more.
         """
         was_known = self.known is not None
         definitions, names = self._run.definitions, self.names(records)
@@ -445,10 +447,10 @@ class DefinitionStream(FullTableStream):
 
 
 class FieldStream(DefinitionStream):
-    """Definitions of fields: records name fields by their codes, and options by ``code:id``."""
+    """Definitions of fields: records refer to fields by codes, and to options by ``code:id``."""
 
     def names(self, records: list[Record]) -> set[Name]:
-        """Return the codes of the fields, and their options."""
+        """Return the codes of the fields and their options."""
         found: set[Name] = set()
         for field in records:
             code = field.get(self.primary_keys[0])
@@ -460,7 +462,7 @@ class FieldStream(DefinitionStream):
         return found
 
     def look_up_fields(self, records: list[Any]) -> None:
-        """Become due if records carry a field or an option that the list does not hold."""
+        """Become due if records have a field or an option that the list lacks."""
         if self.known is None:
             return
         coded = (str(name).partition(":") for name in self.known)
@@ -469,19 +471,19 @@ class FieldStream(DefinitionStream):
 
 
 class _Fingerprint:
-    """The fingerprint of a list, page by page: the state keeps that of the list last sent."""
+    """The fingerprint of a list, made page by page; the state keeps that of the list last sent."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
 
     def add(self, records: list[Record]) -> None:
-        """Take the next records of the list."""
+        """Add the next records of the list."""
         for record in records:
             self._digest.update(_fingerprint(record))
 
     @property
     def text(self) -> str:
-        """Return it as the state holds it."""
+        """The fingerprint as the state holds it."""
         return self._digest.hexdigest()[:16]
 
 
@@ -493,18 +495,18 @@ def _fingerprint(record: Record) -> bytes:
 
 
 class ChildStream(SharedScanStream):
-    """One call for each record of the parent's pages, so off by default."""
+    """One call for each record of the parent's pages; therefore off by default."""
 
     costs_a_call_per_record = True
     selected_by_default = False
-    #: Property of the rows that holds the parent's id.
+    #: Property of a row that holds the parent's id.
     parent_key: ClassVar[str]
-    #: Count on the parent (0 means: nothing to ask for), where there is one.
+    #: Property of the parent that counts its rows, where there is one.
     parent_count: ClassVar[str | None] = None
 
     @cached_property
     def parents(self) -> Parents:
-        """The parents that were refused, and those that are to be asked again."""
+        """The parents that were refused, and those that will be read again."""
         client = self._run.client
         return Parents(self.stream_state, self._can_read, lambda: client.source_now, self.logger)
 
@@ -514,18 +516,18 @@ class ChildStream(SharedScanStream):
         return not self.parents.refusals.successes
 
     def on_record(self, record: Record, since: str | None) -> None:
-        """Ask for the rows of one record."""
-        if self.has_rows(record, since):
+        """Read the rows of one record."""
+        if self.may_have_rows(record, since):
             self._read_parent(record["id"], is_deleted=bool(record.get("is_deleted")))
 
     def finish_scan(self) -> None:
-        """Ask again for the parents that could not be read in earlier runs."""
+        """Read the parents again that could not be read in earlier runs."""
         for parent_id, _ in self.parents.due():
             self._read_parent(parent_id)
         self.parents.refusals.finish()
 
     def _read_parent(self, parent_id: Any, *, is_deleted: bool = False) -> None:
-        """Emit the rows of one parent; one that cannot be read whole is left for a later run."""
+        """Emit the rows of one parent; a later run reads it again if it is incomplete."""
         self._run.require_history_budget(self.list_operation().cost)
         pages = 0
         try:
@@ -551,11 +553,11 @@ class ChildStream(SharedScanStream):
             return False
         return True
 
-    def has_rows(self, record: Record, since: str | None) -> bool:
-        """Whether there may be rows.
+    def may_have_rows(self, record: Record, since: str | None) -> bool:
+        """Whether a parent may have rows that are not known yet.
 
-        On a first read a count of 0 means there are none. Later it may mean that the last one
-        was taken away, so every updated parent is asked again.
+        In a first scan a count of 0 means that there are none. Later it may mean that the last row
+        was removed, so every updated parent is read again.
         """
         return since is not None or self.parent_count is None or record.get(self.parent_count) != 0
 
@@ -566,7 +568,7 @@ class ChildStream(SharedScanStream):
 
 
 class BatchedChildStream(ChildStream):
-    """One call for each hundred records of the parent's pages, by a list of ids."""
+    """One call for each hundred records of the parent's pages, with a list of ids."""
 
     costs_a_call_per_record = False
 
@@ -575,11 +577,11 @@ class BatchedChildStream(ChildStream):
     parents_per_call: ClassVar[int] = 100
 
     def rows_for(self, records: list[Record], since: str | None) -> Iterator[list[Record]]:
-        """Ask for the rows of the page's records, a hundred of them at a time."""
-        return self.rows_of_many([r for r in records if "id" in r and self.has_rows(r, since)])
+        """Read the rows of the page's records, for a hundred records at a time."""
+        return self.rows_of_many([r for r in records if "id" in r and self.may_have_rows(r, since)])
 
     def rows_of_many(self, parents: list[Record]) -> Iterator[list[Record]]:
-        """Read the rows of some parents, page by page."""
+        """Read the rows of several parents, page by page."""
         for at in range(0, len(parents), self.parents_per_call):
             ids = ",".join(str(p["id"]) for p in parents[at : at + self.parents_per_call])
             for page in self.pages(query={self.ids_parameter: ids}):

@@ -1,18 +1,18 @@
-"""Read deals' change logs where, and only where, something may have moved.
+"""Read the change logs of the deals that may have moved, and only of those.
 
-A log costs 20 tokens per deal, twice the price of a whole page of deals. In mode ``gated`` a
-deal of the page is asked for when
+A log costs 20 tokens, twice the price of a whole page of deals. In mode ``gated`` the log of a deal
+is read when
 
-* nothing of this list was read before (its first walk has not come to its end);
+* the first scan of this list has not ended;
 * its ``add_time``, ``stage_change_time`` or ``close_time`` is at or after the watermark;
-* it is deleted (a deletion moves none of those times);
-* it is open but was once seen closed, was once seen deleted, or was never seen: reopening and
-  restoring a deal move none of them either.
+* it is deleted (a deletion changes none of those times);
+* it is open and was seen closed before, was seen deleted before, or was never seen: reopening and
+  restoring a deal change none of them either.
 
-``full`` asks for every updated deal (all field changes, not only moves), ``off`` for none.
+Mode ``full`` reads the log of every updated deal (all field changes, not only moves), ``off`` none.
 
-With ``history_deals_file`` there is no walk: the logs of the deals listed there are read, in that
-order. What is done is what arrived; whoever wrote the list leaves it out of the next one.
+With ``history_deals_file`` there is no scan: the logs of the deals in that file are read, in its
+order. A deal is done when its rows have arrived; the next file should not contain it.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from tap_pipedrive.streams.changelogs import read_log
 from tap_pipedrive.times import to_text, to_time
 
 _MOVES = {"stage_change_time", "add_time", "close_time"}
-#: Deals of a list between two looks at the clock for metrics.
-_DEALS_A_PUSH = 100
-_CHEAPEST = operation("v2 /pipelines")
+#: Deals of a file between two checkpoints.
+_DEALS_PER_CHECKPOINT = 100
+_CHEAP_LIST = operation("v2 /pipelines")
 _CHANGELOG = operation("v1 /deals/{id}/changelog")
 _STREAMS = ("deal_changelog", "deal_changelog_sync")
 #: Seconds by which a log and a deal may differ about the same moment.
@@ -46,18 +46,18 @@ _TOLERANCE_SECONDS = 5.0
 
 
 class LogRequest(NamedTuple):
-    """A deal whose log is wanted, and what of it the deal itself tells."""
+    """A deal whose log is read, and the facts of the deal that the log must show."""
 
     deal_id: int
     #: When it last changed its stage; None if it never did.
     moved_at: str | None = None
-    #: When it was won or lost, if that was later than its beginning.
+    #: When it was won or lost, if that was after it was added.
     closed_at: str | None = None
     is_deleted: bool = False
 
     @classmethod
     def of(cls, deal: Record) -> LogRequest:
-        """Take from a deal what its log must show."""
+        """Make the request for a deal."""
         begun = deal.get("add_time")
         moved, closed = (
             time if begun and time and _seconds(begun, time) > _TOLERANCE_SECONDS else None
@@ -66,10 +66,10 @@ class LogRequest(NamedTuple):
         return cls(deal["id"], moved, closed, bool(deal.get("is_deleted")))
 
     def is_proved_by(self, rows: list[Record]) -> bool:
-        """Whether a log is whole, as far as the deal can tell.
+        """Whether a log is complete, as far as the deal can prove it.
 
-        A move of the stage leaves a row of the same moment. The time of closing may be edited by
-        hand, so it only tells that the log is not empty.
+        A change of the stage leaves a row of the same moment. The time of closing may be edited by
+        hand, so it only proves that the log is not empty.
         """
         if self.moved_at is None:
             return bool(rows) or self.closed_at is None
@@ -82,7 +82,7 @@ class LogRequest(NamedTuple):
 
 
 class LogResult(NamedTuple):
-    """A log: its rows, its row of ``deal_changelog_sync``, and why it is not whole."""
+    """A log: its rows, its row of ``deal_changelog_sync``, and the error that broke it off."""
 
     rows: list[Record]
     mark: Record
@@ -90,7 +90,7 @@ class LogResult(NamedTuple):
 
 
 def _seconds(start: Any, end: Any) -> float:
-    """Seconds between two times; a text that is none is never near another one."""
+    """Return the seconds between two times; infinite if one of them is no time."""
     begin, finish = time_or_none(start), time_or_none(end)
     if begin is None or finish is None:
         return float("inf")
@@ -98,10 +98,10 @@ def _seconds(start: Any, end: Any) -> float:
 
 
 class DealHistory:
-    """Feeds ``deal_changelog`` and ``deal_changelog_sync`` from pages of deals."""
+    """Reads logs for ``deal_changelog`` and ``deal_changelog_sync`` from pages of deals."""
 
     def __init__(self, run: RunContext, streams: StreamSet) -> None:
-        """Nothing is asked before :meth:`on_deal`.
+        """Read nothing before :meth:`on_deal`.
 
         Args:
             run: the context of the run.
@@ -118,7 +118,7 @@ class DealHistory:
         self._prefetcher: Prefetcher[LogRequest, LogResult] = Prefetcher(self._read, width)
 
     def begin_scan(self, streams: Iterable[PipedriveStream]) -> None:
-        """Say which streams of this walk want rows.
+        """Note which streams of the scan receive rows.
 
         Raises:
             ConfigurationError: ``history_known_file`` cannot be read.
@@ -131,21 +131,21 @@ class DealHistory:
 
     @property
     def sends_changelog(self) -> bool:
-        """Whether the log itself is wanted, or only how far it is known."""
+        """Whether ``deal_changelog`` receives rows, or ``deal_changelog_sync`` alone."""
         return self._changelog is not None
 
     def expect(self, deals: Iterable[Record], since: str | None) -> None:
-        """Learn which deals come next, so that their logs can be under way already."""
+        """Note which deals come next, so that their logs can be prefetched."""
         if self._mode != "off" and self._caller.ABORT_AT_RECORD_COUNT is None:
             self._prefetcher.expect(
                 LogRequest.of(d) for d in deals if self._may_have_moved(d, since)
             )
 
     def read_listed(self, stream: PipedriveStream) -> bool:
-        """Read the logs of the listed deals, once for both streams; False if there is no list.
+        """Read the logs of the deals in the file, once for both streams; False without a file.
 
         Raises:
-            ConfigurationError: the list cannot be read.
+            ConfigurationError: the file cannot be read.
             BudgetSpentError: the share of histories is used up.
 
         """
@@ -157,19 +157,19 @@ class DealHistory:
         self.begin_scan(wanted)
         for one in wanted:
             one._write_schema_message()
-        # Marks are in the source's time, which its first answer tells: the cheapest there is.
-        self._run.client.get(_CHEAPEST, stream=stream.name, query={"limit": 1})
-        # Twice the same file: once to ask ahead, once to take.
+        # Rows need the source's time, which the first response brings: of a list for few tokens.
+        self._run.client.get(_CHEAP_LIST, stream=stream.name, query={"limit": 1})
+        # The same file twice: once to prefetch, once to emit.
         self._prefetcher.expect(LogRequest(deal_id) for deal_id in _ids(self._listed))
         for number, deal_id in enumerate(_ids(self._listed), 1):
             self._emit(LogRequest(deal_id))
-            if number % _DEALS_A_PUSH == 0:
+            if number % _DEALS_PER_CHECKPOINT == 0:
                 self._run.checkpoint()
         self._parents.refusals.finish()
         return True
 
     def close(self, *, wait: bool = True) -> None:
-        """Give up what is under way."""
+        """Cancel the requests that are left."""
         self._prefetcher.close(wait=wait)
 
     def on_deal(self, deal: Record, since: str | None) -> None:
@@ -178,7 +178,7 @@ class DealHistory:
             return
         if self._may_have_moved(deal, since):
             self._emit(LogRequest.of(deal))
-        # Last: a deal counts as seen once its log is out.
+        # Last: a deal counts as seen when its log has been sent.
         self._run.seen_deals.add(deal)
 
     def _emit(self, request: LogRequest) -> None:
@@ -191,9 +191,9 @@ class DealHistory:
             why = error or f"the log lacks the move of {request.moved_at or request.closed_at}"
             self._run.logger.warning("the log of deal %s is incomplete: %s", deal_id, why)
             caller.incomplete_parents += 1
-            if not self._listed:  # whoever wrote the list asks again
+            if not self._listed:  # otherwise the next file names the deal again
                 self._parents.incomplete(deal_id, request.moved_at, request.closed_at)
-        # The mark after the rows: where it stands, the log before it has been sent.
+        # The mark comes after the rows: it says that the log has been sent.
         if self._changelog:
             self._changelog.emit(rows)
         if self._sync:
@@ -204,7 +204,7 @@ class DealHistory:
             self._parents.succeeded(deal_id)
 
     def finish_scan(self) -> None:
-        """Ask again for the logs that were incomplete in earlier runs."""
+        """Read the logs again that were incomplete in earlier runs."""
         if self._mode != "off":
             for deal_id, known in self._parents.due():
                 self._emit(LogRequest(deal_id, *known))
@@ -212,7 +212,7 @@ class DealHistory:
 
     @property
     def has_read_nothing(self) -> bool:
-        """Whether all logs that were asked for in this run were refused."""
+        """Whether every log that was requested in this run was refused."""
         return not self._parents.refusals.successes
 
     @cached_property
@@ -244,11 +244,11 @@ class DealHistory:
             return True
         aside = deal.get(EXTRA)
         if isinstance(aside, SetAsideValues) and _MOVES & aside.keys():
-            return True  # an impossible time may be any
+            return True  # the true time is not known
         return bool(deal.get("is_deleted")) or self._run.seen_deals.may_have_returned(deal)
 
     def _read(self, request: LogRequest) -> LogResult:
-        """Read one log, in whatever thread."""
+        """Read one log; called in any thread."""
         self._run.require_history_budget(_CHANGELOG.cost)
         synced_through = to_text(self._run.client.source_now)
         rows, pages, error = read_log(self._caller, _CHANGELOG, "deal_id", request.deal_id)
