@@ -213,7 +213,7 @@ def test_an_answer_that_drips_is_bounded_as_a_whole(
 ) -> None:
     monkeypatch.setattr(client_module, "MAX_TRIES", 2)
     # The wait for a part of the answer is never over, on however busy a machine: only the whole is.
-    monkeypatch.setattr(client_module, "ANSWER_TIMEOUTS", 0.05)
+    monkeypatch.setattr(client_module, "RESPONSE_TIMEOUTS", 0.05)
     with dripping_server(part) as url:
         client = PipedriveClient(url, ApiTokenAuth(SECRET), timeout=10)
         begun = time.monotonic()

@@ -1,6 +1,6 @@
-"""How a request proves who it comes from: an API token, or OAuth 2.
+"""Authentication of requests: an API token, or OAuth 2.
 
-Only headers are used: a token in the query string ends up in logs and proxies. Source:
+The token is sent in a header: in the query string it would appear in logs and proxies. Source:
 securitySchemes of both OpenAPI documents (``x-api-token``; OAuth 2 authorization code).
 """
 
@@ -17,7 +17,7 @@ from requests.auth import AuthBase
 from tap_pipedrive.errors import ConfigurationError, RetriableError
 
 TOKEN_URL = "https://oauth.pipedrive.com/oauth/token"
-#: Ask for a new access token so many seconds before the old one ends.
+#: Seconds before the end of an access token at which a new one is requested.
 MARGIN_SECONDS = 60.0
 
 
@@ -25,7 +25,7 @@ class ApiTokenAuth(AuthBase):
     """A personal API token, sent as the ``x-api-token`` header."""
 
     def __init__(self, token: str) -> None:
-        """Keep the token out of ``repr`` and of every message."""
+        """Keep the token, without showing it in ``repr`` or a message."""
         self._token = token
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
@@ -53,7 +53,7 @@ class OAuth(AuthBase):
         token_url: str = TOKEN_URL,
         timeout: float = 60.0,
     ) -> None:
-        """Nothing is asked for before the first request needs it."""
+        """Request no access token before the first request needs it."""
         self._credentials = (client_id, client_secret)
         self._refresh_token = refresh_token
         self._token_url = token_url
@@ -64,8 +64,8 @@ class OAuth(AuthBase):
         self._renewing = threading.Lock()
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Add the header to one request, with an access token that is still good."""
-        with self._renewing:  # one thread asks, the others wait for what it gets
+        """Add the header to one request, with a valid access token."""
+        with self._renewing:  # one thread requests a token, the others wait for it
             if time.monotonic() > self._ends:
                 self.renew()
         request.headers["Authorization"] = f"Bearer {self._access_token}"
@@ -77,7 +77,7 @@ class OAuth(AuthBase):
 
     @property
     def api_domain(self) -> str:
-        """Base URL of the company that gave its consent, ``https://acme.pipedrive.com``."""
+        """Base URL of the company that installed the app, ``https://acme.pipedrive.com``."""
         if not self._api_domain:
             self.renew()
         return self._api_domain
@@ -87,7 +87,7 @@ class OAuth(AuthBase):
 
         Raises:
             ConfigurationError: Pipedrive refuses the app or its refresh token.
-            RetriableError: a passing fault.
+            RetriableError: a temporary fault.
 
         """
         host = urlsplit(self._token_url).netloc
@@ -121,5 +121,5 @@ class OAuth(AuthBase):
         self._api_domain = str(token.get("api_domain", "")).rstrip("/")
 
     def expire(self) -> None:
-        """Forget the access token: the server says it is no longer good."""
+        """Forget the access token: the server says that it is no longer valid."""
         self._ends = 0.0

@@ -1,7 +1,7 @@
-"""What every stream shares: send a request, prove who we are, classify the answer, read a page.
+"""The API client: send a request with authentication, classify the response, read a page.
 
 One client serves the whole tap and all its threads: one burst window, one count of calls and
-tokens, one idea of the source's clock.
+tokens, one view of the source's clock.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ from tap_pipedrive.api.records import PageReader
 from tap_pipedrive.api.responses import Page, classify, page_of
 from tap_pipedrive.api.usage import ApiCalls, Usage
 
-#: No page of 500 records comes near; whatever is larger is not an answer of this API.
+#: No page of 500 records is this large; a larger body is no response of this API.
 MAX_BODY_BYTES = 64 * 1024 * 1024
-#: An answer as a whole may take so many times as long as the wait for a part of it.
-ANSWER_TIMEOUTS = 5
+#: A whole response may take this many times the timeout for a part of it.
+RESPONSE_TIMEOUTS = 5
 MAX_TRIES = 8
 MAX_WAIT_SECONDS = 60.0
-#: Answers of 429 in a row, from whatever operation, after which no more calls are made.
+#: Responses 429 in a row, of any operation, after which no more calls are made.
 MOST_LIMITED_IN_A_ROW = 16
 #: How long the circuit stays open after Cloudflare's lock-out, and after an outage.
 LOCKED_OUT_SECONDS = 600.0
 OUTAGE_SECONDS = 30.0
 
-#: Years of a ``Date`` header that may be true: there is room for sums and time zones around them.
+#: Years that are accepted in a ``Date`` header, far from the limits of time arithmetic.
 _CREDIBLE_YEARS = range(2000, 3000)
 
-#: Operations that tell for few tokens whether the API works.
+#: Operations that show for few tokens whether the API works.
 _CHEAPEST_LISTS = ("v2 /pipelines", "v2 /stages")
 
 _PASSING_FAULTS = (
@@ -64,7 +64,7 @@ _PASSING_FAULTS = (
 
 
 def _waits() -> Generator[float, errors.RetriableError | None, None]:
-    """Exponential backoff with jitter, never below what the server asked for (seconds)."""
+    """Exponential backoff with jitter in seconds, never below the server's own wait."""
     error = yield 0.0
     for attempt in itertools.count():
         ceiling = min(MAX_WAIT_SECONDS, 0.5 * 2**attempt)
@@ -73,7 +73,7 @@ def _waits() -> Generator[float, errors.RetriableError | None, None]:
 
 
 def _time_of(date: str | None) -> datetime:
-    """Read a ``Date`` header; without a credible one, this machine's clock has to do."""
+    """Parse a ``Date`` header; without a credible one, use this machine's clock."""
     if date:
         with contextlib.suppress(ValueError, OverflowError):
             moment = parsedate_to_datetime(date)
@@ -83,13 +83,13 @@ def _time_of(date: str | None) -> datetime:
 
 
 class _Session(requests.Session):
-    """A session that leaves redirects alone.
+    """A session that does not look at redirects.
 
-    Without following one, ``requests`` still looks at where it leads, and raises if that is odd.
+    Even without following them, ``requests`` parses their target, and raises if it is malformed.
     """
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Say that there is none; ``classify`` tells what it is."""
+        """Return none; ``classify`` handles redirects."""
         del resp
         return None
 
@@ -107,15 +107,15 @@ class PipedriveClient:
         user_agent: str = "tap-pipedrive",
         logger: logging.Logger | None = None,
     ) -> None:
-        """Prepare a session; nothing is sent yet.
+        """Prepare a client; nothing is sent yet.
 
         Args:
-            base_url: ``https://{company}.pipedrive.com`` or what stands in for it.
+            base_url: ``https://{company}.pipedrive.com`` or the URL that replaces it.
             auth: how requests are authenticated.
-            governor: what admits calls; by default one of this process, without a budget.
+            governor: admits calls; by default one of this process, without a budget.
             timeout: seconds to wait for the server to send anything.
             user_agent: the header of that name.
-            logger: where retries and waits are reported.
+            logger: reports retries and waits.
 
         """
         self.base_url = base_url.rstrip("/")
@@ -123,7 +123,7 @@ class PipedriveClient:
         self._timeout = timeout
         self._logger = logger or logging.getLogger("tap-pipedrive")
         self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
-        self._mine = threading.local()  # requests does not promise that threads may share a session
+        self._mine = threading.local()  # sessions of requests are not safe to share between threads
         self._sessions: list[requests.Session] = []
         self._deadlines = Deadlines()
         self.governor = governor or Governor(LocalStore())
@@ -131,7 +131,7 @@ class PipedriveClient:
         self._lock = threading.Lock()
         self.usage: defaultdict[str, Usage] = defaultdict(Usage)
         self.api = ApiCalls()
-        #: When an operation last answered well (this machine's monotonic clock), by its key.
+        #: When an operation last succeeded (this machine's monotonic clock), by its key.
         self._worked_at: dict[str, float] = {}
         self._limited_in_a_row = 0
 
@@ -139,23 +139,23 @@ class PipedriveClient:
 
     @property
     def source_now(self) -> datetime:
-        """The source's time at its latest answer (its ``Date`` header), in whole seconds UTC.
+        """The source's time at its latest response (its ``Date`` header), in whole seconds UTC.
 
-        Never later than now at the source, which makes it a safe watermark for what is asked
-        next. Falls back to this machine's clock for a server that sends no date.
+        Never later than the source's current time, so it is a safe watermark for the next request.
+        For a server that sends no date it is this machine's clock.
         """
         return _time_of(self._last_date)
 
     @property
     def source_day(self) -> str:
-        """The source's date, ``YYYY-MM-DD``: what the token ledger counts by."""
+        """The source's date, ``YYYY-MM-DD``: the day of the token ledger."""
         return self.source_now.date().isoformat()
 
     # -- connections -------------------------------------------------------------------------
 
     @property
     def _session(self) -> requests.Session:
-        """The connections of the thread that asks."""
+        """The connections of the current thread."""
         session: requests.Session | None = getattr(self._mine, "session", None)
         if session is None:
             session = self._mine.session = _Session()
@@ -185,14 +185,14 @@ class PipedriveClient:
         query: Mapping[str, Any] | None = None,
         reader: PageReader | None = None,
     ) -> Page:
-        """Read one page, trying again while the fault is a passing one.
+        """Read one page; retry after a temporary fault.
 
         Args:
             operation: which operation to call.
-            stream: on whose behalf, for the count of calls and tokens.
+            stream: the stream on which calls and tokens are booked.
             path: values for the placeholders of the operation's path.
             query: query parameters; ``None`` values are left out.
-            reader: what reads pages that fit their schema faster.
+            reader: reads pages that fit their schema faster.
 
         Raises:
             NotPermittedError: 401, 402, 403, 415.
@@ -200,7 +200,7 @@ class PipedriveClient:
             BudgetSpentError: the company's daily tokens are used up.
             OperationFailingError: this operation still fails after the last retry, others work.
             SourceUnavailableError: everything still fails after the last retry.
-            UnexpectedAnswerError: 400 and everything else outside the contract.
+            UnexpectedAnswerError: 400, and any other response outside the contract.
 
         """
         url = self.base_url + operation.path.format(**(path or {}))
@@ -231,7 +231,7 @@ class PipedriveClient:
         def attempt() -> Page:
             response, body = self._attempt(url, parameters, operation, stream)
             if response.status_code == 429:
-                self._look_for_a_spent_day(response, operation, stream)
+                self._check_for_spent_tokens(response, operation, stream)
             classify(response, body, where)
             page = page_of(body, where, operation, reader)
             with self._lock:
@@ -249,7 +249,7 @@ class PipedriveClient:
             self.governor.trip(LOCKED_OUT_SECONDS, str(error))
             raise
         except errors.HollowAnswerError as error:
-            # Pipedrive answers, so the circuit stays closed for other questions.
+            # Pipedrive responds, so the circuit stays closed for other operations.
             self._give_up(operation, error)
             raise
         except errors.RetriableError as error:
@@ -259,7 +259,7 @@ class PipedriveClient:
                 failing = errors.OperationFailingError(msg)
                 failing.operation = operation.key
                 raise failing from error
-            # Every retry failed: spare the source (and the tokens) for a moment.
+            # Every retry failed: pause all calls, for the source and for the tokens.
             self.governor.trip(OUTAGE_SECONDS, str(error))
             raise
         except errors.TapError as error:
@@ -272,7 +272,7 @@ class PipedriveClient:
             self.api.errors[operation.key, error.reason] += 1
 
     def _others_work(self, failing: Operation, since: float, stream: str) -> bool:
-        """Whether other operations work while one keeps failing; asks one of them if unknown."""
+        """Whether other operations work while one keeps failing; call one of them if unknown."""
         with self._lock:
             if any(at >= since for key, at in self._worked_at.items() if key != failing.key):
                 return True
@@ -283,20 +283,20 @@ class PipedriveClient:
             with termination.at_once():
                 classify(*self._attempt(url, {"limit": 1}, probe, stream), where)
         except errors.TapError as error:
-            # A refusal is an answer, too.
+            # A refusal is a response, too.
             return not isinstance(error, errors.SourceUnavailableError)
         with self._lock:
             self._worked_at[probe.key] = time.monotonic()
         return True
 
-    def _look_for_a_spent_day(
+    def _check_for_spent_tokens(
         self, response: requests.Response, operation: Operation, stream: str
     ) -> None:
-        """Tell a spent day by what is known of it, where a 429 does not say which limit it is.
+        """Decide from the known tokens whether a 429 that names no limit is the daily one.
 
         Raises:
             BudgetSpentError: the day's tokens are used up.
-            SourceUnavailableError: nothing but 429 is answered, for no known reason.
+            SourceUnavailableError: all responses are 429, without a known reason.
 
         """
         left = header_number(response.headers.get("x-daily-ratelimit-token-remaining"))
@@ -315,9 +315,9 @@ class PipedriveClient:
         too_many = self._limited_in_a_row >= MOST_LIMITED_IN_A_ROW
         if too_many and not self._others_work(operation, time.monotonic(), stream):
             msg = (
-                f"{MOST_LIMITED_IN_A_ROW} calls in a row were answered 429 without a word about "
+                f"{MOST_LIMITED_IN_A_ROW} calls in a row were answered 429 without a header about "
                 "the daily tokens. If these are used up, set daily_tokens "
-                "(PIPEDRIVE_DAILY_TOKENS): then the tap knows"
+                "(PIPEDRIVE_DAILY_TOKENS), so that the tap can count them"
             )
             self.governor.trip(OUTAGE_SECONDS, msg)
             raise errors.SourceUnavailableError(msg)
@@ -331,7 +331,7 @@ class PipedriveClient:
         *,
         renewed: bool = False,
     ) -> tuple[requests.Response, bytes]:
-        """Send one request; return the answer and its body."""
+        """Send one request; return the response and its body."""
         termination.check()
         day = self.source_day
         with termination.later():
@@ -342,17 +342,17 @@ class PipedriveClient:
             usage.tokens += operation.cost
         where = f"GET {operation.path}"
         begun = time.monotonic()
-        patience = ANSWER_TIMEOUTS * self._timeout
-        with self._deadlines.within(patience) as deadline:
+        time_limit = RESPONSE_TIMEOUTS * self._timeout
+        with self._deadlines.within(time_limit) as deadline:
             try:
                 response, body = self._exchange(url, query, operation, day)
             except (errors.RetriableError, errors.ConfigurationError) as error:
                 if deadline.is_over:
-                    msg = f"{where}: the answer came too slowly ({patience:.0f} s)"
+                    msg = f"{where}: the answer came too slowly ({time_limit:.0f} s)"
                     raise errors.RetriableError(msg, reason="slow") from error
                 raise
-            if deadline.is_over:  # an end without a length looks like any other
-                msg = f"{where}: the answer came too slowly ({patience:.0f} s)"
+            if deadline.is_over:  # a body without a length ends like a complete one
+                msg = f"{where}: the answer came too slowly ({time_limit:.0f} s)"
                 raise errors.RetriableError(msg, reason="slow")
         with self._lock:
             self.api.answered(operation.key, response.status_code, time.monotonic() - begun)
@@ -368,7 +368,7 @@ class PipedriveClient:
     ) -> tuple[requests.Response, bytes]:
         where = f"GET {operation.path}"
         try:
-            # Redirects are refused: they would carry the token to whoever is named there.
+            # Redirects are refused: they would send the token to another host.
             with self._session.get(
                 url,
                 params=dict(query),
@@ -379,7 +379,7 @@ class PipedriveClient:
             ) as response:
                 with termination.later():
                     self._observe(response)
-                    if self.source_day != day:  # the first answer tells the date, midnight ends it
+                    if self.source_day != day:  # after the first response, and after midnight
                         self.governor.rebook(operation.cost, day, self.source_day)
                 return response, self._read_body(response, where)
         except requests.exceptions.SSLError as error:
@@ -401,7 +401,7 @@ class PipedriveClient:
         self.governor.observe(response.headers)
 
     def _read_body(self, response: requests.Response, where: str) -> bytes:
-        """Read the body whole, bounded in bytes as they are after decompression."""
+        """Read the whole body, limited in bytes after decompression."""
         chunks: list[bytes] = []
         size = 0
         for chunk in response.iter_content(1 << 20):

@@ -1,8 +1,8 @@
-"""A bound on the whole of an answer: headers and body, however slowly they come.
+"""A time limit for a whole response, headers and body.
 
-Time-outs of sockets start anew with each byte that comes. So the connection that a request uses is
-noted as its answer begins, and one thread ends the connections whose time is over: whoever reads
-from one sees its end at once.
+The timeout of a socket starts again with each byte. Therefore the connection of a request is noted
+when its response begins, and one thread shuts the connections whose time is over; the thread that
+reads from such a connection sees its end at once.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _current = threading.local()
 
 
 class Deadline:
-    """The end of one request's time."""
+    """The deadline of one request."""
 
     def __init__(self, seconds: float) -> None:
-        """Begin to count."""
+        """Start the clock."""
         self.ends_at = time.monotonic() + seconds
         self.is_over = False
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
 
     def note(self, connection: socket.socket) -> None:
-        """Name the connection that the answer comes by."""
+        """Set the connection of the response."""
         with self._lock:
             self._socket = connection
         if self.is_over:
@@ -43,17 +43,18 @@ class Deadline:
         self.is_over = True
         with self._lock, contextlib.suppress(OSError):
             if self._socket is not None:
-                # Not SSLSocket's own method: it would take the TLS from under the reader.
+                # Not SSLSocket's own method: it would remove the TLS layer while another thread
+                # reads.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def release(self) -> None:
-        """Forget the connection: it may serve another request."""
+        """Forget the connection: it may be used for another request."""
         with self._lock:
             self._socket = None
 
 
 class Deadlines:
-    """Ends requests whose time is over, in a thread of its own that runs while there are any."""
+    """Ends requests whose time is over, in a thread that runs while there are requests."""
 
     def __init__(self) -> None:
         """Start no thread yet."""
@@ -63,7 +64,7 @@ class Deadlines:
 
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[Deadline]:
-        """Bound the request that this thread sends inside the block."""
+        """Limit the request that this thread sends inside the block."""
         deadline = Deadline(seconds)
         _current.deadline = deadline
         with self._changed:
@@ -82,7 +83,7 @@ class Deadlines:
                 self._waiting.discard(deadline)
 
     def close(self) -> None:
-        """Let the thread end."""
+        """End the thread."""
         with self._changed:
             self._waiting.clear()
             self._thread = None
@@ -99,7 +100,7 @@ class Deadlines:
                 now = time.monotonic()
                 over = [d for d in self._waiting if d.ends_at <= now]
                 self._waiting.difference_update(over)
-                if not over:  # a shorter deadline may come meanwhile
+                if not over:  # a shorter deadline may be added meanwhile
                     nearest = min(d.ends_at for d in self._waiting)
                     self._changed.wait(min(1.0, nearest - now))
             for deadline in over:
@@ -107,7 +108,7 @@ class Deadlines:
 
 
 class _Noted:
-    """A connection that names its socket to the deadline of the thread that uses it."""
+    """A connection that passes its socket to the deadline of the current thread."""
 
     sock: Any
 
@@ -138,15 +139,15 @@ _POOLS = {"http": _Pool, "https": _SecurePool}
 
 
 class DeadlineAdapter(HTTPAdapter):
-    """Connects as requests does, by connections that know their deadline."""
+    """Connects as requests does, with connections that have a deadline."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Use those connections."""
+        """Use these connections."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Use them behind a proxy, too."""
+        """Use these connections behind a proxy, too."""
         manager = super().proxy_manager_for(proxy, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager

@@ -1,8 +1,8 @@
 """Walk an operation page by page: cursors (v2, a few of v1), offsets (v1), or one page only.
 
-Every walk is bounded: a cursor that comes again, an offset that does not grow,
-:data:`MOST_IDLE_PAGES` pages in a row with nothing new on them, or the whole list once more and as
-many again, each record updated later than before, end it with an error.
+Every walk is bounded. It ends with an error when a cursor comes again, an offset does not grow,
+:data:`MOST_IDLE_PAGES` pages in a row have nothing new, or the whole list and that many pages more
+come again with later update times.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from tap_pipedrive.times import latest_update
 T = TypeVar("T")
 Screen = Callable[[Page], Page]
 
-#: Times a walk starts again because its cursor expired.
+#: How often a walk starts again because its cursor expired.
 MOST_RESTARTS = 3
-#: Steps back a walk by offsets may take, altogether, before it gives up on a list in turmoil.
+#: Steps back that a walk by offsets may take in a list that changes all the time.
 MOST_STEPS_BACK = 20
-#: Pages in a row that may bring nothing new. An empty page is not the end of a list.
+#: Pages in a row without a new record. An empty page is not the end of a list.
 MOST_IDLE_PAGES = 20
 #: Digits of an offset: no list is longer, and Python refuses to convert texts of thousands.
 _MOST_DIGITS = 18
@@ -34,15 +34,15 @@ _MOST_DIGITS = 18
 def restarting(
     walk: Callable[[], T], report: Callable[[CursorExpiredError], None], most: int = MOST_RESTARTS
 ) -> T:
-    """Walk, and start again when a cursor expires: repeats are harmless, bookmarks are kept.
+    """Run a walk, and start it again when a cursor expires; repeated records do no harm.
 
     Args:
-        walk: goes on where it has come to.
-        report: told of each cursor that expired, unless it was one too many.
-        most: times it may start again.
+        walk: continues from its bookmark.
+        report: receives the error of each expired cursor, except the last.
+        most: how often the walk may start again.
 
     Raises:
-        CursorExpiredError: it expired once too often.
+        CursorExpiredError: a cursor expired once too often.
 
     """
     restarts = 0
@@ -67,20 +67,20 @@ def pages(
     reader: PageReader | None = None,
     screen: Screen | None = None,
 ) -> Iterator[Page]:
-    """Yield every page in order; an empty page is not the end, only a missing successor is.
+    """Yield every page in order, until a page names no successor; an empty page does not end it.
 
     Args:
         client: the account.
         operation: which list.
-        stream: at whose expense.
-        limit: records a page.
+        stream: the stream on which calls are booked.
+        limit: records per page.
         path: values for the placeholders of the operation's path.
         query: query parameters.
         reader: see :meth:`PipedriveClient.get`.
-        screen: takes out of a page what is of no use, and mends what walks look at.
+        screen: removes unusable records from a page, and corrects the values that walks use.
 
     Raises:
-        UnexpectedAnswerError: the pages lead in a circle, or the list will not hold still.
+        UnexpectedAnswerError: the pages lead in a circle, or the list changes all the time.
 
     """
 
@@ -103,13 +103,13 @@ def pages(
 
 
 class Progress:
-    """Watches whether a walk still brings something new."""
+    """Checks that a walk still brings new records."""
 
     def __init__(self, walk: str) -> None:
-        """Begin a walk.
+        """Start a walk.
 
         Args:
-            walk: the stream and what it asks, for the error.
+            walk: the stream and the request, for the error.
 
         """
         self._walk = walk
@@ -120,11 +120,11 @@ class Progress:
         self._idle = self._repeated = self._number = 0
 
     def page(self, page: Page, position: object) -> None:
-        """Note a page that leads to another one.
+        """Note a page that has a successor.
 
         Raises:
-            UnexpectedAnswerError: too many pages in a row were empty or had come before, be it with
-                later update times.
+            UnexpectedAnswerError: too many pages in a row were empty, or came before, even with
+                other update times.
 
         """
         self._number += 1
@@ -140,7 +140,7 @@ class Progress:
         names = hash((len(page.records), str(named)))
         self._repeated = self._repeated + 1 if names in self._ends else 0
         self._ends.add(names)
-        # A list may be edited as a whole while it is read, and then comes once more.
+        # A list may be edited as a whole during the walk; then all of it comes once more.
         if self._repeated > len(self._ends) + MOST_IDLE_PAGES:
             what = f"the last {self._repeated} had the same records again, updated later each time"
             self.stop(f"{what} ({position})")
@@ -149,7 +149,7 @@ class Progress:
         """Note the cursor of the next page.
 
         Raises:
-            UnexpectedAnswerError: the walk had it before, or it is no cursor.
+            UnexpectedAnswerError: the cursor came before, or is no cursor.
 
         """
         if not isinstance(cursor, str | int):
@@ -159,7 +159,7 @@ class Progress:
         self._cursors.add(hash(cursor))
 
     def stop(self, why: str) -> NoReturn:
-        """End a walk that comes no further."""
+        """End a walk that makes no progress."""
         msg = f"{self._walk}: gave up after {self._number} pages: {why}"
         raise UnexpectedAnswerError(msg)
 
@@ -172,7 +172,7 @@ def _by_cursor(get: Any, progress: Progress) -> Iterator[Page]:
         except UnexpectedAnswerError as error:
             if cursor is None:
                 raise
-            # The first page went well with the same words, so it is the cursor that is refused.
+            # The first page worked with the same parameters, so the cursor is refused.
             raise CursorExpiredError(str(error)) from error
         yield page
         cursor = page.additional.get("next_cursor")
@@ -183,12 +183,12 @@ def _by_cursor(get: Any, progress: Progress) -> Iterator[Page]:
 
 
 def _by_offset(get: Any, limit: int, progress: Progress) -> Iterator[Page]:
-    """Walk by offsets, each page overlapping the one before by a record.
+    """Walk by offsets; each page overlaps the one before by a record.
 
-    Offsets shift when a record before them goes away, and would then skip another one. The
-    overlap shows it; the walk steps back a page. Records may repeat, none is skipped. A page
-    that is shorter than its limit though more follow (some are hidden) does not say where its
-    records stand, so nothing can overlap: the next page is the one that it names.
+    When a record before an offset is removed, the next offset skips another record. The overlap
+    shows that, and the walk steps back a page. Records may repeat, none is skipped. A page that is
+    shorter than its limit although more follow (some records are hidden) does not tell the offsets
+    of its records: then there is no overlap, and the walk uses the offset that the page names.
     """
     start, last, steps_back = 0, None, 0
     while True:
@@ -214,7 +214,7 @@ def _by_offset(get: Any, limit: int, progress: Progress) -> Iterator[Page]:
 
 
 def _name(record: Mapping[str, Any]) -> Any:
-    """Tell a record from its neighbours: by whatever id its kind has."""
+    """Return what identifies a record: the id that its type has."""
     for key in ("id", "uuid", "key", "user_id", "name"):
         if record.get(key) is not None:
             return key, record[key]
@@ -222,13 +222,13 @@ def _name(record: Mapping[str, Any]) -> Any:
 
 
 def _version(record: Any) -> Any:
-    """Tell a version of a record from another one; a row of a log has no name."""
+    """Return what identifies a version of a record; a row of a log has no name."""
     name = _name(record)
     return name if isinstance(name, str) else (name, record.get("update_time"))
 
 
 def _is_full(page: Page, limit: int) -> bool:
-    """Whether a page holds as many records as it may: the server may allow fewer than asked for."""
+    """Whether a page is full; the server may allow fewer records than the limit."""
     counts = page.additional.get("pagination") or page.additional
     allowed = counts.get("limit")
     most = min(limit, allowed) if isinstance(allowed, int) and allowed > 0 else limit
@@ -236,13 +236,13 @@ def _is_full(page: Page, limit: int) -> bool:
 
 
 def next_start(page: Page, start: int, limit: int, progress: Progress) -> int | None:
-    """Find the offset of the next page, None at the end.
+    """Return the offset of the next page, None at the end.
 
-    v1 nests the four keys below ``pagination`` in some answers, leaves them flat in others, and
-    may omit ``next_start``.
+    v1 nests the four keys below ``pagination`` in some responses, has them flat in others, and may
+    omit ``next_start``.
 
     Raises:
-        UnexpectedAnswerError: it leads back.
+        UnexpectedAnswerError: the offset does not grow.
 
     """
     counts = page.additional.get("pagination") or page.additional
@@ -271,10 +271,10 @@ def anchored_pages(
 ) -> Iterator[Page]:
     """Walk a v1 list in ascending ``update_time`` order without trusting its offsets.
 
-    A record edited during the walk moves to the end, and everything behind its old place
-    shifts by one: the next offset would skip a record. So each page is asked for by the last
-    time seen (inclusive) instead, and by offset only within one second. Records may repeat,
-    none is skipped.
+    A record that is edited during the walk moves to the end, and all records behind its old place
+    shift by one, so that the next offset would skip a record. Therefore each page is requested by
+    the last time seen (inclusive), and by offset only within one second. Records may repeat, none
+    is skipped.
     """
     start = 0
     progress = Progress(f"{stream}: GET {operation.path}")

@@ -1,4 +1,4 @@
-"""What an answer means: a page, a passing fault, or a reason to stop, each told apart."""
+"""The meaning of a response: a page, a temporary fault, or a reason to stop."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tap_pipedrive.api.limits.governor import header_number
 from tap_pipedrive.api.openapi import Operation
 from tap_pipedrive.api.records import PageReader
 
-#: Words of a 402 that is about one feature, not about the company's account.
+#: Matches the text of a 402 that concerns one feature, not the company's account.
 _MISSING_FEATURE = re.compile(r"feature|add-?on|upgrade", re.IGNORECASE)
 
 
@@ -33,17 +33,17 @@ class Page:
 
     records: list[dict[str, Any]]
     additional: dict[str, Any] = field(default_factory=dict)
-    #: The source's time of the answer (its ``Date`` header).
+    #: The source's time of the response (its ``Date`` header).
     answered_at: datetime | None = None
-    #: Elements of the list that are no records.
+    #: Elements of the list that are not records.
     unreadable: list[LenientRecord] = field(default_factory=list)
 
 
 def classify(response: requests.Response, body: bytes, where: str) -> None:
-    """Raise what an answer other than 2xx means; return for a good one.
+    """Raise the error that a response means; return for 2xx.
 
-    Statuses as Pipedrive documents them (API.md of the docs: 400 to 503), and as its gateway
-    and Cloudflare send them.
+    The statuses are those that Pipedrive documents (400 to 503), and those that its gateway and
+    Cloudflare send.
     """
     status = response.status_code
     if 200 <= status < 300:
@@ -66,7 +66,7 @@ def classify(response: requests.Response, body: bytes, where: str) -> None:
     if status == 402 and not _MISSING_FEATURE.search(reason):
         msg = f"{where}: the company account is not open (402: trial over or payment due)"
         raise errors.NotPermittedError(msg)
-    if status in (402, 415):  # a GET has no media type: 415 is how a missing feature is told
+    if status in (402, 415):  # a GET has no media type: 415 means a missing feature
         msg = f"{where}: the company's plan or settings lack this feature ({status}: {reason})"
         raise errors.ForbiddenError(msg)
     if status == 403:
@@ -116,7 +116,7 @@ def _is_html(response: requests.Response, body: bytes) -> bool:
 
 
 def _error_text(body: bytes) -> str:
-    """Take Pipedrive's own words from an error body; nothing of an HTML page or of records."""
+    """Return Pipedrive's error text; nothing of an HTML page or of records."""
     try:
         answer = msgspec.json.decode(body)
     except DECODING_ERRORS:
@@ -128,13 +128,13 @@ def _error_text(body: bytes) -> str:
 def page_of(
     body: bytes, where: str, operation: Operation, reader: PageReader | None = None
 ) -> Page:
-    """Read the page of a good answer: by ``reader`` if all of it fits, else as dictionaries.
+    """Read the page of a good response: with ``reader`` if all records fit, else as dictionaries.
 
-    What is no record is set aside; the others are delivered.
+    Elements that are not records go into ``unreadable``.
 
     Raises:
-        RetriableError: no JSON, ``null`` for a body, or no success: seen to pass by itself.
-        HollowAnswerError: no list where the operation answers a list, see :func:`_is_empty`.
+        RetriableError: no JSON, ``null`` for a body, or no success; such faults are temporary.
+        HollowAnswerError: no list where the operation returns a list, see :func:`_is_empty`.
 
     """
     body = body.removeprefix(codecs.BOM_UTF8)
@@ -146,9 +146,9 @@ def page_of(
     except DECODING_ERRORS as error:
         try:
             lenient = decode_answer(body)
-        except NotJsonError as hopeless:
+        except NotJsonError as truncated:
             msg = f"{where}: 200 with broken JSON ({str(error)[:200]})"
-            raise errors.RetriableError(msg) from hopeless
+            raise errors.RetriableError(msg) from truncated
         answer, found = lenient.members, lenient.records
     if not isinstance(answer, dict):
         msg = f"{where}: 200 with {type(answer).__name__} for a body"
@@ -175,9 +175,9 @@ def _checked(element: Any) -> LenientRecord:
 def _elements(
     answer: dict[str, Any], additional: dict[str, Any], where: str, operation: Operation
 ) -> list[Any]:
-    """Return the list that an operation answers, or its one object as a list.
+    """Return the list of an operation, or its one object as a list.
 
-    An answer without it is believed in one case only: see :func:`_is_empty`.
+    A response without it is accepted in one case only, see :func:`_is_empty`.
     """
     data = answer.get("data")
     if operation.answers_one_object:
@@ -195,12 +195,12 @@ def _elements(
 
 
 def _is_empty(answer: dict[str, Any], additional: dict[str, Any], operation: Operation) -> bool:
-    """Whether ``null`` for a list means that it is empty, which v1 writes so.
+    """Whether ``null`` means an empty list, which v1 writes so.
 
-    A page of a list is empty if the answer also says whether another one follows: by v1's
-    ``more_items_in_collection``, or by a ``next_cursor``, null or not. A list without pages says
-    nothing more than success, so ``null`` counts where the list may be empty at all; no account is
-    without users, for one.
+    A page of a list is empty if the response also says whether another page follows: v1's
+    ``more_items_in_collection``, or a ``next_cursor``, null or not. A list without pages says only
+    success, so ``null`` is accepted where the list may be empty; every account has users, for
+    instance.
     """
     if operation.pages_by_offset:
         counts = additional.get("pagination") or additional

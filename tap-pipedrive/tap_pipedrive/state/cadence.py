@@ -1,12 +1,12 @@
-"""Which lists a scheduled run reads again: those last read longer ago than their interval.
+"""Which lists a scheduled run reads again: those whose interval is over.
 
-Most of what an idle sync costs goes into lists that hardly ever change: those that define the
-account, and the archived ones. A schedule that comes every half hour (setting ``scheduled``) reads
-them at intervals of their own. Any other run reads everything, and so does a sweep.
+Most of the cost of an idle sync comes from lists that hardly change: those that define the account,
+and the archived ones. A schedule of every half hour (setting ``scheduled``) reads them at their own
+intervals. Any other run reads everything, and so does a sweep.
 
-When a list was last read stands in the Singer state, as ``read_at`` of its entry and in the
-source's time. Without it, as in a state of an earlier version, a list is due. A record that names
-something the list did not hold makes it due at once, see :mod:`tap_pipedrive.state.references`.
+The state says when a list was last read: ``read_at`` of its entry, in the source's time. Without
+it, as in a state of an earlier version, the list is due. A record that uses a name which the list
+lacked makes it due at once, see :mod:`tap_pipedrive.state.references`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from datetime import datetime, timedelta
 from tap_pipedrive.settings import ARCHIVED_INTERVAL, DEFINITIONS_INTERVAL
 from tap_pipedrive.times import to_time
 
-#: A list is due this much early: two runs of a schedule are not exactly an interval apart.
+#: A list is due this much earlier: two runs of a schedule are not exactly an interval apart.
 EARLY = timedelta(minutes=5)
 
 
 class Cadence:
-    """Decides what is due in one run."""
+    """Decides which lists are due in one run."""
 
     def __init__(
         self, config: Mapping[str, object], now: Callable[[], datetime | None], *, reads_all: bool
@@ -31,7 +31,7 @@ class Cadence:
 
         Args:
             config: settings of the tap, with both intervals.
-            now: the source's time, None before its first answer.
+            now: the source's time, None before its first response.
             reads_all: whether everything is due in this run.
 
         """
@@ -47,12 +47,12 @@ class Cadence:
         return self._intervals[setting]
 
     def age(self, read_at: str) -> timedelta | None:
-        """Return how long ago a list was read; None before the source's first answer."""
+        """Return how long ago a list was read; None before the source's first response."""
         now = self._now()
         return None if now is None else now - to_time(read_at)
 
     def is_due(self, setting: str, read_at: str | None) -> bool:
-        """Whether a list is to be read in this run.
+        """Whether this run reads a list.
 
         Args:
             setting: the name of its interval.
@@ -61,11 +61,11 @@ class Cadence:
         """
         if self.reads_all or read_at is None or (age := self.age(read_at)) is None:
             return True
-        # A list read in the future says that a clock was set back.
+        # A time in the future means that a clock was set back.
         return not timedelta() <= age < self._intervals[setting] - EARLY
 
     def note(self, setting: str, read_at: str) -> str:
-        """Say of a list that is not due when it was read, and how often it is."""
+        """Describe a list that is not due: when it was read, and how often it is."""
         return f"read at {read_at}, and again after {duration_text(self._intervals[setting])}"
 
 

@@ -1,8 +1,8 @@
-"""What defines the account (fields, users, stages, pipelines, filters …), cached and compared.
+"""Definitions of the account (fields, users, stages, pipelines, filters …), cached and compared.
 
-A list that was just read is remembered in the limit store, for whoever needs it without
-asking again, and compared with the one remembered before: what was added, renamed, retyped or
-removed is logged and counted. Nothing here ever stops a sync.
+A list that was read is cached in the limit store, so that other streams need no second read. It is
+compared with the list that was cached before: changes (added, renamed, retyped, removed) are logged
+and counted. A failure here never stops a sync.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tap_pipedrive.api.limits.governor import Governor
 from tap_pipedrive.api.records import Record
 from tap_pipedrive.state.references import Name
 
-#: Seconds a list may be used without asking again, by stream.
+#: Seconds for which a cached list is used instead of a new read, by stream.
 FRESH_SECONDS = {
     "deal_fields": 900.0,
     "person_fields": 900.0,
@@ -33,9 +33,9 @@ FRESH_SECONDS = {
     "roles": 3600.0,
     "project_boards": 3600.0,
 }
-#: How long a list is kept for comparison.
+#: Seconds for which a list is stored for comparison.
 STORED_SECONDS = 90 * 86400.0
-#: Names noted as missing from one list at the most.
+#: Names that are noted as missing from one list at most.
 MOST_MISSING = 10_000
 
 
@@ -43,16 +43,16 @@ class Definitions:
     """The definitions of one account."""
 
     def __init__(self, governor: Governor) -> None:
-        """Use the limit store."""
+        """Use the limit store of the governor."""
         self._governor = governor
         self._logger = logging.getLogger("tap-pipedrive")
         self.hits = 0
         self.misses = 0
-        #: Changes met in this run, by kind: added, removed, renamed, retyped, new_option.
+        #: Changes of this run, by kind: added, removed, renamed, retyped, new_option.
         self.changes: Counter[str] = Counter()
 
     def of(self, name: str, read: Callable[[], list[Record]]) -> list[Record]:
-        """Return a list: the remembered one while it is fresh, else what ``read`` returns."""
+        """Return a list: the cached one while it is fresh, otherwise a new read."""
         cached: list[Record] | None = _decoded(self._governor.recall(f"fresh:{name}"))
         if cached is not None:
             self.hits += 1
@@ -63,10 +63,10 @@ class Definitions:
         return records
 
     def observe(self, name: str, records: list[Record]) -> None:
-        """Remember a list that was just read, and report how it differs from the last one."""
+        """Cache a list that was read, and report how it differs from the one before."""
         try:
             encoded = msgspec.json.encode(records)
-        except RecursionError:  # nested too deep to be remembered
+        except RecursionError:  # nested too deeply for the cache
             return
         if name in FRESH_SECONDS:
             self._governor.remember(f"fresh:{name}", encoded, FRESH_SECONDS[name])
@@ -80,12 +80,12 @@ class Definitions:
                 self._logger.warning("%s: %s %s", name, kind, what)
 
     def last_read(self, name: str) -> list[Record] | None:
-        """Return a list as it was last read, however long ago; None if it is not remembered."""
+        """Return a list as it was last read, at any time; None if it is not cached."""
         records: list[Record] | None = _decoded(self._governor.recall(f"known:{name}"))
         return records
 
     def missing(self, name: str) -> set[Name]:
-        """Return what records named that a list did not hold although it was read for that."""
+        """Return names that records use and that a list lacks although it was read again."""
         return set(_decoded(self._governor.recall(f"missing:{name}"), list[Name]) or ())
 
     def note_missing(self, name: str, names: set[Name]) -> None:
@@ -94,13 +94,13 @@ class Definitions:
         self._governor.remember(f"missing:{name}", msgspec.json.encode(noted), STORED_SECONDS)
 
     def forget(self) -> None:
-        """Drop every remembered list: the next use asks again."""
+        """Drop all cached lists: the next use reads them again."""
         for name in FRESH_SECONDS:
             self._governor.forget(f"fresh:{name}")
 
 
 def _decoded(stored: bytes | None, kind: Any = list[Record]) -> Any:
-    """Read a remembered list; one that is damaged counts as forgotten."""
+    """Decode a cached list; a damaged one counts as absent."""
     try:
         return None if stored is None else msgspec.json.decode(stored, type=kind)
     except ValueError:  # msgspec's errors are, and undecodable text is
@@ -108,7 +108,7 @@ def _decoded(stored: bytes | None, kind: Any = list[Record]) -> Any:
 
 
 def differences(before: list[Record], after: list[Record]) -> list[tuple[str, str]]:
-    """List what changed between two versions of a definition list, as (kind, what)."""
+    """Return the changes between two versions of a list, as (kind, description)."""
     old, new = ({_key(r): r for r in records} for records in (before, after))
     found = [("added", _named(new[key])) for key in new.keys() - old.keys()]
     found += [("removed", _named(old[key])) for key in old.keys() - new.keys()]

@@ -1,8 +1,8 @@
-"""Which deals' logs somebody else has read already, and through when.
+"""Which deals' logs were read by another run, and through which time.
 
-A backfill reads logs in an order of its own, beside the walk in ``update_time`` order. So that
-nothing is paid for twice, whoever starts the tap may hand it a file of what is known: a deal's id
-and the second through which its log was read (since 1970), one a line.
+A backfill reads logs in its own order, beside the scan in ``update_time`` order. To pay for no log
+twice, the tap can be started with a file of known logs: in each line a deal's id and the second
+(since 1970) through which its log was read.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from tap_pipedrive.times import LOOKBACK, to_time
 
 
 class KnownHistories:
-    """What the file says; 16 bytes a deal."""
+    """The content of the file; 16 bytes per deal."""
 
     def __init__(self, path: str | None) -> None:
         """Read the file, if there is one.
 
         Raises:
-            ConfigurationError: it cannot be read, or is no such file.
+            ConfigurationError: the file cannot be read, or has another format.
 
         """
         self._ids, self._through = array("q"), array("q")
@@ -44,5 +44,5 @@ class KnownHistories:
         at = bisect_left(self._ids, deal["id"])
         if at == len(self._ids) or self._ids[at] != deal["id"] or not deal.get("update_time"):
             return False
-        # Commits that become visible late are looked back for here, too.
+        # With a lookback, because a change may become visible late.
         return (to_time(deal["update_time"]) + LOOKBACK).timestamp() <= self._through[at]

@@ -1,4 +1,4 @@
-"""What records name in the lists that define the account: stages, users, labels, options, ...
+"""The names that records use: stages, users, labels, options and other definitions.
 
 A scheduled run does not always read those lists (:mod:`tap_pipedrive.state.cadence`). It compares
 what its records name with what each list held when it was last read. A list that did not hold a
@@ -25,7 +25,7 @@ def values_of(records: Iterable[Any], name: str) -> set[Name]:
 
 
 def field_names(records: Iterable[Any], with_options: frozenset[str]) -> set[Name]:
-    """Collect the custom fields that records carry, and as ``code:option`` what they choose.
+    """Collect the custom fields of records, and as ``code:option`` the options chosen.
 
     Args:
         records: as the API sent them, or rows.
@@ -38,7 +38,7 @@ def field_names(records: Iterable[Any], with_options: frozenset[str]) -> set[Nam
         found.update(fields)
         for code in with_options.intersection(fields):
             for option in _plain_values(fields[code]):
-                # v1 joins the options of a set
+                # v1 joins the options of a set.
                 found.update(f"{code}:{part}" for part in str(option).split(","))
     return found
 
@@ -64,7 +64,7 @@ def _fields_of(record: Any, with_options: frozenset[str]) -> dict[str, Any]:
 
 
 def _plain_values(value: Any) -> Iterator[Name]:
-    """Yield numbers and texts; of an object its id, of a list what its elements are."""
+    """Yield numbers and texts; of an object its id, of a list the values of its elements."""
     if isinstance(value, msgspec.Raw):
         value = msgspec.json.decode(value)
     if isinstance(value, list):

@@ -1,13 +1,13 @@
-"""Which deals were seen, and which of them were ever seen closed or deleted: bits per deal id.
+"""Which deals were seen, and which were ever seen closed or deleted: bits per deal id.
 
-A reopened or restored deal shows in none of the times the API gives, so the tap remembers what
-it saw. This is no Singer state: it grows with the account (375 kB at a million deals, less where
-it is kept), and losing it loses nothing. A deal never seen counts as possibly reopened, so that
-after a loss every updated deal is asked once, which rebuilds it.
+Reopening or restoring a deal changes none of the times that the API gives, so the tap remembers the
+deals. This is not Singer state: it grows with the account (375 kB at a million deals, less when
+stored), and losing it loses no data. A deal that was never seen may have been reopened; after a
+loss the log of every updated deal is read once, which restores the memory.
 
-The memory lives in the limit store (Redis, or ``state_dir``) and belongs to one line of
-Singer states: a mark in the state, ``{"id": .., "n": ..}``, names it and counts its versions. A
-memory ahead of the state (the loader never committed what the tap remembers) is not believed.
+The memory is in the limit store (Redis, or ``state_dir``) and belongs to one sequence of Singer
+states: a mark in the state, ``{"id": .., "n": ..}``, names it and counts its versions. A memory
+that is newer than the state (the loader has not committed these records) is not used.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import msgspec
 from tap_pipedrive.api.limits.governor import Governor
 
 _CLOSED = frozenset({"won", "lost"})
-#: Ids beyond are not remembered (2 to the 27th: 16 MB for a set of bits).
+#: Larger ids are not remembered (2 to the 27th: 16 MB for a set of bits).
 _LARGEST_ID = 1 << 27
 _STORED_SECONDS = 400 * 86400.0
 
@@ -49,10 +49,10 @@ class _Bits:
 
 
 class SeenDeals:
-    """The memory that goes with one line of states."""
+    """The memory that belongs to one sequence of states."""
 
     def __init__(self, governor: Governor, mark: dict[str, Any]) -> None:
-        """Read what an earlier run left; a damaged memory counts as lost.
+        """Read the memory of an earlier run; a damaged one counts as lost.
 
         Args:
             governor: keeps the memory in its store.
@@ -82,7 +82,7 @@ class SeenDeals:
             self._deleted.add(deal_id)
 
     def save(self) -> None:
-        """Keep the memory; the state to be written next is the one it belongs to."""
+        """Store the memory; it belongs to the state that is written next."""
         self._mark["n"] += 1
         parts = [bits.dump() for bits in (self._seen, self._closed, self._deleted)]
         blob = zlib.compress(msgspec.msgpack.encode((self._mark["n"], *parts)), 1)

@@ -1,31 +1,29 @@
 """Read long lists in several windows of update time at once.
 
-A cursor leads to one page at a time: at 300 ms a page, one chain of cursors cannot pass 1,700
-records a second, where the largest plan allows 27,000. ``updated_since`` and ``updated_until``
-cut a list into windows, each with a chain of its own.
+A cursor leads to one page at a time: at 300 ms a page, one chain of cursors reads 1,700 records a
+second at most, where the largest plan allows 27,000. ``updated_since`` and ``updated_until`` cut a
+list into windows, each with its own chain of cursors.
 
-**Windows.** Nobody knows beforehand where an account's records lie. So nothing is planned: an idle
-thread takes the upper half (in time) of the window that has most pages ahead, as the time that its
-pages covered so far tells, and that window then ends where the new one begins. It is halved again
-when its next page has told how well that went: this finds a crowded week in ten years within a few
-round trips, and does not cut the years behind a crowded second into as many empty windows as there
-are threads. When half of them have nothing to do, the last page alone is believed: a crowd that
-began with it is then shared too.
+**Windows.** The distribution of an account's records over time is not known beforehand, so the
+windows are not planned. An idle thread takes the upper half (in time) of the window that has the
+most pages left, as the time that its pages covered so far suggests. A window is halved again only
+after its next page. This finds a crowded week in ten years within a few round trips, and does not
+cut the empty years behind a crowded second into many windows. When half of the threads are idle,
+the estimate uses the last page alone, so that a crowd that began with it is shared too.
 
-**Several lists.** A stream's lists (deals, and those that are archived) share the threads: what one
-leaves idle at its end reads the other.
+**Several lists.** A stream's lists (live and archived deals) share the threads: threads that one
+list leaves idle at its end read the other.
 
-**Cost.** A split costs one call at the most: each window ends with a page of which a part, at worst
-all, is not its own. What is lost so may add up to a call per thread and one per
-:data:`PAGES_PER_LOSS` pages read (:func:`most_calls`), with a whole call reckoned for each window
-that has not come to its end. No window is made that is expected to hold less than
-:data:`LEAST_PAGES` pages.
+**Cost.** A split costs one call at most: each window ends with a page of which a part, or all,
+belongs to the next window. The loss is at most one call per thread and one per
+:data:`PAGES_PER_LOSS` pages read (:func:`most_calls`); a window that has not ended counts as one
+call. No window is made that probably has fewer than :data:`LEAST_PAGES` pages.
 
 **Exactness.** Windows end at the *horizon*, a lookback before the source's time at the start. A
-record edited during the walk moves behind the horizon, as does what commits late, and what lies
-behind it is read last, by the plain walk that follows. What is read is noted only once it was
-written: a window up to the update time reached (that second itself not included), and the
-bookmark up to where everything below is read. Records may repeat, none is skipped.
+record that is edited during the scan, or that is committed late, moves behind the horizon, which is
+read last, page by page. Progress is noted only for records that are written: for a window up to the
+update time reached (without that second), for the bookmark up to the first gap. Records may repeat,
+none is skipped.
 
 **Memory.** A page per thread and :data:`PAGES_WAITING`.
 """
@@ -47,53 +45,53 @@ from tap_pipedrive.api.records import Record
 from tap_pipedrive.api.responses import Page
 from tap_pipedrive.times import latest_update, tells_order, to_text, to_time
 
-#: A walk that is over by then stays a plain one.
+#: A list of no more pages is read page by page.
 PLAIN_PAGES = 3
-#: Pages a window is expected to hold at the least.
+#: Pages that a new window must probably have.
 LEAST_PAGES = 2
-#: One more call may be lost for so many pages that were read.
+#: Pages read for each further call that may be lost.
 PAGES_PER_LOSS = 10
 #: Pages that wait to be written.
 PAGES_WAITING = 4
-#: Seconds to wait for threads whose pages nobody wants any more.
-PATIENCE_SECONDS = 5.0
+#: Seconds to wait for threads whose pages are no longer needed.
+CLOSE_TIMEOUT_SECONDS = 5.0
 
 Span = list[str]
 T = TypeVar("T")
 
 
 def most_calls(pages: int, width: int) -> int:
-    """Bound the calls of a list of ``pages`` pages that is read in windows, edits aside."""
+    """Return the most calls that a list of ``pages`` pages costs in windows, without edits."""
     if width <= 1 or pages <= PLAIN_PAGES:
         return pages
-    # Both ends of the order are looked at, and what follows the horizon is one more walk.
+    # Three more: both ends of the order, and the records behind the horizon.
     return pages + width + pages // PAGES_PER_LOSS + 3
 
 
 class Listing(Generic[T]):
-    """One list that is read in windows: what is to be read, how, and what of it is written."""
+    """One list that is read in windows: its gaps, how they are read, and the spans written."""
 
     def __init__(
         self,
         gaps: Iterable[tuple[str, str]],
-        ask: Callable[[str, str], Iterable[Page]],
+        pages: Callable[[str, str], Iterable[Page]],
         prepare: Callable[[list[Record]], T],
         *,
         read: Iterable[Span] = (),
         pace: float | None = None,
     ) -> None:
-        """Nothing is asked yet.
+        """Read nothing yet.
 
         Args:
-            gaps: what to read, by update time.
-            ask: walks one window, oldest first; called in other threads.
-            prepare: makes of a page's records what is wanted; called in other threads.
-            read: what was read before, around the gaps.
-            pace: seconds of update time that a page covers, as far as that is known.
+            gaps: the spans of update time to read.
+            pages: yields the pages of one window, oldest first; called in other threads.
+            prepare: turns the records of a page into a result; called in other threads.
+            read: spans that were read before, around the gaps.
+            pace: seconds of update time that a page covers, None if unknown.
 
         """
-        self.ask, self.prepare = ask, prepare
-        #: What is written, in order and disjoint; of windows under way the part below is added.
+        self.pages, self.prepare = pages, prepare
+        #: Spans of windows that have ended, in order and disjoint.
         self._written: list[Span] = join(read)
         self._begun: list[Window[T]] = []
         #: The latest update time that was written, now or before.
@@ -113,7 +111,7 @@ class Listing(Generic[T]):
         self.latest = max(self.latest, latest or "")
 
     def finish(self, window: Window[T]) -> None:
-        """Note that all of a window is written."""
+        """Note that a window is written to its end."""
         self._written = join([*self._written, [window.start, window.end]])
         self._begun = [other for other in self._begun if other is not window]
 
@@ -125,20 +123,20 @@ class Window(Generic[T]):
     listing: Listing[T]
     start: str
     end: str
-    #: Seconds of update time that a page covers, on average and the last one; None: no idea.
+    #: Seconds of update time that a page covers, on average and the last one; None if unknown.
     average: float | None = None
     last: float | None = None
-    #: Update time up to which pages were fetched, handed on, and written.
+    #: Update times up to which pages were fetched, queued, and written.
     fetched: str = field(init=False)
-    handed_on: str = field(init=False)
+    queued: str = field(init=False)
     written: str = field(init=False)
     pages: int = 0
-    #: Whether it was split since its last page.
+    #: Whether it was split after its last page.
     is_halved: bool = False
 
     def __post_init__(self) -> None:
-        """Begin at the start."""
-        self.fetched = self.handed_on = self.written = self.start
+        """Start at the lower end."""
+        self.fetched = self.queued = self.written = self.start
 
     def fetch(self, latest: str) -> None:
         """Note that pages up to ``latest`` are fetched."""
@@ -148,15 +146,15 @@ class Window(Generic[T]):
         self.last = seconds_between(self.fetched, latest)
         self.fetched = max(self.fetched, latest)
 
-    def pages_ahead(self, *, hopeful: bool) -> float:
-        """Guess how many pages are left: by the average, or by the last one if that is more."""
+    def pages_left(self, *, by_last_page: bool) -> float:
+        """Estimate the pages left: by the average page, or by the last one if that gives more."""
         if self.average is None or self.last is None:
             return 0.0
-        pace = min(self.average, self.last) if hopeful else self.average
+        pace = min(self.average, self.last) if by_last_page else self.average
         return seconds_between(self.fetched, self.end) / max(1.0, pace)
 
     def split(self) -> Window[T] | None:
-        """Give away the upper half of what is left, if it can be halved at all."""
+        """Cut off the upper half of the rest and return it; None if it cannot be halved."""
         half = timedelta(seconds=seconds_between(self.fetched, self.end) // 2)
         middle = to_text(to_time(self.fetched) + half)
         if not self.fetched < middle < self.end:
@@ -165,22 +163,22 @@ class Window(Generic[T]):
         upper, self.end = Window(self.listing, middle, self.end), middle
         if self.pages:
             self.is_halved = True
-        else:  # nothing was read of either: what is known of one holds for the other
+        else:  # nothing was read of either, so the estimate holds for both
             upper.average, upper.last = self.average, self.last
         return upper
 
 
 @dataclass
 class Fetched(Generic[T]):
-    """A page of a window, made ready in the thread that fetched it; the last one has no page."""
+    """The result of a page, prepared in the thread that fetched it; None at a window's end."""
 
     window: Window[T]
-    ready: T | None = None
+    result: T | None = None
     latest: str | None = None
 
 
 class Windows(Generic[T]):
-    """Reads the gaps of some lists side by side; one thread iterates, others fetch."""
+    """Reads the gaps of several lists at the same time; one thread iterates, others fetch."""
 
     def __init__(
         self,
@@ -192,9 +190,9 @@ class Windows(Generic[T]):
         """Start no thread yet.
 
         Args:
-            listings: what to read.
-            width: threads.
-            logger: where cursors that expired are reported.
+            listings: the lists to read.
+            width: the number of threads.
+            logger: reports cursors that expired.
 
         """
         self._pending = [window for listing in listings for window in listing.gaps]
@@ -212,25 +210,25 @@ class Windows(Generic[T]):
     # -- in the thread that writes -------------------------------------------------------------
 
     def __enter__(self) -> Windows[T]:
-        """Begin to fetch."""
+        """Start to fetch."""
         for _ in range(self._width):
             run = contextvars.copy_context().run
             threading.Thread(target=run, args=(self._work,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop fetching, and let go of pages that nobody wants any more."""
+        """Stop fetching, and drop the pages that are left."""
         self._stop()
         while self._at_work and not termination.requested_by():
             try:
-                self._at_work -= self._queue.get(timeout=PATIENCE_SECONDS) is None
+                self._at_work -= self._queue.get(timeout=CLOSE_TIMEOUT_SECONDS) is None
             except queue.Empty:
                 break
 
     def __iter__(self) -> Iterator[tuple[Listing[T], T]]:
-        """Yield what was made of each page; by the time the next is asked for, it is written.
+        """Yield the result of each page; the caller has written it when it requests the next one.
 
-        When a thread fails, what the others have under way is still yielded before that is raised.
+        When a thread fails, the pages of the other threads are yielded before its error is raised.
         """
         failure = None
         while self._at_work:
@@ -241,11 +239,11 @@ class Windows(Generic[T]):
             elif isinstance(item, BaseException):
                 failure = failure or item
                 self._stop()
-            elif item.ready is None:
+            elif item.result is None:
                 item.window.listing.finish(item.window)
             else:
                 listing = item.window.listing
-                yield listing, item.ready
+                yield listing, item.result
                 listing.note(item.window, item.latest)
         if failure is not None:
             raise failure
@@ -262,7 +260,7 @@ class Windows(Generic[T]):
             self._queue.put(None)
 
     def _next(self) -> Window[T] | None:
-        """Wait for a window to read; None when none is left."""
+        """Wait for a window to read; return None when none is left."""
         with self._changed:
             while not self._stopped:
                 window = self._pending.pop(0) if self._pending else self._split()
@@ -278,10 +276,10 @@ class Windows(Generic[T]):
         allowed = self._width + self._pages // PAGES_PER_LOSS
         if not self._reading or self._lost + len(self._reading) >= allowed:
             return None
-        hopeful = len(self._reading) < self._width / 2
+        by_last_page = len(self._reading) < self._width / 2
         known = [window for window in self._reading if not window.is_halved]
-        longest = max(known, key=lambda w: w.pages_ahead(hopeful=hopeful), default=None)
-        if longest is None or longest.pages_ahead(hopeful=hopeful) < 2 * LEAST_PAGES:
+        longest = max(known, key=lambda w: w.pages_left(by_last_page=by_last_page), default=None)
+        if longest is None or longest.pages_left(by_last_page=by_last_page) < 2 * LEAST_PAGES:
             return None
         upper = longest.split()
         if upper is not None:
@@ -292,7 +290,7 @@ class Windows(Generic[T]):
         restarting(
             lambda: self._follow(window),
             lambda error: self._logger.warning(
-                "starting a window again at %s (%s)", window.handed_on, error
+                "starting a window again at %s (%s)", window.queued, error
             ),
         )
         with self._changed:
@@ -300,16 +298,16 @@ class Windows(Generic[T]):
             self._changed.notify_all()
 
     def _follow(self, window: Window[T]) -> None:
-        """Follow one chain of cursors from where the window has come to its end."""
+        """Follow one chain of cursors from the last queued page to the window's end."""
         own = 0
-        for page in window.listing.ask(window.handed_on, window.end):
+        for page in window.listing.pages(window.queued, window.end):
             latest = latest_update(page.records, page.answered_at)
             with self._changed:
-                end = window.end  # another thread may have moved it meanwhile
+                end = window.end  # another thread may have moved it
                 if latest is not None:
                     window.fetch(latest)
                 self._pages += 1
-                self._full_page = max(self._full_page, own)  # another page came after that one
+                self._full_page = max(self._full_page, own)  # that page was not the last
                 self._changed.notify()
             over = latest is not None and latest >= end
             records = page.records
@@ -320,7 +318,7 @@ class Windows(Generic[T]):
                 )
             own = len(records)
             self._queue.put(Fetched(window, window.listing.prepare(records), latest))
-            window.handed_on = max(window.handed_on, latest or "")
+            window.queued = max(window.queued, latest or "")
             if over:
                 break
             if self._stopped:
@@ -331,7 +329,7 @@ class Windows(Generic[T]):
 
     @staticmethod
     def _is_before(record: Record, end: str, page: Page) -> bool:
-        """Whether a record belongs before the end; one whose time tells no order stays."""
+        """Whether a record belongs before the end; so does one whose time says nothing."""
         updated = record.get("update_time") or ""
         return updated < end or not tells_order(updated, page.answered_at)
 
@@ -342,12 +340,12 @@ class Windows(Generic[T]):
 
 
 def seconds_between(start: str, end: str) -> float:
-    """Measure the time from one text to another."""
+    """Return the seconds from one time to another."""
     return (to_time(end) - to_time(start)).total_seconds()
 
 
 def join(spans: Iterable[Span]) -> list[Span]:
-    """Put spans in order and make one of those that touch.
+    """Sort spans, and join those that touch.
 
     >>> join([["d", "e"], ["a", "b"], ["b", "c"]])
     [['a', 'c'], ['d', 'e']]
@@ -362,7 +360,7 @@ def join(spans: Iterable[Span]) -> list[Span]:
 
 
 def gaps_between(spans: Iterable[Span], start: str, end: str) -> list[tuple[str, str]]:
-    """List what is missing from ``start`` to ``end``.
+    """Return the spans from ``start`` to ``end`` that are missing.
 
     >>> gaps_between([["b", "c"], ["d", "f"]], "a", "e")
     [('a', 'b'), ('c', 'd')]
