@@ -82,10 +82,10 @@ class TapPipedrive(Tap):
         """
         assert isinstance(self.message_writer, PageWriter)
         state: Any = self.state
-        run = self.run_context = RunContext(
+        run = self._run_context = RunContext(
             self.config, state, self.message_writer, self._write_state, self.logger
         )
-        streams = self.stream_set = StreamSet()
+        streams = self._stream_set = StreamSet()
         for declared in STREAMS:
             declared(self, run, streams)
         self._pusher = Pusher(run, streams)
@@ -102,6 +102,18 @@ class TapPipedrive(Tap):
         for stream in scanned:
             stream.scan = self._scans[stream.parent]
         return list(streams)
+
+    @property
+    def run_context(self) -> RunContext:
+        """The context of this run."""
+        _ = self.streams  # the SDK discovers them when they are first used
+        return self._run_context
+
+    @property
+    def stream_set(self) -> StreamSet:
+        """All streams in the order of their declaration."""
+        _ = self.streams
+        return self._stream_set
 
     def _write_state(self, state: Any) -> None:
         self.state_writer.write_state(state)
