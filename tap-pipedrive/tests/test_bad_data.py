@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pipedrive_simulator.testing import running_simulator
 
 from tap_pipedrive import errors
-from tap_pipedrive.api.lenient_json import NotJsonError, decode_answer
+from tap_pipedrive.api.lenient_json import NotJsonError, decode_body
 from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.api.records import (
     PageReader,
@@ -132,13 +132,13 @@ def test_a_cut_off_answer_is_no_answer(values: list[Any], data: Any) -> None:
     body = json.dumps({"success": True, "data": values}).encode()
     cut = data.draw(st.integers(0, len(body) - 1))
     with pytest.raises(NotJsonError):
-        decode_answer(body[:cut])
+        decode_body(body[:cut])
 
 
 @given(st.lists(json_values, max_size=4))
 def test_lenient_decoding_of_good_json_is_strict_decoding(values: list[Any]) -> None:
     body = msgspec.json.encode({"success": True, "data": values, "additional_data": {"a": 1}})
-    answer = decode_answer(body)
+    answer = decode_body(body)
     assert answer.members["additional_data"] == {"a": 1}
     assert answer.records is not None
     strict = msgspec.json.decode(body)["data"]

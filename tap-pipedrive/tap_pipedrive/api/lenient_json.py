@@ -1,11 +1,11 @@
-"""Decode an answer that is not quite JSON: keep what can be kept, and name what cannot.
+"""Decode a response that is not valid JSON: keep the valid values, and return the others as text.
 
-Strict decoding fails for a whole page because of one value: invalid UTF-8, a lone surrogate, NaN,
-1e400, nesting deeper than any decoder follows. Here an answer is first cut at its brackets and
-commas, without decoding anything and without recursion; then each record is decoded strictly, and
-of a record that fails each value. What cannot be decoded stays as text.
+Strict decoding refuses a whole page because of one value: invalid UTF-8, a lone surrogate, NaN,
+1e400, or nesting that is too deep for a decoder. This module first splits a body at its brackets
+and commas, without decoding and without recursion. Then it decodes each record strictly, and each
+value of a record that fails. A value that cannot be decoded stays text.
 
-An answer whose brackets do not match (a truncated one) is refused as a whole.
+A body whose brackets do not match (a truncated one) is refused as a whole.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LEVELS = 2
 
 
 class NotJsonError(ValueError):
-    """The brackets of a text do not match: it is truncated, or no JSON at all."""
+    """The brackets of a text do not match: it is truncated, or not JSON."""
 
 
 class SetAsideValues(dict[str, Any]):
@@ -45,22 +45,22 @@ class LenientRecord:
 
 
 @dataclass
-class LenientAnswer:
-    """The members of an answer's object; ``data`` element by element if it is a list."""
+class LenientBody:
+    """The members of a body's object; ``data`` element by element if it is a list."""
 
     members: dict[str, Any] = field(default_factory=dict)
     records: list[LenientRecord] | None = None
 
 
-def decode_answer(body: bytes) -> LenientAnswer:
-    """Decode what can be decoded of an answer that strict decoding refuses.
+def decode_body(body: bytes) -> LenientBody:
+    """Decode a body that strict decoding refuses, as far as possible.
 
     Raises:
-        NotJsonError: the answer is no object with matching brackets, or what is said beside
+        NotJsonError: the body is not an object with matching brackets, or a member other than
             ``data`` cannot be decoded.
 
     """
-    answer = LenientAnswer()
+    answer = LenientBody()
     for raw_name, value in _members(body):
         try:
             name = msgspec.json.decode(raw_name, type=str)
@@ -76,7 +76,7 @@ def decode_answer(body: bytes) -> LenientAnswer:
 
 
 def printable(text: bytes) -> str:
-    r"""Write raw JSON text as text that any database can hold.
+    r"""Return raw JSON text as text that any database can store.
 
     >>> printable(b'"caf\xe9"')
     '"caf\\xe9"'
@@ -85,7 +85,7 @@ def printable(text: bytes) -> str:
 
 
 def lenient_record(text: bytes) -> LenientRecord:
-    """Decode one element of a list as far as it goes."""
+    """Decode one element of a list as far as possible."""
     aside = SetAsideValues()
     try:
         value = _value(text, "", aside, _LEVELS)
@@ -101,7 +101,7 @@ def lenient_record(text: bytes) -> LenientRecord:
 
 
 def _value(text: bytes, path: str, aside: SetAsideValues, levels: int) -> Any:
-    """Decode a value; what of it cannot be decoded is null and stands in ``aside`` as text."""
+    """Decode a value; parts that cannot be decoded are null, and text in ``aside``."""
     try:
         return msgspec.json.decode(text)
     except DECODING_ERRORS:
@@ -132,7 +132,7 @@ def _object(text: bytes, path: str, aside: SetAsideValues, levels: int) -> dict[
 
 
 def _members(text: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Cut an object into (name, value), both as text."""
+    """Split an object into (name, value), both as text."""
     if not text.lstrip().startswith(b"{"):
         raise NotJsonError(printable(text[:100]))
     for part in _parts(text):
@@ -144,7 +144,7 @@ def _members(text: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _parts(text: bytes) -> list[bytes]:
-    """Cut the inside of an array or object at its commas.
+    """Split the inside of an array or object at its commas.
 
     Raises:
         NotJsonError: brackets or quotes do not match, or something follows the last one.

@@ -1,16 +1,15 @@
 """Make a page of API records match its stream's schema, touching only what needs it.
 
-* v2 already speaks RFC 3339; v1 writes ``2024-01-31 09:14:35`` (UTC, no zone).
-* A value of another type than declared is converted where nothing is lost by it ("12" where a
-  number is due, 1 where a boolean is due).
-* Every other value that its column cannot hold (another type, an impossible date, an integer of
-  more than 64 bits) is null there, counted, and kept in ``_extra`` as it came. So is a property
-  the schema does not know. Nothing is lost when Pipedrive changes a shape before this tap
-  learns of it, and no such change stops a sync.
+* v2 writes RFC 3339; v1 writes ``2024-01-31 09:14:35`` (UTC, no zone).
+* A value of another type than declared is converted if nothing is lost ("12" for a number, 1 for a
+  boolean).
+* Any other value that its column cannot hold (another type, an impossible date, an integer of more
+  than 64 bits) becomes null, is counted, and is kept unchanged in ``_extra``. So is a property that
+  the schema lacks. A change of Pipedrive's records therefore loses no data and stops no sync.
 
-A page that fits as it is, and that is nearly every page, need not be looked at record by record:
-:class:`PageReader` decodes it straight into typed rows, with what is nested left as the text it
-came in. That takes a third of the time that dictionaries take.
+Nearly every page fits as it is, and is not checked record by record: :class:`PageReader` decodes it
+directly into typed rows, and leaves nested values as text. That takes a third of the time that
+dictionaries take.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ _PYTHON: dict[str, Any] = {
     "array": list,
     "object": dict,
 }
-#: Bytes of an answer that are looked at together.
+#: Bytes of a body that are checked together.
 _CHUNK = 1 << 16
 _OBJECT_OR_NULL = frozenset(b"{n")
 #: The key of a custom field, or of a part of one (`<key>_currency`).
@@ -63,7 +62,7 @@ _DAY = (
     r"|(?:0[13-9]|1[0-2])-30|(?:0[13578]|1[02])-31)"
 )
 _CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?"
-#: All times (dates) of a page, a line each: one match instead of one for each of them.
+#: All times (dates) of a page, one per line: one match instead of one for each value.
 _ZONE = r"(?:Z|[+-](?:0\d|1[0-4]):[0-5]\d)"
 _TIMES = re.compile(rf"(?:{_DAY}T{_CLOCK}{_ZONE}\n)*", re.ASCII)
 _V1_TIMES = re.compile(rf"(?:{_DAY}[T ]{_CLOCK}{_ZONE}?\n)*", re.ASCII)
@@ -72,7 +71,7 @@ _ANY_TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d)?(\.\d+)?\s?"
     r"(Z|[+-]\d\d(?::?\d\d)?)?)?", re.ASCII
 )  # fmt: skip
-#: Days that no pattern can tell: leap days, and those that a time zone may push out of range.
+#: Days that a pattern cannot check: leap days, and days that a time zone may move out of range.
 _DAYS_TO_CHECK = ("-02-29", "0001-01-01", "9999-12-31")
 
 _INTEGER_TEXT = re.compile(r"-?(0|[1-9]\d*)(\.0+)?", re.ASCII)
@@ -81,7 +80,7 @@ _BOOLEANS = {"0": False, "1": True, "false": False, "true": True}
 
 
 class Row(msgspec.Struct, gc=False):
-    """A record that fits its schema; looked into like the dictionary it stands for."""
+    """A record that fits its schema; read like the dictionary that it replaces."""
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a property, ``default`` if the record lacks it."""
@@ -89,7 +88,7 @@ class Row(msgspec.Struct, gc=False):
         return default if value is msgspec.UNSET else value
 
     def __getitem__(self, name: str) -> Any:
-        """Return a property that is there."""
+        """Return a property that the record has."""
         value = getattr(self, name, msgspec.UNSET)
         if value is msgspec.UNSET:
             raise KeyError(name)
@@ -101,9 +100,9 @@ class Row(msgspec.Struct, gc=False):
 
 
 class PageReader:
-    """Reads a page of a v2 list in one go, if all its records fit the schema as they are."""
+    """Reads a whole page of a v2 list at once, if all its records fit the schema as they are."""
 
-    #: Types of a row's fields; objects stay the text they came in.
+    #: Types of a row's fields; objects stay text.
     _FIELDS: Mapping[str, Any] = {
         **{k: v | None | msgspec.UnsetType for k, v in _PYTHON.items()},
         "number": int | float | None | msgspec.UnsetType,
@@ -138,13 +137,13 @@ class PageReader:
 
     @classmethod
     def of(cls, types: Mapping[str, str], keys: Iterable[str] = ()) -> PageReader | None:
-        """Make one, unless a property has a name that no field may have."""
+        """Make a reader; None if a property has a name that no field may have."""
         taken = {*dir(Row), EXTRA}
         plain = all(n.isidentifier() and not keyword.iskeyword(n) for n in types)
         return cls(types, keys) if plain and not taken & types.keys() else None
 
     def read(self, body: bytes) -> tuple[list[Any], dict[str, Any]] | None:
-        """Return rows and ``additional_data``; None when anything asks for a closer look."""
+        """Return rows and ``additional_data``; None if the page has to be checked by record."""
         try:
             answer: Any = self._decode(body)
             _check_utf8(body)  # nested values are not decoded, and may hold any bytes
@@ -163,9 +162,9 @@ class PageReader:
 
 
 def _check_utf8(body: bytes) -> None:
-    """Raise UnicodeDecodeError for bytes that are no text.
+    """Raise UnicodeDecodeError for bytes that are not UTF-8.
 
-    Part by part: one text of the whole would cost six times as much.
+    Part by part: decoding the whole body at once takes six times as long.
     """
     view, at, size = memoryview(body), 0, 0 if body.isascii() else len(body)
     while at < size:
@@ -174,7 +173,7 @@ def _check_utf8(body: bytes) -> None:
 
 
 def _are_times(values: Iterable[Iterable[Any]]) -> bool:
-    """Whether all values that are there are times as :func:`time_or_none` writes them."""
+    """Whether all values, without nulls, are times as :func:`time_or_none` writes them."""
     return _all_fit(_TIMES, values, lambda value: time_or_none(value) == value)
 
 
@@ -185,7 +184,7 @@ def _are_dates(values: Iterable[Iterable[Any]]) -> bool:
 def _all_fit(
     pattern: re.Pattern[str], values: Iterable[Iterable[Any]], check: Callable[[str], bool]
 ) -> bool:
-    """Look at all values together; one by one only if the pattern cannot tell."""
+    """Check all values together; one by one only if the pattern cannot decide."""
     found = set(chain.from_iterable(values)) - {None, msgspec.UNSET}
     if not found:
         return True
@@ -203,7 +202,7 @@ class RecordShaper:
 
         Args:
             types: properties of the schema.
-            withheld: properties that hold secrets and are dropped.
+            withheld: properties that hold secrets and are removed.
 
         """
         self._types = dict(types)
@@ -211,7 +210,8 @@ class RecordShaper:
         self._withheld = withheld
         self._times = tuple(n for n, kind in types.items() if kind == "date-time")
         self._dates = tuple(n for n, kind in types.items() if kind == "date")
-        # msgspec checks a whole page against this in C; only a page that fails is looked at.
+        # msgspec checks a whole page against this in C; only the records of a failing page are
+        # read.
         fields = [
             (f"f{number}", _PYTHON[kind] | None, None)
             for number, kind in enumerate(self._types.values())
@@ -219,14 +219,14 @@ class RecordShaper:
         renamed = {f"f{number}": name for number, name in enumerate(self._types)}
         shape = msgspec.defstruct("Shape", fields, rename=renamed, gc=False)
         self._page_type: Any = list[shape]  # type: ignore[valid-type]
-        #: Properties seen that the schema lacks, and those seen with a value that does not fit.
+        #: Properties that the schema lacks, and properties with a value that does not fit.
         self.unknown: set[str] = set()
         self.retyped: set[str] = set()
-        #: Values that were set aside: null in their column.
+        #: Values that became null because their column cannot hold them.
         self.nulled = 0
 
     def shape(self, records: list[Record]) -> list[Record]:
-        """Convert what can be converted, and set aside what does not fit."""
+        """Convert values where possible, and move values that do not fit to ``_extra``."""
         try:
             msgspec.convert(records, self._page_type)
         except DECODING_ERRORS:
@@ -246,7 +246,7 @@ class RecordShaper:
         return records
 
     def without_secrets(self, text: bytes) -> str:
-        """Write a record for quarantine; empty if it may hold a secret and cannot be read."""
+        """Return a record as text for quarantine; empty if it may hold a secret."""
         if self._withheld:
             found = lenient_record(text).record
             if found is None:
@@ -259,7 +259,7 @@ class RecordShaper:
         return printable(text)
 
     def set_deep_values_aside(self, records: list[Any]) -> None:
-        """Keep values that are nested too deep to be encoded, if there are any."""
+        """Move values that are nested too deeply for the encoder to ``_extra``, as text."""
         for record in records:
             if isinstance(record, Row):
                 continue
@@ -277,21 +277,21 @@ class RecordShaper:
         extra = set_aside_values(record)
         for name in [n for n in extra if _first_name(n) in self._withheld]:
             del extra[name]
-        nulled = [name for name in extra if name != EXTRA]  # that is a property of the source
+        nulled = [name for name in extra if name != EXTRA]  # a property of the source
         self.nulled += len(nulled)
         self.retyped.update(map(_first_name, nulled))
         for name in record.keys() - self._known - {EXTRA}:
             value = record.pop(name)
             if name not in self._withheld:
                 extra[name] = value
-                # v1 writes custom fields beside the others, each under its key: no news.
+                # v1 writes custom fields beside the others, each under its key: not a change.
                 if not _CUSTOM_FIELD.match(name):
                     self.unknown.add(name)
         if not extra:
             del record[EXTRA]
 
     def _convert(self, record: Record) -> None:
-        """Convert values of another type than declared, or keep them in ``_extra``."""
+        """Convert values of another type than declared, or move them to ``_extra``."""
         for name, value in list(record.items()):
             kind = self._types.get(name)
             if value is None or kind is None or _fits(value, kind):
@@ -315,7 +315,7 @@ class RecordShaper:
 
 
 def _deep_text(value: Any) -> str | None:
-    """Write a value that is nested too deep; None for any other."""
+    """Return a value that is nested too deeply as text; None for any other value."""
     try:
         msgspec.json.encode(value)
     except RecursionError:
@@ -329,7 +329,7 @@ def _deep_text(value: Any) -> str | None:
 
 
 def set_aside_values(record: Record) -> SetAsideValues:
-    """Return the ``_extra`` of a record; the source's own property of that name is put into it."""
+    """Return the ``_extra`` of a record; it includes the source's own property of that name."""
     extra = record.get(EXTRA)
     if not isinstance(extra, SetAsideValues):
         extra = SetAsideValues() if EXTRA not in record else SetAsideValues({EXTRA: extra})
@@ -352,7 +352,7 @@ def _fits(value: Any, kind: str) -> bool:
 
 
 def converted(value: Any, kind: str) -> Any:
-    """Convert a value of another type if nothing is lost by it, else return None.
+    """Convert a value of another type if nothing is lost, else return None.
 
     >>> converted("12.50", "number"), converted(2.0, "integer"), converted("007", "integer")
     (12.5, 2, None)
@@ -377,10 +377,10 @@ def converted(value: Any, kind: str) -> Any:
 
 
 class RecordScreen:
-    """Looks at what the walks need of a record before it is shaped: its id and its times.
+    """Checks the id and the times of a record before it is shaped.
 
-    Walks are sorted by ``update_time`` and notice by ``stage_change_time`` that a deal moved, so
-    an impossible time must be null before any of them looks at it.
+    Scans are sorted by ``update_time``, and ``stage_change_time`` shows that a deal moved, so an
+    impossible time has to be null before a scan uses the record.
     """
 
     def __init__(self, types: Mapping[str, str], key: str | None) -> None:
@@ -388,14 +388,14 @@ class RecordScreen:
 
         Args:
             types: their properties, see :class:`RecordShaper`.
-            key: the property without which a record is of no use; None if there is none.
+            key: the property that a usable record has; None if there is none.
 
         """
         self._times = tuple(n for n, kind in types.items() if kind == "date-time")
         self._key, self._kind = key, types.get(key or "", "")
 
     def lacks_its_key(self, record: Record) -> bool:
-        """Whether a record cannot be told from others; its key is converted where it can be."""
+        """Whether a record has no usable key; the key is converted where possible."""
         if self._key is None:
             return False
         value = record.get(self._key)
@@ -403,8 +403,8 @@ class RecordScreen:
             value = record[self._key] = converted(value, self._kind)
         return value is None or value == ""
 
-    def mend_times(self, records: list[Record]) -> None:
-        """Set impossible times aside; the others stay as they are."""
+    def remove_impossible_times(self, records: list[Record]) -> None:
+        """Move impossible times to ``_extra``; the others stay unchanged."""
         found = [t for r in records for n in self._times if (t := r.get(n)) is not None]
         if all(isinstance(t, str) for t in found) and _all_fit(
             _V1_TIMES, [found], lambda t: time_or_none(t) is not None
@@ -420,7 +420,7 @@ class RecordScreen:
 
 
 def time_or_none(value: Any) -> str | None:
-    """Write a time as RFC 3339 (one without a zone is UTC); None if there is no such time.
+    """Return a time as RFC 3339 (one without a zone is UTC); None if it does not exist.
 
     >>> time_or_none("2024-02-12 09:14:35"), time_or_none("2026-02-30T00:00:00Z")
     ('2024-02-12T09:14:35Z', None)
@@ -448,7 +448,7 @@ def time_or_none(value: Any) -> str | None:
 
 
 def date_or_none(value: Any) -> str | None:
-    """Return a day, or a time of one, as it is; None if there is no such day.
+    """Return a day, or a time, unchanged; None if it does not exist.
 
     >>> date_or_none("2026-02-28"), date_or_none("2026-02-30")
     ('2026-02-28', None)

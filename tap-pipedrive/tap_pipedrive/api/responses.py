@@ -17,7 +17,7 @@ from tap_pipedrive.api.lenient_json import (
     DECODING_ERRORS,
     LenientRecord,
     NotJsonError,
-    decode_answer,
+    decode_body,
 )
 from tap_pipedrive.api.limits.governor import header_number
 from tap_pipedrive.api.openapi import Operation
@@ -145,7 +145,7 @@ def page_of(
         answer = msgspec.json.decode(body)
     except DECODING_ERRORS as error:
         try:
-            lenient = decode_answer(body)
+            lenient = decode_body(body)
         except NotJsonError as truncated:
             msg = f"{where}: 200 with broken JSON ({str(error)[:200]})"
             raise errors.RetriableError(msg) from truncated

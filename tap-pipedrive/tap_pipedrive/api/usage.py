@@ -1,17 +1,17 @@
-"""What the calls of a run cost and how they were answered: by stream, and by endpoint."""
+"""The cost and the outcome of a run's calls: by stream, and by endpoint."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-#: Latencies kept per endpoint for the quantiles of a run.
+#: Latencies per endpoint from which the quantiles of a run are computed.
 MOST_LATENCIES = 2000
 
 
 @dataclass
 class Usage:
-    """What one stream cost so far: calls, API tokens, failed attempts among the calls."""
+    """The cost of one stream so far: calls, API tokens, failed attempts among the calls."""
 
     calls: int = 0
     tokens: int = 0
@@ -22,7 +22,7 @@ class ApiCalls:
     """Counts of a run's calls, by endpoint (an operation's key)."""
 
     def __init__(self) -> None:
-        """Start from nothing."""
+        """Start at zero."""
         self.requests: Counter[tuple[str, str]] = Counter()
         self.rate_limited: Counter[str] = Counter()
         self.retries: Counter[tuple[str, str]] = Counter()
@@ -30,7 +30,7 @@ class ApiCalls:
         self._latencies: defaultdict[str, list[float]] = defaultdict(list)
 
     def answered(self, endpoint: str, status: int, seconds: float) -> None:
-        """Count an answer."""
+        """Count a response."""
         self.requests[endpoint, f"{status // 100}xx"] += 1
         if status == 429:
             self.rate_limited[endpoint] += 1

@@ -550,7 +550,7 @@ class PipedriveStream(Stream):
                 self.quarantine(element.reason, element.text)
             if not page.records or isinstance(page.records[0], Row):
                 return page
-            look.mend_times(page.records)
+            look.remove_impossible_times(page.records)
             without_id = [record for record in page.records if look.lacks_its_key(record)]
             for record in without_id:
                 self.quarantine("has no usable id", msgspec.json.encode(record))

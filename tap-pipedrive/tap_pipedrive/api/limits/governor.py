@@ -27,21 +27,21 @@ T = TypeVar("T")
 
 #: Requests per window of the smallest plan: API token, OAuth.
 SMALLEST_BURST = {"token": 20, "oauth": 80}
-#: The API's two seconds, and a margin for requests that travel at different speeds.
+#: The API's two seconds, and a margin because requests travel at different speeds.
 WINDOW_SECONDS = 2.2
 #: Tokens of the most expensive call.
 MOST_EXPENSIVE_CALL = 40
-#: The plan's daily tokens are remembered so long, for answers that do not name them.
+#: Seconds for which the plan's daily tokens are stored, for responses that do not name them.
 PLAN_LIMIT_SECONDS = 7 * 86400.0
 _PLAN_LIMIT = "plan-limit"
-#: An open circuit that closes within this time is waited for.
-PATIENCE_SECONDS = 60.0
-#: What a header holds that is a number: no sign, no exponent, of a size that makes sense.
+#: The tap waits for an open circuit that closes within this time.
+CIRCUIT_TIMEOUT_SECONDS = 60.0
+#: A number in a header: no sign, no exponent, and not too long.
 _HEADER_NUMBER = re.compile(r"\d{1,15}(\.\d{1,15})?", re.ASCII)
 
 
 class Governor:
-    """Decides for one process; keeps the facts in a limit store."""
+    """Decides for one process, with the facts in a limit store."""
 
     def __init__(
         self,
@@ -56,10 +56,10 @@ class Governor:
 
         Args:
             store: keeps the window, the ledger and the circuit.
-            burst: requests per window until the server says better.
-            daily_tokens: what all jobs together may spend a day; None: what the plan gives.
-            share: part of the day's budget that may be gone when this job stops, 0 to 1.
-            logger: where waits and degradations are reported.
+            burst: requests per window until the server names its limit.
+            daily_tokens: tokens that all jobs together may spend per day; None: those of the plan.
+            share: part of the day's budget that may be spent when this job stops, 0 to 1.
+            logger: reports waits and failures of the store.
 
         """
         self._store = store
@@ -73,7 +73,7 @@ class Governor:
         self.plan_remaining: int | None = None
         self.trips = 0
 
-    # -- asking ------------------------------------------------------------------------------
+    # -- before a call -----------------------------------------------------------------------
 
     def admit(self, cost: int, day: str) -> None:
         """Wait for a free slot and enter the call into the ledger.
@@ -85,24 +85,24 @@ class Governor:
         Raises:
             BudgetSpentError: the call would exceed this job's share of the day's tokens, or the
                 day is noted as spent.
-            SourceUnavailableError: the circuit is open for longer than worth waiting.
+            SourceUnavailableError: the circuit is open for longer than this method waits.
 
         """
         self._pass_circuit()
-        # Entered first and taken back if it was too much: two callers can't both have the last.
+        # Booked first, and reversed if it is too much: two callers cannot both get the last tokens.
         self._with_store(lambda store: store.add_tokens(day, cost))
         try:
             self._check_tokens(cost, day)
             while (wait := self._seconds_to_slot()) > 0:
                 with termination.at_once():
                     time.sleep(wait)
-                self._check_tokens(cost, day)  # other threads may know more by now
+                self._check_tokens(cost, day)  # another thread may have learnt of a spent day
         except (BudgetSpentError, termination.TerminationRequested):
             self._with_store(lambda store: store.add_tokens(day, -cost))
             raise
 
     def _check_tokens(self, cost: int, day: str) -> None:
-        """Refuse a call, already in the ledger, for which the day has no tokens left."""
+        """Refuse a call, which is booked already, if the day has no tokens left for it."""
         if day == self._spent_day:
             msg = "the company's API tokens of today are used up; they come back at midnight"
             raise BudgetSpentError(msg)
@@ -115,23 +115,23 @@ class Governor:
             raise BudgetSpentError(msg)
 
     def note_spent(self, day: str) -> None:
-        """Note that the server refused a call for want of tokens: no more calls on that day."""
+        """Note that the server refused a call because of spent tokens: no more calls that day."""
         self._spent_day = day
 
     def rebook(self, cost: int, day: str, other_day: str) -> None:
-        """Move a call to another day of the ledger: the source dates it differently."""
+        """Book a call on another day: the source has another date."""
         self._with_store(lambda store: store.add_tokens(day, -cost))
         self._with_store(lambda store: store.add_tokens(other_day, cost))
 
     @property
     def budget(self) -> int | None:
-        """Tokens a day: the configured number, else the plan's by the server's word, else None."""
+        """Tokens per day: the configured number, else the plan's as the server reports it, else None."""
         return self._daily_tokens or self._plan_limit
 
     def room(self, day: str, of_share: float = 1.0, *, entered: int = 0) -> int | None:
-        """Tokens that may still be spent under ``of_share`` of this job's share; None: no limit.
+        """Return the tokens left in ``of_share`` of this job's share; None means no limit.
 
-        ``entered`` of them stand in the ledger already, for the call that is about to be made.
+        ``entered`` tokens are booked already, for the call that comes next.
         """
         share = self._share * of_share
         limits: list[float] = []
@@ -139,15 +139,16 @@ class Governor:
             spent = self._with_store(lambda store: store.tokens(day))
             limits.append(share * self._daily_tokens - spent + entered)
         if self.plan_remaining is not None:
-            # The rest of the plan's tokens stays for others; what they spent counts, too.
+            # The other jobs keep the rest of the plan's tokens.
             reserved = (1 - share) * self._plan_limit if self._plan_limit else 0
             limits.append(self.plan_remaining - reserved)
         return int(min(limits)) if limits else None
 
     def is_spent(self, day: str) -> bool:
-        """Whether the ledger says that the company's tokens of a day are used up.
+        """Whether the ledger shows that the company's tokens of a day are used up.
 
-        The limit is the configured one or the plan's, as the server said it in this run or before.
+        The limit is the configured one, or the plan's as the server reported it, also in an earlier
+        run.
         """
         plan_limit = (self.recall(_PLAN_LIMIT) or b"").decode("ascii", "ignore")
         budget = self.budget or header_number(plan_limit)
@@ -163,7 +164,7 @@ class Governor:
 
     def _pass_circuit(self) -> None:
         left, why = self._with_store(lambda store: store.circuit())
-        if left > PATIENCE_SECONDS:
+        if left > CIRCUIT_TIMEOUT_SECONDS:
             msg = f"the circuit is open for another {left:.0f} s: {why}"
             raise SourceUnavailableError(msg)
         if left > 0:
@@ -171,16 +172,16 @@ class Governor:
             with termination.at_once():
                 time.sleep(left)
 
-    # -- learning ----------------------------------------------------------------------------
+    # -- after a call ------------------------------------------------------------------------
 
     def observe(self, headers: Mapping[str, str]) -> None:
-        """Learn the limits from the headers of an answer."""
+        """Learn the limits from the headers of a response."""
         limit = header_number(headers.get("x-ratelimit-limit"))
         if limit:
             self._burst = limit
         if header_number(headers.get("x-ratelimit-remaining")) == 0:
             reset = header_number(headers.get("x-ratelimit-reset"))
-            # Never longer than the window and a margin: a wrong header must not stall a run.
+            # At most the window and a margin: a wrong header must not block a run.
             self._hold_until = time.monotonic() + min(2 if reset is None else reset, 5)
         plan_limit = header_number(headers.get("x-daily-ratelimit-token-limit"))
         if plan_limit is not None and plan_limit != self._plan_limit:
@@ -196,11 +197,11 @@ class Governor:
         return self._with_store(lambda store: store.circuit())[0] > 0
 
     def trip(self, seconds: float, why: str) -> None:
-        """Open the circuit for everybody."""
+        """Open the circuit for all processes."""
         self.trips += 1
         self._with_store(lambda store: store.open_circuit(seconds, why))
 
-    # -- remembering -------------------------------------------------------------------------
+    # -- cached values -----------------------------------------------------------------------
 
     def remember(self, key: str, value: bytes, seconds: float) -> None:
         """Cache a value in the store."""
@@ -238,7 +239,7 @@ class Governor:
 
 
 def header_number(text: str | None) -> int | None:
-    """Read a header that holds a number, rounded up; None if it holds none.
+    """Parse a header that holds a number, rounded up; None if it holds none.
 
     >>> header_number("12.5"), header_number("soon"), header_number(None)
     (13, None, None)

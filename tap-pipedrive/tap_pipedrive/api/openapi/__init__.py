@@ -19,7 +19,7 @@ _ONE_OBJECT = frozenset(
         "v1 /users/me",
     }
 )
-#: Lists without pages in which every account has something.
+#: Lists without pages that are never empty.
 _NEVER_EMPTY = frozenset(
     {
         "v1 /activityTypes",
@@ -59,12 +59,12 @@ class Operation:
 
     @property
     def may_be_empty(self) -> bool:
-        """Whether an account may have nothing of what a list without pages shows."""
+        """Whether a list without pages may be empty."""
         return self.key.startswith("v1 ") and self.key not in _NEVER_EMPTY
 
     @property
     def pages_by_cursor(self) -> bool:
-        """Whether the operation hands out a cursor (v2, and a few of v1)."""
+        """Whether the operation returns a cursor (v2, and a few of v1)."""
         return "cursor" in self.parameters
 
     @property

@@ -1,12 +1,12 @@
 """Turn the facts of one operation into a stream's JSON schema.
 
-Rules, each for a reason seen in the real API:
+Rules, each with a reason in the real API:
 
-* every property but the key is nullable: the documents under-declare null;
+* every property but the key is nullable: the documents do not declare all nulls;
 * no closed enums: Pipedrive adds values without notice;
-* a time is a ``date-time`` by the name of its property, for v2 declares it a mere string;
-* what is nested stays one object or array (``jsonb`` in PostgreSQL), custom fields included;
-* ``_extra`` keeps properties that the documents do not know.
+* the name of a property makes it a ``date-time``, because v2 declares times as strings;
+* nested values stay one object or array (``jsonb`` in PostgreSQL), also custom fields;
+* ``_extra`` keeps properties that the documents lack.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any
 
 from tap_pipedrive.api.openapi import Operation
 
-#: Times by name that do not end in ``_time`` (v1 users, changelog).
+#: Times whose names do not end in ``_time`` (v1 users, changelog).
 TIMES = frozenset({"created", "modified", "last_login", "time"})
-#: Clock readings and durations: they end in ``_time`` but carry no date.
+#: Clock times and durations: their names end in ``_time``, but they have no date.
 CLOCKS = frozenset({"due_time"})
-#: Whole-day properties that the documents call strings.
+#: Dates that the documents declare as strings.
 DATES = frozenset({"due_date", "billing_start_date", "local_won_date", "local_lost_date",
                    "local_close_date", "expected_close_date"})  # fmt: skip
-#: Where unknown properties are kept.
+#: The property that keeps unknown properties.
 EXTRA = "_extra"
 
 _TYPES: dict[str, dict[str, Any]] = {
@@ -39,7 +39,7 @@ _TYPES: dict[str, dict[str, Any]] = {
 
 
 def property_type(name: str, declared: str) -> str:
-    """Name the type of a property: the declared one, or ``date``/``date-time`` by its name."""
+    """Return the type of a property: the declared one, or ``date``/``date-time`` by its name."""
     if declared != "string" or name in CLOCKS:
         return declared
     if name in TIMES or name.endswith("_time"):
