@@ -21,12 +21,12 @@ import psycopg
 from conftest import COMMANDS, ROOT, Checkout, Run
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipeboard import embedded_postgres
-from pipeboard.cluster import free_port
-from pipeboard.embedded_postgres import EmbeddedPostgres
-from pipeboard.postgres_binaries import Binaries
-from pipeboard.services import Services
-from pipeboard.simulator import Account, Simulator
+from pipeboard.local import embedded_postgres
+from pipeboard.local.cluster import free_port
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
+from pipeboard.local.postgres_binaries import Binaries
+from pipeboard.local.services import Services
+from pipeboard.local.simulator import Account, Simulator
 
 # Nobody cuts the power of a test: what is written survives every kill of a process all the same.
 embedded_postgres.SETTINGS["fsync"] = "off"

@@ -14,7 +14,7 @@ import pytest
 from conftest import truth
 from site_under_test import Live, Site, alive, kill_server, make_site, until
 
-from pipeboard.lane import is_locked
+from pipeboard.run.run_lock import is_locked
 
 # The fastest job that reads and loads: what ends it does not care what comes after.
 JOB = "backfill"
@@ -35,9 +35,9 @@ def at_work(site: Site, *words: str) -> tuple[Live, dict[str, int]]:
     return live, parts
 
 
-def lock_is_free(site: Site, lane: str = "backfill") -> bool:
+def lock_is_free(site: Site, concurrency_group: str = "backfill") -> bool:
     with psycopg.connect(site.url) as connection:
-        return not is_locked(connection, lane)
+        return not is_locked(connection, concurrency_group)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from warehouse_kit import ROOT, Dbt, Warehouse
 
-from pipeboard.embedded_postgres import EmbeddedPostgres
-from pipeboard.postgres_binaries import Binaries, wheel_binaries
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
+from pipeboard.local.postgres_binaries import Binaries, wheel_binaries
 
 #: Makes a new database: a name, and what its dbt is told by environment.
 NewWarehouse = Callable[..., Warehouse]

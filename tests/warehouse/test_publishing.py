@@ -22,7 +22,7 @@ import pytest
 from conftest import NewWarehouse
 from warehouse_kit import DBT, ROOT, Warehouse
 
-from pipeboard.embedded_postgres import READER
+from pipeboard.local.embedded_postgres import READER
 
 PROJECT = """
 name: small

@@ -15,8 +15,8 @@ import psycopg
 import yaml
 from psycopg import sql
 
-from pipeboard.changed import decision_of
 from pipeboard.launch import environ_of_program
+from pipeboard.run.changed import decision_of
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ROOT / ".pipeboard" / "bin"
