@@ -19,7 +19,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 
 #: Where the check applies: folders or files, from the root of the repository.
-FOLDERS = ("docs/decisions", "tests/docs")
+FOLDERS = ("README.md", "SECURITY.md", "docs", "examples", "tests/docs")
 
 #: Not written by hand, or a record of the past.
 IGNORED = ("*.json", "*.png", "requirements/*", "tests/docs/*vocabulary.py")
