@@ -19,7 +19,21 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 
 #: Where the check applies: folders or files, from the root of the repository.
-FOLDERS = ("README.md", "SECURITY.md", "docs", "examples", "tests/docs")
+FOLDERS = (
+    "CHANGELOG.md",
+    "README.md",
+    "README.pt-BR.md",
+    "SECURITY.md",
+    "docs",
+    "examples",
+    "plugins/loaders/target-postgres/README.md",
+    "plugins/utilities/pipedrive-simulator/README.md",
+    "tests/bench/README.md",
+    "tests/docs",
+    "transform/README.md",
+    "transform/macros/incremental/README.md",
+    "transform/macros/publishing/README.md",
+)
 
 #: Not written by hand, or a record of the past.
 IGNORED = ("*.json", "*.png", "requirements/*", "tests/docs/*vocabulary.py")
