@@ -67,6 +67,8 @@ def main() -> int:
             ["mypy", "--strict", "--python-executable", str(PREFECT_PYTHON), "."],
         ),
         ("mypy bootstrap", ".", ["mypy", "orchestrate/bootstrap.py", "tests/run.py", __file__]),
+        ("mypy docs", "tests/docs", ["mypy", "."]),
+        ("vocabulary", ".", ["python", "tests/docs/vocabulary.py"]),
         *dbt_project(),
         ("yamllint", ".", ["yamllint", "--strict", "."]),
         ("shellcheck", ".", ["shellcheck", *shell]),
