@@ -14,9 +14,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tap_pipedrive.openapi import operation
+from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.streams.base import PipedriveStream
-from tap_pipedrive.streams.kinds import NewestFirst, PerHundred, PerRecord, UpdatedStream
+from tap_pipedrive.streams.stream_types import (
+    BatchedChildStream,
+    ChildStream,
+    IncrementalStream,
+    NewestFirstStream,
+)
 from tap_pipedrive.tap import TapPipedrive
 
 
@@ -28,13 +33,13 @@ def how_it_is_read(stream: PipedriveStream) -> str:
         return f"comes with `{stream.name.removesuffix('_sync')}`"
     if stream.name == "deal_summary_daily":
         return "one call a day"
-    if isinstance(stream, UpdatedStream):
+    if isinstance(stream, IncrementalStream):
         return "updated since the bookmark"
-    if isinstance(stream, PerHundred):
+    if isinstance(stream, BatchedChildStream):
         return f"a call for each 100 updated {stream.parent}"
-    if isinstance(stream, PerRecord):
+    if isinstance(stream, ChildStream):
         return f"a call for each of the updated {stream.parent}"
-    if isinstance(stream, NewestFirst):
+    if isinstance(stream, NewestFirstStream):
         return "newest first, down to the bookmark"
     return "whole list, sent when it changed"
 
@@ -45,7 +50,7 @@ def streams_table() -> str:
         "| Stream | Key | How it is read | Operations (tokens a call) | Default | Swept |",
         "|---|---|---|---|---|---|",
     ]
-    for stream in TapPipedrive(config={}, validate_config=False).declared_streams:
+    for stream in TapPipedrive(config={}, validate_config=False).stream_set:
         operations = [operation(key) for key in stream.operations]
         costs = ", ".join(f"`{op.key}` ({op.cost})" for op in operations) or "(0)"
         keys = ", ".join(f"`{key}`" for key in stream.primary_keys)

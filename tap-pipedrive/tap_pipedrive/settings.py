@@ -8,16 +8,14 @@ from typing import Any
 
 from singer_sdk import typing as th
 
-from tap_pipedrive import beginnings, cadence, history
 from tap_pipedrive.addresses import split_url
-from tap_pipedrive.bookmarks import to_text, to_time
 from tap_pipedrive.errors import ConfigurationError
-from tap_pipedrive.streams import windows
+from tap_pipedrive.times import to_text, to_time
 
 #: The largest page the API gives; a call costs the same whatever its size.
 MAX_PAGE_SIZE = 500
-#: Of a job's tokens, so much may go into histories; the rest is kept for what is new.
-HISTORY_SHARE = 0.5
+#: Settings that hold the seconds between two reads of a list.
+DEFINITIONS_INTERVAL, ARCHIVED_INTERVAL = "definitions_interval", "archived_interval"
 
 SCHEMA: dict[str, Any] = th.PropertiesList(
     th.Property(
@@ -74,7 +72,7 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     ),
     th.Property(
         "changelog_mode",
-        th.StringType(allowed_values=list(history.MODES)),
+        th.StringType(allowed_values=["gated", "full", "off"]),
         default="gated",
         title="Changelog mode",
         description="Whose change logs to read, at 20 tokens a deal: gated (deals that may "
@@ -83,7 +81,7 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     th.Property(
         "calls_ahead",
         th.IntegerType(minimum=1, maximum=64),
-        default=history.CALLS_AHEAD,
+        default=6,
         title="Calls ahead",
         description="Change logs under way at a time, within the burst limit. 1 asks one after "
         "the other.",
@@ -91,7 +89,7 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     th.Property(
         "lists_ahead",
         th.IntegerType(minimum=1, maximum=64),
-        default=beginnings.LISTS_AHEAD,
+        default=10,
         title="Lists ahead",
         description="Lists whose first page is asked for while another list is read, within the "
         "burst limit. 1 reads one after the other.",
@@ -99,7 +97,7 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     th.Property(
         "windows",
         th.IntegerType(minimum=1, maximum=64),
-        default=windows.WIDTH,
+        default=16,
         title="Windows",
         description="Windows of time that a first sync reads of a long list at once, within the "
         "burst limit. 1 reads one page after the other.",
@@ -113,18 +111,18 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "change are read at the two intervals below; any other run reads all.",
     ),
     th.Property(
-        cadence.DEFINITIONS,
+        DEFINITIONS_INTERVAL,
         th.IntegerType(minimum=0),
-        default=cadence.INTERVALS[cadence.DEFINITIONS],
+        default=3 * 3600,
         title="Interval of definitions",
         description="Seconds after which a scheduled run reads the lists again that define the "
         "account (fields, users, types, labels, stages, pipelines, products, ...). A record that "
         "names something they did not hold makes them due at once.",
     ),
     th.Property(
-        cadence.ARCHIVED,
+        ARCHIVED_INTERVAL,
         th.IntegerType(minimum=0),
-        default=cadence.INTERVALS[cadence.ARCHIVED],
+        default=3600,
         title="Interval of archived lists",
         description="Seconds after which a scheduled run reads archived deals and leads again.",
     ),
@@ -154,7 +152,7 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     th.Property(
         "history_token_share",
         th.NumberType(minimum=0, maximum=1),
-        default=HISTORY_SHARE,
+        default=0.5,
         title="History token share",
         description="Of the job's share, what may go into streams that cost a call per "
         "record. They catch up in later runs.",
@@ -209,6 +207,10 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "tokens.",
     ),
 ).to_dict()
+#: The default of each setting that has one.
+DEFAULTS: dict[str, Any] = {
+    name: schema["default"] for name, schema in SCHEMA["properties"].items() if "default" in schema
+}
 
 
 def check(config: Mapping[str, Any]) -> None:

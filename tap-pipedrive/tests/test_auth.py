@@ -16,10 +16,10 @@ from scripted_server import scripted_server
 
 from tap_pipedrive import logs
 from tap_pipedrive.addresses import company_of, http_url
-from tap_pipedrive.auth import OAuth
-from tap_pipedrive.client import PipedriveClient
+from tap_pipedrive.api.auth import OAuth
+from tap_pipedrive.api.client import PipedriveClient
+from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.errors import ConfigurationError, NotPermittedError
-from tap_pipedrive.openapi import operation
 from tap_pipedrive.tap import TapPipedrive
 
 OAUTH = {
@@ -69,7 +69,7 @@ def test_an_access_token_that_ended_early_is_renewed() -> None:
 )
 def test_missing_settings_are_named(config: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError, match=says) as failure:
-        _ = TapPipedrive(config=config).client
+        _ = TapPipedrive(config=config).run_context.client
     assert "x" * 40 not in str(failure.value)
 
 
@@ -143,7 +143,7 @@ def test_no_secret_comes_out(simulator: Any, log_format: str) -> None:
         config, PIPEBOARD_LOG_FORMAT=log_format, TAP_PIPEDRIVE_LOGLEVEL="DEBUG", LOGLEVEL="DEBUG"
     )
     assert code == 77
-    assert "Redis is away" in text
+    assert "Redis failed" in text
     code, about = run_process(config, "--about")
     assert code == 0
     for secret in (simulator.token, "demo-secret", "demo-refresh", "hush-hush"):

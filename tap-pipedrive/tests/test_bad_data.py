@@ -19,11 +19,9 @@ from hypothesis import strategies as st
 from pipedrive_simulator.testing import running_simulator
 
 from tap_pipedrive import errors
-from tap_pipedrive.answers import page_of
-from tap_pipedrive.bookmarks import to_text, to_time
-from tap_pipedrive.lenient_json import NotJsonError, decode_answer
-from tap_pipedrive.openapi import operation
-from tap_pipedrive.records import (
+from tap_pipedrive.api.lenient_json import NotJsonError, decode_body
+from tap_pipedrive.api.openapi import operation
+from tap_pipedrive.api.records import (
     PageReader,
     RecordShaper,
     _check_utf8,
@@ -31,8 +29,11 @@ from tap_pipedrive.records import (
     date_or_none,
     time_or_none,
 )
+from tap_pipedrive.api.responses import page_of
+from tap_pipedrive.quarantine import Quarantine
 from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.tap import TapPipedrive
+from tap_pipedrive.times import to_text, to_time
 
 Sync = Callable[..., Output]
 DEALS = operation("v2 /deals")
@@ -84,14 +85,14 @@ def deals_stream() -> Iterator[PipedriveStream]:
 
 def emitted(stream: PipedriveStream, body: bytes) -> Output:
     """What the stream writes for the body of an answer."""
-    stream._tap.__dict__.pop("quarantine", None)
+    stream._run.quarantine = Quarantine()
     real, sys.stdout = sys.stdout, io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     try:
         stream._schema_written = False
         stream._write_schema_message()
         page = page_of(body, "GET /deals", DEALS, stream._reader)
         stream.emit(stream.screen(DEALS)(page).records)
-        stream._tap.quarantine.write(stream._tap.writer)
+        stream._run.quarantine.write(stream._run.writer)
         sys.stdout.flush()
         return Output.parse(sys.stdout.buffer.getvalue())  # type: ignore[attr-defined]
     finally:
@@ -112,7 +113,7 @@ def test_each_record_is_delivered_or_quarantined(
         assert (f"<{number}>" in delivered) != bool(set_aside), (number, page)
     total = len(output.records["deals"]) + len(output.records["tap_quarantine"])
     assert total == len(page)
-    assert deals_stream._tap.quarantine.count == len(output.records["tap_quarantine"])
+    assert deals_stream._run.quarantine.count == len(output.records["tap_quarantine"])
 
 
 @settings(deadline=None, max_examples=300)
@@ -131,13 +132,13 @@ def test_a_cut_off_answer_is_no_answer(values: list[Any], data: Any) -> None:
     body = json.dumps({"success": True, "data": values}).encode()
     cut = data.draw(st.integers(0, len(body) - 1))
     with pytest.raises(NotJsonError):
-        decode_answer(body[:cut])
+        decode_body(body[:cut])
 
 
 @given(st.lists(json_values, max_size=4))
 def test_lenient_decoding_of_good_json_is_strict_decoding(values: list[Any]) -> None:
     body = msgspec.json.encode({"success": True, "data": values, "additional_data": {"a": 1}})
-    answer = decode_answer(body)
+    answer = decode_body(body)
     assert answer.members["additional_data"] == {"a": 1}
     assert answer.records is not None
     strict = msgspec.json.decode(body)["data"]
@@ -156,7 +157,7 @@ def test_bytes_are_checked_part_by_part_as_well_as_in_whole(body: bytes) -> None
         return True
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tap_pipedrive.records._CHUNK", 4)
+        patch.setattr("tap_pipedrive.api.records._CHUNK", 4)
         assert is_text(lambda: _check_utf8(body)) == is_text(body.decode)
 
 
@@ -194,7 +195,7 @@ def test_secrets_do_not_leave_by_the_quarantine() -> None:
                  b'{"http_auth_password" "hush"}'):  # fmt: skip
         webhooks.quarantine("has no usable id", text)
     assert webhooks.quarantined == 3
-    assert "hush" not in repr(tap.quarantine._waiting)
+    assert "hush" not in repr(tap.run_context.quarantine._waiting)
 
 
 # -- values --------------------------------------------------------------------------------------
@@ -337,8 +338,7 @@ def test_one_odd_record_is_quarantined_and_the_others_come(
 
 
 def test_a_page_without_any_usable_record_writes_no_message(deals_stream: PipedriveStream) -> None:
-    tap = deals_stream._tap
-    fields = next(stream for stream in tap.declared_streams if stream.name == "person_fields")
+    fields = deals_stream._streams["person_fields"]
     written = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     with contextlib.redirect_stdout(written):
         fields.emit([{"field_name": "without its key"}])

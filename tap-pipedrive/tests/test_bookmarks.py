@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_pipedrive.bookmarks import LOOKBACK, Bookmark, check_state, to_text, to_time
+from tap_pipedrive.state.bookmarks import Bookmark, check_state
+from tap_pipedrive.times import LOOKBACK, to_text, to_time
 
 moments = st.datetimes(datetime(2015, 1, 1), datetime(2035, 1, 1), timezones=st.just(timezone.utc))
 

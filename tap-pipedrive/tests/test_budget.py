@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from conftest import Output, run_tap
 from pipedrive_simulator.testing import running_simulator
 
-from tap_pipedrive.beginnings import LISTS_AHEAD
-from tap_pipedrive.bookmarks import to_time
 from tap_pipedrive.errors import BudgetSpentError, ConfigurationError
+from tap_pipedrive.settings import DEFAULTS
 from tap_pipedrive.tap import TapPipedrive
+from tap_pipedrive.times import to_time
 
 DAY = 86_400
 HISTORY = {"deals", "deal_changelog", "deal_changelog_sync"}
@@ -92,7 +92,7 @@ def test_the_servers_daily_limit_is_told_apart_and_respected(simulator: Any, syn
     stats = simulator.control("GET", "stats")
     assert stats["tokens"] <= 150
     # What was under way when the first refusal came is refused too; nothing is asked after it.
-    assert stats["served_429"] <= LISTS_AHEAD
+    assert stats["served_429"] <= DEFAULTS["lists_ahead"]
 
 
 def test_a_supervised_run_reports_instead_of_failing(

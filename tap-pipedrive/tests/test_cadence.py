@@ -16,11 +16,11 @@ from pipedrive_simulator.account.records_v1 import ActivityType, LeadLabel
 from pipedrive_simulator.testing import running_simulator
 from valkey_server import running_valkey
 
-from tap_pipedrive.answers import Page
-from tap_pipedrive.beginnings import Beginning, Beginnings
-from tap_pipedrive.cadence import Cadence
+from tap_pipedrive.api.prefetch import ListRequest, Prefetch
+from tap_pipedrive.api.responses import Page
 from tap_pipedrive.errors import ConfigurationError
-from tap_pipedrive.settings import SCHEMA
+from tap_pipedrive.settings import DEFAULTS, SCHEMA
+from tap_pipedrive.state.cadence import Cadence
 from tap_pipedrive.tap import TapPipedrive
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,7 +139,7 @@ def test_intervals_are_settings(schedule: Schedule) -> None:
     assert schedule.with_outcome("not_due") == DAILY
     schedule.run(4 * 3600, definitions_interval=24 * 3600)
     assert schedule.with_outcome("not_due") == DEFINITIONS | DAILY
-    assert set(Cadence({}, lambda: None, reads_all=False)._intervals.values()) == {
+    assert set(Cadence(DEFAULTS, lambda: None, reads_all=False)._intervals.values()) == {
         timedelta(seconds=SCHEMA["properties"][name]["default"])
         for name in ("definitions_interval", "archived_interval")
     }
@@ -317,17 +317,17 @@ def test_a_list_that_was_asked_for_too_early_is_read_again(
     schedule: Schedule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All lists are asked for side by side; the deal is made when the stages lie there already."""
-    walk, made = Beginnings.walk, []
+    pages, made = Prefetch.pages, []
 
-    def later(self: Beginnings, beginning: Beginning) -> Iterator[Page]:
-        if beginning.stream == "deals" and not made:
-            for future in self._ahead._under_way.values():
+    def later(self: Prefetch, request: ListRequest) -> Iterator[Page]:
+        if request.stream == "deals" and not made:
+            for future in self._prefetcher._running.values():
                 future.exception()
             made.append(name_a_stage(schedule.simulator.account)[2])
-            self._ahead._under_way.pop(beginning)
-        return walk(self, beginning)
+            self._prefetcher._running.pop(request)
+        return pages(self, request)
 
-    monkeypatch.setattr(Beginnings, "walk", later)
+    monkeypatch.setattr(Prefetch, "pages", later)
     output = schedule.run(3 * 3600, lists_ahead=64)
     assert made[0] in {record["stage_id"] for record in output.records["deals"]}
     assert made[0] in {record["id"] for record in schedule.run().records["stages"]}

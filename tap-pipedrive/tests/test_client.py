@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from scripted_server import ScriptedServer, dripping_server, scripted_server
 
-from tap_pipedrive import client as client_module
 from tap_pipedrive import errors
-from tap_pipedrive.answers import Page
-from tap_pipedrive.auth import ApiTokenAuth
-from tap_pipedrive.client import PipedriveClient
-from tap_pipedrive.openapi import operation
+from tap_pipedrive.api import client as client_module
+from tap_pipedrive.api.auth import ApiTokenAuth
+from tap_pipedrive.api.client import PipedriveClient
+from tap_pipedrive.api.openapi import operation
+from tap_pipedrive.api.responses import Page
 
 SECRET = "0123456789abcdef0123456789abcdef01234567"
 DEALS = operation("v2 /deals")
@@ -213,7 +213,7 @@ def test_an_answer_that_drips_is_bounded_as_a_whole(
 ) -> None:
     monkeypatch.setattr(client_module, "MAX_TRIES", 2)
     # The wait for a part of the answer is never over, on however busy a machine: only the whole is.
-    monkeypatch.setattr(client_module, "ANSWER_TIMEOUTS", 0.05)
+    monkeypatch.setattr(client_module, "RESPONSE_TIMEOUTS", 0.05)
     with dripping_server(part) as url:
         client = PipedriveClient(url, ApiTokenAuth(SECRET), timeout=10)
         begun = time.monotonic()
@@ -259,7 +259,7 @@ def test_a_used_up_window_is_waited_for(
     server: ScriptedServer, client: PipedriveClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("tap_pipedrive.governor.governor.time.sleep", slept.append)
+    monkeypatch.setattr("tap_pipedrive.api.limits.governor.time.sleep", slept.append)
     server.answer(200, GOOD, x_ratelimit_remaining="0", x_ratelimit_reset="2")
     read(client)
     assert slept == []

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from conftest import Output
 
-from tap_pipedrive.definitions import differences
+from tap_pipedrive.state.definitions import differences
 
 Sync = Callable[..., Output]
 

@@ -15,7 +15,7 @@ from conftest import Output
 from prometheus_client.parser import text_string_to_metric_families
 
 from tap_pipedrive.errors import NotPermittedError
-from tap_pipedrive.metrics import DECLARED
+from tap_pipedrive.reporting.metrics import DECLARED
 
 Sync = Callable[..., Output]
 GATEWAY = shutil.which("prometheus-pushgateway")

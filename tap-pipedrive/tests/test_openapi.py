@@ -12,11 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from tap_pipedrive.openapi import operation, refresh
+from tap_pipedrive.api.openapi import operation, refresh
 from tap_pipedrive.streams import STREAMS
 from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.streams.deals import INCLUDE_FIELDS
-from tap_pipedrive.streams.kinds import NewestFirst, PerHundred, UpdatedStream
+from tap_pipedrive.streams.stream_types import (
+    BatchedChildStream,
+    IncrementalStream,
+    NewestFirstStream,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENTS = Path(
@@ -41,16 +45,16 @@ def test_streams_ask_only_what_the_documents_know(stream: type[PipedriveStream])
     for key in stream.operations:
         known = operation(key).parameters
         assert set(stream.query) <= set(known)
-        if issubclass(stream, PerHundred):
+        if issubclass(stream, BatchedChildStream):
             assert stream.ids_parameter in known
-        if issubclass(stream, NewestFirst):
+        if issubclass(stream, NewestFirstStream):
             assert {"sort", "start", "limit"} <= set(known)
 
 
 @pytest.mark.parametrize(
-    "stream", [s for s in STREAMS if issubclass(s, UpdatedStream)], ids=lambda s: s.name
+    "stream", [s for s in STREAMS if issubclass(s, IncrementalStream)], ids=lambda s: s.name
 )
-def test_walks_can_be_filtered_and_sorted_by_update_time(stream: type[UpdatedStream]) -> None:
+def test_walks_can_be_filtered_and_sorted_by_update_time(stream: type[IncrementalStream]) -> None:
     for key in stream.lists.values() or stream.operations:
         known = operation(key).parameters
         assert {"updated_since", "limit"} <= set(known)

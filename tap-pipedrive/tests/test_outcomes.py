@@ -12,7 +12,7 @@ import pytest
 from conftest import Output, run_tap
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
 
-from tap_pipedrive import client as client_module
+from tap_pipedrive.api import client as client_module
 from tap_pipedrive.errors import (
     BudgetSpentError,
     NotPermittedError,
@@ -20,7 +20,7 @@ from tap_pipedrive.errors import (
     SourceUnavailableError,
     TapError,
 )
-from tap_pipedrive.parents import REFUSALS_IN_A_ROW
+from tap_pipedrive.state.parents import REFUSALS_IN_A_ROW
 
 HISTORY = {"deals", "deal_changelog", "deal_changelog_sync"}
 Sync = Callable[..., Output]

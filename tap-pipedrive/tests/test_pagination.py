@@ -11,11 +11,11 @@ import pytest
 from conftest import Output
 from scripted_server import ScriptedServer, scripted_server
 
-from tap_pipedrive.auth import ApiTokenAuth
-from tap_pipedrive.client import PipedriveClient
+from tap_pipedrive.api.auth import ApiTokenAuth
+from tap_pipedrive.api.client import PipedriveClient
+from tap_pipedrive.api.openapi import operation
+from tap_pipedrive.api.pagination import MOST_IDLE_PAGES, anchored_pages, pages
 from tap_pipedrive.errors import UnexpectedAnswerError
-from tap_pipedrive.openapi import operation
-from tap_pipedrive.pagination import MOST_IDLE_PAGES, anchored_pages, pages
 
 Sync = Callable[..., Output]
 

@@ -15,10 +15,9 @@ from pipedrive_simulator.testing import running_simulator
 from scripted_server import scripted_server
 
 from tap_pipedrive import errors
-from tap_pipedrive.answers import Page
-from tap_pipedrive.history import MOST_PAGES, LogRequest, read_log
-from tap_pipedrive.openapi import operation
-from tap_pipedrive.parents import (
+from tap_pipedrive.api.openapi import operation
+from tap_pipedrive.api.responses import Page
+from tap_pipedrive.state.parents import (
     MOST_ASKED_AGAIN,
     MOST_NOTED,
     MOST_TRIES,
@@ -26,6 +25,8 @@ from tap_pipedrive.parents import (
     Parents,
     Refusals,
 )
+from tap_pipedrive.streams.changelogs import MOST_PAGES, read_log
+from tap_pipedrive.sync.deal_history import LogRequest
 from tap_pipedrive.tap import TapPipedrive
 
 Sync = Callable[..., Output]
@@ -148,7 +149,7 @@ def test_a_log_that_sends_the_same_page_again_is_incomplete_and_doubles_nothing(
         tap = TapPipedrive(config={**config, "api_url": server.url})
         log: Any = tap.streams["deal_changelog"]
         found, pages, error = read_log(log, log.list_operation(), "deal_id", 1)
-        tap.client.close()
+        tap.run_context.client.close()
     assert len(server.asked) == pages == 2
     assert isinstance(error, errors.UnexpectedAnswerError) and "circle" in str(error)
     assert [row["time"][-3:] for row in found] == ["02Z", "03Z"], "the oldest second may lack some"
@@ -269,15 +270,15 @@ def test_a_parent_is_asked_again_ever_less_often_and_then_no_more() -> None:
     state: dict[str, Any] = {}
     parents(state, NOW).incomplete(7, "known")
     hours = 0
-    asked_at = []
+    requested_at = []
     while state.get("again") and hours < 10_000:
         run = parents(state, NOW + timedelta(hours=hours))
         for parent_id, known in run.due():
             assert (parent_id, known) == (7, ["known"])
-            asked_at.append(hours)
+            requested_at.append(hours)
             run.incomplete(parent_id, *known)
         hours += 1
-    assert asked_at == [0, 1, 5, 21, 85, 341] and len(asked_at) == MOST_TRIES
+    assert requested_at == [0, 1, 5, 21, 85, 341] and len(requested_at) == MOST_TRIES
 
 
 def test_the_memory_of_parents_is_bounded() -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_pipedrive.openapi.schema import property_type, stream_schema
-from tap_pipedrive.records import PageReader, RecordShaper, time_or_none
+from tap_pipedrive.api.openapi.schema import property_type, stream_schema
+from tap_pipedrive.api.records import PageReader, RecordShaper, time_or_none
 
 TYPES = {"id": "integer", "update_time": "date-time", "due_date": "date", "name": "string"}
 

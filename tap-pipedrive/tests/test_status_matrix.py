@@ -12,8 +12,8 @@ import yaml
 from conftest import Output, run_tap
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
 
+from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.errors import TapError
-from tap_pipedrive.openapi import operation
 from tap_pipedrive.streams import STREAMS
 
 MELTANO = Path(__file__).parents[2] / "meltano.yml"

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from conftest import Output, run_tap
 
-from tap_pipedrive import client as client_module
-from tap_pipedrive.bookmarks import LOOKBACK, to_time
+from tap_pipedrive.api import client as client_module
 from tap_pipedrive.errors import SourceUnavailableError
+from tap_pipedrive.times import LOOKBACK, to_time
 
 Sync = Callable[..., Output]
 

@@ -17,16 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipedrive_simulator.account.table import Table
 
-from tap_pipedrive.answers import Page
-from tap_pipedrive.bookmarks import to_text, to_time
+from tap_pipedrive.api.responses import Page
 from tap_pipedrive.errors import BudgetSpentError, CursorExpiredError, SourceUnavailableError
-from tap_pipedrive.streams.windows import (
+from tap_pipedrive.sync.windows import (
     Listing,
     Windows,
     gaps_between,
     join,
     most_calls,
 )
+from tap_pipedrive.times import to_text, to_time
 
 Sync = Callable[..., Output]
 LISTS = {"deals": "getDeals", "persons": "getPersons", "activities": "getActivities"}
@@ -159,8 +159,8 @@ def test_a_spent_budget_ends_the_walk_and_the_next_run_completes_it(
 def test_cut_off_again_and_again_it_makes_headway(
     simulator: Any, sync: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tap_pipedrive.client.MAX_TRIES", 1)
-    monkeypatch.setattr("tap_pipedrive.client.OUTAGE_SECONDS", 0.0)
+    monkeypatch.setattr("tap_pipedrive.api.client.MAX_TRIES", 1)
+    monkeypatch.setattr("tap_pipedrive.api.client.OUTAGE_SECONDS", 0.0)
     outputs: list[Output] = []
     state: dict[str, Any] = {}
     for _ in range(30):

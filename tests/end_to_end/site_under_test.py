@@ -100,6 +100,17 @@ class Site:
         )
         return Live(process)
 
+    @contextmanager
+    def building(self) -> Iterator[tuple[Live, dict[str, int]]]:
+        """Start a sync; within the block, dbt waits in the middle of its build for the deals."""
+        live = self.start("run", "sync")
+        of_dbt = "select pid from pg_stat_activity where application_name = 'pipeboard-dbt'"
+        until("a connection of dbt", lambda: self.query(of_dbt), 180)
+        with psycopg.connect(self.url) as blocker:
+            blocker.execute("lock table pipedrive.deals in access exclusive mode")
+            until("dbt at a model", lambda: self.query(of_dbt + " and wait_event_type = 'Lock'"))
+            yield live, live.parts()
+
     def query(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.url, autocommit=True) as connection:
             return connection.execute(query.encode(), parameters).fetchall()

@@ -12,7 +12,7 @@ import yaml
 from pipeboard_target_postgres import metrics as loader_metrics
 
 import pipeboard.run.metrics
-from tap_pipedrive import metrics as tap_metrics
+from tap_pipedrive.reporting import metrics as tap_metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPONENTS = ROOT / "k8s" / "components"

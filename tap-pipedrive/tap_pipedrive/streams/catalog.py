@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tap_pipedrive.cadence import DEFINITIONS
-from tap_pipedrive.records import Record
-from tap_pipedrive.references import Name
-from tap_pipedrive.streams.kinds import DefinitionList, PerRecord, UpdatedStream
+from tap_pipedrive.api.records import Record
+from tap_pipedrive.settings import DEFINITIONS_INTERVAL
+from tap_pipedrive.state.references import Name
+from tap_pipedrive.streams.stream_types import ChildStream, DefinitionStream, IncrementalStream
 
 
-class Products(UpdatedStream):
+class Products(IncrementalStream):
     """Products with their prices. GET /api/v2/products."""
 
     name = "products"
     operations = ("v2 /products",)
     primary_keys = ("id",)
-    intervals = {"v2 /products": DEFINITIONS}
+    intervals = {"v2 /products": DEFINITIONS_INTERVAL}
     references = {"owner_id": "users"}
     fields_stream = "product_fields"
 
@@ -36,13 +36,13 @@ class Products(UpdatedStream):
         if unknown := self._larger(names, self.stream_state["largest_id"]):
             self.want(unknown)
 
-    def walked(self) -> None:
+    def scan_finished(self) -> None:
         """Stay due if records named what the walk did not bring: it may have come too late."""
         if self._larger(self.wanted, self.stream_state.setdefault("largest_id", 0)):
             self._note_largest(self.wanted)
             self.stream_state.pop("read_at", None)
         self.wanted.clear()
-        super().walked()
+        super().scan_finished()
 
     @staticmethod
     def _larger(names: set[Name], largest: int) -> set[Name]:
@@ -55,7 +55,7 @@ class Products(UpdatedStream):
             self.stream_state["largest_id"] = largest
 
 
-class ProductVariations(PerRecord):
+class ProductVariations(ChildStream):
     """Variations of a product. GET /api/v2/products/{id}/variations."""
 
     name = "product_variations"
@@ -65,7 +65,7 @@ class ProductVariations(PerRecord):
     parent_key = "product_id"
 
 
-class Pipelines(DefinitionList):
+class Pipelines(DefinitionStream):
     """Pipelines; ``update_time`` is null until the first edit. GET /api/v2/pipelines."""
 
     name = "pipelines"
@@ -74,7 +74,7 @@ class Pipelines(DefinitionList):
     primary_keys = ("id",)
 
 
-class Stages(DefinitionList):
+class Stages(DefinitionStream):
     """Stages of all pipelines. GET /api/v2/stages."""
 
     name = "stages"
@@ -83,7 +83,7 @@ class Stages(DefinitionList):
     primary_keys = ("id",)
 
 
-class Currencies(DefinitionList):
+class Currencies(DefinitionStream):
     """GET /api/v1/currencies."""
 
     name = "currencies"
@@ -92,7 +92,7 @@ class Currencies(DefinitionList):
     named_by = "code"
 
 
-class ActivityTypes(DefinitionList):
+class ActivityTypes(DefinitionStream):
     """GET /api/v1/activityTypes."""
 
     name = "activity_types"

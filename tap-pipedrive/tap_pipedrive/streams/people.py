@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tap_pipedrive.records import Record
-from tap_pipedrive.streams.kinds import ListStream, UpdatedStream
+from tap_pipedrive.api.records import Record
+from tap_pipedrive.streams.stream_types import FullTableStream, IncrementalStream
 
 
-class Persons(UpdatedStream):
+class Persons(IncrementalStream):
     """Contacts. GET /api/v2/persons."""
 
     name = "persons"
@@ -18,7 +18,7 @@ class Persons(UpdatedStream):
     fields_stream = "person_fields"
 
 
-class Organizations(UpdatedStream):
+class Organizations(IncrementalStream):
     """Companies. GET /api/v2/organizations."""
 
     name = "organizations"
@@ -28,7 +28,7 @@ class Organizations(UpdatedStream):
     fields_stream = "organization_fields"
 
 
-class OrganizationRelationships(ListStream):
+class OrganizationRelationships(FullTableStream):
     """Parent and related companies. GET /api/v1/organizationRelationships, per organization.
 
     The operation wants an organization: a call for each one, so it is off by default.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tap_pipedrive.openapi import operation
-from tap_pipedrive.records import Record
-from tap_pipedrive.streams.kinds import DefinitionList, ListStream
+from tap_pipedrive.api.openapi import operation
+from tap_pipedrive.api.records import Record
+from tap_pipedrive.streams.stream_types import DefinitionStream, FullTableStream
 
 
-class _ProjectsAddOn(ListStream):
+class _ProjectsAddOn(FullTableStream):
     """Off by default: without the add-on Pipedrive answers 403."""
 
     primary_keys = ("id",)
@@ -35,14 +35,14 @@ class Projects(_ProjectsAddOn):
                 yield [{"is_archived": key.endswith("archived"), **row} for row in page.records]
 
 
-class ProjectBoards(_ProjectsAddOn, DefinitionList):
+class ProjectBoards(_ProjectsAddOn, DefinitionStream):
     """GET /api/v2/boards."""
 
     name = "project_boards"
     operations = ("v2 /boards",)
 
 
-class ProjectPhases(_ProjectsAddOn, DefinitionList):
+class ProjectPhases(_ProjectsAddOn, DefinitionStream):
     """GET /api/v2/phases, a call for each board."""
 
     name = "project_phases"
@@ -51,8 +51,8 @@ class ProjectPhases(_ProjectsAddOn, DefinitionList):
     def record_pages(self) -> Iterator[list[Record]]:
         """Read the boards, and the phases of each."""
         for board in self.definitions(ProjectBoards):
-            asked = {"board_id": board["id"]}
-            for page in self.parent_pages(board["id"], path=False, query=asked):
+            filters = {"board_id": board["id"]}
+            for page in self.parent_pages(board["id"], path=False, query=filters):
                 yield page.records
 
 
@@ -63,7 +63,7 @@ class ProjectTasks(_ProjectsAddOn):
     operations = ("v2 /tasks",)
 
 
-class ProjectTemplates(_ProjectsAddOn, DefinitionList):
+class ProjectTemplates(_ProjectsAddOn, DefinitionStream):
     """GET /api/v2/projectTemplates."""
 
     name = "project_templates"
