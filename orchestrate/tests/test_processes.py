@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from pipeboard.local.processes import Recorded, birth, command_line
+from pipeboard.local.processes import TrackedProcess, command_line, create_time
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -14,11 +14,11 @@ SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 def test_a_recorded_process_is_ended_and_no_other(tmp_path: Path) -> None:
     ours, other = subprocess.Popen(SLEEP), subprocess.Popen(SLEEP)
     try:
-        recorded = Recorded.of(ours.pid)
-        assert recorded is not None
-        recorded.save(tmp_path / "process.json")
-        loaded = Recorded.load(tmp_path / "process.json")
-        assert loaded == recorded
+        tracked = TrackedProcess.of(ours.pid)
+        assert tracked is not None
+        tracked.save(tmp_path / "process.json")
+        loaded = TrackedProcess.load(tmp_path / "process.json")
+        assert loaded == tracked
         deadline = time.monotonic() + 5
         while "time.sleep" not in command_line(ours.pid):
             assert time.monotonic() < deadline, command_line(ours.pid)
@@ -34,16 +34,22 @@ def test_a_recorded_process_is_ended_and_no_other(tmp_path: Path) -> None:
 
 
 def test_a_number_that_somebody_else_has_by_now_is_left_alone() -> None:
-    assert not Recorded(os.getpid(), "another birth").end()
+    assert not TrackedProcess(os.getpid(), "another time").end()
 
 
 def test_no_process_no_birth() -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    assert birth(ended.pid) is None
-    assert Recorded.of(ended.pid) is None
+    assert create_time(ended.pid) is None
+    assert TrackedProcess.of(ended.pid) is None
 
 
 def test_an_unreadable_record_is_no_record(tmp_path: Path) -> None:
     (tmp_path / "process.json").write_text("{")
-    assert Recorded.load(tmp_path / "process.json") is None
+    assert TrackedProcess.load(tmp_path / "process.json") is None
+
+
+def test_the_record_of_an_older_release_is_still_known(tmp_path: Path) -> None:
+    path = tmp_path / "process.json"
+    path.write_text(f'{{"pid": {os.getpid()}, "born": "{create_time(os.getpid())}"}}')
+    assert TrackedProcess.load(path) == TrackedProcess.of(os.getpid())

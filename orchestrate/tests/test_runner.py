@@ -24,7 +24,7 @@ from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.environments import Environment, own_environment
 from pipeboard.errors import ExitCode, PipeboardError
-from pipeboard.local.processes import birth
+from pipeboard.local.processes import create_time
 from pipeboard.paths import Paths
 from pipeboard.run.history import begin, latest, stream_troubles
 from pipeboard.run.ops import migrate_database
@@ -268,4 +268,4 @@ def test_an_error_in_the_supervisor_is_recorded_and_ends_meltano(
         (run,) = latest(connection, 9)
     assert (run["status"], run["exit_code"], run["failed_stage"]) == ("failed", 1, "pipeboard")
     assert run["reason"] == "RuntimeError: an error of ours"
-    assert birth(int((tmp_path / "pid").read_text())) is None
+    assert create_time(int((tmp_path / "pid").read_text())) is None

@@ -15,7 +15,7 @@ import pytest
 
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.errors import PipeboardError
-from pipeboard.local.processes import birth
+from pipeboard.local.processes import create_time
 from pipeboard.run.child import Child
 from pipeboard.run.run_lock import RunLock
 
@@ -76,8 +76,8 @@ def test_a_killed_supervisor_takes_everything_along(
 
     def gone() -> bool:
         free = is_free(database)
-        seen.append((free, birth(pids[0]) is not None))
-        return free and not any(map(birth, pids))
+        seen.append((free, create_time(pids[0]) is not None))
+        return free and not any(map(create_time, pids))
 
     until(gone)
     assert (True, True) not in seen
@@ -96,7 +96,7 @@ def test_a_killed_watchdog_does_not_free_the_run(
         pass
     until(lambda: child.lost_watchdog)  # its output may end before the kernel reports its end
     assert child.close() == 137
-    assert not any(map(birth, pids))
+    assert not any(map(create_time, pids))
     lock.close()
     assert is_free(database)
 
@@ -109,7 +109,7 @@ def test_what_a_killed_command_left_behind_ends_too(tmp_path: Path, database: Da
     while child.line(0.2) is not None:
         pass
     assert child.close() == 137
-    assert birth(number(tmp_path / "child")) is None
+    assert create_time(number(tmp_path / "child")) is None
     lock.close()
 
 

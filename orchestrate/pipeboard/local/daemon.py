@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.local.cluster import free_port, port_is_taken
-from pipeboard.local.processes import Recorded
+from pipeboard.local.processes import TrackedProcess
 
 LARGEST_LOG = 10_000_000
 
@@ -69,10 +69,10 @@ class Daemon:
     record: str = "process.json"
 
     @property
-    def process(self) -> Recorded | None:
+    def process(self) -> TrackedProcess | None:
         """The process that we started, None if it does not run any more."""
-        recorded = Recorded.load(self._record)
-        return recorded if recorded and recorded.is_running() else None
+        tracked = TrackedProcess.load(self._record)
+        return tracked if tracked and tracked.is_running() else None
 
     def is_running(self) -> bool:
         """Tell whether the program that we started still runs."""
@@ -157,9 +157,9 @@ class Daemon:
             except OSError as error:
                 what = f"{self.name} cannot be started: {spec.command[0]}: {error.strerror}"
                 raise PipeboardError(what, "Run `make setup`", ExitCode.CONFIGURATION) from error
-        recorded = Recorded.of(process.pid)
-        if recorded:
-            recorded.save(self._record)
+        tracked = TrackedProcess.of(process.pid)
+        if tracked:
+            tracked.save(self._record)
             self._digest.write_text(spec.digest)
         return process, log_start
 

@@ -22,7 +22,7 @@ from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.launch import is_private
 from pipeboard.local.cluster import HOST
 from pipeboard.local.daemon import Daemon, ServiceSpec
-from pipeboard.local.processes import Recorded, children
+from pipeboard.local.processes import TrackedProcess, children
 from pipeboard.local.schedule import claim
 
 if TYPE_CHECKING:
@@ -265,9 +265,9 @@ class PrefectService:
         worker = self.worker.process
         if worker:
             # A worker that is told to end kills its runs.
-            runs = [found for found in map(Recorded.of, children(worker.pid)) if found]
+            runs = [found for found in map(TrackedProcess.of, children(worker.pid)) if found]
             for run in runs:
-                run.ask_to_end()
+                run.terminate()
             deadline = time.monotonic() + GRACE
             while any(run.is_running() for run in runs) and time.monotonic() < deadline:
                 time.sleep(0.1)
