@@ -13,8 +13,8 @@ from pipeboard.fingerprint import fingerprint_of
 from pipeboard.run import changed
 from pipeboard.run.changed import Decision, Row, ask, decide, decision_of
 from pipeboard.run.dbt_results import Build, Result
-from pipeboard.run.measures import of_build
-from pipeboard.run.metrics import Measures
+from pipeboard.run.metrics import MetricSet
+from pipeboard.run.run_metrics import of_build
 
 NOW = "0123 dev"
 
@@ -184,6 +184,6 @@ def test_the_metric_says_what_was_built_and_what_was_current(
     built: int | None, decision: Decision | None, metric: dict[tuple[str], int] | None
 ) -> None:
     one = Result("model", "a", "success", "", 0.1, None, "")
-    measures = Measures()
-    of_build(measures, None if built is None else Build([one] * built, 1.0), decision)
-    assert measures.values.get("dbt_models") == metric
+    metrics = MetricSet()
+    of_build(metrics, None if built is None else Build([one] * built, 1.0), decision)
+    assert metrics.values.get("dbt_models") == metric

@@ -12,8 +12,8 @@ from pipeboard.commands.summary import show_run
 from pipeboard.console import Console
 from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.outcomes import CODES, STATUSES, STREAM_OUTCOMES, process_code
-from pipeboard.run.measures import of_end
-from pipeboard.run.metrics import Measures
+from pipeboard.run.metrics import MetricSet
+from pipeboard.run.run_metrics import of_end
 from pipeboard.run.runner import Outcome
 
 
@@ -32,11 +32,11 @@ def test_every_exit_code_has_a_policy_and_a_status() -> None:
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_metrics_say_the_status(status: str) -> None:
-    measures = Measures()
-    of_end(measures, 1.0, status, 0, {"total": 1.0})
-    shown = {labels[0]: value for labels, value in measures.values["last_run_outcome"].items()}
+    metrics = MetricSet()
+    of_end(metrics, 1.0, status, 0, {"total": 1.0})
+    shown = {labels[0]: value for labels, value in metrics.values["last_run_outcome"].items()}
     assert shown == {name: float(name == status) for name in STATUSES}
-    good = measures.values["last_run_status"][()]
+    good = metrics.values["last_run_status"][()]
     assert good == float(status in ("succeeded", "behind"))
 
 

@@ -25,8 +25,8 @@ from pipeboard.local.cluster import free_port
 from pipeboard.local.daemon import Daemon, ServiceSpec
 from pipeboard.local.stack import _http_answers
 from pipeboard.run.history import latest
-from pipeboard.run.measures import exists
 from pipeboard.run.reporting import as_pipeboard_error
+from pipeboard.run.run_metrics import exists
 
 GATEWAY = shutil.which("prometheus-pushgateway")
 needs_gateway = pytest.mark.skipif(GATEWAY is None, reason="prometheus-pushgateway is missing")

@@ -34,8 +34,8 @@ from pipeboard.outcomes import (
 )
 from pipeboard.run import history
 from pipeboard.run.history import StreamTrouble
-from pipeboard.run.measures import exists, freshness, remaining_histories
 from pipeboard.run.ops import migrate_database
+from pipeboard.run.run_metrics import exists, freshness, remaining_histories
 
 if TYPE_CHECKING:
     from pipeboard.database_url import DatabaseUrl

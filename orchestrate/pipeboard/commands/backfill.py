@@ -26,8 +26,8 @@ from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.outcomes import BEHIND, LOADED, SKIPPED, SUCCEEDED
 from pipeboard.run import history
 from pipeboard.run.jobs import BACKFILL, job_named
-from pipeboard.run.measures import exists
 from pipeboard.run.run_lock import is_locked
+from pipeboard.run.run_metrics import exists
 from pipeboard.run.runner import Outcome, run_job
 
 if TYPE_CHECKING:

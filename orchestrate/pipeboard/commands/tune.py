@@ -26,8 +26,8 @@ from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.outcomes import SUCCEEDED
 from pipeboard.run.history import BATCH_SIZE_ROWS, End
 from pipeboard.run.jobs import MAIN, Job
-from pipeboard.run.measures import exists
 from pipeboard.run.reporting import mark_reported
+from pipeboard.run.run_metrics import exists
 from pipeboard.run.session import RunSession, run_session
 
 if TYPE_CHECKING:

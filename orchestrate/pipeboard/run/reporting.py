@@ -27,9 +27,9 @@ from pipeboard.outcomes import BEHIND, FAILED, INTERRUPTED
 from pipeboard.redaction import Redactor
 from pipeboard.run import history
 from pipeboard.run.history import End, new_run_id
-from pipeboard.run.measures import PHASES, of_end, of_history
-from pipeboard.run.metrics import PUSH_TIMEOUT_SECONDS, Measures, push
+from pipeboard.run.metrics import PUSH_TIMEOUT_SECONDS, MetricSet, push
 from pipeboard.run.ops import migrate
+from pipeboard.run.run_metrics import PHASES, of_end, of_history
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
@@ -158,11 +158,11 @@ def end_of(error: BaseException, redact: Callable[[str], str]) -> End:
     return End(FAILED, int(ExitCode.FAILED), redact(message)[:500], "pipeboard")
 
 
-def push_to(gateway: str, pipeline: str, measures: Measures) -> str | None:
-    """Push within a bound; return what went wrong, if anything did."""
+def push_to(gateway: str, pipeline: str, metrics: MetricSet) -> str | None:
+    """Push within a time limit; return the error message if that fails."""
     try:
         return within(
-            2 * PUSH_TIMEOUT_SECONDS, "the push", lambda: push(gateway, pipeline, measures)
+            2 * PUSH_TIMEOUT_SECONDS, "the push", lambda: push(gateway, pipeline, metrics)
         )
     except TimeoutError as error:
         return f"metrics could not be pushed ({error})"
@@ -171,10 +171,10 @@ def push_to(gateway: str, pipeline: str, measures: Measures) -> str | None:
 def _report(scope: CommandScope, error: BaseException) -> None:
     """Report to history and metrics, as far as they can be reached; nothing here may fail."""
     end, run_id = end_of(error, scope.redact), new_run_id()
-    measures = Measures()
+    metrics = MetricSet()
     seconds = time.time() - scope.began
     phases = {**dict.fromkeys(PHASES, 0.0), "total": seconds}
-    of_end(measures, scope.began, end.status, end.exit_code, phases)
+    of_end(metrics, scope.began, end.status, end.exit_code, phases)
     url = scope.database_url()
     if url:
         try:
@@ -183,11 +183,11 @@ def _report(scope: CommandScope, error: BaseException) -> None:
                 history.note_ended(
                     connection, run_id, scope.job, scope.environment_name, scope.began, end
                 )
-                of_history(measures, connection, scope.job.pipeline)
+                of_history(metrics, connection, scope.job.pipeline)
         except (psycopg.Error, PipeboardError):
             pass  # often it is the error to report that the database cannot be reached
     gateway = scope.gateway
-    trouble = push_to(gateway, scope.job.pipeline, measures) if gateway else None
+    trouble = push_to(gateway, scope.job.pipeline, metrics) if gateway else None
     try:
         if trouble:
             scope.console.note("metrics", scope.redact(trouble))

@@ -20,19 +20,8 @@ from pipeboard.run import history
 from pipeboard.run.changed import REPORT, Decision, decision_of
 from pipeboard.run.dbt_results import Build, name_broken_rules, read_build
 from pipeboard.run.history import BATCH_SIZE_ROWS, End, measured_batch_size
-from pipeboard.run.measures import (
-    PHASES,
-    build_info,
-    of_build,
-    of_end,
-    of_history,
-    of_loads,
-    of_streams,
-    of_tests,
-    of_warehouse,
-)
 from pipeboard.run.memory import Memory
-from pipeboard.run.metrics import Measures
+from pipeboard.run.metrics import MetricSet
 from pipeboard.run.proof import (
     Evidence,
     Judgement,
@@ -43,6 +32,17 @@ from pipeboard.run.proof import (
 )
 from pipeboard.run.reporting import CommandScope, mark_reported, push_to, report_failures
 from pipeboard.run.run_log import RunLog
+from pipeboard.run.run_metrics import (
+    PHASES,
+    build_info,
+    of_build,
+    of_end,
+    of_history,
+    of_loads,
+    of_streams,
+    of_tests,
+    of_warehouse,
+)
 from pipeboard.run.session import RunSession, run_session
 from pipeboard.run.watch import Watched, watch
 
@@ -118,7 +118,7 @@ def run_job(
         if ended := session.begin():
             return _skipped(session, ended)
         # A run that hangs shows in the metrics as a start without an end.
-        started = Measures()
+        started = MetricSet()
         started.set("last_run_timestamp_seconds", session.began)
         _push(session, started)
         run = _Run(paths, session)
@@ -135,9 +135,9 @@ def run_job(
 
 
 def _skipped(session: RunSession, end: End) -> Outcome:
-    measures = Measures()
-    of_history(measures, session.connection, session.job.pipeline)
-    _push(session, measures)
+    metrics = MetricSet()
+    of_history(metrics, session.connection, session.job.pipeline)
+    _push(session, metrics)
     return session_outcome(session, end)
 
 
@@ -317,7 +317,7 @@ class _Run:
         """Record the end in the history and push metrics; neither changes how the run ended."""
         self.session.finish(self._end(outcome), outcome.streams)
         if self.session.environment.variables.get("PUSHGATEWAY_URL"):
-            _push(self.session, self._measures(outcome))
+            _push(self.session, self._metrics(outcome))
 
     def _end(self, outcome: Outcome) -> End:
         report = outcome.report or {}
@@ -351,30 +351,30 @@ class _Run:
             details,
         )
 
-    def _measures(self, outcome: Outcome) -> Measures:
-        measures = Measures()
+    def _metrics(self, outcome: Outcome) -> MetricSet:
+        metrics = MetricSet()
         phases = outcome.phases or {**dict.fromkeys(PHASES, 0.0), "total": outcome.seconds}
-        of_end(measures, self.session.began, outcome.status, int(outcome.code), phases)
-        measures.set("peak_memory_bytes", self.memory.peak_bytes)
-        measures.set("memory_limit_bytes", self.memory.limit)
-        measures.set("build_info", 1, *build_info(self.paths))
-        of_streams(measures, outcome.streams)
-        of_build(measures, outcome.build, outcome.decision)
+        of_end(metrics, self.session.began, outcome.status, int(outcome.code), phases)
+        metrics.set("peak_memory_bytes", self.memory.peak_bytes)
+        metrics.set("memory_limit_bytes", self.memory.limit)
+        metrics.set("build_info", 1, *build_info(self.paths))
+        of_streams(metrics, outcome.streams)
+        of_build(metrics, outcome.build, outcome.decision)
         try:
-            of_history(measures, self.session.connection, self.session.job.pipeline)
-            of_loads(measures, self.session.connection, self.session.run_id)
-            of_tests(measures, self.session.connection)
-            of_warehouse(measures, self.session.connection)
+            of_history(metrics, self.session.connection, self.session.job.pipeline)
+            of_loads(metrics, self.session.connection, self.session.run_id)
+            of_tests(metrics, self.session.connection)
+            of_warehouse(metrics, self.session.connection)
         except psycopg.Error as error:
             self.session.console.note(
                 "metrics", f"without those of the warehouse: {type(error).__name__}"
             )
-        return measures
+        return metrics
 
 
-def _push(session: RunSession, measures: Measures) -> None:
+def _push(session: RunSession, metrics: MetricSet) -> None:
     gateway = session.environment.variables.get("PUSHGATEWAY_URL")
-    trouble = push_to(gateway, session.job.pipeline, measures) if gateway else None
+    trouble = push_to(gateway, session.job.pipeline, metrics) if gateway else None
     if trouble:
         session.console.note("metrics", session.environment.redact(trouble))
 

@@ -1,4 +1,4 @@
-"""What is measured of a run, of its history and of the warehouse it leaves behind."""
+"""Computes the metrics of a run, of the history of runs and of the warehouse."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeboard.outcomes import BEHIND, COMPLETE, LOADED, STATUSES, STREAM_OUTCOM
 from pipeboard.run import history
 from pipeboard.run.changed import Decision
 from pipeboard.run.dbt_results import Build
-from pipeboard.run.metrics import Measures
+from pipeboard.run.metrics import MetricSet
 from pipeboard.run.proof import StreamOutcome
 
 if TYPE_CHECKING:
@@ -41,53 +41,53 @@ QUALITY = """
 
 
 def of_end(
-    measures: Measures, began: float, status: str, code: int, phases: dict[str, float]
+    metrics: MetricSet, began: float, status: str, code: int, phases: dict[str, float]
 ) -> None:
     """Add how a run ended."""
-    measures.set("last_run_timestamp_seconds", began)
-    measures.set("last_run_status", float(status in SUCCESSES))
-    measures.fill("last_run_outcome", {name: float(name == status) for name in STATUSES})
-    measures.set("last_run_exit_code", code)
+    metrics.set("last_run_timestamp_seconds", began)
+    metrics.set("last_run_status", float(status in SUCCESSES))
+    metrics.fill("last_run_outcome", {name: float(name == status) for name in STATUSES})
+    metrics.set("last_run_exit_code", code)
     # Also where the history cannot be asked: a start without an end means a run that hangs.
-    measures.set("last_completion_timestamp_seconds", time.time(), status)
-    measures.fill("last_run_duration_seconds", phases)
+    metrics.set("last_completion_timestamp_seconds", time.time(), status)
+    metrics.fill("last_run_duration_seconds", phases)
 
 
-def of_streams(measures: Measures, streams: Iterable[StreamOutcome]) -> None:
+def of_streams(metrics: MetricSet, streams: Iterable[StreamOutcome]) -> None:
     """Add how each stream ended, and what was set aside of it."""
     for stream in streams:
         for outcome in STREAM_OUTCOMES:
             value = float(outcome == stream.outcome)
-            measures.set("stream_outcome", value, stream.stream, outcome)
-        measures.set("stream_quarantined_records", stream.quarantined, stream.stream)
-        measures.set("stream_nulled_values", stream.nulled_values, stream.stream)
-        measures.set("stream_incomplete_parents", stream.incomplete_parents, stream.stream)
+            metrics.set("stream_outcome", value, stream.stream, outcome)
+        metrics.set("stream_quarantined_records", stream.quarantined, stream.stream)
+        metrics.set("stream_nulled_values", stream.nulled_values, stream.stream)
+        metrics.set("stream_incomplete_parents", stream.incomplete_parents, stream.stream)
 
 
-def of_history(measures: Measures, connection: psycopg.Connection, pipeline: str) -> None:
+def of_history(metrics: MetricSet, connection: psycopg.Connection, pipeline: str) -> None:
     """Add what accumulates over the runs of a pipeline."""
     totals = history.totals(connection, pipeline)
-    measures.fill("runs_total", {status: float(n) for status, n in totals.runs.items()})
-    measures.fill(
+    metrics.fill("runs_total", {status: float(n) for status, n in totals.runs.items()})
+    metrics.fill(
         "last_completion_timestamp_seconds", {s: t.timestamp() for s, t in totals.last.items()}
     )
     successes = [totals.last[name] for name in SUCCESSES if totals.last.get(name)]
     if successes:
-        measures.set("last_success_timestamp_seconds", max(successes).timestamp())
-    measures.set("run_rows_total", totals.rows)
-    measures.set("run_api_tokens_total", totals.tokens)
+        metrics.set("last_success_timestamp_seconds", max(successes).timestamp())
+    metrics.set("run_rows_total", totals.rows)
+    metrics.set("run_api_tokens_total", totals.tokens)
 
 
-def of_loads(measures: Measures, connection: psycopg.Connection, run_id: str) -> None:
+def of_loads(metrics: MetricSet, connection: psycopg.Connection, run_id: str) -> None:
     """Add what a run loaded, stream by stream, and how fresh every stream is."""
     fresh = freshness(connection)
     counts = dict.fromkeys(fresh, (0, 0))
     for stream, rows, refused in history.loaded(connection, run_id):
         counts[stream] = (rows, refused)
     for stream, (rows, refused) in counts.items():
-        measures.set("last_run_rows_loaded", rows, stream)
-        measures.set("last_run_rows_rejected", refused, stream)
-    measures.fill("stream_loaded_timestamp_seconds", fresh)
+        metrics.set("last_run_rows_loaded", rows, stream)
+        metrics.set("last_run_rows_rejected", refused, stream)
+    metrics.fill("stream_loaded_timestamp_seconds", fresh)
 
 
 def freshness(connection: psycopg.Connection) -> dict[str, float]:
@@ -126,30 +126,30 @@ def remaining_histories(connection: psycopg.Connection) -> int | None:
     return int(row[0]) if row else None
 
 
-def of_warehouse(measures: Measures, connection: psycopg.Connection) -> None:
+def of_warehouse(metrics: MetricSet, connection: psycopg.Connection) -> None:
     """Add how much history is known."""
     remaining = remaining_histories(connection)
     if remaining is not None:
-        measures.set("stage_history_remaining_deals", remaining)
+        metrics.set("stage_history_remaining_deals", remaining)
     if exists(connection, "marts.fct_deal"):
         for quality, deals in connection.execute(QUALITY).fetchall():
-            measures.set("stage_history_quality_deals", deals, quality)
+            metrics.set("stage_history_quality_deals", deals, quality)
 
 
-def of_build(measures: Measures, build: Build | None, decision: Decision | None) -> None:
+def of_build(metrics: MetricSet, build: Build | None, decision: Decision | None) -> None:
     """Add how many models were built, and how many needed no build."""
     if build is None and decision is None:
         return
     built = [r for r in (build.results if build else []) if r.kind in BUILT_KINDS]
     # Where everything was built, nothing was current.
     current = (decision.current or 0) if decision else 0
-    measures.fill(
+    metrics.fill(
         "dbt_models",
         {"built": sum(r.status == "success" for r in built), "current": current},
     )
 
 
-def of_tests(measures: Measures, connection: psycopg.Connection) -> None:
+def of_tests(metrics: MetricSet, connection: psycopg.Connection) -> None:
     """Add what each of dbt's tests found when it last ran; not every build runs every test."""
     if not exists(connection, "ops.ops_dbt_test_result"):
         return
@@ -157,9 +157,9 @@ def of_tests(measures: Measures, connection: psycopg.Connection) -> None:
     for severity in ("error", "warn"):
         counts = Counter(status for _, of, status, _ in results if of == severity)
         for status in TEST_STATUSES:
-            measures.set("dbt_tests", counts[status], severity, status)
+            metrics.set("dbt_tests", counts[status], severity, status)
     for name, _, _, failures in results:
-        measures.set("dq_failures", failures, name)
+        metrics.set("dq_failures", failures, name)
 
 
 def build_info(paths: Paths) -> tuple[str, str, str]:
