@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import psycopg
 
-from pipeboard.checks import checkup, preflight
+from pipeboard.checks import preflight
+from pipeboard.checks.doctor import run_doctor, show_history, show_status
 from pipeboard.checks.preflight import check_account, check_settings
 from pipeboard.checks.warehouse import prepare_database, show_connection
 from pipeboard.commands import roles
@@ -214,17 +215,17 @@ def backfill(
     return process_code(status, code, os.environ)
 
 
-@command.command("history")
+@command.command()
 @click.option("--last", default=20, show_default=True, help="How many runs.")
 @click.option("--pipeline", help="Only these: main, reference, sweep, backfill, dbt.")
 @click.option("--demo", "in_demo", is_flag=True, help="Of the simulated account.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a run.")
 @click.pass_obj
-def show_history(
+def history(
     services: Services, last: int, pipeline: str | None, in_demo: bool, as_json: bool
 ) -> int:
     """List the latest runs, newest first."""
-    checkup.show_history(services, Console(), last, pipeline, in_demo=in_demo, as_json=as_json)
+    show_history(services, Console(), last, pipeline, in_demo=in_demo, as_json=as_json)
     return 0
 
 
@@ -373,14 +374,14 @@ def stop(services: Services, forget: bool) -> int:
 @click.pass_obj
 def status(services: Services) -> int:
     """Show what runs in the background, and how fresh the tables are."""
-    return checkup.status(services, Console())
+    return show_status(services, Console())
 
 
 @command.command()
 @click.pass_obj
 def doctor(services: Services) -> int:
     """Check everything a run needs, and say what to do."""
-    return checkup.doctor(services, Console())
+    return run_doctor(services, Console())
 
 
 @command.command()

@@ -18,7 +18,7 @@ import pytest
 import redis
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
 
-from pipeboard.checks import checkup, probes
+from pipeboard.checks import doctor, service_checks
 from pipeboard.checks.preflight import Account
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
@@ -47,7 +47,7 @@ class Patient:
         for name, value in {**self.environ, **changed}.items():
             monkeypatch.setenv(name, value)
         out = io.StringIO()
-        code = checkup.doctor(self.services, Console(out))
+        code = doctor.run_doctor(self.services, Console(out))
         told = dict(line.split(maxsplit=1) for line in out.getvalue().splitlines())
         assert "demo-token" not in out.getvalue()
         return code, told
@@ -177,7 +177,7 @@ def test_a_plan_that_is_nearly_spent(patient: Patient, monkeypatch: pytest.Monke
         patient.simulator.control("POST", "limits", {"daily_tokens": used + 3})
         return patient.seen(monkeypatch, **changed)
 
-    monkeypatch.setattr(probes, "LOW_TOKENS", 0.9)
+    monkeypatch.setattr(service_checks, "LOW_TOKENS", 0.9)
     try:
         code, told = seen()
         # The smoke test of a release in Kubernetes: spent tokens are no reason to roll it back, ...
@@ -281,13 +281,13 @@ def test_programs_that_are_missing(
     [(0, "agrees with the API's"), (30, "30 s ahead of the API's"), (-20, "20 s behind the API's")],
 )
 def test_a_clock_that_is_nearly_right(seconds: float, words: str) -> None:
-    assert probes.check_clock(skewed(seconds)) == words
+    assert service_checks.check_clock(skewed(seconds)) == words
 
 
 @pytest.mark.parametrize("seconds", [3600, -90])
 def test_a_clock_that_is_wrong(seconds: float) -> None:
     with pytest.raises(PipeboardError, match=f"clock is {abs(seconds)} s") as caught:
-        probes.check_clock(skewed(seconds))
+        service_checks.check_clock(skewed(seconds))
     assert "timedatectl set-ntp true" in caught.value.remedy
 
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from stand_ins import job
 
-from pipeboard.checks import checkup
+from pipeboard.checks import doctor
 from pipeboard.checks.warehouse import show_connection
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
@@ -44,7 +44,7 @@ def ran(database: DatabaseUrl, run_id: str, status: str, *streams: StreamOutcome
 
 def status_of(services: Services) -> str:
     out = io.StringIO()
-    assert checkup.status(services, Console(out)) == 0
+    assert doctor.show_status(services, Console(out)) == 0
     return out.getvalue()
 
 
@@ -89,13 +89,13 @@ def test_a_skip_does_not_hide_the_run_before(services: Services, database: Datab
 
 def streams_of_doctor(database: DatabaseUrl) -> str:
     out = io.StringIO()
-    checkup._show_streams(database, Console(out))
+    doctor._show_streams(database, Console(out))
     return out.getvalue()
 
 
 def test_doctor_names_streams_that_are_not_whole(services: Services, database: DatabaseUrl) -> None:
     assert "ok: none was read yet" in streams_of_doctor(database)
-    assert checkup._quarantine(database) == "empty"
+    assert doctor._quarantine(database) == "empty"
     ran(database, "a", "succeeded", WELL)
     assert "ok: each was read to its end" in streams_of_doctor(database)
     ran(database, "b", "succeeded", NOT_PERMITTED, replace(WELL, outcome="behind"))
@@ -110,10 +110,10 @@ def test_doctor_names_streams_that_are_not_whole(services: Services, database: D
 def test_history_without_runs_says_so(
     services: Services, database: DatabaseUrl, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    checkup.show_history(services, Console(), 5, None, in_demo=False, as_json=False)
+    doctor.show_history(services, Console(), 5, None, in_demo=False, as_json=False)
     assert capsys.readouterr().out == "no run yet\n"
     ran(database, "a", "behind")
-    checkup.show_history(services, Console(), 5, None, in_demo=False, as_json=False)
+    doctor.show_history(services, Console(), 5, None, in_demo=False, as_json=False)
     assert " behind " in capsys.readouterr().out
 
 

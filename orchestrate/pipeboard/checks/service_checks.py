@@ -1,4 +1,4 @@
-"""Small questions to what a run talks to: does it answer as it should."""
+"""Checks of the account, Redis and the Pushgateway, for `pipeboard doctor`."""
 
 from __future__ import annotations
 

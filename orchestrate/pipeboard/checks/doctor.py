@@ -1,4 +1,4 @@
-"""`pipeboard doctor` and `pipeboard status`: what is well, and what to do about the rest."""
+"""`pipeboard doctor`, `pipeboard status` and `pipeboard history`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 
 from pipeboard.bounded import within
-from pipeboard.checks import probes
+from pipeboard.checks import service_checks
 from pipeboard.checks.preflight import Account, check_account, check_settings
 from pipeboard.checks.warehouse import prepare_database, show_connection
 from pipeboard.console import Console
@@ -41,18 +41,18 @@ if TYPE_CHECKING:
     from pipeboard.database_url import DatabaseUrl
     from pipeboard.local.services import Services
 
-#: Seconds for a login by who only looks.
+#: Seconds for a login.
 LOGIN_SECONDS = 5
-#: Seconds for the whole answer of a service.
-PROBE_SECONDS = 20.0
+#: Seconds for the whole response of a service.
+CHECK_TIMEOUT_SECONDS = 20.0
 LOW_DISK = 2 * 1024**3
 COMMANDS = ("meltano", "tap-pipedrive", "target-postgres", "dbt")
 
 
-def doctor(services: Services, console: Console) -> int:
-    """Check one thing after the other; the first problem decides the exit code.
+def run_doctor(services: Services, console: Console) -> int:
+    """Run all checks; the first failure decides the exit code.
 
-    Spent tokens are the least of them: an installation is whole on such a day, too.
+    Spent tokens count only if nothing else failed: the installation is complete.
     """
     given = services.settings()
     worst = 0
@@ -95,20 +95,25 @@ def doctor(services: Services, console: Console) -> int:
         "account", account
     ):
         for answer in found:
-            check("permissions", partial(probes.check_permissions, answer))
-            check("tokens", partial(probes.check_tokens, answer, given))
-            check("clock", partial(probes.check_clock, answer))
+            check("permissions", partial(service_checks.check_permissions, answer))
+            check("tokens", partial(service_checks.check_tokens, answer, given))
+            check("clock", partial(service_checks.check_clock, answer))
     if check("database", database):
         _show_streams(reached[0], console)
         check("quarantine", lambda: _quarantine(reached[0]))
     optional = (
-        ("redis", "REDIS_URL", probes.check_redis),
-        ("pushgateway", "PUSHGATEWAY_URL", probes.check_pushgateway),
+        ("redis", "REDIS_URL", service_checks.check_redis),
+        ("pushgateway", "PUSHGATEWAY_URL", service_checks.check_pushgateway),
     )
-    for name, variable, probe in optional:
+    for name, variable, action in optional:
         url = given.get(variable)
         if url:
-            check(name, partial(_bounded, f"{name} at {probes.place_of(url)}", partial(probe, url)))
+            check(
+                name,
+                partial(
+                    _bounded, f"{name} at {service_checks.place_of(url)}", partial(action, url)
+                ),
+            )
         else:
             console.note(name, f"not used ({variable} is not set)")
     if spent and not worst:
@@ -116,10 +121,10 @@ def doctor(services: Services, console: Console) -> int:
     return worst
 
 
-def _bounded(what: str, probe: Callable[[], str]) -> str:
+def _bounded(what: str, action: Callable[[], str]) -> str:
     """Ask a service, and do not wait for an answer that drips."""
     try:
-        return within(PROBE_SECONDS, what, probe)
+        return within(CHECK_TIMEOUT_SECONDS, what, action)
     except TimeoutError as error:
         raise PipeboardError(
             str(error), "Check it; runs go on without it", ExitCode.UNAVAILABLE
@@ -196,7 +201,7 @@ def _disk(services: Services) -> str:
     return words
 
 
-def status(services: Services, console: Console) -> int:
+def show_status(services: Services, console: Console) -> int:
     """Show background services, and runs, freshness and tables of each environment in reach."""
     urls = services.postgres.urls(OWN_DATABASE, DEMO_DATABASE) or {}
     where = next(iter(urls.values()), "").rpartition("@")[2].partition("/")[0]
