@@ -21,11 +21,11 @@ from pipeboard.checks.warehouse import prepare_database, show_connection
 from pipeboard.commands import roles
 from pipeboard.commands import tune as tuning
 from pipeboard.commands.backfill import Backfiller, check_streams, known_histories
-from pipeboard.commands.catalogue import write_catalogue
+from pipeboard.commands.data_dictionary import write_data_dictionary
 from pipeboard.commands.demo import run_demo
-from pipeboard.commands.first_look import look as write_first_look
 from pipeboard.commands.plan import ask
-from pipeboard.commands.summary import show_run
+from pipeboard.commands.run_summary import show_run
+from pipeboard.commands.static_dashboard import write_static_dashboard
 from pipeboard.console import Console, console_for
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.environments import DEMO, OWN, Environment, settings
@@ -387,8 +387,8 @@ def doctor(services: Services) -> int:
 @command.command()
 @click.pass_obj
 def docs(services: Services) -> int:
-    """Write the catalogue of every table and column to build/docs/index.html."""
-    write_catalogue(services, Console())
+    """Write the data dictionary (all tables and columns) to build/docs/index.html."""
+    write_data_dictionary(services, Console())
     return 0
 
 
@@ -396,7 +396,7 @@ def docs(services: Services) -> int:
 @click.pass_obj
 def look(services: Services) -> int:
     """Write the dashboards as one page that works offline: build/dashboard/index.html."""
-    return write_first_look(services, Console())
+    return write_static_dashboard(services, Console())
 
 
 @command.command("metrics-server")

@@ -8,7 +8,7 @@ import pytest
 from stand_ins import ROOT
 
 from pipeboard import outcomes
-from pipeboard.commands.summary import show_run
+from pipeboard.commands.run_summary import show_run
 from pipeboard.console import Console
 from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.outcomes import CODES, STATUSES, STREAM_OUTCOMES, process_code

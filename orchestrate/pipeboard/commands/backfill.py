@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from pipeboard.commands.plan import Estimate, Plan, ask
-from pipeboard.commands.summary import show_run
+from pipeboard.commands.run_summary import show_run
 from pipeboard.database import connect
 from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.outcomes import BEHIND, LOADED, SKIPPED, SUCCEEDED

@@ -1,12 +1,12 @@
-"""The demo: from nothing to answers, then only what changed."""
+"""The demo: syncs a simulated account and shows results; later runs sync the changes only."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from pipeboard.checks.warehouse import prepare_database
-from pipeboard.commands.first_look import write_page
-from pipeboard.commands.summary import show_answers, show_run
+from pipeboard.commands.run_summary import show_answers, show_run
+from pipeboard.commands.static_dashboard import write_page
 from pipeboard.database import connect
 from pipeboard.environments import DEMO
 from pipeboard.errors import PipeboardError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 OTHER_NEXT = """\
   make demo                    again: the account moves on, and only the changes are synced
-  make docs                    the catalogue of every table and column, as a web page
+  make docs                    the data dictionary, as a web page
   make stop                    end the server and the account; the data stays
   cp .env.example .env         then your token, and `make sync` reads your own account"""
 

@@ -1,11 +1,11 @@
-"""The first look: the dashboards as one page that works offline, made by another room's command."""
+"""The static dashboard: all dashboards in one page that works offline, by `pipeboard-metabase`."""
 
 from __future__ import annotations
 
 import subprocess
 from typing import TYPE_CHECKING
 
-from pipeboard.commands.catalogue import described_environment
+from pipeboard.commands.data_dictionary import described_environment
 from pipeboard.environments import DEMO
 from pipeboard.errors import ExitCode, PipeboardError
 
@@ -17,27 +17,28 @@ if TYPE_CHECKING:
     from pipeboard.local.services import Services
     from pipeboard.paths import Paths
 
-#: Packages from a slow registry, then a dozen selects.
-SECONDS = 300
+#: The first time, packages come from a registry that may be slow.
+TIMEOUT_SECONDS = 300
 REMEDY = "Run `make look` to try again"
 
 
-def look(services: Services, console: Console) -> int:
-    """Write the page of somebody's own account, or of the demo's where that is all there is."""
+def write_static_dashboard(services: Services, console: Console) -> int:
+    """Write the page of the user's own account, or of the demo if only that is built."""
     environment = described_environment(services, console)
-    console.note("first look", f"of {environment.database.place}")
+    console.note("dashboard", f"of {environment.database.place}")
     page, complaints = write_page(services.paths, environment)
     for line in complaints:
-        console.note("first look", line)
-    console.note("first look", page)
+        console.note("dashboard", line)
+    console.note("dashboard", page)
     return ExitCode.DATA if complaints else ExitCode.OK
 
 
 def write_page(paths: Paths, environment: Environment) -> tuple[str, list[str]]:
-    """Write the page of an environment; return its address, and what could not be shown on it.
+    """Write the page of an environment; return its address, and the cards that it lacks and why.
 
     Raises:
-        PipeboardError: when there is none, in the words of who should have made it.
+        PipeboardError: no page was written; the message is that of `pipeboard-metabase`.
+
     """
     words = [str(paths.binaries / "pipeboard-metabase"), "first-look"]
     words += ["--out", str(page_of(paths)), "--cache", str(paths.tools / "look")]
@@ -49,25 +50,27 @@ def write_page(paths: Paths, environment: Environment) -> tuple[str, list[str]]:
             env=environment.variables,
             text=True,
             capture_output=True,
-            timeout=SECONDS,
+            timeout=TIMEOUT_SECONDS,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        what = f"the first look was not made: {type(error).__name__}"
+        what = f"the static dashboard was not written: {type(error).__name__}"
         raise PipeboardError(what, REMEDY, ExitCode.UNAVAILABLE) from error
-    said = [
+    messages = [
         line.removeprefix("pipeboard-metabase: ")
         for line in environment.redact(outcome.stderr.strip()).splitlines()
     ]
     page = outcome.stdout.strip()
     if not page:
         known = outcome.returncode in set(ExitCode)
-        what = said[-1] if said else "the first look was not made, and nobody said why"
+        what = (
+            messages[-1] if messages else "the static dashboard was not written, without a reason"
+        )
         raise PipeboardError(what, "", ExitCode(outcome.returncode) if known else ExitCode.FAILED)
-    return page, said if outcome.returncode else []
+    return page, messages if outcome.returncode else []
 
 
 def page_of(paths: Paths) -> Path:
-    """Return where the page is: under build/, or with the rest of a state kept elsewhere."""
+    """Return the path of the page: below build/, or below the local state if that is elsewhere."""
     home = paths.root if paths.local == paths.tools else paths.local
     return home / "build" / "dashboard" / "index.html"

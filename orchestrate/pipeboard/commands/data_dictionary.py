@@ -1,4 +1,4 @@
-"""The catalogue of every table and column, as one web page."""
+"""The data dictionary: every table and column, as one web page."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from pipeboard.local.services import Services
 
 
-def write_catalogue(services: Services, console: Console) -> Path:
-    """Let dbt describe what is built, and leave the page under build/."""
+def write_data_dictionary(services: Services, console: Console) -> Path:
+    """Let dbt generate the page; return its path under build/."""
     environment = described_environment(services, console)
-    console.note("catalogue", f"of {environment.database.place}")
+    console.note("docs", f"of {environment.database.place}")
     outcome = subprocess.run(
         [str(services.paths.binaries / "dbt"), "docs", "generate", "--static"],
         cwd=services.paths.root,
@@ -33,12 +33,12 @@ def write_catalogue(services: Services, console: Console) -> Path:
     )
     if outcome.returncode:
         reason = environment.redact(outcome.stdout.strip()[-400:])
-        what = f"dbt cannot write the catalogue: {reason}"
+        what = f"dbt cannot write the data dictionary: {reason}"
         raise PipeboardError(what, "", ExitCode.DATA)
     page = services.paths.root / "build" / "docs" / "index.html"
     page.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(Path(environment.variables["DBT_TARGET_PATH"]) / "static_index.html", page)
-    console.note("catalogue", str(page.relative_to(services.paths.root)))
+    console.note("docs", str(page.relative_to(services.paths.root)))
     return page
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeboard.commands.first_look import write_page
+from pipeboard.commands.static_dashboard import write_page
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.environments import Environment
 from pipeboard.errors import ExitCode, PipeboardError

@@ -1,4 +1,4 @@
-"""Five questions that sales asks, answered straight from the marts."""
+"""The five questions of the demo, as SQL on the marts."""
 
 from __future__ import annotations
 
@@ -109,8 +109,8 @@ class Answer:
     rows: Sequence[Sequence[object]]
 
 
-def ask(database: DatabaseUrl) -> list[Answer]:
-    """Answer all questions."""
+def run_queries(database: DatabaseUrl) -> list[Answer]:
+    """Run all queries."""
     with psycopg.connect(database.url, connect_timeout=10) as connection:
         connection.read_only = True
         answers = [

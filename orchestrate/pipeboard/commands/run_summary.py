@@ -1,10 +1,10 @@
-"""What a run did, said to a person."""
+"""The summary of a run, for the terminal."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeboard.commands.answers import ask
+from pipeboard.commands.demo_queries import run_queries
 from pipeboard.outcomes import (
     BEHIND,
     CODES,
@@ -59,7 +59,7 @@ def show_run(console: Console, job: str, outcome: Outcome) -> None:
 
 
 def show_troubles(console: Console, streams: Sequence[StreamOutcome]) -> None:
-    """Name the streams that were not read to their end, and what was set aside."""
+    """Name the streams that were not read to their end, and what is in quarantine."""
     lines = []
     for one in streams:
         if one.outcome not in (COMPLETE, BEHIND, INTERRUPTED, NOT_DUE):
@@ -97,7 +97,7 @@ def show_streams(console: Console, report: dict[str, Any] | None) -> None:
 
 
 def show_dbt(console: Console, build: Build | None, decision: Decision | None) -> None:
-    """Show which models were current, and dbt's results; name whatever is not right."""
+    """Show which models were current, and dbt's results; list warnings and failures."""
     if build is None and decision is None:
         return
     console.heading("dbt")
@@ -117,7 +117,7 @@ def show_dbt(console: Console, build: Build | None, decision: Decision | None) -
 
 
 def show_failure(console: Console, job: str, outcome: Outcome) -> None:
-    """Say what failed, where, why and what to do."""
+    """Show what failed, where, why, and what to do."""
     if outcome.status == INTERRUPTED:
         words = f"{job} was {outcome.reason} after {outcome.seconds:.0f} s"
         console.line(f"{words}; nothing is lost, run it again")
@@ -137,7 +137,7 @@ def show_failure(console: Console, job: str, outcome: Outcome) -> None:
 
 
 def show_answers(console: Console, environment: Environment) -> None:
-    """Show five answers from the marts."""
-    for answer in ask(environment.database):
+    """Show the results of the demo queries."""
+    for answer in run_queries(environment.database):
         console.heading(answer.question)
         console.table(answer.header, answer.rows)
