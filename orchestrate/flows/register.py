@@ -52,7 +52,7 @@ def main() -> int:
         sys.stderr.write("register.py: PREFECT_API_URL is not set: it says where the server is\n")
         return CONFIGURATION
     with get_client(sync_client=True) as client:
-        if not answers(client, given.wait):
+        if not is_up(client, given.wait):
             sys.stderr.write(f"register.py: no Prefect server answers at {client.api_url}\n")
             return UNAVAILABLE
         told("work pool", given.pool, register_pool(client, given))
@@ -66,9 +66,9 @@ def told(what: str, name: str, how: str) -> None:
     print(f"{what:<13} {name}: {how}", flush=True)
 
 
-def answers(client: SyncPrefectClient, patience: float) -> bool:
+def is_up(client: SyncPrefectClient, timeout_seconds: float) -> bool:
     """Wait for the server."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout_seconds
     while client.api_healthcheck() is not None:
         if time.monotonic() > deadline:
             return False

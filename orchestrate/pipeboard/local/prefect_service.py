@@ -40,8 +40,8 @@ IN_BLOCKS = (
     *("REDIS_URL", "GITHUB_PAT"),
 )
 SERVER_TIMEOUT_SECONDS, WORKER_TIMEOUT_SECONDS = 180.0, 60.0
-#: Seconds that runs under way get to end gently; the supervisor needs 20, Prefect a few more.
-GRACE = 45.0
+#: Running flows get this long to end after SIGTERM; the supervisor alone needs 20 seconds.
+RUN_END_TIMEOUT_SECONDS = 45.0
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -268,7 +268,7 @@ class PrefectService:
             runs = [found for found in map(TrackedProcess.of, children(worker.pid)) if found]
             for run in runs:
                 run.terminate()
-            deadline = time.monotonic() + GRACE
+            deadline = time.monotonic() + RUN_END_TIMEOUT_SECONDS
             while any(run.is_running() for run in runs) and time.monotonic() < deadline:
                 time.sleep(0.1)
         return any([self.worker.stop(15.0), self.server.stop(15.0)])

@@ -44,8 +44,8 @@ ZONE_VARIABLE, ZONE = "PIPEBOARD_REPORTING_TIMEZONE", "America/Sao_Paulo"
 LATEST_SECONDS = 3600
 #: What was unavailable (exit code 69) is tried once more after so long, as the CronJobs do.
 RETRY_SECONDS = 60.0
-#: A run that is asked to end takes 20 seconds at most, and then tells how it ended.
-GOODBYE_SECONDS = 40.0
+#: After SIGTERM a run takes at most 20 seconds, and then records its end.
+RUN_END_TIMEOUT_SECONDS = 40.0
 OURS = "pipeboard"
 
 
@@ -258,7 +258,7 @@ class Scheduler:
 
     def _end_runs(self) -> None:
         """Ask what runs to end; a run keeps what it has read, and tells how it ended."""
-        deadline = time.monotonic() + GOODBYE_SECONDS
+        deadline = time.monotonic() + RUN_END_TIMEOUT_SECONDS
         for process in list(self._running):
             process.terminate()
         while self._running and time.monotonic() < deadline:

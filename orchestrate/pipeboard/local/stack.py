@@ -230,7 +230,7 @@ class Stack:
         """End what runs; return the names of what did."""
         ended = []
         for name in reversed(self.NAMES):
-            timeout_seconds = schedule.GOODBYE_SECONDS + 5 if name == "schedule" else 20.0
+            timeout_seconds = schedule.RUN_END_TIMEOUT_SECONDS + 5 if name == "schedule" else 20.0
             if self.home.exists() and self.part(name).stop(timeout_seconds):
                 ended.append(name)
         return ended

@@ -29,7 +29,7 @@ BEAT = 5.0
 #: Seconds between two looks at what memory is used.
 MEMORY_SECONDS = 0.5
 #: The loader tries as long to come back to a database that went away.
-DATABASE_PATIENCE = 60.0
+DATABASE_TIMEOUT_SECONDS = 60.0
 
 
 @dataclass
@@ -184,7 +184,7 @@ class _Guard:
             self._watched.lost_database = True
             if self._lost_at is None:
                 self._lost_at = self.now
-                words = f"went away; waiting up to {DATABASE_PATIENCE:.0f} s for it"
+                words = f"went away; waiting up to {DATABASE_TIMEOUT_SECONDS:.0f} s for it"
                 self._session.console.note("database", words)
 
     def _come_back(self) -> None:
@@ -197,5 +197,5 @@ class _Guard:
                 return
             self._stop(ExitCode.UNAVAILABLE, "another run took over while the database was away")
             self._child.kill()
-        elif self.now - self._lost_at > DATABASE_PATIENCE:
+        elif self.now - self._lost_at > DATABASE_TIMEOUT_SECONDS:
             self._stop(ExitCode.UNAVAILABLE, "the database stayed away, and the lock with it")
