@@ -115,7 +115,7 @@ POLICY = Environment("policy")
 # The linter of the dbt project.
 DBT_LINT = Environment("dbt-lint")
 
-# What is built, by the words of the command line.
+# What is built, by the arguments of the command line.
 WANTED = {
     (): RUN,
     ("metrics",): (*RUN, METRICS),
@@ -136,10 +136,10 @@ SCRIPTS = {"target-postgres": "pipeboard-target-postgres"}
 
 
 def main(arguments: list[str]) -> int:
-    """Build or lock, by the words of the command line."""
+    """Build or lock, by the arguments."""
     check_python()
     if arguments != ["lock"] and tuple(arguments) not in WANTED:
-        known = ", ".join(" ".join(words) for words in WANTED if words)
+        known = ", ".join(" ".join(names) for names in WANTED if names)
         fail(f"bootstrap.py does not know {' '.join(arguments)}: it knows {known}, lock")
     make_local(private=arguments != ["image"])
     with only_one():
@@ -338,7 +338,7 @@ def step(name: str) -> Iterator[None]:
 
 
 def run(command: list[str], what: str) -> None:
-    """Run a command; on failure show its words and one line of what to look at."""
+    """Run a command; on failure show its output and a remedy."""
     outcome = subprocess.run(
         command, cwd=ROOT, env=clean_environ(), text=True, capture_output=True, check=False
     )

@@ -25,7 +25,7 @@ def batch_size_experiment_flow(
         sizes: rows per batch to try; the shipped list without any.
 
     """
-    words = ["tune", "--rows", str(rows), "--rounds", str(rounds)]
+    arguments = ["tune", "--rows", str(rows), "--rounds", str(rounds)]
     if sizes:
-        words += ["--sizes", ",".join(map(str, sizes))]
-    return supervise("batch-size-experiment", words)
+        arguments += ["--sizes", ",".join(map(str, sizes))]
+    return supervise("batch-size-experiment", arguments)

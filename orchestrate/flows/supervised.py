@@ -48,17 +48,17 @@ def in_demo() -> bool:
     return os.environ.get("PIPEBOARD_FLOWS_WORLD") == "demo"
 
 
-def command(words: Sequence[str]) -> list[str]:
-    """Return the words that run pipeboard in this worker's environment."""
+def command(arguments: Sequence[str]) -> list[str]:
+    """Return the command that runs pipeboard in this worker's environment."""
     here = ROOT / ".pipeboard" / "bin" / "pipeboard"
     # A cloned repository has no environments; the image that cloned it has.
     found = str(here) if here.exists() else shutil.which("pipeboard")
     if not found:
         what = "pipeboard is not installed: run `make setup`, or use an image of this project"
         raise FileNotFoundError(what)
-    if in_demo() and words[0] != "demo":
-        return [found, "env", "--demo", "--", found, *words]
-    return [found, *words]
+    if in_demo() and arguments[0] != "demo":
+        return [found, "env", "--demo", "--", found, *arguments]
+    return [found, *arguments]
 
 
 def environ() -> dict[str, str]:
@@ -69,12 +69,12 @@ def environ() -> dict[str, str]:
 
 
 def follow(
-    words: Sequence[str], logger: logging.Logger | logging.LoggerAdapter[Any]
+    arguments: Sequence[str], logger: logging.Logger | logging.LoggerAdapter[Any]
 ) -> CommandResult:
     """Run a command of pipeboard to its end, and hand its log on line by line."""
     result = CommandResult()
     process = subprocess.Popen(
-        command(words),
+        command(arguments),
         env=environ(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -125,15 +125,15 @@ def may_go_better(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bo
 
 @task(
     name="pipeboard",
-    task_run_name="pipeboard {words}",
+    task_run_name="pipeboard {arguments}",
     retries=1,
     retry_delay_seconds=RETRY_DELAY,
     retry_condition_fn=may_go_better,
     persist_result=False,
 )
-def run_pipeboard(words: str) -> CommandResult:
+def run_pipeboard(arguments: str) -> CommandResult:
     """Run one command; raise :class:`RunFailed` where its exit code says so."""
-    result = follow(words.split(), get_run_logger())
+    result = follow(arguments.split(), get_run_logger())
     if not result.flow_state().completed:
         raise RunFailed(result)
     return result
@@ -170,10 +170,10 @@ def publish(key: str, result: CommandResult) -> None:
         get_run_logger().warning("no artifact: %s: %s", type(error).__name__, error)
 
 
-def supervise(key: str, words: Sequence[str]) -> State[Any]:
+def supervise(key: str, arguments: Sequence[str]) -> State[Any]:
     """Run a command of pipeboard, publish what it did under a key, return how it result."""
     try:
-        result = run_pipeboard(" ".join(words))
+        result = run_pipeboard(" ".join(arguments))
     except RunFailed as failed:
         result = failed.result
     publish(key, result)

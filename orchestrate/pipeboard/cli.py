@@ -413,54 +413,54 @@ def metrics_server(services: Services, host: str, port: int, queries: Path | Non
 
 @command.command(context_settings=PASS_ON)
 @click.option("--demo", "in_demo", is_flag=True, help="The demo instead of what .env names.")
-@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
-def env(services: Services, in_demo: bool, words: Sequence[str]) -> int:
+def env(services: Services, in_demo: bool, arguments: Sequence[str]) -> int:
     """Show the variables that an environment sets, or run a command with them.
 
     Secrets are shown; do not paste the output.
     """
     console = Console(sys.stderr)
-    if in_demo or means_demo(words):
+    if in_demo or means_demo(arguments):
         environment = services.demo(console, Account())
     else:
         environment = services.own(console)
-    if not words:
+    if not arguments:
         for name in sorted(set(environment.variables) - {"PATH"}):
             if os.environ.get(name) != environment.variables[name]:
                 line = f"export {name}={shlex.quote(environment.variables[name])}"
                 print(line, file=getattr(sys.stdout, "unredacted", sys.stdout))
         return 0
-    _prepare(environment, words)
-    found = shutil.which(words[0], path=environment.variables["PATH"])
+    _prepare(environment, arguments)
+    found = shutil.which(arguments[0], path=environment.variables["PATH"])
     if not found:
-        what = f"{words[0]} is no command here"
+        what = f"{arguments[0]} is no command here"
         raise PipeboardError(what, "Is it installed?", ExitCode.USAGE)
     sys.stdout.flush()
-    os.execve(found, command_in(services, words), environment.variables)
+    os.execve(found, command_in(services, arguments), environment.variables)
 
 
-def command_in(services: Services, words: Sequence[str]) -> list[str]:
+def command_in(services: Services, arguments: Sequence[str]) -> list[str]:
     """Return a command as it runs in an environment: Meltano must not read .env once more."""
-    if words[0] != "meltano":
-        return list(words)
-    return ["meltano", "--env-file", str(services.paths.no_dotenv), *words[1:]]
+    if arguments[0] != "meltano":
+        return list(arguments)
+    return ["meltano", "--env-file", str(services.paths.no_dotenv), *arguments[1:]]
 
 
-def means_demo(words: Sequence[str]) -> bool:
+def means_demo(arguments: Sequence[str]) -> bool:
     """Tell whether a Meltano command names the environment demo."""
-    if not words or words[0] != "meltano":
+    if not arguments or arguments[0] != "meltano":
         return False
-    pairs = zip(words, [*words[1:], ""], strict=True)
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
     return any(
         word == f"--environment={DEMO}" or (word == "--environment" and after == DEMO)
         for word, after in pairs
     )
 
 
-def _prepare(environment: Environment, words: Sequence[str]) -> None:
+def _prepare(environment: Environment, arguments: Sequence[str]) -> None:
     """Make the schema of Meltano's state before Meltano looks for its tables there."""
-    if words[0] == "meltano" and not {"--help", "--version"} & set(words):
+    if arguments[0] == "meltano" and not {"--help", "--version"} & set(arguments):
         prepare_database(environment)
 
 

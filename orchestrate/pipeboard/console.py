@@ -100,7 +100,7 @@ class Console:
             self.line(self.paint(text, style) if style else text)
 
     def event(self, event: str, /, **facts: object) -> None:
-        """Tell a log system what happened; people are told in other words."""
+        """Write an event for a log system; on a terminal other lines say it."""
 
     def pass_on(self, line: str) -> None:
         """Hand on a line of a program that we watch; people find it in the log file."""

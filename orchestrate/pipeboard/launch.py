@@ -51,14 +51,14 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def main(words: list[str]) -> None:
+def main(arguments: list[str]) -> None:
     """Become the program."""
-    name, program = words[0], words[1]
+    name, program = arguments[0], arguments[1]
     os.umask(UMASK)
     if name == "meltano":
         remove_leftovers(_meltano_folder(os.environ))
     try:
-        os.execve(program, words[1:], environ_of_program(name, Path(program), os.environ))
+        os.execve(program, arguments[1:], environ_of_program(name, Path(program), os.environ))
     except OSError as error:
         sys.exit(f"pipeboard: {program} cannot be started: {error.strerror}. Run `make setup`")
 

@@ -61,7 +61,7 @@ def run_doctor(services: Services, console: Console) -> int:
     def check(name: str, action: Callable[[], str]) -> bool:
         nonlocal worst, spent
         try:
-            words = action()
+            text = action()
         except PipeboardError as problem:
             console.note(name, f"{console.bad('problem')}: {problem}")
             if problem.code is ExitCode.BUDGET:
@@ -69,7 +69,7 @@ def run_doctor(services: Services, console: Console) -> int:
             else:
                 worst = worst or int(problem.code)
             return False
-        console.note(name, f"{console.good('ok')}: {words}")
+        console.note(name, f"{console.good('ok')}: {text}")
         return True
 
     found: list[Account] = []
@@ -192,13 +192,13 @@ def _disk(services: Services) -> str:
     if cluster:
         places.append(Path(cluster.home))
     free, place = min((shutil.disk_usage(place).free, str(place)) for place in places)
-    words = f"{free / 1024**3:.1f} GiB free in {place}"
+    text = f"{free / 1024**3:.1f} GiB free in {place}"
     if free < LOW_DISK:
-        raise PipeboardError(words, "Make room: at least 2 GiB", ExitCode.CONFIGURATION)
+        raise PipeboardError(text, "Make room: at least 2 GiB", ExitCode.CONFIGURATION)
     if not os.access(local if local.exists() else local.parent, os.W_OK):
         what = f"{local} may not be written by you"
         raise PipeboardError(what, "Use a checkout of your own", ExitCode.NOT_PERMITTED)
-    return words
+    return text
 
 
 def show_status(services: Services, console: Console) -> int:
@@ -245,8 +245,8 @@ def _show_environment(console: Console, label: str, connection: psycopg.Connecti
             for one in troubles:
                 console.line(f"  {_trouble(one)}")
         for stream, total, fresh in history.quarantined(connection):
-            words = f"{total:,} records in quarantine, {fresh:,} of the last 24 hours"
-            console.line(f"  {stream}: {words}")
+            text = f"{total:,} records in quarantine, {fresh:,} of the last 24 hours"
+            console.line(f"  {stream}: {text}")
         remaining = remaining_histories(connection)
         if remaining:
             console.line(f"  {remaining:,} deals whose history was not read yet")
@@ -311,9 +311,9 @@ def _table_of_runs(console: Console, runs: list[dict[str, Any]]) -> None:
 
 
 def _short(run: dict[str, Any]) -> str:
-    words = f"{run['failed_stage']}: " if run["failed_stage"] else ""
-    words += " ".join(str(run["reason"] or "").split())
-    return words if len(words) <= 70 else f"{words[:69]}…"
+    text = f"{run['failed_stage']}: " if run["failed_stage"] else ""
+    text += " ".join(str(run["reason"] or "").split())
+    return text if len(text) <= 70 else f"{text[:69]}…"
 
 
 def _utc(time: datetime) -> datetime:

@@ -52,14 +52,14 @@ def check_clock(account: Account) -> str:
     if urlsplit(account.base).hostname in ("127.0.0.1", "localhost", "::1"):
         return "not compared: a simulated account has a clock of its own"
     skew = account.asked_at - parsedate_to_datetime(account.date).timestamp()
-    words = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the API's"
+    text = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the API's"
     if abs(skew) > MOST_SKEW:
-        what = f"this machine's clock is {words}"
+        what = f"this machine's clock is {text}"
         remedy = (
             "Let it be set by NTP (timedatectl set-ntp true); data is safe, times shown are not"
         )
         raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
-    return words if abs(skew) >= 2 else "agrees with the API's"
+    return text if abs(skew) >= 2 else "agrees with the API's"
 
 
 def check_redis(url: str) -> str:

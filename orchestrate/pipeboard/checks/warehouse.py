@@ -52,8 +52,8 @@ def show_connection(console: Console, url: str, *, embedded: bool) -> None:
     if embedded:
         console.line(f"Connect: psql '{url}'")
     else:
-        words = f"Connect: psql 'postgresql://{DatabaseUrl.parse(url).place}'"
-        console.line(f"{words}, with the password of PIPEBOARD_DATABASE_URL")
+        text = f"Connect: psql 'postgresql://{DatabaseUrl.parse(url).place}'"
+        console.line(f"{text}, with the password of PIPEBOARD_DATABASE_URL")
 
 
 def _connected(
@@ -133,24 +133,24 @@ def _may_write(connection: psycopg.Connection, schema: str, may_create: bool) ->
 def _no_connection(
     database: DatabaseUrl, variable: str, error: psycopg.OperationalError, *, embedded: bool
 ) -> PipeboardError:
-    words = first_line(error)
+    text = first_line(error)
     if embedded:
-        what = f"the embedded PostgreSQL does not answer: {words}"
+        what = f"the embedded PostgreSQL does not answer: {text}"
         return PipeboardError(what, "Run `make stop`, then again", ExitCode.UNAVAILABLE)
-    # The server's own words decide; libpq gives no code for a refused start of a session.
-    if isinstance(error, errors.InvalidPassword) or "authentication failed" in words:
+    # The text of the server decides: libpq has no code for a refused session.
+    if isinstance(error, errors.InvalidPassword) or "authentication failed" in text:
         what = f"the database refuses the password of {database.place}"
         remedy = f"Check user and password in {variable} (percent-encode special ones)"
         return PipeboardError(what, remedy, ExitCode.NOT_PERMITTED)
-    if "does not exist" in words:
-        what = f"{database.place}: {words}"
+    if "does not exist" in text:
+        what = f"{database.place}: {text}"
         remedy = f"Create it (createdb {database.database}), or mend {variable}"
         return PipeboardError(what, remedy, ExitCode.CONFIGURATION)
-    if "permission denied" in words or "pg_hba.conf" in words:
-        what = f"the database does not let {database.place} in: {words}"
+    if "permission denied" in text or "pg_hba.conf" in text:
+        what = f"the database does not let {database.place} in: {text}"
         remedy = "Ask its administrator for the right to connect from here"
         return PipeboardError(what, remedy, ExitCode.NOT_PERMITTED)
-    what = f"the database {database.place} cannot be reached: {words}"
+    what = f"the database {database.place} cannot be reached: {text}"
     remedy = f"Check {variable}, the server and the network"
     remedy += "; or leave it empty to use the embedded PostgreSQL" if variable == DATABASE else ""
     return PipeboardError(what, remedy, ExitCode.UNAVAILABLE)

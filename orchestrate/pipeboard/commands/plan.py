@@ -115,11 +115,11 @@ class Plan:
                 f"{'' if self.days == 1 else 's'}."
             )
         if self.idle:
-            words = f"With nothing new it costs {self.idle.by_hand:,} tokens by hand"
+            text = f"With nothing new it costs {self.idle.by_hand:,} tokens by hand"
             if self.runs_a_day:
                 day = self.idle.day(self.runs_a_day)
-                words += f", and an idle day of {self.runs_a_day} scheduled runs {day:,}"
-            console.line(f"{words}.")
+                text += f", and an idle day of {self.runs_a_day} scheduled runs {day:,}"
+            console.line(f"{text}.")
         console.event("plan", calls=self.calls, tokens=self.tokens, days=self.days)
 
 
@@ -140,14 +140,14 @@ def ask(
     suffix = complete["MELTANO_RUN_STATE_ID_SUFFIX"]
     state_id = f"{environment.name}:{job.plugin}-to-target-postgres:{suffix}"
     console.progress("plan", "looking at the account", 0)
-    words = ["invoke", job.plugin, "--plan"]
+    arguments = ["invoke", job.plugin, "--plan"]
     state = _meltano(paths, environment, complete, "state", "get", state_id, check=False)
     found = _singer_state(state)
     if found:
         state_file = folder / f"{environment.name}-{job.name}.state.json"
         state_file.write_text(found)
-        words += ["--state", str(state_file)]
-    told = _meltano(paths, environment, complete, *words)
+        arguments += ["--state", str(state_file)]
+    told = _meltano(paths, environment, complete, *arguments)
     console.clear()
     schedules = [s for s in read_schedules(paths.root, complete) if s.job == job.name]
     return replace(read_plan(told), runs_a_day=sum(s.runs_a_day for s in schedules))
@@ -185,13 +185,13 @@ def _meltano(
     paths: Paths,
     environment: Environment,
     environ: Mapping[str, str],
-    *words: str,
+    *arguments: str,
     check: bool = True,
 ) -> str:
     try:
         outcome = subprocess.run(
             [str(paths.binaries / "meltano"), "--env-file", str(paths.no_dotenv)]
-            + ["--log-level=error", f"--environment={environment.name}", *words],
+            + ["--log-level=error", f"--environment={environment.name}", *arguments],
             cwd=paths.root,
             env=dict(environ),
             text=True,

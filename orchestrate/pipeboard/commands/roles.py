@@ -102,8 +102,8 @@ def apply(paths: Paths, given: Mapping[str, str], console: Console) -> int:
                 connection.execute("select set_config(%s, %s, false)", setting)
             connection.execute(script(paths).encode())
     except psycopg.errors.InsufficientPrivilege as error:
-        words = str(error).splitlines()[0]
-        what = f"the role {admin.user} may not make the roles in {admin.place}: {words}"
+        reason = str(error).splitlines()[0]
+        what = f"the role {admin.user} may not make the roles in {admin.place}: {reason}"
         remedy = f"Name a superuser, or the database's owner with CREATEROLE, in {ADMIN}; or give "
         remedy += "`pipeboard roles --print` to whoever administers it"
         raise PipeboardError(what, remedy, ExitCode.NOT_PERMITTED) from error
@@ -112,10 +112,10 @@ def apply(paths: Paths, given: Mapping[str, str], console: Console) -> int:
         raise PipeboardError(what, f"Check {ADMIN}", ExitCode.UNAVAILABLE) from error
     _write(file, {login: _url(admin, login.role, text) for login, text in passwords.items()})
     for login in LOGINS:
-        words = "made" if login.role not in there else "up to date"
+        text = "made" if login.role not in there else "up to date"
         if login not in passwords:
-            words += f"; its password is not known here, set {login.password} to change it"
-        console.note(login.role, words)
+            text += f"; its password is not known here, set {login.password} to change it"
+        console.note(login.role, text)
     console.note("roles", f"their URLs are in {file}: put its lines into .env")
     return 0
 

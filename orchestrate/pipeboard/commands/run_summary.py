@@ -66,8 +66,8 @@ def show_troubles(console: Console, streams: Sequence[StreamOutcome]) -> None:
             why = f": {one.reason}" if one.reason else ""
             lines.append(f"{one.stream}: {STREAM_OUTCOMES[one.outcome]}{why}")
         counts = [
-            f"{number:,} {words}"
-            for number, words in (
+            f"{number:,} {text}"
+            for number, text in (
                 (one.quarantined, "records in quarantine (ops.quarantine)"),
                 (one.nulled_values, "values set to null, their text kept in _extra"),
                 (one.incomplete_parents, "records whose dependent records are incomplete"),
@@ -119,8 +119,8 @@ def show_dbt(console: Console, build: Build | None, decision: Decision | None) -
 def show_failure(console: Console, job: str, outcome: Outcome) -> None:
     """Show what failed, where, why, and what to do."""
     if outcome.status == INTERRUPTED:
-        words = f"{job} was {outcome.reason} after {outcome.seconds:.0f} s"
-        console.line(f"{words}; nothing is lost, run it again")
+        text = f"{job} was {outcome.reason} after {outcome.seconds:.0f} s"
+        console.line(f"{text}; nothing is lost, run it again")
         return
     part = f" in {outcome.part}" if outcome.part else ""
     console.line(console.bad(f"{job} failed{part} after {outcome.seconds:.0f} s"))

@@ -40,12 +40,12 @@ def write_page(paths: Paths, environment: Environment) -> tuple[str, list[str]]:
         PipeboardError: no page was written; the message is that of `pipeboard-metabase`.
 
     """
-    words = [str(paths.binaries / "pipeboard-metabase"), "first-look"]
-    words += ["--out", str(page_of(paths)), "--cache", str(paths.tools / "look")]
-    words += ["--node", str(paths.environment("look"))]
+    command = [str(paths.binaries / "pipeboard-metabase"), "first-look"]
+    command += ["--out", str(page_of(paths)), "--cache", str(paths.tools / "look")]
+    command += ["--node", str(paths.environment("look"))]
     try:
         outcome = subprocess.run(
-            [*words, *(["--demo"] if environment.kind == DEMO else [])],
+            [*command, *(["--demo"] if environment.kind == DEMO else [])],
             cwd=paths.root,
             env=environment.variables,
             text=True,

@@ -169,8 +169,8 @@ class _Experiment:
                     seconds, memory = self._load(place, messages, one.size, rows)
                     one.seconds.append(seconds)
                     one.memory.append(memory)
-                    words = f"{one.size:,} rows per batch: {seconds:.2f} s"
-                    self.session.console.note(f"round {number}", words)
+                    text = f"{one.size:,} rows per batch: {seconds:.2f} s"
+                    self.session.console.note(f"round {number}", text)
         start = statistics.median(idle)
         chosen = best(tried, start)
         self._show(tried, start, chosen, rows)
@@ -208,8 +208,8 @@ class _Experiment:
         most = max(int(limit / width), 1)
         reachable = [size for size in self.plan.sizes if size <= most]
         if len(reachable) < len(self.plan.sizes):
-            words = f"a row has {width:,.0f} bytes: batch_size_bytes ends a batch at {most:,} rows"
-            self.session.console.note("tune", words)
+            text = f"a row has {width:,.0f} bytes: batch_size_bytes ends a batch at {most:,} rows"
+            self.session.console.note("tune", text)
             # One stands for all of those.
             reachable.append(next(size for size in self.plan.sizes if size > most))
         return reachable
@@ -291,12 +291,12 @@ class _Experiment:
             settings["batch_size_bytes"] = int(limit)
         config.touch(mode=0o600)
         config.write_text(json.dumps(settings))
-        words = [str(self.paths.binaries / "target-postgres"), "--config", str(config)]
+        command = [str(self.paths.binaries / "target-postgres"), "--config", str(config)]
         log = place / "loader.log"
         began = time.monotonic()
         with messages.open("rb") as source, log.open("wb") as out:
             process = subprocess.Popen(
-                words,
+                command,
                 stdin=source,
                 stdout=subprocess.DEVNULL,
                 stderr=out,

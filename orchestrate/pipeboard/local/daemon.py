@@ -23,7 +23,7 @@ class ServiceSpec:
     """How a program is started.
 
     Attributes:
-        command: its words.
+        command: the program and its arguments.
         environ: the variables that decide what it does.
         is_ready: called until it returns True.
         signature: anything else that makes a running program out of date when it changes, such as

@@ -176,8 +176,8 @@ class EmbeddedPostgres:
             pid, port = int(lines[0]), int(lines[3])
         except (OSError, ValueError, IndexError):
             return None
-        words = command_line(pid)
-        ours = "postgres" in words and str(cluster.data) in words
+        command = command_line(pid)
+        ours = "postgres" in command and str(cluster.data) in command
         return Running(pid, port) if ours else None
 
     def _end(self, cluster: Cluster) -> bool:
@@ -260,8 +260,8 @@ class EmbeddedPostgres:
         with file_lock(self.state / "lock", "the embedded PostgreSQL"):
             yield
 
-    def _fail(self, what: str, words: str) -> NoReturn:
-        message = f"the embedded PostgreSQL {what}: {words.strip() or 'it gave no reason'}"
+    def _fail(self, what: str, reason: str) -> NoReturn:
+        message = f"the embedded PostgreSQL {what}: {reason.strip() or 'it gave no reason'}"
         remedy = "See its log, or name another database in PIPEBOARD_DATABASE_URL"
         raise PipeboardError(message, remedy, ExitCode.UNAVAILABLE)
 

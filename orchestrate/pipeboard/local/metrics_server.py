@@ -35,9 +35,18 @@ def serve(
     if not chosen.is_file():
         what = f"there is no file {chosen}"
         raise PipeboardError(what, "Name another one by --queries", ExitCode.CONFIGURATION)
-    words = ["--config", str(chosen), "--host", host, "--port", str(port), "--log-format", "json"]
+    arguments = [
+        "--config",
+        str(chosen),
+        "--host",
+        host,
+        "--port",
+        str(port),
+        "--log-format",
+        "json",
+    ]
     given = {k: v for k, v in os.environ.items() if not k.startswith(("QE_", URL_VARIABLE))}
     environ = environ_of("query-exporter", given)
     environ["PIPEBOARD_METRICS_DSN"] = database.for_sqlalchemy()
     sys.stdout.flush()
-    os.execve(program, [str(program), *words], environ)
+    os.execve(program, [str(program), *arguments], environ)

@@ -182,16 +182,16 @@ class PrefectService:
 
     def _register(self, console: Console, url: str, given: Mapping[str, str]) -> None:
         """Let the flows' own program make pool, blocks and deployments."""
-        words = [str(self.environment / "bin" / "python")]
-        words += [str(self.paths.root / "orchestrate" / "flows" / "register.py"), "--pool", POOL]
+        command = [str(self.environment / "bin" / "python")]
+        command += [str(self.paths.root / "orchestrate" / "flows" / "register.py"), "--pool", POOL]
         environ = self._environ(url)
         if self.kind == DEMO:
-            words.append("--no-blocks")
+            command.append("--no-blocks")
         else:
             environ |= {name: given[name] for name in IN_BLOCKS if given.get(name)}
         began = time.monotonic()
         with subprocess.Popen(
-            words,
+            command,
             cwd=self.paths.root,
             env=environ,
             stdin=subprocess.DEVNULL,

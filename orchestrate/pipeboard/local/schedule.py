@@ -209,7 +209,7 @@ class Scheduler:
         return 0
 
     def command(self, job: str) -> list[str]:
-        """Return the words that run a job in this environment."""
+        """Return the command that runs a job in this environment."""
         pipeboard = str(self._paths.binaries / "pipeboard")
         if self._kind == OWN:
             return [pipeboard, "run", job]
@@ -248,13 +248,13 @@ class Scheduler:
                 last.append(line.strip())
         code = process.wait()
         self._running.discard(process)
-        words = f"ended with {code} after {time.monotonic() - began:.0f} s"
-        self._say(schedule, words + (f": {' | '.join(last)}" if code and self._quiet else ""))
+        text = f"ended with {code} after {time.monotonic() - began:.0f} s"
+        self._say(schedule, text + (f": {' | '.join(last)}" if code and self._quiet else ""))
         return code
 
-    def _say(self, schedule: Schedule, words: str) -> None:
+    def _say(self, schedule: Schedule, text: str) -> None:
         now = datetime.now(schedule.zone)
-        self._console.note(schedule.job, f"{now:%Y-%m-%d %H:%M:%S}  {words}")
+        self._console.note(schedule.job, f"{now:%Y-%m-%d %H:%M:%S}  {text}")
 
     def _end_runs(self) -> None:
         """Ask what runs to end; a run keeps what it has read, and tells how it ended."""

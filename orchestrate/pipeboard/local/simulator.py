@@ -27,7 +27,7 @@ class Account:
     seed: int = 42
 
     @property
-    def words(self) -> list[str]:
+    def options(self) -> list[str]:
         return ["--account", "generated", "--deals", str(self.deals), "--seed", str(self.seed)]
 
 
@@ -72,7 +72,7 @@ class Simulator:
         self.home.mkdir(parents=True, exist_ok=True)
         account = self._same_account(account)
         port = int((self._report() or {}).get("port", 0))
-        command = [str(self.command), "serve", *account.words]
+        command = [str(self.command), "serve", *account.options]
         command += ["--port", "0" if port_is_taken(port) else str(port)]
         command += ["--ready-file", str(self._ready_file), "--state-file", str(self._state_file)]
         self._ready_file.unlink(missing_ok=True)
@@ -129,7 +129,7 @@ class Simulator:
             with _direct.open(request, timeout=300) as answer:
                 found: dict[str, Any] = json.loads(answer.read())
         except urllib.error.HTTPError as error:
-            words = error.read().decode(errors="replace")
-            what = f"the simulated account refuses to {action} ({error.code}): {words[:200]}"
+            reason = error.read().decode(errors="replace")
+            what = f"the simulated account refuses to {action} ({error.code}): {reason[:200]}"
             raise PipeboardError(what, f"See {self.daemon.log}", ExitCode.UNAVAILABLE) from error
         return found

@@ -117,14 +117,14 @@ class Stack:
             )
             for name, step in steps:
                 try:
-                    words = step()
+                    text = step()
                 except PipeboardError as problem:
                     started.problems.append(problem)
-                    words = f"{console.bad('problem')}: {problem}"
-                if words:
-                    console.note(name, words)
-        for name, words in {**started.missing, **ELSEWHERE}.items():
-            console.note(name, f"not here: {words}")
+                    text = f"{console.bad('problem')}: {problem}"
+                if text:
+                    console.note(name, text)
+        for name, text in {**started.missing, **ELSEWHERE}.items():
+            console.note(name, f"not here: {text}")
         return started
 
     def _redis(self, named: str | None, started: Started) -> str:
@@ -140,7 +140,7 @@ class Stack:
         config = _write(part.home / "redis.conf", text)
         url = f"redis://:{self._redis_password()}@127.0.0.1:{port}/0"
         spec = ServiceSpec([program, str(config)], _plain(), lambda: _redis_answers(url), text)
-        return _told(part.start(spec), f"127.0.0.1:{port}")
+        return _started(part.start(spec), f"127.0.0.1:{port}")
 
     def _pushgateway(self, named: str | None, started: Started) -> str:
         if named:
@@ -156,7 +156,7 @@ class Stack:
         command = [program, f"--web.listen-address=127.0.0.1:{port}"]
         command += [f"--persistence.file={part.home / 'metrics'}", "--persistence.interval=30s"]
         spec = ServiceSpec(command, _plain(), lambda: _http_answers(f"{_http(port)}/-/ready"))
-        return _told(part.start(spec), _http(port))
+        return _started(part.start(spec), _http(port))
 
     def _metrics_server(
         self, environment: Environment, given: Mapping[str, str], started: Started
@@ -173,7 +173,7 @@ class Stack:
         spec = ServiceSpec(
             command, environ, lambda: _http_answers(f"{_http(port)}/metrics"), queries
         )
-        return _told(part.start(spec), f"{_http(port)}/metrics")
+        return _started(part.start(spec), f"{_http(port)}/metrics")
 
     def _prometheus(self, given: Mapping[str, str], started: Started) -> str:
         program, promtool = shutil.which("prometheus"), shutil.which("promtool")
@@ -200,8 +200,8 @@ class Stack:
         spec = ServiceSpec(
             command, _plain(), lambda: _http_answers(f"{_http(port)}/-/ready"), signature
         )
-        words = _told(part.start(spec), _http(port))
-        return f"{words}, rules checked by promtool; alerts: {_http(port)}/alerts"
+        text = _started(part.start(spec), _http(port))
+        return f"{text}, rules checked by promtool; alerts: {_http(port)}/alerts"
 
     def _schedule(self, given: Mapping[str, str]) -> str:
         part = self.part("schedule")
@@ -209,20 +209,20 @@ class Stack:
         if owner and not part.is_running():
             return f"{owner} has it; no other one is started"
         schedules = schedule.read_schedules(self.paths.root, given)
-        told = [[s.name, s.job, s.crontab, s.zone.key] for s in schedules]
-        words = [str(self.paths.binaries / "pipeboard"), "schedule", "--quiet"]
+        signature = [[s.name, s.job, s.crontab, s.zone.key] for s in schedules]
+        command = [str(self.paths.binaries / "pipeboard"), "schedule", "--quiet"]
         if self.kind != OWN:
-            words.append("--demo")
+            command.append("--demo")
         # It reads .env itself whenever a run begins; what was set at our start already wins.
         ours = {k: v for k, v in os.environ.items() if k.startswith(PERSONAL_PREFIXES)}
         spec = ServiceSpec(
-            words,
+            command,
             ours,
             lambda: schedule.holder(self.paths, self.kind) == schedule.OURS,
-            json.dumps(told),
+            json.dumps(signature),
             inherited_environ=os.environ,
         )
-        return _told(part.start(spec), "; ".join(f"{s.job} at {s.crontab}" for s in schedules))
+        return _started(part.start(spec), "; ".join(f"{s.job} at {s.crontab}" for s in schedules))
 
     # -- the others --------------------------------------------------------------------------
 
@@ -325,12 +325,12 @@ def _check_rules(promtool: str, config: Path) -> None:
         check=False,
     )
     if outcome.returncode:
-        words = " ".join((outcome.stderr or outcome.stdout).split())
-        what = f"promtool refuses the configuration: {words[:300]}"
+        text = " ".join((outcome.stderr or outcome.stdout).split())
+        what = f"promtool refuses the configuration: {text[:300]}"
         raise PipeboardError(what, f"See {config}", ExitCode.CONFIGURATION)
 
 
-def _told(fresh: bool, where: str) -> str:
+def _started(fresh: bool, where: str) -> str:
     return f"{'started' if fresh else 'runs already'}, {where}"
 
 

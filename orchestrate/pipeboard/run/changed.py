@@ -126,11 +126,11 @@ def main() -> int:
         return 0
     number = "everything" if decision.due is None else f"{len(decision.due)} models"
     print(f"building {number}: {decision.reason}", flush=True)
-    words = ["dbt", "build", *sys.argv[1:]]
+    command = ["dbt", "build", *sys.argv[1:]]
     if decision.due is not None:
-        words += ["--select", *decision.due]
+        command += ["--select", *decision.due]
     try:
-        os.execvp(words[0], words)
+        os.execvp(command[0], command)
     except OSError as error:
         sys.exit(f"dbt cannot be started: {error.strerror}. Run `make setup`")
 

@@ -111,15 +111,15 @@ def job_named(root: Path, name: str) -> Job:
         for plugin in (project.get("plugins") or {}).get("extractors") or []
     }
     found = KNOWN.get(name) or Job(name, name)
-    words = list(_words(jobs[name]))
-    plugins = [word for word in words if word in extractors]
+    steps = list(_steps(jobs[name]))
+    plugins = [step for step in steps if step in extractors]
     if len(plugins) > 1:
         what = f"the job {name} has {len(plugins)} extractors: {', '.join(plugins)}"
         raise PipeboardError(what, "Write a job for each", ExitCode.CONFIGURATION)
     return replace(
         found,
         plugin=plugins[0] if plugins else None,
-        commands=tuple(word for word in words if ":" in word),
+        commands=tuple(step for step in steps if ":" in step),
         streams=selected_by_name(_select(extractors, plugins[0])) if plugins else frozenset(),
     )
 
@@ -144,13 +144,13 @@ def _select(extractors: Mapping[str, dict[str, Any]], name: str) -> list[Any]:
     return []
 
 
-def _words(tasks: object) -> Iterator[str]:
-    """Go through the words of a job's tasks, however they are nested."""
+def _steps(tasks: object) -> Iterator[str]:
+    """Return the steps of a job's tasks, which may be nested."""
     if isinstance(tasks, str):
         yield from tasks.split()
     elif isinstance(tasks, list):
         for task in tasks:
-            yield from _words(task)
+            yield from _steps(task)
 
 
 def _list(text: str | None) -> list[Any] | None:

@@ -73,8 +73,8 @@ def _wait_for_turn(connection: psycopg.Connection, console: Console | None) -> N
             raise _locked(connection)
         if console and not said:
             said = True
-            words = f"waiting up to {LOCK_SECONDS:.0f} s for {_blockers(connection)}"
-            console.note("migrate", words)
+            text = f"waiting up to {LOCK_SECONDS:.0f} s for {_blockers(connection)}"
+            console.note("migrate", text)
         time.sleep(0.2)
 
 

@@ -291,8 +291,8 @@ class _Run:
         if watched.lost_database and judged.code in (ExitCode.FAILED, ExitCode.DATA):
             # What failed then says little: dbt and Meltano have one code for everything.
             reason = judged.reason or (log.errors[-1] if log.errors else "")
-            words = f"the database went away: {reason}".rstrip(": ")
-            return Judgement(FAILED, ExitCode.UNAVAILABLE, judged.part, words)
+            text = f"the database went away: {reason}".rstrip(": ")
+            return Judgement(FAILED, ExitCode.UNAVAILABLE, judged.part, text)
         return judged
 
     def _phases(self, outcome: Outcome, watched: Watched) -> dict[str, float]:

@@ -153,13 +153,11 @@ class _Guard:
             self._beat_at = self.now
             self._beat()
         if self.now - self.began > self._session.job.timeout:
-            words = (
-                f"not done within {self._session.job.timeout:,.0f} s (PIPEBOARD_TIMEOUT_SECONDS)"
-            )
-            self._stop(ExitCode.UNAVAILABLE, words)
+            text = f"not done within {self._session.job.timeout:,.0f} s (PIPEBOARD_TIMEOUT_SECONDS)"
+            self._stop(ExitCode.UNAVAILABLE, text)
         if self.now - self._progress_at > self._session.job.stall:
-            words = f"no progress for {self._session.job.stall:,.0f} s (PIPEBOARD_STALL_SECONDS)"
-            self._stop(ExitCode.UNAVAILABLE, words)
+            text = f"no progress for {self._session.job.stall:,.0f} s (PIPEBOARD_STALL_SECONDS)"
+            self._stop(ExitCode.UNAVAILABLE, text)
 
     def last_look(self) -> None:
         """Find out whether the database is still there, if the run failed."""
@@ -184,8 +182,8 @@ class _Guard:
             self._watched.lost_database = True
             if self._lost_at is None:
                 self._lost_at = self.now
-                words = f"went away; waiting up to {DATABASE_TIMEOUT_SECONDS:.0f} s for it"
-                self._session.console.note("database", words)
+                text = f"went away; waiting up to {DATABASE_TIMEOUT_SECONDS:.0f} s for it"
+                self._session.console.note("database", text)
 
     def _come_back(self) -> None:
         """Take the lock again; end the run if that takes too long or somebody else has it."""

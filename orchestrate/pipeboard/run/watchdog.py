@@ -28,10 +28,10 @@ FAILED_TO_START = 127
 ORPHAN_TIMEOUT_SECONDS = 5.0
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Run the command to its end; return its exit code, 128 + N for signal N."""
-    channel = socket.socket(fileno=int(words[0]))
-    grace, command = float(words[1]), words[2:]
+    channel = socket.socket(fileno=int(arguments[0]))
+    grace, command = float(arguments[1]), arguments[2:]
     # A handler, not "ignore": that would be inherited by the command.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
