@@ -55,12 +55,12 @@ class Environment:
     wheels_only: bool = True
 
     @property
-    def home(self) -> Path:
+    def folder(self) -> Path:
         return ENVIRONMENTS_HOME / self.name
 
     @property
     def python(self) -> Path:
-        return self.home / "bin" / "python"
+        return self.folder / "bin" / "python"
 
     @property
     def pins(self) -> Path:
@@ -68,7 +68,7 @@ class Environment:
 
     @property
     def stamp(self) -> Path:
-        return self.home / ".pipeboard-stamp"
+        return self.folder / ".pipeboard-stamp"
 
     def fingerprint(self) -> str:
         """Say what this environment is built from; another answer means: build it again.
@@ -81,7 +81,7 @@ class Environment:
         sources += [ROOT / member / "pyproject.toml" for member in self.members]
         for source in sources:
             digest.update(source.read_bytes())
-        digest.update(f"{self.home}|{sys.version_info[:3]}|{sys.base_prefix}".encode())
+        digest.update(f"{self.folder}|{sys.version_info[:3]}|{sys.base_prefix}".encode())
         return digest.hexdigest()
 
     def is_current(self) -> bool:
@@ -198,18 +198,18 @@ def only_one() -> Iterator[None]:
 
 def ensure_uv() -> Path:
     """Install the pinned uv into an environment of its own, by plain pip."""
-    home = ENVIRONMENTS_HOME / "uv"
-    uv = home / "bin" / "uv"
+    folder = ENVIRONMENTS_HOME / "uv"
+    uv = folder / "bin" / "uv"
     pins = REQUIREMENTS / "bootstrap.txt"
-    stamp = home / ".pipeboard-stamp"
-    fingerprint = hashlib.sha256(pins.read_bytes() + f"{home}".encode()).hexdigest()
+    stamp = folder / ".pipeboard-stamp"
+    fingerprint = hashlib.sha256(pins.read_bytes() + f"{folder}".encode()).hexdigest()
     if uv.exists() and stamp.exists() and stamp.read_text() == fingerprint:
         return uv
     with step("uv"):
-        run([sys.executable, "-m", "venv", "--clear", str(home)], "a virtual environment")
+        run([sys.executable, "-m", "venv", "--clear", str(folder)], "a virtual environment")
         run(
             [
-                str(home / "bin" / "python"),
+                str(folder / "bin" / "python"),
                 *("-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
                 *("--no-input", "--only-binary", ":all:", "--require-hashes", "-r", str(pins)),
             ],
@@ -228,7 +228,7 @@ def build(uv: Path, environment: Environment) -> None:
         environment.stamp.unlink(missing_ok=True)
         run(
             [str(uv), "venv", "-q", "--clear", "--no-project", "--python", sys.executable]
-            + [str(environment.home)],
+            + [str(environment.folder)],
             environment.name,
         )
         python = ["--python", str(environment.python)]
@@ -414,8 +414,8 @@ def clean_environ() -> dict[str, str]:
 
 def writable_home() -> bool:
     """Tell whether uv could keep its cache where it usually does."""
-    home = os.environ.get("UV_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home()
-    nearest = Path(home)
+    folder = os.environ.get("UV_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home()
+    nearest = Path(folder)
     while not nearest.exists() and nearest != nearest.parent:
         nearest = nearest.parent
     return os.access(nearest, os.W_OK) and shutil.disk_usage(nearest).free > 0

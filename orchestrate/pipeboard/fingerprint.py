@@ -24,7 +24,7 @@ def fingerprint_of(project: Path, dbt: Path, environ: Mapping[str, str]) -> str:
 
     Args:
         project: folder of the dbt project: its files count, those of installed packages included.
-        dbt: home of the environment that dbt is installed in: the versions of dbt count.
+        dbt: folder of the environment that dbt is installed in: the versions of dbt count.
         environ: variables that the project's files read count, with their values.
 
     """

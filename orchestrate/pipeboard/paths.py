@@ -60,7 +60,7 @@ class Paths:
         return empty
 
     def environment(self, name: str) -> Path:
-        """Return the home of one of the environments that orchestrate/bootstrap.py builds."""
+        """Return the folder of one of the environments that orchestrate/bootstrap.py builds."""
         return self.tools / "env" / name
 
     def dbt(self, environment: str) -> Path:

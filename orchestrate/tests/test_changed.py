@@ -132,8 +132,8 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def fingerprint(home: Path, **environ: str) -> str:
-    return fingerprint_of(home / "project", home / "env", environ)
+def fingerprint(folder: Path, **environ: str) -> str:
+    return fingerprint_of(folder / "project", folder / "env", environ)
 
 
 @pytest.mark.parametrize(

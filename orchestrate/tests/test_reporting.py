@@ -38,10 +38,10 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if GATEWAY is None:
         yield ""
         return
-    home = tmp_path_factory.mktemp("gateway")
+    folder = tmp_path_factory.mktemp("gateway")
     url = f"http://127.0.0.1:{free_port()}"
-    words = [GATEWAY, f"--web.listen-address={url[7:]}", f"--persistence.file={home / 'metrics'}"]
-    found = Daemon("pushgateway", home, home / "log")
+    words = [GATEWAY, f"--web.listen-address={url[7:]}", f"--persistence.file={folder / 'metrics'}"]
+    found = Daemon("pushgateway", folder, folder / "log")
     found.start(ServiceSpec(words, {}, lambda: _http_answers(f"{url}/-/ready")))
     yield url
     found.stop()

@@ -84,5 +84,5 @@ def test_prometheus_looks_as_often_as_asked() -> None:
 
 def test_two_environments_have_services_of_their_own(tmp_path: Path) -> None:
     own, demo = Stack(Paths(tmp_path), "own"), Stack(Paths(tmp_path), "demo")
-    assert own.part("redis").home != demo.part("redis").home
+    assert own.part("redis").folder != demo.part("redis").folder
     assert own.part("redis").log != demo.part("redis").log

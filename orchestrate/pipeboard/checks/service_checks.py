@@ -68,11 +68,11 @@ def check_redis(url: str) -> str:
 
     place = place_of(url)
     try:
-        with redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) as home:
-            home.ping()
-            version = str(home.info("server").get("redis_version", "?"))
-            policy = str(home.info("memory").get("maxmemory_policy", "noeviction"))
-            home.set("pipeboard:doctor", "is it kept?", px=1000)
+        with redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) as client:
+            client.ping()
+            version = str(client.info("server").get("redis_version", "?"))
+            policy = str(client.info("memory").get("maxmemory_policy", "noeviction"))
+            client.set("pipeboard:doctor", "is it kept?", px=1000)
     except redis.AuthenticationError as error:
         what = f"Redis at {place} refuses the password"
         raise PipeboardError(what, "Check REDIS_URL", ExitCode.NOT_PERMITTED) from error

@@ -72,5 +72,5 @@ def write_page(paths: Paths, environment: Environment) -> tuple[str, list[str]]:
 
 def page_of(paths: Paths) -> Path:
     """Return the path of the page: below build/, or below the local state if that is elsewhere."""
-    home = paths.root if paths.local == paths.tools else paths.local
-    return home / "build" / "dashboard" / "index.html"
+    base = paths.root if paths.local == paths.tools else paths.local
+    return base / "build" / "dashboard" / "index.html"

