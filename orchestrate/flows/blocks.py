@@ -48,7 +48,7 @@ BLOCKS: dict[str, tuple[type[Block], str]] = {
 
 
 def held_by(block: Any) -> str:
-    """Return the secret of a block of ours."""
+    """Return the secret of one of our blocks."""
     return str(block.get() if isinstance(block, Secret) else block.url.get_secret_value())
 
 

@@ -36,7 +36,7 @@ LEVELS = {
     "error": logging.ERROR,
     "critical": logging.CRITICAL,
 }
-KEPT_LINES = 20
+MAX_LINES = 20
 _WORST_FIRST = (FAILED, INCOMPLETE, INTERRUPTED, BEHIND, SUCCEEDED)
 
 
@@ -86,7 +86,7 @@ class CommandResult:
         except ValueError:
             entry = None
         if not isinstance(entry, dict):
-            self.last_lines = [*self.last_lines, text][-KEPT_LINES:]
+            self.last_lines = [*self.last_lines, text][-MAX_LINES:]
             return Line(logging.WARNING if text.startswith("pipeboard:") else logging.INFO, text)
         run_id = entry.get("run_id")
         if run_id and run_id not in self.run_ids:
@@ -255,8 +255,8 @@ def _of_run(run: dict[str, Any], *, alone: bool) -> list[str]:
         parts += [", ".join(f"`{name}`" for name in behind(run)), ""]
     if details.get("dbt"):
         header = ["dbt", "ok", "warned", "failed", "skipped"]
-        kinds = sorted(details["dbt"].items())
-        counts = [[kind, *(c.get(word, 0) for word in header[1:])] for kind, c in kinds]
+        counts_by_kind = sorted(details["dbt"].items())
+        counts = [[kind, *(c.get(word, 0) for word in header[1:])] for kind, c in counts_by_kind]
         parts += [f"## Models and tests{of}", "", *table(header, counts), ""]
     if details.get("current_models"):
         parts += [f"{details['current_models']:,} models were current and not built.", ""]

@@ -96,7 +96,7 @@ def follow(
         hand_on()
         result.code = process.wait()
     except BaseException as ending:
-        logger.warning("%s: pipeboard is asked to end", type(ending).__name__)
+        logger.warning("%s: pipeboard gets SIGTERM", type(ending).__name__)
         process.terminate()
         try:
             out, _ = process.communicate(timeout=TERMINATION_TIMEOUT_SECONDS)

@@ -97,17 +97,19 @@ def run(
 ) -> int:
     """Run JOB of meltano.yml against the account and database of .env.
 
-    While another one is at work, this one does nothing and exits with 0.
+    If another run is in progress, it does nothing and exits with 0.
     """
     known = job_named(services.paths.root, job)
     given = {} if in_demo else settings(services.paths)
     console = console_for(given or os.environ)
     limits = {"WAIT": wait, "TIMEOUT": timeout, "STALL": stall}
-    asked = {f"PIPEBOARD_{name}_SECONDS": str(s) for name, s in limits.items() if s is not None}
+    limits_set = {
+        f"PIPEBOARD_{name}_SECONDS": str(s) for name, s in limits.items() if s is not None
+    }
     with report_failures(services.scope(known, console, given, DEMO if in_demo else OWN)) as scope:
         code_behind(os.environ)
         base = None if in_demo else check_settings(given)
-        known = known.within({**os.environ, **given, **asked})
+        known = known.within({**os.environ, **given, **limits_set})
         environment = services.demo(console, Account()) if in_demo else services.own(console)
         scope.environment = environment
         prepare_database(environment)
@@ -292,7 +294,7 @@ def up(services: Services, in_demo: bool, deals: int, seed: int) -> int:
 @click.option("--quiet", is_flag=True, help="Leave out what the runs say; their logs have it.")
 @click.pass_obj
 def schedule(services: Services, in_demo: bool, quiet: bool) -> int:
-    """Run the jobs of meltano.yml when they are due, until it is told to end. `up` starts this."""
+    """Run the jobs of meltano.yml when they are due, until SIGTERM. `up` starts this."""
     kind = DEMO if in_demo else OWN
     given = services.settings_of_up(kind)
     if not in_demo:
@@ -358,8 +360,8 @@ def stop(services: Services, forget: bool) -> int:
     if forget and sys.stdin.isatty() and sys.stdout.isatty():
         what = "Delete the embedded databases, yours and the demo's, and all that `up` stored?"
         click.confirm(what, default=False, abort=True)
-    ended = services.stop()
-    print(f"stopped {' and '.join(ended)}" if ended else "nothing was running")
+    stopped = services.stop()
+    print(f"stopped {' and '.join(stopped)}" if stopped else "nothing was running")
     if forget:
         services.postgres.destroy()
         for name in ("demo", "tap", "prefect"):
@@ -459,7 +461,7 @@ def means_demo(arguments: Sequence[str]) -> bool:
 
 
 def _prepare(environment: Environment, arguments: Sequence[str]) -> None:
-    """Make the schema of Meltano's state before Meltano looks for its tables there."""
+    """Create the schema of Meltano's state before Meltano creates its tables in it."""
     if arguments[0] == "meltano" and not {"--help", "--version"} & set(arguments):
         prepare_database(environment)
 

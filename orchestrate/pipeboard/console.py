@@ -1,4 +1,4 @@
-"""Words for people, on a terminal or in plain lines; or JSON lines for a log system."""
+"""Output: for people on a terminal or in plain lines, or as JSON lines for a log system."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ANSI = re.compile(r"(?:\x1b|(?<!\\)\\u001[bB])\[[0-9;]*[A-Za-z]")
 class Console:
     """Headings, tables and one line of progress."""
 
-    #: Whether somebody reads along, who wants to see more than what happened.
+    #: Whether a person reads the output, and wants tables and results too.
     for_people = True
 
     def __init__(self, out: TextIO | None = None) -> None:
@@ -156,15 +156,15 @@ class JsonConsole(Console):
 def console_for(environ: Mapping[str, str], out: TextIO | None = None) -> Console:
     """Return the console of a run: as PIPEBOARD_LOG_FORMAT says, else by who is likely to read.
 
-    In Kubernetes that is a log system, unless somebody looks through a terminal.
+    In Kubernetes that is a log system, unless there is a terminal.
     """
-    asked = environ.get("PIPEBOARD_LOG_FORMAT", "")
-    if asked not in ("", "json", "text"):
-        what = f"PIPEBOARD_LOG_FORMAT is {asked!r}"
+    requested = environ.get("PIPEBOARD_LOG_FORMAT", "")
+    if requested not in ("", "json", "text"):
+        what = f"PIPEBOARD_LOG_FORMAT is {requested!r}"
         raise PipeboardError(what, "Write json or text", ExitCode.CONFIGURATION)
     plain = Console(out)
     in_cluster = "KUBERNETES_SERVICE_HOST" in environ and not plain.tty
-    return JsonConsole(out) if asked == "json" or (in_cluster and not asked) else plain
+    return JsonConsole(out) if requested == "json" or (in_cluster and not requested) else plain
 
 
 def _text(cell: object) -> str:

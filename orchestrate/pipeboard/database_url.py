@@ -1,4 +1,4 @@
-"""Database URLs: the same database said in the ways its users need."""
+"""Database URLs: one database, in the notation of each program."""
 
 from __future__ import annotations
 

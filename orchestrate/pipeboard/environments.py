@@ -83,11 +83,13 @@ def settings(paths: Paths, environ: Mapping[str, str] | None = None) -> dict[str
     from_file = {name: value or "" for name, value in dotenv_values(paths.dotenv).items()}
     merged = {**from_file, **given}
     return {
-        name: value for name, value in merged.items() if value or name not in {*from_file, *OURS}
+        name: value
+        for name, value in merged.items()
+        if value or name not in {*from_file, *SETTINGS}
     }
 
 
-OURS = (
+SETTINGS = (
     *("PIPEDRIVE_API_TOKEN", "PIPEDRIVE_COMPANY_DOMAIN", "PIPEDRIVE_API_URL"),
     *("PIPEDRIVE_START_DATE", "PIPEDRIVE_DAILY_TOKENS", "PIPEBOARD_DATABASE_URL"),
     *("PIPEDRIVE_DEFINITIONS_INTERVAL", "PIPEDRIVE_ARCHIVED_INTERVAL"),
@@ -162,14 +164,14 @@ def _common(paths: Paths, environment: str, database: DatabaseUrl) -> dict[str, 
     return {
         "PATH": f"{paths.binaries}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "PIPEBOARD_DATABASE_URL": database.url,
-        # We read .env, nobody else: dbt is told so here, Meltano on its command line.
+        # Only the supervisor reads .env: dbt learns it here, Meltano by its command line.
         "PYTHON_DOTENV_DISABLED": "1",
         "MELTANO_PROJECT_ROOT": str(paths.root),
         "MELTANO_SYS_DIR_ROOT": str(paths.meltano),
         "MELTANO_ENVIRONMENT": environment,
         # State lives in the warehouse: who restores one restores both.
         "MELTANO_DATABASE_URI": database.for_meltano(STATE_SCHEMA),
-        # Meltano writes a log of its own below this, in the home of whoever runs it otherwise.
+        # Meltano writes a log of its own below this; the default is in the home folder.
         "XDG_STATE_HOME": str(paths.meltano / "state"),
         "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
         "MELTANO_CLI_DISABLE_VERSION_CHECK": "1",

@@ -129,8 +129,8 @@ def _meltano_folder(environ: Mapping[str, str]) -> Path:
 def remove_leftovers(folder: Path) -> int | None:
     """Delete the plugins' settings that a killed Meltano left behind, secrets included.
 
-    Meltano holds a shared lock for as long as it lives: whoever gets the exclusive one knows that
-    nobody is running. Nothing here may keep Meltano from starting.
+    Meltano holds a shared lock as long as it runs: an exclusive lock
+    proves that none is running. No error here keeps Meltano from starting.
 
     Returns:
         The descriptor with the lock; this process, and the program it becomes, keep it open.

@@ -158,7 +158,7 @@ CODES = {
     int(ExitCode.CONFIGURATION): CodePolicy(
         "Misconfigured", retry=False, advice="Check .env (`make doctor`)."
     ),
-    # Whoever ended the command does not want it again at once.
+    # The user ended the command: no retry.
     130: CodePolicy("Interrupted", retry=False),
     143: CodePolicy("Interrupted", retry=False),
 }

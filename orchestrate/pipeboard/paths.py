@@ -22,7 +22,7 @@ class Paths:
 
     @property
     def local(self) -> Path:
-        """Local state: databases, logs, reports. Tests keep theirs elsewhere by this variable."""
+        """Local state: databases, logs, reports. Tests set this variable."""
         named = os.environ.get("PIPEBOARD_STATE_DIR")
         return Path(named).resolve() if named else self.tools
 

@@ -79,9 +79,9 @@ class RedactedStream:
 @contextmanager
 def redacted_output(redact: Redactor) -> Iterator[None]:
     """Let nothing that this process writes show a secret: messages and tracebacks alike."""
-    kept = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (RedactedStream(stream, redact) for stream in kept)
+    originals = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (RedactedStream(stream, redact) for stream in originals)
     try:
         yield
     finally:
-        sys.stdout, sys.stderr = kept
+        sys.stdout, sys.stderr = originals

@@ -71,7 +71,7 @@ def test_nothing_personal_is_in_the_demo(paths: Paths) -> None:
 def test_a_program_inside_the_demo_never_reads_dotenv(paths: Paths) -> None:
     """As the flows start one: `pipeboard env --demo -- pipeboard run reference`."""
     paths.dotenv.write_text("PIPEDRIVE_DAILY_TOKENS=500\nREDIS_URL=redis://real\n")
-    inside = demo_environment(paths, {"PIPEBOARD_LOG_FORMAT": "json"}, URL, ACCOUNT).environ
+    inside = demo_environment(paths, {"PIPEBOARD_LOG_FORMAT": "json"}, URL, ACCOUNT).variables
     assert inside["PIPEBOARD_LOG_FORMAT"] == "json"
     environment = own_environment(paths, settings(paths, inside), URL, embedded=False)
     assert not {"PIPEDRIVE_DAILY_TOKENS", "REDIS_URL"} & set(environment.variables)
@@ -81,7 +81,9 @@ def test_a_program_inside_the_demo_never_reads_dotenv(paths: Paths) -> None:
 
 
 def suffix(paths: Paths, url: str = URL, **given: str) -> str:
-    return own_environment(paths, given, url, embedded=False).environ["MELTANO_RUN_STATE_ID_SUFFIX"]
+    return own_environment(paths, given, url, embedded=False).variables[
+        "MELTANO_RUN_STATE_ID_SUFFIX"
+    ]
 
 
 def test_another_account_or_database_has_another_state(paths: Paths) -> None:
@@ -104,7 +106,7 @@ def test_a_restored_database_goes_on_but_state_elsewhere_names_its_host(paths: P
 
 def test_a_run_does_not_get_the_administrator_of_the_database(paths: Paths) -> None:
     given = {"PIPEBOARD_ADMIN_DATABASE_URL": URL, "TRANSFORM_PASSWORD": "secret", "LANG": "C"}
-    environ = own_environment(paths, given, URL, embedded=False).environ
+    environ = own_environment(paths, given, URL, embedded=False).variables
     assert set(given) & set(environ) == {"LANG"}
 
 
@@ -125,7 +127,7 @@ def test_a_role_that_builds_is_checked_like_the_other(paths: Paths) -> None:
 
 def test_loopback_never_goes_through_a_proxy(paths: Paths) -> None:
     given = {"HTTPS_PROXY": "http://proxy", "no_proxy": "corp"}
-    environ = own_environment(paths, given, URL, embedded=False).environ
+    environ = own_environment(paths, given, URL, embedded=False).variables
     assert environ["no_proxy"] == "corp,127.0.0.1,localhost,::1"
     assert environ["NO_PROXY"] == "127.0.0.1,localhost,::1"
 
@@ -153,5 +155,5 @@ def test_meltano_is_told_not_to_read_the_file_itself(paths: Paths) -> None:
 
 
 def test_our_commands_come_first(paths: Paths) -> None:
-    path = own_environment(paths, {}, URL, embedded=False).environ["PATH"]
+    path = own_environment(paths, {}, URL, embedded=False).variables["PATH"]
     assert path.split(os.pathsep)[0] == str(paths.binaries)

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from pipeboard.cli import main
-from pipeboard.environments import OURS
+from pipeboard.environments import SETTINGS
 from pipeboard.redaction import Redactor, redacted_output
 
 
@@ -125,7 +125,7 @@ def test_a_command_that_fails_shows_no_password(
     words: list[str],
     given: dict[str, str],
 ) -> None:
-    for name in OURS:
+    for name in SETTINGS:
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("PIPEBOARD_STATE_DIR", str(tmp_path))
     monkeypatch.setenv("PIPEDRIVE_API_TOKEN", "t0ken-of-the-account")

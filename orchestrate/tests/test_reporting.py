@@ -162,13 +162,15 @@ def test_a_database_that_never_answers_ends_the_wait(
     check_pushed(gateway, "failed", 69)
 
 
-def test_sigterm_during_preparation_is_an_interrupted_run(
-    command: Command, gateway: str, silent: str
-) -> None:
-    process = command.start("run", "sync", PIPEBOARD_DATABASE_URL=silent)
-    time.sleep(3)
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+def test_sigterm_during_preparation_is_an_interrupted_run(command: Command, gateway: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://a:b@127.0.0.1:{silent.getsockname()[1]}/c"
+        process = command.start("run", "sync", PIPEBOARD_DATABASE_URL=url)
+        silent.settimeout(60)
+        connection, _ = silent.accept()  # it waits for the database now
+        with connection:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
     assert process.returncode == 143
     check_pushed(gateway, "interrupted", 143)
 

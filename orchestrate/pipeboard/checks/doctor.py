@@ -185,7 +185,7 @@ def _programs(services: Services) -> str:
 
 
 def _disk(services: Services) -> str:
-    """Look where logs and, unless another one is named, the database grow."""
+    """Check the disks on which logs and, unless another one is named, the database grow."""
     local = services.paths.local
     places = [services.paths.root, local if local.exists() else local.parent]
     cluster = services.postgres.record.load()
@@ -325,7 +325,7 @@ def _plain(value: object) -> object:
 
 
 def connected(url: str) -> psycopg.Connection:
-    """Connect for a look."""
+    """Connect, or say why that fails."""
     try:
         return connect(url, LOGIN_SECONDS)
     except psycopg.OperationalError as error:

@@ -37,7 +37,7 @@ class Account:
     Attributes:
         is_admin: None where the API does not tell.
         daily_tokens: what the plan grants, and what is left of it today.
-        date: the API's clock, and ours in the middle of the call.
+        date: the clock of the API, and that of this machine in the middle of the call.
 
     """
 
@@ -48,7 +48,7 @@ class Account:
     daily_tokens: int | None = None
     tokens_left: int | None = None
     date: str | None = None
-    asked_at: float = 0.0
+    requested_at: float = 0.0
 
 
 def check_settings(given: Mapping[str, str]) -> str:
@@ -141,7 +141,7 @@ def check_account(given: Mapping[str, str], base: str, timeout: float = 20.0) ->
 
     try:
         # The timeout of a socket is one for each piece of an answer, and they may drip.
-        headers, asked_at, body = within(1.5 * timeout, f"the answer of {base}", ask)
+        headers, requested_at, body = within(1.5 * timeout, f"the answer of {base}", ask)
         data = dict(json.loads(body)["data"])
     except urllib.error.HTTPError as error:
         raise _refused(error, base) from error
@@ -159,7 +159,7 @@ def check_account(given: Mapping[str, str], base: str, timeout: float = 20.0) ->
         daily_tokens=_number(headers.get("x-daily-ratelimit-token-limit")),
         tokens_left=_number(headers.get("x-daily-ratelimit-token-remaining")),
         date=headers.get("date"),
-        asked_at=asked_at,
+        requested_at=requested_at,
     )
 
 

@@ -13,45 +13,50 @@ from urllib.parse import urlsplit
 from pipeboard.checks.preflight import Account
 from pipeboard.errors import ExitCode, PipeboardError
 
-#: The tap looks back two minutes; a clock that is further off is not worth trusting with dates.
+#: The tap looks back two minutes; a larger difference makes dates wrong.
 MOST_SKEW = 60.0
 #: Below this share of the day's tokens, the day's remaining syncs are at risk.
 LOW_TOKENS = 0.15
 
 
 def check_permissions(account: Account) -> str:
-    """Say what the token's user may see."""
+    """Check that the user of the token is an administrator."""
     if account.is_admin is False:
         what = f"{account.user} is no administrator: what this user may not see is not synced"
         remedy = "Use the token of an administrator, or accept that the warehouse is not complete"
         raise PipeboardError(what, remedy, ExitCode.NOT_PERMITTED)
-    return f"{account.user} is an administrator" if account.is_admin else "not told by the API"
+    return (
+        f"{account.user} is an administrator"
+        if account.is_admin
+        else "unknown: the API does not say"
+    )
 
 
 def check_tokens(account: Account, given: Mapping[str, str]) -> str:
-    """Compare the plan's daily tokens with what we may spend."""
+    """Compare the plan's daily tokens with PIPEDRIVE_DAILY_TOKENS."""
     own = given.get("PIPEDRIVE_DAILY_TOKENS")
-    ours = int(own) if own else None
+    own_budget = int(own) if own else None
     plan, left = account.daily_tokens, account.tokens_left
     if plan is None or left is None:
-        told = f"a budget of {ours:,} a day" if ours else "no budget is set"
-        return f"{told}; the API does not tell the plan's"
-    if ours and ours > plan:
-        what = f"PIPEDRIVE_DAILY_TOKENS is {ours:,}, but the plan grants {plan:,} a day"
+        budget = f"a budget of {own_budget:,} a day" if own_budget else "no budget is set"
+        return f"{budget}; the API does not report that of the plan"
+    if own_budget and own_budget > plan:
+        what = f"PIPEDRIVE_DAILY_TOKENS is {own_budget:,}, but the plan grants {plan:,} a day"
         raise PipeboardError(what, f"Write {plan} or less", ExitCode.CONFIGURATION)
     if left < LOW_TOKENS * plan:
         what = f"only {left:,} of the plan's {plan:,} tokens are left today"
         raise PipeboardError(what, "Runs stop early until midnight UTC", ExitCode.BUDGET)
-    return f"{left:,} of the plan's {plan:,} left today" + (f", ours: {ours:,}" if ours else "")
+    budget = f", own budget: {own_budget:,}" if own_budget else ""
+    return f"{left:,} of the plan's {plan:,} left today{budget}"
 
 
 def check_clock(account: Account) -> str:
-    """Compare our clock with the API's."""
+    """Compare the clock of this machine with that of the API."""
     if account.date is None:
         return "the API does not tell the time"
     if urlsplit(account.base).hostname in ("127.0.0.1", "localhost", "::1"):
         return "not compared: a simulated account has a clock of its own"
-    skew = account.asked_at - parsedate_to_datetime(account.date).timestamp()
+    skew = account.requested_at - parsedate_to_datetime(account.date).timestamp()
     text = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the API's"
     if abs(skew) > MOST_SKEW:
         what = f"this machine's clock is {text}"
@@ -63,7 +68,7 @@ def check_clock(account: Account) -> str:
 
 
 def check_redis(url: str) -> str:
-    """Ask Redis whether it is there and keeps what it is told."""
+    """Check that Redis responds, stores values and may not evict them."""
     import redis  # a run needs none of it, and starts sooner
 
     place = place_of(url)
@@ -72,7 +77,7 @@ def check_redis(url: str) -> str:
             client.ping()
             version = str(client.info("server").get("redis_version", "?"))
             policy = str(client.info("memory").get("maxmemory_policy", "noeviction"))
-            client.set("pipeboard:doctor", "is it kept?", px=1000)
+            client.set("pipeboard:doctor", "written by pipeboard doctor", px=1000)
     except redis.AuthenticationError as error:
         what = f"Redis at {place} refuses the password"
         raise PipeboardError(what, "Check REDIS_URL", ExitCode.NOT_PERMITTED) from error
@@ -95,12 +100,12 @@ def check_redis(url: str) -> str:
 
 
 def check_pushgateway(url: str) -> str:
-    """Ask the Pushgateway whether it is one: a Prometheus would say that it is ready, too."""
+    """Check that a Pushgateway responds; a Prometheus has another status page."""
     base = url if "://" in url else f"http://{url}"
     try:
         with urllib.request.urlopen(f"{base.rstrip('/')}/api/v1/status", timeout=5) as answer:
-            told = dict(json.loads(answer.read())["data"]["build_information"])
-        return f"Pushgateway {told.get('version', '?')}, {place_of(base)}"
+            build = dict(json.loads(answer.read())["data"]["build_information"])
+        return f"Pushgateway {build.get('version', '?')}, {place_of(base)}"
     except urllib.error.HTTPError as error:
         what = f"what answers at {place_of(base)} is no Pushgateway ({error.code})"
         raise PipeboardError(what, "Check PUSHGATEWAY_URL", ExitCode.CONFIGURATION) from error
@@ -110,7 +115,7 @@ def check_pushgateway(url: str) -> str:
     except OSError as error:
         reason = getattr(error, "reason", error)
         what = f"the Pushgateway at {place_of(base)} cannot be reached ({reason})"
-        remedy = "Check PUSHGATEWAY_URL and the server; runs go on without it, unseen"
+        remedy = "Check PUSHGATEWAY_URL and the server; runs still work, but their metrics are lost"
         raise PipeboardError(what, remedy, ExitCode.UNAVAILABLE) from error
 
 

@@ -78,7 +78,7 @@ class Resumable:
     since: date | None
 
     def is_for(self, streams: list[str], since: date | None) -> bool:
-        """Tell whether it was asked for the same."""
+        """Tell whether it has the same options."""
         return (sorted(self.streams), self.since) == (sorted(streams), since)
 
 
@@ -114,7 +114,7 @@ class Backfiller:
         """Read everything of some streams (of all: none named), from a day on, once more."""
         job = job_named(self.paths.root, "backfill").within(self.given)
         if self._is_at_work():
-            return CommandResult(*self._run(job).ended)  # which skips, and says so
+            return CommandResult(*self._run(job).status_and_code)  # which skips, and reports it
         with self._connected() as connection:
             found = self._open_one(connection)
         goes_on = found is not None and not restart and found.is_for(streams, since)
@@ -183,7 +183,7 @@ class Backfiller:
         """Read the change logs of the deals that have none yet, most valuable deals first."""
         job = job_named(self.paths.root, "backfill-history").within(self.given)
         if self._is_at_work():
-            return CommandResult(*self._run(job).ended)
+            return CommandResult(*self._run(job).status_and_code)
         missing = self._missing(since)
         planned = min(missing, most or missing)
         what = f"{missing:,} deals without history"
@@ -200,14 +200,14 @@ class Backfiller:
         listed.parent.mkdir(parents=True, exist_ok=True)
         outcome = None
         while planned > 0:
-            asked = self._list(listed, since, min(planned, DEALS_A_RUN))
-            if not asked:
+            requested = self._list(listed, since, min(planned, DEALS_A_RUN))
+            if not requested:
                 break
             environ = {"PIPEBOARD_HISTORY_DEALS": str(listed)}
-            outcome = self._run(job, environ, goal=("deal_changelog_sync", asked))
+            outcome = self._run(job, environ, goal=("deal_changelog_sync", requested))
             if not outcome.is_complete:
                 break
-            planned -= asked
+            planned -= requested
         self.console.note("backfill", f"{self._missing(since):,} deals without history are left")
         return self._built(outcome) if outcome else CommandResult(SUCCEEDED, ExitCode.OK)
 
@@ -252,28 +252,28 @@ class Backfiller:
         return outcome
 
     def _built(self, outcome: Outcome) -> CommandResult:
-        """Build the marts from what came, if anything did; return how both ended."""
-        ended = CommandResult(*outcome.ended)
+        """Build the marts if rows came; return the result of both runs."""
+        result = CommandResult(*outcome.status_and_code)
         if outcome.status not in LOADED:
-            return ended
+            return result
         if outcome.status == BEHIND:
             # Also one whose share for histories alone is spent: a backfill goes on another time.
-            ended = CommandResult(BEHIND, ExitCode.BUDGET)
+            result = CommandResult(BEHIND, ExitCode.BUDGET)
         if not self.builds:
-            return ended
+            return result
         build = job_named(self.paths.root, "build").within(self.given)
         built = run_job(self.paths, self.environment, build, self.console)
         show_run(self.console, build.name, built)
         if built.status == SKIPPED:
             self.console.line("The marts were not built; the next sync does it.")
-        return CommandResult(*built.ended) if built.code else ended
+        return CommandResult(*built.status_and_code) if built.code else result
 
     def _is_at_work(self) -> bool:
         with self._connected() as connection:
             return is_locked(connection, BACKFILL)
 
     def _agreed(self) -> bool:
-        """Ask, where there is somebody to ask."""
+        """Ask for confirmation on a terminal."""
         if self.yes or not (sys.stdin.isatty() and self.console.tty):
             return True
         return click.confirm("Go on?", default=True)

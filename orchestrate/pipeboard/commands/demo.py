@@ -37,7 +37,7 @@ def run_demo(services: Services, console: Console, account: Account, changes: in
         again = _was_synced(environment)
         if again:
             moved = services.simulator.advance(changes)
-            console.note("account", f"the account moved on: {_told(moved)}")
+            console.note("account", f"the account moved on: {_changes(moved)}")
         else:
             console.note("account", f"{account.deals:,} deals and all that belongs to them")
         outcome = run_job(services.paths, environment, job, console)
@@ -83,9 +83,9 @@ def _was_synced(environment: Environment) -> bool:
     return row == (True,)
 
 
-def _told(moved: dict[str, Any]) -> str:
+def _changes(moved: dict[str, Any]) -> str:
     """Say what an advance changed, by kind."""
-    kinds = [
+    counts = [
         f"{len(ids):,} {kind.replace('_', ' ')}" for kind, ids in moved.get("deal_ids", {}).items()
     ]
-    return f"{moved['deals']:,} deals changed ({', '.join(kinds)})"
+    return f"{moved['deals']:,} deals changed ({', '.join(counts)})"

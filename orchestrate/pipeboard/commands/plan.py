@@ -147,17 +147,17 @@ def ask(
         state_file = folder / f"{environment.name}-{job.name}.state.json"
         state_file.write_text(found)
         arguments += ["--state", str(state_file)]
-    told = _meltano(paths, environment, complete, *arguments)
+    output = _meltano(paths, environment, complete, *arguments)
     console.clear()
     schedules = [s for s in read_schedules(paths.root, complete) if s.job == job.name]
-    return replace(read_plan(told), runs_a_day=sum(s.runs_a_day for s in schedules))
+    return replace(read_plan(output), runs_a_day=sum(s.runs_a_day for s in schedules))
 
 
-def read_plan(told: str) -> Plan:
+def read_plan(output: str) -> Plan:
     """Read what the tap printed."""
     estimates = []
     a_day = idle = None
-    for line in told.splitlines():
+    for line in output.splitlines():
         if found := LINE.match(line):
             name, calls, tokens, basis = found.groups()
             estimates.append(Estimate(name, _number(calls), _number(tokens), basis))
@@ -203,8 +203,8 @@ def _meltano(
         what = f"the plan could not be made within {TIMEOUT_SECONDS:.0f} s"
         raise PipeboardError(what, "Check with `make doctor`", ExitCode.UNAVAILABLE) from error
     if check and outcome.returncode:
-        said = environment.redact((outcome.stderr or outcome.stdout).strip()).splitlines()
-        what = f"the plan could not be made: {said[-1][:300] if said else 'no reason given'}"
+        lines = environment.redact((outcome.stderr or outcome.stdout).strip()).splitlines()
+        what = f"the plan could not be made: {lines[-1][:300] if lines else 'no reason given'}"
         code = outcome.returncode
         raise PipeboardError(
             what,

@@ -105,7 +105,7 @@ def apply(paths: Paths, given: Mapping[str, str], console: Console) -> int:
         reason = str(error).splitlines()[0]
         what = f"the role {admin.user} may not make the roles in {admin.place}: {reason}"
         remedy = f"Name a superuser, or the database's owner with CREATEROLE, in {ADMIN}; or give "
-        remedy += "`pipeboard roles --print` to whoever administers it"
+        remedy += "`pipeboard roles --print` to its administrator"
         raise PipeboardError(what, remedy, ExitCode.NOT_PERMITTED) from error
     except psycopg.OperationalError as error:
         what = f"the database {admin.place} cannot be reached, or refuses the password"

@@ -1,8 +1,8 @@
 """`pipeboard tune`: which number of rows per batch loads fastest, here and into this database.
 
-Measured is the loader itself, as every run starts it, with deals of this warehouse said as Singer
-messages once more: it asks Pipedrive nothing. The result is a row of `ops.etl_run` like that of any
-run, and the latest one counts: later runs hand it to the loader, whoever starts them.
+It measures the loader itself, as every run starts it, with deals of this warehouse as Singer
+messages: it makes no API call. The result is a row of `ops.etl_run` like that of any run. Later
+runs, however they are started, give the latest result to the loader.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ def tune(paths: Paths, environment: Environment, plan: Plan, console: Console) -
     """
     # Not beside a sync: the two would measure each other.
     with run_session(environment, JOB, console) as session:
-        if ended := session.begin():
-            return ended.exit_code
+        if end := session.begin():
+            return end.exit_code
         try:
             end = _Experiment(paths, plan, session).run()
         except Stopped as error:
@@ -254,8 +254,8 @@ class _Experiment:
                 shift = written // len(deals) * (largest + 1)
                 for deal_id, text in deals[: self.plan.rows - written]:
                     record = {**json.loads(text), "id": deal_id + shift} if shift else None
-                    said = json.dumps(record, ensure_ascii=False) if record else text
-                    line = f'{{"type":"RECORD","stream":"deals","record":{said}}}\n'
+                    encoded = json.dumps(record, ensure_ascii=False) if record else text
+                    line = f'{{"type":"RECORD","stream":"deals","record":{encoded}}}\n'
                     out.write(line)
                     written += 1
                     size += len(line.encode())

@@ -1,4 +1,4 @@
-"""What we remember of a database cluster: where it lies, its port, its passwords, its owner."""
+"""The record of a database cluster: its folder, port, passwords and checkout."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Cluster:
 
     @property
     def orphan(self) -> Path:
-        """Where data of a checkout that was deleted waits for somebody to miss it."""
+        """Where the data of a deleted checkout is kept, until the next such case."""
         return Path(f"{self.home}.orphan")
 
     def url(self, database: str) -> str:
@@ -66,7 +66,7 @@ class ClusterRecord:
         if self.user is None:
             # Everything lies beside the record, wherever the checkout was moved to.
             return replace(cluster, home=str(self.state))
-        return cluster if self._is_ours(cluster) else None
+        return cluster if self._is_own(cluster) else None
 
     def save(self, cluster: Cluster) -> None:
         """Write the record, whole or not at all."""
@@ -90,7 +90,7 @@ class ClusterRecord:
         self.save(cluster)
         return cluster
 
-    def _is_ours(self, cluster: Cluster) -> bool:
+    def _is_own(self, cluster: Cluster) -> bool:
         """Tell whether a place outside the checkout belongs to this record and to no other.
 
         A checkout that was copied brings the record along, but its original keeps the data.
@@ -132,14 +132,14 @@ class ClusterRecord:
 
 
 def free_port() -> int:
-    """Return a TCP port on loopback that nobody listens on."""
+    """Return a TCP port on loopback that no program listens on."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
 def port_is_taken(port: int) -> bool:
-    """Tell whether somebody listens on a port."""
+    """Tell whether a program listens on a port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

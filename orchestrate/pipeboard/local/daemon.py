@@ -130,9 +130,9 @@ class Daemon:
     def stop(self, timeout_seconds: float = 10.0) -> bool:
         """End the program: SIGTERM, and SIGKILL after the timeout. Return whether it ran."""
         process = self.process
-        ended = process.end(timeout_seconds) if process else False
+        was_running = process.end(timeout_seconds) if process else False
         self._record.unlink(missing_ok=True)
-        return ended
+        return was_running
 
     def _spawn(self, spec: ServiceSpec) -> tuple[subprocess.Popen[bytes], int]:
         """Start and record the program; return it, and where its output begins in the log."""

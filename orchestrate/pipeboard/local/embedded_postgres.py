@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own: TCP on loopback, no root, no system package, survives crashes."""
+"""The embedded PostgreSQL: TCP on loopback, no root, no system package, survives crashes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SETTINGS = {
     "work_mem": "32MB",
     "maintenance_work_mem": "128MB",
     "max_wal_size": "2GB",
-    # Nobody replicates from here, so bulk loads into new tables need no log of each row.
+    # There is no replication, so bulk loads into new tables need no log of each row.
     "wal_level": "minimal",
     "max_wal_senders": "0",
     # Compiling costs more than it saves on queries of this size.
@@ -56,7 +56,7 @@ class EmbeddedPostgres:
     """One database cluster and its server.
 
     `state` is a private folder that remembers the cluster. As an ordinary user everything lies in
-    it. As root, PostgreSQL must run as somebody else, who can perhaps not enter our folders: then
+    it. As root, PostgreSQL must run as another user, who may not enter these folders: then
     programs and data lie under `roots_home`, on a short path.
     """
 
@@ -65,7 +65,7 @@ class EmbeddedPostgres:
         self.user = Unprivileged.needed()
         self.record = ClusterRecord(state, roots_home, self.user)
 
-    # -- what a person does with it
+    # -- public
 
     def start(self, original: Binaries, *databases: str, fresh: bool = False) -> dict[str, str]:
         """Make sure the server runs and has these databases. Return the URL of each.
@@ -138,7 +138,7 @@ class EmbeddedPostgres:
         unfinished.rename(cluster.data)
 
     def _run(self, cluster: Cluster, binaries: Binaries) -> Cluster:
-        """Start the server unless it runs; another port if ours was taken meanwhile."""
+        """Start the server unless it runs; on another port if its own is taken."""
         for _ in range(5):
             running = self._running(cluster)
             if running is None:
@@ -158,7 +158,7 @@ class EmbeddedPostgres:
                     user=self.user,
                 )
                 running = self._running(cluster)
-            if running and self._answers(replace(cluster, port=running.port)):
+            if running and self._is_ready(replace(cluster, port=running.port)):
                 cluster = replace(cluster, port=running.port)
                 self.record.save(cluster)
                 return cluster
@@ -177,8 +177,8 @@ class EmbeddedPostgres:
         except (OSError, ValueError, IndexError):
             return None
         command = command_line(pid)
-        ours = "postgres" in command and str(cluster.data) in command
-        return Running(pid, port) if ours else None
+        is_own = "postgres" in command and str(cluster.data) in command
+        return Running(pid, port) if is_own else None
 
     def _end(self, cluster: Cluster) -> bool:
         """Shut the server down: fast, and if that takes long, at once. Return whether it ran."""
@@ -195,11 +195,11 @@ class EmbeddedPostgres:
         return True
 
     def _forget_dead_server(self, cluster: Cluster) -> None:
-        """Remove a postmaster.pid that nobody stands behind; PostgreSQL might believe it."""
+        """Remove the postmaster.pid of a server that is gone; PostgreSQL might trust it."""
         (cluster.data / "postmaster.pid").unlink(missing_ok=True)
 
-    def _answers(self, cluster: Cluster) -> bool:
-        """Wait until the server talks to us; False if it went away instead."""
+    def _is_ready(self, cluster: Cluster) -> bool:
+        """Wait until the server accepts connections; False if it ended instead."""
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and self._running(cluster):
             try:

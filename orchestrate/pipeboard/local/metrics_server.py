@@ -1,6 +1,6 @@
 """The metrics server: query-exporter with our queries, pointed at the environment's database.
 
-It becomes query-exporter instead of supervising it: whoever started us watches that process.
+It becomes query-exporter (exec), so that the caller supervises that process.
 """
 
 from __future__ import annotations

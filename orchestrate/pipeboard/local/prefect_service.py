@@ -81,7 +81,7 @@ class PrefectService:
 
     @property
     def auth(self) -> str | None:
-        """Who may use the server: the demo's everybody here, the other who can read our files."""
+        """User and password of the server; the demo has none."""
         if self.kind == DEMO:
             return None
         if not self.password_file.exists():
@@ -108,14 +108,14 @@ class PrefectService:
         """Make sure that server, pool, blocks, deployments and worker are there.
 
         Args:
-            console: told what was done.
+            console: gets a line for each step.
             given: the settings of the environment; the worker's runs read them anew.
 
         Returns:
             The server's address.
 
         Raises:
-            PipeboardError: Prefect is not installed, does not start, or somebody else schedules.
+            PipeboardError: Prefect is not installed, does not start, or another program schedules.
 
         """
         if not self._program.exists():
@@ -199,22 +199,22 @@ class PrefectService:
             stderr=subprocess.STDOUT,
             text=True,
         ) as process:
-            said = []
+            output = []
             for line in process.stdout or ():
-                said.append(line.rstrip())
+                output.append(line.rstrip())
                 console.line(line.rstrip())
         if process.returncode:
-            what = f"Prefect does not take the flows: {said[-1] if said else 'no reason given'}"
+            what = f"Prefect does not take the flows: {output[-1] if output else 'no reason given'}"
             known = {int(code) for code in ExitCode}
             code = process.returncode if process.returncode in known else ExitCode.FAILED
             raise PipeboardError(what, f"See {self.server.log}", ExitCode(code))
         console.note("prefect", f"registered in {time.monotonic() - began:.1f} s")
 
     def _environ(self, url: str | None = None) -> dict[str, str]:
-        """Return the environment of the server, or with a URL that of whoever talks to it.
+        """Return the variables of the server, or with a URL those of its clients.
 
-        Nothing of another Prefect that somebody uses (a profile, a cloud) may get in here, and
-        nothing of somebody's account into the server or the demo.
+        Leaves out those of any other Prefect of the user (a profile, a cloud); the server and the
+        demo get nothing of the user's account either.
         """
         left_out = ("PREFECT_",) if url and self.kind == OWN else PERSONAL_PREFIXES
         environ = {
@@ -230,7 +230,7 @@ class PrefectService:
         }
         if url is None:
             database = self.folder / "prefect.db"
-            # Else the page would ask Prefect's own port, whatever ours is.
+            # By default the page requests Prefect's usual port.
             environ["PREFECT_SERVER_UI_API_URL"] = "/api"
             environ["PREFECT_API_DATABASE_CONNECTION_URL"] = f"sqlite+aiosqlite:///{database}"
             if self.auth:
@@ -264,7 +264,7 @@ class PrefectService:
         """End worker and server, and first the runs under way, gently. Return whether any was."""
         worker = self.worker.process
         if worker:
-            # A worker that is told to end kills its runs.
+            # A worker kills its runs when it gets SIGTERM.
             runs = [found for found in map(TrackedProcess.of, children(worker.pid)) if found]
             for run in runs:
                 run.terminate()

@@ -1,4 +1,4 @@
-"""The schedule: when which job runs, and the process that sees to it on one machine.
+"""The schedule: when which job runs, and the process that starts the jobs on one machine.
 
 Times are configured in `schedules:` of meltano.yml; the CronJobs of k8s/base have the same (a test
 compares). The program that schedules an environment, this one or another, holds the lock of
@@ -46,7 +46,7 @@ LATEST_SECONDS = 3600
 RETRY_SECONDS = 60.0
 #: After SIGTERM a run takes at most 20 seconds, and then records its end.
 RUN_END_TIMEOUT_SECONDS = 40.0
-OURS = "pipeboard"
+PIPEBOARD = "pipeboard"
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def claim(paths: Paths, kind: str, owner: str) -> int:
     (`pass_fds`) that schedules on.
 
     Raises:
-        PipeboardError: somebody else has it.
+        PipeboardError: another program has it.
 
     """
     path = _lock_file(paths, kind)
@@ -151,13 +151,13 @@ def claim(paths: Paths, kind: str, owner: str) -> int:
 
 def has_it(kind: str, owner: str) -> PipeboardError:
     """Return the refusal to schedule what another program schedules."""
-    named = {OURS: "`make up`"}.get(owner, owner) or "another program"
+    named = {PIPEBOARD: "`make up`"}.get(owner, owner) or "another program"
     what = f"{named} has the schedule of the {kind} environment already"
     return PipeboardError(what, "End it first: `make stop`", ExitCode.UNAVAILABLE)
 
 
 def holder(paths: Paths, kind: str) -> str | None:
-    """Return who schedules an environment, None if nobody does."""
+    """Return who schedules an environment, None if none does."""
     path = _lock_file(paths, kind)
     try:
         with path.open() as handle:
@@ -174,7 +174,7 @@ def holder(paths: Paths, kind: str) -> str | None:
 
 
 class Scheduler:
-    """Starts `pipeboard` when a job is due, one run of a job at a time, until it is told to end."""
+    """Starts `pipeboard` when a job is due, one run of a job at a time, until SIGTERM."""
 
     def __init__(self, paths: Paths, kind: str, console: Console, *, quiet: bool) -> None:
         self._paths, self._kind, self._console, self._quiet = paths, kind, console, quiet
@@ -183,7 +183,7 @@ class Scheduler:
 
     def serve(self, schedules: Sequence[Schedule]) -> int:
         """Go on until SIGTERM or SIGINT; then end what runs, gently."""
-        descriptor = claim(self._paths, self._kind, OURS)
+        descriptor = claim(self._paths, self._kind, PIPEBOARD)
         with contextlib.closing(os.fdopen(descriptor)), self._signals():
             # Two threads would do: one for sync, one for a daily job that waits for the run lock.
             from apscheduler.schedulers.background import BackgroundScheduler
@@ -201,7 +201,7 @@ class Scheduler:
                     coalesce=True,
                     misfire_grace_time=LATEST_SECONDS,
                 )
-                self._say(schedule, f"at {schedule.crontab} ({schedule.zone.key})")
+                self._log(schedule, f"at {schedule.crontab} ({schedule.zone.key})")
             scheduler.start()
             self._ending.wait()
             scheduler.shutdown(wait=False)
@@ -213,7 +213,7 @@ class Scheduler:
         pipeboard = str(self._paths.binaries / "pipeboard")
         if self._kind == OWN:
             return [pipeboard, "run", job]
-        # A simulated account stands still unless it is told to live on, which `demo` does.
+        # A simulated account changes only when `demo` advances it.
         return [pipeboard, "demo"] if job == "sync" else [pipeboard, "run", "--demo", job]
 
     def _run(self, schedule: Schedule) -> None:
@@ -225,7 +225,7 @@ class Scheduler:
         if self._ending.is_set():
             return 0
         began = time.monotonic()
-        self._say(schedule, "begins")
+        self._log(schedule, "begins")
         process = subprocess.Popen(
             self.command(schedule.job),
             cwd=self._paths.root,
@@ -249,15 +249,15 @@ class Scheduler:
         code = process.wait()
         self._running.discard(process)
         text = f"ended with {code} after {time.monotonic() - began:.0f} s"
-        self._say(schedule, text + (f": {' | '.join(last)}" if code and self._quiet else ""))
+        self._log(schedule, text + (f": {' | '.join(last)}" if code and self._quiet else ""))
         return code
 
-    def _say(self, schedule: Schedule, text: str) -> None:
+    def _log(self, schedule: Schedule, text: str) -> None:
         now = datetime.now(schedule.zone)
         self._console.note(schedule.job, f"{now:%Y-%m-%d %H:%M:%S}  {text}")
 
     def _end_runs(self) -> None:
-        """Ask what runs to end; a run keeps what it has read, and tells how it ended."""
+        """Send SIGTERM to running jobs; a run loads what it has read and records its end."""
         deadline = time.monotonic() + RUN_END_TIMEOUT_SECONDS
         for process in list(self._running):
             process.terminate()
@@ -268,14 +268,14 @@ class Scheduler:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        kept = {
+        handlers = {
             number: signal.signal(number, lambda *_: self._ending.set())
             for number in (signal.SIGINT, signal.SIGTERM)
         }
         try:
             yield
         finally:
-            for number, handler in kept.items():
+            for number, handler in handlers.items():
                 signal.signal(number, handler)
 
 

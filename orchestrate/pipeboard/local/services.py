@@ -60,8 +60,8 @@ class Services:
         """Return what a person set for the stack of an environment; the demo's never reads .env."""
         if kind == OWN:
             return settings(self.paths)
-        kept = (SCRAPE_VARIABLE, ZONE_VARIABLE, "PIPEBOARD_LOG_FORMAT")
-        return {name: os.environ[name] for name in kept if os.environ.get(name)}
+        names = (SCRAPE_VARIABLE, ZONE_VARIABLE, "PIPEBOARD_LOG_FORMAT")
+        return {name: os.environ[name] for name in names if os.environ.get(name)}
 
     @property
     def prefects(self) -> list[PrefectService]:
@@ -128,12 +128,12 @@ class Services:
     def stop(self) -> list[str]:
         """End what runs; return what did."""
         # Those that start runs come first.
-        stopped = [prefect.stop() for prefect in self.prefects]
-        ended = ["Prefect"] if any(stopped) else []
+        prefect_ended = [prefect.stop() for prefect in self.prefects]
+        stopped = ["Prefect"] if any(prefect_ended) else []
         for kind in (OWN, DEMO):
-            ended += [f"the {name} of `up`" for name in self.stack(kind).stop()]
+            stopped += [f"the {name} of `up`" for name in self.stack(kind).stop()]
         if self.simulator.stop():
-            ended.append("the simulated account")
+            stopped.append("the simulated account")
         if self.postgres.stop():
-            ended.append("the embedded PostgreSQL")
-        return ended
+            stopped.append("the embedded PostgreSQL")
+        return stopped

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 SHIPPED = Path("k8s/components/prometheus")
 RULES = "pipeboard-rules.yml"
 USUAL_PORTS = {"redis": 6379, "pushgateway": 9091, "metrics-server": 9560, "prometheus": 9090}
-#: How often Prometheus looks and evaluates; unset, as often as the shipped configuration says.
+#: Seconds between scrapes and evaluations of Prometheus; unset, as in the shipped configuration.
 SCRAPE_VARIABLE = "PIPEBOARD_SCRAPE_SECONDS"
 REDIS_CONFIG = """\
 bind 127.0.0.1
@@ -47,7 +47,7 @@ save ""
 maxmemory 128mb
 maxmemory-policy noeviction
 """
-#: Not started, for nobody packages them for a machine; but not forgotten either.
+#: Not started here: there is no package for one machine.
 ELSEWHERE = {
     "grafana": "no package of the distribution; `docker compose up grafana`, or import "
     "k8s/components/grafana/dashboards/ into one of yours",
@@ -62,11 +62,11 @@ class Started:
     """What became of an `up`."""
 
     missing: dict[str, str] = field(default_factory=dict)
-    problems: list[PipeboardError] = field(default_factory=list)
+    errors: list[PipeboardError] = field(default_factory=list)
 
     @property
     def code(self) -> int:
-        return int(self.problems[0].code) if self.problems else 0
+        return int(self.errors[0].code) if self.errors else 0
 
 
 class Stack:
@@ -103,7 +103,7 @@ class Stack:
         Args:
             environment: whose database is watched, and whose jobs are scheduled.
             given: the user's settings; a service that they name is used and not started.
-            console: told of each program.
+            console: gets a line for each program.
 
         """
         started = Started()
@@ -118,9 +118,9 @@ class Stack:
             for name, step in steps:
                 try:
                     text = step()
-                except PipeboardError as problem:
-                    started.problems.append(problem)
-                    text = f"{console.bad('problem')}: {problem}"
+                except PipeboardError as error:
+                    started.errors.append(error)
+                    text = f"{console.bad('problem')}: {error}"
                 if text:
                     console.note(name, text)
         for name, text in {**started.missing, **ELSEWHERE}.items():
@@ -214,11 +214,11 @@ class Stack:
         if self.kind != OWN:
             command.append("--demo")
         # It reads .env itself whenever a run begins; what was set at our start already wins.
-        ours = {k: v for k, v in os.environ.items() if k.startswith(PERSONAL_PREFIXES)}
+        own_variables = {k: v for k, v in os.environ.items() if k.startswith(PERSONAL_PREFIXES)}
         spec = ServiceSpec(
             command,
-            ours,
-            lambda: schedule.holder(self.paths, self.kind) == schedule.OURS,
+            own_variables,
+            lambda: schedule.holder(self.paths, self.kind) == schedule.PIPEBOARD,
             json.dumps(signature),
             inherited_environ=os.environ,
         )
@@ -228,12 +228,12 @@ class Stack:
 
     def stop(self) -> list[str]:
         """End what runs; return the names of what did."""
-        ended = []
+        stopped = []
         for name in reversed(self.NAMES):
             timeout_seconds = schedule.RUN_END_TIMEOUT_SECONDS + 5 if name == "schedule" else 20.0
             if self.folder.exists() and self.part(name).stop(timeout_seconds):
-                ended.append(name)
-        return ended
+                stopped.append(name)
+        return stopped
 
     def forget(self) -> None:
         """Delete what they stored."""
@@ -255,7 +255,7 @@ class Stack:
                     for s in schedule.read_schedules(self.paths.root, environ)
                 )
             elif name == "schedule":
-                where = f"held by {schedule.holder(self.paths, self.kind) or 'nobody'}"
+                where = f"held by {schedule.holder(self.paths, self.kind) or 'no program'}"
             rows.append([name, "runs" if running else "does not run", where, str(part.log)])
         console.table(["service", "state", "where, or next", "log"], rows)
 
@@ -288,7 +288,7 @@ def prometheus_config(root: Path, targets: Mapping[str, str], seconds: str | Non
     Args:
         root: of the checkout.
         targets: URL of each job that there is; the others are left out.
-        seconds: how often to look and evaluate instead of as shipped.
+        seconds: between scrapes and evaluations, in place of the shipped interval.
 
     Raises:
         PipeboardError: `seconds` is no number of seconds.
@@ -352,8 +352,8 @@ def _place(named: str) -> str:
 
 def _plain() -> dict[str, str]:
     """Return an environment without anybody's secrets."""
-    kept = ("PATH", "HOME", "LANG", "TZ", "PIPEBOARD_STATE_DIR", "MELTANO_PROJECT_ROOT")
-    return {name: os.environ[name] for name in kept if name in os.environ}
+    names = ("PATH", "HOME", "LANG", "TZ", "PIPEBOARD_STATE_DIR", "MELTANO_PROJECT_ROOT")
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def _write(path: Path, text: str) -> Path:

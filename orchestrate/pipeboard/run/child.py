@@ -46,12 +46,12 @@ class Child:
             PipeboardError: it does not start.
 
         """
-        self._channel, theirs = socket.socketpair()
+        self._channel, watchdog_end = socket.socketpair()
         self._grace = grace
         self._timer: threading.Timer | None = None
-        with theirs:
+        with watchdog_end:
             self._watchdog = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(watchdog.__file__), str(theirs.fileno())]
+                [sys.executable, "-I", "-S", str(watchdog.__file__), str(watchdog_end.fileno())]
                 + [str(grace), *command],
                 cwd=cwd,
                 env=dict(environ),
@@ -59,7 +59,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[watchdog_end.fileno()],
                 text=True,
                 encoding="utf-8",
                 errors="replace",
@@ -165,11 +165,11 @@ class Signals:
         if threading.current_thread() is not threading.main_thread():
             yield self  # signals go to the main thread alone
             return
-        kept = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield self
         finally:
-            for number, handler in kept.items():
+            for number, handler in handlers.items():
                 signal.signal(number, handler)
 
     @property

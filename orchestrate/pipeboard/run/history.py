@@ -1,4 +1,4 @@
-"""The history of runs, `ops.etl_run`: a row from the start of each run on, and what it says later.
+"""The history of runs, `ops.etl_run`: a row per run, from its start on.
 
 A run that holds the run lock of its concurrency group is the only one of that group. A row that
 still says "running" then belongs to a run whose supervisor died; it is marked abandoned before the
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 VERSION = version("pipeboard")
 #: How Meltano names the loader's setting.
 BATCH_SIZE_ROWS = "TARGET_POSTGRES_BATCH_SIZE_ROWS"
-DIED = "its supervisor died before it could tell how the run ended"
+DIED = "its supervisor died before it could record the end of the run"
 
 
 def new_run_id() -> str:

@@ -37,7 +37,7 @@ class Memory:
                 return found if found < UNLIMITED else 0
         return 0
 
-    def look(self) -> None:
+    def measure(self) -> None:
         """Note what is used now, without the files that the kernel could drop."""
         for used, stat, dropped in (
             ("memory.current", "memory.stat", "inactive_file"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: Stands in the comment that ops.sql leaves on etl_run; raise both with every change.
 VERSION = "Schema version 4."
-#: Seconds to wait for whoever else changes, or reads, the same tables.
+#: Seconds to wait for other sessions that change or read the same tables.
 LOCK_SECONDS = 60.0
 #: The loader takes the same turn before it makes its tables here.
 TURN = "hashtextextended('pipeboard:ops', 0)"
@@ -64,15 +64,15 @@ def migrate(connection: psycopg.Connection, console: Console | None = None) -> b
 def _wait_for_turn(connection: psycopg.Connection, console: Console | None) -> None:
     """Take the lock of those who change schema `ops`."""
     began = time.monotonic()
-    said = False
+    is_announced = False
     while True:
         row = connection.execute(f"select pg_try_advisory_lock({TURN})".encode()).fetchone()
         if row == (True,):
             return
         if time.monotonic() - began > LOCK_SECONDS:
             raise _locked(connection)
-        if console and not said:
-            said = True
+        if console and not is_announced:
+            is_announced = True
             text = f"waiting up to {LOCK_SECONDS:.0f} s for {_blockers(connection)}"
             console.note("migrate", text)
         time.sleep(0.2)

@@ -37,7 +37,7 @@ ABORTED = "Aborted!"
 #: The stream by which the tap hands on records that it set aside; it is in no catalog.
 TAP_QUARANTINE = "tap_quarantine"
 #: What becomes of a record that the loader received.
-KEPT = ("inserted", "updated", "unchanged", "quarantined", "superseded", "filtered")
+STORED = ("inserted", "updated", "unchanged", "quarantined", "superseded", "filtered")
 _KINDS = (("extractors", TAP), ("loaders", LOADER))
 _CODES = {int(code) for code in ExitCode}
 #: Exit codes of a tap whose reader has ended: its own, SIGTERM and SIGPIPE.
@@ -243,10 +243,10 @@ def _gaps_of_loader(loader: Mapping[str, Any]) -> list[str]:
     gaps = []
     for name, counts in streams_of(loader).items():
         received = _number(counts, "received")
-        kept = sum(_number(counts, word) for word in KEPT)
-        if received != kept:
+        stored = sum(_number(counts, word) for word in STORED)
+        if received != stored:
             gaps.append(
-                f"{name}: the loader received {received:,} records and accounts for {kept:,}"
+                f"{name}: the loader received {received:,} records and accounts for {stored:,}"
             )
     return gaps
 

@@ -79,7 +79,7 @@ class CommandScope:
         return self.environment.redact if self.environment else Redactor.of(self.given)
 
     def database_url(self) -> str | None:
-        """Return where the history is, None where nobody knows."""
+        """Return where the history is, None if it is unknown."""
         if self.environment:
             return self.environment.database.url
         try:
@@ -98,14 +98,14 @@ def report_failures(scope: CommandScope) -> Iterator[CommandScope]:
         try:
             yield scope
         except BaseException as error:
-            problem = as_pipeboard_error(error)
-            ended = problem or error
-            is_usage = isinstance(ended, PipeboardError) and ended.code == ExitCode.USAGE
+            known = as_pipeboard_error(error)
+            reported = known or error
+            is_usage = isinstance(reported, PipeboardError) and reported.code == ExitCode.USAGE
             if not is_usage and not is_reported(error):
-                _report(scope, ended)
-            mark_reported(ended)
-            if problem is not None and problem is not error:
-                raise problem from error
+                _report(scope, reported)
+            mark_reported(reported)
+            if known is not None and known is not error:
+                raise known from error
             raise
 
 
@@ -145,15 +145,15 @@ def as_pipeboard_error(error: BaseException) -> PipeboardError | None:
 
 
 def end_of(error: BaseException, redact: Callable[[str], str]) -> End:
-    """Return how a command ended that an error ended."""
+    """Return the end of a command that failed with an error."""
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return End(INTERRUPTED, 130, "interrupted by SIGINT", "pipeboard")
     if isinstance(error, SystemExit):
         return End(INTERRUPTED, 143, "interrupted by SIGTERM", "pipeboard")
-    problem = as_pipeboard_error(error)
-    if problem:
-        status = BEHIND if problem.code is ExitCode.BUDGET else FAILED
-        return End(status, int(problem.code), redact(str(problem))[:500], "preflight")
+    known = as_pipeboard_error(error)
+    if known:
+        status = BEHIND if known.code is ExitCode.BUDGET else FAILED
+        return End(status, int(known.code), redact(str(known))[:500], "preflight")
     message = f"{type(error).__name__}: {error}"
     return End(FAILED, int(ExitCode.FAILED), redact(message)[:500], "pipeboard")
 
@@ -214,8 +214,8 @@ def _sigterm_raises() -> Iterator[None]:
     def stop(number: int, _frame: object) -> None:
         sys.exit(128 + number)
 
-    kept = signal.signal(signal.SIGTERM, stop)
+    earlier = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, kept)
+        signal.signal(signal.SIGTERM, earlier)

@@ -67,7 +67,7 @@ class RunLock:
         return connection
 
     def take(self) -> bool:
-        """Take the lock if nobody has it."""
+        """Take the lock if it is free; return whether that worked."""
         row = self.connection.execute(
             "select pg_try_advisory_lock(hashtextextended(%s, 0))",
             [lock_name(self.concurrency_group)],

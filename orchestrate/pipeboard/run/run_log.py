@@ -1,4 +1,4 @@
-"""Meltano's log lines: what step a run is in, how far, and what went wrong."""
+"""Reads Meltano's log lines: the step of a run, its progress, its errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUOTED_EXIT_CODE = re.compile(
 BROKEN_RULE = re.compile(r"Broken: (\S+), (\d+) rows \((\w+)\)")
 STREAM = re.compile(r"(?:Beginning|Starting).*? sync of '?([a-z_]+)'?")
 METRIC = re.compile(r"METRIC: (\{.*\})")
-KEPT_ERRORS = 12
+MAX_ERRORS = 12
 
 
 @dataclass
@@ -29,7 +29,7 @@ class RunLog:
     stream: str = ""
     records: dict[str, int] = field(default_factory=dict)
     dbt_done: int = 0
-    #: How many nodes dbt said it would run; None while it has said nothing.
+    #: How many nodes dbt will run; None until dbt reports it.
     dbt_total: int | None = None
     #: How many steps of the job Meltano completed.
     completed: int = 0
@@ -45,7 +45,7 @@ class RunLog:
     loaded: dict[str, int] = field(default_factory=dict)
     #: A stream, and how many rows of it make the run complete.
     goal: tuple[str, int] | None = None
-    #: Whether dbt has said that something does not compile, and has yet to say why.
+    #: Whether dbt reported a compilation error whose reason is in the next line.
     _opened_error: bool = False
 
     def read(self, line: str) -> None:
@@ -94,7 +94,7 @@ class RunLog:
 
     @property
     def part(self) -> str:
-        """Name the program that is at work."""
+        """Name the program that is running."""
         return {"dbt build": "dbt", "extract and load": "tap-pipedrive"}.get(self.step, "meltano")
 
     def _block_completed(self, entry: dict[str, Any]) -> None:
@@ -143,13 +143,13 @@ class RunLog:
             name = str((metric.get("tags") or {}).get("stream", ""))
             self.records[name] = self.records.get(name, 0) + int(metric.get("value") or 0)
         if entry.get("level") == "warning" and text not in self.notices:
-            self.notices = [*self.notices, text][-KEPT_ERRORS:]
+            self.notices = [*self.notices, text][-MAX_ERRORS:]
         critical = entry.get("level") in ("error", "critical")
         if critical or re.search(r"\b(ERROR|CRITICAL|Traceback|[A-Z]\w+Error:)", text):
             self._remember_error(f"{plugin}: {text}")
 
     def _remember_error(self, text: str) -> None:
-        self.errors = [*self.errors, text][-KEPT_ERRORS:]
+        self.errors = [*self.errors, text][-MAX_ERRORS:]
 
 
 def _broke_pipe(entry: dict[str, Any]) -> bool:

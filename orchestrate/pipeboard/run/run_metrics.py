@@ -43,18 +43,18 @@ QUALITY = """
 def of_end(
     metrics: MetricSet, began: float, status: str, code: int, phases: dict[str, float]
 ) -> None:
-    """Add how a run ended."""
+    """Add the outcome of a run."""
     metrics.set("last_run_timestamp_seconds", began)
     metrics.set("last_run_status", float(status in SUCCESSES))
     metrics.fill("last_run_outcome", {name: float(name == status) for name in STATUSES})
     metrics.set("last_run_exit_code", code)
-    # Also where the history cannot be asked: a start without an end means a run that hangs.
+    # Also without the history: a start without an end means a run that hangs.
     metrics.set("last_completion_timestamp_seconds", time.time(), status)
     metrics.fill("last_run_duration_seconds", phases)
 
 
 def of_streams(metrics: MetricSet, streams: Iterable[StreamOutcome]) -> None:
-    """Add how each stream ended, and what was set aside of it."""
+    """Add how each stream ended, and its quarantined records and values."""
     for stream in streams:
         for outcome in STREAM_OUTCOMES:
             value = float(outcome == stream.outcome)
@@ -103,12 +103,12 @@ def freshness(connection: psycopg.Connection) -> dict[str, float]:
         select load.stream, extract(epoch from max(load.finished_at))::float
         from ops.stream_load as load
         left join ops.etl_run as run using (run_id)
-        left join ops.stream_outcome as ended using (run_id, stream)
+        left join ops.stream_outcome as last_outcome using (run_id, stream)
         where load.finished_at is not null
           and (run.run_id is null or run.status = any(%(loaded)s))
           -- Runs of an older version have no outcome of streams.
           and coalesce(
-              ended.outcome = any(%(read)s),
+              last_outcome.outcome = any(%(read)s),
               run.run_id is null or run.status = any(%(successes)s)
           )
         group by load.stream order by load.stream

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from pipeboard.paths import Paths
     from pipeboard.run.jobs import Job
 
-KEPT_LOGS = 50
+MAX_LOGS = 50
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Outcome:
     phases: dict[str, float] = field(default_factory=dict)
 
     @property
-    def ended(self) -> tuple[str, int]:
+    def status_and_code(self) -> tuple[str, int]:
         """Status and exit code."""
         return self.status, self.code
 
@@ -103,7 +103,7 @@ def run_job(
         paths: of the checkout.
         environment: whose account and database.
         job: what to run.
-        console: told how it goes.
+        console: shows the progress.
         full_refresh: read everything again.
         before: what to check first; a :class:`PipeboardError` it raises is a failed run.
         environ: what the run gets to know beside its environment.
@@ -115,8 +115,8 @@ def run_job(
     """
     scope = CommandScope(job, console, environment.variables, environment=environment)
     with report_failures(scope), run_session(environment, job, console, scope.began) as session:
-        if ended := session.begin():
-            return _skipped(session, ended)
+        if end := session.begin():
+            return _skipped(session, end)
         # A run that hangs shows in the metrics as a start without an end.
         started = MetricSet()
         started.set("last_run_timestamp_seconds", session.began)
@@ -170,22 +170,25 @@ class _Run:
         """Run Meltano to its end and find out what that means."""
         environment, job = self.session.environment, self.session.job
         group = (environment.name, job.concurrency_group)
-        kept = (
+        reports_of_last_run = (
             self.paths.report(*group),
             self.paths.loader_report(*group),
             self.paths.build_report(*group),
         )
         # Named by the run: the lock is the database's, and one checkout may serve two databases;
         # and what outlived a killed run may still report.
-        reports = [report.with_name(f"{self.session.run_id}.{report.name}") for report in kept]
-        kept[0].parent.mkdir(parents=True, exist_ok=True)
-        of_killed_runs = sorted(kept[0].parent.glob("*Z-*.json"))[:-KEPT_LOGS]
-        for report in (*kept, *of_killed_runs):
+        reports = [
+            report.with_name(f"{self.session.run_id}.{report.name}")
+            for report in reports_of_last_run
+        ]
+        reports_of_last_run[0].parent.mkdir(parents=True, exist_ok=True)
+        of_killed_runs = sorted(reports_of_last_run[0].parent.glob("*Z-*.json"))[:-MAX_LOGS]
+        for report in (*reports_of_last_run, *of_killed_runs):
             report.unlink(missing_ok=True)
         log_file = self._log_file()
         log = RunLog(goal=goal)
         complete = {
-            # What somebody set wins over what was measured.
+            # A setting of the user wins over the measured one.
             **self._tuned(),
             **environment.variables,
             **environ,
@@ -202,7 +205,7 @@ class _Run:
         )
         selected = job.selected(complete)
         tap, loader, decision = (read_report(report) for report in reports)
-        for report, last in zip(reports, kept, strict=True):
+        for report, last in zip(reports, reports_of_last_run, strict=True):
             with suppress(OSError):
                 report.replace(last)
         build = read_build(Path(environment.variables["DBT_TARGET_PATH"]), self.session.began)
@@ -229,7 +232,7 @@ class _Run:
     def _command(self, full_refresh: bool) -> list[str]:
         command = [str(self.paths.binaries / "meltano"), "--env-file", str(self.paths.no_dotenv)]
         command += ["--log-format=json", f"--environment={self.session.environment.name}", "run"]
-        # Our lock says that nobody else runs; what Meltano remembers of a killed run may be stale.
+        # The run lock proves that no other run is active; Meltano may still list a killed one.
         command += ["--force", *(["--full-refresh"] if full_refresh else [])]
         return [*command, self.session.job.name]
 
@@ -253,7 +256,7 @@ class _Run:
     def _log_file(self) -> Path:
         """Name a new log; the oldest ones go."""
         self.paths.logs.mkdir(parents=True, exist_ok=True)
-        for old in sorted(self.paths.logs.glob("*.jsonl"))[: -KEPT_LOGS + 1]:
+        for old in sorted(self.paths.logs.glob("*.jsonl"))[: -MAX_LOGS + 1]:
             old.unlink(missing_ok=True)
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
         name = f"{now}-{self.session.environment.name}-{self.session.job.name}-{os.getpid()}.jsonl"
@@ -283,7 +286,7 @@ class _Run:
         )
 
     def _ended_from_outside(self, judged: Judgement, watched: Watched, log: RunLog) -> Judgement:
-        """Say what we know better: who ended the run, and whether the database was there."""
+        """Correct the judgement if the supervisor ended the run, or the database went away."""
         if watched.stopped_by:
             code, reason = watched.stopped_by
             status = INTERRUPTED if code in STATUSES[INTERRUPTED].exit_codes else FAILED
@@ -390,10 +393,10 @@ def read_report(path: Path) -> dict[str, Any] | None:
 
 def _report_seconds(report: Mapping[str, Any] | None) -> float:
     try:
-        begun, ended = (
+        started, finished = (
             datetime.fromisoformat(str((report or {})[name]).replace("Z", "+00:00"))
             for name in ("started_at", "finished_at")
         )
     except (KeyError, ValueError):
         return 0.0
-    return (ended - begun).total_seconds()
+    return (finished - started).total_seconds()

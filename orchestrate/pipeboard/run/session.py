@@ -34,7 +34,7 @@ class RunSession:
     """One run, from the wait for its lock to its end in the history.
 
     Attributes:
-        began: when it was asked for, in seconds since 1970.
+        began: when the run was requested, in seconds since 1970.
 
     """
 

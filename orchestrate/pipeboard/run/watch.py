@@ -1,4 +1,4 @@
-"""Watching a run: its log, its limits, its lock, and whoever asks it to end."""
+"""Watches a run: its log, its limits, its lock and signals."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pipeboard.run.memory import Memory
     from pipeboard.run.session import RunSession
 
-#: Seconds between two signs of life in the history.
+#: Seconds between two updates of the row of the run.
 BEAT = 5.0
-#: Seconds between two looks at what memory is used.
+#: Seconds between two measurements of memory.
 MEMORY_SECONDS = 0.5
 #: The loader tries as long to come back to a database that went away.
 DATABASE_TIMEOUT_SECONDS = 60.0
@@ -34,11 +34,11 @@ DATABASE_TIMEOUT_SECONDS = 60.0
 
 @dataclass
 class Watched:
-    """What a run showed from outside.
+    """What the supervisor observed of a run.
 
     Attributes:
         code: exit code of the command, 128 + N for signal N.
-        stopped_by: exit code and reason, if it was us who ended it.
+        stopped_by: exit code and reason, if the supervisor ended it.
         lost_database: whether the database went away meanwhile, even if it came back.
         step_seconds: how long each step took.
 
@@ -70,16 +70,16 @@ def watch(
         while (line := child.line(timeout=0.5)) is not None:
             step, since = log.step, guard.now
             if line:
-                said = ANSI.sub("", session.environment.redact(line))
-                log_out.write(said)
+                shown = ANSI.sub("", session.environment.redact(line))
+                log_out.write(shown)
                 log.read(line)
-                console.pass_on(said)
-            guard.look(progressed=bool(line))
+                console.pass_on(shown)
+            guard.check(progressed=bool(line))
             watched.step_seconds[step] += guard.now - since
             console.progress(session.job.name, log.progress, guard.now - guard.began)
         # It may have closed its output and live on.
         while child.lives(0.5):
-            guard.look(progressed=False)
+            guard.check(progressed=False)
         console.clear()
         watched.code = child.close()
     except BaseException:
@@ -90,7 +90,7 @@ def watch(
         log_out.close()
     if child.lost_watchdog and not watched.stopped_by:
         watched.stopped_by = (ExitCode.UNAVAILABLE, "its watchdog was killed")
-    guard.last_look()
+    guard.last_check()
     return watched
 
 
@@ -137,8 +137,8 @@ class _Guard:
         self._progress_at = self._beat_at = self._memory_at = self.began
         self._lost_at: float | None = None
 
-    def look(self, *, progressed: bool) -> None:
-        """Look at everything once; called every half second at least."""
+    def check(self, *, progressed: bool) -> None:
+        """Check limits, signals, memory and lock; called at least every half second."""
         self.now = time.monotonic()
         if progressed:
             self._progress_at = self.now
@@ -148,7 +148,7 @@ class _Guard:
                 self._child.kill()
         if self.now - self._memory_at >= MEMORY_SECONDS:
             self._memory_at = self.now
-            self._memory.look()
+            self._memory.measure()
         if self.now - self._beat_at >= BEAT:
             self._beat_at = self.now
             self._beat()
@@ -159,7 +159,7 @@ class _Guard:
             text = f"no progress for {self._session.job.stall:,.0f} s (PIPEBOARD_STALL_SECONDS)"
             self._stop(ExitCode.UNAVAILABLE, text)
 
-    def last_look(self) -> None:
+    def last_check(self) -> None:
         """Find out whether the database is still there, if the run failed."""
         if self._watched.code:
             self._beat()
@@ -170,7 +170,7 @@ class _Guard:
             self._child.end()
 
     def _beat(self) -> None:
-        """Give a sign of life, learn of progress, and keep the lock."""
+        """Update the row of the run, note progress, and keep the lock."""
         try:
             if self._lost_at is not None:
                 self._come_back()
@@ -186,7 +186,7 @@ class _Guard:
                 self._session.console.note("database", text)
 
     def _come_back(self) -> None:
-        """Take the lock again; end the run if that takes too long or somebody else has it."""
+        """Take the lock again; end the run if that takes too long or another run has it."""
         assert self._lost_at is not None
         if self._session.lock.retake():
             if history.is_running(self._session.connection, self._session.run_id):
