@@ -102,7 +102,7 @@ RUN = (
 )
 DEV = Environment("dev", members=(TAP, LOADER, SIMULATOR, METABASE, SUPERVISOR))
 # Node, which builds the page of dashboards (`make look`). No sync needs it.
-LOOK = Environment("look")
+STATIC_DASHBOARD = Environment("look")
 # What `pipeboard metrics-server` runs. No sync needs it.
 METRICS = Environment("metrics", commands=("query-exporter",))
 # Prefect, for those who schedule with it: its server, its worker, and the flows' own Python.
@@ -119,11 +119,11 @@ DBT_LINT = Environment("dbt-lint")
 WANTED = {
     (): RUN,
     ("metrics",): (*RUN, METRICS),
-    ("look",): (*RUN, LOOK),
+    ("look",): (*RUN, STATIC_DASHBOARD),
     ("prefect",): (*RUN, PREFECT),
     # A cluster has an account and a database of its own: no simulated one, no embedded one.
     ("image",): (*(each for each in RUN if each.name != "demo"), METRICS, PREFECT),
-    ("dev",): (*RUN, LOOK, METRICS, PREFECT, DEV, POLICY, DBT_LINT),
+    ("dev",): (*RUN, STATIC_DASHBOARD, METRICS, PREFECT, DEV, POLICY, DBT_LINT),
     ("bench",): (*RUN, DEV, RIVAL),
 }
 
@@ -131,7 +131,7 @@ WANTED = {
 # by hand, they get it from the supervisor.
 SUPERVISED_COMMANDS = ("meltano", "dbt", "dbt-changed")
 
-# A package that ours builds on installs a script of the same name; ours has one nobody else has.
+# A dependency installs a script of the same name; the one of this repository has its own.
 SCRIPTS = {"target-postgres": "pipeboard-target-postgres"}
 
 
@@ -298,7 +298,7 @@ def lock(uv: Path) -> None:
     """Recompile requirements/*.txt; versions already pinned stay unless UPGRADE is set."""
     upgrade = ["--upgrade"] if os.environ.get("UPGRADE") else []
     jobs: list[tuple[str, tuple[str, ...]]] = [("bootstrap", ()), ("build", ())]
-    every = (*RUN, LOOK, METRICS, PREFECT, DEV, POLICY, DBT_LINT, RIVAL)
+    every = (*RUN, STATIC_DASHBOARD, METRICS, PREFECT, DEV, POLICY, DBT_LINT, RIVAL)
     jobs += [(environment.name, environment.members) for environment in every]
     for name, members in jobs:
         source = Path("requirements") / f"{name}.in"
@@ -318,13 +318,13 @@ def lock(uv: Path) -> None:
 
 def tidy(target: Path, sources: list[str]) -> None:
     """Leave out where packages were downloaded from: pins say what, each machine says whence."""
-    kept = [
+    pins = [
         line
         for line in target.read_text().splitlines()
         if not line.startswith(("--index", "--extra-index", "--find-links", "--trusted", "#"))
     ]
     header = f"# Compiled by `make lock` from {', '.join(sources)}"
-    target.write_text("\n".join([header, *kept]) + "\n")
+    target.write_text("\n".join([header, *pins]) + "\n")
 
 
 @contextmanager
@@ -367,7 +367,7 @@ REMEDIES = (
     (
         r"hash mismatch|hashes? .*(mismatch|do not match)|do not match the hashes",
         "The registry serves another file than the one that requirements/ pins. Do not use it; "
-        "tell whoever runs the registry",
+        "tell the operators of the registry",
     ),
     (r"No space left|ENOSPC", "The disk is full"),
     (

@@ -467,7 +467,7 @@ def _prepare(environment: Environment, arguments: Sequence[str]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command; a problem becomes one line and its exit code."""
+    """Run a command; a known becomes one line and its exit code."""
     # Whatever we and our children write is private.
     os.umask(UMASK)
     with redacted_output(Redactor.of(_known_settings())):
@@ -486,13 +486,13 @@ def _run(arguments: list[str] | None) -> int:
     try:
         code: Any = command.main(arguments, prog_name="pipeboard", standalone_mode=False)
     except (PipeboardError, OSError, psycopg.Error) as error:
-        problem = as_pipeboard_error(error)
-        if problem is None:
+        known = as_pipeboard_error(error)
+        if known is None:
             raise
         sys.stdout.flush()
-        sys.stderr.write(f"pipeboard: {problem}\n")
-        spent = problem.code is ExitCode.BUDGET
-        code = process_code(BEHIND, problem.code, os.environ) if spent else problem.code
+        sys.stderr.write(f"pipeboard: {known}\n")
+        spent = known.code is ExitCode.BUDGET
+        code = process_code(BEHIND, known.code, os.environ) if spent else known.code
     except click.exceptions.Exit as end:
         code = end.exit_code
     except click.ClickException as error:

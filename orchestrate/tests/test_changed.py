@@ -74,7 +74,7 @@ def test_a_report_is_read_back_as_it_was_written() -> None:
         ),
     ],
 )
-def test_what_cannot_be_asked_is_built_whole(environ: dict[str, str], reason: str) -> None:
+def test_without_the_database_everything_is_built(environ: dict[str, str], reason: str) -> None:
     decision = ask(environ)
     assert (decision.due, decision.current) == (None, None)
     assert decision.reason.startswith(reason)

@@ -14,9 +14,9 @@ SERVER = "import http.server as h; h.HTTPServer(('127.0.0.1', {port}), h.BaseHTT
 
 def listener(port: int, signature: str = "", **environ: str) -> ServiceSpec:
     """A program that listens on a port until it is ended."""
-    words = SERVER.format(port=port) + ".serve_forever()"
+    script = SERVER.format(port=port) + ".serve_forever()"
     return ServiceSpec(
-        [sys.executable, "-c", words], environ, lambda: port_is_taken(port), signature
+        [sys.executable, "-c", script], environ, lambda: port_is_taken(port), signature
     )
 
 

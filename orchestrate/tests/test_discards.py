@@ -71,8 +71,8 @@ def test_answering_no_discards_nothing(
     open_one(database)
     meltano(filler.paths, *PLAN, "exit 1")
     monkeypatch.setattr(Backfiller, "_agreed", lambda _: False)
-    ended = filler.full(["notes"] if restart else ["deals"], None, restart=restart)
-    assert ended == ("skipped", 0)
+    result = filler.full(["notes"] if restart else ["deals"], None, restart=restart)
+    assert result == ("skipped", 0)
     assert open_ones(database) == [("old", ["notes"])]
 
 
@@ -108,38 +108,38 @@ def test_a_wrong_stream_is_found_before_any_call() -> None:
     check_streams(job("backfill"), {}, ["deals"])
 
 
-def answered(state: Path, answer: bytes, *words: str) -> tuple[int, str]:
+def answered(state: Path, answer: bytes, *arguments: str) -> tuple[int, str]:
     """Run `pipeboard` on a terminal, and answer its question."""
-    ours, theirs = pty.openpty()
+    terminal, command_end = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeboard", *words],
+        [sys.executable, "-m", "pipeboard", *arguments],
         cwd=ROOT,
         env={"PATH": "/usr/bin:/bin", "TERM": "xterm", "PIPEBOARD_STATE_DIR": str(state)},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        stdin=command_end,
+        stdout=command_end,
+        stderr=command_end,
     )
-    os.close(theirs)
-    told = b""
-    while b"[y/N]" not in told and select.select([ours], [], [], 30)[0]:
-        told += os.read(ours, 4096)
-    os.write(ours, answer)
+    os.close(command_end)
+    output = b""
+    while b"[y/N]" not in output and select.select([terminal], [], [], 30)[0]:
+        output += os.read(terminal, 4096)
+    os.write(terminal, answer)
     code = process.wait(60)
     try:
-        while select.select([ours], [], [], 1)[0]:
-            told += os.read(ours, 4096)
+        while select.select([terminal], [], [], 1)[0]:
+            output += os.read(terminal, 4096)
     except OSError:
         pass  # the terminal is gone with its last program
-    os.close(ours)
-    return code, told.decode()
+    os.close(terminal)
+    return code, output.decode()
 
 
-@pytest.mark.parametrize(("answer", "kept"), [(b"n\n", True), (b"\n", True), (b"y\n", False)])
-def test_stop_forget_asks_first(tmp_path: Path, answer: bytes, kept: bool) -> None:
-    kept_file = tmp_path / "up" / OWN / "redis" / "data"
-    kept_file.parent.mkdir(parents=True)
-    kept_file.touch()
-    code, told = answered(tmp_path, answer, "stop", "--forget")
-    assert "Delete the embedded databases" in told
-    assert kept_file.exists() == kept, told
-    assert (code == 0) == (not kept)
+@pytest.mark.parametrize(("answer", "stays"), [(b"n\n", True), (b"\n", True), (b"y\n", False)])
+def test_stop_forget_asks_first(tmp_path: Path, answer: bytes, stays: bool) -> None:
+    file = tmp_path / "up" / OWN / "redis" / "data"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    code, output = answered(tmp_path, answer, "stop", "--forget")
+    assert "Delete the embedded databases" in output
+    assert file.exists() == stays, output
+    assert (code == 0) == (not stays)

@@ -85,7 +85,7 @@ def test_a_process_number_that_another_one_has_by_now_is_no_server(
         assert postgres.urls("one") is None
         assert not postgres.stop()
         assert value(postgres.start(binaries, "one")["one"], "select 1") == 1
-        assert TrackedProcess.of(other.pid) is not None, "somebody else's process was ended"
+        assert TrackedProcess.of(other.pid) is not None, "another process was ended"
     finally:
         other.kill()
         other.wait()

@@ -133,7 +133,7 @@ def test_loopback_never_goes_through_a_proxy(paths: Paths) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "demo"),
+    ("command", "demo"),
     [
         ("meltano --environment=demo run sync", True),
         ("meltano --environment demo run sync", True),
@@ -142,15 +142,15 @@ def test_loopback_never_goes_through_a_proxy(paths: Paths) -> None:
         ("echo --environment=demo", False),
     ],
 )
-def test_meltanos_environment_demo_gets_the_simulated_account(words: str, demo: bool) -> None:
-    assert means_demo(words.split()) is demo
+def test_meltanos_environment_demo_gets_the_simulated_account(command: str, demo: bool) -> None:
+    assert means_demo(command.split()) is demo
 
 
-def test_meltano_is_told_not_to_read_the_file_itself(paths: Paths) -> None:
-    words = command_in(Services(paths), ["meltano", "run", "sync"])
-    assert words[:2] == ["meltano", "--env-file"]
-    assert Path(words[2]).read_text() == ""
-    assert words[3:] == ["run", "sync"]
+def test_meltano_does_not_read_the_file_itself(paths: Paths) -> None:
+    command = command_in(Services(paths), ["meltano", "run", "sync"])
+    assert command[:2] == ["meltano", "--env-file"]
+    assert Path(command[2]).read_text() == ""
+    assert command[3:] == ["run", "sync"]
     assert command_in(Services(paths), ["dbt", "build"]) == ["dbt", "build"]
 
 

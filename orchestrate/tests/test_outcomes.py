@@ -65,7 +65,7 @@ def test_another_code_for_a_spent_budget_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "words"),
+    ("status", "code", "text"),
     [
         ("succeeded", 0, "done: sync"),
         ("behind", 0, "done: sync"),
@@ -76,10 +76,10 @@ def test_another_code_for_a_spent_budget_is_refused() -> None:
         ("skipped", 0, ""),
     ],
 )
-def test_the_summary_says_the_status(status: str, code: int, words: str) -> None:
+def test_the_summary_says_the_status(status: str, code: int, text: str) -> None:
     out = io.StringIO()
-    ended = Outcome("r", status, code, 0.0, 1.0, part="tap-pipedrive")
-    ended.reason = "interrupted by SIGTERM" if status == "interrupted" else "why"
-    show_run(Console(out), "sync", ended)
-    assert words in out.getvalue()
-    assert bool(words) == bool(out.getvalue())
+    outcome = Outcome("r", status, code, 0.0, 1.0, part="tap-pipedrive")
+    outcome.reason = "interrupted by SIGTERM" if status == "interrupted" else "why"
+    show_run(Console(out), "sync", outcome)
+    assert text in out.getvalue()
+    assert bool(text) == bool(out.getvalue())

@@ -21,12 +21,12 @@ TOKEN = {"PIPEDRIVE_API_TOKEN": "token"}
 
 @contextmanager
 def api(status: int = 200, body: bytes = b"{}") -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """An API that always answers the same; and what it was asked."""
-    asked: list[dict[str, str]] = []
+    """An API that always answers the same; and what it was requests."""
+    requests: list[dict[str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append({"path": self.path, **{k.lower(): v for k, v in self.headers.items()}})
+            requests.append({"path": self.path, **{k.lower(): v for k, v in self.headers.items()}})
             self.send_response(status)
             self.end_headers()
             self.wfile.write(body)
@@ -37,14 +37,14 @@ def api(status: int = 200, body: bytes = b"{}") -> Iterator[tuple[str, list[dict
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
+        yield f"http://127.0.0.1:{server.server_port}", requests
     finally:
         server.shutdown()
         server.server_close()
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "text"),
     [
         ({}, "PIPEDRIVE_API_TOKEN is not set"),
         (TOKEN, "PIPEDRIVE_COMPANY_DOMAIN is not set"),
@@ -58,8 +58,8 @@ def api(status: int = 200, body: bytes = b"{}") -> Iterator[tuple[str, list[dict
         ),
     ],
 )
-def test_settings_are_checked_before_anyone_is_asked(given: dict[str, str], words: str) -> None:
-    with pytest.raises(PipeboardError, match=words) as caught:
+def test_settings_are_checked_before_any_request(given: dict[str, str], text: str) -> None:
+    with pytest.raises(PipeboardError, match=text) as caught:
         check_settings(given)
     assert caught.value.code == ExitCode.CONFIGURATION
     assert caught.value.remedy
@@ -117,7 +117,7 @@ def test_the_base_url_is_the_accounts(given: dict[str, str], base: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "code", "words"),
+    ("status", "body", "code", "text"),
     [
         (401, b"{}", ExitCode.NOT_PERMITTED, "does not accept the API token"),
         (402, b"{}", ExitCode.NOT_PERMITTED, "refuses this user or plan"),
@@ -129,35 +129,35 @@ def test_the_base_url_is_the_accounts(given: dict[str, str], base: str) -> None:
         (200, b'{"data": null}', ExitCode.CONFIGURATION, "not as the Pipedrive API"),
     ],
 )
-def test_an_answer_that_is_not_ours_is_one_line(
-    status: int, body: bytes, code: ExitCode, words: str
+def test_a_response_of_another_server_is_one_line(
+    status: int, body: bytes, code: ExitCode, text: str
 ) -> None:
-    with api(status, body) as (base, _), pytest.raises(PipeboardError, match=words) as caught:
+    with api(status, body) as (base, _), pytest.raises(PipeboardError, match=text) as caught:
         check_account(TOKEN, base)
     assert caught.value.code == code
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("base", "words"),
+    ("base", "text"),
     [
         (f"http://127.0.0.1:{free_port()}", "cannot be reached"),
         ("http://no-such-host.invalid", "is not known"),
     ],
 )
-def test_a_host_that_cannot_be_reached_is_worth_another_try(base: str, words: str) -> None:
-    with pytest.raises(PipeboardError, match=words) as caught:
+def test_a_host_that_cannot_be_reached_is_worth_another_try(base: str, text: str) -> None:
+    with pytest.raises(PipeboardError, match=text) as caught:
         check_account(TOKEN, base)
     assert caught.value.code == ExitCode.UNAVAILABLE
 
 
-def test_the_account_is_asked_once_with_the_token_in_a_header() -> None:
+def test_the_account_is_requested_once_with_the_token_in_a_header() -> None:
     me = {"data": {"name": "Ana", "company_name": "Acme"}}
-    with api(200, json.dumps(me).encode()) as (base, asked):
+    with api(200, json.dumps(me).encode()) as (base, requests):
         account = check_account(TOKEN, base)
     assert account is not None
     assert (account.company, account.user) == ("Acme", "Ana")
-    assert [(a["path"], a["x-api-token"]) for a in asked] == [("/v1/users/me", "token")]
+    assert [(a["path"], a["x-api-token"]) for a in requests] == [("/v1/users/me", "token")]
 
 
 def environment_of(database: DatabaseUrl, transformer: DatabaseUrl | None = None) -> Environment:
@@ -197,7 +197,7 @@ def locked_schema(database: DatabaseUrl, superuser: psycopg.Connection) -> Datab
 
 
 @pytest.mark.parametrize(
-    ("spoil", "code", "words"),
+    ("spoil", "code", "text"),
     [
         (without_rights, ExitCode.NOT_PERMITTED, "grant create on database"),
         (read_only, ExitCode.NOT_PERMITTED, "read-only"),
@@ -212,9 +212,9 @@ def test_a_database_that_will_not_do_is_one_line(
     superuser: psycopg.Connection,
     spoil: Callable[[DatabaseUrl, psycopg.Connection], DatabaseUrl],
     code: ExitCode,
-    words: str,
+    text: str,
 ) -> None:
-    with pytest.raises(PipeboardError, match=words) as caught:
+    with pytest.raises(PipeboardError, match=text) as caught:
         prepare_database(environment_of(spoil(database, superuser)))
     assert caught.value.code == code
     assert "\n" not in str(caught.value)

@@ -54,11 +54,11 @@ def test_a_second_run_of_a_concurrency_group_skips(
     paths, found = Paths(tmp_path), job(second, WAIT="0")
     outcome = run_job(paths, environment, found, Console())
     assert (outcome.status, outcome.code) == ("skipped", 0)
-    assert str(outcome.reason).startswith("run first of sync is at work since")
+    assert str(outcome.reason).startswith("run first of sync has been running since")
     first.close()
     meltano(paths, *whole_run(found))
-    ended = run_job(paths, environment, found, Console())
-    assert ended.status == "succeeded", ended.reason
+    outcome = run_job(paths, environment, found, Console())
+    assert outcome.status == "succeeded", outcome.reason
     assert statuses(environment) == ["succeeded", "skipped", "abandoned"]
 
 
@@ -160,17 +160,17 @@ def test_an_interrupted_wait_is_no_good_run(tmp_path: Path, environment: Environ
 
 
 @pytest.mark.parametrize(
-    ("limit", "words"),
+    ("limit", "text"),
     [("TIMEOUT", "not done within 1 s"), ("STALL", "no progress for 1 s")],
 )
 def test_what_takes_too_long_is_ended(
-    tmp_path: Path, environment: Environment, limit: str, words: str
+    tmp_path: Path, environment: Environment, limit: str, text: str
 ) -> None:
     meltano(Paths(tmp_path), "exec sleep 300")
     found = job("sync", **{limit: "1"})
     outcome = run_job(Paths(tmp_path), environment, found, Console())
     assert (outcome.status, outcome.code) == ("failed", 69)
-    assert words in str(outcome.reason)
+    assert text in str(outcome.reason)
     assert outcome.seconds < 30
 
 
@@ -180,7 +180,7 @@ def killed(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("script", "code", "part", "words"),
+    ("script", "code", "part", "text"),
     [
         (killed("KILL"), 69, "meltano", "meltano was killed by signal 9 (SIGKILL), probably out"),
         (killed("TERM"), 69, "meltano", "meltano was ended by signal 15 (SIGTERM)"),
@@ -194,12 +194,12 @@ def killed(name: str) -> list[str]:
     ],
 )
 def test_an_ended_meltano_is_a_failed_run(
-    tmp_path: Path, environment: Environment, script: list[str], code: int, part: str, words: str
+    tmp_path: Path, environment: Environment, script: list[str], code: int, part: str, text: str
 ) -> None:
     meltano(Paths(tmp_path), *script)
     outcome = run_job(Paths(tmp_path), environment, job("sync"), Console())
     assert (outcome.status, outcome.code, outcome.part) == ("failed", code, part)
-    assert words in str(outcome.reason)
+    assert text in str(outcome.reason)
 
 
 def test_a_signal_to_the_supervisor_interrupts_the_run(
@@ -258,14 +258,14 @@ def test_an_error_in_the_supervisor_is_recorded_and_ends_meltano(
     meltano(Paths(tmp_path), f"echo $$ > {tmp_path}/pid", "echo line", "exec sleep 300")
 
     def broken(*_: Any) -> None:
-        message = "an error of ours"
+        message = "an internal error"
         raise RuntimeError(message)
 
     monkeypatch.setattr("pipeboard.run.run_log.RunLog.read", broken)
-    with pytest.raises(RuntimeError, match="an error of ours"):
+    with pytest.raises(RuntimeError, match="an internal error"):
         run_job(Paths(tmp_path), environment, job("sync"), Console())
     with psycopg.connect(environment.database.url) as connection:
         (run,) = latest(connection, 9)
     assert (run["status"], run["exit_code"], run["failed_stage"]) == ("failed", 1, "pipeboard")
-    assert run["reason"] == "RuntimeError: an error of ours"
+    assert run["reason"] == "RuntimeError: an internal error"
     assert create_time(int((tmp_path / "pid").read_text())) is None

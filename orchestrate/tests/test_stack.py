@@ -28,9 +28,9 @@ def test_what_is_not_installed_is_named_with_what_to_install(
     held = claim(paths, OWN, "prefect")
     started = Stack(paths, OWN).up(environment, {}, Console(out))
     os.close(held)
-    told = out.getvalue()
+    output = out.getvalue()
     assert started.code == 0, "all of this is optional"
-    for name, words in (
+    for name, text in (
         ("redis", "apt install redis-server"),
         ("pushgateway", "apt install prometheus-pushgateway"),
         ("prometheus", "apt install prometheus)"),
@@ -39,10 +39,10 @@ def test_what_is_not_installed_is_named_with_what_to_install(
         ("metabase", "docker compose up metabase"),
     ):
         assert any(
-            line.startswith(name) and "not here" in line and words in line
-            for line in told.splitlines()
-        ), f"{name}: {told}"
-    assert "prefect has it; no other one is started" in told
+            line.startswith(name) and "not here" in line and text in line
+            for line in output.splitlines()
+        ), f"{name}: {output}"
+    assert "prefect has it; no other one is started" in output
     assert Stack(paths, OWN).environ() == {}
     assert Stack(paths, OWN).stop() == []
 
@@ -62,7 +62,7 @@ def test_services_of_the_user_are_used_and_not_started(
     assert "hidden" not in out.getvalue()
 
 
-def test_prometheus_is_told_what_there_is() -> None:
+def test_prometheus_scrapes_what_runs() -> None:
     targets = {"prometheus": "http://127.0.0.1:1", "pushgateway": "https://user:pw@gateway/"}
     config = yaml.safe_load(prometheus_config(ROOT, targets, None))
     jobs = {job["job_name"]: job for job in config["scrape_configs"]}
@@ -73,7 +73,7 @@ def test_prometheus_is_told_what_there_is() -> None:
     assert config["global"]["scrape_interval"] == "30s", "as shipped"
 
 
-def test_prometheus_looks_as_often_as_asked() -> None:
+def test_prometheus_scrapes_at_the_configured_interval() -> None:
     targets = {"metrics-server": "http://127.0.0.1:2"}
     config = yaml.safe_load(prometheus_config(ROOT, targets, "1"))
     assert config["global"] == {"scrape_interval": "1s", "evaluation_interval": "1s"}

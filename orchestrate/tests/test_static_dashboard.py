@@ -34,10 +34,10 @@ def command(paths: Paths, *lines: str) -> None:
     script.chmod(0o755)
 
 
-def test_it_is_told_where(paths: Paths) -> None:
+def test_the_command_gets_its_paths(paths: Paths) -> None:
     command(paths, 'echo "$@"')
-    said, complaints = write_page(paths, environment("demo"))
-    assert said.split() == [
+    page, complaints = write_page(paths, environment("demo"))
+    assert page.split() == [
         *("first-look", "--out", f"{paths.root}/build/dashboard/index.html"),
         *(
             "--cache",
@@ -70,7 +70,7 @@ def test_no_command_is_no_crash(paths: Paths) -> None:
         write_page(paths, environment())
 
 
-def test_a_state_kept_elsewhere_has_its_page_there(
+def test_a_state_elsewhere_has_its_page_there(
     paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command(paths, 'echo "$3"')

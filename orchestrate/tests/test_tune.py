@@ -81,4 +81,4 @@ def test_the_last_measurement_that_succeeded_counts(database: DatabaseUrl) -> No
         assert measured_batch_size(connection, "dev") is None
         with closing(RunLock(database, "main", "x")) as lock:
             assert lock.take()
-            assert forget(environment, Console()) == 69, "a run is at work"
+            assert forget(environment, Console()) == 69, "a run is in progress"

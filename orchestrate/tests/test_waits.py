@@ -65,8 +65,8 @@ def test_a_long_wait_for_a_lock_is_announced(
     holder = hold(path, 4)
     with file_lock(path, "this command", seconds=60):
         pass
-    told = f"this command waits up to 60 s for process {holder.pid}: another command\n"
-    assert capsys.readouterr().err == f"pipeboard: {told}"
+    message = f"this command waits up to 60 s for process {holder.pid}: another command\n"
+    assert capsys.readouterr().err == f"pipeboard: {message}"
     holder.wait()
 
 

@@ -1,4 +1,4 @@
-"""The watchdog, with real processes: whoever dies, nothing is left, and the lock goes last."""
+"""The watchdog, with real processes: whichever is killed, all end, and the lock is freed last."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ STUBBORN = f"trap '' TERM; {TREE}; wait; sleep 300"
 QUIET = f"exec > /dev/null 2>&1; {TREE}"
 
 
-def until(look: Callable[[], bool], seconds: float = 15) -> None:
+def until(condition: Callable[[], bool], seconds: float = 15) -> None:
     deadline = time.monotonic() + seconds
-    while not look():
+    while not condition():
         assert time.monotonic() < deadline, "not in time"
         time.sleep(0.05)
 

@@ -92,7 +92,7 @@ def test_a_second_run_skips_and_says_who_is_at_work(site: Site) -> None:
         second = site.run("run", JOB)
         assert second.code == 0
         (run_id,) = site.query("select run_id from ops.etl_run where status = 'running'")[0]
-        assert f"skipped       run {run_id} of backfill is at work since" in second.out
+        assert f"skipped       run {run_id} of backfill has been running since" in second.out
         # Asked to end: gently, with what was read loaded and its state kept.
         code, out = live.end(signal.SIGTERM)
     assert code == 143, out

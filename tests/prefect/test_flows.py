@@ -219,7 +219,7 @@ def test_a_second_run_meanwhile_is_left_out(slow_run: dict[str, Any]) -> None:
 def test_a_busy_lane_is_a_skipped_run(slow_run: dict[str, Any]) -> None:
     state = slow_run["other"]
     assert (state["type"], state["name"]) == ("COMPLETED", "Skipped"), state
-    assert "of sync is at work since" in state["message"]
+    assert "of sync has been running since" in state["message"]
 
 
 def test_a_cancelled_run_ends_gently(site: Site, slow_run: dict[str, Any]) -> None:

@@ -77,9 +77,9 @@ def test_a_success_that_left_streams_for_later_is_behind() -> None:
 
 def test_a_skipped_run_is_completed_and_says_why() -> None:
     result = result_of(
-        0, {"event": "run r0 of sync is at work", "topic": "skipped", "run_id": "r1"}
+        0, {"event": "run r0 of sync is running", "topic": "skipped", "run_id": "r1"}
     )
-    assert result.flow_state() == (True, "Skipped", "run r0 of sync is at work")
+    assert result.flow_state() == (True, "Skipped", "run r0 of sync is running")
     assert result.run_ids == ["r1"]
 
 

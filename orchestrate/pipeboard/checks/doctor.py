@@ -62,12 +62,12 @@ def run_doctor(services: Services, console: Console) -> int:
         nonlocal worst, spent
         try:
             text = action()
-        except PipeboardError as problem:
-            console.note(name, f"{console.bad('problem')}: {problem}")
-            if problem.code is ExitCode.BUDGET:
+        except PipeboardError as error:
+            console.note(name, f"{console.bad('problem')}: {error}")
+            if error.code is ExitCode.BUDGET:
                 spent = True
             else:
-                worst = worst or int(problem.code)
+                worst = worst or int(error.code)
             return False
         console.note(name, f"{console.good('ok')}: {text}")
         return True
@@ -290,8 +290,8 @@ def _latest(url: str, count: int, pipeline: str | None) -> list[dict[str, Any]]:
             if not exists(connection, "ops.etl_run"):
                 return []
             return history.latest(connection, count, pipeline)
-    except PipeboardError as problem:
-        if "does not exist" in problem.what:
+    except PipeboardError as error:
+        if "does not exist" in error.what:
             return []
         raise
 

@@ -113,7 +113,7 @@ class Backfiller:
     def full(self, streams: list[str], since: date | None, *, restart: bool) -> CommandResult:
         """Read everything of some streams (of all: none named), from a day on, once more."""
         job = job_named(self.paths.root, "backfill").within(self.given)
-        if self._is_at_work():
+        if self._is_running():
             return CommandResult(*self._run(job).status_and_code)  # which skips, and reports it
         with self._connected() as connection:
             found = self._open_one(connection)
@@ -182,7 +182,7 @@ class Backfiller:
     def histories(self, since: date | None, most: int | None, a_day: int | None) -> CommandResult:
         """Read the change logs of the deals that have none yet, most valuable deals first."""
         job = job_named(self.paths.root, "backfill-history").within(self.given)
-        if self._is_at_work():
+        if self._is_running():
             return CommandResult(*self._run(job).status_and_code)
         missing = self._missing(since)
         planned = min(missing, most or missing)
@@ -268,7 +268,7 @@ class Backfiller:
             self.console.line("The marts were not built; the next sync does it.")
         return CommandResult(*built.status_and_code) if built.code else result
 
-    def _is_at_work(self) -> bool:
+    def _is_running(self) -> bool:
         with self._connected() as connection:
             return is_locked(connection, BACKFILL)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipeboard.checks.warehouse import prepare_database
-from pipeboard.commands.run_summary import show_answers, show_run
+from pipeboard.commands.run_summary import show_query_results, show_run
 from pipeboard.commands.static_dashboard import write_page
 from pipeboard.database import connect
 from pipeboard.environments import DEMO
@@ -49,7 +49,7 @@ def run_demo(services: Services, console: Console, account: Account, changes: in
         console.line(f"Only what changed was synced: {sent:,} rows, not the whole account.")
     if not console.for_people:
         return outcome.code
-    show_answers(console, environment)
+    show_query_results(console, environment)
     console.heading("Look around")
     show_page(services, environment, console)
     url = environment.database
@@ -68,8 +68,8 @@ def show_page(services: Services, environment: Environment, console: Console) ->
     """Say where the page of dashboards is; the demo ends well without it, and says why."""
     try:
         page, complaints = write_page(services.paths, environment)
-    except PipeboardError as problem:
-        console.line(f"  No page of dashboards: {problem}")
+    except PipeboardError as error:
+        console.line(f"  No page of dashboards: {error}")
         return
     console.line(f"  Open in a browser: {page}")
     for line in complaints:

@@ -136,8 +136,8 @@ def show_failure(console: Console, job: str, outcome: Outcome) -> None:
         console.line(f"The whole log: {outcome.log_file}")
 
 
-def show_answers(console: Console, environment: Environment) -> None:
+def show_query_results(console: Console, environment: Environment) -> None:
     """Show the results of the demo queries."""
-    for answer in run_queries(environment.database):
-        console.heading(answer.question)
-        console.table(answer.header, answer.rows)
+    for result in run_queries(environment.database):
+        console.heading(result.question)
+        console.table(result.header, result.rows)

@@ -110,8 +110,8 @@ def ask(environ: Mapping[str, str]) -> Decision:
         return Decision(None, None, "nothing is built yet")
     except psycopg.Error as error:
         return Decision(None, None, f"the warehouse does not say what changed: {first_line(error)}")
-    except PipeboardError as problem:
-        return Decision(None, None, problem.what)
+    except PipeboardError as error:
+        return Decision(None, None, error.what)
     return decide(rows, f"{fingerprint} {environ.get('DBT_TARGET') or 'dev'}")
 
 

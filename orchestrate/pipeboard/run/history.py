@@ -187,11 +187,9 @@ def who_runs(connection: psycopg.Connection, concurrency_group: str) -> str:
     if row is None:
         return "another run is about to begin or end"
     job, run_id, started_at = row
-    minutes = (datetime.now(timezone.utc) - started_at).total_seconds() / 60
-    return (
-        f"run {run_id} of {job} is at work since {started_at.astimezone(timezone.utc):%H:%M} UTC "
-        f"({minutes:.0f} min)"
-    )
+    since = started_at.astimezone(timezone.utc)
+    minutes = (datetime.now(timezone.utc) - since).total_seconds() / 60
+    return f"run {run_id} of {job} has been running since {since:%H:%M} UTC ({minutes:.0f} min)"
 
 
 def latest(

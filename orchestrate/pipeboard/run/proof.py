@@ -38,7 +38,7 @@ ABORTED = "Aborted!"
 TAP_QUARANTINE = "tap_quarantine"
 #: What becomes of a record that the loader received.
 STORED = ("inserted", "updated", "unchanged", "quarantined", "superseded", "filtered")
-_KINDS = (("extractors", TAP), ("loaders", LOADER))
+_PLUGINS = (("extractors", TAP), ("loaders", LOADER))
 _CODES = {int(code) for code in ExitCode}
 #: Exit codes of a tap whose reader has ended: its own, SIGTERM and SIGPIPE.
 _WITHOUT_READER = {int(ExitCode.FAILED), 143, -signal.SIGTERM, 141, -signal.SIGPIPE}
@@ -116,26 +116,28 @@ def _fault(evidence: Evidence) -> Judgement:
     if evidence.log.lost_loader and not failed.get("loaders"):
         # Meltano saw a broken pipe only. A loader that ended by itself has left a report.
         if loader_code:
-            return _ended(evidence, LOADER, loader_code, _message(evidence.loader))
+            return _ended_with(evidence, LOADER, loader_code, _message(evidence.loader))
         killed = _killed(LOADER, signal.SIGKILL, evidence.oom_kills)
         return Judgement(FAILED, ExitCode.UNAVAILABLE, LOADER, killed)
     # A tap without its reader ends, or is ended by Meltano: then the loader is the cause.
     follows = failed.get("extractors") in _WITHOUT_READER and bool(failed.get("loaders"))
-    for kind, part in reversed(_KINDS) if follows else _KINDS:
+    for kind, part in reversed(_PLUGINS) if follows else _PLUGINS:
         code = failed.get(kind, 0)
         if code:
             report = evidence.tap if part == TAP else evidence.loader
-            return _ended(evidence, part, code, _message(report))
+            return _ended_with(evidence, part, code, _message(report))
     if failed:
         code = next(iter(failed.values()))
         if _signal_of(code) is None:
             return Judgement(FAILED, ExitCode.DATA, DBT, _faulty_nodes(evidence.build))
-        return _ended(evidence, DBT, code, None)
+        return _ended_with(evidence, DBT, code, None)
     is_aborted = evidence.log.errors[-1:] == [ABORTED]
-    return _ended(evidence, MELTANO, 128 + signal.SIGINT if is_aborted else evidence.code, None)
+    return _ended_with(
+        evidence, MELTANO, 128 + signal.SIGINT if is_aborted else evidence.code, None
+    )
 
 
-def _ended(evidence: Evidence, part: str, code: int, message: str | None) -> Judgement:
+def _ended_with(evidence: Evidence, part: str, code: int, message: str | None) -> Judgement:
     """Say how a part ended with an exit code: -N or 128 + N is a signal."""
     number = _signal_of(code)
     if number is not None:
