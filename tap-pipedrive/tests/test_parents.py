@@ -18,8 +18,8 @@ from tap_pipedrive import errors
 from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.api.responses import Page
 from tap_pipedrive.state.parents import (
-    MOST_ASKED_AGAIN,
     MOST_NOTED,
+    MOST_RETRIED,
     MOST_TRIES,
     REFUSALS_IN_A_ROW,
     Parents,
@@ -288,7 +288,7 @@ def test_the_memory_of_parents_is_bounded() -> None:
         run.incomplete(parent_id, "2026-01-01T00:00:00Z", None)
     assert len(state["again"]) == MOST_NOTED and len(json.dumps(state)) < 20_000
     assert not list(run.due()), "not in the same run"
-    assert len(list(parents(state, NOW).due())) == MOST_ASKED_AGAIN
+    assert len(list(parents(state, NOW).due())) == MOST_RETRIED
 
 
 def test_refusals_in_a_row_are_the_streams_unless_another_parent_can_be_read() -> None:
