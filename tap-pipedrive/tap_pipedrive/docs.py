@@ -4,7 +4,7 @@ Usage::
 
     python -m tap_pipedrive.docs README.md
 
-Replaces what stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``; a test compares.
+Replaces the text between ``<!-- NAME -->`` and ``<!-- /NAME -->``; a test compares the result.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tap_pipedrive.tap import TapPipedrive
 
 
 def how_it_is_read(stream: PipedriveStream) -> str:
-    """Say in a few words how a stream is read, and so what a sync of it costs."""
+    """Describe in a few words how a stream is read."""
     if stream.name == "deal_changelog":
         return "a call for each deal that may have moved"
     if stream.name.endswith("_sync"):

@@ -1,4 +1,4 @@
-"""The settings of the tap, each with what it means; rendered into the README by ``docs.py``."""
+"""The settings of the tap with their descriptions; ``docs.py`` renders them into the README."""
 
 from __future__ import annotations
 
@@ -214,10 +214,10 @@ DEFAULTS: dict[str, Any] = {
 
 
 def check(config: Mapping[str, Any]) -> None:
-    """Check what the schema of the settings does not say.
+    """Check the settings beyond their schema.
 
     Raises:
-        ConfigurationError: a value cannot be used. No value of a secret is named.
+        ConfigurationError: a value cannot be used. The message holds no secret.
 
     """
     oauth = config.get("oauth") or {}
@@ -241,10 +241,10 @@ def check(config: Mapping[str, Any]) -> None:
 
 
 def check_redis_url(url: str) -> None:
-    """Check the address of Redis without naming it: it may hold a password.
+    """Check the address of Redis without showing it, because it may hold a password.
 
     Raises:
-        ConfigurationError: it is not one.
+        ConfigurationError: it is not the address of a Redis.
 
     """
     if url.startswith("unix://") or split_url(url, ("redis", "rediss")):

@@ -1,4 +1,4 @@
-"""Whom one sells to: persons, organizations, and how these are related."""
+"""Persons, organizations, and the relationships between organizations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Organizations(IncrementalStream):
 class OrganizationRelationships(FullTableStream):
     """Parent and related companies. GET /api/v1/organizationRelationships, per organization.
 
-    The operation wants an organization: a call for each one, so it is off by default.
+    The operation needs an organization: a call for each one, so it is off by default.
     """
 
     name = "organization_relationships"
@@ -39,13 +39,13 @@ class OrganizationRelationships(FullTableStream):
     primary_keys = ("id",)
     selected_by_default = False
     more_properties = {"rel_owner_org_id": "integer", "rel_linked_org_id": "integer"}
-    # They say how it looks from the organization that was asked, and both ends are.
+    # They describe the view of the organization in the request, and both ends are requested.
     withheld = frozenset(
         {"calculated_type", "calculated_related_org_id", "related_organization_name"}
     )
 
     def record_pages(self) -> Iterator[list[Record]]:
-        """Ask for the relationships of every organization; the owning end's answer counts."""
+        """Read the relationships of every organization; keep those of the owning end."""
         for organizations in self.pages(Organizations.list_operation()):
             for organization in organizations.records:
                 of = organization["id"]
