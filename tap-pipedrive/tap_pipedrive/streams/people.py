@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tap_pipedrive.api.records import Record
+from tap_pipedrive.streams.changelogs import ChangeLog
 from tap_pipedrive.streams.stream_types import FullTableStream, IncrementalStream
 
 
@@ -18,6 +19,17 @@ class Persons(IncrementalStream):
     fields_stream = "person_fields"
 
 
+class PersonChangelog(ChangeLog):
+    """GET /api/v1/persons/{id}/changelog."""
+
+    name = "person_changelog"
+    operations = ("v1 /persons/{id}/changelog",)
+    parent = "persons"
+    parent_key = "person_id"
+    fields_stream = "person_fields"
+    more_properties = {"id": "string", "person_id": "integer", "second_seq": "integer"}
+
+
 class Organizations(IncrementalStream):
     """Companies. GET /api/v2/organizations."""
 
@@ -26,6 +38,17 @@ class Organizations(IncrementalStream):
     primary_keys = ("id",)
     references = {"owner_id": "users"}
     fields_stream = "organization_fields"
+
+
+class OrganizationChangelog(ChangeLog):
+    """GET /api/v1/organizations/{id}/changelog."""
+
+    name = "organization_changelog"
+    operations = ("v1 /organizations/{id}/changelog",)
+    parent = "organizations"
+    parent_key = "organization_id"
+    fields_stream = "organization_fields"
+    more_properties = {"id": "string", "organization_id": "integer", "second_seq": "integer"}
 
 
 class OrganizationRelationships(FullTableStream):
