@@ -43,6 +43,6 @@ TestTapPipedrive = get_tap_test_class(
 )
 
 
-def test_the_catalog_changes_only_on_purpose() -> None:
+def test_the_catalog_equals_its_snapshot() -> None:
     """A change of a schema shows as a diff; ``python -m tap_pipedrive.generate`` accepts it."""
     assert json.loads(generate.CATALOG.read_text(encoding="utf-8")) == generate.catalog()

@@ -42,7 +42,7 @@ def test_the_facts_are_those_of_the_documents() -> None:
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda s: s.name)
-def test_streams_ask_only_what_the_documents_know(stream: type[PipedriveStream]) -> None:
+def test_streams_use_only_documented_parameters(stream: type[PipedriveStream]) -> None:
     for key in stream.operations:
         known = operation(key).parameters
         assert set(stream.query) <= set(known)
@@ -55,7 +55,9 @@ def test_streams_ask_only_what_the_documents_know(stream: type[PipedriveStream])
 @pytest.mark.parametrize(
     "stream", [s for s in STREAMS if issubclass(s, IncrementalStream)], ids=lambda s: s.name
 )
-def test_walks_can_be_filtered_and_sorted_by_update_time(stream: type[IncrementalStream]) -> None:
+def test_incremental_lists_have_filter_and_order_by_update_time(
+    stream: type[IncrementalStream],
+) -> None:
     for key in stream.lists.values() or stream.operations:
         known = operation(key).parameters
         assert {"updated_since", "limit"} <= set(known)
@@ -68,7 +70,7 @@ def test_walks_can_be_filtered_and_sorted_by_update_time(stream: type[Incrementa
 
 
 @pytest.mark.parametrize("key", ["v2 /deals", "v2 /deals/archived"])
-def test_deals_ask_for_statuses_and_fields_that_exist(key: str) -> None:
+def test_deals_request_documented_statuses_and_fields(key: str) -> None:
     known = operation(key).parameters
     assert set(INCLUDE_FIELDS) <= set(known["include_fields"])
     assert {"open", "won", "lost", "deleted"} <= set(known["status"])
