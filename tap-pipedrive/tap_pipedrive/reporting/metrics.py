@@ -40,7 +40,7 @@ DECLARED: dict[str, tuple[str, tuple[str, ...]]] = {
     "pipedrive_etl_api_latency_seconds": ("Time to an answer", ("endpoint", "quantile")),
     "pipedrive_etl_api_tokens_used": ("API tokens spent by the run", ()),
     "pipedrive_etl_api_tokens_budget": ("API tokens a day", ()),
-    "pipedrive_etl_api_tokens_remaining": ("API tokens left today, by the server's word", ()),
+    "pipedrive_etl_api_tokens_remaining": ("API tokens left today, as the server reports", ()),
     "pipedrive_etl_circuit_breaker_state": ("0 closed, 2 open", ("name",)),
     "pipedrive_etl_circuit_breaker_trips": ("Times the circuit opened", ("name",)),
     "pipedrive_etl_cache_hits": ("Values found in a cache", ("cache",)),

@@ -39,7 +39,7 @@ def json_type(schema: dict[str, Any], document: dict[str, Any]) -> str:
 
 
 def record_schema(operation: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
-    """Find the schema of one record in a list (or single) answer of an operation."""
+    """Find the schema of one record in the response of an operation."""
     answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
     data = merged(merged(answer, document)["properties"]["data"], document)
     return merged(data["items"], document) if data.get("type") == "array" else data
