@@ -201,7 +201,7 @@ def _windows_in_small_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     remembers=st.booleans(),
     width=st.sampled_from([1, 3]),
 )
-def test_the_last_sync_makes_both_equal(
+def test_incremental_syncs_equal_a_full_sync(
     seed: int, rounds: list[dict[str, Any]], remembers: bool, width: int
 ) -> None:
     with (

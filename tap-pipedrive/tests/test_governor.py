@@ -83,7 +83,7 @@ def test_the_ledger_adds_up_by_day(store: LimitStore) -> None:
     assert store.add_tokens("2026-06-16", 5) == 5
 
 
-def test_a_circuit_closes_by_itself(store: LimitStore) -> None:
+def test_a_circuit_closes_after_its_time(store: LimitStore) -> None:
     assert store.circuit()[0] == 0.0
     store.open_circuit(0.2, "locked out")
     left, why = store.circuit()
@@ -103,7 +103,7 @@ def test_the_cache_expires_and_forgets(store: LimitStore) -> None:
     assert store.recall("fields") is None
 
 
-def test_a_folder_outlives_the_process_and_survives_damage(tmp_path: Path) -> None:
+def test_a_damaged_folder_counts_as_empty(tmp_path: Path) -> None:
     LocalStore(tmp_path, "a").add_tokens(DAY, 70)
     LocalStore(tmp_path, "a").open_circuit(60, "outage")
     again = LocalStore(tmp_path, "a")
@@ -152,7 +152,7 @@ def test_a_job_stops_at_its_share_and_the_hot_sync_goes_on() -> None:
     hot.admit(10, "2026-06-16")
 
 
-def test_the_servers_own_count_is_believed() -> None:
+def test_the_servers_count_of_tokens_is_used() -> None:
     governor = Governor(LocalStore(), share=0.5)
     assert governor.room(DAY) is None
     governor.observe(
@@ -166,7 +166,7 @@ def test_the_servers_own_count_is_believed() -> None:
 
 
 @pytest.mark.parametrize("odd", ["\u00b2", "-5", "1e3", "soon", "9" * 400, ""])
-def test_a_header_that_is_no_number_tells_nothing(odd: str) -> None:
+def test_a_header_without_a_number_is_ignored(odd: str) -> None:
     governor = Governor(LocalStore())
     names = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-daily-ratelimit-token-remaining")
     governor.observe(dict.fromkeys(names, odd))
@@ -174,7 +174,7 @@ def test_a_header_that_is_no_number_tells_nothing(odd: str) -> None:
     governor.admit(1, DAY)
 
 
-def test_an_open_circuit_is_waited_for_only_if_short() -> None:
+def test_the_governor_waits_only_for_a_short_circuit() -> None:
     governor = Governor(LocalStore())
     governor.trip(600, "locked out")
     with pytest.raises(SourceUnavailableError, match="locked out"):
@@ -183,7 +183,7 @@ def test_an_open_circuit_is_waited_for_only_if_short() -> None:
     governor.admit(1, DAY)
 
 
-def test_redis_going_away_is_no_reason_to_fail(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_run_goes_on_without_redis(caplog: pytest.LogCaptureFixture) -> None:
     with running_valkey() as mortal:
         governor = Governor(RedisStore(mortal.url, "x"), daily_tokens=1000)
         governor.admit(10, DAY)
@@ -222,7 +222,7 @@ def answering(reply: bytes) -> Iterator[str]:
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
     ],
 )  # fmt: skip
-def test_a_redis_that_answers_nonsense_is_like_one_that_is_away(reply: bytes) -> None:
+def test_a_run_goes_on_with_a_redis_that_answers_nonsense(reply: bytes) -> None:
     with answering(reply) as url:
         for use in (
             lambda governor: governor.admit(10, DAY),
@@ -236,7 +236,7 @@ def test_a_redis_that_answers_nonsense_is_like_one_that_is_away(reply: bytes) ->
             use(Governor(RedisStore(url, "x"), daily_tokens=1000))
 
 
-def test_values_of_the_wrong_type_in_redis_are_no_reason_to_fail(valkey: Valkey) -> None:
+def test_a_run_goes_on_with_wrong_types_in_redis(valkey: Valkey) -> None:
     governor = Governor(RedisStore(f"{valkey.url}?decode_responses=True", "odd"), daily_tokens=1000)
     others = redis.Redis.from_url(valkey.url)
     governor.trip(0.01, "a hiccup")
@@ -251,7 +251,7 @@ def test_values_of_the_wrong_type_in_redis_are_no_reason_to_fail(valkey: Valkey)
         others.delete(f"pipeboard:odd:{key}")
 
 
-def test_a_remembered_list_that_is_damaged_is_forgotten(sync: Any, tmp_path: Path) -> None:
+def test_a_damaged_cached_list_counts_as_absent(sync: Any, tmp_path: Path) -> None:
     sync(only={"users"}, state_dir=str(tmp_path))
     for file in tmp_path.glob("cache-*/*users.bin"):
         for damage in (b"", b"\xff", b"[1]", b"{}"):
@@ -259,7 +259,7 @@ def test_a_remembered_list_that_is_damaged_is_forgotten(sync: Any, tmp_path: Pat
             assert sync(only={"users"}, state_dir=str(tmp_path)).records["users"]
 
 
-def test_a_state_dir_that_cannot_be_used_is_told(sync: Any, tmp_path: Path) -> None:
+def test_an_unusable_state_dir_is_a_configuration_error(sync: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="state_dir"):
         sync(only={"users"}, state_dir=str(tmp_path / "file"))

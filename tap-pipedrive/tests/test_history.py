@@ -88,7 +88,7 @@ def test_seen_deals_survive_a_restart_and_forget_no_closed_one(
 WON = {"id": 1, "status": "won"}
 
 
-def test_a_memory_ahead_of_its_state_is_not_believed(tmp_path: Path) -> None:
+def test_a_memory_newer_than_its_state_is_not_used(tmp_path: Path) -> None:
     mark: dict[str, Any] = {}
     memory = SeenDeals(Governor(LocalStore(tmp_path)), mark)
     memory.add(WON)

@@ -15,7 +15,7 @@ from tap_pipedrive.api.responses import Page
 Sync = Callable[..., Output]
 
 
-def test_early_pages_change_nothing_but_time(simulator: Any, sync: Sync) -> None:
+def test_prefetch_changes_no_record(simulator: Any, sync: Sync) -> None:
     # Windows bring pages in whatever order they come.
     one_by_one = sync(lists_ahead=1, page_size=50, windows=1)
     side_by_side = sync(lists_ahead=8, page_size=50, windows=1)
@@ -26,7 +26,7 @@ def test_early_pages_change_nothing_but_time(simulator: Any, sync: Sync) -> None
             assert side_by_side.records[stream] == records, stream
 
 
-def test_first_pages_are_under_way_together() -> None:
+def test_first_pages_are_requested_at_the_same_time() -> None:
     together = threading.Barrier(3, timeout=20)
 
     def pages(name: str) -> Iterator[Page]:
@@ -44,7 +44,7 @@ def test_first_pages_are_under_way_together() -> None:
     assert found == [[[{"id": name}]] for name in names]
 
 
-def test_an_empty_walk_and_one_that_fails_show_in_their_turn() -> None:
+def test_empty_and_failing_lists_show_in_order() -> None:
     def fails() -> Iterator[Page]:
         msg = "refused"
         raise ValueError(msg)
@@ -60,7 +60,7 @@ def test_an_empty_walk_and_one_that_fails_show_in_their_turn() -> None:
     prefetch.close()
 
 
-def test_what_changes_while_an_early_page_waits_comes_with_the_next_sync(
+def test_a_change_behind_a_prefetched_page_is_read_by_the_next_sync(
     simulator: Any, sync: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pages = Prefetch.pages

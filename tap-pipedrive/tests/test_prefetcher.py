@@ -17,7 +17,7 @@ Sync = Callable[..., Output]
 
 
 @given(st.lists(st.integers(), unique=True, max_size=30), st.integers(1, 8), st.data())
-def test_each_question_is_answered_once_and_in_order(
+def test_each_request_is_sent_once_and_in_order(
     questions: list[int], width: int, data: st.DataObject
 ) -> None:
     asked: list[int] = []
@@ -42,7 +42,7 @@ def test_each_question_is_answered_once_and_in_order(
     assert most[0] <= width
 
 
-def test_a_failure_shows_when_its_turn_comes() -> None:
+def test_a_failure_is_raised_in_its_turn() -> None:
     def ask(question: int) -> int:
         if question == 2:
             msg = "two"
@@ -59,7 +59,7 @@ def test_a_failure_shows_when_its_turn_comes() -> None:
     prefetcher.close()
 
 
-def test_questions_overlap() -> None:
+def test_requests_overlap() -> None:
     together = threading.Barrier(5, timeout=20)
     prefetcher = Prefetcher(lambda _: together.wait(), 5)
     prefetcher.expect(range(10))
@@ -68,7 +68,7 @@ def test_questions_overlap() -> None:
     prefetcher.close()
 
 
-def test_width_changes_nothing_but_time(simulator: Any, sync: Sync) -> None:
+def test_the_width_changes_no_record(simulator: Any, sync: Sync) -> None:
     one_by_one = sync(calls_ahead=1)
     side_by_side = sync(calls_ahead=8)
     for stream, records in one_by_one.records.items():

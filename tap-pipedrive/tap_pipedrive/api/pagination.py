@@ -99,7 +99,7 @@ def pages(
         page = get({})
         yield page
         if page.additional.get("next_cursor") or next_start(page, 0, limit, progress):
-            progress.stop("it says that more follow, and has no parameter to ask for them")
+            progress.stop("more pages follow, and the operation has no parameter for them")
 
 
 class Progress:

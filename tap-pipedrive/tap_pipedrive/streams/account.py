@@ -1,4 +1,4 @@
-"""Who works in the account, what they may do and watch."""
+"""Users, roles, permissions, teams, filters and webhooks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Roles(DefinitionStream):
 
 
 class RoleAssignments(DefinitionStream):
-    """Who has which role. GET /api/v1/roles/{id}/assignments, a call for each role."""
+    """The users of each role. GET /api/v1/roles/{id}/assignments, a call for each role."""
 
     name = "role_assignments"
     operations = ("v1 /roles/{id}/assignments",)

@@ -43,6 +43,8 @@ MOST_WARNINGS = 10
 class PipedriveStream(Stream):
     """A stream declared by the facts of one or more operations."""
 
+    #: The class of each stream, in the order of declaration.
+    declared: ClassVar[list[type[PipedriveStream]]] = []
     #: Keys of ``openapi/facts.json`` whose records this stream unites.
     operations: ClassVar[tuple[str, ...]] = ()
     #: Properties that the API sends and its documents lack, and properties that this tap adds.
@@ -68,6 +70,12 @@ class PipedriveStream(Stream):
 
     # Pages hold JSON types already; RecordShaper converts the few values that do not fit.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Register a class that declares a stream: it has a name, a type of streams has none."""
+        super().__init_subclass__(**kwargs)
+        if "name" in vars(cls):
+            PipedriveStream.declared.append(cls)
 
     def __init__(self, tap: Tap, run: RunContext, streams: StreamSet) -> None:
         """Build the schema and the shaper of the records.

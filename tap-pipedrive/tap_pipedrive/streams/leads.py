@@ -1,4 +1,4 @@
-"""Leads: what may become a deal."""
+"""Leads, their labels and their sources."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tap_pipedrive.streams.stream_types import (
 class Leads(IncrementalStream):
     """Live and archived leads. GET /api/v1/leads and /api/v1/leads/archived.
 
-    The archived list has no filter by time and costs twice as much: it is read newest first,
-    down to what is known. Leads carry deals' custom fields as flat v1 keys; they arrive in
+    The archived list has no filter by time and costs twice as much: it is read newest first, down
+    to its bookmark. Leads have the custom fields of deals as flat v1 keys, which go into
     ``_extra``.
     """
 
@@ -34,7 +34,7 @@ class Leads(IncrementalStream):
         """Stay open: the archived list is still to be read."""
 
     def read(self) -> None:
-        """Walk the live list by update time, then the archived one newest first."""
+        """Scan the live list by update time, then read the archived one newest first."""
         super().read()
         if not self.result.is_open:
             return

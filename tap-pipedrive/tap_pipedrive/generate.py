@@ -1,20 +1,26 @@
-"""Render the tables of the tap's README from the declarations.
+"""Generate the files that follow from the declarations of streams and settings.
 
 Usage::
 
-    python -m tap_pipedrive.docs README.md
+    python -m tap_pipedrive.generate [V1.json V2.json]
 
-Replaces what stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``; a test compares.
+Rewrites the tables of ``README.md`` and ``tests/catalog.json``; both belong to a source tree. A
+stream with a new operation needs the facts of that operation, too: name the two OpenAPI documents
+of Pipedrive (JSON, from its developer documentation), and ``api/openapi/facts.json`` is rewritten
+for all operations that the streams declare.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from tap_pipedrive.api.openapi import operation
+from tap_pipedrive.api import openapi
+from tap_pipedrive.api.openapi import documents, operation
+from tap_pipedrive.streams import STREAMS
 from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.streams.stream_types import (
     BatchedChildStream,
@@ -24,9 +30,13 @@ from tap_pipedrive.streams.stream_types import (
 )
 from tap_pipedrive.tap import TapPipedrive
 
+ROOM = Path(__file__).resolve().parent.parent
+README = ROOM / "README.md"
+CATALOG = ROOM / "tests" / "catalog.json"
+
 
 def how_it_is_read(stream: PipedriveStream) -> str:
-    """Say in a few words how a stream is read, and so what a sync of it costs."""
+    """Describe in a few words how a stream is read."""
     if stream.name == "deal_changelog":
         return "a call for each deal that may have moved"
     if stream.name.endswith("_sync"):
@@ -83,13 +93,41 @@ def render(text: str) -> str:
     return text
 
 
+def facts(v1: dict[str, Any], v2: dict[str, Any]) -> dict[str, Any]:
+    """Reduce the two OpenAPI documents to the operations that the streams declare."""
+    keys = sorted({key for stream in STREAMS for key in stream.operations})
+    return documents.trim({"v1": v1, "v2": v2}, keys)
+
+
+def catalog() -> dict[str, Any]:
+    """Return the keys and the property types of each stream, for a comparison of versions."""
+    tap = TapPipedrive(config={}, validate_config=False)
+    return {
+        stream["tap_stream_id"]: {
+            "key_properties": list(stream["key_properties"]),
+            "replication_key": stream.get("replication_key"),
+            "properties": {
+                name: "/".join([*schema["type"], *filter(None, [schema.get("format")])])
+                for name, schema in stream["schema"]["properties"].items()
+            },
+        }
+        for stream in tap.catalog_dict["streams"]
+    }
+
+
 def main(arguments: list[str]) -> int:
-    """Rewrite the README named on the command line."""
-    if len(arguments) != 1:
+    """Rewrite the generated files; return 64 for wrong arguments."""
+    if len(arguments) not in (0, 2) or not README.exists():
         sys.stderr.write(f"{__doc__}\n")
         return 64
-    path = Path(arguments[0])
-    path.write_text(render(path.read_text(encoding="utf-8")), encoding="utf-8")
+    if arguments:
+        v1, v2 = (json.loads(Path(name).read_text(encoding="utf-8")) for name in arguments)
+        text = json.dumps(facts(v1, v2), indent=1, sort_keys=True, ensure_ascii=False)
+        openapi.FACTS_FILE.write_text(text + "\n", encoding="utf-8")
+        openapi.forget_facts()
+    README.write_text(render(README.read_text(encoding="utf-8")), encoding="utf-8")
+    text = json.dumps(catalog(), indent=1, sort_keys=True)
+    CATALOG.write_text(text + "\n", encoding="utf-8")
     return 0
 
 
