@@ -51,7 +51,7 @@ class Environment:
     name: str
     members: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
-    # Source archives run code of others while they are being built: only where there is no wheel.
+    # Building a source archive runs its code: only for packages without a wheel.
     wheels_only: bool = True
 
     @property
@@ -71,7 +71,7 @@ class Environment:
         return self.folder / ".pipeboard-stamp"
 
     def fingerprint(self) -> str:
-        """Say what this environment is built from; another answer means: build it again.
+        """Return a hash of everything this environment is built from.
 
         The path is part of it because scripts of an environment name their interpreter in full: a
         folder that was moved or copied needs its environments anew.
@@ -105,12 +105,12 @@ DEV = Environment("dev", members=(TAP, LOADER, SIMULATOR, METABASE, SUPERVISOR))
 STATIC_DASHBOARD = Environment("look")
 # What `pipeboard metrics-server` runs. No sync needs it.
 METRICS = Environment("metrics", commands=("query-exporter",))
-# Prefect, for those who schedule with it: its server, its worker, and the flows' own Python.
+# Prefect: its server, its worker, and the Python of the flows.
 PREFECT = Environment("prefect", commands=("prefect",))
-# A rival of our loader, for `make bench`. It agrees with nothing else on versions, and some of what
-# it needs was published before wheels were.
+# Another loader, for `make bench`. Its versions fit no other environment, and some of its
+# dependencies have no wheel.
 RIVAL = Environment("bench-pipelinewise", wheels_only=False)
-# The policy scanner of the Kubernetes manifests; its many dependencies would bend those of `dev`.
+# The policy scanner of the Kubernetes manifests; its many dependencies would change those of `dev`.
 POLICY = Environment("policy")
 # The linter of the dbt project.
 DBT_LINT = Environment("dbt-lint")
@@ -121,7 +121,7 @@ WANTED = {
     ("metrics",): (*RUN, METRICS),
     ("look",): (*RUN, STATIC_DASHBOARD),
     ("prefect",): (*RUN, PREFECT),
-    # A cluster has an account and a database of its own: no simulated one, no embedded one.
+    # A cluster has a real account and its own database.
     ("image",): (*(each for each in RUN if each.name != "demo"), METRICS, PREFECT),
     ("dev",): (*RUN, STATIC_DASHBOARD, METRICS, PREFECT, DEV, POLICY, DBT_LINT),
     ("bench",): (*RUN, DEV, RIVAL),
@@ -186,7 +186,7 @@ def make_local(*, private: bool) -> None:
 
 @contextmanager
 def only_one() -> Iterator[None]:
-    """Let a second make in the same folder wait instead of building into the first one's feet."""
+    """Let a second make in the same folder wait until the first has finished."""
     with (LOCAL / "bootstrap.lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -236,7 +236,7 @@ def build(uv: Path, environment: Environment) -> None:
         run(
             [str(uv), "pip", "sync", "-q", *python]
             + (["--no-build"] if environment.wheels_only else builders)
-            # Else every start compiles again where nothing may be written: a container, a service.
+            # On a read-only file system (container, service) every start would compile again.
             + ["--compile-bytecode", "--require-hashes", str(environment.pins)],
             environment.name,
         )
@@ -279,7 +279,7 @@ def shim(environment: Environment, command: str) -> str:
     binaries = f"$here/../env/{environment.name}/bin"
     program = f'"{binaries}/{SCRIPTS.get(command, command)}" "$@"'
     if command != "pipeboard":
-        # Private files, and the secrets that this program needs: see there.
+        # It sets private files and only the secrets that this program needs.
         launch = '"$here/../../orchestrate/pipeboard/launch.py"'
         program = f'"{binaries}/python" -I -S {launch} {command} {program}'
     lines.append(f"exec {program}")
@@ -351,7 +351,7 @@ def run(command: list[str], what: str) -> None:
         )
 
 
-#: What the output of pip or uv says, and what helps.
+#: A pattern in the output of pip or uv, and its remedy.
 REMEDIES = (
     (
         r"certificate|SSLError|UnknownIssuer",
@@ -396,10 +396,10 @@ def clean_environ() -> dict[str, str]:
         environ.pop(name, None)
     environ["UV_PYTHON_DOWNLOADS"] = "never"
     environ["PIP_REQUIRE_VIRTUALENV"] = "0"
-    # uv does not read pip's settings; who needs a mirror for one needs it for the other.
+    # uv does not read pip's settings, and needs the same mirror.
     if "PIP_INDEX_URL" in environ and not {"UV_INDEX_URL", "UV_DEFAULT_INDEX"} & environ.keys():
         environ["UV_DEFAULT_INDEX"] = environ["PIP_INDEX_URL"]
-    # The same for certificates: pip trusts what the system does, uv a list of its own.
+    # pip trusts the certificates of the system, uv has its own list.
     if not {"UV_SYSTEM_CERTS", "UV_NATIVE_TLS"} & environ.keys() and (
         sys.platform == "darwin" or any(map(os.path.exists, SYSTEM_CERTIFICATES))
     ):
@@ -422,7 +422,7 @@ def writable_home() -> bool:
 
 
 def fail(message: str) -> None:
-    """Say one line and end with the exit code for configuration."""
+    """Write one line and end with the exit code for configuration."""
     sys.stderr.write(f"pipeboard: {message}\n")
     raise SystemExit(78)
 

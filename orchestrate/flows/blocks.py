@@ -1,4 +1,4 @@
-"""The blocks that flows read: for workers whose environment knows nothing of the account.
+"""The blocks that flows read: for workers without the settings of the account.
 
 In Kubernetes, and beside a .env, nobody needs them. They come last: what the environment says wins,
 then .env, then the block.

@@ -19,6 +19,6 @@ def main_etl_flow(full_refresh: bool = False) -> State[Any]:
 
     """
     if in_demo() and not full_refresh:
-        # The simulated account lives on a little before each sync, or there would be nothing new.
+        # The simulated account changes only if it is advanced before a sync.
         return supervise("main-etl", ["demo"])
     return supervise("main-etl", ["run", "sync", *(["--full-refresh"] if full_refresh else [])])

@@ -1,4 +1,4 @@
-"""Make on a Prefect server what Pipeboard needs there: a work pool, blocks, deployments.
+"""Creates the work pool, blocks and deployments on a Prefect server.
 
     PREFECT_API_URL=... .pipeboard/env/prefect/bin/python orchestrate/flows/register.py --pool local
 
@@ -123,7 +123,7 @@ def deploy(client: SyncPrefectClient, pool: str) -> int:
     if all(deployed_version(client, name) == version for name in wanted):
         report("deployments", ", ".join(wanted), "unchanged")
         return 0
-    # A schedule's switch is part of what is deployed: one thrown by hand in the UI falls back.
+    # Whether a schedule is active is part of the deployment: a change in the UI is reset.
     outcome = subprocess.run(
         [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
         + ["--prefect-file", str(PREFECT_FILE)],

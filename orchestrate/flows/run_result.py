@@ -140,7 +140,7 @@ class CommandResult:
             where = f" in {stage}" if stage else ""
             return f"exit code {self.code}{where}: {self.reason or 'no reason'}"
         if self.behind and self.code == 0:
-            # A success, and yet not all of it: streams whose share of the tokens is spent.
+            # A success with streams left: their share of the tokens is spent.
             return f"{cost}; goes on with {', '.join(self.behind)}"
         if status == BEHIND or self.code:
             why = self.reason or "the day's token budget is spent; the next run goes on"

@@ -81,7 +81,7 @@ def follow(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        # A signal to our whole group would be its second one, and end it at once.
+        # A signal to the whole process group would be its second one, and kill it.
         start_new_session=True,
     )
     assert process.stdout is not None

@@ -130,7 +130,7 @@ def run(
 
 
 def greet(console: Console, account: preflight.Account | None) -> None:
-    """Say whose account it is."""
+    """Show the account."""
     if account:
         console.note("account", f"{account.company or account.base}, as {account.user}")
 
@@ -139,7 +139,7 @@ def greet(console: Console, account: preflight.Account | None) -> None:
 @click.argument("job")
 @click.pass_obj
 def plan(services: Services, job: str) -> int:
-    """Say what JOB would cost now: calls, tokens, days. Asking costs 60 tokens at most."""
+    """Show what JOB would cost now: calls, tokens, days. This costs 60 tokens at most."""
     known = job_named(services.paths.root, job)
     given = settings(services.paths)
     console = console_for(given)
@@ -173,10 +173,10 @@ def backfill(
     yes: bool,
     no_build: bool,
 ) -> int:
-    """Read what is old: everything again, or (--history) the change logs that were never read.
+    """Re-read old data, or (--history) read the change logs that were never read.
 
-    Says what it will cost before it begins. Stops with exit code 75 when its share of the day's
-    tokens is spent, and goes on where it was the next time. `sync` runs beside it, undisturbed.
+    Shows the cost before it begins. Stops with exit code 75 when its share of the day's tokens is
+    spent, and continues there the next time. `sync` can run at the same time.
     """
     if histories and (streams or restart):
         what = "--history takes neither --streams nor --restart"
@@ -468,7 +468,7 @@ def _prepare(environment: Environment, arguments: Sequence[str]) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; a known becomes one line and its exit code."""
-    # Whatever we and our children write is private.
+    # Files of this process and its children are private.
     os.umask(UMASK)
     with redacted_output(Redactor.of(_known_settings())):
         code = _run(arguments)
@@ -502,7 +502,7 @@ def _run(arguments: list[str] | None) -> int:
         sys.stderr.write("\npipeboard: interrupted; nothing is lost, run again\n")
         code = 130
     except Exception:
-        # Not left to Python: it would show secrets that an exception quotes.
+        # Python's own traceback could show secrets that an exception quotes.
         traceback.print_exc()
         code = ExitCode.FAILED
     return int(code or 0)

@@ -13,7 +13,7 @@ def connect(url: str, login_seconds: int = LOGIN_SECONDS) -> psycopg.Connection:
     connection = psycopg.connect(
         url, connect_timeout=login_seconds, autocommit=True, application_name="pipeboard"
     )
-    # Not as an option of the connection: poolers refuse those they do not know.
+    # Not as a connection option: connection poolers refuse unknown ones.
     connection.execute(f"set statement_timeout = '{STATEMENT_SECONDS}s'".encode())
     return connection
 

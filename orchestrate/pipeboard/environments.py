@@ -34,7 +34,7 @@ PERSONAL_PREFIXES = (
 )
 
 
-#: Set by a schedule that comes often, for the syncs it starts; the tap's setting `scheduled`.
+#: Set by a frequent schedule for the syncs it starts; the tap's setting `scheduled`.
 SCHEDULED = "PIPEBOARD_SCHEDULED"
 # Exceptions: they name no account, and the programs of the demo need them.
 IMPERSONAL = (
@@ -73,7 +73,7 @@ class Environment:
 
 
 def settings(paths: Paths, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment completed by .env; what is set already wins.
+    """Return the environment variables, completed by .env; those that are set win.
 
     An empty value means "not set" (the lines of .env.example are empty), for every reader.
     """
@@ -97,7 +97,7 @@ SETTINGS = (
     *("REDIS_URL", "PUSHGATEWAY_URL", "METABASE_URL", "METABASE_API_KEY"),
 )
 
-#: What only `pipeboard roles` needs: an administrator, and passwords to set.
+#: Only for `pipeboard roles`: an administrator, and passwords to set.
 ROLES_ONLY = (
     *("PIPEBOARD_ADMIN_DATABASE_URL", "WAREHOUSE_PASSWORD", "TRANSFORM_PASSWORD"),
     *("METRICS_PASSWORD", "READER_PASSWORD"),
@@ -115,7 +115,7 @@ def own_environment(
         **_common(paths, name, database),
         "PIPEBOARD_WORLD": OWN,
     }
-    # A system database elsewhere is respected; then the state must name the database's place too.
+    # With another system database, the state id must include the host of the warehouse.
     elsewhere = given.get("MELTANO_DATABASE_URI")
     if elsewhere:
         environ["MELTANO_DATABASE_URI"] = elsewhere
@@ -169,7 +169,7 @@ def _common(paths: Paths, environment: str, database: DatabaseUrl) -> dict[str, 
         "MELTANO_PROJECT_ROOT": str(paths.root),
         "MELTANO_SYS_DIR_ROOT": str(paths.meltano),
         "MELTANO_ENVIRONMENT": environment,
-        # State lives in the warehouse: who restores one restores both.
+        # The state is in the warehouse, so that both are restored together.
         "MELTANO_DATABASE_URI": database.for_meltano(STATE_SCHEMA),
         # Meltano writes a log of its own below this; the default is in the home folder.
         "XDG_STATE_HOME": str(paths.meltano / "state"),
@@ -185,7 +185,7 @@ def _common(paths: Paths, environment: str, database: DatabaseUrl) -> dict[str, 
 
 
 def _state_suffix(given: Mapping[str, str], database: DatabaseUrl, *, alone: bool) -> str:
-    """Return a short hash of account and database: another one of either starts from nothing.
+    """Return a short hash of account and database; each pair has its own state.
 
     The state normally lies in the database itself; a copy of it restored on another host should
     go on where the original stood, so the host counts only for a state kept elsewhere.
@@ -198,7 +198,7 @@ def _state_suffix(given: Mapping[str, str], database: DatabaseUrl, *, alone: boo
 
 
 def _past_proxies(environ: dict[str, str]) -> dict[str, str]:
-    """Let nothing that talks to this machine go through a proxy."""
+    """Exclude this machine from the proxies."""
     if any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in environ):
         for name in ("NO_PROXY", "no_proxy"):
             known = environ.get(name, "")

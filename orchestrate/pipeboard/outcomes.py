@@ -1,4 +1,4 @@
-"""How runs and streams can end: the one table for history, metrics, alerts and schedulers.
+"""The outcomes of runs and streams: one table for history, metrics, alerts and schedulers.
 
 Imports nothing but the exit codes, so that the flows can read it in Prefect's own environment.
 """
@@ -118,7 +118,7 @@ _ALL = (
 #: Every way a run can end, by name.
 STATUSES = {status.name: status for status in _ALL}
 SUCCESSES = tuple(status.name for status in _ALL if status.is_success)
-#: A run of which data came in, whatever is still missing.
+#: Outcomes of runs that loaded data.
 LOADED = (SUCCEEDED, BEHIND, INCOMPLETE)
 
 

@@ -32,10 +32,10 @@ class Redactor:
             for secret in secrets
             for variant in (
                 *(secret, quote(secret, safe=""), unquote(secret)),
-                # As a JSON log says it.
+                # In the encoding of a JSON log.
                 *(json.dumps(secret, ensure_ascii=ascii)[1:-1] for ascii in (True, False)),
             )
-            # A one-letter "password" would tear every log line apart.
+            # A password of one letter would redact too much of each line.
             if len(secret) >= SHORTEST
         }
         longest_first = sorted(variants, key=len, reverse=True)

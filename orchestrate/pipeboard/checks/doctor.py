@@ -132,7 +132,7 @@ def _bounded(what: str, action: Callable[[], str]) -> str:
 
 
 def _show_streams(database: DatabaseUrl, console: Console) -> None:
-    """Name the streams that the last runs could not read in full.
+    """Show the streams that the last runs could not read in full.
 
     This changes no exit code: the installation is whole, and a release may be the remedy.
     """
@@ -228,7 +228,7 @@ def show_status(services: Services, console: Console) -> int:
                 show_connection(console, url, embedded=url != named)
         except psycopg.Error as error:
             if url != named and "does not exist" in str(error):
-                continue  # the embedded server has what was used so far
+                continue  # the embedded server has only the databases used so far
             console.note(label, f"not in reach: {first_line(error)}")
     return 0
 

@@ -22,7 +22,7 @@ from pipeboard.bounded import within
 from pipeboard.company import company_of
 from pipeboard.errors import ExitCode, PipeboardError
 
-#: Bytes of an answer about the user; more is none.
+#: A larger response, in bytes, is not one about the user.
 LARGEST_ANSWER = 2**20
 TOKEN_HINT = (
     "Copy it from Pipedrive (Settings, Personal preferences, API) into PIPEDRIVE_API_TOKEN in .env"
@@ -32,10 +32,10 @@ OAUTH = ("CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN")
 
 @dataclass(frozen=True)
 class Account:
-    """Whose account answered, and what the answer says besides.
+    """The account, as the response about its user describes it.
 
     Attributes:
-        is_admin: None where the API does not tell.
+        is_admin: None if the API does not say.
         daily_tokens: what the plan grants, and what is left of it today.
         date: the clock of the API, and that of this machine in the middle of the call.
 
@@ -52,7 +52,7 @@ class Account:
 
 
 def check_settings(given: Mapping[str, str]) -> str:
-    """Check what can be checked without asking anyone; return the base URL of the API."""
+    """Check the settings without a request; return the base URL of the API."""
     url = given.get("PIPEDRIVE_API_URL", "")
     domain = given.get("PIPEDRIVE_COMPANY_DOMAIN", "")
     _check_values(given)
@@ -98,7 +98,7 @@ def _is_day(text: str) -> bool:
 
 
 def _is_zone(text: str) -> bool:
-    # PostgreSQL reads zones in whatever case.
+    # PostgreSQL ignores the case of zones.
     return text.casefold() in {zone.casefold() for zone in available_timezones()}
 
 
@@ -140,7 +140,7 @@ def check_account(given: Mapping[str, str], base: str, timeout: float = 20.0) ->
             return answer.headers, (began + time.time()) / 2, answer.read(LARGEST_ANSWER)
 
     try:
-        # The timeout of a socket is one for each piece of an answer, and they may drip.
+        # The timeout of a socket holds for each part of a response, not for all of it.
         headers, requested_at, body = within(1.5 * timeout, f"the answer of {base}", ask)
         data = dict(json.loads(body)["data"])
     except urllib.error.HTTPError as error:

@@ -69,7 +69,7 @@ def check_clock(account: Account) -> str:
 
 def check_redis(url: str) -> str:
     """Check that Redis responds, stores values and may not evict them."""
-    import redis  # a run needs none of it, and starts sooner
+    import redis  # not needed by a run, which starts faster without
 
     place = place_of(url)
     try:

@@ -1,4 +1,4 @@
-"""What a database must allow before a run, and the schema that Meltano's state lives in."""
+"""Checks version and rights of the database, and creates the schema of Meltano's state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipeboard.environments import Environment
 
 OLDEST_SERVER = 150000
-#: What the role that loads writes, and the role that builds; mostly they are one.
+#: The schemas that the role that loads writes, and the role that builds; often it is one role.
 LOADED = ("pipedrive", "ops", STATE_SCHEMA)
 BUILT = ("staging", "intermediate", "marts", "snapshots", "test_failures", "ops")
 

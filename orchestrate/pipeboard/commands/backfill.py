@@ -1,4 +1,4 @@
-"""Backfills: everything again, or the change logs that were never read; over days, if need be.
+"""Backfills: re-read all data, or read missing change logs, over several days if necessary.
 
 A full backfill has a Singer state of its own, named after it. It goes on from there, run after
 run, until a run did all its work; `ops.backfill` says which one is open. A history backfill needs
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 
 #: What Pipedrive charges for one change log.
 TOKENS_A_LOG = 20
-#: What meltano.yml lets tap-pipedrive-history spend of a day's tokens.
+#: The share of a day's tokens that meltano.yml gives to tap-pipedrive-history.
 HISTORY_SHARE = 0.7 * 0.95
-#: Deals read in one run; then the list is made anew, for sync reads histories, too.
+#: Deals read in one run; then the list is computed again, since sync reads histories, too.
 DEALS_A_RUN = 10_000
 
 MISSING = """
@@ -83,7 +83,7 @@ class Resumable:
 
 
 def check_streams(job: Job, given: Mapping[str, str], streams: list[str]) -> None:
-    """Check names of streams before anything is begun, or discarded.
+    """Check names of streams before anything is started or discarded.
 
     Raises:
         PipeboardError: the job reads no stream of such a name.
@@ -257,7 +257,7 @@ class Backfiller:
         if outcome.status not in LOADED:
             return result
         if outcome.status == BEHIND:
-            # Also one whose share for histories alone is spent: a backfill goes on another time.
+            # Also if only the share for histories is spent: the backfill continues another time.
             result = CommandResult(BEHIND, ExitCode.BUDGET)
         if not self.builds:
             return result
@@ -283,7 +283,7 @@ class Backfiller:
 
 
 def known_histories(paths: Paths, environment: Environment) -> dict[str, str]:
-    """Tell a sync that is still reading histories which ones it need not pay for.
+    """List the histories that a sync need not read, while histories are missing.
 
     Returns:
         What the run's environment must say; nothing where the last sync had caught up.

@@ -12,7 +12,7 @@ from psycopg import sql
 if TYPE_CHECKING:
     from pipeboard.database_url import DatabaseUrl
 
-# Values of one currency add up as they are; of several, only in the base currency.
+# Values of one currency are summed; of several, only in the base currency.
 MONEY = """
     coalesce(round(case when count(distinct currency) > 1 then sum(value_base)
                         else sum(value) end), 0)::bigint as value,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeboard.paths import Paths
     from pipeboard.run.jobs import Job
 
-#: The tap asks for 60 tokens' worth at most; each of its requests has a bound of its own.
+#: The tap spends 60 tokens at most; each of its requests has a time limit.
 TIMEOUT_SECONDS = 600.0
 DAY_SECONDS = 86_400
 LINE = re.compile(r"^([a-z_]+) +([\d,]+) +([\d,]+)  (.*)$")
@@ -40,7 +40,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Idle:
-    """What a run costs that finds nothing new, in tokens.
+    """The cost of a run that finds nothing new, in tokens.
 
     Attributes:
         by_hand: with every list read.
@@ -64,7 +64,7 @@ class Idle:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a job will cost; `a_day` is what it may spend a day, None where nothing limits it.
+    """The cost of a job; `a_day` is its daily budget, None without a limit.
 
     `runs_a_day` is how often the schedule starts it.
     """

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pipeboard.paths import Paths
 
 SCRIPT = Path("k8s/components/postgres/roles.sql")
-#: Stands where the part begins that is the same for every database.
+#: Marks the start of the part that is the same for every database.
 MARK = "-- roles of a warehouse:"
 ADMIN = "PIPEBOARD_ADMIN_DATABASE_URL"
 
@@ -65,7 +65,7 @@ def for_psql(paths: Paths) -> str:
 
 
 def administrator(given: Mapping[str, str]) -> DatabaseUrl:
-    """Return who makes the roles: the administrator named, else the role that syncs.
+    """Return the role that creates the roles: the administrator, else the role that syncs.
 
     Raises:
         PipeboardError: no database is named.
@@ -90,11 +90,11 @@ def apply(paths: Paths, given: Mapping[str, str], console: Console) -> int:
             passwords = {
                 login: known.get(login.role) or secrets.token_urlsafe(24)
                 for login in LOGINS
-                # Who has a password that we do not know keeps it.
+                # A password that is not known here stays.
                 if known.get(login.role) or login.role not in there
             }
             for login, password in passwords.items():
-                # The server gets, and perhaps logs, what it stores: not the password itself.
+                # The server gets a hash, which it may log, never the password.
                 stored = connection.pgconn.encrypt_password(
                     password.encode(), login.role.encode(), b"scram-sha-256"
                 )

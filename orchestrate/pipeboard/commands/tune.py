@@ -1,4 +1,4 @@
-"""`pipeboard tune`: which number of rows per batch loads fastest, here and into this database.
+"""`pipeboard tune`: measures which number of rows per batch loads fastest into this database.
 
 It measures the loader itself, as every run starts it, with deals of this warehouse as Singer
 messages: it makes no API call. The result is a row of `ops.etl_run` like that of any run. Later
@@ -135,7 +135,7 @@ def tune(paths: Paths, environment: Environment, plan: Plan, console: Console) -
 
 @contextmanager
 def scratch_folder(paths: Paths) -> Iterator[Path]:
-    """Give the messages and the loader's settings a folder; what a killed tuning left goes."""
+    """Create a folder for messages and settings; delete that of a tuning that was killed."""
     folder = paths.local / "tune"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
@@ -162,7 +162,7 @@ class _Experiment:
                 out.writelines([lines.readline(), lines.readline()])
             tried = [Tried(size) for size in self._sizes(width)]
             idle: list[float] = []
-            # In turn, so that a machine that gets slower is slower for all of them.
+            # In turn, so that a slower machine affects all sizes.
             for number in range(1, self.plan.rounds + 1):
                 idle.append(self._load(place, alone, DEFAULT_ROWS, 1)[0])
                 for one in tried:
@@ -200,7 +200,7 @@ class _Experiment:
         )
 
     def _sizes(self, width: float) -> list[int]:
-        """Leave out what the loader's other limit, in bytes, would cut short anyway."""
+        """Return the sizes that the byte limit of the loader lets it reach."""
         limit = int(
             self.session.environment.variables.get("TARGET_POSTGRES_BATCH_SIZE_BYTES")
             or DEFAULT_BYTES
@@ -210,13 +210,13 @@ class _Experiment:
         if len(reachable) < len(self.plan.sizes):
             text = f"a row has {width:,.0f} bytes: batch_size_bytes ends a batch at {most:,} rows"
             self.session.console.note("tune", text)
-            # One stands for all of those.
+            # One of them represents all.
             reachable.append(next(size for size in self.plan.sizes if size > most))
         return reachable
 
     @contextmanager
     def _scratch(self) -> Iterator[None]:
-        """Give the loader a schema of its own, also for its books."""
+        """Create a schema for the loader, also for its bookkeeping."""
         drop = sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(SCHEMA))
         self.session.connection.execute("set client_min_messages = warning")
         self.session.connection.execute(drop)
@@ -249,7 +249,7 @@ class _Experiment:
         with path.open("w", encoding="utf-8") as out:
             out.write(json.dumps(schema) + "\n")
             deals = self.session.connection.execute(query, [self.plan.rows]).fetchall()
-            # Too few of them come again under other ids.
+            # If there are too few, they are repeated with other ids.
             while written < self.plan.rows:
                 shift = written // len(deals) * (largest + 1)
                 for deal_id, text in deals[: self.plan.rows - written]:
@@ -306,7 +306,7 @@ class _Experiment:
                     "PIPEBOARD_LOG_FORMAT": "",
                 },
             )
-            # A loader that hangs ends as one that was killed.
+            # A loader that hangs is killed.
             limit_timer = threading.Timer(JOB.stall, process.kill)
             limit_timer.daemon = True
             limit_timer.start()

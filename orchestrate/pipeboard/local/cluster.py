@@ -64,7 +64,7 @@ class ClusterRecord:
         except (OSError, ValueError, TypeError):
             return None
         if self.user is None:
-            # Everything lies beside the record, wherever the checkout was moved to.
+            # All files are beside the record, also after the checkout was moved.
             return replace(cluster, home=str(self.state))
         return cluster if self._is_own(cluster) else None
 
@@ -91,7 +91,7 @@ class ClusterRecord:
         return cluster
 
     def _is_own(self, cluster: Cluster) -> bool:
-        """Tell whether a place outside the checkout belongs to this record and to no other.
+        """Tell whether a folder outside the checkout belongs to this record.
 
         A checkout that was copied brings the record along, but its original keeps the data.
         """

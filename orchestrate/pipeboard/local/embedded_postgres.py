@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 READER = "bi_read"
-# Modest, for a laptop. Everything that is committed is on disk: fsync stays on.
+# Sized for a laptop. fsync stays on.
 SETTINGS = {
     "listen_addresses": HOST,
-    # No socket file: its path may be too long, and loopback does as well.
+    # No socket file: its path may be too long.
     "unix_socket_directories": "",
     "shared_buffers": "192MB",
     "work_mem": "32MB",
@@ -36,7 +36,7 @@ SETTINGS = {
     # There is no replication, so bulk loads into new tables need no log of each row.
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    # Compiling costs more than it saves on queries of this size.
+    # Compilation costs more than it saves on small queries.
     "jit": "off",
     "max_connections": "60",
     "timezone": "UTC",
@@ -232,7 +232,7 @@ class EmbeddedPostgres:
                         sql.Identifier(OWNER), sql.Literal(cluster.password)
                     )
                 )
-            # dbt grants it what it may read, and may not create it itself.
+            # dbt grants this role its rights, but may not create it.
             if not connection.execute(
                 "select 1 from pg_roles where rolname = %s", [READER]
             ).fetchone():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeboard.errors import ExitCode, PipeboardError
 
-#: A first start may build a database cluster, which takes a slow machine minutes.
+#: The first start creates a database cluster, which can take minutes on a slow machine.
 WAIT_SECONDS = 300.0
 #: A longer wait is announced.
 QUIET_SECONDS = 2.0

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from pipeboard.paths import Paths
 
 POOL = "local"
-#: Prefect's own port, and its neighbour for the demo; another one where they are taken.
+#: Prefect's usual port, and the next one for the demo; if taken, another one.
 PORTS = {OWN: 4200, DEMO: 4201}
-#: What flows may need a block for.
+#: Settings that may be stored in blocks.
 IN_BLOCKS = (
     *("PIPEDRIVE_API_TOKEN", "PIPEBOARD_DATABASE_URL", "PIPEBOARD_TRANSFORM_DATABASE_URL"),
     *("REDIS_URL", "GITHUB_PAT"),
@@ -123,7 +123,7 @@ class PrefectService:
             remedy = "Run `python3 orchestrate/bootstrap.py prefect`"
             raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
         self.folder.mkdir(parents=True, exist_ok=True)
-        # Before anything is started: a server without a worker would start no run.
+        # Before the server starts: without a worker it would start no run.
         schedule = None if self.works else claim(self.paths, self.kind, "Prefect")
         is_new = self.url is None
         try:
@@ -181,7 +181,7 @@ class PrefectService:
         return max((str(worker["last_heartbeat_time"]) for worker in found), default=None)
 
     def _register(self, console: Console, url: str, given: Mapping[str, str]) -> None:
-        """Let the flows' own program make pool, blocks and deployments."""
+        """Run the program that creates pool, blocks and deployments."""
         command = [str(self.environment / "bin" / "python")]
         command += [str(self.paths.root / "orchestrate" / "flows" / "register.py"), "--pool", POOL]
         environ = self._environ(url)
@@ -248,7 +248,7 @@ class PrefectService:
     # -- asking and ending ---------------------------------------------------------------------
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Ask the server's API; None where it gives no good answer."""
+        """Call the API of the server; None if that fails."""
         headers = {"Content-Type": "application/json"}
         if self.auth:
             headers["Authorization"] = f"Basic {b64encode(self.auth.encode()).decode()}"
@@ -261,7 +261,7 @@ class PrefectService:
             return None
 
     def stop(self) -> bool:
-        """End worker and server, and first the runs under way, gently. Return whether any was."""
+        """End running flows (SIGTERM), worker and server. Return whether any ran."""
         worker = self.worker.process
         if worker:
             # A worker kills its runs when it gets SIGTERM.

@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
 #: The time zone of the schedule, and of the CronJobs.
 ZONE_VARIABLE, ZONE = "PIPEBOARD_REPORTING_TIMEZONE", "America/Sao_Paulo"
-#: A machine that slept starts what it missed by less, once.
+#: A start that was missed by less, because the machine slept, is made up for once.
 LATEST_SECONDS = 3600
-#: What was unavailable (exit code 69) is tried once more after so long, as the CronJobs do.
+#: After exit code 69 (unavailable) a run is retried once, as by the CronJobs.
 RETRY_SECONDS = 60.0
 #: After SIGTERM a run takes at most 20 seconds, and then records its end.
 RUN_END_TIMEOUT_SECONDS = 40.0
@@ -60,18 +60,18 @@ class Schedule:
 
     @property
     def trigger(self) -> CronTrigger:
-        """The same for the scheduler.
+        """The trigger for APScheduler.
 
         Raises:
             PipeboardError: the five fields are not understood.
 
         """
-        # The library counts days of the week from Monday, cron from Sunday: names mean one thing.
+        # The library counts days of the week from Monday, cron from Sunday: only names are clear.
         if re.search(r"(?<![*/\d])\d", self.crontab.split()[-1]):
             what = f"schedule {self.name} of meltano.yml names days of the week by number"
             raise PipeboardError(what, "Write names: mon-fri", ExitCode.CONFIGURATION)
         try:
-            # Not above: the command line reads this file for a run, too, which needs no scheduler.
+            # Not at the top: the command line imports this module for a run, too.
             from apscheduler.triggers.cron import CronTrigger
 
             return CronTrigger.from_crontab(self.crontab, self.zone)
@@ -195,7 +195,7 @@ class Scheduler:
                     schedule.trigger,
                     args=[schedule],
                     id=schedule.name,
-                    # What was synced last may be old: the first one begins at once.
+                    # The data may be old: the first sync starts at once.
                     **({"next_run_time": datetime.now(schedule.zone)} if syncs(schedule) else {}),
                     max_instances=1,
                     coalesce=True,
@@ -235,7 +235,7 @@ class Scheduler:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            start_new_session=True,  # we end it, in our own way; Ctrl-C is not for it
+            start_new_session=True,  # Ctrl-C in a terminal does not reach it
         )
         self._running.add(process)
         last: deque[str] = deque(maxlen=3)
@@ -280,5 +280,5 @@ class Scheduler:
 
 
 def syncs(schedule: Schedule) -> bool:
-    """Tell whether it brings what is new."""
+    """Tell whether the schedule runs a sync."""
     return schedule.job in ("sync", "elt")

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Services:
-    """Everything that `pipeboard stop` ends."""
+    """All background programs; `pipeboard stop` ends them."""
 
     paths: Paths
 
@@ -94,7 +94,7 @@ class Services:
     def demo(self, console: Console, account: Account) -> Environment:
         """Start what the demo needs; return its environment."""
         simulator = self.simulator
-        # An account that begins anew has nothing to do with what an earlier one left behind.
+        # A new account needs an empty database.
         url = self.start_postgres(console, DEMO_DATABASE, fresh=simulator.is_new)
         began = time.monotonic()
         running = simulator.ready()
@@ -127,7 +127,7 @@ class Services:
 
     def stop(self) -> list[str]:
         """End what runs; return what did."""
-        # Those that start runs come first.
+        # First the programs that start runs.
         prefect_ended = [prefect.stop() for prefect in self.prefects]
         stopped = ["Prefect"] if any(prefect_ended) else []
         for kind in (OWN, DEMO):

@@ -15,7 +15,7 @@ from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.local.cluster import port_is_taken
 from pipeboard.local.daemon import Daemon, ServiceSpec
 
-# Our own machine is never reached through a proxy.
+# No proxy for this machine.
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -108,7 +108,7 @@ class Simulator:
         return wanted
 
     def advance(self, deals: int) -> dict[str, Any]:
-        """Let the account live on: so many of its deals change."""
+        """Advance the account: so many of its deals change."""
         return self._control("advance", {"deals": deals})
 
     def stats(self) -> dict[str, Any]:

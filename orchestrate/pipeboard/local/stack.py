@@ -1,4 +1,4 @@
-"""What `pipeboard up` starts beside the database.
+"""The services that `pipeboard up` starts beside the database.
 
 Redis, Pushgateway, Prometheus, metrics server and the schedule: each once per environment, on
 loopback, with data and records below .pipeboard/up/.
@@ -72,7 +72,7 @@ class Started:
 class Stack:
     """The background programs of one environment."""
 
-    #: In the order they are started; they end in the opposite one.
+    #: In the order of their start; they are stopped in reverse.
     NAMES = ("redis", "pushgateway", "metrics-server", "prometheus", "schedule")
 
     def __init__(self, paths: Paths, kind: str) -> None:
@@ -98,7 +98,7 @@ class Stack:
     # -- up ----------------------------------------------------------------------------------
 
     def up(self, environment: Environment, given: Mapping[str, str], console: Console) -> Started:
-        """Start what does not run yet, and say so.
+        """Start the services that do not run yet, and show each.
 
         Args:
             environment: whose database is watched, and whose jobs are scheduled.
@@ -145,14 +145,14 @@ class Stack:
     def _pushgateway(self, named: str | None, started: Started) -> str:
         if named:
             return f"yours, {_place(named)} (PUSHGATEWAY_URL)"
-        # Debian's name, then that of its makers.
+        # The name in Debian, then the original one.
         program = shutil.which("prometheus-pushgateway") or shutil.which("pushgateway")
         if program is None:
             started.missing["pushgateway"] = _get("prometheus-pushgateway")
             return ""
         part = self.part("pushgateway")
         port = part.port(USUAL_PORTS["pushgateway"])
-        # Debian's would remember in a place of the whole machine, and mix up checkouts.
+        # Debian's default file is shared by all checkouts on the machine.
         command = [program, f"--web.listen-address=127.0.0.1:{port}"]
         command += [f"--persistence.file={part.folder / 'metrics'}", "--persistence.interval=30s"]
         spec = ServiceSpec(command, _plain(), lambda: _http_answers(f"{_http(port)}/-/ready"))
@@ -194,7 +194,7 @@ class Stack:
         _check_rules(promtool, config)
         command = [program, f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}"]
         command += [f"--storage.tsdb.path={part.folder / 'data'}"]
-        # Of the two limits the one that is reached first.
+        # The limit that is reached first applies.
         command += ["--storage.tsdb.retention.time=90d", "--storage.tsdb.retention.size=2GB"]
         signature = text + (self.paths.root / SHIPPED / RULES).read_text()
         spec = ServiceSpec(
@@ -213,7 +213,7 @@ class Stack:
         command = [str(self.paths.binaries / "pipeboard"), "schedule", "--quiet"]
         if self.kind != OWN:
             command.append("--demo")
-        # It reads .env itself whenever a run begins; what was set at our start already wins.
+        # It reads .env itself when a run begins; variables set now win over it.
         own_variables = {k: v for k, v in os.environ.items() if k.startswith(PERSONAL_PREFIXES)}
         spec = ServiceSpec(
             command,
@@ -316,7 +316,7 @@ def prometheus_config(root: Path, targets: Mapping[str, str], seconds: str | Non
 
 
 def _check_rules(promtool: str, config: Path) -> None:
-    """Have the configuration and its rules checked by those who read them."""
+    """Check the configuration and its rules with promtool."""
     outcome = subprocess.run(
         [promtool, "check", "config", str(config)],
         env=_plain(),
@@ -351,7 +351,7 @@ def _place(named: str) -> str:
 
 
 def _plain() -> dict[str, str]:
-    """Return an environment without anybody's secrets."""
+    """Return the environment variables without secrets."""
     names = ("PATH", "HOME", "LANG", "TZ", "PIPEBOARD_STATE_DIR", "MELTANO_PROJECT_ROOT")
     return {name: os.environ[name] for name in names if name in os.environ}
 
@@ -372,7 +372,7 @@ def _http_answers(url: str) -> bool:
 
 
 def _redis_answers(url: str) -> bool:
-    import redis  # a run needs none of it, and starts sooner
+    import redis  # not needed by a run, which starts faster without
 
     try:
         with redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as client:

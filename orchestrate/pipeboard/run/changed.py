@@ -1,4 +1,4 @@
-"""Builds what changed: asks the warehouse which models are due, and becomes that `dbt build`.
+"""The command `dbt-changed`: reads in the warehouse which models are due, and runs `dbt build`.
 
     dbt-changed OPTIONS OF DBT BUILD...
 
@@ -25,7 +25,7 @@ from pipeboard.database_url import DatabaseUrl
 from pipeboard.errors import PipeboardError
 from pipeboard.launch import DATABASE, FINGERPRINT
 
-#: Names the file for the report; the supervisor reads it.
+#: The file for the report, which the supervisor reads.
 REPORT = "PIPEBOARD_BUILD_REPORT"
 REPORT_VERSION = 1
 STATUS = """
@@ -36,7 +36,7 @@ STATUS = """
 
 @dataclass(frozen=True)
 class Row:
-    """What the warehouse knows of one model, seed or snapshot.
+    """The entry of one model, seed or snapshot in the warehouse.
 
     Attributes:
         due_because: why it is due; None if it is current.
@@ -77,7 +77,7 @@ def decision_of(report: Mapping[str, Any] | None) -> Decision | None:
 
 
 def decide(rows: Sequence[Row], fingerprint: str) -> Decision:
-    """Say what is due.
+    """Decide which models are due.
 
     Args:
         rows: of all models, seeds and snapshots of the scheduled build.

@@ -33,7 +33,7 @@ class Child:
         lock: int,
         grace: float = GRACE,
     ) -> None:
-        """Start it.
+        """Start the command.
 
         Args:
             command: what to run.

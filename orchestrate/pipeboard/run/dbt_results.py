@@ -69,7 +69,7 @@ class Build:
 
 
 def name_broken_rules(build: Build, rules: Mapping[str, Sequence[str]]) -> Build:
-    """Let the results of tests of many rules say which of them are broken.
+    """Name the broken rules in the results of tests of many rules.
 
     Args:
         build: what dbt wrote; of such a test it only says how many rules are broken.

@@ -19,7 +19,7 @@ MAIN, BACKFILL = "main", "backfill"
 
 @dataclass(frozen=True)
 class Job:
-    """What the supervisor has to know of a job.
+    """A job, as the supervisor runs it.
 
     Attributes:
         pipeline: its name in metrics and in the history.
@@ -79,10 +79,10 @@ class Job:
         return streams
 
 
-#: How jobs differ that we know; what they do stands in meltano.yml.
+#: The limits of the known jobs; their steps are in meltano.yml.
 _KNOWN = (
     Job("sync", "main", wait=0),
-    # Two names of one thing.
+    # An alias of sync.
     Job("elt", "main", wait=0),
     Job("reference", "reference"),
     Job("people", "people"),
@@ -95,7 +95,7 @@ KNOWN = {job.name: job for job in _KNOWN}
 
 
 def job_named(root: Path, name: str) -> Job:
-    """Return a job of meltano.yml; one that we do not know gets the careful defaults.
+    """Return a job of meltano.yml; an unknown one gets the default limits.
 
     Raises:
         PipeboardError: meltano.yml has no such job, or it cannot be supervised.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
-#: Version 1 says so where nothing limits a group.
+#: The value of version 1 for a group without a limit.
 UNLIMITED = 2**60
 
 

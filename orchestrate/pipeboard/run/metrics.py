@@ -18,7 +18,7 @@ JOB = "pipedrive_etl"
 PREFIX = "pipedrive_etl_"
 PUSH_TIMEOUT_SECONDS = 5.0
 
-#: name: (what it says, labels)
+#: name: (description, labels)
 DECLARED: dict[str, tuple[str, tuple[str, ...]]] = {
     "last_run_timestamp_seconds": ("Start of the last run", ()),
     "last_run_status": ("1 the last run succeeded or is behind, 0 anything else", ()),

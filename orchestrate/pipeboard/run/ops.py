@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from pipeboard.console import Console
     from pipeboard.database_url import DatabaseUrl
 
-#: Stands in the comment that ops.sql leaves on etl_run; raise both with every change.
+#: It is in the comment that ops.sql sets on etl_run; raise both with every change.
 VERSION = "Schema version 4."
 #: Seconds to wait for other sessions that change or read the same tables.
 LOCK_SECONDS = 60.0
-#: The loader takes the same turn before it makes its tables here.
+#: The loader takes the same lock before it creates its tables.
 TURN = "hashtextextended('pipeboard:ops', 0)"
-#: Who holds what we wait for: the turn, or the table.
+#: The sessions that hold this lock or one of the tables.
 BLOCKERS = f"""
     select string_agg(distinct format(
         'process %s (%s, %s since %s UTC)', activity.pid,
@@ -85,10 +85,10 @@ def _bring_up_to_date(connection: psycopg.Connection) -> bool:
         connection.execute(f"set local lock_timeout = '{LOCK_SECONDS / 2:.0f}s'".encode())
         if _is_current(connection):
             return False
-        # "if not exists" would ask for the right to create even where it exists.
+        # "if not exists" requires the right to create even if the schema exists.
         if not _schema_exists(connection):
             connection.execute("create schema ops")
-        # Without parameters several statements go in one message.
+        # Without parameters, psycopg sends several statements at once.
         connection.execute(script.encode())
     return True
 

@@ -1,4 +1,4 @@
-"""Decides how a run ended, from the reports and logs that it left behind.
+"""Decides the outcome of a run by its reports and logs.
 
 A run has succeeded only if each part proves it; missing proof is a failure. The table of outcomes
 is in docs/observability.md.
@@ -29,14 +29,14 @@ from pipeboard.run.jobs import Job
 from pipeboard.run.run_log import RunLog
 
 TAP, LOADER, DBT, MELTANO = "tap-pipedrive", "target-postgres", "dbt", "meltano"
-#: The command of meltano.yml that builds what is due, and reports what that is.
+#: The command of meltano.yml that builds and reports the models that are due.
 CHANGED = "dbt:changed"
 TAP_REPORT_VERSION = 2
-#: All that Meltano says of SIGINT; its exit code is 1.
+#: Meltano's only message about SIGINT; its exit code is 1.
 ABORTED = "Aborted!"
-#: The stream by which the tap hands on records that it set aside; it is in no catalog.
+#: The stream of records that the tap rejected; it is in no catalog.
 TAP_QUARANTINE = "tap_quarantine"
-#: What becomes of a record that the loader received.
+#: The counts that must add up to the records that the loader received.
 STORED = ("inserted", "updated", "unchanged", "quarantined", "superseded", "filtered")
 _PLUGINS = (("extractors", TAP), ("loaders", LOADER))
 _CODES = {int(code) for code in ExitCode}
@@ -46,7 +46,7 @@ _WITHOUT_READER = {int(ExitCode.FAILED), 143, -signal.SIGTERM, 141, -signal.SIGP
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a run left behind.
+    """The evidence of a run.
 
     Attributes:
         selected: streams that the tap must report on.
@@ -114,7 +114,7 @@ def _fault(evidence: Evidence) -> Judgement:
     failed = evidence.log.failed
     loader_code = _number(evidence.loader or {}, "exit_code")
     if evidence.log.lost_loader and not failed.get("loaders"):
-        # Meltano saw a broken pipe only. A loader that ended by itself has left a report.
+        # Meltano reports a broken pipe only. A loader that ended by itself wrote a report.
         if loader_code:
             return _ended_with(evidence, LOADER, loader_code, _message(evidence.loader))
         killed = _killed(LOADER, signal.SIGKILL, evidence.oom_kills)

@@ -44,7 +44,7 @@ _REPORTED = "pipeboard_reported"
 
 @dataclass
 class CommandScope:
-    """What is known of a command while it prepares its run.
+    """The facts about a command while it prepares its run.
 
     Attributes:
         given: the settings, as far as they could be read.
@@ -185,7 +185,7 @@ def _report(scope: CommandScope, error: BaseException) -> None:
                 )
                 of_history(metrics, connection, scope.job.pipeline)
         except (psycopg.Error, PipeboardError):
-            pass  # often it is the error to report that the database cannot be reached
+            pass  # the database may be the error to report
     gateway = scope.gateway
     trouble = push_to(gateway, scope.job.pipeline, metrics) if gateway else None
     try:

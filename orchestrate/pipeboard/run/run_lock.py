@@ -12,8 +12,8 @@ from pipeboard.errors import ExitCode, PipeboardError
 if TYPE_CHECKING:
     from pipeboard.database_url import DatabaseUrl
 
-#: A dead connection is found out within a minute, at both ends: a machine that vanished must not
-#: keep the lock for the two hours that TCP would take.
+#: Both ends detect a dead connection within a minute; by default TCP takes two hours, during which
+#: the lock would stay taken.
 ALIVE: dict[str, Any] = {
     "keepalives_idle": 20,
     "keepalives_interval": 10,

@@ -10,7 +10,7 @@ from typing import Any
 from pipeboard.console import ANSI
 
 DBT_STEP = re.compile(r"(\d+) of (\d+) (\w+) (.*?)(?: \.{2,}|$)")
-#: How Meltano quotes the exit code of dbt, and of a tap that was to discover its catalog.
+#: How Meltano reports the exit code of dbt, and of a tap in discovery.
 QUOTED_EXIT_CODE = re.compile(
     r"(?:failed with exit code: |Catalog discovery failed: .* returned )(-?\d+)"
 )
@@ -35,13 +35,13 @@ class RunLog:
     completed: int = 0
     #: Exit code by kind of plugin; -N for signal N.
     failed: dict[str, int] = field(default_factory=dict)
-    #: Whether Meltano lost the loader while it was writing to it, so that its exit code is unknown.
+    #: Whether Meltano's pipe to the loader broke, so that the loader's exit code is unknown.
     lost_loader: bool = False
     errors: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     #: Rules that tests of many rules found broken, with their rows, by status (warn, fail).
     broken_rules: dict[str, list[str]] = field(default_factory=dict)
-    #: Rows by stream, as the loader's books have them.
+    #: Rows by stream, by the bookkeeping of the loader.
     loaded: dict[str, int] = field(default_factory=dict)
     #: A stream, and how many rows of it make the run complete.
     goal: tuple[str, int] | None = None
@@ -49,7 +49,7 @@ class RunLog:
     _opened_error: bool = False
 
     def read(self, line: str) -> None:
-        """Take in one line."""
+        """Read one line."""
         try:
             entry = json.loads(line)
         except ValueError:
@@ -61,13 +61,13 @@ class RunLog:
         self.take(entry)
 
     def take(self, entry: dict[str, Any]) -> None:
-        """Take in one entry of Meltano's JSON log."""
+        """Read one entry of Meltano's JSON log."""
         text = ANSI.sub("", str(entry.get("event", "")))
         plugin = str(entry.get("name") or "")
         if entry.get("event") == "Block run completed":
             self._block_completed(entry)
         elif _broke_pipe(entry):
-            # How Meltano meets a loader that is gone: it writes to it, and fails itself.
+            # If the loader is gone, Meltano fails when it writes to it.
             self.lost_loader = True
         elif plugin == "dbt":
             self._read_dbt(text)
@@ -79,7 +79,7 @@ class RunLog:
 
     @property
     def progress(self) -> str:
-        """Say how far the run is."""
+        """Return the progress of the run."""
         if self.step == "dbt build":
             done = f": {self.dbt_done} of {self.dbt_total}" if self.dbt_total else ""
             return f"dbt build{done}"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PHASES = ("extract", "load", "snapshot", "dbt", "total")
 TEST_STATUSES = ("pass", "warn", "fail", "error")
-#: What a build makes, by dbt's word for it.
+#: The kinds of nodes that a build creates.
 BUILT_KINDS = ("model", "seed", "snapshot")
 TESTS = "select test_name, severity, status, n_failures from ops.ops_dbt_test_result order by 1"
 
@@ -91,7 +91,7 @@ def of_loads(metrics: MetricSet, connection: psycopg.Connection, run_id: str) ->
 
 
 def freshness(connection: psycopg.Connection) -> dict[str, float]:
-    """Return when each stream was last read and loaded to its end, or as far as tokens went.
+    """Return when each stream was last read and loaded to its end, or as far as the tokens allowed.
 
     A loader closes its books when its input ends, and cannot know that a tap was killed; the
     history of runs does. Loads without a run there (by hand, with Meltano alone) count.

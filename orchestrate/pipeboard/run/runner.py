@@ -175,8 +175,8 @@ class _Run:
             self.paths.loader_report(*group),
             self.paths.build_report(*group),
         )
-        # Named by the run: the lock is the database's, and one checkout may serve two databases;
-        # and what outlived a killed run may still report.
+        # The names include the run: the lock belongs to the database, and a checkout may serve two
+        # databases; and a process of a killed run may still write its report.
         reports = [
             report.with_name(f"{self.session.run_id}.{report.name}")
             for report in reports_of_last_run
@@ -249,7 +249,7 @@ class _Run:
             "PIPEBOARD_RUN_REPORT": str(report),
             "PIPEBOARD_LOADER_REPORT": str(loader_report),
             REPORT: str(build_report),
-            # Meltano logs JSON, and reads what the plugins log; we log what Meltano does.
+            # Meltano parses the logs of the plugins, which must have their default format.
             "PIPEBOARD_LOG_FORMAT": "",
         }
 
@@ -292,7 +292,7 @@ class _Run:
             status = INTERRUPTED if code in STATUSES[INTERRUPTED].exit_codes else FAILED
             return Judgement(status, code, judged.part if log.failed else log.part, reason)
         if watched.lost_database and judged.code in (ExitCode.FAILED, ExitCode.DATA):
-            # What failed then says little: dbt and Meltano have one code for everything.
+            # dbt and Meltano have one exit code for all errors, so it does not show the cause.
             reason = judged.reason or (log.errors[-1] if log.errors else "")
             text = f"the database went away: {reason}".rstrip(": ")
             return Judgement(FAILED, ExitCode.UNAVAILABLE, judged.part, text)

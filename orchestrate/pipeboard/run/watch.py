@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 BEAT = 5.0
 #: Seconds between two measurements of memory.
 MEMORY_SECONDS = 0.5
-#: The loader tries as long to come back to a database that went away.
+#: A database that went away gets this long to come back; the loader waits as long.
 DATABASE_TIMEOUT_SECONDS = 60.0
 
 
@@ -77,7 +77,7 @@ def watch(
             guard.check(progressed=bool(line))
             watched.step_seconds[step] += guard.now - since
             console.progress(session.job.name, log.progress, guard.now - guard.began)
-        # It may have closed its output and live on.
+        # It may have closed its output and still run.
         while child.lives(0.5):
             guard.check(progressed=False)
         console.clear()
