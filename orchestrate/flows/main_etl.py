@@ -1,4 +1,4 @@
-"""Every half hour: what changed in Pipedrive, then the tables for people."""
+"""Every half hour: sync the changes in Pipedrive and build the marts."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def report(what: str, name: str, how: str) -> None:
-    """Say what became of one thing."""
+    """Print the result for one object."""
     print(f"{what:<13} {name}: {how}", flush=True)
 
 
@@ -114,7 +114,7 @@ def register_blocks() -> None:
 
 
 def deploy(client: SyncPrefectClient, pool: str) -> int:
-    """Deploy what prefect.yaml says, unless the server has it already."""
+    """Deploy prefect.yaml, unless the server has this version already."""
     version = fingerprint(pool)
     wanted = [
         f"{each['entrypoint'].rpartition(':')[2]}/{each['name']}"
@@ -158,7 +158,7 @@ def deployed_version(client: SyncPrefectClient, name: str) -> str | None:
 
 
 def fingerprint(pool: str) -> str:
-    """Return a short name of what would be deployed, and where to: other contents, another name."""
+    """Return a short hash of the deployments and their target."""
     digest = hashlib.sha256(f"{pool}|{ROOT}".encode())
     for path in (PREFECT_FILE, *sorted(HERE.glob("*.py"))):
         digest.update(path.read_bytes())

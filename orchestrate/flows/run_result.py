@@ -173,7 +173,7 @@ def _readable(entry: dict[str, Any], event: str) -> Line:
 
 
 def report(state: FlowState, runs: list[dict[str, Any]], last_lines: list[str], code: int) -> str:
-    """Return what happened, as markdown: `runs` are rows of `pipeboard history --json`."""
+    """Return a report as markdown: `runs` are rows of `pipeboard history --json`."""
     parts = [f"# {state.name}", "", state.message, ""]
     policy = CODES.get(code)
     if not state.completed and policy and policy.advice:

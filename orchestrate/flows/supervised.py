@@ -62,7 +62,7 @@ def command(arguments: Sequence[str]) -> list[str]:
 
 
 def environ() -> dict[str, str]:
-    """Return what pipeboard gets to know: all but what is Prefect's own."""
+    """Return the variables for pipeboard: all except Prefect's."""
     given = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     blocks = {} if in_demo() else settings_from_blocks(ROOT / ".env")
     return {**given, **blocks, "PIPEBOARD_LOG_FORMAT": "json"}
@@ -112,8 +112,8 @@ def follow(
     return result
 
 
-def may_go_better(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Tell Prefect whether to try again."""
+def should_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Decide for Prefect whether to retry."""
     try:
         state.result()
     except RunFailed as failed:
@@ -128,7 +128,7 @@ def may_go_better(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bo
     task_run_name="pipeboard {arguments}",
     retries=1,
     retry_delay_seconds=RETRY_DELAY,
-    retry_condition_fn=may_go_better,
+    retry_condition_fn=should_retry,
     persist_result=False,
 )
 def run_pipeboard(arguments: str) -> CommandResult:
@@ -140,7 +140,7 @@ def run_pipeboard(arguments: str) -> CommandResult:
 
 
 def history_of(result: CommandResult) -> list[dict[str, Any]]:
-    """Return what the supervisor's own history has of the runs of a command, oldest first."""
+    """Return the rows of `ops.etl_run` of the runs of a command, oldest first."""
     if not result.run_ids:
         return []
     listed = subprocess.run(
@@ -171,7 +171,7 @@ def publish(key: str, result: CommandResult) -> None:
 
 
 def supervise(key: str, arguments: Sequence[str]) -> State[Any]:
-    """Run a command of pipeboard, publish what it did under a key, return how it result."""
+    """Run a command of pipeboard, publish its artifacts, return the state of the flow run."""
     try:
         result = run_pipeboard(" ".join(arguments))
     except RunFailed as failed:

@@ -23,7 +23,7 @@ from pipeboard.commands import tune as tuning
 from pipeboard.commands.backfill import Backfiller, check_streams, known_histories
 from pipeboard.commands.data_dictionary import write_data_dictionary
 from pipeboard.commands.demo import run_demo
-from pipeboard.commands.plan import ask
+from pipeboard.commands.plan import plan_job
 from pipeboard.commands.run_summary import show_run
 from pipeboard.commands.static_dashboard import write_static_dashboard
 from pipeboard.console import Console, console_for
@@ -74,7 +74,7 @@ def command(context: click.Context) -> None:
 )
 @click.pass_obj
 def demo(services: Services, deals: int, seed: int, changes: int) -> int:
-    """Sync a simulated account and answer five questions; again, sync what changed."""
+    """Sync a simulated account and show results; the next time, sync the changes only."""
     return run_demo(services, console_for(os.environ), Account(deals, seed), changes)
 
 
@@ -146,7 +146,7 @@ def plan(services: Services, job: str) -> int:
     check_settings(given)
     environment = services.own(console)
     prepare_database(environment)
-    ask(services.paths, environment, known, console).show(console)
+    plan_job(services.paths, environment, known, console).show(console)
     return 0
 
 
@@ -356,7 +356,7 @@ def prefect(services: Services, in_demo: bool) -> int:
 @click.option("--forget", is_flag=True, help="Also delete the embedded databases and metrics.")
 @click.pass_obj
 def stop(services: Services, forget: bool) -> int:
-    """End what was started in the background, and nothing else."""
+    """End the background programs that pipeboard started, and no others."""
     if forget and sys.stdin.isatty() and sys.stdout.isatty():
         what = "Delete the embedded databases, yours and the demo's, and all that `up` stored?"
         click.confirm(what, default=False, abort=True)
@@ -375,14 +375,14 @@ def stop(services: Services, forget: bool) -> int:
 @command.command()
 @click.pass_obj
 def status(services: Services) -> int:
-    """Show what runs in the background, and how fresh the tables are."""
+    """Show the background programs and the freshness of the tables."""
     return show_status(services, Console())
 
 
 @command.command()
 @click.pass_obj
 def doctor(services: Services) -> int:
-    """Check everything a run needs, and say what to do."""
+    """Check everything a run needs, each failure with a remedy."""
     return run_doctor(services, Console())
 
 
@@ -407,7 +407,7 @@ def look(services: Services) -> int:
 @click.option("--queries", type=click.Path(path_type=Path), help="Instead of the shipped file.")
 @click.pass_obj
 def metrics_server(services: Services, host: str, port: int, queries: Path | None) -> int:
-    """Tell Prometheus, at /metrics, what state the warehouse is in."""
+    """Serve metrics of the warehouse to Prometheus, at /metrics."""
     named = settings(services.paths).get(URL_VARIABLE)
     database = DatabaseUrl.parse(named) if named else services.own(Console(sys.stderr)).database
     serve(services.paths, database, host, port, queries)

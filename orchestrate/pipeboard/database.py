@@ -19,7 +19,7 @@ def connect(url: str, login_seconds: int = LOGIN_SECONDS) -> psycopg.Connection:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the part of libpq's message that says what happened."""
+    """Return the part of libpq's message that names the error."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     first = lines[0] if lines else type(error).__name__
     return first.rpartition("FATAL: ")[2].strip() or first

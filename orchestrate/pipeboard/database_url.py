@@ -61,7 +61,7 @@ class DatabaseUrl:
 
     @property
     def place(self) -> str:
-        """Say where it is, without the password."""
+        """Host, port and database, without the password."""
         return f"{self.user}@{self.host}:{self.port}/{self.database}"
 
     def for_sqlalchemy(self) -> str:

@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> None:
 
 
 def environ_of_program(name: str, program: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a program, for dbt with the fingerprint of what it builds."""
+    """Return the environment of a program, for dbt with the fingerprint of its project."""
     found = environ_of(name, environ)
     if name in BUILDERS:
         found.pop(FINGERPRINT, None)

@@ -203,7 +203,7 @@ def process_code(status: str, code: int, environ: Mapping[str, str]) -> int:
 
 
 def is_retryable(code: int) -> bool:
-    """Tell whether the same command may go better in a minute."""
+    """Tell whether a retry in a minute may succeed."""
     policy = CODES.get(code)
     return code != 0 and (policy is None or policy.retry)
 

@@ -17,7 +17,7 @@ SHORTEST = 4
 
 
 def _pattern(secret: str) -> str:
-    """Return what finds a secret; one that is a mere word is no part of another word."""
+    """Return the pattern of a secret; one that is a plain word must not match inside others."""
     if secret.isalpha():
         return rf"(?<![^\W_]){re.escape(secret)}(?![^\W_])"
     return re.escape(secret)
@@ -78,7 +78,7 @@ class RedactedStream:
 
 @contextmanager
 def redacted_output(redact: Redactor) -> Iterator[None]:
-    """Let nothing that this process writes show a secret: messages and tracebacks alike."""
+    """Redact all output of this process, messages and tracebacks alike."""
     originals = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (RedactedStream(stream, redact) for stream in originals)
     try:

@@ -11,7 +11,7 @@ import pytest
 
 from pipeboard.fingerprint import fingerprint_of
 from pipeboard.run import changed
-from pipeboard.run.changed import Decision, Row, ask, decide, decision_of
+from pipeboard.run.changed import Decision, Row, decide, decide_by_warehouse, decision_of
 from pipeboard.run.dbt_results import Build, Result
 from pipeboard.run.metrics import MetricSet
 from pipeboard.run.run_metrics import of_build
@@ -75,7 +75,7 @@ def test_a_report_is_read_back_as_it_was_written() -> None:
     ],
 )
 def test_without_the_database_everything_is_built(environ: dict[str, str], reason: str) -> None:
-    decision = ask(environ)
+    decision = decide_by_warehouse(environ)
     assert (decision.due, decision.current) == (None, None)
     assert decision.reason.startswith(reason)
 
@@ -90,7 +90,10 @@ def run_main(folder: Path, decision: str) -> subprocess.CompletedProcess[str]:
         "from pipeboard.run import changed",
         "from pipeboard.run.changed import *",
     ]
-    lines += [f"changed.ask = lambda environ: {decision}", "sys.exit(changed.main())"]
+    lines += [
+        f"changed.decide_by_warehouse = lambda environ: {decision}",
+        "sys.exit(changed.main())",
+    ]
     return subprocess.run(
         [sys.executable, "-c", "\n".join(lines), "--exclude", "tag:x"],
         env={"PATH": f"{folder}:/bin", changed.REPORT: str(folder / "report.json")},

@@ -22,7 +22,7 @@ Change = Callable[[Evidence], Evidence]
 def log(*entries: dict[str, Any]) -> RunLog:
     found = RunLog()
     for entry in entries:
-        found.take(entry)
+        found.read_entry(entry)
     return found
 
 

@@ -122,7 +122,7 @@ def run_doctor(services: Services, console: Console) -> int:
 
 
 def _bounded(what: str, action: Callable[[], str]) -> str:
-    """Ask a service, and do not wait for an answer that drips."""
+    """Run a check of a service with a time limit for the whole response."""
     try:
         return within(CHECK_TIMEOUT_SECONDS, what, action)
     except TimeoutError as error:
@@ -155,7 +155,7 @@ def _show_streams(database: DatabaseUrl, console: Console) -> None:
 
 
 def _trouble(one: StreamTrouble) -> str:
-    """Say what is missing of a stream."""
+    """Return what is missing in a stream."""
     is_read = one.outcome in (COMPLETE, BEHIND, NOT_DUE)
     parts = [] if is_read else [STREAM_OUTCOMES[one.outcome]]
     if one.incomplete_parents:

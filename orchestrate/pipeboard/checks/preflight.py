@@ -23,7 +23,7 @@ from pipeboard.company import company_of
 from pipeboard.errors import ExitCode, PipeboardError
 
 #: A larger response, in bytes, is not one about the user.
-LARGEST_ANSWER = 2**20
+MAX_RESPONSE_BYTES = 2**20
 TOKEN_HINT = (
     "Copy it from Pipedrive (Settings, Personal preferences, API) into PIPEDRIVE_API_TOKEN in .env"
 )
@@ -125,7 +125,7 @@ _VALUES: dict[str, tuple[Callable[[str], object], str]] = {
 
 
 def check_account(given: Mapping[str, str], base: str, timeout: float = 20.0) -> Account | None:
-    """Ask the API who we are. One call; None with OAuth, whose token is the tap's affair."""
+    """Request the user of the token: one call. None with OAuth, whose token only the tap has."""
     token = given.get("PIPEDRIVE_API_TOKEN")
     if not token:
         return None
@@ -135,13 +135,13 @@ def check_account(given: Mapping[str, str], base: str, timeout: float = 20.0) ->
     )
     began = time.time()
 
-    def ask() -> tuple[Message, float, bytes]:
+    def request_user() -> tuple[Message, float, bytes]:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
-            return answer.headers, (began + time.time()) / 2, answer.read(LARGEST_ANSWER)
+            return answer.headers, (began + time.time()) / 2, answer.read(MAX_RESPONSE_BYTES)
 
     try:
         # The timeout of a socket holds for each part of a response, not for all of it.
-        headers, requested_at, body = within(1.5 * timeout, f"the answer of {base}", ask)
+        headers, requested_at, body = within(1.5 * timeout, f"the answer of {base}", request_user)
         data = dict(json.loads(body)["data"])
     except urllib.error.HTTPError as error:
         raise _refused(error, base) from error
@@ -164,7 +164,7 @@ def check_account(given: Mapping[str, str], base: str, timeout: float = 20.0) ->
 
 
 def _is_admin(data: Mapping[str, Any]) -> bool | None:
-    """Tell whether a user administers deals: `is_admin` in older answers, `access` in newer."""
+    """Tell whether a user administers deals: `is_admin` in older responses, `access` in newer."""
     if data.get("is_admin") is not None:
         return bool(data["is_admin"])
     apps = data.get("access")
@@ -178,7 +178,7 @@ def _number(text: str | None) -> int | None:
 
 
 def _refused(error: urllib.error.HTTPError, base: str) -> PipeboardError:
-    """Say what an HTTP status means here."""
+    """Return the error for an HTTP status."""
     if error.code == 401:
         what = f"{base} does not accept the API token (401)"
         return PipeboardError(
@@ -203,7 +203,7 @@ def _refused(error: urllib.error.HTTPError, base: str) -> PipeboardError:
 
 
 def _unreachable(error: Exception, base: str) -> PipeboardError:
-    """Say why a host could not be reached."""
+    """Return why a host could not be reached."""
     reason: Any = getattr(error, "reason", error)
     host = urlsplit(base).hostname
     if isinstance(reason, socket.gaierror):

@@ -46,7 +46,7 @@ def prepare_database(environment: Environment) -> str:
 
 
 def show_connection(console: Console, url: str, *, embedded: bool) -> None:
-    """Say how to connect. A password that the user wrote into .env is not shown."""
+    """Show how to connect. A password from .env is not shown."""
     if not console.for_people:
         return
     if embedded:

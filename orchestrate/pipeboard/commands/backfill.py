@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from pipeboard.commands.plan import Estimate, Plan, ask
+from pipeboard.commands.plan import Estimate, Plan, plan_job
 from pipeboard.commands.run_summary import show_run
 from pipeboard.database import connect
 from pipeboard.errors import ExitCode, PipeboardError
@@ -123,7 +123,7 @@ class Backfiller:
             "MELTANO_RUN_STATE_ID_SUFFIX": self._suffix(backfill_id),
             **({"PIPEDRIVE_START_DATE": since.isoformat()} if since else {}),
         }
-        plan = ask(self.paths, self.environment, job, self.console, environ).only(streams)
+        plan = plan_job(self.paths, self.environment, job, self.console, environ).only(streams)
         how = "goes on" if goes_on else "begins"
         self.console.note("backfill", f"{backfill_id} {how}: {', '.join(streams) or 'everything'}")
         plan.show(self.console)

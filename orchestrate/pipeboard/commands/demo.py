@@ -65,7 +65,7 @@ def run_demo(services: Services, console: Console, account: Account, changes: in
 
 
 def show_page(services: Services, environment: Environment, console: Console) -> None:
-    """Say where the page of dashboards is; the demo ends well without it, and says why."""
+    """Show the address of the page of dashboards; a failure there is shown, but is no error."""
     try:
         page, complaints = write_page(services.paths, environment)
     except PipeboardError as error:
@@ -77,14 +77,14 @@ def show_page(services: Services, environment: Environment, console: Console) ->
 
 
 def _was_synced(environment: Environment) -> bool:
-    """Tell whether a demo run got to its end in this database before."""
+    """Tell whether a demo run was completed in this database before."""
     with connect(environment.database.url) as connection:
         row = connection.execute("select to_regclass('marts.fct_deal') is not null").fetchone()
     return row == (True,)
 
 
 def _changes(moved: dict[str, Any]) -> str:
-    """Say what an advance changed, by kind."""
+    """Return the changes of an advance, by kind."""
     counts = [
         f"{len(ids):,} {kind.replace('_', ' ')}" for kind, ids in moved.get("deal_ids", {}).items()
     ]

@@ -1,4 +1,4 @@
-"""What a job would cost, by the tap's own word, against what a day allows."""
+"""The cost of a job, as the tap estimates it, against the daily budget."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Idle:
     at_intervals: list[tuple[int, int]]
 
     def day(self, runs: int) -> int:
-        """Return what a day of so many scheduled runs costs at the most."""
+        """Return the maximum cost of a day with so many scheduled runs."""
         reads = [
             tokens * (min(runs, math.ceil(DAY_SECONDS / seconds)) if seconds else runs)
             for tokens, seconds in self.at_intervals
@@ -123,14 +123,14 @@ class Plan:
         console.event("plan", calls=self.calls, tokens=self.tokens, days=self.days)
 
 
-def ask(
+def plan_job(
     paths: Paths,
     environment: Environment,
     job: Job,
     console: Console,
     environ: Mapping[str, str] | None = None,
 ) -> Plan:
-    """Ask the tap what a job would cost from where its state stands; 60 tokens at most."""
+    """Let the tap estimate the cost of a job from its state; this costs 60 tokens at most."""
     if job.plugin is None:
         what = f"the job {job.name} asks Pipedrive for nothing, or is not known to pipeboard"
         raise PipeboardError(what, "Name sync, reference, sweep or backfill", ExitCode.USAGE)
@@ -154,7 +154,7 @@ def ask(
 
 
 def read_plan(output: str) -> Plan:
-    """Read what the tap printed."""
+    """Parse the output of the tap."""
     estimates = []
     a_day = idle = None
     for line in output.splitlines():

@@ -59,7 +59,7 @@ def show_run(console: Console, job: str, outcome: Outcome) -> None:
 
 
 def show_troubles(console: Console, streams: Sequence[StreamOutcome]) -> None:
-    """Name the streams that were not read to their end, and what is in quarantine."""
+    """Show the streams that were not read to their end, and what is in quarantine."""
     lines = []
     for one in streams:
         if one.outcome not in (COMPLETE, BEHIND, INTERRUPTED, NOT_DUE):
@@ -83,7 +83,7 @@ def show_troubles(console: Console, streams: Sequence[StreamOutcome]) -> None:
 
 
 def show_streams(console: Console, report: dict[str, Any] | None) -> None:
-    """Show what was read, and what it cost."""
+    """Show the rows, calls and tokens of each stream."""
     streams = (report or {}).get("streams") or {}
     if not streams:
         return

@@ -109,7 +109,7 @@ class ClusterRecord:
         return True
 
     def _take_over(self, cluster: Cluster, end: Callable[[Cluster], object]) -> None:
-        """Prepare a place outside the checkout, moving aside what a deleted checkout left there."""
+        """Prepare a folder outside the checkout; move the data of a deleted checkout aside."""
         home = Path(cluster.home)
         if (home / "owner.json").exists():
             end(cluster)

@@ -222,7 +222,7 @@ class EmbeddedPostgres:
         )
 
     def _ensure_databases(self, cluster: Cluster, names: tuple[str, ...], fresh: bool) -> None:
-        """Create the databases, their owner, who is no superuser, and who may only read."""
+        """Create the databases, their owner (no superuser) and a role that may only read."""
         with self._connect(cluster) as connection:
             if not connection.execute(
                 "select 1 from pg_roles where rolname = %s", [OWNER]
@@ -256,7 +256,7 @@ class EmbeddedPostgres:
 
     @contextmanager
     def _only_one(self) -> Iterator[None]:
-        """Let two commands at the same time start one server, not two."""
+        """Hold a lock, so that two commands start one server, not two."""
         with file_lock(self.state / "lock", "the embedded PostgreSQL"):
             yield
 

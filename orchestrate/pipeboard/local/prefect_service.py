@@ -1,4 +1,4 @@
-"""Prefect on this machine: a server on loopback, a worker of processes, and what they need.
+"""Prefect on this machine: a server on loopback and a worker that runs flows as processes.
 
 Each environment has its own server, database, port and worker, so that runs of the demo and of a
 real account are never in one list. The flows call `pipeboard`, as cron does.
@@ -53,7 +53,7 @@ class PrefectService:
     paths: Paths
     kind: str
 
-    # -- where things are ----------------------------------------------------------------------
+    # -- files ----------------------------------------------------------------------
 
     @property
     def folder(self) -> Path:
@@ -91,7 +91,7 @@ class PrefectService:
                 out.write(f"pipeboard:{secrets.token_urlsafe(18)}\n")
         return self.password_file.read_text().strip()
 
-    # -- what runs -----------------------------------------------------------------------------
+    # -- programs -----------------------------------------------------------------------------
 
     @property
     def url(self) -> str | None:
@@ -146,7 +146,7 @@ class PrefectService:
         spec = ServiceSpec(
             [str(self._program), "server", "start", "--host", HOST, "--port", str(port)],
             self._environ(),
-            is_ready=lambda: bool(self.ask("/health")),
+            is_ready=lambda: bool(self.call("/health")),
             timeout_seconds=SERVER_TIMEOUT_SECONDS,
             cwd=self.paths.root,
         )
@@ -177,7 +177,7 @@ class PrefectService:
         console.note("prefect", f"worker of pool {POOL} ({time.monotonic() - began:.1f} s)")
 
     def _last_heartbeat(self) -> str | None:
-        found = self.ask(f"/work_pools/{POOL}/workers/filter", {}) or []
+        found = self.call(f"/work_pools/{POOL}/workers/filter", {}) or []
         return max((str(worker["last_heartbeat_time"]) for worker in found), default=None)
 
     def _register(self, console: Console, url: str, given: Mapping[str, str]) -> None:
@@ -245,9 +245,9 @@ class PrefectService:
             "PIPEBOARD_FLOWS_WORLD": self.kind,
         }
 
-    # -- asking and ending ---------------------------------------------------------------------
+    # -- calling and ending ---------------------------------------------------------------------
 
-    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+    def call(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """Call the API of the server; None if that fails."""
         headers = {"Content-Type": "application/json"}
         if self.auth:

@@ -150,7 +150,7 @@ def claim(paths: Paths, kind: str, owner: str) -> int:
 
 
 def has_it(kind: str, owner: str) -> PipeboardError:
-    """Return the refusal to schedule what another program schedules."""
+    """Return the error if another program schedules the environment."""
     named = {PIPEBOARD: "`make up`"}.get(owner, owner) or "another program"
     what = f"{named} has the schedule of the {kind} environment already"
     return PipeboardError(what, "End it first: `make stop`", ExitCode.UNAVAILABLE)
@@ -182,7 +182,7 @@ class Scheduler:
         self._running: set[subprocess.Popen[str]] = set()
 
     def serve(self, schedules: Sequence[Schedule]) -> int:
-        """Go on until SIGTERM or SIGINT; then end what runs, gently."""
+        """Start due jobs until SIGTERM or SIGINT; then send SIGTERM to running jobs."""
         descriptor = claim(self._paths, self._kind, PIPEBOARD)
         with contextlib.closing(os.fdopen(descriptor)), self._signals():
             # Two threads would do: one for sync, one for a daily job that waits for the run lock.

@@ -49,15 +49,15 @@ class Services:
         return Simulator(self.paths.demo, self.paths.binaries / "pipedrive-simulator")
 
     def stack(self, kind: str) -> Stack:
-        """Return what `up` starts for an environment."""
+        """Return the services of `up` for an environment."""
         return Stack(self.paths, kind)
 
     def settings(self) -> dict[str, str]:
-        """Return the user's settings, completed by what `up` started for their environment."""
+        """Return the user's settings, completed by the services of `up`."""
         return {**self.stack(OWN).environ(), **settings(self.paths)}
 
     def settings_of_up(self, kind: str) -> dict[str, str]:
-        """Return what a person set for the stack of an environment; the demo's never reads .env."""
+        """Return the user's settings for the services of `up`; the demo never reads .env."""
         if kind == OWN:
             return settings(self.paths)
         names = (SCRAPE_VARIABLE, ZONE_VARIABLE, "PIPEBOARD_LOG_FORMAT")
@@ -110,7 +110,7 @@ class Services:
     def scope(
         self, job: Job, console: Console, given: Mapping[str, str], kind: str
     ) -> CommandScope:
-        """Return what is known of a command before its environment: where to report its failure."""
+        """Return where to report a failure of a command before its environment is known."""
         name = OWN_DATABASE if kind == OWN else DEMO_DATABASE
 
         def find_database() -> str | None:
@@ -126,7 +126,7 @@ class Services:
             return {}
 
     def stop(self) -> list[str]:
-        """End what runs; return what did."""
+        """End all programs; return those that ran."""
         # First the programs that start runs.
         prefect_ended = [prefect.stop() for prefect in self.prefects]
         stopped = ["Prefect"] if any(prefect_ended) else []

@@ -85,7 +85,7 @@ class Stack:
         return Daemon(name, self.folder / name, log)
 
     def environ(self) -> dict[str, str]:
-        """Return by what variables a run finds what runs here."""
+        """Return the variables by which a run finds the services."""
         found = {}
         port = self.part("redis").known_port()
         if port:
@@ -227,7 +227,7 @@ class Stack:
     # -- the others --------------------------------------------------------------------------
 
     def stop(self) -> list[str]:
-        """End what runs; return the names of what did."""
+        """End all services; return the names of those that ran."""
         stopped = []
         for name in reversed(self.NAMES):
             timeout_seconds = schedule.RUN_END_TIMEOUT_SECONDS + 5 if name == "schedule" else 20.0
@@ -236,11 +236,11 @@ class Stack:
         return stopped
 
     def forget(self) -> None:
-        """Delete what they stored."""
+        """Delete the data of the services."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def show(self, console: Console, environ: Mapping[str, str]) -> None:
-        """Say what runs, where, and when the schedule is due next."""
+        """Show the services, their addresses, and when each job is due next."""
         if not self.folder.exists():
             return
         console.heading(f"Started by `make up`, {self.kind} environment")
@@ -268,7 +268,7 @@ class Stack:
 
     @contextmanager
     def _only_one(self) -> Iterator[None]:
-        """Let a second `up` at the same time find what the first one started."""
+        """Hold a lock, so that a second `up` waits and finds the services running."""
         with file_lock(self.folder / "lock", f"`make up` of the {self.kind} environment"):
             yield
 
@@ -283,7 +283,7 @@ def find_redis(paths: Paths) -> str | None:
 
 
 def prometheus_config(root: Path, targets: Mapping[str, str], seconds: str | None) -> str:
-    """Return the shipped configuration, for what runs on this machine.
+    """Return the shipped configuration, for the services on this machine.
 
     Args:
         root: of the checkout.

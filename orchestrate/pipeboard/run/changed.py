@@ -66,7 +66,7 @@ class Decision:
 
 
 def decision_of(report: Mapping[str, Any] | None) -> Decision | None:
-    """Return what a report says; None if it is missing, malformed or of another version."""
+    """Return the decision of a report; None if it is missing, malformed or of another version."""
     if report is None or report.get("version") != REPORT_VERSION:
         return None
     due, current = report.get("due"), report.get("current")
@@ -98,8 +98,8 @@ def decide(rows: Sequence[Row], fingerprint: str) -> Decision:
     return Decision(due, len(rows) - len(due), reasons)
 
 
-def ask(environ: Mapping[str, str]) -> Decision:
-    """Ask the warehouse what is due. dbt itself complains about a database that is not there."""
+def decide_by_warehouse(environ: Mapping[str, str]) -> Decision:
+    """Decide by the warehouse which models are due. A missing database is reported by dbt."""
     fingerprint = environ.get(FINGERPRINT)
     if not fingerprint:
         return Decision(None, None, "the project's files cannot be told from others")
@@ -116,8 +116,8 @@ def ask(environ: Mapping[str, str]) -> Decision:
 
 
 def main() -> int:
-    """Build what is due; return 0 if that is nothing."""
-    decision = ask(os.environ)
+    """Build the models that are due; return 0 if there are none."""
+    decision = decide_by_warehouse(os.environ)
     if os.environ.get(REPORT):
         report = {"version": REPORT_VERSION, **asdict(decision)}
         Path(os.environ[REPORT]).write_text(json.dumps(report), encoding="utf-8")

@@ -141,7 +141,7 @@ def sign_of_life(connection: psycopg.Connection, run_id: str) -> dict[str, int]:
 
 
 def is_running(connection: psycopg.Connection, run_id: str) -> bool:
-    """Tell whether a run counts as running, and was not given up by a later one."""
+    """Tell whether a run counts as running, and was not marked as abandoned by a later one."""
     row = connection.execute("select status from ops.etl_run where run_id = %s", [run_id])
     return row.fetchone() == (RUNNING,)
 
@@ -176,7 +176,7 @@ def finish(connection: psycopg.Connection, run_id: str, end: End) -> None:
 
 
 def who_runs(connection: psycopg.Connection, concurrency_group: str) -> str:
-    """Say which run of the group holds the run lock, and since when."""
+    """Return which run of the group holds the run lock, and since when."""
     row = connection.execute(
         """
         select job, run_id, started_at from ops.etl_run

@@ -1,4 +1,4 @@
-"""The jobs of meltano.yml: what each does, which exclude each other, how long each may take."""
+"""The jobs of meltano.yml: their steps, concurrency groups and time limits."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Memory:
         return 0
 
     def measure(self) -> None:
-        """Note what is used now, without the files that the kernel could drop."""
+        """Measure the memory in use, without the file cache."""
         for used, stat, dropped in (
             ("memory.current", "memory.stat", "inactive_file"),
             ("memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),

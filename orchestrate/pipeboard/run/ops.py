@@ -62,7 +62,7 @@ def migrate(connection: psycopg.Connection, console: Console | None = None) -> b
 
 
 def _wait_for_turn(connection: psycopg.Connection, console: Console | None) -> None:
-    """Take the lock of those who change schema `ops`."""
+    """Take the lock for changes of schema `ops`."""
     began = time.monotonic()
     is_announced = False
     while True:

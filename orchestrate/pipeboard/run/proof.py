@@ -72,7 +72,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Judgement:
-    """How a run ended, and by what that is known."""
+    """The outcome of a run, and the reason."""
 
     status: str
     code: int
@@ -95,7 +95,7 @@ class StreamOutcome:
 
 
 def judge(evidence: Evidence) -> Judgement:
-    """Say how a run ended."""
+    """Decide the outcome of a run."""
     if evidence.code or evidence.log.failed or evidence.log.lost_loader:
         return _fault(evidence)
     missing = [*_steps(evidence), *_extraction(evidence), *_build(evidence)]
@@ -110,7 +110,7 @@ def judge(evidence: Evidence) -> Judgement:
 
 
 def _fault(evidence: Evidence) -> Judgement:
-    """Say which part failed, with which code, and why."""
+    """Return which part failed, with which exit code, and why."""
     failed = evidence.log.failed
     loader_code = _number(evidence.loader or {}, "exit_code")
     if evidence.log.lost_loader and not failed.get("loaders"):
@@ -138,7 +138,7 @@ def _fault(evidence: Evidence) -> Judgement:
 
 
 def _ended_with(evidence: Evidence, part: str, code: int, message: str | None) -> Judgement:
-    """Say how a part ended with an exit code: -N or 128 + N is a signal."""
+    """Judge a part by its exit code: -N or 128 + N is a signal."""
     number = _signal_of(code)
     if number is not None:
         reason = _killed(part, number, evidence.oom_kills)
@@ -194,7 +194,7 @@ def _steps(evidence: Evidence) -> list[tuple[str, str]]:
 
 
 def _extraction(evidence: Evidence) -> list[tuple[str, str]]:
-    """Return what tap and loader do not prove: the part, and a message."""
+    """Return the proofs that tap and loader lack: the part, and a message."""
     if evidence.job.plugin is None:
         return []
     tap, loader = evidence.tap, evidence.loader
@@ -269,7 +269,7 @@ def _differences(tap: Mapping[str, Any], loader: Mapping[str, Any]) -> list[str]
 
 
 def _build(evidence: Evidence) -> list[tuple[str, str]]:
-    """Return what dbt does not prove."""
+    """Return the proofs that dbt lacks."""
     if not evidence.job.builds:
         return []
     missing: list[tuple[str, str]] = []
@@ -300,7 +300,7 @@ def _build(evidence: Evidence) -> list[tuple[str, str]]:
 
 
 def _code_of(evidence: Evidence, part: str) -> int:
-    """Return the exit code for missing proof: what the part says of itself, else "look at it"."""
+    """Return the exit code for missing proof: the one that the part reports, else 1."""
     if part == DBT:
         return ExitCode.DATA
     report = {TAP: evidence.tap, LOADER: evidence.loader}.get(part) or {}
@@ -314,7 +314,7 @@ def _code_of(evidence: Evidence, part: str) -> int:
 
 
 def _of_streams(evidence: Evidence) -> Judgement:
-    """Say how a run ended that has all its proofs."""
+    """Decide the outcome of a run with all proofs."""
     tap = evidence.tap if evidence.job.plugin else None
     if tap is None:
         return Judgement(SUCCEEDED, 0)
@@ -369,7 +369,7 @@ def stream_outcomes(
 
 
 def streams_of(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the streams of a report; what is malformed is left out, and so missing."""
+    """Return the streams of a report; malformed ones are left out, and so missing."""
     streams = report.get("streams")
     if not isinstance(streams, dict):
         return {}

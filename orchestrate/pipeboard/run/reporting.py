@@ -110,12 +110,12 @@ def report_failures(scope: CommandScope) -> Iterator[CommandScope]:
 
 
 def mark_reported(error: BaseException) -> None:
-    """Note that history and metrics have an error."""
+    """Note that an error was reported to history and metrics."""
     error.__dict__[_REPORTED] = True
 
 
 def is_reported(error: BaseException) -> bool:
-    """Tell whether history and metrics have an error."""
+    """Tell whether an error was reported to history and metrics."""
     return _REPORTED in error.__dict__
 
 
@@ -206,7 +206,7 @@ def _report(scope: CommandScope, error: BaseException) -> None:
 
 @contextmanager
 def _sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM end preparations with an exception, as SIGINT does."""
+    """Turn SIGTERM into an exception, as Python does with SIGINT."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

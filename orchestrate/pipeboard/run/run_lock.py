@@ -84,11 +84,11 @@ class RunLock:
 
     @property
     def socket(self) -> int:
-        """The number of the socket; who holds a copy of it holds the lock."""
+        """The descriptor of the socket; every process with a copy of it holds the lock."""
         return self.connection.fileno()
 
     def close(self) -> None:
-        """Let go of the lock."""
+        """Release the lock."""
         with contextlib.suppress(psycopg.Error, OSError):
             self.connection.close()
 

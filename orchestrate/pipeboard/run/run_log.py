@@ -58,9 +58,9 @@ class RunLog:
             if line.strip():
                 self._remember_error(line.strip())
             return
-        self.take(entry)
+        self.read_entry(entry)
 
-    def take(self, entry: dict[str, Any]) -> None:
+    def read_entry(self, entry: dict[str, Any]) -> None:
         """Read one entry of Meltano's JSON log."""
         text = ANSI.sub("", str(entry.get("event", "")))
         plugin = str(entry.get("name") or "")

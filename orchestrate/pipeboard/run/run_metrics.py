@@ -65,7 +65,7 @@ def of_streams(metrics: MetricSet, streams: Iterable[StreamOutcome]) -> None:
 
 
 def of_history(metrics: MetricSet, connection: psycopg.Connection, pipeline: str) -> None:
-    """Add what accumulates over the runs of a pipeline."""
+    """Add the sums over the runs of a pipeline."""
     totals = history.totals(connection, pipeline)
     metrics.fill("runs_total", {status: float(n) for status, n in totals.runs.items()})
     metrics.fill(
@@ -79,7 +79,7 @@ def of_history(metrics: MetricSet, connection: psycopg.Connection, pipeline: str
 
 
 def of_loads(metrics: MetricSet, connection: psycopg.Connection, run_id: str) -> None:
-    """Add what a run loaded, stream by stream, and how fresh every stream is."""
+    """Add the rows that a run loaded by stream, and the freshness of every stream."""
     fresh = freshness(connection)
     counts = dict.fromkeys(fresh, (0, 0))
     for stream, rows, refused in history.loaded(connection, run_id):
@@ -150,7 +150,7 @@ def of_build(metrics: MetricSet, build: Build | None, decision: Decision | None)
 
 
 def of_tests(metrics: MetricSet, connection: psycopg.Connection) -> None:
-    """Add what each of dbt's tests found when it last ran; not every build runs every test."""
+    """Add the last result of each dbt test; not every build runs every test."""
     if not exists(connection, "ops.ops_dbt_test_result"):
         return
     results = connection.execute(TESTS).fetchall()
@@ -184,7 +184,7 @@ def _git_sha(root: Path) -> str:
 
 
 def exists(connection: psycopg.Connection, *tables: str) -> bool:
-    """Tell whether all of some tables are there."""
+    """Tell whether all these tables exist."""
     return all(
         connection.execute("select to_regclass(%s) is not null", [table]).fetchone() == (True,)
         for table in tables

@@ -127,10 +127,10 @@ def run_job(
                 before()
             outcome = run.watch(full_refresh, environ or {}, goal)
         except BaseException as error:
-            run.tell(run.broken(error))
+            run.finish(run.broken(error))
             mark_reported(error)
             raise
-        run.tell(outcome)
+        run.finish(outcome)
         return outcome
 
 
@@ -167,7 +167,7 @@ class _Run:
     def watch(
         self, full_refresh: bool, environ: Mapping[str, str], goal: tuple[str, int] | None
     ) -> Outcome:
-        """Run Meltano to its end and find out what that means."""
+        """Run Meltano to its end and decide the outcome."""
         environment, job = self.session.environment, self.session.job
         group = (environment.name, job.concurrency_group)
         reports_of_last_run = (
@@ -237,12 +237,12 @@ class _Run:
         return [*command, self.session.job.name]
 
     def _tuned(self) -> dict[str, str]:
-        """Return what `pipeboard tune` found out about the loader."""
+        """Return the batch size that `pipeboard tune` measured."""
         size = measured_batch_size(self.session.connection, self.session.environment.name)
         return {BATCH_SIZE_ROWS: str(size)} if size else {}
 
     def _names(self, report: Path, loader_report: Path, build_report: Path) -> dict[str, str]:
-        """Return by what names the tap, the loader and dbt know this run."""
+        """Return the variables by which the tap, the loader and dbt know this run."""
         return {
             "PIPEBOARD_RUN_ID": self.session.run_id,
             "PIPEBOARD_PIPELINE": self.session.job.pipeline,
@@ -262,7 +262,7 @@ class _Run:
         name = f"{now}-{self.session.environment.name}-{self.session.job.name}-{os.getpid()}.jsonl"
         return self.paths.logs / name
 
-    # -- what it means -----------------------------------------------------------------------
+    # -- the outcome -----------------------------------------------------------------------
 
     def _outcome(self, watched: Watched, evidence: Evidence) -> Outcome:
         log, redact = evidence.log, self.session.environment.redact
@@ -314,9 +314,9 @@ class _Run:
         """Return the outcome of a run that failed outside Meltano."""
         return session_outcome(self.session, self.session.end_of(error))
 
-    # -- telling -----------------------------------------------------------------------------
+    # -- the end -----------------------------------------------------------------------------
 
-    def tell(self, outcome: Outcome) -> None:
+    def finish(self, outcome: Outcome) -> None:
         """Record the end in the history and push metrics; neither changes how the run ended."""
         self.session.finish(self._end(outcome), outcome.streams)
         if self.session.environment.variables.get("PUSHGATEWAY_URL"):

@@ -160,7 +160,7 @@ class _Guard:
             self._stop(ExitCode.UNAVAILABLE, text)
 
     def last_check(self) -> None:
-        """Find out whether the database is still there, if the run failed."""
+        """Check whether the database is still there, if the run failed."""
         if self._watched.code:
             self._beat()
 
