@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeboard.errors import ExitCode, PipeboardError
-from pipeboard.local.cluster import free_port, port_is_taken
 from pipeboard.local.daemon import Daemon, ServiceSpec
+from pipeboard.local.loopback import free_port, port_is_taken
 
 SERVER = "import http.server as h; h.HTTPServer(('127.0.0.1', {port}), h.BaseHTTPRequestHandler)"
 

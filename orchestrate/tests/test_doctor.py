@@ -23,8 +23,8 @@ from pipeboard.checks.preflight import Account
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.errors import PipeboardError
-from pipeboard.local.cluster import free_port
 from pipeboard.local.daemon import Daemon, ServiceSpec
+from pipeboard.local.loopback import free_port
 from pipeboard.local.services import Services
 from pipeboard.local.stack import _http_answers, _redis_answers, find_redis
 from pipeboard.paths import Paths

@@ -12,8 +12,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pipeboard.local.cluster import HOST, free_port
 from pipeboard.local.embedded_postgres import EmbeddedPostgres
+from pipeboard.local.loopback import HOST, free_port
 from pipeboard.local.postgres_binaries import Binaries
 from pipeboard.local.processes import TrackedProcess
 

@@ -14,7 +14,7 @@ from pipeboard.checks.warehouse import BUILT, prepare_database
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.environments import OWN, Environment
 from pipeboard.errors import ExitCode, PipeboardError
-from pipeboard.local.cluster import free_port
+from pipeboard.local.loopback import free_port
 
 TOKEN = {"PIPEDRIVE_API_TOKEN": "token"}
 

@@ -21,8 +21,8 @@ from stand_ins import ROOT
 
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.errors import ExitCode
-from pipeboard.local.cluster import free_port
 from pipeboard.local.daemon import Daemon, ServiceSpec
+from pipeboard.local.loopback import free_port
 from pipeboard.local.stack import _http_answers
 from pipeboard.run.history import latest
 from pipeboard.run.reporting import as_pipeboard_error

@@ -13,8 +13,8 @@ import psycopg
 from psycopg import sql
 
 from pipeboard.environments import STATE_SCHEMA
-from pipeboard.local.cluster import HOST
 from pipeboard.local.embedded_postgres import EmbeddedPostgres
+from pipeboard.local.loopback import HOST
 from pipeboard.local.postgres_binaries import Binaries
 
 DATABASE = "bench"

@@ -22,8 +22,8 @@ from conftest import COMMANDS, ROOT, Checkout, Run
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeboard.local import embedded_postgres
-from pipeboard.local.cluster import free_port
 from pipeboard.local.embedded_postgres import EmbeddedPostgres
+from pipeboard.local.loopback import free_port
 from pipeboard.local.postgres_binaries import Binaries
 from pipeboard.local.services import Services
 from pipeboard.local.simulator import Account, Simulator

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 import psycopg
 import pytest
 
-from pipeboard.local.cluster import free_port
 from pipeboard.local.embedded_postgres import EmbeddedPostgres
+from pipeboard.local.loopback import free_port
 from pipeboard.local.prefect_service import PrefectService
 from pipeboard.local.services import Services
 from pipeboard.local.simulator import Account, Simulator

@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -14,9 +13,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pipeboard.errors import ExitCode, PipeboardError
+from pipeboard.local.loopback import HOST, free_port
 from pipeboard.local.postgres_binaries import Unprivileged
 
-HOST = "127.0.0.1"
 OWNER = "pipeboard"
 
 
@@ -129,21 +128,3 @@ class ClusterRecord:
         """Leave a note of whose the place is."""
         owner = {"id": cluster.id, "state": str(self.state)}
         (Path(cluster.home) / "owner.json").write_text(json.dumps(owner))
-
-
-def free_port() -> int:
-    """Return a TCP port on loopback that no program listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def port_is_taken(port: int) -> bool:
-    """Tell whether a program listens on a port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return True
-        return False

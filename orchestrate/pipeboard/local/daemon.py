@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from pipeboard.errors import ExitCode, PipeboardError
-from pipeboard.local.cluster import free_port, port_is_taken
+from pipeboard.local.loopback import free_port, port_is_taken
 from pipeboard.local.processes import TrackedProcess
 
 LARGEST_LOG = 10_000_000

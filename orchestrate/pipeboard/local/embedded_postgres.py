@@ -15,8 +15,9 @@ import psycopg
 from psycopg import sql
 
 from pipeboard.errors import ExitCode, PipeboardError
-from pipeboard.local.cluster import HOST, OWNER, Cluster, ClusterRecord, free_port, port_is_taken
+from pipeboard.local.cluster import OWNER, Cluster, ClusterRecord
 from pipeboard.local.file_lock import file_lock
+from pipeboard.local.loopback import HOST, free_port, port_is_taken
 from pipeboard.local.postgres_binaries import Binaries, Unprivileged, readable_copy
 from pipeboard.local.processes import command_line
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from pipeboard.environments import DEMO, IMPERSONAL, OWN, PERSONAL_PREFIXES
 from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.launch import is_private
-from pipeboard.local.cluster import HOST
 from pipeboard.local.daemon import Daemon, ServiceSpec
+from pipeboard.local.loopback import HOST, opener
 from pipeboard.local.processes import TrackedProcess, children
 from pipeboard.local.schedule import claim
 
@@ -42,8 +42,6 @@ IN_BLOCKS = (
 SERVER_TIMEOUT_SECONDS, WORKER_TIMEOUT_SECONDS = 180.0, 60.0
 #: Running flows get this long to end after SIGTERM; the supervisor alone needs 20 seconds.
 RUN_END_TIMEOUT_SECONDS = 45.0
-
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
@@ -255,7 +253,7 @@ class PrefectService:
         data = None if body is None else json.dumps(body).encode()
         try:
             request = urllib.request.Request(f"{self.url}/api{path}", data, headers)
-            with _direct.open(request, timeout=10) as response:
+            with opener.open(request, timeout=10) as response:
                 return json.loads(response.read())
         except (OSError, ValueError):  # ValueError, too, if the server has ended: no URL
             return None

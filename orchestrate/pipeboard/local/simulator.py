@@ -12,11 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeboard.errors import ExitCode, PipeboardError
-from pipeboard.local.cluster import port_is_taken
 from pipeboard.local.daemon import Daemon, ServiceSpec
-
-# No proxy for this machine.
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+from pipeboard.local.loopback import opener, port_is_taken
 
 
 @dataclass(frozen=True)
@@ -126,7 +123,7 @@ class Simulator:
             headers={"Content-Type": "application/json"},
         )
         try:
-            with _direct.open(request, timeout=300) as answer:
+            with opener.open(request, timeout=300) as answer:
                 found: dict[str, Any] = json.loads(answer.read())
         except urllib.error.HTTPError as error:
             reason = error.read().decode(errors="replace")

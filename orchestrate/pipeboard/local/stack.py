@@ -11,7 +11,6 @@ import os
 import secrets
 import shutil
 import subprocess
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.local import metrics_server, schedule
 from pipeboard.local.daemon import Daemon, ServiceSpec
 from pipeboard.local.file_lock import file_lock
+from pipeboard.local.loopback import opener
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
@@ -54,7 +54,6 @@ ELSEWHERE = {
     "metabase": "no package of the distribution; `docker compose up metabase`, or connect one of "
     "yours to the database",
 }
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass
@@ -365,7 +364,7 @@ def _write(path: Path, text: str) -> Path:
 
 def _http_answers(url: str) -> bool:
     try:
-        with _direct.open(url, timeout=2) as answer:
+        with opener.open(url, timeout=2) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
