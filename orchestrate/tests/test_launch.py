@@ -36,7 +36,7 @@ OF_MELTANO = set(GIVEN) - {"PATH", "LANG"}
 
 
 def started(name: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Start a program of this name: here one that prints what it is outcome to."""
+    """Start a program of this name: here one that prints its variables."""
     python = [sys.executable, "-I", "-S"]
     return subprocess.run(
         [*python, launch.__file__, name, *(arguments or (*python[:1], "-c", DUMP))],

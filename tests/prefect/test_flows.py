@@ -230,8 +230,8 @@ def test_a_cancelled_run_ends_gently(site: Site, slow_run: dict[str, Any]) -> No
         "order by started_at desc limit 1"
     )[0]
     assert (status, code, reason) == ("interrupted", 143, "interrupted by SIGTERM")
-    until("its last text", lambda: "pipeboard ended with exit code 143" in texts(site, run), 20)
-    assert "pipeboard is body to end" in texts(site, run)
+    until("its last lines", lambda: "pipeboard ended with exit code 143" in texts(site, run), 20)
+    assert "pipeboard gets SIGTERM" in texts(site, run)
     assert running("meltano", str(site.state)) == []
 
 
