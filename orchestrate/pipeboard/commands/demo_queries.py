@@ -1,4 +1,4 @@
-"""Five questions that sales asks, answered straight from the marts."""
+"""The five questions of the demo, as SQL on the marts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from psycopg import sql
 if TYPE_CHECKING:
     from pipeboard.database_url import DatabaseUrl
 
-# Values of one currency add up as they are; of several, only in the base currency.
+# Values of one currency are summed; of several, only in the base currency.
 MONEY = """
     coalesce(round(case when count(distinct currency) > 1 then sum(value_base)
                         else sum(value) end), 0)::bigint as value,
@@ -101,23 +101,23 @@ CUSTOM_VALUES = f"""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One question and the table that answers it."""
+class QueryResult:
+    """One question and the table that results it."""
 
     question: str
     header: list[str]
     rows: Sequence[Sequence[object]]
 
 
-def ask(database: DatabaseUrl) -> list[Answer]:
-    """Answer all questions."""
+def run_queries(database: DatabaseUrl) -> list[QueryResult]:
+    """Run all queries."""
     with psycopg.connect(database.url, connect_timeout=10) as connection:
         connection.read_only = True
-        answers = [
-            _answer(connection, "How many deals do we win?", WIN_RATE),
-            _answer(connection, "What is open, by stage?", OPEN_PIPELINE),
-            _answer(connection, "How long does a deal stay in a stage?", DAYS_IN_STAGE),
-            _answer(connection, "Why do we lose?", LOST_REASONS),
+        results = [
+            _run_query(connection, "How many deals do we win?", WIN_RATE),
+            _run_query(connection, "What is open, by stage?", OPEN_PIPELINE),
+            _run_query(connection, "How long does a deal stay in a stage?", DAYS_IN_STAGE),
+            _run_query(connection, "Why do we lose?", LOST_REASONS),
         ]
         field = connection.execute(CUSTOM_FIELD).fetchone()
         if field:
@@ -125,11 +125,13 @@ def ask(database: DatabaseUrl) -> list[Answer]:
             query = sql.SQL(CUSTOM_VALUES).format(
                 column=sql.Identifier(column), label=sql.Identifier(label)
             )
-            answers.append(_answer(connection, f"Deals by custom field “{label}”", query))
-    return answers
+            results.append(_run_query(connection, f"Deals by custom field “{label}”", query))
+    return results
 
 
-def _answer(connection: psycopg.Connection, question: str, query: str | sql.Composed) -> Answer:
+def _run_query(
+    connection: psycopg.Connection, question: str, query: str | sql.Composed
+) -> QueryResult:
     cursor = connection.execute(query)
     header = [column.name for column in cursor.description or []]
-    return Answer(question, header, cursor.fetchall())
+    return QueryResult(question, header, cursor.fetchall())

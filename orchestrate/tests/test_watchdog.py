@@ -1,4 +1,4 @@
-"""The keeper, with real processes: whoever dies, nothing is left, and the lock goes last."""
+"""The watchdog, with real processes: whichever is killed, all end, and the lock is freed last."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.local.processes import birth
-from pipeboard.problems import Problem
+from pipeboard.errors import PipeboardError
+from pipeboard.local.processes import create_time
 from pipeboard.run.child import Child
 from pipeboard.run.run_lock import RunLock
 
@@ -40,9 +40,9 @@ STUBBORN = f"trap '' TERM; {TREE}; wait; sleep 300"
 QUIET = f"exec > /dev/null 2>&1; {TREE}"
 
 
-def until(look: Callable[[], bool], seconds: float = 15) -> None:
+def until(condition: Callable[[], bool], seconds: float = 15) -> None:
     deadline = time.monotonic() + seconds
-    while not look():
+    while not condition():
         assert time.monotonic() < deadline, "not in time"
         time.sleep(0.05)
 
@@ -76,27 +76,27 @@ def test_a_killed_supervisor_takes_everything_along(
 
     def gone() -> bool:
         free = is_free(database)
-        seen.append((free, birth(pids[0]) is not None))
-        return free and not any(map(birth, pids))
+        seen.append((free, create_time(pids[0]) is not None))
+        return free and not any(map(create_time, pids))
 
     until(gone)
     assert (True, True) not in seen
 
 
 @pytest.mark.parametrize("script", [TREE, STUBBORN, QUIET])
-def test_a_killed_keeper_does_not_free_the_run(
+def test_a_killed_watchdog_does_not_free_the_run(
     tmp_path: Path, database: DatabaseUrl, script: str
 ) -> None:
     lock = RunLock(database, "main", "test")
     assert lock.take()
     child = Child(["/bin/sh", "-c", script], tmp_path, {"PATH": "/usr/bin:/bin"}, lock.socket, 1.0)
     pids = [number(tmp_path / name) for name in ("parent", "child")]
-    os.kill(child.keeper_pid, signal.SIGKILL)
+    os.kill(child.watchdog_pid, signal.SIGKILL)
     while child.line(0.2) is not None:
         pass
-    until(lambda: child.lost_keeper)  # its output may end before the kernel reports its end
+    until(lambda: child.lost_watchdog)  # its output may end before the kernel reports its end
     assert child.close() == 137
-    assert not any(map(birth, pids))
+    assert not any(map(create_time, pids))
     lock.close()
     assert is_free(database)
 
@@ -109,7 +109,7 @@ def test_what_a_killed_command_left_behind_ends_too(tmp_path: Path, database: Da
     while child.line(0.2) is not None:
         pass
     assert child.close() == 137
-    assert birth(number(tmp_path / "child")) is None
+    assert create_time(number(tmp_path / "child")) is None
     lock.close()
 
 
@@ -123,7 +123,7 @@ def test_a_lock_taken_anew_is_held_like_the_first(tmp_path: Path, database: Data
         lock.connection.execute("select 1")
     until(lock.retake)
     child.hold(lock.socket)
-    time.sleep(0.3)  # for the keeper to get it
+    time.sleep(0.3)  # for the watchdog to get it
     os.close(lock.connection.fileno())  # as if we died
     assert not is_free(database)
     child.end()
@@ -136,6 +136,6 @@ def test_a_lock_taken_anew_is_held_like_the_first(tmp_path: Path, database: Data
 def test_a_command_that_is_not_there_is_one_line(tmp_path: Path, database: DatabaseUrl) -> None:
     lock = RunLock(database, "main", "test")
     assert lock.take()
-    with pytest.raises(Problem, match="absent: No such file"):
+    with pytest.raises(PipeboardError, match="absent: No such file"):
         Child([str(tmp_path / "absent")], tmp_path, {}, lock.socket)
     lock.close()

@@ -1,4 +1,4 @@
-"""The catalogue of every table and column, as one web page."""
+"""The data dictionary: every table and column, as one web page."""
 
 from __future__ import annotations
 
@@ -9,40 +9,41 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from pipeboard.environments import DEMO_DATABASE, OWN_DATABASE, settings
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.local.simulator import Account
-from pipeboard.problems import ExitCode, Problem
-from pipeboard.worlds import DEMO_DATABASE, OWN_DATABASE, settings
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
+    from pipeboard.environments import Environment
     from pipeboard.local.services import Services
-    from pipeboard.worlds import World
 
 
-def write_catalogue(services: Services, console: Console) -> Path:
-    """Let dbt describe what is built, and leave the page under build/."""
-    world = described_world(services, console)
-    console.note("catalogue", f"of {world.database.place}")
+def write_data_dictionary(services: Services, console: Console) -> Path:
+    """Let dbt generate the page; return its path under build/."""
+    environment = described_environment(services, console)
+    console.note("docs", f"of {environment.database.place}")
     outcome = subprocess.run(
         [str(services.paths.binaries / "dbt"), "docs", "generate", "--static"],
         cwd=services.paths.root,
-        env=world.environ,
+        env=environment.variables,
         text=True,
         capture_output=True,
         check=False,
     )
     if outcome.returncode:
-        what = f"dbt cannot write the catalogue: {world.redact(outcome.stdout.strip()[-400:])}"
-        raise Problem(what, "", ExitCode.DATA)
+        reason = environment.redact(outcome.stdout.strip()[-400:])
+        what = f"dbt cannot write the data dictionary: {reason}"
+        raise PipeboardError(what, "", ExitCode.DATA)
     page = services.paths.root / "build" / "docs" / "index.html"
     page.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(Path(world.environ["DBT_TARGET_PATH"]) / "static_index.html", page)
-    console.note("catalogue", str(page.relative_to(services.paths.root)))
+    shutil.copyfile(Path(environment.variables["DBT_TARGET_PATH"]) / "static_index.html", page)
+    console.note("docs", str(page.relative_to(services.paths.root)))
     return page
 
 
-def described_world(services: Services, console: Console) -> World:
-    """Return the world whose marts are built: somebody's own, else the demo's."""
+def described_environment(services: Services, console: Console) -> Environment:
+    """Return the environment whose marts are built: the user's own, else the demo."""
     if settings(services.paths).get("PIPEBOARD_DATABASE_URL"):
         return services.own(console)
     services.start_postgres(console, OWN_DATABASE)
@@ -52,7 +53,7 @@ def described_world(services: Services, console: Console) -> World:
     if _has_marts(urls.get(DEMO_DATABASE)):
         return services.demo(console, Account())
     what = "no marts are built yet"
-    raise Problem(what, "Run `make demo` or `make sync` first", ExitCode.CONFIGURATION)
+    raise PipeboardError(what, "Run `make demo` or `make sync` first", ExitCode.CONFIGURATION)
 
 
 def _has_marts(url: str | None) -> bool:

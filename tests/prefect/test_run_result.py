@@ -11,7 +11,7 @@ import yaml
 from conftest import ROOT
 
 from pipeboard.outcomes import CODES, STATUSES, Status
-from verdict import Ended, is_retryable, report, stream_rows
+from run_result import CommandResult, is_retryable, report, stream_rows
 
 RUN = {
     **{"run_id": "r1", "job": "sync", "status": "behind", "exit_code": 75, "seconds": 61},
@@ -29,11 +29,11 @@ RUN = {
 }
 
 
-def said(code: int, *entries: dict[str, Any] | str) -> Ended:
-    ended = Ended(code)
+def result_of(code: int, *entries: dict[str, Any] | str) -> CommandResult:
+    result = CommandResult(code)
     for entry in entries:
-        ended.read(entry if isinstance(entry, str) else json.dumps(entry))
-    return ended
+        result.read(entry if isinstance(entry, str) else json.dumps(entry))
+    return result
 
 
 @pytest.mark.parametrize(
@@ -45,17 +45,17 @@ def said(code: int, *entries: dict[str, Any] | str) -> Ended:
     ],
 )
 def test_every_exit_code_has_a_state(code: int, name: str) -> None:
-    verdict = said(code).verdict()
-    assert verdict.name == name
-    assert verdict.completed == (code in (0, 75))
+    state = result_of(code).flow_state()
+    assert state.name == name
+    assert state.completed == (code in (0, 75))
 
 
 @pytest.mark.parametrize("status", STATUSES.values(), ids=STATUSES)
 def test_every_status_has_the_state_of_the_table(status: Status) -> None:
     for code in status.exit_codes:
-        verdict = said(code, {"event": "run ended", "status": status.name}).verdict()
-        assert verdict.completed == status.prefect_completed
-        assert verdict.name == (status.prefect or CODES[code].name)
+        state = result_of(code, {"event": "run ended", "status": status.name}).flow_state()
+        assert state.completed == status.prefect_completed
+        assert state.name == (status.prefect or CODES[code].name)
 
 
 def test_what_trying_again_does_not_mend_is_what_the_cluster_does_not_try_again() -> None:
@@ -71,40 +71,48 @@ def test_what_trying_again_does_not_mend_is_what_the_cluster_does_not_try_again(
 
 def test_a_success_that_left_streams_for_later_is_behind() -> None:
     end = {"event": "run ended", "rows": 5, "calls": 1, "tokens": 20, "behind": ["deal_changelog"]}
-    verdict = said(0, end).verdict()
-    assert verdict[:2] == (True, "Behind") and verdict.message.endswith("with deal_changelog")
+    state = result_of(0, end).flow_state()
+    assert state[:2] == (True, "Behind") and state.message.endswith("with deal_changelog")
 
 
 def test_a_skipped_run_is_completed_and_says_why() -> None:
-    ended = said(0, {"event": "run r0 of sync is at work", "topic": "skipped", "run_id": "r1"})
-    assert ended.verdict() == (True, "Skipped", "run r0 of sync is at work")
-    assert ended.run_ids == ["r1"]
+    result = result_of(
+        0, {"event": "run r0 of sync is running", "topic": "skipped", "run_id": "r1"}
+    )
+    assert result.flow_state() == (True, "Skipped", "run r0 of sync is running")
+    assert result.run_ids == ["r1"]
 
 
 def test_costs_of_several_runs_are_added_up() -> None:
     end = {"event": "run ended", "rows": 10, "calls": 2, "tokens": 40}
-    ended = said(0, {**end, "run_id": "r1"}, {**end, "run_id": "r2", "tokens": None, "rows": 1_000})
-    assert ended.verdict().message == "1,010 rows, 4 calls, 40 tokens"
-    assert ended.run_ids == ["r1", "r2"]
+    result = result_of(
+        0, {**end, "run_id": "r1"}, {**end, "run_id": "r2", "tokens": None, "rows": 1_000}
+    )
+    assert result.flow_state().message == "1,010 rows, 4 calls, 40 tokens"
+    assert result.run_ids == ["r1", "r2"]
 
 
 def test_the_worst_run_of_a_command_decides() -> None:
     lost = {"event": "run ended", "status": "incomplete", "run_id": "r1", "reason": "notes: 403"}
     built = {"event": "run ended", "status": "succeeded", "run_id": "r2"}
-    assert said(77, lost, built).verdict() == (False, "Incomplete", "exit code 77: notes: 403")
+    assert result_of(77, lost, built).flow_state() == (
+        False,
+        "Incomplete",
+        "exit code 77: notes: 403",
+    )
     behind = {"event": "run ended", "status": "behind", "run_id": "r1"}
     # With PIPEBOARD_EXIT_CODE_BEHIND=0, too.
-    assert said(0, behind, built).verdict()[:2] == (True, "Behind")
-    assert said(75, behind, built).verdict()[:2] == (True, "Behind")
-    assert said(78, built).verdict()[:2] == (False, "Misconfigured")
+    assert result_of(0, behind, built).flow_state()[:2] == (True, "Behind")
+    assert result_of(75, behind, built).flow_state()[:2] == (True, "Behind")
+    assert result_of(78, built).flow_state()[:2] == (False, "Misconfigured")
 
 
 def test_a_failure_says_where_and_why() -> None:
     end = {"event": "run ended", "failed_stage": "dbt", "reason": "unique_fct_deal", "run_id": "r"}
-    assert said(65, end).verdict().message == "exit code 65 in dbt: unique_fct_deal"
+    assert result_of(65, end).flow_state().message == "exit code 65 in dbt: unique_fct_deal"
     problem = "pipeboard: PIPEDRIVE_API_TOKEN is not set. Copy it"
     assert (
-        said(78, problem).verdict().message
+        result_of(78, problem).flow_state().message
         == f"exit code 78: {problem.removeprefix('pipeboard: ')}"
     )
 
@@ -127,12 +135,12 @@ def test_a_failure_says_where_and_why() -> None:
 def test_what_others_say_is_for_debuggers_unless_it_is_bad(
     entry: dict[str, Any] | str, level: int, text: str
 ) -> None:
-    line = Ended().read(entry if isinstance(entry, str) else json.dumps(entry))
+    line = CommandResult().read(entry if isinstance(entry, str) else json.dumps(entry))
     assert line == (level, text)
 
 
 def test_a_report_has_rows_tokens_results_and_where_it_is_behind() -> None:
-    words = report(said(75).verdict(), [RUN], [], 75)
+    words = report(result_of(75).flow_state(), [RUN], [], 75)
     assert "| r1 | sync | behind | 75 | 61 | 1,200 | 90 | 1,800 |" in words
     assert "| total | 1,200 | 90 | 1,800 |" in words
     assert "The next run goes on with: \n`deal_changelog`" in words
@@ -142,6 +150,6 @@ def test_a_report_has_rows_tokens_results_and_where_it_is_behind() -> None:
 
 
 def test_a_report_without_a_run_has_its_last_words_and_a_remedy() -> None:
-    ended = said(78, "pipeboard: PIPEDRIVE_API_TOKEN is not set")
-    words = report(ended.verdict(), [], ended.last_lines, ended.code)
+    result = result_of(78, "pipeboard: PIPEDRIVE_API_TOKEN is not set")
+    words = report(result.flow_state(), [], result.last_lines, result.code)
     assert "PIPEDRIVE_API_TOKEN is not set" in words and "`make doctor`" in words

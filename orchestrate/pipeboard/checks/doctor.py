@@ -1,4 +1,4 @@
-"""`pipeboard doctor` and `pipeboard status`: what is well, and what to do about the rest."""
+"""`pipeboard doctor`, `pipeboard status` and `pipeboard history`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ import psycopg
 from psycopg import sql
 
 from pipeboard.bounded import within
-from pipeboard.checks import probes
+from pipeboard.checks import service_checks
 from pipeboard.checks.preflight import Account, check_account, check_settings
 from pipeboard.checks.warehouse import prepare_database, show_connection
 from pipeboard.console import Console
 from pipeboard.database import connect, first_line
+from pipeboard.environments import DEMO, DEMO_DATABASE, OWN, OWN_DATABASE, settings
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.outcomes import (
     BEHIND,
     COMPLETE,
@@ -30,29 +32,27 @@ from pipeboard.outcomes import (
     STREAM_OUTCOMES,
     process_code,
 )
-from pipeboard.problems import ExitCode, Problem
 from pipeboard.run import history
 from pipeboard.run.history import StreamTrouble
-from pipeboard.run.measures import exists, freshness, remaining_histories
 from pipeboard.run.ops import migrate_database
-from pipeboard.worlds import DEMO, DEMO_DATABASE, OWN, OWN_DATABASE, settings
+from pipeboard.run.run_metrics import exists, freshness, remaining_histories
 
 if TYPE_CHECKING:
     from pipeboard.database_url import DatabaseUrl
     from pipeboard.local.services import Services
 
-#: Seconds for a login by who only looks.
+#: Seconds for a login.
 LOGIN_SECONDS = 5
-#: Seconds for the whole answer of a service.
-PROBE_SECONDS = 20.0
+#: Seconds for the whole response of a service.
+CHECK_TIMEOUT_SECONDS = 20.0
 LOW_DISK = 2 * 1024**3
 COMMANDS = ("meltano", "tap-pipedrive", "target-postgres", "dbt")
 
 
-def doctor(services: Services, console: Console) -> int:
-    """Check one thing after the other; the first problem decides the exit code.
+def run_doctor(services: Services, console: Console) -> int:
+    """Run all checks; the first failure decides the exit code.
 
-    Spent tokens are the least of them: an installation is whole on such a day, too.
+    Spent tokens count only if nothing else failed: the installation is complete.
     """
     given = services.settings()
     worst = 0
@@ -61,15 +61,15 @@ def doctor(services: Services, console: Console) -> int:
     def check(name: str, action: Callable[[], str]) -> bool:
         nonlocal worst, spent
         try:
-            words = action()
-        except Problem as problem:
-            console.note(name, f"{console.bad('problem')}: {problem}")
-            if problem.code is ExitCode.BUDGET:
+            text = action()
+        except PipeboardError as error:
+            console.note(name, f"{console.bad('problem')}: {error}")
+            if error.code is ExitCode.BUDGET:
                 spent = True
             else:
-                worst = worst or int(problem.code)
+                worst = worst or int(error.code)
             return False
-        console.note(name, f"{console.good('ok')}: {words}")
+        console.note(name, f"{console.good('ok')}: {text}")
         return True
 
     found: list[Account] = []
@@ -83,11 +83,11 @@ def doctor(services: Services, console: Console) -> int:
         return f"{answer.company or answer.base}, as {answer.user}"
 
     def database() -> str:
-        world = services.own(console)
-        version = prepare_database(world)
-        reached.append(world.database)
-        migrate_database(world.database)
-        return f"PostgreSQL {version}, {world.database.place}"
+        environment = services.own(console)
+        version = prepare_database(environment)
+        reached.append(environment.database)
+        migrate_database(environment.database)
+        return f"PostgreSQL {version}, {environment.database.place}"
 
     check("programs", lambda: _programs(services))
     check("disk", lambda: _disk(services))
@@ -95,20 +95,25 @@ def doctor(services: Services, console: Console) -> int:
         "account", account
     ):
         for answer in found:
-            check("permissions", partial(probes.check_permissions, answer))
-            check("tokens", partial(probes.check_tokens, answer, given))
-            check("clock", partial(probes.check_clock, answer))
+            check("permissions", partial(service_checks.check_permissions, answer))
+            check("tokens", partial(service_checks.check_tokens, answer, given))
+            check("clock", partial(service_checks.check_clock, answer))
     if check("database", database):
         _show_streams(reached[0], console)
         check("quarantine", lambda: _quarantine(reached[0]))
     optional = (
-        ("redis", "REDIS_URL", probes.check_redis),
-        ("pushgateway", "PUSHGATEWAY_URL", probes.check_pushgateway),
+        ("redis", "REDIS_URL", service_checks.check_redis),
+        ("pushgateway", "PUSHGATEWAY_URL", service_checks.check_pushgateway),
     )
-    for name, variable, probe in optional:
+    for name, variable, action in optional:
         url = given.get(variable)
         if url:
-            check(name, partial(_bounded, f"{name} at {probes.place_of(url)}", partial(probe, url)))
+            check(
+                name,
+                partial(
+                    _bounded, f"{name} at {service_checks.place_of(url)}", partial(action, url)
+                ),
+            )
         else:
             console.note(name, f"not used ({variable} is not set)")
     if spent and not worst:
@@ -116,18 +121,18 @@ def doctor(services: Services, console: Console) -> int:
     return worst
 
 
-def _bounded(what: str, probe: Callable[[], str]) -> str:
-    """Ask a service, and do not wait for an answer that drips."""
+def _bounded(what: str, action: Callable[[], str]) -> str:
+    """Run a check of a service with a time limit for the whole response."""
     try:
-        return within(PROBE_SECONDS, what, probe)
+        return within(CHECK_TIMEOUT_SECONDS, what, action)
     except TimeoutError as error:
-        raise Problem(
+        raise PipeboardError(
             str(error), "Check it; runs go on without it", ExitCode.UNAVAILABLE
         ) from error
 
 
 def _show_streams(database: DatabaseUrl, console: Console) -> None:
-    """Name the streams that the last runs could not read in full.
+    """Show the streams that the last runs could not read in full.
 
     This changes no exit code: the installation is whole, and a release may be the remedy.
     """
@@ -150,7 +155,7 @@ def _show_streams(database: DatabaseUrl, console: Console) -> None:
 
 
 def _trouble(one: StreamTrouble) -> str:
-    """Say what is missing of a stream."""
+    """Return what is missing in a stream."""
     is_read = one.outcome in (COMPLETE, BEHIND, NOT_DUE)
     parts = [] if is_read else [STREAM_OUTCOMES[one.outcome]]
     if one.incomplete_parents:
@@ -175,29 +180,29 @@ def _programs(services: Services) -> str:
     missing = [name for name in COMMANDS if not (services.paths.binaries / name).exists()]
     if missing:
         what = f"{', '.join(missing)} not installed"
-        raise Problem(what, "Run `make setup`", ExitCode.CONFIGURATION)
+        raise PipeboardError(what, "Run `make setup`", ExitCode.CONFIGURATION)
     return ", ".join(COMMANDS)
 
 
 def _disk(services: Services) -> str:
-    """Look where logs and, unless another one is named, the database grow."""
+    """Check the disks on which logs and, unless another one is named, the database grow."""
     local = services.paths.local
     places = [services.paths.root, local if local.exists() else local.parent]
     cluster = services.postgres.record.load()
     if cluster:
         places.append(Path(cluster.home))
     free, place = min((shutil.disk_usage(place).free, str(place)) for place in places)
-    words = f"{free / 1024**3:.1f} GiB free in {place}"
+    text = f"{free / 1024**3:.1f} GiB free in {place}"
     if free < LOW_DISK:
-        raise Problem(words, "Make room: at least 2 GiB", ExitCode.CONFIGURATION)
+        raise PipeboardError(text, "Make room: at least 2 GiB", ExitCode.CONFIGURATION)
     if not os.access(local if local.exists() else local.parent, os.W_OK):
         what = f"{local} may not be written by you"
-        raise Problem(what, "Use a checkout of your own", ExitCode.NOT_PERMITTED)
-    return words
+        raise PipeboardError(what, "Use a checkout of your own", ExitCode.NOT_PERMITTED)
+    return text
 
 
-def status(services: Services, console: Console) -> int:
-    """Show background services; the last runs, freshness and tables of each world in reach."""
+def show_status(services: Services, console: Console) -> int:
+    """Show background services, and runs, freshness and tables of each environment in reach."""
     urls = services.postgres.urls(OWN_DATABASE, DEMO_DATABASE) or {}
     where = next(iter(urls.values()), "").rpartition("@")[2].partition("/")[0]
     console.note("postgres", f"embedded, on {where}" if urls else "embedded one not running")
@@ -206,47 +211,48 @@ def status(services: Services, console: Console) -> int:
     for prefect in services.prefects:
         if prefect.url:
             worker = "its worker waits for runs" if prefect.works else "no worker"
-            console.note("prefect", f"for the {prefect.world} world, on {prefect.url}; {worker}")
+            text = f"for the {prefect.kind} environment, on {prefect.url}; {worker}"
+            console.note("prefect", text)
     logs = sorted(services.paths.logs.glob("*.jsonl"))
     console.note("last log", str(logs[-1]) if logs else "none yet")
     given = settings(services.paths)
-    for world in (OWN, DEMO):
-        services.stack(world).show(console, services.settings_of_up(world))
+    for kind in (OWN, DEMO):
+        services.stack(kind).show(console, services.settings_of_up(kind))
     named = given.get("PIPEBOARD_DATABASE_URL")
     own = named or urls.get(OWN_DATABASE)
-    for world, url in (("own world", own), ("demo world", urls.get(DEMO_DATABASE))):
+    for label, url in (("own environment", own), ("demo environment", urls.get(DEMO_DATABASE))):
         try:
             if url:
                 with connect(url, LOGIN_SECONDS) as connection:
-                    _show_world(console, world, connection)
+                    _show_environment(console, label, connection)
                 show_connection(console, url, embedded=url != named)
         except psycopg.Error as error:
             if url != named and "does not exist" in str(error):
-                continue  # the embedded server has what was used so far
-            console.note(world, f"not in reach: {first_line(error)}")
+                continue  # the embedded server has only the databases used so far
+            console.note(label, f"not in reach: {first_line(error)}")
     return 0
 
 
-def _show_world(console: Console, world: str, connection: psycopg.Connection) -> None:
+def _show_environment(console: Console, label: str, connection: psycopg.Connection) -> None:
     if exists(connection, "ops.etl_run"):
         runs = history.latest_of_each(connection)
         if runs:
-            console.heading(f"Last runs of the {world}")
+            console.heading(f"Last runs of the {label}")
             _table_of_runs(console, runs)
         troubles = history.stream_troubles(connection)
         if troubles:
-            console.heading(f"Streams of the {world} to look at")
+            console.heading(f"Streams of the {label} to look at")
             for one in troubles:
                 console.line(f"  {_trouble(one)}")
         for stream, total, fresh in history.quarantined(connection):
-            words = f"{total:,} records in quarantine, {fresh:,} of the last 24 hours"
-            console.line(f"  {stream}: {words}")
+            text = f"{total:,} records in quarantine, {fresh:,} of the last 24 hours"
+            console.line(f"  {stream}: {text}")
         remaining = remaining_histories(connection)
         if remaining:
             console.line(f"  {remaining:,} deals whose history was not read yet")
     rows = _tables(connection)
     if rows:
-        console.heading(f"Raw tables of the {world}")
+        console.heading(f"Raw tables of the {label}")
         console.table(["table", "rows", "last change (UTC)", "last looked (UTC)"], rows)
 
 
@@ -284,8 +290,8 @@ def _latest(url: str, count: int, pipeline: str | None) -> list[dict[str, Any]]:
             if not exists(connection, "ops.etl_run"):
                 return []
             return history.latest(connection, count, pipeline)
-    except Problem as problem:
-        if "does not exist" in problem.what:
+    except PipeboardError as error:
+        if "does not exist" in error.what:
             return []
         raise
 
@@ -305,9 +311,9 @@ def _table_of_runs(console: Console, runs: list[dict[str, Any]]) -> None:
 
 
 def _short(run: dict[str, Any]) -> str:
-    words = f"{run['failed_stage']}: " if run["failed_stage"] else ""
-    words += " ".join(str(run["reason"] or "").split())
-    return words if len(words) <= 70 else f"{words[:69]}…"
+    text = f"{run['failed_stage']}: " if run["failed_stage"] else ""
+    text += " ".join(str(run["reason"] or "").split())
+    return text if len(text) <= 70 else f"{text[:69]}…"
 
 
 def _utc(time: datetime) -> datetime:
@@ -319,12 +325,12 @@ def _plain(value: object) -> object:
 
 
 def connected(url: str) -> psycopg.Connection:
-    """Connect for a look."""
+    """Connect, or say why that fails."""
     try:
         return connect(url, LOGIN_SECONDS)
     except psycopg.OperationalError as error:
         what = f"the database cannot be reached: {first_line(error)}"
-        raise Problem(what, "Check it with `make doctor`", ExitCode.UNAVAILABLE) from error
+        raise PipeboardError(what, "Check it with `make doctor`", ExitCode.UNAVAILABLE) from error
 
 
 def _tables(connection: psycopg.Connection) -> list[tuple[object, ...]]:

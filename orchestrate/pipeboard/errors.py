@@ -1,4 +1,4 @@
-"""What can go wrong, in one line each, with its remedy and its exit code."""
+"""The exit codes, and the error that users see: what is wrong, a remedy, an exit code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """Exit codes by what should happen next; the same ones the tap uses."""
+    """Exit codes, by what the caller should do next. The tap uses the same ones."""
 
     OK = 0
     FAILED = 1
@@ -18,8 +18,8 @@ class ExitCode(IntEnum):
     CONFIGURATION = 78
 
 
-class Problem(Exception):
-    """Something a person can mend: what is wrong, what to do, how to exit."""
+class PipeboardError(Exception):
+    """An error with a remedy: what is wrong, what the user can do, the exit code."""
 
     def __init__(self, what: str, remedy: str, code: ExitCode) -> None:
         super().__init__(f"{what}. {remedy}" if remedy else what)

@@ -1,7 +1,7 @@
-"""The worlds a job can run in: own (the account and database of .env) and demo.
+"""The environments a job can run in: own (the account and database of .env) and demo.
 
-A world is told entirely by its environment variables. Nothing else decides which account is read
-and which database is written, so what is not in here cannot leak from one world to the other.
+An environment is defined by its variables alone. Nothing else decides which account is read and
+which database is written, so that nothing leaks from one environment into the other.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ OWN_DATABASE, DEMO_DATABASE = "pipeboard", "pipeboard_demo"
 STATE_SCHEMA = "meltano"
 LOOPBACK = "127.0.0.1,localhost,::1"
 
-# What could tell a demo run about somebody's real account, database or habits.
+# Variables that name a real account or database, or a person's preferences.
 PERSONAL_PREFIXES = (
     *("PIPEDRIVE_", "PIPEBOARD_", "MELTANO_", "TAP_PIPEDRIVE_", "TARGET_POSTGRES_", "DBT_"),
     *("METABASE_", "REDIS_", "PUSHGATEWAY_", "PREFECT_", "SINGER_SDK_", "PG"),
 )
 
 
-#: Set by a schedule that comes often, for the syncs it starts; the tap's setting `scheduled`.
+#: Set by a frequent schedule for the syncs it starts; the tap's setting `scheduled`.
 SCHEDULED = "PIPEBOARD_SCHEDULED"
-# What says nothing of an account, and what the programs inside a demo need to know as well.
+# Exceptions: they name no account, and the programs of the demo need them.
 IMPERSONAL = (
     *("PIPEBOARD_STATE_DIR", "PIPEBOARD_LOG_FORMAT", "PIPEBOARD_POSTGRES_BIN"),
     *("PIPEBOARD_DEMO_DEALS", "PIPEBOARD_DEMO_SEED", "PIPEBOARD_DEMO_CHANGES"),
@@ -45,42 +45,51 @@ IMPERSONAL = (
 
 
 @dataclass(frozen=True)
-class World:
-    """One account, one database, one state; `environ` is all that a run gets to know."""
+class Environment:
+    """One account, one database, one state.
 
+    Attributes:
+        kind: OWN or DEMO.
+        name: Meltano's name of it: dev, prod, demo.
+        variables: all variables that a run gets.
+
+    """
+
+    kind: str
     name: str
-    environment: str
     database: DatabaseUrl
     embedded: bool
-    environ: dict[str, str] = field(repr=False)
+    variables: dict[str, str] = field(repr=False)
 
     @property
     def transformer(self) -> DatabaseUrl | None:
         """The database as the role that builds connects to it; None where one role does all."""
-        named = self.environ.get(TRANSFORM_DATABASE)
+        named = self.variables.get(TRANSFORM_DATABASE)
         return DatabaseUrl.parse(named, TRANSFORM_DATABASE) if named else None
 
     @property
     def redact(self) -> Redactor:
-        return Redactor.of(self.environ)
+        return Redactor.of(self.variables)
 
 
 def settings(paths: Paths, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment completed by .env; what is set already wins.
+    """Return the environment variables, completed by .env; those that are set win.
 
     An empty value means "not set" (the lines of .env.example are empty), for every reader.
     """
     given = dict(os.environ if environ is None else environ)
     if given.get("PIPEBOARD_WORLD") == DEMO:
-        return given  # a demo's environment is complete, and never completed by somebody's .env
+        return given  # the demo's variables are complete; .env never adds any
     from_file = {name: value or "" for name, value in dotenv_values(paths.dotenv).items()}
     merged = {**from_file, **given}
     return {
-        name: value for name, value in merged.items() if value or name not in {*from_file, *OURS}
+        name: value
+        for name, value in merged.items()
+        if value or name not in {*from_file, *SETTINGS}
     }
 
 
-OURS = (
+SETTINGS = (
     *("PIPEDRIVE_API_TOKEN", "PIPEDRIVE_COMPANY_DOMAIN", "PIPEDRIVE_API_URL"),
     *("PIPEDRIVE_START_DATE", "PIPEDRIVE_DAILY_TOKENS", "PIPEBOARD_DATABASE_URL"),
     *("PIPEDRIVE_DEFINITIONS_INTERVAL", "PIPEDRIVE_ARCHIVED_INTERVAL"),
@@ -88,41 +97,43 @@ OURS = (
     *("REDIS_URL", "PUSHGATEWAY_URL", "METABASE_URL", "METABASE_API_KEY"),
 )
 
-#: What only `pipeboard roles` needs: an administrator, and passwords to set.
+#: Only for `pipeboard roles`: an administrator, and passwords to set.
 ROLES_ONLY = (
     *("PIPEBOARD_ADMIN_DATABASE_URL", "WAREHOUSE_PASSWORD", "TRANSFORM_PASSWORD"),
     *("METRICS_PASSWORD", "READER_PASSWORD"),
 )
 
 
-def own_world(paths: Paths, given: Mapping[str, str], database_url: str, embedded: bool) -> World:
-    """Return the world of `settings`, with the database that they name or the embedded one."""
+def own_environment(
+    paths: Paths, given: Mapping[str, str], database_url: str, embedded: bool
+) -> Environment:
+    """Return the environment of `settings`, with the database they name or the embedded one."""
     database = DatabaseUrl.parse(database_url)
-    environment = given.get("MELTANO_ENVIRONMENT") or "dev"
+    name = given.get("MELTANO_ENVIRONMENT") or "dev"
     environ = {
         **{name: value for name, value in given.items() if name not in ROLES_ONLY},
-        **_common(paths, environment, database),
+        **_common(paths, name, database),
         "PIPEBOARD_WORLD": OWN,
     }
-    # A system database elsewhere is respected; then the state must name the database's place too.
+    # With another system database, the state id must include the host of the warehouse.
     elsewhere = given.get("MELTANO_DATABASE_URI")
     if elsewhere:
         environ["MELTANO_DATABASE_URI"] = elsewhere
     suffix = environ.setdefault(
         "MELTANO_RUN_STATE_ID_SUFFIX", _state_suffix(given, database, alone=not elsewhere)
     )
-    environ["PIPEBOARD_TAP_STATE_DIR"] = str(paths.tap(f"{environment}-{suffix}"))
-    return World(OWN, environment, database, embedded, _past_proxies(environ))
+    environ["PIPEBOARD_TAP_STATE_DIR"] = str(paths.tap(f"{name}-{suffix}"))
+    return Environment(OWN, name, database, embedded, _past_proxies(environ))
 
 
-def demo_world(
+def demo_environment(
     paths: Paths,
     environ: Mapping[str, str],
     database_url: str,
     account: Mapping[str, str],
     services: Mapping[str, str] | None = None,
-) -> World:
-    """Return the world of the simulated account (its ready file); nothing of .env is in it.
+) -> Environment:
+    """Return the environment of the simulated account (its ready file), without .env.
 
     `services` are the variables of what `up` started for the demo.
     """
@@ -145,7 +156,7 @@ def demo_world(
             **(services or {}),
         }
     )
-    return World(DEMO, DEMO, database, embedded=True, environ=_past_proxies(clean))
+    return Environment(DEMO, DEMO, database, embedded=True, variables=_past_proxies(clean))
 
 
 def _common(paths: Paths, environment: str, database: DatabaseUrl) -> dict[str, str]:
@@ -153,14 +164,14 @@ def _common(paths: Paths, environment: str, database: DatabaseUrl) -> dict[str, 
     return {
         "PATH": f"{paths.binaries}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "PIPEBOARD_DATABASE_URL": database.url,
-        # We read .env, nobody else: dbt is told so here, Meltano on its command line.
+        # Only the supervisor reads .env: dbt learns it here, Meltano by its command line.
         "PYTHON_DOTENV_DISABLED": "1",
         "MELTANO_PROJECT_ROOT": str(paths.root),
         "MELTANO_SYS_DIR_ROOT": str(paths.meltano),
         "MELTANO_ENVIRONMENT": environment,
-        # State lives in the warehouse: who restores one restores both.
+        # The state is in the warehouse, so that both are restored together.
         "MELTANO_DATABASE_URI": database.for_meltano(STATE_SCHEMA),
-        # Meltano writes a log of its own below this, in the home of whoever runs it otherwise.
+        # Meltano writes a log of its own below this; the default is in the home folder.
         "XDG_STATE_HOME": str(paths.meltano / "state"),
         "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
         "MELTANO_CLI_DISABLE_VERSION_CHECK": "1",
@@ -174,7 +185,7 @@ def _common(paths: Paths, environment: str, database: DatabaseUrl) -> dict[str, 
 
 
 def _state_suffix(given: Mapping[str, str], database: DatabaseUrl, *, alone: bool) -> str:
-    """Return a short hash of account and database: another one of either starts from nothing.
+    """Return a short hash of account and database; each pair has its own state.
 
     The state normally lies in the database itself; a copy of it restored on another host should
     go on where the original stood, so the host counts only for a state kept elsewhere.
@@ -187,7 +198,7 @@ def _state_suffix(given: Mapping[str, str], database: DatabaseUrl, *, alone: boo
 
 
 def _past_proxies(environ: dict[str, str]) -> dict[str, str]:
-    """Let nothing that talks to this machine go through a proxy."""
+    """Exclude this machine from the proxies."""
     if any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in environ):
         for name in ("NO_PROXY", "no_proxy"):
             known = environ.get(name, "")

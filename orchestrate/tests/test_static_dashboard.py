@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from pipeboard.commands.first_look import write_page
+from pipeboard.commands.static_dashboard import write_page
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.environments import Environment
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.paths import Paths
-from pipeboard.problems import ExitCode, Problem
-from pipeboard.worlds import World
 
 URL = "postgresql://me:very-secret-word@127.0.0.1:5432/mine"
 
 
-def world(name: str = "own") -> World:
+def environment(name: str = "own") -> Environment:
     environ = {"PIPEBOARD_DATABASE_URL": URL, "PATH": "/usr/bin:/bin"}
-    return World(name, "dev", DatabaseUrl.parse(URL), embedded=False, environ=environ)
+    return Environment(name, "dev", DatabaseUrl.parse(URL), embedded=False, variables=environ)
 
 
 @pytest.fixture
@@ -34,10 +34,10 @@ def command(paths: Paths, *lines: str) -> None:
     script.chmod(0o755)
 
 
-def test_it_is_told_where(paths: Paths) -> None:
+def test_the_command_gets_its_paths(paths: Paths) -> None:
     command(paths, 'echo "$@"')
-    said, complaints = write_page(paths, world("demo"))
-    assert said.split() == [
+    page, complaints = write_page(paths, environment("demo"))
+    assert page.split() == [
         *("first-look", "--out", f"{paths.root}/build/dashboard/index.html"),
         *(
             "--cache",
@@ -48,31 +48,31 @@ def test_it_is_told_where(paths: Paths) -> None:
         "--demo",
     ]
     assert complaints == []
-    assert "--demo" not in write_page(paths, world())[0]
+    assert "--demo" not in write_page(paths, environment())[0]
 
 
 def test_a_page_with_gaps_is_a_page(paths: Paths) -> None:
     command(paths, "echo file:///page", "echo pipeboard-metabase: card x: no >&2", "exit 65")
-    assert write_page(paths, world()) == ("file:///page", ["card x: no"])
+    assert write_page(paths, environment()) == ("file:///page", ["card x: no"])
 
 
 def test_no_page_says_why(paths: Paths) -> None:
     command(paths, 'echo "pipeboard-metabase: no $PIPEBOARD_DATABASE_URL" >&2', "exit 69")
-    with pytest.raises(Problem) as caught:
-        write_page(paths, world())
+    with pytest.raises(PipeboardError) as caught:
+        write_page(paths, environment())
     assert caught.value.code == ExitCode.UNAVAILABLE
     assert str(caught.value).startswith("no postgresql://")
     assert "very-secret-word" not in str(caught.value)
 
 
 def test_no_command_is_no_crash(paths: Paths) -> None:
-    with pytest.raises(Problem, match="make look"):
-        write_page(paths, world())
+    with pytest.raises(PipeboardError, match="make look"):
+        write_page(paths, environment())
 
 
-def test_a_state_kept_elsewhere_has_its_page_there(
+def test_a_state_elsewhere_has_its_page_there(
     paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command(paths, 'echo "$3"')
     monkeypatch.setenv("PIPEBOARD_STATE_DIR", str(tmp_path / "state"))
-    assert write_page(paths, world())[0] == f"{tmp_path}/state/build/dashboard/index.html"
+    assert write_page(paths, environment())[0] == f"{tmp_path}/state/build/dashboard/index.html"

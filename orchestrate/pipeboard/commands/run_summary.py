@@ -1,10 +1,10 @@
-"""What a run did, said to a person."""
+"""The summary of a run, for the terminal."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeboard.commands.answers import ask
+from pipeboard.commands.demo_queries import run_queries
 from pipeboard.outcomes import (
     BEHIND,
     CODES,
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeboard.console import Console
+    from pipeboard.environments import Environment
     from pipeboard.run.changed import Decision
     from pipeboard.run.dbt_results import Build
     from pipeboard.run.proof import StreamOutcome
     from pipeboard.run.runner import Outcome
-    from pipeboard.worlds import World
 
 
 def show_run(console: Console, job: str, outcome: Outcome) -> None:
@@ -59,15 +59,15 @@ def show_run(console: Console, job: str, outcome: Outcome) -> None:
 
 
 def show_troubles(console: Console, streams: Sequence[StreamOutcome]) -> None:
-    """Name the streams that were not read to their end, and what was set aside."""
+    """Show the streams that were not read to their end, and what is in quarantine."""
     lines = []
     for one in streams:
         if one.outcome not in (COMPLETE, BEHIND, INTERRUPTED, NOT_DUE):
             why = f": {one.reason}" if one.reason else ""
             lines.append(f"{one.stream}: {STREAM_OUTCOMES[one.outcome]}{why}")
         counts = [
-            f"{number:,} {words}"
-            for number, words in (
+            f"{number:,} {text}"
+            for number, text in (
                 (one.quarantined, "records in quarantine (ops.quarantine)"),
                 (one.nulled_values, "values set to null, their text kept in _extra"),
                 (one.incomplete_parents, "records whose dependent records are incomplete"),
@@ -83,7 +83,7 @@ def show_troubles(console: Console, streams: Sequence[StreamOutcome]) -> None:
 
 
 def show_streams(console: Console, report: dict[str, Any] | None) -> None:
-    """Show what was read, and what it cost."""
+    """Show the rows, calls and tokens of each stream."""
     streams = (report or {}).get("streams") or {}
     if not streams:
         return
@@ -97,7 +97,7 @@ def show_streams(console: Console, report: dict[str, Any] | None) -> None:
 
 
 def show_dbt(console: Console, build: Build | None, decision: Decision | None) -> None:
-    """Show which models were current, and dbt's results; name whatever is not right."""
+    """Show which models were current, and dbt's results; list warnings and failures."""
     if build is None and decision is None:
         return
     console.heading("dbt")
@@ -117,10 +117,10 @@ def show_dbt(console: Console, build: Build | None, decision: Decision | None) -
 
 
 def show_failure(console: Console, job: str, outcome: Outcome) -> None:
-    """Say what failed, where, why and what to do."""
+    """Show what failed, where, why, and what to do."""
     if outcome.status == INTERRUPTED:
-        words = f"{job} was {outcome.reason} after {outcome.seconds:.0f} s"
-        console.line(f"{words}; nothing is lost, run it again")
+        text = f"{job} was {outcome.reason} after {outcome.seconds:.0f} s"
+        console.line(f"{text}; nothing is lost, run it again")
         return
     part = f" in {outcome.part}" if outcome.part else ""
     console.line(console.bad(f"{job} failed{part} after {outcome.seconds:.0f} s"))
@@ -136,8 +136,8 @@ def show_failure(console: Console, job: str, outcome: Outcome) -> None:
         console.line(f"The whole log: {outcome.log_file}")
 
 
-def show_answers(console: Console, world: World) -> None:
-    """Show five answers from the marts."""
-    for answer in ask(world.database):
-        console.heading(answer.question)
-        console.table(answer.header, answer.rows)
+def show_query_results(console: Console, environment: Environment) -> None:
+    """Show the results of the demo queries."""
+    for result in run_queries(environment.database):
+        console.heading(result.question)
+        console.table(result.header, result.rows)

@@ -1,6 +1,6 @@
-"""What a run of pipeboard said and how it ended, and what that means for a flow run.
+"""The result of a pipeboard command, read from its JSON log, and the state of its flow run.
 
-Knows nothing of Prefect, so that the mapping of exit codes is tested without it.
+Imports nothing of Prefect, so that the mapping of exit codes is tested without it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pipeboard.outcomes import (
     is_retryable,
 )
 
-__all__ = ["Ended", "Verdict", "is_retryable", "report", "stream_rows", "table"]
+__all__ = ["CommandResult", "FlowState", "is_retryable", "report", "stream_rows", "table"]
 LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -36,12 +36,12 @@ LEVELS = {
     "error": logging.ERROR,
     "critical": logging.CRITICAL,
 }
-KEPT_LINES = 20
+MAX_LINES = 20
 _WORST_FIRST = (FAILED, INCOMPLETE, INTERRUPTED, BEHIND, SUCCEEDED)
 
 
-class Verdict(NamedTuple):
-    """What becomes of a flow run: completed or failed, and under what name."""
+class FlowState(NamedTuple):
+    """The state of a flow run: completed or failed, its name, its message."""
 
     completed: bool
     name: str
@@ -49,21 +49,21 @@ class Verdict(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One line for a log, and how loud."""
+    """One line of a log, and its level."""
 
     level: int
     text: str
 
 
 @dataclass
-class Ended:
-    """One command of pipeboard, as far as its JSON log tells.
+class CommandResult:
+    """The result of one command of pipeboard, as its JSON log reports it.
 
     Attributes:
-        run_ids: the runs in it, as `ops.etl_run` names them; a backfill has several.
-        ends: what "run ended" said of each.
-        skipped: why nothing was done, if nothing was.
-        last_lines: its last words that were no JSON: a problem, or a traceback.
+        run_ids: its runs in `ops.etl_run`; a backfill has several.
+        ends: the "run ended" entry of each run.
+        skipped: why the run was skipped, if it was.
+        last_lines: the last lines that are not JSON: an error message, or a traceback.
 
     """
 
@@ -77,7 +77,7 @@ class Ended:
     last_lines: list[str] = field(default_factory=list)
 
     def read(self, line: str) -> Line | None:
-        """Take in one line of its log; return it as people read it, None for an empty one."""
+        """Read one line of the log; return it in readable form, None if it is empty."""
         text = line.strip()
         if not text:
             return None
@@ -86,7 +86,7 @@ class Ended:
         except ValueError:
             entry = None
         if not isinstance(entry, dict):
-            self.last_lines = [*self.last_lines, text][-KEPT_LINES:]
+            self.last_lines = [*self.last_lines, text][-MAX_LINES:]
             return Line(logging.WARNING if text.startswith("pipeboard:") else logging.INFO, text)
         run_id = entry.get("run_id")
         if run_id and run_id not in self.run_ids:
@@ -102,7 +102,7 @@ class Ended:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What was reported of the run that decided how the command ended: the worst of them."""
+        """The "run ended" entry that decides the result of the command: the worst one."""
         for name in _WORST_FIRST:
             matching = [end for end in self.ends if end.get("status") == name]
             if matching and self.code in STATUSES[name].exit_codes:
@@ -116,20 +116,20 @@ class Ended:
 
     @property
     def reason(self) -> str:
-        """Say why it ended as it did, in its own words."""
-        said = self.facts.get("reason") or next(reversed(self.last_lines), "")
-        return str(said).removeprefix("pipeboard: ")
+        """Return the reason that the log gives for the end."""
+        reason = self.facts.get("reason") or next(reversed(self.last_lines), "")
+        return str(reason).removeprefix("pipeboard: ")
 
-    def verdict(self) -> Verdict:
-        """Say what that means."""
+    def flow_state(self) -> FlowState:
+        """Return the state of the flow run."""
         facts = self.facts
         status = SKIPPED if self.code == 0 and self.skipped else facts.get("status")
         if status in STATUSES and self.code not in STATUSES[status].exit_codes:
-            status = None  # the command ended otherwise after that run
+            status = None  # something else failed after that run
         if status is None and self.code == 0 and self.behind:
             status = BEHIND
         name, completed = flow_state(status, self.code)
-        return Verdict(completed, name, self._message(status, completed))
+        return FlowState(completed, name, self._message(status, completed))
 
     def _message(self, status: str | None, completed: bool) -> str:
         cost = f"{self.rows:,} rows, {self.calls:,} calls, {self.tokens:,} tokens"
@@ -140,7 +140,7 @@ class Ended:
             where = f" in {stage}" if stage else ""
             return f"exit code {self.code}{where}: {self.reason or 'no reason'}"
         if self.behind and self.code == 0:
-            # A success, and yet not all of it: streams whose share of the tokens is spent.
+            # A success with streams left: their share of the tokens is spent.
             return f"{cost}; goes on with {', '.join(self.behind)}"
         if status == BEHIND or self.code:
             why = self.reason or "the day's token budget is spent; the next run goes on"
@@ -149,7 +149,7 @@ class Ended:
 
 
 def _readable(entry: dict[str, Any], event: str) -> Line:
-    """Return an entry as one line: what the supervisor says itself, what others say for a debugger.
+    """Return an entry as one line: other programs' lines only for debugging.
 
     Meltano and what it runs log thousands of lines, all of them kept in the run's log file.
     """
@@ -172,11 +172,11 @@ def _readable(entry: dict[str, Any], event: str) -> Line:
 # -- for an artifact ----------------------------------------------------------------------------
 
 
-def report(verdict: Verdict, runs: list[dict[str, Any]], last_lines: list[str], code: int) -> str:
-    """Return what happened, as markdown: `runs` are rows of `pipeboard history --json`."""
-    parts = [f"# {verdict.name}", "", verdict.message, ""]
+def report(state: FlowState, runs: list[dict[str, Any]], last_lines: list[str], code: int) -> str:
+    """Return a report as markdown: `runs` are rows of `pipeboard history --json`."""
+    parts = [f"# {state.name}", "", state.message, ""]
     policy = CODES.get(code)
-    if not verdict.completed and policy and policy.advice:
+    if not state.completed and policy and policy.advice:
         parts += [f"> {policy.advice}", ""]
     if runs:
         header = ["run", "job", "status", "exit code", "seconds", "rows", "calls", "tokens"]
@@ -185,7 +185,7 @@ def report(verdict: Verdict, runs: list[dict[str, Any]], last_lines: list[str], 
     for run in runs:
         parts += _of_run(run, alone=len(runs) == 1)
     if not runs and last_lines:
-        parts += ["## Its last words", "", "```", *last_lines, "```", ""]
+        parts += ["## Last lines of output", "", "```", *last_lines, "```", ""]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -236,7 +236,7 @@ def _of_run(run: dict[str, Any], *, alone: bool) -> list[str]:
     if run.get("reason"):
         where = f"{run['failed_stage']}: " if run.get("failed_stage") else ""
         parts += [f"## Why{of}", "", f"{where}{run['reason']}", ""]
-    # PostgreSQL keeps an object's names by their length, which is nobody's order.
+    # PostgreSQL orders the keys of jsonb by length.
     streams = dict(sorted((details.get("streams") or {}).items()))
     if streams:
         rows: list[list[Any]] = [
@@ -255,8 +255,8 @@ def _of_run(run: dict[str, Any], *, alone: bool) -> list[str]:
         parts += [", ".join(f"`{name}`" for name in behind(run)), ""]
     if details.get("dbt"):
         header = ["dbt", "ok", "warned", "failed", "skipped"]
-        kinds = sorted(details["dbt"].items())
-        counts = [[kind, *(c.get(word, 0) for word in header[1:])] for kind, c in kinds]
+        counts_by_kind = sorted(details["dbt"].items())
+        counts = [[kind, *(c.get(word, 0) for word in header[1:])] for kind, c in counts_by_kind]
         parts += [f"## Models and tests{of}", "", *table(header, counts), ""]
     if details.get("current_models"):
         parts += [f"{details['current_models']:,} models were current and not built.", ""]
@@ -282,9 +282,9 @@ def _of_tuning(tuning: dict[str, Any]) -> list[str]:
         ]
         for tried in tuning["tried"]
     ]
-    words = (
+    text = (
         f"{tuning['rows']:,} deals of this warehouse, medians of {tuning['rounds']}. "
         f"Differences below {tuning['noise']:.0%} count as none."
     )
     header = ["rows per batch", "rows per second", "memory (MiB)", ""]
-    return ["## Batch sizes", "", words, "", *table(header, rows), ""]
+    return ["## Batch sizes", "", text, "", *table(header, rows), ""]
