@@ -89,7 +89,7 @@ def run_tap(
 
 @pytest.fixture
 def simulator() -> Iterator[Any]:
-    """A fresh account of 300 deals, ours to change."""
+    """A fresh account of 300 deals, which a test may change."""
     with running_simulator(deals=300, seed=7) as running:
         yield running
 

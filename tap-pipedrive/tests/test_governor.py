@@ -222,7 +222,7 @@ def answering(reply: bytes) -> Iterator[str]:
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
     ],
 )  # fmt: skip
-def test_a_run_goes_on_with_a_redis_that_answers_nonsense(reply: bytes) -> None:
+def test_a_run_goes_on_with_a_redis_that_returns_nonsense(reply: bytes) -> None:
     with answering(reply) as url:
         for use in (
             lambda governor: governor.admit(10, DAY),

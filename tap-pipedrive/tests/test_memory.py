@@ -48,9 +48,9 @@ def run(deals: int, folder: Path, catalog: Path, windows: int = 1) -> dict[str, 
         config = folder / f"{deals}.json"
         settings = {"api_token": simulator.token, "api_url": simulator.url, "windows": windows}
         config.write_text(json.dumps(settings))
-        words = ["--config", str(config), "--catalog", str(catalog)]
+        arguments = ["--config", str(config), "--catalog", str(catalog)]
         done = subprocess.run(
-            [sys.executable, "-c", MEASURE, *words], capture_output=True, text=True, check=True
+            [sys.executable, "-c", MEASURE, *arguments], capture_output=True, text=True, check=True
         )
         stats = simulator.control("GET", "stats")
     return {**json.loads(done.stdout), "calls": stats["calls"]}

@@ -29,15 +29,15 @@ NOON = datetime(2026, 6, 15, 12, tzinfo=timezone.utc)
 class FakeClient:
     """Answers each call with the next of some pages, or raises it."""
 
-    def __init__(self, *answers: Page | Exception) -> None:
-        self.answers = list(answers)
+    def __init__(self, *responses: Page | Exception) -> None:
+        self.responses = list(responses)
         self.usage: defaultdict[str, Usage] = defaultdict(Usage)
         self.api = SimpleNamespace(requests=Counter({("v2 /stages", "2xx"): 1}))
         self.source_now = NOON
         self.source_day = "2026-06-15"
 
     def get(self, operation: Operation, **_: Any) -> Page:
-        answer = self.answers.pop(0)
+        answer = self.responses.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -54,10 +54,10 @@ class OtherTap(Tap):
         return [Stages(self, self.run_context, streams)]
 
 
-def stages(monkeypatch: pytest.MonkeyPatch, *answers: Page | Exception) -> tuple[Stages, Any]:
+def stages(monkeypatch: pytest.MonkeyPatch, *responses: Page | Exception) -> tuple[Stages, Any]:
     """Make the stream `stages` with a context whose client answers as told."""
     context = RunContext({}, {}, PageWriter(), lambda state: None)
-    context.__dict__["client"] = FakeClient(*answers)
+    context.__dict__["client"] = FakeClient(*responses)
     context.__dict__["definitions"] = SimpleNamespace(
         last_read=lambda _: None, observe=lambda *_: None
     )
