@@ -1,4 +1,4 @@
-"""Both ways in work, and no secret ever comes out."""
+"""Both ways of authentication work, and no secret appears in the output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Odd values, records and answers are handled at their own level; everything else is delivered."""
+"""Invalid values, records and responses are handled alone; everything else is delivered."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ names = st.sampled_from([
 
 @st.composite
 def elements(draw: Any, number: int) -> bytes:
-    """An element of a list, marked with its number so that it can be found again."""
+    """An element of a list, with its number as a mark."""
     mark = b'"mark":"<%d>"' % number
     kind = draw(st.sampled_from(["record", "record", "record", "no record"]))
     if kind == "no record":
@@ -84,7 +84,7 @@ def deals_stream() -> Iterator[PipedriveStream]:
 
 
 def emitted(stream: PipedriveStream, body: bytes) -> Output:
-    """What the stream writes for the body of an answer."""
+    """Return what the stream writes for the body of a response."""
     stream._run.quarantine = Quarantine()
     real, sys.stdout = sys.stdout, io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     try:
@@ -279,7 +279,7 @@ def test_all_valid_times_are_stored(moment: Any, zone: str, separator: str) -> N
 
 @pytest.fixture
 def simulator() -> Iterator[Any]:
-    """A small account: many short runs."""
+    """A small account, because there are many short runs."""
     with running_simulator(deals=60, seed=7) as running:
         yield running
 

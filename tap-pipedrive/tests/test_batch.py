@@ -1,4 +1,4 @@
-"""BATCH messages bring the records that lines bring, and states keep their place among them."""
+"""BATCH messages hold the same records as RECORD messages, in the same order with states."""
 
 from __future__ import annotations
 

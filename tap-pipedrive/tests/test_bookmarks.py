@@ -1,4 +1,4 @@
-"""Bookmarks: inclusive, never ahead of what was emitted or of the source's time."""
+"""Bookmarks are inclusive, and never ahead of the records sent or of the source's time."""
 
 from __future__ import annotations
 

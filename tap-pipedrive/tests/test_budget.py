@@ -1,4 +1,4 @@
-"""Tokens are money: budgets hold, nothing is paid twice, and a plan says it beforehand."""
+"""Budgets are respected, no log is paid for twice, and a plan estimates the cost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def marks_of(output: Output) -> list[int]:
 
 
 def test_a_long_history_is_read_over_several_days(tmp_path: Path) -> None:
-    """Each deal is asked once, also where a bulk import gave them all the same second."""
+    """Each log is read once, even if a bulk import gave all deals the same second."""
     with running_simulator(deals=90, seed=3) as simulator:
         account = simulator.account
         for _ in range(60):  # a bulk import: one second for all
@@ -176,7 +176,7 @@ def test_a_plan_shows_the_age_of_lists_and_the_cost_of_an_idle_run(
 def test_listed_histories_are_read_in_order_and_once(
     simulator: Any, sync: Sync, tmp_path: Path
 ) -> None:
-    """A backfill reads the logs it is told to; the walk leaves out what is known since."""
+    """A backfill reads the listed logs; the scan leaves out logs that are known since then."""
     deals = [d["id"] for d in simulator.truth("deals") if d["_listed"]]
     listed, known = tmp_path / "listed", tmp_path / "known"
     wanted = deals[7:2:-1]

@@ -1,4 +1,4 @@
-"""How answers are classified, retried, counted, and kept from leaking the token."""
+"""Responses are classified, retried and counted, and errors do not contain the token."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def server() -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Backoff without waiting: what it would have slept."""
+    """The waits of backoff, in seconds, without waiting."""
     slept: list[float] = []
     monkeypatch.setattr("backoff._sync.time.sleep", slept.append)
     return slept

@@ -50,7 +50,7 @@ a_round = st.fixed_dictionaries(
 
 
 def apply(account: Any, name: str, which: int, how: int) -> None:
-    """Apply one edit to a record picked by number; an edit the account refuses does nothing."""
+    """Apply one edit to a record picked by number; an edit that the account refuses is skipped."""
 
     def pick(table: Any) -> Any:
         ids = sorted(table.records)
@@ -98,7 +98,7 @@ def apply(account: Any, name: str, which: int, how: int) -> None:
 
 
 class Warehouse:
-    """Keeps what a loader would keep: records before the last state, by key."""
+    """Stores the records as a loader does: those before the last state, by key."""
 
     def __init__(self, state: dict[str, Any] | None = None) -> None:
         self.rows: dict[str, dict[Any, dict[str, Any]]] = {}
@@ -130,7 +130,7 @@ def sync(
 
 
 def comparable(record: dict[str, Any]) -> dict[str, Any]:
-    """A record without the simulator's flags, counters that move by themselves, and nulls."""
+    """A record without the simulator's flags, without changing counters and without nulls."""
     return {
         k: time_or_none(v) if k.endswith("_time") and isinstance(v, str) and k != "due_time" else v
         for k, v in record.items()

@@ -1,4 +1,4 @@
-"""The account's shape changes; the sync goes on, says so, and keeps every raw value."""
+"""When the account's shape changes, the sync goes on, logs the change, and keeps every value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page in the tap, never a stream: memory and state do not grow with the account."""
+"""Memory and state do not grow with the account."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ print(json.dumps({"code": code, "records": records, "state": len(state), "peak":
 
 
 def deals_only(folder: Path) -> Path:
-    """A catalog that selects deals and nothing else."""
+    """A catalog that selects only deals."""
     found = subprocess.run(
         [sys.executable, "-m", "tap_pipedrive", "--discover"], capture_output=True, check=True
     )

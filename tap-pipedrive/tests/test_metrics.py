@@ -1,4 +1,4 @@
-"""The metrics declared are the metrics pushed, also by a run that fails, to a real Pushgateway."""
+"""The pushed metrics are the declared ones, also after a failure, with a real Pushgateway."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a failure of one stream does to the others, to the state, and to the exit code."""
+"""The failure of one stream, its effect on other streams, on the state and on the exit code."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], Any]:
-    """Supervise the runs of a test; returns how to read the latest report."""
+    """Supervise the runs of a test; return a function that reads the latest report."""
     file = tmp_path / "report.json"
     monkeypatch.setenv("PIPEBOARD_RUN_REPORT", str(file))
     return lambda: json.loads(file.read_text())
@@ -127,7 +127,7 @@ def test_an_error_of_the_deal_list_belongs_to_deals(
 
 
 def test_a_refused_log_does_not_move_its_bookmarks(simulator: Any, sync: Sync, report: Any) -> None:
-    """The marks come with the log: without it they must not pass the deals either."""
+    """The marks come with the log: without it their bookmarks must not move."""
     fail(simulator, "getDealChangelog", 403)
     first = sync(only=HISTORY)
     assert outcomes(report())["deal_changelog_sync"] == "not_permitted"
@@ -198,7 +198,7 @@ def test_a_sweep_marks_nothing_in_a_stream_it_could_not_read(
 
 
 def test_a_bookmark_without_a_call_does_not_prove_permission(sync: Sync, report: Any) -> None:
-    """Without products there is nothing to ask for instalments; the bookmark moves."""
+    """Without products no instalments are read; the bookmark moves."""
     only = {"deals", "deal_installments"}
     with running_simulator(deals=6, seed=2) as simulator:
         config = {"api_token": simulator.token, "api_url": simulator.url}
@@ -371,7 +371,7 @@ def test_streams_fall_behind_after_a_spent_budget(sync: Sync, report: Any) -> No
 def test_a_429_without_headers_on_a_spent_day_is_a_spent_budget(
     simulator: Any, sync: Sync, tmp_path: Path, configured: bool
 ) -> None:
-    """The ledger knows: by the configured budget, or by the plan's as an earlier answer said it."""
+    """The ledger decides, with the configured budget or the plan's from an earlier response."""
     ahead = {"lists_ahead": 3, "calls_ahead": 2}
     settings: dict[str, Any] = {"state_dir": str(tmp_path), **ahead}
     if configured:

@@ -1,4 +1,4 @@
-"""Every walk ends: at its end, or with an error after a bounded number of calls."""
+"""Every walk ends: at the end of the list, or with an error after a bounded number of calls."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_alternating_pages_end_the_read(server: ScriptedServer, client: Pipedriv
 def test_records_that_change_all_the_time_end_the_read(
     server: ScriptedServer, client: PipedriveClient, period: int
 ) -> None:
-    """The same ids again and again, each time updated later: no page is like one before."""
+    """The same ids again and again, each time updated later: no page equals an earlier one."""
     for number in range(300):
         answer = by_cursor([[1, 2], [3, 4], [5, 6]][number % period], f"c{number}")
         for record in answer["data"]:

@@ -1,4 +1,4 @@
-"""A parent record that cannot be read is left for later, by itself; a refused stream is refused."""
+"""A parent record that cannot be read is read again later; a refused stream is refused."""
 
 from __future__ import annotations
 

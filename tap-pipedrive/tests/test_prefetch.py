@@ -1,4 +1,4 @@
-"""First pages that were asked for early change nothing but time."""
+"""Prefetched first pages change no record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers come in order, a bounded number at a time, whatever the threads do."""
+"""Results come in order, and a bounded number of requests runs at the same time."""
 
 from __future__ import annotations
 

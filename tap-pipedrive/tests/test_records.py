@@ -1,4 +1,4 @@
-"""Records are mended where the API strays from its schema, and left alone where not."""
+"""Records are converted where the API differs from its schema, and else unchanged."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_a_fitting_page_is_read_as_rows(records: list[dict[str, Any]]) -> None:
 def test_a_page_that_does_not_fit_is_not_read_as_rows(
     record: dict[str, Any], name: str, value: Any
 ) -> None:
-    """Either both ways of reading agree, or the fast one stands back."""
+    """Both ways of reading agree, or the page reader refuses the page."""
     record = {**record, name: value}
     body = msgspec.json.encode({"success": True, "data": [record]})
     shaped = RecordShaper(FULL).shape([copy.deepcopy(record)])

@@ -1,4 +1,4 @@
-"""A stream needs a run context and no tap of this package, so that a test can replace either."""
+"""A stream needs a run context, and not the tap of this package."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOON = datetime(2026, 6, 15, 12, tzinfo=timezone.utc)
 
 
 class FakeClient:
-    """Answers each call with the next of some pages, or raises it."""
+    """Returns the next of some pages for each call, or raises it if it is an error."""
 
     def __init__(self, *responses: Page | Exception) -> None:
         self.responses = list(responses)
@@ -44,7 +44,7 @@ class FakeClient:
 
 
 class OtherTap(Tap):
-    """A plugin of the SDK that has nothing of this package but one stream."""
+    """A plugin of the SDK that has only one stream of this package."""
 
     name = "other-tap"
     config_jsonschema: dict[str, Any] = {"type": "object", "properties": {}}  # noqa: RUF012
@@ -55,7 +55,7 @@ class OtherTap(Tap):
 
 
 def stages(monkeypatch: pytest.MonkeyPatch, *responses: Page | Exception) -> tuple[Stages, Any]:
-    """Make the stream `stages` with a context whose client answers as told."""
+    """Make the stream `stages` with a context whose client has these responses."""
     context = RunContext({}, {}, PageWriter(), lambda state: None)
     context.__dict__["client"] = FakeClient(*responses)
     context.__dict__["definitions"] = SimpleNamespace(

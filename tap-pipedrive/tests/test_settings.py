@@ -1,4 +1,4 @@
-"""A setting that cannot be used is told in one line, with exit code 78 and without a secret."""
+"""An invalid setting is reported in one line, with exit code 78 and without a secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each status does to each stream of the default selection, and to the streams beside it."""
+"""The effect of each status on each default stream, and on the other streams."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def server() -> Iterator[RunningSimulator]:
 
 @pytest.fixture(scope="module")
 def state(server: RunningSimulator) -> dict[str, Any]:
-    """The state after a good run, of another day as far as totals of the day go."""
+    """The state after a successful run, with totals of another day."""
     state = sync(server, {}).state
     state["bookmarks"]["deal_summary_daily"]["read_on"] = "2000-01-01"
     return state
@@ -92,7 +92,7 @@ def outcome(simulator: RunningSimulator, state: dict[str, Any], tmp_path: Path) 
 
 
 def state_for(stream: str, state: dict[str, Any]) -> dict[str, Any]:
-    """Start from ``state`` where that is faster; the children of deals are read in a first run."""
+    """Start from ``state`` if that is faster; children of deals are read in a first run."""
     return {} if stream in BY_DEAL else state
 
 

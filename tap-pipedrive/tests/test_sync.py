@@ -1,4 +1,4 @@
-"""Whole runs against the simulated account: first, second, after changes, cut off."""
+"""Whole runs against the simulated account: the first, the second, after changes, interrupted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def by_id(records: list[dict[str, Any]]) -> dict[Any, dict[str, Any]]:
 
 
 def listed(simulator: Any, entity: str) -> dict[Any, dict[str, Any]]:
-    """What the account's lists can still show of an entity, by id."""
+    """The records of an entity in the account's lists, by id."""
     return by_id([record for record in simulator.truth(entity) if record["_listed"]])
 
 
@@ -254,7 +254,7 @@ def test_random_faults_in_one_call_of_ten_change_no_record(
 def test_a_sync_after_kill_9_has_every_record(
     simulator: Any, sync: Sync, config: dict[str, Any]
 ) -> None:
-    """What came out before the last whole state is kept; the rest comes again."""
+    """Records before the last complete state are stored; the others come again."""
     command = [sys.executable, "-m", "tap_pipedrive", "--config", "/dev/stdin"]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL

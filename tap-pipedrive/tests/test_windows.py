@@ -1,4 +1,4 @@
-"""Windows bring what the plain walk brings, whatever happens meanwhile, for hardly more calls."""
+"""Windows read the same records as page by page, for few more calls."""
 
 from __future__ import annotations
 
@@ -254,7 +254,7 @@ crowds = st.lists(
 def test_windows_read_any_list_completely(
     crowds: list[tuple[int, int, int]], width: int, page: int, expires: set[int], pace: float | None
 ) -> None:
-    """However unevenly records lie, in whatever order pages come."""
+    """With any distribution of records, and pages in any order."""
     seconds = [at + n * apart for at, count, apart in crowds for n in range(count)]
     source = AList(seconds, page, expires)
     end = to_text(to_time("2026-01-01T00:00:00Z"))
