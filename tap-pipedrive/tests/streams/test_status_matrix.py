@@ -16,7 +16,7 @@ from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.errors import TapError
 from tap_pipedrive.streams import STREAMS
 
-MELTANO = Path(__file__).parents[2] / "meltano.yml"
+MELTANO = Path(__file__).parents[3] / "meltano.yml"
 ESSENTIAL = {"deals", "pipelines", "stages", "users", "deal_fields"}
 CLASSES = {stream.name: stream for stream in STREAMS}
 NO_HEADERS = {

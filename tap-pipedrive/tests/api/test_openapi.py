@@ -23,7 +23,7 @@ from tap_pipedrive.streams.stream_types import (
     NewestFirstStream,
 )
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 DOCUMENTS = Path(
     os.environ.get("PIPEDRIVE_SPEC_DIR", REPOSITORY.parent / "shared" / "pipedrive" / "spec")
 )

@@ -23,7 +23,7 @@ from tap_pipedrive.settings import DEFAULTS, SCHEMA
 from tap_pipedrive.state.cadence import Cadence
 from tap_pipedrive.tap import TapPipedrive
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SYNC = next(
     frozenset(pattern.partition(".")[0] for pattern in plugin["select"])
     for plugin in yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["extractors"]
