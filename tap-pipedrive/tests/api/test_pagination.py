@@ -173,7 +173,7 @@ def test_a_next_page_without_a_parameter_for_it_is_an_error(
     server: ScriptedServer, client: PipedriveClient, answer: Any
 ) -> None:
     server.answer(200, answer)
-    with pytest.raises(UnexpectedAnswerError, match="more follow"):
+    with pytest.raises(UnexpectedAnswerError, match="more pages follow"):
         read(client, "v1 /users")
 
 
