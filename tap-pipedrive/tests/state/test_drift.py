@@ -1,4 +1,4 @@
-"""The account's shape changes; the sync goes on, says so, and keeps every raw value."""
+"""When the account's shape changes, the sync goes on, logs the change, and keeps every value."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def test_changed_definitions_are_logged(
     caplog.clear()
     second = sync(first.state, state_dir=str(tmp_path), only={"deal_fields"})
     assert second.records["deal_fields"], "a changed list is sent again"
-    told = " ".join(record.getMessage() for record in caplog.records)
-    assert "renamed" in told and "'Nome novo'" in told
-    assert "new_option" in told and "'Opção nova'" in told
-    assert "added" in told and "'Campo novo'" in told
+    reported = " ".join(record.getMessage() for record in caplog.records)
+    assert "renamed" in reported and "'Nome novo'" in reported
+    assert "new_option" in reported and "'Opção nova'" in reported
+    assert "added" in reported and "'Campo novo'" in reported
 
 
 @pytest.mark.parametrize("kind", ["unknown_properties", "missing_properties", "wrong_types"])
@@ -40,10 +40,10 @@ def test_invalid_definitions_do_not_stop_a_sync(
     odd = sync(only={"deals", "persons", "users"})
     for stream in ("deals", "persons", "users"):
         assert len(odd.records[stream]) == len(plain.records[stream])
-    kept = [r["_extra"] for rows in odd.records.values() for r in rows if r.get("_extra")]
-    assert bool(kept) is (kind != "missing_properties")
-    told = " ".join(record.getMessage() for record in caplog.records)
-    assert ("kept in _extra" in told) is (kind != "missing_properties")
+    stored = [r["_extra"] for rows in odd.records.values() for r in rows if r.get("_extra")]
+    assert bool(stored) is (kind != "missing_properties")
+    reported = " ".join(record.getMessage() for record in caplog.records)
+    assert ("kept in _extra" in reported) is (kind != "missing_properties")
 
 
 def test_differences_name_what_changed() -> None:

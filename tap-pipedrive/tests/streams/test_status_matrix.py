@@ -1,4 +1,4 @@
-"""What each status does to each stream of the default selection, and to the streams beside it."""
+"""The effect of each status on each default stream, and on the other streams."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.errors import TapError
 from tap_pipedrive.streams import STREAMS
 
-MELTANO = Path(__file__).parents[2] / "meltano.yml"
+MELTANO = Path(__file__).parents[3] / "meltano.yml"
 ESSENTIAL = {"deals", "pipelines", "stages", "users", "deal_fields"}
 CLASSES = {stream.name: stream for stream in STREAMS}
 NO_HEADERS = {
@@ -39,7 +39,7 @@ def default_selection() -> list[str]:
 DEFAULT = default_selection()
 #: Streams whose rows come with the calls of another one.
 COMES_WITH = {"deal_changelog_sync": "deal_changelog", "deal_products_sync": "deal_products"}
-ASKED = [name for name in DEFAULT if name not in COMES_WITH]
+REQUESTED = [name for name in DEFAULT if name not in COMES_WITH]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def server() -> Iterator[RunningSimulator]:
 
 @pytest.fixture(scope="module")
 def state(server: RunningSimulator) -> dict[str, Any]:
-    """The state after a good run, of another day as far as totals of the day go."""
+    """The state after a successful run, with totals of another day."""
     state = sync(server, {}).state
     state["bookmarks"]["deal_summary_daily"]["read_on"] = "2000-01-01"
     return state
@@ -92,7 +92,7 @@ def outcome(simulator: RunningSimulator, state: dict[str, Any], tmp_path: Path) 
 
 
 def state_for(stream: str, state: dict[str, Any]) -> dict[str, Any]:
-    """Start from ``state`` where that is faster; what hangs on deals is asked on a first run."""
+    """Start from ``state`` if that is faster; children of deals are read in a first run."""
     return {} if stream in BY_DEAL else state
 
 
@@ -108,7 +108,7 @@ def with_it(stream: str) -> set[str]:
     return {stream, *(name for name in DEFAULT if COMES_WITH.get(name) == stream)}
 
 
-@pytest.mark.parametrize("stream", ASKED)
+@pytest.mark.parametrize("stream", REQUESTED)
 @pytest.mark.parametrize("status", [403, 404, 410, 415])
 def test_a_stream_that_was_never_read_and_is_refused(
     simulator: RunningSimulator, tmp_path: Path, stream: str, status: int
@@ -129,11 +129,11 @@ def test_a_stream_that_was_never_read_and_is_refused(
     assert str(status) in report["streams"][stream]["reason"]
 
 
-#: Asked about deals that changed: with nothing new they are not asked at all.
+#: Children of deals that changed: without a change they are not called.
 BY_DEAL = {"deal_changelog", "deal_products"}
 
 
-@pytest.mark.parametrize("stream", [name for name in ASKED if name not in ESSENTIAL | BY_DEAL])
+@pytest.mark.parametrize("stream", [name for name in REQUESTED if name not in ESSENTIAL | BY_DEAL])
 @pytest.mark.parametrize("status", [403, 410])
 def test_a_stream_that_could_be_read_before_and_is_refused(
     simulator: RunningSimulator, tmp_path: Path, state: dict[str, Any], stream: str, status: int
@@ -160,7 +160,7 @@ def test_a_child_stream_that_is_refused_later(
     }
 
 
-@pytest.mark.parametrize("stream", ASKED)
+@pytest.mark.parametrize("stream", REQUESTED)
 @pytest.mark.parametrize("status", [401, 402])
 def test_a_refused_account_ends_the_run(
     simulator: RunningSimulator, tmp_path: Path, state: dict[str, Any], stream: str, status: int
@@ -172,7 +172,7 @@ def test_a_refused_account_ends_the_run(
     assert by_outcome(report).keys() <= {"complete", "interrupted"}
 
 
-@pytest.mark.parametrize("stream", ASKED)
+@pytest.mark.parametrize("stream", REQUESTED)
 @pytest.mark.parametrize(
     ("status", "headers"),
     [(500, {}), (429, BURST), (429, NO_HEADERS)],
@@ -196,7 +196,7 @@ def test_a_stream_whose_operation_keeps_failing(
     assert str(status) in report["message"]
 
 
-@pytest.mark.parametrize("stream", ASKED)
+@pytest.mark.parametrize("stream", REQUESTED)
 def test_streams_fall_behind_on_a_spent_day(
     simulator: RunningSimulator, tmp_path: Path, state: dict[str, Any], stream: str
 ) -> None:

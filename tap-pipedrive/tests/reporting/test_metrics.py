@@ -1,4 +1,4 @@
-"""The metrics declared are the metrics pushed, also by a run that fails, to a real Pushgateway."""
+"""The pushed metrics are the declared ones, also after a failure, with a real Pushgateway."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def gateway() -> Iterator[str]:
 
 
 def pushed(url: str) -> dict[str, dict[frozenset[tuple[str, str]], float]]:
-    """What the gateway serves of ours: ``{metric: {labels: value}}``."""
+    """The tap's metrics that the gateway serves: ``{metric: {labels: value}}``."""
     found: dict[str, dict[frozenset[tuple[str, str]], float]] = {}
     for family in text_string_to_metric_families(requests.get(f"{url}/metrics", timeout=5).text):
         for sample in family.samples:

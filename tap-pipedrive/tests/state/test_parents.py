@@ -1,4 +1,4 @@
-"""A parent record that cannot be read is left for later, by itself; a refused stream is refused."""
+"""A parent record that cannot be read is read again later; a refused stream is refused."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def marks(output: Output) -> dict[int, dict[str, Any]]:
 
 
 def log_calls(simulator: Any) -> list[str]:
-    asked = simulator.control("GET", "requests", operation="getDealChangelog")
-    return [call["path"] for call in asked]
+    requested = simulator.control("GET", "requests", operation="getDealChangelog")
+    return [call["path"] for call in requested]
 
 
 HOLLOW_LOG = '{"success":true,"data":[],"additional_data":{"next_cursor":null}}'
@@ -148,7 +148,7 @@ def test_a_log_with_a_repeated_page_is_incomplete_without_duplicates(
         log: Any = tap.streams["deal_changelog"]
         found, pages, error = read_log(log, log.list_operation(), "deal_id", 1)
         tap.run_context.client.close()
-    assert len(server.asked) == pages == 2
+    assert len(server.requested) == pages == 2
     assert isinstance(error, errors.UnexpectedAnswerError) and "circle" in str(error)
     assert [row["time"][-3:] for row in found] == ["02Z", "03Z"], "the oldest second may lack some"
 

@@ -1,4 +1,4 @@
-"""Answers come in order, a bounded number at a time, whatever the threads do."""
+"""Results come in order, and a bounded number of requests runs at the same time."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Sync = Callable[..., Output]
 def test_each_request_is_sent_once_and_in_order(
     questions: list[int], width: int, data: st.DataObject
 ) -> None:
-    asked: list[int] = []
+    requested: list[int] = []
     under_way, most = [0], [0]
     lock = threading.Lock()
 
     def ask(question: int) -> int:
         with lock:
-            asked.append(question)
+            requested.append(question)
             under_way[0] += 1
             most[0] = max(most[0], under_way[0])
         with lock:
@@ -38,7 +38,7 @@ def test_each_request_is_sent_once_and_in_order(
     taken = data.draw(st.integers(0, len(questions)))
     assert [prefetcher.result(q) for q in questions[:taken]] == [q * 2 for q in questions[:taken]]
     prefetcher.close()
-    assert len(asked) == len(set(asked)) <= taken + width
+    assert len(requested) == len(set(requested)) <= taken + width
     assert most[0] <= width
 
 

@@ -1,4 +1,4 @@
-"""First pages that were asked for early change nothing but time."""
+"""Prefetched first pages change no record."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_first_pages_are_requested_at_the_same_time() -> None:
     prefetch = Prefetch(3)
     prefetch.expect([first, *walks])
     assert len(list(prefetch.pages(first))) == 1, "its answer lets the others begin"
-    found = [[page.records for page in prefetch.pages(walk)] for walk in walks]
+    found = [[page.records for page in prefetch.pages(read)] for read in walks]
     prefetch.close()
     assert found == [[[{"id": name}]] for name in names]
 

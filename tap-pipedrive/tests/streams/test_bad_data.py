@@ -1,4 +1,4 @@
-"""Odd values, records and answers are handled at their own level; everything else is delivered."""
+"""Invalid values, records and responses are handled alone; everything else is delivered."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ names = st.sampled_from([
 
 @st.composite
 def elements(draw: Any, number: int) -> bytes:
-    """An element of a list, marked with its number so that it can be found again."""
+    """An element of a list, with its number as a mark."""
     mark = b'"mark":"<%d>"' % number
     kind = draw(st.sampled_from(["record", "record", "record", "no record"]))
     if kind == "no record":
@@ -84,7 +84,7 @@ def deals_stream() -> Iterator[PipedriveStream]:
 
 
 def emitted(stream: PipedriveStream, body: bytes) -> Output:
-    """What the stream writes for the body of an answer."""
+    """Return what the stream writes for the body of a response."""
     stream._run.quarantine = Quarantine()
     real, sys.stdout = sys.stdout, io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     try:
@@ -176,7 +176,7 @@ def test_the_page_reader_refuses_invalid_bytes(deals_stream: PipedriveStream) ->
     assert deal["_extra"] == {"custom_fields.a": "caf\\xe9"}
 
 
-def test_a_value_nested_too_deep_to_encode_is_kept_as_text() -> None:
+def test_a_value_nested_too_deep_to_encode_is_stored_as_text() -> None:
     deep: Any = 1
     for _ in range(5000):
         deep = [deep]
@@ -222,8 +222,8 @@ def test_conversions_keep_the_value(kind: str, value: Any, expected: Any) -> Non
     found = converted(value, kind)
     assert found == expected and type(found) is type(expected)
     (record,) = RecordShaper({"x": kind}).shape([{"x": value}])
-    kept = {} if expected is not None else {"_extra": {"x": value}}
-    assert record == {"x": expected, **kept}
+    stored = {} if expected is not None else {"_extra": {"x": value}}
+    assert record == {"x": expected, **stored}
 
 
 IMPOSSIBLE = [
@@ -238,7 +238,7 @@ IMPOSSIBLE = [
 
 @pytest.mark.parametrize("kind", ["date-time", "date"])
 @pytest.mark.parametrize("value", IMPOSSIBLE)
-def test_an_impossible_date_is_null_and_its_text_is_kept(kind: str, value: str) -> None:
+def test_an_impossible_date_is_null_and_its_text_is_stored(kind: str, value: str) -> None:
     shaper = RecordShaper({"id": "integer", "x": kind})
     assert shaper.shape([{"id": 1, "x": value}]) == [{"id": 1, "x": None, "_extra": {"x": value}}]
     assert shaper.nulled == 1
@@ -264,7 +264,7 @@ def test_a_valid_time_is_read_as_a_row(value: str) -> None:
 
 
 @given(st.datetimes(), st.sampled_from(["Z", "+02:00", "", " -0330"]), st.sampled_from("T "))
-def test_all_valid_times_are_kept(moment: Any, zone: str, separator: str) -> None:
+def test_all_valid_times_are_stored(moment: Any, zone: str, separator: str) -> None:
     text = moment.isoformat(separator) + zone
     found = time_or_none(text)
     if found is None:
@@ -279,7 +279,7 @@ def test_all_valid_times_are_kept(moment: Any, zone: str, separator: str) -> Non
 
 @pytest.fixture
 def simulator() -> Iterator[Any]:
-    """A small account: many short runs."""
+    """A small account, because there are many short runs."""
     with running_simulator(deals=60, seed=7) as running:
         yield running
 
@@ -330,7 +330,9 @@ def test_one_invalid_record_is_quarantined_alone(simulator: Any, sync: Sync, odd
     assert list(schema["schema"]["properties"]) == [
         "stream", "key", "reason", "record", "extracted_at"
     ]  # fmt: skip
-    written = [place for place, said in enumerate(output.order) if said[1] == "tap_quarantine"]
+    written = [
+        place for place, reported in enumerate(output.order) if reported[1] == "tap_quarantine"
+    ]
     assert output.order[written[0]][0] == "SCHEMA"
     assert "STATE" in [kind for kind, _ in output.order[written[-1] :]]
 
@@ -365,8 +367,8 @@ def test_an_impossible_update_time_does_not_move_the_bookmark(
     assert marks == listed(simulator, "deals")
     now = to_time(simulator.control("GET", "clock")["now"])
     for name, state in output.state["bookmarks"].items():
-        for walk in state.get("partitions", [state]):
-            if value := walk.get("replication_key_value"):
+        for read in state.get("partitions", [state]):
+            if value := read.get("replication_key_value"):
                 assert to_time(value) <= now, name
 
 
@@ -378,15 +380,15 @@ def test_the_log_of_a_deal_with_an_impossible_update_time_is_read_once(
         rule = {"kind": "bad_record", "field_name": "update_time", "value": '"yesterday"'}
         simulator.control("POST", "faults", {**rule, "operation": op})
     state: dict[str, Any] = {}
-    asked = []
+    requested = []
     for _ in range(3):
         simulator.control("POST", "stats/reset")
         output = sync(state, state_dir=str(tmp_path))
         state = output.state
         calls = simulator.control("GET", "stats")["operations"]
-        asked.append(calls.get("getDealChangelog", {"calls": 0})["calls"])
+        requested.append(calls.get("getDealChangelog", {"calls": 0})["calls"])
         assert len(json.dumps(state)) < 64 * 1024
-    assert asked[0] > 50 and asked[2] == 0, asked
+    assert requested[0] > 50 and requested[2] == 0, requested
 
 
 def test_an_incomplete_sweep_marks_nothing_as_deleted(simulator: Any, sync: Sync) -> None:

@@ -1,4 +1,4 @@
-"""Pages leave whole where nothing is asked of their records; the SDK treats them where it is."""
+"""Pages are written as a whole if the SDK has nothing to change in their records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens are money: budgets hold, nothing is paid twice, and a plan says it beforehand."""
+"""Budgets are respected, no log is paid for twice, and a plan estimates the cost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def marks_of(output: Output) -> list[int]:
 
 
 def test_a_long_history_is_read_over_several_days(tmp_path: Path) -> None:
-    """Each deal is asked once, also where a bulk import gave them all the same second."""
+    """Each log is read once, even if a bulk import gave all deals the same second."""
     with running_simulator(deals=90, seed=3) as simulator:
         account = simulator.account
         for _ in range(60):  # a bulk import: one second for all
@@ -40,11 +40,11 @@ def test_a_long_history_is_read_over_several_days(tmp_path: Path) -> None:
             "history_token_share": 0.5,
             "state_dir": str(tmp_path),
         }
-        asked: list[int] = []
+        requested: list[int] = []
         state: dict[str, Any] = {}
         days = 0
         readable = {d["id"] for d in simulator.truth("deals") if d["_listed"]}
-        while set(asked) != readable:
+        while set(requested) != readable:
             days += 1
             assert days < 20, "no headway"
             fresh = account.create_deal(title=f"day {days}").id
@@ -55,14 +55,14 @@ def test_a_long_history_is_read_over_several_days(tmp_path: Path) -> None:
             assert fresh in {d["id"] for d in output.records["deals"]}, (
                 "what is new waits for no history"
             )
-            asked += marks_of(output)
+            requested += marks_of(output)
             spent = simulator.control("GET", "stats")["tokens"]
             simulator.control("POST", "stats/reset")
             assert spent <= 1000 * 0.5 + 200, "the share of histories, and a few lists"
             account.advance_clock(DAY)
         assert days > 5
         # The day's new deal may be asked again with the ones it was cut off from; nothing else is.
-        assert len(asked) - len(set(asked)) <= days
+        assert len(requested) - len(set(requested)) <= days
 
 
 def test_a_spent_budget_ends_the_run_with_a_valid_state(
@@ -107,10 +107,10 @@ def test_a_supervised_run_reports_instead_of_failing(
 
 
 def plan(
-    config: dict[str, Any], tmp_path: Path, state: dict[str, Any] | None = None, *words: str
+    config: dict[str, Any], tmp_path: Path, state: dict[str, Any] | None = None, *options: str
 ) -> str:
     (tmp_path / "config.json").write_text(json.dumps(config))
-    arguments = ["--config", str(tmp_path / "config.json"), "--plan", *words]
+    arguments = ["--config", str(tmp_path / "config.json"), "--plan", *options]
     if state is not None:
         (tmp_path / "state.json").write_text(json.dumps(state))
         arguments += ["--state", str(tmp_path / "state.json")]
@@ -165,8 +165,10 @@ def test_a_plan_shows_the_age_of_lists_and_the_cost_of_an_idle_run(
     assert f"; v2 /deals/archived {aged} 1 h" in lines["deals"]
     assert f"; v1 /leads/archived {aged} 1 h" in lines["leads"]
     # deals 10 + 20, leads 20 + 40, stages 5, products 10, users 20.
-    words = "125 tokens by hand; on a schedule 30; 60 more every 3,600 s; 35 more every 10,800 s."
-    assert words in text
+    expected = (
+        "125 tokens by hand; on a schedule 30; 60 more every 3,600 s; 35 more every 10,800 s."
+    )
+    assert expected in text
     assert "not read yet" in plan(config, tmp_path)
     assert "on a schedule" not in plan({**config, "sweep": True}, tmp_path), "it reads everything"
 
@@ -174,7 +176,7 @@ def test_a_plan_shows_the_age_of_lists_and_the_cost_of_an_idle_run(
 def test_listed_histories_are_read_in_order_and_once(
     simulator: Any, sync: Sync, tmp_path: Path
 ) -> None:
-    """A backfill reads the logs it is told to; the walk leaves out what is known since."""
+    """A backfill reads the listed logs; the scan leaves out logs that are known since then."""
     deals = [d["id"] for d in simulator.truth("deals") if d["_listed"]]
     listed, known = tmp_path / "listed", tmp_path / "known"
     wanted = deals[7:2:-1]
@@ -183,13 +185,13 @@ def test_listed_histories_are_read_in_order_and_once(
     read = sync(only=logs, history_deals_file=str(listed))
     assert marks_of(read) == wanted
     assert {row["deal_id"] for row in read.records["deal_changelog"]} <= set(wanted)
-    asked = simulator.control("GET", "stats")["operations"]
-    assert {name: of["calls"] for name, of in asked.items()} == {
+    requested = simulator.control("GET", "stats")["operations"]
+    assert {name: of["calls"] for name, of in requested.items()} == {
         "getDealChangelog": 5,
         "getPipelines": 1,
     }
 
-    moved, kept = wanted[0], set(wanted[1:])
+    moved, stored = wanted[0], set(wanted[1:])
     simulator.account.advance_clock(600)
     simulator.account.update_deal(moved, title="known no more")
     through = {mark["deal_id"]: mark["synced_through"] for mark in read.records[
@@ -198,7 +200,7 @@ def test_listed_histories_are_read_in_order_and_once(
     # Logs read within two minutes of an update may lack it; these were not.
     known.write_text("".join(f"{i} {second + 300}\n" for i, second in seconds.items()))
     walked = sync(only=HISTORY, history_known_file=str(known))
-    assert set(marks_of(walked)) == set(deals) - kept
+    assert set(marks_of(walked)) == set(deals) - stored
 
 
 def test_listed_histories_stop_at_the_share_of_histories(

@@ -1,4 +1,4 @@
-"""Every walk ends: at its end, or with an error after a bounded number of calls."""
+"""Every walk ends: at the end of the list, or with an error after a bounded number of calls."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ def by_offset(ids: list[int], next_start: int | None, *, more: bool = True) -> d
     return {"data": [{"id": i} for i in ids], "additional_data": {"pagination": counts}}
 
 
-def walk(client: PipedriveClient, key: str, limit: int = 2) -> list[int]:
+def read(client: PipedriveClient, key: str, limit: int = 2) -> list[int]:
     found = pages(client, operation(key), stream="some_stream", limit=limit, path={"id": 1})
     return [record["id"] for page in found for record in page.records]
 
 
 @pytest.mark.parametrize("period", [1, 2, 3, 7])
-def test_a_repeated_cursor_ends_the_walk(
+def test_a_repeated_cursor_ends_the_read(
     server: ScriptedServer, client: PipedriveClient, period: int
 ) -> None:
     for number in range(5 * period):
         server.answer(200, by_cursor([number], f"c{number % period}"))
     with pytest.raises(UnexpectedAnswerError, match=r"some_stream: GET .*circle"):
-        walk(client, "v2 /deals")
-    assert len(server.asked) == period + 1
+        read(client, "v2 /deals")
+    assert len(server.requested) == period + 1
 
 
 @pytest.mark.parametrize("key", ["v2 /deals", "v1 /deals/{id}/changelog", "v1 /notes"])
 @pytest.mark.parametrize("ids", [[], [1, 2]])
-def test_pages_without_new_records_end_the_walk(
+def test_pages_without_new_records_end_the_read(
     server: ScriptedServer, client: PipedriveClient, key: str, ids: list[int]
 ) -> None:
     for number in range(200):
@@ -69,31 +69,31 @@ def test_pages_without_new_records_end_the_walk(
         server.answer(200, answer)
     what = "the same records again" if ids else "no records"
     with pytest.raises(UnexpectedAnswerError, match=f"some_stream: .*{what}"):
-        walk(client, key)
-    assert len(server.asked) <= MOST_IDLE_PAGES + 2
+        read(client, key)
+    assert len(server.requested) <= MOST_IDLE_PAGES + 2
 
 
-def test_alternating_pages_end_the_walk(server: ScriptedServer, client: PipedriveClient) -> None:
+def test_alternating_pages_end_the_read(server: ScriptedServer, client: PipedriveClient) -> None:
     for number in range(200):
         server.answer(200, by_cursor([[1, 2], [3, 4], [5, 6]][number % 3], f"c{number}"))
     with pytest.raises(UnexpectedAnswerError, match="the same records again"):
-        walk(client, "v2 /deals")
-    assert len(server.asked) <= MOST_IDLE_PAGES + 4
+        read(client, "v2 /deals")
+    assert len(server.requested) <= MOST_IDLE_PAGES + 4
 
 
 @pytest.mark.parametrize("period", [1, 3])
-def test_records_that_change_all_the_time_end_the_walk(
+def test_records_that_change_all_the_time_end_the_read(
     server: ScriptedServer, client: PipedriveClient, period: int
 ) -> None:
-    """The same ids again and again, each time updated later: no page is like one before."""
+    """The same ids again and again, each time updated later: no page equals an earlier one."""
     for number in range(300):
         answer = by_cursor([[1, 2], [3, 4], [5, 6]][number % period], f"c{number}")
         for record in answer["data"]:
             record["update_time"] = f"2026-01-01T{number // 60:02}:{number % 60:02}:00Z"
         server.answer(200, answer)
     with pytest.raises(UnexpectedAnswerError, match=r"some_stream: .*updated later each time"):
-        walk(client, "v2 /deals")
-    assert len(server.asked) <= MOST_IDLE_PAGES + 2 * period + 1
+        read(client, "v2 /deals")
+    assert len(server.requested) <= MOST_IDLE_PAGES + 2 * period + 1
 
 
 def test_a_list_edited_as_a_whole_is_read_to_its_end(
@@ -108,28 +108,28 @@ def test_a_list_edited_as_a_whole_is_read_to_its_end(
         for record in answer["data"]:
             record["update_time"] = f"2026-01-01T{number // 60:02}:{number % 60:02}:00Z"
         server.answer(200, answer)
-    assert len(walk(client, "v2 /deals")) == 4 * number_of_pages
+    assert len(read(client, "v2 /deals")) == 4 * number_of_pages
 
 
-def test_a_few_empty_pages_do_not_end_the_walk(
+def test_a_few_empty_pages_do_not_end_the_read(
     server: ScriptedServer, client: PipedriveClient
 ) -> None:
     server.answer(200, by_cursor([1], "a"))
     for number in range(MOST_IDLE_PAGES):
         server.answer(200, by_cursor([], f"c{number}"))
     server.answer(200, by_cursor([2], None))
-    assert walk(client, "v2 /deals") == [1, 2]
+    assert read(client, "v2 /deals") == [1, 2]
 
 
-def test_an_offset_that_does_not_grow_ends_the_walk(
+def test_an_offset_that_does_not_grow_ends_the_read(
     server: ScriptedServer, client: PipedriveClient
 ) -> None:
     server.answer(200, by_offset([1, 2], 2))
     for number in range(50):
         server.answer(200, by_offset([2 + number, 3 + number], 1))
     with pytest.raises(UnexpectedAnswerError, match=r"some_stream: .*leads back"):
-        walk(client, "v1 /notes")
-    assert len(server.asked) == 2
+        read(client, "v1 /notes")
+    assert len(server.requested) == 2
 
 
 @pytest.mark.parametrize("given", [{"next_start": 4}, {"next_start": "4"}, {"next_start": None}])
@@ -140,8 +140,8 @@ def test_a_short_page_is_followed_by_its_next_start(
     data = [{"id": i} for i in (1, 2, 3)]
     server.answer(200, {"data": data, "additional_data": {"pagination": counts}})
     server.answer(200, by_offset([5, 6], None, more=False))
-    assert set(walk(client, "v1 /notes", limit=4)) == {1, 2, 3, 5, 6}
-    starts = [parse_qs(urlsplit(path).query).get("start") for path, _ in server.asked]
+    assert set(read(client, "v1 /notes", limit=4)) == {1, 2, 3, 5, 6}
+    starts = [parse_qs(urlsplit(path).query).get("start") for path, _ in server.requested]
     assert starts == [["0"], ["4" if given["next_start"] else "3"]]
 
 
@@ -151,10 +151,10 @@ def test_invalid_paging_facts_are_an_error_of_the_stream(
 ) -> None:
     server.answer(200, {"data": [{"id": 1}], "additional_data": {"pagination": counts}})
     with pytest.raises(UnexpectedAnswerError, match="for pagination"):
-        walk(client, "v1 /notes")
+        read(client, "v1 /notes")
     server.script[0] = (200, {}, b'{"data":[{"id":1}],"additional_data":{"next_cursor":{"a":1}}}')
     with pytest.raises(UnexpectedAnswerError, match="for a cursor"):
-        walk(client, "v2 /deals")
+        read(client, "v2 /deals")
 
 
 @pytest.mark.parametrize("odd", ["9" * 5000, 10**400, "-5", "1e3"])
@@ -165,7 +165,7 @@ def test_an_invalid_next_start_is_replaced_by_the_number_of_records(
     data = [{"id": 1}, {"id": 2}]
     server.answer(200, {"data": data, "additional_data": {"pagination": counts}})
     server.answer(200, by_offset([2, 3], None, more=False))
-    assert walk(client, "v1 /notes") == [1, 2, 3]
+    assert read(client, "v1 /notes") == [1, 2, 3]
 
 
 @pytest.mark.parametrize("answer", [by_cursor([1], "next"), by_offset([1], 1)])
@@ -173,12 +173,12 @@ def test_a_next_page_without_a_parameter_for_it_is_an_error(
     server: ScriptedServer, client: PipedriveClient, answer: Any
 ) -> None:
     server.answer(200, answer)
-    with pytest.raises(UnexpectedAnswerError, match="more follow"):
-        walk(client, "v1 /users")
+    with pytest.raises(UnexpectedAnswerError, match="more pages follow"):
+        read(client, "v1 /users")
 
 
 @pytest.mark.parametrize("ids", [[], [1, 2]])
-def test_a_walk_by_update_time_is_bounded(
+def test_a_read_by_update_time_is_bounded(
     server: ScriptedServer, client: PipedriveClient, ids: list[int]
 ) -> None:
     records = [{"id": i, "update_time": "2026-01-01 00:00:00"} for i in ids]
@@ -189,7 +189,7 @@ def test_a_walk_by_update_time_is_bounded(
     )
     with pytest.raises(UnexpectedAnswerError, match="notes: GET /api/v1/notes: gave up"):
         list(itertools.islice(found, 1000))
-    assert len(server.asked) <= MOST_IDLE_PAGES + 2
+    assert len(server.requested) <= MOST_IDLE_PAGES + 2
 
 
 def test_short_pages_of_a_real_list_are_read_to_the_end(simulator: Any, sync: Sync) -> None:
@@ -201,7 +201,7 @@ def test_short_pages_of_a_real_list_are_read_to_the_end(simulator: Any, sync: Sy
     assert 0 < len(short.records["lead_fields"]) < len(plain.records["lead_fields"])
 
 
-def test_the_error_of_an_endless_walk_names_the_stream(simulator: Any, sync: Sync) -> None:
+def test_the_error_of_an_endless_read_names_the_stream(simulator: Any, sync: Sync) -> None:
     simulator.control("POST", "faults", {"kind": "more_for_ever", "operation": "getNotes"})
     with pytest.raises(UnexpectedAnswerError, match="notes: GET /api/v1/notes"):
         sync(only={"notes"})

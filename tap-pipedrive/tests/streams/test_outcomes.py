@@ -1,4 +1,4 @@
-"""What a failure of one stream does to the others, to the state, and to the exit code."""
+"""The failure of one stream, its effect on other streams, on the state and on the exit code."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], Any]:
-    """Supervise the runs of a test; returns how to read the latest report."""
+    """Supervise the runs of a test; return a function that reads the latest report."""
     file = tmp_path / "report.json"
     monkeypatch.setenv("PIPEBOARD_RUN_REPORT", str(file))
     return lambda: json.loads(file.read_text())
@@ -67,13 +67,13 @@ def test_the_report_has_an_entry_for_each_selected_stream_and_no_other(
     sync: Sync, report: Any, tmp_path: Path
 ) -> None:
     output = sync(only={"deals", "users", "persons"})
-    said = report()
+    reported = report()
     assert stat.S_IMODE((tmp_path / "report.json").stat().st_mode) == 0o600
     assert [p.name for p in tmp_path.iterdir()] == ["report.json"]
-    assert (said["version"], said["exit_code"], said["stopped"]) == (2, 0, None)
-    assert said["message"] is None and said["behind"] == []
-    assert outcomes(said) == dict.fromkeys(("deals", "users", "persons"), "complete")
-    for name, entry in said["streams"].items():
+    assert (reported["version"], reported["exit_code"], reported["stopped"]) == (2, 0, None)
+    assert reported["message"] is None and reported["behind"] == []
+    assert outcomes(reported) == dict.fromkeys(("deals", "users", "persons"), "complete")
+    for name, entry in reported["streams"].items():
         assert entry.keys() == {
             "outcome", "reason", "records", "calls", "tokens", "retries", "quarantined",
             "nulled_values", "incomplete_parents",
@@ -100,12 +100,12 @@ def test_a_report_that_cannot_be_written_fails_the_run(
 
 def test_a_history_behind_is_not_a_failure(sync: Sync, report: Any) -> None:
     sync(only=HISTORY, daily_tokens=600, history_token_share=0.2)
-    said = report()
-    assert (said["exit_code"], said["stopped"]) == (0, None)
-    assert outcomes(said) == {
+    reported = report()
+    assert (reported["exit_code"], reported["stopped"]) == (0, None)
+    assert outcomes(reported) == {
         "deals": "complete", "deal_changelog": "behind", "deal_changelog_sync": "behind",
     }  # fmt: skip
-    assert said["behind"] == ["deal_changelog", "deal_changelog_sync"]
+    assert reported["behind"] == ["deal_changelog", "deal_changelog_sync"]
 
 
 # -- refusals ---------------------------------------------------------------------------------
@@ -120,14 +120,14 @@ def test_an_error_of_the_deal_list_belongs_to_deals(
     with pytest.raises(NotPermittedError, match="deals is refused") as failure:
         sync(only=only)
     assert failure.value.exit_code == 77
-    said = report()
-    assert (said["exit_code"], said["stopped"]) == (77, "error")
+    reported = report()
+    assert (reported["exit_code"], reported["stopped"]) == (77, "error")
     expected = dict.fromkeys(only, "interrupted")
-    assert outcomes(said) == (expected | {"deals": "refused"} if "deals" in only else expected)
+    assert outcomes(reported) == (expected | {"deals": "refused"} if "deals" in only else expected)
 
 
 def test_a_refused_log_does_not_move_its_bookmarks(simulator: Any, sync: Sync, report: Any) -> None:
-    """The marks come with the log: without it they must not pass the deals either."""
+    """The marks come with the log: without it their bookmarks must not move."""
     fail(simulator, "getDealChangelog", 403)
     first = sync(only=HISTORY)
     assert outcomes(report())["deal_changelog_sync"] == "not_permitted"
@@ -170,9 +170,9 @@ def test_archived_leads_have_their_own_outcome(simulator: Any, sync: Sync, repor
     state: dict[str, Any] = {}
     for _ in range(2):
         state = sync(state, only={"leads"}).state
-        said = report()
-        assert (outcomes(said), said["exit_code"]) == ({"leads": "not_permitted"}, 0)
-        assert "archived" in said["streams"]["leads"]["reason"]
+        reported = report()
+        assert (outcomes(reported), reported["exit_code"]) == ({"leads": "not_permitted"}, 0)
+        assert "archived" in reported["streams"]["leads"]["reason"]
     heal(simulator)
     state = sync(state, only={"leads"}).state
     fail(simulator, "getArchivedLeads", 403)
@@ -198,7 +198,7 @@ def test_a_sweep_marks_nothing_in_a_stream_it_could_not_read(
 
 
 def test_a_bookmark_without_a_call_does_not_prove_permission(sync: Sync, report: Any) -> None:
-    """Without products there is nothing to ask for instalments; the bookmark moves."""
+    """Without products no instalments are read; the bookmark moves."""
     only = {"deals", "deal_installments"}
     with running_simulator(deals=6, seed=2) as simulator:
         config = {"api_token": simulator.token, "api_url": simulator.url}
@@ -267,9 +267,9 @@ def test_one_refused_parent_is_counted_and_the_stream_goes_on(
 ) -> None:
     fail(simulator, "getNoteComments", status, count=1)
     sync(only={"notes", "note_comments"})
-    said = report()
-    assert (outcomes(said)["note_comments"], said["exit_code"]) == ("complete", 0)
-    assert said["streams"]["note_comments"]["incomplete_parents"] == 1
+    reported = report()
+    assert (outcomes(reported)["note_comments"], reported["exit_code"]) == ("complete", 0)
+    assert reported["streams"]["note_comments"]["incomplete_parents"] == 1
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
@@ -289,11 +289,11 @@ def test_a_stream_whose_parents_are_all_refused_is_refused(
 def test_a_stream_that_fails_midway_resumes_there(simulator: Any, sync: Sync, report: Any) -> None:
     fail(simulator, "getPersons", 500, after=2)
     first = sync(only={"persons", "users"}, page_size=40)
-    said = report()
-    assert (said["exit_code"], said["stopped"]) == (69, None)
-    assert outcomes(said) == {"persons": "incomplete", "users": "complete"}
-    assert "500" in said["streams"]["persons"]["reason"]
-    assert said["streams"]["persons"]["records"] == len(first.records["persons"]) > 0
+    reported = report()
+    assert (reported["exit_code"], reported["stopped"]) == (69, None)
+    assert outcomes(reported) == {"persons": "incomplete", "users": "complete"}
+    assert "500" in reported["streams"]["persons"]["reason"]
+    assert reported["streams"]["persons"]["records"] == len(first.records["persons"]) > 0
     heal(simulator)
     second = sync(first.state, only={"persons", "users"}, page_size=40)
     assert ids(first, "persons") | ids(second, "persons") == listed(simulator, "persons")
@@ -349,10 +349,10 @@ def test_the_run_ends_when_every_operation_fails(simulator: Any, sync: Sync, rep
     with pytest.raises(SourceUnavailableError) as failure:
         sync()
     assert not isinstance(failure.value, OperationFailingError)
-    said = report()
-    assert (said["exit_code"], said["stopped"]) == (69, "error")
+    reported = report()
+    assert (reported["exit_code"], reported["stopped"]) == (69, "error")
     # A list that failed while others were still answered is incomplete; then nothing is.
-    found = set(outcomes(said).values())
+    found = set(outcomes(reported).values())
     assert "interrupted" in found <= {"complete", "incomplete", "interrupted"}
 
 
@@ -361,17 +361,17 @@ def test_the_run_ends_when_every_operation_fails(simulator: Any, sync: Sync, rep
 
 def test_streams_fall_behind_after_a_spent_budget(sync: Sync, report: Any) -> None:
     sync(daily_tokens=200)
-    said = report()
-    assert (said["exit_code"], said["stopped"]) == (75, "budget")
-    assert set(outcomes(said).values()) == {"complete", "behind"}
-    assert said["behind"] == sorted(n for n, o in outcomes(said).items() if o == "behind")
+    reported = report()
+    assert (reported["exit_code"], reported["stopped"]) == (75, "budget")
+    assert set(outcomes(reported).values()) == {"complete", "behind"}
+    assert reported["behind"] == sorted(n for n, o in outcomes(reported).items() if o == "behind")
 
 
 @pytest.mark.parametrize("configured", [True, False])
 def test_a_429_without_headers_on_a_spent_day_is_a_spent_budget(
     simulator: Any, sync: Sync, tmp_path: Path, configured: bool
 ) -> None:
-    """The ledger knows: by the configured budget, or by the plan's as an earlier answer said it."""
+    """The ledger decides, with the configured budget or the plan's from an earlier response."""
     ahead = {"lists_ahead": 3, "calls_ahead": 2}
     settings: dict[str, Any] = {"state_dir": str(tmp_path), **ahead}
     if configured:

@@ -1,4 +1,4 @@
-"""Changes get a stable id and order; reopened deals are never forgotten."""
+"""Changes have a stable id and order; the log of a reopened deal is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bookmarks: inclusive, never ahead of what was emitted or of the source's time."""
+"""Bookmarks are inclusive, and never ahead of the records sent or of the source's time."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def test_updated_since_has_whole_seconds_in_utc(moment: datetime) -> None:
 
 @given(st.lists(st.lists(st.none() | moments, max_size=5), max_size=6), moments)
 def test_a_bookmark_is_the_latest_emitted_but_not_past_the_signpost(
-    walk: list[list[datetime | None]], signpost: datetime
+    read: list[list[datetime | None]], signpost: datetime
 ) -> None:
     state: dict[str, str] = {}
     bookmark = Bookmark(state, "update_time", None)
-    for page in walk:
+    for page in read:
         bookmark.advance([m and to_text(m) for m in page], signpost)
-    emitted = [to_text(m) for page in walk for m in page if m]
+    emitted = [to_text(m) for page in read for m in page if m]
     expected = min(max(emitted), to_text(signpost)) if emitted else None
     assert bookmark.value == expected
     if expected:
@@ -38,7 +38,7 @@ def test_a_bookmark_is_the_latest_emitted_but_not_past_the_signpost(
 
 
 @given(moments, moments)
-def test_start_date_bounds_the_walk_but_not_the_bookmark(start: datetime, seen: datetime) -> None:
+def test_start_date_bounds_the_read_but_not_the_bookmark(start: datetime, seen: datetime) -> None:
     bookmark = Bookmark({}, "update_time", start.isoformat())
     assert bookmark.since == to_text(start)
     assert bookmark.value is None

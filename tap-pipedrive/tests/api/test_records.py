@@ -1,4 +1,4 @@
-"""Records are mended where the API strays from its schema, and left alone where not."""
+"""Records are converted where the API differs from its schema, and else unchanged."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_times_become_utc(raw: str, expected: str | None) -> None:
     assert time_or_none(raw) == expected
 
 
-def test_impossible_dates_become_null_and_unknown_properties_are_kept() -> None:
+def test_impossible_dates_become_null_and_unknown_properties_are_stored() -> None:
     shaper = RecordShaper(TYPES)
     record = {
         "id": 1,
@@ -63,7 +63,7 @@ def test_custom_fields_of_v1_do_not_count_as_unknown() -> None:
     assert shaper.unknown == set()
 
 
-def test_values_of_another_type_are_kept_in_extra() -> None:
+def test_values_of_another_type_are_stored_in_extra() -> None:
     shaper = RecordShaper(TYPES | {"value": "number", "flag": "boolean", "tags": "array"})
     good = {"id": 1, "name": "a", "value": 3, "flag": True, "tags": [1]}
     odd = {"id": 2.0, "name": 7, "value": "12,5", "flag": "yes", "tags": {}, "update_time": 99}
@@ -92,8 +92,8 @@ def test_values_of_another_type_are_kept_in_extra() -> None:
 )
 def test_every_value_is_in_its_column_or_in_extra(record: dict) -> None:
     (shaped,) = RecordShaper(TYPES).shape([dict(record)])
-    kept = {**shaped, **shaped.get("_extra", {})}
-    assert all(kept[name] == value for name, value in record.items())
+    stored = {**shaped, **shaped.get("_extra", {})}
+    assert all(stored[name] == value for name, value in record.items())
 
 
 def test_property_names_distinguish_times_from_durations() -> None:
@@ -112,17 +112,17 @@ def test_only_the_key_is_required() -> None:
     assert "_extra" in schema["properties"]
 
 
-WORDS = st.sampled_from(["", "a", "é", '"', "\n", "🎯"])
+TEXTS = st.sampled_from(["", "a", "é", '"', "\n", "🎯"])
 FULL = TYPES | {"value": "number", "flag": "boolean", "tags": "array", "custom_fields": "object"}
 FITTING = {
     "id": st.integers(-(2**63), 2**63 - 1),
     "update_time": st.sampled_from(["2024-02-12T09:14:35Z", "2024-02-12T09:14:35.120+02:00"]),
     "due_date": st.just("2024-02-12"),
-    "name": WORDS,
+    "name": TEXTS,
     "value": st.integers() | st.floats(allow_nan=False, allow_infinity=False),
     "flag": st.booleans(),
-    "tags": st.lists(st.integers() | WORDS, max_size=3),
-    "custom_fields": st.dictionaries(WORDS, st.none() | st.integers() | WORDS, max_size=3),
+    "tags": st.lists(st.integers() | TEXTS, max_size=3),
+    "custom_fields": st.dictionaries(TEXTS, st.none() | st.integers() | TEXTS, max_size=3),
 }
 ODD = st.sampled_from(
     ["", "0000-00-00", "0000-00-00 00:00:00", "2024-02-12 09:14:35", 7, 2.0, True, [], {}, "x"]
@@ -147,7 +147,7 @@ def test_a_fitting_page_is_read_as_rows(records: list[dict[str, Any]]) -> None:
 def test_a_page_that_does_not_fit_is_not_read_as_rows(
     record: dict[str, Any], name: str, value: Any
 ) -> None:
-    """Either both ways of reading agree, or the fast one stands back."""
+    """Both ways of reading agree, or the page reader refuses the page."""
     record = {**record, name: value}
     body = msgspec.json.encode({"success": True, "data": [record]})
     shaped = RecordShaper(FULL).shape([copy.deepcopy(record)])

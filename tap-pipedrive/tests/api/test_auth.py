@@ -1,4 +1,4 @@
-"""Both ways in work, and no secret ever comes out."""
+"""Both ways of authentication work, and no secret appears in the output."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_rejected_access_token_is_renewed() -> None:
         auth = OAuth(**OAUTH, token_url=f"{server.url}/oauth/token")
         client = PipedriveClient(server.url, auth, timeout=2)
         assert client.get(operation("v1 /users"), stream="users").records == [{"id": 1}]
-        assert server.asked[-1][1]["Authorization"] == "Bearer two"
+        assert server.requested[-1][1]["Authorization"] == "Bearer two"
         assert auth.api_domain == "https://acme.example"
 
 

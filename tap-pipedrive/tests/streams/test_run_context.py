@@ -1,4 +1,4 @@
-"""A stream needs a run context and no tap of this package, so that a test can replace either."""
+"""A stream needs a run context, and not the tap of this package."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ NOON = datetime(2026, 6, 15, 12, tzinfo=timezone.utc)
 
 
 class FakeClient:
-    """Answers each call with the next of some pages, or raises it."""
+    """Returns the next of some pages for each call, or raises it if it is an error."""
 
-    def __init__(self, *answers: Page | Exception) -> None:
-        self.answers = list(answers)
+    def __init__(self, *responses: Page | Exception) -> None:
+        self.responses = list(responses)
         self.usage: defaultdict[str, Usage] = defaultdict(Usage)
         self.api = SimpleNamespace(requests=Counter({("v2 /stages", "2xx"): 1}))
         self.source_now = NOON
         self.source_day = "2026-06-15"
 
     def get(self, operation: Operation, **_: Any) -> Page:
-        answer = self.answers.pop(0)
+        answer = self.responses.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
 
 class OtherTap(Tap):
-    """A plugin of the SDK that has nothing of this package but one stream."""
+    """A plugin of the SDK that has only one stream of this package."""
 
     name = "other-tap"
     config_jsonschema: dict[str, Any] = {"type": "object", "properties": {}}  # noqa: RUF012
@@ -54,10 +54,10 @@ class OtherTap(Tap):
         return [Stages(self, self.run_context, streams)]
 
 
-def stages(monkeypatch: pytest.MonkeyPatch, *answers: Page | Exception) -> tuple[Stages, Any]:
-    """Make the stream `stages` with a context whose client answers as told."""
+def stages(monkeypatch: pytest.MonkeyPatch, *responses: Page | Exception) -> tuple[Stages, Any]:
+    """Make the stream `stages` with a context whose client has these responses."""
     context = RunContext({}, {}, PageWriter(), lambda state: None)
-    context.__dict__["client"] = FakeClient(*answers)
+    context.__dict__["client"] = FakeClient(*responses)
     context.__dict__["definitions"] = SimpleNamespace(
         last_read=lambda _: None, observe=lambda *_: None
     )

@@ -1,4 +1,4 @@
-"""Whole runs against the simulated account: first, second, after changes, cut off."""
+"""Whole runs against the simulated account: the first, the second, after changes, interrupted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def by_id(records: list[dict[str, Any]]) -> dict[Any, dict[str, Any]]:
 
 
 def listed(simulator: Any, entity: str) -> dict[Any, dict[str, Any]]:
-    """What the account's lists can still show of an entity, by id."""
+    """The records of an entity in the account's lists, by id."""
     return by_id([record for record in simulator.truth(entity) if record["_listed"]])
 
 
@@ -86,8 +86,8 @@ def test_the_totals_by_currency_are_read_once_a_day(
 ) -> None:
     first = sync()
     (reading,) = first.records["deal_summary_daily"]
-    told = reading["values_total"]["USD"]
-    assert told["value_converted"] == pytest.approx(5 * told["value"], abs=0.005)
+    reported = reading["values_total"]["USD"]
+    assert reported["value_converted"] == pytest.approx(5 * reported["value"], abs=0.005)
     reset()
     again = sync(first.state)
     assert not again.records["deal_summary_daily"]
@@ -126,14 +126,14 @@ def test_only_the_logs_of_moved_deals_are_read(
     assert {i: (d["stage_id"], d["status"]) for i, d in merged.items()} == {
         i: (d["stage_id"], d["status"]) for i, d in truth.items()
     }
-    asked = calls(simulator)
+    requested = calls(simulator)
     moved = [
         d for d in second.records["deals"]
         if d["is_deleted"] or max(d[t] or "" for t in MOVES) > latest
     ]  # fmt: skip
-    assert 0 < asked["getDealChangelog"] < len(second.records["deals"])
-    assert asked["getDealChangelog"] >= len(moved)
-    assert asked["getDeals"] == asked["getArchivedDeals"] == 1
+    assert 0 < requested["getDealChangelog"] < len(second.records["deals"])
+    assert requested["getDealChangelog"] >= len(moved)
+    assert requested["getDeals"] == requested["getArchivedDeals"] == 1
 
 
 def test_the_log_of_a_reopened_deal_is_read(simulator: Any, sync: Sync, tmp_path: Any) -> None:
@@ -178,7 +178,7 @@ def test_an_interrupted_run_resumes_without_a_gap(
     assert seen["deal_changelog_sync"].keys() == seen["deals"].keys()
 
 
-def test_an_expired_cursor_starts_the_walk_again(
+def test_an_expired_cursor_starts_the_read_again(
     simulator: Any, sync: Sync, caplog: pytest.LogCaptureFixture
 ) -> None:
     simulator.control("POST", "faults", {"kind": "expired_cursor", "after": 1, "count": 1})
@@ -229,7 +229,7 @@ def test_random_faults_in_one_call_of_ten_change_no_record(
 ) -> None:
     monkeypatch.setattr("backoff._sync.time.sleep", lambda _: None)
     plain = sync()
-    kinds = (
+    types = (
         "429_burst",
         "500",
         "502",
@@ -240,9 +240,9 @@ def test_random_faults_in_one_call_of_ten_change_no_record(
         "null_body",
         "hang",
     )
-    for seed, kind in enumerate(kinds):
+    for seed, kind in enumerate(types):
         simulator.control(
-            "POST", "faults", {"kind": kind, "probability": 0.1 / len(kinds), "seed": seed}
+            "POST", "faults", {"kind": kind, "probability": 0.1 / len(types), "seed": seed}
         )
     shaken = sync(request_timeout=0.3)
     faults = simulator.control("GET", "stats")["faults"]
@@ -254,7 +254,7 @@ def test_random_faults_in_one_call_of_ten_change_no_record(
 def test_a_sync_after_kill_9_has_every_record(
     simulator: Any, sync: Sync, config: dict[str, Any]
 ) -> None:
-    """What came out before the last whole state is kept; the rest comes again."""
+    """Records before the last complete state are stored; the others come again."""
     command = [sys.executable, "-m", "tap_pipedrive", "--config", "/dev/stdin"]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -275,8 +275,8 @@ def test_a_sync_after_kill_9_has_every_record(
     assert before.states and not before.records["users"], "it was cut off midway"
     after = sync(before.state, page_size=40)
     for stream in ("deals", "persons", "organizations", "activities", "products"):
-        kept = by_id(before.records[stream]) | by_id(after.records[stream])
-        assert kept.keys() == listed(simulator, stream).keys(), stream
+        stored = by_id(before.records[stream]) | by_id(after.records[stream])
+        assert stored.keys() == listed(simulator, stream).keys(), stream
     marks = before.records["deal_changelog_sync"] + after.records["deal_changelog_sync"]
     assert {m["deal_id"] for m in marks} == listed(simulator, "deals").keys()
     again = {m["deal_id"] for m in after.records["deal_changelog_sync"]}

@@ -1,4 +1,4 @@
-"""Windows bring what the plain walk brings, whatever happens meanwhile, for hardly more calls."""
+"""Windows read the same records as page by page, for few more calls."""
 
 from __future__ import annotations
 
@@ -38,9 +38,11 @@ def by_id(*outputs: Output, stream: str) -> dict[int, dict[str, Any]]:
 
 
 def windowed(simulator: Any, operation: str | None = None) -> int:
-    """How many calls were made with an end in time."""
-    asked = simulator.control("GET", "requests", **({"operation": operation} if operation else {}))
-    return sum("updated_until" in call["query"] for call in asked)
+    """Count the calls with an end in time."""
+    requested = simulator.control(
+        "GET", "requests", **({"operation": operation} if operation else {})
+    )
+    return sum("updated_until" in call["query"] for call in requested)
 
 
 def listed(simulator: Any, entity: str) -> dict[int, dict[str, Any]]:
@@ -48,10 +50,10 @@ def listed(simulator: Any, entity: str) -> dict[int, dict[str, Any]]:
 
 
 def check_all(simulator: Any, *outputs: Output) -> None:
-    """What was kept is the account."""
+    """Compare the stored records with the account."""
     for stream in ("deals", "persons", "organizations", "activities"):
-        kept, truth = by_id(*outputs, stream=stream), listed(simulator, stream)
-        assert {i: r["update_time"] for i, r in kept.items()} == {
+        stored, truth = by_id(*outputs, stream=stream), listed(simulator, stream)
+        assert {i: r["update_time"] for i, r in stored.items()} == {
             i: r["update_time"] for i, r in truth.items()
         }, stream
 
@@ -81,13 +83,15 @@ def test_windows_read_records_without_update_time(
     simulator: Any, sync: Sync, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     if end == "last":
-        walk = Table.walk
+        read_table = Table.walk
 
-        def timed_only(self: Any, asked: Any) -> Any:
-            if asked.since is not None:
-                keep = asked.keep
-                asked = asked._replace(keep=lambda r: r.update_time and (not keep or keep(r)))
-            return walk(self, asked)
+        def timed_only(self: Any, requested: Any) -> Any:
+            if requested.since is not None:
+                keep = requested.keep
+                requested = requested._replace(
+                    keep=lambda r: r.update_time and (not keep or keep(r))
+                )
+            return read_table(self, requested)
 
         monkeypatch.setattr("pipedrive_simulator.account.table._NULL", "~")
         monkeypatch.setattr(Table, "walk", timed_only)
@@ -113,9 +117,9 @@ def test_deletions_and_archivings_during_windows_are_read(simulator: Any, sync: 
     simulator.control("POST", "faults", {**rule, "edits": edits})
     first = sync(only={"deals"}, windows=5, page_size=5)
     second = sync(first.state, only={"deals"}, windows=5, page_size=5)
-    kept = by_id(first, second, stream="deals")
+    stored = by_id(first, second, stream="deals")
     for deal_id, deal in listed(simulator, "deals").items():
-        assert kept[deal_id]["is_archived"] == deal["is_archived"]
+        assert stored[deal_id]["is_archived"] == deal["is_archived"]
 
 
 @pytest.mark.parametrize("kind", ["expired_cursor", "429_burst", "500", "truncated_json", "reset"])
@@ -250,7 +254,7 @@ crowds = st.lists(
 def test_windows_read_any_list_completely(
     crowds: list[tuple[int, int, int]], width: int, page: int, expires: set[int], pace: float | None
 ) -> None:
-    """However unevenly records lie, in whatever order pages come."""
+    """With any distribution of records, and pages in any order."""
     seconds = [at + n * apart for at, count, apart in crowds for n in range(count)]
     source = AList(seconds, page, expires)
     end = to_text(to_time("2026-01-01T00:00:00Z"))

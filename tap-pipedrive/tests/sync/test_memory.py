@@ -1,4 +1,4 @@
-"""A page in the tap, never a stream: memory and state do not grow with the account."""
+"""Memory and state do not grow with the account."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ print(json.dumps({"code": code, "records": records, "state": len(state), "peak":
 
 
 def deals_only(folder: Path) -> Path:
-    """A catalog that selects deals and nothing else."""
+    """A catalog that selects only deals."""
     found = subprocess.run(
         [sys.executable, "-m", "tap_pipedrive", "--discover"], capture_output=True, check=True
     )
@@ -48,9 +48,9 @@ def run(deals: int, folder: Path, catalog: Path, windows: int = 1) -> dict[str, 
         config = folder / f"{deals}.json"
         settings = {"api_token": simulator.token, "api_url": simulator.url, "windows": windows}
         config.write_text(json.dumps(settings))
-        words = ["--config", str(config), "--catalog", str(catalog)]
+        arguments = ["--config", str(config), "--catalog", str(catalog)]
         done = subprocess.run(
-            [sys.executable, "-c", MEASURE, *words], capture_output=True, text=True, check=True
+            [sys.executable, "-c", MEASURE, *arguments], capture_output=True, text=True, check=True
         )
         stats = simulator.control("GET", "stats")
     return {**json.loads(done.stdout), "calls": stats["calls"]}

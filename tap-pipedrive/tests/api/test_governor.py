@@ -1,4 +1,4 @@
-"""Limits hold: in one process, and over all processes that share a Redis."""
+"""Limits are respected in one process, and over all processes that share a Redis."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_a_run_goes_on_without_redis(caplog: pytest.LogCaptureFixture) -> None:
 
 @contextlib.contextmanager
 def answering(reply: bytes) -> Iterator[str]:
-    """Something that answers every line with the same bytes; yields its address."""
+    """A server that answers every line with the same bytes; yields its address."""
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
@@ -222,7 +222,7 @@ def answering(reply: bytes) -> Iterator[str]:
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
     ],
 )  # fmt: skip
-def test_a_run_goes_on_with_a_redis_that_answers_nonsense(reply: bytes) -> None:
+def test_a_run_goes_on_with_a_redis_that_returns_nonsense(reply: bytes) -> None:
     with answering(reply) as url:
         for use in (
             lambda governor: governor.admit(10, DAY),

@@ -1,7 +1,7 @@
-"""The facts in the package are those of the official documents, and the streams keep to them.
+"""The facts in the package equal the official documents, and the streams use only them.
 
-The documents themselves are not ours to ship: where they lie beside the project
-(``PIPEDRIVE_SPEC_DIR``, default ``../shared/pipedrive/spec``) the facts are compared with them.
+The project does not contain the documents. If they are in ``PIPEDRIVE_SPEC_DIR`` (default
+``../shared/pipedrive/spec``), the facts are compared with them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tap_pipedrive.streams.stream_types import (
     NewestFirstStream,
 )
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 DOCUMENTS = Path(
     os.environ.get("PIPEDRIVE_SPEC_DIR", REPOSITORY.parent / "shared" / "pipedrive" / "spec")
 )

@@ -1,4 +1,4 @@
-"""How answers are classified, retried, counted, and kept from leaking the token."""
+"""Responses are classified, retried and counted, and errors do not contain the token."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def server() -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Backoff without waiting: what it would have slept."""
+    """The waits of backoff, in seconds, without waiting."""
     slept: list[float] = []
     monkeypatch.setattr("backoff._sync.time.sleep", slept.append)
     return slept
@@ -54,7 +54,7 @@ def test_reads_a_page_and_counts_its_cost(server: ScriptedServer, client: Pipedr
     server.answer(200, GOOD, x_daily_ratelimit_token_remaining="1234")
     page = read(client, limit=500, updated_since=None)
     assert page.records == [{"id": 1}]
-    path, headers = server.asked[0]
+    path, headers = server.requested[0]
     assert path == "/api/v2/deals?limit=500"
     assert headers["x-api-token"] == SECRET
     assert vars(client.usage["deals"]) == {"calls": 1, "tokens": 10, "retries": 0}
@@ -99,7 +99,7 @@ def test_lasting_faults_end_the_run(
     with pytest.raises(errors.SourceUnavailableError) as failure:
         read(client)
     assert failure.value.exit_code == 69
-    paths = [path.partition("?")[0] for path, _ in server.asked]
+    paths = [path.partition("?")[0] for path, _ in server.requested]
     # One call asks whether other operations work: then only this list would be to blame.
     assert paths == ["/api/v2/deals"] * client_module.MAX_TRIES + ["/api/v2/pipelines"]
     assert not failure.value.concerns_stream
@@ -134,7 +134,7 @@ def test_errors_without_retry_name_the_cause(
     with pytest.raises(error, match=says) as failure:
         read(client)
     assert type(failure.value) is error
-    assert len(server.asked) == 1
+    assert len(server.requested) == 1
     assert waits == []
     assert SECRET not in str(failure.value)
 
@@ -193,7 +193,7 @@ def test_a_hollow_response_is_retried_and_then_an_error(
     with pytest.raises(errors.HollowAnswerError, match=r"is due|additional_data") as failure:
         client.get(operation(key), stream="x", path={"id": 1})
     assert failure.value.exit_code == 69
-    assert len(server.asked) == client_module.MAX_TRIES
+    assert len(server.requested) == client_module.MAX_TRIES
     assert not client.governor.is_open, "Pipedrive answers: others may ask"
 
 
@@ -293,4 +293,4 @@ def test_after_a_429_on_a_spent_day_no_thread_begins_another_call(
         worker.join()
     assert {type(error) for error in failures} == {errors.BudgetSpentError}
     assert len(failures) == 5 * threads
-    assert len(server.asked) <= 1 + threads
+    assert len(server.requested) <= 1 + threads

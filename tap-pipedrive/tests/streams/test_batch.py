@@ -1,4 +1,4 @@
-"""BATCH messages bring the records that lines bring, and states keep their place among them."""
+"""BATCH messages hold the same records as RECORD messages, in the same order with states."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_batch_files_hold_the_same_records_as_messages(
     assert found == json.loads(json.dumps(expected))
     assert files.state["bookmarks"] == lines.state["bookmarks"]
     # A state never comes before the file it tells of.
-    kinds = [kind for kind, _ in files.order]
-    assert kinds.index("BATCH") < len(kinds) - 1 - kinds[::-1].index("STATE")
+    types = [kind for kind, _ in files.order]
+    assert types.index("BATCH") < len(types) - 1 - types[::-1].index("STATE")
 
 
 def test_a_sweep_sends_messages_instead_of_files(config: dict[str, Any], tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ a_round = st.fixed_dictionaries(
 
 
 def apply(account: Any, name: str, which: int, how: int) -> None:
-    """Apply one edit to a record picked by number; an edit the account refuses does nothing."""
+    """Apply one edit to a record picked by number; an edit that the account refuses is skipped."""
 
     def pick(table: Any) -> Any:
         ids = sorted(table.records)
@@ -98,7 +98,7 @@ def apply(account: Any, name: str, which: int, how: int) -> None:
 
 
 class Warehouse:
-    """Keeps what a loader would keep: records before the last state, by key."""
+    """Stores the records as a loader does: those before the last state, by key."""
 
     def __init__(self, state: dict[str, Any] | None = None) -> None:
         self.rows: dict[str, dict[Any, dict[str, Any]]] = {}
@@ -130,7 +130,7 @@ def sync(
 
 
 def comparable(record: dict[str, Any]) -> dict[str, Any]:
-    """A record without the simulator's flags, counters that move by themselves, and nulls."""
+    """A record without the simulator's flags, without changing counters and without nulls."""
     return {
         k: time_or_none(v) if k.endswith("_time") and isinstance(v, str) and k != "due_time" else v
         for k, v in record.items()
@@ -145,31 +145,30 @@ def change_of(row: dict[str, Any]) -> tuple[Any, ...]:
 
 def check(simulator: RunningSimulator, warehouse: Warehouse) -> None:
     for stream in ("deals", "persons", "organizations", "activities", "products"):
-        kept = warehouse.rows.get(stream, {})
+        stored = warehouse.rows.get(stream, {})
         for record in simulator.truth(stream):
             if record["_listed"]:
-                assert comparable(kept[record["id"]]) == comparable(record), stream
+                assert comparable(stored[record["id"]]) == comparable(record), stream
     for stream in ("pipelines", "stages", "users", "leads", "notes"):
-        kept = warehouse.rows.get(stream, {})
+        stored = warehouse.rows.get(stream, {})
         for record in simulator.truth(stream):
-            assert record["id"] in kept, (stream, record["id"])
+            assert record["id"] in stored, (stream, record["id"])
             for name in ("name", "title", "content", "order_nr"):
-                assert kept[record["id"]].get(name) == record.get(name), stream
+                assert stored[record["id"]].get(name) == record.get(name), stream
     readable = {d["id"] for d in simulator.truth("deals") if d["_listed"]}
-    said = Counter(
+    reported = Counter(
         change_of(r) for r in simulator.truth("deal_changelog") if r["deal_id"] in readable
     )
-    kept_log = Counter(
+    stored_log = Counter(
         change_of(r)
         for r in warehouse.rows.get("deal_changelog", {}).values()
         if r["deal_id"] in readable
     )
-    stage_moves = {k: n for k, n in said.items() if k[2] in ("stage_id", "status", "pipeline_id")}
-    kept_moves = {
-        k: n for k, n in kept_log.items() if k[2] in ("stage_id", "status", "pipeline_id")
-    }
-    assert kept_moves == stage_moves
-    assert not kept_log - said, "a change that never was"
+    fields = ("stage_id", "status", "pipeline_id")
+    stage_moves = {k: n for k, n in reported.items() if k[2] in fields}
+    stored_moves = {k: n for k, n in stored_log.items() if k[2] in fields}
+    assert stored_moves == stage_moves
+    assert not stored_log - reported, "a change that never was"
     assert set(warehouse.rows["deal_changelog_sync"]) >= readable
 
 
@@ -209,7 +208,7 @@ def test_incremental_syncs_equal_a_full_sync(
         tempfile.TemporaryDirectory() as folder,
     ):
         account, warehouse = simulator.account, Warehouse()
-        kept = folder if remembers else None
+        stored = folder if remembers else None
         for number, lived in enumerate(rounds):
             if number:
                 for name, which, how, seconds in lived["edits"]:
@@ -231,15 +230,15 @@ def test_incremental_syncs_equal_a_full_sync(
                     {"kind": "edit_during_walk", "every": 9, "count": 4, "deals": 2},
                 )
             into = Warehouse(warehouse.state) if lived["lost"] else warehouse
-            sync(simulator, into, kept, windows=width)
+            sync(simulator, into, stored, windows=width)
             simulator.control("DELETE", "faults")
-        sync(simulator, warehouse, kept, windows=width)
+        sync(simulator, warehouse, stored, windows=width)
         check(simulator, warehouse)
 
         account.advance_clock(5)
-        sync(simulator, warehouse, kept, windows=width)
+        sync(simulator, warehouse, stored, windows=width)
         simulator.control("POST", "stats/reset")
-        sync(simulator, warehouse, kept, page_size=500)
+        sync(simulator, warehouse, stored, page_size=500)
         spent = simulator.control("GET", "stats")["operations"]
         paged = {"getDeals", "getArchivedDeals", "getActivities", "getPersons", "getOrganizations",
                  "getNotes", "getLeads", "getArchivedLeads"}  # fmt: skip

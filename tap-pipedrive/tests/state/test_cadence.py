@@ -1,4 +1,4 @@
-"""A scheduled run reads lists that hardly change at intervals, and at once when they are needed."""
+"""A scheduled run reads some lists at intervals, and at once when a record needs them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tap_pipedrive.settings import DEFAULTS, SCHEMA
 from tap_pipedrive.state.cadence import Cadence
 from tap_pipedrive.tap import TapPipedrive
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SYNC = next(
     frozenset(pattern.partition(".")[0] for pattern in plugin["select"])
     for plugin in yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["extractors"]
@@ -40,7 +40,7 @@ HALF_AN_HOUR = 1800
 
 
 class Schedule:
-    """Runs the tap as `sync` on a schedule does, and says what each run reported and asked."""
+    """Runs the tap as `sync` on a schedule does; has the report and the calls of each run."""
 
     def __init__(self, simulator: Any, config: dict[str, Any], report: Path) -> None:
         self.simulator, self.config, self.report_file = simulator, config, report
@@ -61,17 +61,17 @@ class Schedule:
 
     @property
     def streams(self) -> dict[str, dict[str, Any]]:
-        """What the last run reported of each stream."""
+        """The entries of the last report, by stream."""
         return dict(json.loads(self.report_file.read_text())["streams"])
 
     def with_outcome(self, outcome: str) -> set[str]:
-        """Name the streams that ended so in the last run."""
+        """Return the streams with this outcome in the last run."""
         return {name for name, entry in self.streams.items() if entry["outcome"] == outcome}
 
 
 @pytest.fixture
 def simulator() -> Iterator[Any]:
-    """A small account: what is measured here does not depend on its size."""
+    """A small account: the results do not depend on its size."""
     with running_simulator(deals=60, seed=7, burst=1000) as running:
         yield running
 
@@ -80,7 +80,7 @@ def simulator() -> Iterator[Any]:
 def schedule(
     simulator: Any, config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Schedule:
-    """A schedule whose first two runs have taken place: the second settles what the first read."""
+    """A schedule after its first two runs: the second one settles the records of the first."""
     report = tmp_path / "report.json"
     monkeypatch.setenv("PIPEBOARD_RUN_REPORT", str(report))
     schedule = Schedule(simulator, {**config, "state_dir": str(tmp_path / "tap")}, report)
@@ -316,7 +316,7 @@ def test_the_first_product_is_read_in_the_run_of_its_deal(
 def test_a_list_prefetched_before_the_change_is_read_again(
     schedule: Schedule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All lists are asked for side by side; the deal is made when the stages lie there already."""
+    """All lists are prefetched; the deal is added when the page of stages is there already."""
     pages, made = Prefetch.pages, []
 
     def later(self: Prefetch, request: ListRequest) -> Iterator[Page]:
@@ -334,7 +334,7 @@ def test_a_list_prefetched_before_the_change_is_read_again(
 
 
 def test_a_list_that_the_loader_has_not_stored_is_due(schedule: Schedule) -> None:
-    """The list was read and remembered, and then the loader died: the state is the one before."""
+    """The list was read and cached, then the loader crashed: the state is the one before."""
     stored = schedule.state
     account = schedule.simulator.account
     stage = account.create_stage("New", 1)
