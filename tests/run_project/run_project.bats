@@ -20,8 +20,8 @@ setup_file() {
 
     mkdir -p "$BATS_FILE_TMPDIR/checkout" "$BATS_FILE_TMPDIR/cluster"
     cd "$BATS_FILE_TMPDIR/checkout"
-    cp -R "$root/k8s" "$root/run_project.sh" .
-    echo .pipeboard/ >.gitignore
+    cp -R "$root/k8s" "$root/run_project.sh" "$root/.gitignore" .
+    mkdir orchestrate; cp -R "$root/orchestrate/deploy" orchestrate
     git init -q .
     commit first
     cat >"$BATS_FILE_TMPDIR/.env" <<'EOF'
@@ -95,7 +95,7 @@ changes() {
     calls | sed -E -n -e '/ rollout status .* --timeout=1s$/d' \
         -e 's/^(minikube (start|stop|image load)|docker (build|push)).*/\1/p' \
         -e 's/.*-n?a?m?e?space [a-z-]+ (apply) .*-l (.*)/\1 \2/p' \
-        -e 's/.* (apply) .*\/(release[^ .]*).yaml$/\1 \2/p' \
+        -e 's/.* (apply) .* -f -$/apply -/p' \
         -e 's/.* (patch) ([^ ]+) .*/\1 \2/p' \
         -e 's/.* (delete) (job|namespace)[/ ]([a-z-]+).*/\1 \2 \3/p' \
         -e 's/.* rollout status ([^ ]+).*/ready \1/p'
@@ -154,6 +154,7 @@ make_secrets() {
 docker build
 minikube image load
 apply !pipeboard/phase
+apply -
 apply pipeboard/phase=data
 ready statefulset/postgres
 ready statefulset/redis
@@ -170,7 +171,7 @@ apply pipeboard/phase=provision
 delete job smoke
 apply pipeboard/phase=smoke
 apply pipeboard/phase=schedule
-apply release"
+apply -"
     diff <(echo "$expected") <(echo "$output")
     [ "$(suspended)" = backfill ]
     [ "$(stored configmap.release tag)" = "$first" ]
@@ -268,7 +269,7 @@ apply release"
     commit_again
     yes sweep-1 | head -n 100 >"$STAND_IN/active-jobs"
     run -69 ./run_project.sh deploy --timeout 1
-    [[ $output == *"still at work after 1 s: sweep-1; try again later"* ]]
+    [[ $output == *"still running after 1 s: sweep-1; try again later"* ]]
     [ "$(suspended)" = backfill ]
     run ! grep -q "phase=migrate.*phase=migrate" <(changes | paste -s -)
 }
@@ -362,7 +363,7 @@ apply release"
     for path in cronjobs/sweep networkpolicies/default-deny secrets/redis configmaps/settings; do
         kubectl -n pipeboard delete "${path%/*}" "${path#*/}" --wait=false
         run -0 ./run_project.sh status
-        [[ $output == *"differs from this release; deploy mends that"* ]]
+        [[ $output == *"differs from this release; *"* ]]
     done
     run -0 ./run_project.sh deploy
     [[ $output == *"release $first runs"* ]]
