@@ -6,7 +6,7 @@ import pytest
 from conftest import Site
 
 from deploy.cluster_secrets import StoredSecrets, secret_contents
-from deploy.deployment import Deployment, is_rolled_out, suspend_schedule, wait_for_runs
+from deploy.deployment import Deployment, has_token, is_rolled_out, suspend_schedule, wait_for_runs
 from deploy.errors import DeployError, ExitCode
 from deploy.images import Image
 from deploy.manifest import Manifest, render
@@ -81,18 +81,6 @@ def test_a_dry_run_prints_what_it_would_do_and_does_nothing(site: Site) -> None:
     assert "s3cret-token" not in output
 
 
-def test_what_a_release_has_no_longer_is_deleted_with_it(deployed: Site) -> None:
-    overlay = deployed.checkout / "k8s" / "overlays" / "minikube-small" / "kustomization.yaml"
-    with_metabase = overlay.read_text()
-    overlay.write_text(with_metabase.replace("  - ../../components/metabase\n", ""))
-    output = deployed.run("deploy", *SMALL)
-    assert "prune      deployment/metabase" in output
-    assert not deployed.exists("deployment/metabase")
-    assert not deployed.exists("networkpolicy/metabase")
-    assert deployed.exists("statefulset/redis")
-    assert deployed.suspended() == ["backfill"]
-
-
 def test_provision_runs_the_jobs_of_its_phase_of_the_release_that_runs(deployed: Site) -> None:
     deployed.run("provision", *SMALL)
     assert deployed.changes() == [
@@ -142,17 +130,28 @@ def test_a_workload_of_no_replicas_is_rolled_out_without_counts() -> None:
     assert is_rolled_out({**workload, "status": {"observedGeneration": 1}})
 
 
-def test_a_second_deployment_changes_nothing_until_the_token_changes(
+def test_a_second_deployment_changes_only_what_changed_and_shows_no_secret(
     deployed: Site, first_site: Site, first_deployment: str
 ) -> None:
     password = deployed.secret("postgres", "WAREHOUSE_PASSWORD")
     output = deployed.run("deploy", *SMALL)
     assert "is deployed already; nothing was changed" in output
     assert deployed.changes() == []
+    assert has_token(StoredSecrets.read(deployed.kubectl()), Settings(deployed.checkout))
+
     with deployed.env_file.open("a") as settings:
         settings.write("PIPEDRIVE_API_TOKEN=another-s3cret\n")
+    assert not has_token(StoredSecrets.read(deployed.kubectl()), Settings(deployed.checkout))
+    overlay = deployed.checkout / "k8s" / "overlays" / "minikube-small" / "kustomization.yaml"
+    overlay.write_text(overlay.read_text().replace("  - ../../components/metabase\n", ""))
     output += deployed.run("deploy", *SMALL)
     assert deployed.secret("pipedrive", "PIPEDRIVE_API_TOKEN") == "another-s3cret"
+    # What the release has no longer is deleted with it.
+    assert "prune      deployment/metabase" in output
+    assert not deployed.exists("deployment/metabase")
+    assert not deployed.exists("networkpolicy/metabase")
+    assert deployed.exists("statefulset/redis")
+    assert deployed.suspended() == ["backfill"]
     assert deployed.secret("postgres", "WAREHOUSE_PASSWORD") == password
 
     # No secret was in a call, in the output, or in a file that stays.
@@ -247,6 +246,3 @@ def test_what_the_cluster_has_lost_or_changed_makes_it_differ_from_the_release(
         deployed.path(name).write_text(stored.replace('"readyReplicas": 1', '"readyReplicas": 0'))
         assert not deployment.is_ready(), name
         deployed.path(name).write_text(stored)
-    deployed.path("networkpolicy/default-deny").unlink()
-    assert f"release {deployed.head()} runs" in deployed.run("deploy", *SMALL)
-    assert deployed.exists("networkpolicy/default-deny")
