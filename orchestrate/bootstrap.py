@@ -30,7 +30,7 @@ from pipeboard.launch import environ_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: The versions for which every pinned package has a wheel: README, "Platforms".
+#: The versions for which every pinned package has a wheel: docs/platforms.md.
 OLDEST, NEWEST = (3, 10), (3, 14)
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = ROOT / ".pipeboard"
@@ -361,8 +361,8 @@ REMEDIES = (
     ),
     (
         r"no (usable )?wheels|not a supported wheel|hint: Wheels are available|no wheels? with a",
-        "The registry has no wheel of that package for this Python or this machine. README, "
-        "Platforms, says which fit; another Python: make PYTHON=/path/to/python3.13",
+        "The registry has no wheel of that package for this Python or this machine. "
+        "docs/platforms.md says which fit; another Python: make PYTHON=/path/to/python3.13",
     ),
     (
         r"hash mismatch|hashes? .*(mismatch|do not match)|do not match the hashes",

@@ -61,12 +61,15 @@ def main() -> int:
             (f"mypy {folder if package == '.' else package}", folder, ["mypy", package])
             for folder, package in PACKAGES
         ),
+        ("imports of the tap", "tap-pipedrive", ["lint-imports", "--no-cache"]),
         (
             "mypy flows",
             "orchestrate/flows",
             ["mypy", "--strict", "--python-executable", str(PREFECT_PYTHON), "."],
         ),
         ("mypy bootstrap", ".", ["mypy", "orchestrate/bootstrap.py", "tests/run.py", __file__]),
+        ("mypy docs", "tests/docs", ["mypy", "."]),
+        ("vocabulary", ".", ["python", "tests/docs/vocabulary.py"]),
         *dbt_project(),
         ("yamllint", ".", ["yamllint", "--strict", "."]),
         ("shellcheck", ".", ["shellcheck", *shell]),

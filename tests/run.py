@@ -96,6 +96,7 @@ ROOMS = (
     Room("kubernetes", "tests/kubernetes"),
     Room("pipedrive-simulator", "plugins/utilities/pipedrive-simulator"),
     Room("bench", "tests/bench"),
+    Room("docs", "tests/docs"),
 )
 
 

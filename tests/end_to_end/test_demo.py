@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from conftest import CHANGES, DEALS, Checkout, Run, SecondDemo, truth
+import runpy
+
+from conftest import CHANGES, DEALS, ROOT, Checkout, Run, SecondDemo, truth
 
 QUESTIONS = (
     "How many deals do we win?",
@@ -47,6 +49,12 @@ def test_the_second_run_syncs_what_changed_and_says_so(second_demo: SecondDemo) 
     # The records that share the bookmark's window come again; the account's others do not.
     assert CHANGES * 0.8 <= run.rows("deals") < DEALS / 4
     assert run.rows("persons") < 100
+
+
+def test_the_readme_can_show_what_both_runs_print(first_demo: Run, second_demo: SecondDemo) -> None:
+    readme = runpy.run_path(str(ROOT / "tests" / "docs" / "readme.py"))
+    for name, output in (("first", first_demo.out), ("second", second_demo.run.out)):
+        assert readme["excerpt"](output, readme["SHOWN"][name])
 
 
 def test_history_is_asked_for_the_deals_that_moved_only(second_demo: SecondDemo) -> None:

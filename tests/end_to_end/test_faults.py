@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -13,7 +14,7 @@ import pytest
 from conftest import truth
 from site_under_test import Live, Site, alive, kill_server, make_site, until
 
-from pipeboard.lane import is_locked
+from pipeboard.run.run_lock import is_locked
 
 # The fastest job that reads and loads: what ends it does not care what comes after.
 JOB = "backfill"
@@ -34,9 +35,9 @@ def at_work(site: Site, *words: str) -> tuple[Live, dict[str, int]]:
     return live, parts
 
 
-def lock_is_free(site: Site, lane: str = "backfill") -> bool:
+def lock_is_free(site: Site, concurrency_group: str = "backfill") -> bool:
     with psycopg.connect(site.url) as connection:
-        return not is_locked(connection, lane)
+        return not is_locked(connection, concurrency_group)
 
 
 @pytest.mark.parametrize(
@@ -142,34 +143,24 @@ def test_then_the_next_run_ends_right(site: Site) -> None:
 # From here on `sync`, as it is scheduled: what is killed may be the build as well.
 
 
-def building(site: Site) -> tuple[Live, dict[str, int]]:
-    """Start a sync and wait until dbt builds a table."""
-    live = site.start("run", "sync")
-    at_work = """
-        select pid from pg_stat_activity where application_name = 'pipeboard-dbt'
-        and state = 'active' and query ~* 'create (temporary )?table|insert into'
-    """
-    until("dbt at work on a table", lambda: site.query(at_work), 120)
-    parts = live.parts()
-    assert {"keeper", "meltano", "dbt"} <= set(parts), parts
-    return live, parts
-
-
 def test_a_supervisor_that_is_killed_while_dbt_builds(site: Site) -> None:
     site.control("advance", {"deals": 30, "hours": 6})
-    live, parts = building(site)
-    live.end(signal.SIGKILL)
-    until("the end of all its parts", lambda: not any(map(alive, parts.values())), 45)
+    with site.building() as (live, parts):
+        assert {"keeper", "meltano", "dbt"} <= set(parts), parts
+        live.end(signal.SIGKILL)
+        until("the end of all its parts", lambda: not any(map(alive, parts.values())), 45)
     until("a free lock", lambda: lock_is_free(site, "main"), 5)
     assert "abandoned" in site.run("history", "--last", "1").out
 
 
 def test_a_database_that_is_killed_while_dbt_builds(site: Site) -> None:
-    live, parts = building(site)
-    assert site.query("select status, reason from ops.etl_run order by started_at desc offset 1")[
-        0
-    ] == ("abandoned", "its supervisor died before it could tell how the run ended")
-    kill_server(site.server)
+    with suppress(psycopg.OperationalError), site.building() as (live, parts):
+        runs = site.query("select status, reason from ops.etl_run order by started_at desc")
+        assert runs[1] == (
+            "abandoned",
+            "its supervisor died before it could tell how the run ended",
+        )
+        kill_server(site.server)
     site.server.start(site.binaries, "site")
     code, out = live.wait()
     assert code == 69, out

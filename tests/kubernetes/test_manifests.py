@@ -12,7 +12,7 @@ import yaml
 from conftest import ROOT, Rendered
 from cron import cron_problem
 
-import pipeboard.schedule
+import pipeboard.local.schedule
 from deploy.manifest import JOB_PHASES, SCHEDULE_PHASE, WORKLOAD_PHASES, Manifest
 
 PINNED = re.compile(r"[\w./-]+:[\w.-]*\d[\w.-]*(@sha256:[0-9a-f]{64})?")
@@ -135,7 +135,7 @@ def test_meltano_yml_and_the_cronjobs_say_the_same() -> None:
     found = yaml.safe_load((ROOT / "meltano.yml").read_text())["schedules"]
     assert {schedule["job"]: schedule["interval"] for schedule in found} == cronjobs
     shared = yaml.safe_load((ROOT / "k8s/base/patch-cronjob.yaml").read_text())["spec"]
-    assert shared["timeZone"] == pipeboard.schedule.ZONE
+    assert shared["timeZone"] == pipeboard.local.schedule.ZONE
 
 
 def test_migrate_and_smoke_are_jobs_of_the_same_image_with_fewer_secrets(overlay: Rendered) -> None:

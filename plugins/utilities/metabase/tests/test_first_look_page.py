@@ -22,7 +22,7 @@ from pipeboard_metabase.first_look.queries import Account, Answer, answer, defau
 from pipeboard_metabase.sql import Between
 from warehouse_kit import ROOT, Warehouse
 
-from pipeboard.embedded_postgres import READER
+from pipeboard.local.embedded_postgres import READER
 
 ACCOUNT = Account(datetime(2026, 11, 24, 19, tzinfo=timezone.utc), 3, "BRL", date(2026, 11, 1))
 

@@ -1,0 +1,81 @@
+"""The generated blocks of the pages have the form that `make readme` gives them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from readme import BLOCK, COSTS, COSTS_HEAD, PAGES, ROOT, SHOWN, costs, excerpt, rewritten
+
+OUTPUT = """\
+sync          0:09  starting
+Rows and API tokens
+  stream   rows   calls   tokens
+  deals   9,936      44      490
+  persons 4,490      12      120
+  total  14,426      56      610
+
+done: sync in 54 s
+"""
+
+
+def blocks() -> dict[str, str]:
+    return {
+        name: content
+        for page in PAGES
+        for name, content in BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
+    }
+
+
+def test_every_block_is_on_a_page_and_no_other() -> None:
+    assert set(blocks()) == {*SHOWN, COSTS}
+    marks = sum((ROOT / page).read_text().count("<!-- make readme:") for page in PAGES)
+    assert marks == len(blocks())
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_block_shows_the_lines_that_are_generated(name: str) -> None:
+    lines = [line.removeprefix("    ") for line in blocks()[name].splitlines()]
+    shown = [line for line in lines if line.strip() not in ("", "...")]
+    assert len(shown) == len(SHOWN[name])
+    for line, pattern in zip(shown, SHOWN[name], strict=True):
+        assert re.match(pattern, line)
+
+
+def test_the_costs_are_a_row_for_each_sync() -> None:
+    head, rows = blocks()[COSTS].strip().split(COSTS_HEAD)
+    assert head == ""
+    found = re.findall(r"^\| [^|]+ \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|$", rows, re.M)
+    assert len(found) == len(rows.strip().splitlines()) == 3
+
+
+def test_an_excerpt_marks_what_it_leaves_out() -> None:
+    shown = ("Rows", "  stream", "  deals", "  total", "done")
+    assert excerpt(OUTPUT, shown) == [
+        "Rows and API tokens",
+        "  stream   rows   calls   tokens",
+        "  deals   9,936      44      490",
+        "  ...",
+        "  total  14,426      56      610",
+        "",
+        "done: sync in 54 s",
+    ]
+
+
+@pytest.mark.parametrize("shown", [("  leads",), ("done", "Rows")])
+def test_a_line_that_the_demo_does_not_print_is_an_error(shown: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="no line like"):
+        excerpt(OUTPUT, shown)
+
+
+def test_only_blocks_are_rewritten() -> None:
+    page = "a\n<!-- make readme: first -->\nold\n<!-- end -->\nb\n"
+    expected = "a\n<!-- make readme: first -->\nnew\n<!-- end -->\nb\n"
+    assert rewritten(page, {"first": "new\n"}) == expected
+
+
+def test_costs_are_the_totals() -> None:
+    output = "  total                130,661  10,133  200,870\n"
+    assert "| first sync, 10,000 deals | 130,661 | 10,133 | 200,870 |\n" in costs([output] * 3)
+    with pytest.raises(ValueError, match="no total"):
+        costs(["", output, output])
