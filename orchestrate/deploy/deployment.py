@@ -142,14 +142,14 @@ class Deployment:
         deadline = time.monotonic() + self.cluster.timeout
         while True:
             status = (self.cluster.read_object(str(job), "get", str(job)) or {}).get("status", {})
-            ended = [c["type"] for c in status.get("conditions", []) if c["status"] == "True"]
-            if "Complete" in ended:
+            conditions = [c["type"] for c in status.get("conditions", []) if c["status"] == "True"]
+            if "Complete" in conditions:
                 say("done", str(job))
                 return
-            if "Failed" in ended or time.monotonic() > deadline:
+            if "Failed" in conditions or time.monotonic() > deadline:
                 self.cluster.call("logs", str(job), "--tail=50", "--all-containers")
-                problem = "failed" if "Failed" in ended else "did not end in time"
-                raise DeployError(ExitCode.FAILED, f"{job} {problem}; its last log lines are above")
+                outcome = "failed" if "Failed" in conditions else "did not end in time"
+                raise DeployError(ExitCode.FAILED, f"{job} {outcome}; its last log lines are above")
             poll()
 
     def prune(self) -> None:

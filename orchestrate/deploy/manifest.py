@@ -60,12 +60,12 @@ class Manifest:
                 if name:
                     yield Resource(kind[1].lower(), name[1], phase[1] if phase else "")
 
-    def of_phase(self, phase: str, *kinds: str) -> list[Resource]:
+    def of_phase(self, phase: str, *wanted_kinds: str) -> list[Resource]:
         """Return the objects of a phase; of these kinds, or of all."""
         return [
             resource
             for resource in self.resources()
-            if resource.phase == phase and (not kinds or resource.kind in kinds)
+            if resource.phase == phase and (not wanted_kinds or resource.kind in wanted_kinds)
         ]
 
     def has_service(self, name: str) -> bool:

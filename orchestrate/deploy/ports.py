@@ -53,7 +53,7 @@ class Forwarding:
             recorded = self._file("port").read_text().strip()
         except OSError:
             return False
-        return recorded == str(port) and self.is_running() and answers(port)
+        return recorded == str(port) and self.is_running() and is_answering(port)
 
     def start(self, cluster: Cluster, local_port: int, port: int) -> None:
         """Forward, in a process group of its own, until it is ended."""
@@ -118,7 +118,7 @@ def forward(cluster: Cluster, target: Target, manifest: Manifest) -> None:
             continue
         forwarding.end(cluster.shell)
         # Else a program that answers there already would pass for the Service.
-        if answers(local_port):
+        if is_answering(local_port):
             raise DeployError(
                 ExitCode.UNAVAILABLE,
                 f"port {local_port} of this machine is taken: "
@@ -153,7 +153,7 @@ def port_shift() -> int:
         ) from error
 
 
-def answers(port: int) -> bool:
+def is_answering(port: int) -> bool:
     """Tell whether a port of this machine accepts connections."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
@@ -165,7 +165,7 @@ def answers(port: int) -> bool:
 def wait_for_answer(port: int) -> bool:
     """Wait until a port answers; return whether it does in time."""
     deadline = time.monotonic() + ANSWER_TIMEOUT_SECONDS
-    while not answers(port):
+    while not is_answering(port):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.2)

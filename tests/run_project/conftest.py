@@ -48,22 +48,22 @@ CHANGES = (
 class Site:
     """A checkout, the cluster that it deploys to, and the .env of its operator."""
 
-    home: Path
+    folder: Path
     port: int
     capfd: Any = None
     environ: dict[str, str] = field(default_factory=dict)
 
     @property
     def checkout(self) -> Path:
-        return self.home / "checkout"
+        return self.folder / "checkout"
 
     @property
     def cluster(self) -> Path:
-        return self.home / "cluster"
+        return self.folder / "cluster"
 
     @property
     def env_file(self) -> Path:
-        return self.home / "env"
+        return self.folder / "env"
 
     def run(self, *arguments: str, code: int = 0) -> str:
         """Run a command line in this process; return what it and its children print."""
@@ -171,7 +171,7 @@ class Site:
             )
 
     def create(self, kind: str, name: str, version: str = "v1") -> None:
-        """What somebody applied by hand."""
+        """Apply something by hand."""
         labels = {"app.kubernetes.io/part-of": "pipeboard"}
         metadata = {"name": name, "namespace": "pipeboard", "labels": labels}
         subprocess.run(
@@ -230,7 +230,7 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @pytest.fixture(scope="session", autouse=True)
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Stand-ins first on the path, and no setting of whoever runs the tests."""
+    """Stand-ins first on the path, and no setting of the machine's own."""
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
             if name.startswith(("PIPEBOARD_", "PIPEDRIVE_", "METABASE_")):
@@ -323,10 +323,10 @@ def prod(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
 @pytest.fixture(scope="session")
 def first_on_prod(first_site: Site, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The small overlay as release 1.2.3, deployed by tag on a cluster that is not minikube."""
-    home = tmp_path_factory.mktemp("prod")
-    found = Site(home, first_site.port)
+    folder = tmp_path_factory.mktemp("prod")
+    found = Site(folder, first_site.port)
     found.cluster.mkdir()
-    (home / "checkout").symlink_to(first_site.checkout)
+    (folder / "checkout").symlink_to(first_site.checkout)
     subprocess.run(["git", "tag", "v1.2.3"], cwd=first_site.checkout, check=True)
     with pytest.MonkeyPatch.context() as patch:
         connect(patch, found, "prod-cluster")

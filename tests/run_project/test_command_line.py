@@ -46,13 +46,13 @@ def test_settings_that_are_missing_are_named_before_anything_is_done(site: Site)
 def test_a_tool_that_is_missing_is_named(
     site: Site, monkeypatch: pytest.MonkeyPatch, arguments: str, tool: str
 ) -> None:
-    monkeypatch.setenv("PATH", str(site.home))
+    monkeypatch.setenv("PATH", str(site.folder))
     output = site.run(*arguments.split(), code=78)
     assert f"{tool} is not installed, or not on the PATH" in output
 
 
 def test_a_python_that_is_too_old_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = site.home / "bin"
+    folder = site.folder / "bin"
     folder.mkdir()
     (folder / "python3").write_text("#!/bin/sh\nexit 1\n")
     (folder / "python3").chmod(0o755)
@@ -64,7 +64,7 @@ def test_a_python_that_is_too_old_is_refused(site: Site, monkeypatch: pytest.Mon
 def test_it_runs_from_anywhere_and_by_a_newer_python(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = site.home / "bin"
+    folder = site.folder / "bin"
     folder.mkdir()
     (folder / "python3.10").symlink_to(find("python3"))
     (folder / "dirname").symlink_to(find("dirname"))

@@ -205,7 +205,7 @@ def test_a_request_that_fails_is_no_answer(deployed: Site, refused: str, code: E
     def steps() -> None:
         suspend_schedule(cluster)
         wait_for_runs(cluster)
-        Deployment(cluster, Manifest(""), deployed.home).prune()
+        Deployment(cluster, Manifest(""), deployed.folder).prune()
 
     with pytest.raises(DeployError) as error:
         steps()

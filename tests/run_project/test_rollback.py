@@ -93,7 +93,7 @@ def test_rollback_goes_back_by_one_with_what_the_release_added_and_again_forward
     # Runs that it started go on to their end.
     (deletion,) = [call for call in deployed.calls() if "delete cronjob/report" in call]
     assert "--cascade=orphan" in deletion
-    # What somebody else made, and what holds data, stays.
+    # What was made by hand stays, and what holds data.
     for name in ("configmap/release-notes", "cronjob/report-by-hand", "secret/postgres"):
         assert deployed.exists(name)
 

@@ -24,9 +24,7 @@ SMALL = ("--env", "minikube-small")
 @pytest.mark.parametrize(
     "command", ["up", "deploy", "provision", "status", "forward", "rollback", "down --delete --yes"]
 )
-def test_the_wrong_context_is_refused_before_anything_is_asked_of_it(
-    site: Site, command: str
-) -> None:
+def test_the_wrong_context_is_refused_before_any_request(site: Site, command: str) -> None:
     site.use_context("prod-cluster")
     site.set(minikube_runs="yes")
     output = site.run(*command.split(), code=78)
