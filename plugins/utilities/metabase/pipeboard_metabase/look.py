@@ -13,6 +13,8 @@ CARTESIAN = ("bar", "row", "line", "area", "combo")
 RANGE = ["#FFFFFF", "#509EE3"]
 #: Grouping and decimal marks, where they are not those of English.
 SEPARATORS = {"pt": ",."}
+#: How a day and a month are written.
+DATES = {"en": ("YYYY-MM-DD", "YYYY-MM"), "pt": ("DD/MM/YYYY", "MM/YYYY")}
 NUMBERS = ("integer", "decimal", "money", "percent", "days", "hours", "seconds")
 
 
@@ -104,6 +106,7 @@ def _table(card: Card) -> dict[str, Any]:
 def _column(run: Run, card: Card, column: str) -> dict[str, Any]:
     settings: dict[str, Any] = {"column_title": _title(run, column)}
     form = card.format.get(column)
+    day, month = DATES[run.language]
     if form in NUMBERS and run.language in SEPARATORS:
         settings["number_separators"] = SEPARATORS[run.language]
     if form == "integer":
@@ -123,11 +126,11 @@ def _column(run: Run, card: Card, column: str) -> dict[str, Any]:
     elif form in ("days", "hours", "seconds"):
         settings |= {"decimals": 1, "suffix": f" {run.word(f'unit.{form}')}"}
     elif form == "date":
-        settings |= {"date_style": "YYYY-MM-DD", "time_enabled": None}
+        settings |= {"date_style": day, "time_enabled": None}
     elif form == "month":
-        settings |= {"date_style": "YYYY-MM", "time_enabled": None}
+        settings |= {"date_style": month, "time_enabled": None}
     elif form == "time":
-        settings |= {"date_style": "YYYY-MM-DD", "time_enabled": "minutes", "time_style": "HH:mm"}
+        settings |= {"date_style": day, "time_enabled": "minutes", "time_style": "HH:mm"}
     elif form == "url":
         settings["view_as"] = "link"
     if column in card.link:

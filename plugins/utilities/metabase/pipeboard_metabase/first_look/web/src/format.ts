@@ -121,7 +121,8 @@ export class Formats {
     }
     return this.dateFormat(`${format}${isDay}`, {
       ...zone,
-      dateStyle: "medium",
+      // 31/12/2026 in Portuguese, Dec 31, 2026 in English.
+      dateStyle: this.words.lang === "pt" ? "short" : "medium",
       ...(format === "time" ? { timeStyle: "short" } : {}),
     }).format(date);
   }
