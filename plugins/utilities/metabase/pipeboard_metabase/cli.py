@@ -27,8 +27,8 @@ from pipeboard_metabase.setup import (
     write_key,
 )
 from pipeboard_metabase.smoke import smoke
+from pipeboard_metabase.translations import DefinitionError
 from pipeboard_metabase.warehouse import Contents, NoMarts, read_contents
-from pipeboard_metabase.words import DefinitionError
 
 EPILOG = """\
 Settings come from the environment: METABASE_URL, METABASE_DATABASE_URL, METABASE_API_KEY or
@@ -49,13 +49,13 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, words in {
+    for name, help_text in {
         "plan": "say what apply would change, and change nothing",
         "apply": "make, change and archive until Metabase is as the files say",
         "check": "fail if anything differs from the files, by whoever's hand",
         "smoke": "run every card on the server",
     }.items():
-        one = commands.add_parser(name, help=words, description=f"{words.capitalize()}.")
+        one = commands.add_parser(name, help=help_text, description=f"{help_text.capitalize()}.")
         one.add_argument("--locale", help="en or pt, instead of METABASE_LOCALE")
         if name == "apply":
             one.add_argument(
@@ -184,7 +184,7 @@ def tell(run: Run) -> None:
         run.console.line("No changes: Metabase is as the files say.")
         return
     totals = Counter(change.action for change in run.changes)
-    words = {"create": "create", "update": "change", "restore": "restore", "archive": "archive"}
+    verbs = {"create": "create", "update": "change", "restore": "restore", "archive": "archive"}
     to, d = ("to ", "") if run.dry else ("", "d")
-    told = ", ".join(f"{totals[name]} {to}{word}{d}" for name, word in words.items())
-    run.console.line(f"{'Plan' if run.dry else 'Done'}: {told}.")
+    summary = ", ".join(f"{totals[name]} {to}{verb}{d}" for name, verb in verbs.items())
+    run.console.line(f"{'Plan' if run.dry else 'Done'}: {summary}.")

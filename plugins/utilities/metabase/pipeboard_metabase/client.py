@@ -21,7 +21,7 @@ MEMBERS = ("GET", "PUT", "DELETE")
 
 
 class Refused(Problem):
-    """Metabase answered with an error: its status, and its words without our secrets."""
+    """Metabase answered with an error: its status, and its message without secrets."""
 
     def __init__(self, status: int, what: str, remedy: str, code: ExitCode) -> None:
         super().__init__(what, remedy, code)
@@ -87,12 +87,12 @@ class Client:
         return text
 
     def _send(self, method: str, path: str, body: Any, query: dict[str, Any] | None = None) -> Any:
-        words = {name: _word(value) for name, value in (query or {}).items()}
+        parameters = {name: _parameter(value) for name, value in (query or {}).items()}
         try:
             answer = self._session.request(
                 method,
                 f"{self.url}/api/{path}",
-                params=words,
+                params=parameters,
                 json=body,
                 timeout=TIMEOUT_SECONDS,
                 allow_redirects=False,
@@ -149,6 +149,6 @@ class Client:
         return self.hide(" ".join(str(body).split())[:400]) or "no reason given"
 
 
-def _word(value: Any) -> Any:
+def _parameter(value: Any) -> Any:
     """Write a parameter as Metabase reads it."""
     return str(value).lower() if isinstance(value, bool) else value

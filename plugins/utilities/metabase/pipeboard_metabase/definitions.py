@@ -1,9 +1,9 @@
 """Cards and dashboards as data: read from `definitions/`, checked, never changed.
 
 A card is a file `cards/<dashboard>/<card>.sql`: YAML front matter between two lines of `---`, then
-one select. A dashboard is a file `dashboards/<key>.yml`. Neither holds a word that people read;
-those are in words.yml. Where a card goes on the grid of 24 columns follows from its size: cards
-fill a row from the left until one does not fit.
+one select. A dashboard is a file `dashboards/<key>.yml`. The texts that people read are in
+`translations/`. Where a card goes on the grid of 24 columns follows from its size: cards fill a row
+from the left until one does not fit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ from typing import Any
 
 import yaml
 
-from pipeboard_metabase.words import HOME, DefinitionError, Words, load_words
+from pipeboard_metabase.translations import (
+    DEFINITIONS,
+    DefinitionError,
+    Translations,
+    load_translations,
+)
 
 GRID = 24
 DISPLAYS = ("scalar", "bar", "row", "line", "area", "combo", "funnel", "pie", "heatmap", "table")
@@ -125,25 +130,25 @@ class Dashboard:
 
 @dataclass(frozen=True)
 class Definitions:
-    """All cards, dashboards (in the order people see them), filters and words."""
+    """All cards, dashboards (in the order people see them), filters and texts."""
 
     cards: Mapping[str, Card]
     dashboards: Mapping[str, Dashboard]
     filters: Mapping[str, Filter]
-    words: Words
+    translations: Translations
 
     def title(self, card: Card | Dashboard, language: str) -> str:
         """Return what a card or dashboard is called."""
         kind = "card" if isinstance(card, Card) else "dashboard"
-        return self.words.text(f"{kind}.{card.key}", language)
+        return self.translations.text(f"{kind}.{card.key}", language)
 
     def description(self, card: Card | Dashboard, language: str) -> str:
         """Return what it shows, and for a card which filters leave it alone."""
         kind = "card" if isinstance(card, Card) else "dashboard"
-        text = self.words.text(f"{kind}.{card.key}.description", language)
+        text = self.translations.text(f"{kind}.{card.key}.description", language)
         if isinstance(card, Card) and card.unfiltered:
-            names = [self.words.text(f"filter.{key}", language) for key in card.unfiltered]
-            text += f" {self.words.text('phrase.unfiltered', language)}: {', '.join(names)}."
+            names = [self.translations.text(f"filter.{key}", language) for key in card.unfiltered]
+            text += f" {self.translations.text('phrase.unfiltered', language)}: {', '.join(names)}."
         return text
 
 
@@ -153,9 +158,9 @@ def load() -> Definitions:
     Raises:
         DefinitionError: at the first contradiction; it names the file and the field.
     """
-    filters = _filters(yaml.safe_load((HOME / "filters.yml").read_text(encoding="utf-8")))
+    filters = _filters(yaml.safe_load((DEFINITIONS / "filters.yml").read_text(encoding="utf-8")))
     cards: dict[str, Card] = {}
-    for folder in _sorted(HOME / "cards"):
+    for folder in _sorted(DEFINITIONS / "cards"):
         for file in _sorted(folder):
             card = read_card(folder.name, file.name, file.read_text(encoding="utf-8"), filters)
             if card.key in cards:
@@ -164,7 +169,7 @@ def load() -> Definitions:
             cards[card.key] = card
     dashboards = [
         read_dashboard(file.name, file.read_text(encoding="utf-8"), cards, filters)
-        for file in _sorted(HOME / "dashboards")
+        for file in _sorted(DEFINITIONS / "dashboards")
     ]
     dashboards.sort(key=lambda dashboard: dashboard.position)
     placed = {card for dashboard in dashboards for card in dashboard.cards}
@@ -175,7 +180,7 @@ def load() -> Definitions:
     if len(by_key) != len({dashboard.position for dashboard in dashboards}):
         message = "dashboards/: two dashboards have the same position"
         raise DefinitionError(message)
-    return Definitions(cards, by_key, filters, load_words())
+    return Definitions(cards, by_key, filters, load_translations())
 
 
 def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) -> Card:

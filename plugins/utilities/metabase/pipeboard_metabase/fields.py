@@ -178,7 +178,7 @@ def customs(run: Run, tables: Sequence[Mapping[str, Any]]) -> dict[tuple[str, in
             name = f"{custom.column}_{part}" if part else custom.column
             if name in columns:
                 found[("field", columns[name])] = {
-                    "display_name": f"{custom.label} ({run.word(f'part.{part}')})"
+                    "display_name": f"{custom.label} ({run.text(f'part.{part}')})"
                     if part
                     else custom.label,
                     "description": _described(run, custom),
@@ -191,8 +191,8 @@ def _described(run: Run, custom: CustomField) -> str:
     parts = (
         [custom.description.strip()] if custom.description and custom.description.strip() else []
     )
-    parts.append(f"{run.word('phrase.custom_field')} ({custom.type}).")
+    parts.append(f"{run.text('phrase.custom_field')} ({custom.type}).")
     if custom.options:
-        parts.append(f"{run.word('phrase.options')}: {custom.options}.")
+        parts.append(f"{run.text('phrase.options')}: {custom.options}.")
     text = " ".join(parts)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

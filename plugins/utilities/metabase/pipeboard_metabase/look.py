@@ -124,7 +124,7 @@ def _column(run: Run, card: Card, column: str) -> dict[str, Any]:
     elif form == "percent":
         settings |= {"number_style": "percent", "decimals": 1}
     elif form in ("days", "hours", "seconds"):
-        settings |= {"decimals": 1, "suffix": f" {run.word(f'unit.{form}')}"}
+        settings |= {"decimals": 1, "suffix": f" {run.text(f'unit.{form}')}"}
     elif form == "date":
         settings |= {"date_style": day, "time_enabled": None}
     elif form == "month":
@@ -143,6 +143,10 @@ def _column(run: Run, card: Card, column: str) -> dict[str, Any]:
 
 
 def _title(run: Run, column: str) -> str:
-    """Return what a column is called; a column without a word has a name that people can read."""
+    """Return what a column is called; one without a text is called by its name."""
     key = f"column.{column}"
-    return run.word(key) if key in run.definitions.words else column.replace("_", " ").capitalize()
+    return (
+        run.text(key)
+        if key in run.definitions.translations
+        else column.replace("_", " ").capitalize()
+    )

@@ -48,9 +48,9 @@ class Run:
     def language(self) -> str:
         return self.settings.language
 
-    def word(self, key: str) -> str:
-        """Return a text of words.yml in the language of this Metabase."""
-        return self.definitions.words.text(key, self.language)
+    def text(self, key: str) -> str:
+        """Return a text in the language of this Metabase."""
+        return self.definitions.translations.text(key, self.language)
 
     def get(self, path: str, nothing: Any, **query: Any) -> Any:
         """Read, or return `nothing` from a Metabase that is not set up."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pipeboard_metabase.problems import ExitCode, Problem
-from pipeboard_metabase.words import LANGUAGES
+from pipeboard_metabase.translations import LANGUAGES
 
 #: Metabase's own name for each language that we speak.
 LOCALES = {"en": "en", "pt": "pt_BR"}

@@ -25,9 +25,9 @@ OURS = ("check_name", "history_quality", "entity", "field_type", "status", "outc
 
 def answer(
     connection: psycopg.Connection[Any], card: Card, values: Mapping[str, Value] | None = None,
-    *words: Any,
+    *language: Any,
 ) -> list[tuple[Any, ...]]:  # fmt: skip
-    text, parameters = render(card, values, *words)
+    text, parameters = render(card, values, *language)
     with connection.cursor(row_factory=tuple_row) as cursor:
         rows = cursor.execute(text.encode(), parameters).fetchall()
         assert cursor.description is not None
@@ -119,15 +119,15 @@ def test_it_does_not_err_on_a_small_account(card: Card, account: str, reader: Re
 
 @each_card
 def test_it_speaks_both_languages(card: Card, reader: Reader, definitions: Definitions) -> None:
-    words = definitions.words
+    translations = definitions.translations
     raw = answer(reader("demo"), card)
     for language in ("en", "pt"):
-        rows = answer(reader("demo"), card, None, words, language)
+        rows = answer(reader("demo"), card, None, translations, language)
         assert len(rows) == len(raw)
         for column in set(card.columns) & set(OURS):
             place = card.columns.index(column)
             told = {row[place] for row in rows}
-            assert told <= set(words.values(column, language).values()), column
+            assert told <= set(translations.values(column, language).values()), column
 
 
 def test_periods_of_a_forecast_are_months_or_named(
@@ -135,14 +135,14 @@ def test_periods_of_a_forecast_are_months_or_named(
 ) -> None:
     periods = {row[0] for row in demo.rows("select distinct period from marts.rpt_forecast")}
     named = {period for period in periods if not period[:4].isdigit()}
-    assert named == set(definitions.words.values("period", "en"))
+    assert named == set(definitions.translations.values("period", "en"))
 
 
 def test_checks_of_data_quality_all_have_a_text(
     nothing: Warehouse, definitions: Definitions
 ) -> None:
     checks = {row[0] for row in nothing.rows("select check_name from marts.rpt_data_quality")}
-    assert checks == set(definitions.words.values("check_name", "en"))
+    assert checks == set(definitions.translations.values("check_name", "en"))
 
 
 def test_the_reader_sees_nothing_else(reader: Reader) -> None:

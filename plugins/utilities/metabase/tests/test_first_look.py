@@ -155,8 +155,8 @@ def browser(chromium: webdriver.Chrome) -> Iterator[Browser]:
     browser.run("localStorage.clear()")
 
 
-def words(definitions: Definitions, kind: str, language: str) -> set[str]:
-    texts = definitions.words.texts
+def titles_of(definitions: Definitions, kind: str, language: str) -> set[str]:
+    texts = definitions.translations.texts
     return {t[language] for k, t in texts.items() if k.startswith(kind) and k.count(".") == 1}
 
 
@@ -239,9 +239,9 @@ def test_both_languages(
         assert browser.run("return document.activeElement.lang") == language
         assert browser.run("return document.documentElement.lang[0]") == language[0]
         titles = list(browser.dashboards())
-        assert set(titles) <= words(definitions, "dashboard.", language)
+        assert set(titles) <= titles_of(definitions, "dashboard.", language)
         cards = {heading.text for heading in browser.all("article h3, article h4")}
-        assert cards <= words(definitions, "card.", language)
+        assert cards <= titles_of(definitions, "card.", language)
     # A column or value without words would be shown by its key.
     assert "_" not in browser.one("nav").text
 

@@ -147,9 +147,9 @@ def test_cards_are_read_as_the_reader_in_one_snapshot(
 # -- the command
 
 
-def first_look(*words: str | Path) -> int:
+def first_look(*arguments: str | Path) -> int:
     with pytest.raises(SystemExit) as end:
-        main(["first-look", *map(str, words)])
+        main(["first-look", *map(str, arguments)])
     return int(end.value.code or 0)
 
 

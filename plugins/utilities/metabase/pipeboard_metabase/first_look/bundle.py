@@ -79,8 +79,8 @@ def packages(cache: Path, node: Path, *, development: bool = False) -> Path:
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         for name in MANIFEST:
             shutil.copyfile(WEB / name, Path(folder) / name)
-        words = [str(node), str(npm), "ci", "--prefer-offline", "--loglevel=error"]
-        _run(words + ([] if development else ["--omit=dev"]), Path(folder), node, "npm")
+        command = [str(node), str(npm), "ci", "--prefer-offline", "--loglevel=error"]
+        _run(command + ([] if development else ["--omit=dev"]), Path(folder), node, "npm")
         home.mkdir(exist_ok=True)
         (Path(folder) / "node_modules").rename(home / "node_modules")
     return home / "node_modules"
@@ -125,12 +125,12 @@ def _build(cache: Path, node: Path, kept: Path) -> None:
             (Path(folder) / name).replace(kept / name)
 
 
-def _run(words: list[str], folder: Path, node: Path, what: str, **environ: str) -> None:
+def _run(command: list[str], folder: Path, node: Path, what: str, **environ: str) -> None:
     path = f"{node.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     given = {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
     try:
         outcome = subprocess.run(
-            words,
+            command,
             cwd=folder,
             env={**given, "PATH": path, **environ},
             text=True,

@@ -69,8 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
     write(arguments.out, render_page(definitions, account, answers, bundle, demo=arguments.demo))
     print(arguments.out.absolute().as_uri())
     failed = {key: answer.error for key, answer in answers.items() if answer.error}
-    for key, words in failed.items():
-        print(f"pipeboard-metabase: card {key} could not be read: {words}", file=sys.stderr)
+    for key, reason in failed.items():
+        print(f"pipeboard-metabase: card {key} could not be read: {reason}", file=sys.stderr)
     return ExitCode.DATA if failed else ExitCode.OK
 
 

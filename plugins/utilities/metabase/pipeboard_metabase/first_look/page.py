@@ -1,4 +1,4 @@
-"""Cards, rows and words put together: one file of HTML that needs nothing and asks nobody."""
+"""Put cards, rows and texts together: one HTML file that needs no server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import yaml
 from pipeboard_metabase.definitions import GRID, LEFT_OUT, Card, Dashboard, Definitions, Place
 from pipeboard_metabase.first_look.bundle import Bundle
 from pipeboard_metabase.first_look.queries import Account, Answer, months_of
-from pipeboard_metabase.words import LANGUAGES, Words, words_of
+from pipeboard_metabase.translations import LANGUAGES, Translations, translations_of
 
 #: The longest text that a cell carries; titles of Pipedrive end at 255.
 LONGEST_TEXT = 300
@@ -53,7 +53,7 @@ def render_page(
         "style": bundle.style,
         "without_script": " ".join(
             f'<p lang="{language}">'
-            f"{html.escape(page_words().text('page.without_script', language))}</p>"
+            f"{html.escape(page_translations().text('page.without_script', language))}</p>"
             for language in LANGUAGES
         ),
         "data": embedded(page_data(definitions, account, answers, demo=demo)),
@@ -82,16 +82,16 @@ def page_data(
             "deals": account.deals,
             "demo": demo,
         },
-        "words": _words(definitions, dashboards, cards),
+        "translations": _translations(definitions, dashboards, cards),
         "dashboards": dashboards,
         "cards": cards,
     }
 
 
-def page_words() -> Words:
-    """Return what the page says itself."""
-    text = resources.files(__package__).joinpath("words.yml").read_text(encoding="utf-8")
-    return words_of(yaml.safe_load(text))
+def page_translations() -> Translations:
+    """Return the texts of the page itself."""
+    text = resources.files(__package__).joinpath("translations.yml").read_text(encoding="utf-8")
+    return translations_of("static_dashboard/translations.yml", yaml.safe_load(text))
 
 
 def embedded(data: object) -> str:
@@ -183,15 +183,15 @@ def _format(card: Card, column: str, kind: str) -> str:
     return BY_TYPE.get(kind, "text")
 
 
-def _words(
+def _translations(
     definitions: Definitions, dashboards: list[dict[str, Any]], cards: Mapping[str, Any]
 ) -> dict[str, Mapping[str, str]]:
-    """Return the words of what is on the page, and those that a value may turn out to need."""
+    """Return the texts of everything on the page, and of all values."""
     wanted = {f"dashboard.{shown['key']}" for shown in dashboards}
     wanted |= {f"tab.{tab['key']}" for shown in dashboards for tab in shown["tabs"]}
     wanted |= {f"card.{key}" for key in cards}
     wanted |= {f"{key}.description" for key in wanted}
     wanted |= {f"column.{column['name']}" for card in cards.values() for column in card["columns"]}
-    words = definitions.words
-    used = {key: words.texts[key] for key in words if key in wanted or key.startswith("value.")}
-    return {**page_words().texts, **used}
+    texts = definitions.translations.texts
+    used = {key: t for key, t in texts.items() if key in wanted or key.startswith("value.")}
+    return {**page_translations().texts, **used}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeboard_metabase.definitions import Definitions, Filter, read_card, read_dashboard
-from pipeboard_metabase.words import Words, load_words
+from pipeboard_metabase.translations import Translations, load_translations
 from standin import StandIn
 
 PACKAGE = Path(__file__).resolve().parents[2]
@@ -96,7 +96,7 @@ FILTERS = {
     "period": Filter("period", "date", "past12months~"),
     "pipeline": Filter("pipeline", "text"),
 }
-OWN_WORDS = (
+OWN_TEXTS = (
     *("card.total", "card.total.description", "card.by_owner", "card.by_owner.description"),
     *("card.deals", "card.deals.description", "dashboard.sales", "dashboard.sales.description"),
     *("dashboard.list", "dashboard.list.description", "tab.overview", "tab.attention"),
@@ -105,13 +105,13 @@ OWN_WORDS = (
 
 
 def small_definitions() -> Definitions:
-    words = dict(load_words().texts)
-    words.update({key: {"en": f"{key} in English", "pt": f"{key}, ó"} for key in OWN_WORDS})
+    texts = dict(load_translations().texts)
+    texts.update({key: {"en": f"{key} in English", "pt": f"{key}, ó"} for key in OWN_TEXTS})
     cards = {key: read_card("test", f"{key}.sql", text, FILTERS) for key, text in CARDS.items()}
     dashboards = {
         key: read_dashboard(f"{key}.yml", text, cards, FILTERS) for key, text in DASHBOARDS.items()
     }
-    return Definitions(cards, dashboards, FILTERS, Words(words))
+    return Definitions(cards, dashboards, FILTERS, Translations(texts))
 
 
 def without_card(definitions: Definitions, key: str) -> Definitions:

@@ -212,9 +212,11 @@ def test_a_changed_definition_is_all_that_a_plan_lists(applied: Site, run: Comma
 
 def test_a_renamed_card_keeps_its_number(applied: Site, run: Command) -> None:
     number = card(applied.standin, "total")["id"]
-    words = applied.definitions.words
-    texts = {**words.texts, "card.total": {"en": "Grand total", "pt": "Total geral"}}
-    applied.definitions = replace(applied.definitions, words=replace(words, texts=texts))
+    translations = applied.definitions.translations
+    texts = {**translations.texts, "card.total": {"en": "Grand total", "pt": "Total geral"}}
+    applied.definitions = replace(
+        applied.definitions, translations=replace(translations, texts=texts)
+    )
     assert run("apply") == 0
     assert applied.standin.cards[number]["name"] == "Grand total"
     assert len(applied.standin.cards) == 3
@@ -449,12 +451,12 @@ def test_short_outages_are_waited_out(site: Site, run: Command) -> None:
 
 
 def test_marks_are_read_by_us_and_by_nobody_else() -> None:
-    text = 'Words.\n\n[pipeboard]: # "card/total spec:0a1b seen:2c3d"'
+    text = 'Translations.\n\n[pipeboard]: # "card/total spec:0a1b seen:2c3d"'
     mark = read_mark(text)
     assert mark and (mark.kind, mark.key, mark.spec, mark.seen) == ("card", "total", "0a1b", "2c3d")
-    assert mark.on("Words.") == text and without_mark(text) == "Words."
-    assert read_mark("Words.") is None and read_mark(None) is None
-    assert without_mark(text + "\n") == "Words."
+    assert mark.on("Translations.") == text and without_mark(text) == "Translations."
+    assert read_mark("Translations.") is None and read_mark(None) is None
+    assert without_mark(text + "\n") == "Translations."
 
 
 def test_a_filter_on_a_column_that_is_not_there_is_refused_by_name(

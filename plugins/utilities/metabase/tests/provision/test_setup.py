@@ -68,7 +68,7 @@ def test_a_second_setup_is_no_error(site: Site, run: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "code", "words"),
+    ("given", "code", "message"),
     [
         ({"METABASE_URL": ""}, 78, "METABASE_URL is not set. Put it into .env"),
         ({"METABASE_URL": "localhost:3000"}, 78, "is no web address"),
@@ -85,11 +85,11 @@ def test_a_second_setup_is_no_error(site: Site, run: Command) -> None:
     ],
 )
 def test_what_is_wrong_is_said_with_its_remedy(
-    site: Site, run: Command, given: dict[str, str], code: int, words: str
+    site: Site, run: Command, given: dict[str, str], code: int, message: str
 ) -> None:
     site.standin.add_user(EMAIL, PASSWORD)
     assert run("check", **given) == code, site.err
-    assert words in site.err
+    assert message in site.err
     assert site.err.startswith("pipeboard-metabase: ") and site.err.count("\n") == 1
     assert "hush" not in site.out + site.err
     assert site.standin.writes == []
@@ -123,7 +123,7 @@ def test_a_key_that_is_no_administrators_is_refused(site: Site, run: Command) ->
 
 
 @pytest.mark.parametrize(
-    ("version", "code", "words"),
+    ("version", "code", "message"),
     [
         ("v0.56.4", 78, "Metabase is v0.56.4, and 0.57 or newer is needed"),
         ("v0.61.3", 0, "metabase      v0.61.3\n"),
@@ -132,10 +132,10 @@ def test_a_key_that_is_no_administrators_is_refused(site: Site, run: Command) ->
         ("vLOCAL_DEV", 0, "which says nothing"),
     ],
 )
-def test_versions(site: Site, run: Command, version: str, code: int, words: str) -> None:
+def test_versions(site: Site, run: Command, version: str, code: int, message: str) -> None:
     site.standin.version = version
     assert run("apply") == code
-    assert words in site.out + site.err
+    assert message in site.out + site.err
 
 
 def test_an_address_that_is_not_metabase(site: Site, run: Command) -> None:
@@ -253,7 +253,7 @@ def test_the_reader_of_the_readme_reads_and_does_nothing_else(site: Site) -> Non
         assert reader.execute("show statement_timeout").fetchone() == ("1min",)
 
 
-# --- Small words ---------------------------------------------------------------------------------
+# --- Small commands ------------------------------------------------------------------------------
 
 
 def test_database_urls() -> None:

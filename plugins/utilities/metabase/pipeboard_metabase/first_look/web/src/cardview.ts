@@ -24,12 +24,12 @@ const CELL_HEIGHT = 50;
 const MOST_TABLE_HEIGHT = 420;
 
 export function view(card: Card, placed: Placed, level: 3 | 4, context: Context): View {
-  const { words } = context;
-  const title = words.text(`card.${card.key}`);
+  const { translations } = context;
+  const title = translations.text(`card.${card.key}`);
   const id = `card-${card.key}`;
   const tag = `h${level}` as "h3" | "h4";
-  const description = words.has(`card.${card.key}.description`)
-    ? words.text(`card.${card.key}.description`)
+  const description = translations.has(`card.${card.key}.description`)
+    ? translations.text(`card.${card.key}.description`)
     : null;
   const head = element("header", {}, element(tag, { id }, title));
   const node = element(
@@ -42,7 +42,7 @@ export function view(card: Card, placed: Placed, level: 3 | 4, context: Context)
   if (description) node.append(element("p", { class: "about" }, description));
   if (card.error) {
     node.append(
-      element("p", { class: "nothing failed" }, words.text("page.card_failed")),
+      element("p", { class: "nothing failed" }, translations.text("page.card_failed")),
       element("p", { class: "about" }, element("bdi", {}, card.error)),
     );
     return still;
@@ -52,7 +52,7 @@ export function view(card: Card, placed: Placed, level: 3 | 4, context: Context)
     return still;
   }
   if (!hasData(card)) {
-    node.append(element("p", { class: "nothing" }, words.text("page.no_data")));
+    node.append(element("p", { class: "nothing" }, translations.text("page.no_data")));
     return still;
   }
   if (card.display === "table") {
@@ -76,7 +76,7 @@ function hasData(card: Card): boolean {
   return card.rows.some((row) => measured.some((at) => typeof row[at] === "number"));
 }
 
-function scalar(card: Card, { formats, palette, words }: Context): HTMLElement[] {
+function scalar(card: Card, { formats, palette, translations }: Context): HTMLElement[] {
   const name = card.y[0] ?? "";
   const at = columnIndex(card, name);
   const column = card.columns[at] ?? { name, format: "text" as const };
@@ -85,7 +85,7 @@ function scalar(card: Card, { formats, palette, words }: Context): HTMLElement[]
   if (value === null) {
     number.append(
       element("span", { "aria-hidden": "true" }, "–"),
-      element("span", { class: "unseen" }, words.text("page.no_data")),
+      element("span", { class: "unseen" }, translations.text("page.no_data")),
     );
     return [number];
   }
@@ -110,7 +110,7 @@ function chartView(
   head: HTMLElement,
   context: Context,
 ): View {
-  const { words, formats } = context;
+  const { translations, formats } = context;
   const parts = partsOf(card).map((part) => ({ ...part, frame: frameOf(part.card, context) }));
   const highest = Math.max(...parts.map(({ frame }) => highestOf(card, frame)));
   const names = Math.max(...parts.map(({ frame }) => namesOf(frame)));
@@ -142,9 +142,9 @@ function chartView(
       type: "button",
       class: "toggle",
       "aria-pressed": "false",
-      "aria-label": words.text("page.table_of", { title }),
+      "aria-label": translations.text("page.table_of", { title }),
     },
-    words.text("page.table"),
+    translations.text("page.table"),
   );
   toggle.addEventListener("click", () => {
     const on = toggle.getAttribute("aria-pressed") !== "true";
@@ -203,20 +203,20 @@ function legend(frames: Frame[]): HTMLElement | null {
 function notes(
   card: Card,
   left: { categories: number; series: number }[],
-  { words, formats }: Context,
+  { translations, formats }: Context,
 ): HTMLElement[] {
   const categories = left.reduce((sum, one) => sum + one.categories, 0);
   const series = left.reduce((sum, one) => sum + one.series, 0);
   const said = [
     categories + series > 0
-      ? words.text("page.left_to_table", { count: String(categories + series) })
+      ? translations.text("page.left_to_table", { count: String(categories + series) })
       : null,
     card.leftOut
-      ? words.text(card.leftOut.perRow ? "page.left_out_of_row" : "page.left_out", {
+      ? translations.text(card.leftOut.perRow ? "page.left_out_of_row" : "page.left_out", {
           count: formats.full(card.leftOut.count, { name: "", format: "integer" }),
         })
       : null,
-    card.cut ? words.text("page.cut", { count: String(card.rows.length) }) : null,
+    card.cut ? translations.text("page.cut", { count: String(card.rows.length) }) : null,
   ].filter((text) => text !== null);
   return said.length ? [element("p", { class: "note" }, said.join(" "))] : [];
 }

@@ -360,7 +360,7 @@ function rows(card: Card, frame: Frame, context: Context, width: number): Option
 const MOST_SLICES = 6;
 
 function pie(frame: Frame, context: Context, width: number): Option {
-  const { palette, words, formats } = context;
+  const { palette, translations, formats } = context;
   const values = frame.series[0]?.values ?? [];
   const measure = frame.series[0]?.column ?? COUNT;
   const slices = frame.labels
@@ -371,7 +371,7 @@ function pie(frame: Frame, context: Context, width: number): Option {
   const narrow = width < 360;
   return {
     tooltip: { ...tooltip(frame, context, "item"), formatter: (point: PieSlice) =>
-      tip(point.name, [[point.color, words.text("page.share"),
+      tip(point.name, [[point.color, translations.text("page.share"),
         `${formats.full(point.value, measure)} (${formats.short(point.percent / 100, SHARE)})`]]) },
     series: [
       {
@@ -392,7 +392,7 @@ function pie(frame: Frame, context: Context, width: number): Option {
             name, value, itemStyle: { color: palette.series[nr % palette.series.length] ?? palette.calm },
           })),
           ...(rest > 0
-            ? [{ name: words.text("page.others"), value: rest, itemStyle: { color: palette.calm } }]
+            ? [{ name: translations.text("page.others"), value: rest, itemStyle: { color: palette.calm } }]
             : []),
         ],
       },

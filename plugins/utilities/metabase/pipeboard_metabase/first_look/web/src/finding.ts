@@ -3,7 +3,7 @@
 import type { Context, Frame } from "./frame";
 import { isTime } from "./format";
 
-export function findings(frame: Frame, { words, formats }: Context): string {
+export function findings(frame: Frame, { translations, formats }: Context): string {
   return frame.series
     .map((series) => {
       const points = series.values.flatMap((value, index) =>
@@ -11,18 +11,18 @@ export function findings(frame: Frame, { words, formats }: Context): string {
       );
       const first = points[0];
       const last = points[points.length - 1];
-      if (!first || !last) return words.text("page.finding.none", { series: series.name });
+      if (!first || !last) return translations.text("page.finding.none", { series: series.name });
       const say = (point: typeof first) => formats.full(point.value, series.column);
       const highest = points.reduce((best, point) => (point.value > best.value ? point : best));
       const lowest = points.reduce((best, point) => (point.value < best.value ? point : best));
       if (points.length === 1) {
-        return words.text("page.finding.one", {
+        return translations.text("page.finding.one", {
           series: series.name,
           label: first.label,
           value: say(first),
         });
       }
-      return words.text(isTime(frame.axisColumn.format) ? "page.finding.course" : "page.finding.range", {
+      return translations.text(isTime(frame.axisColumn.format) ? "page.finding.course" : "page.finding.range", {
         series: series.name,
         first: first.label,
         firstValue: say(first),

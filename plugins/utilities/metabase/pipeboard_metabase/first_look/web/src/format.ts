@@ -1,7 +1,7 @@
 /** Numbers, money, shares, dates and times as the reader's language writes them. */
 
 import type { Cell, Column, Format } from "./types";
-import type { Words } from "./words";
+import type { Translations } from "./translations";
 
 const NOTHING = "–";
 const NUMERIC: ReadonlySet<Format> = new Set([
@@ -28,7 +28,7 @@ export class Formats {
   private readonly made = new Map<string, Intl.NumberFormat | Intl.DateTimeFormat>();
 
   constructor(
-    private readonly words: Words,
+    private readonly translations: Translations,
     private readonly currency: string | null,
   ) {}
 
@@ -44,11 +44,11 @@ export class Formats {
 
   private cell(value: Cell, { name, format }: Column, short: boolean): string {
     if (value === null || value === "") return NOTHING;
-    if (typeof value === "boolean") return this.words.text(value ? "page.yes" : "page.no");
+    if (typeof value === "boolean") return this.translations.text(value ? "page.yes" : "page.no");
     if (typeof value === "number") return this.number(value, format, short);
     const known = `value.${name}.${value}`;
-    if (this.words.has(known)) return this.words.text(known);
-    // A period is a month, or words such as overdue.
+    if (this.translations.has(known)) return this.translations.text(known);
+    // A period is a month, or a value such as overdue.
     if (name === "period" && MONTH.test(value)) return this.time(`${value}-01`, "month", short);
     return isTime(format) ? this.time(value, format, short) : value;
   }
@@ -122,7 +122,7 @@ export class Formats {
     return this.dateFormat(`${format}${isDay}`, {
       ...zone,
       // 31/12/2026 in Portuguese, Dec 31, 2026 in English.
-      dateStyle: this.words.lang === "pt" ? "short" : "medium",
+      dateStyle: this.translations.lang === "pt" ? "short" : "medium",
       ...(format === "time" ? { timeStyle: "short" } : {}),
     }).format(date);
   }
@@ -130,7 +130,7 @@ export class Formats {
   private numberFormat(key: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
     let format = this.made.get(`n${key}`);
     if (!format) {
-      format = new Intl.NumberFormat(this.words.locale, options);
+      format = new Intl.NumberFormat(this.translations.locale, options);
       this.made.set(`n${key}`, format);
     }
     return format as Intl.NumberFormat;
@@ -139,7 +139,7 @@ export class Formats {
   private dateFormat(key: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
     let format = this.made.get(`d${key}`);
     if (!format) {
-      format = new Intl.DateTimeFormat(this.words.locale, options);
+      format = new Intl.DateTimeFormat(this.translations.locale, options);
       this.made.set(`d${key}`, format);
     }
     return format as Intl.DateTimeFormat;

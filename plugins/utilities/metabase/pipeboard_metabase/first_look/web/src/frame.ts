@@ -3,7 +3,7 @@
 import type { Card, Cell, Column } from "./types";
 import type { Formats } from "./format";
 import type { Palette } from "./palette";
-import type { Words } from "./words";
+import type { Translations } from "./translations";
 import { isTime } from "./format";
 import { meaningOf } from "./palette";
 
@@ -13,7 +13,7 @@ export const MOST_SERIES = 8;
 export const LEFT_OUT = "deals_without_rate";
 
 export interface Context {
-  words: Words;
+  translations: Translations;
   formats: Formats;
   palette: Palette;
 }
@@ -94,7 +94,7 @@ function besides(card: Card): number {
 }
 
 export function frameOf(card: Card, context: Context): Frame {
-  const { words, formats, palette } = context;
+  const { translations, formats, palette } = context;
   const xAt = columnIndex(card, card.x);
   const axisColumn = card.columns[xAt] ?? NO_COLUMN;
   const seriesAt = columnIndex(card, card.series);
@@ -136,7 +136,7 @@ export function frameOf(card: Card, context: Context): Frame {
   const taken = new Set<string>();
   const series = lists.map(({ column, title, values }) => {
     const byTitle = seriesAt >= 0;
-    const measure = words.column(column.name);
+    const measure = translations.column(column.name);
     const name = byTitle ? formats.full(title, seriesColumn) : measure;
     const meaning = meaningOf(byTitle ? String(title) : column.name, palette);
     const colour = meaning && !taken.has(meaning) ? meaning : nextColour(palette, taken);
@@ -158,7 +158,7 @@ export function frameOf(card: Card, context: Context): Frame {
     return chartLabel(alone ? text : `${text} · ${formats.full(row[besidesAt] ?? null, other)}`);
   });
   return {
-    axis: card.x ? words.column(card.x) : "",
+    axis: card.x ? translations.column(card.x) : "",
     axisColumn,
     categories,
     labels,

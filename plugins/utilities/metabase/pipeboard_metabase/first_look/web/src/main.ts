@@ -8,7 +8,7 @@ import { ago, Formats } from "./format";
 import type { Context } from "./frame";
 import { readPalette } from "./palette";
 import type { Dashboard, Lang, Page } from "./types";
-import { firstLanguage, Words } from "./words";
+import { firstLanguage, Translations } from "./translations";
 
 const STALE_HOURS = 24;
 type Theme = "light" | "dark";
@@ -38,16 +38,16 @@ function start(): void {
 /** Draw everything anew; `moved` tells that the reader went to another dashboard. */
 function show(moved: boolean): void {
   for (const chart of charts) chart.dispose();
-  const words = new Words(page.words, lang);
+  const translations = new Translations(page.translations, lang);
   const context: Context = {
-    words,
-    formats: new Formats(words, page.meta.currency),
+    translations,
+    formats: new Formats(translations, page.meta.currency),
     palette: readPalette(),
   };
   const asked = location.hash.replace(/^#\/?/, "");
   const dashboard = page.dashboards.find(({ key }) => key === asked) ?? page.dashboards[0];
-  document.documentElement.lang = words.locale;
-  const heading = dashboard ? words.text(`dashboard.${dashboard.key}`) : words.text("page.title");
+  document.documentElement.lang = translations.locale;
+  const heading = dashboard ? translations.text(`dashboard.${dashboard.key}`) : translations.text("page.title");
   document.title = `${heading} · Pipeboard`;
   // What is drawn anew must not take the focus away from the reader.
   const focused = document.activeElement?.getAttribute("data-focus");
@@ -60,7 +60,7 @@ function show(moved: boolean): void {
     footer(context),
   );
   document.body.replaceChildren(
-    element("a", { class: "skip", href: "#main", "data-focus": "skip" }, words.text("page.skip")),
+    element("a", { class: "skip", href: "#main", "data-focus": "skip" }, translations.text("page.skip")),
     header(context),
     element("div", { class: "frame" }, navigation(dashboard, context), main),
   );
@@ -82,7 +82,7 @@ function show(moved: boolean): void {
   }
 }
 
-function header({ words, formats }: Context): HTMLElement {
+function header({ translations, formats }: Context): HTMLElement {
   const { asOf, deals } = page.meta;
   const old = asOf ? (Date.now() - new Date(asOf).getTime()) / 3_600_000 : null;
   const stamp = asOf
@@ -93,22 +93,22 @@ function header({ words, formats }: Context): HTMLElement {
         element(
           "span",
           {},
-          words.text("page.as_of"),
+          translations.text("page.as_of"),
           " ",
           element(
             "time",
             { datetime: asOf },
             formats.full(asOf, { name: "", format: "time" }),
           ),
-          element("span", { class: "aside" }, ` (${ago(asOf, new Date(), words.locale)})`),
+          element("span", { class: "aside" }, ` (${ago(asOf, new Date(), translations.locale)})`),
         ),
         element(
           "span",
           { class: "aside" },
-          ` · ${words.text("page.deals", { count: formats.full(deals, { name: "", format: "integer" }) })}`,
+          ` · ${translations.text("page.deals", { count: formats.full(deals, { name: "", format: "integer" }) })}`,
         ),
       )
-    : element("p", { class: "stamp" }, words.text("page.never_read"));
+    : element("p", { class: "stamp" }, translations.text("page.never_read"));
   return element(
     "header",
     { class: "top" },
@@ -117,10 +117,10 @@ function header({ words, formats }: Context): HTMLElement {
       { class: "brand" },
       mark(),
       element("h1", {}, "Pipeboard"),
-      page.meta.demo ? element("span", { class: "badge" }, words.text("page.demo")) : null,
+      page.meta.demo ? element("span", { class: "badge" }, translations.text("page.demo")) : null,
     ),
     stamp,
-    element("div", { class: "tools" }, languages(words), themeButton(words)),
+    element("div", { class: "tools" }, languages(translations), themeButton(translations)),
   );
 }
 
@@ -145,14 +145,14 @@ function mark(): SVGElement {
   return svg;
 }
 
-function languages(words: Words): HTMLElement {
+function languages(translations: Translations): HTMLElement {
   const choices: [Lang, string, string][] = [
     ["en", "EN", "English"],
     ["pt", "PT", "Português"],
   ];
   return element(
     "div",
-    { class: "segments", role: "group", "aria-label": words.text("page.language") },
+    { class: "segments", role: "group", "aria-label": translations.text("page.language") },
     ...choices.map(([key, short, name]) => {
       const button = element(
         "button",
@@ -176,7 +176,7 @@ function languages(words: Words): HTMLElement {
   );
 }
 
-function themeButton(words: Words): HTMLElement {
+function themeButton(translations: Translations): HTMLElement {
   const dark = themeNow() === "dark";
   const button = element(
     "button",
@@ -184,8 +184,8 @@ function themeButton(words: Words): HTMLElement {
       type: "button",
       class: "theme",
       "aria-pressed": String(dark),
-      "aria-label": words.text("page.dark"),
-      title: words.text("page.dark"),
+      "aria-label": translations.text("page.dark"),
+      title: translations.text("page.dark"),
       "data-focus": "theme",
     },
     element("span", { "aria-hidden": "true" }, dark ? "☾" : "☀"),
@@ -205,10 +205,10 @@ function themeNow(): Theme {
   return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
 }
 
-function navigation(current: Dashboard | undefined, { words }: Context): HTMLElement {
+function navigation(current: Dashboard | undefined, { translations }: Context): HTMLElement {
   return element(
     "nav",
-    { "aria-label": words.text("page.dashboards") },
+    { "aria-label": translations.text("page.dashboards") },
     element(
       "ul",
       {},
@@ -223,7 +223,7 @@ function navigation(current: Dashboard | undefined, { words }: Context): HTMLEle
               "aria-current": key === current?.key ? "page" : null,
               "data-focus": `nav-${key}`,
             },
-            words.text(`dashboard.${key}`),
+            translations.text(`dashboard.${key}`),
           ),
         ),
       ),
@@ -232,7 +232,7 @@ function navigation(current: Dashboard | undefined, { words }: Context): HTMLEle
 }
 
 function section(dashboard: Dashboard, context: Context, views: View[]): HTMLElement {
-  const { words } = context;
+  const { translations } = context;
   const about = `dashboard.${dashboard.key}.description`;
   const level = dashboard.tabs.length > 1 ? 4 : 3;
   return element(
@@ -241,14 +241,14 @@ function section(dashboard: Dashboard, context: Context, views: View[]): HTMLEle
     element(
       "h2",
       { id: "dashboard-title", tabindex: -1 },
-      words.text(`dashboard.${dashboard.key}`),
+      translations.text(`dashboard.${dashboard.key}`),
     ),
-    words.has(about) ? element("p", { class: "lead" }, words.text(about)) : null,
+    translations.has(about) ? element("p", { class: "lead" }, translations.text(about)) : null,
     dashboard.months !== null
       ? element(
           "p",
           { class: "lead" },
-          words.text("page.period", { count: String(dashboard.months) }),
+          translations.text("page.period", { count: String(dashboard.months) }),
         )
       : null,
     ...dashboard.tabs.flatMap((tab) => {
@@ -260,29 +260,29 @@ function section(dashboard: Dashboard, context: Context, views: View[]): HTMLEle
         return [made.node];
       });
       return [
-        tab.key && level === 4 ? element("h3", { class: "tab" }, words.text(`tab.${tab.key}`)) : null,
+        tab.key && level === 4 ? element("h3", { class: "tab" }, translations.text(`tab.${tab.key}`)) : null,
         element("div", { class: "grid" }, ...cards),
       ];
     }),
   );
 }
 
-function welcome({ words }: Context): HTMLElement {
+function welcome({ translations }: Context): HTMLElement {
   return element(
     "div",
     { class: "welcome", role: "note" },
-    element("strong", {}, words.text("page.empty")),
-    element("span", {}, words.text("page.empty_hint")),
+    element("strong", {}, translations.text("page.empty")),
+    element("span", {}, translations.text("page.empty_hint")),
   );
 }
 
-function footer({ words, formats }: Context): HTMLElement {
+function footer({ translations, formats }: Context): HTMLElement {
   const made = formats.full(page.meta.madeAt, { name: "", format: "time" });
   return element(
     "footer",
     {},
-    element("p", {}, words.text("page.made", { time: made })),
-    element("p", {}, words.text("page.stays_here")),
+    element("p", {}, translations.text("page.made", { time: made })),
+    element("p", {}, translations.text("page.stays_here")),
   );
 }
 

@@ -9,7 +9,7 @@ import type { Card, Cell } from "./types";
 type Order = { at: number; down: boolean } | null;
 
 export function table(card: Card, title: string, context: Context): HTMLElement {
-  const { words } = context;
+  const { translations } = context;
   let order: Order = null;
   const addresses = new Set(Object.values(card.link).map((name) => columnIndex(card, name)));
   // The count of deals that are left out is a column only where there are any.
@@ -20,7 +20,7 @@ export function table(card: Card, title: string, context: Context): HTMLElement 
   const body = element("tbody");
   const heads = shown.map((at) => {
     const column = card.columns[at];
-    const button = element("button", { type: "button" }, words.column(column?.name ?? ""));
+    const button = element("button", { type: "button" }, translations.column(column?.name ?? ""));
     const head = element(
       "th",
       { scope: "col", "aria-sort": "none", class: numeric(card, at) ? "number" : null },
@@ -38,7 +38,7 @@ export function table(card: Card, title: string, context: Context): HTMLElement 
   });
   const fill = () =>
     body.replaceChildren(
-      ...sorted(card.rows, order, words.locale).map((row) =>
+      ...sorted(card.rows, order, translations.locale).map((row) =>
         element("tr", {}, ...shown.map((at, nr) => cell(card, row, at, nr === 0, context))),
       ),
     );

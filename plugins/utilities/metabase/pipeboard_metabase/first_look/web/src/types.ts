@@ -57,7 +57,7 @@ export interface Card {
   leftOut: { count: number; perRow: boolean } | null;
   /** Column -> the column that holds its address. */
   link: Record<string, string>;
-  /** Why the card could not be read, in the database's words; null when it could. */
+  /** Why the card could not be read, in the database's own message; null when it could. */
   error: string | null;
 }
 
@@ -87,7 +87,7 @@ export interface Meta {
 
 export interface Page {
   meta: Meta;
-  words: Record<string, Record<Lang, string>>;
+  translations: Record<string, Record<Lang, string>>;
   dashboards: Dashboard[];
   cards: Record<string, Card>;
 }

@@ -2,9 +2,9 @@
 
 import type { Lang, Page } from "./types";
 
-export class Words {
+export class Translations {
   constructor(
-    private readonly map: Page["words"],
+    private readonly map: Page["translations"],
     readonly lang: Lang,
   ) {}
 
@@ -17,13 +17,13 @@ export class Words {
     return key in this.map;
   }
 
-  /** The text of a key, with {name} replaced; a key without words is shown as it is. */
+  /** The text of a key, with {name} replaced; a key without a text is shown as it is. */
   text(key: string, values: Record<string, string> = {}): string {
-    const words = this.map[key]?.[this.lang] ?? key.slice(key.indexOf(".") + 1);
-    return words.replace(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole);
+    const text = this.map[key]?.[this.lang] ?? key.slice(key.indexOf(".") + 1);
+    return text.replace(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole);
   }
 
-  /** The name of a column; `n_won` without words becomes "n won". */
+  /** The name of a column; `n_won` without a text becomes "n won". */
   column(name: string): string {
     return this.has(`column.${name}`) ? this.text(`column.${name}`) : name.replaceAll("_", " ");
   }
