@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeboard_metabase import sql
+from pipeboard_metabase.card_style import display, visualization
 from pipeboard_metabase.definitions import Card, Column, Dashboard, Filter
-from pipeboard_metabase.look import display, visualization
 from pipeboard_metabase.problems import ExitCode, Problem
 from pipeboard_metabase.run import Run
 

@@ -114,12 +114,12 @@ def test_a_card_is_a_native_question_with_field_filters(applied: Site) -> None:
     assert {p["id"] for p in by_owner["parameters"]} == {
         t["id"] for t in stage["template-tags"].values()
     }
-    look = by_owner["visualization_settings"]
+    style = by_owner["visualization_settings"]
     assert by_owner["display"] == "combo"
-    assert look["graph.dimensions"] == ["owner_name"]
-    assert look["series_settings"]["n_deals"]["axis"] == "right"
-    assert look["series_settings"]["n_deals"]["display"] == "line"
-    assert look["column_settings"]['["name","value_base"]']["currency"] == "BRL"
+    assert style["graph.dimensions"] == ["owner_name"]
+    assert style["series_settings"]["n_deals"]["axis"] == "right"
+    assert style["series_settings"]["n_deals"]["display"] == "line"
+    assert style["column_settings"]['["name","value_base"]']["currency"] == "BRL"
     table = card(standin, "deals")["visualization_settings"]
     assert {c["name"]: c["enabled"] for c in table["table.columns"]}["deal_url"] is False
     assert table["column_settings"]['["name","title"]']["link_url"] == "{{deal_url}}"

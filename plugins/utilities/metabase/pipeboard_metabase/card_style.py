@@ -1,4 +1,4 @@
-"""How a card looks in Metabase: its display, and its visualization settings."""
+"""The display and the visualization settings of a card in Metabase."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NUMBERS = ("integer", "decimal", "money", "percent", "days", "hours", "seconds")
 
 
 def display(card: Card) -> str:
-    """Return Metabase's word; it has no heat map, but tables whose cells are coloured."""
+    """Return Metabase's name of a display; a heat map is a table with coloured cells."""
     return "table" if card.display == "heatmap" else card.display
 
 
