@@ -12,7 +12,6 @@ from pathlib import Path
 from pipeboard_metabase.client import Client
 from pipeboard_metabase.console import Console
 from pipeboard_metabase.definitions import load
-from pipeboard_metabase.first_look import command as first_look
 from pipeboard_metabase.problems import ExitCode, Problem
 from pipeboard_metabase.provision import provision
 from pipeboard_metabase.run import Run
@@ -27,6 +26,7 @@ from pipeboard_metabase.setup import (
     write_key,
 )
 from pipeboard_metabase.smoke import smoke
+from pipeboard_metabase.static_dashboard import command as static_dashboard
 from pipeboard_metabase.translations import DefinitionError
 from pipeboard_metabase.warehouse import Contents, NoMarts, read_contents
 
@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     )
     key.add_argument("--renew", action="store_true", help="make a new one; the old one ends")
     key.add_argument("--print", action="store_true", help="write it to the output, to no file")
-    first_look.add_command(commands)
+    static_dashboard.add_command(commands)
     return top
 
 
@@ -97,8 +97,8 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
 
 
 def run_command(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Run one command of ours; return its exit code."""
-    if options.command == "first-look":
+    """Run one command; return its exit code."""
+    if options.command in static_dashboard.NAMES:
         return int(options.run(options))
     if getattr(options, "locale", None):
         environ = {**environ, "METABASE_LOCALE": options.locale}

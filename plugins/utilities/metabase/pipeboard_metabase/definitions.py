@@ -90,7 +90,7 @@ class Card:
     link: Mapping[str, str] = field(default_factory=dict)
     width: int = 6
     height: int = 4
-    first_look: bool = False
+    static_dashboard: bool = False
     may_be_empty: str | None = None
     rows_overlap: bool = False
 
@@ -198,7 +198,15 @@ def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) 
     sql = parts[2].strip()
     known = {
         *("display", "columns", "x", "y", "series", "stacked", "lines", "right_axis", "format"),
-        *("filters", "unfiltered", "link", "size", "first_look", "may_be_empty", "rows_overlap"),
+        *(
+            "filters",
+            "unfiltered",
+            "link",
+            "size",
+            "static_dashboard",
+            "may_be_empty",
+            "rows_overlap",
+        ),
     }
     _only(where, data, known)
     size = _mapping(f"{where}: size", data.get("size", {"w": 6, "h": 4}))
@@ -224,7 +232,7 @@ def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) 
         link=_mapping(f"{where}: link", data.get("link", {})),
         width=int(size["w"]),
         height=int(size["h"]),
-        first_look=bool(data.get("first_look", False)),
+        static_dashboard=bool(data.get("static_dashboard", False)),
         may_be_empty=data.get("may_be_empty"),
         rows_overlap=bool(data.get("rows_overlap", False)),
     )

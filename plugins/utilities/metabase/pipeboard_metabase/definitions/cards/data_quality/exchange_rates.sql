@@ -4,7 +4,7 @@ columns: [currency, n_deals, rate, rate_source, rate_date, n_at_later_rate, deal
 format: {rate: decimal, value_without_rate: decimal}
 unfiltered: [pipeline]
 size: {w: 24, h: 5}
-first_look: true
+static_dashboard: true
 may_be_empty: An account whose deals are all in the base currency needs no rate.
 ---
 select

@@ -4,7 +4,7 @@ columns: [started_at, job, status, duration_s, n_rows, n_tokens, failed_stage, r
 format: {duration_s: seconds}
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 may_be_empty: Only the supervisor notes down its runs.
 ---
 select

@@ -4,7 +4,7 @@ columns: [stream, data_as_of, hours_old, last_load_records, last_load_rows_chang
 format: {hours_old: hours}
 unfiltered: [pipeline]
 size: {w: 12, h: 7}
-first_look: true
+static_dashboard: true
 ---
 select
     stream,

@@ -3,7 +3,7 @@ display: table
 columns: [stream, outcome, n_records, n_quarantined, n_nulled_values, n_incomplete_parents, last_complete_at, reason]
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 may_be_empty: Only the supervisor records how each stream ended.
 ---
 select

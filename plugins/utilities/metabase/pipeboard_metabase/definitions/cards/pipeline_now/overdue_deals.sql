@@ -5,7 +5,7 @@ link: {title: deal_url}
 format: {value_base: money, days_overdue: days}
 unfiltered: [period]
 size: {w: 24, h: 7}
-first_look: true
+static_dashboard: true
 filters:
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name

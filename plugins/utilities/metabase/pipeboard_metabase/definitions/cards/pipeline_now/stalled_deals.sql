@@ -4,7 +4,7 @@ columns: [title, owner_name, pipeline_name, stage_name, value_base, days_without
 link: {title: deal_url}
 format: {value_base: money, days_without_sign_of_life: days}
 size: {w: 24, h: 7}
-first_look: true
+static_dashboard: true
 may_be_empty: Nothing may be stalled.
 filters:
   pipeline: marts.dim_pipeline.name

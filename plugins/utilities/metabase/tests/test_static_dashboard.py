@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from pipeboard_metabase.definitions import LEFT_OUT, Definitions
-from pipeboard_metabase.first_look.bundle import (
+from pipeboard_metabase.static_dashboard.bundle import (
     WEB,
     Bundle,
     _run,
@@ -24,9 +24,9 @@ from pipeboard_metabase.first_look.bundle import (
     node_in,
     packages,
 )
-from pipeboard_metabase.first_look.command import write
-from pipeboard_metabase.first_look.page import render_page
-from pipeboard_metabase.first_look.queries import Account, Answer, read
+from pipeboard_metabase.static_dashboard.command import write
+from pipeboard_metabase.static_dashboard.page import render_page
+from pipeboard_metabase.static_dashboard.queries import Account, Answer, read
 from selenium import webdriver
 from selenium.webdriver import ActionChains
 from selenium.webdriver.chrome.service import Service
@@ -67,7 +67,7 @@ def axe() -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("first look")
+    return tmp_path_factory.mktemp("static dashboard")
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ class Answer:
 
 
 def read(url: str, definitions: Definitions) -> tuple[Account, dict[str, Answer]]:
-    """Answer every card of the first look, as the reader, with the filters' own defaults.
+    """Answer every card of the static dashboard, as the reader, with the filters' own defaults.
 
     One snapshot for all of them, so that two cards never contradict each other. A card that fails
     is answered by its error; the others go on.
@@ -75,7 +75,7 @@ def read(url: str, definitions: Definitions) -> tuple[Account, dict[str, Answer]
         if row is None:
             raise NoMarts
         account = Account(*row)
-        wanted = [card for card in definitions.cards.values() if card.first_look]
+        wanted = [card for card in definitions.cards.values() if card.static_dashboard]
         defaults = {
             key: value
             for key, found in definitions.filters.items()

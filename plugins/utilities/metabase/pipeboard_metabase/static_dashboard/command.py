@@ -1,4 +1,4 @@
-"""`pipeboard-metabase first-look`: write the page and say where it is."""
+"""`pipeboard-metabase static-dashboard`: write the page and say where it is."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from typing import Any
 import psycopg
 
 from pipeboard_metabase.definitions import load
-from pipeboard_metabase.first_look.bundle import make_bundle
-from pipeboard_metabase.first_look.page import render_page
-from pipeboard_metabase.first_look.queries import read
 from pipeboard_metabase.problems import ExitCode, Problem
+from pipeboard_metabase.static_dashboard.bundle import make_bundle
+from pipeboard_metabase.static_dashboard.page import render_page
+from pipeboard_metabase.static_dashboard.queries import read
 
+#: The second name is the one of earlier releases.
+NAMES = ("static-dashboard", "first-look")
 DATABASE = "PIPEBOARD_DATABASE_URL"
+
 EPILOG = f"""\
 The database is the one of {DATABASE}. Exit codes: 0 done; 64 usage; 65 the page is written, but
 cards could not be read; 69 database or npm registry unavailable, try again; 78 configuration, or no
@@ -25,8 +28,10 @@ marts yet."""
 
 def add_command(commands: Any) -> None:
     """Add the command to a parser's subcommands; the namespace gets `run`."""
+    name, *aliases = NAMES
     parser = commands.add_parser(
-        "first-look",
+        name,
+        aliases=aliases,
         help="write the dashboards as one page that works offline",
         description="Write the dashboards as one page that works offline: the cards and selects "
         "that Metabase gets, as they are now.",

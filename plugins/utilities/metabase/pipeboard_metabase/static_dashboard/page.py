@@ -17,8 +17,8 @@ from typing import Any
 import yaml
 
 from pipeboard_metabase.definitions import GRID, LEFT_OUT, Card, Dashboard, Definitions, Place
-from pipeboard_metabase.first_look.bundle import Bundle
-from pipeboard_metabase.first_look.queries import Account, Answer, months_of
+from pipeboard_metabase.static_dashboard.bundle import Bundle
+from pipeboard_metabase.static_dashboard.queries import Account, Answer, months_of
 from pipeboard_metabase.translations import LANGUAGES, Translations, translations_of
 
 #: The longest text that a cell carries; titles of Pipedrive end at 255.

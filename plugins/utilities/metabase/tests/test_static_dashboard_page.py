@@ -15,11 +15,12 @@ import pytest
 from card_kit import Server
 from pipeboard_metabase.cli import main
 from pipeboard_metabase.definitions import GRID, LEFT_OUT, Definitions, Filter
-from pipeboard_metabase.first_look import queries
-from pipeboard_metabase.first_look.bundle import Bundle, NoBundle, make_bundle
-from pipeboard_metabase.first_look.page import embedded, page_data, plain, render_page
-from pipeboard_metabase.first_look.queries import Account, Answer, answer, default_of, read
 from pipeboard_metabase.sql import Between
+from pipeboard_metabase.static_dashboard import queries
+from pipeboard_metabase.static_dashboard.bundle import Bundle, NoBundle, make_bundle
+from pipeboard_metabase.static_dashboard.command import NAMES
+from pipeboard_metabase.static_dashboard.page import embedded, page_data, plain, render_page
+from pipeboard_metabase.static_dashboard.queries import Account, Answer, answer, default_of, read
 from warehouse_kit import ROOT, Warehouse
 
 from pipeboard.embedded_postgres import READER
@@ -83,7 +84,7 @@ def test_the_page_shows_the_default_period(definitions: Definitions, demo: Wareh
 
 
 def test_neighbours_share_the_room_of_cards_that_are_not_shown(definitions: Definitions) -> None:
-    shown = {key: Answer() for key, card in definitions.cards.items() if card.first_look}
+    shown = {key: Answer() for key, card in definitions.cards.items() if card.static_dashboard}
     data = page_data(definitions, ACCOUNT, shown, demo=False)
     for dashboard in data["dashboards"]:
         for tab in dashboard["tabs"]:
@@ -132,7 +133,8 @@ def test_cards_are_read_as_the_reader_in_one_snapshot(
     definitions: Definitions, demo: Warehouse, server: Server
 ) -> None:
     card = replace(
-        definitions.cards["open_count"], key="who", first_look=True, sql="select current_user, "
+        definitions.cards["open_count"], key="who", static_dashboard=True,
+        sql="select current_user, "
         "current_setting('transaction_read_only'), current_setting('transaction_isolation')",
     )  # fmt: skip
     owner = psycopg.conninfo.conninfo_to_dict(demo.url)["user"]
@@ -147,9 +149,9 @@ def test_cards_are_read_as_the_reader_in_one_snapshot(
 # -- the command
 
 
-def first_look(*arguments: str | Path) -> int:
+def static_dashboard(*arguments: str | Path, name: str = "static-dashboard") -> int:
     with pytest.raises(SystemExit) as end:
-        main(["first-look", *map(str, arguments)])
+        main([name, *map(str, arguments)])
     return int(end.value.code or 0)
 
 
@@ -159,11 +161,10 @@ def test_the_page_is_written_for_its_owner(
 ) -> None:  # fmt: skip
     monkeypatch.setenv("PIPEBOARD_DATABASE_URL", demo.url)
     out = tmp_path / "deep" / "index.html"
-    look = ROOT / ".pipeboard"
-    for _ in range(2):
-        assert (
-            first_look("--out", out, "--cache", look / "look", "--node", look / "env" / "look") == 0
-        )
+    state = ROOT / ".pipeboard"
+    options = ("--out", out, "--cache", state / "look", "--node", state / "env" / "look")
+    for name in NAMES:
+        assert static_dashboard(*options, name=name) == 0
         assert capsys.readouterr().out.strip() == out.as_uri()
         assert stat.S_IMODE(out.stat().st_mode) == 0o600
     assert [file.name for file in out.parent.iterdir()] == ["index.html"]
@@ -179,7 +180,7 @@ def test_without_marts(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.setenv("PIPEBOARD_DATABASE_URL", server.warehouse("bare").url)
-    assert first_look("--out", tmp_path / "page.html") == 78
+    assert static_dashboard("--out", tmp_path / "page.html") == 78
     assert "make sync" in capsys.readouterr().err
     assert not (tmp_path / "page.html").exists()
 
@@ -188,10 +189,10 @@ def test_without_a_database(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PIPEBOARD_DATABASE_URL", "postgresql://me:secret@127.0.0.1:1/none")
-    assert first_look() == 69
+    assert static_dashboard() == 69
     assert "secret" not in capsys.readouterr().err
     monkeypatch.delenv("PIPEBOARD_DATABASE_URL")
-    assert first_look() == 78
+    assert static_dashboard() == 78
 
 
 def test_without_node(
@@ -200,7 +201,7 @@ def test_without_node(
 ) -> None:  # fmt: skip
     monkeypatch.setenv("PIPEBOARD_DATABASE_URL", demo.url)
     out = tmp_path / "page.html"
-    assert first_look("--out", out, "--cache", tmp_path / "empty", "--node", tmp_path) == 69
+    assert static_dashboard("--out", out, "--cache", tmp_path / "empty", "--node", tmp_path) == 69
     assert "bootstrap.py look" in capsys.readouterr().err
     assert not out.exists()
 
