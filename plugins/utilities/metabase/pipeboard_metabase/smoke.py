@@ -1,4 +1,4 @@
-"""What only a real server can show: that every card of ours runs on it."""
+"""Run every managed card on the real server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeboard_metabase.client import Client, Refused
 from pipeboard_metabase.definitions import Card
-from pipeboard_metabase.objects import CARD, Ours
+from pipeboard_metabase.objects import CARD, ManagedObjects
 from pipeboard_metabase.openapi.compare import differences
 from pipeboard_metabase.problems import ExitCode, Problem
 from pipeboard_metabase.run import Run
@@ -20,12 +20,12 @@ def smoke(run: Run, client: Client) -> int:
         Problem: when a card is not there at all.
     """
     _compare_api(run, client)
-    ours = Ours(run)
-    ours.read_collections()
-    ours.read_contents()
+    managed = ManagedObjects(run)
+    managed.read_collections()
+    managed.read_contents()
     failed = 0
     for key, card in run.definitions.cards.items():
-        number = ours.id(CARD, key)
+        number = managed.id(CARD, key)
         if number is None:
             what = f"card {key} is not in Metabase"
             raise Problem(what, "`pipeboard-metabase apply` makes it", ExitCode.DATA)

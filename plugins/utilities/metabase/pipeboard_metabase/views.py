@@ -1,7 +1,7 @@
-"""What of an object is ours to compare: the same for what we ask for and for what Metabase has.
+"""The parts of an object that are compared, in one form for definitions and for Metabase.
 
-Metabase stores a query as it likes: as sent, or as stages of its own grammar. What people added
-(a pin, a cache, a bookmark) is left out, so that it is nobody's drift.
+Metabase stores a query as it was sent, or as stages of its own grammar. Additions by users (a pin,
+a cache setting, a bookmark) are left out, so that they do not count as changes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pipeboard_metabase.marker import without_mark
+from pipeboard_metabase.ownership_tag import without_tag
 
 View = Callable[[Mapping[str, Any]], dict[str, Any]]
 
@@ -98,7 +98,7 @@ def differing(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
 
 
 def _named(found: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": found.get("name"), "description": without_mark(found.get("description"))}
+    return {"name": found.get("name"), "description": without_tag(found.get("description"))}
 
 
 def _parameters(found: Any) -> list[dict[str, Any]]:

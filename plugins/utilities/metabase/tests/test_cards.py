@@ -19,8 +19,15 @@ from warehouse_kit import Warehouse
 
 CARDS = load().cards.values()
 each_card = pytest.mark.parametrize("card", CARDS, ids=lambda card: card.key)
-#: Columns whose values are all ours to name; of others some are the account's own.
-OURS = ("check_name", "history_quality", "entity", "field_type", "status", "outcome")
+#: Columns whose values all have names of this project; others also have names of the account.
+PROJECT_NAMES = (
+    "check_name",
+    "history_quality",
+    "entity",
+    "field_type",
+    "status",
+    "outcome",
+)
 
 
 def answer(
@@ -124,7 +131,7 @@ def test_it_speaks_both_languages(card: Card, reader: Reader, definitions: Defin
     for language in ("en", "pt"):
         rows = answer(reader("demo"), card, None, translations, language)
         assert len(rows) == len(raw)
-        for column in set(card.columns) & set(OURS):
+        for column in set(card.columns) & set(PROJECT_NAMES):
             place = card.columns.index(column)
             told = {row[place] for row in rows}
             assert told <= set(translations.values(column, language).values()), column

@@ -48,39 +48,39 @@ def differences(document: Mapping[str, Any], *, whole: bool = True) -> list[str]
 def _in_operation(
     name: str, operation: Mapping[str, Any], document: Mapping[str, Any], whole: bool
 ) -> Iterator[str]:
-    ours = facts()[name]
+    known = facts()[name]
     asked = {p["name"] for p in operation.get("parameters", []) if p["in"] == "query"}
     if whole:
-        for parameter in set(ours["query"]) - asked:
+        for parameter in set(known["query"]) - asked:
             yield f"has no parameter {parameter}"
     content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-    theirs = trim(content["schema"], document) if "schema" in content else {}
-    if whole and theirs:
-        add(name, theirs)
-    yield from _in_schema(ours.get("body", {}), theirs, "", whole)
+    official = trim(content["schema"], document) if "schema" in content else {}
+    if whole and official:
+        add(name, official)
+    yield from _in_schema(known.get("body", {}), official, "", whole)
 
 
 def _in_schema(
-    ours: Mapping[str, Any], theirs: Mapping[str, Any], path: str, whole: bool
+    known: Mapping[str, Any], official: Mapping[str, Any], path: str, whole: bool
 ) -> Iterator[str]:
     """Compare two schemas: each thing that they need must be known to us, and types must meet."""
-    if not ours or not theirs:
+    if not known or not official:
         return
-    if types(ours) and types(theirs) and not types(ours) & types(theirs):
-        yield f"{path or 'body'} is {sorted(types(theirs))}, not {sorted(types(ours))}"
+    if types(known) and types(official) and not types(known) & types(official):
+        yield f"{path or 'body'} is {sorted(types(official))}, not {sorted(types(known))}"
         return
-    if allowed(ours) and allowed(theirs) and not allowed(ours) & allowed(theirs):
-        yield f"{path or 'body'} allows {sorted(allowed(theirs))}"
-    their_properties = properties(theirs)
-    for name, schema in properties(ours).items():
+    if allowed(known) and allowed(official) and not allowed(known) & allowed(official):
+        yield f"{path or 'body'} allows {sorted(allowed(official))}"
+    official_properties = properties(official)
+    for name, schema in properties(known).items():
         inner = f"{path}.{name}".strip(".")
-        if name in their_properties:
-            yield from _in_schema(schema, their_properties[name], inner, whole)
-        elif whole and their_properties:
+        if name in official_properties:
+            yield from _in_schema(schema, official_properties[name], inner, whole)
+        elif whole and official_properties:
             yield f"{inner} is not known"
-    for name in set(needed(theirs)) - set(properties(ours)):
+    for name in set(needed(official)) - set(properties(known)):
         yield f"{path} needs {name}".strip()
-    for one, other in ((item(ours), item(theirs)),):
+    for one, other in ((item(known), item(official)),):
         if one and other:
             yield from _in_schema(one, other, f"{path}[]", whole)
 

@@ -24,7 +24,7 @@ MANIFEST = ("package.json", "package-lock.json", ".npmrc")
 PARTS = ("main.js", "style.css")
 INSTALL_SECONDS = 180
 #: Variables with our secrets, which npm and esbuild do not get.
-OURS = ("PIPEBOARD_DATABASE_", "METABASE_", "PG")
+SECRET_PREFIXES = ("PIPEBOARD_DATABASE_", "METABASE_", "PG")
 REMEDIES = {
     "npm": "Is the npm registry reachable? Behind a mirror, set npm_config_registry",
     "esbuild": "Delete .pipeboard/look and try again",
@@ -127,7 +127,7 @@ def _build(cache: Path, node: Path, kept: Path) -> None:
 
 def _run(command: list[str], folder: Path, node: Path, what: str, **environ: str) -> None:
     path = f"{node.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    given = {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
+    given = {k: v for k, v in os.environ.items() if not k.startswith(SECRET_PREFIXES)}
     try:
         outcome = subprocess.run(
             command,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from pipeboard_metabase.client import Client
 from pipeboard_metabase.definitions import Filter
-from pipeboard_metabase.marker import read_mark, without_mark
+from pipeboard_metabase.ownership_tag import read_tag, without_tag
 from provision_kit import Command, Site, without_card
 from standin import StandIn
 
@@ -158,7 +158,7 @@ def test_permissions_let_everyone_look_and_analysts_ask(applied: Site) -> None:
     for group in ("1", analysts):
         for collection in standin.collections:
             assert standin.collection_graph["groups"][group][str(collection)] == "read"
-    # What is not ours stays as it was.
+    # What is not managed stays as it was.
     assert standin.collection_graph["groups"]["1"]["root"] == "write"
 
 
@@ -278,7 +278,7 @@ def test_a_description_by_hand_is_repaired_but_a_pin_is_nobodys_drift(
     )
     assert run("check") == 1
     assert run("apply") == 0
-    assert without_mark(card(applied.standin, "total")["description"]).startswith("card.total")
+    assert without_tag(card(applied.standin, "total")["description"]).startswith("card.total")
 
 
 def test_a_field_renamed_by_hand_and_a_label_renamed_in_pipedrive_are_repaired(
@@ -348,43 +348,43 @@ def test_a_collection_in_the_trash_comes_back_with_all_that_lay_in_it(
     assert run("check") == 0
 
 
-# --- What is not ours ----------------------------------------------------------------------------
+# --- Objects of users --------------------------------------------------------------------------
 
 
 def test_what_people_made_is_never_touched(applied: Site, run: Command) -> None:
-    """A dashboard of theirs, a copy of ours (with our mark), a card of theirs among ours."""
+    """Dashboards and a card of a user, and copies of a managed dashboard (with its tag)."""
     standin = applied.standin
-    ours = one(standin.dashboards, "dashboard.sales in English")
+    managed = one(standin.dashboards, "dashboard.sales in English")
     number = standin.number()
     standin.collections[number] = {
         **standin.collections[min(standin.collections)],
         "id": number, "name": "Ana's", "description": None, "personal_owner_id": 7, "location": "/",
     }  # fmt: skip
-    theirs = {}
+    of_users = {}
     for name, collection, description in (
-        ("Copy of sales", number, ours["description"]),
+        ("Copy of sales", number, managed["description"]),
         ("Ana's own", None, None),
-        ("Ana's among ours", ours["collection_id"], "By hand"),
-        ("Duplicate among ours", ours["collection_id"], ours["description"]),
+        ("Ana's in the managed collection", managed["collection_id"], "By hand"),
+        ("Duplicate in the managed collection", managed["collection_id"], managed["description"]),
     ):
         copy = standin.number()
         standin.dashboards[copy] = {
-            **ours, "id": copy, "name": name,
+            **managed, "id": copy, "name": name,
             "collection_id": collection, "description": description,
         }  # fmt: skip
-        theirs[copy] = dict(standin.dashboards[copy])
+        of_users[copy] = dict(standin.dashboards[copy])
     mine = standin.number()
     total = card(standin, "total")
     standin.cards[mine] = {**total, "id": mine, "name": "Ana's card", "description": None}
-    theirs_card = dict(standin.cards[mine])
+    users_card = dict(standin.cards[mine])
 
     assert run("check") == 0, applied.out
     applied.definitions = without_card(applied.definitions, "by_owner")
     assert run("apply", METABASE_LOCALE="pt") == 0
-    for copy, before in theirs.items():
+    for copy, before in of_users.items():
         assert standin.dashboards[copy] == before
-    assert standin.cards[mine] == theirs_card
-    assert not any(f"dashboard/{copy}" in write for copy in theirs for write in standin.writes)
+    assert standin.cards[mine] == users_card
+    assert not any(f"dashboard/{copy}" in write for copy in of_users for write in standin.writes)
 
 
 # --- Accidents -----------------------------------------------------------------------------------
@@ -450,13 +450,13 @@ def test_short_outages_are_waited_out(site: Site, run: Command) -> None:
     assert run("apply") == 0 and len(site.standin.cards) == 3
 
 
-def test_marks_are_read_by_us_and_by_nobody_else() -> None:
-    text = 'Translations.\n\n[pipeboard]: # "card/total spec:0a1b seen:2c3d"'
-    mark = read_mark(text)
-    assert mark and (mark.kind, mark.key, mark.spec, mark.seen) == ("card", "total", "0a1b", "2c3d")
-    assert mark.on("Translations.") == text and without_mark(text) == "Translations."
-    assert read_mark("Translations.") is None and read_mark(None) is None
-    assert without_mark(text + "\n") == "Translations."
+def test_the_tag_is_found_in_a_description_and_can_be_taken_out() -> None:
+    text = 'A text.\n\n[pipeboard]: # "card/total spec:0a1b seen:2c3d"'
+    tag = read_tag(text)
+    assert tag and (tag.kind, tag.key, tag.spec, tag.seen) == ("card", "total", "0a1b", "2c3d")
+    assert tag.on("A text.") == text and without_tag(text) == "A text."
+    assert read_tag("A text.") is None and read_tag(None) is None
+    assert without_tag(text + "\n") == "A text."
 
 
 def test_a_filter_on_a_column_that_is_not_there_is_refused_by_name(

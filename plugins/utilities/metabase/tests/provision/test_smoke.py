@@ -112,7 +112,7 @@ def test_every_operation_has_facts_and_answers() -> None:
     assert set(facts()) == set(answers()) == {*refresh.OPERATIONS, *refresh.UNDOCUMENTED}
 
 
-# --- The documents that are not ours to ship -----------------------------------------------------
+# --- The official documents --------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_what_we_send_is_what_the_document_takes(official: dict[str, Any]) -> No
     known = {name for name, _ in refresh.operations(official)} & set(refresh.OPERATIONS)
     assert len(known) >= 20
     found = differences(official, whole=is_whole(official))
-    # A part of the document is made for one kind of database; ours is another.
+    # A part of the document is made for one kind of database; known is another.
     assert [line for line in found if "engine allows ['bigquery-cloud-sdk']" not in line] == []
 
 
@@ -149,21 +149,21 @@ def test_what_we_read_is_what_the_document_gives(official: dict[str, Any]) -> No
         content = given.get("200", given.get(200, given.get("2XX", {}))).get("content", {})
         if name not in answers() or "application/json" not in content:
             continue
-        theirs = refresh.trim(content["application/json"]["schema"], official)
-        compared += compare_answer(name, answers()[name], theirs)
+        published = refresh.trim(content["application/json"]["schema"], official)
+        compared += compare_answer(name, answers()[name], published)
     assert compared >= 60 or is_whole(official)
 
 
-def compare_answer(path: str, ours: dict[str, Any], theirs: dict[str, Any]) -> int:
+def compare_answer(path: str, known: dict[str, Any], published: dict[str, Any]) -> int:
     """Compare every field that both know; return how many."""
-    if types(ours) and types(theirs):
-        assert types(ours) & types(theirs), f"{path}: {types(theirs)}, not {types(ours)}"
+    if types(known) and types(published):
+        assert types(known) & types(published), f"{path}: {types(published)}, not {types(known)}"
     compared = 1
-    their_fields = properties(theirs)
-    for name, schema in properties(ours).items():
-        if name in their_fields:
-            compared += compare_answer(f"{path}.{name}", schema, their_fields[name])
-    for one, other in ((ours.get("items"), theirs.get("items")),):
+    published_fields = properties(published)
+    for name, schema in properties(known).items():
+        if name in published_fields:
+            compared += compare_answer(f"{path}.{name}", schema, published_fields[name])
+    for one, other in ((known.get("items"), published.get("items")),):
         if one and other:
             compared += compare_answer(f"{path}[]", one, other)
     return compared
