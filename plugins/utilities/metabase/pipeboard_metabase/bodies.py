@@ -10,7 +10,7 @@ from typing import Any
 from pipeboard_metabase import sql
 from pipeboard_metabase.card_style import display, visualization
 from pipeboard_metabase.definitions import Card, Column, Dashboard, Filter
-from pipeboard_metabase.problems import ExitCode, Problem
+from pipeboard_metabase.errors import ExitCode, PipeboardError
 from pipeboard_metabase.run import Run
 
 #: Names under which our template tags and parameters get ids that are the same in every run.
@@ -37,14 +37,16 @@ def card_body(
     """Return a card: a question in SQL, with a field filter per filter.
 
     Raises:
-        Problem: when a filter points at a column that the warehouse does not have.
+        PipeboardError: when a filter points at a column that the warehouse does not have.
     """
     tags, parameters = {}, []
     for key in sql.tags(card):
         column = card.filters[key]
         if column not in fields:
             what = f"filter {key} of card {card.key} points at {column}, which the warehouse lacks"
-            raise Problem(what, "Build the marts of this release: `make sync`", ExitCode.DATA)
+            raise PipeboardError(
+                what, "Build the marts of this release: `make sync`", ExitCode.DATA
+            )
         widget = WIDGETS[run.definitions.filters[key].type]
         tag_id, name = str(uuid.uuid5(_NAMES, f"{card.key}/{key}")), run.text(f"filter.{key}")
         tags[key] = {

@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeboard_metabase.client import Client
 from pipeboard_metabase.console import Console
 from pipeboard_metabase.definitions import load
-from pipeboard_metabase.problems import ExitCode, Problem
+from pipeboard_metabase.errors import ExitCode, PipeboardError
 from pipeboard_metabase.provision import provision
 from pipeboard_metabase.run import Run
 from pipeboard_metabase.settings import Settings, language_of, read_settings
@@ -20,8 +20,8 @@ from pipeboard_metabase.setup import (
     administrator,
     connect,
     keep_key,
-    kept_key,
     login,
+    stored_key,
     wait_until_healthy,
     write_key,
 )
@@ -86,10 +86,10 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
         sys.exit(ExitCode.USAGE if end.code else ExitCode.OK)
     try:
         code = run_command(options, given)
-    except (Problem, DefinitionError) as problem:
+    except (PipeboardError, DefinitionError) as error:
         sys.stdout.flush()
-        sys.stderr.write(f"pipeboard-metabase: {problem}\n")
-        code = problem.code if isinstance(problem, Problem) else ExitCode.DATA
+        sys.stderr.write(f"pipeboard-metabase: {error}\n")
+        code = error.code if isinstance(error, PipeboardError) else ExitCode.DATA
     except KeyboardInterrupt:
         sys.stderr.write("\npipeboard-metabase: interrupted; run again, it goes on\n")
         code = 130
@@ -113,22 +113,22 @@ def run_command(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     applies = options.command == "apply"
     try:
         contents = read_contents(settings)
-    except NoMarts as problem:
+    except NoMarts as error:
         if not (applies and options.early):
             raise
         console.note(
-            "warehouse", f"{problem.what} yet: cards follow with an apply after the first sync"
+            "warehouse", f"{error.what} yet: cards follow with an apply after the first sync"
         )
         contents = None
     # An apply follows a deployment, and Metabase may still be migrating.
-    patience = settings.patience if applies else 0.0
-    client = connect(settings, console, patience=patience, set_up=applies)
+    timeout_seconds = settings.timeout_seconds if applies else 0.0
+    client = connect(settings, console, timeout_seconds=timeout_seconds, set_up=applies)
     known = contents or Contents((), ())
     run = Run(client, settings, definitions, known, console, dry=not applies)
     if options.command == "smoke":
         if client is None:
             what = f"nobody has set up the Metabase at {settings.url} yet"
-            raise Problem(what, "`pipeboard-metabase apply` does", ExitCode.CONFIGURATION)
+            raise PipeboardError(what, "`pipeboard-metabase apply` does", ExitCode.CONFIGURATION)
         return smoke(run, client)
     if applies and client and not options.no_key and not settings.api_key:
         keep_file_key(client, settings, console)
@@ -158,11 +158,11 @@ def make_key(settings: Settings, console: Console, *, renew: bool, show: bool) -
     """Keep or make the API key of our file, or show a new one."""
     wait_until_healthy(settings, console, 0)
     client = Client(settings.url, settings.secrets)
-    if not renew and not show and (key := kept_key(settings)):
+    if not renew and not show and (key := stored_key(settings)):
         client.identify(key=key)
         try:
             administrator(client)
-        except Problem:
+        except PipeboardError:
             console.note("api key", f"the one in {settings.key_file} does not work any longer")
         else:
             console.note("api key", f"the one in {settings.key_file} works; kept")

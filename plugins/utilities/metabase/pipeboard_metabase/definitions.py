@@ -246,11 +246,11 @@ def check_card(where: str, card: Card, filters: Mapping[str, Filter]) -> None:
     Raises:
         DefinitionError: at the first contradiction.
     """
-    problems: list[str] = []
+    errors: list[str] = []
     if card.display not in DISPLAYS:
-        problems.append(f"display must be one of {', '.join(DISPLAYS)}, not {card.display}")
+        errors.append(f"display must be one of {', '.join(DISPLAYS)}, not {card.display}")
     if not card.columns or len(set(card.columns)) != len(card.columns):
-        problems.append("columns must name the columns of the result, each once")
+        errors.append("columns must name the columns of the result, each once")
     named = {
         "x": card.x,
         "y": card.y,
@@ -261,33 +261,31 @@ def check_card(where: str, card: Card, filters: Mapping[str, Filter]) -> None:
         "link": (*card.link, *card.link.values()),
     }
     for what, names in named.items():
-        problems += [f"{what} names {n}, no column of it" for n in names if n not in card.columns]
-    problems += [
+        errors += [f"{what} names {n}, no column of it" for n in names if n not in card.columns]
+    errors += [
         f"{what} names {n}, which is not in y"
         for what in ("lines", "right_axis")
         for n in getattr(card, what)
         if n not in card.y
     ]
-    problems += [
-        f"format {f} of {n} is unknown" for n, f in card.format.items() if f not in FORMATS
-    ]
+    errors += [f"format {f} of {n} is unknown" for n, f in card.format.items() if f not in FORMATS]
     if card.display != "table" and not card.y:
-        problems.append("y must name what is measured")
+        errors.append("y must name what is measured")
     if card.display not in ("table", "scalar") and not card.x:
-        problems.append("x must name what it is measured by")
+        errors.append("x must name what it is measured by")
     tags = TAG.findall(card.sql)
     in_clauses = [tag for clause in CLAUSE.findall(card.sql) for tag in TAG.findall(clause)]
     if set(tags) != set(card.filters):
-        problems.append(f"filters are {sorted(card.filters)}, the select has {sorted(set(tags))}")
+        errors.append(f"filters are {sorted(card.filters)}, the select has {sorted(set(tags))}")
     if len(in_clauses) != len(tags):
-        problems.append("every {{filter}} must be in a clause [[and ...]]")
+        errors.append("every {{filter}} must be in a clause [[and ...]]")
     mentioned = (*card.filters, *card.unfiltered)
-    problems += [f"filter {key} is not in filters.yml" for key in mentioned if key not in filters]
-    problems += [f"filter {k} applies and does not" for k in card.unfiltered if k in card.filters]
+    errors += [f"filter {key} is not in filters.yml" for key in mentioned if key not in filters]
+    errors += [f"filter {k} applies and does not" for k in card.unfiltered if k in card.filters]
     if not 1 <= card.width <= GRID or card.height < 1:
-        problems.append(f"size must be within {GRID} columns")
-    if problems:
-        message = f"{where}: {'; '.join(problems)}"
+        errors.append(f"size must be within {GRID} columns")
+    if errors:
+        message = f"{where}: {'; '.join(errors)}"
         raise DefinitionError(message)
 
 
@@ -328,8 +326,10 @@ def read_dashboard(
         if wanted not in filters:
             message = f"{where}: filter {wanted} is not in filters.yml"
             raise DefinitionError(message)
-        told = [c for c in dashboard.cards if wanted in (*cards[c].filters, *cards[c].unfiltered)]
-        silent = set(dashboard.cards) - set(told)
+        mentioned = [
+            c for c in dashboard.cards if wanted in (*cards[c].filters, *cards[c].unfiltered)
+        ]
+        silent = set(dashboard.cards) - set(mentioned)
         if silent and not filters[wanted].partial:
             message = (
                 f"{where}: {', '.join(sorted(silent))} must map filter {wanted}, "

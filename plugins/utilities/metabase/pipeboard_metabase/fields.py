@@ -17,7 +17,7 @@ from dbtmetabase import DbtMetabase, Filter
 from dbtmetabase.errors import MetabaseStateError
 
 from pipeboard_metabase.client import Client
-from pipeboard_metabase.problems import ExitCode, Problem
+from pipeboard_metabase.errors import ExitCode, PipeboardError
 from pipeboard_metabase.run import Run
 from pipeboard_metabase.settings import SCHEMAS
 from pipeboard_metabase.warehouse import CustomField
@@ -90,7 +90,7 @@ def describe(run: Run, database: int, tables: Sequence[Mapping[str, Any]]) -> No
         }
         if body:
             path = f"{kind}/{item['id']}"
-            run.change("update", kind, label, _putting(path, body), _told(item, body))
+            run.change("update", kind, label, _putting(path, body), _differences(item, body))
 
 
 def _putting(path: str, body: Mapping[str, Any]) -> Any:
@@ -108,7 +108,7 @@ def _items(tables: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[s
             yield "field", field, f"{name}.{field['name']}"
 
 
-def _told(item: Mapping[str, Any], body: Mapping[str, Any]) -> list[str]:
+def _differences(item: Mapping[str, Any], body: Mapping[str, Any]) -> list[str]:
     return [f"{name}: {_short(item.get(name))} -> {_short(new)}" for name, new in body.items()]
 
 
@@ -146,7 +146,7 @@ def modelled(
     except MetabaseStateError as error:
         # A column of the manifest that the warehouse does not have: dbt built another state.
         what = f"dbt's manifest does not fit the warehouse: {error}"
-        raise Problem(what, "Build it again: `make sync`", ExitCode.DATA) from None
+        raise PipeboardError(what, "Build it again: `make sync`", ExitCode.DATA) from None
     return recorder.bodies
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeboard_metabase.client import Client, Refused
-from pipeboard_metabase.problems import ExitCode, Problem
+from pipeboard_metabase.errors import ExitCode, PipeboardError
 from pipeboard_metabase.run import Run
 from pipeboard_metabase.setup import magic_groups
 
@@ -62,7 +62,10 @@ def _keep_graph(run: Run, path: str, wanted: Grants, names: Mapping[str, str], w
     graph = run.get(path, {"revision": 0, "groups": {}})
     missing = _missing(wanted, graph["groups"])
     if missing:
-        details = [f"{names[group]}: {told}" for group, told in _told(missing, wanted, graph)]
+        details = [
+            f"{names[group]}: {reported}"
+            for group, reported in _differences(missing, wanted, graph)
+        ]
         run.change(
             "update",
             "permissions",
@@ -76,7 +79,7 @@ def _put_graph(client: Client, path: str, wanted: Grants, graph: Mapping[str, An
     """Set what is missing; begin again with what somebody else made of the graph meanwhile.
 
     Raises:
-        Problem: when it changes under our hands again and again.
+        PipeboardError: when it changes under our hands again and again.
     """
     for _ in range(ATTEMPTS):
         missing = _missing(wanted, graph["groups"])
@@ -90,20 +93,20 @@ def _put_graph(client: Client, path: str, wanted: Grants, graph: Mapping[str, An
             if refused.status != 409:
                 raise
         graph = client.get(path)
-    problem = "somebody else keeps changing the permissions of this Metabase"
-    raise Problem(problem, "Try again when they are done", ExitCode.UNAVAILABLE)
+    error = "somebody else keeps changing the permissions of this Metabase"
+    raise PipeboardError(error, "Try again when they are done", ExitCode.UNAVAILABLE)
 
 
 def _missing(wanted: Grants, there: Grants) -> dict[str, dict[str, Any]]:
     missing: dict[str, dict[str, Any]] = {}
     for group, grants in wanted.items():
         for number, grant in grants.items():
-            if _said(there.get(group, {}).get(number), grant) != grant:
+            if _in_the_form_of(there.get(group, {}).get(number), grant) != grant:
                 missing.setdefault(group, {})[number] = grant
     return missing
 
 
-def _said(found: Any, like: Any) -> Any:
+def _in_the_form_of(found: Any, like: Any) -> Any:
     """Return what a graph says, or means by saying nothing, of the parts that we care about."""
     if isinstance(like, str):
         return found or "none"
@@ -111,13 +114,15 @@ def _said(found: Any, like: Any) -> Any:
     return {part: known.get(part, UNSAID[part]) for part in like}
 
 
-def _told(missing: Grants, wanted: Grants, graph: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _differences(
+    missing: Grants, wanted: Grants, graph: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
     for group, grants in missing.items():
         for number, grant in grants.items():
-            said = _said(graph["groups"].get(group, {}).get(number), grant)
+            present = _in_the_form_of(graph["groups"].get(group, {}).get(number), grant)
             if isinstance(grant, str):
-                yield group, f"{said} -> {grant}"
+                yield group, f"{present} -> {grant}"
             else:
                 for part, value in grant.items():
-                    if said[part] != value:
-                        yield group, f"{part}: {said[part]} -> {value}"
+                    if present[part] != value:
+                        yield group, f"{part}: {present[part]} -> {value}"

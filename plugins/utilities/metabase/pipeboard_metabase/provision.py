@@ -22,8 +22,8 @@ def provision(run: Run, *, with_content: bool = True) -> None:
     marts, but the first visitor of a fresh Metabase becomes its administrator.
 
     Raises:
-        Problem: when Metabase refuses a request, or does not find a table of the warehouse. Earlier
-            changes stay, and the next run continues from there.
+        PipeboardError: when Metabase refuses a request, or does not find a table of the
+            warehouse. Earlier changes stay, and the next run continues from there.
     """
     keep_settings(run, wanted_settings(run.settings))
     database = keep_database(run)

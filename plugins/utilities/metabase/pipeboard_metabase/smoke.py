@@ -7,9 +7,9 @@ from typing import Any
 
 from pipeboard_metabase.client import Client, Refused
 from pipeboard_metabase.definitions import Card
+from pipeboard_metabase.errors import ExitCode, PipeboardError
 from pipeboard_metabase.objects import CARD, ManagedObjects
 from pipeboard_metabase.openapi.compare import differences
-from pipeboard_metabase.problems import ExitCode, Problem
 from pipeboard_metabase.run import Run
 
 
@@ -17,7 +17,7 @@ def smoke(run: Run, client: Client) -> int:
     """Run every card on the server, bare and with the defaults of its filters; 0 if all answer.
 
     Raises:
-        Problem: when a card is not there at all.
+        PipeboardError: when a card is not there at all.
     """
     _compare_api(run, client)
     managed = ManagedObjects(run)
@@ -28,16 +28,16 @@ def smoke(run: Run, client: Client) -> int:
         number = managed.id(CARD, key)
         if number is None:
             what = f"card {key} is not in Metabase"
-            raise Problem(what, "`pipeboard-metabase apply` makes it", ExitCode.DATA)
+            raise PipeboardError(what, "`pipeboard-metabase apply` makes it", ExitCode.DATA)
         began = time.monotonic()
-        answers = [client.post(f"card/{number}/query", body) for body in _questions(run, card)]
+        responses = [client.post(f"card/{number}/query", body) for body in _questions(run, card)]
         seconds = time.monotonic() - began
-        errors = [_error(answer) for answer in answers if _error(answer)]
+        errors = [_error(answer) for answer in responses if _error(answer)]
         failed += bool(errors)
-        rows = answers[0].get("row_count")
+        rows = responses[0].get("row_count")
         state = run.console.paint("FAILED", "bad") if errors else run.console.paint("ok", "good")
-        told = client.hide(errors[0]) if errors else f"{rows} rows, {seconds:.2f} s"
-        run.console.line(f"  {state:<6} {key:<40} {told}")
+        detail = client.hide(errors[0]) if errors else f"{rows} rows, {seconds:.2f} s"
+        run.console.line(f"  {state:<6} {key:<40} {detail}")
     total = len(run.definitions.cards)
     run.console.note("smoke", f"{total - failed} of {total} cards answer")
     return ExitCode.DATA if failed else ExitCode.OK

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 import sqlglot
-from card_kit import Reader, Server
+from card_helpers import Reader, Server
 from pipeboard_metabase.definitions import Card, Definitions, load
 from pipeboard_metabase.sql import Between, Value, render
 from psycopg.rows import tuple_row
@@ -133,8 +133,8 @@ def test_it_speaks_both_languages(card: Card, reader: Reader, definitions: Defin
         assert len(rows) == len(raw)
         for column in set(card.columns) & set(PROJECT_NAMES):
             place = card.columns.index(column)
-            told = {row[place] for row in rows}
-            assert told <= set(translations.values(column, language).values()), column
+            shown_values = {row[place] for row in rows}
+            assert shown_values <= set(translations.values(column, language).values()), column
 
 
 def test_periods_of_a_forecast_are_months_or_named(

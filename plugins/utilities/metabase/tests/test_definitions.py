@@ -105,7 +105,7 @@ def test_columns_of_the_same_name_have_the_same_format(definitions: Definitions)
             assert seen.setdefault(column, kind) == kind, (card.key, column)
 
 
-def test_what_a_filter_cannot_reach_is_told_the_reader(definitions: Definitions) -> None:
+def test_what_a_filter_cannot_reach_is_reported_the_reader(definitions: Definitions) -> None:
     card = definitions.cards["time_in_stage"]
     assert definitions.description(card, "en").endswith(
         "Not filtered by: Period (whole months), Owner, Team, Label."

@@ -26,7 +26,7 @@ from pipeboard_metabase.static_dashboard.bundle import (
 )
 from pipeboard_metabase.static_dashboard.command import write
 from pipeboard_metabase.static_dashboard.page import render_page
-from pipeboard_metabase.static_dashboard.queries import Account, Answer, read
+from pipeboard_metabase.static_dashboard.queries import Account, CardResult, read
 from selenium import webdriver
 from selenium.webdriver import ActionChains
 from selenium.webdriver.chrome.service import Service
@@ -75,8 +75,8 @@ def page_of(definitions: Definitions, bundle: Bundle, folder: Path) -> Callable[
     def page(warehouse: Warehouse) -> Path:
         path = folder / f"{warehouse.folder.name}.html"
         if not path.exists():
-            account, answers = read(warehouse.url, definitions)
-            write(path, render_page(definitions, account, answers, bundle, demo=True))
+            account, results = read(warehouse.url, definitions)
+            write(path, render_page(definitions, account, results, bundle, demo=True))
         return path
 
     return page
@@ -136,7 +136,7 @@ class Browser:
     def complaints(self) -> list[str]:
         return [entry["message"] for entry in self.chrome.get_log("browser")]
 
-    def asked(self) -> list[str]:
+    def requested(self) -> list[str]:
         """The addresses asked for since the page was opened, but for the page itself."""
         events = [json.loads(e["message"])["message"] for e in self.chrome.get_log("performance")]
         urls = [
@@ -163,7 +163,7 @@ def titles_of(definitions: Definitions, kind: str, language: str) -> set[str]:
 # -- the demo account
 
 
-def test_every_chart_is_drawn_and_nothing_is_asked_of_any_server(
+def test_every_chart_is_drawn_and_nothing_is_requested_of_any_server(
     browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path]
 ) -> None:
     browser.open(page_of(demo))
@@ -175,7 +175,7 @@ def test_every_chart_is_drawn_and_nothing_is_asked_of_any_server(
         seen |= {key for key, _ in drawn}
     assert len(seen) > 25
     assert browser.complaints() == []
-    assert browser.asked() == []
+    assert browser.requested() == []
 
 
 def test_numbers_are_the_marts_own_in_the_readers_language(
@@ -204,27 +204,27 @@ def test_money_says_which_deals_it_leaves_out(
         browser.run(f"location.hash = '#/{dashboard}'")
         assert "exchange rate" not in " ".join(e.text for e in browser.all(".note"))
         assert "Deals without a rate" not in [e.text for e in browser.all("th button")]
-    account, answers = read(demo.url, definitions)
+    account, results = read(demo.url, definitions)
     for key in cards:
-        found = answers[key]
+        found = results[key]
         at = found.columns.index(LEFT_OUT)
         rows = [(*row[:at], 0, *row[at + 1 :]) for row in found.rows]
         rows[0] = (*rows[0][:at], 1234, *rows[0][at + 1 :])
-        answers[key] = replace(found, rows=tuple(rows))
+        results[key] = replace(found, rows=tuple(rows))
     path = folder / "left_out.html"
-    write(path, render_page(definitions, account, answers, bundle, demo=True))
+    write(path, render_page(definitions, account, results, bundle, demo=True))
     browser.open(path)
-    said = "Deals left out because no exchange rate is known: 1,234."
+    message = "Deals left out because no exchange rate is known: 1,234."
     browser.run("location.hash = '#/executive'")
-    assert browser.one("[data-card=velocity_by_pipeline] .note").text == said
+    assert browser.one("[data-card=velocity_by_pipeline] .note").text == message
     heads = browser.all("[data-card=velocity_by_pipeline] th button")
     assert "Deals without a rate" in [head.text for head in heads]
     browser.run("location.hash = '#/pipeline_now'")
-    assert browser.one("[data-card=open_value] .note").text == said
-    assert browser.one("[data-card=open_by_stage] .note").text == said
+    assert browser.one("[data-card=open_value] .note").text == message
+    assert browser.one("[data-card=open_by_stage] .note").text == message
     browser.one("button[lang=pt]").click()
-    said = "Negócios deixados de fora por falta de taxa de câmbio: 1.234."
-    assert browser.one("[data-card=open_value] .note").text == said
+    message = "Negócios deixados de fora por falta de taxa de câmbio: 1.234."
+    assert browser.one("[data-card=open_value] .note").text == message
 
 
 def test_both_languages(
@@ -249,17 +249,17 @@ def test_both_languages(
 def test_dark_by_the_system_or_by_choice(
     browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path]
 ) -> None:
-    ground = "return getComputedStyle(document.body).backgroundColor"
+    background = "return getComputedStyle(document.body).backgroundColor"
     browser.open(page_of(demo))
-    light = browser.run(ground)
+    light = browser.run(background)
     browser.open(page_of(demo), dark=True)
-    dark = browser.run(ground)
+    dark = browser.run(background)
     assert light != dark
     assert browser.one(".theme").get_attribute("aria-pressed") == "true"
     browser.one(".theme").click()
-    assert browser.run(ground) == light
+    assert browser.run(background) == light
     browser.chrome.refresh()
-    assert browser.run(ground) == light, "the choice is remembered"
+    assert browser.run(background) == light, "the choice is remembered"
 
 
 @pytest.mark.parametrize("language", ["en", "pt"])
@@ -321,8 +321,8 @@ def test_charts_say_what_they_show(
     )
     browser.open(page_of(demo))
     browser.run("location.hash = '#/pipeline_now'")
-    said = browser.one("[data-card=open_by_owner] .chart").get_attribute("aria-label")
-    assert f"highest {owner} with R$" in said
+    message = browser.one("[data-card=open_by_owner] .chart").get_attribute("aria-label")
+    assert f"highest {owner} with R$" in message
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -377,13 +377,13 @@ HOSTILE = (
 def test_labels_stay_text(
     browser: Browser, definitions: Definitions, bundle: Bundle, folder: Path
 ) -> None:
-    owners = Answer(
+    owners = CardResult(
         ("owner_name", "open_value_base", "open_count"),
         ("text", "numeric", "int8"),
         tuple((label, 100 - nr, nr) for nr, label in enumerate(HOSTILE)),
     )
     columns = definitions.cards["stalled_deals"].columns
-    deals = Answer(
+    deals = CardResult(
         columns,
         tuple("text" for _ in columns),
         tuple(
@@ -392,10 +392,10 @@ def test_labels_stay_text(
         ),
     )
     account = Account(datetime.now(timezone.utc), 3, "BRL", date(2026, 11, 1))
-    broken = Answer(error=HOSTILE[0])
-    answers = {"open_by_owner": owners, "stalled_deals": deals, "open_by_age": broken}
+    broken = CardResult(error=HOSTILE[0])
+    results = {"open_by_owner": owners, "stalled_deals": deals, "open_by_age": broken}
     path = folder / "hostile.html"
-    write(path, render_page(definitions, account, answers, bundle))
+    write(path, render_page(definitions, account, results, bundle))
     browser.open(path)
     rows = browser.run(
         "return [...document.querySelectorAll('tbody tr')].map(r => r.cells[0].innerText)"
@@ -413,7 +413,7 @@ def test_labels_stay_text(
     assert HOSTILE[0] in browser.one(".tip").text
     assert browser.run("return window.caught ?? null") is None
     assert browser.complaints() == []
-    assert browser.asked() == []
+    assert browser.requested() == []
 
 
 def test_a_script_that_is_not_ours_does_not_run(
@@ -438,7 +438,7 @@ def test_the_policy_is_what_keeps_the_page_silent(
     write(path, render_page(definitions, account, {}, asks))
     browser.open(path)
     assert any("Content Security Policy" in line for line in browser.complaints())
-    assert browser.asked() == []
+    assert browser.requested() == []
 
 
 # -- without a browser
@@ -464,6 +464,6 @@ def test_programs_of_the_registry_get_no_secret_of_ours(
     monkeypatch.setenv("METABASE_API_KEY", "pa55w0rd")
     monkeypatch.setenv("npm_config_registry", "https://mirror")
     _run(["/bin/sh", "-c", "env >all"], tmp_path, tmp_path / "node", "npm")
-    told = (tmp_path / "all").read_text()
-    assert "pa55w0rd" not in told
-    assert "npm_config_registry=https://mirror" in told
+    environment = (tmp_path / "all").read_text()
+    assert "pa55w0rd" not in environment
+    assert "npm_config_registry=https://mirror" in environment

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from card_kit import Server
+from card_helpers import Server
 from pipeboard_metabase.cli import main
 from pipeboard_metabase.definitions import GRID, LEFT_OUT, Definitions, Filter
 from pipeboard_metabase.sql import Between
@@ -20,7 +20,13 @@ from pipeboard_metabase.static_dashboard import queries
 from pipeboard_metabase.static_dashboard.bundle import Bundle, NoBundle, make_bundle
 from pipeboard_metabase.static_dashboard.command import NAMES
 from pipeboard_metabase.static_dashboard.page import embedded, page_data, plain, render_page
-from pipeboard_metabase.static_dashboard.queries import Account, Answer, answer, default_of, read
+from pipeboard_metabase.static_dashboard.queries import (
+    Account,
+    CardResult,
+    answer,
+    default_of,
+    read,
+)
 from warehouse_kit import ROOT, Warehouse
 
 from pipeboard.embedded_postgres import READER
@@ -36,8 +42,8 @@ def test_data_cannot_end_its_element() -> None:
 
 
 def test_what_looks_like_a_placeholder_stays(definitions: Definitions) -> None:
-    answers = {"open_count": Answer(("open_count",), ("text",), (("{script}{policy}",),))}
-    text = render_page(definitions, ACCOUNT, answers, Bundle("let here = 1;", "b{}"))
+    results = {"open_count": CardResult(("open_count",), ("text",), (("{script}{policy}",),))}
+    text = render_page(definitions, ACCOUNT, results, Bundle("let here = 1;", "b{}"))
     assert text.count("let here = 1;") == 1
     assert text.count("{script}{policy}") == 1
 
@@ -71,9 +77,9 @@ def test_a_filter_is_set_to_its_default(default: str | None, first: date | None)
 
 
 def test_the_page_shows_the_default_period(definitions: Definitions, demo: Warehouse) -> None:
-    _, answers = read(demo.url, definitions)
+    _, results = read(demo.url, definitions)
     ((this_month,),) = demo.rows("select this_month from ops.ops_account")
-    months = {row[0] for row in answers["won_by_month"].rows}
+    months = {row[0] for row in results["won_by_month"].rows}
     assert max(months) <= this_month
     assert min(months) >= date(this_month.year - 1, this_month.month, 1)
     ((earlier,),) = demo.rows(
@@ -84,7 +90,7 @@ def test_the_page_shows_the_default_period(definitions: Definitions, demo: Wareh
 
 
 def test_neighbours_share_the_room_of_cards_that_are_not_shown(definitions: Definitions) -> None:
-    shown = {key: Answer() for key, card in definitions.cards.items() if card.static_dashboard}
+    shown = {key: CardResult() for key, card in definitions.cards.items() if card.static_dashboard}
     data = page_data(definitions, ACCOUNT, shown, demo=False)
     for dashboard in data["dashboards"]:
         for tab in dashboard["tabs"]:
@@ -103,7 +109,7 @@ def test_a_card_that_fails_costs_no_other_one(definitions: Definitions, demo: Wa
         assert answer(connection, good).error is None
 
 
-def test_many_rows_are_cut_and_said(definitions: Definitions, demo: Warehouse) -> None:
+def test_many_rows_are_cut_with_a_note(definitions: Definitions, demo: Warehouse) -> None:
     many = "select n as open_count from generate_series(1, 100000) as n order by n"
     with psycopg.connect(demo.url) as connection:
         found = answer(connection, replace(definitions.cards["open_count"], sql=many))
@@ -113,7 +119,7 @@ def test_many_rows_are_cut_and_said(definitions: Definitions, demo: Warehouse) -
 
 
 @pytest.mark.parametrize(
-    ("card", "counts", "told"),
+    ("card", "counts", "expected"),
     [
         ("won_by_month", (1, 0, 2), {"count": 3, "perRow": False}),
         ("won_by_month", (0, None, 0), None),
@@ -122,11 +128,11 @@ def test_many_rows_are_cut_and_said(definitions: Definitions, demo: Warehouse) -
     ],
 )
 def test_deals_that_a_sum_leaves_out_are_counted(
-    definitions: Definitions, card: str, counts: tuple[int | None, ...], told: object
+    definitions: Definitions, card: str, counts: tuple[int | None, ...], expected: object
 ) -> None:
-    shown = Answer(("n", LEFT_OUT), ("int8", "int8"), tuple((1, count) for count in counts))
+    shown = CardResult(("n", LEFT_OUT), ("int8", "int8"), tuple((1, count) for count in counts))
     data = page_data(definitions, ACCOUNT, {card: shown}, demo=False)
-    assert data["cards"][card]["leftOut"] == told
+    assert data["cards"][card]["leftOut"] == expected
 
 
 def test_cards_are_read_as_the_reader_in_one_snapshot(
@@ -142,8 +148,8 @@ def test_cards_are_read_as_the_reader_in_one_snapshot(
     for change, who in (("grant {0} to {1}", READER), ("revoke {0} from {1}", owner)):
         with server.as_superuser(demo) as superuser:
             superuser.execute(change.format(READER, owner).encode())
-        _, answers = read(demo.url, replace(definitions, cards={"who": card}))
-        assert answers["who"].rows == ((who, "on", "repeatable read"),)
+        _, results = read(demo.url, replace(definitions, cards={"who": card}))
+        assert results["who"].rows == ((who, "on", "repeatable read"),)
 
 
 # -- the command

@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import Any
 
 from pipeboard_metabase.openapi.refresh import (
-    ANSWERS_FILE,
     FACTS_FILE,
     OPERATIONS,
+    RESPONSES_FILE,
     UNDOCUMENTED,
     add,
     operations,
@@ -25,9 +25,9 @@ def facts() -> Mapping[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def answers() -> Mapping[str, Any]:
-    """Return answers.json: the schema of what we read of an answer, by operation."""
-    return dict(json.loads(ANSWERS_FILE.read_text(encoding="utf-8")))
+def responses() -> Mapping[str, Any]:
+    """Return responses.json: the schema of what we read of an answer, by operation."""
+    return dict(json.loads(RESPONSES_FILE.read_text(encoding="utf-8")))
 
 
 def differences(document: Mapping[str, Any], *, whole: bool = True) -> list[str]:
@@ -49,9 +49,9 @@ def _in_operation(
     name: str, operation: Mapping[str, Any], document: Mapping[str, Any], whole: bool
 ) -> Iterator[str]:
     known = facts()[name]
-    asked = {p["name"] for p in operation.get("parameters", []) if p["in"] == "query"}
+    requested = {p["name"] for p in operation.get("parameters", []) if p["in"] == "query"}
     if whole:
-        for parameter in set(known["query"]) - asked:
+        for parameter in set(known["query"]) - requested:
             yield f"has no parameter {parameter}"
     content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
     official = trim(content["schema"], document) if "schema" in content else {}
@@ -96,15 +96,15 @@ def types(schema: Mapping[str, Any]) -> set[str]:
         if "anyOf" in branch:
             found |= types(branch)
             continue
-        told = branch.get("type", [])
-        found |= {told} if isinstance(told, str) else set(told)
+        types_named = branch.get("type", [])
+        found |= {types_named} if isinstance(types_named, str) else set(types_named)
     return found - {"null"}
 
 
 def allowed(schema: Mapping[str, Any]) -> set[str]:
     """Return the words that a schema allows, if it lists them."""
     found = [branch.get("enum") for branch in _branches(schema) if types(branch)]
-    return {w for words in found for w in words or () if w} if all(found) else set()
+    return {w for choices in found for w in choices or () if w} if all(found) else set()
 
 
 def properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -129,4 +129,4 @@ def item(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
-__all__ = ["UNDOCUMENTED", "answers", "differences", "facts"]
+__all__ = ["UNDOCUMENTED", "differences", "facts", "responses"]

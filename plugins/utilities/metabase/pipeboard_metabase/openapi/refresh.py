@@ -7,7 +7,7 @@ Usage::
 The document is the one that a running Metabase serves at /api/docs/openapi.json. `facts.json`
 beside this file is rewritten: per operation its query parameters and the schema of its body. Names
 and types only; no prose, no examples. The document says next to nothing about answers, and leaves
-some bodies open: `answers.json` holds what we read, `ADDED` below what we send beyond it.
+some bodies open: `responses.json` holds what we read, `ADDED` below what we send beyond it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 FACTS_FILE = Path(__file__).with_name("facts.json")
-ANSWERS_FILE = Path(__file__).with_name("answers.json")
+RESPONSES_FILE = Path(__file__).with_name("responses.json")
 
 #: Every operation that we call. Names of path parameters differ between versions, so we name none.
 OPERATIONS = (

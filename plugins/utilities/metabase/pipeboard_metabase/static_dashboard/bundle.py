@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from pipeboard_metabase.problems import ExitCode, Problem
+from pipeboard_metabase.errors import ExitCode, PipeboardError
 
 WEB = Path(str(resources.files(__package__))) / "web"
 #: What decides over the packages; the rest of web/ decides over the bundle only.
@@ -41,7 +41,7 @@ class Bundle:
     style: str
 
 
-class NoBundle(Problem):
+class NoBundle(PipeboardError):
     """The browser's part cannot be had here."""
 
     def __init__(self, what: str, remedy: str) -> None:
@@ -56,10 +56,10 @@ def make_bundle(cache: Path, environment: Path) -> Bundle:
     """
     sources = sorted(path for path in (WEB / "src").iterdir() if path.is_file())
     digest = _digest([*sources, *(WEB / name for name in MANIFEST)])
-    kept = cache / "bundles" / digest
-    if not all((kept / name).exists() for name in PARTS):
-        _build(cache, node_in(environment), kept)
-    script, style = ((kept / name).read_text(encoding="utf-8") for name in PARTS)
+    stored = cache / "bundles" / digest
+    if not all((stored / name).exists() for name in PARTS):
+        _build(cache, node_in(environment), stored)
+    script, style = ((stored / name).read_text(encoding="utf-8") for name in PARTS)
     return Bundle(_inside(script, "script"), _inside(style, "style"))
 
 
@@ -71,9 +71,9 @@ def packages(cache: Path, node: Path, *, development: bool = False) -> Path:
     """
     npm = node.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     kind = "development" if development else "packages"
-    home = cache / f"{kind}-{_digest([WEB / name for name in MANIFEST])}"
-    if (home / "node_modules").exists():
-        return home / "node_modules"
+    packages_folder = cache / f"{kind}-{_digest([WEB / name for name in MANIFEST])}"
+    if (packages_folder / "node_modules").exists():
+        return packages_folder / "node_modules"
     cache.mkdir(parents=True, exist_ok=True)
     # Somewhere else first: a killed installation must not look like a finished one.
     with tempfile.TemporaryDirectory(dir=cache) as folder:
@@ -81,9 +81,9 @@ def packages(cache: Path, node: Path, *, development: bool = False) -> Path:
             shutil.copyfile(WEB / name, Path(folder) / name)
         command = [str(node), str(npm), "ci", "--prefer-offline", "--loglevel=error"]
         _run(command + ([] if development else ["--omit=dev"]), Path(folder), node, "npm")
-        home.mkdir(exist_ok=True)
-        (Path(folder) / "node_modules").rename(home / "node_modules")
-    return home / "node_modules"
+        packages_folder.mkdir(exist_ok=True)
+        (Path(folder) / "node_modules").rename(packages_folder / "node_modules")
+    return packages_folder / "node_modules"
 
 
 def node_in(environment: Path) -> Path:
@@ -100,10 +100,10 @@ def node_in(environment: Path) -> Path:
         raise NoBundle(what, "Run `python3 orchestrate/bootstrap.py look`") from None
 
 
-def _build(cache: Path, node: Path, kept: Path) -> None:
+def _build(cache: Path, node: Path, stored: Path) -> None:
     modules = packages(cache, node)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+    stored.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=stored.parent) as folder:
         esbuild = modules / "esbuild" / "bin" / "esbuild"
         _run(
             [str(node), str(esbuild), str(WEB / "src" / "main.ts")]
@@ -120,9 +120,9 @@ def _build(cache: Path, node: Path, kept: Path) -> None:
             "esbuild",
             NODE_PATH=str(modules),
         )
-        kept.mkdir(exist_ok=True)
+        stored.mkdir(exist_ok=True)
         for name in PARTS:
-            (Path(folder) / name).replace(kept / name)
+            (Path(folder) / name).replace(stored / name)
 
 
 def _run(command: list[str], folder: Path, node: Path, what: str, **environ: str) -> None:
@@ -139,12 +139,12 @@ def _run(command: list[str], folder: Path, node: Path, what: str, **environ: str
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        problem = f"{what} did not come to an end: {error}"
-        raise NoBundle(problem, REMEDIES[what]) from error
+        message = f"{what} did not come to an end: {error}"
+        raise NoBundle(message, REMEDIES[what]) from error
     if outcome.returncode:
-        said = [line for line in (outcome.stderr or outcome.stdout).splitlines() if line.strip()]
-        problem = f"{what} failed: {said[0][:200] if said else 'without a word'}"
-        raise NoBundle(problem, REMEDIES[what])
+        lines = [line for line in (outcome.stderr or outcome.stdout).splitlines() if line.strip()]
+        message = f"{what} failed: {lines[0][:200] if lines else 'without a word'}"
+        raise NoBundle(message, REMEDIES[what])
 
 
 def _digest(files: list[Path]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from pipeboard_metabase.definitions import load
-from pipeboard_metabase.problems import ExitCode, Problem
+from pipeboard_metabase.errors import ExitCode, PipeboardError
 from pipeboard_metabase.static_dashboard.bundle import make_bundle
 from pipeboard_metabase.static_dashboard.page import render_page
 from pipeboard_metabase.static_dashboard.queries import read
@@ -54,26 +54,26 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the page; return the exit code.
 
     Raises:
-        Problem: when there is no page: no Node, no registry, no database, no marts.
+        PipeboardError: when there is no page: no Node, no registry, no database, no marts.
     """
     url = os.environ.get(DATABASE)
     if not url:
         what = f"{DATABASE} is not set"
         remedy = "Write postgresql://user:password@host:5432/database"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
     definitions = load()
     try:
-        account, answers = read(url, definitions)
+        account, results = read(url, definitions)
     except psycopg.OperationalError as error:
         # libpq names host and user; of a password with a bare "@" it takes a part for the host.
         lines = str(error).strip().splitlines() or [type(error).__name__]
         reason = "its address is not understood" if "@" in lines[0] else lines[0]
         what = f"the database cannot be read: {reason}"
-        raise Problem(what, f"Is {DATABASE} right?", ExitCode.UNAVAILABLE) from None
+        raise PipeboardError(what, f"Is {DATABASE} right?", ExitCode.UNAVAILABLE) from None
     bundle = make_bundle(arguments.cache.resolve(), arguments.node)
-    write(arguments.out, render_page(definitions, account, answers, bundle, demo=arguments.demo))
+    write(arguments.out, render_page(definitions, account, results, bundle, demo=arguments.demo))
     print(arguments.out.absolute().as_uri())
-    failed = {key: answer.error for key, answer in answers.items() if answer.error}
+    failed = {key: answer.error for key, answer in results.items() if answer.error}
     for key, reason in failed.items():
         print(f"pipeboard-metabase: card {key} could not be read: {reason}", file=sys.stderr)
     return ExitCode.DATA if failed else ExitCode.OK

@@ -18,7 +18,7 @@ import yaml
 
 from pipeboard_metabase.definitions import GRID, LEFT_OUT, Card, Dashboard, Definitions, Place
 from pipeboard_metabase.static_dashboard.bundle import Bundle
-from pipeboard_metabase.static_dashboard.queries import Account, Answer, months_of
+from pipeboard_metabase.static_dashboard.queries import Account, CardResult, months_of
 from pipeboard_metabase.translations import LANGUAGES, Translations, translations_of
 
 #: The longest text that a cell carries; titles of Pipedrive end at 255.
@@ -36,7 +36,7 @@ PLACEHOLDER = re.compile(r"\{(policy|style|without_script|data|script)\}")
 def render_page(
     definitions: Definitions,
     account: Account,
-    answers: Mapping[str, Answer],
+    results: Mapping[str, CardResult],
     bundle: Bundle,
     *,
     demo: bool = False,
@@ -56,7 +56,7 @@ def render_page(
             f"{html.escape(page_translations().text('page.without_script', language))}</p>"
             for language in LANGUAGES
         ),
-        "data": embedded(page_data(definitions, account, answers, demo=demo)),
+        "data": embedded(page_data(definitions, account, results, demo=demo)),
         "script": bundle.script,
     }
     template = resources.files(__package__).joinpath("web/page.html").read_text(encoding="utf-8")
@@ -65,15 +65,15 @@ def render_page(
 
 
 def page_data(
-    definitions: Definitions, account: Account, answers: Mapping[str, Answer], *, demo: bool
+    definitions: Definitions, account: Account, results: Mapping[str, CardResult], *, demo: bool
 ) -> dict[str, Any]:
     """Return what web/src/types.ts calls a Page."""
     dashboards = [
         shown
         for dashboard in definitions.dashboards.values()
-        if (shown := _dashboard(dashboard, definitions, answers))["tabs"]
+        if (shown := _dashboard(dashboard, definitions, results))["tabs"]
     ]
-    cards = {key: _card(definitions.cards[key], answer) for key, answer in answers.items()}
+    cards = {key: _card(definitions.cards[key], answer) for key, answer in results.items()}
     return {
         "meta": {
             "asOf": plain(account.as_of),
@@ -117,11 +117,11 @@ def plain(value: object) -> str | float | int | bool | None:
 
 
 def _dashboard(
-    dashboard: Dashboard, definitions: Definitions, answers: Mapping[str, Answer]
+    dashboard: Dashboard, definitions: Definitions, results: Mapping[str, CardResult]
 ) -> dict[str, Any]:
     rows: dict[tuple[str | None, int], list[Place]] = {}
     for place in dashboard.places:
-        if place.card in answers:
+        if place.card in results:
             rows.setdefault((place.tab, place.y), []).append(place)
     tabs: dict[str | None, list[dict[str, Any]]] = {}
     for (tab, _), places in rows.items():
@@ -138,7 +138,7 @@ def _dashboard(
     }
 
 
-def _card(card: Card, answer: Answer) -> dict[str, Any]:
+def _card(card: Card, answer: CardResult) -> dict[str, Any]:
     columns = [
         {"name": name, "format": _format(card, name, kind)}
         for name, kind in zip(answer.columns, answer.types, strict=True)
@@ -163,7 +163,7 @@ def _card(card: Card, answer: Answer) -> dict[str, Any]:
     }
 
 
-def _left_out(card: Card, answer: Answer) -> dict[str, Any] | None:
+def _left_out(card: Card, answer: CardResult) -> dict[str, Any] | None:
     """Return how many deals the sums of a card leave out: in all, or at most in one row."""
     if LEFT_OUT not in answer.columns or LEFT_OUT in card.y:
         return None

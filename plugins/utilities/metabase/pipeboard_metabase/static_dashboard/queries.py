@@ -44,7 +44,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Answer:
+class CardResult:
     """The rows of a card; `types` are PostgreSQL's names. `error` says why there are none."""
 
     columns: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ class Answer:
     error: str | None = None
 
 
-def read(url: str, definitions: Definitions) -> tuple[Account, dict[str, Answer]]:
+def read(url: str, definitions: Definitions) -> tuple[Account, dict[str, CardResult]]:
     """Answer every card of the static dashboard, as the reader, with the filters' own defaults.
 
     One snapshot for all of them, so that two cards never contradict each other. A card that fails
@@ -102,7 +102,7 @@ def default_of(found: Filter, this_month: date) -> Between | None:
 
 def answer(
     connection: psycopg.Connection, card: Card, defaults: Mapping[str, Between] | None = None
-) -> Answer:
+) -> CardResult:
     """Run one card's select."""
     given: dict[str, Value] = {k: v for k, v in (defaults or {}).items() if k in card.filters}
     query, parameters = render(card, given)
@@ -113,14 +113,14 @@ def answer(
             cursor.execute(query.encode(), parameters)
             rows = cursor.fetchmany(MOST_ROWS + 1)
             described = cursor.description or []
-            return Answer(
+            return CardResult(
                 tuple(column.name for column in described),
                 tuple(_type_name(column) for column in described),
                 tuple(rows[:MOST_ROWS]),
                 cut=len(rows) > MOST_ROWS,
             )
     except psycopg.Error as error:
-        return Answer(error=str(error).splitlines()[0] if str(error) else type(error).__name__)
+        return CardResult(error=str(error).splitlines()[0] if str(error) else type(error).__name__)
 
 
 def _become_reader(connection: psycopg.Connection) -> None:

@@ -9,13 +9,13 @@ import pytest
 from pipeboard_metabase.client import Client
 from pipeboard_metabase.definitions import Filter
 from pipeboard_metabase.ownership_tag import read_tag, without_tag
-from provision_kit import Command, Site, without_card
+from provision_helpers import Command, Site, without_card
 from standin import StandIn
 
 
-def signs(said: str) -> list[str]:
+def signs(output: str) -> list[str]:
     """Return the changes that were shown: their sign, kind and name."""
-    return re.findall(r"(?m)^  ([+~-] .+?) *$", re.sub(" +", " ", said).replace("\n ", "\n  "))
+    return re.findall(r"(?m)^  ([+~-] .+?) *$", re.sub(" +", " ", output).replace("\n ", "\n  "))
 
 
 def one(shelf: dict, name: str) -> dict:
@@ -233,7 +233,7 @@ def by_hand(standin: StandIn, path: str, body: dict) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "body", "told"),
+    ("what", "body", "expected"),
     [
         ("card", {"name": "Mine now"}, "name: 'Mine now' -> 'card.total in English'"),
         ("card", {"display": "table"}, "display: 'table' -> 'scalar'"),
@@ -246,7 +246,7 @@ def by_hand(standin: StandIn, path: str, body: dict) -> None:
     ],
 )
 def test_what_was_changed_by_hand_is_found_and_repaired(
-    applied: Site, run: Command, what: str, body: dict, told: str
+    applied: Site, run: Command, what: str, body: dict, expected: str
 ) -> None:
     standin = applied.standin
     shelf = {
@@ -258,7 +258,7 @@ def test_what_was_changed_by_hand_is_found_and_repaired(
     before = dict(shelf[number])
     by_hand(standin, f"{what}/{number}", body)
     assert run("check") == 1
-    assert told in applied.out
+    assert expected in applied.out
     assert len(signs(applied.out)) == 1
     assert run("apply") == 0, applied.err
     after = shelf[number]

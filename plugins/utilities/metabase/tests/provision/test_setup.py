@@ -7,9 +7,9 @@ import stat
 import psycopg
 import pytest
 from pipeboard_metabase.client import Client, Refused
-from pipeboard_metabase.problems import ExitCode, Problem
+from pipeboard_metabase.errors import ExitCode, PipeboardError
 from pipeboard_metabase.settings import Warehouse
-from provision_kit import EMAIL, PASSWORD, READER_PASSWORD, Command, Site
+from provision_helpers import EMAIL, PASSWORD, READER_PASSWORD, Command, Site
 from standin import ADMINISTRATORS
 
 
@@ -27,11 +27,13 @@ def test_the_key_lies_in_a_file_for_us_alone_and_in_no_output(site: Site, run: C
     assert key_of(site) == key["key"]
     assert site.standin.users[key["user"]]["is_superuser"]
     assert run("plan", METABASE_URL="http://127.0.0.1:9") == 69
-    assert not any(key["key"] in said for said in site.shown)
-    assert not any(session in said for said in site.shown for session in site.standin.sessions)
+    assert not any(key["key"] in message for message in site.shown)
+    assert not any(
+        session in message for message in site.shown for session in site.standin.sessions
+    )
 
 
-def test_a_key_is_kept_while_it_works_made_anew_when_not_and_shown_on_request_only(
+def test_a_key_is_stored_while_it_works_made_anew_when_not_and_shown_on_request_only(
     site: Site, run: Command
 ) -> None:
     assert run("apply") == 0
@@ -84,7 +86,7 @@ def test_a_second_setup_is_no_error(site: Site, run: Command) -> None:
         ({"PIPEBOARD_DATABASE_URL": "postgresql://u:hush@127.0.0.1:9/d"}, 69, "warehouse does not"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_remedy(
+def test_what_is_wrong_is_message_with_its_remedy(
     site: Site, run: Command, given: dict[str, str], code: int, message: str
 ) -> None:
     site.standin.add_user(EMAIL, PASSWORD)
@@ -227,7 +229,9 @@ def test_a_password_that_is_not_encoded_is_not_shown(
     assert not [piece for piece in ("pa55", "w0rd") if piece in site.out + site.err]
 
 
-def test_who_may_not_read_the_marts_is_told_so(site: Site, run: Command, warehouse: str) -> None:
+def test_a_login_without_rights_on_the_marts_is_named(
+    site: Site, run: Command, warehouse: str
+) -> None:
     with psycopg.connect(warehouse) as owner:
         owner.execute("revoke select on marts.dim_custom_field from bi_read")
     try:
@@ -262,7 +266,7 @@ def test_database_urls() -> None:
     assert (parsed.port, parsed.database, parsed.sslmode) == (6, "d b", "require")
     assert parsed.place == "u@x@h:6/d b" and "p/w" not in repr(parsed)
     for bad in ("", "http://u@h/d", "postgresql://h/d", "postgresql://u@h", "postgresql://u@h:x/d"):
-        with pytest.raises(Problem):
+        with pytest.raises(PipeboardError):
             Warehouse.parse("X", bad)
 
 

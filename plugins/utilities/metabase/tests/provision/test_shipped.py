@@ -8,10 +8,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from card_kit import Server
+from card_helpers import Server
 from conftest import OpenSite, command
 from pipeboard_metabase.definitions import Definitions
-from provision_kit import Site
+from provision_helpers import Site
 from warehouse_kit import Warehouse
 
 

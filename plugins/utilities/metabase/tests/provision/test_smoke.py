@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 from pipeboard_metabase.openapi import refresh
-from pipeboard_metabase.openapi.compare import answers, differences, facts, properties, types
-from provision_kit import ROOT, Command, Site
+from pipeboard_metabase.openapi.compare import differences, facts, properties, responses, types
+from provision_helpers import ROOT, Command, Site
 from standin_contract import document
 
 
@@ -22,9 +22,9 @@ def test_smoke_runs_every_card_bare_and_with_the_defaults_of_its_filters(
     assert run("smoke") == 0, site.err
     assert site.out.endswith("smoke         3 of 3 cards answer\n")
     assert "api           as we know it" in site.out
-    asked = [body for _, path, body in site.standin.log if path.endswith("/query")]
-    assert len(asked) == 4
-    (with_default,) = [body["parameters"] for body in asked if body["parameters"]]
+    queries = [body for _, path, body in site.standin.log if path.endswith("/query")]
+    assert len(queries) == 4
+    (with_default,) = [body["parameters"] for body in queries if body["parameters"]]
     assert with_default == [
         {
             "type": "date/all-options",
@@ -49,7 +49,7 @@ def test_a_card_that_fails_is_named_with_metabases_words(applied: Site, run: Com
     assert "2 of 3 cards answer" in site.out
 
 
-def test_another_api_is_told_and_missing_cards_are_an_error(
+def test_another_api_is_reported_and_missing_cards_are_an_error(
     applied: Site, run: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = applied
@@ -109,7 +109,7 @@ def test_references_nullables_and_defaults_are_understood() -> None:
 
 
 def test_every_operation_has_facts_and_answers() -> None:
-    assert set(facts()) == set(answers()) == {*refresh.OPERATIONS, *refresh.UNDOCUMENTED}
+    assert set(facts()) == set(responses()) == {*refresh.OPERATIONS, *refresh.UNDOCUMENTED}
 
 
 # --- The official documents --------------------------------------------------------------------
@@ -147,10 +147,10 @@ def test_what_we_read_is_what_the_document_gives(official: dict[str, Any]) -> No
     for name, operation in refresh.operations(official):
         given = operation.get("responses", {})
         content = given.get("200", given.get(200, given.get("2XX", {}))).get("content", {})
-        if name not in answers() or "application/json" not in content:
+        if name not in responses() or "application/json" not in content:
             continue
         published = refresh.trim(content["application/json"]["schema"], official)
-        compared += compare_answer(name, answers()[name], published)
+        compared += compare_answer(name, responses()[name], published)
     assert compared >= 60 or is_whole(official)
 
 

@@ -19,7 +19,7 @@ class ExitCode(IntEnum):
     CONFIGURATION = 78
 
 
-class Problem(Exception):
+class PipeboardError(Exception):
     """Something a person can mend: what is wrong, what to do, how to exit."""
 
     def __init__(self, what: str, remedy: str, code: ExitCode) -> None:

@@ -37,8 +37,7 @@ class Server:
         database = database or name
         url = self.postgres.start(self.binaries, database, fresh=True)[database]
         (self.folder / name).mkdir()
-        # With a world named, dbt keeps to the folders it is given: what was parsed once need not be
-        # parsed again.
+        # With this variable dbt uses the given folders, so that the project is parsed only once.
         settings = {"PIPEBOARD_WORLD": "tests", **more}
         return Warehouse(url, self.folder / name, dbt_folder=self.folder, settings=settings)
 
