@@ -50,9 +50,9 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, help_text in {
-        "plan": "say what apply would change, and change nothing",
-        "apply": "make, change and archive until Metabase is as the files say",
-        "check": "fail if anything differs from the files, by whoever's hand",
+        "plan": "show what apply would change, and change nothing",
+        "apply": "create, change and archive objects as the files define them",
+        "check": "fail if anything differs from the files",
         "smoke": "run every card on the server",
     }.items():
         one = commands.add_parser(name, help=help_text, description=f"{help_text.capitalize()}.")
@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     key = commands.add_parser(
         "api-key",
         help="make an API key with the administrator's password",
-        description="Keep the API key of our file if it works; else make one, and write it there.",
+        description="Keep the stored API key if it works; else make one, and store it.",
     )
     key.add_argument("--renew", action="store_true", help="make a new one; the old one ends")
     key.add_argument("--print", action="store_true", help="write it to the output, to no file")
@@ -148,14 +148,14 @@ def checkout(environ: Mapping[str, str]) -> Path:
 
 
 def keep_file_key(client: Client, settings: Settings, console: Console) -> None:
-    """Keep an API key in our file, so that the next run needs no password."""
+    """Store an API key, so that the next run needs no password."""
     if not client.identified_by_key:
         write_key(settings, keep_key(client, settings))
-        console.note("api key", f"written to {settings.key_file}, for us alone to read (0600)")
+        console.note("api key", f"written to {settings.key_file} (0600)")
 
 
 def make_key(settings: Settings, console: Console, *, renew: bool, show: bool) -> int:
-    """Keep or make the API key of our file, or show a new one."""
+    """Keep or make the stored API key, or show a new one."""
     wait_until_healthy(settings, console, 0)
     client = Client(settings.url, settings.secrets)
     if not renew and not show and (key := stored_key(settings)):
@@ -174,7 +174,7 @@ def make_key(settings: Settings, console: Console, *, renew: bool, show: bool) -
         print(key)
     else:
         write_key(settings, key)
-        console.note("api key", f"written to {settings.key_file}, for us alone to read (0600)")
+        console.note("api key", f"written to {settings.key_file} (0600)")
     return ExitCode.OK
 
 

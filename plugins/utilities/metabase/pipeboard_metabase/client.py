@@ -81,7 +81,7 @@ class Client:
         return self._send("DELETE", path, None)
 
     def hide(self, text: str) -> str:
-        """Return a text without any secret we know."""
+        """Return a text without the known secrets."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, HIDDEN)
         return text
@@ -126,12 +126,10 @@ class Client:
         elif status == 402:
             remedy, code = "That needs a paid edition of Metabase", ExitCode.CONFIGURATION
         elif 300 <= status < 400:
-            remedy = (
-                f"It sends us on to {answer.headers.get('Location')}: name that in METABASE_URL"
-            )
+            remedy = f"It redirects to {answer.headers.get('Location')}: name that in METABASE_URL"
             code = ExitCode.CONFIGURATION
         elif status == 404:
-            remedy = "Is METABASE_URL right, and Metabase one of the versions that we know?"
+            remedy = "Is METABASE_URL right, and is this a supported version of Metabase?"
             code = ExitCode.CONFIGURATION
         elif status == 429 or status >= 500:
             remedy, code = "Try again; Metabase's own log says more", ExitCode.UNAVAILABLE

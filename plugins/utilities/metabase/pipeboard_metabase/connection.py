@@ -97,7 +97,7 @@ def _connects(run: Run, database: int) -> bool:
 
 
 def _connecting(call: Any, run: Run) -> Any:
-    """Say in our words that Metabase does not get through to the warehouse."""
+    """Report that Metabase cannot connect to the warehouse."""
     try:
         return call()
     except Refused as refused:

@@ -33,7 +33,7 @@ LONGEST = 1000
 
 
 class Recorder:
-    """In place of dbt-metabase's connection: gives what we have read, and notes what it sets."""
+    """In place of dbt-metabase's connection: gives what was read, and records what it sets."""
 
     def __init__(self, database: int, name: str, tables: Sequence[Mapping[str, Any]]) -> None:
         self._database = {"id": database, "name": name}
@@ -48,7 +48,7 @@ class Recorder:
         return self._database
 
     def sync_database_schema(self, uid: int) -> None:
-        """Nothing to do: we come here when Metabase knows every column."""
+        """Nothing to do: Metabase knows every column by now."""
 
     def get_database_metadata(self, uid: int) -> Mapping[str, Any]:
         return {"engine": "postgres", "tables": self._tables}
@@ -152,7 +152,7 @@ def modelled(
 
 @contextmanager
 def _at_once() -> Iterator[None]:
-    """Let dbt-metabase neither wait for a sync that is done nor tell a log what we tell people."""
+    """Keep dbt-metabase from waiting for a finished sync, and from logging."""
     logger = logging.getLogger("dbtmetabase")
     seconds, level = dbt_metabase_models._SYNC_PERIOD, logger.level
     dbt_metabase_models._SYNC_PERIOD = 0

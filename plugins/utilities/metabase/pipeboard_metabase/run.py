@@ -1,4 +1,4 @@
-"""One walk over everything we keep in Metabase; whether it writes is decided in one place.
+"""One pass over all managed objects; one place decides whether it writes.
 
 `plan` is the same walk as `apply`, only that nothing is sent. So what a plan says is what an apply
 does, and an object that is yet to be made is known by a number below zero until then.

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pipeboard_metabase.errors import ExitCode, PipeboardError
 from pipeboard_metabase.translations import LANGUAGES
 
-#: Metabase's own name for each language that we speak.
+#: Metabase's own name for each language.
 LOCALES = {"en": "en", "pt": "pt_BR"}
 SCHEMAS = ("marts", "ops")
 
@@ -71,7 +71,7 @@ class Settings:
     url: str
     #: What Metabase connects with: the reader's login, and the host as Metabase sees it.
     connection: Warehouse
-    #: The same database as we reach it; libpq's words. The reader's rights are enough.
+    #: The same database as this machine reaches it, a libpq URL. The reader's rights are enough.
     warehouse_url: str = field(repr=False)
     key_file: Path
     api_key: str = field(default="", repr=False)

@@ -14,7 +14,7 @@ from pipeboard_metabase.console import Console
 from pipeboard_metabase.errors import ExitCode, PipeboardError
 from pipeboard_metabase.settings import Settings
 
-#: Queries are stored in the form that we read since 57; what we know of the API ends with 65.
+#: Queries have the form that is read here since 57; the known API ends with 65.
 OLDEST, NEWEST = 57, 65
 POLL_SECONDS = 1.0
 KEY_NAME = "Pipeboard"
@@ -33,7 +33,7 @@ def wait_until_healthy(settings: Settings, console: Console, timeout_seconds: fl
     while True:
         try:
             if client.get("health")["status"] == "ok":
-                # Healthy is said a moment before everything answers.
+                # The health check succeeds a moment before all routes work.
                 client.get("session/properties")
                 return
         except (PipeboardError, TypeError, KeyError) as error:
@@ -50,7 +50,7 @@ def wait_until_healthy(settings: Settings, console: Console, timeout_seconds: fl
 
 
 def check_version(properties: Mapping[str, Any], console: Console) -> None:
-    """Refuse a Metabase that is too old, and say when it is newer than what we know.
+    """Refuse a Metabase that is too old, and report when it is newer than the newest known one.
 
     Raises:
         PipeboardError: when it is too old.
@@ -66,7 +66,7 @@ def check_version(properties: Mapping[str, Any], console: Console) -> None:
         raise PipeboardError(
             what, "Upgrade it (back up its database first)", ExitCode.CONFIGURATION
         )
-    newer = f", newer than 0.{NEWEST}, the last one we know" if int(found[1]) > NEWEST else ""
+    newer = f", newer than 0.{NEWEST}, the newest known version" if int(found[1]) > NEWEST else ""
     console.note("metabase", f"{tag}{newer}")
 
 
@@ -75,11 +75,11 @@ def connect(
 ) -> Client | None:
     """Return a client that may administrate, or None where nobody has set Metabase up yet.
 
-    An API key of the environment comes first, then the one we keep in a file, then the
+    An API key of the environment comes first, then the stored one of the file, then the
     administrator's password. With `set_up`, a Metabase without users gets that administrator.
 
     Raises:
-        PipeboardError: when nothing lets us in, or not as an administrator.
+        PipeboardError: when no login works, or none is an administrator.
     """
     wait_until_healthy(settings, console, timeout_seconds)
     client = Client(settings.url, settings.secrets)
@@ -103,10 +103,10 @@ def connect(
 
 
 def first_setup(client: Client, settings: Settings, properties: Mapping[str, Any]) -> bool:
-    """Make the first administrator and stay logged in; False if somebody was faster.
+    """Create the first administrator and stay logged in; False if another client was first.
 
     Raises:
-        PipeboardError: when we were not told who that shall be.
+        PipeboardError: when the settings name no administrator.
     """
     if not (settings.email and settings.password):
         what = f"nobody has set up the Metabase at {settings.url} yet"
@@ -138,7 +138,7 @@ def login(client: Client, settings: Settings) -> None:
         PipeboardError: when there is no password, or it is not accepted.
     """
     if not (settings.email and settings.password):
-        what = "nothing was given that lets us into Metabase"
+        what = "there are no credentials for Metabase"
         raise PipeboardError(what, REMEDY, ExitCode.CONFIGURATION)
     client.identify()
     body = {"username": settings.email, "password": settings.password}
@@ -166,7 +166,7 @@ def administrator(client: Client, source: str = "") -> Client:
         user = client.get("user/current")
     except Refused as refused:
         if refused.status == 401:
-            what = f"Metabase does not accept {source or 'our session'} (401)"
+            what = f"Metabase does not accept {source or 'the session'} (401)"
             remedy = "`pipeboard-metabase api-key` makes one, with the administrator's password"
             raise Refused(401, what, remedy, ExitCode.NOT_PERMITTED) from None
         raise
@@ -177,7 +177,7 @@ def administrator(client: Client, source: str = "") -> Client:
 
 
 def stored_key(settings: Settings) -> str:
-    """Return the API key of our file, or nothing."""
+    """Return the stored API key, or nothing."""
     try:
         return settings.key_file.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
@@ -201,7 +201,7 @@ def keep_key(client: Client, settings: Settings) -> str:
 
 
 def write_key(settings: Settings, key: str) -> None:
-    """Keep an API key where only we can read it."""
+    """Store an API key in a file that only its owner can read."""
     settings.key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(settings.key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:

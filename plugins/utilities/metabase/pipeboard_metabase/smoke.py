@@ -59,14 +59,14 @@ def _questions(run: Run, card: Card) -> list[dict[str, Any]]:
 
 
 def _error(answer: dict[str, Any]) -> str:
-    """Metabase answers 202 to a query that fails; only its words tell."""
+    """Return the error of a result; Metabase returns 202 also when a query fails."""
     if answer.get("status") == "completed" and not answer.get("error"):
         return ""
     return " ".join(str(answer.get("error") or f"status {answer.get('status')}").split())[:200]
 
 
 def _compare_api(run: Run, client: Client) -> None:
-    """Say where this server's API differs from what we know of it; that alone fails nothing."""
+    """Say where this server's API differs from the known one; this alone is no failure."""
     try:
         found = differences(client.get("docs/openapi.json"))
     except Refused as refused:
@@ -75,4 +75,4 @@ def _compare_api(run: Run, client: Client) -> None:
     for line in found:
         run.console.note("api", line)
     if not found:
-        run.console.note("api", "as we know it")
+        run.console.note("api", "as known")

@@ -1,8 +1,8 @@
 """The part of Metabase's SQL templates that cards use, for PostgreSQL and for Metabase.
 
-`[[and ... {{filter}} ...]]` is a clause that goes when the filter has no value. `{{filter}}` stands
-for a condition on the column that the filter maps to. `translated(column)` is ours: the column,
-with the values that we named ourselves in the reader's language.
+`[[and ... {{filter}} ...]]` is a clause that is left out when the filter has no value. `{{filter}}`
+stands for a condition on the column that the filter maps to. `translated(column)` is an addition of
+this project: the column, with the values that this project named in the reader's language.
 """
 
 from __future__ import annotations

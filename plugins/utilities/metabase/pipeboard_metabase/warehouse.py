@@ -94,11 +94,11 @@ def read_contents(settings: Settings) -> Contents:
                 raise NoMarts
             fields = connection.execute(_CUSTOM_FIELDS).fetchall()
     except psycopg.errors.InsufficientPrivilege as error:
-        what = f"the warehouse does not let us read: {str(error).strip()}"
+        what = f"no permission to read the warehouse: {str(error).strip()}"
         remedy = "Use a login that is in role bi_read (see the README)"
         raise PipeboardError(what, remedy, ExitCode.NOT_PERMITTED) from None
     except psycopg.OperationalError:
-        what = "the warehouse does not answer, or does not let us in"
+        what = "the warehouse does not answer, or refuses the login"
         remedy = "Is PIPEBOARD_DATABASE_URL (or METABASE_DATABASE_URL) right?"
         raise PipeboardError(what, remedy, ExitCode.UNAVAILABLE) from None
     except psycopg.errors.UndefinedTable:

@@ -416,7 +416,7 @@ def test_labels_stay_text(
     assert browser.requested() == []
 
 
-def test_a_script_that_is_not_ours_does_not_run(
+def test_a_foreign_script_does_not_run(
     browser: Browser, definitions: Definitions, bundle: Bundle, folder: Path
 ) -> None:
     account = Account(None, 0, "BRL", date(2026, 11, 1))
@@ -457,7 +457,7 @@ def test_the_browsers_part_is_typed() -> None:
     assert outcome.returncode == 0, outcome.stdout
 
 
-def test_programs_of_the_registry_get_no_secret_of_ours(
+def test_programs_of_the_registry_get_no_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIPEBOARD_DATABASE_URL", "postgresql://ana:pa55w0rd@host/crm")

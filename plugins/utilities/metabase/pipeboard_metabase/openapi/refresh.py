@@ -81,7 +81,7 @@ ADDED: dict[str, dict[str, Any]] = {
     },
 }
 
-_KEPT = ("type", "enum", "const", "minLength", "minimum", "pattern")
+_SCHEMA_KEYS = ("type", "enum", "const", "minLength", "minimum", "pattern")
 #: References that lead into the grammar of queries, which cards written in SQL need none of.
 _STOP = "metabase.lib.schema.parameter.target"
 
@@ -121,7 +121,7 @@ def trim(schema: Any, document: Mapping[str, Any]) -> dict[str, Any]:
         if schema.get("nullable"):
             branches.append({"type": "null"})
         return either(branches)
-    found: dict[str, Any] = {key: schema[key] for key in _KEPT if key in schema}
+    found: dict[str, Any] = {key: schema[key] for key in _SCHEMA_KEYS if key in schema}
     if schema.get("properties"):
         properties = schema["properties"]
         found["properties"] = {name: trim(part, document) for name, part in properties.items()}

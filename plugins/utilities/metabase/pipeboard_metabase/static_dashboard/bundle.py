@@ -23,7 +23,7 @@ WEB = Path(str(resources.files(__package__))) / "web"
 MANIFEST = ("package.json", "package-lock.json", ".npmrc")
 PARTS = ("main.js", "style.css")
 INSTALL_SECONDS = 180
-#: Variables with our secrets, which npm and esbuild do not get.
+#: Variables with secrets, which npm and esbuild do not get.
 SECRET_PREFIXES = ("PIPEBOARD_DATABASE_", "METABASE_", "PG")
 REMEDIES = {
     "npm": "Is the npm registry reachable? Behind a mirror, set npm_config_registry",
@@ -139,11 +139,11 @@ def _run(command: list[str], folder: Path, node: Path, what: str, **environ: str
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        message = f"{what} did not come to an end: {error}"
+        message = f"{what} did not end: {error}"
         raise NoBundle(message, REMEDIES[what]) from error
     if outcome.returncode:
         lines = [line for line in (outcome.stderr or outcome.stdout).splitlines() if line.strip()]
-        message = f"{what} failed: {lines[0][:200] if lines else 'without a word'}"
+        message = f"{what} failed: {lines[0][:200] if lines else 'no output'}"
         raise NoBundle(message, REMEDIES[what])
 
 

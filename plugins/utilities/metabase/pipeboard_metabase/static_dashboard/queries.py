@@ -109,7 +109,7 @@ def answer(
     try:
         # A failed select must not cost the others their snapshot.
         with connection.transaction(), connection.cursor() as cursor:
-            # The text comes from our own files; what it is told comes as parameters.
+            # The text comes from files of this package; values come as parameters.
             cursor.execute(query.encode(), parameters)
             rows = cursor.fetchmany(MOST_ROWS + 1)
             described = cursor.description or []

@@ -22,7 +22,7 @@ from standin_contract import Violation, check_answer, check_request, document
 
 MASK = "**MetabasePass**"
 EVERYONE, ADMINISTRATORS = 1, 2
-_KEPT = (
+_STATE = (
     *("setup_token", "users", "sessions", "keys", "databases", "tables", "collections", "cards"),
     *("dashboards", "groups", "graph", "collection_graph", "settings", "_next"),
 )
@@ -111,7 +111,7 @@ class StandIn:
 
     def save(self) -> dict[str, Any]:
         """Return all that it keeps, to begin another stand-in with."""
-        return deepcopy({name: getattr(self, name) for name in _KEPT})
+        return deepcopy({name: getattr(self, name) for name in _STATE})
 
     def load(self, state: dict[str, Any]) -> None:
         for name, value in deepcopy(state).items():

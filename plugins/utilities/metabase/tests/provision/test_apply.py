@@ -125,7 +125,7 @@ def test_a_card_is_a_native_question_with_field_filters(applied: Site) -> None:
     assert table["column_settings"]['["name","title"]']["link_url"] == "{{deal_url}}"
 
 
-def test_fields_have_the_names_of_the_dictionary_and_the_words_of_dbt(applied: Site) -> None:
+def test_fields_have_the_names_of_the_dictionary_and_the_descriptions_of_dbt(applied: Site) -> None:
     fields = {
         (t["name"], f["name"]): f for t in applied.standin.tables.values() for f in t["fields"]
     }
@@ -434,7 +434,7 @@ def test_a_graph_that_never_holds_still_is_given_up(site: Site, run: Command) ->
 
     site.standin.faults += [("PUT collection/graph", meanwhile)] * 5
     assert run("apply") == 69
-    assert "somebody else keeps changing the permissions" in site.err
+    assert "another user keeps changing the permissions" in site.err
 
 
 def test_short_outages_are_waited_out(site: Site, run: Command) -> None:

@@ -46,7 +46,7 @@ def test_a_key_is_stored_while_it_works_made_anew_when_not_and_shown_on_request_
     assert run("api-key", "--print") == 0
     third = site.out.strip()
     assert third.startswith("mb_") and third not in site.err
-    # The file's key ended with that; whoever asked for it has the new one.
+    # That ends the file's key; the output has the new one.
     assert run("plan", METABASE_ADMIN_PASSWORD="", METABASE_ADMIN_EMAIL="") == 78
     assert run("check", METABASE_API_KEY=third, METABASE_ADMIN_PASSWORD="") == 0, site.err
     assert run("apply") == 0 and key_of(site) != third
@@ -59,7 +59,7 @@ def test_without_a_key_file_nothing_is_written(site: Site, run: Command) -> None
 
 
 def test_a_second_setup_is_no_error(site: Site, run: Command) -> None:
-    """Somebody else was faster: 403, and we log in as anybody would."""
+    """Another client set it up first (403): the command logs in instead."""
 
     def faster() -> None:
         site.standin.add_user(EMAIL, PASSWORD)
@@ -81,7 +81,7 @@ def test_a_second_setup_is_no_error(site: Site, run: Command) -> None:
         ({"METABASE_TIMEOUT_SECONDS": "soon"}, 78, "METABASE_TIMEOUT_SECONDS is 'soon'"),
         ({"METABASE_DBT_MANIFEST": "/nowhere.json"}, 78, "names /nowhere.json"),
         ({"METABASE_ADMIN_PASSWORD": "hush hush"}, 77, "does not accept METABASE_ADMIN_EMAIL"),
-        ({"METABASE_ADMIN_PASSWORD": ""}, 78, "nothing was given that lets us into Metabase"),
+        ({"METABASE_ADMIN_PASSWORD": ""}, 78, "there are no credentials for Metabase"),
         ({"METABASE_API_KEY": "mb_hush"}, 77, "does not accept METABASE_API_KEY (401)"),
         ({"PIPEBOARD_DATABASE_URL": "postgresql://u:hush@127.0.0.1:9/d"}, 69, "warehouse does not"),
     ],
@@ -130,7 +130,7 @@ def test_a_key_that_is_no_administrators_is_refused(site: Site, run: Command) ->
         ("v0.56.4", 78, "Metabase is v0.56.4, and 0.57 or newer is needed"),
         ("v0.61.3", 0, "metabase      v0.61.3\n"),
         ("v1.63.2", 0, "v1.63.2"),
-        ("v0.99.0", 0, "v0.99.0, newer than 0.65, the last one we know"),
+        ("v0.99.0", 0, "v0.99.0, newer than 0.65, the newest known version"),
         ("vLOCAL_DEV", 0, "which says nothing"),
     ],
 )

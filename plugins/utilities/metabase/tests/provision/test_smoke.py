@@ -21,7 +21,7 @@ def test_smoke_runs_every_card_bare_and_with_the_defaults_of_its_filters(
     site = applied
     assert run("smoke") == 0, site.err
     assert site.out.endswith("smoke         3 of 3 cards answer\n")
-    assert "api           as we know it" in site.out
+    assert "api           as known" in site.out
     queries = [body for _, path, body in site.standin.log if path.endswith("/query")]
     assert len(queries) == 4
     (with_default,) = [body["parameters"] for body in queries if body["parameters"]]
@@ -35,7 +35,7 @@ def test_smoke_runs_every_card_bare_and_with_the_defaults_of_its_filters(
     assert site.standin.writes == []
 
 
-def test_a_card_that_fails_is_named_with_metabases_words(applied: Site, run: Command) -> None:
+def test_a_card_that_fails_is_named_with_metabases_message(applied: Site, run: Command) -> None:
     site = applied
 
     def fail(card: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ columns: [stream, outcome, n_records, n_quarantined, n_nulled_values, n_incomple
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
 static_dashboard: true
-may_be_empty: Only the supervisor records how each stream ended.
+may_be_empty: Only the supervisor records the outcome of each stream.
 ---
 select
     outcomes.stream,

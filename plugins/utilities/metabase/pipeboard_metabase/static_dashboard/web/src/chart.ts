@@ -138,7 +138,7 @@ function tooltip(frame: Frame, context: Context, trigger: "axis" | "item"): Opti
       shadowStyle: { color: palette.line, opacity: 0.35 },
       lineStyle: { color: palette.muted },
     },
-    // An element, not markup: labels are whatever somebody typed into Pipedrive.
+    // An element, not markup: labels are free text of Pipedrive.
     formatter: (shown: unknown) => {
       const points = (Array.isArray(shown) ? shown : [shown]) as Pointed[];
       const index = points[0]?.dataIndex ?? 0;
