@@ -6,6 +6,7 @@ Without Chromium and its driver (Debian: chromium, chromium-driver) these are sk
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -192,6 +193,10 @@ def test_numbers_are_the_marts_own_in_the_readers_language(
     browser.one("button[lang=pt]").click()
     full = browser.one("[data-card=open_value] .big").get_attribute("title")
     assert full.replace("\xa0", " ") == "R$ " + f"{value:,.0f}".replace(",", ".")
+    cells = [
+        cell.get_attribute("textContent") for cell in browser.all("[data-card=overdue_deals] td")
+    ]
+    assert any(re.fullmatch(r"\d\d/\d\d/\d{4}", str(cell)) for cell in cells), cells
 
 
 def test_money_says_which_deals_it_leaves_out(

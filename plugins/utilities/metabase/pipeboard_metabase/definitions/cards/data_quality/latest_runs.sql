@@ -1,7 +1,7 @@
 ---
 display: table
 columns: [started_at, job, status, duration_s, n_rows, n_tokens, failed_stage, reason]
-format: {duration_s: seconds}
+format: {started_at: time, duration_s: seconds}
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
 static_dashboard: true

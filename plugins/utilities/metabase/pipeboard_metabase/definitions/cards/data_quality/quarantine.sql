@@ -1,6 +1,7 @@
 ---
 display: table
 columns: [stream, level, reason, n_records, first_at, last_at]
+format: {first_at: time, last_at: time}
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
 static_dashboard: true

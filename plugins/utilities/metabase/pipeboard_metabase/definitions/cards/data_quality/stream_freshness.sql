@@ -1,7 +1,7 @@
 ---
 display: table
 columns: [stream, data_as_of, hours_old, last_load_records, last_load_rows_changed, n_in_quarantine]
-format: {hours_old: hours}
+format: {data_as_of: time, hours_old: hours}
 unfiltered: [pipeline]
 size: {w: 12, h: 7}
 static_dashboard: true

@@ -1,6 +1,7 @@
 ---
 display: table
 columns: [stream, outcome, n_records, n_quarantined, n_nulled_values, n_incomplete_parents, last_complete_at, reason]
+format: {last_complete_at: time}
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
 static_dashboard: true

@@ -3,7 +3,7 @@ display: area
 columns: [date_day, open_value_base, weighted_value_base, deals_without_rate]
 x: date_day
 y: [open_value_base, weighted_value_base]
-format: {open_value_base: money, weighted_value_base: money}
+format: {date_day: date, open_value_base: money, weighted_value_base: money}
 size: {w: 12, h: 6}
 static_dashboard: true
 rows_overlap: true
