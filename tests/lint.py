@@ -60,6 +60,7 @@ def main() -> int:
             (f"mypy {folder if package == '.' else package}", folder, ["mypy", package])
             for folder, package in PACKAGES
         ),
+        ("imports of the tap", "tap-pipedrive", ["lint-imports", "--no-cache"]),
         (
             "mypy flows",
             "orchestrate/flows",

@@ -14,31 +14,32 @@ from typing import TYPE_CHECKING, Any
 import click
 import psycopg
 
-from pipeboard import checkup, preflight, roles
-from pipeboard import tune as tuning
-from pipeboard.backfill import Backfiller, check_streams, known_histories
-from pipeboard.catalogue import write_catalogue
+from pipeboard.checks import checkup, preflight
+from pipeboard.checks.preflight import check_account, check_settings
+from pipeboard.checks.warehouse import prepare_database, show_connection
+from pipeboard.commands import roles
+from pipeboard.commands import tune as tuning
+from pipeboard.commands.backfill import Backfiller, check_streams, known_histories
+from pipeboard.commands.catalogue import write_catalogue
+from pipeboard.commands.demo import run_demo
+from pipeboard.commands.first_look import look as write_first_look
+from pipeboard.commands.plan import ask
+from pipeboard.commands.summary import show_run
 from pipeboard.console import Console, console_for
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.demo import run_demo
-from pipeboard.first_look import look as write_first_look
-from pipeboard.jobs import job_named
 from pipeboard.launch import UMASK
-from pipeboard.metrics_server import URL_VARIABLE, serve
-from pipeboard.ops import migrate_database
+from pipeboard.local.metrics_server import URL_VARIABLE, serve
+from pipeboard.local.schedule import Scheduler, has_it, holder, read_schedules
+from pipeboard.local.services import Services
+from pipeboard.local.simulator import Account
 from pipeboard.outcomes import BEHIND, code_behind, process_code
 from pipeboard.paths import find_paths
-from pipeboard.plan import ask
-from pipeboard.preflight import check_account, check_settings
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.redaction import Redactor, redacted_output
-from pipeboard.reporting import as_problem, report_failures
-from pipeboard.runner import run_job
-from pipeboard.schedule import Scheduler, has_it, holder, read_schedules
-from pipeboard.services import Services
-from pipeboard.simulator import Account
-from pipeboard.summary import show_connection, show_run
-from pipeboard.warehouse import prepare_database
+from pipeboard.run.jobs import job_named
+from pipeboard.run.ops import migrate_database
+from pipeboard.run.reporting import as_problem, report_failures
+from pipeboard.run.runner import run_job
 from pipeboard.worlds import DEMO, OWN, World, settings
 
 if TYPE_CHECKING:

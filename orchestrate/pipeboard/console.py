@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -12,9 +13,10 @@ from datetime import datetime, timezone
 from typing import Any, TextIO
 
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.run_log import ANSI
 
 QUIET_SECONDS = 15.0
+#: An escape sequence of a terminal, as it is or inside JSON.
+ANSI = re.compile(r"(?:\x1b|(?<!\\)\\u001[bB])\[[0-9;]*[A-Za-z]")
 
 
 class Console:

@@ -57,14 +57,19 @@ def main(words: list[str]) -> None:
     os.umask(UMASK)
     if name == "meltano":
         remove_leftovers(_meltano_folder(os.environ))
-    environ = environ_of(name, os.environ)
-    if name in BUILDERS:
-        environ.pop(FINGERPRINT, None)
-        environ[FINGERPRINT] = _fingerprint(Path(program), environ)
     try:
-        os.execve(program, words[1:], environ)
+        os.execve(program, words[1:], environ_of_program(name, Path(program), os.environ))
     except OSError as error:
         sys.exit(f"pipeboard: {program} cannot be started: {error.strerror}. Run `make setup`")
+
+
+def environ_of_program(name: str, program: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a program, for dbt with the fingerprint of what it builds."""
+    found = environ_of(name, environ)
+    if name in BUILDERS:
+        found.pop(FINGERPRINT, None)
+        found[FINGERPRINT] = _fingerprint(program, found)
+    return found
 
 
 def environ_of(name: str, environ: Mapping[str, str]) -> dict[str, str]:

@@ -71,18 +71,18 @@ class Paths:
         """Return where the tap keeps its notes beside a state: of one account in one database."""
         return self.local / "tap" / state
 
-    def report(self, environment: str, lane: str = "main") -> Path:
-        """Return where the tap writes what its last run in a lane read and spent."""
-        name = environment if lane == "main" else f"{environment}-{lane}"
+    def report(self, environment: str, concurrency_group: str = "main") -> Path:
+        """Return the file in which the tap reports what the last run of a group read and spent."""
+        name = environment if concurrency_group == "main" else f"{environment}-{concurrency_group}"
         return self.local / "reports" / f"{name}.json"
 
-    def loader_report(self, environment: str, lane: str = "main") -> Path:
-        """Return where the loader writes what it received in its last run in a lane."""
-        return self.report(environment, lane).with_suffix(".loader.json")
+    def loader_report(self, environment: str, concurrency_group: str = "main") -> Path:
+        """Return the file in which the loader reports what the last run of a group received."""
+        return self.report(environment, concurrency_group).with_suffix(".loader.json")
 
-    def build_report(self, environment: str, lane: str = "main") -> Path:
-        """Return where `dbt:changed` writes which models were due in its last run in a lane."""
-        return self.report(environment, lane).with_suffix(".build.json")
+    def build_report(self, environment: str, concurrency_group: str = "main") -> Path:
+        """Return the file in which `dbt:changed` reports what the last run of a group built."""
+        return self.report(environment, concurrency_group).with_suffix(".build.json")
 
 
 def find_paths() -> Paths:

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.embedded_postgres import EmbeddedPostgres
-from pipeboard.postgres_binaries import Binaries, wheel_binaries
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
+from pipeboard.local.postgres_binaries import Binaries, wheel_binaries
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeboard.jobs import Job, job_named
 from pipeboard.paths import Paths
-from pipeboard.proof import CHANGED
+from pipeboard.run.jobs import Job, job_named
+from pipeboard.run.proof import CHANGED
 
 ROOT = Path(__file__).resolve().parents[2]
 

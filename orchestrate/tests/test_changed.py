@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeboard import changed
-from pipeboard.changed import Decision, Row, ask, decide, decision_of
-from pipeboard.dbt_results import Build, Result
 from pipeboard.fingerprint import fingerprint_of
-from pipeboard.measures import of_build
-from pipeboard.metrics import Measures
+from pipeboard.run import changed
+from pipeboard.run.changed import Decision, Row, ask, decide, decision_of
+from pipeboard.run.dbt_results import Build, Result
+from pipeboard.run.measures import of_build
+from pipeboard.run.metrics import Measures
 
 NOW = "0123 dev"
 
@@ -85,7 +85,11 @@ def run_main(folder: Path, decision: str) -> subprocess.CompletedProcess[str]:
     program = folder / "dbt"
     program.write_text('#!/bin/sh\necho "$@"\nexit 3\n')
     program.chmod(0o755)
-    lines = ["import sys", "from pipeboard import changed", "from pipeboard.changed import *"]
+    lines = [
+        "import sys",
+        "from pipeboard.run import changed",
+        "from pipeboard.run.changed import *",
+    ]
     lines += [f"changed.ask = lambda environ: {decision}", "sys.exit(changed.main())"]
     return subprocess.run(
         [sys.executable, "-c", "\n".join(lines), "--exclude", "tag:x"],

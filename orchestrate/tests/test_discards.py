@@ -23,12 +23,12 @@ from stand_ins import (
     tap_report,
 )
 
-from pipeboard.backfill import Backfiller, check_streams
+from pipeboard.commands.backfill import Backfiller, check_streams
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.ops import migrate_database
 from pipeboard.paths import Paths
 from pipeboard.problems import ExitCode, Problem
+from pipeboard.run.ops import migrate_database
 from pipeboard.worlds import OWN, own_world
 
 #: The lines of a script that answers the questions for a plan.

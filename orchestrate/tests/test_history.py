@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from stand_ins import job
 
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.history import (
+from pipeboard.outcomes import STATUSES, STREAM_OUTCOMES
+from pipeboard.problems import Problem
+from pipeboard.run.history import (
     End,
     begin,
     finish,
@@ -24,10 +26,8 @@ from pipeboard.history import (
     totals,
     who_runs,
 )
-from pipeboard.lane import Lane, is_locked
-from pipeboard.ops import migrate, migrate_database
-from pipeboard.outcomes import STATUSES, STREAM_OUTCOMES
-from pipeboard.problems import Problem
+from pipeboard.run.ops import migrate, migrate_database
+from pipeboard.run.run_lock import RunLock, is_locked
 
 SKIPPED = End("skipped", 0, "busy")
 JOBS = ("sync", "elt", "sweep", "backfill")
@@ -80,10 +80,28 @@ def test_migration_renames_statuses_of_older_runs(connection: psycopg.Connection
     assert rows == [("behind",), ("interrupted",), ("failed",)]
 
 
+def test_the_release_before_version_4_still_writes_after_a_rollback(
+    connection: psycopg.Connection,
+) -> None:
+    connection.execute("alter table ops.etl_run drop column concurrency_group")
+    connection.execute("comment on table ops.etl_run is 'Schema version 3.'")
+    insert = (
+        "insert into ops.etl_run (run_id, job, pipeline, lane, environment, version) "
+        "values (%s, 'backfill', 'backfill', 'backfill', 'dev', '0')"
+    )
+    connection.execute(insert, ["before"])
+    assert [run["concurrency_group"] for run in latest(connection, 1)] == ["backfill"]
+    connection.execute("delete from ops.etl_run where run_id = 'before'")
+    assert migrate(connection)
+    connection.execute(insert, ["rolled back"])
+    found = connection.execute("select concurrency_group from ops.etl_run").fetchall()
+    assert found == [("backfill",)]
+
+
 def test_the_wait_for_a_locked_table_ends_and_names_the_session(
     connection: psycopg.Connection, database: DatabaseUrl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeboard.ops.LOCK_SECONDS", 2.0)
+    monkeypatch.setattr("pipeboard.run.ops.LOCK_SECONDS", 2.0)
     connection.execute("comment on table ops.etl_run is 'Schema version 1.'")
     with psycopg.connect(database.url, application_name="a reader") as reader:
         reader.execute("select count(*) from ops.etl_run")
@@ -99,9 +117,9 @@ def test_the_wait_for_a_locked_table_ends_and_names_the_session(
 def test_a_run_that_skipped_does_not_hide_the_one_before(
     connection: psycopg.Connection, database: DatabaseUrl
 ) -> None:
-    with closing(Lane(database, "main", "a")) as lane:
-        assert lane.take()
-        begin(lane.connection, "a", job("sync"), "dev")
+    with closing(RunLock(database, "main", "a")) as lock:
+        assert lock.take()
+        begin(lock.connection, "a", job("sync"), "dev")
     wait_for_a_free_lane(connection)
     for name in ("b", "c"):
         note_ended(connection, name, job("sync"), "dev", time.time(), SKIPPED)
@@ -130,17 +148,17 @@ def wait_for_a_free_lane(connection: psycopg.Connection) -> None:
 def test_a_row_that_nobody_lives_for_is_told_as_abandoned(
     connection: psycopg.Connection, database: DatabaseUrl
 ) -> None:
-    with closing(Lane(database, "main", "a")) as lane:
-        assert lane.take()
-        begin(lane.connection, "a", job("sync"), "dev")
+    with closing(RunLock(database, "main", "a")) as lock:
+        assert lock.take()
+        begin(lock.connection, "a", job("sync"), "dev")
         assert latest(connection, 1)[0]["status"] == "running"
         assert who_runs(connection, "main").startswith("run a of sync is at work since")
     wait_for_a_free_lane(connection)
     assert latest(connection, 1)[0]["status"] == "abandoned"
     # The one that was given up may turn out to live (its network came back): its word is too late.
-    with closing(Lane(database, "main", "b")) as lane:
-        assert lane.take()
-        begin(lane.connection, "b", job("sync"), "dev")
+    with closing(RunLock(database, "main", "b")) as lock:
+        assert lock.take()
+        begin(lock.connection, "b", job("sync"), "dev")
     wait_for_a_free_lane(connection)
     assert not is_running(connection, "a")
     finish(connection, "a", End("succeeded", 0))
@@ -150,8 +168,8 @@ def test_a_row_that_nobody_lives_for_is_told_as_abandoned(
 def test_totals_add_up_a_pipeline_of_several_jobs(
     connection: psycopg.Connection, database: DatabaseUrl
 ) -> None:
-    with closing(Lane(database, "main", "x")) as lane:
-        assert lane.take()
+    with closing(RunLock(database, "main", "x")) as lock:
+        assert lock.take()
         for name, end in (
             ("sync", End("succeeded", 0, rows=5, tokens=100)),
             ("elt", End("failed", 69, rows=2, tokens=None)),
@@ -191,36 +209,36 @@ def test_never_two_running(
 ) -> None:
     """Supervisors begin, end, die and lose their connections in any order."""
     connection.execute("truncate ops.etl_run")
-    living: dict[int, tuple[str, Lane]] = {}
+    living: dict[int, tuple[str, RunLock]] = {}
     for job_name, number, step in steps:
         known = job(job_name)
         if step == "go" and number not in living:
             run_id = new_run_id()
-            lane = Lane(database, known.lane, run_id)
-            if lane.take():
-                begin(lane.connection, run_id, known, "dev")
-                living[number] = (run_id, lane)
+            lock = RunLock(database, known.concurrency_group, run_id)
+            if lock.take():
+                begin(lock.connection, run_id, known, "dev")
+                living[number] = (run_id, lock)
             else:
-                note_ended(lane.connection, run_id, known, "dev", time.time(), SKIPPED)
-                lane.close()
+                note_ended(lock.connection, run_id, known, "dev", time.time(), SKIPPED)
+                lock.close()
         elif number in living:
-            run_id, lane = living[number]
+            run_id, lock = living[number]
             if step == "cut":
-                lane.connection.close()
-                if not (lane.retake() and is_running(lane.connection, run_id)):
-                    lane.close()
+                lock.connection.close()
+                if not (lock.retake() and is_running(lock.connection, run_id)):
+                    lock.close()
                     del living[number]
                 continue
             if step == "end":
-                finish(lane.connection, run_id, End("succeeded", 0))
-            lane.close()
+                finish(lock.connection, run_id, End("succeeded", 0))
+            lock.close()
             del living[number]
         running = connection.execute(
-            "select lane, run_id from ops.etl_run where status = 'running'"
+            "select concurrency_group, run_id from ops.etl_run where status = 'running'"
         ).fetchall()
-        assert len({lane for lane, _ in running}) == len(running)
-        for run_id, lane in living.values():
-            assert (lane.lane, run_id) in running
-            assert is_locked(connection, lane.lane)
-    for _, lane in living.values():
-        lane.close()
+        assert len({group for group, _ in running}) == len(running)
+        for run_id, lock in living.values():
+            assert (lock.concurrency_group, run_id) in running
+            assert is_locked(connection, lock.concurrency_group)
+    for _, lock in living.values():
+        lock.close()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from stand_ins import ROOT, job
 
-from pipeboard.jobs import KNOWN, job_named, selected_by_name
 from pipeboard.problems import ExitCode, Problem
+from pipeboard.run.jobs import KNOWN, job_named, selected_by_name
 
 
 def test_a_job_does_what_meltano_yml_says() -> None:

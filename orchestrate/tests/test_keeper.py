@@ -13,23 +13,23 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pipeboard.child import Child
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.lane import Lane
+from pipeboard.local.processes import birth
 from pipeboard.problems import Problem
-from pipeboard.processes import birth
+from pipeboard.run.child import Child
+from pipeboard.run.run_lock import RunLock
 
 # A supervisor: takes the lock, starts a child that starts another one, and waits.
 SUPERVISOR = """
 import sys
 from pathlib import Path
-from pipeboard.child import Child
+from pipeboard.run.child import Child
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.lane import Lane
+from pipeboard.run.run_lock import RunLock
 url, folder, script = sys.argv[1:]
-lane = Lane(DatabaseUrl(url), "main", "test")
-assert lane.take()
-child = Child(["/bin/sh", "-c", script], Path(folder), {"PATH": "/usr/bin:/bin"}, lane.socket, 2.0)
+lock = RunLock(DatabaseUrl(url), "main", "test")
+assert lock.take()
+child = Child(["/bin/sh", "-c", script], Path(folder), {"PATH": "/usr/bin:/bin"}, lock.socket, 2.0)
 while child.line(1.0) is not None:
     pass
 print(child.close())
@@ -53,11 +53,11 @@ def number(path: Path) -> int:
 
 
 def is_free(database: DatabaseUrl) -> bool:
-    lane = Lane(database, "main", "other")
+    lock = RunLock(database, "main", "other")
     try:
-        return lane.take()
+        return lock.take()
     finally:
-        lane.close()
+        lock.close()
 
 
 @pytest.mark.parametrize("script", [TREE, STUBBORN])
@@ -87,9 +87,9 @@ def test_a_killed_supervisor_takes_everything_along(
 def test_a_killed_keeper_does_not_free_the_run(
     tmp_path: Path, database: DatabaseUrl, script: str
 ) -> None:
-    lane = Lane(database, "main", "test")
-    assert lane.take()
-    child = Child(["/bin/sh", "-c", script], tmp_path, {"PATH": "/usr/bin:/bin"}, lane.socket, 1.0)
+    lock = RunLock(database, "main", "test")
+    assert lock.take()
+    child = Child(["/bin/sh", "-c", script], tmp_path, {"PATH": "/usr/bin:/bin"}, lock.socket, 1.0)
     pids = [number(tmp_path / name) for name in ("parent", "child")]
     os.kill(child.keeper_pid, signal.SIGKILL)
     while child.line(0.2) is not None:
@@ -97,34 +97,34 @@ def test_a_killed_keeper_does_not_free_the_run(
     until(lambda: child.lost_keeper)  # its output may end before the kernel reports its end
     assert child.close() == 137
     assert not any(map(birth, pids))
-    lane.close()
+    lock.close()
     assert is_free(database)
 
 
 def test_what_a_killed_command_left_behind_ends_too(tmp_path: Path, database: DatabaseUrl) -> None:
-    lane = Lane(database, "main", "test")
-    assert lane.take()
+    lock = RunLock(database, "main", "test")
+    assert lock.take()
     script = f"{TREE.replace('wait', 'kill -9 $$')}"
-    child = Child(["/bin/sh", "-c", script], tmp_path, {"PATH": "/usr/bin:/bin"}, lane.socket, 1.0)
+    child = Child(["/bin/sh", "-c", script], tmp_path, {"PATH": "/usr/bin:/bin"}, lock.socket, 1.0)
     while child.line(0.2) is not None:
         pass
     assert child.close() == 137
     assert birth(number(tmp_path / "child")) is None
-    lane.close()
+    lock.close()
 
 
 def test_a_lock_taken_anew_is_held_like_the_first(tmp_path: Path, database: DatabaseUrl) -> None:
-    lane = Lane(database, "main", "test")
-    assert lane.take()
-    child = Child(["/bin/sh", "-c", TREE], tmp_path, {"PATH": "/usr/bin:/bin"}, lane.socket, 1.0)
+    lock = RunLock(database, "main", "test")
+    assert lock.take()
+    child = Child(["/bin/sh", "-c", TREE], tmp_path, {"PATH": "/usr/bin:/bin"}, lock.socket, 1.0)
     with psycopg.connect(database.url) as other:
-        other.execute("select pg_terminate_backend(%s)", [lane.connection.info.backend_pid])
+        other.execute("select pg_terminate_backend(%s)", [lock.connection.info.backend_pid])
     with pytest.raises(psycopg.OperationalError):
-        lane.connection.execute("select 1")
-    until(lane.retake)
-    child.hold(lane.socket)
+        lock.connection.execute("select 1")
+    until(lock.retake)
+    child.hold(lock.socket)
     time.sleep(0.3)  # for the keeper to get it
-    os.close(lane.connection.fileno())  # as if we died
+    os.close(lock.connection.fileno())  # as if we died
     assert not is_free(database)
     child.end()
     while child.line(0.2) is not None:
@@ -134,8 +134,8 @@ def test_a_lock_taken_anew_is_held_like_the_first(tmp_path: Path, database: Data
 
 
 def test_a_command_that_is_not_there_is_one_line(tmp_path: Path, database: DatabaseUrl) -> None:
-    lane = Lane(database, "main", "test")
-    assert lane.take()
+    lock = RunLock(database, "main", "test")
+    assert lock.take()
     with pytest.raises(Problem, match="absent: No such file"):
-        Child([str(tmp_path / "absent")], tmp_path, {}, lane.socket)
-    lane.close()
+        Child([str(tmp_path / "absent")], tmp_path, {}, lock.socket)
+    lock.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeboard.memory import Memory
+from pipeboard.run.memory import Memory
 
 TWO = {
     "memory.max": "1000000000\n",

@@ -8,13 +8,13 @@ import pytest
 from stand_ins import ROOT
 
 from pipeboard import outcomes
+from pipeboard.commands.summary import show_run
 from pipeboard.console import Console
-from pipeboard.measures import of_end
-from pipeboard.metrics import Measures
 from pipeboard.outcomes import CODES, STATUSES, STREAM_OUTCOMES, process_code
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.runner import Outcome
-from pipeboard.summary import show_run
+from pipeboard.run.measures import of_end
+from pipeboard.run.metrics import Measures
+from pipeboard.run.runner import Outcome
 
 
 def test_the_docs_have_the_table() -> None:

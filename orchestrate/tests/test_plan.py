@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 
+from pipeboard.commands.plan import Estimate, Idle, Plan, read_plan
 from pipeboard.console import Console
-from pipeboard.plan import Estimate, Idle, Plan, read_plan
 
 PRINTED = """\
 stream    calls  tokens  how sure

@@ -9,11 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import psycopg
 import pytest
 
-from pipeboard.cluster import free_port
+from pipeboard.checks.preflight import check_account, check_settings
+from pipeboard.checks.warehouse import BUILT, prepare_database
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.preflight import check_account, check_settings
+from pipeboard.local.cluster import free_port
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.warehouse import BUILT, prepare_database
 from pipeboard.worlds import OWN, World
 
 TOKEN = {"PIPEDRIVE_API_TOKEN": "token"}
@@ -250,7 +250,7 @@ def test_two_roles_need_their_own_schemas_only(
 
 
 def test_an_old_server_is_refused(database: DatabaseUrl, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeboard.warehouse.OLDEST_SERVER", 990000)
+    monkeypatch.setattr("pipeboard.checks.warehouse.OLDEST_SERVER", 990000)
     with pytest.raises(Problem, match="15 or newer is needed") as caught:
         prepare_database(world_of(database))
     assert caught.value.code == ExitCode.CONFIGURATION

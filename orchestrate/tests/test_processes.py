@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from pipeboard.processes import Recorded, birth, command_line
+from pipeboard.local.processes import Recorded, birth, command_line
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 

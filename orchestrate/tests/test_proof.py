@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from stand_ins import build_report, completed, dbt_lines, job, loader_report, results, tap_report
 
-from pipeboard.changed import decision_of
-from pipeboard.dbt_results import Build, build_of
 from pipeboard.outcomes import STATUSES
-from pipeboard.proof import Evidence, judge, stream_outcomes
-from pipeboard.run_log import RunLog
+from pipeboard.run.changed import decision_of
+from pipeboard.run.dbt_results import Build, build_of
+from pipeboard.run.proof import Evidence, judge, stream_outcomes
+from pipeboard.run.run_log import RunLog
 
 SYNC = job("sync")
 Change = Callable[[Evidence], Evidence]

@@ -19,14 +19,14 @@ import psycopg
 import pytest
 from stand_ins import ROOT
 
-from pipeboard.background import Background, Recipe
-from pipeboard.cluster import free_port
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.history import latest
-from pipeboard.measures import exists
+from pipeboard.local.cluster import free_port
+from pipeboard.local.daemon import Daemon, ServiceSpec
+from pipeboard.local.stack import _http_answers
 from pipeboard.problems import ExitCode
-from pipeboard.reporting import as_problem
-from pipeboard.stack import _http_answers
+from pipeboard.run.history import latest
+from pipeboard.run.measures import exists
+from pipeboard.run.reporting import as_problem
 
 GATEWAY = shutil.which("prometheus-pushgateway")
 needs_gateway = pytest.mark.skipif(GATEWAY is None, reason="prometheus-pushgateway is missing")
@@ -41,8 +41,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("gateway")
     url = f"http://127.0.0.1:{free_port()}"
     words = [GATEWAY, f"--web.listen-address={url[7:]}", f"--persistence.file={home / 'metrics'}"]
-    found = Background("pushgateway", home, home / "log")
-    found.start(Recipe(words, {}, lambda: _http_answers(f"{url}/-/ready")))
+    found = Daemon("pushgateway", home, home / "log")
+    found.start(ServiceSpec(words, {}, lambda: _http_answers(f"{url}/-/ready")))
     yield url
     found.stop()
 

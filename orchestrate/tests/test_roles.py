@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pipeboard import roles
+from pipeboard.commands import roles
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.paths import Paths

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import json
 
-from pipeboard.dbt_results import Build, Result, name_broken_rules
-from pipeboard.run_log import ANSI, RunLog
+from pipeboard.run.dbt_results import Build, Result, name_broken_rules
+from pipeboard.run.run_log import ANSI, RunLog
 
 
 def feed(*entries: dict[str, object] | str) -> RunLog:

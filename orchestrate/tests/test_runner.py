@@ -22,14 +22,14 @@ from stand_ins import (
 
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.history import begin, latest, stream_troubles
-from pipeboard.lane import Lane
-from pipeboard.ops import migrate_database
+from pipeboard.local.processes import birth
 from pipeboard.paths import Paths
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.processes import birth
-from pipeboard.reporting import CommandScope, report_failures
-from pipeboard.runner import run_job
+from pipeboard.run.history import begin, latest, stream_troubles
+from pipeboard.run.ops import migrate_database
+from pipeboard.run.reporting import CommandScope, report_failures
+from pipeboard.run.run_lock import RunLock
+from pipeboard.run.runner import run_job
 from pipeboard.worlds import World, own_world
 
 
@@ -46,7 +46,7 @@ def statuses(world: World) -> list[str]:
 
 @pytest.mark.parametrize("second", ["sync", "elt", "sweep", "people"])
 def test_a_second_run_in_a_lane_skips(tmp_path: Path, world: World, second: str) -> None:
-    first = Lane(world.database, "main", "first")
+    first = RunLock(world.database, "main", "first")
     assert first.take()
     begin(first.connection, "first", job("sync"), "dev")
     paths, found = Paths(tmp_path), job(second, WAIT="0")
@@ -61,7 +61,7 @@ def test_a_second_run_in_a_lane_skips(tmp_path: Path, world: World, second: str)
 
 
 def test_a_backfill_runs_beside_a_sync(tmp_path: Path, world: World) -> None:
-    first = Lane(world.database, "main", "first")
+    first = RunLock(world.database, "main", "first")
     assert first.take()
     found = job("backfill")
     meltano(Paths(tmp_path), *whole_run(found))
@@ -148,7 +148,7 @@ def test_what_cannot_begin_is_a_failed_run_too(tmp_path: Path, world: World) -> 
 
 
 def test_an_interrupted_wait_is_no_good_run(tmp_path: Path, world: World) -> None:
-    first = Lane(world.database, "main", "first")
+    first = RunLock(world.database, "main", "first")
     assert first.take()
     threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGTERM]).start()
     outcome = run_job(Paths(tmp_path), world, job("sweep"), Console())
@@ -224,7 +224,7 @@ def test_a_full_disk_ends_the_log_and_not_the_run(
     paths, found = Paths(tmp_path), job("sync")
     meltano(paths, *whole_run(found))
     paths.logs.mkdir(parents=True)
-    monkeypatch.setattr("pipeboard.runner._Run._log_file", lambda _self: Path("/dev/full"))
+    monkeypatch.setattr("pipeboard.run.runner._Run._log_file", lambda _self: Path("/dev/full"))
     outcome = run_job(paths, world, found, Console())
     assert outcome.status == "succeeded", outcome.reason
     assert "/dev/full ends here: No space left on device" in capsys.readouterr().out
@@ -251,7 +251,7 @@ def test_an_error_in_the_supervisor_is_recorded_and_ends_meltano(
         message = "an error of ours"
         raise RuntimeError(message)
 
-    monkeypatch.setattr("pipeboard.run_log.RunLog.read", broken)
+    monkeypatch.setattr("pipeboard.run.run_log.RunLog.read", broken)
     with pytest.raises(RuntimeError, match="an error of ours"):
         run_job(Paths(tmp_path), world, job("sync"), Console())
     with psycopg.connect(world.database.url) as connection:

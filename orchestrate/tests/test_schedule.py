@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pipeboard import schedule
 from pipeboard.console import Console
+from pipeboard.local import schedule
+from pipeboard.local.schedule import Schedule, Scheduler, claim, holder, read_schedules
 from pipeboard.paths import Paths
 from pipeboard.problems import ExitCode, Problem
-from pipeboard.schedule import Schedule, Scheduler, claim, holder, read_schedules
 from pipeboard.worlds import DEMO, OWN
 
 ZONE = ZoneInfo("America/Sao_Paulo")

@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from pipeboard.console import Console
+from pipeboard.local.schedule import claim
+from pipeboard.local.stack import Stack, prometheus_config
 from pipeboard.paths import Paths
 from pipeboard.problems import Problem
-from pipeboard.schedule import claim
-from pipeboard.stack import Stack, prometheus_config
 from pipeboard.worlds import OWN, own_world
 
 ROOT = Path(__file__).resolve().parents[2]

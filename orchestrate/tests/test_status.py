@@ -11,15 +11,15 @@ import psycopg
 import pytest
 from stand_ins import job
 
-from pipeboard import checkup
+from pipeboard.checks import checkup
+from pipeboard.checks.warehouse import show_connection
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.history import End, begin, finish, note_ended, note_streams
-from pipeboard.ops import migrate_database
+from pipeboard.local.services import Services
 from pipeboard.paths import Paths
-from pipeboard.proof import StreamOutcome
-from pipeboard.services import Services
-from pipeboard.summary import show_connection
+from pipeboard.run.history import End, begin, finish, note_ended, note_streams
+from pipeboard.run.ops import migrate_database
+from pipeboard.run.proof import StreamOutcome
 
 REFUSED = StreamOutcome("notes", "refused", 0, 0, 0, 0, 0, "403 for /notes")
 NOT_PERMITTED = StreamOutcome("leads", "not_permitted", 0, 0, 0, 0, 0, "402 for /leads")

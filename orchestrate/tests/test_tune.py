@@ -6,22 +6,21 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pipeboard.console import Console
-from pipeboard.database_url import DatabaseUrl
-from pipeboard.history import End, begin, finish
-from pipeboard.lane import Lane
-from pipeboard.ops import migrate_database
-from pipeboard.paths import Paths
-from pipeboard.problems import Problem
-from pipeboard.tune import (
+from pipeboard.commands.tune import (
     JOB,
     Tried,
     best,
     forget,
-    measured_batch_size,
     parsed_sizes,
     scratch_folder,
 )
+from pipeboard.console import Console
+from pipeboard.database_url import DatabaseUrl
+from pipeboard.paths import Paths
+from pipeboard.problems import Problem
+from pipeboard.run.history import End, begin, finish, measured_batch_size
+from pipeboard.run.ops import migrate_database
+from pipeboard.run.run_lock import RunLock
 from pipeboard.worlds import World
 
 
@@ -80,6 +79,6 @@ def test_the_last_measurement_that_succeeded_counts(database: DatabaseUrl) -> No
         world = World("own", "dev", database, embedded=True, environ={})
         assert forget(world, Console()) == 0
         assert measured_batch_size(connection, "dev") is None
-        with closing(Lane(database, "main", "x")) as lane:
-            assert lane.take()
+        with closing(RunLock(database, "main", "x")) as lock:
+            assert lock.take()
             assert forget(world, Console()) == 69, "a run is at work"

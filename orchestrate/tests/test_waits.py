@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from pipeboard.bounded import within
-from pipeboard.file_lock import file_lock
-from pipeboard.preflight import check_account
+from pipeboard.checks.preflight import check_account
+from pipeboard.local.file_lock import file_lock
 from pipeboard.problems import ExitCode, Problem
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from pipeboard.file_lock import file_lock
+from pipeboard.local.file_lock import file_lock
 with file_lock(Path(sys.argv[1]), "another command"):
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))

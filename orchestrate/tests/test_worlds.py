@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from pipeboard.cli import command_in, means_demo
+from pipeboard.local.services import Services
 from pipeboard.paths import Paths
 from pipeboard.problems import Problem
-from pipeboard.services import Services
 from pipeboard.worlds import demo_world, own_world, settings
 
 URL = "postgresql://ana:secret@db/crm"

@@ -1,7 +1,7 @@
-"""What can go wrong, sorted by what should happen next.
+"""Errors, by the action that they require.
 
-Each exception carries the process's exit code (sysexits numbers, so that a scheduler can
-tell "try again" from "somebody must act") and a message that says what, where and what to do.
+Each exception has the exit code of the process (sysexits numbers, so that a scheduler knows whether
+to retry or to alert) and a message that says what happened, where, and what to do.
 """
 
 from __future__ import annotations
@@ -10,26 +10,26 @@ from typing import ClassVar
 
 
 class TapError(Exception):
-    """A failure with a message fit for a person and an exit code fit for a scheduler."""
+    """A failure with a message for people and an exit code for schedulers."""
 
     exit_code = 1
     #: Whether it ends one stream only; any other failure concerns the account and ends the run.
     concerns_stream: ClassVar[bool] = False
-    #: Key of the operation that failed, where it was one: the stream that declares it is to blame.
+    #: Key of the operation that failed, if there was one: the stream that declares it is its owner.
     operation: str | None = None
 
     @property
     def reason(self) -> str:
-        """A bounded label for metrics: the kind of failure, not its words."""
+        """A bounded label for metrics: the kind of failure, not its message."""
         return type(self).__name__.removesuffix("Error").lower()
 
 
 class ReaderGoneError(TapError):
-    """Nobody reads the messages any more: the loader ended."""
+    """The process that reads the messages has ended."""
 
 
 class ConfigurationError(TapError):
-    """A setting is missing or wrong; trying again will not help."""
+    """A setting is missing or wrong; a retry does not help."""
 
     exit_code = 78
 
@@ -41,7 +41,7 @@ class NotPermittedError(TapError):
 
 
 class ForbiddenError(NotPermittedError):
-    """402, 403, 415: the token is good, but its user or the plan may not read this one list."""
+    """402, 403, 415: the token is valid, but its user or the plan may not read this list."""
 
     concerns_stream = True
 
@@ -51,17 +51,17 @@ class EssentialRefusedError(NotPermittedError):
 
 
 class BudgetSpentError(TapError):
-    """The day's API tokens are used up; the state is good, go on tomorrow."""
+    """The day's API tokens are used up; the state is valid, the next day continues."""
 
     exit_code = 75
 
 
 class ShareSpentError(BudgetSpentError):
-    """The share of the tokens that histories may use is spent; everything else goes on."""
+    """The share of per-record streams is spent; the other streams go on."""
 
 
 class SourceUnavailableError(TapError):
-    """Pipedrive cannot be reached or keeps failing; the same run may succeed later."""
+    """Pipedrive cannot be reached or keeps failing; a later run may succeed."""
 
     exit_code = 69
 
@@ -73,56 +73,51 @@ class OperationFailingError(SourceUnavailableError):
 
 
 class LockedOutError(SourceUnavailableError):
-    """Cloudflare blocks this client; only silence helps."""
+    """Cloudflare blocks this client; only a pause helps."""
 
 
 class UnexpectedAnswerError(TapError):
-    """Pipedrive answered something outside its contract (a request it calls malformed, say)."""
+    """A response outside the API's contract (for instance 400 to a valid request)."""
 
     exit_code = 65
     concerns_stream = True
 
 
 class CursorExpiredError(UnexpectedAnswerError):
-    """A cursor is no longer good: the walk has to start again from what it knows."""
+    """A cursor has expired: the walk has to start again from its bookmark."""
 
 
 class NotFoundError(TapError):
-    """404, 410: this one record or operation does not exist (any more)."""
+    """404, 410: this record or operation does not exist (any more)."""
 
     exit_code = 77
     concerns_stream = True
 
 
-#: What a list answers that may not be read, or is not there.
+#: Errors of a list that may not be read, or does not exist.
 REFUSALS = (ForbiddenError, NotFoundError)
 
 
 class RetriableError(SourceUnavailableError):
-    """A passing fault: the same request may succeed after ``wait`` seconds or more.
-
-    Becomes a plain :class:`SourceUnavailableError` in the end when every retry failed.
-    """
+    """A temporary fault: the same request may succeed after ``wait`` seconds or more."""
 
     def __init__(self, message: str, wait: float = 0.0, reason: str = "fault") -> None:
-        """Keep the least time to wait, in seconds, as the server asked for it."""
+        """Keep the shortest wait in seconds, as the server demands it."""
         super().__init__(message)
         self.wait = wait
         self._reason = reason
 
     @property
     def reason(self) -> str:
-        """What kind of passing fault it was."""
+        """The kind of fault."""
         return self._reason
 
 
 class HollowAnswerError(RetriableError):
-    """A good status without the list (or object) that this operation answers."""
-
-    concerns_stream = True
+    """A 2xx response without the list (or object) of its operation."""
 
     concerns_stream = True
 
     def __init__(self, message: str) -> None:
-        """Be tried again like any passing fault."""
+        """Retry it like any temporary fault."""
         super().__init__(message, reason="hollow_answer")

@@ -16,10 +16,10 @@ from scripted_server import scripted_server
 
 from tap_pipedrive import logs
 from tap_pipedrive.addresses import company_of, http_url
-from tap_pipedrive.auth import OAuth
-from tap_pipedrive.client import PipedriveClient
+from tap_pipedrive.api.auth import OAuth
+from tap_pipedrive.api.client import PipedriveClient
+from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.errors import ConfigurationError, NotPermittedError
-from tap_pipedrive.openapi import operation
 from tap_pipedrive.tap import TapPipedrive
 
 OAUTH = {
@@ -35,14 +35,14 @@ def test_an_oauth_app_reads_the_account(simulator: Any) -> None:
     assert output.records["users"]
 
 
-def test_a_refused_app_is_explained(simulator: Any) -> None:
+def test_a_refused_oauth_app_is_a_configuration_error(simulator: Any) -> None:
     refused = {**OAUTH, "client_secret": "not-the-secret"}
     with pytest.raises(ConfigurationError, match=r"oauth\.client_secret") as failure:
         run_tap({"oauth": refused, "api_url": simulator.url}, only={"users"})
     assert "not-the-secret" not in str(failure.value)
 
 
-def test_an_access_token_that_ended_early_is_renewed() -> None:
+def test_a_rejected_access_token_is_renewed() -> None:
     granted = {"access_token": "one", "expires_in": 3600, "api_domain": "https://acme.example"}
     good = {"success": True, "data": [{"id": 1}]}
     with scripted_server() as server:
@@ -69,7 +69,7 @@ def test_an_access_token_that_ended_early_is_renewed() -> None:
 )
 def test_missing_settings_are_named(config: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError, match=says) as failure:
-        _ = TapPipedrive(config=config).client
+        _ = TapPipedrive(config=config).run_context.client
     assert "x" * 40 not in str(failure.value)
 
 
@@ -87,7 +87,7 @@ def test_missing_settings_are_named(config: dict[str, Any], says: str) -> None:
         "http://acme.pipedrive.com:443/pipeline/1?x=y#z",
     ],
 )
-def test_a_domain_may_be_typed_in_any_form(typed: str) -> None:
+def test_every_form_of_a_domain_names_the_company(typed: str) -> None:
     assert company_of(typed) == "acme"
 
 
@@ -112,11 +112,11 @@ def test_a_domain_without_a_company_is_refused(typed: str, says: str) -> None:
 @pytest.mark.parametrize(
     "typed", ["HTTPS://Proxy.Example:8443/Base/", "https://proxy.example:8443/Base"]
 )
-def test_an_api_url_has_one_form(typed: str) -> None:
+def test_an_api_url_is_normalized(typed: str) -> None:
     assert http_url(typed, "api_url") == "https://proxy.example:8443/Base"
 
 
-def test_a_wrong_token_ends_with_77(simulator: Any) -> None:
+def test_a_wrong_token_exits_with_77(simulator: Any) -> None:
     with pytest.raises(NotPermittedError) as failure:
         run_tap({"api_token": "wrong" * 8, "api_url": simulator.url})
     assert failure.value.exit_code == 77
@@ -132,7 +132,7 @@ def run_process(config: dict[str, Any], *arguments: str, **env: str) -> tuple[in
 
 
 @pytest.mark.parametrize("log_format", ["json", "plain"])
-def test_no_secret_comes_out(simulator: Any, log_format: str) -> None:
+def test_no_secret_appears_in_output_or_logs(simulator: Any, log_format: str) -> None:
     config = {
         "api_token": simulator.token, "api_url": simulator.url, "oauth": OAUTH,
         "request_timeout": 5, "redis_url": "redis://:hush-hush@127.0.0.1:9/0",
@@ -143,7 +143,7 @@ def test_no_secret_comes_out(simulator: Any, log_format: str) -> None:
         config, PIPEBOARD_LOG_FORMAT=log_format, TAP_PIPEDRIVE_LOGLEVEL="DEBUG", LOGLEVEL="DEBUG"
     )
     assert code == 77
-    assert "Redis is away" in text
+    assert "Redis failed" in text
     code, about = run_process(config, "--about")
     assert code == 0
     for secret in (simulator.token, "demo-secret", "demo-refresh", "hush-hush"):
@@ -151,7 +151,7 @@ def test_no_secret_comes_out(simulator: Any, log_format: str) -> None:
         assert secret not in about
 
 
-def test_json_logs_say_which_run_stream_and_attempt(simulator: Any) -> None:
+def test_json_logs_have_run_stream_and_attempt(simulator: Any) -> None:
     simulator.control("POST", "faults", {"kind": "503", "operation": "getPersons", "count": 2})
     config = {"api_token": simulator.token, "api_url": simulator.url}
     code, text = run_process(config, PIPEBOARD_LOG_FORMAT="json", PIPEBOARD_RUN_ID="run-7")
@@ -164,7 +164,7 @@ def test_json_logs_say_which_run_stream_and_attempt(simulator: Any) -> None:
     assert [line["attempt"] for line in retries] == [2, 3]
 
 
-def test_the_filter_blanks_secrets_anywhere_in_a_line() -> None:
+def test_the_log_filter_replaces_secrets() -> None:
     logs.hide("s3cr3t-value")
     entry = logging.LogRecord("x", logging.INFO, "f", 1, "token=%s!", ("s3cr3t-value",), None)
     assert logs.SecretFilter().filter(entry)

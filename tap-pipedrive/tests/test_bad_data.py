@@ -19,11 +19,9 @@ from hypothesis import strategies as st
 from pipedrive_simulator.testing import running_simulator
 
 from tap_pipedrive import errors
-from tap_pipedrive.answers import page_of
-from tap_pipedrive.bookmarks import to_text, to_time
-from tap_pipedrive.lenient_json import NotJsonError, decode_answer
-from tap_pipedrive.openapi import operation
-from tap_pipedrive.records import (
+from tap_pipedrive.api.lenient_json import NotJsonError, decode_body
+from tap_pipedrive.api.openapi import operation
+from tap_pipedrive.api.records import (
     PageReader,
     RecordShaper,
     _check_utf8,
@@ -31,8 +29,11 @@ from tap_pipedrive.records import (
     date_or_none,
     time_or_none,
 )
+from tap_pipedrive.api.responses import page_of
+from tap_pipedrive.quarantine import Quarantine
 from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.tap import TapPipedrive
+from tap_pipedrive.times import to_text, to_time
 
 Sync = Callable[..., Output]
 DEALS = operation("v2 /deals")
@@ -84,14 +85,14 @@ def deals_stream() -> Iterator[PipedriveStream]:
 
 def emitted(stream: PipedriveStream, body: bytes) -> Output:
     """What the stream writes for the body of an answer."""
-    stream._tap.__dict__.pop("quarantine", None)
+    stream._run.quarantine = Quarantine()
     real, sys.stdout = sys.stdout, io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     try:
         stream._schema_written = False
         stream._write_schema_message()
         page = page_of(body, "GET /deals", DEALS, stream._reader)
         stream.emit(stream.screen(DEALS)(page).records)
-        stream._tap.quarantine.write(stream._tap.writer)
+        stream._run.quarantine.write(stream._run.writer)
         sys.stdout.flush()
         return Output.parse(sys.stdout.buffer.getvalue())  # type: ignore[attr-defined]
     finally:
@@ -112,7 +113,7 @@ def test_each_record_is_delivered_or_quarantined(
         assert (f"<{number}>" in delivered) != bool(set_aside), (number, page)
     total = len(output.records["deals"]) + len(output.records["tap_quarantine"])
     assert total == len(page)
-    assert deals_stream._tap.quarantine.count == len(output.records["tap_quarantine"])
+    assert deals_stream._run.quarantine.count == len(output.records["tap_quarantine"])
 
 
 @settings(deadline=None, max_examples=300)
@@ -127,17 +128,17 @@ def test_any_bytes_are_a_page_or_a_fault_to_retry(body: bytes) -> None:
 
 
 @given(st.lists(json_values, max_size=4), st.data())
-def test_a_cut_off_answer_is_no_answer(values: list[Any], data: Any) -> None:
+def test_a_truncated_body_is_refused(values: list[Any], data: Any) -> None:
     body = json.dumps({"success": True, "data": values}).encode()
     cut = data.draw(st.integers(0, len(body) - 1))
     with pytest.raises(NotJsonError):
-        decode_answer(body[:cut])
+        decode_body(body[:cut])
 
 
 @given(st.lists(json_values, max_size=4))
-def test_lenient_decoding_of_good_json_is_strict_decoding(values: list[Any]) -> None:
+def test_lenient_decoding_of_valid_json_equals_strict_decoding(values: list[Any]) -> None:
     body = msgspec.json.encode({"success": True, "data": values, "additional_data": {"a": 1}})
-    answer = decode_answer(body)
+    answer = decode_body(body)
     assert answer.members["additional_data"] == {"a": 1}
     assert answer.records is not None
     strict = msgspec.json.decode(body)["data"]
@@ -147,7 +148,7 @@ def test_lenient_decoding_of_good_json_is_strict_decoding(values: list[Any]) -> 
 
 
 @given(st.binary(max_size=20) | st.text(max_size=12).map(lambda t: t.encode(errors="replace")))
-def test_bytes_are_checked_part_by_part_as_well_as_in_whole(body: bytes) -> None:
+def test_a_check_in_parts_equals_a_check_of_the_whole(body: bytes) -> None:
     def is_text(check: Callable[[], object]) -> bool:
         try:
             check()
@@ -156,11 +157,11 @@ def test_bytes_are_checked_part_by_part_as_well_as_in_whole(body: bytes) -> None
         return True
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tap_pipedrive.records._CHUNK", 4)
+        patch.setattr("tap_pipedrive.api.records._CHUNK", 4)
         assert is_text(lambda: _check_utf8(body)) == is_text(body.decode)
 
 
-def test_an_odd_custom_field_leaves_the_others_alone(deals_stream: PipedriveStream) -> None:
+def test_an_invalid_custom_field_leaves_the_others_unchanged(deals_stream: PipedriveStream) -> None:
     body = b'{"success":true,"data":[{"id":1,"custom_fields":{"a":7,"b":NaN,"c":"x\\ud800"}}]}'
     (deal,) = emitted(deals_stream, body).records["deals"]
     assert deal["custom_fields"] == {"a": 7, "b": None, "c": None}
@@ -168,7 +169,7 @@ def test_an_odd_custom_field_leaves_the_others_alone(deals_stream: PipedriveStre
     assert "custom_fields" in deals_stream._drift_reported
 
 
-def test_the_fast_way_lets_no_bad_bytes_through(deals_stream: PipedriveStream) -> None:
+def test_the_page_reader_refuses_invalid_bytes(deals_stream: PipedriveStream) -> None:
     body = b'{"success":true,"data":[{"id":1,"custom_fields":{"a":"caf\xe9"}}]}'
     assert deals_stream._reader is not None and deals_stream._reader.read(body) is None
     (deal,) = emitted(deals_stream, body).records["deals"]
@@ -187,14 +188,14 @@ def test_a_value_nested_too_deep_to_encode_is_kept_as_text() -> None:
     assert shaper.nulled == 1
 
 
-def test_secrets_do_not_leave_by_the_quarantine() -> None:
+def test_the_quarantine_holds_no_secret() -> None:
     tap = TapPipedrive(config={"api_token": "0" * 40, "api_url": "http://127.0.0.1:9"})
     webhooks: Any = tap.streams["webhooks"]
     for text in (b'{"http_auth_password":"hush","url":"x"}', b'{"http_auth_password":"hush\xff"}',
                  b'{"http_auth_password" "hush"}'):  # fmt: skip
         webhooks.quarantine("has no usable id", text)
     assert webhooks.quarantined == 3
-    assert "hush" not in repr(tap.quarantine._waiting)
+    assert "hush" not in repr(tap.run_context.quarantine._waiting)
 
 
 # -- values --------------------------------------------------------------------------------------
@@ -217,7 +218,7 @@ def test_secrets_do_not_leave_by_the_quarantine() -> None:
         ("boolean", [], None), ("string", 7, None), ("date-time", 1700000000, None),
     ],
 )  # fmt: skip
-def test_conversions_lose_nothing(kind: str, value: Any, expected: Any) -> None:
+def test_conversions_keep_the_value(kind: str, value: Any, expected: Any) -> None:
     found = converted(value, kind)
     assert found == expected and type(found) is type(expected)
     (record,) = RecordShaper({"x": kind}).shape([{"x": value}])
@@ -254,7 +255,7 @@ def test_an_impossible_date_is_null_and_its_text_is_kept(kind: str, value: str) 
         "2026-01-31T23:59:59.999999Z", "2026-01-31T23:59:59-03:00", "1900-01-01T00:00:00Z",
     ],
 )  # fmt: skip
-def test_a_possible_time_is_read_the_fast_way(value: str) -> None:
+def test_a_valid_time_is_read_as_a_row(value: str) -> None:
     reader = PageReader.of({"id": "integer", "x": "date-time", "y": "date"})
     assert reader is not None
     page = reader.read(msgspec.json.encode({"data": [{"id": 1, "x": value, "y": value[:10]}]}))
@@ -263,7 +264,7 @@ def test_a_possible_time_is_read_the_fast_way(value: str) -> None:
 
 
 @given(st.datetimes(), st.sampled_from(["Z", "+02:00", "", " -0330"]), st.sampled_from("T "))
-def test_all_times_there_are_are_kept(moment: Any, zone: str, separator: str) -> None:
+def test_all_valid_times_are_kept(moment: Any, zone: str, separator: str) -> None:
     text = moment.isoformat(separator) + zone
     found = time_or_none(text)
     if found is None:
@@ -298,7 +299,7 @@ LISTS = {"deals": "getDeals", "persons": "getPersons", "notes": "getNotes", "lea
     "oddity",
     ["invalid_utf8", "lone_surrogate", "nan", "infinity", "1e400", "huge_integer", "deep"],
 )
-def test_one_odd_value_costs_that_value_only(simulator: Any, sync: Sync, oddity: str) -> None:
+def test_one_invalid_value_nulls_only_itself(simulator: Any, sync: Sync, oddity: str) -> None:
     fields = {"deals": "title", "persons": "name", "notes": "content", "leads": "title"}
     for stream, op in LISTS.items():
         rule = {"kind": "bad_record", "oddity": oddity, "field_name": fields[stream], "record": 3}
@@ -313,9 +314,7 @@ def test_one_odd_value_costs_that_value_only(simulator: Any, sync: Sync, oddity:
 
 
 @pytest.mark.parametrize("oddity", ["no_id", "null_id", "not_an_object", "null", "broken"])
-def test_one_odd_record_is_quarantined_and_the_others_come(
-    simulator: Any, sync: Sync, oddity: str
-) -> None:
+def test_one_invalid_record_is_quarantined_alone(simulator: Any, sync: Sync, oddity: str) -> None:
     for op in LISTS.values():
         rule = {"kind": "bad_record", "oddity": oddity, "record": 2, "operation": op}
         simulator.control("POST", "faults", rule)
@@ -337,8 +336,7 @@ def test_one_odd_record_is_quarantined_and_the_others_come(
 
 
 def test_a_page_without_any_usable_record_writes_no_message(deals_stream: PipedriveStream) -> None:
-    tap = deals_stream._tap
-    fields = next(stream for stream in tap.declared_streams if stream.name == "person_fields")
+    fields = deals_stream._streams["person_fields"]
     written = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     with contextlib.redirect_stdout(written):
         fields.emit([{"field_name": "without its key"}])
@@ -353,7 +351,7 @@ def test_a_page_without_any_usable_record_writes_no_message(deals_stream: Pipedr
 @pytest.mark.parametrize(
     "time", ['"yesterday"', '"2026-13-45"', "7", '"9999-12-31T00:00:00Z"', "{}"]
 )
-def test_an_impossible_update_time_breaks_no_order(
+def test_an_impossible_update_time_does_not_move_the_bookmark(
     simulator: Any, sync: Sync, time: str, place: int, windows: int
 ) -> None:
     for op in ("getDeals", "getPersons", "getNotes", "getLeads"):
@@ -372,7 +370,7 @@ def test_an_impossible_update_time_breaks_no_order(
                 assert to_time(value) <= now, name
 
 
-def test_a_deal_with_an_impossible_update_time_is_asked_about_once(
+def test_the_log_of_a_deal_with_an_impossible_update_time_is_read_once(
     simulator: Any, sync: Sync, tmp_path: Any
 ) -> None:
     simulator.account.advance_clock(5)
@@ -391,16 +389,14 @@ def test_a_deal_with_an_impossible_update_time_is_asked_about_once(
     assert asked[0] > 50 and asked[2] == 0, asked
 
 
-def test_a_sweep_that_could_not_read_everything_marks_nothing_as_gone(
-    simulator: Any, sync: Sync
-) -> None:
+def test_an_incomplete_sweep_marks_nothing_as_deleted(simulator: Any, sync: Sync) -> None:
     rule = {"kind": "bad_record", "oddity": "no_id", "operation": "getPersons"}
     simulator.control("POST", "faults", rule)
     output = sync(only={"persons", "organizations"}, sweep=True)
     assert output.versions.keys() == {"organizations"}
 
 
-def test_the_report_counts_what_was_set_aside(
+def test_the_report_counts_quarantined_records(
     simulator: Any, sync: Sync, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rule = {"kind": "bad_record", "operation": "getPersons", "count": 1}

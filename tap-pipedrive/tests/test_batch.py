@@ -20,7 +20,7 @@ def settings(folder: Path) -> dict[str, Any]:
     return {"batch_config": {"encoding": encoding, "storage": {"root": folder.as_uri()}}}
 
 
-def test_files_hold_what_lines_would_say(
+def test_batch_files_hold_the_same_records_as_messages(
     sync: Sync,
     config: dict[str, Any],
     tmp_path: Path,
@@ -42,7 +42,7 @@ def test_files_hold_what_lines_would_say(
     assert kinds.index("BATCH") < len(kinds) - 1 - kinds[::-1].index("STATE")
 
 
-def test_a_sweep_sends_lines_for_their_version(config: dict[str, Any], tmp_path: Path) -> None:
+def test_a_sweep_sends_messages_instead_of_files(config: dict[str, Any], tmp_path: Path) -> None:
     swept = run_tap({**config, "sweep": True, **settings(tmp_path)}, None, {"persons"})
     assert not swept.batches
     assert {version for _, version in swept.record_versions} == {swept.versions["persons"]}

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_pipedrive.bookmarks import LOOKBACK, Bookmark, check_state, to_text, to_time
+from tap_pipedrive.state.bookmarks import Bookmark, check_state
+from tap_pipedrive.times import LOOKBACK, to_text, to_time
 
 moments = st.datetimes(datetime(2015, 1, 1), datetime(2035, 1, 1), timezones=st.just(timezone.utc))
 
@@ -45,7 +46,7 @@ def test_start_date_bounds_the_walk_but_not_the_bookmark(start: datetime, seen: 
     assert bookmark.since == max(to_text(start), to_text(to_time(to_text(seen)) - LOOKBACK))
 
 
-def test_a_cut_off_first_walk_is_not_finished() -> None:
+def test_an_interrupted_first_read_is_not_finished() -> None:
     state: dict[str, str] = {}
     Bookmark(state, "update_time", None).advance(["2026-01-01T00:00:00Z"], to_time("2026-02-01"))
     resumed = Bookmark(state, "update_time", None)
@@ -70,7 +71,7 @@ def test_a_cut_off_first_walk_is_not_finished() -> None:
         ({"deal_changelog": {"after_id": "x"}}, "after_id"),
     ],
 )
-def test_a_state_of_another_shape_is_told(bookmarks: Any, says: str) -> None:
+def test_a_state_of_another_shape_is_refused(bookmarks: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         check_state({"bookmarks": bookmarks})
 

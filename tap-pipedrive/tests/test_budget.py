@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from conftest import Output, run_tap
 from pipedrive_simulator.testing import running_simulator
 
-from tap_pipedrive.beginnings import LISTS_AHEAD
-from tap_pipedrive.bookmarks import to_time
 from tap_pipedrive.errors import BudgetSpentError, ConfigurationError
+from tap_pipedrive.settings import DEFAULTS
 from tap_pipedrive.tap import TapPipedrive
+from tap_pipedrive.times import to_time
 
 DAY = 86_400
 HISTORY = {"deals", "deal_changelog", "deal_changelog_sync"}
@@ -26,7 +26,7 @@ def marks_of(output: Output) -> list[int]:
     return [mark["deal_id"] for mark in output.records["deal_changelog_sync"]]
 
 
-def test_a_history_too_dear_for_one_day_is_read_over_several(tmp_path: Path) -> None:
+def test_a_long_history_is_read_over_several_days(tmp_path: Path) -> None:
     """Each deal is asked once, also where a bulk import gave them all the same second."""
     with running_simulator(deals=90, seed=3) as simulator:
         account = simulator.account
@@ -65,7 +65,9 @@ def test_a_history_too_dear_for_one_day_is_read_over_several(tmp_path: Path) -> 
         assert len(asked) - len(set(asked)) <= days
 
 
-def test_a_spent_budget_ends_the_run_well(simulator: Any, sync: Sync, tmp_path: Path) -> None:
+def test_a_spent_budget_ends_the_run_with_a_valid_state(
+    simulator: Any, sync: Sync, tmp_path: Path
+) -> None:
     settings = {"daily_tokens": 300, "state_dir": str(tmp_path)}
     with pytest.raises(BudgetSpentError):
         sync(**settings)
@@ -85,14 +87,14 @@ def test_a_spent_budget_ends_the_run_well(simulator: Any, sync: Sync, tmp_path: 
     assert any(run_tap.last.records.values()), "a new day, new tokens"  # type: ignore[attr-defined]
 
 
-def test_the_servers_daily_limit_is_told_apart_and_respected(simulator: Any, sync: Sync) -> None:
+def test_a_429_of_the_daily_limit_is_a_spent_budget(simulator: Any, sync: Sync) -> None:
     simulator.control("POST", "limits", {"daily_tokens": 150})
     with pytest.raises(BudgetSpentError):
         sync()
     stats = simulator.control("GET", "stats")
     assert stats["tokens"] <= 150
     # What was under way when the first refusal came is refused too; nothing is asked after it.
-    assert stats["served_429"] <= LISTS_AHEAD
+    assert stats["served_429"] <= DEFAULTS["lists_ahead"]
 
 
 def test_a_supervised_run_reports_instead_of_failing(
@@ -123,7 +125,7 @@ def row(text: str, stream: str) -> tuple[int, int]:
     return int(calls.replace(",", "")), int(tokens.replace(",", ""))
 
 
-def test_a_plan_costs_at_most_sixty_tokens_and_is_never_too_low(
+def test_a_plan_costs_at_most_60_tokens_and_is_never_too_low(
     simulator: Any, config: dict[str, Any], sync: Sync, tmp_path: Path
 ) -> None:
     simulator.account.advance_clock(5)
@@ -142,7 +144,7 @@ def test_a_plan_costs_at_most_sixty_tokens_and_is_never_too_low(
     assert row(later, "deal_changelog")[0] <= 5
 
 
-def test_a_plan_says_how_old_a_list_is_and_what_nothing_new_costs(
+def test_a_plan_shows_the_age_of_lists_and_the_cost_of_an_idle_run(
     simulator: Any, config: dict[str, Any], sync: Sync, tmp_path: Path
 ) -> None:
     simulator.account.advance_clock(60)
@@ -169,7 +171,7 @@ def test_a_plan_says_how_old_a_list_is_and_what_nothing_new_costs(
     assert "on a schedule" not in plan({**config, "sweep": True}, tmp_path), "it reads everything"
 
 
-def test_listed_histories_are_read_in_their_order_and_not_paid_for_again(
+def test_listed_histories_are_read_in_order_and_once(
     simulator: Any, sync: Sync, tmp_path: Path
 ) -> None:
     """A backfill reads the logs it is told to; the walk leaves out what is known since."""
@@ -199,7 +201,7 @@ def test_listed_histories_are_read_in_their_order_and_not_paid_for_again(
     assert set(marks_of(walked)) == set(deals) - kept
 
 
-def test_a_list_stops_with_the_share_of_histories(
+def test_listed_histories_stop_at_the_share_of_histories(
     simulator: Any, sync: Sync, tmp_path: Path
 ) -> None:
     deals = [d["id"] for d in simulator.truth("deals") if d["_listed"]]
@@ -219,7 +221,9 @@ def test_a_list_stops_with_the_share_of_histories(
 
 
 @pytest.mark.parametrize("setting", ["history_deals_file", "history_known_file"])
-def test_a_list_that_is_none_is_told(sync: Sync, tmp_path: Path, setting: str) -> None:
+def test_an_invalid_history_file_is_a_configuration_error(
+    sync: Sync, tmp_path: Path, setting: str
+) -> None:
     (tmp_path / "list").write_text("one\n")
     for path in (tmp_path / "list", tmp_path / "absent"):
         with pytest.raises(ConfigurationError, match=setting):

@@ -16,11 +16,11 @@ from pipedrive_simulator.account.records_v1 import ActivityType, LeadLabel
 from pipedrive_simulator.testing import running_simulator
 from valkey_server import running_valkey
 
-from tap_pipedrive.answers import Page
-from tap_pipedrive.beginnings import Beginning, Beginnings
-from tap_pipedrive.cadence import Cadence
+from tap_pipedrive.api.prefetch import ListRequest, Prefetch
+from tap_pipedrive.api.responses import Page
 from tap_pipedrive.errors import ConfigurationError
-from tap_pipedrive.settings import SCHEMA
+from tap_pipedrive.settings import DEFAULTS, SCHEMA
+from tap_pipedrive.state.cadence import Cadence
 from tap_pipedrive.tap import TapPipedrive
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,7 +108,7 @@ def test_a_run_by_hand_reads_everything(schedule: Schedule) -> None:
     assert schedule.tokens == 260
 
 
-def test_a_list_that_is_not_due_says_so_and_sends_nothing(schedule: Schedule) -> None:
+def test_a_list_that_is_not_due_sends_no_message(schedule: Schedule) -> None:
     output = schedule.run()
     assert schedule.with_outcome("not_due") == DEFINITIONS | DAILY
     assert not DEFINITIONS & output.schemas.keys(), "a SCHEMA would make the list look loaded"
@@ -139,13 +139,13 @@ def test_intervals_are_settings(schedule: Schedule) -> None:
     assert schedule.with_outcome("not_due") == DAILY
     schedule.run(4 * 3600, definitions_interval=24 * 3600)
     assert schedule.with_outcome("not_due") == DEFINITIONS | DAILY
-    assert set(Cadence({}, lambda: None, reads_all=False)._intervals.values()) == {
+    assert set(Cadence(DEFAULTS, lambda: None, reads_all=False)._intervals.values()) == {
         timedelta(seconds=SCHEMA["properties"][name]["default"])
         for name in ("definitions_interval", "archived_interval")
     }
 
 
-def test_an_archived_deal_comes_within_the_hour(schedule: Schedule) -> None:
+def test_an_archived_deal_is_read_within_an_hour(schedule: Schedule) -> None:
     account = schedule.simulator.account
     deal = min(d.id for d in account.deals.records.values() if not d.is_archived)
     account.archive_deal(deal)
@@ -258,7 +258,7 @@ def name_a_product(account: Any) -> tuple[str, str, Any]:
         *(name_a_lead_label, name_an_activity_type, name_a_product),
     ],
 )
-def test_a_list_is_read_at_once_when_a_record_names_what_it_lacked(
+def test_an_unknown_name_in_a_record_makes_the_list_due(
     schedule: Schedule, edit: Callable[[Any], tuple[str, str, Any]]
 ) -> None:
     stream, column, name = edit(schedule.simulator.account)
@@ -272,7 +272,7 @@ def test_a_list_is_read_at_once_when_a_record_names_what_it_lacked(
     assert stream in schedule.with_outcome("not_due")
 
 
-def test_what_no_list_holds_is_asked_for_once(schedule: Schedule) -> None:
+def test_a_name_that_no_list_has_causes_one_read(schedule: Schedule) -> None:
     account = schedule.simulator.account
     account.create_organization("Owned by a user that is hidden", owner_id=4711)
     schedule.run()
@@ -283,7 +283,7 @@ def test_what_no_list_holds_is_asked_for_once(schedule: Schedule) -> None:
         assert "users" in schedule.with_outcome("not_due")
 
 
-def test_a_product_that_is_not_listed_is_asked_for_twice_at_most(schedule: Schedule) -> None:
+def test_an_unlisted_product_causes_two_reads_at_most(schedule: Schedule) -> None:
     account = schedule.simulator.account
     _, _, product = name_a_product(account)
     account.products.drop(account.products.records[product])
@@ -299,7 +299,7 @@ def test_a_product_that_is_not_listed_is_asked_for_twice_at_most(schedule: Sched
     assert "products" in schedule.with_outcome("not_due")
 
 
-def test_the_first_product_of_an_account_comes_with_the_deal_that_names_it(
+def test_the_first_product_is_read_in_the_run_of_its_deal(
     schedule: Schedule,
 ) -> None:
     account = schedule.simulator.account
@@ -313,27 +313,27 @@ def test_the_first_product_of_an_account_comes_with_the_deal_that_names_it(
     assert product in {record["id"] for record in schedule.run().records["products"]}
 
 
-def test_a_list_that_was_asked_for_too_early_is_read_again(
+def test_a_list_prefetched_before_the_change_is_read_again(
     schedule: Schedule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All lists are asked for side by side; the deal is made when the stages lie there already."""
-    walk, made = Beginnings.walk, []
+    pages, made = Prefetch.pages, []
 
-    def later(self: Beginnings, beginning: Beginning) -> Iterator[Page]:
-        if beginning.stream == "deals" and not made:
-            for future in self._ahead._under_way.values():
+    def later(self: Prefetch, request: ListRequest) -> Iterator[Page]:
+        if request.stream == "deals" and not made:
+            for future in self._prefetcher._running.values():
                 future.exception()
             made.append(name_a_stage(schedule.simulator.account)[2])
-            self._ahead._under_way.pop(beginning)
-        return walk(self, beginning)
+            self._prefetcher._running.pop(request)
+        return pages(self, request)
 
-    monkeypatch.setattr(Beginnings, "walk", later)
+    monkeypatch.setattr(Prefetch, "pages", later)
     output = schedule.run(3 * 3600, lists_ahead=64)
     assert made[0] in {record["stage_id"] for record in output.records["deals"]}
     assert made[0] in {record["id"] for record in schedule.run().records["stages"]}
 
 
-def test_what_the_loader_never_stored_is_not_known(schedule: Schedule) -> None:
+def test_a_list_that_the_loader_has_not_stored_is_due(schedule: Schedule) -> None:
     """The list was read and remembered, and then the loader died: the state is the one before."""
     stored = schedule.state
     account = schedule.simulator.account
@@ -345,7 +345,7 @@ def test_what_the_loader_never_stored_is_not_known(schedule: Schedule) -> None:
     assert stage.id in {record["id"] for record in output.records["stages"]}
 
 
-def test_a_lost_memory_or_an_old_state_makes_everything_due(
+def test_a_lost_cache_or_an_old_state_makes_every_list_due(
     schedule: Schedule, tmp_path: Path
 ) -> None:
     output = schedule.run(state_dir=str(tmp_path / "another"))
@@ -362,12 +362,12 @@ def test_a_lost_memory_or_an_old_state_makes_everything_due(
     assert output.records["stages"] and output.records["deals"]
 
 
-def test_a_clock_that_was_set_back_makes_everything_due(schedule: Schedule) -> None:
+def test_a_clock_that_was_set_back_makes_every_list_due(schedule: Schedule) -> None:
     schedule.run(-7 * 86400)
     assert schedule.with_outcome("complete") == SYNC
 
 
-def test_redis_remembers_the_lists_too(schedule: Schedule) -> None:
+def test_lists_are_cached_in_redis(schedule: Schedule) -> None:
     with running_valkey() as valkey:
         settings = {"redis_url": valkey.url, "state_dir": None}
         schedule.run(scheduled=False, **settings)
@@ -377,7 +377,7 @@ def test_redis_remembers_the_lists_too(schedule: Schedule) -> None:
         assert "users" in schedule.with_outcome("not_due")
 
 
-def test_a_list_that_is_needed_when_the_tokens_are_spent_stays_due(schedule: Schedule) -> None:
+def test_a_due_list_stays_due_when_the_tokens_are_spent(schedule: Schedule) -> None:
     _, _, stage = name_a_stage(schedule.simulator.account)
     # The deal is read first; what is left then does not pay for all that follows.
     schedule.run(daily_tokens=45)
@@ -392,7 +392,7 @@ def test_a_sweep_reads_everything(schedule: Schedule) -> None:
     assert {"stages", "users", "products"} <= output.versions.keys()
 
 
-def test_a_state_whose_time_is_none_is_refused(config: dict[str, Any], tmp_path: Path) -> None:
+def test_a_state_with_an_invalid_time_is_refused(config: dict[str, Any], tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     state.write_text(json.dumps({"bookmarks": {"stages": {"read_at": "yesterday"}}}))
     with state.open() as file, pytest.raises(ConfigurationError, match="read_at of stages"):

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from scripted_server import ScriptedServer, dripping_server, scripted_server
 
-from tap_pipedrive import client as client_module
 from tap_pipedrive import errors
-from tap_pipedrive.answers import Page
-from tap_pipedrive.auth import ApiTokenAuth
-from tap_pipedrive.client import PipedriveClient
-from tap_pipedrive.openapi import operation
+from tap_pipedrive.api import client as client_module
+from tap_pipedrive.api.auth import ApiTokenAuth
+from tap_pipedrive.api.client import PipedriveClient
+from tap_pipedrive.api.openapi import operation
+from tap_pipedrive.api.responses import Page
 
 SECRET = "0123456789abcdef0123456789abcdef01234567"
 DEALS = operation("v2 /deals")
@@ -78,7 +78,7 @@ def test_reads_a_page_and_counts_its_cost(server: ScriptedServer, client: Pipedr
         pytest.param(0, b"", {}, id="hangs-up"),
     ],
 )
-def test_passing_faults_are_tried_again(
+def test_temporary_faults_are_retried(
     server: ScriptedServer, client: PipedriveClient, waits: list[float],
     status: int, body: Any, headers: dict[str, str],
 ) -> None:  # fmt: skip
@@ -92,7 +92,7 @@ def test_passing_faults_are_tried_again(
         assert sum(waits) >= 2 * 1.9, "a burst limit waits at least its window each time"
 
 
-def test_faults_that_do_not_pass_end_the_run(
+def test_lasting_faults_end_the_run(
     server: ScriptedServer, client: PipedriveClient, waits: list[float]
 ) -> None:
     server.answer(503, b"")
@@ -126,7 +126,7 @@ def test_faults_that_do_not_pass_end_the_run(
          errors.BudgetSpentError, "tokens of today"),
     ],
 )  # fmt: skip
-def test_lasting_faults_explain_themselves_at_once(
+def test_errors_without_retry_name_the_cause(
     server: ScriptedServer, client: PipedriveClient, waits: list[float],
     status: int, body: Any, headers: dict[str, str], error: type[Exception], says: str,
 ) -> None:  # fmt: skip
@@ -171,7 +171,7 @@ NOTHING_MORE = {"pagination": {"start": 0, "limit": 500, "more_items_in_collecti
         ("v2 /deals", {"success": True, "data": [], "additional_data": {"next_cursor": None}}),
     ],
 )  # fmt: skip
-def test_an_empty_list_is_believed(
+def test_an_empty_list_is_accepted(
     server: ScriptedServer, client: PipedriveClient, key: str, body: Any
 ) -> None:
     server.answer(200, body)
@@ -186,7 +186,7 @@ def test_an_empty_list_is_believed(
 @pytest.mark.parametrize("key", [
     "v1 /deals/{id}/changelog", "v1 /leads", "v1 /users", "v2 /deals", "v2 /boards",
 ])  # fmt: skip
-def test_a_hollow_answer_is_tried_again_and_then_an_error(
+def test_a_hollow_response_is_retried_and_then_an_error(
     server: ScriptedServer, client: PipedriveClient, waits: list[float], key: str, body: Any
 ) -> None:
     server.answer(200, body)
@@ -198,7 +198,7 @@ def test_a_hollow_answer_is_tried_again_and_then_an_error(
 
 
 @pytest.mark.parametrize("body", [{"success": True, "data": {}}, {"success": True, "data": None}])
-def test_an_empty_object_is_hollow_where_one_is_due(
+def test_an_empty_object_is_a_hollow_response(
     server: ScriptedServer, client: PipedriveClient, waits: list[float], body: Any
 ) -> None:
     server.answer(200, body)
@@ -208,12 +208,12 @@ def test_an_empty_object_is_hollow_where_one_is_due(
 
 
 @pytest.mark.parametrize("part", ["headers", "length", "chunks", "no length"])
-def test_an_answer_that_drips_is_bounded_as_a_whole(
+def test_a_slow_response_has_a_time_limit(
     waits: list[float], monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     monkeypatch.setattr(client_module, "MAX_TRIES", 2)
     # The wait for a part of the answer is never over, on however busy a machine: only the whole is.
-    monkeypatch.setattr(client_module, "ANSWER_TIMEOUTS", 0.05)
+    monkeypatch.setattr(client_module, "RESPONSE_TIMEOUTS", 0.05)
     with dripping_server(part) as url:
         client = PipedriveClient(url, ApiTokenAuth(SECRET), timeout=10)
         begun = time.monotonic()
@@ -224,7 +224,7 @@ def test_an_answer_that_drips_is_bounded_as_a_whole(
     assert failure.value.reason == "slow"
 
 
-def test_a_compressed_body_is_bounded_as_it_is_unpacked(
+def test_the_size_limit_counts_decompressed_bytes(
     server: ScriptedServer, client: PipedriveClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_module, "MAX_BODY_BYTES", 1 << 20)
@@ -233,7 +233,7 @@ def test_a_compressed_body_is_bounded_as_it_is_unpacked(
         read(client)
 
 
-def test_the_source_tells_the_time(server: ScriptedServer, client: PipedriveClient) -> None:
+def test_source_now_is_the_date_header(server: ScriptedServer, client: PipedriveClient) -> None:
     server.answer(200, GOOD)
     read(client)
     server.script.clear()
@@ -245,21 +245,21 @@ def test_the_source_tells_the_time(server: ScriptedServer, client: PipedriveClie
     "date",
     ["soon", "", "Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 -0500"],
 )
-def test_a_date_that_cannot_be_true_is_not_believed(client: PipedriveClient, date: str) -> None:
+def test_an_impossible_date_header_is_ignored(client: PipedriveClient, date: str) -> None:
     client._last_date = date
     assert abs((client.source_now - datetime.now(timezone.utc)).total_seconds()) < 60
 
 
-def test_a_byte_order_mark_is_no_fault(server: ScriptedServer, client: PipedriveClient) -> None:
+def test_a_byte_order_mark_is_accepted(server: ScriptedServer, client: PipedriveClient) -> None:
     server.answer(200, codecs.BOM_UTF8 + json.dumps(GOOD).encode())
     assert read(client).records == GOOD["data"]
 
 
-def test_a_used_up_window_is_waited_for(
+def test_the_client_waits_for_a_used_up_window(
     server: ScriptedServer, client: PipedriveClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("tap_pipedrive.governor.governor.time.sleep", slept.append)
+    monkeypatch.setattr("tap_pipedrive.api.limits.governor.time.sleep", slept.append)
     server.answer(200, GOOD, x_ratelimit_remaining="0", x_ratelimit_reset="2")
     read(client)
     assert slept == []

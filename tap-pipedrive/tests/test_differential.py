@@ -19,11 +19,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
 
-from tap_pipedrive import client as client_module
+from tap_pipedrive.api import client as client_module
+from tap_pipedrive.api.records import time_or_none
 from tap_pipedrive.errors import TapError
-from tap_pipedrive.records import time_or_none
-from tap_pipedrive.streams import walk, windows
 from tap_pipedrive.streams.deals import INCLUDE_FIELDS
+from tap_pipedrive.sync import shared_scan, windows
 
 EDITS = (
     "create_deal", "move_deal", "move_twice", "win_deal", "lose_deal", "reopen_deal",
@@ -181,7 +181,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _windows_in_small_lists(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(walk, "PLAIN_PAGES", 1)
+    monkeypatch.setattr(shared_scan, "PLAIN_PAGES", 1)
     monkeypatch.setattr(windows, "LEAST_PAGES", 0.5)
 
 
@@ -201,7 +201,7 @@ def _windows_in_small_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     remembers=st.booleans(),
     width=st.sampled_from([1, 3]),
 )
-def test_the_last_sync_makes_both_equal(
+def test_incremental_syncs_equal_a_full_sync(
     seed: int, rounds: list[dict[str, Any]], remembers: bool, width: int
 ) -> None:
     with (

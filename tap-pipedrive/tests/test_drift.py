@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from conftest import Output
 
-from tap_pipedrive.definitions import differences
+from tap_pipedrive.state.definitions import differences
 
 Sync = Callable[..., Output]
 
 
-def test_changed_definitions_are_told(
+def test_changed_definitions_are_logged(
     simulator: Any, sync: Sync, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = sync(state_dir=str(tmp_path), only={"deal_fields"})
@@ -32,7 +32,7 @@ def test_changed_definitions_are_told(
 
 
 @pytest.mark.parametrize("kind", ["unknown_properties", "missing_properties", "wrong_types"])
-def test_odd_records_do_not_stop_a_sync(
+def test_invalid_definitions_do_not_stop_a_sync(
     simulator: Any, sync: Sync, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     plain = sync(only={"deals", "persons", "users"})

@@ -18,10 +18,10 @@ import redis
 from pipedrive_simulator.testing import running_simulator
 from valkey_server import Valkey, running_valkey
 
+from tap_pipedrive.api.limits.governor import Governor
+from tap_pipedrive.api.limits.redis_store import RedisStore
+from tap_pipedrive.api.limits.store import LimitStore, LocalStore
 from tap_pipedrive.errors import BudgetSpentError, ConfigurationError, SourceUnavailableError
-from tap_pipedrive.governor.governor import Governor
-from tap_pipedrive.governor.home import Home, LocalHome
-from tap_pipedrive.governor.redis_home import RedisHome
 
 DAY = "2026-06-15"
 
@@ -33,21 +33,21 @@ def valkey() -> Iterator[Valkey]:
 
 
 @pytest.fixture(params=["memory", "folder", "redis"])
-def home(request: pytest.FixtureRequest, tmp_path: Path, valkey: Valkey) -> Home:
+def store(request: pytest.FixtureRequest, tmp_path: Path, valkey: Valkey) -> LimitStore:
     if request.param == "redis":
-        return RedisHome(valkey.url, tmp_path.name)
-    return LocalHome(tmp_path if request.param == "folder" else None, "account")
+        return RedisStore(valkey.url, tmp_path.name)
+    return LocalStore(tmp_path if request.param == "folder" else None, "account")
 
 
-def test_a_window_grants_its_limit_and_no_more(home: Home) -> None:
-    grants = [home.reserve(5, 0.3) for _ in range(7)]
+def test_a_window_grants_its_limit_and_no_more(store: LimitStore) -> None:
+    grants = [store.reserve(5, 0.3) for _ in range(7)]
     assert grants[:5] == [0.0] * 5
     assert all(0 < wait <= 0.3 for wait in grants[5:])
     time.sleep(max(grants[5:]) + 0.01)
-    assert home.reserve(5, 0.3) == 0.0
+    assert store.reserve(5, 0.3) == 0.0
 
 
-def test_no_window_ever_holds_more_than_the_limit(home: Home) -> None:
+def test_no_window_ever_holds_more_than_the_limit(store: LimitStore) -> None:
     granted: list[tuple[float, float]] = []
     lock = threading.Lock()
 
@@ -55,7 +55,7 @@ def test_no_window_ever_holds_more_than_the_limit(home: Home) -> None:
         for _ in range(6):
             while True:
                 begun = time.monotonic()
-                if (wait := home.reserve(8, 0.2)) == 0:
+                if (wait := store.reserve(8, 0.2)) == 0:
                     break
                 time.sleep(wait)
             with lock:
@@ -74,73 +74,73 @@ def test_no_window_ever_holds_more_than_the_limit(home: Home) -> None:
         assert nine[-1][0] - min(begun for _, begun in nine) > 0.199
 
 
-def test_the_ledger_adds_up_by_day(home: Home) -> None:
-    assert home.tokens(DAY) == 0
-    assert home.add_tokens(DAY, 10) == 10
-    assert home.add_tokens(DAY, 20) == 30
-    assert home.tokens(DAY) == 30
-    assert home.tokens("2026-06-16") == 0
-    assert home.add_tokens("2026-06-16", 5) == 5
+def test_the_ledger_adds_up_by_day(store: LimitStore) -> None:
+    assert store.tokens(DAY) == 0
+    assert store.add_tokens(DAY, 10) == 10
+    assert store.add_tokens(DAY, 20) == 30
+    assert store.tokens(DAY) == 30
+    assert store.tokens("2026-06-16") == 0
+    assert store.add_tokens("2026-06-16", 5) == 5
 
 
-def test_a_circuit_closes_by_itself(home: Home) -> None:
-    assert home.circuit()[0] == 0.0
-    home.open_circuit(0.2, "locked out")
-    left, why = home.circuit()
+def test_a_circuit_closes_after_its_time(store: LimitStore) -> None:
+    assert store.circuit()[0] == 0.0
+    store.open_circuit(0.2, "locked out")
+    left, why = store.circuit()
     assert 0 < left <= 0.2
     assert why == "locked out"
     time.sleep(0.25)
-    assert home.circuit()[0] == 0.0
+    assert store.circuit()[0] == 0.0
 
 
-def test_the_cache_expires_and_forgets(home: Home) -> None:
-    home.remember("fields", b"x", 0.2)
-    home.remember("users", b"y", 60)
-    assert home.recall("fields") == b"x"
-    home.forget("users")
-    assert home.recall("users") is None
+def test_the_cache_expires_and_forgets(store: LimitStore) -> None:
+    store.remember("fields", b"x", 0.2)
+    store.remember("users", b"y", 60)
+    assert store.recall("fields") == b"x"
+    store.forget("users")
+    assert store.recall("users") is None
     time.sleep(0.25)
-    assert home.recall("fields") is None
+    assert store.recall("fields") is None
 
 
-def test_a_folder_outlives_the_process_and_survives_damage(tmp_path: Path) -> None:
-    LocalHome(tmp_path, "a").add_tokens(DAY, 70)
-    LocalHome(tmp_path, "a").open_circuit(60, "outage")
-    again = LocalHome(tmp_path, "a")
+def test_a_damaged_folder_counts_as_empty(tmp_path: Path) -> None:
+    LocalStore(tmp_path, "a").add_tokens(DAY, 70)
+    LocalStore(tmp_path, "a").open_circuit(60, "outage")
+    again = LocalStore(tmp_path, "a")
     assert again.tokens(DAY) == 70
     assert again.circuit()[0] > 50
     (file,) = tmp_path.iterdir()
     for damage in ("{broken", "[]", '{"day": "2026-06-15", "tokens": 70}'):
         file.write_text(damage)
-        assert LocalHome(tmp_path, "a").tokens(DAY) == 0
-        assert LocalHome(tmp_path, "a").add_tokens(DAY, 5) == 5
+        assert LocalStore(tmp_path, "a").tokens(DAY) == 0
+        assert LocalStore(tmp_path, "a").add_tokens(DAY, 5) == 5
 
 
 def test_a_day_noted_as_spent_admits_no_call_not_even_one_that_waits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    home = LocalHome()
-    governor = Governor(home, burst=1)
+    store = LocalStore()
+    governor = Governor(store, burst=1)
     governor.admit(10, DAY)
 
     def learn_of_a_spent_day_meanwhile(_: float) -> None:
         governor.note_spent(DAY)
 
     monkeypatch.setattr(
-        "tap_pipedrive.governor.governor.time.sleep", learn_of_a_spent_day_meanwhile
+        "tap_pipedrive.api.limits.governor.time.sleep", learn_of_a_spent_day_meanwhile
     )
     for _ in range(2):
         with pytest.raises(BudgetSpentError):
             governor.admit(10, DAY)
-    assert home.tokens(DAY) == 10, "calls that were not made are not booked"
-    monkeypatch.setattr("tap_pipedrive.governor.governor.WINDOW_SECONDS", 0.0)
+    assert store.tokens(DAY) == 10, "calls that were not made are not booked"
+    monkeypatch.setattr("tap_pipedrive.api.limits.governor.WINDOW_SECONDS", 0.0)
     governor.admit(10, "2026-06-16")
 
 
 def test_a_job_stops_at_its_share_and_the_hot_sync_goes_on() -> None:
-    home = LocalHome()
-    backfill = Governor(home, daily_tokens=100, share=0.7)
-    hot = Governor(home, daily_tokens=100)
+    store = LocalStore()
+    backfill = Governor(store, daily_tokens=100, share=0.7)
+    hot = Governor(store, daily_tokens=100)
     for _ in range(7):
         backfill.admit(10, DAY)
     with pytest.raises(BudgetSpentError, match="70%"):
@@ -152,8 +152,8 @@ def test_a_job_stops_at_its_share_and_the_hot_sync_goes_on() -> None:
     hot.admit(10, "2026-06-16")
 
 
-def test_the_servers_own_count_is_believed() -> None:
-    governor = Governor(LocalHome(), share=0.5)
+def test_the_servers_count_of_tokens_is_used() -> None:
+    governor = Governor(LocalStore(), share=0.5)
     assert governor.room(DAY) is None
     governor.observe(
         {"x-daily-ratelimit-token-limit": "1000", "x-daily-ratelimit-token-remaining": "520"}
@@ -166,16 +166,16 @@ def test_the_servers_own_count_is_believed() -> None:
 
 
 @pytest.mark.parametrize("odd", ["\u00b2", "-5", "1e3", "soon", "9" * 400, ""])
-def test_a_header_that_is_no_number_tells_nothing(odd: str) -> None:
-    governor = Governor(LocalHome())
+def test_a_header_without_a_number_is_ignored(odd: str) -> None:
+    governor = Governor(LocalStore())
     names = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-daily-ratelimit-token-remaining")
     governor.observe(dict.fromkeys(names, odd))
     assert governor.plan_remaining is None
     governor.admit(1, DAY)
 
 
-def test_an_open_circuit_is_waited_for_only_if_short() -> None:
-    governor = Governor(LocalHome())
+def test_the_governor_waits_only_for_a_short_circuit() -> None:
+    governor = Governor(LocalStore())
     governor.trip(600, "locked out")
     with pytest.raises(SourceUnavailableError, match="locked out"):
         governor.admit(1, DAY)
@@ -183,14 +183,14 @@ def test_an_open_circuit_is_waited_for_only_if_short() -> None:
     governor.admit(1, DAY)
 
 
-def test_redis_going_away_is_no_reason_to_fail(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_run_goes_on_without_redis(caplog: pytest.LogCaptureFixture) -> None:
     with running_valkey() as mortal:
-        governor = Governor(RedisHome(mortal.url, "x"), daily_tokens=1000)
+        governor = Governor(RedisStore(mortal.url, "x"), daily_tokens=1000)
         governor.admit(10, DAY)
         mortal.kill()
         governor.admit(10, DAY)
         governor.admit(10, DAY)
-    assert sum("Redis is away" in r.message for r in caplog.records) == 1
+    assert sum("Redis failed" in r.message for r in caplog.records) == 1
 
 
 @contextlib.contextmanager
@@ -222,7 +222,7 @@ def answering(reply: bytes) -> Iterator[str]:
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
     ],
 )  # fmt: skip
-def test_a_redis_that_answers_nonsense_is_like_one_that_is_away(reply: bytes) -> None:
+def test_a_run_goes_on_with_a_redis_that_answers_nonsense(reply: bytes) -> None:
     with answering(reply) as url:
         for use in (
             lambda governor: governor.admit(10, DAY),
@@ -233,11 +233,11 @@ def test_a_redis_that_answers_nonsense_is_like_one_that_is_away(reply: bytes) ->
             lambda governor: governor.forget("key"),
             lambda governor: governor.is_spent(DAY),
         ):
-            use(Governor(RedisHome(url, "x"), daily_tokens=1000))
+            use(Governor(RedisStore(url, "x"), daily_tokens=1000))
 
 
-def test_values_of_the_wrong_type_in_redis_are_no_reason_to_fail(valkey: Valkey) -> None:
-    governor = Governor(RedisHome(f"{valkey.url}?decode_responses=True", "odd"), daily_tokens=1000)
+def test_a_run_goes_on_with_wrong_types_in_redis(valkey: Valkey) -> None:
+    governor = Governor(RedisStore(f"{valkey.url}?decode_responses=True", "odd"), daily_tokens=1000)
     others = redis.Redis.from_url(valkey.url)
     governor.trip(0.01, "a hiccup")
     governor.remember("key", b"value", 60)
@@ -245,13 +245,13 @@ def test_values_of_the_wrong_type_in_redis_are_no_reason_to_fail(valkey: Valkey)
     for key in ("burst", f"tokens:{DAY}", "circuit", "cache:key"):
         others.delete(f"pipeboard:odd:{key}")
         others.rpush(f"pipeboard:odd:{key}", "a list")
-        governor = Governor(RedisHome(valkey.url, "odd"), daily_tokens=1000)
+        governor = Governor(RedisStore(valkey.url, "odd"), daily_tokens=1000)
         governor.admit(10, DAY)
         governor.recall("key")
         others.delete(f"pipeboard:odd:{key}")
 
 
-def test_a_remembered_list_that_is_damaged_is_forgotten(sync: Any, tmp_path: Path) -> None:
+def test_a_damaged_cached_list_counts_as_absent(sync: Any, tmp_path: Path) -> None:
     sync(only={"users"}, state_dir=str(tmp_path))
     for file in tmp_path.glob("cache-*/*users.bin"):
         for damage in (b"", b"\xff", b"[1]", b"{}"):
@@ -259,7 +259,7 @@ def test_a_remembered_list_that_is_damaged_is_forgotten(sync: Any, tmp_path: Pat
             assert sync(only={"users"}, state_dir=str(tmp_path)).records["users"]
 
 
-def test_a_state_dir_that_cannot_be_used_is_told(sync: Any, tmp_path: Path) -> None:
+def test_an_unusable_state_dir_is_a_configuration_error(sync: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="state_dir"):
         sync(only={"users"}, state_dir=str(tmp_path / "file"))

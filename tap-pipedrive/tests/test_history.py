@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_pipedrive.governor.governor import Governor
-from tap_pipedrive.governor.home import LocalHome
-from tap_pipedrive.history import number_changes
-from tap_pipedrive.seen_deals import SeenDeals
+from tap_pipedrive.api.limits.governor import Governor
+from tap_pipedrive.api.limits.store import LocalStore
+from tap_pipedrive.state.seen_deals import SeenDeals
+from tap_pipedrive.streams.changelogs import number_changes
 
 change = st.fixed_dictionaries(
     {
@@ -69,14 +69,14 @@ def test_seen_deals_survive_a_restart_and_forget_no_closed_one(
     mark: dict[str, Any] = {}
     closed, seen, deleted = set(), set(), set()
     for page in pages:
-        memory = SeenDeals(Governor(LocalHome(folder)), mark)
+        memory = SeenDeals(Governor(LocalStore(folder)), mark)
         for deal in page:
             memory.add(deal)
         memory.save()
         seen |= {d["id"] for d in page}
         deleted |= {d["id"] for d in page if d["status"] == "deleted"}
         closed |= {d["id"] for d in page if d["status"] in ("won", "lost") or d["close_time"]}
-    memory = SeenDeals(Governor(LocalHome(folder)), mark)
+    memory = SeenDeals(Governor(LocalStore(folder)), mark)
     for deal_id in range(5001):
         known = deal_id in seen and deal_id not in deleted
         won = {"id": deal_id, "status": "won"}
@@ -88,23 +88,23 @@ def test_seen_deals_survive_a_restart_and_forget_no_closed_one(
 WON = {"id": 1, "status": "won"}
 
 
-def test_a_memory_ahead_of_its_state_is_not_believed(tmp_path: Path) -> None:
+def test_a_memory_newer_than_its_state_is_not_used(tmp_path: Path) -> None:
     mark: dict[str, Any] = {}
-    memory = SeenDeals(Governor(LocalHome(tmp_path)), mark)
+    memory = SeenDeals(Governor(LocalStore(tmp_path)), mark)
     memory.add(WON)
     committed = dict(mark)
     memory.save()
-    assert not SeenDeals(Governor(LocalHome(tmp_path)), dict(mark)).may_have_returned(WON)
-    assert SeenDeals(Governor(LocalHome(tmp_path)), committed).may_have_returned(WON)
-    assert SeenDeals(Governor(LocalHome(tmp_path)), {}).may_have_returned(WON), "another line"
+    assert not SeenDeals(Governor(LocalStore(tmp_path)), dict(mark)).may_have_returned(WON)
+    assert SeenDeals(Governor(LocalStore(tmp_path)), committed).may_have_returned(WON)
+    assert SeenDeals(Governor(LocalStore(tmp_path)), {}).may_have_returned(WON), "another line"
 
 
 def test_a_damaged_memory_counts_as_lost(tmp_path: Path) -> None:
     mark: dict[str, Any] = {}
-    memory = SeenDeals(Governor(LocalHome(tmp_path)), mark)
+    memory = SeenDeals(Governor(LocalStore(tmp_path)), mark)
     memory.add(WON)
     memory.save()
     (file,) = tmp_path.glob("cache-*/seen*")
     for damage in (b"", b"junk", file.read_bytes()[:-3]):
         file.write_bytes(damage)
-        assert SeenDeals(Governor(LocalHome(tmp_path)), dict(mark)).may_have_returned(WON)
+        assert SeenDeals(Governor(LocalStore(tmp_path)), dict(mark)).may_have_returned(WON)

@@ -57,7 +57,7 @@ def run(deals: int, folder: Path, catalog: Path, windows: int = 1) -> dict[str, 
 
 
 @pytest.mark.long
-def test_ten_times_the_account_takes_the_same_memory_and_state(tmp_path: Path) -> None:
+def test_memory_and_state_do_not_grow_with_the_account(tmp_path: Path) -> None:
     catalog = deals_only(tmp_path)
     small, large = (run(deals, tmp_path, catalog) for deals in (8_000, 80_000))
     assert small["code"] == large["code"] == 0
@@ -68,7 +68,7 @@ def test_ten_times_the_account_takes_the_same_memory_and_state(tmp_path: Path) -
 
 
 @pytest.mark.long
-def test_windows_take_a_few_pages_more_and_no_stream(tmp_path: Path) -> None:
+def test_windows_need_memory_for_a_few_pages_only(tmp_path: Path) -> None:
     found = run(90_000, tmp_path, deals_only(tmp_path), windows=16)
     assert found["code"] == 0 and found["records"] >= 90_000
     assert found["peak"] < 170 * 1024, "kilobytes"

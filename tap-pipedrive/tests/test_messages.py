@@ -34,7 +34,7 @@ def writes_pages(config: dict[str, Any], catalog: dict[str, Any] | None = None) 
     return bool(tap.streams["persons"]._writes_pages)  # type: ignore[attr-defined]
 
 
-def test_the_usual_run_writes_pages(config: dict[str, Any], catalog: dict[str, Any]) -> None:
+def test_a_default_run_writes_pages(config: dict[str, Any], catalog: dict[str, Any]) -> None:
     assert writes_pages(config)
     assert writes_pages(config, selecting(catalog))
     assert not writes_pages(config, selecting(catalog, phones=False))
@@ -42,7 +42,9 @@ def test_the_usual_run_writes_pages(config: dict[str, Any], catalog: dict[str, A
     assert not writes_pages({**config, "stream_maps": {"persons": {"x": "name"}}})
 
 
-def test_deselected_properties_stay_behind(config: dict[str, Any], catalog: dict[str, Any]) -> None:
+def test_deselected_properties_are_not_sent(
+    config: dict[str, Any], catalog: dict[str, Any]
+) -> None:
     everything = run_tap(config, catalog=selecting(catalog)).records["persons"]
     partial = run_tap(config, catalog=selecting(catalog, phones=False, emails=False))
     for whole, part in zip(everything, partial.records["persons"], strict=True):

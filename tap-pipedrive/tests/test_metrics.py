@@ -15,7 +15,7 @@ from conftest import Output
 from prometheus_client.parser import text_string_to_metric_families
 
 from tap_pipedrive.errors import NotPermittedError
-from tap_pipedrive.metrics import DECLARED
+from tap_pipedrive.reporting.metrics import DECLARED
 
 Sync = Callable[..., Output]
 GATEWAY = shutil.which("prometheus-pushgateway")
@@ -62,7 +62,9 @@ def value(series: dict[frozenset[tuple[str, str]], float], **labels: str) -> flo
     return found
 
 
-def test_a_good_run_pushes_everything_declared(simulator: Any, sync: Sync, gateway: str) -> None:
+def test_a_successful_run_pushes_every_declared_metric(
+    simulator: Any, sync: Sync, gateway: str
+) -> None:
     simulator.control("POST", "faults", {"kind": "500", "operation": "getPersons", "count": 1})
     simulator.control("POST", "faults", {"kind": "429_burst", "operation": "getStages", "count": 1})
     simulator.control("POST", "faults", {"kind": "unknown_properties", "operation": "getUsers"})
@@ -84,7 +86,7 @@ def test_a_good_run_pushes_everything_declared(simulator: Any, sync: Sync, gatew
     assert value(metrics["pipedrive_etl_circuit_breaker_state"], name="pipedrive") == 0
 
 
-def test_a_failing_run_pushes_too(simulator: Any, sync: Sync, gateway: str) -> None:
+def test_a_failing_run_pushes_metrics(simulator: Any, sync: Sync, gateway: str) -> None:
     simulator.control("POST", "faults", {"kind": "401", "after": 10})
     with pytest.raises(NotPermittedError):
         sync(pushgateway_url=gateway)
@@ -93,7 +95,7 @@ def test_a_failing_run_pushes_too(simulator: Any, sync: Sync, gateway: str) -> N
     assert sum(v for k, v in errors.items() if ("reason", "notpermitted") in k) >= 1
 
 
-def test_a_gateway_that_is_away_breaks_nothing(
+def test_an_unreachable_gateway_does_not_fail_the_run(
     sync: Sync, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert sync(pushgateway_url="http://127.0.0.1:9", only={"users"}).records["users"]

@@ -12,11 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from tap_pipedrive.openapi import operation, refresh
+from tap_pipedrive import generate
+from tap_pipedrive.api.openapi import FACTS_FILE, operation
 from tap_pipedrive.streams import STREAMS
 from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.streams.deals import INCLUDE_FIELDS
-from tap_pipedrive.streams.kinds import NewestFirst, PerHundred, UpdatedStream
+from tap_pipedrive.streams.stream_types import (
+    BatchedChildStream,
+    IncrementalStream,
+    NewestFirstStream,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENTS = Path(
@@ -32,25 +37,27 @@ def document(version: str) -> dict:
 
 
 def test_the_facts_are_those_of_the_documents() -> None:
-    fresh = refresh.trim({v: document(v) for v in ("v1", "v2")})
-    assert json.loads(refresh.FACTS_FILE.read_text(encoding="utf-8")) == fresh
+    fresh = generate.facts(document("v1"), document("v2"))
+    assert json.loads(FACTS_FILE.read_text(encoding="utf-8")) == fresh
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda s: s.name)
-def test_streams_ask_only_what_the_documents_know(stream: type[PipedriveStream]) -> None:
+def test_streams_use_only_documented_parameters(stream: type[PipedriveStream]) -> None:
     for key in stream.operations:
         known = operation(key).parameters
         assert set(stream.query) <= set(known)
-        if issubclass(stream, PerHundred):
+        if issubclass(stream, BatchedChildStream):
             assert stream.ids_parameter in known
-        if issubclass(stream, NewestFirst):
+        if issubclass(stream, NewestFirstStream):
             assert {"sort", "start", "limit"} <= set(known)
 
 
 @pytest.mark.parametrize(
-    "stream", [s for s in STREAMS if issubclass(s, UpdatedStream)], ids=lambda s: s.name
+    "stream", [s for s in STREAMS if issubclass(s, IncrementalStream)], ids=lambda s: s.name
 )
-def test_walks_can_be_filtered_and_sorted_by_update_time(stream: type[UpdatedStream]) -> None:
+def test_incremental_lists_have_filter_and_order_by_update_time(
+    stream: type[IncrementalStream],
+) -> None:
     for key in stream.lists.values() or stream.operations:
         known = operation(key).parameters
         assert {"updated_since", "limit"} <= set(known)
@@ -63,12 +70,12 @@ def test_walks_can_be_filtered_and_sorted_by_update_time(stream: type[UpdatedStr
 
 
 @pytest.mark.parametrize("key", ["v2 /deals", "v2 /deals/archived"])
-def test_deals_ask_for_statuses_and_fields_that_exist(key: str) -> None:
+def test_deals_request_documented_statuses_and_fields(key: str) -> None:
     known = operation(key).parameters
     assert set(INCLUDE_FIELDS) <= set(known["include_fields"])
     assert {"open", "won", "lost", "deleted"} <= set(known["status"])
 
 
 def test_every_operation_of_the_facts_is_used_by_a_stream() -> None:
-    used = {key for stream in STREAMS for key in stream.operations} | {"v1 /users/me"}
-    assert used == {f"{version} {path}" for version, path in refresh.OPERATIONS}
+    used = {key for stream in STREAMS for key in stream.operations}
+    assert used == json.loads(FACTS_FILE.read_text(encoding="utf-8")).keys()

@@ -12,7 +12,7 @@ import pytest
 from conftest import Output, run_tap
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
 
-from tap_pipedrive import client as client_module
+from tap_pipedrive.api import client as client_module
 from tap_pipedrive.errors import (
     BudgetSpentError,
     NotPermittedError,
@@ -20,7 +20,7 @@ from tap_pipedrive.errors import (
     SourceUnavailableError,
     TapError,
 )
-from tap_pipedrive.parents import REFUSALS_IN_A_ROW
+from tap_pipedrive.state.parents import REFUSALS_IN_A_ROW
 
 HISTORY = {"deals", "deal_changelog", "deal_changelog_sync"}
 Sync = Callable[..., Output]
@@ -98,7 +98,7 @@ def test_a_report_that_cannot_be_written_fails_the_run(
         sync(only={"users"})
 
 
-def test_a_history_that_stays_behind_is_no_failure(sync: Sync, report: Any) -> None:
+def test_a_history_behind_is_not_a_failure(sync: Sync, report: Any) -> None:
     sync(only=HISTORY, daily_tokens=600, history_token_share=0.2)
     said = report()
     assert (said["exit_code"], said["stopped"]) == (0, None)
@@ -113,7 +113,7 @@ def test_a_history_that_stays_behind_is_no_failure(sync: Sync, report: Any) -> N
 
 @pytest.mark.parametrize("status", [403, 404, 410])
 @pytest.mark.parametrize("only", [HISTORY, {"deal_changelog"}, {"deal_products"}])
-def test_deals_are_to_blame_for_their_list_whoever_asks(
+def test_an_error_of_the_deal_list_belongs_to_deals(
     simulator: Any, sync: Sync, report: Any, status: int, only: set[str]
 ) -> None:
     fail(simulator, "getDeals", status)
@@ -126,9 +126,7 @@ def test_deals_are_to_blame_for_their_list_whoever_asks(
     assert outcomes(said) == (expected | {"deals": "refused"} if "deals" in only else expected)
 
 
-def test_a_refused_log_never_moves_the_marks_of_the_logs(
-    simulator: Any, sync: Sync, report: Any
-) -> None:
+def test_a_refused_log_does_not_move_its_bookmarks(simulator: Any, sync: Sync, report: Any) -> None:
     """The marks come with the log: without it they must not pass the deals either."""
     fail(simulator, "getDealChangelog", 403)
     first = sync(only=HISTORY)
@@ -141,7 +139,7 @@ def test_a_refused_log_never_moves_the_marks_of_the_logs(
     assert set(outcomes(report()).values()) == {"complete"}
 
 
-def test_alone_a_lost_permission_exits_with_77_after_the_others_were_read(
+def test_a_lost_permission_exits_with_77_after_the_other_streams(
     simulator: Any, sync: Sync, caplog: pytest.LogCaptureFixture
 ) -> None:
     state = sync(only={"notes", "users"}).state
@@ -152,7 +150,7 @@ def test_alone_a_lost_permission_exits_with_77_after_the_others_were_read(
     assert "users" in run_tap.last.schemas  # type: ignore[attr-defined]
 
 
-def test_a_stream_that_was_never_permitted_says_how_to_deselect_it(
+def test_a_stream_without_permission_says_how_to_deselect_it(
     simulator: Any, sync: Sync, caplog: pytest.LogCaptureFixture
 ) -> None:
     fail(simulator, "getNotes", 403)
@@ -161,15 +159,13 @@ def test_a_stream_that_was_never_permitted_says_how_to_deselect_it(
     sync(first.state, only={"notes", "users"})  # and the same the next time
 
 
-def test_a_402_about_a_feature_is_about_the_stream(simulator: Any, sync: Sync, report: Any) -> None:
+def test_a_402_about_a_feature_concerns_the_stream(simulator: Any, sync: Sync, report: Any) -> None:
     fail(simulator, "getNotes", 402, error="This feature needs an upgrade")
     sync(only={"notes", "users"})
     assert outcomes(report()) == {"notes": "not_permitted", "users": "complete"}
 
 
-def test_the_archived_leads_are_judged_by_themselves(
-    simulator: Any, sync: Sync, report: Any
-) -> None:
+def test_archived_leads_have_their_own_outcome(simulator: Any, sync: Sync, report: Any) -> None:
     fail(simulator, "getArchivedLeads", 403)
     state: dict[str, Any] = {}
     for _ in range(2):
@@ -184,7 +180,7 @@ def test_the_archived_leads_are_judged_by_themselves(
     assert (outcomes(report()), report()["exit_code"]) == ({"leads": "refused"}, 77)
 
 
-def test_a_sweep_notes_what_it_could_read_and_marks_nothing_it_could_not(
+def test_a_sweep_marks_nothing_in_a_stream_it_could_not_read(
     simulator: Any, sync: Sync, report: Any
 ) -> None:
     swept = {"persons", "notes", "users"}
@@ -201,9 +197,7 @@ def test_a_sweep_notes_what_it_could_read_and_marks_nothing_it_could_not(
     assert never.versions.keys() == {"users"}
 
 
-def test_a_bookmark_without_any_answer_is_no_proof_that_a_stream_was_permitted(
-    sync: Sync, report: Any
-) -> None:
+def test_a_bookmark_without_a_call_does_not_prove_permission(sync: Sync, report: Any) -> None:
     """Without products there is nothing to ask for instalments; the bookmark moves."""
     only = {"deals", "deal_installments"}
     with running_simulator(deals=6, seed=2) as simulator:
@@ -220,7 +214,7 @@ def test_a_bookmark_without_any_answer_is_no_proof_that_a_stream_was_permitted(
         assert report()["exit_code"] == 0
 
 
-def test_a_hollow_answer_for_good_is_about_the_stream(
+def test_a_lasting_hollow_response_concerns_the_stream(
     simulator: Any, sync: Sync, report: Any
 ) -> None:
     simulator.control("POST", "faults", {"kind": "hollow", "operation": "getNotes"})
@@ -229,7 +223,7 @@ def test_a_hollow_answer_for_good_is_about_the_stream(
     assert report()["exit_code"] == 69
 
 
-def test_the_lists_of_products_end_as_the_products_do(
+def test_deal_products_sync_has_the_outcome_of_deal_products(
     simulator: Any, sync: Sync, report: Any
 ) -> None:
     fail(simulator, "getDealsProducts", 403)
@@ -243,7 +237,7 @@ def test_the_lists_of_products_end_as_the_products_do(
         }
 
 
-def test_records_that_were_set_aside_are_an_entry_of_the_report(
+def test_quarantined_records_are_an_entry_of_the_report(
     simulator: Any, sync: Sync, report: Any
 ) -> None:
     rule = {"kind": "bad_record", "operation": "getPersons", "oddity": "no_id", "count": 1}
@@ -255,7 +249,7 @@ def test_records_that_were_set_aside_are_an_entry_of_the_report(
     assert report()["streams"]["persons"]["quarantined"] == 1
 
 
-def test_what_hangs_on_a_refused_list_says_so(simulator: Any, sync: Sync, report: Any) -> None:
+def test_children_of_a_refused_list_name_it(simulator: Any, sync: Sync, report: Any) -> None:
     fail(simulator, "getPersons", 403)
     sync(only={"persons", "person_changelog", "users"})
     assert outcomes(report()) == {
@@ -292,9 +286,7 @@ def test_a_stream_whose_parents_are_all_refused_is_refused(
 # -- errors of one stream, and of all ------------------------------------------------------------
 
 
-def test_a_stream_that_fails_midway_goes_on_there_next_time(
-    simulator: Any, sync: Sync, report: Any
-) -> None:
+def test_a_stream_that_fails_midway_resumes_there(simulator: Any, sync: Sync, report: Any) -> None:
     fail(simulator, "getPersons", 500, after=2)
     first = sync(only={"persons", "users"}, page_size=40)
     said = report()
@@ -309,7 +301,7 @@ def test_a_stream_that_fails_midway_goes_on_there_next_time(
 
 
 @pytest.mark.parametrize(("status", "code"), [(400, 65), (500, 69)])
-def test_alone_a_stream_that_fails_gives_the_exit_code(
+def test_a_failed_stream_sets_the_exit_code(
     simulator: Any, sync: Sync, status: int, code: int
 ) -> None:
     fail(simulator, "getNotes", status)
@@ -319,7 +311,7 @@ def test_alone_a_stream_that_fails_gives_the_exit_code(
     assert run_tap.last.records["users"]  # type: ignore[attr-defined]
 
 
-def test_a_lost_permission_counts_more_than_another_error(
+def test_a_lost_permission_takes_precedence_over_other_errors(
     simulator: Any, sync: Sync, report: Any
 ) -> None:
     only = {"notes", "persons", "users"}
@@ -332,7 +324,7 @@ def test_a_lost_permission_counts_more_than_another_error(
 
 
 @pytest.mark.parametrize("stream", ["getDealsProducts", "getDealChangelog"])
-def test_what_hangs_on_deals_fails_alone_also_while_windows_are_read(
+def test_a_child_of_deals_fails_alone_during_windows(
     simulator: Any, sync: Sync, report: Any, stream: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_module, "MAX_TRIES", 2)
@@ -352,7 +344,7 @@ def test_what_hangs_on_deals_fails_alone_also_while_windows_are_read(
     assert set(outcomes(report()).values()) == {"complete"}
 
 
-def test_when_nothing_works_the_run_ends(simulator: Any, sync: Sync, report: Any) -> None:
+def test_the_run_ends_when_every_operation_fails(simulator: Any, sync: Sync, report: Any) -> None:
     fail(simulator, "*", 503, after=5)
     with pytest.raises(SourceUnavailableError) as failure:
         sync()
@@ -367,7 +359,7 @@ def test_when_nothing_works_the_run_ends(simulator: Any, sync: Sync, report: Any
 # -- a spent day ----------------------------------------------------------------------------------
 
 
-def test_a_spent_budget_leaves_what_is_missing_behind(sync: Sync, report: Any) -> None:
+def test_streams_fall_behind_after_a_spent_budget(sync: Sync, report: Any) -> None:
     sync(daily_tokens=200)
     said = report()
     assert (said["exit_code"], said["stopped"]) == (75, "budget")
@@ -376,7 +368,7 @@ def test_a_spent_budget_leaves_what_is_missing_behind(sync: Sync, report: Any) -
 
 
 @pytest.mark.parametrize("configured", [True, False])
-def test_a_429_without_a_word_on_a_spent_day_is_a_spent_budget(
+def test_a_429_without_headers_on_a_spent_day_is_a_spent_budget(
     simulator: Any, sync: Sync, tmp_path: Path, configured: bool
 ) -> None:
     """The ledger knows: by the configured budget, or by the plan's as an earlier answer said it."""
@@ -397,18 +389,14 @@ def test_a_429_without_a_word_on_a_spent_day_is_a_spent_budget(
     assert limited <= sum(ahead.values()) + 1
 
 
-def test_429_without_a_word_is_tried_again_a_bounded_number_of_times(
-    simulator: Any, sync: Sync
-) -> None:
+def test_retries_of_a_429_without_headers_are_bounded(simulator: Any, sync: Sync) -> None:
     simulator.control("POST", "limits", {"daily_tokens": 1, "daily_headers": False})
     with pytest.raises(SourceUnavailableError):
         sync()
     assert simulator.control("GET", "stats")["calls"] <= client_module.MOST_LIMITED_IN_A_ROW
 
 
-def test_when_every_call_is_limited_threads_do_not_go_on_for_long(
-    simulator: Any, sync: Sync
-) -> None:
+def test_threads_stop_soon_when_every_call_is_limited(simulator: Any, sync: Sync) -> None:
     headers = {"x-daily-ratelimit-token-remaining": None}
     fail(simulator, "*", 429, after=5, headers=headers)
     with pytest.raises(SourceUnavailableError, match="PIPEDRIVE_DAILY_TOKENS"):

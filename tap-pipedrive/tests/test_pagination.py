@@ -11,11 +11,11 @@ import pytest
 from conftest import Output
 from scripted_server import ScriptedServer, scripted_server
 
-from tap_pipedrive.auth import ApiTokenAuth
-from tap_pipedrive.client import PipedriveClient
+from tap_pipedrive.api.auth import ApiTokenAuth
+from tap_pipedrive.api.client import PipedriveClient
+from tap_pipedrive.api.openapi import operation
+from tap_pipedrive.api.pagination import MOST_IDLE_PAGES, anchored_pages, pages
 from tap_pipedrive.errors import UnexpectedAnswerError
-from tap_pipedrive.openapi import operation
-from tap_pipedrive.pagination import MOST_IDLE_PAGES, anchored_pages, pages
 
 Sync = Callable[..., Output]
 
@@ -48,7 +48,7 @@ def walk(client: PipedriveClient, key: str, limit: int = 2) -> list[int]:
 
 
 @pytest.mark.parametrize("period", [1, 2, 3, 7])
-def test_a_cursor_that_comes_again_ends_the_walk(
+def test_a_repeated_cursor_ends_the_walk(
     server: ScriptedServer, client: PipedriveClient, period: int
 ) -> None:
     for number in range(5 * period):
@@ -60,7 +60,7 @@ def test_a_cursor_that_comes_again_ends_the_walk(
 
 @pytest.mark.parametrize("key", ["v2 /deals", "v1 /deals/{id}/changelog", "v1 /notes"])
 @pytest.mark.parametrize("ids", [[], [1, 2]])
-def test_pages_that_bring_nothing_new_end_the_walk(
+def test_pages_without_new_records_end_the_walk(
     server: ScriptedServer, client: PipedriveClient, key: str, ids: list[int]
 ) -> None:
     for number in range(200):
@@ -73,7 +73,7 @@ def test_pages_that_bring_nothing_new_end_the_walk(
     assert len(server.asked) <= MOST_IDLE_PAGES + 2
 
 
-def test_pages_that_alternate_end_the_walk(server: ScriptedServer, client: PipedriveClient) -> None:
+def test_alternating_pages_end_the_walk(server: ScriptedServer, client: PipedriveClient) -> None:
     for number in range(200):
         server.answer(200, by_cursor([[1, 2], [3, 4], [5, 6]][number % 3], f"c{number}"))
     with pytest.raises(UnexpectedAnswerError, match="the same records again"):
@@ -82,7 +82,7 @@ def test_pages_that_alternate_end_the_walk(server: ScriptedServer, client: Piped
 
 
 @pytest.mark.parametrize("period", [1, 3])
-def test_records_that_change_for_ever_end_the_walk(
+def test_records_that_change_all_the_time_end_the_walk(
     server: ScriptedServer, client: PipedriveClient, period: int
 ) -> None:
     """The same ids again and again, each time updated later: no page is like one before."""
@@ -96,7 +96,7 @@ def test_records_that_change_for_ever_end_the_walk(
     assert len(server.asked) <= MOST_IDLE_PAGES + 2 * period + 1
 
 
-def test_a_list_that_is_edited_as_a_whole_while_it_is_read_is_read_to_its_end(
+def test_a_list_edited_as_a_whole_is_read_to_its_end(
     server: ScriptedServer, client: PipedriveClient
 ) -> None:
     """All records move to the end of the order, once: each page comes twice."""
@@ -111,7 +111,9 @@ def test_a_list_that_is_edited_as_a_whole_while_it_is_read_is_read_to_its_end(
     assert len(walk(client, "v2 /deals")) == 4 * number_of_pages
 
 
-def test_some_empty_pages_end_nothing(server: ScriptedServer, client: PipedriveClient) -> None:
+def test_a_few_empty_pages_do_not_end_the_walk(
+    server: ScriptedServer, client: PipedriveClient
+) -> None:
     server.answer(200, by_cursor([1], "a"))
     for number in range(MOST_IDLE_PAGES):
         server.answer(200, by_cursor([], f"c{number}"))
@@ -131,7 +133,7 @@ def test_an_offset_that_does_not_grow_ends_the_walk(
 
 
 @pytest.mark.parametrize("given", [{"next_start": 4}, {"next_start": "4"}, {"next_start": None}])
-def test_a_short_page_is_followed_from_where_it_says(
+def test_a_short_page_is_followed_by_its_next_start(
     server: ScriptedServer, client: PipedriveClient, given: dict[str, Any]
 ) -> None:
     counts = {"more_items_in_collection": True, **given}
@@ -144,7 +146,7 @@ def test_a_short_page_is_followed_from_where_it_says(
 
 
 @pytest.mark.parametrize("counts", [[1], "x"])
-def test_odd_paging_facts_are_an_error_not_a_crash(
+def test_invalid_paging_facts_are_an_error_of_the_stream(
     server: ScriptedServer, client: PipedriveClient, counts: Any
 ) -> None:
     server.answer(200, {"data": [{"id": 1}], "additional_data": {"pagination": counts}})
@@ -156,7 +158,7 @@ def test_odd_paging_facts_are_an_error_not_a_crash(
 
 
 @pytest.mark.parametrize("odd", ["9" * 5000, 10**400, "-5", "1e3"])
-def test_an_odd_next_start_is_replaced_by_the_number_of_records(
+def test_an_invalid_next_start_is_replaced_by_the_number_of_records(
     server: ScriptedServer, client: PipedriveClient, odd: Any
 ) -> None:
     counts = {"more_items_in_collection": True, "next_start": odd}
@@ -167,7 +169,7 @@ def test_an_odd_next_start_is_replaced_by_the_number_of_records(
 
 
 @pytest.mark.parametrize("answer", [by_cursor([1], "next"), by_offset([1], 1)])
-def test_more_records_than_can_be_asked_for_are_an_error(
+def test_a_next_page_without_a_parameter_for_it_is_an_error(
     server: ScriptedServer, client: PipedriveClient, answer: Any
 ) -> None:
     server.answer(200, answer)
@@ -176,7 +178,7 @@ def test_more_records_than_can_be_asked_for_are_an_error(
 
 
 @pytest.mark.parametrize("ids", [[], [1, 2]])
-def test_a_walk_by_update_time_ends_too(
+def test_a_walk_by_update_time_is_bounded(
     server: ScriptedServer, client: PipedriveClient, ids: list[int]
 ) -> None:
     records = [{"id": i, "update_time": "2026-01-01 00:00:00"} for i in ids]
@@ -199,7 +201,7 @@ def test_short_pages_of_a_real_list_are_read_to_the_end(simulator: Any, sync: Sy
     assert 0 < len(short.records["lead_fields"]) < len(plain.records["lead_fields"])
 
 
-def test_a_stream_whose_walk_never_ends_is_named(simulator: Any, sync: Sync) -> None:
+def test_the_error_of_an_endless_walk_names_the_stream(simulator: Any, sync: Sync) -> None:
     simulator.control("POST", "faults", {"kind": "more_for_ever", "operation": "getNotes"})
     with pytest.raises(UnexpectedAnswerError, match="notes: GET /api/v1/notes"):
         sync(only={"notes"})

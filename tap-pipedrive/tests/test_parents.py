@@ -15,17 +15,18 @@ from pipedrive_simulator.testing import running_simulator
 from scripted_server import scripted_server
 
 from tap_pipedrive import errors
-from tap_pipedrive.answers import Page
-from tap_pipedrive.history import MOST_PAGES, LogRequest, read_log
-from tap_pipedrive.openapi import operation
-from tap_pipedrive.parents import (
-    MOST_ASKED_AGAIN,
+from tap_pipedrive.api.openapi import operation
+from tap_pipedrive.api.responses import Page
+from tap_pipedrive.state.parents import (
     MOST_NOTED,
+    MOST_RETRIED,
     MOST_TRIES,
     REFUSALS_IN_A_ROW,
     Parents,
     Refusals,
 )
+from tap_pipedrive.streams.changelogs import MOST_PAGES, read_log
+from tap_pipedrive.sync.deal_history import LogRequest
 from tap_pipedrive.tap import TapPipedrive
 
 Sync = Callable[..., Output]
@@ -68,7 +69,7 @@ REFUSALS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_one_log_that_cannot_be_read_is_asked_again_in_the_next_run(
+def test_an_unreadable_log_is_read_again_in_the_next_run(
     simulator: Any, sync: Sync, tmp_path: Any, moved: int, refusal: dict[str, Any]
 ) -> None:
     simulator.account.advance_clock(5)
@@ -102,7 +103,7 @@ def test_one_log_that_cannot_be_read_is_asked_again_in_the_next_run(
     assert "again" not in fourth.state["bookmarks"]["deal_changelog"]
 
 
-def test_a_log_that_lacks_the_move_is_not_complete() -> None:
+def test_a_log_without_the_change_of_stage_is_incomplete() -> None:
     deal = {
         "id": 1,
         "add_time": "2026-01-01T00:00:00Z",
@@ -122,9 +123,7 @@ def test_a_log_that_lacks_the_move_is_not_complete() -> None:
     assert LogRequest.of({"id": 1, "stage_change_time": None}).is_proved_by([])
 
 
-def test_a_log_whose_cursor_is_refused_is_incomplete_with_what_came(
-    simulator: Any, sync: Sync
-) -> None:
+def test_a_log_with_a_refused_cursor_is_incomplete(simulator: Any, sync: Sync) -> None:
     fail(simulator, "expired_cursor", "*/changelog")
     output = sync(only=LOGS, page_size=5)
     found = marks(output)
@@ -138,7 +137,7 @@ def test_a_log_whose_cursor_is_refused_is_incomplete_with_what_came(
     assert {r["deal_id"] for r in got} & partial.keys()
 
 
-def test_a_log_that_sends_the_same_page_again_is_incomplete_and_doubles_nothing(
+def test_a_log_with_a_repeated_page_is_incomplete_without_duplicates(
     config: dict[str, Any],
 ) -> None:
     rows = [{"time": f"2026-01-01 00:00:0{n}", "field_key": "stage_id"} for n in (3, 2, 1)]
@@ -148,13 +147,13 @@ def test_a_log_that_sends_the_same_page_again_is_incomplete_and_doubles_nothing(
         tap = TapPipedrive(config={**config, "api_url": server.url})
         log: Any = tap.streams["deal_changelog"]
         found, pages, error = read_log(log, log.list_operation(), "deal_id", 1)
-        tap.client.close()
+        tap.run_context.client.close()
     assert len(server.asked) == pages == 2
     assert isinstance(error, errors.UnexpectedAnswerError) and "circle" in str(error)
     assert [row["time"][-3:] for row in found] == ["02Z", "03Z"], "the oldest second may lack some"
 
 
-def test_a_log_that_does_not_end_is_incomplete() -> None:
+def test_an_endless_log_is_incomplete() -> None:
     class Endless:
         def pages(self, *_: Any, **__: Any) -> Iterator[Page]:
             for number in itertools.count():
@@ -167,7 +166,7 @@ def test_a_log_that_does_not_end_is_incomplete() -> None:
 
 
 @pytest.mark.parametrize("kind", ["403", "removed"])
-def test_when_every_parent_is_refused_the_stream_is(
+def test_a_stream_is_refused_when_every_parent_is(
     simulator: Any, sync: Sync, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     fail(simulator, kind, "*/changelog")
@@ -181,7 +180,7 @@ def test_when_every_parent_is_refused_the_stream_is(
     assert marks(second).keys() == listed, "nothing of it was passed over"
 
 
-def test_a_permission_that_is_lost_is_the_streams(
+def test_a_lost_permission_refuses_the_stream(
     simulator: Any, sync: Sync, tmp_path: Any, moved: int
 ) -> None:
     first = sync(only=LOGS, state_dir=str(tmp_path))
@@ -198,7 +197,7 @@ def test_a_permission_that_is_lost_is_the_streams(
     assert marks(third)[moved]["complete"]
 
 
-def test_a_list_of_histories_gets_past_a_deal_that_is_refused(
+def test_listed_histories_go_on_after_a_refused_deal(
     simulator: Any, sync: Sync, tmp_path: Any, moved: int
 ) -> None:
     listed = sorted(d["id"] for d in simulator.truth("deals") if d["_listed"])
@@ -220,7 +219,7 @@ def test_a_list_of_histories_gets_past_a_deal_that_is_refused(
         ("deal_followers", "deals", "*/deals/{}/followers"),
     ],
 )
-def test_other_streams_of_a_call_per_record_go_on_too(
+def test_other_per_record_streams_go_on(
     simulator: Any, sync: Sync, stream: str, parent: str, path: str
 ) -> None:
     plain = sync(only={parent, stream})
@@ -242,7 +241,7 @@ def test_other_streams_of_a_call_per_record_go_on_too(
     assert "again" not in second.state["bookmarks"][stream]
 
 
-def test_a_list_made_of_several_leaves_one_out(
+def test_a_stream_of_several_lists_leaves_out_a_refused_one(
     simulator: Any, sync: Sync, caplog: pytest.LogCaptureFixture
 ) -> None:
     only = {"role_assignments"}
@@ -265,32 +264,32 @@ def parents(state: dict[str, Any], now: datetime) -> Parents:
     return Parents(state, lambda _: True, lambda: now, logging.getLogger("test"))
 
 
-def test_a_parent_is_asked_again_ever_less_often_and_then_no_more() -> None:
+def test_retries_of_a_parent_become_rarer_and_end() -> None:
     state: dict[str, Any] = {}
     parents(state, NOW).incomplete(7, "known")
     hours = 0
-    asked_at = []
+    requested_at = []
     while state.get("again") and hours < 10_000:
         run = parents(state, NOW + timedelta(hours=hours))
         for parent_id, known in run.due():
             assert (parent_id, known) == (7, ["known"])
-            asked_at.append(hours)
+            requested_at.append(hours)
             run.incomplete(parent_id, *known)
         hours += 1
-    assert asked_at == [0, 1, 5, 21, 85, 341] and len(asked_at) == MOST_TRIES
+    assert requested_at == [0, 1, 5, 21, 85, 341] and len(requested_at) == MOST_TRIES
 
 
-def test_the_memory_of_parents_is_bounded() -> None:
+def test_the_number_of_noted_parents_is_bounded() -> None:
     state: dict[str, Any] = {}
     run = parents(state, NOW)
     for parent_id in range(5000):
         run.incomplete(parent_id, "2026-01-01T00:00:00Z", None)
     assert len(state["again"]) == MOST_NOTED and len(json.dumps(state)) < 20_000
     assert not list(run.due()), "not in the same run"
-    assert len(list(parents(state, NOW).due())) == MOST_ASKED_AGAIN
+    assert len(list(parents(state, NOW).due())) == MOST_RETRIED
 
 
-def test_refusals_in_a_row_are_the_streams_unless_another_parent_can_be_read() -> None:
+def test_refusals_in_a_row_refuse_the_stream_unless_another_parent_is_readable() -> None:
     error = errors.ForbiddenError("no")
     refusals = Refusals()
     with pytest.raises(errors.ForbiddenError):

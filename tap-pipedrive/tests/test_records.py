@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_pipedrive.openapi.schema import property_type, stream_schema
-from tap_pipedrive.records import PageReader, RecordShaper, time_or_none
+from tap_pipedrive.api.openapi.schema import property_type, stream_schema
+from tap_pipedrive.api.records import PageReader, RecordShaper, time_or_none
 
 TYPES = {"id": "integer", "update_time": "date-time", "due_date": "date", "name": "string"}
 
@@ -56,14 +56,14 @@ def test_impossible_dates_become_null_and_unknown_properties_are_kept() -> None:
     assert shaper.nulled == 2
 
 
-def test_custom_fields_of_v1_are_no_news() -> None:
+def test_custom_fields_of_v1_do_not_count_as_unknown() -> None:
     shaper, key = RecordShaper(TYPES), "d7e846f071c4a45fe0146daf4a9789c1697d70f3"
     (shaped,) = shaper.shape([{"id": 1, key: 7, f"{key}_currency": "BRL"}])
     assert shaped["_extra"] == {key: 7, f"{key}_currency": "BRL"}
     assert shaper.unknown == set()
 
 
-def test_values_of_another_type_are_kept_and_do_not_stop_the_page() -> None:
+def test_values_of_another_type_are_kept_in_extra() -> None:
     shaper = RecordShaper(TYPES | {"value": "number", "flag": "boolean", "tags": "array"})
     good = {"id": 1, "name": "a", "value": 3, "flag": True, "tags": [1]}
     odd = {"id": 2.0, "name": 7, "value": "12,5", "flag": "yes", "tags": {}, "update_time": 99}
@@ -90,13 +90,13 @@ def test_values_of_another_type_are_kept_and_do_not_stop_the_page() -> None:
         st.integers() | st.sampled_from(["", "a", "é"]) | st.none(),
     )
 )
-def test_nothing_is_ever_lost(record: dict) -> None:
+def test_every_value_is_in_its_column_or_in_extra(record: dict) -> None:
     (shaped,) = RecordShaper(TYPES).shape([dict(record)])
     kept = {**shaped, **shaped.get("_extra", {})}
     assert all(kept[name] == value for name, value in record.items())
 
 
-def test_names_tell_times_from_clock_readings() -> None:
+def test_property_names_distinguish_times_from_durations() -> None:
     assert property_type("stage_change_time", "string") == "date-time"
     assert property_type("due_time", "string") == "string"
     assert property_type("last_login", "string") == "date-time"
@@ -131,7 +131,7 @@ a_record = st.fixed_dictionaries({}, optional={n: st.none() | v for n, v in FITT
 
 
 @given(st.lists(a_record, max_size=3))
-def test_a_page_that_fits_is_read_as_it_is(records: list[dict[str, Any]]) -> None:
+def test_a_fitting_page_is_read_as_rows(records: list[dict[str, Any]]) -> None:
     body = msgspec.json.encode({"success": True, "data": records, "additional_data": {"c": 1}})
     reader = PageReader.of(FULL)
     assert reader is not None
@@ -144,7 +144,7 @@ def test_a_page_that_fits_is_read_as_it_is(records: list[dict[str, Any]]) -> Non
 
 
 @given(a_record, st.sampled_from([*FITTING, "unheard_of"]), ODD)
-def test_whatever_needs_mending_is_not_read_as_it_is(
+def test_a_page_that_does_not_fit_is_not_read_as_rows(
     record: dict[str, Any], name: str, value: Any
 ) -> None:
     """Either both ways of reading agree, or the fast one stands back."""
@@ -157,7 +157,7 @@ def test_whatever_needs_mending_is_not_read_as_it_is(
         assert [msgspec.json.decode(msgspec.json.encode(row)) for row in page[0]] == shaped
 
 
-def test_answers_without_success_are_not_pages() -> None:
+def test_a_response_without_success_is_not_a_page() -> None:
     reader = PageReader.of(FULL)
     assert reader is not None
     for body in (b'{"success":false,"data":[]}', b'{"success":true,"data":null}', b"null", b"{"):

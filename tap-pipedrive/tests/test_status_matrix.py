@@ -12,8 +12,8 @@ import yaml
 from conftest import Output, run_tap
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
 
+from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.errors import TapError
-from tap_pipedrive.openapi import operation
 from tap_pipedrive.streams import STREAMS
 
 MELTANO = Path(__file__).parents[2] / "meltano.yml"
@@ -146,7 +146,7 @@ def test_a_stream_that_could_be_read_before_and_is_refused(
 
 
 @pytest.mark.parametrize("stream", sorted(BY_DEAL))
-def test_a_stream_that_is_asked_by_the_deal_and_refused_later(
+def test_a_child_stream_that_is_refused_later(
     simulator: RunningSimulator, tmp_path: Path, state: dict[str, Any], stream: str
 ) -> None:
     simulator.account.advance_clock(3600)
@@ -197,7 +197,7 @@ def test_a_stream_whose_operation_keeps_failing(
 
 
 @pytest.mark.parametrize("stream", ASKED)
-def test_a_spent_day_leaves_the_rest_behind(
+def test_streams_fall_behind_on_a_spent_day(
     simulator: RunningSimulator, tmp_path: Path, state: dict[str, Any], stream: str
 ) -> None:
     fail(simulator, stream, 429, headers={"x-daily-ratelimit-token-remaining": "0"})

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from conftest import Output, run_tap
 
-from tap_pipedrive import client as client_module
-from tap_pipedrive.bookmarks import LOOKBACK, to_time
+from tap_pipedrive.api import client as client_module
 from tap_pipedrive.errors import SourceUnavailableError
+from tap_pipedrive.times import LOOKBACK, to_time
 
 Sync = Callable[..., Output]
 
@@ -99,7 +99,7 @@ def test_the_totals_by_currency_are_read_once_a_day(
     assert later["as_of"][:10] == simulator.account.clock.text()[:10] > reading["as_of"][:10]
 
 
-def test_refused_totals_are_asked_for_again_and_stop_nothing(simulator: Any, sync: Sync) -> None:
+def test_refused_totals_are_read_again_and_do_not_fail_the_run(simulator: Any, sync: Sync) -> None:
     rule = {"kind": "status", "status": 403, "operation": "getDealsSummary"}
     simulator.control("POST", "faults", rule)
     first = sync()
@@ -109,7 +109,7 @@ def test_refused_totals_are_asked_for_again_and_stop_nothing(simulator: Any, syn
     assert len(sync(first.state).records["deal_summary_daily"]) == 1
 
 
-def test_after_changes_only_moved_deals_are_asked_for_their_log(
+def test_only_the_logs_of_moved_deals_are_read(
     simulator: Any, sync: Sync, reset: Callable[[], None], tmp_path: Any
 ) -> None:
     first = sync(state_dir=str(tmp_path))
@@ -136,7 +136,7 @@ def test_after_changes_only_moved_deals_are_asked_for_their_log(
     assert asked["getDeals"] == asked["getArchivedDeals"] == 1
 
 
-def test_a_reopened_deal_is_noticed(simulator: Any, sync: Sync, tmp_path: Any) -> None:
+def test_the_log_of_a_reopened_deal_is_read(simulator: Any, sync: Sync, tmp_path: Any) -> None:
     first = sync(state_dir=str(tmp_path))
     lost = next(
         d for d in first.records["deals"]
@@ -153,7 +153,7 @@ def test_a_reopened_deal_is_noticed(simulator: Any, sync: Sync, tmp_path: Any) -
     assert changes[-1] == ("lost", "open")
 
 
-def test_a_run_cut_off_anywhere_resumes_and_misses_nothing(
+def test_an_interrupted_run_resumes_without_a_gap(
     simulator: Any, sync: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_module, "MAX_TRIES", 1)
@@ -191,7 +191,7 @@ def test_an_expired_cursor_starts_the_walk_again(
     assert "starting its walk again" in caplog.text
 
 
-def test_a_sweep_shows_every_record_and_then_says_so(simulator: Any, sync: Sync) -> None:
+def test_a_sweep_ends_with_activate_version(simulator: Any, sync: Sync) -> None:
     sync()
     person = next(p for p in simulator.truth("persons") if p["_listed"])
     simulator.account.delete_person(person["id"])
@@ -213,7 +213,7 @@ def test_a_sweep_shows_every_record_and_then_says_so(simulator: Any, sync: Sync)
         assert output.order.index(("ACTIVATE_VERSION", stream)) > last_record
 
 
-def test_a_sweep_cut_off_activates_nothing(
+def test_an_interrupted_sweep_activates_nothing(
     simulator: Any, sync: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_module, "MAX_TRIES", 1)
@@ -224,7 +224,7 @@ def test_a_sweep_cut_off_activates_nothing(
     assert not run_tap.last.versions  # type: ignore[attr-defined]
 
 
-def test_one_call_in_ten_failing_in_a_random_way_changes_nothing(
+def test_random_faults_in_one_call_of_ten_change_no_record(
     simulator: Any, sync: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("backoff._sync.time.sleep", lambda _: None)
@@ -251,7 +251,9 @@ def test_one_call_in_ten_failing_in_a_random_way_changes_nothing(
         assert shaken.records[stream] == records, stream
 
 
-def test_kill_9_loses_nothing(simulator: Any, sync: Sync, config: dict[str, Any]) -> None:
+def test_a_sync_after_kill_9_has_every_record(
+    simulator: Any, sync: Sync, config: dict[str, Any]
+) -> None:
     """What came out before the last whole state is kept; the rest comes again."""
     command = [sys.executable, "-m", "tap_pipedrive", "--config", "/dev/stdin"]
     process = subprocess.Popen(
@@ -281,9 +283,7 @@ def test_kill_9_loses_nothing(simulator: Any, sync: Sync, config: dict[str, Any]
     assert again < listed(simulator, "deals").keys(), "it did not start over"
 
 
-def test_a_line_that_is_taken_off_is_no_longer_among_those_of_its_deal(
-    simulator: Any, sync: Sync
-) -> None:
+def test_a_removed_line_is_missing_from_deal_products_sync(simulator: Any, sync: Sync) -> None:
     only = {"deals", "deal_products", "deal_products_sync"}
     first = sync(only=only)
     lists = {row["deal_id"]: row["line_ids"] for row in first.records["deal_products_sync"]}

@@ -135,7 +135,9 @@ def test_a_signal_ends_any_wait_with_state_and_report(
     assert sent == {name: len(output.records[name]) for name in sent}
 
 
-def test_a_second_signal_ends_at_once(simulator: RunningSimulator, tmp_path: Path) -> None:
+def test_a_second_signal_ends_the_process_at_once(
+    simulator: RunningSimulator, tmp_path: Path
+) -> None:
     """The first one waits for a reader of what is still to be written."""
     with running_tap(simulator, tmp_path / "report.json", page_size=500) as process:
         wait_until(lambda: simulator.control("GET", "stats")["calls"] > 5)
@@ -147,7 +149,7 @@ def test_a_second_signal_ends_at_once(simulator: RunningSimulator, tmp_path: Pat
         assert process.wait(2) == 128 + signal.SIGTERM
 
 
-def test_without_a_reader_the_tap_ends_in_bounded_time_and_reports(
+def test_a_blocked_output_does_not_prevent_the_end_and_the_report(
     simulator: RunningSimulator, tmp_path: Path
 ) -> None:
     report_file = tmp_path / "report.json"
@@ -161,7 +163,7 @@ def test_without_a_reader_the_tap_ends_in_bounded_time_and_reports(
 
 
 @pytest.mark.long
-def test_a_state_after_a_signal_never_runs_ahead_of_its_records(
+def test_a_state_after_a_signal_covers_only_written_records(
     simulator: RunningSimulator, tmp_path: Path
 ) -> None:
     """What came before the signal and what the next run reads is everything."""
@@ -186,7 +188,7 @@ def test_a_state_after_a_signal_never_runs_ahead_of_its_records(
         }
 
 
-def test_a_reader_that_ends_is_named(simulator: RunningSimulator, tmp_path: Path) -> None:
+def test_a_broken_pipe_is_reported(simulator: RunningSimulator, tmp_path: Path) -> None:
     """Also where deals are listed in a file: an error of the pipe is none of the file."""
     deals = tmp_path / "deals"
     deals.write_text("".join(f"{d['id']}\n" for d in simulator.truth("deals") if d["_listed"]))

@@ -17,16 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipedrive_simulator.account.table import Table
 
-from tap_pipedrive.answers import Page
-from tap_pipedrive.bookmarks import to_text, to_time
+from tap_pipedrive.api.responses import Page
 from tap_pipedrive.errors import BudgetSpentError, CursorExpiredError, SourceUnavailableError
-from tap_pipedrive.streams.windows import (
+from tap_pipedrive.sync.windows import (
     Listing,
     Windows,
     gaps_between,
     join,
     most_calls,
 )
+from tap_pipedrive.times import to_text, to_time
 
 Sync = Callable[..., Output]
 LISTS = {"deals": "getDeals", "persons": "getPersons", "activities": "getActivities"}
@@ -56,7 +56,7 @@ def check_all(simulator: Any, *outputs: Output) -> None:
         }, stream
 
 
-def test_windows_bring_what_the_plain_walk_brings(simulator: Any, sync: Sync) -> None:
+def test_windows_read_the_same_records_as_page_by_page(simulator: Any, sync: Sync) -> None:
     plain = sync(only=ONLY, windows=1, page_size=5)
     assert not windowed(simulator)
     pages = {op: n["calls"] for op, n in simulator.control("GET", "stats")["operations"].items()}
@@ -71,13 +71,13 @@ def test_windows_bring_what_the_plain_walk_brings(simulator: Any, sync: Sync) ->
     assert wide.state == plain.state, "nothing is left of them in the end"
 
 
-def test_a_small_account_is_walked_plainly(simulator: Any, sync: Sync) -> None:
+def test_a_small_account_is_read_page_by_page(simulator: Any, sync: Sync) -> None:
     sync(only=ONLY)
     assert not windowed(simulator)
 
 
 @pytest.mark.parametrize("end", ["first", "last"])
-def test_records_without_update_time_come_too(
+def test_windows_read_records_without_update_time(
     simulator: Any, sync: Sync, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     if end == "last":
@@ -99,7 +99,7 @@ def test_records_without_update_time_come_too(
     assert marks == by_id(output, stream="deals").keys()
 
 
-def test_edits_during_the_walk_are_not_lost(simulator: Any, sync: Sync) -> None:
+def test_edits_during_windows_are_read(simulator: Any, sync: Sync) -> None:
     simulator.control("POST", "faults", {"kind": "edit_during_walk", "every": 3, "deals": 3})
     first = sync(only=ONLY, windows=5, page_size=5)
     assert windowed(simulator)
@@ -107,7 +107,7 @@ def test_edits_during_the_walk_are_not_lost(simulator: Any, sync: Sync) -> None:
     check_all(simulator, first, sync(first.state, only=ONLY, windows=5, page_size=5))
 
 
-def test_what_was_deleted_or_archived_meanwhile_is_found(simulator: Any, sync: Sync) -> None:
+def test_deletions_and_archivings_during_windows_are_read(simulator: Any, sync: Sync) -> None:
     edits = [{"op": "archive_deal", "deal_id": d} for d in range(20, 40)]
     rule = {"kind": "edit_during_walk", "operation": "getDeals", "after": 15, "count": 1}
     simulator.control("POST", "faults", {**rule, "edits": edits})
@@ -119,7 +119,7 @@ def test_what_was_deleted_or_archived_meanwhile_is_found(simulator: Any, sync: S
 
 
 @pytest.mark.parametrize("kind", ["expired_cursor", "429_burst", "500", "truncated_json", "reset"])
-def test_a_fault_in_one_window_changes_nothing(
+def test_a_fault_in_one_window_changes_no_record(
     simulator: Any,
     sync: Sync,
     monkeypatch: pytest.MonkeyPatch,
@@ -136,7 +136,7 @@ def test_a_fault_in_one_window_changes_nothing(
         assert "starting a window again" in caplog.text
 
 
-def test_a_spent_budget_ends_the_walk_and_the_next_run_completes_it(
+def test_the_next_run_completes_windows_after_a_spent_budget(
     simulator: Any, sync: Sync, tmp_path: Any
 ) -> None:
     settings: dict[str, Any] = {"only": {"activities"}, "windows": 4, "page_size": 5}
@@ -156,11 +156,11 @@ def test_a_spent_budget_ends_the_walk_and_the_next_run_completes_it(
     assert second.state == sync(**{**settings, "windows": 1}).state
 
 
-def test_cut_off_again_and_again_it_makes_headway(
+def test_windows_make_progress_in_every_interrupted_run(
     simulator: Any, sync: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tap_pipedrive.client.MAX_TRIES", 1)
-    monkeypatch.setattr("tap_pipedrive.client.OUTAGE_SECONDS", 0.0)
+    monkeypatch.setattr("tap_pipedrive.api.client.MAX_TRIES", 1)
+    monkeypatch.setattr("tap_pipedrive.api.client.OUTAGE_SECONDS", 0.0)
     outputs: list[Output] = []
     state: dict[str, Any] = {}
     for _ in range(30):
@@ -179,7 +179,7 @@ def test_cut_off_again_and_again_it_makes_headway(
     assert by_id(*outputs, stream="activities").keys() == listed(simulator, "activities").keys()
 
 
-def test_kill_9_in_the_middle_resumes(simulator: Any, sync: Sync, config: dict[str, Any]) -> None:
+def test_windows_resume_after_kill_9(simulator: Any, sync: Sync, config: dict[str, Any]) -> None:
     settings = {"changelog_mode": "off", "page_size": 5, "windows": 4}
     process = subprocess.Popen(
         [sys.executable, "-m", "tap_pipedrive", "--config", "/dev/stdin"],
@@ -247,7 +247,7 @@ crowds = st.lists(
     st.sets(st.integers(5, 60), max_size=3),
     st.sampled_from([None, 1, 10**4, 10**7]),
 )
-def test_any_list_is_read_whole(
+def test_windows_read_any_list_completely(
     crowds: list[tuple[int, int, int]], width: int, page: int, expires: set[int], pace: float | None
 ) -> None:
     """However unevenly records lie, in whatever order pages come."""
@@ -270,7 +270,7 @@ def test_any_list_is_read_whole(
         assert source.made <= most_calls(max(pages, 11), max(width, 2))
 
 
-def test_a_failure_is_raised_after_what_was_under_way_is_written() -> None:
+def test_a_failure_is_raised_after_the_other_threads_pages() -> None:
     source = AList(list(range(0, 10**6, 1000)), 10, set())
 
     def ask(since: str, until: str) -> Iterator[Page]:
@@ -295,7 +295,7 @@ def test_a_failure_is_raised_after_what_was_under_way_is_written() -> None:
     assert len(got) < len(source.records) + 10 * 4 * 2
 
 
-def test_several_lists_share_the_threads_and_each_is_noted_by_itself() -> None:
+def test_lists_share_threads_and_have_their_own_progress() -> None:
     sources = [AList(list(range(0, 10**6, apart)), 10, set()) for apart in (500, 9000)]
     end = "2021-01-01T00:00:00Z"
     second_came = threading.Event()
@@ -325,7 +325,7 @@ def test_several_lists_share_the_threads_and_each_is_noted_by_itself() -> None:
     assert turns.index(1) < len(turns) / 2, "side by side"
 
 
-def test_whoever_stops_listening_leaves_no_thread_behind() -> None:
+def test_leaving_windows_early_ends_all_threads() -> None:
     source = AList(list(range(0, 10**6, 1000)), 10, set())
     listing: Listing[list[Any]] = Listing([(START, "2021-01-01T00:00:00Z")], source.ask, list)
     with Windows([listing], width=4) as windows:
@@ -335,7 +335,7 @@ def test_whoever_stops_listening_leaves_no_thread_behind() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=8))
-def test_spans_and_gaps_are_all_there_is(pairs: list[tuple[int, int]]) -> None:
+def test_spans_and_gaps_together_cover_everything(pairs: list[tuple[int, int]]) -> None:
     spans = [[chr(65 + a), chr(65 + b)] for a, b in pairs if a < b]
     inside = {m for a, b in spans for m in range(ord(a), ord(b))}
     joined = join(spans)

@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.measuring import BenchError, Command, clean_environ, run
 from bench.server import Server
-from pipeboard.postgres_binaries import wheel_binaries
+from pipeboard.local.postgres_binaries import wheel_binaries
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = ROOT / ".pipeboard" / "env"

@@ -12,9 +12,9 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from pipeboard.cluster import HOST
-from pipeboard.embedded_postgres import EmbeddedPostgres
-from pipeboard.postgres_binaries import Binaries
+from pipeboard.local.cluster import HOST
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
+from pipeboard.local.postgres_binaries import Binaries
 from pipeboard.worlds import STATE_SCHEMA
 
 DATABASE = "bench"

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-import pipeboard.checkup
+from pipeboard.checks.checkup import LOW_DISK
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -43,7 +43,7 @@ def of_the_cluster(name: str) -> dict[str, Any] | None:
 def test_the_doctor_finds_room_where_logs_grow() -> None:
     for name in ("schedule", "metrics-server", "dashboards"):
         folders = in_memory(SERVICES[name])
-        assert folders.get("/state", pipeboard.checkup.LOW_DISK) >= pipeboard.checkup.LOW_DISK
+        assert folders.get("/state", LOW_DISK) >= LOW_DISK
         # The root file system is read-only, so that what a run writes needs a place.
         places = {*folders, *(v.split(":")[0] for v in SERVICES[name]["volumes"])}
         assert places == {"/state", "/tmp"}, name

@@ -21,9 +21,9 @@ import psycopg
 import pytest
 
 from pipeboard.console import Console
+from pipeboard.local.services import Services
+from pipeboard.local.simulator import Account
 from pipeboard.paths import Paths
-from pipeboard.services import Services
-from pipeboard.simulator import Account
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()

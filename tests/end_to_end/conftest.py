@@ -18,9 +18,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from pipeboard.local.services import Services
+from pipeboard.local.simulator import Account, Simulator
 from pipeboard.paths import Paths
-from pipeboard.services import Services
-from pipeboard.simulator import Account, Simulator
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ROOT / ".pipeboard" / "bin"

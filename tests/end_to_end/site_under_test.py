@@ -21,12 +21,12 @@ import psycopg
 from conftest import COMMANDS, ROOT, Checkout, Run
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipeboard import embedded_postgres
-from pipeboard.cluster import free_port
-from pipeboard.embedded_postgres import EmbeddedPostgres
-from pipeboard.postgres_binaries import Binaries
-from pipeboard.services import Services
-from pipeboard.simulator import Account, Simulator
+from pipeboard.local import embedded_postgres
+from pipeboard.local.cluster import free_port
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
+from pipeboard.local.postgres_binaries import Binaries
+from pipeboard.local.services import Services
+from pipeboard.local.simulator import Account, Simulator
 
 # Nobody cuts the power of a test: what is written survives every kill of a process all the same.
 embedded_postgres.SETTINGS["fsync"] = "off"
@@ -99,6 +99,17 @@ class Site:
             stderr=subprocess.STDOUT,
         )
         return Live(process)
+
+    @contextmanager
+    def building(self) -> Iterator[tuple[Live, dict[str, int]]]:
+        """Start a sync; within the block, dbt waits in the middle of its build for the deals."""
+        live = self.start("run", "sync")
+        of_dbt = "select pid from pg_stat_activity where application_name = 'pipeboard-dbt'"
+        until("a connection of dbt", lambda: self.query(of_dbt), 180)
+        with psycopg.connect(self.url) as blocker:
+            blocker.execute("lock table pipedrive.deals in access exclusive mode")
+            until("dbt at a model", lambda: self.query(of_dbt + " and wait_event_type = 'Lock'"))
+            yield live, live.parts()
 
     def query(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.url, autocommit=True) as connection:

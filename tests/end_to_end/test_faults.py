@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -14,7 +14,7 @@ import pytest
 from conftest import truth
 from site_under_test import Live, Site, alive, kill_server, make_site, until
 
-from pipeboard.lane import is_locked
+from pipeboard.run.run_lock import is_locked
 
 # The fastest job that reads and loads: what ends it does not care what comes after.
 JOB = "backfill"
@@ -35,9 +35,9 @@ def at_work(site: Site, *words: str) -> tuple[Live, dict[str, int]]:
     return live, parts
 
 
-def lock_is_free(site: Site, lane: str = "backfill") -> bool:
+def lock_is_free(site: Site, concurrency_group: str = "backfill") -> bool:
     with psycopg.connect(site.url) as connection:
-        return not is_locked(connection, lane)
+        return not is_locked(connection, concurrency_group)
 
 
 @pytest.mark.parametrize(
@@ -143,23 +143,10 @@ def test_then_the_next_run_ends_right(site: Site) -> None:
 # From here on `sync`, as it is scheduled: what is killed may be the build as well.
 
 
-@contextmanager
-def building(site: Site) -> Iterator[tuple[Live, dict[str, int]]]:
-    """Start a sync; within the block, dbt waits in the middle of its build for the deals."""
-    live = site.start("run", "sync")
-    of_dbt = "select pid from pg_stat_activity where application_name = 'pipeboard-dbt'"
-    until("a connection of dbt", lambda: site.query(of_dbt), 120)
-    with psycopg.connect(site.url) as blocker:
-        blocker.execute("lock table pipedrive.deals in access exclusive mode")
-        until("dbt at a model", lambda: site.query(of_dbt + " and wait_event_type = 'Lock'"))
-        parts = live.parts()
-        assert {"keeper", "meltano", "dbt"} <= set(parts), parts
-        yield live, parts
-
-
 def test_a_supervisor_that_is_killed_while_dbt_builds(site: Site) -> None:
     site.control("advance", {"deals": 30, "hours": 6})
-    with building(site) as (live, parts):
+    with site.building() as (live, parts):
+        assert {"keeper", "meltano", "dbt"} <= set(parts), parts
         live.end(signal.SIGKILL)
         until("the end of all its parts", lambda: not any(map(alive, parts.values())), 45)
     until("a free lock", lambda: lock_is_free(site, "main"), 5)
@@ -167,7 +154,7 @@ def test_a_supervisor_that_is_killed_while_dbt_builds(site: Site) -> None:
 
 
 def test_a_database_that_is_killed_while_dbt_builds(site: Site) -> None:
-    with suppress(psycopg.OperationalError), building(site) as (live, parts):
+    with suppress(psycopg.OperationalError), site.building() as (live, parts):
         runs = site.query("select status, reason from ops.etl_run order by started_at desc")
         assert runs[1] == (
             "abandoned",

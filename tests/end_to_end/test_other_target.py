@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 from conftest import COMMANDS, ROOT, Checkout, Run, truth
 
-from pipeboard.simulator import Simulator
+from pipeboard.local.simulator import Simulator
 
 # The target ours extends, as its authors ship it: its own command line, none of our code.
 PYTHON = ROOT / ".pipeboard" / "env" / "loader" / "bin" / "python"

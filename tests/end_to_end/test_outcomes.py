@@ -61,13 +61,8 @@ def said(site: Site, *words: str) -> str:
 @pytest.fixture(scope="module")
 def killed(site: Site) -> tuple[int, str]:
     """The first sync, in which dbt was killed: its exit code and output."""
-    live = site.start("run", "sync")
-    building = """
-        select pid from pg_stat_activity where application_name = 'pipeboard-dbt'
-        and state = 'active' and query ~* 'create (temporary )?table|insert into|merge into'
-    """
-    until("dbt building a table", lambda: site.query(building), 180)
-    os.kill(live.parts()["dbt"], signal.SIGKILL)
+    with site.building() as (live, parts):
+        os.kill(parts["dbt"], signal.SIGKILL)
     return live.wait(180)
 
 

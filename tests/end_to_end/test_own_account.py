@@ -6,7 +6,7 @@ import json
 
 from conftest import Checkout, Run, SecondDemo, truth
 
-from pipeboard.simulator import Simulator
+from pipeboard.local.simulator import Simulator
 
 LISTS = (
     *("getPersons", "getOrganizations", "getActivities", "getProducts", "getPipelines"),

@@ -23,10 +23,10 @@ from conftest import truth
 from raw_tables import differences
 from site_under_test import Live, Site, alive, make_site, until
 
-from pipeboard import history
-from pipeboard.jobs import KNOWN
-from pipeboard.lane import is_locked
 from pipeboard.outcomes import ABANDONED, STATUSES, SUCCEEDED, SUCCESSES
+from pipeboard.run import history
+from pipeboard.run.jobs import KNOWN
+from pipeboard.run.run_lock import is_locked
 
 pytestmark = pytest.mark.long
 
@@ -161,7 +161,7 @@ def play_round(site: Site, one: Round, lives: dict[str, float]) -> str:
     until("the end of every process", lambda: not any(map(alive, parts.values())), 45)
     until("no process of the run", lambda: not left_over(site), 45)
     with psycopg.connect(site.url) as connection:
-        assert not is_locked(connection, KNOWN[one.job].lane), about
+        assert not is_locked(connection, KNOWN[one.job].concurrency_group), about
     told = [run for run in reversed(runs(site)) if run["run_id"] not in before]
     for run in told:
         ends = STATUSES[run["status"]].exit_codes

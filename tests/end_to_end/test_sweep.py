@@ -9,7 +9,7 @@ from typing import Any
 
 from conftest import Checkout, Run, SecondDemo, truth
 
-from pipeboard.simulator import Simulator
+from pipeboard.local.simulator import Simulator
 
 RAW = "select count(*), count(_sdc_deleted_at) from pipedrive.organizations"
 

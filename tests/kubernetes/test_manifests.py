@@ -11,7 +11,7 @@ import yaml
 from conftest import ROOT, Rendered
 from cron import cron_problem
 
-import pipeboard.schedule
+import pipeboard.local.schedule
 
 PINNED = re.compile(r"[\w./-]+:[\w.-]*\d[\w.-]*(@sha256:[0-9a-f]{64})?")
 EXIT_CODES_NOT_MENDED_BY_RETRYING = [64, 65, 77, 78]
@@ -133,7 +133,7 @@ def test_meltano_yml_and_the_cronjobs_say_the_same() -> None:
     found = yaml.safe_load((ROOT / "meltano.yml").read_text())["schedules"]
     assert {schedule["job"]: schedule["interval"] for schedule in found} == cronjobs
     shared = yaml.safe_load((ROOT / "k8s/base/patch-cronjob.yaml").read_text())["spec"]
-    assert shared["timeZone"] == pipeboard.schedule.ZONE
+    assert shared["timeZone"] == pipeboard.local.schedule.ZONE
 
 
 def test_migrate_and_smoke_are_jobs_of_the_same_image_with_fewer_secrets(overlay: Rendered) -> None:

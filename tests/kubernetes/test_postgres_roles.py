@@ -12,8 +12,8 @@ import pytest
 from conftest import ROOT
 
 from pipeboard.console import Console
+from pipeboard.local.services import Services
 from pipeboard.paths import Paths
-from pipeboard.services import Services
 
 ROLES = ROOT / "k8s" / "components" / "postgres" / "roles.sql"
 PASSWORD = 'it\'s $a "password"'

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 from pipeboard_target_postgres import metrics as loader_metrics
 
-import pipeboard.metrics
-from tap_pipedrive import metrics as tap_metrics
+import pipeboard.run.metrics
+from tap_pipedrive.reporting import metrics as tap_metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPONENTS = ROOT / "k8s" / "components"
@@ -39,8 +39,8 @@ def declared() -> dict[str, dict[str, set[str]]]:
         "tap": {name: set(labels) for name, (_, labels) in tap_metrics.DECLARED.items()},
         "loader": {name: set(labels) for name, (_, labels) in loader_metrics.DECLARED.items()},
         "supervisor": {
-            pipeboard.metrics.PREFIX + name: set(labels)
-            for name, (_, labels) in pipeboard.metrics.DECLARED.items()
+            pipeboard.run.metrics.PREFIX + name: set(labels)
+            for name, (_, labels) in pipeboard.run.metrics.DECLARED.items()
         },
         "metrics server": {
             name: {*metric.get("labels", ()), "database"}

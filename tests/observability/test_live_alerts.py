@@ -26,9 +26,9 @@ from contract import ROOT
 from kit import COMMANDS, Machine, Prometheus, answers, until
 from pipedrive_simulator.client import ControlClient
 
-from pipeboard.background import Background, Recipe
-from pipeboard.cluster import free_port
-from pipeboard.simulator import Account, Simulator
+from pipeboard.local.cluster import free_port
+from pipeboard.local.daemon import Daemon, ServiceSpec
+from pipeboard.local.simulator import Account, Simulator
 
 FACTOR = 600
 SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -109,7 +109,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     simulator = Simulator(tmp_path / "account", COMMANDS / "pipedrive-simulator")
     ready = simulator.start(Account(deals=40, seed=3))
     ports = {"gateway": free_port(), "prometheus": free_port()}
-    gateway, watcher = (Background(n, tmp_path / n, tmp_path / f"{n}.log") for n in ports)
+    gateway, watcher = (Daemon(n, tmp_path / n, tmp_path / f"{n}.log") for n in ports)
     url = f"http://127.0.0.1:{ports['gateway']}"
     address = f"127.0.0.1:{ports['prometheus']}"
     machine = Machine(
@@ -135,10 +135,10 @@ def site(tmp_path: Path) -> Iterator[Site]:
     try:
         words = ["prometheus-pushgateway", f"--web.listen-address=127.0.0.1:{ports['gateway']}"]
         words += [f"--persistence.file={tmp_path / 'metrics'}"]
-        gateway.start(Recipe(words, {}, lambda: answers(f"{url}/-/ready")))
+        gateway.start(ServiceSpec(words, {}, lambda: answers(f"{url}/-/ready")))
         words = ["prometheus", f"--config.file={tmp_path / 'prometheus.yml'}"]
         words += [f"--web.listen-address={address}", f"--storage.tsdb.path={tmp_path / 'data'}"]
-        watcher.start(Recipe(words, {}, lambda: answers(f"http://{address}/-/ready")))
+        watcher.start(ServiceSpec(words, {}, lambda: answers(f"http://{address}/-/ready")))
         yield Site(machine, ControlClient(ready["url"]), Prometheus(f"http://{address}"))
     finally:
         watcher.stop()

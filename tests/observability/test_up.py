@@ -12,8 +12,8 @@ import pytest
 import redis
 from kit import COMMANDS, Machine, Prometheus, processes, until
 
-from pipeboard.processes import Recorded
-from pipeboard.simulator import Account, Simulator
+from pipeboard.local.processes import Recorded
+from pipeboard.local.simulator import Account, Simulator
 
 needs_prometheus = pytest.mark.skipif(
     not shutil.which("prometheus") or not shutil.which("prometheus-pushgateway"),

@@ -17,12 +17,12 @@ from typing import Any, TypeVar
 import psycopg
 import pytest
 
-from pipeboard.cluster import free_port
-from pipeboard.embedded_postgres import EmbeddedPostgres
+from pipeboard.local.cluster import free_port
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
+from pipeboard.local.prefect_service import PrefectService
+from pipeboard.local.services import Services
+from pipeboard.local.simulator import Account, Simulator
 from pipeboard.paths import Paths
-from pipeboard.prefect_service import PrefectService
-from pipeboard.services import Services
-from pipeboard.simulator import Account, Simulator
 
 ROOT = Path(__file__).resolve().parents[2]
 PIPEBOARD = ROOT / ".pipeboard" / "bin" / "pipeboard"

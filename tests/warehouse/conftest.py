@@ -8,10 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
-from warehouse_kit import ROOT, Warehouse
+from warehouse_kit import ROOT, Dbt, Warehouse
 
-from pipeboard.embedded_postgres import EmbeddedPostgres
-from pipeboard.postgres_binaries import Binaries, wheel_binaries
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
+from pipeboard.local.postgres_binaries import Binaries, wheel_binaries
 
 #: Makes a new database: a name, and what its dbt is told by environment.
 NewWarehouse = Callable[..., Warehouse]
@@ -26,7 +26,7 @@ def new_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewWareh
     binaries = (
         Binaries(Path(named)) if named else wheel_binaries(ROOT / ".pipeboard" / "env" / "demo")
     )
-    dbt = tmp_path_factory.mktemp("dbt")
+    dbt_folder, dbt = tmp_path_factory.mktemp("dbt"), Dbt()
 
     def make(name: str, **settings: str) -> Warehouse:
         """Empty the database for the next module; the one before has no use for it any more."""
@@ -34,11 +34,12 @@ def new_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewWareh
         superuser = as_superuser(server, url)
         trade_safety_for_speed(superuser)
         return Warehouse(
-            url, tmp_path_factory.mktemp(name), dbt, settings,
+            url, tmp_path_factory.mktemp(name), dbt_folder, dbt, settings,
             superuser={**superuser, "dbname": DATABASE},
         )  # fmt: skip
 
     yield make
+    dbt.end()
     server.destroy()
 
 

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from conftest import NewWarehouse
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
-from warehouse_kit import ROOT, Warehouse
+from warehouse_kit import BUILD, ROOT, Warehouse
 
 DEALS, SEED = 80, 11
 #: Of builds, half by SIGTERM; PIPEBOARD_SIGNAL_ROUNDS=30 takes ten minutes.
@@ -27,7 +27,6 @@ STREAMS = (
     "deals", "deal_changelog", "deal_changelog_sync", "deal_products", "persons", "organizations", "products",
     "activities", "activity_types", "leads", "pipelines", "stages", "users", "deal_fields", "goals", "currencies",
 )  # fmt: skip
-BUILD = ("build", "--exclude-resource-type", "unit_test")
 RELATIONS = """
     select nspname || '.' || relname from pg_catalog.pg_class
     join pg_catalog.pg_namespace on pg_namespace.oid = relnamespace
@@ -99,8 +98,12 @@ def account(new_warehouse: NewWarehouse) -> Iterator[Account]:
 
 @contextmanager
 def read_all(account: Account) -> Iterator[None]:
-    """Let three clients read every relation each tenth of a second, and a fourth look for absent ones."""
+    """Let three clients read every relation each tenth of a second, and a fourth look for absent ones.
+
+    A relation that has rows before and after must have some at each moment.
+    """
     errors: list[str] = []
+    empty: set[str] = set()
     ended = threading.Event()
     n_read = [0, 0, 0]
 
@@ -110,7 +113,8 @@ def read_all(account: Account) -> Iterator[None]:
             while not ended.wait(0.1):
                 for relation in account.relations:
                     try:
-                        connection.execute(f"select count(*) from {relation}".encode())
+                        if not has_rows(connection, relation):
+                            empty.add(relation)
                     except psycopg.Error as error:
                         errors.append(f"{relation}: {error}")
                     n_read[nr] += 1
@@ -125,16 +129,24 @@ def read_all(account: Account) -> Iterator[None]:
 
     threads = [threading.Thread(target=read, args=(nr,)) for nr in range(3)]
     threads.append(threading.Thread(target=look))
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
+    with psycopg.connect(account.warehouse.url, autocommit=True) as connection:
+        before = {name for name in account.relations if has_rows(connection, name)}
         for thread in threads:
-            thread.join()
+            thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            for thread in threads:
+                thread.join()
+        emptied = {name for name in empty & before if has_rows(connection, name)}
     assert not errors, errors[:5]
+    assert not emptied, "without a row for a moment"
     assert min(n_read) > len(account.relations), "every relation was read by every client"
+
+
+def has_rows(connection: psycopg.Connection, relation: str) -> bool:
+    return bool(connection.execute(f"select 1 from {relation} limit 1".encode()).fetchall())
 
 
 def test_an_idle_build_writes_no_row_and_issues_no_ddl(account: Account) -> None:
@@ -207,7 +219,7 @@ def test_a_failing_test_leaves_what_stands_on_it(account: Account) -> None:
     for (name,) in constraint:
         account.warehouse.write(f"alter table pipedrive.stages drop constraint {name}")
     account.warehouse.write(twice)
-    done = account.warehouse.dbt(*BUILD)
+    done = account.warehouse.dbt("build", "--exclude-resource-type", "unit_test")
     assert done.returncode != 0
     counts = dict(re.findall(r"(ERROR|SKIP)=(\d+)", done.stdout))
     assert counts["ERROR"] == "1", done.stdout[-3000:]

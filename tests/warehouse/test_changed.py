@@ -17,14 +17,13 @@ from functools import partial
 import pytest
 from conftest import NewWarehouse
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
-from warehouse_kit import Warehouse
+from warehouse_kit import BUILD, Warehouse
 
 DEALS, SEED = 50, 7
 STREAMS = (
     "deals", "deal_changelog", "deal_changelog_sync", "deal_products", "persons", "organizations", "products", "notes",
     "activities", "activity_types", "leads", "pipelines", "stages", "users", "deal_fields",
 )  # fmt: skip
-BUILD = ("build", "--exclude", "tag:reconciliation", "--exclude-resource-type", "unit_test")
 CLOCK = "model.pipeboard.int_warehouse_clock"
 #: It counts the rows of all raw tables.
 COUNTS = {"ops_row_counts", "ops_stream_freshness"}

@@ -12,13 +12,12 @@ import pytest
 from conftest import NewWarehouse
 from pipedrive_simulator.operations import totals
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
-from warehouse_kit import Warehouse
+from warehouse_kit import BUILD, Warehouse
 
 STREAMS = (
     "deals", "deal_changelog", "deal_changelog_sync", "pipelines", "stages", "users", "deal_fields",
     "currencies",
 )  # fmt: skip
-BUILD = ("build", "--exclude-resource-type", "unit_test", "--exclude", "tag:reconciliation")
 #: What Pipedrive converts, and the currency that it has no rate for.
 CONVERTED, UNKNOWN = {"USD", "EUR", "ARS"}, "XAU"
 

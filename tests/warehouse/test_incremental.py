@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 
 import pytest
 from conftest import NewWarehouse
 from test_publishing import Project
-from warehouse_kit import ROOT, Dbt, Warehouse
+from warehouse_kit import ROOT, Warehouse
 
 PROJECT = """
 name: pipeboard
@@ -61,15 +60,8 @@ def warehouse(new_warehouse: NewWarehouse) -> Warehouse:
     return new_warehouse("engine", DBT_THREADS="1")
 
 
-@pytest.fixture(scope="module")
-def dbt(warehouse: Warehouse) -> Iterator[Dbt]:
-    dbt = Dbt(warehouse)
-    yield dbt
-    dbt.end()
-
-
 @pytest.fixture
-def project(warehouse: Warehouse, dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder = tmp_path_factory.getbasetemp() / "engine"
     shutil.rmtree(folder / "models", ignore_errors=True)
     (folder / "models").mkdir(parents=True)
@@ -80,7 +72,7 @@ def project(warehouse: Warehouse, dbt: Dbt, tmp_path_factory: pytest.TempPathFac
     (folder / "dbt_project.yml").write_text(PROJECT)
     (folder / "models" / "sources.yml").write_text(SOURCES)
     warehouse.write(INPUT)
-    project = Project(folder, warehouse, dbt)
+    project = Project(folder, warehouse)
     for name, text in {
         "int_deal_versions": VERSIONS, "int_build_watermarks": WATERMARKS, "deals": DEALS, "stages": STAGES,
         "sums": SUMS, "kept": KEPT, "above": ABOVE,

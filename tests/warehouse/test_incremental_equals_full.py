@@ -13,7 +13,7 @@ import os
 import random
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import yaml
 from conftest import NewWarehouse
 from pipedrive_simulator.testing import running_simulator
 from test_lifetime import ALL
-from warehouse_kit import ROOT, Dbt, Warehouse
+from warehouse_kit import ROOT, Warehouse
 
 SCHEMAS = ("intermediate", "marts", "ops")
 #: Columns that say when something was built. They are the only ones that may differ.
@@ -69,7 +69,6 @@ class Project:
 
     folder: Path
     warehouse: Warehouse
-    dbt: Dbt
     variables: dict[str, Any] = field(default_factory=lambda: {"as_of": AS_OF})
     environ: dict[str, str] = field(default_factory=dict)
     rates: dict[tuple[str, str, str], str] = field(default_factory=lambda: dict(RATES))
@@ -82,12 +81,12 @@ class Project:
             {(*k, v) for k, v in self.rates.items()},
         )
         arguments = (
-            "--no-use-colors", "build", "--exclude-resource-type", "test", "unit_test", *words,
+            "build", "--exclude-resource-type", "test", "unit_test", *words,
             "--vars", yaml.safe_dump(self.variables, default_flow_style=True),
             "--project-dir", self.folder, "--profiles-dir", self.folder,
             "--target-path", self.folder / "target", "--log-path", self.folder / "logs",
         )  # fmt: skip
-        self.dbt.invoke([str(word) for word in arguments], self.environ)
+        self.warehouse.build(*map(str, arguments), **self.environ)
 
     def seed(self, name: str, header: str, rows: set[tuple[str, ...]]) -> None:
         lines = (",".join(row) for row in sorted(rows))
@@ -164,17 +163,10 @@ def reading(rate: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def dbt(warehouse: Warehouse) -> Iterator[Dbt]:
-    dbt = Dbt(warehouse)
-    yield dbt
-    dbt.end()
-
-
-@pytest.fixture(scope="module")
-def project(warehouse: Warehouse, dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder = tmp_path_factory.mktemp("project") / "transform"
     shutil.copytree(ROOT / "transform", folder)
-    project = Project(folder, warehouse, dbt)
+    project = Project(folder, warehouse)
     project.build()
     # A second load of everything would be the first that is incremental: begin with the ordinary case.
     project.build()

@@ -20,9 +20,9 @@ from typing import Any
 import psycopg
 import pytest
 from conftest import NewWarehouse
-from warehouse_kit import DBT, ROOT, Dbt, Warehouse
+from warehouse_kit import DBT, ROOT, Warehouse
 
-from pipeboard.embedded_postgres import READER
+from pipeboard.local.embedded_postgres import READER
 
 PROJECT = """
 name: small
@@ -48,7 +48,6 @@ class Project:
 
     folder: Path
     warehouse: Warehouse
-    dbt: Dbt
 
     def model(self, name: str, text: str, description: str = "") -> None:
         (self.folder / "models" / f"{name}.sql").write_text(text)
@@ -58,12 +57,12 @@ class Project:
 
     def build(self, *words: str) -> str:
         """Run dbt, in the process that has it loaded already; return what it said."""
-        return self.dbt.invoke(self.arguments(*words))
+        return self.warehouse.build(*self.arguments(*words))
 
     def arguments(self, *words: str) -> list[str]:
         places = ("--project-dir", self.folder, "--profiles-dir", ROOT / "transform")
         target = ("--target-path", self.folder / "target", "--log-path", self.folder)
-        return ["--no-use-colors", *(words or ("run",)), *map(str, places + target)]
+        return [*(words or ("run",)), *map(str, places + target)]
 
     def sql(self, statement: str) -> None:
         self.warehouse.write(statement)
@@ -84,15 +83,8 @@ def warehouse(new_warehouse: NewWarehouse) -> Warehouse:
     return new_warehouse("publishing", DBT_THREADS="1")
 
 
-@pytest.fixture(scope="module")
-def dbt(warehouse: Warehouse) -> Iterator[Dbt]:
-    dbt = Dbt(warehouse)
-    yield dbt
-    dbt.end()
-
-
 @pytest.fixture
-def project(warehouse: Warehouse, dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder = tmp_path_factory.getbasetemp() / "small"
     shutil.rmtree(folder / "models", ignore_errors=True)
     (folder / "models").mkdir(parents=True)
@@ -101,7 +93,7 @@ def project(warehouse: Warehouse, dbt: Dbt, tmp_path_factory: pytest.TempPathFac
     )
     (folder / "dbt_project.yml").write_text(PROJECT)
     warehouse.write(INPUT)
-    return Project(folder, warehouse, dbt)
+    return Project(folder, warehouse)
 
 
 @contextmanager

@@ -9,13 +9,14 @@ import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 import yaml
 from psycopg import sql
 
-from pipeboard.changed import decision_of
+from pipeboard.launch import environ_of_program
+from pipeboard.run.changed import decision_of
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ROOT / ".pipeboard" / "bin"
@@ -27,6 +28,64 @@ LOADING = {
 }
 
 
+#: The program itself: `.pipeboard/bin/dbt` is for our own project.
+DBT = ROOT / ".pipeboard" / "env" / "dbt" / "bin" / "dbt"
+DBT_SERVER = """
+import json, os, sys
+results = os.fdopen(os.dup(1), "w")
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+from dbt.cli.main import dbtRunner
+for line in sys.stdin:
+    arguments, environ = json.loads(line)
+    os.environ.clear()
+    os.environ.update(environ)
+    messages = []
+    note = lambda event: messages.append(event.info.msg) if event.info.level != "debug" else None
+    done = dbtRunner(callbacks=[note]).invoke(arguments)
+    messages.append(str(done.exception or ""))
+    exit_code = 0 if done.success else 2 if done.exception else 1
+    print(json.dumps([exit_code, "\\n".join(messages)]), file=results, flush=True)
+"""
+
+_utilities = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["utilities"]
+(CHANGED,) = (plugin["commands"]["changed"] for plugin in _utilities if plugin["name"] == "dbt")
+CHANGED_ARGUMENTS = shlex.split(CHANGED["args"])
+#: Builds everything as a job does that finds everything changed.
+BUILD = ("build", *CHANGED_ARGUMENTS)
+
+
+class Finished(NamedTuple):
+    """How a command of dbt ended, and its messages."""
+
+    returncode: int
+    stdout: str
+
+
+class Dbt:
+    """A dbt process that runs one command after the other, in the folder of our project.
+
+    Starting dbt takes longer than many a test needs it for.
+    """
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [DBT.parent / "python", "-c", DBT_SERVER], text=True, cwd=ROOT / "transform",
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+
+    def invoke(self, arguments: Sequence[str], environ: Mapping[str, str]) -> Finished:
+        """Run one command in this environment."""
+        assert self.process.stdin
+        assert self.process.stdout
+        print(json.dumps([list(arguments), dict(environ)]), file=self.process.stdin, flush=True)
+        return Finished(*json.loads(self.process.stdout.readline()))
+
+    def end(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
+
+
 @dataclass
 class Warehouse:
     """One database, and what writes to it."""
@@ -35,6 +94,7 @@ class Warehouse:
     folder: Path
     #: Where dbt keeps what it parsed, for all warehouses of a session.
     dbt_folder: Path
+    dbt_process: Dbt
     settings: dict[str, str] = field(default_factory=dict)
     discovered: str | None = None
     #: What connects to the database as the server's superuser.
@@ -95,26 +155,22 @@ class Warehouse:
 
     # -- what writes to it
 
-    def dbt(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(COMMANDS / "dbt"), "--no-use-colors", *words],
-            cwd=ROOT / "transform",
-            env=self.environ(),
-            text=True,
-            capture_output=True,
-            check=False,
-        )
+    def dbt(self, *words: str, **environ: str) -> Finished:
+        """Run dbt with these variables, in our project if the words name no other."""
+        settings = {**self.environ(), "DBT_PROJECT_DIR": str(ROOT / "transform"), **environ}
+        settings = environ_of_program("dbt", DBT, settings)
+        return self.dbt_process.invoke(["--no-use-colors", *words], settings)
 
-    def build(self, *words: str) -> None:
-        done = self.dbt(*words)
+    def build(self, *words: str, **environ: str) -> str:
+        """Run dbt and return its messages."""
+        done = self.dbt(*words, **environ)
         assert done.returncode == 0, done.stdout[-4000:]
+        return done.stdout
 
     def changed(self, start: Callable[..., Any] = subprocess.run, **environ: str) -> Any:
         """Run `dbt:changed` as the jobs do; return what starts it returns."""
-        commands = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["utilities"]
-        (dbt,) = (plugin["commands"] for plugin in commands if plugin["name"] == "dbt")
         return start(
-            [str(COMMANDS / dbt["changed"]["executable"]), *shlex.split(dbt["changed"]["args"])],
+            [str(COMMANDS / CHANGED["executable"]), *CHANGED_ARGUMENTS],
             cwd=ROOT / "transform",
             env={**self.environ(), "PIPEBOARD_BUILD_REPORT": str(self.build_report), **environ},
             text=True,
@@ -175,52 +231,6 @@ class Warehouse:
         states = target.stdout.splitlines()
         if states:
             state.write_text(states[-1])
-
-
-#: The program itself: `.pipeboard/bin/dbt` is for our own project.
-DBT = ROOT / ".pipeboard" / "env" / "dbt" / "bin" / "dbt"
-#: Starting dbt takes longer than many a test has it work.
-DBT_SERVER = """
-import json, os, sys
-results = os.fdopen(os.dup(1), "w")
-os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-from dbt.cli.main import dbtRunner
-for line in sys.stdin:
-    arguments, environ = json.loads(line)
-    os.environ.clear()
-    os.environ.update(environ)
-    messages = []
-    note = lambda event: messages.append(event.info.msg) if event.info.level != "debug" else None
-    done = dbtRunner(callbacks=[note]).invoke(arguments)
-    messages.append(str(done.exception or ""))
-    print(json.dumps([done.success, "\\n".join(messages)]), file=results, flush=True)
-"""
-
-
-class Dbt:
-    """A dbt process that runs one command after the other."""
-
-    def __init__(self, warehouse: Warehouse) -> None:
-        self.warehouse = warehouse
-        self.process = subprocess.Popen(
-            [DBT.parent / "python", "-c", DBT_SERVER], text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
-
-    def invoke(self, arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> str:
-        """Run one command, with variables added to the environment; return its messages."""
-        assert self.process.stdin
-        assert self.process.stdout
-        request = [list(arguments), {**self.warehouse.environ(), **(environ or {})}]
-        print(json.dumps(request), file=self.process.stdin, flush=True)
-        success, output = json.loads(self.process.stdout.readline())
-        assert success, output[-3000:]
-        return str(output)
-
-    def end(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait()
 
 
 def selected(catalog: dict[str, Any], streams: Sequence[str]) -> str:

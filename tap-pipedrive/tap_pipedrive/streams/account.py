@@ -1,14 +1,14 @@
-"""Who works in the account, what they may do and watch."""
+"""Users, roles, permissions, teams, filters and webhooks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tap_pipedrive.records import Record
-from tap_pipedrive.streams.kinds import DefinitionList
+from tap_pipedrive.api.records import Record
+from tap_pipedrive.streams.stream_types import DefinitionStream
 
 
-class Users(DefinitionList):
+class Users(DefinitionStream):
     """Users of the company, inactive ones included. GET /api/v1/users (v2 has no list)."""
 
     name = "users"
@@ -17,7 +17,7 @@ class Users(DefinitionList):
     primary_keys = ("id",)
 
 
-class Roles(DefinitionList):
+class Roles(DefinitionStream):
     """Roles (admin's token). GET /api/v1/roles."""
 
     name = "roles"
@@ -26,8 +26,8 @@ class Roles(DefinitionList):
     selected_by_default = False
 
 
-class RoleAssignments(DefinitionList):
-    """Who has which role. GET /api/v1/roles/{id}/assignments, a call for each role."""
+class RoleAssignments(DefinitionStream):
+    """The users of each role. GET /api/v1/roles/{id}/assignments, a call for each role."""
 
     name = "role_assignments"
     operations = ("v1 /roles/{id}/assignments",)
@@ -41,7 +41,7 @@ class RoleAssignments(DefinitionList):
                 yield [{"role_id": role["id"], **row} for row in page.records]
 
 
-class PermissionSets(DefinitionList):
+class PermissionSets(DefinitionStream):
     """GET /api/v1/permissionSets."""
 
     name = "permission_sets"
@@ -50,7 +50,7 @@ class PermissionSets(DefinitionList):
     selected_by_default = False
 
 
-class Teams(DefinitionList):
+class Teams(DefinitionStream):
     """Teams (v1 only, deprecated without a successor). GET /api/v1/legacyTeams."""
 
     name = "teams"
@@ -59,7 +59,7 @@ class Teams(DefinitionList):
     selected_by_default = False
 
 
-class Filters(DefinitionList):
+class Filters(DefinitionStream):
     """Saved filters. GET /api/v1/filters."""
 
     name = "filters"
@@ -68,7 +68,7 @@ class Filters(DefinitionList):
     selected_by_default = False
 
 
-class Webhooks(DefinitionList):
+class Webhooks(DefinitionStream):
     """Webhooks of the account; their passwords never leave the tap. GET /api/v1/webhooks."""
 
     name = "webhooks"

@@ -1,14 +1,19 @@
-"""What people do about deals: activities, notes, calls, files, mail."""
+"""Activities, notes, calls, files and mail."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tap_pipedrive.records import Record
-from tap_pipedrive.streams.kinds import ListStream, NewestFirst, PerRecord, UpdatedStream
+from tap_pipedrive.api.records import Record
+from tap_pipedrive.streams.stream_types import (
+    ChildStream,
+    FullTableStream,
+    IncrementalStream,
+    NewestFirstStream,
+)
 
 
-class Activities(UpdatedStream):
+class Activities(IncrementalStream):
     """Planned and done activities. GET /api/v2/activities."""
 
     name = "activities"
@@ -19,7 +24,7 @@ class Activities(UpdatedStream):
     query = {"include_fields": "attendees"}
 
 
-class Notes(UpdatedStream):
+class Notes(IncrementalStream):
     """Notes on deals, people, leads, projects. GET /api/v1/notes."""
 
     name = "notes"
@@ -29,7 +34,7 @@ class Notes(UpdatedStream):
     more_properties = {"pinned_to_lead_flag": "boolean"}
 
 
-class NoteComments(PerRecord):
+class NoteComments(ChildStream):
     """Comments below a note. GET /api/v1/notes/{id}/comments."""
 
     name = "note_comments"
@@ -40,7 +45,7 @@ class NoteComments(PerRecord):
     more_properties = {"note_id": "integer"}
 
 
-class Files(NewestFirst):
+class Files(NewestFirstStream):
     """Attached files (their description, not their content). GET /api/v1/files, 100 a call."""
 
     name = "files"
@@ -51,7 +56,7 @@ class Files(NewestFirst):
     more_properties = {"log_id": "integer", "file_type": "string"}
 
 
-class CallLogs(ListStream):
+class CallLogs(FullTableStream):
     """Calls of the token's own user. GET /api/v1/callLogs, 50 a call."""
 
     name = "call_logs"
@@ -64,8 +69,8 @@ class CallLogs(ListStream):
 MAIL_FOLDERS = ("inbox", "sent", "archive", "drafts")
 
 
-def thread_pages(stream: ListStream) -> Iterator[list[Record]]:
-    """Yield the threads of all folders, each once: one that was answered lies in two."""
+def thread_pages(stream: FullTableStream) -> Iterator[list[Record]]:
+    """Yield the threads of all folders, each once: a thread with a reply is in two folders."""
     seen: set[int] = set()
     for folder in MAIL_FOLDERS:
         for page in stream.pages(MailThreads.list_operation(), query={"folder": folder}):
@@ -74,7 +79,7 @@ def thread_pages(stream: ListStream) -> Iterator[list[Record]]:
             yield fresh
 
 
-class MailThreads(ListStream):
+class MailThreads(FullTableStream):
     """Mail threads of the token's own mailbox. GET /api/v1/mailbox/mailThreads, per folder."""
 
     name = "mail_threads"
@@ -93,7 +98,7 @@ class MailThreads(ListStream):
         yield from thread_pages(self)
 
 
-class MailMessages(ListStream):
+class MailMessages(FullTableStream):
     """Messages of those threads. GET /api/v1/mailbox/mailThreads/{id}/mailMessages, per thread."""
 
     name = "mail_messages"
@@ -103,7 +108,7 @@ class MailMessages(ListStream):
     selected_by_default = False
 
     def record_pages(self) -> Iterator[list[Record]]:
-        """Read the threads once more, and the messages of each."""
+        """Read the threads again, and the messages of each."""
         for threads in thread_pages(self):
             for thread in threads:
                 for page in self.parent_pages(thread["id"]):

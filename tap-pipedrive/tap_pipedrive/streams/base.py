@@ -1,8 +1,8 @@
-"""What streams have in common: a schema from the facts, pages in, messages out.
+"""The base of all streams: a schema from the facts, pages in, messages out.
 
-A stream is data: ``name``, ``operations``, ``primary_keys``, ``replication_key`` and, where
-the API differs from its documents, ``more_properties``. How it is read is its kind, see
-:mod:`tap_pipedrive.streams.kinds`.
+A stream is data: ``name``, ``operations``, ``primary_keys``, ``replication_key`` and, where the API
+differs from its documents, ``more_properties``. Its type decides how it is read, see
+:mod:`tap_pipedrive.streams.stream_types`.
 """
 
 from __future__ import annotations
@@ -12,90 +12,103 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
-from singer_sdk import Stream
+from singer_sdk import Stream, Tap
 from singer_sdk.batch import Batcher
 from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers._batch import BatchConfig
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
-from tap_pipedrive.answers import Page
-from tap_pipedrive.beginnings import Beginning
-from tap_pipedrive.bookmarks import Bookmark
+from tap_pipedrive.api.lenient_json import LenientRecord
+from tap_pipedrive.api.openapi import Operation, operation
+from tap_pipedrive.api.openapi.schema import stream_schema, stream_types
+from tap_pipedrive.api.pagination import pages, restarting
+from tap_pipedrive.api.prefetch import ListRequest
+from tap_pipedrive.api.records import PageReader, Record, RecordScreen, RecordShaper, Row
+from tap_pipedrive.api.responses import Page
+from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import REFUSALS, ConfigurationError, EssentialRefusedError, TapError
-from tap_pipedrive.lenient_json import LenientRecord
-from tap_pipedrive.openapi import Operation, operation
-from tap_pipedrive.openapi.schema import stream_schema, stream_types
-from tap_pipedrive.outcomes import Outcome, StreamResult
-from tap_pipedrive.pagination import pages, restarting
-from tap_pipedrive.records import PageReader, Record, RecordScreen, RecordShaper, Row
-from tap_pipedrive.references import Name, values_of
-
-if TYPE_CHECKING:
-    from tap_pipedrive.tap import TapPipedrive
+from tap_pipedrive.state.bookmarks import Bookmark
+from tap_pipedrive.state.references import Name, values_of
+from tap_pipedrive.streams.outcomes import Outcome, StreamResult
 
 T = TypeVar("T")
-#: Quarantined records of a stream that are told one by one; all of them are counted.
+#: Quarantined records of a stream that are logged one by one; all of them are counted.
 MOST_WARNINGS = 10
 
 
 class PipedriveStream(Stream):
     """A stream declared by the facts of one or more operations."""
 
+    #: The class of each stream, in the order of declaration.
+    declared: ClassVar[list[type[PipedriveStream]]] = []
     #: Keys of ``openapi/facts.json`` whose records this stream unites.
     operations: ClassVar[tuple[str, ...]] = ()
-    #: Properties the API sends though its documents leave them out of the record's schema,
-    #: and those this tap adds.
+    #: Properties that the API sends and its documents lack, and properties that this tap adds.
     more_properties: ClassVar[Mapping[str, str]] = {}
-    #: Properties that never leave the tap: they hold secrets.
+    #: Properties that are never sent, because they hold secrets.
     withheld: ClassVar[frozenset[str]] = frozenset()
-    #: Query parameters every call of this stream carries.
+    #: Query parameters of every call of this stream.
     query: ClassVar[Mapping[str, Any]] = {}
-    #: Whether every report depends on this stream: a run in which it is refused fails. Any other
+    #: Whether every report depends on this stream: the run fails if it is refused. Any other
     #: stream that is refused is left out, see :meth:`end`.
     essential: ClassVar[bool] = False
-    #: Whether a sweep can find out which of its records are gone.
+    #: Whether a sweep can find out which of its records were deleted.
     is_swept: ClassVar[bool] = False
-    #: Records a call, where the operation allows fewer than the rest of the API.
+    #: Records per call, where the operation allows fewer than the rest of the API.
     page_limit: ClassVar[int] = 500
-    #: Lists that a scheduled run does not always read: the setting that holds their interval, by
-    #: operation, see :mod:`tap_pipedrive.cadence`.
+    #: Lists that a scheduled run reads at an interval: ``{operation: setting of the interval}``,
+    #: see :mod:`tap_pipedrive.state.cadence`.
     intervals: ClassVar[Mapping[str, str]] = {}
-    #: The stream that holds what a property names, by property.
+    #: The stream to which a property refers: ``{property: stream}``.
     references: ClassVar[Mapping[str, str]] = {}
     #: The stream that defines the fields of its records.
     fields_stream: ClassVar[str | None] = None
 
-    # Pages already hold JSON types; RecordShaper mends the few values that do not fit.
+    # Pages hold JSON types already; RecordShaper converts the few values that do not fit.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
-    _tap: TapPipedrive
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Register a class that declares a stream: it has a name, a type of streams has none."""
+        super().__init_subclass__(**kwargs)
+        if "name" in vars(cls):
+            PipedriveStream.declared.append(cls)
 
-    def __init__(self, tap: TapPipedrive) -> None:
-        """Build the schema and what shapes its records."""
+    def __init__(self, tap: Tap, run: RunContext, streams: StreamSet) -> None:
+        """Build the schema and the shaper of the records.
+
+        Args:
+            tap: the plugin that the SDK wants; this package uses the two others instead.
+            run: the context of the run.
+            streams: all streams of the run. The stream adds itself.
+
+        """
         types = stream_types((operation(key) for key in self.operations), self.more_properties)
         types = {name: kind for name, kind in types.items() if name not in self.withheld}
         super().__init__(tap=tap, schema=stream_schema(types, self.primary_keys))
+        self._run = run
+        self._streams = streams
+        streams.add(self)
         self._shaper = RecordShaper(types, self.withheld)
         self._reader = PageReader.of(types, self.primary_keys)
         self._screens: dict[str, RecordScreen] = {}
         self._schema_written = False
         self._drift_reported: set[str] = set()
         self.emitted = 0
-        #: Parent records whose part of this stream could not be read whole in this run.
+        #: Parent records whose rows could not be read completely in this run.
         self.incomplete_parents = 0
         self.result = StreamResult()
-        #: What records named in this run that the list did not hold when it was last read.
+        #: Names that records of this run use, and that the list lacked when it was last read.
         self.wanted: set[Name] = set()
         self._not_due: list[str] = []
 
     @property
     def quarantined(self) -> int:
-        """Records of this stream that were set aside in this run."""
-        return self._tap.quarantine.by_stream[self.name]
+        """Records of this stream that this run has quarantined."""
+        return self._run.quarantine.by_stream[self.name]
 
     @property
     def nulled_values(self) -> int:
@@ -104,27 +117,27 @@ class PipedriveStream(Stream):
 
     @property
     def operations_called(self) -> tuple[str, ...]:
-        """Keys of the operations whose answers bring this stream's records."""
+        """Keys of the operations whose responses bring this stream's records."""
         return self.operations
 
     @classmethod
     def list_operation(cls) -> Operation:
-        """Name the (first) operation of this stream, also for streams that need its list."""
+        """Return the first operation; other streams that need this list call it, too."""
         return operation(cls.operations[0])
 
     def get_replication_key_signpost(self, context: Any = None) -> None:
-        """Leave signposts to the bookmarks: they are in the source's time, not this machine's."""
+        """Set none: bookmarks keep signposts in the source's time, not in this machine's."""
         del context
 
     def get_records(self, context: Any) -> Iterable[dict[str, Any]]:
-        """Satisfy the SDK's interface; pages go through :meth:`emit` instead."""
+        """Exist for the SDK's interface only; pages go through :meth:`emit`."""
         del context
         msg = f"{self.name} is read page by page"
         raise NotImplementedError(msg)
 
     @property
     def drift(self) -> dict[str, int]:
-        """Count the properties met in this run that do not fit the schema, by kind."""
+        """Count the properties of this run that do not fit the schema, by kind."""
         return {
             "unknown_property": len(self._shaper.unknown),
             "changed_type": len(self._shaper.retyped),
@@ -132,14 +145,14 @@ class PipedriveStream(Stream):
 
     @property
     def latest_bookmark(self) -> str | None:
-        """Source time up to which all walks of this stream have come, None without one."""
+        """Source time up to which this stream is read, None without a bookmark."""
         partitions = self.stream_state.get("partitions") or [self.stream_state]
         values = [p.get("replication_key_value") for p in partitions]
         return max((v for v in values if v), default=None)
 
     @property
     def read_at(self) -> str | None:
-        """Source time when its list with an interval was last read, None if that is not known."""
+        """Source time when its list with an interval was last read, None if unknown."""
         parts = [self.stream_state, *self.stream_state.get("partitions", [])]
         return next((part["read_at"] for part in parts if part.get("read_at")), None)
 
@@ -147,7 +160,7 @@ class PipedriveStream(Stream):
 
     @cached_property
     def _writes_pages(self) -> bool:
-        """Whether records leave as they are: nothing deselected, mapped, flattened or counted."""
+        """Whether records are sent unchanged: none is deselected, mapped, flattened or counted."""
         if self.ABORT_AT_RECORD_COUNT is not None or self._batcher is not None:
             return False
         maps = self.stream_maps
@@ -160,31 +173,36 @@ class PipedriveStream(Stream):
 
     @cached_property
     def _batcher(self) -> Batcher | None:
-        """What writes records to files, if ``batch_config`` asks for BATCH messages."""
+        """Writes records to files, if ``batch_config`` is set."""
         config = self.get_batch_config(self.config)
-        # What a sweep has seen is told by the version of each record; a file has none.
-        if config is None or self._tap.is_sweep or self.ABORT_AT_RECORD_COUNT is not None:
+        # A sweep needs the version of each record; a file has none.
+        if config is None or self._run.is_sweep or self.ABORT_AT_RECORD_COUNT is not None:
             return None
         return Batcher(tap_name=self.tap_name, stream_name=self.name, batch_config=config)
 
     def _sync_batches(self, batch_config: BatchConfig, context: Any = None) -> None:
-        """Read as always: :meth:`emit` makes a file of each page; states keep their place."""
+        """Read as without files; :meth:`emit` makes a file of each page."""
         del batch_config
         for _ in self._sync_records(context):
             pass
 
+    def _show_progress(self, *, done: bool = False) -> None:
+        """Update the progress line of a terminal."""
+        calls = self._run.client.usage[self.name].calls
+        self._run.progress.update(self.name, self.emitted, calls, done=done)
+
     def _emit_files(self, batcher: Batcher, records: list[Record]) -> None:
-        kept = {name for name in self.schema["properties"] if self.mask["properties", name]}
-        rows = ({k: v for k, v in record.items() if k in kept} for record in records)
+        selected = {name for name in self.schema["properties"] if self.mask["properties", name]}
+        rows = ({k: v for k, v in record.items() if k in selected} for record in records)
         for manifest in batcher.get_batches(rows):
             self._write_batch_message(batcher.batch_config.encoding, manifest)
-        self._tap.writer.sent[self.name] += len(records)
+        self._run.writer.sent[self.name] += len(records)
         self.emitted += len(records)
 
     def _write_schema_message(self) -> None:
-        """Write the SCHEMA message once, whoever asks first; none for what is not due.
+        """Write the SCHEMA message once; none for a stream that is not due.
 
-        Without it the loader does not count the stream as loaded: its age stays what it is.
+        Without the message the loader does not count the stream as loaded, and its age is kept.
         """
         if not self._schema_written and not self._is_passed_over():
             super()._write_schema_message()
@@ -194,29 +212,29 @@ class PipedriveStream(Stream):
         """Shape and write a page of records; rows have their shape already.
 
         Raises:
-            AbortedSyncPausedException: a test run has seen the records it wanted.
+            AbortedSyncPausedException: a test run has read as many records as it needs.
 
         """
         if not records:
             return
-        if not self._tap.cadence.reads_all:
+        if not self._run.cadence.reads_all:
             self._look_up_names(records)
         if not isinstance(records[0], Row):
             records = self._shaper.shape(records)
             self._report_drift()
             records = self._with_keys(records)
-        self._tap.quarantine.write(self._tap.writer)
+        self._run.quarantine.write(self._run.writer)
         if not records:
             return
         if self._writes_pages:
             now = datetime.now(timezone.utc)
             try:
-                self._tap.writer.write_page(self.name, records, now, self._stream_version)
+                self._run.writer.write_page(self.name, records, now, self._stream_version)
             except RecursionError:
                 self._shaper.set_deep_values_aside(records)
-                self._tap.writer.write_page(self.name, records, now, self._stream_version)
+                self._run.writer.write_page(self.name, records, now, self._stream_version)
             self.emitted += len(records)
-            self._tap.show_progress(self)
+            self._show_progress()
             return
         if self._batcher is not None:
             try:
@@ -228,15 +246,15 @@ class PipedriveStream(Stream):
         self._shaper.set_deep_values_aside(records)
         for record in records:
             self._check_max_record_limit(self.emitted)
-            # A copy: deselecting pops properties that other streams still want to read.
+            # A copy: deselecting removes properties that other streams still read.
             self._write_mapped(dict(record))
             self.emitted += 1
 
     def _write_mapped(self, record: Record) -> None:
-        """Write a record as its stream maps make it.
+        """Write a record after its stream maps.
 
         Raises:
-            ConfigurationError: a map cannot be applied to it. Its values are not repeated.
+            ConfigurationError: a map cannot be applied to it. The message holds no value of it.
 
         """
         try:
@@ -254,30 +272,30 @@ class PipedriveStream(Stream):
             raise ConfigurationError(msg) from error
 
     def _with_keys(self, records: list[Record]) -> list[Record]:
-        """Set aside the records that lack a key."""
+        """Quarantine the records that lack a key."""
         keys = self.primary_keys
         if all(record.get(key) is not None for record in records for key in keys):
             return records
-        kept = []
+        complete = []
         for record in records:
             if missing := [key for key in keys if record.get(key) is None]:
                 known = {key: record[key] for key in keys if key not in missing}
                 reason = f"lacks its key {', '.join(missing)}"
                 self.quarantine(reason, msgspec.json.encode(record), known)
             else:
-                kept.append(record)
-        return kept
+                complete.append(record)
+        return complete
 
     def quarantine(self, reason: str, text: bytes, key: dict[str, Any] | None = None) -> None:
-        """Set a record aside, without what must not leave the tap."""
-        is_new = self._tap.quarantine.add(
+        """Quarantine a record, without the properties that are withheld."""
+        is_new = self._run.quarantine.add(
             self.name, reason, self._shaper.without_secrets(text), key
         )
         if is_new and self.quarantined <= MOST_WARNINGS:
             self.logger.warning("%s: a record is quarantined: it %s", self.name, reason)
 
     def _report_drift(self) -> None:
-        """Say once which properties the schema does not know, or whose values do not fit."""
+        """Log once which properties the schema lacks, and which have values that do not fit."""
         for kind, names in (
             ("unknown to the schema", self._shaper.unknown),
             ("with values that do not fit", self._shaper.retyped),
@@ -292,16 +310,16 @@ class PipedriveStream(Stream):
 
     @property
     def is_due(self) -> bool:
-        """Whether this run has to ask for anything of this stream."""
+        """Whether this run has to read anything of this stream."""
         return True
 
     def seconds_between_reads(self, key: str) -> float:
-        """Return how often a schedule reads one of its lists (an operation); 0: with every run."""
+        """Return the seconds between two reads of a list (an operation); 0: every run reads it."""
         interval = self.intervals.get(key)
-        return self._tap.cadence.interval(interval).total_seconds() if interval else 0.0
+        return self._run.cadence.interval(interval).total_seconds() if interval else 0.0
 
     def _is_passed_over(self) -> bool:
-        """Decide, when its turn comes, whether the stream is left out because it is not due."""
+        """Decide whether the stream is left out because it is not due."""
         is_test = self.ABORT_AT_RECORD_COUNT is not None
         if self.result.is_open and not is_test and not self.is_due:
             self.result = StreamResult(Outcome.NOT_DUE, "; ".join(self.not_due_notes()))
@@ -309,16 +327,16 @@ class PipedriveStream(Stream):
         return self.result.outcome is Outcome.NOT_DUE
 
     def not_due_notes(self) -> list[str]:
-        """Say of each list that is not due when it was last read."""
+        """Return for each list that is not due when it was last read."""
         return self._not_due
 
     def note_not_due(self, key: str, interval: str, read_at: str | None) -> None:
-        """Note that a list of this stream, or one that feeds it, is not read in this run."""
+        """Note that this run does not read a list of this stream or of its parent."""
         if read_at is not None:
-            self._not_due.append(f"{key} was {self._tap.cadence.note(interval, read_at)}")
+            self._not_due.append(f"{key} was {self._run.cadence.note(interval, read_at)}")
 
     def want(self, names: set[Name]) -> None:
-        """Make this list due: records named what it did not hold when it was last read."""
+        """Make this list due: records use names that it lacked when it was last read."""
         some = ", ".join(sorted(map(str, names))[:5])
         self.logger.info("%s is due: a record names %s, which is not known", self.name, some)
         self.wanted |= names
@@ -328,23 +346,23 @@ class PipedriveStream(Stream):
 
     @property
     def can_look_up(self) -> bool:
-        """Whether it is known what this list held when it was last read."""
+        """Whether the names in this list are known since it was last read."""
         return False
 
     def look_up(self, names: set[Name]) -> None:
-        """Compare names that records use with those of this list."""
+        """Become due if records use names that this list lacks."""
 
     def look_up_fields(self, records: list[Any]) -> None:
-        """Compare the custom fields and options of records with those of this list."""
+        """Become due if records have custom fields or options that this list lacks."""
 
     def names_used(self, records: list[Any]) -> Iterator[tuple[str, set[Name]]]:
-        """Yield what records name: a stream, and names in it."""
+        """Yield the names that records use: a stream, and names in it."""
         for name, stream in self.references.items():
-            if stream in self._tap.lists_looked_up:
+            if stream in self._streams.lookup_lists:
                 yield stream, values_of(records, name)
 
     def _look_up_names(self, records: list[Any]) -> None:
-        lists = self._tap.lists_looked_up
+        lists = self._streams.lookup_lists
         for stream, names in self.names_used(records):
             if stream in lists:
                 lists[stream].look_up(names)
@@ -356,49 +374,50 @@ class PipedriveStream(Stream):
     def _sync_records(
         self, context: Any = None, *, write_messages: bool = True
     ) -> Generator[dict[str, Any], None, None]:
-        """Read and emit everything, with the SDK's counters around it."""
+        """Read and emit the stream inside the SDK's counters."""
         del context, write_messages
         with self.get_record_counter() as counter, self.get_sync_timer():
             try:
-                if self.result.is_open:  # a shared walk may have decided already
-                    self.restarting(self.sweep if self._tap.is_sweep else self.read)
+                if self.result.is_open:  # a shared scan may have decided already
+                    self.restarting(self.sweep if self._run.is_sweep else self.read)
                     self.complete()
             except TapError as error:
                 if not error.concerns_stream:
                     raise
                 self.end(error)
             finally:
-                self._tap.quarantine.write(self._tap.writer)
-                # Counts what another stream's walk emitted for this one, too.
+                self._run.quarantine.write(self._run.writer)
+                # Includes the records that a shared scan emitted for this stream before.
                 counter.increment(self.emitted)
-                self._tap.show_progress(self, done=True)
+                self._show_progress(done=True)
         yield from ()
 
     # -- how it ended ------------------------------------------------------------------------
 
     def complete(self) -> None:
-        """Note that the stream was read to its end, unless something else was decided."""
+        """Note that the stream was read to its end, unless it has another outcome already."""
         if self.result.is_open:
             self.result = StreamResult(Outcome.COMPLETE, "; ".join(self._not_due) or None)
             self._note_whether_readable()
 
     def fall_behind(self, reason: str) -> None:
-        """Note that the next run has to go on."""
+        """Note that the next run has to continue."""
         if self.result.is_open:
             self.result = StreamResult(Outcome.BEHIND, reason)
 
     def end(self, error: TapError, context: Mapping[str, Any] | None = None) -> None:
-        """End this stream with an error that concerns no other one; the others go on.
+        """End this stream with an error that concerns no other stream.
 
         Args:
-            error: what happened. To blame is the stream whose operation failed, whoever asked.
-            context: the list that was read, for a stream that is made of several.
+            error: the error. Its owner is the stream whose operation failed, even if another
+                stream called the operation.
+            context: the list that was read, for a stream that has several.
 
         Raises:
-            EssentialRefusedError: the stream to blame is essential, and refused.
+            EssentialRefusedError: the owner is essential, and refused.
 
         """
-        owner = self._tap.owner_of(error) or self
+        owner = self._streams.owner_of(error) or self
         refused = isinstance(error, REFUSALS)
         reason = str(error) if owner is self else f"it needs {owner.name}: {error}"
         if refused and owner.essential:
@@ -428,46 +447,46 @@ class PipedriveStream(Stream):
 
     @property
     def _is_answered(self) -> bool:
-        answered = self._tap.client.api.requests
+        answered = self._run.client.api.requests
         return any(answered[key, "2xx"] for key in self.operations_called)
 
     def was_read(self, context: Mapping[str, Any] | None = None) -> bool:
-        """Whether a run before this one read the stream, or one list of it."""
-        known = self._tap.state_at_start.get("bookmarks", {}).get(self.name, {})
+        """Whether an earlier run has read the stream, or one list of it."""
+        known = self._run.state_at_start.get("bookmarks", {}).get(self.name, {})
         lists = known.get("partitions", [])
         if context:
-            return any(_has_come_along(part) for part in lists if part.get("context") == context)
+            return any(_was_read(part) for part in lists if part.get("context") == context)
         if "readable" in known:
             return bool(known["readable"])
-        return any(map(_has_come_along, [known, *lists]))
+        return any(map(_was_read, [known, *lists]))
 
     def _note_whether_readable(self) -> None:
-        """Note in the state what its bookmarks do not tell.
+        """Note in the state whether the stream could be read, where its bookmarks do not say so.
 
-        A sweep leaves no bookmark. A stream that is asked for the records of another one may have a
-        bookmark although there was no record to ask for: it was never answered.
+        A sweep leaves no bookmark. A child stream may have a bookmark although its parent had no
+        record, so that the child was never called.
         """
         is_answered, state = self._is_answered, self.stream_state
-        has_bookmark = any(map(_has_come_along, [state, *state.get("partitions", [])]))
+        has_bookmark = any(map(_was_read, [state, *state.get("partitions", [])]))
         if is_answered and has_bookmark:
             state.pop("readable", None)
         elif is_answered:
             state["readable"] = True
         elif has_bookmark and not self.was_read():
             state["readable"] = False
-        self._tap.write_state()
+        self._run.checkpoint()
 
     def restarting(self, walk: Callable[[], T]) -> T:
-        """Walk, and say so when an expired cursor makes it start again."""
+        """Run a walk; start it again, and log that, when a cursor expires."""
         return restarting(
             walk,
             lambda error: self.logger.warning("%s: starting its walk again (%s)", self.name, error),
         )
 
     def sweep(self) -> None:
-        """Emit everything that is there, then say so: what was not seen is gone.
+        """Emit all records, then ACTIVATE_VERSION: a loader marks the records that did not come.
 
-        The ACTIVATE_VERSION message comes after the walk, and only after a complete one.
+        The message comes after the last record, and only if everything could be read.
         """
         if not self.is_swept:
             self.logger.info("%s is not swept", self.name)
@@ -477,21 +496,21 @@ class PipedriveStream(Stream):
             self.emit(records)
         if self.quarantined or self.incomplete_parents:
             self.logger.warning(
-                "%s: not everything could be read, so that nothing counts as gone", self.name
+                "%s: not everything could be read, so that no record counts as deleted", self.name
             )
             return
         self._write_activate_version_message(self._stream_version)
 
-    def beginnings(self) -> Iterator[Beginning]:
-        """Name the walks that :meth:`read` will begin, as far as that is known before it."""
+    def list_requests(self) -> Iterator[ListRequest]:
+        """Yield the lists that :meth:`read` will read, as far as they are known beforehand."""
         yield from ()
 
     def all_pages(self) -> Iterator[list[Record]]:
-        """Walk everything the account has of this stream, for a sweep."""
+        """Yield all records of this stream, for a sweep."""
         raise NotImplementedError
 
     def read(self) -> None:
-        """Read this stream's records and :meth:`emit` them; each kind of stream knows how."""
+        """Read this stream's records and :meth:`emit` them."""
         raise NotImplementedError
 
     def pages(
@@ -500,34 +519,34 @@ class PipedriveStream(Stream):
         *,
         path: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
-        as_they_are: bool = False,
+        raw_rows: bool = False,
     ) -> Iterable[Page]:
-        """Walk an operation (by default this stream's own) at this stream's expense.
+        """Yield the pages of an operation (by default this stream's own), booked on this stream.
 
         Args:
             of: the operation.
             path: values for the placeholders of its path.
             query: query parameters beside the stream's own.
-            as_they_are: whether the records are only to be looked into and emitted: they may then
-                be rows instead of dictionaries.
+            raw_rows: whether records may be rows instead of dictionaries. The caller may then
+                read and emit them, but not change them.
 
         """
         of = of or self.list_operation()
         return pages(
-            self._tap.client,
+            self._run.client,
             of,
             stream=self.name,
-            limit=min(self._tap.page_size, self.page_limit),
+            limit=min(self._run.page_size, self.page_limit),
             path=path,
             query={**self.query, **(query or {})},
-            reader=self._reader if as_they_are and self._writes_pages else None,
+            reader=self._reader if raw_rows and self._writes_pages else None,
             screen=self.screen(of),
         )
 
     def screen(self, of: Operation) -> Callable[[Page], Page]:
-        """Return what looks at the pages of an operation before anything else does.
+        """Return a function that checks each page of an operation before anything else uses it.
 
-        Records without an id are set aside: walks, bookmarks and calls for a record need it.
+        Records without an id are quarantined: walks, bookmarks and child streams need the id.
         """
         has_id = "id" in of.record and (of.key not in self.operations or "id" in self.primary_keys)
         look = self._screens.setdefault(
@@ -535,28 +554,28 @@ class PipedriveStream(Stream):
         )
 
         def screened(page: Page) -> Page:
-            for odd in page.unreadable:
-                self.quarantine(odd.reason, odd.text)
+            for element in page.unreadable:
+                self.quarantine(element.reason, element.text)
             if not page.records or isinstance(page.records[0], Row):
                 return page
-            look.mend_times(page.records)
-            nameless = [record for record in page.records if look.lacks_its_key(record)]
-            for record in nameless:
+            look.remove_impossible_times(page.records)
+            without_id = [record for record in page.records if look.lacks_its_key(record)]
+            for record in without_id:
                 self.quarantine("has no usable id", msgspec.json.encode(record))
-            if not nameless:
+            if not without_id:
                 return page
-            kept = [r for r in page.records if not any(r is other for other in nameless)]
-            places = [LenientRecord(b"", reason="has no usable id") for _ in nameless]
-            return replace(page, records=kept, unreadable=[*page.unreadable, *places])
+            usable = [r for r in page.records if not any(r is other for other in without_id)]
+            places = [LenientRecord(b"", reason="has no usable id") for _ in without_id]
+            return replace(page, records=usable, unreadable=[*page.unreadable, *places])
 
         return screened
 
     def bookmark(self, context: Mapping[str, Any] | None = None) -> Bookmark:
-        """Return the bookmark of one walk of this stream."""
+        """Return the bookmark of one list of this stream."""
         return self._bookmark(self.get_context_state(context or None))
 
     def known_bookmark(self, context: Mapping[str, Any] | None = None) -> Bookmark:
-        """Return a copy of a bookmark, to look at: the state does not learn of the walk yet."""
+        """Return a copy of a bookmark to look at; the state does not change."""
         known = self.tap_state.get("bookmarks", {}).get(self.name, {})
         if context:
             partitions = known.get("partitions", [])
@@ -568,8 +587,45 @@ class PipedriveStream(Stream):
         return Bookmark(state, key, self.config.get("start_date"))
 
 
-def _has_come_along(state: Mapping[str, Any]) -> bool:
-    """Whether a state entry shows that something was read."""
+def _was_read(state: Mapping[str, Any]) -> bool:
+    """Whether a state entry shows that a run has read something."""
     return any(
         state.get(name) for name in ("replication_key_value", "first_walk_done", "fingerprint")
     )
+
+
+class StreamSet:
+    """The streams of one run in the order of their declaration: parents before their children."""
+
+    def __init__(self) -> None:
+        """Start without a stream; each one adds itself."""
+        self._by_name: dict[str, PipedriveStream] = {}
+
+    def add(self, stream: PipedriveStream) -> None:
+        """Add the next stream."""
+        self._by_name[stream.name] = stream
+
+    def __getitem__(self, name: str) -> PipedriveStream:
+        """Return a stream by its name."""
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[PipedriveStream]:
+        """Yield all streams, selected or not."""
+        return iter(self._by_name.values())
+
+    @property
+    def selected(self) -> list[PipedriveStream]:
+        """The selected streams."""
+        return [stream for stream in self if stream.selected]
+
+    @cached_property
+    def lookup_lists(self) -> dict[str, PipedriveStream]:
+        """The selected lists in which the names that records use are looked up.
+
+        A list that is not known when the first record comes is left out: this run reads it anyway.
+        """
+        return {stream.name: stream for stream in self.selected if stream.can_look_up}
+
+    def owner_of(self, error: TapError) -> PipedriveStream | None:
+        """Find the stream whose operation failed, whichever stream called it; None if unknown."""
+        return next((stream for stream in self if error.operation in stream.operations), None)

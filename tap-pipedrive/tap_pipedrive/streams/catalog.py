@@ -1,28 +1,28 @@
-"""What is sold, and the way it goes: products, pipelines, stages."""
+"""Products, pipelines, stages, currencies and activity types."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from tap_pipedrive.cadence import DEFINITIONS
-from tap_pipedrive.records import Record
-from tap_pipedrive.references import Name
-from tap_pipedrive.streams.kinds import DefinitionList, PerRecord, UpdatedStream
+from tap_pipedrive.api.records import Record
+from tap_pipedrive.settings import DEFINITIONS_INTERVAL
+from tap_pipedrive.state.references import Name
+from tap_pipedrive.streams.stream_types import ChildStream, DefinitionStream, IncrementalStream
 
 
-class Products(UpdatedStream):
+class Products(IncrementalStream):
     """Products with their prices. GET /api/v2/products."""
 
     name = "products"
     operations = ("v2 /products",)
     primary_keys = ("id",)
-    intervals = {"v2 /products": DEFINITIONS}
+    intervals = {"v2 /products": DEFINITIONS_INTERVAL}
     references = {"owner_id": "users"}
     fields_stream = "product_fields"
 
     def emit(self, records: list[Record]) -> None:
-        """Write a page, and note the largest id: a larger one names a product not read yet."""
+        """Write a page, and note the largest id: a larger one belongs to a new product."""
         super().emit(records)
         self._note_largest(record.get("id") for record in records)
 
@@ -32,17 +32,17 @@ class Products(UpdatedStream):
         return "largest_id" in self.stream_state
 
     def look_up(self, names: set[Name]) -> None:
-        """Become due if a name is larger than any id that was read."""
+        """Become due if an id is larger than any id that was read."""
         if unknown := self._larger(names, self.stream_state["largest_id"]):
             self.want(unknown)
 
-    def walked(self) -> None:
-        """Stay due if records named what the walk did not bring: it may have come too late."""
+    def scan_finished(self) -> None:
+        """Stay due if records refer to a product that was added during the scan."""
         if self._larger(self.wanted, self.stream_state.setdefault("largest_id", 0)):
             self._note_largest(self.wanted)
             self.stream_state.pop("read_at", None)
         self.wanted.clear()
-        super().walked()
+        super().scan_finished()
 
     @staticmethod
     def _larger(names: set[Name], largest: int) -> set[Name]:
@@ -55,7 +55,7 @@ class Products(UpdatedStream):
             self.stream_state["largest_id"] = largest
 
 
-class ProductVariations(PerRecord):
+class ProductVariations(ChildStream):
     """Variations of a product. GET /api/v2/products/{id}/variations."""
 
     name = "product_variations"
@@ -65,7 +65,7 @@ class ProductVariations(PerRecord):
     parent_key = "product_id"
 
 
-class Pipelines(DefinitionList):
+class Pipelines(DefinitionStream):
     """Pipelines; ``update_time`` is null until the first edit. GET /api/v2/pipelines."""
 
     name = "pipelines"
@@ -74,7 +74,7 @@ class Pipelines(DefinitionList):
     primary_keys = ("id",)
 
 
-class Stages(DefinitionList):
+class Stages(DefinitionStream):
     """Stages of all pipelines. GET /api/v2/stages."""
 
     name = "stages"
@@ -83,7 +83,7 @@ class Stages(DefinitionList):
     primary_keys = ("id",)
 
 
-class Currencies(DefinitionList):
+class Currencies(DefinitionStream):
     """GET /api/v1/currencies."""
 
     name = "currencies"
@@ -92,7 +92,7 @@ class Currencies(DefinitionList):
     named_by = "code"
 
 
-class ActivityTypes(DefinitionList):
+class ActivityTypes(DefinitionStream):
     """GET /api/v1/activityTypes."""
 
     name = "activity_types"

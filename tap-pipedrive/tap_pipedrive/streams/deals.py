@@ -1,18 +1,23 @@
-"""Deals and what hangs on them; all are fed by one walk over the deal lists."""
+"""Deals and their child streams; one scan of the deal lists serves them all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
 
-from tap_pipedrive.cadence import ARCHIVED
-from tap_pipedrive.openapi import operation
-from tap_pipedrive.records import Record
+from tap_pipedrive.api.openapi import operation
+from tap_pipedrive.api.records import Record
+from tap_pipedrive.settings import ARCHIVED_INTERVAL
 from tap_pipedrive.streams.base import PipedriveStream
 from tap_pipedrive.streams.changelogs import ChangeLog
-from tap_pipedrive.streams.kinds import FedStream, PerHundred, PerRecord, UpdatedStream
+from tap_pipedrive.streams.stream_types import (
+    BatchedChildStream,
+    ChildStream,
+    IncrementalStream,
+    SharedScanStream,
+)
 
-#: Properties only sent when asked for by name; they cost no tokens.
+#: Properties that the API sends only when they are named; they cost no tokens.
 INCLUDE_FIELDS: Mapping[str, str] = {
     "next_activity_id": "integer",
     "last_activity_id": "integer",
@@ -32,7 +37,7 @@ INCLUDE_FIELDS: Mapping[str, str] = {
 }
 
 
-class Deals(UpdatedStream):
+class Deals(IncrementalStream):
     """Live, archived and deleted deals. GET /api/v2/deals and /api/v2/deals/archived.
 
     Archived deals are hidden from the first list since 2025-07-15.
@@ -43,17 +48,17 @@ class Deals(UpdatedStream):
     essential = True
     primary_keys = ("id",)
     lists = {"live": "v2 /deals", "archived": "v2 /deals/archived"}
-    intervals = {"v2 /deals/archived": ARCHIVED}
+    intervals = {"v2 /deals/archived": ARCHIVED_INTERVAL}
     references = {
         "stage_id": "stages", "pipeline_id": "pipelines", "owner_id": "users",
         "creator_user_id": "users", "currency": "currencies",
     }  # fmt: skip
     fields_stream = "deal_fields"
-    # Deleted deals are listed for 30 days, which the hot sync does not miss.
+    # The list shows deleted deals for 30 days, so that the hot sync meets them.
     is_swept = False
 
     def sweep(self) -> None:
-        """Bring the deals without an update time, if any: no list by time shows them."""
+        """Read the deals without an update time: no list by time shows them."""
         for records in self.all_pages():
             self.emit([deal for deal in records if not deal.get("update_time")])
 
@@ -71,7 +76,7 @@ class Deals(UpdatedStream):
     }
 
 
-class DealProducts(PerHundred):
+class DealProducts(BatchedChildStream):
     """Products attached to deals, 100 deals a call. GET /api/v2/deals/products."""
 
     name = "deal_products"
@@ -85,10 +90,10 @@ class DealProducts(PerHundred):
     references = {"product_id": "products"}
 
     def rows_of_many(self, parents: list[Record]) -> Iterator[list[Record]]:
-        """Read the lines of some deals, and then say for each deal which they are."""
+        """Read the lines of some deals, then yield for each deal the ids of its lines."""
         for at in range(0, len(parents), self.parents_per_call):
-            asked = parents[at : at + self.parents_per_call]
-            lines: dict[str, list[int]] = {str(deal["id"]): [] for deal in asked}
+            batch = parents[at : at + self.parents_per_call]
+            lines: dict[str, list[int]] = {str(deal["id"]): [] for deal in batch}
             is_whole = True
             ids = ",".join(lines)
             for page in self.pages(query={self.ids_parameter: ids}):
@@ -100,22 +105,22 @@ class DealProducts(PerHundred):
                 yield LineLists(
                     {"deal_id": deal["id"], "update_time": deal.get("update_time"),
                      "line_ids": sorted(lines[str(deal["id"])])}
-                    for deal in asked
+                    for deal in batch
                 )  # fmt: skip
 
     def emit(self, records: list[Record]) -> None:
-        """Write a page of lines, or hand on which lines some deals have."""
+        """Write a page of lines, or pass the lists of lines on to ``deal_products_sync``."""
         if not isinstance(records, LineLists):
             super().emit(records)
             return
-        lists = self._tap.streams["deal_products_sync"]
+        lists = self._streams["deal_products_sync"]
         if lists.selected and self.ABORT_AT_RECORD_COUNT is None:
             assert isinstance(lists, DealProductsSync)
             lists._write_schema_message()
             lists.emit(list(records))
 
     def all_pages(self) -> Iterator[list[Record]]:
-        """Ask about every deal that has products."""
+        """Read the lines of every deal that has products."""
         for key in Deals.lists.values():
             for deals in self.pages(operation(key), query={**Deals.query, "sort_by": "id"}):
                 yield from self.rows_of_many([d for d in deals.records if d.get("products_count")])
@@ -126,10 +131,10 @@ class LineLists(list[Record]):
 
 
 class DealProductsSync(PipedriveStream):
-    """Which lines a deal has, as of the last time when all of them were read.
+    """The ids of a deal's lines, as of the last time when all of them were read.
 
-    The API does not tell of a line that was taken off: it is gone from its deal's list. Comes with
-    ``deal_products``; ``update_time`` is the deal's.
+    The API does not report a line that was removed: it is missing from its deal's list. The rows
+    come with ``deal_products``; ``update_time`` is the deal's.
     """
 
     name = "deal_products_sync"
@@ -140,16 +145,16 @@ class DealProductsSync(PipedriveStream):
 
     @property
     def operations_called(self) -> tuple[str, ...]:
-        """Name the list of lines: its answers bring these rows."""
+        """Return the operation of the lines: its responses bring these rows."""
         return DealProducts.operations
 
     def sweep(self) -> None:
-        """Come with the sweep of ``deal_products``."""
+        """End as the sweep of ``deal_products`` does."""
         self.read()
 
     def read(self) -> None:
-        """End as the lines do; a test run, which reads one stream at a time, reads some."""
-        products = self._tap.streams[self.comes_with]
+        """End as ``deal_products`` does; a test run reads some lines itself."""
+        products = self._streams[self.comes_with]
         assert isinstance(products, DealProducts)
         if self.ABORT_AT_RECORD_COUNT is None:
             if products.selected:
@@ -161,100 +166,7 @@ class DealProductsSync(PipedriveStream):
                     self.emit(list(rows))
 
 
-class DealChangelog(ChangeLog):
-    """Every field change of a deal. GET /api/v1/deals/{id}/changelog.
-
-    Deals are asked as :mod:`tap_pipedrive.history` decides.
-    """
-
-    name = "deal_changelog"
-    operations = ("v1 /deals/{id}/changelog",)
-    parent = "deals"
-    parent_key = "deal_id"
-    remembers_deals = True
-    more_properties = {"id": "string", "deal_id": "integer", "second_seq": "integer"}
-    selected_by_default = True
-    fields_stream = "deal_fields"
-
-    def read(self) -> None:
-        """Read the logs of the deals that were listed, if any were, else walk."""
-        if not self._tap.deal_history.read_listed(self):
-            super().read()
-
-    def begin_walk(self, fed: list[FedStream]) -> None:
-        """Hand the walk's streams to the history."""
-        self._tap.deal_history.feed(fed)
-
-    def expect(self, records: list[Record], since: str | None) -> None:
-        """Let the next logs be under way while one is written."""
-        self._tap.deal_history.expect(records, since)
-
-    def take_one(self, record: Record, since: str | None) -> None:
-        """Read the log of a deal that may have moved; see :class:`history.DealHistory`."""
-        self._tap.deal_history.take(record, since)
-
-    def finish_walk(self) -> None:
-        """Read the logs again that were incomplete in earlier runs."""
-        self._tap.deal_history.finish_walk()
-
-    @property
-    def has_read_nothing(self) -> bool:
-        """Whether all logs that were asked for in this run were refused."""
-        return self._tap.deal_history.has_read_nothing
-
-
-class DealChangelogSync(FedStream):
-    """Through when each deal's log is complete, also for a deal without any change.
-
-    ``synced_through`` is the source's time when the request was sent. Emitted after the log
-    itself, so that a row here is a promise kept.
-    """
-
-    name = "deal_changelog_sync"
-    operations = ()
-    primary_keys = ("deal_id",)
-    parent = "deals"
-    dear = True
-    remembers_deals = True
-    comes_with = "deal_changelog"
-    replication_key = "synced_through"
-    more_properties = {
-        "deal_id": "integer",
-        "synced_through": "date-time",
-        "pages": "integer",
-        "events": "integer",
-        "complete": "boolean",
-    }
-
-    @property
-    def operations_called(self) -> tuple[str, ...]:
-        """Name the log: its answers bring these rows."""
-        return DealChangelog.operations
-
-    def read(self) -> None:
-        """Come with the listed logs, if any were listed, else walk."""
-        if not self._tap.deal_history.read_listed(self):
-            super().read()
-        elif (changelog := self._tap.streams[self.comes_with]).selected:
-            assert isinstance(changelog, ChangeLog)
-            self.result = changelog.result
-
-    def begin_walk(self, fed: list[FedStream]) -> None:
-        """Hand the walk's streams to the history."""
-        self._tap.deal_history.feed(fed)
-
-    def take_one(self, record: Record, since: str | None) -> None:
-        """Stay quiet unless the log itself is not selected: then read it for these rows alone."""
-        if not self._tap.deal_history.feeds_changelog:
-            self._tap.deal_history.take(record, since)
-
-    def finish_walk(self) -> None:
-        """Read the logs again that were incomplete, unless the log itself is selected."""
-        if not self._tap.deal_history.feeds_changelog:
-            self._tap.deal_history.finish_walk()
-
-
-class DealInstallments(PerHundred):
+class DealInstallments(BatchedChildStream):
     """Planned payments, 100 deals a call (Growth plan and up). GET /api/v2/deals/installments."""
 
     name = "deal_installments"
@@ -265,7 +177,7 @@ class DealInstallments(PerHundred):
     parent_count = "products_count"
 
 
-class DealDiscounts(PerRecord):
+class DealDiscounts(ChildStream):
     """Discounts on a deal as a whole. GET /api/v2/deals/{id}/discounts."""
 
     name = "deal_discounts"
@@ -277,7 +189,7 @@ class DealDiscounts(PerRecord):
     more_properties = {"created_at": "date-time", "updated_at": "date-time"}
 
 
-class DealParticipants(PerRecord):
+class DealParticipants(ChildStream):
     """Further persons of a deal. GET /api/v1/deals/{id}/participants.
 
     v1 wraps ids in objects; ``person_id`` and ``added_by_user_id`` are unwrapped.
@@ -301,7 +213,7 @@ class DealParticipants(PerRecord):
             yield rows
 
 
-class DealFollowers(PerRecord):
+class DealFollowers(ChildStream):
     """Users who follow a deal. GET /api/v2/deals/{id}/followers."""
 
     name = "deal_followers"
@@ -311,3 +223,127 @@ class DealFollowers(PerRecord):
     parent_key = "deal_id"
     parent_count = "followers_count"
     more_properties = {"deal_id": "integer"}
+
+
+class History(Protocol):
+    """What the two streams below need of :class:`tap_pipedrive.sync.deal_history.DealHistory`."""
+
+    @property
+    def sends_changelog(self) -> bool:
+        """Whether ``deal_changelog`` receives rows, or ``deal_changelog_sync`` alone."""
+
+    @property
+    def has_read_nothing(self) -> bool:
+        """Whether every log that was requested in this run was refused."""
+
+    def begin_scan(self, streams: Iterable[PipedriveStream]) -> None:
+        """Note which streams receive rows."""
+
+    def read_listed(self, stream: PipedriveStream) -> bool:
+        """Read the logs of the listed deals; False if there is no list."""
+
+    def expect(self, deals: Iterable[Record], since: str | None) -> None:
+        """Note which deals come next."""
+
+    def on_deal(self, deal: Record, since: str | None) -> None:
+        """Read the log of a deal that may have moved."""
+
+    def finish_scan(self) -> None:
+        """Read the logs again that were incomplete in earlier runs."""
+
+
+class DealChangelog(ChangeLog):
+    """Every field change of a deal. GET /api/v1/deals/{id}/changelog.
+
+    :mod:`tap_pipedrive.sync.deal_history` decides which logs are read.
+    """
+
+    name = "deal_changelog"
+    operations = ("v1 /deals/{id}/changelog",)
+    parent = "deals"
+    parent_key = "deal_id"
+    remembers_deals = True
+    more_properties = {"id": "string", "deal_id": "integer", "second_seq": "integer"}
+    selected_by_default = True
+    fields_stream = "deal_fields"
+    #: Reads the logs, set at discovery.
+    history: History
+
+    def read(self) -> None:
+        """Read the logs of the deals in ``history_deals_file``, or scan the deals."""
+        if not self.history.read_listed(self):
+            super().read()
+
+    def begin_scan(self, streams: list[SharedScanStream]) -> None:
+        """Tell the history which streams take part in the scan."""
+        self.history.begin_scan(streams)
+
+    def expect(self, records: list[Record], since: str | None) -> None:
+        """Prefetch the next logs."""
+        self.history.expect(records, since)
+
+    def on_record(self, record: Record, since: str | None) -> None:
+        """Read the log of a deal that may have moved."""
+        self.history.on_deal(record, since)
+
+    def finish_scan(self) -> None:
+        """Read the logs again that were incomplete in earlier runs."""
+        self.history.finish_scan()
+
+    @property
+    def has_read_nothing(self) -> bool:
+        """Whether every log that was requested in this run was refused."""
+        return self.history.has_read_nothing
+
+
+class DealChangelogSync(SharedScanStream):
+    """The time through which each deal's log is complete, also for a deal without a change.
+
+    ``synced_through`` is the source's time when the request was sent. A row is sent after the log
+    itself, so it proves that the log was sent.
+    """
+
+    name = "deal_changelog_sync"
+    operations = ()
+    primary_keys = ("deal_id",)
+    parent = "deals"
+    costs_a_call_per_record = True
+    remembers_deals = True
+    comes_with = "deal_changelog"
+    replication_key = "synced_through"
+    more_properties = {
+        "deal_id": "integer",
+        "synced_through": "date-time",
+        "pages": "integer",
+        "events": "integer",
+        "complete": "boolean",
+    }
+    #: Reads the logs, set at discovery.
+    history: History
+
+    @property
+    def operations_called(self) -> tuple[str, ...]:
+        """Return the operation of the log: its responses bring these rows."""
+        return DealChangelog.operations
+
+    def read(self) -> None:
+        """Read the logs of the deals in ``history_deals_file``, or scan the deals."""
+        if not self.history.read_listed(self):
+            super().read()
+        elif (changelog := self._streams[self.comes_with]).selected:
+            assert isinstance(changelog, ChangeLog)
+            self.result = changelog.result
+
+    def begin_scan(self, streams: list[SharedScanStream]) -> None:
+        """Tell the history which streams take part in the scan."""
+        self.history.begin_scan(streams)
+
+    def on_record(self, record: Record, since: str | None) -> None:
+        """Read the log for these rows alone, if ``deal_changelog`` is not selected."""
+        if not self.history.sends_changelog:
+            self.history.on_deal(record, since)
+
+    def finish_scan(self) -> None:
+        """Read the incomplete logs again, if ``deal_changelog`` is not selected."""
+        if not self.history.sends_changelog:
+            self.history.finish_scan()

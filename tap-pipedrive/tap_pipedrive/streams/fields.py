@@ -1,14 +1,14 @@
-"""Field definitions: what a custom field's 40-character key means, and its options' labels."""
+"""Field definitions: the names of custom fields' 40-character keys, and labels of options."""
 
 from __future__ import annotations
 
-from tap_pipedrive.streams.kinds import FieldList
+from tap_pipedrive.streams.stream_types import FieldStream
 
 
-class _FieldStream(FieldList):
+class _V2FieldStream(FieldStream):
     """Fields of one entity, keyed by ``field_code`` (v2).
 
-    All entities share the columns of dealFields, the fullest of them.
+    All entities have the columns of dealFields, which has the most.
     """
 
     primary_keys = ("field_code",)
@@ -16,7 +16,7 @@ class _FieldStream(FieldList):
                        "required_fields": "object"}  # fmt: skip
 
 
-class DealFields(_FieldStream):
+class DealFields(_V2FieldStream):
     """GET /api/v2/dealFields; leads share them."""
 
     name = "deal_fields"
@@ -24,35 +24,35 @@ class DealFields(_FieldStream):
     essential = True
 
 
-class PersonFields(_FieldStream):
+class PersonFields(_V2FieldStream):
     """GET /api/v2/personFields."""
 
     name = "person_fields"
     operations = ("v2 /personFields",)
 
 
-class OrganizationFields(_FieldStream):
+class OrganizationFields(_V2FieldStream):
     """GET /api/v2/organizationFields."""
 
     name = "organization_fields"
     operations = ("v2 /organizationFields",)
 
 
-class ProductFields(_FieldStream):
+class ProductFields(_V2FieldStream):
     """GET /api/v2/productFields."""
 
     name = "product_fields"
     operations = ("v2 /productFields",)
 
 
-class ActivityFields(_FieldStream):
+class ActivityFields(_V2FieldStream):
     """GET /api/v2/activityFields."""
 
     name = "activity_fields"
     operations = ("v2 /activityFields",)
 
 
-class ProjectFields(_FieldStream):
+class ProjectFields(_V2FieldStream):
     """GET /api/v2/projectFields (Projects add-on)."""
 
     name = "project_fields"
@@ -60,7 +60,7 @@ class ProjectFields(_FieldStream):
     selected_by_default = False
 
 
-class LeadFields(FieldList):
+class LeadFields(FieldStream):
     """GET /api/v1/leadFields; v1 shape, keyed by ``key``."""
 
     name = "lead_fields"
@@ -68,7 +68,7 @@ class LeadFields(FieldList):
     primary_keys = ("key",)
 
 
-class NoteFields(FieldList):
+class NoteFields(FieldStream):
     """GET /api/v1/noteFields; v1 shape, keyed by ``key``."""
 
     name = "note_fields"

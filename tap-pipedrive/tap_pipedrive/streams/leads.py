@@ -1,17 +1,21 @@
-"""Leads: what may become a deal."""
+"""Leads, their labels and their sources."""
 
 from __future__ import annotations
 
-from tap_pipedrive.cadence import ARCHIVED
 from tap_pipedrive.errors import CursorExpiredError, TapError
-from tap_pipedrive.streams.kinds import DefinitionList, UpdatedStream, read_newest_first
+from tap_pipedrive.settings import ARCHIVED_INTERVAL
+from tap_pipedrive.streams.stream_types import (
+    DefinitionStream,
+    IncrementalStream,
+    read_newest_first,
+)
 
 
-class Leads(UpdatedStream):
+class Leads(IncrementalStream):
     """Live and archived leads. GET /api/v1/leads and /api/v1/leads/archived.
 
-    The archived list has no filter by time and costs twice as much: it is read newest first,
-    down to what is known. Leads carry deals' custom fields as flat v1 keys; they arrive in
+    The archived list has no filter by time and costs twice as much: it is read newest first, down
+    to its bookmark. Leads have the custom fields of deals as flat v1 keys, which go into
     ``_extra``.
     """
 
@@ -19,18 +23,18 @@ class Leads(UpdatedStream):
     operations = ("v1 /leads", "v1 /leads/archived")
     primary_keys = ("id",)
     lists = {"live": "v1 /leads"}
-    intervals = {"v1 /leads/archived": ARCHIVED}
+    intervals = {"v1 /leads/archived": ARCHIVED_INTERVAL}
     references = {
         "owner_id": "users", "creator_id": "users", "label_ids": "lead_labels",
         "source_name": "lead_sources",
     }  # fmt: skip
     fields_stream = "deal_fields"
 
-    def walked(self) -> None:
+    def scan_finished(self) -> None:
         """Stay open: the archived list is still to be read."""
 
     def read(self) -> None:
-        """Walk the live list by update time, then the archived one newest first."""
+        """Scan the live list by update time, then read the archived one newest first."""
         super().read()
         if not self.result.is_open:
             return
@@ -43,7 +47,7 @@ class Leads(UpdatedStream):
             self.end(error, archived)
 
 
-class LeadLabels(DefinitionList):
+class LeadLabels(DefinitionStream):
     """GET /api/v1/leadLabels."""
 
     name = "lead_labels"
@@ -51,7 +55,7 @@ class LeadLabels(DefinitionList):
     primary_keys = ("id",)
 
 
-class LeadSources(DefinitionList):
+class LeadSources(DefinitionStream):
     """GET /api/v1/leadSources."""
 
     name = "lead_sources"

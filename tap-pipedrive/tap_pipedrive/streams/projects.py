@@ -1,15 +1,15 @@
-"""Projects (an add-on): what happens after the deal is won."""
+"""Projects, an add-on: boards, phases, tasks, templates."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tap_pipedrive.openapi import operation
-from tap_pipedrive.records import Record
-from tap_pipedrive.streams.kinds import DefinitionList, ListStream
+from tap_pipedrive.api.openapi import operation
+from tap_pipedrive.api.records import Record
+from tap_pipedrive.streams.stream_types import DefinitionStream, FullTableStream
 
 
-class _ProjectsAddOn(ListStream):
+class _ProjectsAddOn(FullTableStream):
     """Off by default: without the add-on Pipedrive answers 403."""
 
     primary_keys = ("id",)
@@ -19,12 +19,12 @@ class _ProjectsAddOn(ListStream):
 class Projects(_ProjectsAddOn):
     """Live and archived projects. GET /api/v2/projects and /api/v2/projects/archived.
 
-    ``is_archived`` says from which list one came.
+    ``is_archived`` says from which list a project came.
     """
 
     name = "projects"
     operations = ("v2 /projects", "v2 /projects/archived")
-    # Without the word, deleted ones stay hidden.
+    # Without this status the list hides deleted projects.
     query = {"status": "open,completed,canceled,deleted"}
     more_properties = {"is_archived": "boolean"}
 
@@ -35,14 +35,14 @@ class Projects(_ProjectsAddOn):
                 yield [{"is_archived": key.endswith("archived"), **row} for row in page.records]
 
 
-class ProjectBoards(_ProjectsAddOn, DefinitionList):
+class ProjectBoards(_ProjectsAddOn, DefinitionStream):
     """GET /api/v2/boards."""
 
     name = "project_boards"
     operations = ("v2 /boards",)
 
 
-class ProjectPhases(_ProjectsAddOn, DefinitionList):
+class ProjectPhases(_ProjectsAddOn, DefinitionStream):
     """GET /api/v2/phases, a call for each board."""
 
     name = "project_phases"
@@ -51,8 +51,8 @@ class ProjectPhases(_ProjectsAddOn, DefinitionList):
     def record_pages(self) -> Iterator[list[Record]]:
         """Read the boards, and the phases of each."""
         for board in self.definitions(ProjectBoards):
-            asked = {"board_id": board["id"]}
-            for page in self.parent_pages(board["id"], path=False, query=asked):
+            filters = {"board_id": board["id"]}
+            for page in self.parent_pages(board["id"], path=False, query=filters):
                 yield page.records
 
 
@@ -63,7 +63,7 @@ class ProjectTasks(_ProjectsAddOn):
     operations = ("v2 /tasks",)
 
 
-class ProjectTemplates(_ProjectsAddOn, DefinitionList):
+class ProjectTemplates(_ProjectsAddOn, DefinitionStream):
     """GET /api/v2/projectTemplates."""
 
     name = "project_templates"

@@ -1,6 +1,7 @@
 """Pipedrive's own numbers: exchange rates of the day, totals to compare with, and goals.
 
-All but the totals of the day are off by default: they serve the reconciling job, not the hot sync.
+All but the totals of the day are off by default: the job ``reconcile`` needs them, not the hot
+sync.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ from typing import Any
 
 import msgspec
 
-from tap_pipedrive.bookmarks import to_text
-from tap_pipedrive.records import Record
+from tap_pipedrive.api.records import Record
 from tap_pipedrive.streams.account import Users
 from tap_pipedrive.streams.catalog import Pipelines
-from tap_pipedrive.streams.kinds import ListStream
+from tap_pipedrive.streams.stream_types import FullTableStream
+from tap_pipedrive.times import to_text
 
 
-class _Statistics(ListStream):
-    """One row per pipeline and what is asked about it; figures of the day, so never swept."""
+class _Statistics(FullTableStream):
+    """One row per pipeline and filter; numbers of the day, so never swept."""
 
     selected_by_default = False
     is_swept = False
@@ -30,7 +31,7 @@ class _Statistics(ListStream):
 
     def last_month(self) -> tuple[str, str]:
         """First and last day of the last whole month at the source."""
-        end = self._tap.client.source_now.date().replace(day=1) - timedelta(days=1)
+        end = self._run.client.source_now.date().replace(day=1) - timedelta(days=1)
         return end.replace(day=1).isoformat(), end.isoformat()
 
 
@@ -46,21 +47,21 @@ class DealSummary(_Statistics):
     more_properties = {"pipeline_id": "integer", "status": "string", "as_of": "date-time"}
 
     def record_pages(self) -> Iterator[list[Record]]:
-        """Ask for each status of each pipeline."""
+        """Read each status of each pipeline."""
         for pipeline in self.pipelines():
             for status in ("open", "won", "lost"):
-                asked: dict[str, Any] = {"pipeline_id": pipeline["id"], "status": status}
-                as_of = to_text(self._tap.client.source_now)
-                for page in self.parent_pages(pipeline["id"], path=False, query=asked):
-                    yield [{**row, **asked, "as_of": as_of} for row in page.records]
+                filters: dict[str, Any] = {"pipeline_id": pipeline["id"], "status": status}
+                as_of = to_text(self._run.client.source_now)
+                for page in self.parent_pages(pipeline["id"], path=False, query=filters):
+                    yield [{**row, **filters, "as_of": as_of} for row in page.records]
 
 
-class DealSummaryDaily(ListStream):
+class DealSummaryDaily(FullTableStream):
     """Totals of all deals by currency, once a day. GET /api/v1/deals/summary.
 
-    Each total is there in its own currency and in the company's: their quotient is the exchange
-    rate of that day. Every reading is a row of its own and stays. The state keeps the source's
-    date (UTC) of the last one, and the next run asks only on another date.
+    Each total is given in its own currency and in the company's: their quotient is the exchange
+    rate of that day. Every read adds a row. The state keeps the source's date (UTC) of the last
+    read, and a run reads only on another date.
     """
 
     name = "deal_summary_daily"
@@ -71,12 +72,12 @@ class DealSummaryDaily(ListStream):
 
     @property
     def is_due(self) -> bool:
-        """Whether this day has no reading yet, by the source's date."""
-        now = self._tap.source_time()
+        """Whether there was no read on this day, by the source's date."""
+        now = self._run.source_time()
         return now is None or self.stream_state.get("read_on") != now.date().isoformat()
 
     def not_due_notes(self) -> list[str]:
-        """Say on which day it was read."""
+        """Say on which day the totals were read."""
         return [f"read on {self.stream_state['read_on']}, once a day"]
 
     def seconds_between_reads(self, key: str) -> float:
@@ -85,22 +86,22 @@ class DealSummaryDaily(ListStream):
         return 86_400.0
 
     def read(self) -> None:
-        """Ask for the totals."""
+        """Read the totals."""
         super().read()
-        self.stream_state["read_on"] = self._tap.client.source_day
-        self._tap.write_state()
+        self.stream_state["read_on"] = self._run.client.source_day
+        self._run.checkpoint()
 
     def record_pages(self) -> Iterator[list[Record]]:
-        """Ask once, without a filter."""
+        """Read the totals once, without a filter."""
         for page in self.pages():
-            as_of = to_text(page.answered_at or self._tap.client.source_now)
+            as_of = to_text(page.answered_at or self._run.client.source_now)
             yield [{**row, "as_of": as_of} for row in page.records]
 
 
 class _OfLastMonth(_Statistics):
     """One row per pipeline and user, about the last whole month.
 
-    The operation only ever answers about one user; their sum is the company.
+    The operation returns one user's numbers; the company's are their sum.
     """
 
     primary_keys = ("pipeline_id", "user_id", "start_date")
@@ -112,13 +113,15 @@ class _OfLastMonth(_Statistics):
     }
 
     def record_pages(self) -> Iterator[list[Record]]:
-        """Ask about each user in each pipeline."""
+        """Read the numbers of each user in each pipeline."""
         for pipeline in self.pipelines():
             for user in self.definitions(Users):
                 start, end = self.last_month()
-                asked = {"start_date": start, "end_date": end, "user_id": user["id"]}
-                for page in self.parent_pages(pipeline["id"], query=asked):
-                    yield [{**row, **asked, "pipeline_id": pipeline["id"]} for row in page.records]
+                filters = {"start_date": start, "end_date": end, "user_id": user["id"]}
+                for page in self.parent_pages(pipeline["id"], query=filters):
+                    yield [
+                        {**row, **filters, "pipeline_id": pipeline["id"]} for row in page.records
+                    ]
 
 
 class PipelineMovements(_OfLastMonth):
@@ -135,16 +138,16 @@ class PipelineConversions(_OfLastMonth):
     operations = ("v1 /pipelines/{id}/conversion_statistics",)
 
 
-#: Without a filter by assignee the operation only answers the caller's own goals.
+#: Without a filter by assignee the operation returns only the caller's own goals.
 GOAL_ASSIGNEES = ("company", "team", "person")
 
 
-def _goals(stream: ListStream) -> Iterator[Record]:
+def _goals(stream: FullTableStream) -> Iterator[Record]:
     """Yield all goals, past ones too; ``data`` is one object that holds the list."""
     for kind in GOAL_ASSIGNEES:
         for active in ("true", "false"):
-            asked = {"assignee.type": kind, "is_active": active}
-            for page in stream.pages(Goals.list_operation(), query=asked):
+            filters = {"assignee.type": kind, "is_active": active}
+            for page in stream.pages(Goals.list_operation(), query=filters):
                 for answer in page.records:
                     listed = answer.get("goals")
                     for goal in listed if isinstance(listed, list) else ():
@@ -154,7 +157,7 @@ def _goals(stream: ListStream) -> Iterator[Record]:
                             stream.quarantine("has no usable id", msgspec.json.encode(goal))
 
 
-class Goals(ListStream):
+class Goals(FullTableStream):
     """Sales goals of the company, its teams and people. GET /api/v1/goals/find."""
 
     name = "goals"
@@ -169,11 +172,11 @@ class Goals(ListStream):
     }  # fmt: skip
 
     def record_pages(self) -> Iterator[list[Record]]:
-        """Take the goals out of their envelope."""
+        """Read the goals from the object that holds them."""
         yield list(_goals(self))
 
 
-class GoalResults(ListStream):
+class GoalResults(FullTableStream):
     """Progress of each goal over its duration so far. GET /api/v1/goals/{id}/results."""
 
     name = "goal_results"
@@ -183,13 +186,13 @@ class GoalResults(ListStream):
     more_properties = {"goal_id": "string", "period_start": "date", "period_end": "date"}
 
     def record_pages(self) -> Iterator[list[Record]]:
-        """Ask about each goal from its start to its end or today."""
+        """Read the results of each goal from its start to its end or today."""
         for goal in _goals(self):
-            today = self._tap.client.source_now.date()
+            today = self._run.client.source_now.date()
             duration = goal.get("duration") or {}
             start = str(duration.get("start") or date(today.year, 1, 1))[:10]
             end = min(str(duration.get("end") or today)[:10], today.isoformat())
-            asked = {"period.start": start, "period.end": end}
+            filters = {"period.start": start, "period.end": end}
             named = {"goal_id": goal["id"], "period_start": start, "period_end": end}
-            for page in self.parent_pages(goal["id"], query=asked):
+            for page in self.parent_pages(goal["id"], query=filters):
                 yield [{**row, **named} for row in page.records]

@@ -13,8 +13,8 @@ import yaml
 from pipedrive_simulator.testing import running_simulator
 from warehouse_kit import ROOT, Warehouse
 
-from pipeboard.embedded_postgres import READER, EmbeddedPostgres
-from pipeboard.postgres_binaries import Binaries
+from pipeboard.local.embedded_postgres import READER, EmbeddedPostgres
+from pipeboard.local.postgres_binaries import Binaries
 
 #: What no sync reads by default, but reports show when it is there.
 MORE_STREAMS = ("goals", "teams")

@@ -13,9 +13,9 @@ from card_helpers import Reader, Server, filled
 from pipeboard_metabase.definitions import Definitions, load
 from warehouse_kit import ROOT, Warehouse
 
-from pipeboard import embedded_postgres
-from pipeboard.embedded_postgres import EmbeddedPostgres
-from pipeboard.postgres_binaries import Binaries, wheel_binaries
+from pipeboard.local import embedded_postgres
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
+from pipeboard.local.postgres_binaries import Binaries, wheel_binaries
 
 DEALS = 1_500
 

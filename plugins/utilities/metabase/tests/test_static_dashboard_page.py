@@ -29,7 +29,7 @@ from pipeboard_metabase.static_dashboard.queries import (
 )
 from warehouse_kit import ROOT, Warehouse
 
-from pipeboard.embedded_postgres import READER
+from pipeboard.local.embedded_postgres import READER
 
 ACCOUNT = Account(datetime(2026, 11, 24, 19, tzinfo=timezone.utc), 3, "BRL", date(2026, 11, 1))
 

@@ -1,0 +1,1 @@
+"""Checks before a run, and for `pipeboard doctor` and `pipeboard status`."""

@@ -1,0 +1,1 @@
+"""What the commands of `pipeboard` do, beyond one run of one job."""

@@ -1,0 +1,210 @@
+"""What a job would cost, by the tap's own word, against what a day allows."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pipeboard.local.schedule import read_schedules
+from pipeboard.problems import ExitCode, Problem
+
+if TYPE_CHECKING:
+    from pipeboard.console import Console
+    from pipeboard.paths import Paths
+    from pipeboard.run.jobs import Job
+    from pipeboard.worlds import World
+
+#: The tap asks for 60 tokens' worth at most; each of its requests has a bound of its own.
+TIMEOUT_SECONDS = 600.0
+DAY_SECONDS = 86_400
+LINE = re.compile(r"^([a-z_]+) +([\d,]+) +([\d,]+)  (.*)$")
+IDLE = re.compile(r"^With nothing new: ([\d,]+) tokens by hand; on a schedule ([\d,]+)(.*)\.$")
+AT_INTERVALS = re.compile(r"; ([\d,]+) more every ([\d,]+) s")
+BUDGET = re.compile(r"^Budget: ([\d,]+) tokens a day, of which this job may use (\d+)%")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one stream will cost."""
+
+    stream: str
+    calls: int
+    tokens: int
+    basis: str
+
+
+@dataclass(frozen=True)
+class Idle:
+    """What a run costs that finds nothing new, in tokens.
+
+    Attributes:
+        by_hand: with every list read.
+        every_run: what every scheduled run reads.
+        at_intervals: tokens, and seconds between reads, of lists that hardly change.
+
+    """
+
+    by_hand: int
+    every_run: int
+    at_intervals: list[tuple[int, int]]
+
+    def day(self, runs: int) -> int:
+        """Return what a day of so many scheduled runs costs at the most."""
+        reads = [
+            tokens * (min(runs, math.ceil(DAY_SECONDS / seconds)) if seconds else runs)
+            for tokens, seconds in self.at_intervals
+        ]
+        return runs * self.every_run + sum(reads)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a job will cost; `a_day` is what it may spend a day, None where nothing limits it.
+
+    `runs_a_day` is how often the schedule starts it.
+    """
+
+    estimates: list[Estimate]
+    a_day: int | None
+    idle: Idle | None = None
+    runs_a_day: int = 0
+
+    @property
+    def calls(self) -> int:
+        return sum(estimate.calls for estimate in self.estimates)
+
+    @property
+    def tokens(self) -> int:
+        return sum(estimate.tokens for estimate in self.estimates)
+
+    @property
+    def days(self) -> int | None:
+        """Return how many days' tokens it takes."""
+        return math.ceil(self.tokens / self.a_day) if self.a_day else None
+
+    def only(self, streams: list[str]) -> Plan:
+        """Return the plan of some streams.
+
+        Raises:
+            Problem: one of them is none of the job's.
+
+        """
+        known = [estimate.stream for estimate in self.estimates]
+        wrong = sorted(set(streams) - set(known))
+        if wrong:
+            what = f"no stream of this job is called {', '.join(wrong)}"
+            raise Problem(what, f"There are {', '.join(known)}", ExitCode.USAGE)
+        return Plan([e for e in self.estimates if not streams or e.stream in streams], self.a_day)
+
+    def show(self, console: Console) -> None:
+        """Show it."""
+        console.heading("What it will cost")
+        rows: list[list[object]] = [[e.stream, e.calls, e.tokens, e.basis] for e in self.estimates]
+        rows.append(["total", self.calls, self.tokens, ""])
+        console.table(["stream", "calls", "tokens", "how sure"], rows)
+        if self.a_day is None:
+            console.line("No daily budget is known: set PIPEDRIVE_DAILY_TOKENS to plan by days.")
+        else:
+            console.line(
+                f"It may use {self.a_day:,} tokens a day: about {self.days} day"
+                f"{'' if self.days == 1 else 's'}."
+            )
+        if self.idle:
+            words = f"With nothing new it costs {self.idle.by_hand:,} tokens by hand"
+            if self.runs_a_day:
+                day = self.idle.day(self.runs_a_day)
+                words += f", and an idle day of {self.runs_a_day} scheduled runs {day:,}"
+            console.line(f"{words}.")
+        console.event("plan", calls=self.calls, tokens=self.tokens, days=self.days)
+
+
+def ask(
+    paths: Paths,
+    world: World,
+    job: Job,
+    console: Console,
+    environ: Mapping[str, str] | None = None,
+) -> Plan:
+    """Ask the tap what a job would cost from where its state stands; 60 tokens at most."""
+    if job.plugin is None:
+        what = f"the job {job.name} asks Pipedrive for nothing, or is not known to pipeboard"
+        raise Problem(what, "Name sync, reference, sweep or backfill", ExitCode.USAGE)
+    complete = {**world.environ, **(environ or {})}
+    folder = paths.local / "plans"
+    folder.mkdir(parents=True, exist_ok=True)
+    suffix = complete["MELTANO_RUN_STATE_ID_SUFFIX"]
+    state_id = f"{world.environment}:{job.plugin}-to-target-postgres:{suffix}"
+    console.progress("plan", "looking at the account", 0)
+    words = ["invoke", job.plugin, "--plan"]
+    state = _meltano(paths, world, complete, "state", "get", state_id, check=False)
+    found = _singer_state(state)
+    if found:
+        state_file = folder / f"{world.environment}-{job.name}.state.json"
+        state_file.write_text(found)
+        words += ["--state", str(state_file)]
+    told = _meltano(paths, world, complete, *words)
+    console.clear()
+    schedules = [s for s in read_schedules(paths.root, complete) if s.job == job.name]
+    return replace(read_plan(told), runs_a_day=sum(s.runs_a_day for s in schedules))
+
+
+def read_plan(told: str) -> Plan:
+    """Read what the tap printed."""
+    estimates = []
+    a_day = idle = None
+    for line in told.splitlines():
+        if found := LINE.match(line):
+            name, calls, tokens, basis = found.groups()
+            estimates.append(Estimate(name, _number(calls), _number(tokens), basis))
+        elif found := BUDGET.match(line):
+            a_day = _number(found[1]) * int(found[2]) // 100
+        elif found := IDLE.match(line):
+            lists = [(_number(n), _number(s)) for n, s in AT_INTERVALS.findall(found[3])]
+            idle = Idle(_number(found[1]), _number(found[2]), lists)
+    return Plan(estimates, a_day, idle)
+
+
+def _number(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+def _singer_state(text: str) -> str | None:
+    try:
+        state = json.loads(text).get("singer_state")
+    except (ValueError, AttributeError):
+        return None
+    return json.dumps(state) if state else None
+
+
+def _meltano(
+    paths: Paths, world: World, environ: Mapping[str, str], *words: str, check: bool = True
+) -> str:
+    try:
+        outcome = subprocess.run(
+            [str(paths.binaries / "meltano"), "--env-file", str(paths.no_dotenv)]
+            + ["--log-level=error", f"--environment={world.environment}", *words],
+            cwd=paths.root,
+            env=dict(environ),
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=TIMEOUT_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        what = f"the plan could not be made within {TIMEOUT_SECONDS:.0f} s"
+        raise Problem(what, "Check with `make doctor`", ExitCode.UNAVAILABLE) from error
+    if check and outcome.returncode:
+        said = world.redact((outcome.stderr or outcome.stdout).strip()).splitlines()
+        what = f"the plan could not be made: {said[-1][:300] if said else 'no reason given'}"
+        code = outcome.returncode
+        raise Problem(
+            what,
+            "Check with `make doctor`",
+            ExitCode(code) if code in set(ExitCode) else ExitCode.FAILED,
+        )
+    return outcome.stdout

@@ -1,0 +1,284 @@
+"""The schedule: when which job runs, and the process that sees to it on one machine.
+
+`schedules:` of meltano.yml is the one place where times stand; the CronJobs of k8s/base say the
+same (a test compares). Whoever schedules a world, this process or another program, holds the lock
+of :func:`claim` while it lives, so that no job is ever started by two.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import yaml
+
+from pipeboard.problems import ExitCode, Problem
+from pipeboard.worlds import OWN, SCHEDULED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from apscheduler.triggers.cron import CronTrigger
+
+    from pipeboard.console import Console
+    from pipeboard.paths import Paths
+
+#: The time zone of the schedule, and of the CronJobs.
+ZONE_VARIABLE, ZONE = "PIPEBOARD_REPORTING_TIMEZONE", "America/Sao_Paulo"
+#: A machine that slept starts what it missed by less, once.
+LATEST_SECONDS = 3600
+#: What was unavailable (exit code 69) is tried once more after so long, as the CronJobs do.
+RETRY_SECONDS = 60.0
+#: A run that is asked to end takes 20 seconds at most, and then tells how it ended.
+GOODBYE_SECONDS = 40.0
+OURS = "pipeboard"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a job runs."""
+
+    name: str
+    job: str
+    crontab: str
+    zone: ZoneInfo
+
+    @property
+    def trigger(self) -> CronTrigger:
+        """The same for the scheduler.
+
+        Raises:
+            Problem: the five fields are not understood.
+
+        """
+        # The library counts days of the week from Monday, cron from Sunday: names mean one thing.
+        if re.search(r"(?<![*/\d])\d", self.crontab.split()[-1]):
+            what = f"schedule {self.name} of meltano.yml names days of the week by number"
+            raise Problem(what, "Write names: mon-fri", ExitCode.CONFIGURATION)
+        try:
+            # Not above: the command line reads this file for a run, too, which needs no scheduler.
+            from apscheduler.triggers.cron import CronTrigger
+
+            return CronTrigger.from_crontab(self.crontab, self.zone)
+        except ValueError as error:
+            what = f"schedule {self.name} of meltano.yml is {self.crontab!r}: {error}"
+            remedy = "Write five fields as for cron: */30 * * * *"
+            raise Problem(what, remedy, ExitCode.CONFIGURATION) from error
+
+    def next(self, now: datetime | None = None) -> datetime:
+        """Return when it is due next."""
+        at = now or datetime.now(self.zone)
+        found: datetime = self.trigger.get_next_fire_time(None, at)
+        return found
+
+    @property
+    def runs_a_day(self) -> int:
+        """Return how often it is due on a day, as the mean of a week without a change of clocks."""
+        at = datetime(2026, 1, 4, tzinfo=self.zone)
+        end, runs = at + timedelta(days=7), 0
+        while (at := self.next(at)) < end:
+            runs, at = runs + 1, at + timedelta(seconds=1)
+        return round(runs / 7)
+
+
+def read_schedules(root: Path, environ: Mapping[str, str]) -> list[Schedule]:
+    """Return the schedules of meltano.yml.
+
+    Raises:
+        Problem: the time zone is not known, or times are not understood.
+
+    """
+    named = environ.get(ZONE_VARIABLE) or ZONE
+    try:
+        zone = ZoneInfo(named)
+    except (KeyError, ValueError, OSError) as error:
+        what = f"{ZONE_VARIABLE} is {named!r}, which is no time zone known here"
+        raise Problem(what, f"Write one such as {ZONE}", ExitCode.CONFIGURATION) from error
+    found = yaml.safe_load((root / "meltano.yml").read_text(encoding="utf-8"))
+    schedules = [
+        Schedule(str(each["name"]), str(each["job"]), str(each["interval"]), zone)
+        for each in found.get("schedules") or ()
+    ]
+    for schedule in schedules:
+        _ = schedule.trigger
+    return schedules
+
+
+# -- only one schedules a world ------------------------------------------------------------------
+
+
+def _lock_file(paths: Paths, world: str) -> Path:
+    return paths.local / "up" / world / "schedule.lock"
+
+
+def claim(paths: Paths, world: str, owner: str) -> int:
+    """Take the schedule of a world; return the descriptor that holds it.
+
+    It is held until the last process with a copy of the descriptor has ended: hand it to a child
+    (`pass_fds`) that schedules on.
+
+    Raises:
+        Problem: somebody else has it.
+
+    """
+    path = _lock_file(paths, world)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise has_it(world, path.read_text().strip()) from error
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, owner.encode(), 0)
+    return descriptor
+
+
+def has_it(world: str, owner: str) -> Problem:
+    """Return the refusal to schedule what another program schedules."""
+    named = {OURS: "`make up`"}.get(owner, owner) or "another program"
+    what = f"{named} has the schedule of the {world} world already"
+    return Problem(what, "End it first: `make stop`", ExitCode.UNAVAILABLE)
+
+
+def holder(paths: Paths, world: str) -> str | None:
+    """Return who schedules a world, None if nobody does."""
+    path = _lock_file(paths, world)
+    try:
+        with path.open() as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return handle.read().strip() or "another program"
+    except OSError:
+        pass
+    return None
+
+
+# -- the process ---------------------------------------------------------------------------------
+
+
+class Scheduler:
+    """Starts `pipeboard` when a job is due, one run of a job at a time, until it is told to end."""
+
+    def __init__(self, paths: Paths, world: str, console: Console, *, quiet: bool) -> None:
+        self._paths, self._world, self._console, self._quiet = paths, world, console, quiet
+        self._ending = threading.Event()
+        self._running: set[subprocess.Popen[str]] = set()
+
+    def serve(self, schedules: Sequence[Schedule]) -> int:
+        """Go on until SIGTERM or SIGINT; then end what runs, gently."""
+        descriptor = claim(self._paths, self._world, OURS)
+        with contextlib.closing(os.fdopen(descriptor)), self._signals():
+            # Two threads would do: one for sync, one for a daily job that waits for the run lock.
+            from apscheduler.schedulers.background import BackgroundScheduler
+
+            scheduler = BackgroundScheduler()
+            for schedule in schedules:
+                scheduler.add_job(
+                    self._run,
+                    schedule.trigger,
+                    args=[schedule],
+                    id=schedule.name,
+                    # What was synced last may be old: the first one begins at once.
+                    **({"next_run_time": datetime.now(schedule.zone)} if syncs(schedule) else {}),
+                    max_instances=1,
+                    coalesce=True,
+                    misfire_grace_time=LATEST_SECONDS,
+                )
+                self._say(schedule, f"at {schedule.crontab} ({schedule.zone.key})")
+            scheduler.start()
+            self._ending.wait()
+            scheduler.shutdown(wait=False)
+            self._end_runs()
+        return 0
+
+    def command(self, job: str) -> list[str]:
+        """Return the words that run a job in this world."""
+        pipeboard = str(self._paths.binaries / "pipeboard")
+        if self._world == OWN:
+            return [pipeboard, "run", job]
+        # A simulated account stands still unless it is told to live on, which `demo` does.
+        return [pipeboard, "demo"] if job == "sync" else [pipeboard, "run", "--demo", job]
+
+    def _run(self, schedule: Schedule) -> None:
+        code = self._once(schedule)
+        if code == ExitCode.UNAVAILABLE and not self._ending.wait(RETRY_SECONDS):
+            self._once(schedule)
+
+    def _once(self, schedule: Schedule) -> int:
+        if self._ending.is_set():
+            return 0
+        began = time.monotonic()
+        self._say(schedule, "begins")
+        process = subprocess.Popen(
+            self.command(schedule.job),
+            cwd=self._paths.root,
+            env={**os.environ, **({SCHEDULED: "true"} if syncs(schedule) else {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # we end it, in our own way; Ctrl-C is not for it
+        )
+        self._running.add(process)
+        last: deque[str] = deque(maxlen=3)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if not self._quiet:
+                sys.stdout.write(line)
+                sys.stdout.flush()
+            if line.strip():
+                last.append(line.strip())
+        code = process.wait()
+        self._running.discard(process)
+        words = f"ended with {code} after {time.monotonic() - began:.0f} s"
+        self._say(schedule, words + (f": {' | '.join(last)}" if code and self._quiet else ""))
+        return code
+
+    def _say(self, schedule: Schedule, words: str) -> None:
+        now = datetime.now(schedule.zone)
+        self._console.note(schedule.job, f"{now:%Y-%m-%d %H:%M:%S}  {words}")
+
+    def _end_runs(self) -> None:
+        """Ask what runs to end; a run keeps what it has read, and tells how it ended."""
+        deadline = time.monotonic() + GOODBYE_SECONDS
+        for process in list(self._running):
+            process.terminate()
+        while self._running and time.monotonic() < deadline:
+            time.sleep(0.1)
+        for process in list(self._running):
+            process.kill()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        kept = {
+            number: signal.signal(number, lambda *_: self._ending.set())
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in kept.items():
+                signal.signal(number, handler)
+
+
+def syncs(schedule: Schedule) -> bool:
+    """Tell whether it brings what is new."""
+    return schedule.job in ("sync", "elt")

@@ -1,0 +1,1 @@
+"""How to talk to Pipedrive: requests, responses, pages, records and limits."""

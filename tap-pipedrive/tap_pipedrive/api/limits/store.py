@@ -1,0 +1,164 @@
+"""The store of the limits: its interface, and the store of one process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+try:
+    import fcntl
+except ImportError:  # Windows: one process at a time, then
+    fcntl = None  # type: ignore[assignment]
+
+
+#: Days in the ledger.
+LEDGER_DAYS = 3
+
+
+class LimitStore(Protocol):
+    """Keeps what a governor needs between calls. All times are in seconds."""
+
+    def reserve(self, limit: int, window: float) -> float:
+        """Take a slot of the rolling window; return 0.0, or the seconds until one is free."""
+
+    def add_tokens(self, day: str, tokens: int) -> int:
+        """Enter tokens into the day's ledger and return the day's total."""
+
+    def tokens(self, day: str) -> int:
+        """Tokens spent on a day (``YYYY-MM-DD``)."""
+
+    def open_circuit(self, seconds: float, why: str) -> None:
+        """Stop all calls for a while."""
+
+    def circuit(self) -> tuple[float, str]:
+        """Return for how long calls are stopped (0.0: not at all), and why."""
+
+    def remember(self, key: str, value: bytes, seconds: float) -> None:
+        """Cache a value."""
+
+    def recall(self, key: str) -> bytes | None:
+        """Read a cached value; None once it has expired."""
+
+    def forget(self, key: str) -> None:
+        """Drop a cached value."""
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Parse the file; a damaged one, or one of another version, counts as empty."""
+    try:
+        stored = json.loads(text or "{}")
+    except json.JSONDecodeError:
+        return {}
+    fits = isinstance(stored, dict) and isinstance(stored.get("tokens", {}), dict)
+    return stored if fits else {}
+
+
+class LocalStore:
+    """The store of one process.
+
+    With a folder, the ledger, the circuit and the cache outlive the process: the first two are in
+    one small file, used under a lock. The window does not outlive it.
+    """
+
+    def __init__(self, folder: Path | None = None, account: str = "") -> None:
+        """Use ``folder`` (made when needed) for the values that outlive the process."""
+        self._file = folder / f"limits-{account}.json" if folder else None
+        self._cache_folder = folder / f"cache-{account}" if folder else None
+        self._slots: deque[float] = deque()
+        self._lock = threading.Lock()
+        self._memory: dict[str, Any] = {}
+        self._cache: dict[str, tuple[float, bytes]] = {}
+
+    def reserve(self, limit: int, window: float) -> float:
+        """See :meth:`LimitStore.reserve`."""
+        with self._lock:
+            now = time.monotonic()
+            while self._slots and self._slots[0] <= now - window:
+                self._slots.popleft()
+            if len(self._slots) < limit:
+                self._slots.append(now)
+                return 0.0
+            return self._slots[0] + window - now
+
+    def add_tokens(self, day: str, tokens: int) -> int:
+        """See :meth:`LimitStore.add_tokens`."""
+        with self._stored() as stored:
+            # More than one day: around midnight two clocks may disagree about the date.
+            days = {**stored.get("tokens", {})}
+            days[day] = days.get(day, 0) + tokens
+            stored["tokens"] = dict(sorted(days.items())[-LEDGER_DAYS:])
+            return int(days[day])
+
+    def tokens(self, day: str) -> int:
+        """See :meth:`LimitStore.tokens`."""
+        with self._stored() as stored:
+            return int(stored.get("tokens", {}).get(day, 0))
+
+    def open_circuit(self, seconds: float, why: str) -> None:
+        """See :meth:`LimitStore.open_circuit`."""
+        with self._stored() as stored:
+            stored.update(open_until=time.time() + seconds, why=why)
+
+    def circuit(self) -> tuple[float, str]:
+        """See :meth:`LimitStore.circuit`."""
+        with self._stored() as stored:
+            return max(0.0, stored.get("open_until", 0.0) - time.time()), stored.get("why", "")
+
+    def remember(self, key: str, value: bytes, seconds: float) -> None:
+        """See :meth:`LimitStore.remember`."""
+        expires = time.time() + seconds
+        self._cache[key] = (expires, value)
+        if self._cache_folder is not None:
+            self._cache_folder.mkdir(parents=True, exist_ok=True)
+            file = self._cache_file(key)
+            draft = file.with_suffix(f".{os.getpid()}")
+            draft.write_bytes(struct.pack("!d", expires) + value)
+            draft.replace(file)
+
+    def recall(self, key: str) -> bytes | None:
+        """See :meth:`LimitStore.recall`."""
+        if key not in self._cache and self._cache_folder is not None:
+            with contextlib.suppress(OSError, struct.error):
+                blob = self._cache_file(key).read_bytes()
+                self._cache[key] = (struct.unpack("!d", blob[:8])[0], blob[8:])
+        expires, value = self._cache.get(key, (0.0, b""))
+        return value if expires > time.time() else None
+
+    def forget(self, key: str) -> None:
+        """See :meth:`LimitStore.forget`."""
+        self._cache.pop(key, None)
+        if self._cache_folder is not None:
+            self._cache_file(key).unlink(missing_ok=True)
+
+    def _cache_file(self, key: str) -> Path:
+        assert self._cache_folder is not None
+        return self._cache_folder / f"{key.replace(':', '-')}.bin"
+
+    @contextlib.contextmanager
+    def _stored(self) -> Iterator[dict[str, Any]]:
+        """Yield the ledger and the circuit to read and change, under the lock."""
+        with self._lock:
+            if self._file is None:
+                yield self._memory
+                return
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with self._file.open("a+", encoding="utf-8") as file:
+                if fcntl is not None:
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                file.seek(0)
+                before = file.read()
+                stored = _parsed(before)
+                yield stored
+                after = json.dumps(stored)
+                if after != before:
+                    file.seek(0)
+                    file.truncate()
+                    file.write(after)

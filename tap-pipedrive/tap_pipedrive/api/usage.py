@@ -1,0 +1,51 @@
+"""The cost and the outcome of a run's calls: by stream, and by endpoint."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+
+#: Latencies per endpoint from which the quantiles of a run are computed.
+MOST_LATENCIES = 2000
+
+
+@dataclass
+class Usage:
+    """The cost of one stream so far: calls, API tokens, failed attempts among the calls."""
+
+    calls: int = 0
+    tokens: int = 0
+    retries: int = 0
+
+
+class ApiCalls:
+    """Counts of a run's calls, by endpoint (an operation's key)."""
+
+    def __init__(self) -> None:
+        """Start at zero."""
+        self.requests: Counter[tuple[str, str]] = Counter()
+        self.rate_limited: Counter[str] = Counter()
+        self.retries: Counter[tuple[str, str]] = Counter()
+        self.errors: Counter[tuple[str, str]] = Counter()
+        self._latencies: defaultdict[str, list[float]] = defaultdict(list)
+
+    def answered(self, endpoint: str, status: int, seconds: float) -> None:
+        """Count a response."""
+        self.requests[endpoint, f"{status // 100}xx"] += 1
+        if status == 429:
+            self.rate_limited[endpoint] += 1
+        latencies = self._latencies[endpoint]
+        if len(latencies) < MOST_LATENCIES:
+            latencies.append(seconds)
+        else:  # overwrite the oldest: quantiles of the recent calls
+            latencies[self.requests[endpoint, "2xx"] % MOST_LATENCIES] = seconds
+
+    def quantiles(self) -> dict[tuple[str, str], float]:
+        """Latency by endpoint and quantile (0.5, 0.95, 1.0), in seconds."""
+        found = {}
+        for endpoint, latencies in self._latencies.items():
+            ordered = sorted(latencies)
+            for q in (0.5, 0.95, 1.0):
+                at = min(len(ordered) - 1, int(q * len(ordered)))
+                found[endpoint, str(q)] = ordered[at]
+        return found

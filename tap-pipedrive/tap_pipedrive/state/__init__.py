@@ -1,0 +1,1 @@
+"""Knowledge from earlier runs: bookmarks, definitions, deals seen, parents to read again."""
