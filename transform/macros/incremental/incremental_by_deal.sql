@@ -42,7 +42,7 @@
 -#}
 {% macro is_one_of(deal_id, query) -%}
     {%- set few = 5000 -%}
-    {%- set found = run_query(query ~ ' limit ' ~ (few + 1)).columns[0].values() if execute else [] -%}
+    {%- set found = remembered_query(query ~ ' limit ' ~ (few + 1)).columns[0].values() if execute else [] -%}
     {%- if found | length > few -%}
         {{ deal_id }} in ({{ query }})
     {%- else -%}

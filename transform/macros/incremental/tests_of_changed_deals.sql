@@ -106,7 +106,7 @@
                 where (name, fingerprint) in ({{ known | join(', ') }})
                 group by name
             {%- endset -%}
-            {%- for row in run_query(query).rows -%}
+            {%- for row in remembered_query(query).rows -%}
                 {%- do found.update({row[0]: row[1]}) -%}
             {%- endfor -%}
         {%- endif -%}
