@@ -12,8 +12,8 @@
 {% macro input_fingerprint(sql, followed) -%}
     {%- set probe = 'pg_temp.' ~ adapter.quote(this.identifier ~ '__inputs') -%}
     {%- set not_hashed = [] -%}
-    {%- for node in graph.nodes.values() if node.name in config.get('follows', []) -%}
-        {%- do not_hashed.append(node.relation_name) -%}
+    {%- for id in graph.nodes if id.startswith('model.') and id.split('.')[2] in config.get('follows', []) -%}
+        {%- do not_hashed.append(graph.nodes[id].relation_name) -%}
     {%- endfor -%}
     {%- set query -%}
         create or replace temporary view {{ this.identifier }}__inputs as {{ sql }};

@@ -130,6 +130,6 @@
         passed.fingerprint,
         newest.version
     from (values {{ passed | join(', ') }}) as passed (name, fingerprint)
-    cross join (select max(version) as version from {{ versions }}) as newest
+    cross join (select max(version) as version from {{ versions }}) as newest;
     {%- endif -%}
 {%- endmacro %}
