@@ -22,7 +22,7 @@ import psycopg
 
 from pipeboard.database import connect, first_line
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.launch import DATABASE, FINGERPRINT
+from pipeboard.launch import DATABASE, FINGERPRINT, OF_SYNC
 from pipeboard.problems import Problem
 
 #: Names the file for the report; the supervisor reads it.
@@ -130,7 +130,7 @@ def main() -> int:
     if decision.due is not None:
         words += ["--select", *decision.due]
     try:
-        os.execvp(words[0], words)
+        os.execvpe(words[0], words, {**os.environ, OF_SYNC: "1"})
     except OSError as error:
         sys.exit(f"dbt cannot be started: {error.strerror}. Run `make setup`")
 
