@@ -31,6 +31,7 @@ PACKAGES = (
     ("plugins/utilities/pipedrive-simulator", "pipedrive_simulator"),
     ("plugins/utilities/metabase", "pipeboard_metabase"),
     ("orchestrate", "pipeboard"),
+    ("orchestrate", "deploy"),
     ("tests", "bench"),
     ("k8s/components/grafana/generate", "."),
 )

@@ -1,8 +1,8 @@
 """Run the tests of every room, each with its own settings, and end with one line for all.
 
-`python tests/run.py [--long | --all] [ROOM...]` runs some of them, one more side by side than there
-are cores, since rooms also wait (JOBS=1: one by one). Tests marked `long` are left out; `--long`
-runs only these, `--all` both. Where the programs of PostgreSQL 15, the oldest we promise, are
+`python tests/run.py [--long | --all] [ROOM...]` runs some of them, up to four side by side, two more
+than there are cores, since rooms also wait (JOBS=1: one by one). Tests marked `long` are left out;
+`--long` runs only these, `--all` both. Where the programs of PostgreSQL 15, the oldest we promise, are
 installed, the whole pipeline and the loader run on it; of the loader's tests, those about SQL run
 on the embedded server too.
 """
@@ -29,7 +29,7 @@ OLDEST_POSTGRES = (
     "/opt/homebrew/opt/postgresql@15/bin",
 )
 NO_TESTS = 5
-MOST_JOBS = min(4, (os.cpu_count() or 1) + 1)
+MOST_JOBS = min(4, (os.cpu_count() or 1) + 2)
 #: The only settings of ours that get through to the tests.
 SETTINGS_OF_TESTS = (
     "PIPEBOARD_CRM_DIR",
@@ -51,7 +51,6 @@ class Room:
     on_both: tuple[str, ...] = ()
     #: Its files that run as a share of their own, so that no room is much longer than the others.
     apart: tuple[str, ...] = ()
-    runner: str = "pytest"
 
 
 #: The loader's tests of its SQL, not those of its process: signals, exit codes, reports, metrics.
@@ -87,7 +86,7 @@ ROOMS = (
     Room("end-to-end", "tests/end_to_end", on_oldest=True, apart=END_TO_END_SHARE),
     Room("warehouse", "tests/warehouse", apart=WAREHOUSE_SHARE),
     Room("tap-pipedrive", "tap-pipedrive"),
-    Room("run_project", "tests/run_project", runner="bats"),
+    Room("run_project", "tests/run_project"),
     Room("orchestrate", "orchestrate"),
     Room("prefect", "tests/prefect"),
     Room("metabase", "plugins/utilities/metabase"),
@@ -189,18 +188,8 @@ def run_room(visit: Visit, which: str) -> Outcome:
     if postgres:
         # The supervisor's own setting, and the one of the loader's tests.
         environ["PIPEBOARD_POSTGRES_BIN"] = environ["PIPEBOARD_TEST_POSTGRES_BIN"] = postgres
-    if room.runner == "bats":
-        # It names its report itself.
-        report = REPORTS / "report.xml"
-        report.unlink(missing_ok=True)
-        command = [str(Path(sys.executable).parent / "bats"), "--report-formatter", "junit"]
-        command += ["--output", str(REPORTS)]
-        # Its word for a mark is tag, and "!" is not.
-        command += ["--filter-tags", which.replace("not ", "!")] if which else []
-        command += ["."]
-    else:
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        command += ["-m", which, f"--junitxml={report}", *files]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command += ["-m", which, f"--junitxml={report}", *files]
     with subprocess.Popen(
         command,
         cwd=ROOT / room.folder,

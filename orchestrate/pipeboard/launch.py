@@ -23,6 +23,8 @@ DATABASE, TRANSFORM_DATABASE = "PIPEBOARD_DATABASE_URL", "PIPEBOARD_TRANSFORM_DA
 #: The hash of files, settings and versions, for dbt; see fingerprint.py.
 FINGERPRINT = "PIPEBOARD_PROJECT_FINGERPRINT"
 BUILDERS = ("dbt", "dbt-changed")
+#: Set by `dbt-changed` for the dbt that it starts.
+OF_SYNC = "PIPEBOARD_DBT_OF_SYNC"
 
 SECRET_NAME = re.compile(
     r"(TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|API_?KEY|(SECRET|ACCESS|PRIVATE)_KEY(_ID)?"
@@ -57,8 +59,12 @@ def main(arguments: list[str]) -> None:
     os.umask(UMASK)
     if name == "meltano":
         remove_leftovers(_meltano_folder(os.environ))
+    command = arguments[1:]
+    if name == "dbt" and os.environ.get(OF_SYNC):
+        file = Path(__file__).resolve().with_name("run") / "dbt_of_sync.py"
+        command = [str(Path(program).with_name("python")), "-I", str(file), *arguments[2:]]
     try:
-        os.execve(program, arguments[1:], environ_of_program(name, Path(program), os.environ))
+        os.execve(command[0], command, environ_of_program(name, Path(program), os.environ))
     except OSError as error:
         sys.exit(f"pipeboard: {program} cannot be started: {error.strerror}. Run `make setup`")
 

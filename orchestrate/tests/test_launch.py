@@ -164,3 +164,16 @@ def test_two_at_once_start_without_waiting_for_each_other(tmp_path: Path) -> Non
     with (tmp_path / "run.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         assert started("meltano", "/bin/true", MELTANO_SYS_DIR_ROOT=str(tmp_path)).returncode == 0
+
+
+def test_dbt_of_a_sync_is_started_with_its_own_python(tmp_path: Path) -> None:
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    dbt = python.with_name("dbt")
+    dbt.write_text('#!/bin/sh\necho dbt "$@"\n')
+    dbt.chmod(0o755)
+    assert started("dbt", str(dbt), "build").stdout == "dbt build\n"
+    words = started("dbt", str(dbt), "build", **{launch.OF_SYNC: "1"}).stdout.split()
+    assert words == ["-I", str(Path(launch.__file__).with_name("run") / "dbt_of_sync.py"), "build"]

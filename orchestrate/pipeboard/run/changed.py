@@ -23,7 +23,7 @@ import psycopg
 from pipeboard.database import connect, first_line
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.errors import PipeboardError
-from pipeboard.launch import DATABASE, FINGERPRINT
+from pipeboard.launch import DATABASE, FINGERPRINT, OF_SYNC
 
 #: The file for the report, which the supervisor reads.
 REPORT = "PIPEBOARD_BUILD_REPORT"
@@ -130,7 +130,7 @@ def main() -> int:
     if decision.due is not None:
         command += ["--select", *decision.due]
     try:
-        os.execvp(command[0], command)
+        os.execvpe(command[0], command, {**os.environ, OF_SYNC: "1"})
     except OSError as error:
         sys.exit(f"dbt cannot be started: {error.strerror}. Run `make setup`")
 
