@@ -467,7 +467,7 @@ def _prepare(environment: Environment, arguments: Sequence[str]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command; a known becomes one line and its exit code."""
+    """Run a command; an error with a remedy becomes one line and its exit code."""
     # Files of this process and its children are private.
     os.umask(UMASK)
     with redacted_output(Redactor.of(_known_settings())):

@@ -21,7 +21,7 @@ TOKEN = {"PIPEDRIVE_API_TOKEN": "token"}
 
 @contextmanager
 def api(status: int = 200, body: bytes = b"{}") -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """An API that always answers the same; and what it was requests."""
+    """An API with one response, and the requests it got."""
     requests: list[dict[str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -160,7 +160,7 @@ def test_a_database_that_is_killed_while_dbt_builds(site: Site) -> None:
         runs = site.query("select status, reason from ops.etl_run order by started_at desc")
         assert runs[1] == (
             "abandoned",
-            "its supervisor died before it could tell how the run ended",
+            "its supervisor died before it could record the end of the run",
         )
         kill_server(site.server)
     site.server.start(site.binaries, "site")

@@ -34,16 +34,16 @@ sys.path.insert(0, str(ROOT / "orchestrate" / "flows"))
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def until(what: str, look: Callable[[], T], seconds: float = 90) -> T:
+def until(what: str, action: Callable[[], T], seconds: float = 90) -> T:
     """Wait for something to be so."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        found = look()
+        found = action()
         if found:
             return found
         time.sleep(0.2)
-    words = f"{what}: not within {seconds} s"
-    raise AssertionError(words)
+    message = f"{what}: not within {seconds} s"
+    raise AssertionError(message)
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,15 @@ class Site:
     simulator: Simulator
     database: str
     service: PrefectService
-    #: What `pipeboard prefect` said, each time.
-    said: tuple[str, str]
+    #: What `pipeboard prefect` printed, each time.
+    outputs: tuple[str, str]
 
     @property
     def environ(self) -> dict[str, str]:
         return environ_of(self.state, self.simulator, self.database)
 
-    def pipeboard(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return pipeboard(self.environ, *words)
+    def pipeboard(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return pipeboard(self.environ, *arguments)
 
     def query(self, query: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.database, autocommit=True) as connection:
@@ -75,22 +75,22 @@ class Site:
 
     def api(self, path: str, body: dict[str, Any] | None = None, method: str = "") -> Any:
         assert self.service.auth
-        words = b64encode(self.service.auth.encode()).decode()
-        return called(f"{self.service.url}/api{path}", body, method, f"Basic {words}")
+        credentials = b64encode(self.service.auth.encode()).decode()
+        return called(f"{self.service.url}/api{path}", body, method, f"Basic {credentials}")
 
     def run(self, deployment: str, **environ: str) -> str:
         """Ask for a run now; return its id. `environ` replaces the deployment's own."""
         found = self.api(f"/deployments/name/{deployment}")
-        asked: dict[str, Any] = {"state": {"type": "SCHEDULED"}}
+        body: dict[str, Any] = {"state": {"type": "SCHEDULED"}}
         if environ:
-            asked["job_variables"] = {"env": environ}
-        return str(self.api(f"/deployments/{found['id']}/create_flow_run", asked)["id"])
+            body["job_variables"] = {"env": environ}
+        return str(self.api(f"/deployments/{found['id']}/create_flow_run", body)["id"])
 
     def state_of(self, run: str) -> dict[str, Any]:
         found = self.api(f"/flow_runs/{run}")["state"]
         return {"type": found["type"], "name": found["name"], "message": found["message"] or ""}
 
-    def ended(self, run: str, seconds: float = 150) -> dict[str, Any]:
+    def final_state(self, run: str, seconds: float = 150) -> dict[str, Any]:
         """Wait for the end of a run; return its state."""
         final = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
         until(f"the end of {run}", lambda: self.state_of(run)["type"] in final, seconds)
@@ -98,16 +98,16 @@ class Site:
 
     def log(self, run: str) -> list[tuple[int, str]]:
         """Return level and text of what a run logged, once the last line has arrived."""
-        asked = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
-        return [(line["level"], line["message"]) for line in self.api("/logs/filter", asked)]
+        body = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
+        return [(line["level"], line["message"]) for line in self.api("/logs/filter", body)]
 
     def tasks(self, run: str) -> list[dict[str, Any]]:
         found = self.api("/task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
         return list(found)
 
     def artifacts(self, run: str) -> dict[str, Any]:
-        asked = {"flow_runs": {"id": {"any_": [run]}}}
-        return {found["key"]: found["data"] for found in self.api("/artifacts/filter", asked)}
+        body = {"flow_runs": {"id": {"any_": [run]}}}
+        return {found["key"]: found["data"] for found in self.api("/artifacts/filter", body)}
 
 
 def called(
@@ -143,9 +143,14 @@ def environ_of(state: Path, simulator: Simulator, database: str) -> dict[str, st
     }
 
 
-def pipeboard(environ: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+def pipeboard(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(PIPEBOARD), *words], cwd=ROOT, env=environ, text=True, capture_output=True, check=False
+        [str(PIPEBOARD), *arguments],
+        cwd=ROOT,
+        env=environ,
+        text=True,
+        capture_output=True,
+        check=False,
     )
 
 
@@ -160,7 +165,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     server = EmbeddedPostgres(folder / "postgres")
     database = server.start(services.binaries(), "site")["site"]
     service = services.prefects[0]
-    # Not the port of a Prefect that somebody uses on this machine.
+    # Not the port of another Prefect on this machine.
     service.folder.mkdir(parents=True)
     (service.folder / "port").write_text(str(free_port()))
     environ = environ_of(state, simulator, database)

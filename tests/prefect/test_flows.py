@@ -29,7 +29,7 @@ FEW_TOKENS = {"PIPEDRIVE_DAILY_TOKENS": "2000", "PIPEBOARD_FLOWS_RETRY_SECONDS":
 
 
 def test_a_second_start_changes_nothing(site: Site) -> None:
-    first, again = site.said
+    first, again = site.outputs
     for name in ("pipedrive-api-token", "pipeboard-warehouse", "github-pat"):
         assert f"{name}: made" in first and f"{name}: unchanged" in again
     assert "pipeboard-redis: left alone (REDIS_URL is not set)" in first
@@ -70,20 +70,20 @@ def test_deployments_and_blocks_are_on_the_server(site: Site) -> None:
         {"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}
     ]
     blocks = site.api("/block_documents/filter", {"include_secrets": False})
-    kept = {block["name"]: block["data"] for block in blocks}
-    assert {"pipedrive-api-token", "pipeboard-warehouse", "github-pat"} <= set(kept)
-    for data in kept.values():
+    values = {block["name"]: block["data"] for block in blocks}
+    assert {"pipedrive-api-token", "pipeboard-warehouse", "github-pat"} <= set(values)
+    for data in values.values():
         assert site.environ["PIPEDRIVE_API_TOKEN"] not in str(data) and PAT not in str(data)
 
 
 def test_a_changed_setting_changes_its_block_alone(site: Site) -> None:
     environ = {**site.environ, **prefect_of(site), "GITHUB_PAT": "another one"}
-    words = [str(ROOT / ".pipeboard" / "env" / "prefect" / "bin" / "python")]
-    words += [str(ROOT / "orchestrate" / "flows" / "register.py")]
-    told = subprocess.run(words, env=environ, text=True, capture_output=True, check=False)
-    assert told.returncode == 0, told.stdout + told.stderr
-    assert "github-pat: brought up to date" in told.stdout
-    assert told.stdout.count("unchanged") == 4
+    command = [str(ROOT / ".pipeboard" / "env" / "prefect" / "bin" / "python")]
+    command += [str(ROOT / "orchestrate" / "flows" / "register.py")]
+    outcome = subprocess.run(command, env=environ, text=True, capture_output=True, check=False)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    assert "github-pat: brought up to date" in outcome.stdout
+    assert outcome.stdout.count("unchanged") == 4
 
 
 def prefect_of(site: Site) -> dict[str, str]:
@@ -102,7 +102,7 @@ def main_run(site: Site) -> str:
         site.api(f"/deployments/{found['id']}/pause_deployment", {})
     site.control("faults", {"kind": "503", "operation": "getCurrentUser", "count": 1})
     run = site.run("main_etl_flow/sync", **FEW_TOKENS)
-    site.ended(run)
+    site.final_state(run)
     return run
 
 
@@ -118,8 +118,8 @@ def test_a_sync_that_ran_out_of_tokens_is_completed_and_behind(site: Site, main_
 def test_what_is_unavailable_is_tried_once_more_and_no_more(site: Site, main_run: str) -> None:
     (task,) = site.tasks(main_run)
     assert task["run_count"] == 2
-    ended = site.query("select status, exit_code from ops.etl_run order by started_at")
-    assert ended == [("failed", 69), ("behind", 0)]
+    rows = site.query("select status, exit_code from ops.etl_run order by started_at")
+    assert rows == [("failed", 69), ("behind", 0)]
 
 
 def texts(site: Site, run: str) -> str:
@@ -142,13 +142,13 @@ def test_artifacts_say_rows_tokens_results_and_where_it_is_behind(
     site: Site, main_run: str
 ) -> None:
     found = site.artifacts(main_run)
-    words = found["main-etl"]
+    text = found["main-etl"]
     (rows, calls, tokens) = site.query(
         "select rows, calls, tokens from ops.etl_run where exit_code = 0"
     )[0]
-    assert f"| {rows:,} | {calls:,} | {tokens:,} |" in words
-    assert "`deal_changelog`" in words.partition("Behind")[2]
-    assert "| models |" in words and "| tests |" in words
+    assert f"| {rows:,} | {calls:,} | {tokens:,} |" in text
+    assert "`deal_changelog`" in text.partition("Behind")[2]
+    assert "| models |" in text and "| tests |" in text
     streams = table(found["main-etl-streams"])
     assert {"deals", "deal_changelog", "stages"} <= {row["stream"] for row in streams}
     assert sum(row["tokens"] for row in streams) == tokens
@@ -165,11 +165,11 @@ def test_the_backfill_reads_the_histories_that_are_left(site: Site, main_run: st
     """
     assert site.query(missing)[0][0] > 0
     run = site.run("backfill_stage_history_flow/backfill")
-    state = site.ended(run)
+    state = site.final_state(run)
     assert (state["type"], state["name"]) == ("COMPLETED", "Completed"), texts(site, run)
     assert site.query(missing) == [(0,)]
-    words = site.artifacts(run)["backfill-stage-history"]
-    assert "backfill-history" in words and "build" in words
+    text = site.artifacts(run)["backfill-stage-history"]
+    assert "backfill-history" in text and "build" in text
     assert len(site.tasks(run)) == 1
 
 
@@ -201,14 +201,14 @@ def slow_run(site: Site, main_run: str) -> dict[str, Any]:
     """A run that takes long: what becomes of others meanwhile, and of itself when cancelled."""
     with Slow(site):
         found = site.api("/deployments/name/main_etl_flow/sync")
-        asked = {"state": {"type": "SCHEDULED"}, "parameters": {"full_refresh": True}}
-        run = str(site.api(f"/deployments/{found['id']}/create_flow_run", asked)["id"])
+        body = {"state": {"type": "SCHEDULED"}, "parameters": {"full_refresh": True}}
+        run = str(site.api(f"/deployments/{found['id']}/create_flow_run", body)["id"])
         until("a run in the middle", site_is_slow(site))
         second = site.run("main_etl_flow/sync")
         other = site.run("reference_flow/reference", PIPEBOARD_WAIT_SECONDS="0")
-        states = {"second": site.ended(second, 60), "other": site.ended(other, 90)}
+        states = {"second": site.final_state(second, 60), "other": site.final_state(other, 90)}
         site.api(f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
-        return {"id": run, "cancelled": site.ended(run, 90), **states}
+        return {"id": run, "cancelled": site.final_state(run, 90), **states}
 
 
 def test_a_second_run_meanwhile_is_left_out(slow_run: dict[str, Any]) -> None:
@@ -216,7 +216,7 @@ def test_a_second_run_meanwhile_is_left_out(slow_run: dict[str, Any]) -> None:
     assert slow_run["second"]["type"] == "CANCELLED"
 
 
-def test_a_busy_lane_is_a_skipped_run(slow_run: dict[str, Any]) -> None:
+def test_a_taken_run_lock_is_a_skipped_run(slow_run: dict[str, Any]) -> None:
     state = slow_run["other"]
     assert (state["type"], state["name"]) == ("COMPLETED", "Skipped"), state
     assert "of sync has been running since" in state["message"]
@@ -230,8 +230,8 @@ def test_a_cancelled_run_ends_gently(site: Site, slow_run: dict[str, Any]) -> No
         "order by started_at desc limit 1"
     )[0]
     assert (status, code, reason) == ("interrupted", 143, "interrupted by SIGTERM")
-    until("its last words", lambda: "pipeboard ended with exit code 143" in texts(site, run), 20)
-    assert "pipeboard is asked to end" in texts(site, run)
+    until("its last lines", lambda: "pipeboard ended with exit code 143" in texts(site, run), 20)
+    assert "pipeboard gets SIGTERM" in texts(site, run)
     assert running("meltano", str(site.state)) == []
 
 
@@ -241,17 +241,17 @@ def running(word: str, state: str) -> list[str]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             environ = (folder / "environ").read_bytes().decode(errors="replace")
-            words = (folder / "cmdline").read_bytes().decode(errors="replace")
+            text = (folder / "cmdline").read_bytes().decode(errors="replace")
         except OSError:
             continue
-        if state in environ and f"/{word}" in words and "python" in words:
-            found.append(words)
+        if state in environ and f"/{word}" in text and "python" in text:
+            found.append(text)
     return found
 
 
 def test_a_wrong_token_fails_at_once_and_is_not_tried_again(site: Site, main_run: str) -> None:
     run = site.run("main_etl_flow/sync", PIPEDRIVE_API_TOKEN="0000000000000000wrong")
-    state = site.ended(run, 60)
+    state = site.final_state(run, 60)
     assert (state["type"], state["name"]) == ("FAILED", "NotPermitted"), state
     assert "does not accept the API token (401)" in state["message"]
     (task,) = site.tasks(run)
@@ -263,17 +263,17 @@ def test_a_wrong_token_fails_at_once_and_is_not_tried_again(site: Site, main_run
 def test_the_batch_size_experiment_keeps_what_later_runs_use(site: Site, main_run: str) -> None:
     found = site.api("/deployments/name/batch_size_experiment_flow/batch-size")
     few = {"rows": 1_000, "rounds": 1, "sizes": [500, 1_000]}
-    asked = {"state": {"type": "SCHEDULED"}, "parameters": few}
-    run = str(site.api(f"/deployments/{found['id']}/create_flow_run", asked)["id"])
-    state = site.ended(run)
+    body = {"state": {"type": "SCHEDULED"}, "parameters": few}
+    run = str(site.api(f"/deployments/{found['id']}/create_flow_run", body)["id"])
+    state = site.final_state(run)
     assert state["name"] == "Completed", texts(site, run)
-    ((kept,),) = site.query(
+    ((batch_size,),) = site.query(
         "select (details -> 'tuning' ->> 'batch_size_rows')::int from ops.etl_run "
         "where job = 'tune'"
     )
-    assert kept in (500, 1_000)
-    words = site.artifacts(run)["batch-size-experiment"]
-    assert f"| {kept:,} |" in words and "chosen" in words
+    assert batch_size in (500, 1_000)
+    text = site.artifacts(run)["batch-size-experiment"]
+    assert f"| {batch_size:,} |" in text and "chosen" in text
     # Nothing of it is left in the warehouse.
     left = site.query("select nspname from pg_namespace where nspname = 'pipeboard_tune'")
     assert left == []

@@ -110,10 +110,10 @@ def test_the_worst_run_of_a_command_decides() -> None:
 def test_a_failure_says_where_and_why() -> None:
     end = {"event": "run ended", "failed_stage": "dbt", "reason": "unique_fct_deal", "run_id": "r"}
     assert result_of(65, end).flow_state().message == "exit code 65 in dbt: unique_fct_deal"
-    problem = "pipeboard: PIPEDRIVE_API_TOKEN is not set. Copy it"
+    error = "pipeboard: PIPEDRIVE_API_TOKEN is not set. Copy it"
     assert (
-        result_of(78, problem).flow_state().message
-        == f"exit code 78: {problem.removeprefix('pipeboard: ')}"
+        result_of(78, error).flow_state().message
+        == f"exit code 78: {error.removeprefix('pipeboard: ')}"
     )
 
 
@@ -140,16 +140,16 @@ def test_what_others_say_is_for_debuggers_unless_it_is_bad(
 
 
 def test_a_report_has_rows_tokens_results_and_where_it_is_behind() -> None:
-    words = report(result_of(75).flow_state(), [RUN], [], 75)
-    assert "| r1 | sync | behind | 75 | 61 | 1,200 | 90 | 1,800 |" in words
-    assert "| total | 1,200 | 90 | 1,800 |" in words
-    assert "The next run goes on with: \n`deal_changelog`" in words
-    assert "| models | 125 | 0 | 0 | 0 |" in words
-    assert "1,030 models were current and not built." in words
+    text = report(result_of(75).flow_state(), [RUN], [], 75)
+    assert "| r1 | sync | behind | 75 | 61 | 1,200 | 90 | 1,800 |" in text
+    assert "| total | 1,200 | 90 | 1,800 |" in text
+    assert "The next run goes on with: \n`deal_changelog`" in text
+    assert "| models | 125 | 0 | 0 | 0 |" in text
+    assert "1,030 models were current and not built." in text
     assert [row["outcome"] for row in stream_rows([RUN])] == ["complete", "behind"]
 
 
-def test_a_report_without_a_run_has_its_last_words_and_a_remedy() -> None:
+def test_a_report_without_a_run_has_the_last_lines_and_a_remedy() -> None:
     result = result_of(78, "pipeboard: PIPEDRIVE_API_TOKEN is not set")
-    words = report(result.flow_state(), [], result.last_lines, result.code)
-    assert "PIPEDRIVE_API_TOKEN is not set" in words and "`make doctor`" in words
+    text = report(result.flow_state(), [], result.last_lines, result.code)
+    assert "PIPEDRIVE_API_TOKEN is not set" in text and "`make doctor`" in text

@@ -1,4 +1,4 @@
-"""The deployments are the CronJobs said once more: whoever schedules, the same happens."""
+"""The deployments agree with the CronJobs, so that both schedulers do the same."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def test_a_deployment_is_its_cronjob(name: str) -> None:
     assert limits["active_deadline_seconds"] == job["jobTemplate"]["spec"]["activeDeadlineSeconds"]
     (container,) = job["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     assert limits["env"] == {each["name"]: each["value"] for each in container["env"]}
-    # The same command: the words of the CronJob stand in the flow.
-    words = [n.value for n in ast.walk(flow_of(deployment)) if isinstance(n, ast.Constant)]
-    assert set(container["args"]) <= set(words)
+    # The same command: the constants of the CronJob stand in the flow.
+    constants = [n.value for n in ast.walk(flow_of(deployment)) if isinstance(n, ast.Constant)]
+    assert set(container["args"]) <= set(constants)
 
 
 def test_what_no_cronjob_does_has_no_schedule() -> None:
@@ -75,7 +75,7 @@ def test_the_two_flows_are_called_as_everybody_calls_them() -> None:
     }
 
 
-def test_no_secret_is_asked_for_when_deploying() -> None:
+def test_a_deployment_needs_no_secret() -> None:
     """A block named outside `pull` would be read then, and its content stored in the deployment."""
     outside = yaml.safe_dump({k: v for k, v in PREFECT.items() if k not in ("pull", "definitions")})
     assert "prefect.blocks" not in outside
