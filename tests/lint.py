@@ -62,6 +62,7 @@ def main() -> int:
             for folder, package in PACKAGES
         ),
         ("imports of the tap", "tap-pipedrive", ["lint-imports", "--no-cache"]),
+        ("imports of the supervisor", "orchestrate", ["lint-imports", "--no-cache"]),
         (
             "mypy flows",
             "orchestrate/flows",
