@@ -46,9 +46,11 @@ def how_it_is_read(stream: PipedriveStream) -> str:
     if isinstance(stream, IncrementalStream):
         return "updated since the bookmark"
     if isinstance(stream, BatchedChildStream):
-        return f"a call for each 100 updated {stream.parent}"
+        parent = stream.parent
+        return f"a call for each 100 updated {parent}"
     if isinstance(stream, ChildStream):
-        return f"a call for each of the updated {stream.parent}"
+        parent = stream.parent
+        return f"a call for each of the updated {parent}"
     if isinstance(stream, NewestFirstStream):
         return "newest first, down to the bookmark"
     return "whole list, sent when it changed"
@@ -103,15 +105,15 @@ def catalog() -> dict[str, Any]:
     """Return the keys and the property types of each stream, for a comparison of versions."""
     tap = TapPipedrive(config={}, validate_config=False)
     return {
-        stream["tap_stream_id"]: {
-            "key_properties": list(stream["key_properties"]),
-            "replication_key": stream.get("replication_key"),
+        entry["tap_stream_id"]: {
+            "key_properties": list(entry["key_properties"]),
+            "replication_key": entry.get("replication_key"),
             "properties": {
                 name: "/".join([*schema["type"], *filter(None, [schema.get("format")])])
-                for name, schema in stream["schema"]["properties"].items()
+                for name, schema in entry["schema"]["properties"].items()
             },
         }
-        for stream in tap.catalog_dict["streams"]
+        for entry in tap.catalog_dict["streams"]
     }
 
 

@@ -26,7 +26,7 @@ CONFIG = {"api_token": _RUNNING.token, "api_url": _RUNNING.url}
 
 
 def everything_selected() -> dict[str, Any]:
-    """The catalog with every stream selected, those that are off by default too."""
+    """The catalog with every stream selected, also those that are off by default."""
     catalog: dict[str, Any] = TapPipedrive(config=CONFIG).catalog_dict
     for stream in catalog["streams"]:
         for entry in stream["metadata"]:

@@ -1,4 +1,4 @@
-"""A setting that cannot be used is told in one line, with exit code 78 and without a secret."""
+"""An invalid setting is reported in one line, with exit code 78 and without a secret."""
 
 from __future__ import annotations
 
@@ -82,9 +82,9 @@ def test_the_command_exits_with_78_and_one_line(
     (line,) = [line for line in text.splitlines() if line.startswith("tap-pipedrive: ")]
     assert says in line
     if "redis_url" in wrong:  # the run was begun
-        told = json.loads(report.read_text())
-        assert (told["exit_code"], told["stopped"]) == (78, "error")
-        assert {entry["outcome"] for entry in told["streams"].values()} == {"interrupted"}
+        reported = json.loads(report.read_text())
+        assert (reported["exit_code"], reported["stopped"]) == (78, "error")
+        assert {entry["outcome"] for entry in reported["streams"].values()} == {"interrupted"}
 
 
 @pytest.mark.parametrize("content", ["{broken", "[]"])

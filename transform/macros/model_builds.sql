@@ -102,12 +102,12 @@
 {%- endmacro %}
 
 {#- When a run ends: complete is what was built, and whose tests all ran and passed. -#}
-{% macro record_build_end(results) -%}
-    {%- set table = model_builds_table() if execute and flags.WHICH in ('build', 'test') -%}
+{% macro record_build_end(results, outcomes) -%}
+    {%- set table = model_builds_table() -%}
     {#- dbt's cache does not know the table when this run has made it. -#}
-    {%- if table and run_query("select to_regclass('" ~ table ~ "') is not null").rows[0][0] -%}
+    {%- if run_query("select to_regclass('" ~ table ~ "') is not null").rows[0][0] -%}
         {%- set passed, failed, untested = {}, {}, {} -%}
-        {%- for outcome in test_outcomes(results) -%}
+        {%- for outcome in outcomes -%}
             {%- do (passed if outcome.status in ('pass', 'warn') else failed).update({outcome.test.unique_id: true}) -%}
         {%- endfor -%}
         {%- set built = [] -%}

@@ -33,10 +33,12 @@
 {#- The schemas that people and BI tools read. -#}
 {% macro schemas_for_readers() -%}
     {%- set schemas = [] -%}
-    {%- for node in graph.nodes.values()
-        if node.package_name == 'pipeboard' and node.resource_type == 'model'
-        and node.fqn[1] in ('marts', 'reports', 'ops') and node.schema not in schemas -%}
-        {%- do schemas.append(node.schema) -%}
+    {%- for id in graph.nodes if id.startswith('model.pipeboard.') -%}
+        {#- Each look at a node copies it. -#}
+        {%- set node = graph.nodes[id] -%}
+        {%- if node.fqn[1] in ('marts', 'reports', 'ops') and node.schema not in schemas -%}
+            {%- do schemas.append(node.schema) -%}
+        {%- endif -%}
     {%- endfor -%}
     {{ return(schemas) }}
 {%- endmacro %}

@@ -7,8 +7,9 @@
 {% macro grant_to_reader() -%}
     {%- if execute and flags.WHICH in ('run', 'build') -%}
         {%- set reader = var('reader_role') -%}
+        {%- set schemas = schemas_for_readers() -%}
         {%- if reader is none -%}
-            {%- set reader = 'bi_read' if 'marts' in schemas_for_readers() else '' -%}
+            {%- set reader = 'bi_read' if 'marts' in schemas else '' -%}
         {%- endif -%}
         {%- if not reader -%}
             {{ return('') }}
@@ -26,7 +27,7 @@
             {%- if not found[0] %}
             create role {{ reader }} nologin;
             {%- endif -%}
-            {%- for schema in schemas_for_readers() %}
+            {%- for schema in schemas %}
             {%- if not found[0] or not _may_read(schema, reader) %}
             {{ _make_schema_of_own(schema, reader) }}
             alter default privileges in schema {{ adapter.quote(schema) }} grant select on tables to {{ reader }};

@@ -1,26 +1,13 @@
-{#-
-    A table that was just written has no statistics yet, and the next model joins it before PostgreSQL gets
-    round to it: without these, a plan can be a thousand times slower than it need be.
--#}
+{#- For what is not published: as finish_relation() does. -#}
 {% macro analyze_table() -%}
-    {%- if 'view' not in config.get('materialized') and not _is_analyzed() -%}
+    {%- if execute -%}
+        {%- set query -%}
+            select {{ has_statistics(this) }} from pg_catalog.pg_class where oid = '{{ this }}'::regclass
+        {%- endset -%}
+        {%- if not run_query(query).rows[0][0] -%}
     analyze {{ this }}
+        {%- endif -%}
     {%- endif -%}
-{%- endmacro %}
-
-{#- Of a table that is kept, a few rows are written: it is looked at again when it grew by a tenth. -#}
-{% macro _is_analyzed() -%}
-    {%- set query -%}
-        select
-            pg_relation_size(oid) / current_setting('block_size')::int <= relpages * 1.1
-            and exists (
-                select from pg_catalog.pg_stats
-                where schemaname = '{{ this.schema }}' and tablename = '{{ this.identifier }}'
-            )
-        from pg_catalog.pg_class
-        where oid = '{{ this }}'::regclass
-    {%- endset -%}
-    {{- return(execute and run_query(query).rows[0][0]) -}}
 {%- endmacro %}
 
 {#- The same for raw tables that a first load has just filled, as far as they are ours to look at. -#}

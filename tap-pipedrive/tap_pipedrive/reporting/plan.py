@@ -86,7 +86,7 @@ class Plan:
     def _estimate(self, stream: PipedriveStream) -> Estimate:
         cost = stream.list_operation().cost if stream.operations else 0
         if isinstance(stream, IncrementalStream):
-            return self._of_list(stream)
+            return self._of_incremental(stream)
         if isinstance(stream, SharedScanStream):
             parents, basis = self._records_of(stream.parent)
             if not stream.operations:
@@ -102,7 +102,7 @@ class Plan:
             return Estimate(stream.name, 1, cost, "a short list")
         return Estimate(stream.name, 1, cost, "at least: several lists, or a long one")
 
-    def _of_list(self, stream: IncrementalStream) -> Estimate:
+    def _of_incremental(self, stream: IncrementalStream) -> Estimate:
         records, basis = self._records_of(stream.name)
         limit = min(self._run.page_size, stream.page_limit)
         keys = [operation(key) for key in stream.operations]
@@ -125,7 +125,7 @@ class Plan:
 
     def _records_of(self, name: str) -> tuple[int, str]:
         if name not in self._size:
-            self._size[name] = self._look(name)
+            self._size[name] = self._count_records(name)
         return self._size[name]
 
     @staticmethod
@@ -134,7 +134,7 @@ class Plan:
         context = next(iter(stream.contexts()))
         return stream.bookmark({"list": context} if context else None)
 
-    def _look(self, name: str) -> tuple[int, str]:
+    def _count_records(self, name: str) -> tuple[int, str]:
         """Return the number of records that a list will bring, and the basis of that number."""
         stream = self._streams[name]
         assert isinstance(stream, IncrementalStream)

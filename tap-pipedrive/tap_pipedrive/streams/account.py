@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tap_pipedrive.api.records import Record
-from tap_pipedrive.streams.stream_types import DefinitionStream
+from tap_pipedrive.streams.definition_streams import DefinitionStream
 
 
 class Users(DefinitionStream):

@@ -476,10 +476,10 @@ class PipedriveStream(Stream):
             state["readable"] = False
         self._run.checkpoint()
 
-    def restarting(self, walk: Callable[[], T]) -> T:
+    def restarting(self, read: Callable[[], T]) -> T:
         """Run a walk; start it again, and log that, when a cursor expires."""
         return restarting(
-            walk,
+            read,
             lambda error: self.logger.warning("%s: starting its walk again (%s)", self.name, error),
         )
 
@@ -549,7 +549,7 @@ class PipedriveStream(Stream):
         Records without an id are quarantined: walks, bookmarks and child streams need the id.
         """
         has_id = "id" in of.record and (of.key not in self.operations or "id" in self.primary_keys)
-        look = self._screens.setdefault(
+        screen = self._screens.setdefault(
             of.key, RecordScreen(stream_types([of]), "id" if has_id else None)
         )
 
@@ -558,8 +558,8 @@ class PipedriveStream(Stream):
                 self.quarantine(element.reason, element.text)
             if not page.records or isinstance(page.records[0], Row):
                 return page
-            look.remove_impossible_times(page.records)
-            without_id = [record for record in page.records if look.lacks_its_key(record)]
+            screen.remove_impossible_times(page.records)
+            without_id = [record for record in page.records if screen.lacks_its_key(record)]
             for record in without_id:
                 self.quarantine("has no usable id", msgspec.json.encode(record))
             if not without_id:

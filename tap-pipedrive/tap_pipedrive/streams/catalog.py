@@ -8,7 +8,8 @@ from typing import Any
 from tap_pipedrive.api.records import Record
 from tap_pipedrive.settings import DEFINITIONS_INTERVAL
 from tap_pipedrive.state.references import Name
-from tap_pipedrive.streams.stream_types import ChildStream, DefinitionStream, IncrementalStream
+from tap_pipedrive.streams.definition_streams import DefinitionStream
+from tap_pipedrive.streams.stream_types import ChildStream, IncrementalStream
 
 
 class Products(IncrementalStream):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tap_pipedrive.streams.stream_types import FieldStream
+from tap_pipedrive.streams.definition_streams import FieldStream
 
 
 class _V2FieldStream(FieldStream):

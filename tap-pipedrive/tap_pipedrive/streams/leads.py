@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from tap_pipedrive.errors import CursorExpiredError, TapError
 from tap_pipedrive.settings import ARCHIVED_INTERVAL
-from tap_pipedrive.streams.stream_types import (
-    DefinitionStream,
-    IncrementalStream,
-    read_newest_first,
-)
+from tap_pipedrive.streams.definition_streams import DefinitionStream
+from tap_pipedrive.streams.stream_types import IncrementalStream, read_newest_first
 
 
 class Leads(IncrementalStream):

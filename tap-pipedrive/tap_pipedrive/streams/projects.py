@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.api.records import Record
-from tap_pipedrive.streams.stream_types import DefinitionStream, FullTableStream
+from tap_pipedrive.streams.definition_streams import DefinitionStream
+from tap_pipedrive.streams.stream_types import FullTableStream
 
 
 class _ProjectsAddOn(FullTableStream):

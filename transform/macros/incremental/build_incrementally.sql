@@ -20,8 +20,9 @@
         {%- endif -%}
     {%- else -%}
         {%- set published = this.incorporate(type='table') -%}
-        {%- set built = build_aside(sql) -%}
-        {%- set columns = fit_columns(this, relation_state(this), relation_state(built).columns, built, is_partial=true) -%}
+        {%- set aside = build_aside(sql, beside=this) -%}
+        {%- set built = aside.relation -%}
+        {%- set columns = fit_columns(this, aside.existing, aside.columns, built, is_partial=true) -%}
         {%- call statement('main') -%}
             {{ replace_rows(published, built, columns | join(', ', attribute='quoted'), replaced) }}
         {%- endcall -%}
@@ -29,7 +30,7 @@
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {#- In the transaction that changes the rows, so that the two never disagree. -#}
     {%- do run_query(set_watermark(newest, fingerprint)) -%}
-    {%- do publish_descriptions(published) -%}
+    {%- do finish_relation(published) -%}
     {{ adapter.commit() }}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({'relations': [published]}) }}
@@ -76,7 +77,7 @@
             from {{ ref('int_build_watermarks') }}
             where name = '{{ this.identifier }}'
         {%- endset -%}
-        {%- for watermark, fingerprint in run_query(query).rows -%}
+        {%- for watermark, fingerprint in remembered_query(query).rows -%}
             {%- do stored.update({'watermark': watermark, 'fingerprint': fingerprint}) -%}
         {%- endfor -%}
     {%- endif -%}

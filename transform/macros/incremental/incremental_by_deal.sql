@@ -42,7 +42,7 @@
 -#}
 {% macro is_one_of(deal_id, query) -%}
     {%- set few = 5000 -%}
-    {%- set found = run_query(query ~ ' limit ' ~ (few + 1)).columns[0].values() if execute else [] -%}
+    {%- set found = remembered_query(query ~ ' limit ' ~ (few + 1)).columns[0].values() if execute else [] -%}
     {%- if found | length > few -%}
         {{ deal_id }} in ({{ query }})
     {%- else -%}
@@ -59,7 +59,9 @@
     {%- for stream in ['deals', 'deal_changelog', 'deal_changelog_sync'] -%}
         {%- do followed.append(raw_relation(stream)) -%}
     {%- endfor -%}
-    {%- for node in graph.nodes.values() -%}
+    {%- for id in graph.nodes if id.startswith(('model.', 'snapshot.')) -%}
+        {#- Each look at a node copies it. -#}
+        {%- set node = graph.nodes[id] -%}
         {%- if node.name == 'snap_deals' or node.config.materialized == 'incremental_by_deal' -%}
             {%- do followed.append(node.relation_name) -%}
         {%- endif -%}

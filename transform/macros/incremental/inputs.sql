@@ -12,11 +12,11 @@
 {% macro input_fingerprint(sql, followed) -%}
     {%- set probe = 'pg_temp.' ~ adapter.quote(this.identifier ~ '__inputs') -%}
     {%- set not_hashed = [] -%}
-    {%- for node in graph.nodes.values() if node.name in config.get('follows', []) -%}
-        {%- do not_hashed.append(node.relation_name) -%}
+    {%- for id in graph.nodes if id.startswith('model.') and id.split('.')[2] in config.get('follows', []) -%}
+        {%- do not_hashed.append(graph.nodes[id].relation_name) -%}
     {%- endfor -%}
-    {%- do run_query('create or replace temporary view ' ~ this.identifier ~ '__inputs as ' ~ sql) -%}
     {%- set query -%}
+        create or replace temporary view {{ this.identifier }}__inputs as {{ sql }};
         with recursive reads (reader, relation, attnum) as (
             select pg_rewrite.ev_class, refobjid, refobjsubid
             from pg_catalog.pg_rewrite
@@ -50,10 +50,12 @@
             min(relkind)::text,
             bool_or(reads.relation in (select followed.relation from followed)) as is_followed,
             case when min(relkind) = 'v' then md5(pg_get_viewdef(reads.relation)) end as text,
-            string_agg(distinct quote_ident(attname), ', ') as columns
+            string_agg(distinct quote_ident(attname), ', ') as columns,
+            min(watermarks.fingerprint) as fingerprint
         from reads
         inner join pg_catalog.pg_class on pg_class.oid = reads.relation
         left join pg_catalog.pg_attribute on attrelid = reads.relation and pg_attribute.attnum = reads.attnum and reads.attnum > 0
+        left join {{ ref('int_build_watermarks') }} as watermarks on relname = watermarks.name
         where
             reads.reader in (select followed.relation from followed)
             -- what a raw table that is a view stands on is its own affair
@@ -66,34 +68,28 @@
         order by min(relnamespace::regnamespace::text), min(relname)
     {%- endset -%}
     {%- set parts = [modules.re.sub('\\s+', ' ', sql)] -%}
-    {%- for relation, name, kind, is_followed, text, columns in run_query(query).rows -%}
-        {%- if is_followed and kind == 'v' -%}
-            {%- do parts.append(name ~ text) -%}
-        {%- elif is_followed -%}
-            {%- do parts.append(name ~ _fingerprint_of(name)) -%}
+    {%- set inputs = run_query(query).rows -%}
+    {%- set contents = [] -%}
+    {%- for relation, name, kind, is_followed, text, columns, fingerprint in inputs -%}
+        {%- do contents.append("''" if is_followed else _contents(relation, columns)) -%}
+    {%- endfor -%}
+    {%- set digests = run_query('drop view ' ~ probe ~ '; select ' ~ contents | join(', ')).rows[0].values() -%}
+    {%- for relation, name, kind, is_followed, text, columns, fingerprint in inputs -%}
+        {%- if is_followed -%}
+            {%- do parts.append(name ~ (text if kind == 'v' else fingerprint or '')) -%}
         {%- else -%}
-            {%- do parts.append(name ~ _contents(relation, columns)) -%}
+            {%- do parts.append(name ~ digests[loop.index0]) -%}
         {%- endif -%}
     {%- endfor -%}
-    {%- do run_query('drop view ' ~ probe) -%}
     {{ return(local_md5(parts | join('|'))) }}
-{%- endmacro %}
-
-{% macro _fingerprint_of(name) -%}
-    {%- set query -%}
-        select fingerprint from {{ ref('int_build_watermarks') }} where name = '{{ name }}'
-    {%- endset -%}
-    {%- set rows = run_query(query).rows -%}
-    {{ return(rows[0][0] if rows else '') }}
 {%- endmacro %}
 
 {#- A digest of some columns of all rows; without any, of how many there are. -#}
 {% macro _contents(relation, columns) -%}
-    {%- set query -%}
+    (
         select md5(concat(count(*), string_agg(held::text, '|' order by held::text)))
         from (select {{ columns or 'null' }} from {{ relation }}) as held
-    {%- endset -%}
-    {{ return(run_query(query).rows[0][0]) }}
+    )
 {%- endmacro %}
 
 {% macro _as_texts(names) -%}

@@ -48,7 +48,7 @@
             select stamped_at::text from {{ ref('int_raw_loads') }}
             where stream = '{{ stream }}' and kind = '{{ kind }}' and noticed_at > '{{ watermark() }}'
         {%- endset -%}
-        {%- set stamps = run_query(query).columns[0].values() if execute else [] -%}
+        {%- set stamps = remembered_query(query).columns[0].values() if execute else [] -%}
         {%- do conditions.append(column ~ " = any('{" ~ stamps | join(',') ~ "}'::timestamptz[])") -%}
         {%- if kind == 'load' -%}
             {#- Another loader may write no stamp; nothing tells when such a row came. -#}
@@ -68,7 +68,7 @@
         where stream = '{{ stream }}' and kind = '{{ kind }}' and lost_at > '{{ watermark() }}'
         limit 1
     {%- endset -%}
-    {{- return(execute and run_query(query).rows | length > 0) -}}
+    {{- return(execute and remembered_query(query).rows | length > 0) -}}
 {%- endmacro %}
 
 {#- `where` the record is new; or nothing when everything is built. -#}
@@ -95,10 +95,15 @@
 
 {#- Of the table that is kept: whether the record is no longer in the raw table. -#}
 {% macro is_vanished_record(stream, key) -%}
-    {%- if has_lost_rows(stream) -%}
-        not exists (
-            select from {{ ref('stg_pipedrive__' ~ stream) }} as records where records.{{ key }} = {{ this }}.{{ key }}
-        )
+    {%- if is_incremental() and has_lost_rows(stream) -%}
+        {#- Asked on its own, PostgreSQL compares the two by several processes at once; a `delete` does not. -#}
+        {%- set vanished -%}
+            select kept.{{ key }} from {{ this }} as kept
+            where not exists (
+                select from {{ ref('stg_pipedrive__' ~ stream) }} as records where records.{{ key }} = kept.{{ key }}
+            )
+        {%- endset -%}
+        {{- is_one_of(key, vanished) -}}
     {%- else -%}
         false
     {%- endif -%}

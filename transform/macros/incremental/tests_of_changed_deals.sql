@@ -106,7 +106,7 @@
                 where (name, fingerprint) in ({{ known | join(', ') }})
                 group by name
             {%- endset -%}
-            {%- for row in run_query(query).rows -%}
+            {%- for row in remembered_query(query).rows -%}
                 {%- do found.update({row[0]: row[1]}) -%}
             {%- endfor -%}
         {%- endif -%}
@@ -130,6 +130,6 @@
         passed.fingerprint,
         newest.version
     from (values {{ passed | join(', ') }}) as passed (name, fingerprint)
-    cross join (select max(version) as version from {{ versions }}) as newest
+    cross join (select max(version) as version from {{ versions }}) as newest;
     {%- endif -%}
 {%- endmacro %}

@@ -3,7 +3,12 @@
     columns, the primary key first. None where there is nothing.
 -#}
 {% macro relation_state(relation) -%}
-    {%- set query -%}
+    {%- set rows = run_query('select ' ~ _state_of(relation)).rows -%}
+    {{ return(fromjson(rows[0][0]) if rows[0][0] else none) }}
+{%- endmacro %}
+
+{% macro _state_of(relation) -%}
+    (
         select json_build_object(
             'kind', class.relkind,
             'columns', (
@@ -29,9 +34,7 @@
         )::text
         from pg_catalog.pg_class as class
         where class.oid = to_regclass('{{ relation }}')
-    {%- endset -%}
-    {%- set rows = run_query(query).rows -%}
-    {{ return(fromjson(rows[0][0]) if rows else none) }}
+    )
 {%- endmacro %}
 
 {#- How two lists of columns differ: what is new, what is gone, what has another type. -#}

@@ -1,21 +1,30 @@
-{#- Descriptions as comments in the database, those that are other ones than there. -#}
-{% macro publish_descriptions(relation) -%}
+{#-
+    What a relation needs after a build: descriptions as comments, those that are other ones than there; and, of a table,
+    new statistics if it has none or has grown by a tenth. The next model joins it before PostgreSQL gets round to it:
+    without statistics, a plan can be a thousand times slower than it need be.
+-#}
+{% macro finish_relation(relation) -%}
     {%- set told = [] -%}
     {%- if config.persist_column_docs() -%}
         {%- for name, column in model.columns.items() -%}
             {%- do told.append([name, column.description]) -%}
         {%- endfor -%}
     {%- endif -%}
-    {%- set query -%}
-        {%- if config.persist_relation_docs() %}
+    {%- set queries = [] -%}
+    {%- if relation.type == 'table' -%}
+        {%- do queries.append("select 'analyze " ~ relation ~ "' from pg_catalog.pg_class where oid = '" ~ relation
+            ~ "'::regclass and not (" ~ has_statistics(relation) ~ ')') -%}
+    {%- endif -%}
+    {%- if config.persist_relation_docs() -%}
+        {%- set query %}
         select format('comment on {{ relation.type }} %s is %L', '{{ relation }}', told.description)
         from (select nullif('{{ model.description | replace("'", "''") }}', '') as description) as told
         where told.description is distinct from obj_description(to_regclass('{{ relation }}'), 'pg_class')
-        {%- endif %}
-        {%- if config.persist_relation_docs() and told %}
-        union all
-        {%- endif %}
-        {%- if told %}
+        {%- endset -%}
+        {%- do queries.append(query) -%}
+    {%- endif -%}
+    {%- if told -%}
+        {%- set query %}
         select format('comment on column %s.%I is %L', '{{ relation }}', attname, told.description)
         from (
             values
@@ -26,12 +35,25 @@
         inner join pg_catalog.pg_attribute
             on attrelid = to_regclass('{{ relation }}') and attname = told.name and not attisdropped
         where told.description is distinct from col_description(attrelid, attnum)
-        {%- endif %}
-    {%- endset -%}
-    {%- if query | trim -%}
-        {%- set comments = run_query(query).columns[0].values() -%}
-        {%- if comments -%}
-            {%- do run_query(comments | join(';\n')) -%}
+        {%- endset -%}
+        {%- do queries.append(query) -%}
+    {%- endif -%}
+    {%- if queries -%}
+        {%- set statements = run_query(queries | join('\nunion all\n')).columns[0].values() -%}
+        {%- if statements -%}
+            {%- do run_query(statements | join(';\n')) -%}
         {%- endif -%}
     {%- endif -%}
+{%- endmacro %}
+
+{#- Of a row of pg_class: whether the table's statistics are those of a table of about its size. -#}
+{% macro has_statistics(relation) -%}
+    pg_relation_size(oid) / current_setting('block_size')::int <= relpages * 1.1
+    and (
+        (relpages = 0 and reltuples = 0)
+        or exists (
+            select from pg_catalog.pg_stats
+            where schemaname = '{{ relation.schema }}' and tablename = '{{ relation.identifier }}'
+        )
+    )
 {%- endmacro %}

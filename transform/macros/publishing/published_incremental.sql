@@ -11,9 +11,8 @@
         {%- set published = publish_rows(this, sql) -%}
     {%- else -%}
         {%- set published = this.incorporate(type='table') -%}
-        {%- set built = build_aside(sql) -%}
-        {%- set existing = relation_state(this) -%}
-        {%- set wanted = relation_state(built).columns -%}
+        {%- set aside = build_aside(sql, beside=this) -%}
+        {%- set built, existing, wanted = aside.relation, aside.existing, aside.columns -%}
         {%- set found = compare_columns(existing.columns, wanted) -%}
         {%- if config.get('on_schema_change') == 'fail' and (found.added or found.gone or found.changed) -%}
             {%- do exceptions.raise_compiler_error(
@@ -36,7 +35,7 @@
         {%- endcall -%}
     {%- endif -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {%- do publish_descriptions(published) -%}
+    {%- do finish_relation(published) -%}
     {{ adapter.commit() }}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({'relations': [published]}) }}

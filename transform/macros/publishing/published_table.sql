@@ -7,7 +7,7 @@
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
     {%- set published = publish_rows(this, sql) -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {%- do publish_descriptions(published) -%}
+    {%- do finish_relation(published) -%}
     {{ adapter.commit() }}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({'relations': [published]}) }}
@@ -15,18 +15,22 @@
 
 {#- Make a relation hold the rows of a query. -#}
 {% macro publish_rows(relation, sql) -%}
-    {%- set existing = relation_state(relation) -%}
-    {%- if existing is none -%}
+    {%- if load_cached_relation(relation) is none -%}
         {{ return(create_published_table(relation, sql)) }}
     {%- endif -%}
-    {%- set built = build_aside(sql) -%}
-    {%- set columns = fit_columns(relation, existing, relation_state(built).columns, built) -%}
+    {%- set aside = build_aside(sql, beside=relation) -%}
+    {%- if aside.existing is none -%}
+        {#- It was dropped since dbt looked. -#}
+        {{ return(create_published_table(relation, sql)) }}
+    {%- endif -%}
+    {%- set built = aside.relation -%}
+    {%- set columns = fit_columns(relation, aside.existing, aside.columns, built) -%}
     {%- if columns is none -%}
         {#- A view that a view of others stands on cannot become a table. -#}
         {{ return(publish_view(relation, sql)) }}
     {%- endif -%}
     {%- call statement('main', fetch_result=True) -%}
-        {{ replace_differing_rows(relation, built, columns, existing.indexes) }}
+        {{ replace_differing_rows(relation, built, columns, aside.existing.indexes) }}
     {%- endcall -%}
     {%- do report_rows() -%}
     {{ return(relation.incorporate(type='table')) }}
@@ -34,19 +38,75 @@
 
 {% macro create_published_table(relation, sql) -%}
     {%- call statement('main') -%}
+        {{ without_compiling_queries() }}
         {{ get_create_table_as_sql(False, relation, sql) }}
     {%- endcall -%}
     {%- do create_indexes(relation) -%}
     {{ return(relation.incorporate(type='table')) }}
 {%- endmacro %}
 
-{#- The result of a query as a temporary table. It goes with the connection, which dbt closes after each node. -#}
-{% macro build_aside(sql) -%}
-    {%- set built = make_temp_relation(this) -%}
-    {%- call statement('build_aside') -%}
-        {{ get_create_table_as_sql(True, built, sql) }}
+{#-
+    The result of a query as a temporary table, or view: `relation`, its `columns`, and the state of the relation it is to
+    be published as (`existing`). One round trip, for each costs dbt more than PostgreSQL. A table goes with the
+    connection, which dbt closes after each node.
+-#}
+{% macro build_aside(sql, beside, kind='table') -%}
+    {%- set aside = make_temp_relation(this) -%}
+    {%- call statement('build_aside', fetch_result=True) -%}
+        {{ without_compiling_queries() }}
+        {{ config.get('sql_header') or '' }}
+        create temporary {{ kind }} {{ aside }} as (
+            {{ sql }}
+        );
+        select
+            {{ _state_of(beside) }}::text as existing,
+            {{ _state_of(aside) }}::text as built,
+            {{ _breaks_contract(aside) if kind == 'table' or sql == model.compiled_code else 'false' }} as breaks_contract
+            {%- if kind == 'view' %},
+            pg_get_viewdef(to_regclass('{{ beside }}')) = pg_get_viewdef(to_regclass('{{ aside }}')) as is_same
+            {%- endif %}
     {%- endcall -%}
-    {{ return(built) }}
+    {%- set found = load_result('build_aside').table.rows[0] -%}
+    {%- if found.breaks_contract -%}
+        {#- dbt's own comparison has the last word, and says what is wrong. -#}
+        {%- do get_assert_columns_equivalent(sql) -%}
+    {%- endif -%}
+    {{ return({
+        'relation': aside,
+        'columns': fromjson(found.built).columns,
+        'existing': fromjson(found.existing) if found.existing else none,
+        'is_same': found.is_same if kind == 'view' else none,
+    }) }}
+{%- endmacro %}
+
+{#- Compiling the many expressions of one statement takes longer than running them once. -#}
+{% macro without_compiling_queries() -%}
+    set jit = off;
+{%- endmacro %}
+
+{#- Whether a column is not there, is not declared, or has another type, where the model has a contract. -#}
+{% macro _breaks_contract(aside) -%}
+    {%- if config.get('contract').enforced -%}
+    exists (
+        select
+        from (
+            values
+            {%- for column in model.columns.values() %}
+            ('{{ column.name }}', '{{ column.data_type | replace("'", "''") }}'){{ ',' if not loop.last }}
+            {%- endfor %}
+        ) as declared (name, type)
+        full join (
+            select
+                attname,
+                atttypid
+            from pg_catalog.pg_attribute
+            where attrelid = to_regclass('{{ aside }}') and attnum > 0
+        ) as found on declared.name = found.attname
+        where found.atttypid is distinct from to_regtype(declared.type)::oid
+    )
+    {%- else -%}
+    false
+    {%- endif -%}
 {%- endmacro %}
 
 {#- What replace_differing_rows() found, as dbt shows and records it. -#}

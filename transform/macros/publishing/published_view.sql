@@ -7,23 +7,21 @@
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
     {%- set published = publish_view(this, sql) -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {%- do publish_descriptions(published) -%}
+    {%- do finish_relation(published) -%}
     {{ adapter.commit() }}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({'relations': [published]}) }}
 {% endmaterialization %}
 
 {% macro publish_view(relation, sql) -%}
-    {%- set existing = relation_state(relation) -%}
-    {%- if existing is none -%}
+    {%- set aside = build_aside(sql, beside=relation, kind='view') if load_cached_relation(relation) -%}
+    {%- if not aside or aside.existing is none -%}
         {%- call statement('main') -%}
             {{ get_create_view_as_sql(relation, sql) }}
         {%- endcall -%}
         {{ return(relation.incorporate(type='view')) }}
     {%- endif -%}
-    {%- set aside = make_temp_relation(this) -%}
-    {%- do _create_view_aside(aside, sql) -%}
-    {%- set wanted = relation_state(aside).columns -%}
+    {%- set existing, wanted, is_same = aside.existing, aside.columns, aside.is_same -%}
     {%- set found = compare_columns(existing.columns, wanted) -%}
     {%- set is_replaced = namespace(by=none) -%}
     {%- if existing.kind != 'v' or found.gone or found.changed -%}
@@ -31,40 +29,25 @@
             {%- set is_replaced.by = 'NEW VIEW' -%}
         {%- elif existing.kind != 'v' -%}
             {#- A table that a view of others stands on cannot become a view. -#}
-            {%- do run_query('drop view ' ~ aside) -%}
+            {%- do run_query('drop view ' ~ aside.relation) -%}
             {{ return(publish_rows(relation, sql)) }}
         {%- endif -%}
     {%- endif -%}
     {%- if not is_replaced.by -%}
         {%- set definition = _in_the_order_of(existing.columns, wanted, found, sql) -%}
         {%- if definition != sql -%}
-            {%- do run_query('drop view ' ~ aside) -%}
-            {%- do _create_view_aside(aside, definition) -%}
+            {%- do run_query('drop view ' ~ aside.relation) -%}
+            {%- set is_same = build_aside(definition, beside=relation, kind='view').is_same -%}
         {%- endif -%}
-        {%- set query -%}
-            select pg_get_viewdef(to_regclass('{{ relation }}')) = pg_get_viewdef(to_regclass('{{ aside }}'))
-        {%- endset -%}
-        {%- if not run_query(query).rows[0][0] -%}
+        {%- if not is_same -%}
             {%- do in_short_transaction(relation, 'create or replace view ' ~ relation ~ ' as ' ~ definition) -%}
             {%- set is_replaced.by = 'REPLACED' -%}
         {%- endif -%}
     {%- endif -%}
-    {%- do run_query('drop view ' ~ aside) -%}
     {%- call noop_statement('main', is_replaced.by or 'UNCHANGED', is_replaced.by or 'UNCHANGED', 0) -%}
         {{ sql }}
     {%- endcall -%}
     {{ return(relation.incorporate(type='view')) }}
-{%- endmacro %}
-
-{% macro _create_view_aside(aside, sql) -%}
-    {%- call statement('build_aside') -%}
-        create temporary view {{ aside }}
-        {%- if config.get('contract').enforced and sql == model.compiled_code %}
-        {{ get_assert_columns_equivalent(sql) }}
-        {%- endif %} as (
-            {{ sql }}
-        )
-    {%- endcall -%}
 {%- endmacro %}
 
 {#- A view keeps the columns it has in their order; new ones come after them, and old ones that must stay are null. -#}

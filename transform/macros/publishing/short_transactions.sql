@@ -207,7 +207,9 @@
 
 {% macro names_of_this_project() -%}
     {%- set names = [] -%}
-    {%- for node in graph.nodes.values() if node.resource_type in ('model', 'snapshot', 'seed') -%}
+    {%- for id in graph.nodes if id.startswith(('model.', 'snapshot.', 'seed.')) -%}
+        {#- Each look at a node copies it. -#}
+        {%- set node = graph.nodes[id] -%}
         {%- do names.append(node.schema ~ '.' ~ node.alias) -%}
     {%- endfor -%}
     {{ return(names) }}

@@ -2,7 +2,7 @@
     How well the past is known: a history read in part makes short stays and missing visits. A table: who looks at
     it need not wait until all deals are counted.
 -#}
-{{ config(materialized='published_table', pre_hook="set jit = off") }}
+{{ config(materialized='published_table') }}
 with deals as (
     select
         deals.deal_id,

@@ -9,8 +9,7 @@
     incremental_strategy='append',
     full_refresh=false,
     on_schema_change='append_new_columns',
-    tags=['reconciliation'],
-    pre_hook="set jit = off"
+    tags=['reconciliation']
 ) }}
 with
 -- Statistics of a month that is over come out the same again and are not loaded twice; the summary, which
