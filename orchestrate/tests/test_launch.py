@@ -175,5 +175,9 @@ def test_dbt_of_a_sync_is_started_with_its_own_python(tmp_path: Path) -> None:
     dbt.write_text('#!/bin/sh\necho dbt "$@"\n')
     dbt.chmod(0o755)
     assert started("dbt", str(dbt), "build").stdout == "dbt build\n"
-    words = started("dbt", str(dbt), "build", **{launch.OF_SYNC: "1"}).stdout.split()
-    assert words == ["-I", str(Path(launch.__file__).with_name("run") / "dbt_of_sync.py"), "build"]
+    arguments = started("dbt", str(dbt), "build", **{launch.OF_SYNC: "1"}).stdout.split()
+    assert arguments == [
+        "-I",
+        str(Path(launch.__file__).with_name("run") / "dbt_of_sync.py"),
+        "build",
+    ]

@@ -163,19 +163,6 @@ EXCEPTIONS: tuple[Allowed, ...] = (
             "pipeboard/local/prefect_service.py",
         )
     ),
-    Allowed("orchestrate/pipeboard/local/cluster.py", "home", "a key of cluster.json"),
-    Allowed("orchestrate/pipeboard/local/embedded_postgres.py", "home", "a key of cluster.json"),
-    Allowed("orchestrate/pipeboard/checks/doctor.py", "home", "a key of cluster.json"),
-    Allowed("orchestrate/bootstrap.py", "home", "Path.home"),
-    Allowed("orchestrate/pipeboard/cli.py", "look", "the command of that name"),
-    Allowed("orchestrate/*static_dashboard.py", "first look", "a command of pipeboard-metabase"),
-    Allowed("orchestrate/pipeboard/fingerprint.py", "walk", "os.walk"),
-    Allowed("orchestrate/pipeboard/run/*", "list stream", "a type: list[StreamOutcome]"),
-    Allowed("orchestrate/tests/test_doctor.py", "truth", "a method of the simulator"),
-    Allowed("tap-pipedrive/tests/*", "truth", "the name of a method of the simulator"),
-    Allowed(
-        "tap-pipedrive/tests/sync/test_windows.py", "walk", "the name of a method of the simulator"
-    ),
     *(
         Allowed(f"{METABASE}pipeboard_metabase/definitions/{file}", word, COLUMNS_OF_A_MART)
         for file in ("cards/data_quality/reconciliation.sql", "translations/columns.yml")
@@ -186,7 +173,6 @@ EXCEPTIONS: tuple[Allowed, ...] = (
         "first look",
         "the command's name in earlier releases still works",
     ),
-    Allowed(f"{METABASE}tests/card_helpers.py", "world", "the variable PIPEBOARD_WORLD"),
 )
 
 
