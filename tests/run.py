@@ -1,8 +1,8 @@
 """Run the tests of every room, each with its own settings, and end with one line for all.
 
-`python tests/run.py [--long | --all] [ROOM...]` runs some of them, one more side by side than there
-are cores, since rooms also wait (JOBS=1: one by one). Tests marked `long` are left out; `--long`
-runs only these, `--all` both. Where the programs of PostgreSQL 15, the oldest we promise, are
+`python tests/run.py [--long | --all] [ROOM...]` runs some of them, up to four side by side, two more
+than there are cores, since rooms also wait (JOBS=1: one by one). Tests marked `long` are left out;
+`--long` runs only these, `--all` both. Where the programs of PostgreSQL 15, the oldest we promise, are
 installed, the whole pipeline and the loader run on it; of the loader's tests, those about SQL run
 on the embedded server too.
 """
@@ -29,7 +29,7 @@ OLDEST_POSTGRES = (
     "/opt/homebrew/opt/postgresql@15/bin",
 )
 NO_TESTS = 5
-MOST_JOBS = min(4, (os.cpu_count() or 1) + 1)
+MOST_JOBS = min(4, (os.cpu_count() or 1) + 2)
 #: The only settings of ours that get through to the tests.
 SETTINGS_OF_TESTS = (
     "PIPEBOARD_CRM_DIR",

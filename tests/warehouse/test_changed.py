@@ -107,7 +107,7 @@ class Account:
 
 @pytest.fixture(scope="module")
 def account(new_warehouse: NewWarehouse) -> Iterator[Account]:
-    warehouse = new_warehouse("changed")
+    warehouse = new_warehouse("changed", DBT_WRITE_JSON="true")
     with running_simulator(deals=DEALS, seed=SEED) as simulator:
         account = Account(simulator, warehouse)
         account.sync()

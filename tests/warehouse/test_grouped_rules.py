@@ -25,7 +25,7 @@ REFERENCE = "relationships_int_deal_current_person_id__person_id__ref_stg_pipedr
 
 @pytest.fixture(scope="module")
 def warehouse(new_warehouse: NewWarehouse) -> Warehouse:
-    warehouse = new_warehouse("grouped_rules")
+    warehouse = new_warehouse("grouped_rules", DBT_WRITE_JSON="true")
     warehouse.raw("pipelines", {"id": "bigint", "name": "text"}, [(1, "Sales"), (2, "Renewals")])
     warehouse.build("build", *SELECTION)
     return warehouse

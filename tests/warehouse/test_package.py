@@ -181,11 +181,7 @@ def test_an_importing_project_reads_its_own_source_with_its_own_settings(
 @pytest.mark.long
 def test_an_importing_project_builds_and_tests_the_whole_package(database: Database) -> None:
     before = database.catalogue(*SCHEMAS, "pipedrive")
-    for words in (
-        ("deps",),
-        ("build", "--profiles-dir", "."),
-        ("build", "--profiles-dir", ".", *NO_TESTS),
-    ):
+    for words in (("deps",), ("build", "--profiles-dir", ".")):
         done = database.example(*words)
         assert done.returncode == 0, done.stdout[-6000:]
     assert database.catalogue(*SCHEMAS, "pipedrive") == before

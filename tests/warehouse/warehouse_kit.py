@@ -114,6 +114,8 @@ class Warehouse:
             "PIPEBOARD_DATABASE_URL": self.url,
             "DBT_TARGET_PATH": str(self.dbt_folder / "target"),
             "DBT_LOG_PATH": str(self.dbt_folder / "logs"),
+            # manifest.json is large, and few tests read it.
+            "DBT_WRITE_JSON": "false",
             "TZ": "UTC",
             **self.settings,
         }
