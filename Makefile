@@ -70,7 +70,7 @@ look: setup ## the dashboards as one page that works offline: build/dashboard/in
 	@$(PYTHON) orchestrate/bootstrap.py look
 	@$(PIPEBOARD) look
 
-docs: setup ## the catalogue of every table and column: build/docs/index.html
+docs: setup ## the data dictionary (all tables and columns): build/docs/index.html
 	@$(PIPEBOARD) docs
 
 metabase: setup ## what would change in the Metabase of .env; DO=apply changes it, DO=check, DO=smoke

@@ -51,16 +51,16 @@ class Environment:
     name: str
     members: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
-    # Source archives run code of others while they are being built: only where there is no wheel.
+    # Building a source archive runs its code: only for packages without a wheel.
     wheels_only: bool = True
 
     @property
-    def home(self) -> Path:
+    def folder(self) -> Path:
         return ENVIRONMENTS_HOME / self.name
 
     @property
     def python(self) -> Path:
-        return self.home / "bin" / "python"
+        return self.folder / "bin" / "python"
 
     @property
     def pins(self) -> Path:
@@ -68,10 +68,10 @@ class Environment:
 
     @property
     def stamp(self) -> Path:
-        return self.home / ".pipeboard-stamp"
+        return self.folder / ".pipeboard-stamp"
 
     def fingerprint(self) -> str:
-        """Say what this environment is built from; another answer means: build it again.
+        """Return a hash of everything this environment is built from.
 
         The path is part of it because scripts of an environment name their interpreter in full: a
         folder that was moved or copied needs its environments anew.
@@ -81,7 +81,7 @@ class Environment:
         sources += [ROOT / member / "pyproject.toml" for member in self.members]
         for source in sources:
             digest.update(source.read_bytes())
-        digest.update(f"{self.home}|{sys.version_info[:3]}|{sys.base_prefix}".encode())
+        digest.update(f"{self.folder}|{sys.version_info[:3]}|{sys.base_prefix}".encode())
         return digest.hexdigest()
 
     def is_current(self) -> bool:
@@ -102,44 +102,44 @@ RUN = (
 )
 DEV = Environment("dev", members=(TAP, LOADER, SIMULATOR, METABASE, SUPERVISOR))
 # Node, which builds the page of dashboards (`make look`). No sync needs it.
-LOOK = Environment("look")
+STATIC_DASHBOARD = Environment("look")
 # What `pipeboard metrics-server` runs. No sync needs it.
 METRICS = Environment("metrics", commands=("query-exporter",))
-# Prefect, for those who schedule with it: its server, its worker, and the flows' own Python.
+# Prefect: its server, its worker, and the Python of the flows.
 PREFECT = Environment("prefect", commands=("prefect",))
-# A rival of our loader, for `make bench`. It agrees with nothing else on versions, and some of what
-# it needs was published before wheels were.
+# Another loader, for `make bench`. Its versions fit no other environment, and some of its
+# dependencies have no wheel.
 RIVAL = Environment("bench-pipelinewise", wheels_only=False)
-# The policy scanner of the Kubernetes manifests; its many dependencies would bend those of `dev`.
+# The policy scanner of the Kubernetes manifests; its many dependencies would change those of `dev`.
 POLICY = Environment("policy")
 # The linter of the dbt project.
 DBT_LINT = Environment("dbt-lint")
 
-# What is built, by the words of the command line.
+# What is built, by the arguments of the command line.
 WANTED = {
     (): RUN,
     ("metrics",): (*RUN, METRICS),
-    ("look",): (*RUN, LOOK),
+    ("look",): (*RUN, STATIC_DASHBOARD),
     ("prefect",): (*RUN, PREFECT),
-    # A cluster has an account and a database of its own: no simulated one, no embedded one.
+    # A cluster has a real account and its own database.
     ("image",): (*(each for each in RUN if each.name != "demo"), METRICS, PREFECT),
-    ("dev",): (*RUN, LOOK, METRICS, PREFECT, DEV, POLICY, DBT_LINT),
+    ("dev",): (*RUN, STATIC_DASHBOARD, METRICS, PREFECT, DEV, POLICY, DBT_LINT),
     ("bench",): (*RUN, DEV, RIVAL),
 }
 
-# These read the world they work in (which database, which account) from their environment; typed
+# These read which account and database they work with from environment variables; typed
 # by hand, they get it from the supervisor.
-WORLDLY_COMMANDS = ("meltano", "dbt", "dbt-changed")
+SUPERVISED_COMMANDS = ("meltano", "dbt", "dbt-changed")
 
-# A package that ours builds on installs a script of the same name; ours has one nobody else has.
+# A dependency installs a script of the same name; the one of this repository has its own.
 SCRIPTS = {"target-postgres": "pipeboard-target-postgres"}
 
 
 def main(arguments: list[str]) -> int:
-    """Build or lock, by the words of the command line."""
+    """Build or lock, by the arguments."""
     check_python()
     if arguments != ["lock"] and tuple(arguments) not in WANTED:
-        known = ", ".join(" ".join(words) for words in WANTED if words)
+        known = ", ".join(" ".join(names) for names in WANTED if names)
         fail(f"bootstrap.py does not know {' '.join(arguments)}: it knows {known}, lock")
     make_local(private=arguments != ["image"])
     with only_one():
@@ -186,7 +186,7 @@ def make_local(*, private: bool) -> None:
 
 @contextmanager
 def only_one() -> Iterator[None]:
-    """Let a second make in the same folder wait instead of building into the first one's feet."""
+    """Let a second make in the same folder wait until the first has finished."""
     with (LOCAL / "bootstrap.lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -198,18 +198,18 @@ def only_one() -> Iterator[None]:
 
 def ensure_uv() -> Path:
     """Install the pinned uv into an environment of its own, by plain pip."""
-    home = ENVIRONMENTS_HOME / "uv"
-    uv = home / "bin" / "uv"
+    folder = ENVIRONMENTS_HOME / "uv"
+    uv = folder / "bin" / "uv"
     pins = REQUIREMENTS / "bootstrap.txt"
-    stamp = home / ".pipeboard-stamp"
-    fingerprint = hashlib.sha256(pins.read_bytes() + f"{home}".encode()).hexdigest()
+    stamp = folder / ".pipeboard-stamp"
+    fingerprint = hashlib.sha256(pins.read_bytes() + f"{folder}".encode()).hexdigest()
     if uv.exists() and stamp.exists() and stamp.read_text() == fingerprint:
         return uv
     with step("uv"):
-        run([sys.executable, "-m", "venv", "--clear", str(home)], "a virtual environment")
+        run([sys.executable, "-m", "venv", "--clear", str(folder)], "a virtual environment")
         run(
             [
-                str(home / "bin" / "python"),
+                str(folder / "bin" / "python"),
                 *("-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
                 *("--no-input", "--only-binary", ":all:", "--require-hashes", "-r", str(pins)),
             ],
@@ -228,7 +228,7 @@ def build(uv: Path, environment: Environment) -> None:
         environment.stamp.unlink(missing_ok=True)
         run(
             [str(uv), "venv", "-q", "--clear", "--no-project", "--python", sys.executable]
-            + [str(environment.home)],
+            + [str(environment.folder)],
             environment.name,
         )
         python = ["--python", str(environment.python)]
@@ -236,7 +236,7 @@ def build(uv: Path, environment: Environment) -> None:
         run(
             [str(uv), "pip", "sync", "-q", *python]
             + (["--no-build"] if environment.wheels_only else builders)
-            # Else every start compiles again where nothing may be written: a container, a service.
+            # On a read-only file system (container, service) every start would compile again.
             + ["--compile-bytecode", "--require-hashes", str(environment.pins)],
             environment.name,
         )
@@ -264,13 +264,13 @@ def write_commands(environments: tuple[Environment, ...]) -> None:
 
 
 def shim(environment: Environment, command: str) -> str:
-    """Return the text of one command: a hop into its environment, through the world if needed."""
+    """Return the text of one command: it starts the program in its virtual environment."""
     lines = [
         "#!/bin/sh",
         "# Written by orchestrate/bootstrap.py.",
         'here=$(CDPATH="" cd -- "$(dirname -- "$0")" && pwd)',
     ]
-    if command in WORLDLY_COMMANDS:
+    if command in SUPERVISED_COMMANDS:
         lines += [
             'if [ -z "${PIPEBOARD_WORLD:-}" ]; then',
             f'    exec "$here/pipeboard" env -- {command} "$@"',
@@ -279,7 +279,7 @@ def shim(environment: Environment, command: str) -> str:
     binaries = f"$here/../env/{environment.name}/bin"
     program = f'"{binaries}/{SCRIPTS.get(command, command)}" "$@"'
     if command != "pipeboard":
-        # Private files, and the secrets that this program needs: see there.
+        # It sets private files and only the secrets that this program needs.
         launch = '"$here/../../orchestrate/pipeboard/launch.py"'
         program = f'"{binaries}/python" -I -S {launch} {command} {program}'
     lines.append(f"exec {program}")
@@ -298,7 +298,7 @@ def lock(uv: Path) -> None:
     """Recompile requirements/*.txt; versions already pinned stay unless UPGRADE is set."""
     upgrade = ["--upgrade"] if os.environ.get("UPGRADE") else []
     jobs: list[tuple[str, tuple[str, ...]]] = [("bootstrap", ()), ("build", ())]
-    every = (*RUN, LOOK, METRICS, PREFECT, DEV, POLICY, DBT_LINT, RIVAL)
+    every = (*RUN, STATIC_DASHBOARD, METRICS, PREFECT, DEV, POLICY, DBT_LINT, RIVAL)
     jobs += [(environment.name, environment.members) for environment in every]
     for name, members in jobs:
         source = Path("requirements") / f"{name}.in"
@@ -318,13 +318,13 @@ def lock(uv: Path) -> None:
 
 def tidy(target: Path, sources: list[str]) -> None:
     """Leave out where packages were downloaded from: pins say what, each machine says whence."""
-    kept = [
+    pins = [
         line
         for line in target.read_text().splitlines()
         if not line.startswith(("--index", "--extra-index", "--find-links", "--trusted", "#"))
     ]
     header = f"# Compiled by `make lock` from {', '.join(sources)}"
-    target.write_text("\n".join([header, *kept]) + "\n")
+    target.write_text("\n".join([header, *pins]) + "\n")
 
 
 @contextmanager
@@ -338,7 +338,7 @@ def step(name: str) -> Iterator[None]:
 
 
 def run(command: list[str], what: str) -> None:
-    """Run a command; on failure show its words and one line of what to look at."""
+    """Run a command; on failure show its output and a remedy."""
     outcome = subprocess.run(
         command, cwd=ROOT, env=clean_environ(), text=True, capture_output=True, check=False
     )
@@ -351,7 +351,7 @@ def run(command: list[str], what: str) -> None:
         )
 
 
-#: What the output of pip or uv says, and what helps.
+#: A pattern in the output of pip or uv, and its remedy.
 REMEDIES = (
     (
         r"certificate|SSLError|UnknownIssuer",
@@ -367,7 +367,7 @@ REMEDIES = (
     (
         r"hash mismatch|hashes? .*(mismatch|do not match)|do not match the hashes",
         "The registry serves another file than the one that requirements/ pins. Do not use it; "
-        "tell whoever runs the registry",
+        "tell the operators of the registry",
     ),
     (r"No space left|ENOSPC", "The disk is full"),
     (
@@ -396,10 +396,10 @@ def clean_environ() -> dict[str, str]:
         environ.pop(name, None)
     environ["UV_PYTHON_DOWNLOADS"] = "never"
     environ["PIP_REQUIRE_VIRTUALENV"] = "0"
-    # uv does not read pip's settings; who needs a mirror for one needs it for the other.
+    # uv does not read pip's settings, and needs the same mirror.
     if "PIP_INDEX_URL" in environ and not {"UV_INDEX_URL", "UV_DEFAULT_INDEX"} & environ.keys():
         environ["UV_DEFAULT_INDEX"] = environ["PIP_INDEX_URL"]
-    # The same for certificates: pip trusts what the system does, uv a list of its own.
+    # pip trusts the certificates of the system, uv has its own list.
     if not {"UV_SYSTEM_CERTS", "UV_NATIVE_TLS"} & environ.keys() and (
         sys.platform == "darwin" or any(map(os.path.exists, SYSTEM_CERTIFICATES))
     ):
@@ -414,15 +414,15 @@ def clean_environ() -> dict[str, str]:
 
 def writable_home() -> bool:
     """Tell whether uv could keep its cache where it usually does."""
-    home = os.environ.get("UV_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home()
-    nearest = Path(home)
+    folder = os.environ.get("UV_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home()
+    nearest = Path(folder)
     while not nearest.exists() and nearest != nearest.parent:
         nearest = nearest.parent
     return os.access(nearest, os.W_OK) and shutil.disk_usage(nearest).free > 0
 
 
 def fail(message: str) -> None:
-    """Say one line and end with the exit code for configuration."""
+    """Write one line and end with the exit code for configuration."""
     sys.stderr.write(f"pipeboard: {message}\n")
     raise SystemExit(78)
 

@@ -31,6 +31,7 @@ PACKAGES = (
     ("plugins/utilities/pipedrive-simulator", "pipedrive_simulator"),
     ("plugins/utilities/metabase", "pipeboard_metabase"),
     ("orchestrate", "pipeboard"),
+    ("orchestrate", "deploy"),
     ("tests", "bench"),
     ("k8s/components/grafana/generate", "."),
 )
@@ -61,6 +62,7 @@ def main() -> int:
             for folder, package in PACKAGES
         ),
         ("imports of the tap", "tap-pipedrive", ["lint-imports", "--no-cache"]),
+        ("imports of the supervisor", "orchestrate", ["lint-imports", "--no-cache"]),
         (
             "mypy flows",
             "orchestrate/flows",

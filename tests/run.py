@@ -51,7 +51,6 @@ class Room:
     on_both: tuple[str, ...] = ()
     #: Its files that run as a share of their own, so that no room is much longer than the others.
     apart: tuple[str, ...] = ()
-    runner: str = "pytest"
 
 
 #: The loader's tests of its SQL, not those of its process: signals, exit codes, reports, metrics.
@@ -87,7 +86,7 @@ ROOMS = (
     Room("end-to-end", "tests/end_to_end", on_oldest=True, apart=END_TO_END_SHARE),
     Room("warehouse", "tests/warehouse", apart=WAREHOUSE_SHARE),
     Room("tap-pipedrive", "tap-pipedrive"),
-    Room("run_project", "tests/run_project", runner="bats"),
+    Room("run_project", "tests/run_project"),
     Room("orchestrate", "orchestrate"),
     Room("prefect", "tests/prefect"),
     Room("metabase", "plugins/utilities/metabase"),
@@ -189,18 +188,8 @@ def run_room(visit: Visit, which: str) -> Outcome:
     if postgres:
         # The supervisor's own setting, and the one of the loader's tests.
         environ["PIPEBOARD_POSTGRES_BIN"] = environ["PIPEBOARD_TEST_POSTGRES_BIN"] = postgres
-    if room.runner == "bats":
-        # It names its report itself.
-        report = REPORTS / "report.xml"
-        report.unlink(missing_ok=True)
-        command = [str(Path(sys.executable).parent / "bats"), "--report-formatter", "junit"]
-        command += ["--output", str(REPORTS)]
-        # Its word for a mark is tag, and "!" is not.
-        command += ["--filter-tags", which.replace("not ", "!")] if which else []
-        command += ["."]
-    else:
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        command += ["-m", which, f"--junitxml={report}", *files]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command += ["-m", which, f"--junitxml={report}", *files]
     with subprocess.Popen(
         command,
         cwd=ROOT / room.folder,

@@ -18,7 +18,7 @@ def reference_flow() -> State[Any]:
 
 @flow(name="sweep_flow", timeout_seconds=16800)
 def sweep_flow() -> State[Any]:
-    """Look for what was deleted without a trace, and mark it: `pipeboard run sweep`."""
+    """Find records that were deleted at the source, and mark them: `pipeboard run sweep`."""
     return supervise("sweep", ["run", "sweep"])
 
 

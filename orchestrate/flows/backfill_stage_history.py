@@ -23,9 +23,9 @@ def backfill_stage_history_flow(
         updated_since: only deals updated since this day, such as 2025-01-01.
 
     """
-    words = ["backfill", "--history", "--yes"]
+    arguments = ["backfill", "--history", "--yes"]
     if max_deals is not None:
-        words += ["--max-deals", str(max_deals)]
+        arguments += ["--max-deals", str(max_deals)]
     if updated_since:
-        words += ["--from", updated_since]
-    return supervise("backfill-stage-history", words)
+        arguments += ["--from", updated_since]
+    return supervise("backfill-stage-history", arguments)

@@ -16,8 +16,8 @@ def batch_size_experiment_flow(
 ) -> State[Any]:
     """Measure the loader with deals of this warehouse: `pipeboard tune`.
 
-    The winner is kept in the warehouse's history of runs, and every later run uses it, whoever
-    starts it, unless TARGET_POSTGRES_BATCH_SIZE_ROWS is set.
+    The result is stored in the history of runs, and every later run uses it, however it is started,
+    unless TARGET_POSTGRES_BATCH_SIZE_ROWS is set.
 
     Args:
         rows: how many deals each load gets.
@@ -25,7 +25,7 @@ def batch_size_experiment_flow(
         sizes: rows per batch to try; the shipped list without any.
 
     """
-    words = ["tune", "--rows", str(rows), "--rounds", str(rounds)]
+    arguments = ["tune", "--rows", str(rows), "--rounds", str(rounds)]
     if sizes:
-        words += ["--sizes", ",".join(map(str, sizes))]
-    return supervise("batch-size-experiment", words)
+        arguments += ["--sizes", ",".join(map(str, sizes))]
+    return supervise("batch-size-experiment", arguments)

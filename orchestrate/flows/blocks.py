@@ -1,4 +1,4 @@
-"""The blocks that flows read: for workers whose environment knows nothing of the account.
+"""The blocks that flows read: for workers without the settings of the account.
 
 In Kubernetes, and beside a .env, nobody needs them. They come last: what the environment says wins,
 then .env, then the block.
@@ -48,7 +48,7 @@ BLOCKS: dict[str, tuple[type[Block], str]] = {
 
 
 def held_by(block: Any) -> str:
-    """Return the secret of a block of ours."""
+    """Return the secret of one of our blocks."""
     return str(block.get() if isinstance(block, Secret) else block.url.get_secret_value())
 
 

@@ -1,4 +1,4 @@
-"""Every half hour: what changed in Pipedrive, then the tables for people."""
+"""Every half hour: sync the changes in Pipedrive and build the marts."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def main_etl_flow(full_refresh: bool = False) -> State[Any]:
 
     """
     if in_demo() and not full_refresh:
-        # The simulated account lives on a little before each sync, or there would be nothing new.
+        # The simulated account changes only if it is advanced before a sync.
         return supervise("main-etl", ["demo"])
     return supervise("main-etl", ["run", "sync", *(["--full-refresh"] if full_refresh else [])])

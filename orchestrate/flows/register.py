@@ -1,4 +1,4 @@
-"""Make on a Prefect server what Pipeboard needs there: a work pool, blocks, deployments.
+"""Creates the work pool, blocks and deployments on a Prefect server.
 
     PREFECT_API_URL=... .pipeboard/env/prefect/bin/python orchestrate/flows/register.py --pool local
 
@@ -41,7 +41,7 @@ def main() -> int:
     parser.add_argument("--pool", default="local", help="its name (local)")
     parser.add_argument("--type", default="process", help="process or kubernetes (process)")
     parser.add_argument("--template", type=Path, help="the pool's base job template, a JSON file")
-    parser.add_argument("--image", help="the image that the pool's jobs run, unless told otherwise")
+    parser.add_argument("--image", help="the default image of the pool's jobs")
     parser.add_argument("--namespace", help="the namespace that the pool's jobs run in")
     parser.add_argument("--no-blocks", action="store_true", help="where Secrets of the cluster do")
     parser.add_argument("--wait", type=float, default=120, help="seconds to wait for the server")
@@ -52,23 +52,23 @@ def main() -> int:
         sys.stderr.write("register.py: PREFECT_API_URL is not set: it says where the server is\n")
         return CONFIGURATION
     with get_client(sync_client=True) as client:
-        if not answers(client, given.wait):
+        if not is_up(client, given.wait):
             sys.stderr.write(f"register.py: no Prefect server answers at {client.api_url}\n")
             return UNAVAILABLE
-        told("work pool", given.pool, register_pool(client, given))
+        report("work pool", given.pool, register_pool(client, given))
         if not given.no_blocks:
             register_blocks()
         return deploy(client, given.pool)
 
 
-def told(what: str, name: str, how: str) -> None:
-    """Say what became of one thing."""
+def report(what: str, name: str, how: str) -> None:
+    """Print the result for one object."""
     print(f"{what:<13} {name}: {how}", flush=True)
 
 
-def answers(client: SyncPrefectClient, patience: float) -> bool:
+def is_up(client: SyncPrefectClient, timeout_seconds: float) -> bool:
     """Wait for the server."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout_seconds
     while client.api_healthcheck() is not None:
         if time.monotonic() > deadline:
             return False
@@ -103,27 +103,27 @@ def register_blocks() -> None:
     for setting, (kind, name) in BLOCKS.items():
         value = os.environ.get(setting)
         if not value:
-            told("block", name, f"left alone ({setting} is not set)")
+            report("block", name, f"left alone ({setting} is not set)")
             continue
         found = load(kind, name)
         if found is not None and held_by(found) == value:
-            told("block", name, "unchanged")
+            report("block", name, "unchanged")
             continue
         made_of(kind, value).save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]
-        told("block", name, "made" if found is None else "brought up to date")
+        report("block", name, "made" if found is None else "brought up to date")
 
 
 def deploy(client: SyncPrefectClient, pool: str) -> int:
-    """Deploy what prefect.yaml says, unless the server has it already."""
+    """Deploy prefect.yaml, unless the server has this version already."""
     version = fingerprint(pool)
     wanted = [
         f"{each['entrypoint'].rpartition(':')[2]}/{each['name']}"
         for each in yaml.safe_load(PREFECT_FILE.read_text())["deployments"]
     ]
     if all(deployed_version(client, name) == version for name in wanted):
-        told("deployments", ", ".join(wanted), "unchanged")
+        report("deployments", ", ".join(wanted), "unchanged")
         return 0
-    # A schedule's switch is part of what is deployed: one thrown by hand in the UI falls back.
+    # Whether a schedule is active is part of the deployment: a change in the UI is reset.
     outcome = subprocess.run(
         [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
         + ["--prefect-file", str(PREFECT_FILE)],
@@ -145,7 +145,7 @@ def deploy(client: SyncPrefectClient, pool: str) -> int:
         sys.stderr.write(outcome.stdout)
         sys.stderr.write(f"register.py: not deployed: {', '.join(missing) or 'see above'}\n")
         return outcome.returncode or 1
-    told("deployments", ", ".join(wanted), "deployed")
+    report("deployments", ", ".join(wanted), "deployed")
     return 0
 
 
@@ -158,7 +158,7 @@ def deployed_version(client: SyncPrefectClient, name: str) -> str | None:
 
 
 def fingerprint(pool: str) -> str:
-    """Return a short name of what would be deployed, and where to: other contents, another name."""
+    """Return a short hash of the deployments and their target."""
     digest = hashlib.sha256(f"{pool}|{ROOT}".encode())
     for path in (PREFECT_FILE, *sorted(HERE.glob("*.py"))):
         digest.update(path.read_bytes())

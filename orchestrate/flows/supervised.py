@@ -1,7 +1,7 @@
-"""Every flow is this: run pipeboard as a program, and say in Prefect's words how it went.
+"""Runs a pipeboard command as a flow: log, state, artifacts.
 
-Its log becomes the flow run's log, its exit code a state, a cancellation or a time limit a SIGTERM,
-on which it loads what was read and keeps its state; its history becomes artifacts.
+Its log becomes the log of the flow run, its exit code the state, its history the artifacts. A
+cancellation or time limit becomes a SIGTERM: pipeboard loads what was read and stores its state.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 
 from blocks import settings_from_blocks
-from verdict import Ended, is_retryable, report, stream_rows
+from run_result import CommandResult, is_retryable, report, stream_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,93 +29,95 @@ if TYPE_CHECKING:
     from prefect.tasks import Task
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Seconds until a command that failed for somebody else's fault is tried once more.
+#: Seconds until a command that failed for a reason outside it is tried once more.
 RETRY_DELAY = float(os.environ.get("PIPEBOARD_FLOWS_RETRY_SECONDS") or 60)
-#: Seconds from SIGTERM on; the supervisor itself gives its parts 20, and Prefect gives us 30.
-PATIENCE = 28.0
+#: Seconds from SIGTERM to SIGKILL: more than the 20 of the supervisor, less than the 30 of Prefect.
+TERMINATION_TIMEOUT_SECONDS = 28.0
 
 
 class RunFailed(Exception):
     """A command of pipeboard ended with an exit code that is a failure."""
 
-    def __init__(self, ended: Ended) -> None:
-        super().__init__(ended.verdict().message)
-        self.ended = ended
+    def __init__(self, result: CommandResult) -> None:
+        super().__init__(result.flow_state().message)
+        self.result = result
 
 
 def in_demo() -> bool:
-    """Tell whether the flows of this worker run in the demo's world instead of .env's."""
+    """Tell whether the flows of this worker run in the demo environment."""
     return os.environ.get("PIPEBOARD_FLOWS_WORLD") == "demo"
 
 
-def command(words: Sequence[str]) -> list[str]:
-    """Return the words that run pipeboard in this worker's world."""
+def command(arguments: Sequence[str]) -> list[str]:
+    """Return the command that runs pipeboard in this worker's environment."""
     here = ROOT / ".pipeboard" / "bin" / "pipeboard"
     # A cloned repository has no environments; the image that cloned it has.
     found = str(here) if here.exists() else shutil.which("pipeboard")
     if not found:
         what = "pipeboard is not installed: run `make setup`, or use an image of this project"
         raise FileNotFoundError(what)
-    if in_demo() and words[0] != "demo":
-        return [found, "env", "--demo", "--", found, *words]
-    return [found, *words]
+    if in_demo() and arguments[0] != "demo":
+        return [found, "env", "--demo", "--", found, *arguments]
+    return [found, *arguments]
 
 
 def environ() -> dict[str, str]:
-    """Return what pipeboard gets to know: all but what is Prefect's own."""
+    """Return the variables for pipeboard: all except Prefect's."""
     given = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     blocks = {} if in_demo() else settings_from_blocks(ROOT / ".env")
     return {**given, **blocks, "PIPEBOARD_LOG_FORMAT": "json"}
 
 
-def follow(words: Sequence[str], logger: logging.Logger | logging.LoggerAdapter[Any]) -> Ended:
+def follow(
+    arguments: Sequence[str], logger: logging.Logger | logging.LoggerAdapter[Any]
+) -> CommandResult:
     """Run a command of pipeboard to its end, and hand its log on line by line."""
-    ended = Ended()
+    result = CommandResult()
     process = subprocess.Popen(
-        command(words),
+        command(arguments),
         env=environ(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        # A signal to our whole group would be its second one, and end it at once.
+        # A signal to the whole process group would be its second one, and kill it.
         start_new_session=True,
     )
     assert process.stdout is not None
 
     def hand_on() -> None:
         for text in process.stdout or ():
-            line = ended.read(text)
+            line = result.read(text)
             if line:
                 logger.log(line.level, "%s", line.text)
 
     try:
         hand_on()
-        ended.code = process.wait()
+        result.code = process.wait()
     except BaseException as ending:
-        logger.warning("%s: pipeboard is asked to end", type(ending).__name__)
+        logger.warning("%s: pipeboard gets SIGTERM", type(ending).__name__)
         process.terminate()
         try:
-            out, _ = process.communicate(timeout=PATIENCE)
+            out, _ = process.communicate(timeout=TERMINATION_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             raise
         for text in out.splitlines():
-            line = ended.read(text)
+            line = result.read(text)
             if line:
                 logger.log(line.level, "%s", line.text)
         logger.info("pipeboard ended with exit code %s", process.returncode)
         raise
-    return ended
+    return result
 
 
-def may_go_better(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Tell Prefect whether to try again."""
+def should_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Decide for Prefect whether to retry."""
     try:
         state.result()
     except RunFailed as failed:
-        return is_retryable(failed.ended.code)
+        return is_retryable(failed.result.code)
     except Exception:
         return False
     return False
@@ -123,25 +125,25 @@ def may_go_better(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bo
 
 @task(
     name="pipeboard",
-    task_run_name="pipeboard {words}",
+    task_run_name="pipeboard {arguments}",
     retries=1,
     retry_delay_seconds=RETRY_DELAY,
-    retry_condition_fn=may_go_better,
+    retry_condition_fn=should_retry,
     persist_result=False,
 )
-def run_pipeboard(words: str) -> Ended:
+def run_pipeboard(arguments: str) -> CommandResult:
     """Run one command; raise :class:`RunFailed` where its exit code says so."""
-    ended = follow(words.split(), get_run_logger())
-    if not ended.verdict().completed:
-        raise RunFailed(ended)
-    return ended
+    result = follow(arguments.split(), get_run_logger())
+    if not result.flow_state().completed:
+        raise RunFailed(result)
+    return result
 
 
-def history_of(ended: Ended) -> list[dict[str, Any]]:
-    """Return what the supervisor's own history has of the runs of a command, oldest first."""
-    if not ended.run_ids:
+def history_of(result: CommandResult) -> list[dict[str, Any]]:
+    """Return the rows of `ops.etl_run` of the runs of a command, oldest first."""
+    if not result.run_ids:
         return []
-    asked = subprocess.run(
+    listed = subprocess.run(
         command(["history", "--json", "--last", "20"]),
         env=environ(),
         stdin=subprocess.DEVNULL,
@@ -150,16 +152,16 @@ def history_of(ended: Ended) -> list[dict[str, Any]]:
         timeout=60,
         check=False,
     )
-    found = [json.loads(line) for line in asked.stdout.splitlines() if line.startswith("{")]
-    return [run for run in reversed(found) if run.get("run_id") in ended.run_ids]
+    found = [json.loads(line) for line in listed.stdout.splitlines() if line.startswith("{")]
+    return [run for run in reversed(found) if run.get("run_id") in result.run_ids]
 
 
-def publish(key: str, ended: Ended) -> None:
-    """Publish artifacts. How a run went does not depend on whether that works."""
+def publish(key: str, result: CommandResult) -> None:
+    """Publish artifacts. If that fails, the result of the run stays the same."""
     try:
-        runs = history_of(ended)
-        words = report(ended.verdict(), runs, ended.last_lines, ended.code)
-        create_markdown_artifact(words, key=key, description=ended.verdict().message)
+        runs = history_of(result)
+        text = report(result.flow_state(), runs, result.last_lines, result.code)
+        create_markdown_artifact(text, key=key, description=result.flow_state().message)
         streams = stream_rows(runs)
         if streams:
             what = "What was read of each stream, and what it cost"
@@ -168,13 +170,13 @@ def publish(key: str, ended: Ended) -> None:
         get_run_logger().warning("no artifact: %s: %s", type(error).__name__, error)
 
 
-def supervise(key: str, words: Sequence[str]) -> State[Any]:
-    """Run a command of pipeboard, publish what it did under a key, return how it ended."""
+def supervise(key: str, arguments: Sequence[str]) -> State[Any]:
+    """Run a command of pipeboard, publish its artifacts, return the state of the flow run."""
     try:
-        ended = run_pipeboard(" ".join(words))
+        result = run_pipeboard(" ".join(arguments))
     except RunFailed as failed:
-        ended = failed.ended
-    publish(key, ended)
-    verdict = ended.verdict()
-    state = Completed if verdict.completed else Failed
-    return state(name=verdict.name, message=verdict.message)
+        result = failed.result
+    publish(key, result)
+    state = result.flow_state()
+    end = Completed if state.completed else Failed
+    return end(name=state.name, message=state.message)

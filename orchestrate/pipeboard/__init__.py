@@ -1,4 +1,4 @@
-"""The supervisor: prepares a world, runs Meltano in it, and says how it went.
+"""The supervisor: prepares an environment, runs Meltano in it, checks and records the result.
 
 It knows other rooms by their command lines, their HTTP answers and their files only.
 """

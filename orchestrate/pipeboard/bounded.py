@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def within(seconds: float, what: str, action: Callable[[], T]) -> T:
-    """Do something in a thread, and wait so long for it.
+    """Run an action in a thread, and wait at most so many seconds for it.
 
     Raises:
         TimeoutError: it is not done; the thread is left behind and ends with the process.

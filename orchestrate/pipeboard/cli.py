@@ -14,19 +14,22 @@ from typing import TYPE_CHECKING, Any
 import click
 import psycopg
 
-from pipeboard.checks import checkup, preflight
+from pipeboard.checks import preflight
+from pipeboard.checks.doctor import run_doctor, show_history, show_status
 from pipeboard.checks.preflight import check_account, check_settings
 from pipeboard.checks.warehouse import prepare_database, show_connection
 from pipeboard.commands import roles
 from pipeboard.commands import tune as tuning
 from pipeboard.commands.backfill import Backfiller, check_streams, known_histories
-from pipeboard.commands.catalogue import write_catalogue
+from pipeboard.commands.data_dictionary import write_data_dictionary
 from pipeboard.commands.demo import run_demo
-from pipeboard.commands.first_look import look as write_first_look
-from pipeboard.commands.plan import ask
-from pipeboard.commands.summary import show_run
+from pipeboard.commands.plan import plan_job
+from pipeboard.commands.run_summary import show_run
+from pipeboard.commands.static_dashboard import write_static_dashboard
 from pipeboard.console import Console, console_for
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.environments import DEMO, OWN, Environment, settings
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.launch import UMASK
 from pipeboard.local.metrics_server import URL_VARIABLE, serve
 from pipeboard.local.schedule import Scheduler, has_it, holder, read_schedules
@@ -34,13 +37,11 @@ from pipeboard.local.services import Services
 from pipeboard.local.simulator import Account
 from pipeboard.outcomes import BEHIND, code_behind, process_code
 from pipeboard.paths import find_paths
-from pipeboard.problems import ExitCode, Problem
 from pipeboard.redaction import Redactor, redacted_output
 from pipeboard.run.jobs import job_named
 from pipeboard.run.ops import migrate_database
-from pipeboard.run.reporting import as_problem, report_failures
+from pipeboard.run.reporting import as_pipeboard_error, report_failures
 from pipeboard.run.runner import run_job
-from pipeboard.worlds import DEMO, OWN, World, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +53,7 @@ PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def command(context: click.Context) -> None:
-    """Sync Pipedrive into PostgreSQL: prepares a world, runs Meltano in it, says how it went.
+    """Sync Pipedrive into PostgreSQL: prepares an environment, runs Meltano, checks the result.
 
     Exit codes: 0 done; 64 usage; 65 data refused or a test failed; 69 source or database
     unavailable, retry; 75 token budget used up, resumable; 77 not permitted; 78 configuration.
@@ -73,13 +74,13 @@ def command(context: click.Context) -> None:
 )
 @click.pass_obj
 def demo(services: Services, deals: int, seed: int, changes: int) -> int:
-    """Sync a simulated account and answer five questions; again, sync what changed."""
+    """Sync a simulated account and show results; the next time, sync the changes only."""
     return run_demo(services, console_for(os.environ), Account(deals, seed), changes)
 
 
 @command.command()
 @click.argument("job")
-@click.option("--demo", "in_demo", is_flag=True, help="The demo's world instead of .env's.")
+@click.option("--demo", "in_demo", is_flag=True, help="The demo instead of what .env names.")
 @click.option("--full-refresh", is_flag=True, help="Read everything again.")
 @click.option("--wait", type=SECONDS, help="How long to wait for another run before skipping.")
 @click.option("--timeout", type=SECONDS, help="How long the run may take.")
@@ -96,38 +97,40 @@ def run(
 ) -> int:
     """Run JOB of meltano.yml against the account and database of .env.
 
-    While another one is at work, this one does nothing and exits with 0.
+    If another run is in progress, it does nothing and exits with 0.
     """
     known = job_named(services.paths.root, job)
     given = {} if in_demo else settings(services.paths)
     console = console_for(given or os.environ)
     limits = {"WAIT": wait, "TIMEOUT": timeout, "STALL": stall}
-    asked = {f"PIPEBOARD_{name}_SECONDS": str(s) for name, s in limits.items() if s is not None}
+    limits_set = {
+        f"PIPEBOARD_{name}_SECONDS": str(s) for name, s in limits.items() if s is not None
+    }
     with report_failures(services.scope(known, console, given, DEMO if in_demo else OWN)) as scope:
         code_behind(os.environ)
         base = None if in_demo else check_settings(given)
-        known = known.within({**os.environ, **given, **asked})
-        world = services.demo(console, Account()) if in_demo else services.own(console)
-        scope.world = world
-        prepare_database(world)
-        console.note("database", world.database.place)
+        known = known.within({**os.environ, **given, **limits_set})
+        environment = services.demo(console, Account()) if in_demo else services.own(console)
+        scope.environment = environment
+        prepare_database(environment)
+        console.note("database", environment.database.place)
         reads_on = known.pipeline == "main" and not full_refresh
         outcome = run_job(
             services.paths,
-            world,
+            environment,
             known,
             console,
             full_refresh=full_refresh,
             before=(lambda: greet(console, check_account(given, base))) if base else None,
-            environ=known_histories(services.paths, world) if reads_on else None,
+            environ=known_histories(services.paths, environment) if reads_on else None,
         )
         show_run(console, job, outcome)
-    show_connection(console, world.database.url, embedded=world.embedded)
+    show_connection(console, environment.database.url, embedded=environment.embedded)
     return process_code(outcome.status, outcome.code, os.environ)
 
 
 def greet(console: Console, account: preflight.Account | None) -> None:
-    """Say whose account it is."""
+    """Show the account."""
     if account:
         console.note("account", f"{account.company or account.base}, as {account.user}")
 
@@ -136,14 +139,14 @@ def greet(console: Console, account: preflight.Account | None) -> None:
 @click.argument("job")
 @click.pass_obj
 def plan(services: Services, job: str) -> int:
-    """Say what JOB would cost now: calls, tokens, days. Asking costs 60 tokens at most."""
+    """Show what JOB would cost now: calls, tokens, days. This costs 60 tokens at most."""
     known = job_named(services.paths.root, job)
     given = settings(services.paths)
     console = console_for(given)
     check_settings(given)
-    world = services.own(console)
-    prepare_database(world)
-    ask(services.paths, world, known, console).show(console)
+    environment = services.own(console)
+    prepare_database(environment)
+    plan_job(services.paths, environment, known, console).show(console)
     return 0
 
 
@@ -170,17 +173,17 @@ def backfill(
     yes: bool,
     no_build: bool,
 ) -> int:
-    """Read what is old: everything again, or (--history) the change logs that were never read.
+    """Re-read old data, or (--history) read the change logs that were never read.
 
-    Says what it will cost before it begins. Stops with exit code 75 when its share of the day's
-    tokens is spent, and goes on where it was the next time. `sync` runs beside it, undisturbed.
+    Shows the cost before it begins. Stops with exit code 75 when its share of the day's tokens is
+    spent, and continues there the next time. `sync` can run at the same time.
     """
     if histories and (streams or restart):
         what = "--history takes neither --streams nor --restart"
         remedy = "It reads what is missing; to read logs again: --streams deal_changelog"
-        raise Problem(what, remedy, ExitCode.USAGE)
+        raise PipeboardError(what, remedy, ExitCode.USAGE)
     if max_deals and not histories:
-        raise Problem("--max-deals needs --history", "", ExitCode.USAGE)  # noqa: EM101
+        raise PipeboardError("--max-deals needs --history", "", ExitCode.USAGE)  # noqa: EM101
     given = settings(services.paths)
     console = console_for(given)
     job = job_named(services.paths.root, "backfill-history" if histories else "backfill")
@@ -191,14 +194,14 @@ def backfill(
     with report_failures(services.scope(job, console, given, OWN)) as scope:
         code_behind(os.environ)
         base = check_settings(given)
-        world = scope.world = services.own(console)
-        prepare_database(world)
-        migrate_database(world.database, console)
+        environment = scope.environment = services.own(console)
+        prepare_database(environment)
+        migrate_database(environment.database, console)
         account = check_account(given, base)
         greet(console, account)
         filler = Backfiller(
             services.paths,
-            world,
+            environment,
             given,
             console,
             lambda: check_account(given, base),
@@ -214,17 +217,17 @@ def backfill(
     return process_code(status, code, os.environ)
 
 
-@command.command("history")
+@command.command()
 @click.option("--last", default=20, show_default=True, help="How many runs.")
 @click.option("--pipeline", help="Only these: main, reference, sweep, backfill, dbt.")
 @click.option("--demo", "in_demo", is_flag=True, help="Of the simulated account.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a run.")
 @click.pass_obj
-def show_history(
+def history(
     services: Services, last: int, pipeline: str | None, in_demo: bool, as_json: bool
 ) -> int:
     """List the latest runs, newest first."""
-    checkup.show_history(services, Console(), last, pipeline, in_demo=in_demo, as_json=as_json)
+    show_history(services, Console(), last, pipeline, in_demo=in_demo, as_json=as_json)
     return 0
 
 
@@ -233,9 +236,9 @@ def show_history(
 def migrate(services: Services) -> int:
     """Make or update the tables of schema ops (every run does, where it may)."""
     console = console_for(settings(services.paths))
-    world = services.own(console)
-    prepare_database(world)
-    changed = migrate_database(world.database, console)
+    environment = services.own(console)
+    prepare_database(environment)
+    changed = migrate_database(environment.database, console)
     console.note("migrate", "schema ops is up to date" + ("" if changed else " already"))
     return 0
 
@@ -260,7 +263,7 @@ def make_roles(services: Services, only_print: bool) -> int:
 
 
 @command.command()
-@click.option("--demo", "in_demo", is_flag=True, help="The demo's world instead of .env's.")
+@click.option("--demo", "in_demo", is_flag=True, help="The demo instead of what .env names.")
 @click.option("--deals", envvar="PIPEBOARD_DEMO_DEALS", default=10_000, hidden=True)
 @click.option("--seed", envvar="PIPEBOARD_DEMO_SEED", default=42, hidden=True)
 @click.pass_obj
@@ -275,11 +278,11 @@ def up(services: Services, in_demo: bool, deals: int, seed: int) -> int:
     if not in_demo:
         check_settings(given)
     account = Account(deals, seed)
-    world = services.demo(console, account) if in_demo else services.own(console)
-    version = prepare_database(world)
-    migrate_database(world.database, console)
-    console.note("database", f"PostgreSQL {version}, {world.database.place}")
-    started = services.stack(world.name).up(world, given, console)
+    environment = services.demo(console, account) if in_demo else services.own(console)
+    version = prepare_database(environment)
+    migrate_database(environment.database, console)
+    console.note("database", f"PostgreSQL {version}, {environment.database.place}")
+    started = services.stack(environment.kind).up(environment, given, console)
     if in_demo:
         console.note("account", "moves on before each scheduled sync")
     console.note("next", "`make status` shows all of it, `make stop` ends all of it")
@@ -287,18 +290,18 @@ def up(services: Services, in_demo: bool, deals: int, seed: int) -> int:
 
 
 @command.command()
-@click.option("--demo", "in_demo", is_flag=True, help="The demo's world instead of .env's.")
+@click.option("--demo", "in_demo", is_flag=True, help="The demo instead of what .env names.")
 @click.option("--quiet", is_flag=True, help="Leave out what the runs say; their logs have it.")
 @click.pass_obj
 def schedule(services: Services, in_demo: bool, quiet: bool) -> int:
-    """Run the jobs of meltano.yml when they are due, until it is told to end. `up` starts this."""
-    world = DEMO if in_demo else OWN
-    given = services.settings_of_up(world)
+    """Run the jobs of meltano.yml when they are due, until SIGTERM. `up` starts this."""
+    kind = DEMO if in_demo else OWN
+    given = services.settings_of_up(kind)
     if not in_demo:
         check_settings(given)
     console = console_for(given)
     schedules = read_schedules(services.paths.root, given)
-    return Scheduler(services.paths, world, console, quiet=quiet).serve(schedules)
+    return Scheduler(services.paths, kind, console, quiet=quiet).serve(schedules)
 
 
 @command.command()
@@ -317,11 +320,11 @@ def tune(services: Services, rows: int, rounds: int, sizes: str, reset: bool) ->
     given = settings(services.paths)
     console = console_for(given)
     with report_failures(services.scope(tuning.JOB, console, given, OWN)) as scope:
-        world = scope.world = services.own(console)
-        prepare_database(world)
+        environment = scope.environment = services.own(console)
+        prepare_database(environment)
         if reset:
-            return tuning.forget(world, console)
-        return tuning.tune(services.paths, world, plan, console)
+            return tuning.forget(environment, console)
+        return tuning.tune(services.paths, environment, plan, console)
 
 
 @command.command()
@@ -333,9 +336,9 @@ def prefect(services: Services, in_demo: bool) -> int:
     given = settings(services.paths)
     own, simulated = services.prefects
     chosen = simulated if in_demo else own
-    owner = holder(services.paths, chosen.world)
+    owner = holder(services.paths, chosen.kind)
     if owner and not chosen.works:
-        raise has_it(chosen.world, owner)
+        raise has_it(chosen.kind, owner)
     if in_demo:
         services.demo(console, Account(int(os.environ.get("PIPEBOARD_DEMO_DEALS") or 10_000)))
     else:
@@ -353,18 +356,18 @@ def prefect(services: Services, in_demo: bool) -> int:
 @click.option("--forget", is_flag=True, help="Also delete the embedded databases and metrics.")
 @click.pass_obj
 def stop(services: Services, forget: bool) -> int:
-    """End what was started in the background, and nothing else."""
+    """End the background programs that pipeboard started, and no others."""
     if forget and sys.stdin.isatty() and sys.stdout.isatty():
         what = "Delete the embedded databases, yours and the demo's, and all that `up` stored?"
         click.confirm(what, default=False, abort=True)
-    ended = services.stop()
-    print(f"stopped {' and '.join(ended)}" if ended else "nothing was running")
+    stopped = services.stop()
+    print(f"stopped {' and '.join(stopped)}" if stopped else "nothing was running")
     if forget:
         services.postgres.destroy()
         for name in ("demo", "tap", "prefect"):
             shutil.rmtree(services.paths.local / name, ignore_errors=True)
-        for world in (OWN, DEMO):
-            services.stack(world).forget()
+        for kind in (OWN, DEMO):
+            services.stack(kind).forget()
         print("deleted the embedded databases, and what `up` and `prefect` stored")
     return 0
 
@@ -372,22 +375,22 @@ def stop(services: Services, forget: bool) -> int:
 @command.command()
 @click.pass_obj
 def status(services: Services) -> int:
-    """Show what runs in the background, and how fresh the tables are."""
-    return checkup.status(services, Console())
+    """Show the background programs and the freshness of the tables."""
+    return show_status(services, Console())
 
 
 @command.command()
 @click.pass_obj
 def doctor(services: Services) -> int:
-    """Check everything a run needs, and say what to do."""
-    return checkup.doctor(services, Console())
+    """Check everything a run needs, each failure with a remedy."""
+    return run_doctor(services, Console())
 
 
 @command.command()
 @click.pass_obj
 def docs(services: Services) -> int:
-    """Write the catalogue of every table and column to build/docs/index.html."""
-    write_catalogue(services, Console())
+    """Write the data dictionary (all tables and columns) to build/docs/index.html."""
+    write_data_dictionary(services, Console())
     return 0
 
 
@@ -395,7 +398,7 @@ def docs(services: Services) -> int:
 @click.pass_obj
 def look(services: Services) -> int:
     """Write the dashboards as one page that works offline: build/dashboard/index.html."""
-    return write_first_look(services, Console())
+    return write_static_dashboard(services, Console())
 
 
 @command.command("metrics-server")
@@ -404,68 +407,68 @@ def look(services: Services) -> int:
 @click.option("--queries", type=click.Path(path_type=Path), help="Instead of the shipped file.")
 @click.pass_obj
 def metrics_server(services: Services, host: str, port: int, queries: Path | None) -> int:
-    """Tell Prometheus, at /metrics, what state the warehouse is in."""
+    """Serve metrics of the warehouse to Prometheus, at /metrics."""
     named = settings(services.paths).get(URL_VARIABLE)
     database = DatabaseUrl.parse(named) if named else services.own(Console(sys.stderr)).database
     serve(services.paths, database, host, port, queries)
 
 
 @command.command(context_settings=PASS_ON)
-@click.option("--demo", "in_demo", is_flag=True, help="The demo's world instead of .env's.")
-@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@click.option("--demo", "in_demo", is_flag=True, help="The demo instead of what .env names.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
-def env(services: Services, in_demo: bool, words: Sequence[str]) -> int:
-    """Show the environment of a world, or run a command in it.
+def env(services: Services, in_demo: bool, arguments: Sequence[str]) -> int:
+    """Show the variables that an environment sets, or run a command with them.
 
     Secrets are shown; do not paste the output.
     """
     console = Console(sys.stderr)
-    if in_demo or means_demo(words):
-        world = services.demo(console, Account())
+    if in_demo or means_demo(arguments):
+        environment = services.demo(console, Account())
     else:
-        world = services.own(console)
-    if not words:
-        for name in sorted(set(world.environ) - {"PATH"}):
-            if os.environ.get(name) != world.environ[name]:
-                line = f"export {name}={shlex.quote(world.environ[name])}"
+        environment = services.own(console)
+    if not arguments:
+        for name in sorted(set(environment.variables) - {"PATH"}):
+            if os.environ.get(name) != environment.variables[name]:
+                line = f"export {name}={shlex.quote(environment.variables[name])}"
                 print(line, file=getattr(sys.stdout, "unredacted", sys.stdout))
         return 0
-    _prepare(world, words)
-    found = shutil.which(words[0], path=world.environ["PATH"])
+    _prepare(environment, arguments)
+    found = shutil.which(arguments[0], path=environment.variables["PATH"])
     if not found:
-        what = f"{words[0]} is no command here"
-        raise Problem(what, "Is it installed?", ExitCode.USAGE)
+        what = f"{arguments[0]} is no command here"
+        raise PipeboardError(what, "Is it installed?", ExitCode.USAGE)
     sys.stdout.flush()
-    os.execve(found, command_in(services, words), world.environ)
+    os.execve(found, command_in(services, arguments), environment.variables)
 
 
-def command_in(services: Services, words: Sequence[str]) -> list[str]:
-    """Return a command as it is run inside a world: Meltano must not read .env once more."""
-    if words[0] != "meltano":
-        return list(words)
-    return ["meltano", "--env-file", str(services.paths.no_dotenv), *words[1:]]
+def command_in(services: Services, arguments: Sequence[str]) -> list[str]:
+    """Return a command as it runs in an environment: Meltano must not read .env once more."""
+    if arguments[0] != "meltano":
+        return list(arguments)
+    return ["meltano", "--env-file", str(services.paths.no_dotenv), *arguments[1:]]
 
 
-def means_demo(words: Sequence[str]) -> bool:
-    """Tell whether a Meltano command names the environment demo: then it gets the demo's world."""
-    if not words or words[0] != "meltano":
+def means_demo(arguments: Sequence[str]) -> bool:
+    """Tell whether a Meltano command names the environment demo."""
+    if not arguments or arguments[0] != "meltano":
         return False
-    pairs = zip(words, [*words[1:], ""], strict=True)
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
     return any(
         word == f"--environment={DEMO}" or (word == "--environment" and after == DEMO)
         for word, after in pairs
     )
 
 
-def _prepare(world: World, words: Sequence[str]) -> None:
-    """Make the schema of Meltano's state before Meltano looks for its tables there."""
-    if words[0] == "meltano" and not {"--help", "--version"} & set(words):
-        prepare_database(world)
+def _prepare(environment: Environment, arguments: Sequence[str]) -> None:
+    """Create the schema of Meltano's state before Meltano creates its tables in it."""
+    if arguments[0] == "meltano" and not {"--help", "--version"} & set(arguments):
+        prepare_database(environment)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command; a problem becomes one line and its exit code."""
-    # Whatever we and our children write is private.
+    """Run a command; a known becomes one line and its exit code."""
+    # Files of this process and its children are private.
     os.umask(UMASK)
     with redacted_output(Redactor.of(_known_settings())):
         code = _run(arguments)
@@ -475,21 +478,21 @@ def main(arguments: list[str] | None = None) -> None:
 def _known_settings() -> dict[str, str]:
     try:
         return settings(find_paths())
-    except (Problem, OSError, ValueError):
+    except (PipeboardError, OSError, ValueError):
         return dict(os.environ)
 
 
 def _run(arguments: list[str] | None) -> int:
     try:
         code: Any = command.main(arguments, prog_name="pipeboard", standalone_mode=False)
-    except (Problem, OSError, psycopg.Error) as error:
-        problem = as_problem(error)
-        if problem is None:
+    except (PipeboardError, OSError, psycopg.Error) as error:
+        known = as_pipeboard_error(error)
+        if known is None:
             raise
         sys.stdout.flush()
-        sys.stderr.write(f"pipeboard: {problem}\n")
-        spent = problem.code is ExitCode.BUDGET
-        code = process_code(BEHIND, problem.code, os.environ) if spent else problem.code
+        sys.stderr.write(f"pipeboard: {known}\n")
+        spent = known.code is ExitCode.BUDGET
+        code = process_code(BEHIND, known.code, os.environ) if spent else known.code
     except click.exceptions.Exit as end:
         code = end.exit_code
     except click.ClickException as error:
@@ -499,7 +502,7 @@ def _run(arguments: list[str] | None) -> int:
         sys.stderr.write("\npipeboard: interrupted; nothing is lost, run again\n")
         code = 130
     except Exception:
-        # Not left to Python: it would show secrets that an exception quotes.
+        # Python's own traceback could show secrets that an exception quotes.
         traceback.print_exc()
         code = ExitCode.FAILED
     return int(code or 0)

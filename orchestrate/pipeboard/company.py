@@ -1,4 +1,4 @@
-"""Find the company's name in what was typed as its domain."""
+"""Find the name of the company in PIPEDRIVE_COMPANY_DOMAIN."""
 
 from __future__ import annotations
 

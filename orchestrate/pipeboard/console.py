@@ -1,4 +1,4 @@
-"""Words for people, on a terminal or in plain lines; or JSON lines for a log system."""
+"""Output: for people on a terminal or in plain lines, or as JSON lines for a log system."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, TextIO
 
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
 QUIET_SECONDS = 15.0
 #: An escape sequence of a terminal, as it is or inside JSON.
@@ -22,7 +22,7 @@ ANSI = re.compile(r"(?:\x1b|(?<!\\)\\u001[bB])\[[0-9;]*[A-Za-z]")
 class Console:
     """Headings, tables and one line of progress."""
 
-    #: Whether somebody reads along, who wants to see more than what happened.
+    #: Whether a person reads the output, and wants tables and results too.
     for_people = True
 
     def __init__(self, out: TextIO | None = None) -> None:
@@ -32,7 +32,7 @@ class Console:
         self._progress_shown = False
         self._last_plain = 0.0
         self._last_text = ""
-        #: What every line for a log system says, such as the run it belongs to.
+        #: Fields of every JSON line, such as the id of the run.
         self.context: dict[str, object] = {}
 
     def line(self, text: str = "") -> None:
@@ -51,7 +51,7 @@ class Console:
         self.line(f"{name:<13} {text}")
 
     def paint(self, text: str, code: str) -> str:
-        """Colour a text where colours are seen."""
+        """Colour a text if the terminal shows colours."""
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
 
     def good(self, text: str) -> str:
@@ -61,7 +61,7 @@ class Console:
         return self.paint(text, "31")
 
     def progress(self, name: str, text: str, seconds: float) -> None:
-        """Show what goes on: rewritten on a terminal, now and then a line anywhere else."""
+        """Show progress: one line that is rewritten on a terminal, else a line every 15 seconds."""
         clock = f"{int(seconds) // 60}:{int(seconds) % 60:02}"
         if self.tty:
             width = shutil.get_terminal_size().columns - 1
@@ -75,7 +75,7 @@ class Console:
             self.line(f"{name:<13} {clock}  {text}")
 
     def clear(self) -> None:
-        """Take the progress line away."""
+        """Remove the progress line."""
         if self._progress_shown:
             self.out.write("\r\x1b[K")
             self._progress_shown = False
@@ -100,14 +100,14 @@ class Console:
             self.line(self.paint(text, style) if style else text)
 
     def event(self, event: str, /, **facts: object) -> None:
-        """Tell a log system what happened; people are told in other words."""
+        """Write an event for a log system; on a terminal other lines say it."""
 
     def pass_on(self, line: str) -> None:
-        """Hand on a line of a program that we watch; people find it in the log file."""
+        """Pass on a line of a watched program; for people it is only in the log file."""
 
 
 class JsonConsole(Console):
-    """The same, as one JSON object a line; headings and tables are for people."""
+    """One JSON object per line, without headings and tables."""
 
     for_people = False
 
@@ -147,24 +147,24 @@ class JsonConsole(Console):
     def _write(self, entry: dict[str, Any]) -> None:
         time_now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         entry = {"timestamp": time_now, **entry, **self.context}
-        # Colours of others are for terminals.
+        # Other programs' colours are for terminals.
         text = ANSI.sub("", json.dumps(entry, default=str, ensure_ascii=False))
         self.out.write(f"{text}\n")
         self.out.flush()
 
 
 def console_for(environ: Mapping[str, str], out: TextIO | None = None) -> Console:
-    """Return the console of a run: as PIPEBOARD_LOG_FORMAT says, else by who is likely to read.
+    """Return the console that PIPEBOARD_LOG_FORMAT names, else the one that fits the output.
 
-    In Kubernetes that is a log system, unless somebody looks through a terminal.
+    In Kubernetes that is a log system, unless there is a terminal.
     """
-    asked = environ.get("PIPEBOARD_LOG_FORMAT", "")
-    if asked not in ("", "json", "text"):
-        what = f"PIPEBOARD_LOG_FORMAT is {asked!r}"
-        raise Problem(what, "Write json or text", ExitCode.CONFIGURATION)
+    requested = environ.get("PIPEBOARD_LOG_FORMAT", "")
+    if requested not in ("", "json", "text"):
+        what = f"PIPEBOARD_LOG_FORMAT is {requested!r}"
+        raise PipeboardError(what, "Write json or text", ExitCode.CONFIGURATION)
     plain = Console(out)
     in_cluster = "KUBERNETES_SERVICE_HOST" in environ and not plain.tty
-    return JsonConsole(out) if asked == "json" or (in_cluster and not asked) else plain
+    return JsonConsole(out) if requested == "json" or (in_cluster and not requested) else plain
 
 
 def _text(cell: object) -> str:

@@ -13,13 +13,13 @@ def connect(url: str, login_seconds: int = LOGIN_SECONDS) -> psycopg.Connection:
     connection = psycopg.connect(
         url, connect_timeout=login_seconds, autocommit=True, application_name="pipeboard"
     )
-    # Not as an option of the connection: poolers refuse those they do not know.
+    # Not as a connection option: connection poolers refuse unknown ones.
     connection.execute(f"set statement_timeout = '{STATEMENT_SECONDS}s'".encode())
     return connection
 
 
 def first_line(error: BaseException) -> str:
-    """Return the part of libpq's message that says what happened."""
+    """Return the part of libpq's message that names the error."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     first = lines[0] if lines else type(error).__name__
     return first.rpartition("FATAL: ")[2].strip() or first

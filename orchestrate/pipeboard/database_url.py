@@ -1,11 +1,11 @@
-"""Database URLs: the same database said in the ways its users need."""
+"""Database URLs: one database, in the notation of each program."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
 FORM = "postgresql://user:password@host:5432/database"
 
@@ -23,7 +23,7 @@ class DatabaseUrl:
         remedy = f"Write {FORM}, with special characters percent-encoded"
         if scheme.split("+")[0] not in ("postgresql", "postgres") or not rest:
             what = f"{variable} is not a PostgreSQL URL"
-            raise Problem(what, remedy, ExitCode.CONFIGURATION)
+            raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
         found = cls(f"postgresql://{rest}")
         try:
             complete = found.host and found.database and found._parts.username
@@ -32,7 +32,7 @@ class DatabaseUrl:
             complete = None
         if not complete:
             what = f"{variable} lacks its user, host or database, or its port is wrong"
-            raise Problem(what, remedy, ExitCode.CONFIGURATION)
+            raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
         return found
 
     @property
@@ -61,7 +61,7 @@ class DatabaseUrl:
 
     @property
     def place(self) -> str:
-        """Say where it is, without the password."""
+        """Host, port and database, without the password."""
         return f"{self.user}@{self.host}:{self.port}/{self.database}"
 
     def for_sqlalchemy(self) -> str:

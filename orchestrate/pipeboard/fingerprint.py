@@ -1,4 +1,4 @@
-"""The fingerprint of a dbt project: another one means that every model has to be built again.
+"""The fingerprint of a dbt project: if it changes, every model is built again.
 
 Uses nothing but the standard library: launch.py needs it before any environment is known.
 """
@@ -15,16 +15,16 @@ SUFFIXES = (".sql", ".yml", ".yaml", ".csv")
 #: Folders that dbt writes to.
 GENERATED = {"target", "logs"}
 ENVIRONMENT_VARIABLE = re.compile(rb"""env_var\(\s*['"](\w+)['"]""")
-#: Says where the database is and how dbt connects, not what is built.
+#: It configures the connection, not the models.
 CONNECTION = "profiles.yml"
 
 
 def fingerprint_of(project: Path, dbt: Path, environ: Mapping[str, str]) -> str:
-    """Return a hash of all that the models are made of, apart from the data.
+    """Return a hash of everything that defines the models, apart from the data.
 
     Args:
         project: folder of the dbt project: its files count, those of installed packages included.
-        dbt: home of the environment that dbt is installed in: the versions of dbt count.
+        dbt: folder of the environment that dbt is installed in: the versions of dbt count.
         environ: variables that the project's files read count, with their values.
 
     """

@@ -1,4 +1,4 @@
-"""Starts a program with the secrets it needs and no others, and private files.
+"""Starts a program with private files and only the secrets it needs.
 
     python -I -S launch.py NAME PROGRAM ARGUMENTS...
 
@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 UMASK = 0o077
 DATABASE, TRANSFORM_DATABASE = "PIPEBOARD_DATABASE_URL", "PIPEBOARD_TRANSFORM_DATABASE_URL"
-#: Tells dbt by which files, settings and versions it builds; see fingerprint.py.
+#: The hash of files, settings and versions, for dbt; see fingerprint.py.
 FINGERPRINT = "PIPEBOARD_PROJECT_FINGERPRINT"
 BUILDERS = ("dbt", "dbt-changed")
 #: Set by `dbt-changed` for the dbt that it starts.
@@ -32,7 +32,7 @@ SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 SECRET_PARAMETER = re.compile(r"(password|token|secret|api_?key)$", re.IGNORECASE)
-#: Variables that hold secrets, or lead to them, whatever their value looks like.
+#: Variables that hold or lead to secrets, whatever their value.
 PRIVATE = (
     *("PIPEBOARD_DATABASE_URL", "PIPEBOARD_TRANSFORM_", "PIPEBOARD_METRICS_", "PIPEBOARD_ADMIN_"),
     *("MELTANO_DATABASE_URI", "MELTANO_EXTRACT_", "MELTANO_LOAD_", "REDIS_", "PG", "DBT_ENV_"),
@@ -40,7 +40,7 @@ PRIVATE = (
 )
 DATABASES = ("postgres", "redis", "rediss", "mysql")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
-#: What of that a program needs, by the first letters. Other programs get everything.
+#: Prefixes of the private variables that each program gets. Other programs get all.
 NEEDS: dict[str, tuple[str, ...]] = {
     "tap-pipedrive": ("PIPEDRIVE_", "TAP_PIPEDRIVE_", "REDIS_", "PUSHGATEWAY_", *PROXIES),
     "target-postgres": ("TARGET_POSTGRES_", "PG", "PUSHGATEWAY_", *PROXIES),
@@ -48,21 +48,21 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "pipeboard-metabase": (DATABASE, "PG", "METABASE_", *PROXIES),
     "query-exporter": ("PIPEBOARD_METRICS_", "PG"),
     "pipedrive-simulator": (),
-    # Of bootstrap.py, uv included: a mirror's URL may hold a password.
+    # For pip and uv in bootstrap.py: the URL of a mirror may hold a password.
     "pip": ("PIP_", "UV_", "NETRC", *PROXIES),
 }
 
 
-def main(words: list[str]) -> None:
+def main(arguments: list[str]) -> None:
     """Become the program."""
-    name, program = words[0], words[1]
+    name, program = arguments[0], arguments[1]
     os.umask(UMASK)
     if name == "meltano":
         remove_leftovers(_meltano_folder(os.environ))
-    command = words[1:]
+    command = arguments[1:]
     if name == "dbt" and os.environ.get(OF_SYNC):
         file = Path(__file__).resolve().with_name("run") / "dbt_of_sync.py"
-        command = [str(Path(program).with_name("python")), "-I", str(file), *words[2:]]
+        command = [str(Path(program).with_name("python")), "-I", str(file), *arguments[2:]]
     try:
         os.execve(command[0], command, environ_of_program(name, Path(program), os.environ))
     except OSError as error:
@@ -70,7 +70,7 @@ def main(words: list[str]) -> None:
 
 
 def environ_of_program(name: str, program: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a program, for dbt with the fingerprint of what it builds."""
+    """Return the environment of a program, for dbt with the fingerprint of its project."""
     found = environ_of(name, environ)
     if name in BUILDERS:
         found.pop(FINGERPRINT, None)
@@ -108,7 +108,7 @@ def secrets_in_url(value: str) -> Iterator[str]:
         _ = parts.port
     except ValueError:
         is_broken = True
-    # A password with a "/" that should be encoded makes another URL of it: messages quote pieces.
+    # An unencoded "/" in a password splits the URL, and messages quote the parts.
     whole = rest.rpartition("@")[0].partition(":")[2]
     if is_broken and re.search(r"[/?#@:\[\]]", whole):
         found += [whole, *re.split(r"[/?#@:\[\]]", whole)]
@@ -135,8 +135,8 @@ def _meltano_folder(environ: Mapping[str, str]) -> Path:
 def remove_leftovers(folder: Path) -> int | None:
     """Delete the plugins' settings that a killed Meltano left behind, secrets included.
 
-    Meltano holds a shared lock for as long as it lives: whoever gets the exclusive one knows that
-    nobody is running. Nothing here may keep Meltano from starting.
+    Meltano holds a shared lock as long as it runs: an exclusive lock
+    proves that none is running. No error here keeps Meltano from starting.
 
     Returns:
         The descriptor with the lock; this process, and the program it becomes, keep it open.

@@ -1,4 +1,4 @@
-"""How runs and streams can end: the one table for history, metrics, alerts and schedulers.
+"""The outcomes of runs and streams: one table for history, metrics, alerts and schedulers.
 
 Imports nothing but the exit codes, so that the flows can read it in Prefect's own environment.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
 SUCCEEDED, BEHIND, INCOMPLETE = "succeeded", "behind", "incomplete"
 FAILED, INTERRUPTED, SKIPPED = "failed", "interrupted", "skipped"
@@ -118,7 +118,7 @@ _ALL = (
 #: Every way a run can end, by name.
 STATUSES = {status.name: status for status in _ALL}
 SUCCESSES = tuple(status.name for status in _ALL if status.is_success)
-#: A run of which data came in, whatever is still missing.
+#: Outcomes of runs that loaded data.
 LOADED = (SUCCEEDED, BEHIND, INCOMPLETE)
 
 
@@ -158,7 +158,7 @@ CODES = {
     int(ExitCode.CONFIGURATION): CodePolicy(
         "Misconfigured", retry=False, advice="Check .env (`make doctor`)."
     ),
-    # Whoever ended the command does not want it again at once.
+    # The user ended the command: no retry.
     130: CodePolicy("Interrupted", retry=False),
     143: CodePolicy("Interrupted", retry=False),
 }
@@ -184,7 +184,7 @@ def code_behind(environ: Mapping[str, str]) -> int | None:
     """Return the exit code that a scheduler wants for `behind`; None to leave it as it is.
 
     Raises:
-        Problem: the variable is neither 0 nor 75.
+        PipeboardError: the variable is neither 0 nor 75.
 
     """
     given = environ.get(BEHIND_VARIABLE, "")
@@ -192,7 +192,7 @@ def code_behind(environ: Mapping[str, str]) -> int | None:
         return None
     if given not in ("0", "75"):
         what = f"{BEHIND_VARIABLE} is {given!r}"
-        raise Problem(what, "Write 0, or 75, or leave it empty", ExitCode.CONFIGURATION)
+        raise PipeboardError(what, "Write 0, or 75, or leave it empty", ExitCode.CONFIGURATION)
     return int(given)
 
 
@@ -203,7 +203,7 @@ def process_code(status: str, code: int, environ: Mapping[str, str]) -> int:
 
 
 def is_retryable(code: int) -> bool:
-    """Tell whether the same command may go better in a minute."""
+    """Tell whether a retry in a minute may succeed."""
     policy = CODES.get(code)
     return code != 0 and (policy is None or policy.retry)
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Paths:
 
     @property
     def local(self) -> Path:
-        """Local state: databases, logs, reports. Tests keep theirs elsewhere by this variable."""
+        """Local state: databases, logs, reports. Tests set this variable."""
         named = os.environ.get("PIPEBOARD_STATE_DIR")
         return Path(named).resolve() if named else self.tools
 
@@ -53,14 +53,14 @@ class Paths:
 
     @property
     def no_dotenv(self) -> Path:
-        """An empty file in place of .env: a world is complete, and nobody else's."""
+        """An empty file in place of .env: Meltano gets complete variables from us."""
         self.local.mkdir(parents=True, exist_ok=True)
         empty = self.local / "meltano.env"
         empty.touch()
         return empty
 
     def environment(self, name: str) -> Path:
-        """Return the home of one of the environments that orchestrate/bootstrap.py builds."""
+        """Return the folder of one of the environments that orchestrate/bootstrap.py builds."""
         return self.tools / "env" / name
 
     def dbt(self, environment: str) -> Path:
@@ -94,4 +94,4 @@ def find_paths() -> Paths:
             return Paths(candidate.resolve())
     what = "no meltano.yml beside a folder transform/ was found"
     remedy = "Run pipeboard inside a checkout, or name one in MELTANO_PROJECT_ROOT"
-    raise Problem(what, remedy, ExitCode.CONFIGURATION)
+    raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)

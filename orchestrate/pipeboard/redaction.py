@@ -17,7 +17,7 @@ SHORTEST = 4
 
 
 def _pattern(secret: str) -> str:
-    """Return what finds a secret; one that is a mere word is no part of another word."""
+    """Return the pattern of a secret; one that is a plain word must not match inside others."""
     if secret.isalpha():
         return rf"(?<![^\W_]){re.escape(secret)}(?![^\W_])"
     return re.escape(secret)
@@ -32,10 +32,10 @@ class Redactor:
             for secret in secrets
             for variant in (
                 *(secret, quote(secret, safe=""), unquote(secret)),
-                # As a JSON log says it.
+                # In the encoding of a JSON log.
                 *(json.dumps(secret, ensure_ascii=ascii)[1:-1] for ascii in (True, False)),
             )
-            # A one-letter "password" would tear every log line apart.
+            # A password of one letter would redact too much of each line.
             if len(secret) >= SHORTEST
         }
         longest_first = sorted(variants, key=len, reverse=True)
@@ -78,10 +78,10 @@ class RedactedStream:
 
 @contextmanager
 def redacted_output(redact: Redactor) -> Iterator[None]:
-    """Let nothing that this process writes show a secret: messages and tracebacks alike."""
-    kept = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (RedactedStream(stream, redact) for stream in kept)
+    """Redact all output of this process, messages and tracebacks alike."""
+    originals = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (RedactedStream(stream, redact) for stream in originals)
     try:
         yield
     finally:
-        sys.stdout, sys.stderr = kept
+        sys.stdout, sys.stderr = originals

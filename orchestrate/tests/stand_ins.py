@@ -62,12 +62,12 @@ def build_report(*due: str, current: int = 0) -> dict[str, Any]:
 
 def dbt_lines(total: int) -> list[dict[str, Any]]:
     """Return what Meltano logs of dbt, as far as it is read."""
-    said = {"name": "dbt", "cmd_type": "command", "level": "info"}
+    dbt = {"name": "dbt", "cmd_type": "command", "level": "info"}
     return [
-        {**said, "event": "\x1b[0m08:00:00  Running with dbt=1.12.6"},
-        {**said, "event": "08:00:00  1 of 2 START hook: pipeboard.on-run-start.0 .... [RUN]"},
-        {**said, "event": f"08:00:01  1 of {total} OK created sql view model m0 ... [OK]"},
-        {**said, "event": "08:00:02  2 of 2 OK hook: pipeboard.on-run-end.1 ......... [OK]"},
+        {**dbt, "event": "\x1b[0m08:00:00  Running with dbt=1.12.6"},
+        {**dbt, "event": "08:00:00  1 of 2 START hook: pipeboard.on-run-start.0 .... [RUN]"},
+        {**dbt, "event": f"08:00:01  1 of {total} OK created sql view model m0 ... [OK]"},
+        {**dbt, "event": "08:00:02  2 of 2 OK hook: pipeboard.on-run-end.1 ......... [OK]"},
     ]
 
 

@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 ROOT = Path(__file__).resolve().parents[2]
 UV = ROOT / ".pipeboard" / "env" / "uv" / "bin" / "uv"
 CERTIFICATES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "PIP_INDEX_URL")
-#: What ours says, without what is uv's own.
+#: The message of bootstrap.py, without the output of uv.
 UNTRUSTED, NO_WHEEL, UNREACHABLE = (
     "TLS certificate is not trusted here",
     "no wheel of that package for this Python or this machine",
@@ -50,10 +50,10 @@ def bootstrap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     return module
 
 
-def install(bootstrap: ModuleType, requirement: str, *words: str) -> None:
+def install(bootstrap: ModuleType, requirement: str, *arguments: str) -> None:
     bootstrap.run(
         [str(UV), "pip", "install", "--dry-run", "--no-build", "--python", sys.executable]
-        + [*words, requirement],
+        + [*arguments, requirement],
         "the test",
     )
 
@@ -128,24 +128,24 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     server.server_close()
 
 
-def test_a_certificate_that_nobody_trusts_is_told_as_such(
+def test_a_certificate_that_is_not_trusted_is_reported_as_such(
     bootstrap: ModuleType,
     registry: Registry,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", registry.url)
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         install(bootstrap, "nothing==1")
-    assert ended.value.code == 78
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert UNTRUSTED in said
-    assert "SSL_CERT_FILE=/path/to/ca.pem" in said
-    assert UNREACHABLE not in said
+    assert exit_info.value.code == 78
+    text = capsys.readouterr().err.splitlines()[-1]
+    assert UNTRUSTED in text
+    assert "SSL_CERT_FILE=/path/to/ca.pem" in text
+    assert UNREACHABLE not in text
 
 
 @pytest.mark.parametrize("variable", ["PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
-def test_uv_trusts_the_authority_that_pip_is_told_of(
+def test_uv_trusts_the_certificate_authority_of_pip(
     bootstrap: ModuleType,
     registry: Registry,
     monkeypatch: pytest.MonkeyPatch,
@@ -156,12 +156,12 @@ def test_uv_trusts_the_authority_that_pip_is_told_of(
     monkeypatch.setenv(variable, str(registry.authority))
     with pytest.raises(SystemExit):
         install(bootstrap, "nothing==1")
-    said = capsys.readouterr().err
-    assert "does not have that package" in said
-    assert UNTRUSTED not in said
+    text = capsys.readouterr().err
+    assert "does not have that package" in text
+    assert UNTRUSTED not in text
 
 
-def test_uv_trusts_what_the_system_does_unless_told_otherwise(
+def test_uv_trusts_the_certificates_of_the_system_by_default(
     bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = any(map(os.path.exists, bootstrap.SYSTEM_CERTIFICATES)) or sys.platform == "darwin"
@@ -170,31 +170,31 @@ def test_uv_trusts_what_the_system_does_unless_told_otherwise(
     assert bootstrap.clean_environ()["UV_SYSTEM_CERTS"] == "false"
 
 
-def test_a_registry_that_does_not_answer_is_told_as_such(
+def test_a_registry_that_does_not_answer_is_reported_as_such(
     bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     with pytest.raises(SystemExit):
         install(bootstrap, "nothing==1")
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert UNREACHABLE in said
-    assert UNTRUSTED not in said
+    text = capsys.readouterr().err.splitlines()[-1]
+    assert UNREACHABLE in text
+    assert UNTRUSTED not in text
 
 
-def test_a_package_without_a_wheel_for_this_machine_is_told_as_such(
+def test_a_package_without_a_wheel_for_this_machine_is_reported_as_such(
     bootstrap: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "nothing-1-cp39-cp39-win32.whl").touch()
     with pytest.raises(SystemExit):
         install(bootstrap, "nothing==1", "--offline", "--no-index", "--find-links", str(tmp_path))
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert NO_WHEEL in said
-    assert "make PYTHON=" in said
+    text = capsys.readouterr().err.splitlines()[-1]
+    assert NO_WHEEL in text
+    assert "make PYTHON=" in text
 
 
 @pytest.mark.parametrize(
-    ("version", "words"),
+    ("version", "message"),
     [
         ((3, 9, 18), "Python 3.9.18 is too old: the pinned packages are for 3.10 to 3.14"),
         ((3, 15, 0), "Python 3.15.0 is too new: the pinned packages are for 3.10 to 3.14"),
@@ -207,16 +207,16 @@ def test_a_python_that_the_pins_are_not_for_is_refused(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     version: tuple[int, int, int],
-    words: str,
+    message: str,
 ) -> None:
     monkeypatch.setattr(bootstrap.sys, "version_info", version)
-    if not words:
+    if not message:
         bootstrap.check_python()
         return
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         bootstrap.check_python()
-    assert ended.value.code == 78
-    assert words in capsys.readouterr().err
+    assert exit_info.value.code == 78
+    assert message in capsys.readouterr().err
 
 
 def test_make_chooses_a_python_that_fits(tmp_path: Path) -> None:
@@ -232,19 +232,19 @@ def test_make_chooses_a_python_that_fits(tmp_path: Path) -> None:
             f'#!/bin/sh\n[ "$1" = -c ] && exec {sys.executable} -c \'{check}\'"$2"\necho {name}\n'
         )
         program.chmod(0o755)
-    asking = tmp_path / "Makefile"
-    asking.write_text(f"include {ROOT}/Makefile\nwhich-python: ; @echo $(PYTHON)\n")
-    told = subprocess.run(
-        ["make", "--no-print-directory", "-f", str(asking), "which-python"],
+    makefile = tmp_path / "Makefile"
+    makefile.write_text(f"include {ROOT}/Makefile\nwhich-python: ; @echo $(PYTHON)\n")
+    outcome = subprocess.run(
+        ["make", "--no-print-directory", "-f", str(makefile), "which-python"],
         env={"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
         text=True,
         capture_output=True,
         check=True,
     )
-    assert told.stdout.strip() == "python3.13"
+    assert outcome.stdout.strip() == "python3.13"
 
 
-def test_an_installation_gets_no_secret_of_ours(
+def test_an_installation_gets_none_of_the_secrets(
     bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIPEDRIVE_API_TOKEN", "token")

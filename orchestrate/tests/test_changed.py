@@ -11,10 +11,10 @@ import pytest
 
 from pipeboard.fingerprint import fingerprint_of
 from pipeboard.run import changed
-from pipeboard.run.changed import Decision, Row, ask, decide, decision_of
+from pipeboard.run.changed import Decision, Row, decide, decide_by_warehouse, decision_of
 from pipeboard.run.dbt_results import Build, Result
-from pipeboard.run.measures import of_build
-from pipeboard.run.metrics import Measures
+from pipeboard.run.metrics import MetricSet
+from pipeboard.run.run_metrics import of_build
 
 NOW = "0123 dev"
 
@@ -74,8 +74,8 @@ def test_a_report_is_read_back_as_it_was_written() -> None:
         ),
     ],
 )
-def test_what_cannot_be_asked_is_built_whole(environ: dict[str, str], reason: str) -> None:
-    decision = ask(environ)
+def test_without_the_database_everything_is_built(environ: dict[str, str], reason: str) -> None:
+    decision = decide_by_warehouse(environ)
     assert (decision.due, decision.current) == (None, None)
     assert decision.reason.startswith(reason)
 
@@ -90,7 +90,10 @@ def run_main(folder: Path, decision: str) -> subprocess.CompletedProcess[str]:
         "from pipeboard.run import changed",
         "from pipeboard.run.changed import *",
     ]
-    lines += [f"changed.ask = lambda environ: {decision}", "sys.exit(changed.main())"]
+    lines += [
+        f"changed.decide_by_warehouse = lambda environ: {decision}",
+        "sys.exit(changed.main())",
+    ]
     return subprocess.run(
         [sys.executable, "-c", "\n".join(lines), "--exclude", "tag:x"],
         env={"PATH": f"{folder}:/bin", changed.REPORT: str(folder / "report.json")},
@@ -132,8 +135,8 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def fingerprint(home: Path, **environ: str) -> str:
-    return fingerprint_of(home / "project", home / "env", environ)
+def fingerprint(folder: Path, **environ: str) -> str:
+    return fingerprint_of(folder / "project", folder / "env", environ)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +187,6 @@ def test_the_metric_says_what_was_built_and_what_was_current(
     built: int | None, decision: Decision | None, metric: dict[tuple[str], int] | None
 ) -> None:
     one = Result("model", "a", "success", "", 0.1, None, "")
-    measures = Measures()
-    of_build(measures, None if built is None else Build([one] * built, 1.0), decision)
-    assert measures.values.get("dbt_models") == metric
+    metrics = MetricSet()
+    of_build(metrics, None if built is None else Build([one] * built, 1.0), decision)
+    assert metrics.values.get("dbt_models") == metric

@@ -10,9 +10,9 @@ import pytest
 from pipeboard.console import Console, JsonConsole, console_for
 
 
-def pipeboard(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def pipeboard(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pipeboard", *words],
+        [sys.executable, "-m", "pipeboard", *arguments],
         env={"PATH": "/usr/bin:/bin", **environ},
         capture_output=True,
         text=True,
@@ -23,16 +23,16 @@ def pipeboard(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
 COMMANDS = ("run", "demo", "backfill", "plan", "history", "status", "doctor", "migrate")
 
 
-@pytest.mark.parametrize("words", [["--help"], *([command, "--help"] for command in COMMANDS)])
-def test_help_is_help(words: list[str]) -> None:
-    outcome = pipeboard(*words)
+@pytest.mark.parametrize("arguments", [["--help"], *([command, "--help"] for command in COMMANDS)])
+def test_help_is_help(arguments: list[str]) -> None:
+    outcome = pipeboard(*arguments)
     assert outcome.returncode == 0
     assert "Usage: pipeboard" in outcome.stdout
 
 
-@pytest.mark.parametrize("words", [["bogus"], ["run"], ["demo", "--deals", "many"]])
-def test_usage_errors_are_64(words: list[str]) -> None:
-    assert pipeboard(*words).returncode == 64
+@pytest.mark.parametrize("arguments", [["bogus"], ["run"], ["demo", "--deals", "many"]])
+def test_usage_errors_are_64(arguments: list[str]) -> None:
+    assert pipeboard(*arguments).returncode == 64
 
 
 def test_a_problem_is_one_line_and_its_code() -> None:
@@ -44,15 +44,15 @@ def test_a_problem_is_one_line_and_its_code() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["backfill", "--history", "--restart"], "neither --streams nor --restart"),
         (["backfill", "--max-deals", "5"], "needs --history"),
     ],
 )
-def test_what_does_not_go_together_is_told(words: list[str], said: str) -> None:
-    outcome = pipeboard(*words)
-    assert (outcome.returncode, said in outcome.stderr) == (64, True), outcome.stderr
+def test_options_that_exclude_each_other_are_reported(arguments: list[str], message: str) -> None:
+    outcome = pipeboard(*arguments)
+    assert (outcome.returncode, message in outcome.stderr) == (64, True), outcome.stderr
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_what_does_not_go_together_is_told(words: list[str], said: str) -> None:
         ({"PIPEBOARD_LOG_FORMAT": "json"}, JsonConsole),
     ],
 )
-def test_who_reads_decides_how_it_is_said(environ: dict[str, str], kind: type) -> None:
+def test_the_reader_decides_the_format(environ: dict[str, str], kind: type) -> None:
     assert type(console_for(environ, io.StringIO())) is kind
 
 

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from pipeboard.local.cluster import free_port, port_is_taken
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.local.daemon import Daemon, ServiceSpec
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.local.loopback import free_port, port_is_taken
 
 SERVER = "import http.server as h; h.HTTPServer(('127.0.0.1', {port}), h.BaseHTTPRequestHandler)"
 
 
 def listener(port: int, signature: str = "", **environ: str) -> ServiceSpec:
     """A program that listens on a port until it is ended."""
-    words = SERVER.format(port=port) + ".serve_forever()"
+    script = SERVER.format(port=port) + ".serve_forever()"
     return ServiceSpec(
-        [sys.executable, "-c", words], environ, lambda: port_is_taken(port), signature
+        [sys.executable, "-c", script], environ, lambda: port_is_taken(port), signature
     )
 
 
@@ -60,7 +60,9 @@ def test_a_taken_port_is_left_to_its_owner(program: Daemon, tmp_path: Path) -> N
 
 def test_a_program_that_ends_at_once_says_why(program: Daemon) -> None:
     spec = ServiceSpec([sys.executable, "-c", "raise SystemExit('no disk')"], {}, lambda: False)
-    with pytest.raises(Problem, match=r"thing ended at once \(exit code 1\): no disk") as caught:
+    with pytest.raises(
+        PipeboardError, match=r"thing ended at once \(exit code 1\): no disk"
+    ) as caught:
         program.start(spec)
     assert caught.value.code == ExitCode.UNAVAILABLE
     assert str(program.log) in caught.value.remedy
@@ -69,14 +71,14 @@ def test_a_program_that_ends_at_once_says_why(program: Daemon) -> None:
 
 def test_a_program_that_does_not_answer_is_ended(program: Daemon) -> None:
     spec = ServiceSpec(["sleep", "60"], {}, lambda: False, timeout_seconds=0.2)
-    with pytest.raises(Problem, match="does not answer"):
+    with pytest.raises(PipeboardError, match="does not answer"):
         program.start(spec)
     assert not program.is_running()
 
 
 def test_a_program_that_is_not_there_is_a_problem(program: Daemon) -> None:
-    with pytest.raises(Problem, match="thing cannot be started"):
-        program.start(ServiceSpec([str(program.home / "absent")], {}, lambda: True))
+    with pytest.raises(PipeboardError, match="thing cannot be started"):
+        program.start(ServiceSpec([str(program.folder / "absent")], {}, lambda: True))
 
 
 def test_a_log_does_not_grow_for_ever(program: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_meltano_gets_a_schema_of_the_same_database(written: str, meltano: str) 
     ],
 )
 def test_what_is_no_url_of_a_database_is_refused(written: str) -> None:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(PipeboardError) as caught:
         DatabaseUrl.parse(written)
     assert caught.value.code == ExitCode.CONFIGURATION
     assert "PIPEBOARD_DATABASE_URL" in str(caught.value)

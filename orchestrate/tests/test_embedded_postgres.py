@@ -12,10 +12,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pipeboard.local.cluster import HOST, free_port
 from pipeboard.local.embedded_postgres import EmbeddedPostgres
+from pipeboard.local.loopback import HOST, free_port
 from pipeboard.local.postgres_binaries import Binaries
-from pipeboard.local.processes import Recorded
+from pipeboard.local.processes import TrackedProcess
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_a_process_number_that_another_one_has_by_now_is_no_server(
         assert postgres.urls("one") is None
         assert not postgres.stop()
         assert value(postgres.start(binaries, "one")["one"], "select 1") == 1
-        assert Recorded.of(other.pid) is not None, "somebody else's process was ended"
+        assert TrackedProcess.of(other.pid) is not None, "another process was ended"
     finally:
         other.kill()
         other.wait()
@@ -141,7 +141,7 @@ def test_a_checkout_made_anew_at_the_same_place_starts_from_nothing(
     (postgres.state / "cluster.json").unlink()
     url = postgres.start(binaries, "one")["one"]
     assert value(url, "select to_regclass('gone')::text") is None
-    assert Recorded.of(old) is None or postmaster(postgres) != old
+    assert TrackedProcess.of(old) is None or postmaster(postgres) != old
 
 
 def test_a_free_port_is_free() -> None:

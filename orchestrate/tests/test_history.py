@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from stand_ins import job
 
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.errors import PipeboardError
 from pipeboard.outcomes import STATUSES, STREAM_OUTCOMES
-from pipeboard.problems import Problem
 from pipeboard.run.history import (
     End,
     begin,
@@ -105,11 +105,15 @@ def test_the_wait_for_a_locked_table_ends_and_names_the_session(
     connection.execute("comment on table ops.etl_run is 'Schema version 1.'")
     with psycopg.connect(database.url, application_name="a reader") as reader:
         reader.execute("select count(*) from ops.etl_run")
-        with pytest.raises(Problem, match=r"locked by process \d+ \(a reader, idle in trans"):
+        with pytest.raises(
+            PipeboardError, match=r"locked by process \d+ \(a reader, idle in trans"
+        ):
             migrate(connection)
         reader.rollback()
         reader.execute("select pg_advisory_xact_lock(hashtextextended('pipeboard:ops', 0))")
-        with pytest.raises(Problem, match=r"locked by process \d+ \(a reader, idle in trans"):
+        with pytest.raises(
+            PipeboardError, match=r"locked by process \d+ \(a reader, idle in trans"
+        ):
             migrate(connection)
     assert migrate(connection)
 
@@ -120,14 +124,14 @@ def test_a_run_that_skipped_does_not_hide_the_one_before(
     with closing(RunLock(database, "main", "a")) as lock:
         assert lock.take()
         begin(lock.connection, "a", job("sync"), "dev")
-    wait_for_a_free_lane(connection)
+    wait_for_a_free_lock(connection)
     for name in ("b", "c"):
         note_ended(connection, name, job("sync"), "dev", time.time(), SKIPPED)
     found = [(run["run_id"], run["status"]) for run in latest_of_each(connection)]
     assert found == [("c", "skipped"), ("a", "abandoned")]
 
 
-def test_a_role_that_may_not_create_is_told_so(
+def test_a_role_that_may_not_create_is_an_error(
     database: DatabaseUrl, superuser: psycopg.Connection
 ) -> None:
     superuser.execute("create schema ops")
@@ -138,28 +142,28 @@ def test_a_role_that_may_not_create_is_told_so(
         migrate(connection)
 
 
-def wait_for_a_free_lane(connection: psycopg.Connection) -> None:
+def wait_for_a_free_lock(connection: psycopg.Connection) -> None:
     """A server needs a moment to see that a session has ended, and a busy one more."""
     deadline = time.monotonic() + 20
     while is_locked(connection, "main") and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
-def test_a_row_that_nobody_lives_for_is_told_as_abandoned(
+def test_a_row_without_a_supervisor_is_shown_as_abandoned(
     connection: psycopg.Connection, database: DatabaseUrl
 ) -> None:
     with closing(RunLock(database, "main", "a")) as lock:
         assert lock.take()
         begin(lock.connection, "a", job("sync"), "dev")
         assert latest(connection, 1)[0]["status"] == "running"
-        assert who_runs(connection, "main").startswith("run a of sync is at work since")
-    wait_for_a_free_lane(connection)
+        assert who_runs(connection, "main").startswith("run a of sync has been running since")
+    wait_for_a_free_lock(connection)
     assert latest(connection, 1)[0]["status"] == "abandoned"
     # The one that was given up may turn out to live (its network came back): its word is too late.
     with closing(RunLock(database, "main", "b")) as lock:
         assert lock.take()
         begin(lock.connection, "b", job("sync"), "dev")
-    wait_for_a_free_lane(connection)
+    wait_for_a_free_lock(connection)
     assert not is_running(connection, "a")
     finish(connection, "a", End("succeeded", 0))
     assert [run["status"] for run in latest(connection, 2)] == ["abandoned", "abandoned"]
@@ -209,36 +213,36 @@ def test_never_two_running(
 ) -> None:
     """Supervisors begin, end, die and lose their connections in any order."""
     connection.execute("truncate ops.etl_run")
-    living: dict[int, tuple[str, RunLock]] = {}
+    sessions: dict[int, tuple[str, RunLock]] = {}
     for job_name, number, step in steps:
         known = job(job_name)
-        if step == "go" and number not in living:
+        if step == "go" and number not in sessions:
             run_id = new_run_id()
             lock = RunLock(database, known.concurrency_group, run_id)
             if lock.take():
                 begin(lock.connection, run_id, known, "dev")
-                living[number] = (run_id, lock)
+                sessions[number] = (run_id, lock)
             else:
                 note_ended(lock.connection, run_id, known, "dev", time.time(), SKIPPED)
                 lock.close()
-        elif number in living:
-            run_id, lock = living[number]
+        elif number in sessions:
+            run_id, lock = sessions[number]
             if step == "cut":
                 lock.connection.close()
                 if not (lock.retake() and is_running(lock.connection, run_id)):
                     lock.close()
-                    del living[number]
+                    del sessions[number]
                 continue
             if step == "end":
                 finish(lock.connection, run_id, End("succeeded", 0))
             lock.close()
-            del living[number]
+            del sessions[number]
         running = connection.execute(
             "select concurrency_group, run_id from ops.etl_run where status = 'running'"
         ).fetchall()
         assert len({group for group, _ in running}) == len(running)
-        for run_id, lock in living.values():
+        for run_id, lock in sessions.values():
             assert (lock.concurrency_group, run_id) in running
             assert is_locked(connection, lock.concurrency_group)
-    for _, lock in living.values():
+    for _, lock in sessions.values():
         lock.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from stand_ins import ROOT, job
 
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.run.jobs import KNOWN, job_named, selected_by_name
 
 
@@ -75,7 +75,9 @@ jobs:
   - {name: one, tasks: tap-b target-x dbt:build}
 """
     )
-    with pytest.raises(Problem, match="the job both has 2 extractors: tap-a, tap-b") as caught:
+    with pytest.raises(
+        PipeboardError, match="the job both has 2 extractors: tap-a, tap-b"
+    ) as caught:
         job_named(tmp_path, "both")
     assert caught.value.code == ExitCode.CONFIGURATION
     assert job_named(tmp_path, "one").plugin == "tap-b"
@@ -83,6 +85,6 @@ jobs:
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-1", "soon"])
 def test_a_bound_that_bounds_nothing_is_refused(value: str) -> None:
-    with pytest.raises(Problem, match="PIPEBOARD_STALL_SECONDS is") as caught:
+    with pytest.raises(PipeboardError, match="PIPEBOARD_STALL_SECONDS is") as caught:
         job("sync").within({"PIPEBOARD_STALL_SECONDS": value})
     assert caught.value.code == ExitCode.CONFIGURATION

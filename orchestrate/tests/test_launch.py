@@ -35,11 +35,11 @@ GIVEN = {
 OF_MELTANO = set(GIVEN) - {"PATH", "LANG"}
 
 
-def started(name: str, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Start a program of this name: here one that prints what it is told to."""
+def started(name: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Start a program of this name: here one that prints what it is outcome to."""
     python = [sys.executable, "-I", "-S"]
     return subprocess.run(
-        [*python, launch.__file__, name, *(words or (*python[:1], "-c", DUMP))],
+        [*python, launch.__file__, name, *(arguments or (*python[:1], "-c", DUMP))],
         env={**GIVEN, **environ},
         text=True,
         capture_output=True,
@@ -51,7 +51,7 @@ DUMP = "import json, os; print(json.dumps(dict(os.environ)))"
 
 
 @pytest.mark.parametrize(
-    ("name", "kept"),
+    ("name", "expected"),
     [
         (
             "tap-pipedrive",
@@ -67,10 +67,10 @@ DUMP = "import json, os; print(json.dumps(dict(os.environ)))"
         ("pip", set()),
     ],
 )
-def test_a_program_gets_the_secrets_it_needs_and_no_others(name: str, kept: set[str]) -> None:
+def test_a_program_gets_the_secrets_it_needs_and_no_others(name: str, expected: set[str]) -> None:
     found = json.loads(started(name).stdout)
     public = {"PIPEBOARD_RUN_ID", "PIPEDRIVE_COMPANY_DOMAIN"}
-    assert OF_MELTANO & set(found) == kept | public
+    assert OF_MELTANO & set(found) == expected | public
     assert found["LANG"] == "pt_BR.UTF-8"
 
 
@@ -107,9 +107,9 @@ def test_what_a_program_writes_is_private(tmp_path: Path) -> None:
 
 
 def test_a_program_that_is_not_there_is_one_line() -> None:
-    told = started("dbt", "/nowhere/dbt")
-    assert told.returncode == 1
-    assert told.stderr == (
+    outcome = started("dbt", "/nowhere/dbt")
+    assert outcome.returncode == 1
+    assert outcome.stderr == (
         "pipeboard: /nowhere/dbt cannot be started: No such file or directory. Run `make setup`\n"
     )
 
@@ -131,7 +131,7 @@ def test_the_next_meltano_deletes_what_a_killed_one_left(tmp_path: Path) -> None
     assert tmp_path.stat().st_mode & 0o777 == 0o700
 
 
-def test_files_of_a_meltano_that_runs_are_left_alone(tmp_path: Path) -> None:
+def test_files_of_a_running_meltano_stay(tmp_path: Path) -> None:
     config = leftover(tmp_path)
     command = [sys.executable, "-I", "-S", launch.__file__, "meltano", "/bin/cat"]
     with subprocess.Popen(

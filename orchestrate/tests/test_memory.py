@@ -32,12 +32,12 @@ def write(root: Path, files: dict[str, str]) -> None:
 def test_a_container_that_is_limited(tmp_path: Path, files: dict[str, str]) -> None:
     write(tmp_path, files)
     memory = Memory(tmp_path)
-    memory.look()
+    memory.measure()
     assert (memory.limit, memory.oom_kills) == (1_000_000_000, 0)
     assert memory.peak_bytes == 600_000_000, "files that the kernel could drop do not count"
     used = next(name for name in files if name.endswith(("current", "usage_in_bytes")))
     write(tmp_path, {used: "400000000\n"})
-    memory.look()
+    memory.measure()
     assert memory.peak_bytes == 600_000_000
     events = next(name for name in files if "oom" in files[name])
     write(tmp_path, {events: files[events].replace("oom_kill 2", "oom_kill 3")})
@@ -56,6 +56,6 @@ def test_a_container_that_is_limited(tmp_path: Path, files: dict[str, str]) -> N
 def test_without_a_limit_the_largest_program_counts(tmp_path: Path, files: dict[str, str]) -> None:
     write(tmp_path, files)
     memory = Memory(tmp_path)
-    memory.look()
+    memory.measure()
     assert memory.limit == 0
     assert 0 <= memory.peak_bytes < 600_000_000_000

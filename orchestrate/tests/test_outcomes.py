@@ -8,12 +8,12 @@ import pytest
 from stand_ins import ROOT
 
 from pipeboard import outcomes
-from pipeboard.commands.summary import show_run
+from pipeboard.commands.run_summary import show_run
 from pipeboard.console import Console
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.outcomes import CODES, STATUSES, STREAM_OUTCOMES, process_code
-from pipeboard.problems import ExitCode, Problem
-from pipeboard.run.measures import of_end
-from pipeboard.run.metrics import Measures
+from pipeboard.run.metrics import MetricSet
+from pipeboard.run.run_metrics import of_end
 from pipeboard.run.runner import Outcome
 
 
@@ -32,11 +32,11 @@ def test_every_exit_code_has_a_policy_and_a_status() -> None:
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_metrics_say_the_status(status: str) -> None:
-    measures = Measures()
-    of_end(measures, 1.0, status, 0, {"total": 1.0})
-    shown = {labels[0]: value for labels, value in measures.values["last_run_outcome"].items()}
+    metrics = MetricSet()
+    of_end(metrics, 1.0, status, 0, {"total": 1.0})
+    shown = {labels[0]: value for labels, value in metrics.values["last_run_outcome"].items()}
     assert shown == {name: float(name == status) for name in STATUSES}
-    good = measures.values["last_run_status"][()]
+    good = metrics.values["last_run_status"][()]
     assert good == float(status in ("succeeded", "behind"))
 
 
@@ -59,13 +59,13 @@ def test_exit_code_behind_changes_only_a_spent_budget(
 
 
 def test_another_code_for_a_spent_budget_is_refused() -> None:
-    with pytest.raises(Problem, match="PIPEBOARD_EXIT_CODE_BEHIND is 'none'") as refused:
+    with pytest.raises(PipeboardError, match="PIPEBOARD_EXIT_CODE_BEHIND is 'none'") as refused:
         process_code("succeeded", 0, {"PIPEBOARD_EXIT_CODE_BEHIND": "none"})
     assert refused.value.code == ExitCode.CONFIGURATION
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "words"),
+    ("status", "code", "text"),
     [
         ("succeeded", 0, "done: sync"),
         ("behind", 0, "done: sync"),
@@ -76,10 +76,10 @@ def test_another_code_for_a_spent_budget_is_refused() -> None:
         ("skipped", 0, ""),
     ],
 )
-def test_the_summary_says_the_status(status: str, code: int, words: str) -> None:
+def test_the_summary_says_the_status(status: str, code: int, text: str) -> None:
     out = io.StringIO()
-    ended = Outcome("r", status, code, 0.0, 1.0, part="tap-pipedrive")
-    ended.reason = "interrupted by SIGTERM" if status == "interrupted" else "why"
-    show_run(Console(out), "sync", ended)
-    assert words in out.getvalue()
-    assert bool(words) == bool(out.getvalue())
+    outcome = Outcome("r", status, code, 0.0, 1.0, part="tap-pipedrive")
+    outcome.reason = "interrupted by SIGTERM" if status == "interrupted" else "why"
+    show_run(Console(out), "sync", outcome)
+    assert text in out.getvalue()
+    assert bool(text) == bool(out.getvalue())

@@ -40,5 +40,5 @@ def test_an_idle_day_is_what_the_schedule_reads() -> None:
 def test_a_person_sees_what_an_idle_day_costs() -> None:
     out = io.StringIO()
     Plan([], None, Idle(260, 80, [(120, 10_800), (60, 3_600)]), 48).show(Console(out))
-    told = out.getvalue()
-    assert "it costs 260 tokens by hand, and an idle day of 48 scheduled runs 6,240." in told
+    text = out.getvalue()
+    assert "it costs 260 tokens by hand, and an idle day of 48 scheduled runs 6,240." in text

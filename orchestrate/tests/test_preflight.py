@@ -12,21 +12,21 @@ import pytest
 from pipeboard.checks.preflight import check_account, check_settings
 from pipeboard.checks.warehouse import BUILT, prepare_database
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.local.cluster import free_port
-from pipeboard.problems import ExitCode, Problem
-from pipeboard.worlds import OWN, World
+from pipeboard.environments import OWN, Environment
+from pipeboard.errors import ExitCode, PipeboardError
+from pipeboard.local.loopback import free_port
 
 TOKEN = {"PIPEDRIVE_API_TOKEN": "token"}
 
 
 @contextmanager
 def api(status: int = 200, body: bytes = b"{}") -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """An API that always answers the same; and what it was asked."""
-    asked: list[dict[str, str]] = []
+    """An API that always answers the same; and what it was requests."""
+    requests: list[dict[str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append({"path": self.path, **{k.lower(): v for k, v in self.headers.items()}})
+            requests.append({"path": self.path, **{k.lower(): v for k, v in self.headers.items()}})
             self.send_response(status)
             self.end_headers()
             self.wfile.write(body)
@@ -37,14 +37,14 @@ def api(status: int = 200, body: bytes = b"{}") -> Iterator[tuple[str, list[dict
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
+        yield f"http://127.0.0.1:{server.server_port}", requests
     finally:
         server.shutdown()
         server.server_close()
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "text"),
     [
         ({}, "PIPEDRIVE_API_TOKEN is not set"),
         (TOKEN, "PIPEDRIVE_COMPANY_DOMAIN is not set"),
@@ -58,8 +58,8 @@ def api(status: int = 200, body: bytes = b"{}") -> Iterator[tuple[str, list[dict
         ),
     ],
 )
-def test_settings_are_checked_before_anyone_is_asked(given: dict[str, str], words: str) -> None:
-    with pytest.raises(Problem, match=words) as caught:
+def test_settings_are_checked_before_any_request(given: dict[str, str], text: str) -> None:
+    with pytest.raises(PipeboardError, match=text) as caught:
         check_settings(given)
     assert caught.value.code == ExitCode.CONFIGURATION
     assert caught.value.remedy
@@ -83,7 +83,7 @@ def test_a_value_that_a_later_part_would_refuse_is_named_first(
     for value in ("", *good):
         check_settings({**given, name: value})
     for value in bad:
-        with pytest.raises(Problem, match=f"{name} is") as caught:
+        with pytest.raises(PipeboardError, match=f"{name} is") as caught:
             check_settings({**given, name: value})
         assert caught.value.code == ExitCode.CONFIGURATION
 
@@ -117,7 +117,7 @@ def test_the_base_url_is_the_accounts(given: dict[str, str], base: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "code", "words"),
+    ("status", "body", "code", "text"),
     [
         (401, b"{}", ExitCode.NOT_PERMITTED, "does not accept the API token"),
         (402, b"{}", ExitCode.NOT_PERMITTED, "refuses this user or plan"),
@@ -129,40 +129,40 @@ def test_the_base_url_is_the_accounts(given: dict[str, str], base: str) -> None:
         (200, b'{"data": null}', ExitCode.CONFIGURATION, "not as the Pipedrive API"),
     ],
 )
-def test_an_answer_that_is_not_ours_is_one_line(
-    status: int, body: bytes, code: ExitCode, words: str
+def test_a_response_of_another_server_is_one_line(
+    status: int, body: bytes, code: ExitCode, text: str
 ) -> None:
-    with api(status, body) as (base, _), pytest.raises(Problem, match=words) as caught:
+    with api(status, body) as (base, _), pytest.raises(PipeboardError, match=text) as caught:
         check_account(TOKEN, base)
     assert caught.value.code == code
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("base", "words"),
+    ("base", "text"),
     [
         (f"http://127.0.0.1:{free_port()}", "cannot be reached"),
         ("http://no-such-host.invalid", "is not known"),
     ],
 )
-def test_a_host_that_cannot_be_reached_is_worth_another_try(base: str, words: str) -> None:
-    with pytest.raises(Problem, match=words) as caught:
+def test_a_host_that_cannot_be_reached_is_worth_another_try(base: str, text: str) -> None:
+    with pytest.raises(PipeboardError, match=text) as caught:
         check_account(TOKEN, base)
     assert caught.value.code == ExitCode.UNAVAILABLE
 
 
-def test_the_account_is_asked_once_with_the_token_in_a_header() -> None:
+def test_the_account_is_requested_once_with_the_token_in_a_header() -> None:
     me = {"data": {"name": "Ana", "company_name": "Acme"}}
-    with api(200, json.dumps(me).encode()) as (base, asked):
+    with api(200, json.dumps(me).encode()) as (base, requests):
         account = check_account(TOKEN, base)
     assert account is not None
     assert (account.company, account.user) == ("Acme", "Ana")
-    assert [(a["path"], a["x-api-token"]) for a in asked] == [("/v1/users/me", "token")]
+    assert [(a["path"], a["x-api-token"]) for a in requests] == [("/v1/users/me", "token")]
 
 
-def world_of(database: DatabaseUrl, transformer: DatabaseUrl | None = None) -> World:
+def environment_of(database: DatabaseUrl, transformer: DatabaseUrl | None = None) -> Environment:
     environ = {"PIPEBOARD_TRANSFORM_DATABASE_URL": transformer.url} if transformer else {}
-    return World(OWN, "dev", database, embedded=False, environ=environ)
+    return Environment(OWN, "dev", database, embedded=False, variables=environ)
 
 
 def as_role(database: DatabaseUrl, role: str) -> DatabaseUrl:
@@ -197,7 +197,7 @@ def locked_schema(database: DatabaseUrl, superuser: psycopg.Connection) -> Datab
 
 
 @pytest.mark.parametrize(
-    ("spoil", "code", "words"),
+    ("spoil", "code", "text"),
     [
         (without_rights, ExitCode.NOT_PERMITTED, "grant create on database"),
         (read_only, ExitCode.NOT_PERMITTED, "read-only"),
@@ -212,10 +212,10 @@ def test_a_database_that_will_not_do_is_one_line(
     superuser: psycopg.Connection,
     spoil: Callable[[DatabaseUrl, psycopg.Connection], DatabaseUrl],
     code: ExitCode,
-    words: str,
+    text: str,
 ) -> None:
-    with pytest.raises(Problem, match=words) as caught:
-        prepare_database(world_of(spoil(database, superuser)))
+    with pytest.raises(PipeboardError, match=text) as caught:
+        prepare_database(environment_of(spoil(database, superuser)))
     assert caught.value.code == code
     assert "\n" not in str(caught.value)
     assert database.password not in str(caught.value)
@@ -231,19 +231,19 @@ def test_two_roles_need_their_own_schemas_only(
             superuser.execute(f"create schema {schema} authorization builder".encode())
         superuser.execute("alter schema ops owner to pipeboard")
         superuser.execute("grant all on schema ops to builder")
-        with pytest.raises(Problem, match="PIPEBOARD_TRANSFORM_DATABASE_URL"):
-            prepare_database(world_of(database))
+        with pytest.raises(PipeboardError, match="PIPEBOARD_TRANSFORM_DATABASE_URL"):
+            prepare_database(environment_of(database))
         builder = as_role(database, "builder")
-        prepare_database(world_of(database, builder))
+        prepare_database(environment_of(database, builder))
         superuser.execute("revoke create on schema ops from builder")
-        with pytest.raises(Problem, match="the role builder may not create or write ops"):
-            prepare_database(world_of(database, builder))
+        with pytest.raises(PipeboardError, match="the role builder may not create or write ops"):
+            prepare_database(environment_of(database, builder))
         elsewhere = DatabaseUrl(builder.url.replace("/test", "/other"))
-        with pytest.raises(Problem, match="Name the same database in both"):
-            prepare_database(world_of(database, elsewhere))
+        with pytest.raises(PipeboardError, match="Name the same database in both"):
+            prepare_database(environment_of(database, elsewhere))
         wrong = wrong_password(builder, superuser)
-        with pytest.raises(Problem, match="password in PIPEBOARD_TRANSFORM_DATABASE_URL"):
-            prepare_database(world_of(database, wrong))
+        with pytest.raises(PipeboardError, match="password in PIPEBOARD_TRANSFORM_DATABASE_URL"):
+            prepare_database(environment_of(database, wrong))
     finally:
         superuser.execute("drop owned by builder cascade")
         superuser.execute("drop role builder")
@@ -251,14 +251,14 @@ def test_two_roles_need_their_own_schemas_only(
 
 def test_an_old_server_is_refused(database: DatabaseUrl, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeboard.checks.warehouse.OLDEST_SERVER", 990000)
-    with pytest.raises(Problem, match="15 or newer is needed") as caught:
-        prepare_database(world_of(database))
+    with pytest.raises(PipeboardError, match="15 or newer is needed") as caught:
+        prepare_database(environment_of(database))
     assert caught.value.code == ExitCode.CONFIGURATION
 
 
 def test_a_good_database_gets_the_schema_of_the_state(database: DatabaseUrl) -> None:
-    assert prepare_database(world_of(database)).startswith(("15", "16", "17", "18"))
-    prepare_database(world_of(database))
+    assert prepare_database(environment_of(database)).startswith(("15", "16", "17", "18"))
+    prepare_database(environment_of(database))
     with psycopg.connect(database.url) as connection:
         row = connection.execute("select to_regnamespace('meltano') is not null").fetchone()
     assert row == (True,)

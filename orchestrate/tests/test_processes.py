@@ -6,44 +6,50 @@ import sys
 import time
 from pathlib import Path
 
-from pipeboard.local.processes import Recorded, birth, command_line
+from pipeboard.local.processes import TrackedProcess, command_line, create_time
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
 
 def test_a_recorded_process_is_ended_and_no_other(tmp_path: Path) -> None:
-    ours, other = subprocess.Popen(SLEEP), subprocess.Popen(SLEEP)
+    own, other = subprocess.Popen(SLEEP), subprocess.Popen(SLEEP)
     try:
-        recorded = Recorded.of(ours.pid)
-        assert recorded is not None
-        recorded.save(tmp_path / "process.json")
-        loaded = Recorded.load(tmp_path / "process.json")
-        assert loaded == recorded
+        tracked = TrackedProcess.of(own.pid)
+        assert tracked is not None
+        tracked.save(tmp_path / "process.json")
+        loaded = TrackedProcess.load(tmp_path / "process.json")
+        assert loaded == tracked
         deadline = time.monotonic() + 5
-        while "time.sleep" not in command_line(ours.pid):
-            assert time.monotonic() < deadline, command_line(ours.pid)
+        while "time.sleep" not in command_line(own.pid):
+            assert time.monotonic() < deadline, command_line(own.pid)
         assert loaded is not None
         assert loaded.end()
-        assert ours.wait(5) != 0
+        assert own.wait(5) != 0
         assert not loaded.end()
         assert other.poll() is None
     finally:
-        for process in (ours, other):
+        for process in (own, other):
             process.kill()
             process.wait()
 
 
-def test_a_number_that_somebody_else_has_by_now_is_left_alone() -> None:
-    assert not Recorded(os.getpid(), "another birth").end()
+def test_another_process_with_the_same_number_is_not_ended() -> None:
+    assert not TrackedProcess(os.getpid(), "another time").end()
 
 
 def test_no_process_no_birth() -> None:
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    assert birth(ended.pid) is None
-    assert Recorded.of(ended.pid) is None
+    finished = subprocess.Popen([sys.executable, "-c", ""])
+    finished.wait()
+    assert create_time(finished.pid) is None
+    assert TrackedProcess.of(finished.pid) is None
 
 
 def test_an_unreadable_record_is_no_record(tmp_path: Path) -> None:
     (tmp_path / "process.json").write_text("{")
-    assert Recorded.load(tmp_path / "process.json") is None
+    assert TrackedProcess.load(tmp_path / "process.json") is None
+
+
+def test_the_record_of_an_older_release_is_still_known(tmp_path: Path) -> None:
+    path = tmp_path / "process.json"
+    path.write_text(f'{{"pid": {os.getpid()}, "born": "{create_time(os.getpid())}"}}')
+    assert TrackedProcess.load(path) == TrackedProcess.of(os.getpid())

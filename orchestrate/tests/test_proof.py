@@ -22,7 +22,7 @@ Change = Callable[[Evidence], Evidence]
 def log(*entries: dict[str, Any]) -> RunLog:
     found = RunLog()
     for entry in entries:
-        found.take(entry)
+        found.read_entry(entry)
     return found
 
 
@@ -94,7 +94,7 @@ def loaded(name: str, **changed: Any) -> Change:
     return change
 
 
-def ended(code: int, *entries: dict[str, Any]) -> Change:
+def meltano_ended(code: int, *entries: dict[str, Any]) -> Change:
     """Let Meltano end with a code, after it said this."""
     return lambda evidence: replace(evidence, code=code, log=log(*entries))
 
@@ -109,23 +109,25 @@ def both(*changes: Change) -> Change:
 
 
 def failed_pair(**codes: int) -> Change:
-    return ended(1, completed(False, block_type="ExtractLoadBlocks", exit_codes=codes))
+    return meltano_ended(1, completed(False, block_type="ExtractLoadBlocks", exit_codes=codes))
 
 
 def failed_discovery(code: int) -> Change:
     message = f"Catalog discovery failed: command ['tap'] returned {code} with stderr:"
-    return ended(1, completed(False, block_type="ExtractLoadBlocks", exit_codes={}, err=message))
+    return meltano_ended(
+        1, completed(False, block_type="ExtractLoadBlocks", exit_codes={}, err=message)
+    )
 
 
 def failed_dbt(code: int) -> Change:
-    words = f"`dbt build` failed with exit code: {code}"
+    text = f"`dbt build` failed with exit code: {code}"
     singer = completed(block_type="ExtractLoadBlocks")
-    return ended(1, singer, completed(False, block_type="InvokerCommand", err=words))
+    return meltano_ended(1, singer, completed(False, block_type="InvokerCommand", err=text))
 
 
 def lost_loader(evidence: Evidence) -> Evidence:
     entry = {"event": "", "exception": [{"exc_type": "BrokenPipeError"}]}
-    return ended(1, entry)(evidence)
+    return meltano_ended(1, entry)(evidence)
 
 
 def aborted(evidence: Evidence) -> Evidence:
@@ -140,7 +142,7 @@ def test_a_whole_run_succeeded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "code", "part", "words"),
+    ("change", "code", "part", "text"),
     [
         # Reports that are missing, or of another run.
         (lambda e: replace(e, tap=None), 1, "tap-pipedrive", "the tap left no report"),
@@ -223,7 +225,7 @@ def test_a_whole_run_succeeded() -> None:
         (lambda e: replace(e, build=build("success", "fail")), 65, "dbt", "dbt: m1: why"),
         (lambda e: replace(e, build=build("success", "skipped")), 65, "dbt", "skipped 1 nodes: m1"),
         (
-            ended(0, completed(), completed()),
+            meltano_ended(0, completed(), completed()),
             65,
             "dbt",
             "dbt did not say how many nodes it would run",
@@ -249,19 +251,19 @@ def test_a_whole_run_succeeded() -> None:
             "Meltano completed 1 of 2 steps of sync",
         ),
         # Meltano that ended early, with a good exit code.
-        (ended(0), 1, "meltano", "Meltano completed 0 of 2 steps of sync"),
-        (ended(0, completed()), 1, "meltano", "Meltano completed 1 of 2 steps of sync"),
+        (meltano_ended(0), 1, "meltano", "Meltano completed 0 of 2 steps of sync"),
+        (meltano_ended(0, completed()), 1, "meltano", "Meltano completed 1 of 2 steps of sync"),
     ],
 )
-def test_a_run_without_proof_failed(change: Change, code: int, part: str, words: str) -> None:
+def test_a_run_without_proof_failed(change: Change, code: int, part: str, text: str) -> None:
     judged = judge(change(whole()))
     assert (judged.status, judged.code, judged.part) == ("failed", code, part), judged.reason
-    assert words in str(judged.reason)
+    assert text in str(judged.reason)
     assert str(judged.reason).startswith("no proof of success: ")
 
 
 @pytest.mark.parametrize(
-    ("change", "code", "part", "words"),
+    ("change", "code", "part", "text"),
     [
         (failed_pair(extractors=77), 77, "tap-pipedrive", None),
         (both(failed_pair(extractors=77), of_tap(message="deals is refused")), 77, "tap-pipedrive",
@@ -281,8 +283,8 @@ def test_a_run_without_proof_failed(change: Change, code: int, part: str, words:
         (failed_dbt(1), 65, "dbt", None),
         (both(failed_dbt(1), lambda e: replace(e, build=build("fail", "skipped"))), 65, "dbt",
          "dbt: m0: why"),
-        (ended(1), 1, "meltano", None),
-        # Killed: nothing of ours is wrong, and it may go better next time.
+        (meltano_ended(1), 1, "meltano", None),
+        # Killed: the data is not at fault, and a retry may succeed.
         (failed_pair(extractors=-9), 69, "tap-pipedrive",
          "tap-pipedrive was killed by signal 9 (SIGKILL), probably out of memory"),
         (failed_pair(extractors=143), 69, "tap-pipedrive",
@@ -299,9 +301,9 @@ def test_a_run_without_proof_failed(change: Change, code: int, part: str, words:
          "target-postgres was killed by signal 9 (SIGKILL), probably out of memory"),
         (failed_pair(loaders=137), 69, "target-postgres", "target-postgres was killed by signal 9"),
         (failed_dbt(-9), 69, "dbt", "dbt was killed by signal 9 (SIGKILL), probably out of memory"),
-        (ended(137), 69, "meltano",
+        (meltano_ended(137), 69, "meltano",
          "meltano was killed by signal 9 (SIGKILL), probably out of memory"),
-        (ended(143), 69, "meltano", "meltano was ended by signal 15 (SIGTERM)"),
+        (meltano_ended(143), 69, "meltano", "meltano was ended by signal 15 (SIGTERM)"),
         (aborted, 69, "meltano", "meltano was ended by signal 2 (SIGINT)"),
         # Meltano sees a broken pipe; whether the loader left a report tells how it ended.
         (both(lost_loader, lambda e: replace(e, loader=None)), 69, "target-postgres",
@@ -315,15 +317,15 @@ def test_a_run_without_proof_failed(change: Change, code: int, part: str, words:
     ],
 )  # fmt: skip
 def test_a_failure_says_which_part_and_why(
-    change: Change, code: int, part: str, words: str | None
+    change: Change, code: int, part: str, text: str | None
 ) -> None:
     judged = judge(change(whole()))
     assert (judged.status, judged.code, judged.part) == ("failed", code, part), judged.reason
-    assert judged.reason is None if words is None else words in str(judged.reason)
+    assert judged.reason is None if text is None else text in str(judged.reason)
 
 
 @pytest.mark.parametrize(
-    ("change", "status", "code", "words"),
+    ("change", "status", "code", "text"),
     [
         (stream("leads", outcome="not_permitted", records=0), "failed", 1, "leads: the tap sent"),
         (
@@ -423,12 +425,12 @@ def test_a_failure_says_which_part_and_why(
     ],
 )
 def test_the_streams_decide_the_status_of_a_proven_run(
-    change: Change, status: str, code: int, words: str | None
+    change: Change, status: str, code: int, text: str | None
 ) -> None:
     judged = judge(change(whole()))
     assert (judged.status, judged.code) == (status, code), judged.reason
     assert code in STATUSES[status].exit_codes
-    assert judged.reason is None if words is None else words in str(judged.reason)
+    assert judged.reason is None if text is None else text in str(judged.reason)
 
 
 @pytest.mark.parametrize("name", ["backfill", "build"])

@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from pipeboard.cli import main
+from pipeboard.environments import SETTINGS
 from pipeboard.redaction import Redactor, redacted_output
-from pipeboard.worlds import OURS
 
 
 def test_secrets_vanish_by_name_and_inside_urls_in_every_spelling() -> None:
@@ -27,7 +27,7 @@ def test_secrets_vanish_by_name_and_inside_urls_in_every_spelling() -> None:
     assert redact(text) == "*** *** *** *** /home/ana"
 
 
-def test_a_password_that_is_a_word_leaves_longer_words_alone() -> None:
+def test_a_password_that_is_part_of_a_longer_word_stays() -> None:
     redact = Redactor.of({"X": "postgresql://postgres:postgres@db/crm"})
     assert redact("postgresql://postgres:postgres@db") == "postgresql://***:***@db"
 
@@ -61,8 +61,8 @@ def test_no_message_of_a_library_shows_a_password(scheme: str, password: str) ->
         try:
             connect()
         except Exception as error:
-            told = redact(f"{error} {error!r}")
-        assert not [piece for piece in PIECES if piece in told], told
+            captured = redact(f"{error} {error!r}")
+        assert not [piece for piece in PIECES if piece in captured], captured
     assert redact(f"cannot reach {url}").count("w0rd") == 0
 
 
@@ -95,17 +95,17 @@ def test_a_secret_of_another_kind_is_one(name: str, value: str) -> None:
 def test_output_shows_no_secret_and_is_as_before_afterwards(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    kept = sys.stdout
+    original = sys.stdout
     with redacted_output(Redactor(["secret-of-all"])):
         print("it is secret-of-all")
         sys.stderr.writelines(["secret-of-all", "!"])
-    assert sys.stdout is kept
-    told = capsys.readouterr()
-    assert (told.out, told.err) == ("it is ***\n", "***!")
+    assert sys.stdout is original
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("it is ***\n", "***!")
 
 
 @pytest.mark.parametrize(
-    ("words", "given"),
+    ("arguments", "given"),
     [
         (["run", "sync"], {"PIPEBOARD_DATABASE_URL": "postgresql://ana:pa55%zzw0rd@127.0.0.1:9/c"}),
         (["run", "sync"], {"PIPEBOARD_DATABASE_URL": "postgresql://ana:pa55/w0rd@127.0.0.1:9/c"}),
@@ -122,10 +122,10 @@ def test_a_command_that_fails_shows_no_password(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    words: list[str],
+    arguments: list[str],
     given: dict[str, str],
 ) -> None:
-    for name in OURS:
+    for name in SETTINGS:
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("PIPEBOARD_STATE_DIR", str(tmp_path))
     monkeypatch.setenv("PIPEDRIVE_API_TOKEN", "t0ken-of-the-account")
@@ -135,13 +135,13 @@ def test_a_command_that_fails_shows_no_password(
         monkeypatch.setenv(name, value)
     mask = os.umask(0o077)
     try:
-        with pytest.raises(SystemExit) as ended:
-            main(words)
+        with pytest.raises(SystemExit) as exit_info:
+            main(arguments)
     finally:
         os.umask(mask)
-    told = capsys.readouterr()
-    output = told.out + told.err
-    assert ended.value.code not in (0, 1), output
+    captured = capsys.readouterr()
+    output = captured.out + captured.err
+    assert exit_info.value.code not in (0, 1), output
     assert not [piece for piece in (*PIECES, "t0ken") if piece in output], output
     assert "Traceback" not in output
 
@@ -158,11 +158,11 @@ def test_a_traceback_shows_no_password(
     monkeypatch.setattr("pipeboard.cli.check_settings", broken)
     mask = os.umask(0o077)
     try:
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exit_info:
             main(["run", "sync"])
     finally:
         os.umask(mask)
-    told = capsys.readouterr().err
-    assert ended.value.code == 1
-    assert "RuntimeError: cannot parse ***" in told
-    assert "pa55w0rd" not in told
+    captured = capsys.readouterr().err
+    assert exit_info.value.code == 1
+    assert "RuntimeError: cannot parse ***" in captured
+    assert "pa55w0rd" not in captured

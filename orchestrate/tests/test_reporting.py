@@ -20,13 +20,13 @@ import pytest
 from stand_ins import ROOT
 
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.local.cluster import free_port
+from pipeboard.errors import ExitCode
 from pipeboard.local.daemon import Daemon, ServiceSpec
+from pipeboard.local.loopback import free_port
 from pipeboard.local.stack import _http_answers
-from pipeboard.problems import ExitCode
 from pipeboard.run.history import latest
-from pipeboard.run.measures import exists
-from pipeboard.run.reporting import as_problem
+from pipeboard.run.reporting import as_pipeboard_error
+from pipeboard.run.run_metrics import exists
 
 GATEWAY = shutil.which("prometheus-pushgateway")
 needs_gateway = pytest.mark.skipif(GATEWAY is None, reason="prometheus-pushgateway is missing")
@@ -38,11 +38,15 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if GATEWAY is None:
         yield ""
         return
-    home = tmp_path_factory.mktemp("gateway")
+    folder = tmp_path_factory.mktemp("gateway")
     url = f"http://127.0.0.1:{free_port()}"
-    words = [GATEWAY, f"--web.listen-address={url[7:]}", f"--persistence.file={home / 'metrics'}"]
-    found = Daemon("pushgateway", home, home / "log")
-    found.start(ServiceSpec(words, {}, lambda: _http_answers(f"{url}/-/ready")))
+    command = [
+        GATEWAY,
+        f"--web.listen-address={url[7:]}",
+        f"--persistence.file={folder / 'metrics'}",
+    ]
+    found = Daemon("pushgateway", folder, folder / "log")
+    found.start(ServiceSpec(command, {}, lambda: _http_answers(f"{url}/-/ready")))
     yield url
     found.stop()
 
@@ -54,10 +58,10 @@ class Command:
     state: Path
     environ: dict[str, str]
 
-    def start(self, *words: str, **environ: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
         hidden = ("PIPEDRIVE_API_TOKEN", "PIPEDRIVE_API_URL", "PIPEDRIVE_COMPANY_DOMAIN")
         return subprocess.Popen(
-            [sys.executable, "-m", "pipeboard", *words],
+            [sys.executable, "-m", "pipeboard", *arguments],
             cwd=ROOT,
             env={
                 "PATH": "/usr/bin:/bin",
@@ -71,8 +75,8 @@ class Command:
             text=True,
         )
 
-    def run(self, *words: str, **environ: str) -> tuple[int, str]:
-        process = self.start(*words, **environ)
+    def run(self, *arguments: str, **environ: str) -> tuple[int, str]:
+        process = self.start(*arguments, **environ)
         out, err = process.communicate(timeout=60)
         assert "Traceback" not in out + err, err
         return process.returncode, err
@@ -109,11 +113,11 @@ def check_pushed(gateway: str, status: str, code: int, pipeline: str = "main") -
         assert pushed(gateway, "last_run_exit_code", pipeline=pipeline) == code
         assert pushed(gateway, "last_run_outcome", pipeline=pipeline, outcome=status) == 1
         assert pushed(gateway, "last_run_status", pipeline=pipeline) == 0
-        ended = pushed(
+        end_time = pushed(
             gateway, "last_completion_timestamp_seconds", pipeline=pipeline, result=status
         )
         began = pushed(gateway, "last_run_timestamp_seconds", pipeline=pipeline)
-        assert ended and began and ended >= began, "else it would look as if it hung"
+        assert end_time and began and end_time >= began, "else it would look as if it hung"
 
 
 @pytest.fixture
@@ -126,7 +130,7 @@ def silent() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("words", "pipeline"),
+    ("arguments", "pipeline"),
     [
         (["run", "sync"], "main"),
         (["run", "sweep"], "sweep"),
@@ -135,9 +139,9 @@ def silent() -> Iterator[str]:
     ],
 )
 def test_a_closed_port_is_reported_to_metrics(
-    command: Command, gateway: str, words: list[str], pipeline: str
+    command: Command, gateway: str, arguments: list[str], pipeline: str
 ) -> None:
-    code, err = command.run(*words, PIPEBOARD_DATABASE_URL="postgresql://a:b@127.0.0.1:9/c")
+    code, err = command.run(*arguments, PIPEBOARD_DATABASE_URL="postgresql://a:b@127.0.0.1:9/c")
     assert (code, err.count("\n")) == (69, 1), err
     assert "cannot be reached" in err
     check_pushed(gateway, "failed", 69, pipeline)
@@ -162,13 +166,15 @@ def test_a_database_that_never_answers_ends_the_wait(
     check_pushed(gateway, "failed", 69)
 
 
-def test_sigterm_during_preparation_is_an_interrupted_run(
-    command: Command, gateway: str, silent: str
-) -> None:
-    process = command.start("run", "sync", PIPEBOARD_DATABASE_URL=silent)
-    time.sleep(3)
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+def test_sigterm_during_preparation_is_an_interrupted_run(command: Command, gateway: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://a:b@127.0.0.1:{silent.getsockname()[1]}/c"
+        process = command.start("run", "sync", PIPEBOARD_DATABASE_URL=url)
+        silent.settimeout(60)
+        connection, _ = silent.accept()  # it waits for the database now
+        with connection:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
     assert process.returncode == 143
     check_pushed(gateway, "interrupted", 143)
 
@@ -188,8 +194,8 @@ def test_a_missing_setting_is_reported_to_history(
         "run", "sync", PIPEDRIVE_API_TOKEN="", PIPEBOARD_DATABASE_URL=database.url
     )
     assert code == 78
-    ((status, told, stage, reason),) = rows(database)
-    assert (status, told, stage) == ("failed", 78, "preflight")
+    ((status, code_of_row, stage, reason),) = rows(database)
+    assert (status, code_of_row, stage) == ("failed", 78, "preflight")
     assert reason.startswith("PIPEDRIVE_API_TOKEN is not set")
     check_pushed(gateway, "failed", 78)
     assert "PIPEDRIVE_API_TOKEN is not set" in err
@@ -201,8 +207,8 @@ def test_an_unwritable_state_folder_is_reported(
     command.state.write_text("a file in the way")
     code, err = command.run("run", "sync", PIPEBOARD_DATABASE_URL=database.url)
     assert (code, err.count("\n")) == (78, 1), err
-    ((status, told, _, reason),) = rows(database)
-    assert (status, told) == ("failed", 78)
+    ((status, code_of_row, _, reason),) = rows(database)
+    assert (status, code_of_row) == ("failed", 78)
     assert str(command.state) in reason
     check_pushed(gateway, "failed", 78)
 
@@ -226,7 +232,7 @@ def test_an_unreachable_api_is_one_row_of_history(
 
 
 @pytest.mark.parametrize(
-    ("words", "names"),
+    ("arguments", "names"),
     [
         (["run", "nosuchjob"], "meltano.yml has no job nosuchjob. There are sync, elt, reference"),
         (["plan", "nosuchjob"], "meltano.yml has no job nosuchjob"),
@@ -235,10 +241,10 @@ def test_an_unreachable_api_is_one_row_of_history(
     ],
 )
 def test_a_wrong_command_line_exits_with_64_and_is_not_reported(
-    command: Command, gateway: str, database: DatabaseUrl, words: list[str], names: str
+    command: Command, gateway: str, database: DatabaseUrl, arguments: list[str], names: str
 ) -> None:
     began = time.monotonic()
-    code, err = command.run(*words, PIPEBOARD_DATABASE_URL=database.url)
+    code, err = command.run(*arguments, PIPEBOARD_DATABASE_URL=database.url)
     assert (code, err.count("\n")) == (64, 1), err
     assert names in err
     assert time.monotonic() - began < 10
@@ -248,7 +254,7 @@ def test_a_wrong_command_line_exits_with_64_and_is_not_reported(
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "words"),
+    ("error", "code", "text"),
     [
         (OSError(errno.ENOSPC, "No space left on device", "/a/b"), 69, "no space is left for /a/b"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), 69, "no space is left"),
@@ -260,13 +266,13 @@ def test_a_wrong_command_line_exits_with_64_and_is_not_reported(
     ],
 )
 def test_errors_of_machine_and_database_have_a_code_and_a_line(
-    error: Exception, code: ExitCode, words: str
+    error: Exception, code: ExitCode, text: str
 ) -> None:
-    problem = as_problem(error)
-    assert problem is not None
-    assert problem.code == code
-    assert words in problem.what
-    assert as_problem(KeyError("ours")) is None
+    found = as_pipeboard_error(error)
+    assert found is not None
+    assert found.code == code
+    assert text in found.what
+    assert as_pipeboard_error(KeyError("x")) is None
 
 
 def test_prefect_beside_another_schedule_is_refused_before_anything_starts(
@@ -280,6 +286,6 @@ def test_prefect_beside_another_schedule_is_refused_before_anything_starts(
         fcntl.flock(held, fcntl.LOCK_EX)
         code, err = command.run("prefect", "--demo")
     assert code == 69
-    assert "`make up` has the schedule of the demo world already. End it first" in err
+    assert "`make up` has the schedule of the demo environment already. End it first" in err
     assert not (command.state / "prefect").exists()
     assert not (command.state / "postgres").exists()

@@ -12,8 +12,8 @@ import pytest
 from pipeboard.commands import roles
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.paths import Paths
-from pipeboard.problems import ExitCode, Problem
 
 ROOT = Path(__file__).resolve().parents[2]
 MADE = ("pipeboard_transform", "pipeboard_metrics", "metabase_ro")
@@ -70,20 +70,20 @@ def enters(url: str) -> bool:
 def test_an_administrator_who_is_no_superuser_makes_the_roles(
     paths: Paths, admin: DatabaseUrl, database: DatabaseUrl
 ) -> None:
-    told = StringIO()
+    out = StringIO()
     given = {roles.ADMIN: admin.url, "PIPEBOARD_DATABASE_URL": database.url}
-    assert roles.apply(paths, given, Console(told)) == 0
+    assert roles.apply(paths, given, Console(out)) == 0
     first = lines_of(paths)
     assert first["PIPEBOARD_DATABASE_URL"] == database.url, "the password that is in .env stays"
     assert all(map(enters, first.values()))
-    assert roles.apply(paths, given, Console(told)) == 0
+    assert roles.apply(paths, given, Console(out)) == 0
     assert lines_of(paths) == first
     for url in first.values():
-        assert DatabaseUrl.parse(url).password not in told.getvalue()
+        assert DatabaseUrl.parse(url).password not in out.getvalue()
 
     # Given ones win; they may contain whatever they like.
     odd = "s@crt/'1 $x%"
-    roles.apply(paths, {**given, "READER_PASSWORD": odd}, Console(told))
+    roles.apply(paths, {**given, "READER_PASSWORD": odd}, Console(out))
     changed = lines_of(paths)["METABASE_DATABASE_URL"]
     assert DatabaseUrl.parse(changed).password == odd
     assert enters(changed)
@@ -91,13 +91,13 @@ def test_an_administrator_who_is_no_superuser_makes_the_roles(
 
     # The file is lost: who has a password keeps it.
     shutil.rmtree(paths.local)
-    roles.apply(paths, given, Console(told))
-    assert "its password is not known here, set READER_PASSWORD" in told.getvalue()
+    roles.apply(paths, given, Console(out))
+    assert "its password is not known here, set READER_PASSWORD" in out.getvalue()
     assert set(lines_of(paths)) == {"PIPEBOARD_DATABASE_URL"}
     assert enters(changed)
 
 
-def test_the_server_is_never_told_a_password(
+def test_no_password_is_sent_to_the_server(
     paths: Paths, admin: DatabaseUrl, superuser: psycopg.Connection
 ) -> None:
     roles.apply(
@@ -110,12 +110,12 @@ def test_the_server_is_never_told_a_password(
     assert stored[0].startswith("SCRAM-SHA-256$")
 
 
-def test_who_may_not_is_told_what_helps(paths: Paths, database: DatabaseUrl) -> None:
-    with pytest.raises(Problem, match="PIPEBOARD_ADMIN_DATABASE_URL") as caught:
+def test_a_role_without_rights_gets_a_remedy(paths: Paths, database: DatabaseUrl) -> None:
+    with pytest.raises(PipeboardError, match="PIPEBOARD_ADMIN_DATABASE_URL") as caught:
         roles.apply(paths, {"PIPEBOARD_DATABASE_URL": database.url}, Console(StringIO()))
     assert caught.value.code == ExitCode.NOT_PERMITTED
     assert database.password not in str(caught.value)
-    with pytest.raises(Problem, match="embedded PostgreSQL has one role"):
+    with pytest.raises(PipeboardError, match="embedded PostgreSQL has one role"):
         roles.apply(paths, {}, Console(StringIO()))
 
 

@@ -6,7 +6,7 @@ from pipeboard.run.dbt_results import Build, Result, name_broken_rules
 from pipeboard.run.run_log import ANSI, RunLog
 
 
-def feed(*entries: dict[str, object] | str) -> RunLog:
+def log_of(*entries: dict[str, object] | str) -> RunLog:
     log = RunLog()
     for entry in entries:
         log.read(entry if isinstance(entry, str) else json.dumps(entry))
@@ -14,7 +14,7 @@ def feed(*entries: dict[str, object] | str) -> RunLog:
 
 
 def test_progress_follows_the_run() -> None:
-    log = feed({"event": "Environment 'dev' is active", "level": "info"})
+    log = log_of({"event": "Environment 'dev' is active", "level": "info"})
     assert log.progress == "starting"
     tap = {"string_id": "tap-pipedrive", "name": "tap-pipedrive"}
     log.read(json.dumps({**tap, "event": "Beginning incremental sync of 'deals'..."}))
@@ -27,8 +27,8 @@ def test_progress_follows_the_run() -> None:
     assert log.progress == "dbt build: 1 of 3"
 
 
-def test_words_of_a_failure_are_kept_and_others_are_not() -> None:
-    log = feed(
+def test_lines_of_a_failure_are_stored_and_others_are_not() -> None:
+    log = log_of(
         "Traceback (most recent call last):",
         {"event": "all well", "level": "info"},
         {"event": "it broke", "level": "error"},
@@ -42,8 +42,8 @@ def test_words_of_a_failure_are_kept_and_others_are_not() -> None:
     ]
 
 
-def test_what_does_not_compile_is_told_with_its_reason() -> None:
-    log = feed(
+def test_a_compilation_error_has_its_reason() -> None:
+    log = log_of(
         {"name": "dbt", "event": "Compilation Error in model a (models/a.sql)"},
         {"name": "dbt", "event": "  'nosuch' is undefined. Is it"},
         {"name": "dbt", "event": "  > in macro b (macros/b.sql)"},
@@ -53,9 +53,9 @@ def test_what_does_not_compile_is_told_with_its_reason() -> None:
     ]
 
 
-def test_warnings_of_tap_and_loader_are_told_once() -> None:
+def test_warnings_of_tap_and_loader_are_shown_once() -> None:
     behind = {"string_id": "tap-pipedrive", "name": "tap-pipedrive", "level": "warning"}
-    log = feed(*[{**behind, "event": "history stays behind"}] * 2)
+    log = log_of(*[{**behind, "event": "history stays behind"}] * 2)
     assert (log.notices, log.errors) == (["history stays behind"], [])
 
 

@@ -22,68 +22,70 @@ from stand_ins import (
 
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
-from pipeboard.local.processes import birth
+from pipeboard.environments import Environment, own_environment
+from pipeboard.errors import ExitCode, PipeboardError
+from pipeboard.local.processes import create_time
 from pipeboard.paths import Paths
-from pipeboard.problems import ExitCode, Problem
 from pipeboard.run.history import begin, latest, stream_troubles
 from pipeboard.run.ops import migrate_database
 from pipeboard.run.reporting import CommandScope, report_failures
 from pipeboard.run.run_lock import RunLock
 from pipeboard.run.runner import run_job
-from pipeboard.worlds import World, own_world
 
 
 @pytest.fixture
-def world(tmp_path: Path, database: DatabaseUrl) -> World:
+def environment(tmp_path: Path, database: DatabaseUrl) -> Environment:
     migrate_database(database)
-    return own_world(Paths(tmp_path), {}, database.url, embedded=True)
+    return own_environment(Paths(tmp_path), {}, database.url, embedded=True)
 
 
-def statuses(world: World) -> list[str]:
-    with psycopg.connect(world.database.url) as connection:
+def statuses(environment: Environment) -> list[str]:
+    with psycopg.connect(environment.database.url) as connection:
         return [run["status"] for run in latest(connection, 99)]
 
 
 @pytest.mark.parametrize("second", ["sync", "elt", "sweep", "people"])
-def test_a_second_run_in_a_lane_skips(tmp_path: Path, world: World, second: str) -> None:
-    first = RunLock(world.database, "main", "first")
+def test_a_second_run_of_a_concurrency_group_skips(
+    tmp_path: Path, environment: Environment, second: str
+) -> None:
+    first = RunLock(environment.database, "main", "first")
     assert first.take()
     begin(first.connection, "first", job("sync"), "dev")
     paths, found = Paths(tmp_path), job(second, WAIT="0")
-    outcome = run_job(paths, world, found, Console())
+    outcome = run_job(paths, environment, found, Console())
     assert (outcome.status, outcome.code) == ("skipped", 0)
-    assert str(outcome.reason).startswith("run first of sync is at work since")
+    assert str(outcome.reason).startswith("run first of sync has been running since")
     first.close()
     meltano(paths, *whole_run(found))
-    ended = run_job(paths, world, found, Console())
-    assert ended.status == "succeeded", ended.reason
-    assert statuses(world) == ["succeeded", "skipped", "abandoned"]
+    outcome = run_job(paths, environment, found, Console())
+    assert outcome.status == "succeeded", outcome.reason
+    assert statuses(environment) == ["succeeded", "skipped", "abandoned"]
 
 
-def test_a_backfill_runs_beside_a_sync(tmp_path: Path, world: World) -> None:
-    first = RunLock(world.database, "main", "first")
+def test_a_backfill_runs_beside_a_sync(tmp_path: Path, environment: Environment) -> None:
+    first = RunLock(environment.database, "main", "first")
     assert first.take()
     found = job("backfill")
     meltano(Paths(tmp_path), *whole_run(found))
-    assert run_job(Paths(tmp_path), world, found, Console()).status == "succeeded"
+    assert run_job(Paths(tmp_path), environment, found, Console()).status == "succeeded"
     first.close()
 
 
-def test_a_run_knows_its_own_name(tmp_path: Path, world: World) -> None:
+def test_a_run_knows_its_own_name(tmp_path: Path, environment: Environment) -> None:
     paths = Paths(tmp_path)
     meltano(paths, 'echo "$PIPEBOARD_RUN_ID $PIPEBOARD_PIPELINE $@" > "$PIPEBOARD_RUN_REPORT.seen"')
-    outcome = run_job(paths, world, job("elt"), Console())
+    outcome = run_job(paths, environment, job("elt"), Console())
     seen = next(paths.report("dev").parent.glob("*.seen")).read_text()
     assert seen.startswith(f"{outcome.run_id} main --env-file")
     assert seen.endswith("--environment=dev run --force elt\n")
 
 
-def test_reports_of_an_earlier_run_prove_nothing(tmp_path: Path, world: World) -> None:
+def test_reports_of_an_earlier_run_prove_nothing(tmp_path: Path, environment: Environment) -> None:
     paths, found = Paths(tmp_path), job("sync")
     meltano(paths, *whole_run(found))
-    assert run_job(paths, world, found, Console()).status == "succeeded"
+    assert run_job(paths, environment, found, Console()).status == "succeeded"
     meltano(paths, *log_lines(completed(), completed()))
-    outcome = run_job(paths, world, found, Console())
+    outcome = run_job(paths, environment, found, Console())
     assert (outcome.status, outcome.code) == ("failed", 1)
     assert "the tap left no report; the loader left no report; dbt:changed left no report" in str(
         outcome.reason
@@ -91,18 +93,18 @@ def test_reports_of_an_earlier_run_prove_nothing(tmp_path: Path, world: World) -
 
 
 def test_a_run_beside_it_for_another_database_does_not_take_its_reports(
-    tmp_path: Path, world: World
+    tmp_path: Path, environment: Environment
 ) -> None:
     paths, found = Paths(tmp_path), job("backfill")
     report, loader = paths.report("dev", "backfill"), paths.loader_report("dev", "backfill")
     other = [f"echo '{{}}' > {report}", f"rm -f {loader}"]
     meltano(paths, *whole_run(found), *other)
-    outcome = run_job(paths, world, found, Console())
+    outcome = run_job(paths, environment, found, Console())
     assert (outcome.status, outcome.reason) == ("succeeded", None)
     assert {path.name for path in report.parent.iterdir()} == {report.name, loader.name}
 
 
-def test_a_run_writes_how_each_stream_ended(tmp_path: Path, world: World) -> None:
+def test_a_run_writes_how_each_stream_ended(tmp_path: Path, environment: Environment) -> None:
     paths, found = Paths(tmp_path), job("backfill")
     report = tap_report(found, exit_code=77)
     report["streams"]["notes"] |= {"outcome": "refused", "reason": "403 for /notes", "records": 0}
@@ -115,10 +117,10 @@ def test_a_run_writes_how_each_stream_ended(tmp_path: Path, world: World) -> Non
         *file_lines('"$PIPEBOARD_LOADER_REPORT"', loader),
         *log_lines(completed()),
     )
-    outcome = run_job(paths, world, found, Console())
+    outcome = run_job(paths, environment, found, Console())
     assert (outcome.status, outcome.code) == ("incomplete", 77), outcome.reason
     assert outcome.reason == "notes: 403 for /notes"
-    with psycopg.connect(world.database.url) as connection:
+    with psycopg.connect(environment.database.url) as connection:
         rows = {
             row[0]: row[1:]
             for row in connection.execute(
@@ -133,40 +135,42 @@ def test_a_run_writes_how_each_stream_ended(tmp_path: Path, world: World) -> Non
         assert [one.stream for one in stream_troubles(connection)] == ["notes"]
 
 
-def test_what_cannot_begin_is_a_failed_run_too(tmp_path: Path, world: World) -> None:
+def test_what_cannot_begin_is_a_failed_run_too(tmp_path: Path, environment: Environment) -> None:
     def refuse() -> None:
         what = "the token is wrong"
-        raise Problem(what, "Copy it again", ExitCode.NOT_PERMITTED)
+        raise PipeboardError(what, "Copy it again", ExitCode.NOT_PERMITTED)
 
-    with pytest.raises(Problem, match="the token is wrong"):
-        run_job(Paths(tmp_path), world, job("sync"), Console(), before=refuse)
-    with pytest.raises(Problem, match="does not start"):
-        run_job(Paths(tmp_path), world, job("sync"), Console())
-    with psycopg.connect(world.database.url) as connection:
+    with pytest.raises(PipeboardError, match="the token is wrong"):
+        run_job(Paths(tmp_path), environment, job("sync"), Console(), before=refuse)
+    with pytest.raises(PipeboardError, match="does not start"):
+        run_job(Paths(tmp_path), environment, job("sync"), Console())
+    with psycopg.connect(environment.database.url) as connection:
         found = [(r["status"], r["exit_code"], r["failed_stage"]) for r in latest(connection, 9)]
     assert found == [("failed", 78, "preflight"), ("failed", 77, "preflight")]
 
 
-def test_an_interrupted_wait_is_no_good_run(tmp_path: Path, world: World) -> None:
-    first = RunLock(world.database, "main", "first")
+def test_an_interrupted_wait_is_no_good_run(tmp_path: Path, environment: Environment) -> None:
+    first = RunLock(environment.database, "main", "first")
     assert first.take()
     threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGTERM]).start()
-    outcome = run_job(Paths(tmp_path), world, job("sweep"), Console())
+    outcome = run_job(Paths(tmp_path), environment, job("sweep"), Console())
     assert (outcome.status, outcome.code) == ("interrupted", 143)
     assert outcome.seconds < 30
     first.close()
 
 
 @pytest.mark.parametrize(
-    ("limit", "words"),
+    ("limit", "text"),
     [("TIMEOUT", "not done within 1 s"), ("STALL", "no progress for 1 s")],
 )
-def test_what_takes_too_long_is_ended(tmp_path: Path, world: World, limit: str, words: str) -> None:
+def test_what_takes_too_long_is_ended(
+    tmp_path: Path, environment: Environment, limit: str, text: str
+) -> None:
     meltano(Paths(tmp_path), "exec sleep 300")
     found = job("sync", **{limit: "1"})
-    outcome = run_job(Paths(tmp_path), world, found, Console())
+    outcome = run_job(Paths(tmp_path), environment, found, Console())
     assert (outcome.status, outcome.code) == ("failed", 69)
-    assert words in str(outcome.reason)
+    assert text in str(outcome.reason)
     assert outcome.seconds < 30
 
 
@@ -176,7 +180,7 @@ def killed(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("script", "code", "part", "words"),
+    ("script", "code", "part", "text"),
     [
         (killed("KILL"), 69, "meltano", "meltano was killed by signal 9 (SIGKILL), probably out"),
         (killed("TERM"), 69, "meltano", "meltano was ended by signal 15 (SIGTERM)"),
@@ -190,26 +194,30 @@ def killed(name: str) -> list[str]:
     ],
 )
 def test_an_ended_meltano_is_a_failed_run(
-    tmp_path: Path, world: World, script: list[str], code: int, part: str, words: str
+    tmp_path: Path, environment: Environment, script: list[str], code: int, part: str, text: str
 ) -> None:
     meltano(Paths(tmp_path), *script)
-    outcome = run_job(Paths(tmp_path), world, job("sync"), Console())
+    outcome = run_job(Paths(tmp_path), environment, job("sync"), Console())
     assert (outcome.status, outcome.code, outcome.part) == ("failed", code, part)
-    assert words in str(outcome.reason)
+    assert text in str(outcome.reason)
 
 
-def test_a_signal_to_the_supervisor_interrupts_the_run(tmp_path: Path, world: World) -> None:
+def test_a_signal_to_the_supervisor_interrupts_the_run(
+    tmp_path: Path, environment: Environment
+) -> None:
     meltano(Paths(tmp_path), "exec sleep 300")
     threading.Timer(1.5, os.kill, [os.getpid(), signal.SIGINT]).start()
-    outcome = run_job(Paths(tmp_path), world, job("sync"), Console())
+    outcome = run_job(Paths(tmp_path), environment, job("sync"), Console())
     assert (outcome.status, outcome.code) == ("interrupted", 130)
     assert outcome.reason == "interrupted by SIGINT"
-    assert statuses(world) == ["interrupted"]
+    assert statuses(environment) == ["interrupted"]
 
 
-def test_a_command_that_closes_its_output_is_still_limited(tmp_path: Path, world: World) -> None:
+def test_a_command_that_closes_its_output_is_still_limited(
+    tmp_path: Path, environment: Environment
+) -> None:
     meltano(Paths(tmp_path), "exec > /dev/null 2>&1", "exec sleep 300")
-    outcome = run_job(Paths(tmp_path), world, job("sync", TIMEOUT="1"), Console())
+    outcome = run_job(Paths(tmp_path), environment, job("sync", TIMEOUT="1"), Console())
     assert (outcome.status, outcome.code) == ("failed", 69)
     assert "not done within 1 s" in str(outcome.reason)
     assert outcome.seconds < 30
@@ -217,7 +225,7 @@ def test_a_command_that_closes_its_output_is_still_limited(tmp_path: Path, world
 
 def test_a_full_disk_ends_the_log_and_not_the_run(
     tmp_path: Path,
-    world: World,
+    environment: Environment,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -225,37 +233,39 @@ def test_a_full_disk_ends_the_log_and_not_the_run(
     meltano(paths, *whole_run(found))
     paths.logs.mkdir(parents=True)
     monkeypatch.setattr("pipeboard.run.runner._Run._log_file", lambda _self: Path("/dev/full"))
-    outcome = run_job(paths, world, found, Console())
+    outcome = run_job(paths, environment, found, Console())
     assert outcome.status == "succeeded", outcome.reason
     assert "/dev/full ends here: No space left on device" in capsys.readouterr().out
 
 
-def test_an_error_of_the_machine_is_one_row_of_history(tmp_path: Path, world: World) -> None:
+def test_an_error_of_the_machine_is_one_row_of_history(
+    tmp_path: Path, environment: Environment
+) -> None:
     def no_room() -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "/a/log")
 
-    scope = CommandScope(job("sync"), Console(), world.environ, world=world)
-    with pytest.raises(Problem, match="no space is left for /a/log"), report_failures(scope):
-        run_job(Paths(tmp_path), world, job("sync"), Console(), before=no_room)
-    with psycopg.connect(world.database.url) as connection:
+    scope = CommandScope(job("sync"), Console(), environment.variables, environment=environment)
+    with pytest.raises(PipeboardError, match="no space is left for /a/log"), report_failures(scope):
+        run_job(Paths(tmp_path), environment, job("sync"), Console(), before=no_room)
+    with psycopg.connect(environment.database.url) as connection:
         found = [(r["status"], r["exit_code"], r["failed_stage"]) for r in latest(connection, 9)]
     assert found == [("failed", 69, "preflight")]
 
 
 def test_an_error_in_the_supervisor_is_recorded_and_ends_meltano(
-    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     meltano(Paths(tmp_path), f"echo $$ > {tmp_path}/pid", "echo line", "exec sleep 300")
 
     def broken(*_: Any) -> None:
-        message = "an error of ours"
+        message = "an internal error"
         raise RuntimeError(message)
 
     monkeypatch.setattr("pipeboard.run.run_log.RunLog.read", broken)
-    with pytest.raises(RuntimeError, match="an error of ours"):
-        run_job(Paths(tmp_path), world, job("sync"), Console())
-    with psycopg.connect(world.database.url) as connection:
+    with pytest.raises(RuntimeError, match="an internal error"):
+        run_job(Paths(tmp_path), environment, job("sync"), Console())
+    with psycopg.connect(environment.database.url) as connection:
         (run,) = latest(connection, 9)
     assert (run["status"], run["exit_code"], run["failed_stage"]) == ("failed", 1, "pipeboard")
-    assert run["reason"] == "RuntimeError: an error of ours"
-    assert birth(int((tmp_path / "pid").read_text())) is None
+    assert run["reason"] == "RuntimeError: an internal error"
+    assert create_time(int((tmp_path / "pid").read_text())) is None

@@ -13,11 +13,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pipeboard.console import Console
+from pipeboard.environments import DEMO, OWN
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.local import schedule
 from pipeboard.local.schedule import Schedule, Scheduler, claim, holder, read_schedules
 from pipeboard.paths import Paths
-from pipeboard.problems import ExitCode, Problem
-from pipeboard.worlds import DEMO, OWN
 
 ZONE = ZoneInfo("America/Sao_Paulo")
 
@@ -57,7 +57,7 @@ def test_how_often_a_job_runs_a_day(cron: str, runs: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cron", "environ", "words"),
+    ("cron", "environ", "text"),
     [
         ("61 4 * * *", {}, "Write five fields"),
         ("@hourly", {}, "Write five fields"),
@@ -66,9 +66,9 @@ def test_how_often_a_job_runs_a_day(cron: str, runs: int) -> None:
     ],
 )
 def test_what_is_not_understood_is_a_problem(
-    tmp_path: Path, cron: str, environ: dict[str, str], words: str
+    tmp_path: Path, cron: str, environ: dict[str, str], text: str
 ) -> None:
-    with pytest.raises(Problem, match=words) as caught:
+    with pytest.raises(PipeboardError, match=text) as caught:
         read_schedules(written(tmp_path, ("sync", cron)), environ)
     assert caught.value.code == ExitCode.CONFIGURATION
 
@@ -81,8 +81,8 @@ def test_only_one_has_the_schedule_and_a_child_keeps_it(tmp_path: Path) -> None:
     os.close(descriptor)
     try:
         assert holder(paths, OWN) == "prefect", "its child lives"
-        assert holder(paths, DEMO) is None, "another world"
-        with pytest.raises(Problem, match="prefect has the schedule of the"):
+        assert holder(paths, DEMO) is None, "another environment"
+        with pytest.raises(PipeboardError, match="prefect has the schedule of the"):
             claim(paths, OWN, "pipeboard")
     finally:
         child.kill()
@@ -98,7 +98,7 @@ def pipeboard(paths: Paths, script: str) -> None:
     (paths.binaries / "pipeboard").chmod(0o755)
 
 
-def serve(paths: Paths, world: str, *schedules: Schedule, until: Path) -> int:
+def serve(paths: Paths, kind: str, *schedules: Schedule, until: Path) -> int:
     """Schedule until a file is there, then end as `make stop` would."""
 
     def end() -> None:
@@ -108,14 +108,14 @@ def serve(paths: Paths, world: str, *schedules: Schedule, until: Path) -> int:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=end, daemon=True).start()
-    return Scheduler(paths, world, Console(sys.stdout), quiet=True).serve(schedules)
+    return Scheduler(paths, kind, Console(sys.stdout), quiet=True).serve(schedules)
 
 
 NEVER = "0 0 29 feb *"
 
 
 @pytest.mark.parametrize(
-    ("world", "job", "words"),
+    ("kind", "job", "command"),
     [
         (OWN, "sync", "run sync"),
         (OWN, "sweep", "run sweep"),
@@ -123,37 +123,37 @@ NEVER = "0 0 29 feb *"
         (DEMO, "sweep", "run --demo sweep"),
     ],
 )
-def test_a_job_runs_in_its_world(tmp_path: Path, world: str, job: str, words: str) -> None:
-    found = Scheduler(Paths(tmp_path), world, Console(), quiet=True).command(job)
-    assert " ".join(found[1:]) == words
+def test_a_job_runs_in_its_environment(tmp_path: Path, kind: str, job: str, command: str) -> None:
+    found = Scheduler(Paths(tmp_path), kind, Console(), quiet=True).command(job)
+    assert " ".join(found[1:]) == command
 
 
 def test_the_first_sync_begins_at_once_and_ends_gently(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    paths, began, told = Paths(tmp_path), tmp_path / "began", tmp_path / "told"
-    words = f"trap 'echo bye >{told}; exit 143' TERM\ntouch {began}\n"
-    pipeboard(paths, words + "sleep 9 >/dev/null 2>&1 & wait")
+    paths, began, reported = Paths(tmp_path), tmp_path / "began", tmp_path / "reported"
+    script = f"trap 'echo bye >{reported}; exit 143' TERM\ntouch {began}\n"
+    pipeboard(paths, script + "sleep 9 >/dev/null 2>&1 & wait")
     late = Schedule("sweep", "sweep", NEVER, ZONE)
     code = serve(paths, OWN, Schedule("sync", "sync", NEVER, ZONE), late, until=began)
     assert code == 0
-    assert told.read_text() == "bye\n", "it was asked to end, not killed"
+    assert reported.read_text() == "bye\n", "it got SIGTERM, not SIGKILL"
     assert holder(paths, OWN) is None
     out = capsys.readouterr().out
     assert "sync" in out and "begins" in out and "ended with 143" in out
     assert out.count("begins") == 1, "what comes once a day waits for its time"
 
 
-@pytest.mark.parametrize(("job", "told"), [("sync", "true"), ("reference", "")])
+@pytest.mark.parametrize(("job", "expected"), [("sync", "true"), ("reference", "")])
 def test_a_sync_learns_that_a_schedule_started_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: str, told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: str, expected: str
 ) -> None:
     monkeypatch.delenv("PIPEBOARD_SCHEDULED", raising=False)
     paths, found = Paths(tmp_path), tmp_path / "found"
     pipeboard(paths, f'echo "$PIPEBOARD_SCHEDULED" >{found}')
     each = Schedule(job, job, NEVER, ZONE)
     Scheduler(paths, OWN, Console(), quiet=True)._once(each)
-    assert found.read_text().strip() == told
+    assert found.read_text().strip() == expected
 
 
 def test_what_was_unavailable_is_tried_once_more(

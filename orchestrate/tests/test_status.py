@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from stand_ins import job
 
-from pipeboard.checks import checkup
+from pipeboard.checks import doctor
 from pipeboard.checks.warehouse import show_connection
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
@@ -44,7 +44,7 @@ def ran(database: DatabaseUrl, run_id: str, status: str, *streams: StreamOutcome
 
 def status_of(services: Services) -> str:
     out = io.StringIO()
-    assert checkup.status(services, Console(out)) == 0
+    assert doctor.show_status(services, Console(out)) == 0
     return out.getvalue()
 
 
@@ -59,13 +59,13 @@ def test_status_names_streams_and_quarantine_and_says_how_to_connect(
         connection.execute(
             "insert into ops.quarantine values ('deals', now()), ('deals', '2020-01-01')"
         )
-    told = status_of(services)
-    assert "notes: refused, and readable before (403 for /notes)" in told
-    assert "leads: refused, and never readable with this token (402 for /leads)" in told
-    assert "deal_changelog: 2 records whose dependent records are incomplete, 3 values" in told
-    assert "deals: 2 records in quarantine, 1 of the last 24 hours" in told
-    assert f"psql 'postgresql://{database.place}'" in told
-    assert database.password not in told, "it is the user's own"
+    text = status_of(services)
+    assert "notes: refused, and readable before (403 for /notes)" in text
+    assert "leads: refused, and never readable with this token (402 for /leads)" in text
+    assert "deal_changelog: 2 records whose dependent records are incomplete, 3 values" in text
+    assert "deals: 2 records in quarantine, 1 of the last 24 hours" in text
+    assert f"psql 'postgresql://{database.place}'" in text
+    assert database.password not in text, "it is the user's own"
     # A run that did not ask for them changes nothing.
     names = ("notes", "leads", "deal_changelog", "deals")
     not_due = replace(WELL, outcome="not_due", sent=0, received=0)
@@ -80,40 +80,40 @@ def test_a_skip_does_not_hide_the_run_before(services: Services, database: Datab
     ran(database, "good", "succeeded")
     with psycopg.connect(database.url, autocommit=True) as connection:
         begin(connection, "killed", job("sync"), "dev")
-        end = End("skipped", 0, "run killed of sync is at work")
+        end = End("skipped", 0, "run killed of sync is running")
         note_ended(connection, "late", job("sync"), "dev", time.time() + 1, end)
-    told = status_of(services)
-    assert "abandoned" in told and "skipped" in told
-    assert "good" not in told
+    text = status_of(services)
+    assert "abandoned" in text and "skipped" in text
+    assert "good" not in text
 
 
 def streams_of_doctor(database: DatabaseUrl) -> str:
     out = io.StringIO()
-    checkup._show_streams(database, Console(out))
+    doctor._show_streams(database, Console(out))
     return out.getvalue()
 
 
 def test_doctor_names_streams_that_are_not_whole(services: Services, database: DatabaseUrl) -> None:
     assert "ok: none was read yet" in streams_of_doctor(database)
-    assert checkup._quarantine(database) == "empty"
+    assert doctor._quarantine(database) == "empty"
     ran(database, "a", "succeeded", WELL)
     assert "ok: each was read to its end" in streams_of_doctor(database)
     ran(database, "b", "succeeded", NOT_PERMITTED, replace(WELL, outcome="behind"))
-    told = streams_of_doctor(database)
-    assert "ok: leads: refused, and never readable" in told
-    assert f"{WELL.stream}: its API tokens are spent" in told
+    text = streams_of_doctor(database)
+    assert "ok: leads: refused, and never readable" in text
+    assert f"{WELL.stream}: its API tokens are spent" in text
     ran(database, "c", "incomplete", NOT_PERMITTED, REFUSED)
-    told = streams_of_doctor(database)
-    assert "not complete: notes: refused, and readable before" in told
+    text = streams_of_doctor(database)
+    assert "not complete: notes: refused, and readable before" in text
 
 
 def test_history_without_runs_says_so(
     services: Services, database: DatabaseUrl, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    checkup.show_history(services, Console(), 5, None, in_demo=False, as_json=False)
+    doctor.show_history(services, Console(), 5, None, in_demo=False, as_json=False)
     assert capsys.readouterr().out == "no run yet\n"
     ran(database, "a", "behind")
-    checkup.show_history(services, Console(), 5, None, in_demo=False, as_json=False)
+    doctor.show_history(services, Console(), 5, None, in_demo=False, as_json=False)
     assert " behind " in capsys.readouterr().out
 
 

@@ -16,12 +16,12 @@ from pipeboard.commands.tune import (
 )
 from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.environments import Environment
+from pipeboard.errors import PipeboardError
 from pipeboard.paths import Paths
-from pipeboard.problems import Problem
 from pipeboard.run.history import End, begin, finish, measured_batch_size
 from pipeboard.run.ops import migrate_database
 from pipeboard.run.run_lock import RunLock
-from pipeboard.worlds import World
 
 
 def tried(**seconds: float) -> list[Tried]:
@@ -57,7 +57,7 @@ def test_starting_up_is_not_loading() -> None:
 
 @pytest.mark.parametrize("text", ["", "a", "0,10", "10,,20"])
 def test_sizes_are_numbers(text: str) -> None:
-    with pytest.raises(Problem, match="--sizes"):
+    with pytest.raises(PipeboardError, match="--sizes"):
         parsed_sizes(text)
     assert parsed_sizes("5000,1000,5000") == (1_000, 5_000)
 
@@ -76,9 +76,9 @@ def test_the_last_measurement_that_succeeded_counts(database: DatabaseUrl) -> No
         note(connection, "c", 1_000, "failed")
         assert measured_batch_size(connection, "dev") == 2_000
         assert measured_batch_size(connection, "prod") is None
-        world = World("own", "dev", database, embedded=True, environ={})
-        assert forget(world, Console()) == 0
+        environment = Environment("own", "dev", database, embedded=True, variables={})
+        assert forget(environment, Console()) == 0
         assert measured_batch_size(connection, "dev") is None
         with closing(RunLock(database, "main", "x")) as lock:
             assert lock.take()
-            assert forget(world, Console()) == 69, "a run is at work"
+            assert forget(environment, Console()) == 69, "a run is in progress"

@@ -15,8 +15,8 @@ import pytest
 
 from pipeboard.bounded import within
 from pipeboard.checks.preflight import check_account
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.local.file_lock import file_lock
-from pipeboard.problems import ExitCode, Problem
 
 HOLDER = """
 import sys, time
@@ -44,7 +44,7 @@ def test_the_wait_for_a_lock_ends_and_names_the_holder(tmp_path: Path) -> None:
         began = time.monotonic()
         with (
             pytest.raises(
-                Problem, match=f"held by process {holder.pid}: another command"
+                PipeboardError, match=f"held by process {holder.pid}: another command"
             ) as caught,
             file_lock(path, "this command", seconds=0.5),
         ):
@@ -65,8 +65,8 @@ def test_a_long_wait_for_a_lock_is_announced(
     holder = hold(path, 4)
     with file_lock(path, "this command", seconds=60):
         pass
-    told = f"this command waits up to 60 s for process {holder.pid}: another command\n"
-    assert capsys.readouterr().err == f"pipeboard: {told}"
+    message = f"this command waits up to 60 s for process {holder.pid}: another command\n"
+    assert capsys.readouterr().err == f"pipeboard: {message}"
     holder.wait()
 
 
@@ -106,7 +106,7 @@ def dripping() -> Iterator[str]:
 
 def test_a_slow_answer_is_limited_as_a_whole(dripping: str) -> None:
     began = time.monotonic()
-    with pytest.raises(Problem, match="did not answer in time") as caught:
+    with pytest.raises(PipeboardError, match="did not answer in time") as caught:
         check_account({"PIPEDRIVE_API_TOKEN": "token"}, dripping, timeout=1.0)
     assert caught.value.code == ExitCode.UNAVAILABLE
     assert time.monotonic() - began < 10

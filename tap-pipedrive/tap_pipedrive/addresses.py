@@ -1,4 +1,4 @@
-"""Check the settings that are addresses, and find the company in what was typed."""
+"""Check the settings that are addresses, and find the company's name in a domain."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _NO_COMPANY = frozenset({"api", "app", "developers", "marketplace", "oauth", "su
 
 
 def split_url(url: str, schemes: tuple[str, ...]) -> SplitResult | None:
-    """Split a URL with a host and one of these schemes; None if it is not one."""
+    """Split a URL that has a host and one of these schemes; None for any other text."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in schemes and parts.hostname and parts.port != 0
-    except ValueError:  # brackets that do not match, a port that is no number
+    except ValueError:  # brackets that do not match, or a port that is not a number
         return None
     return parts if usable and not re.search(r"\s", url) else None
 
 
 def without_password(url: str) -> str:
-    """Write an address, usable or not, as a message may show it.
+    """Return an address, valid or not, without its password.
 
     >>> without_password("http://me:secret@proxy:port")
     'http://***@proxy:port'
@@ -31,10 +31,10 @@ def without_password(url: str) -> str:
 
 
 def http_url(url: str, setting: str) -> str:
-    """Return an HTTP address in its usual form: small letters, no slash at the end.
+    """Return an HTTP address in its usual form: lower case, no slash at the end.
 
     Raises:
-        ConfigurationError: it is not one.
+        ConfigurationError: it is not an HTTP address.
 
     """
     parts = split_url(url.strip(), ("http", "https"))
@@ -46,13 +46,13 @@ def http_url(url: str, setting: str) -> str:
 
 
 def company_of(domain: str) -> str:
-    """Find the company's name in whatever form of its domain was typed.
+    """Return the company's name from its domain or its address.
 
     >>> company_of("HTTPS://Acme.Pipedrive.com/deals")
     'acme'
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: there is no company in it.
 
     """
     setting = "company_domain (PIPEDRIVE_COMPANY_DOMAIN)"

@@ -220,16 +220,16 @@ class RunContext:
         return Cadence(self.config, self.source_time, reads_all=reads_all)
 
     def source_time(self) -> datetime | None:
-        """Return the source's time, None before its first answer in this run."""
+        """Return the source's time, None before its first response in this run."""
         return self.client.source_now if self.client.api.requests else None
 
     @cached_property
     def prefetch(self) -> Prefetch:
-        """The lists whose first page is under way."""
+        """The lists whose first page is requested ahead of time."""
         return Prefetch(int(self.config["lists_ahead"]))
 
     def close(self, *, wait: bool) -> None:
-        """Close what was opened; ``wait`` for calls that are under way."""
+        """Close the connections and the prefetch; ``wait`` for calls that have not ended."""
         if "prefetch" in self.__dict__:
             self.prefetch.close(wait=wait)
         if self.has_client:

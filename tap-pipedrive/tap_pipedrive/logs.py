@@ -1,4 +1,4 @@
-"""What the tap says on stderr: plain lines, JSON lines, and a progress line on a terminal.
+"""Logs on stderr: plain lines, JSON lines, and a progress line on a terminal.
 
 The SDK owns the logging configuration. Plain lines are its default; ``logging.yaml`` beside
 this file makes them JSON, each with the run, stream, page and attempt it belongs to.
@@ -29,10 +29,10 @@ def hide(*values: str | None) -> None:
 
 
 class SecretFilter(logging.Filter):
-    """Replaces secrets in whatever is about to be logged, whoever logs it."""
+    """Replaces secrets in every log record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Redact the message; never drop it."""
+        """Redact the message; never suppress it."""
         message = record.getMessage()
         for secret in _secrets:
             if secret in message:
@@ -42,7 +42,7 @@ class SecretFilter(logging.Filter):
 
 
 def json_formatter() -> logging.Formatter:
-    """Format log records as JSON with the context they were made in."""
+    """Format log records as JSON, with their context."""
     shared: Iterable[structlog.typing.Processor] = (
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -63,9 +63,9 @@ def json_formatter() -> logging.Formatter:
 
 
 def prepare() -> None:
-    """Choose the format before the SDK sets logging up, and name this run.
+    """Choose the format before the SDK configures logging, and set the id of this run.
 
-    ``PIPEBOARD_LOG_FORMAT=json`` asks for JSON; ``PIPEBOARD_RUN_ID`` names the run.
+    ``PIPEBOARD_LOG_FORMAT=json`` selects JSON; ``PIPEBOARD_RUN_ID`` is the id of the run.
     """
     if os.environ.get("PIPEBOARD_LOG_FORMAT") == "json":
         config = resources.files("tap_pipedrive").joinpath("logging.yaml")
@@ -74,23 +74,23 @@ def prepare() -> None:
 
 
 def watch_for_secrets() -> None:
-    """Redact on every handler there is."""
+    """Redact secrets on every handler."""
     for handler in logging.getLogger().handlers:
         if not any(isinstance(f, SecretFilter) for f in handler.filters):
             handler.addFilter(SecretFilter())
 
 
 class Progress:
-    """One line per stream on a terminal, updated in place; nothing anywhere else."""
+    """One line per stream on a terminal, updated in place; no output elsewhere."""
 
     def __init__(self) -> None:
-        """Look at stderr once."""
+        """Check once whether stderr is a terminal."""
         self._shown = sys.stderr.isatty()
         self._last = 0.0
         self._begun = time.monotonic()
 
     def update(self, stream: str, records: int, calls: int, *, done: bool = False) -> None:
-        """Show how far a stream is; the last update ends the line."""
+        """Show the progress of a stream; the last update ends the line."""
         now = time.monotonic()
         if not self._shown or (now - self._last < PROGRESS_SECONDS and not done):
             return

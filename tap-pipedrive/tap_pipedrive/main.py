@@ -1,4 +1,4 @@
-"""The command line: the SDK's, with failures as one clear line and a meaningful exit code."""
+"""The command line: the SDK's, with each failure as one line and an exit code."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 
 
 def main() -> None:
-    """Run ``tap-pipedrive``; exits with the code of the failure, if any."""
-    # What imports make is there to stay: looking through it for garbage costs a tenth of a start.
+    """Run ``tap-pipedrive``; exit with the code of the failure, if there is one."""
+    # Objects that imports create are permanent: collecting garbage costs a tenth of the start.
     gc.disable()
     from tap_pipedrive import memory, termination
 
     memory.limit_arenas()
-    # Before anything slow: a signal that comes during the imports ends the run as a later one does.
+    # Before the slow imports: a signal during them ends the process like a later one.
     termination.end_at_once()
     from singer_sdk.exceptions import MappingError
 
@@ -29,7 +29,7 @@ def main() -> None:
         TapPipedrive.cli()
     except TapError as error:
         sys.stderr.write(f"tap-pipedrive: {error}\n")
-        if isinstance(error, ReaderGoneError):  # or Python fails to flush what is left, at its end
+        if isinstance(error, ReaderGoneError):  # otherwise Python fails to flush its output at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(error.exit_code)
     except MappingError as error:  # the SDK's, for stream maps
@@ -38,7 +38,7 @@ def main() -> None:
     except termination.TerminationRequested as error:
         sys.stderr.write(f"tap-pipedrive: {error}\n")
         sys.stderr.flush()
-        # Not sys.exit: Python would wait for threads whose calls are still under way.
+        # Not sys.exit: Python would wait for threads whose calls have not ended.
         os._exit(error.exit_code)
 
 

@@ -1,4 +1,4 @@
-"""Keep freed memory small: fewer malloc arenas than glibc makes for many threads."""
+"""Reduce memory: use fewer malloc arenas than glibc makes for many threads."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import sys
 
 #: Of ``mallopt``, see malloc.h.
 _M_ARENA_MAX = -8
-#: Each arena keeps what its threads have freed; pages that move between some thirty threads
-#: otherwise leave a quarter of the process behind in arenas that nobody uses any more.
+#: Each arena keeps the memory that its threads freed. With pages that move between thirty threads,
+#: a quarter of the process's memory would be in unused arenas.
 _ARENAS = 2
 
 

@@ -1,4 +1,4 @@
-"""Write Singer messages: msgspec instead of the standard library, and a page at a time."""
+"""Write Singer messages with msgspec instead of the standard library, a page at a time."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class PageWriter(MsgSpecWriter):
-    """A message writer that flushes where it matters: at states, not at every record."""
+    """A message writer that flushes at states, not at every record."""
 
     def __init__(self) -> None:
-        """Nothing is sent yet."""
+        """Start with no record sent."""
         super().__init__()
         #: Records sent, by the name of the stream in their messages.
         self.sent: Counter[str] = Counter()
 
     def write_message(self, message: Message) -> None:
-        """Write one message; records wait in the buffer for the next state."""
+        """Write one message; records stay in the buffer until the next state."""
         out = sys.stdout.buffer
         out.write(self.format_message(message))
         if isinstance(message, RecordMessage):
@@ -40,13 +40,13 @@ class PageWriter(MsgSpecWriter):
         extracted: datetime,
         version: int | None = None,
     ) -> None:
-        """Write the RECORD messages of a page whose records need no further treatment.
+        """Write the RECORD messages of a page whose records are sent unchanged.
 
         Args:
-            stream: whose records these are.
-            records: dictionaries, or structs that encode to the same.
-            extracted: when they were read.
-            version: the stream's version, if it has one.
+            stream: the stream of the records.
+            records: dictionaries, or structs that encode to the same JSON.
+            extracted: the time when they were read.
+            version: the stream's version, None without one.
 
         """
         encode = _ENCODER.encode

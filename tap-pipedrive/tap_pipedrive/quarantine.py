@@ -1,7 +1,7 @@
-"""Records that cannot be sent as what they are: sent as text, as the stream ``tap_quarantine``.
+"""Records that do not fit their stream are sent as text, in the stream ``tap_quarantine``.
 
-They go through the Singer pipe like all others, so that they are stored with the state that
-follows them. A record is quarantined once a run, however often a walk meets it.
+They are Singer records like all others, and are stored with the state that follows them. A record
+is quarantined once per run, even if it is read several times.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ SCHEMA: dict[str, Any] = {
         "extracted_at": {"type": ["string"], "format": "date-time"},
     },
 }
-#: Records that are remembered, so that none is sent twice.
+#: Records that are remembered, so that each is sent once.
 _MOST_REMEMBERED = 100_000
 
 
 class Quarantine:
-    """What a run set aside; told from any thread, written in the one that writes messages."""
+    """Quarantined records of a run, added in any thread and written in the main thread."""
 
     def __init__(self) -> None:
-        """Nothing is set aside yet."""
-        #: Records of this stream that were written.
+        """Start without a record."""
+        #: Quarantined records that were written.
         self.count = 0
         self.by_stream: Counter[str] = Counter()
         self._waiting: list[dict[str, Any]] = []
@@ -46,16 +46,16 @@ class Quarantine:
         self._lock = threading.Lock()
 
     def add(self, stream: str, reason: str, record: str, key: dict[str, Any] | None = None) -> bool:
-        """Set a record aside, unless this run did so before.
+        """Add a record, unless this run has added it before.
 
         Args:
-            stream: where it should have gone.
-            reason: why it cannot.
-            record: its text, see :func:`lenient_json.printable`.
-            key: its key, as far as that is known.
+            stream: the stream of the record.
+            reason: why the record does not fit.
+            record: its text, see :func:`~tap_pipedrive.api.lenient_json.printable`.
+            key: its key, as far as it is known.
 
         Returns:
-            Whether it is a new one.
+            Whether the record is new.
 
         """
         entry = {
@@ -75,7 +75,7 @@ class Quarantine:
         return True
 
     def write(self, writer: PageWriter) -> None:
-        """Write what waits; to be called before each state and at the end."""
+        """Write the records that wait; called before each state and at the end."""
         if not self._waiting:
             return
         with self._lock:

@@ -1,4 +1,4 @@
-"""The settings of the tap, each with what it means; rendered into the README by ``docs.py``."""
+"""The settings of the tap with their descriptions; ``docs.py`` renders them into the README."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tap_pipedrive.addresses import split_url
 from tap_pipedrive.errors import ConfigurationError
 from tap_pipedrive.times import to_text, to_time
 
-#: The largest page the API gives; a call costs the same whatever its size.
+#: The largest page of the API; the cost of a call does not depend on its size.
 MAX_PAGE_SIZE = 500
 #: Settings that hold the seconds between two reads of a list.
 DEFINITIONS_INTERVAL, ARCHIVED_INTERVAL = "definitions_interval", "archived_interval"
@@ -23,8 +23,8 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         th.StringType,
         secret=True,
         title="API token",
-        description="Personal API token (Personal preferences > API), best an admin's: "
-        "what its user cannot see does not exist for the tap.",
+        description="Personal API token (Personal preferences > API) of an admin: the tap reads "
+        "only the records that the token's user can see.",
     ),
     th.Property(
         "oauth",
@@ -35,13 +35,13 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
                 "refresh_token",
                 th.StringType,
                 secret=True,
-                description="The company's consent; dies after 60 days without use.",
+                description="The token of the app's installation; expires after 60 unused days.",
             ),
         ),
         secret=True,
         title="OAuth 2",
         description="An app's access instead of an API token. Its burst limit is four times "
-        "as high, and the company's address comes with it.",
+        "as high, and it includes the company's address.",
     ),
     th.Property(
         "company_domain",
@@ -60,38 +60,38 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "start_date",
         th.DateTimeType,
         title="Start date",
-        description="Leave out what was last updated before. Unset: the whole history.",
+        description="Records that were last updated before are left out. Unset: the whole history.",
     ),
     th.Property(
         "page_size",
         th.IntegerType(minimum=1, maximum=MAX_PAGE_SIZE),
         default=MAX_PAGE_SIZE,
         title="Page size",
-        description="Records per call. A call costs the same whatever its size, so smaller "
-        "pages only cost more.",
+        description="Records per call. The cost of a call does not depend on it, so smaller pages "
+        "cost more.",
     ),
     th.Property(
         "changelog_mode",
         th.StringType(allowed_values=["gated", "full", "off"]),
         default="gated",
         title="Changelog mode",
-        description="Whose change logs to read, at 20 tokens a deal: gated (deals that may "
-        "have moved), full (every updated deal) or off.",
+        description="Which change logs to read, at 20 tokens per deal: gated (of deals that may "
+        "have moved), full (of every updated deal) or off.",
     ),
     th.Property(
         "calls_ahead",
         th.IntegerType(minimum=1, maximum=64),
         default=6,
         title="Calls ahead",
-        description="Change logs under way at a time, within the burst limit. 1 asks one after "
-        "the other.",
+        description="Change logs that are requested at the same time, within the burst limit. "
+        "1 requests one after the other.",
     ),
     th.Property(
         "lists_ahead",
         th.IntegerType(minimum=1, maximum=64),
         default=10,
         title="Lists ahead",
-        description="Lists whose first page is asked for while another list is read, within the "
+        description="Lists whose first page is requested while another list is read, within the "
         "burst limit. 1 reads one after the other.",
     ),
     th.Property(
@@ -99,16 +99,16 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         th.IntegerType(minimum=1, maximum=64),
         default=16,
         title="Windows",
-        description="Windows of time that a first sync reads of a long list at once, within the "
-        "burst limit. 1 reads one page after the other.",
+        description="Windows of time in which a first sync reads a long list at the same time, "
+        "within the burst limit. 1 reads one page after the other.",
     ),
     th.Property(
         "scheduled",
         th.BooleanType,
         default=False,
         title="Scheduled",
-        description="Whether a schedule that comes often started this run. Then lists that hardly "
-        "change are read at the two intervals below; any other run reads all.",
+        description="Whether a frequent schedule started this run. Then lists that hardly change "
+        "are read at the two intervals below; any other run reads all lists.",
     ),
     th.Property(
         DEFINITIONS_INTERVAL,
@@ -116,8 +116,8 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         default=3 * 3600,
         title="Interval of definitions",
         description="Seconds after which a scheduled run reads the lists again that define the "
-        "account (fields, users, types, labels, stages, pipelines, products, ...). A record that "
-        "names something they did not hold makes them due at once.",
+        "account (fields, users, types, labels, stages, pipelines, products, ...). A record with a "
+        "name that a list lacks makes the list due at once.",
     ),
     th.Property(
         ARCHIVED_INTERVAL,
@@ -131,44 +131,45 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         th.BooleanType,
         default=False,
         title="Sweep",
-        description="Read every record's id instead of what changed, and end each stream with "
-        "ACTIVATE_VERSION: a loader then marks what is gone. Use a state id of its own.",
+        description="Read all records instead of the changed ones, and end each stream with "
+        "ACTIVATE_VERSION: a loader then marks the records that did not come. Use a separate state "
+        "id.",
     ),
     th.Property(
         "daily_tokens",
         th.IntegerType(minimum=1),
         title="Daily tokens",
-        description="API tokens all jobs together may spend a day. Unset: what the server "
-        "says is left of the plan's.",
+        description="API tokens that all jobs together may spend per day. Unset: the plan's, as "
+        "the server reports them.",
     ),
     th.Property(
         "run_token_share",
         th.NumberType(minimum=0, maximum=1),
         default=1.0,
         title="Run token share",
-        description="Part of the day's tokens that may be gone when this job stops: 0.7 for a "
-        "backfill keeps 30 % for the hot sync.",
+        description="Part of the day's tokens that may be spent when this job stops: 0.7 for a "
+        "backfill leaves 30 % to the hot sync.",
     ),
     th.Property(
         "history_token_share",
         th.NumberType(minimum=0, maximum=1),
         default=0.5,
         title="History token share",
-        description="Of the job's share, what may go into streams that cost a call per "
-        "record. They catch up in later runs.",
+        description="Part of the job's share that per-record streams may spend. They catch up in "
+        "later runs.",
     ),
     th.Property(
         "history_deals_file",
         th.StringType,
         title="Deals whose history to read",
-        description="File of deal ids, one a line: deal_changelog and deal_changelog_sync read the "
-        "logs of these, in this order, and nothing else. Select these two streams alone.",
+        description="File of deal ids, one per line: deal_changelog and deal_changelog_sync read "
+        "the logs of these deals, in this order, and no others. Select only these two streams.",
     ),
     th.Property(
         "history_known_file",
         th.StringType,
         title="Deals whose history is known",
-        description="File of lines `id second`: a first walk leaves out the log of a deal that "
+        description="File of lines `id second`: a first scan leaves out the log of a deal that "
         "was not updated since that second (since 1970).",
     ),
     th.Property(
@@ -177,7 +178,7 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         secret=True,
         title="Redis URL",
         description="Redis or Valkey in which all processes of a company share the burst "
-        "window, the token ledger and the circuit breaker. Unset: in this process.",
+        "window, the token ledger and the circuit breaker. Unset: each process has its own.",
     ),
     th.Property(
         "pushgateway_url",
@@ -202,9 +203,8 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "state_dir",
         th.StringType,
         title="State directory",
-        description="Folder that keeps, from run to run and without Redis, the token ledger, the "
-        "circuit, the definitions and the memory of deals seen. Losing it loses no data, only "
-        "tokens.",
+        description="Folder that keeps the token ledger, the circuit, the definitions and the "
+        "deals seen between runs, without Redis. Losing it costs tokens, but no data.",
     ),
 ).to_dict()
 #: The default of each setting that has one.
@@ -214,10 +214,10 @@ DEFAULTS: dict[str, Any] = {
 
 
 def check(config: Mapping[str, Any]) -> None:
-    """Check what the schema of the settings does not say.
+    """Check the settings beyond their schema.
 
     Raises:
-        ConfigurationError: a value cannot be used. No value of a secret is named.
+        ConfigurationError: a value cannot be used. The message holds no secret.
 
     """
     oauth = config.get("oauth") or {}
@@ -228,7 +228,7 @@ def check(config: Mapping[str, Any]) -> None:
     }
     for setting, value in sent.items():
         if not re.fullmatch(r"[\x20-\x7e]*", value):
-            msg = f"{setting} holds characters that no HTTP header can: look for a line break"
+            msg = f"{setting} has characters that an HTTP header cannot hold, perhaps a line break"
             raise ConfigurationError(msg)
     if start_date := config.get("start_date"):
         try:
@@ -241,10 +241,10 @@ def check(config: Mapping[str, Any]) -> None:
 
 
 def check_redis_url(url: str) -> None:
-    """Check the address of Redis without naming it: it may hold a password.
+    """Check the address of Redis without showing it, because it may hold a password.
 
     Raises:
-        ConfigurationError: it is not one.
+        ConfigurationError: it is not the address of a Redis.
 
     """
     if url.startswith("unix://") or split_url(url, ("redis", "rediss")):

@@ -1,4 +1,4 @@
-"""The tap: its settings, its streams, and what they share in one run."""
+"""The Singer tap: its settings, its streams, a run, and the command line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tap_pipedrive.sync.shared_scan import SharedScan
 
 _SECRET_SETTING = re.compile(r".* in config\['(api_token|oauth|redis_url)'\].*", re.DOTALL)
 _GOOD_STATE = "The state is good; the next run goes on."
-#: Where the command line notes what it was asked for instead of a sync.
+#: The key under which the command line notes a mode other than a sync.
 MODE = "tap_pipedrive.mode"
 
 
@@ -43,7 +43,7 @@ class TapPipedrive(Tap):
     name = "tap-pipedrive"
     package_name = "tap-pipedrive"
     message_writer_class = PageWriter
-    # BATCH is for other targets: measured, files cost this tap more than they save our loader.
+    # BATCH is for other targets: in a measurement, files cost more than they saved in the loader.
     capabilities = [
         PluginCapabilities.BATCH,
         TapCapabilities.CATALOG,
@@ -58,18 +58,18 @@ class TapPipedrive(Tap):
     config_jsonschema = settings.SCHEMA
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        """Tell wrong settings as one line with the exit code of wrong settings; the SDK exits 1.
+        """Report wrong settings as one line with exit code 78; the SDK exits with 1.
 
         Raises:
             ConfigurationError: a setting is of the wrong type, or out of its range.
 
         """
         for name in [n for n, value in self._config.items() if value is None]:
-            del self._config[name]  # null means: the default
+            del self._config[name]  # null means the default
         try:
             return super()._validate_config(raise_errors=raise_errors)
         except ConfigValidationError as error:
-            # The SDK's words quote the value.
+            # The SDK's message quotes the value.
             reasons = [_SECRET_SETTING.sub(r"\1 is of the wrong type", e) for e in error.errors]
             raise errors.ConfigurationError("; ".join(reasons)) from None
 
@@ -117,7 +117,7 @@ class TapPipedrive(Tap):
 
     def _write_state(self, state: Any) -> None:
         self.state_writer.write_state(state)
-        self._pusher.now_and_then()
+        self._pusher.push_at_intervals()
 
     # -- a run --------------------------------------------------------------------------------
 
@@ -128,8 +128,8 @@ class TapPipedrive(Tap):
         """Sync all selected streams and leave a report, whatever happens.
 
         Raises:
-            TapError: the run ended with an error; or it was not complete, and nobody waits for the
-                report that says so.
+            TapError: the run ended with an error; or it was not complete, and no supervisor reads
+                the report.
             TerminationRequested: a signal ended the run.
 
         """
@@ -170,8 +170,8 @@ class TapPipedrive(Tap):
                     run.checkpoint()
                     sys.stdout.flush()  # a state that did not change is not written again
             except BrokenPipeError:
-                if stopped != "signal":  # then whoever reads was ended, too
-                    msg = "whoever reads the messages has ended (broken pipe)"
+                if stopped != "signal":  # a signal ends the reader, too
+                    msg = "the process that reads the messages has ended (broken pipe)"
                     stopped, error = "error", errors.ReaderGoneError(msg)
             except BaseException as failure:
                 stopped, error = "error", failure
@@ -194,7 +194,7 @@ class TapPipedrive(Tap):
                 stream.sync()
 
     def _failure(self) -> errors.TapError | None:
-        """Say what failed although the run went on: lost permissions first, then any error."""
+        """Return the failure of a run that went on: lost permissions first, then any error."""
         selected = self.stream_set.selected
         refused = {s.name: s.result for s in selected if s.result.outcome is Outcome.REFUSED}
         if refused:
@@ -207,16 +207,16 @@ class TapPipedrive(Tap):
         return incomplete[0].error if incomplete else None
 
     def _close(self, *, wait: bool) -> None:
-        """Close what was opened; the run may have ended before anything was."""
+        """Close what was opened; the run may have ended before that."""
         self._deal_history.close(wait=wait)
         if self.run_context.has_client:
             self._pusher.push()
         self.run_context.close(wait=wait)
 
     def _list_requests(self) -> Iterator[ListRequest]:
-        """Name the walks of this run in the order in which the SDK will sync the streams."""
+        """Yield the lists of this run in the order in which the SDK syncs the streams."""
         begun = set()
-        # A sweep and listed histories read otherwise.
+        # A sweep and a run with history_deals_file read other lists.
         as_usual = not self.run_context.is_sweep and not self.config.get("history_deals_file")
         for stream in self.streams.values() if as_usual else ():
             if not (isinstance(stream, PipedriveStream) and stream.selected):
@@ -289,7 +289,7 @@ class TapPipedrive(Tap):
 
 
 def _instead_of_a_sync(name: str, help_text: str) -> click.Option:
-    """Make a flag that :meth:`TapPipedrive.invoke` finds, wherever it stands on the line."""
+    """Make a flag that :meth:`TapPipedrive.invoke` finds, at any place of the command line."""
 
     def note(context: click.Context, _: click.Parameter, value: bool) -> None:
         if value:

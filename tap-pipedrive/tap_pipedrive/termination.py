@@ -1,8 +1,8 @@
 """End a run on SIGTERM or SIGINT with a good state, a report and exit code 143 or 130.
 
-The handler sets a flag. It raises only while the main thread waits (for an answer, a free place
-in the rate limit, another thread), never while the tap writes messages or moves bookmarks. So the
-state that is written afterwards never runs ahead of the records.
+The handler sets a flag. It raises only while the main thread waits (for a response, a free slot of
+the rate limit, another thread), never while the tap writes messages or moves bookmarks. Therefore
+the state that is written afterwards never claims more than the records that were written.
 
 Signals belong to the process, and so does this module's state.
 """
@@ -19,13 +19,13 @@ from types import FrameType
 
 #: A second signal within this time is the same request, delivered twice (process and group).
 SAME_REQUEST_SECONDS = 0.5
-#: The process ends by then, also when nobody reads what it writes.
+#: The process ends after this time, even if its output is not read.
 TIMEOUT_SECONDS = 12.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class TerminationRequested(BaseException):
-    """The run was asked to end; no error, so nothing that handles errors may stop it."""
+    """A signal ended the run; not an error, so that error handlers do not catch it."""
 
     def __init__(self, signum: int) -> None:
         """Keep the number of the signal."""
@@ -62,17 +62,17 @@ def handled(before_timeout: Callable[[], None]) -> Iterator[None]:
 
 
 def end_at_once() -> None:
-    """Let both signals end the process with their exit code, as long as there is no run."""
+    """Let both signals end the process with their exit code, before a run begins."""
     for number in _SIGNALS:
         signal.signal(number, lambda number, _: os._exit(128 + number))
 
 
 @contextlib.contextmanager
 def at_once() -> Iterator[None]:
-    """Mark a wait: a signal that arrives in the block ends it.
+    """Mark a wait that a signal may interrupt.
 
     Raises:
-        TerminationRequested: the run was asked to end.
+        TerminationRequested: a signal ends the run.
 
     """
     with _raising(True):
@@ -82,21 +82,21 @@ def at_once() -> Iterator[None]:
 
 @contextlib.contextmanager
 def later() -> Iterator[None]:
-    """Mark a block inside :func:`at_once` that a signal must not break off."""
+    """Mark a block inside :func:`at_once` that a signal must not interrupt."""
     with _raising(False):
         yield
 
 
 def requested_by() -> int | None:
-    """Return the signal that asked the run to end, if one did."""
+    """Return the signal that ends the run, None without one."""
     return _requested_by
 
 
 def check() -> None:
-    """Go on unless the run was asked to end.
+    """Raise if a signal ends the run.
 
     Raises:
-        TerminationRequested: it was.
+        TerminationRequested: a signal was received.
 
     """
     if _requested_by is not None:

@@ -15,8 +15,7 @@ _FIRST_YEAR = "1970"
 def to_text(moment: datetime) -> str:
     """Write a time the way ``updated_since`` wants it: whole seconds, UTC, ``Z``.
 
-    Fractions are cut, not rounded: the API answers 400 to them, and cutting errs on the side
-    of reading a record again.
+    Fractions are cut off: the API answers 400 to them, and rounding up could skip a record.
     """
     plain = moment.astimezone(timezone.utc).replace(microsecond=0, tzinfo=None)
     return f"{plain.isoformat()}Z"  # strftime would write the year 1 as 1
@@ -29,14 +28,14 @@ def to_time(text: str) -> datetime:
 
 
 def latest_update(records: Sequence[Any], now: datetime | None) -> str | None:
-    """Tell how far a page in ``update_time`` order leads: the time of its last record.
+    """Return the time up to which a page in ``update_time`` order leads, of its last record.
 
-    A record may claim a time that is not its place in this order. One in the future is not
-    believed, and of the others only the last one counts.
+    A record may have a time that is not its place in this order. A time in the future is ignored,
+    and of the others only the last one counts.
 
     Args:
         records: the page, oldest first, as ``PipedriveStream.pages`` yields them.
-        now: the source's time of the answer, if it is known.
+        now: the source's time of the response, if it is known.
 
     """
     for record in reversed(records):
@@ -46,11 +45,11 @@ def latest_update(records: Sequence[Any], now: datetime | None) -> str | None:
 
 
 def tells_order(update_time: str, now: datetime | None) -> bool:
-    """Whether a time can be the place of a record in ``update_time`` order: not in the future.
+    """Whether a time can be a place in ``update_time`` order: it is not in the future.
 
     Args:
-        update_time: what the record says.
-        now: the source's time of the answer, if it is known.
+        update_time: the time of the record.
+        now: the source's time of the response, if it is known.
 
     """
     end = to_text(now + LOOKBACK) if now else "9999"

@@ -1,4 +1,4 @@
-"""Fixtures: a simulated Pipedrive account, and a way to run the tap and read what it says."""
+"""Fixtures: a simulated Pipedrive account, and a run of the tap with its parsed output."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ hypothesis.settings.load_profile("no deadline")
 
 @dataclass
 class Output:
-    """The Singer messages of one run, sorted out."""
+    """The Singer messages of one run, by type and stream."""
 
     records: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     schemas: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -68,7 +68,7 @@ def run_tap(
     only: set[str] | None = None,
     catalog: dict[str, Any] | None = None,
 ) -> Output:
-    """Run the tap in this process, all streams or only some, and return what it wrote."""
+    """Run the tap in this process, all streams or only some, and return its output."""
     real = sys.stdout
     sys.stdout = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     try:
@@ -89,7 +89,7 @@ def run_tap(
 
 @pytest.fixture
 def simulator() -> Iterator[Any]:
-    """A fresh account of 300 deals, ours to change."""
+    """A fresh account of 300 deals, which a test may change."""
     with running_simulator(deals=300, seed=7) as running:
         yield running
 

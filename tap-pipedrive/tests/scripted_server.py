@@ -1,4 +1,4 @@
-"""A tiny HTTP server that answers what a test tells it to, and keeps what it was asked."""
+"""A small HTTP server that returns scripted responses and records the requests."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 
 
 class ScriptedServer(ThreadingHTTPServer):
-    """Answers come from ``script`` in order; the last one repeats."""
+    """Responses come from ``script`` in order; the last one repeats."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.script: list[tuple[int, dict[str, str], bytes]] = []
-        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.requested: list[tuple[str, dict[str, str]]] = []
 
     @property
     def url(self) -> str:
@@ -25,7 +25,7 @@ class ScriptedServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def answer(self, status: int = 200, body: Any = b"", **headers: str) -> None:
-        """Append an answer; a body that is not bytes is sent as JSON."""
+        """Append a response; a body that is not bytes is sent as JSON."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.script.append((status, {k.replace("_", "-"): v for k, v in headers.items()}, raw))
 
@@ -35,7 +35,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         server = self.server
-        server.asked.append((self.path, dict(self.headers)))
+        server.requested.append((self.path, dict(self.headers)))
         status, headers, body = server.script[0]
         if len(server.script) > 1:
             server.script.pop(0)
@@ -56,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def log_message(self, *_: Any) -> None:
-        """Stay quiet."""
+        """Log nothing."""
 
 
 @contextlib.contextmanager
@@ -83,7 +83,7 @@ _HEADS = {
 
 @contextlib.contextmanager
 def dripping_server(part: str) -> Iterator[str]:
-    """Run a server that sends a byte now and then, from the named part of the answer on."""
+    """Run a server that sends single bytes with pauses, from the named part of the response on."""
     over = threading.Event()
 
     def serve(connection: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""A setting that cannot be used is told in one line, with exit code 78 and without a secret."""
+"""An invalid setting is reported in one line, with exit code 78 and without a secret."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ GOOD = {"api_token": "a-token-nobody-may-see", "api_url": "http://127.0.0.1:9"}
         ({"windows": 65}, "windows"),
     ],
 )
-def test_a_setting_that_cannot_be_used(wrong: dict[str, Any], says: str) -> None:
+def test_an_invalid_setting_is_a_configuration_error(wrong: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError, match=says) as failure:
         run_tap({**GOOD, **wrong})
     text = str(failure.value)
@@ -82,13 +82,13 @@ def test_the_command_exits_with_78_and_one_line(
     (line,) = [line for line in text.splitlines() if line.startswith("tap-pipedrive: ")]
     assert says in line
     if "redis_url" in wrong:  # the run was begun
-        told = json.loads(report.read_text())
-        assert (told["exit_code"], told["stopped"]) == (78, "error")
-        assert {entry["outcome"] for entry in told["streams"].values()} == {"interrupted"}
+        reported = json.loads(report.read_text())
+        assert (reported["exit_code"], reported["stopped"]) == (78, "error")
+        assert {entry["outcome"] for entry in reported["streams"].values()} == {"interrupted"}
 
 
 @pytest.mark.parametrize("content", ["{broken", "[]"])
-def test_a_state_that_is_no_json_object_is_told(tmp_path: Path, content: str) -> None:
+def test_a_state_that_is_not_a_json_object_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "state.json").write_text(content)
     code, text = run_process(json.dumps(GOOD), "--state", str(tmp_path / "state.json"))
     assert code == 78
@@ -102,23 +102,21 @@ def test_null_means_the_default(sync: Any) -> None:
 
 
 @pytest.mark.parametrize("expression", ["int(name)", "1/0", "md5(id)", "nope"])
-def test_a_stream_map_that_fails_for_a_record_is_told_without_its_values(
-    sync: Any, expression: str
-) -> None:
+def test_a_failing_stream_map_is_reported_without_values(sync: Any, expression: str) -> None:
     with pytest.raises(ConfigurationError, match="record of users") as failure:
         sync(only={"users"}, stream_maps={"users": {"name": expression}})
     users = [str(user["name"]) for user in sync(only={"users"}).records["users"]]
     assert not any(name in str(failure.value) for name in users)
 
 
-def test_batches_for_a_storage_without_its_package_are_a_wrong_setting(sync: Any) -> None:
+def test_a_batch_storage_without_its_package_is_a_configuration_error(sync: Any) -> None:
     batches = {"encoding": {"format": "jsonl"}, "storage": {"root": "s3://bucket"}}
     with pytest.raises(ConfigurationError, match="batch_config"):
         sync(only={"users"}, batch_config=batches)
 
 
 @pytest.mark.parametrize("gateway", ["http://[bad", "http://host:port", "nonsense://x"])
-def test_a_malformed_pushgateway_breaks_nothing(
+def test_a_malformed_pushgateway_does_not_fail_the_run(
     sync: Any, caplog: pytest.LogCaptureFixture, gateway: str
 ) -> None:
     assert sync(pushgateway_url=gateway, only={"users"}).records["users"]

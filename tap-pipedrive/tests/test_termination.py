@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: a good state, a report and the signal's exit code, soon."""
+"""After SIGTERM and SIGINT there is a valid state, a report and the signal's exit code."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def running_tap(
     stdout: int | IO[bytes] = subprocess.PIPE,
     **settings: Any,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the tap as a process of its own; killed at the end if it still runs."""
+    """Run the tap as a separate process, which is killed at the end if it still runs."""
     config = {"api_token": simulator.token, "api_url": simulator.url, **settings}
     process = subprocess.Popen(
         [sys.executable, *(command or ("-m", "tap_pipedrive")), "--config", "/dev/stdin"],
@@ -135,8 +135,10 @@ def test_a_signal_ends_any_wait_with_state_and_report(
     assert sent == {name: len(output.records[name]) for name in sent}
 
 
-def test_a_second_signal_ends_at_once(simulator: RunningSimulator, tmp_path: Path) -> None:
-    """The first one waits for a reader of what is still to be written."""
+def test_a_second_signal_ends_the_process_at_once(
+    simulator: RunningSimulator, tmp_path: Path
+) -> None:
+    """After the first signal the tap waits until its output is read."""
     with running_tap(simulator, tmp_path / "report.json", page_size=500) as process:
         wait_until(lambda: simulator.control("GET", "stats")["calls"] > 5)
         time.sleep(2)  # the pipe is full by then: nobody reads it
@@ -147,7 +149,7 @@ def test_a_second_signal_ends_at_once(simulator: RunningSimulator, tmp_path: Pat
         assert process.wait(2) == 128 + signal.SIGTERM
 
 
-def test_without_a_reader_the_tap_ends_in_bounded_time_and_reports(
+def test_a_blocked_output_does_not_prevent_the_end_and_the_report(
     simulator: RunningSimulator, tmp_path: Path
 ) -> None:
     report_file = tmp_path / "report.json"
@@ -161,10 +163,10 @@ def test_without_a_reader_the_tap_ends_in_bounded_time_and_reports(
 
 
 @pytest.mark.long
-def test_a_state_after_a_signal_never_runs_ahead_of_its_records(
+def test_a_state_after_a_signal_covers_only_written_records(
     simulator: RunningSimulator, tmp_path: Path
 ) -> None:
-    """What came before the signal and what the next run reads is everything."""
+    """The records before the signal and those of the next run are all records."""
     config = {"api_token": simulator.token, "api_url": simulator.url, "page_size": 20}
     whole = keys_of(run_tap(config))
     simulator.api.latency = 0.004
@@ -186,8 +188,8 @@ def test_a_state_after_a_signal_never_runs_ahead_of_its_records(
         }
 
 
-def test_a_reader_that_ends_is_named(simulator: RunningSimulator, tmp_path: Path) -> None:
-    """Also where deals are listed in a file: an error of the pipe is none of the file."""
+def test_a_broken_pipe_is_reported(simulator: RunningSimulator, tmp_path: Path) -> None:
+    """Also with a file of deals: an error of the pipe is not an error of the file."""
     deals = tmp_path / "deals"
     deals.write_text("".join(f"{d['id']}\n" for d in simulator.truth("deals") if d["_listed"]))
     report_file = tmp_path / "report.json"

@@ -14,7 +14,7 @@ from bench import arithmetic, machine, plot, report
 from bench.cases import CASES
 from bench.ground import ROOT, ground
 from bench.measuring import BenchError
-from pipeboard.problems import Problem
+from pipeboard.errors import PipeboardError
 
 RESULTS = Path(__file__).parent / "results"
 #: Some cases only are not what is published; further ones of the same commit and scale join them.
@@ -34,9 +34,9 @@ def main(words: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         measured = measure(given.scale, given.repeat, given.only, given.dbt_scale or given.scale)
-    except (BenchError, Problem) as error:
+    except (BenchError, PipeboardError) as error:
         print(f"bench: {error}", file=sys.stderr)
-        return 69 if isinstance(error, Problem) else 1
+        return 69 if isinstance(error, PipeboardError) else 1
     except KeyboardInterrupt:
         print("bench: interrupted; nothing was written", file=sys.stderr)
         return 130

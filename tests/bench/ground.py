@@ -240,7 +240,7 @@ def prepared(scratch: Path, scale: int, repeat: int) -> Iterator[Ground]:
     """Start what is needed; end and delete it whatever happens."""
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    # Where the project's own code keeps what belongs to a world.
+    # Where the project's own code keeps what belongs to an environment.
     os.environ["PIPEBOARD_STATE_DIR"] = str(scratch)
     server = Server(scratch / "postgres", wheel_binaries(ENVIRONMENTS / "demo"))
     found = Ground(scratch, scale, repeat, server)

@@ -15,8 +15,8 @@ from typing import Any
 from bench.ground import RIVALS, ROOT, Account, Ground, program
 from bench.loaders import STOCK
 from bench.measuring import Command, Measured, clean_environ, run
+from pipeboard.environments import demo_environment
 from pipeboard.paths import Paths
-from pipeboard.worlds import demo_world
 
 RIVAL_SCHEMA = "bench_rival"
 OUR_SCHEMAS = ("pipedrive", "ops")
@@ -40,13 +40,15 @@ class Ours:
     name: str = "ours"
 
     def environ(self, ground: Ground, account: Account) -> dict[str, str]:
-        """Return the world of a run that has never run before."""
-        world = demo_world(Paths(ROOT), clean_environ(), ground.server.url, account.ready)
+        """Return the variables of a run that has never run before."""
+        environment = demo_environment(
+            Paths(ROOT), clean_environ(), ground.server.url, account.ready
+        )
         # No state and no notes of the tap: each run is a first one. The names of files stay the
         # same, for Meltano asks a tap for its catalog again when a setting of it changed.
-        shutil.rmtree(world.environ["PIPEBOARD_TAP_STATE_DIR"], ignore_errors=True)
+        shutil.rmtree(environment.variables["PIPEBOARD_TAP_STATE_DIR"], ignore_errors=True)
         return {
-            **world.environ,
+            **environment.variables,
             "MELTANO_RUN_STATE_ID_SUFFIX": f"bench{next(_numbers)}",
             "TAP_PIPEDRIVE__SELECT": '["deals.*"]',
         }

@@ -12,10 +12,10 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from pipeboard.local.cluster import HOST
+from pipeboard.environments import STATE_SCHEMA
 from pipeboard.local.embedded_postgres import EmbeddedPostgres
+from pipeboard.local.loopback import HOST
 from pipeboard.local.postgres_binaries import Binaries
-from pipeboard.worlds import STATE_SCHEMA
 
 DATABASE = "bench"
 

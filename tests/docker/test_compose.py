@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from pipeboard.checks.checkup import LOW_DISK
+from pipeboard.checks.doctor import LOW_DISK
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())

@@ -22,8 +22,8 @@ from conftest import COMMANDS, ROOT, Checkout, Run
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeboard.local import embedded_postgres
-from pipeboard.local.cluster import free_port
 from pipeboard.local.embedded_postgres import EmbeddedPostgres
+from pipeboard.local.loopback import free_port
 from pipeboard.local.postgres_binaries import Binaries
 from pipeboard.local.services import Services
 from pipeboard.local.simulator import Account, Simulator
@@ -171,7 +171,7 @@ class Live:
     process: subprocess.Popen[str]
 
     def parts(self) -> dict[str, int]:
-        """Return the process numbers of its parts: keeper, meltano, tap, loader, later dbt."""
+        """Return the process numbers of its parts: watchdog, meltano, tap, loader, later dbt."""
         listed = subprocess.run(
             ["ps", "-ww", "-eo", "pid=,ppid=,stat=,args="],
             text=True,
@@ -182,7 +182,7 @@ class Live:
         known = [(int(r[1]), int(r[2]), r[4]) for r in rows if r and not r[3].startswith("Z")]
         found: dict[str, int] = {}
         parents = {self.process.pid}
-        for name, word in (("keeper", "keeper.py"), ("meltano", "/meltano ")):
+        for name, word in (("watchdog", "watchdog.py"), ("meltano", "/meltano ")):
             ours = [pid for pid, parent, words in known if parent in parents and word in words]
             if ours:
                 found[name] = ours[0]

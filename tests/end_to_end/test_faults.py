@@ -31,7 +31,7 @@ def at_work(site: Site, *words: str) -> tuple[Live, dict[str, int]]:
     live = site.start("run", JOB, *words)
     until("a run in the middle", site.is_slow)
     parts = live.parts()
-    assert set(parts) == {"keeper", "meltano", "tap-pipedrive", "target-postgres"}, parts
+    assert set(parts) == {"watchdog", "meltano", "tap-pipedrive", "target-postgres"}, parts
     return live, parts
 
 
@@ -46,7 +46,7 @@ def lock_is_free(site: Site, concurrency_group: str = "backfill") -> bool:
         ("tap-pipedrive", 69, "tap-pipedrive"),
         ("target-postgres", 69, "target-postgres"),
         ("meltano", 69, "meltano"),
-        ("keeper", 69, "tap-pipedrive"),
+        ("watchdog", 69, "tap-pipedrive"),
     ],
 )
 def test_a_part_that_is_killed_fails_the_run(
@@ -60,7 +60,9 @@ def test_a_part_that_is_killed_fails_the_run(
     assert not any(map(alive, parts.values()))
     assert site.history()[-1] == ("failed", code, stage), out
     ((reason,),) = site.query("select reason from ops.etl_run order by started_at desc limit 1")
-    words = "its keeper was killed" if victim == "keeper" else "killed by signal 9 (SIGKILL), prob"
+    words = (
+        "its watchdog was killed" if victim == "watchdog" else "killed by signal 9 (SIGKILL), prob"
+    )
     assert words in reason
     assert lock_is_free(site)
     if site.gateway:
@@ -90,7 +92,7 @@ def test_a_second_run_skips_and_says_who_is_at_work(site: Site) -> None:
         second = site.run("run", JOB)
         assert second.code == 0
         (run_id,) = site.query("select run_id from ops.etl_run where status = 'running'")[0]
-        assert f"skipped       run {run_id} of backfill is at work since" in second.out
+        assert f"skipped       run {run_id} of backfill has been running since" in second.out
         # Asked to end: gently, with what was read loaded and its state kept.
         code, out = live.end(signal.SIGTERM)
     assert code == 143, out
@@ -146,7 +148,7 @@ def test_then_the_next_run_ends_right(site: Site) -> None:
 def test_a_supervisor_that_is_killed_while_dbt_builds(site: Site) -> None:
     site.control("advance", {"deals": 30, "hours": 6})
     with site.building() as (live, parts):
-        assert {"keeper", "meltano", "dbt"} <= set(parts), parts
+        assert {"watchdog", "meltano", "dbt"} <= set(parts), parts
         live.end(signal.SIGKILL)
         until("the end of all its parts", lambda: not any(map(alive, parts.values())), 45)
     until("a free lock", lambda: lock_is_free(site, "main"), 5)

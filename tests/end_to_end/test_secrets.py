@@ -60,7 +60,7 @@ def child(pid: int, program: str) -> int | None:
 def files_with_secrets(site: Site, since: float) -> dict[Path, int]:
     """Return the files with a secret in them, and their modes: below the project and /tmp."""
     # What stands for the other side: the account's own files and the server's.
-    others = (site.simulator.home, site.server.state)
+    others = (site.simulator.folder, site.server.state)
     secrets = [secret.encode() for secret in secrets_of(site).values()]
     found = {}
     for top in (ROOT, site.checkout.state, Path("/tmp")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import kubernetes_validate
@@ -12,6 +13,7 @@ from conftest import ROOT, Rendered
 from cron import cron_problem
 
 import pipeboard.local.schedule
+from deploy.manifest import JOB_PHASES, SCHEDULE_PHASE, WORKLOAD_PHASES, Manifest
 
 PINNED = re.compile(r"[\w./-]+:[\w.-]*\d[\w.-]*(@sha256:[0-9a-f]{64})?")
 EXIT_CODES_NOT_MENDED_BY_RETRYING = [64, 65, 77, 78]
@@ -197,15 +199,44 @@ def test_one_scheduler_owns_an_overlay(overlay: Rendered) -> None:
         assert active == ["reference", "sweep", "sync"]
 
 
-def test_every_phase_of_a_release_is_one_that_the_script_knows(overlay: Rendered) -> None:
-    script = (ROOT / "run_project.sh").read_text()
+def test_every_phase_of_a_release_is_one_that_a_deployment_knows(overlay: Rendered) -> None:
+    known = {
+        "Job": JOB_PHASES,
+        "CronJob": (SCHEDULE_PHASE,),
+        "Deployment": WORKLOAD_PHASES,
+        "StatefulSet": WORKLOAD_PHASES,
+    }
     for document in overlay.documents:
         phase = document["metadata"].get("labels", {}).get("pipeboard/phase")
         kind = document["kind"]
         if kind in ("Job", "CronJob", "Deployment", "StatefulSet"):
-            assert re.search(rf"^ +(apply_phase|run_jobs) {phase}$", script, re.MULTILINE), kind
+            assert phase in known[kind], f"{kind}/{document['metadata']['name']}"
         else:
             assert phase is None, f"{kind} must be there before anything runs"
+
+
+def test_a_deployment_reads_the_manifest_as_a_yaml_parser_does(overlay: Rendered) -> None:
+    manifest = Manifest(overlay.text)
+    assert [(r.kind, r.name, r.phase) for r in manifest.resources()] == [
+        (
+            document["kind"].lower(),
+            document["metadata"]["name"],
+            document["metadata"].get("labels", {}).get("pipeboard/phase", ""),
+        )
+        for document in overlay.documents
+    ]
+    assert manifest.secrets() == sorted(set(needed_secrets(overlay.documents)))
+
+
+def needed_secrets(part: Any) -> Iterator[str]:
+    if isinstance(part, (list, tuple)):
+        for each in part:
+            yield from needed_secrets(each)
+    elif isinstance(part, dict):
+        for key, value in part.items():
+            if key in ("secretRef", "secretKeyRef") and not value.get("optional"):
+                yield value["name"]
+            yield from needed_secrets(value)
 
 
 def test_every_file_of_rules_and_dashboards_is_shipped(rendered: dict[str, Rendered]) -> None:

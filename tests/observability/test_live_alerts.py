@@ -26,8 +26,8 @@ from contract import ROOT
 from kit import COMMANDS, Machine, Prometheus, answers, until
 from pipedrive_simulator.client import ControlClient
 
-from pipeboard.local.cluster import free_port
 from pipeboard.local.daemon import Daemon, ServiceSpec
+from pipeboard.local.loopback import free_port
 from pipeboard.local.simulator import Account, Simulator
 
 FACTOR = 600

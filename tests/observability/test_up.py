@@ -12,7 +12,7 @@ import pytest
 import redis
 from kit import COMMANDS, Machine, Prometheus, processes, until
 
-from pipeboard.local.processes import Recorded
+from pipeboard.local.processes import TrackedProcess
 from pipeboard.local.simulator import Account, Simulator
 
 needs_prometheus = pytest.mark.skipif(
@@ -84,10 +84,10 @@ def lines(told: str) -> dict[str, str]:
     return {pair[0]: pair[1] for pair in pairs}
 
 
-def running(machine: Machine) -> dict[str, Recorded]:
+def running(machine: Machine) -> dict[str, TrackedProcess]:
     """Return the processes of the services that run."""
     files = (machine.state / "up").glob("*/*/process.json")
-    records = {f"{path.parts[-3]} {path.parts[-2]}": Recorded.load(path) for path in files}
+    records = {f"{path.parts[-3]} {path.parts[-2]}": TrackedProcess.load(path) for path in files}
     return {name: found for name, found in records.items() if found and found.is_running()}
 
 

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 import psycopg
 import pytest
 
-from pipeboard.local.cluster import free_port
 from pipeboard.local.embedded_postgres import EmbeddedPostgres
+from pipeboard.local.loopback import free_port
 from pipeboard.local.prefect_service import PrefectService
 from pipeboard.local.services import Services
 from pipeboard.local.simulator import Account, Simulator
@@ -161,8 +161,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     database = server.start(services.binaries(), "site")["site"]
     service = services.prefects[0]
     # Not the port of a Prefect that somebody uses on this machine.
-    service.home.mkdir(parents=True)
-    (service.home / "port").write_text(str(free_port()))
+    service.folder.mkdir(parents=True)
+    (service.folder / "port").write_text(str(free_port()))
     environ = environ_of(state, simulator, database)
     first = pipeboard(environ, "prefect")
     assert first.returncode == 0, first.stdout + first.stderr

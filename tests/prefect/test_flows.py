@@ -38,7 +38,7 @@ def test_a_second_start_changes_nothing(site: Site) -> None:
     for word in (site.environ["PIPEDRIVE_API_TOKEN"], site.database, PAT):
         assert word not in first + again
     status = site.pipeboard("status").stdout
-    assert f"for the own world, on {site.service.url}; its worker waits for runs" in status
+    assert f"for the own environment, on {site.service.url}; its worker waits for runs" in status
 
 
 def test_the_server_answers_nobody_who_cannot_read_its_password(site: Site) -> None:
@@ -219,7 +219,7 @@ def test_a_second_run_meanwhile_is_left_out(slow_run: dict[str, Any]) -> None:
 def test_a_busy_lane_is_a_skipped_run(slow_run: dict[str, Any]) -> None:
     state = slow_run["other"]
     assert (state["type"], state["name"]) == ("COMPLETED", "Skipped"), state
-    assert "of sync is at work since" in state["message"]
+    assert "of sync has been running since" in state["message"]
 
 
 def test_a_cancelled_run_ends_gently(site: Site, slow_run: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ import pytest
 from conftest import NewWarehouse
 from pipedrive_simulator.account.fields import CUSTOM_TYPES, FieldDefinition
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
-from warehouse_kit import Warehouse
+from warehouse_kit import BUILD, Warehouse
 
 DEALS = 60
 PART = ("deals", "stages")
@@ -103,7 +103,7 @@ def test_a_part_of_the_streams_loaded_once_runs_and_tests(lifetime: Lifetime) ->
     lifetime.warehouse.forget_models()
     lifetime.sync(*PART)
     lifetime.warehouse.build("run")
-    lifetime.warehouse.build("test", "--exclude", "test_type:unit")
+    lifetime.warehouse.build("test", "--exclude", "test_type:unit", "tag:grouped")
     assert len(lifetime.wide("stage_name")) >= DEALS
     ((n_named,),) = lifetime.warehouse.rows(
         "select count(*) from marts.deal_wide where stage_name is null or pipeline_name is null"
@@ -318,7 +318,7 @@ def test_what_cannot_be_recomputed_survives_a_full_refresh(lifetime: Lifetime) -
     before = {name: sorted(map(repr, warehouse.rows(query))) for name, query in KEPT.items()}
     history = "select * from marts.fct_deal_field_change order by change_id"
     changes = warehouse.rows(history)
-    warehouse.build("build", "--full-refresh", "--exclude-resource-type", "unit_test")
+    warehouse.build(*BUILD, "--full-refresh")
     for name, query in KEPT.items():
         assert before[name], name
         assert sorted(map(repr, warehouse.rows(query))) == before[name], name

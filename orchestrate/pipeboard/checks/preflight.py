@@ -1,4 +1,4 @@
-"""Every problem of a world before any work: one line, one remedy, one exit code each."""
+"""Checks of the settings and the account before a run: each problem with a remedy and exit code."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from zoneinfo import available_timezones
 
 from pipeboard.bounded import within
 from pipeboard.company import company_of
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
-#: Bytes of an answer about the user; more is none.
-LARGEST_ANSWER = 2**20
+#: A larger response, in bytes, is not one about the user.
+MAX_RESPONSE_BYTES = 2**20
 TOKEN_HINT = (
     "Copy it from Pipedrive (Settings, Personal preferences, API) into PIPEDRIVE_API_TOKEN in .env"
 )
@@ -32,12 +32,12 @@ OAUTH = ("CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN")
 
 @dataclass(frozen=True)
 class Account:
-    """Whose account answered, and what the answer says besides.
+    """The account, as the response about its user describes it.
 
     Attributes:
-        is_admin: None where the API does not tell.
+        is_admin: None if the API does not say.
         daily_tokens: what the plan grants, and what is left of it today.
-        date: the API's clock, and ours in the middle of the call.
+        date: the clock of the API, and that of this machine in the middle of the call.
 
     """
 
@@ -48,11 +48,11 @@ class Account:
     daily_tokens: int | None = None
     tokens_left: int | None = None
     date: str | None = None
-    asked_at: float = 0.0
+    requested_at: float = 0.0
 
 
 def check_settings(given: Mapping[str, str]) -> str:
-    """Check what can be checked without asking anyone; return the base URL of the API."""
+    """Check the settings without a request; return the base URL of the API."""
     url = given.get("PIPEDRIVE_API_URL", "")
     domain = given.get("PIPEDRIVE_COMPANY_DOMAIN", "")
     _check_values(given)
@@ -60,23 +60,23 @@ def check_settings(given: Mapping[str, str]) -> str:
     if not given.get("PIPEDRIVE_API_TOKEN") and not oauth:
         what = "PIPEDRIVE_API_TOKEN is not set"
         remedy = f"{TOKEN_HINT} (`cp .env.example .env` makes the file), or try `make demo`"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
     if url:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             what = f"PIPEDRIVE_API_URL is no URL: {url}"
             remedy = "Write https://host, or leave it empty and set PIPEDRIVE_COMPANY_DOMAIN"
-            raise Problem(what, remedy, ExitCode.CONFIGURATION)
+            raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
         return url.rstrip("/")
     if not domain:
         what = "PIPEDRIVE_COMPANY_DOMAIN is not set"
         remedy = "In https://acme.pipedrive.com it is acme; write it into .env"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
     company = company_of(domain)
     if company is None:
         what = f"PIPEDRIVE_COMPANY_DOMAIN is {domain!r}, which names no company"
         remedy = "In https://acme.pipedrive.com, the address of your browser, it is acme"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
     return f"https://{company}.pipedrive.com"
 
 
@@ -86,7 +86,7 @@ def _check_values(given: Mapping[str, str]) -> None:
         value = given.get(name)
         if value and not fits(value):
             what = f"{name} is {value!r}"
-            raise Problem(what, remedy, ExitCode.CONFIGURATION)
+            raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
 
 
 def _is_day(text: str) -> bool:
@@ -98,7 +98,7 @@ def _is_day(text: str) -> bool:
 
 
 def _is_zone(text: str) -> bool:
-    # PostgreSQL reads zones in whatever case.
+    # PostgreSQL ignores the case of zones.
     return text.casefold() in {zone.casefold() for zone in available_timezones()}
 
 
@@ -125,7 +125,7 @@ _VALUES: dict[str, tuple[Callable[[str], object], str]] = {
 
 
 def check_account(given: Mapping[str, str], base: str, timeout: float = 20.0) -> Account | None:
-    """Ask the API who we are. One call; None with OAuth, whose token is the tap's affair."""
+    """Request the user of the token: one call. None with OAuth, whose token only the tap has."""
     token = given.get("PIPEDRIVE_API_TOKEN")
     if not token:
         return None
@@ -135,13 +135,13 @@ def check_account(given: Mapping[str, str], base: str, timeout: float = 20.0) ->
     )
     began = time.time()
 
-    def ask() -> tuple[Message, float, bytes]:
+    def request_user() -> tuple[Message, float, bytes]:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
-            return answer.headers, (began + time.time()) / 2, answer.read(LARGEST_ANSWER)
+            return answer.headers, (began + time.time()) / 2, answer.read(MAX_RESPONSE_BYTES)
 
     try:
-        # The timeout of a socket is one for each piece of an answer, and they may drip.
-        headers, asked_at, body = within(1.5 * timeout, f"the answer of {base}", ask)
+        # The timeout of a socket holds for each part of a response, not for all of it.
+        headers, requested_at, body = within(1.5 * timeout, f"the answer of {base}", request_user)
         data = dict(json.loads(body)["data"])
     except urllib.error.HTTPError as error:
         raise _refused(error, base) from error
@@ -150,7 +150,7 @@ def check_account(given: Mapping[str, str], base: str, timeout: float = 20.0) ->
     except (ValueError, KeyError, TypeError) as error:
         what = f"{base} answers, but not as the Pipedrive API does"
         remedy = "Check PIPEDRIVE_COMPANY_DOMAIN and PIPEDRIVE_API_URL in .env"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION) from error
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION) from error
     return Account(
         base,
         str(data.get("company_name") or ""),
@@ -159,12 +159,12 @@ def check_account(given: Mapping[str, str], base: str, timeout: float = 20.0) ->
         daily_tokens=_number(headers.get("x-daily-ratelimit-token-limit")),
         tokens_left=_number(headers.get("x-daily-ratelimit-token-remaining")),
         date=headers.get("date"),
-        asked_at=asked_at,
+        requested_at=requested_at,
     )
 
 
 def _is_admin(data: Mapping[str, Any]) -> bool | None:
-    """Tell whether a user administers deals: `is_admin` in older answers, `access` in newer."""
+    """Tell whether a user administers deals: `is_admin` in older responses, `access` in newer."""
     if data.get("is_admin") is not None:
         return bool(data["is_admin"])
     apps = data.get("access")
@@ -177,31 +177,33 @@ def _number(text: str | None) -> int | None:
     return int(text) if text and text.isdigit() else None
 
 
-def _refused(error: urllib.error.HTTPError, base: str) -> Problem:
-    """Say what an HTTP status means here."""
+def _refused(error: urllib.error.HTTPError, base: str) -> PipeboardError:
+    """Return the error for an HTTP status."""
     if error.code == 401:
         what = f"{base} does not accept the API token (401)"
-        return Problem(what, f"It may have been renewed. {TOKEN_HINT}", ExitCode.NOT_PERMITTED)
+        return PipeboardError(
+            what, f"It may have been renewed. {TOKEN_HINT}", ExitCode.NOT_PERMITTED
+        )
     if error.code in (402, 403):
         what = f"{base} refuses this user or plan ({error.code})"
         remedy = "Ask the account's administrator for API access, or use another user's token"
-        return Problem(what, remedy, ExitCode.NOT_PERMITTED)
+        return PipeboardError(what, remedy, ExitCode.NOT_PERMITTED)
     if error.code in (404, 410):
         what = f"{base} knows no such account or no such API ({error.code})"
         remedy = "Check PIPEDRIVE_COMPANY_DOMAIN and PIPEDRIVE_API_URL in .env"
-        return Problem(what, remedy, ExitCode.CONFIGURATION)
+        return PipeboardError(what, remedy, ExitCode.CONFIGURATION)
     if error.code == 429 and error.headers.get("x-daily-ratelimit-token-remaining") == "0":
         what = f"the API tokens of today are spent, {base} says"
-        return Problem(what, "The next run after midnight goes on", ExitCode.BUDGET)
+        return PipeboardError(what, "The next run after midnight goes on", ExitCode.BUDGET)
     if error.code == 429:
         what = f"{base} limits our rate (429): too many requests, or the day's tokens are spent"
-        return Problem(what, "Run again later; nothing is lost", ExitCode.UNAVAILABLE)
+        return PipeboardError(what, "Run again later; nothing is lost", ExitCode.UNAVAILABLE)
     what = f"{base} returned a server error ({error.code})"
-    return Problem(what, "Run again later; nothing is lost", ExitCode.UNAVAILABLE)
+    return PipeboardError(what, "Run again later; nothing is lost", ExitCode.UNAVAILABLE)
 
 
-def _unreachable(error: Exception, base: str) -> Problem:
-    """Say why a host could not be reached."""
+def _unreachable(error: Exception, base: str) -> PipeboardError:
+    """Return why a host could not be reached."""
     reason: Any = getattr(error, "reason", error)
     host = urlsplit(base).hostname
     if isinstance(reason, socket.gaierror):
@@ -216,4 +218,4 @@ def _unreachable(error: Exception, base: str) -> Problem:
     else:
         what = f"{base} cannot be reached ({reason})"
         remedy = "Check PIPEDRIVE_API_URL in .env, the network, a proxy or a firewall"
-    return Problem(what, remedy, ExitCode.UNAVAILABLE)
+    return PipeboardError(what, remedy, ExitCode.UNAVAILABLE)

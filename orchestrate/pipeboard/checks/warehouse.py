@@ -1,4 +1,4 @@
-"""What a database must allow before a run, and the schema that Meltano's state lives in."""
+"""Checks version and rights of the database, and creates the schema of Meltano's state."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from psycopg import errors, sql
 
 from pipeboard.database import connect, first_line
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.environments import STATE_SCHEMA
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.launch import DATABASE, TRANSFORM_DATABASE
-from pipeboard.problems import ExitCode, Problem
-from pipeboard.worlds import STATE_SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeboard.console import Console
-    from pipeboard.worlds import World
+    from pipeboard.environments import Environment
 
 OLDEST_SERVER = 150000
-#: What the role that loads writes, and the role that builds; mostly they are one.
+#: The schemas that the role that loads writes, and the role that builds; often it is one role.
 LOADED = ("pipedrive", "ops", STATE_SCHEMA)
 BUILT = ("staging", "intermediate", "marts", "snapshots", "test_failures", "ops")
 
 
-def prepare_database(world: World) -> str:
+def prepare_database(environment: Environment) -> str:
     """Check version and rights, create the state's schema, and return the server's version."""
-    database, transformer = world.database, world.transformer
+    database, transformer = environment.database, environment.transformer
     if transformer:
         if transformer.database != database.database:
             what = f"{TRANSFORM_DATABASE} names {transformer.place}, {DATABASE} {database.place}"
-            raise Problem(what, "Name the same database in both", ExitCode.CONFIGURATION)
+            raise PipeboardError(what, "Name the same database in both", ExitCode.CONFIGURATION)
         with _connected(transformer, TRANSFORM_DATABASE) as connection:
             _check_rights(connection, transformer, BUILT)
-    with _connected(database, DATABASE, embedded=world.embedded) as connection:
+    with _connected(database, DATABASE, embedded=environment.embedded) as connection:
         _check_server(connection, database)
         written = LOADED if transformer else tuple(dict.fromkeys((*LOADED, *BUILT)))
         _check_rights(connection, database, written)
@@ -46,14 +46,14 @@ def prepare_database(world: World) -> str:
 
 
 def show_connection(console: Console, url: str, *, embedded: bool) -> None:
-    """Say how to connect. A password that the user wrote into .env is not shown."""
+    """Show how to connect. A password from .env is not shown."""
     if not console.for_people:
         return
     if embedded:
         console.line(f"Connect: psql '{url}'")
     else:
-        words = f"Connect: psql 'postgresql://{DatabaseUrl.parse(url).place}'"
-        console.line(f"{words}, with the password of PIPEBOARD_DATABASE_URL")
+        text = f"Connect: psql 'postgresql://{DatabaseUrl.parse(url).place}'"
+        console.line(f"{text}, with the password of PIPEBOARD_DATABASE_URL")
 
 
 def _connected(
@@ -66,7 +66,7 @@ def _connected(
     except psycopg.Error as error:
         what = f"{variable} is not understood: {first_line(error)}"
         remedy = "Write postgresql://user:password@host:5432/database"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION) from error
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION) from error
 
 
 def _check_server(connection: psycopg.Connection, database: DatabaseUrl) -> None:
@@ -74,17 +74,17 @@ def _check_server(connection: psycopg.Connection, database: DatabaseUrl) -> None
     if version < OLDEST_SERVER:
         what = f"{database.place} is PostgreSQL {version // 10000}, and 15 or newer is needed"
         remedy = "Upgrade the server, or name another one in PIPEBOARD_DATABASE_URL"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         what = f"the database {database.place} is encoded in {encoding}, not in UTF8"
         remedy = f"Create another one: create database {database.database} encoding 'UTF8'"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
     read_only = connection.execute("show transaction_read_only").fetchone()
     if read_only == ("on",):
         what = f"{database.place} is read-only (a replica, or a role that may only read)"
         remedy = "Name the primary server and a role that may write in PIPEBOARD_DATABASE_URL"
-        raise Problem(what, remedy, ExitCode.NOT_PERMITTED)
+        raise PipeboardError(what, remedy, ExitCode.NOT_PERMITTED)
 
 
 def _check_rights(
@@ -108,11 +108,11 @@ def _check_rights(
         if may_create:
             remedy = f"Another role owns them: name it in {DATABASE}, or in {TRANSFORM_DATABASE} if"
             remedy += " `pipeboard roles` made one role that loads and one that builds"
-        raise Problem(what, remedy, ExitCode.NOT_PERMITTED)
+        raise PipeboardError(what, remedy, ExitCode.NOT_PERMITTED)
     if not may_stage:
         what = f"the role {database.user} may not create temporary tables in {database.place}"
         remedy = f"As the database's owner: grant temporary on database {name} to {role}"
-        raise Problem(what, remedy, ExitCode.NOT_PERMITTED)
+        raise PipeboardError(what, remedy, ExitCode.NOT_PERMITTED)
 
 
 def _schema_exists(connection: psycopg.Connection, schema: str) -> bool:
@@ -132,25 +132,25 @@ def _may_write(connection: psycopg.Connection, schema: str, may_create: bool) ->
 
 def _no_connection(
     database: DatabaseUrl, variable: str, error: psycopg.OperationalError, *, embedded: bool
-) -> Problem:
-    words = first_line(error)
+) -> PipeboardError:
+    text = first_line(error)
     if embedded:
-        what = f"the embedded PostgreSQL does not answer: {words}"
-        return Problem(what, "Run `make stop`, then again", ExitCode.UNAVAILABLE)
-    # The server's own words decide; libpq gives no code for a refused start of a session.
-    if isinstance(error, errors.InvalidPassword) or "authentication failed" in words:
+        what = f"the embedded PostgreSQL does not answer: {text}"
+        return PipeboardError(what, "Run `make stop`, then again", ExitCode.UNAVAILABLE)
+    # The text of the server decides: libpq has no code for a refused session.
+    if isinstance(error, errors.InvalidPassword) or "authentication failed" in text:
         what = f"the database refuses the password of {database.place}"
         remedy = f"Check user and password in {variable} (percent-encode special ones)"
-        return Problem(what, remedy, ExitCode.NOT_PERMITTED)
-    if "does not exist" in words:
-        what = f"{database.place}: {words}"
+        return PipeboardError(what, remedy, ExitCode.NOT_PERMITTED)
+    if "does not exist" in text:
+        what = f"{database.place}: {text}"
         remedy = f"Create it (createdb {database.database}), or mend {variable}"
-        return Problem(what, remedy, ExitCode.CONFIGURATION)
-    if "permission denied" in words or "pg_hba.conf" in words:
-        what = f"the database does not let {database.place} in: {words}"
+        return PipeboardError(what, remedy, ExitCode.CONFIGURATION)
+    if "permission denied" in text or "pg_hba.conf" in text:
+        what = f"the database does not let {database.place} in: {text}"
         remedy = "Ask its administrator for the right to connect from here"
-        return Problem(what, remedy, ExitCode.NOT_PERMITTED)
-    what = f"the database {database.place} cannot be reached: {words}"
+        return PipeboardError(what, remedy, ExitCode.NOT_PERMITTED)
+    what = f"the database {database.place} cannot be reached: {text}"
     remedy = f"Check {variable}, the server and the network"
     remedy += "; or leave it empty to use the embedded PostgreSQL" if variable == DATABASE else ""
-    return Problem(what, remedy, ExitCode.UNAVAILABLE)
+    return PipeboardError(what, remedy, ExitCode.UNAVAILABLE)

@@ -1,4 +1,4 @@
-"""Backfills: everything again, or the change logs that were never read; over days, if need be.
+"""Backfills: re-read all data, or read missing change logs, over several days if necessary.
 
 A full backfill has a Singer state of its own, named after it. It goes on from there, run after
 run, until a run did all its work; `ops.backfill` says which one is open. A history backfill needs
@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from pipeboard.commands.plan import Estimate, Plan, ask
-from pipeboard.commands.summary import show_run
+from pipeboard.commands.plan import Estimate, Plan, plan_job
+from pipeboard.commands.run_summary import show_run
 from pipeboard.database import connect
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.outcomes import BEHIND, LOADED, SKIPPED, SUCCEEDED
-from pipeboard.problems import ExitCode, Problem
 from pipeboard.run import history
 from pipeboard.run.jobs import BACKFILL, job_named
-from pipeboard.run.measures import exists
 from pipeboard.run.run_lock import is_locked
+from pipeboard.run.run_metrics import exists
 from pipeboard.run.runner import Outcome, run_job
 
 if TYPE_CHECKING:
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
     import psycopg
 
     from pipeboard.console import Console
+    from pipeboard.environments import Environment
     from pipeboard.paths import Paths
     from pipeboard.run.jobs import Job
-    from pipeboard.worlds import World
 
 #: What Pipedrive charges for one change log.
 TOKENS_A_LOG = 20
-#: What meltano.yml lets tap-pipedrive-history spend of a day's tokens.
+#: The share of a day's tokens that meltano.yml gives to tap-pipedrive-history.
 HISTORY_SHARE = 0.7 * 0.95
-#: Deals read in one run; then the list is made anew, for sync reads histories, too.
+#: Deals read in one run; then the list is computed again, since sync reads histories, too.
 DEALS_A_RUN = 10_000
 
 MISSING = """
@@ -62,7 +62,7 @@ BY_VALUE = """
 """
 
 
-class Ended(NamedTuple):
+class CommandResult(NamedTuple):
     """How a backfill ended: status and exit code of all its runs together."""
 
     status: str
@@ -78,22 +78,22 @@ class Resumable:
     since: date | None
 
     def is_for(self, streams: list[str], since: date | None) -> bool:
-        """Tell whether it was asked for the same."""
+        """Tell whether it has the same options."""
         return (sorted(self.streams), self.since) == (sorted(streams), since)
 
 
 def check_streams(job: Job, given: Mapping[str, str], streams: list[str]) -> None:
-    """Check names of streams before anything is begun, or discarded.
+    """Check names of streams before anything is started or discarded.
 
     Raises:
-        Problem: the job reads no stream of such a name.
+        PipeboardError: the job reads no stream of such a name.
 
     """
     known = job.selected(given)
     wrong = sorted(set(streams) - known) if known else []
     if wrong:
         what = f"no stream of this job is called {', '.join(wrong)}"
-        raise Problem(what, f"There are {', '.join(sorted(known))}", ExitCode.USAGE)
+        raise PipeboardError(what, f"There are {', '.join(sorted(known))}", ExitCode.USAGE)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Backfiller:
     """What all backfills need."""
 
     paths: Paths
-    world: World
+    environment: Environment
     given: Mapping[str, str]
     console: Console
     check: Callable[[], object]
@@ -110,11 +110,11 @@ class Backfiller:
 
     # -- everything again ----------------------------------------------------------------------
 
-    def full(self, streams: list[str], since: date | None, *, restart: bool) -> Ended:
+    def full(self, streams: list[str], since: date | None, *, restart: bool) -> CommandResult:
         """Read everything of some streams (of all: none named), from a day on, once more."""
         job = job_named(self.paths.root, "backfill").within(self.given)
-        if self._is_at_work():
-            return Ended(*self._run(job).ended)  # which skips, and says so
+        if self._is_running():
+            return CommandResult(*self._run(job).status_and_code)  # which skips, and reports it
         with self._connected() as connection:
             found = self._open_one(connection)
         goes_on = found is not None and not restart and found.is_for(streams, since)
@@ -123,7 +123,7 @@ class Backfiller:
             "MELTANO_RUN_STATE_ID_SUFFIX": self._suffix(backfill_id),
             **({"PIPEDRIVE_START_DATE": since.isoformat()} if since else {}),
         }
-        plan = ask(self.paths, self.world, job, self.console, environ).only(streams)
+        plan = plan_job(self.paths, self.environment, job, self.console, environ).only(streams)
         how = "goes on" if goes_on else "begins"
         self.console.note("backfill", f"{backfill_id} {how}: {', '.join(streams) or 'everything'}")
         plan.show(self.console)
@@ -131,7 +131,7 @@ class Backfiller:
         if found and discards:
             self.console.note("backfill", f"{found.id} is not done, and will be discarded")
         if not self._agreed():
-            return Ended(SKIPPED, ExitCode.OK)
+            return CommandResult(SKIPPED, ExitCode.OK)
         if found and discards:
             self._close(found.id, complete=False)
         if not goes_on:
@@ -150,7 +150,7 @@ class Backfiller:
             select backfill_id, streams, from_date from ops.backfill
             where environment = %s and finished_at is null
             """,
-            [self.world.environment],
+            [self.environment.name],
         ).fetchone()
         return Resumable(*row) if row else None
 
@@ -161,11 +161,11 @@ class Backfiller:
                 insert into ops.backfill (backfill_id, environment, streams, from_date)
                 values (%s, %s, %s, %s)
                 """,
-                [backfill_id, self.world.environment, streams, since],
+                [backfill_id, self.environment.name, streams, since],
             )
 
     def _suffix(self, backfill_id: str) -> str:
-        return f"{self.world.environ['MELTANO_RUN_STATE_ID_SUFFIX']}-{backfill_id}"
+        return f"{self.environment.variables['MELTANO_RUN_STATE_ID_SUFFIX']}-{backfill_id}"
 
     def _close(self, backfill_id: str, *, complete: bool) -> None:
         with self._connected() as connection:
@@ -179,37 +179,37 @@ class Backfiller:
 
     # -- histories that were never read --------------------------------------------------------
 
-    def histories(self, since: date | None, most: int | None, a_day: int | None) -> Ended:
+    def histories(self, since: date | None, most: int | None, a_day: int | None) -> CommandResult:
         """Read the change logs of the deals that have none yet, most valuable deals first."""
         job = job_named(self.paths.root, "backfill-history").within(self.given)
-        if self._is_at_work():
-            return Ended(*self._run(job).ended)
+        if self._is_running():
+            return CommandResult(*self._run(job).status_and_code)
         missing = self._missing(since)
         planned = min(missing, most or missing)
         what = f"{missing:,} deals without history"
         self.console.note("backfill", what if planned == missing else f"{planned:,} of {what}")
         if not planned:
-            return Ended(SUCCEEDED, ExitCode.OK)
+            return CommandResult(SUCCEEDED, ExitCode.OK)
         tokens = planned * TOKENS_A_LOG
         estimate = Estimate("deal_changelog", planned, tokens, "exact, if no log has two pages")
         budget = round(a_day * HISTORY_SHARE) if a_day else None
         Plan([estimate], budget).show(self.console)
         if not self._agreed():
-            return Ended(SKIPPED, ExitCode.OK)
-        listed = self.paths.local / "plans" / f"{self.world.environment}-history.ids"
+            return CommandResult(SKIPPED, ExitCode.OK)
+        listed = self.paths.local / "plans" / f"{self.environment.name}-history.ids"
         listed.parent.mkdir(parents=True, exist_ok=True)
         outcome = None
         while planned > 0:
-            asked = self._list(listed, since, min(planned, DEALS_A_RUN))
-            if not asked:
+            requested = self._list(listed, since, min(planned, DEALS_A_RUN))
+            if not requested:
                 break
             environ = {"PIPEBOARD_HISTORY_DEALS": str(listed)}
-            outcome = self._run(job, environ, goal=("deal_changelog_sync", asked))
+            outcome = self._run(job, environ, goal=("deal_changelog_sync", requested))
             if not outcome.is_complete:
                 break
-            planned -= asked
+            planned -= requested
         self.console.note("backfill", f"{self._missing(since):,} deals without history are left")
-        return self._built(outcome) if outcome else Ended(SUCCEEDED, ExitCode.OK)
+        return self._built(outcome) if outcome else CommandResult(SUCCEEDED, ExitCode.OK)
 
     def _missing(self, since: date | None) -> int:
         with self._connected() as connection:
@@ -241,7 +241,7 @@ class Backfiller:
     ) -> Outcome:
         outcome = run_job(
             self.paths,
-            self.world,
+            self.environment,
             job,
             self.console,
             before=self.check,
@@ -251,48 +251,48 @@ class Backfiller:
         show_run(self.console, job.name, outcome)
         return outcome
 
-    def _built(self, outcome: Outcome) -> Ended:
-        """Build the marts from what came, if anything did; return how both ended."""
-        ended = Ended(*outcome.ended)
+    def _built(self, outcome: Outcome) -> CommandResult:
+        """Build the marts if rows came; return the result of both runs."""
+        result = CommandResult(*outcome.status_and_code)
         if outcome.status not in LOADED:
-            return ended
+            return result
         if outcome.status == BEHIND:
-            # Also one whose share for histories alone is spent: a backfill goes on another time.
-            ended = Ended(BEHIND, ExitCode.BUDGET)
+            # Also if only the share for histories is spent: the backfill continues another time.
+            result = CommandResult(BEHIND, ExitCode.BUDGET)
         if not self.builds:
-            return ended
+            return result
         build = job_named(self.paths.root, "build").within(self.given)
-        built = run_job(self.paths, self.world, build, self.console)
+        built = run_job(self.paths, self.environment, build, self.console)
         show_run(self.console, build.name, built)
         if built.status == SKIPPED:
             self.console.line("The marts were not built; the next sync does it.")
-        return Ended(*built.ended) if built.code else ended
+        return CommandResult(*built.status_and_code) if built.code else result
 
-    def _is_at_work(self) -> bool:
+    def _is_running(self) -> bool:
         with self._connected() as connection:
             return is_locked(connection, BACKFILL)
 
     def _agreed(self) -> bool:
-        """Ask, where there is somebody to ask."""
+        """Ask for confirmation on a terminal."""
         if self.yes or not (sys.stdin.isatty() and self.console.tty):
             return True
         return click.confirm("Go on?", default=True)
 
     def _connected(self) -> closing[psycopg.Connection]:
-        return closing(connect(self.world.database.url))
+        return closing(connect(self.environment.database.url))
 
 
-def known_histories(paths: Paths, world: World) -> dict[str, str]:
-    """Tell a sync that is still reading histories which ones it need not pay for.
+def known_histories(paths: Paths, environment: Environment) -> dict[str, str]:
+    """List the histories that a sync need not read, while histories are missing.
 
     Returns:
         What the run's environment must say; nothing where the last sync had caught up.
 
     """
-    path = paths.local / "plans" / f"{world.environment}-known.txt"
+    path = paths.local / "plans" / f"{environment.name}-known.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
-        connect(world.database.url) as connection,
+        connect(environment.database.url) as connection,
         path.open("wb") as out,
     ):
         if not exists(connection, "pipedrive.deal_changelog_sync", "ops.etl_run"):
@@ -304,7 +304,7 @@ def known_histories(paths: Paths, world: World) -> dict[str, str]:
               and status not in ('running', 'skipped', 'abandoned')
             order by started_at desc limit 1
             """,
-            [world.environment],
+            [environment.name],
         ).fetchone()
         if last == (True,):
             return {}

@@ -1,4 +1,4 @@
-"""What a job would cost, by the tap's own word, against what a day allows."""
+"""The cost of a job, as the tap estimates it, against the daily budget."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.local.schedule import read_schedules
-from pipeboard.problems import ExitCode, Problem
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
+    from pipeboard.environments import Environment
     from pipeboard.paths import Paths
     from pipeboard.run.jobs import Job
-    from pipeboard.worlds import World
 
-#: The tap asks for 60 tokens' worth at most; each of its requests has a bound of its own.
+#: The tap spends 60 tokens at most; each of its requests has a time limit.
 TIMEOUT_SECONDS = 600.0
 DAY_SECONDS = 86_400
 LINE = re.compile(r"^([a-z_]+) +([\d,]+) +([\d,]+)  (.*)$")
@@ -40,7 +40,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Idle:
-    """What a run costs that finds nothing new, in tokens.
+    """The cost of a run that finds nothing new, in tokens.
 
     Attributes:
         by_hand: with every list read.
@@ -54,7 +54,7 @@ class Idle:
     at_intervals: list[tuple[int, int]]
 
     def day(self, runs: int) -> int:
-        """Return what a day of so many scheduled runs costs at the most."""
+        """Return the maximum cost of a day with so many scheduled runs."""
         reads = [
             tokens * (min(runs, math.ceil(DAY_SECONDS / seconds)) if seconds else runs)
             for tokens, seconds in self.at_intervals
@@ -64,7 +64,7 @@ class Idle:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a job will cost; `a_day` is what it may spend a day, None where nothing limits it.
+    """The cost of a job; `a_day` is its daily budget, None without a limit.
 
     `runs_a_day` is how often the schedule starts it.
     """
@@ -91,14 +91,14 @@ class Plan:
         """Return the plan of some streams.
 
         Raises:
-            Problem: one of them is none of the job's.
+            PipeboardError: one of them is none of the job's.
 
         """
         known = [estimate.stream for estimate in self.estimates]
         wrong = sorted(set(streams) - set(known))
         if wrong:
             what = f"no stream of this job is called {', '.join(wrong)}"
-            raise Problem(what, f"There are {', '.join(known)}", ExitCode.USAGE)
+            raise PipeboardError(what, f"There are {', '.join(known)}", ExitCode.USAGE)
         return Plan([e for e in self.estimates if not streams or e.stream in streams], self.a_day)
 
     def show(self, console: Console) -> None:
@@ -115,49 +115,49 @@ class Plan:
                 f"{'' if self.days == 1 else 's'}."
             )
         if self.idle:
-            words = f"With nothing new it costs {self.idle.by_hand:,} tokens by hand"
+            text = f"With nothing new it costs {self.idle.by_hand:,} tokens by hand"
             if self.runs_a_day:
                 day = self.idle.day(self.runs_a_day)
-                words += f", and an idle day of {self.runs_a_day} scheduled runs {day:,}"
-            console.line(f"{words}.")
+                text += f", and an idle day of {self.runs_a_day} scheduled runs {day:,}"
+            console.line(f"{text}.")
         console.event("plan", calls=self.calls, tokens=self.tokens, days=self.days)
 
 
-def ask(
+def plan_job(
     paths: Paths,
-    world: World,
+    environment: Environment,
     job: Job,
     console: Console,
     environ: Mapping[str, str] | None = None,
 ) -> Plan:
-    """Ask the tap what a job would cost from where its state stands; 60 tokens at most."""
+    """Let the tap estimate the cost of a job from its state; this costs 60 tokens at most."""
     if job.plugin is None:
         what = f"the job {job.name} asks Pipedrive for nothing, or is not known to pipeboard"
-        raise Problem(what, "Name sync, reference, sweep or backfill", ExitCode.USAGE)
-    complete = {**world.environ, **(environ or {})}
+        raise PipeboardError(what, "Name sync, reference, sweep or backfill", ExitCode.USAGE)
+    complete = {**environment.variables, **(environ or {})}
     folder = paths.local / "plans"
     folder.mkdir(parents=True, exist_ok=True)
     suffix = complete["MELTANO_RUN_STATE_ID_SUFFIX"]
-    state_id = f"{world.environment}:{job.plugin}-to-target-postgres:{suffix}"
+    state_id = f"{environment.name}:{job.plugin}-to-target-postgres:{suffix}"
     console.progress("plan", "looking at the account", 0)
-    words = ["invoke", job.plugin, "--plan"]
-    state = _meltano(paths, world, complete, "state", "get", state_id, check=False)
+    arguments = ["invoke", job.plugin, "--plan"]
+    state = _meltano(paths, environment, complete, "state", "get", state_id, check=False)
     found = _singer_state(state)
     if found:
-        state_file = folder / f"{world.environment}-{job.name}.state.json"
+        state_file = folder / f"{environment.name}-{job.name}.state.json"
         state_file.write_text(found)
-        words += ["--state", str(state_file)]
-    told = _meltano(paths, world, complete, *words)
+        arguments += ["--state", str(state_file)]
+    output = _meltano(paths, environment, complete, *arguments)
     console.clear()
     schedules = [s for s in read_schedules(paths.root, complete) if s.job == job.name]
-    return replace(read_plan(told), runs_a_day=sum(s.runs_a_day for s in schedules))
+    return replace(read_plan(output), runs_a_day=sum(s.runs_a_day for s in schedules))
 
 
-def read_plan(told: str) -> Plan:
-    """Read what the tap printed."""
+def read_plan(output: str) -> Plan:
+    """Parse the output of the tap."""
     estimates = []
     a_day = idle = None
-    for line in told.splitlines():
+    for line in output.splitlines():
         if found := LINE.match(line):
             name, calls, tokens, basis = found.groups()
             estimates.append(Estimate(name, _number(calls), _number(tokens), basis))
@@ -182,12 +182,16 @@ def _singer_state(text: str) -> str | None:
 
 
 def _meltano(
-    paths: Paths, world: World, environ: Mapping[str, str], *words: str, check: bool = True
+    paths: Paths,
+    environment: Environment,
+    environ: Mapping[str, str],
+    *arguments: str,
+    check: bool = True,
 ) -> str:
     try:
         outcome = subprocess.run(
             [str(paths.binaries / "meltano"), "--env-file", str(paths.no_dotenv)]
-            + ["--log-level=error", f"--environment={world.environment}", *words],
+            + ["--log-level=error", f"--environment={environment.name}", *arguments],
             cwd=paths.root,
             env=dict(environ),
             text=True,
@@ -197,12 +201,12 @@ def _meltano(
         )
     except subprocess.TimeoutExpired as error:
         what = f"the plan could not be made within {TIMEOUT_SECONDS:.0f} s"
-        raise Problem(what, "Check with `make doctor`", ExitCode.UNAVAILABLE) from error
+        raise PipeboardError(what, "Check with `make doctor`", ExitCode.UNAVAILABLE) from error
     if check and outcome.returncode:
-        said = world.redact((outcome.stderr or outcome.stdout).strip()).splitlines()
-        what = f"the plan could not be made: {said[-1][:300] if said else 'no reason given'}"
+        lines = environment.redact((outcome.stderr or outcome.stdout).strip()).splitlines()
+        what = f"the plan could not be made: {lines[-1][:300] if lines else 'no reason given'}"
         code = outcome.returncode
-        raise Problem(
+        raise PipeboardError(
             what,
             "Check with `make doctor`",
             ExitCode(code) if code in set(ExitCode) else ExitCode.FAILED,

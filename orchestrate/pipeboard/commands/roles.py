@@ -17,16 +17,16 @@ from urllib.parse import quote
 import psycopg
 
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.launch import DATABASE, TRANSFORM_DATABASE
 from pipeboard.local.metrics_server import URL_VARIABLE
-from pipeboard.problems import ExitCode, Problem
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
     from pipeboard.paths import Paths
 
 SCRIPT = Path("k8s/components/postgres/roles.sql")
-#: Stands where the part begins that is the same for every database.
+#: Marks the start of the part that is the same for every database.
 MARK = "-- roles of a warehouse:"
 ADMIN = "PIPEBOARD_ADMIN_DATABASE_URL"
 
@@ -65,17 +65,17 @@ def for_psql(paths: Paths) -> str:
 
 
 def administrator(given: Mapping[str, str]) -> DatabaseUrl:
-    """Return who makes the roles: the administrator named, else the role that syncs.
+    """Return the role that creates the roles: the administrator, else the role that syncs.
 
     Raises:
-        Problem: no database is named.
+        PipeboardError: no database is named.
 
     """
     named = given.get(ADMIN) or given.get(DATABASE)
     if not named:
         what = f"the embedded PostgreSQL has one role that does everything, and {ADMIN} is not set"
         remedy = f"Set {ADMIN} to the warehouse, with a role that may create roles"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
     return DatabaseUrl.parse(named)
 
 
@@ -90,11 +90,11 @@ def apply(paths: Paths, given: Mapping[str, str], console: Console) -> int:
             passwords = {
                 login: known.get(login.role) or secrets.token_urlsafe(24)
                 for login in LOGINS
-                # Who has a password that we do not know keeps it.
+                # A password that is not known here stays.
                 if known.get(login.role) or login.role not in there
             }
             for login, password in passwords.items():
-                # The server gets, and perhaps logs, what it stores: not the password itself.
+                # The server gets a hash, which it may log, never the password.
                 stored = connection.pgconn.encrypt_password(
                     password.encode(), login.role.encode(), b"scram-sha-256"
                 )
@@ -102,20 +102,20 @@ def apply(paths: Paths, given: Mapping[str, str], console: Console) -> int:
                 connection.execute("select set_config(%s, %s, false)", setting)
             connection.execute(script(paths).encode())
     except psycopg.errors.InsufficientPrivilege as error:
-        words = str(error).splitlines()[0]
-        what = f"the role {admin.user} may not make the roles in {admin.place}: {words}"
+        reason = str(error).splitlines()[0]
+        what = f"the role {admin.user} may not make the roles in {admin.place}: {reason}"
         remedy = f"Name a superuser, or the database's owner with CREATEROLE, in {ADMIN}; or give "
-        remedy += "`pipeboard roles --print` to whoever administers it"
-        raise Problem(what, remedy, ExitCode.NOT_PERMITTED) from error
+        remedy += "`pipeboard roles --print` to its administrator"
+        raise PipeboardError(what, remedy, ExitCode.NOT_PERMITTED) from error
     except psycopg.OperationalError as error:
         what = f"the database {admin.place} cannot be reached, or refuses the password"
-        raise Problem(what, f"Check {ADMIN}", ExitCode.UNAVAILABLE) from error
+        raise PipeboardError(what, f"Check {ADMIN}", ExitCode.UNAVAILABLE) from error
     _write(file, {login: _url(admin, login.role, text) for login, text in passwords.items()})
     for login in LOGINS:
-        words = "made" if login.role not in there else "up to date"
+        text = "made" if login.role not in there else "up to date"
         if login not in passwords:
-            words += f"; its password is not known here, set {login.password} to change it"
-        console.note(login.role, words)
+            text += f"; its password is not known here, set {login.password} to change it"
+        console.note(login.role, text)
     console.note("roles", f"their URLs are in {file}: put its lines into .env")
     return 0
 

@@ -1,8 +1,8 @@
-"""`pipeboard tune`: which number of rows per batch loads fastest, here and into this database.
+"""`pipeboard tune`: measures which number of rows per batch loads fastest into this database.
 
-Measured is the loader itself, as every run starts it, with deals of this warehouse said as Singer
-messages once more: it asks Pipedrive nothing. The result is a row of `ops.etl_run` like that of any
-run, and the latest one counts: later runs hand it to the loader, whoever starts them.
+It measures the loader itself, as every run starts it, with deals of this warehouse as Singer
+messages: it makes no API call. The result is a row of `ops.etl_run` like that of any run. Later
+runs, however they are started, give the latest result to the loader.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.outcomes import SUCCEEDED
-from pipeboard.problems import ExitCode, Problem
 from pipeboard.run.history import BATCH_SIZE_ROWS, End
 from pipeboard.run.jobs import MAIN, Job
-from pipeboard.run.measures import exists
 from pipeboard.run.reporting import mark_reported
+from pipeboard.run.run_metrics import exists
 from pipeboard.run.session import RunSession, run_session
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
+    from pipeboard.environments import Environment
     from pipeboard.paths import Paths
-    from pipeboard.worlds import World
 
 #: The loader's defaults.
 DEFAULT_ROWS, DEFAULT_BYTES = 10_000, 16 * 2**20
@@ -87,7 +87,7 @@ def parsed_sizes(text: str) -> tuple[int, ...]:
     """Read `1000,5000`.
 
     Raises:
-        Problem: these are no numbers of rows.
+        PipeboardError: these are no numbers of rows.
 
     """
     try:
@@ -96,13 +96,13 @@ def parsed_sizes(text: str) -> tuple[int, ...]:
         sizes = ()
     if not sizes or sizes[0] < 1:
         what = f"--sizes is {text!r}"
-        raise Problem(what, "Write 1000,5000,10000", ExitCode.USAGE)
+        raise PipeboardError(what, "Write 1000,5000,10000", ExitCode.USAGE)
     return sizes
 
 
-def forget(world: World, console: Console) -> int:
+def forget(environment: Environment, console: Console) -> int:
     """Go back to the loader's default."""
-    with run_session(world, replace(JOB, wait=0), console) as session:
+    with run_session(environment, replace(JOB, wait=0), console) as session:
         if session.begin():
             return ExitCode.UNAVAILABLE
         session.finish(End(SUCCEEDED, 0, details={"tuning": {"batch_size_rows": None}}))
@@ -110,17 +110,17 @@ def forget(world: World, console: Console) -> int:
     return ExitCode.OK
 
 
-def tune(paths: Paths, world: World, plan: Plan, console: Console) -> int:
+def tune(paths: Paths, environment: Environment, plan: Plan, console: Console) -> int:
     """Measure, and store the result.
 
     Raises:
-        Problem: there is nothing to measure with, or the loader fails.
+        PipeboardError: there is nothing to measure with, or the loader fails.
 
     """
     # Not beside a sync: the two would measure each other.
-    with run_session(world, JOB, console) as session:
-        if ended := session.begin():
-            return ended.exit_code
+    with run_session(environment, JOB, console) as session:
+        if end := session.begin():
+            return end.exit_code
         try:
             end = _Experiment(paths, plan, session).run()
         except Stopped as error:
@@ -135,7 +135,7 @@ def tune(paths: Paths, world: World, plan: Plan, console: Console) -> int:
 
 @contextmanager
 def scratch_folder(paths: Paths) -> Iterator[Path]:
-    """Give the messages and the loader's settings a folder; what a killed tuning left goes."""
+    """Create a folder for messages and settings; delete that of a tuning that was killed."""
     folder = paths.local / "tune"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
@@ -162,15 +162,15 @@ class _Experiment:
                 out.writelines([lines.readline(), lines.readline()])
             tried = [Tried(size) for size in self._sizes(width)]
             idle: list[float] = []
-            # In turn, so that a machine that gets slower is slower for all of them.
+            # In turn, so that a slower machine affects all sizes.
             for number in range(1, self.plan.rounds + 1):
                 idle.append(self._load(place, alone, DEFAULT_ROWS, 1)[0])
                 for one in tried:
                     seconds, memory = self._load(place, messages, one.size, rows)
                     one.seconds.append(seconds)
                     one.memory.append(memory)
-                    words = f"{one.size:,} rows per batch: {seconds:.2f} s"
-                    self.session.console.note(f"round {number}", words)
+                    text = f"{one.size:,} rows per batch: {seconds:.2f} s"
+                    self.session.console.note(f"round {number}", text)
         start = statistics.median(idle)
         chosen = best(tried, start)
         self._show(tried, start, chosen, rows)
@@ -200,22 +200,23 @@ class _Experiment:
         )
 
     def _sizes(self, width: float) -> list[int]:
-        """Leave out what the loader's other limit, in bytes, would cut short anyway."""
+        """Return the sizes that the byte limit of the loader lets it reach."""
         limit = int(
-            self.session.world.environ.get("TARGET_POSTGRES_BATCH_SIZE_BYTES") or DEFAULT_BYTES
+            self.session.environment.variables.get("TARGET_POSTGRES_BATCH_SIZE_BYTES")
+            or DEFAULT_BYTES
         )
         most = max(int(limit / width), 1)
         reachable = [size for size in self.plan.sizes if size <= most]
         if len(reachable) < len(self.plan.sizes):
-            words = f"a row has {width:,.0f} bytes: batch_size_bytes ends a batch at {most:,} rows"
-            self.session.console.note("tune", words)
-            # One stands for all of those.
+            text = f"a row has {width:,.0f} bytes: batch_size_bytes ends a batch at {most:,} rows"
+            self.session.console.note("tune", text)
+            # One of them represents all.
             reachable.append(next(size for size in self.plan.sizes if size > most))
         return reachable
 
     @contextmanager
     def _scratch(self) -> Iterator[None]:
-        """Give the loader a schema of its own, also for its books."""
+        """Create a schema for the loader, also for its bookkeeping."""
         drop = sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(SCHEMA))
         self.session.connection.execute("set client_min_messages = warning")
         self.session.connection.execute(drop)
@@ -233,7 +234,7 @@ class _Experiment:
         count, largest = found or (0, 0)
         if not count:
             what = "there are no deals in pipedrive.deals to measure with"
-            raise Problem(what, "Run `make sync` first", ExitCode.CONFIGURATION)
+            raise PipeboardError(what, "Run `make sync` first", ExitCode.CONFIGURATION)
         properties = {name: TYPES.get(kind, TEXT) for name, kind in columns}
         schema = {
             **{"type": "SCHEMA", "stream": "deals", "key_properties": ["id"]},
@@ -248,13 +249,13 @@ class _Experiment:
         with path.open("w", encoding="utf-8") as out:
             out.write(json.dumps(schema) + "\n")
             deals = self.session.connection.execute(query, [self.plan.rows]).fetchall()
-            # Too few of them come again under other ids.
+            # If there are too few, they are repeated with other ids.
             while written < self.plan.rows:
                 shift = written // len(deals) * (largest + 1)
                 for deal_id, text in deals[: self.plan.rows - written]:
                     record = {**json.loads(text), "id": deal_id + shift} if shift else None
-                    said = json.dumps(record, ensure_ascii=False) if record else text
-                    line = f'{{"type":"RECORD","stream":"deals","record":{said}}}\n'
+                    encoded = json.dumps(record, ensure_ascii=False) if record else text
+                    line = f'{{"type":"RECORD","stream":"deals","record":{encoded}}}\n'
                     out.write(line)
                     written += 1
                     size += len(line.encode())
@@ -263,7 +264,7 @@ class _Experiment:
     def _columns(self) -> list[tuple[str, str]]:
         if not exists(self.session.connection, "pipedrive.deals"):
             what = "there is no table pipedrive.deals to measure with"
-            raise Problem(what, "Run `make sync` first", ExitCode.CONFIGURATION)
+            raise PipeboardError(what, "Run `make sync` first", ExitCode.CONFIGURATION)
         return self.session.connection.execute(
             """
             select column_name, data_type from information_schema.columns
@@ -275,37 +276,37 @@ class _Experiment:
 
     def _load(self, place: Path, messages: Path, size: int, rows: int) -> tuple[float, int]:
         """Load a file into an empty schema; return seconds and the loader's peak of memory."""
-        if self.session.signals.asked:
+        if self.session.signals.received:
             raise Stopped
         config = place / "config.json"
         settings: dict[str, Any] = {
-            "sqlalchemy_url": self.session.world.database.url,
+            "sqlalchemy_url": self.session.environment.database.url,
             "default_target_schema": SCHEMA,
             "ops_schema": SCHEMA,
             "bookkeeping": False,
             "batch_size_rows": size,
         }
-        limit = self.session.world.environ.get("TARGET_POSTGRES_BATCH_SIZE_BYTES")
+        limit = self.session.environment.variables.get("TARGET_POSTGRES_BATCH_SIZE_BYTES")
         if limit:
             settings["batch_size_bytes"] = int(limit)
         config.touch(mode=0o600)
         config.write_text(json.dumps(settings))
-        words = [str(self.paths.binaries / "target-postgres"), "--config", str(config)]
+        command = [str(self.paths.binaries / "target-postgres"), "--config", str(config)]
         log = place / "loader.log"
         began = time.monotonic()
         with messages.open("rb") as source, log.open("wb") as out:
             process = subprocess.Popen(
-                words,
+                command,
                 stdin=source,
                 stdout=subprocess.DEVNULL,
                 stderr=out,
                 env={
-                    **self.session.world.environ,
+                    **self.session.environment.variables,
                     "PUSHGATEWAY_URL": "",
                     "PIPEBOARD_LOG_FORMAT": "",
                 },
             )
-            # A loader that hangs ends as one that was killed.
+            # A loader that hangs is killed.
             limit_timer = threading.Timer(JOB.stall, process.kill)
             limit_timer.daemon = True
             limit_timer.start()
@@ -320,16 +321,16 @@ class _Experiment:
         seconds = time.monotonic() - began
         if code:
             last = log.read_text(errors="replace").strip().splitlines()[-1:]
-            what = f"the loader failed ({code}): {self.session.world.redact(' '.join(last))}"
+            what = f"the loader failed ({code}): {self.session.environment.redact(' '.join(last))}"
             known = {int(member) for member in ExitCode}
-            raise Problem(what, "", ExitCode(code if code in known else ExitCode.FAILED))
+            raise PipeboardError(what, "", ExitCode(code if code in known else ExitCode.FAILED))
         table = sql.Identifier(SCHEMA, "deals")
         there = self.session.connection.execute(
             sql.SQL("select count(*) from {}").format(table)
         ).fetchone()
         if there != (rows,):
             what = f"the loader brought {there} of {rows} rows"
-            raise Problem(what, "This is a fault of the loader: report it", ExitCode.DATA)
+            raise PipeboardError(what, "This is a fault of the loader: report it", ExitCode.DATA)
         self.session.connection.execute(sql.SQL("drop table {}").format(table))
         # Kilobytes on Linux, bytes on macOS.
         return seconds, usage.ru_maxrss * (1 if os.uname().sysname == "Darwin" else 1024)
@@ -345,7 +346,7 @@ class _Experiment:
             ],
         )
         self.session.console.note("tune", f"later runs load {chosen:,} rows per batch")
-        if BATCH_SIZE_ROWS in self.session.world.environ:
+        if BATCH_SIZE_ROWS in self.session.environment.variables:
             self.session.console.note(
                 "tune", f"... once {BATCH_SIZE_ROWS} is no longer set; it wins"
             )

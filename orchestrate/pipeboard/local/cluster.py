@@ -1,4 +1,4 @@
-"""What we remember of a database cluster: where it lies, its port, its passwords, its owner."""
+"""The record of a database cluster: its folder, port, passwords and checkout."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import json
 import os
 import secrets
 import shutil
-import socket
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
+from pipeboard.errors import ExitCode, PipeboardError
+from pipeboard.local.loopback import HOST, free_port
 from pipeboard.local.postgres_binaries import Unprivileged
-from pipeboard.problems import ExitCode, Problem
 
-HOST = "127.0.0.1"
 OWNER = "pipeboard"
 
 
@@ -40,7 +39,7 @@ class Cluster:
 
     @property
     def orphan(self) -> Path:
-        """Where data of a checkout that was deleted waits for somebody to miss it."""
+        """Where the data of a deleted checkout is kept, until the next such case."""
         return Path(f"{self.home}.orphan")
 
     def url(self, database: str) -> str:
@@ -64,9 +63,9 @@ class ClusterRecord:
         except (OSError, ValueError, TypeError):
             return None
         if self.user is None:
-            # Everything lies beside the record, wherever the checkout was moved to.
+            # All files are beside the record, also after the checkout was moved.
             return replace(cluster, home=str(self.state))
-        return cluster if self._is_ours(cluster) else None
+        return cluster if self._is_own(cluster) else None
 
     def save(self, cluster: Cluster) -> None:
         """Write the record, whole or not at all."""
@@ -90,8 +89,8 @@ class ClusterRecord:
         self.save(cluster)
         return cluster
 
-    def _is_ours(self, cluster: Cluster) -> bool:
-        """Tell whether a place outside the checkout belongs to this record and to no other.
+    def _is_own(self, cluster: Cluster) -> bool:
+        """Tell whether a folder outside the checkout belongs to this record.
 
         A checkout that was copied brings the record along, but its original keeps the data.
         """
@@ -109,7 +108,7 @@ class ClusterRecord:
         return True
 
     def _take_over(self, cluster: Cluster, end: Callable[[Cluster], object]) -> None:
-        """Prepare a place outside the checkout, moving aside what a deleted checkout left there."""
+        """Prepare a folder outside the checkout; move the data of a deleted checkout aside."""
         home = Path(cluster.home)
         if (home / "owner.json").exists():
             end(cluster)
@@ -120,7 +119,7 @@ class ClusterRecord:
         except OSError as error:
             what = f"the embedded PostgreSQL has no place: {home} cannot be created ({error})"
             remedy = "Run as an ordinary user, or name a database in PIPEBOARD_DATABASE_URL"
-            raise Problem(what, remedy, ExitCode.CONFIGURATION) from error
+            raise PipeboardError(what, remedy, ExitCode.CONFIGURATION) from error
         for folder in (home.parent, home):
             folder.chmod(0o755)
         self._sign(cluster)
@@ -129,21 +128,3 @@ class ClusterRecord:
         """Leave a note of whose the place is."""
         owner = {"id": cluster.id, "state": str(self.state)}
         (Path(cluster.home) / "owner.json").write_text(json.dumps(owner))
-
-
-def free_port() -> int:
-    """Return a TCP port on loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def port_is_taken(port: int) -> bool:
-    """Tell whether somebody listens on a port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return True
-        return False

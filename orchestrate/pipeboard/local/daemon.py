@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from pipeboard.local.cluster import free_port, port_is_taken
-from pipeboard.local.processes import Recorded
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
+from pipeboard.local.loopback import free_port, port_is_taken
+from pipeboard.local.processes import TrackedProcess
 
 LARGEST_LOG = 10_000_000
 
@@ -23,7 +23,7 @@ class ServiceSpec:
     """How a program is started.
 
     Attributes:
-        command: its words.
+        command: the program and its arguments.
         environ: the variables that decide what it does.
         is_ready: called until it returns True.
         signature: anything else that makes a running program out of date when it changes, such as
@@ -57,22 +57,22 @@ class Daemon:
 
     Attributes:
         name: what messages call it.
-        home: its folder.
+        folder: its folder.
         log: the file its output is appended to.
-        record: the file in `home` that remembers its process.
+        record: the file in `folder` that remembers its process.
 
     """
 
     name: str
-    home: Path
+    folder: Path
     log: Path
     record: str = "process.json"
 
     @property
-    def process(self) -> Recorded | None:
+    def process(self) -> TrackedProcess | None:
         """The process that we started, None if it does not run any more."""
-        recorded = Recorded.load(self._record)
-        return recorded if recorded and recorded.is_running() else None
+        tracked = TrackedProcess.load(self._record)
+        return tracked if tracked and tracked.is_running() else None
 
     def is_running(self) -> bool:
         """Tell whether the program that we started still runs."""
@@ -86,7 +86,7 @@ class Daemon:
             known = usual
         if not self.is_running() and port_is_taken(known):
             known = usual if known != usual and not port_is_taken(usual) else free_port()
-        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._port.write_text(str(known))
         return known
 
@@ -107,7 +107,7 @@ class Daemon:
             on_wait: called with the seconds waited so far, until the program is ready.
 
         Raises:
-            Problem: it cannot be started, ended, or did not become ready in time.
+            PipeboardError: it cannot be started, ended, or did not become ready in time.
 
         """
         if self.is_running() and self._started_as(spec):
@@ -125,18 +125,18 @@ class Daemon:
         how = "does not answer" if exit_code is None else f"ended at once (exit code {exit_code})"
         lines = self.log.read_bytes()[log_start:].decode(errors="replace").strip().splitlines()
         what = f"{self.name} {how}: {lines[-1][:300] if lines else 'no reason given'}"
-        raise Problem(what, f"See {self.log}", ExitCode.UNAVAILABLE)
+        raise PipeboardError(what, f"See {self.log}", ExitCode.UNAVAILABLE)
 
     def stop(self, timeout_seconds: float = 10.0) -> bool:
         """End the program: SIGTERM, and SIGKILL after the timeout. Return whether it ran."""
         process = self.process
-        ended = process.end(timeout_seconds) if process else False
+        was_running = process.end(timeout_seconds) if process else False
         self._record.unlink(missing_ok=True)
-        return ended
+        return was_running
 
     def _spawn(self, spec: ServiceSpec) -> tuple[subprocess.Popen[bytes], int]:
         """Start and record the program; return it, and where its output begins in the log."""
-        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > LARGEST_LOG:
             self.log.replace(self.log.with_suffix(".old.log"))
@@ -146,7 +146,7 @@ class Daemon:
             try:
                 process = subprocess.Popen(
                     list(spec.command),
-                    cwd=spec.cwd or self.home,
+                    cwd=spec.cwd or self.folder,
                     env={**spec.inherited_environ, **spec.environ},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -156,10 +156,10 @@ class Daemon:
                 )
             except OSError as error:
                 what = f"{self.name} cannot be started: {spec.command[0]}: {error.strerror}"
-                raise Problem(what, "Run `make setup`", ExitCode.CONFIGURATION) from error
-        recorded = Recorded.of(process.pid)
-        if recorded:
-            recorded.save(self._record)
+                raise PipeboardError(what, "Run `make setup`", ExitCode.CONFIGURATION) from error
+        tracked = TrackedProcess.of(process.pid)
+        if tracked:
+            tracked.save(self._record)
             self._digest.write_text(spec.digest)
         return process, log_start
 
@@ -171,7 +171,7 @@ class Daemon:
 
     @property
     def _record(self) -> Path:
-        return self.home / self.record
+        return self.folder / self.record
 
     @property
     def _digest(self) -> Path:
@@ -179,4 +179,4 @@ class Daemon:
 
     @property
     def _port(self) -> Path:
-        return self.home / "port"
+        return self.folder / "port"

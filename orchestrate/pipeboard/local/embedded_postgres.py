@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own: TCP on loopback, no root, no system package, survives crashes."""
+"""The embedded PostgreSQL: TCP on loopback, no root, no system package, survives crashes."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 import psycopg
 from psycopg import sql
 
-from pipeboard.local.cluster import HOST, OWNER, Cluster, ClusterRecord, free_port, port_is_taken
+from pipeboard.errors import ExitCode, PipeboardError
+from pipeboard.local.cluster import OWNER, Cluster, ClusterRecord
 from pipeboard.local.file_lock import file_lock
+from pipeboard.local.loopback import HOST, free_port, port_is_taken
 from pipeboard.local.postgres_binaries import Binaries, Unprivileged, readable_copy
 from pipeboard.local.processes import command_line
-from pipeboard.problems import ExitCode, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 READER = "bi_read"
-# Modest, for a laptop. Everything that is committed is on disk: fsync stays on.
+# Sized for a laptop. fsync stays on.
 SETTINGS = {
     "listen_addresses": HOST,
-    # No socket file: its path may be too long, and loopback does as well.
+    # No socket file: its path may be too long.
     "unix_socket_directories": "",
     "shared_buffers": "192MB",
     "work_mem": "32MB",
     "maintenance_work_mem": "128MB",
     "max_wal_size": "2GB",
-    # Nobody replicates from here, so bulk loads into new tables need no log of each row.
+    # There is no replication, so bulk loads into new tables need no log of each row.
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    # Compiling costs more than it saves on queries of this size.
+    # Compilation costs more than it saves on small queries.
     "jit": "off",
     "max_connections": "60",
     "timezone": "UTC",
@@ -56,7 +57,7 @@ class EmbeddedPostgres:
     """One database cluster and its server.
 
     `state` is a private folder that remembers the cluster. As an ordinary user everything lies in
-    it. As root, PostgreSQL must run as somebody else, who can perhaps not enter our folders: then
+    it. As root, PostgreSQL must run as another user, who may not enter these folders: then
     programs and data lie under `roots_home`, on a short path.
     """
 
@@ -65,7 +66,7 @@ class EmbeddedPostgres:
         self.user = Unprivileged.needed()
         self.record = ClusterRecord(state, roots_home, self.user)
 
-    # -- what a person does with it
+    # -- public
 
     def start(self, original: Binaries, *databases: str, fresh: bool = False) -> dict[str, str]:
         """Make sure the server runs and has these databases. Return the URL of each.
@@ -138,7 +139,7 @@ class EmbeddedPostgres:
         unfinished.rename(cluster.data)
 
     def _run(self, cluster: Cluster, binaries: Binaries) -> Cluster:
-        """Start the server unless it runs; another port if ours was taken meanwhile."""
+        """Start the server unless it runs; on another port if its own is taken."""
         for _ in range(5):
             running = self._running(cluster)
             if running is None:
@@ -158,7 +159,7 @@ class EmbeddedPostgres:
                     user=self.user,
                 )
                 running = self._running(cluster)
-            if running and self._answers(replace(cluster, port=running.port)):
+            if running and self._is_ready(replace(cluster, port=running.port)):
                 cluster = replace(cluster, port=running.port)
                 self.record.save(cluster)
                 return cluster
@@ -176,9 +177,9 @@ class EmbeddedPostgres:
             pid, port = int(lines[0]), int(lines[3])
         except (OSError, ValueError, IndexError):
             return None
-        words = command_line(pid)
-        ours = "postgres" in words and str(cluster.data) in words
-        return Running(pid, port) if ours else None
+        command = command_line(pid)
+        is_own = "postgres" in command and str(cluster.data) in command
+        return Running(pid, port) if is_own else None
 
     def _end(self, cluster: Cluster) -> bool:
         """Shut the server down: fast, and if that takes long, at once. Return whether it ran."""
@@ -195,11 +196,11 @@ class EmbeddedPostgres:
         return True
 
     def _forget_dead_server(self, cluster: Cluster) -> None:
-        """Remove a postmaster.pid that nobody stands behind; PostgreSQL might believe it."""
+        """Remove the postmaster.pid of a server that is gone; PostgreSQL might trust it."""
         (cluster.data / "postmaster.pid").unlink(missing_ok=True)
 
-    def _answers(self, cluster: Cluster) -> bool:
-        """Wait until the server talks to us; False if it went away instead."""
+    def _is_ready(self, cluster: Cluster) -> bool:
+        """Wait until the server accepts connections; False if it ended instead."""
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and self._running(cluster):
             try:
@@ -222,7 +223,7 @@ class EmbeddedPostgres:
         )
 
     def _ensure_databases(self, cluster: Cluster, names: tuple[str, ...], fresh: bool) -> None:
-        """Create the databases, their owner, who is no superuser, and who may only read."""
+        """Create the databases, their owner (no superuser) and a role that may only read."""
         with self._connect(cluster) as connection:
             if not connection.execute(
                 "select 1 from pg_roles where rolname = %s", [OWNER]
@@ -232,7 +233,7 @@ class EmbeddedPostgres:
                         sql.Identifier(OWNER), sql.Literal(cluster.password)
                     )
                 )
-            # dbt grants it what it may read, and may not create it itself.
+            # dbt grants this role its rights, but may not create it.
             if not connection.execute(
                 "select 1 from pg_roles where rolname = %s", [READER]
             ).fetchone():
@@ -256,14 +257,14 @@ class EmbeddedPostgres:
 
     @contextmanager
     def _only_one(self) -> Iterator[None]:
-        """Let two commands at the same time start one server, not two."""
+        """Hold a lock, so that two commands start one server, not two."""
         with file_lock(self.state / "lock", "the embedded PostgreSQL"):
             yield
 
-    def _fail(self, what: str, words: str) -> NoReturn:
-        message = f"the embedded PostgreSQL {what}: {words.strip() or 'it gave no reason'}"
+    def _fail(self, what: str, reason: str) -> NoReturn:
+        message = f"the embedded PostgreSQL {what}: {reason.strip() or 'it gave no reason'}"
         remedy = "See its log, or name another database in PIPEBOARD_DATABASE_URL"
-        raise Problem(message, remedy, ExitCode.UNAVAILABLE)
+        raise PipeboardError(message, remedy, ExitCode.UNAVAILABLE)
 
 
 def locales(major: int) -> list[list[str]]:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
-#: A first start may build a database cluster, which takes a slow machine minutes.
+#: The first start creates a database cluster, which can take minutes on a slow machine.
 WAIT_SECONDS = 300.0
 #: A longer wait is announced.
 QUIET_SECONDS = 2.0
@@ -28,7 +28,7 @@ def file_lock(path: Path, what: str, seconds: float | None = None) -> Iterator[N
         seconds: to wait for it.
 
     Raises:
-        Problem: another process holds it all that time.
+        PipeboardError: another process holds it all that time.
 
     """
     limit = WAIT_SECONDS if seconds is None else seconds
@@ -55,7 +55,7 @@ def _wait(descriptor: int, path: Path, what: str, limit: float) -> None:
             if waited >= limit:
                 message = f"{what} waited {limit:.0f} s for {path}, which is held by {owner}"
                 remedy = "End that process, or run again later"
-                raise Problem(message, remedy, ExitCode.UNAVAILABLE) from error
+                raise PipeboardError(message, remedy, ExitCode.UNAVAILABLE) from error
             if not is_announced and waited >= QUIET_SECONDS:
                 is_announced = True
                 sys.stderr.write(f"pipeboard: {what} waits up to {limit:.0f} s for {owner}\n")

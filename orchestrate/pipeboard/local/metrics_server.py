@@ -1,6 +1,6 @@
-"""The metrics server: query-exporter with our queries, pointed at the world's database.
+"""The metrics server: query-exporter with our queries, pointed at the environment's database.
 
-It becomes query-exporter instead of supervising it: whoever started us watches that process.
+It becomes query-exporter (exec), so that the caller supervises that process.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.launch import environ_of
-from pipeboard.problems import ExitCode, Problem
 
 if TYPE_CHECKING:
     from pipeboard.database_url import DatabaseUrl
@@ -30,14 +30,23 @@ def serve(
     if not program.exists():
         what = f"the metrics server is not installed ({program})"
         remedy = "Run `python3 orchestrate/bootstrap.py metrics`, with Python 3.11 or newer"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
     chosen = queries or paths.root / QUERIES
     if not chosen.is_file():
         what = f"there is no file {chosen}"
-        raise Problem(what, "Name another one by --queries", ExitCode.CONFIGURATION)
-    words = ["--config", str(chosen), "--host", host, "--port", str(port), "--log-format", "json"]
+        raise PipeboardError(what, "Name another one by --queries", ExitCode.CONFIGURATION)
+    arguments = [
+        "--config",
+        str(chosen),
+        "--host",
+        host,
+        "--port",
+        str(port),
+        "--log-format",
+        "json",
+    ]
     given = {k: v for k, v in os.environ.items() if not k.startswith(("QE_", URL_VARIABLE))}
     environ = environ_of("query-exporter", given)
     environ["PIPEBOARD_METRICS_DSN"] = database.for_sqlalchemy()
     sys.stdout.flush()
-    os.execve(program, [str(program), *words], environ)
+    os.execve(program, [str(program), *arguments], environ)

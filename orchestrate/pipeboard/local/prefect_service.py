@@ -1,8 +1,7 @@
-"""Prefect on this machine: a server on loopback, a worker of processes, and what they need.
+"""Prefect on this machine: a server on loopback and a worker that runs flows as processes.
 
-Each world has a server of its own, with its own database, port and worker, so that runs of the demo
-and of somebody's account never lie side by side. What flows do is no affair of this file: they call
-`pipeboard`, as cron does.
+Each environment has its own server, database, port and worker, so that runs of the demo and of a
+real account are never in one list. The flows call `pipeboard`, as cron does.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeboard.environments import DEMO, IMPERSONAL, OWN, PERSONAL_PREFIXES
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.launch import is_private
-from pipeboard.local.cluster import HOST
 from pipeboard.local.daemon import Daemon, ServiceSpec
-from pipeboard.local.processes import Recorded, children
+from pipeboard.local.loopback import HOST, opener
+from pipeboard.local.processes import TrackedProcess, children
 from pipeboard.local.schedule import claim
-from pipeboard.problems import ExitCode, Problem
-from pipeboard.worlds import DEMO, IMPERSONAL, OWN, PERSONAL_PREFIXES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,32 +32,30 @@ if TYPE_CHECKING:
     from pipeboard.paths import Paths
 
 POOL = "local"
-#: Prefect's own port, and its neighbour for the demo; another one where they are taken.
+#: Prefect's usual port, and the next one for the demo; if taken, another one.
 PORTS = {OWN: 4200, DEMO: 4201}
-#: What flows may need a block for.
+#: Settings that may be stored in blocks.
 IN_BLOCKS = (
     *("PIPEDRIVE_API_TOKEN", "PIPEBOARD_DATABASE_URL", "PIPEBOARD_TRANSFORM_DATABASE_URL"),
     *("REDIS_URL", "GITHUB_PAT"),
 )
 SERVER_TIMEOUT_SECONDS, WORKER_TIMEOUT_SECONDS = 180.0, 60.0
-#: Seconds that runs under way get to end gently; the supervisor needs 20, Prefect a few more.
-GRACE = 45.0
-
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+#: Running flows get this long to end after SIGTERM; the supervisor alone needs 20 seconds.
+RUN_END_TIMEOUT_SECONDS = 45.0
 
 
 @dataclass(frozen=True)
 class PrefectService:
-    """The Prefect of one world."""
+    """The Prefect of one environment."""
 
     paths: Paths
-    world: str
+    kind: str
 
-    # -- where things are ----------------------------------------------------------------------
+    # -- files ----------------------------------------------------------------------
 
     @property
-    def home(self) -> Path:
-        return self.paths.local / "prefect" / self.world
+    def folder(self) -> Path:
+        return self.paths.local / "prefect" / self.kind
 
     @property
     def environment(self) -> Path:
@@ -70,29 +67,29 @@ class PrefectService:
 
     @property
     def server(self) -> Daemon:
-        return Daemon("Prefect's server", self.home, self.home / "server.log", "server.json")
+        return Daemon("Prefect's server", self.folder, self.folder / "server.log", "server.json")
 
     @property
     def worker(self) -> Daemon:
-        return Daemon("Prefect's worker", self.home, self.home / "worker.log", "worker.json")
+        return Daemon("Prefect's worker", self.folder, self.folder / "worker.log", "worker.json")
 
     @property
     def password_file(self) -> Path:
-        return self.home / "password"
+        return self.folder / "password"
 
     @property
     def auth(self) -> str | None:
-        """Who may use the server: the demo's everybody here, the other who can read our files."""
-        if self.world == DEMO:
+        """User and password of the server; the demo has none."""
+        if self.kind == DEMO:
             return None
         if not self.password_file.exists():
-            self.home.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             number = os.open(self.password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(number, "w") as out:
                 out.write(f"pipeboard:{secrets.token_urlsafe(18)}\n")
         return self.password_file.read_text().strip()
 
-    # -- what runs -----------------------------------------------------------------------------
+    # -- programs -----------------------------------------------------------------------------
 
     @property
     def url(self) -> str | None:
@@ -109,23 +106,23 @@ class PrefectService:
         """Make sure that server, pool, blocks, deployments and worker are there.
 
         Args:
-            console: told what was done.
-            given: the settings of the world; the worker's runs read them anew.
+            console: gets a line for each step.
+            given: the settings of the environment; the worker's runs read them anew.
 
         Returns:
             The server's address.
 
         Raises:
-            Problem: Prefect is not installed, does not start, or somebody else schedules.
+            PipeboardError: Prefect is not installed, does not start, or another program schedules.
 
         """
         if not self._program.exists():
             what = f"Prefect is not installed ({self._program})"
             remedy = "Run `python3 orchestrate/bootstrap.py prefect`"
-            raise Problem(what, remedy, ExitCode.CONFIGURATION)
-        self.home.mkdir(parents=True, exist_ok=True)
-        # Before anything is started: a server without a worker would start no run.
-        schedule = None if self.works else claim(self.paths, self.world, "Prefect")
+            raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # Before the server starts: without a worker it would start no run.
+        schedule = None if self.works else claim(self.paths, self.kind, "Prefect")
         is_new = self.url is None
         try:
             url = self.url or self._start_server(console)
@@ -143,11 +140,11 @@ class PrefectService:
 
     def _start_server(self, console: Console) -> str:
         began = time.monotonic()
-        port = self.server.port(PORTS[self.world])
+        port = self.server.port(PORTS[self.kind])
         spec = ServiceSpec(
             [str(self._program), "server", "start", "--host", HOST, "--port", str(port)],
             self._environ(),
-            is_ready=lambda: bool(self.ask("/health")),
+            is_ready=lambda: bool(self.call("/health")),
             timeout_seconds=SERVER_TIMEOUT_SECONDS,
             cwd=self.paths.root,
         )
@@ -178,21 +175,21 @@ class PrefectService:
         console.note("prefect", f"worker of pool {POOL} ({time.monotonic() - began:.1f} s)")
 
     def _last_heartbeat(self) -> str | None:
-        found = self.ask(f"/work_pools/{POOL}/workers/filter", {}) or []
+        found = self.call(f"/work_pools/{POOL}/workers/filter", {}) or []
         return max((str(worker["last_heartbeat_time"]) for worker in found), default=None)
 
     def _register(self, console: Console, url: str, given: Mapping[str, str]) -> None:
-        """Let the flows' own program make pool, blocks and deployments."""
-        words = [str(self.environment / "bin" / "python")]
-        words += [str(self.paths.root / "orchestrate" / "flows" / "register.py"), "--pool", POOL]
+        """Run the program that creates pool, blocks and deployments."""
+        command = [str(self.environment / "bin" / "python")]
+        command += [str(self.paths.root / "orchestrate" / "flows" / "register.py"), "--pool", POOL]
         environ = self._environ(url)
-        if self.world == DEMO:
-            words.append("--no-blocks")
+        if self.kind == DEMO:
+            command.append("--no-blocks")
         else:
             environ |= {name: given[name] for name in IN_BLOCKS if given.get(name)}
         began = time.monotonic()
         with subprocess.Popen(
-            words,
+            command,
             cwd=self.paths.root,
             env=environ,
             stdin=subprocess.DEVNULL,
@@ -200,38 +197,38 @@ class PrefectService:
             stderr=subprocess.STDOUT,
             text=True,
         ) as process:
-            said = []
+            output = []
             for line in process.stdout or ():
-                said.append(line.rstrip())
+                output.append(line.rstrip())
                 console.line(line.rstrip())
         if process.returncode:
-            what = f"Prefect does not take the flows: {said[-1] if said else 'no reason given'}"
+            what = f"Prefect does not take the flows: {output[-1] if output else 'no reason given'}"
             known = {int(code) for code in ExitCode}
             code = process.returncode if process.returncode in known else ExitCode.FAILED
-            raise Problem(what, f"See {self.server.log}", ExitCode(code))
+            raise PipeboardError(what, f"See {self.server.log}", ExitCode(code))
         console.note("prefect", f"registered in {time.monotonic() - began:.1f} s")
 
     def _environ(self, url: str | None = None) -> dict[str, str]:
-        """Return the environment of the server, or with a URL that of whoever talks to it.
+        """Return the variables of the server, or with a URL those of its clients.
 
-        Nothing of another Prefect that somebody uses (a profile, a cloud) may get in here, and
-        nothing of somebody's account into the server or the demo.
+        Leaves out those of any other Prefect of the user (a profile, a cloud); the server and the
+        demo get nothing of the user's account either.
         """
-        left_out = ("PREFECT_",) if url and self.world == OWN else PERSONAL_PREFIXES
+        left_out = ("PREFECT_",) if url and self.kind == OWN else PERSONAL_PREFIXES
         environ = {
             k: v
             for k, v in os.environ.items()
             if k in IMPERSONAL or not (k.startswith(left_out) or (url is None and is_private(k, v)))
         }
         environ |= {
-            "PREFECT_HOME": str(self.home / "home"),
+            "PREFECT_HOME": str(self.folder / "home"),
             "DO_NOT_TRACK": "1",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "NO_PROXY": ",".join(filter(None, (os.environ.get("NO_PROXY"), HOST))),
         }
         if url is None:
-            database = self.home / "prefect.db"
-            # Else the page would ask Prefect's own port, whatever ours is.
+            database = self.folder / "prefect.db"
+            # By default the page requests Prefect's usual port.
             environ["PREFECT_SERVER_UI_API_URL"] = "/api"
             environ["PREFECT_API_DATABASE_CONNECTION_URL"] = f"sqlite+aiosqlite:///{database}"
             if self.auth:
@@ -243,33 +240,33 @@ class PrefectService:
             **environ,
             "PREFECT_API_URL": f"{url}/api",
             "PREFECT_WORKER_QUERY_SECONDS": "3",
-            "PIPEBOARD_FLOWS_WORLD": self.world,
+            "PIPEBOARD_FLOWS_WORLD": self.kind,
         }
 
-    # -- asking and ending ---------------------------------------------------------------------
+    # -- calling and ending ---------------------------------------------------------------------
 
-    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Ask the server's API; None where it gives no good answer."""
+    def call(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Call the API of the server; None if that fails."""
         headers = {"Content-Type": "application/json"}
         if self.auth:
             headers["Authorization"] = f"Basic {b64encode(self.auth.encode()).decode()}"
         data = None if body is None else json.dumps(body).encode()
         try:
             request = urllib.request.Request(f"{self.url}/api{path}", data, headers)
-            with _direct.open(request, timeout=10) as response:
+            with opener.open(request, timeout=10) as response:
                 return json.loads(response.read())
         except (OSError, ValueError):  # ValueError, too, if the server has ended: no URL
             return None
 
     def stop(self) -> bool:
-        """End worker and server, and first the runs under way, gently. Return whether any was."""
+        """End running flows (SIGTERM), worker and server. Return whether any ran."""
         worker = self.worker.process
         if worker:
-            # A worker that is told to end kills its runs.
-            runs = [found for found in map(Recorded.of, children(worker.pid)) if found]
+            # A worker kills its runs when it gets SIGTERM.
+            runs = [found for found in map(TrackedProcess.of, children(worker.pid)) if found]
             for run in runs:
-                run.ask_to_end()
-            deadline = time.monotonic() + GRACE
+                run.terminate()
+            deadline = time.monotonic() + RUN_END_TIMEOUT_SECONDS
             while any(run.is_running() for run in runs) and time.monotonic() < deadline:
                 time.sleep(0.1)
         return any([self.worker.stop(15.0), self.server.stop(15.0)])

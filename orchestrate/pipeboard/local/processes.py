@@ -1,4 +1,4 @@
-"""Background processes, remembered in a way that survives reboots and reused process numbers."""
+"""Tracked processes: found again after a reboot, never mistaken for another with their number."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """One process that we started: its number, and when it was born."""
+class TrackedProcess:
+    """One process that we started: its number, and the time it was created."""
 
     pid: int
-    born: str
+    create_time: str
 
     @classmethod
-    def of(cls, pid: int) -> Recorded | None:
-        """Record a running process; None if there is none."""
-        born = birth(pid)
-        return cls(pid, born) if born else None
+    def of(cls, pid: int) -> TrackedProcess | None:
+        """Track a running process; None if there is none."""
+        created = create_time(pid)
+        return cls(pid, created) if created else None
 
     @classmethod
-    def load(cls, path: Path) -> Recorded | None:
+    def load(cls, path: Path) -> TrackedProcess | None:
         """Read a record; None if there is none or it is not readable."""
         try:
-            return cls(**json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError):
+            found = json.loads(path.read_text())
+            # Older releases wrote "born".
+            return cls(found["pid"], found.get("create_time") or found["born"])
+        except (OSError, ValueError, TypeError, AttributeError, KeyError):
             return None
 
     def save(self, path: Path) -> None:
@@ -39,22 +41,22 @@ class Recorded:
         path.write_text(json.dumps(asdict(self)))
 
     def is_running(self) -> bool:
-        """Tell whether exactly this process still runs, not another one with its number."""
-        return birth(self.pid) == self.born
+        """Tell whether this process still runs, not another one with its number."""
+        return create_time(self.pid) == self.create_time
 
-    def ask_to_end(self) -> None:
-        """Send SIGTERM to exactly this process, and do not wait."""
+    def terminate(self) -> None:
+        """Send SIGTERM to this process, and do not wait."""
         if self.is_running():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)
 
-    def end(self, patience: float = 10.0) -> bool:
-        """End exactly this process, gently first. Return whether there was one to end."""
+    def end(self, timeout_seconds: float = 10.0) -> bool:
+        """Send SIGTERM, and SIGKILL after the timeout. Return whether the process ran."""
         if not self.is_running():
             return False
-        for sent, wait in ((signal.SIGTERM, patience), (signal.SIGKILL, 5.0)):
+        for number, wait in ((signal.SIGTERM, timeout_seconds), (signal.SIGKILL, 5.0)):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, sent)
+                os.kill(self.pid, number)
             deadline = time.monotonic() + wait
             while time.monotonic() < deadline:
                 if not self.is_running():
@@ -63,8 +65,16 @@ class Recorded:
         return True
 
 
-def birth(pid: int) -> str | None:
-    """Return a text that no other process on this machine shares, or None if it does not run."""
+def create_time(pid: int) -> str | None:
+    """Return when a process was created, as a text that no other process shares.
+
+    On Linux that is clock ticks since the boot, with the id of the boot. psutil would give a time
+    of day, which changes when the clock is set: a daemon would then be lost.
+
+    Returns:
+        None if the process does not run.
+
+    """
     stat = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():
         try:
@@ -76,12 +86,12 @@ def birth(pid: int) -> str | None:
             return None
         boot = Path("/proc/sys/kernel/random/boot_id")
         return f"{boot.read_text().strip() if boot.exists() else ''}:{fields[19]}"
-    # No /proc (macOS): ps knows when a process began, to the second.
+    # macOS has no /proc; ps knows the time to the second.
     return _ps(pid, "lstart=")
 
 
 def children(pid: int) -> list[int]:
-    """Return the numbers of the processes that a process started and that still run."""
+    """Return the numbers of the running processes that a process started."""
     listed = subprocess.run(
         ["ps", "-A", "-o", "pid=,ppid="], text=True, capture_output=True, check=False
     ).stdout

@@ -1,8 +1,8 @@
-"""The schedule: when which job runs, and the process that sees to it on one machine.
+"""The schedule: when which job runs, and the process that starts the jobs on one machine.
 
-`schedules:` of meltano.yml is the one place where times stand; the CronJobs of k8s/base say the
-same (a test compares). Whoever schedules a world, this process or another program, holds the lock
-of :func:`claim` while it lives, so that no job is ever started by two.
+Times are configured in `schedules:` of meltano.yml; the CronJobs of k8s/base have the same (a test
+compares). The program that schedules an environment, this one or another, holds the lock of
+:func:`claim` as long as it runs, so that two programs never start the same job.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
-from pipeboard.problems import ExitCode, Problem
-from pipeboard.worlds import OWN, SCHEDULED
+from pipeboard.environments import OWN, SCHEDULED
+from pipeboard.errors import ExitCode, PipeboardError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 
 #: The time zone of the schedule, and of the CronJobs.
 ZONE_VARIABLE, ZONE = "PIPEBOARD_REPORTING_TIMEZONE", "America/Sao_Paulo"
-#: A machine that slept starts what it missed by less, once.
+#: A start that was missed by less, because the machine slept, is made up for once.
 LATEST_SECONDS = 3600
-#: What was unavailable (exit code 69) is tried once more after so long, as the CronJobs do.
+#: After exit code 69 (unavailable) a run is retried once, as by the CronJobs.
 RETRY_SECONDS = 60.0
-#: A run that is asked to end takes 20 seconds at most, and then tells how it ended.
-GOODBYE_SECONDS = 40.0
-OURS = "pipeboard"
+#: After SIGTERM a run takes at most 20 seconds, and then records its end.
+RUN_END_TIMEOUT_SECONDS = 40.0
+PIPEBOARD = "pipeboard"
 
 
 @dataclass(frozen=True)
@@ -60,25 +60,25 @@ class Schedule:
 
     @property
     def trigger(self) -> CronTrigger:
-        """The same for the scheduler.
+        """The trigger for APScheduler.
 
         Raises:
-            Problem: the five fields are not understood.
+            PipeboardError: the five fields are not understood.
 
         """
-        # The library counts days of the week from Monday, cron from Sunday: names mean one thing.
+        # The library counts days of the week from Monday, cron from Sunday: only names are clear.
         if re.search(r"(?<![*/\d])\d", self.crontab.split()[-1]):
             what = f"schedule {self.name} of meltano.yml names days of the week by number"
-            raise Problem(what, "Write names: mon-fri", ExitCode.CONFIGURATION)
+            raise PipeboardError(what, "Write names: mon-fri", ExitCode.CONFIGURATION)
         try:
-            # Not above: the command line reads this file for a run, too, which needs no scheduler.
+            # Not at the top: the command line imports this module for a run, too.
             from apscheduler.triggers.cron import CronTrigger
 
             return CronTrigger.from_crontab(self.crontab, self.zone)
         except ValueError as error:
             what = f"schedule {self.name} of meltano.yml is {self.crontab!r}: {error}"
             remedy = "Write five fields as for cron: */30 * * * *"
-            raise Problem(what, remedy, ExitCode.CONFIGURATION) from error
+            raise PipeboardError(what, remedy, ExitCode.CONFIGURATION) from error
 
     def next(self, now: datetime | None = None) -> datetime:
         """Return when it is due next."""
@@ -100,7 +100,7 @@ def read_schedules(root: Path, environ: Mapping[str, str]) -> list[Schedule]:
     """Return the schedules of meltano.yml.
 
     Raises:
-        Problem: the time zone is not known, or times are not understood.
+        PipeboardError: the time zone is not known, or times are not understood.
 
     """
     named = environ.get(ZONE_VARIABLE) or ZONE
@@ -108,7 +108,7 @@ def read_schedules(root: Path, environ: Mapping[str, str]) -> list[Schedule]:
         zone = ZoneInfo(named)
     except (KeyError, ValueError, OSError) as error:
         what = f"{ZONE_VARIABLE} is {named!r}, which is no time zone known here"
-        raise Problem(what, f"Write one such as {ZONE}", ExitCode.CONFIGURATION) from error
+        raise PipeboardError(what, f"Write one such as {ZONE}", ExitCode.CONFIGURATION) from error
     found = yaml.safe_load((root / "meltano.yml").read_text(encoding="utf-8"))
     schedules = [
         Schedule(str(each["name"]), str(each["job"]), str(each["interval"]), zone)
@@ -119,46 +119,46 @@ def read_schedules(root: Path, environ: Mapping[str, str]) -> list[Schedule]:
     return schedules
 
 
-# -- only one schedules a world ------------------------------------------------------------------
+# -- one scheduler per environment ---------------------------------------------------------------
 
 
-def _lock_file(paths: Paths, world: str) -> Path:
-    return paths.local / "up" / world / "schedule.lock"
+def _lock_file(paths: Paths, kind: str) -> Path:
+    return paths.local / "up" / kind / "schedule.lock"
 
 
-def claim(paths: Paths, world: str, owner: str) -> int:
-    """Take the schedule of a world; return the descriptor that holds it.
+def claim(paths: Paths, kind: str, owner: str) -> int:
+    """Take the schedule of an environment; return the descriptor that holds it.
 
     It is held until the last process with a copy of the descriptor has ended: hand it to a child
     (`pass_fds`) that schedules on.
 
     Raises:
-        Problem: somebody else has it.
+        PipeboardError: another program has it.
 
     """
-    path = _lock_file(paths, world)
+    path = _lock_file(paths, kind)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
-        raise has_it(world, path.read_text().strip()) from error
+        raise has_it(kind, path.read_text().strip()) from error
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, owner.encode(), 0)
     return descriptor
 
 
-def has_it(world: str, owner: str) -> Problem:
-    """Return the refusal to schedule what another program schedules."""
-    named = {OURS: "`make up`"}.get(owner, owner) or "another program"
-    what = f"{named} has the schedule of the {world} world already"
-    return Problem(what, "End it first: `make stop`", ExitCode.UNAVAILABLE)
+def has_it(kind: str, owner: str) -> PipeboardError:
+    """Return the error if another program schedules the environment."""
+    named = {PIPEBOARD: "`make up`"}.get(owner, owner) or "another program"
+    what = f"{named} has the schedule of the {kind} environment already"
+    return PipeboardError(what, "End it first: `make stop`", ExitCode.UNAVAILABLE)
 
 
-def holder(paths: Paths, world: str) -> str | None:
-    """Return who schedules a world, None if nobody does."""
-    path = _lock_file(paths, world)
+def holder(paths: Paths, kind: str) -> str | None:
+    """Return who schedules an environment, None if none does."""
+    path = _lock_file(paths, kind)
     try:
         with path.open() as handle:
             try:
@@ -174,16 +174,16 @@ def holder(paths: Paths, world: str) -> str | None:
 
 
 class Scheduler:
-    """Starts `pipeboard` when a job is due, one run of a job at a time, until it is told to end."""
+    """Starts `pipeboard` when a job is due, one run of a job at a time, until SIGTERM."""
 
-    def __init__(self, paths: Paths, world: str, console: Console, *, quiet: bool) -> None:
-        self._paths, self._world, self._console, self._quiet = paths, world, console, quiet
+    def __init__(self, paths: Paths, kind: str, console: Console, *, quiet: bool) -> None:
+        self._paths, self._kind, self._console, self._quiet = paths, kind, console, quiet
         self._ending = threading.Event()
         self._running: set[subprocess.Popen[str]] = set()
 
     def serve(self, schedules: Sequence[Schedule]) -> int:
-        """Go on until SIGTERM or SIGINT; then end what runs, gently."""
-        descriptor = claim(self._paths, self._world, OURS)
+        """Start due jobs until SIGTERM or SIGINT; then send SIGTERM to running jobs."""
+        descriptor = claim(self._paths, self._kind, PIPEBOARD)
         with contextlib.closing(os.fdopen(descriptor)), self._signals():
             # Two threads would do: one for sync, one for a daily job that waits for the run lock.
             from apscheduler.schedulers.background import BackgroundScheduler
@@ -195,13 +195,13 @@ class Scheduler:
                     schedule.trigger,
                     args=[schedule],
                     id=schedule.name,
-                    # What was synced last may be old: the first one begins at once.
+                    # The data may be old: the first sync starts at once.
                     **({"next_run_time": datetime.now(schedule.zone)} if syncs(schedule) else {}),
                     max_instances=1,
                     coalesce=True,
                     misfire_grace_time=LATEST_SECONDS,
                 )
-                self._say(schedule, f"at {schedule.crontab} ({schedule.zone.key})")
+                self._log(schedule, f"at {schedule.crontab} ({schedule.zone.key})")
             scheduler.start()
             self._ending.wait()
             scheduler.shutdown(wait=False)
@@ -209,11 +209,11 @@ class Scheduler:
         return 0
 
     def command(self, job: str) -> list[str]:
-        """Return the words that run a job in this world."""
+        """Return the command that runs a job in this environment."""
         pipeboard = str(self._paths.binaries / "pipeboard")
-        if self._world == OWN:
+        if self._kind == OWN:
             return [pipeboard, "run", job]
-        # A simulated account stands still unless it is told to live on, which `demo` does.
+        # A simulated account changes only when `demo` advances it.
         return [pipeboard, "demo"] if job == "sync" else [pipeboard, "run", "--demo", job]
 
     def _run(self, schedule: Schedule) -> None:
@@ -225,7 +225,7 @@ class Scheduler:
         if self._ending.is_set():
             return 0
         began = time.monotonic()
-        self._say(schedule, "begins")
+        self._log(schedule, "begins")
         process = subprocess.Popen(
             self.command(schedule.job),
             cwd=self._paths.root,
@@ -235,7 +235,7 @@ class Scheduler:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            start_new_session=True,  # we end it, in our own way; Ctrl-C is not for it
+            start_new_session=True,  # Ctrl-C in a terminal does not reach it
         )
         self._running.add(process)
         last: deque[str] = deque(maxlen=3)
@@ -248,17 +248,17 @@ class Scheduler:
                 last.append(line.strip())
         code = process.wait()
         self._running.discard(process)
-        words = f"ended with {code} after {time.monotonic() - began:.0f} s"
-        self._say(schedule, words + (f": {' | '.join(last)}" if code and self._quiet else ""))
+        text = f"ended with {code} after {time.monotonic() - began:.0f} s"
+        self._log(schedule, text + (f": {' | '.join(last)}" if code and self._quiet else ""))
         return code
 
-    def _say(self, schedule: Schedule, words: str) -> None:
+    def _log(self, schedule: Schedule, text: str) -> None:
         now = datetime.now(schedule.zone)
-        self._console.note(schedule.job, f"{now:%Y-%m-%d %H:%M:%S}  {words}")
+        self._console.note(schedule.job, f"{now:%Y-%m-%d %H:%M:%S}  {text}")
 
     def _end_runs(self) -> None:
-        """Ask what runs to end; a run keeps what it has read, and tells how it ended."""
-        deadline = time.monotonic() + GOODBYE_SECONDS
+        """Send SIGTERM to running jobs; a run loads what it has read and records its end."""
+        deadline = time.monotonic() + RUN_END_TIMEOUT_SECONDS
         for process in list(self._running):
             process.terminate()
         while self._running and time.monotonic() < deadline:
@@ -268,17 +268,17 @@ class Scheduler:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        kept = {
+        handlers = {
             number: signal.signal(number, lambda *_: self._ending.set())
             for number in (signal.SIGINT, signal.SIGTERM)
         }
         try:
             yield
         finally:
-            for number, handler in kept.items():
+            for number, handler in handlers.items():
                 signal.signal(number, handler)
 
 
 def syncs(schedule: Schedule) -> bool:
-    """Tell whether it brings what is new."""
+    """Tell whether the schedule runs a sync."""
     return schedule.job in ("sync", "elt")

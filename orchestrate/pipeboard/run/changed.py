@@ -1,4 +1,4 @@
-"""Builds what changed: asks the warehouse which models are due, and becomes that `dbt build`.
+"""The command `dbt-changed`: reads in the warehouse which models are due, and runs `dbt build`.
 
     dbt-changed OPTIONS OF DBT BUILD...
 
@@ -22,10 +22,10 @@ import psycopg
 
 from pipeboard.database import connect, first_line
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.errors import PipeboardError
 from pipeboard.launch import DATABASE, FINGERPRINT, OF_SYNC
-from pipeboard.problems import Problem
 
-#: Names the file for the report; the supervisor reads it.
+#: The file for the report, which the supervisor reads.
 REPORT = "PIPEBOARD_BUILD_REPORT"
 REPORT_VERSION = 1
 STATUS = """
@@ -36,7 +36,7 @@ STATUS = """
 
 @dataclass(frozen=True)
 class Row:
-    """What the warehouse knows of one model, seed or snapshot.
+    """The entry of one model, seed or snapshot in the warehouse.
 
     Attributes:
         due_because: why it is due; None if it is current.
@@ -66,7 +66,7 @@ class Decision:
 
 
 def decision_of(report: Mapping[str, Any] | None) -> Decision | None:
-    """Return what a report says; None if it is missing, malformed or of another version."""
+    """Return the decision of a report; None if it is missing, malformed or of another version."""
     if report is None or report.get("version") != REPORT_VERSION:
         return None
     due, current = report.get("due"), report.get("current")
@@ -77,7 +77,7 @@ def decision_of(report: Mapping[str, Any] | None) -> Decision | None:
 
 
 def decide(rows: Sequence[Row], fingerprint: str) -> Decision:
-    """Say what is due.
+    """Decide which models are due.
 
     Args:
         rows: of all models, seeds and snapshots of the scheduled build.
@@ -98,8 +98,8 @@ def decide(rows: Sequence[Row], fingerprint: str) -> Decision:
     return Decision(due, len(rows) - len(due), reasons)
 
 
-def ask(environ: Mapping[str, str]) -> Decision:
-    """Ask the warehouse what is due. dbt itself complains about a database that is not there."""
+def decide_by_warehouse(environ: Mapping[str, str]) -> Decision:
+    """Decide by the warehouse which models are due. A missing database is reported by dbt."""
     fingerprint = environ.get(FINGERPRINT)
     if not fingerprint:
         return Decision(None, None, "the project's files cannot be told from others")
@@ -110,14 +110,14 @@ def ask(environ: Mapping[str, str]) -> Decision:
         return Decision(None, None, "nothing is built yet")
     except psycopg.Error as error:
         return Decision(None, None, f"the warehouse does not say what changed: {first_line(error)}")
-    except Problem as problem:
-        return Decision(None, None, problem.what)
+    except PipeboardError as error:
+        return Decision(None, None, error.what)
     return decide(rows, f"{fingerprint} {environ.get('DBT_TARGET') or 'dev'}")
 
 
 def main() -> int:
-    """Build what is due; return 0 if that is nothing."""
-    decision = ask(os.environ)
+    """Build the models that are due; return 0 if there are none."""
+    decision = decide_by_warehouse(os.environ)
     if os.environ.get(REPORT):
         report = {"version": REPORT_VERSION, **asdict(decision)}
         Path(os.environ[REPORT]).write_text(json.dumps(report), encoding="utf-8")
@@ -126,11 +126,11 @@ def main() -> int:
         return 0
     number = "everything" if decision.due is None else f"{len(decision.due)} models"
     print(f"building {number}: {decision.reason}", flush=True)
-    words = ["dbt", "build", *sys.argv[1:]]
+    command = ["dbt", "build", *sys.argv[1:]]
     if decision.due is not None:
-        words += ["--select", *decision.due]
+        command += ["--select", *decision.due]
     try:
-        os.execvpe(words[0], words, {**os.environ, OF_SYNC: "1"})
+        os.execvpe(command[0], command, {**os.environ, OF_SYNC: "1"})
     except OSError as error:
         sys.exit(f"dbt cannot be started: {error.strerror}. Run `make setup`")
 

@@ -1,4 +1,4 @@
-"""Meltano as a child: watched, told to end, and never left behind."""
+"""Meltano as a child process, with a watchdog so that it never outlives the supervisor."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeboard.problems import ExitCode, Problem
-from pipeboard.run import keeper
+from pipeboard.errors import ExitCode, PipeboardError
+from pipeboard.run import watchdog
 
-#: Seconds from "please end" to the end; a loader may have a batch to write and a state to let out.
-#: Less than the 30 that Kubernetes gives us.
+#: Seconds from SIGTERM to SIGKILL: the loader may have to write a batch and emit its state. Less
+#: than the 30 seconds of Kubernetes.
 GRACE = 20.0
 
 
 class Child:
-    """A command and all that it starts, with a keeper between us and it."""
+    """A command and its children, started by a watchdog."""
 
     def __init__(
         self,
@@ -33,25 +33,25 @@ class Child:
         lock: int,
         grace: float = GRACE,
     ) -> None:
-        """Start it.
+        """Start the command.
 
         Args:
             command: what to run.
             cwd: where.
             environ: its whole environment.
             lock: the socket to hold as long as it lives.
-            grace: seconds between asking it to end and ending it.
+            grace: seconds from SIGTERM to SIGKILL.
 
         Raises:
-            Problem: it does not start.
+            PipeboardError: it does not start.
 
         """
-        self._channel, theirs = socket.socketpair()
+        self._channel, watchdog_end = socket.socketpair()
         self._grace = grace
         self._timer: threading.Timer | None = None
-        with theirs:
-            self._keeper = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(keeper.__file__), str(theirs.fileno())]
+        with watchdog_end:
+            self._watchdog = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(watchdog.__file__), str(watchdog_end.fileno())]
                 + [str(grace), *command],
                 cwd=cwd,
                 env=dict(environ),
@@ -59,31 +59,31 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[watchdog_end.fileno()],
                 text=True,
                 encoding="utf-8",
                 errors="replace",
             )
         self.hold(lock)
         self._lines: queue.Queue[str | None] = queue.Queue(maxsize=10_000)
-        with self._channel.makefile() as said:
-            first = said.readline()
+        with self._channel.makefile() as reply:
+            first = reply.readline()
         if not first:
-            words = self._keeper.communicate()[0].strip()
-            what = f"the run does not start: {words or 'no reason given'}"
-            raise Problem(what, "Run `make setup`", ExitCode.CONFIGURATION)
+            reason = self._watchdog.communicate()[0].strip()
+            what = f"the run does not start: {reason or 'no reason given'}"
+            raise PipeboardError(what, "Run `make setup`", ExitCode.CONFIGURATION)
         self._group = int(first)
         threading.Thread(target=self._pump, daemon=True).start()
 
     def hold(self, lock: int) -> None:
-        """Let the keeper hold another socket."""
+        """Give the watchdog another socket to hold."""
         with contextlib.suppress(OSError):
             socket.send_fds(self._channel, [b"lock"], [lock])
 
     def line(self, timeout: float) -> str | None:
-        """Return the next line it said, "" if there is none in time, None when all has ended."""
-        if self.lost_keeper:
-            # Nobody would end it if we died, so it ends now.
+        """Return the next line of output, "" if none comes in time, None after its end."""
+        if self.lost_watchdog:
+            # Nothing would end the run if the supervisor died, so it ends now.
             self.end()
         try:
             return self._lines.get(timeout=timeout)
@@ -91,20 +91,20 @@ class Child:
             return ""
 
     @property
-    def keeper_pid(self) -> int:
-        """The process number of the keeper."""
-        return self._keeper.pid
+    def watchdog_pid(self) -> int:
+        """The process number of the watchdog."""
+        return self._watchdog.pid
 
     @property
-    def lost_keeper(self) -> bool:
-        """Whether the keeper was killed."""
-        code = self._keeper.poll()
+    def lost_watchdog(self) -> bool:
+        """Whether the watchdog was killed."""
+        code = self._watchdog.poll()
         return code is not None and code < 0
 
     def end(self) -> None:
-        """Ask it to end, once; after the grace everything is ended.
+        """Send SIGTERM once; after the grace all processes are killed.
 
-        It asks those it started itself. Asked twice, a loader would drop what it is writing.
+        The command passes the signal on. A second one would make a loader drop its batch.
         """
         if self._timer is None:
             with contextlib.suppress(ProcessLookupError):
@@ -114,70 +114,70 @@ class Child:
             self._timer.start()
 
     def kill(self) -> None:
-        """End all of it now."""
+        """Kill the command and its children."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._group, signal.SIGKILL)
 
     def lives(self, timeout: float) -> bool:
-        """Wait so long for the end of all of it; return whether anything lives."""
+        """Wait `timeout` seconds for the end of all processes; return whether any is left."""
         try:
-            self._keeper.wait(timeout)
+            self._watchdog.wait(timeout)
         except subprocess.TimeoutExpired:
             return True
         return False
 
     def close(self) -> int:
         """Wait for its end; return its exit code, 128 + N for signal N."""
-        code = self._keeper.wait()
+        code = self._watchdog.wait()
         if code < 0:
-            # The keeper was killed, so we wait for what it kept. That nothing is said any more
-            # does not mean that nothing lives: output may go elsewhere, and ends before a process.
+            # The watchdog was killed, so the supervisor waits for the group. The end of the output
+            # is no proof: it may be redirected, and closes before the process ends.
             self.end()
-            keeper.is_gone(self._group, self._grace + 1.0)
+            watchdog.is_gone(self._group, self._grace + 1.0)
         if self._timer is not None:
             self._timer.cancel()
         self._channel.close()
         return code if code >= 0 else 128 - code
 
     def _pump(self) -> None:
-        assert self._keeper.stdout is not None
-        for line in self._keeper.stdout:
+        assert self._watchdog.stdout is not None
+        for line in self._watchdog.stdout:
             self._lines.put(line)
         self._lines.put(None)
 
 
 class Signals:
-    """Notes that somebody asked us to end, instead of ending on the spot."""
+    """Records SIGINT and SIGTERM instead of ending at once."""
 
     def __init__(self) -> None:
-        """Nobody has asked yet."""
-        self.asked: int | None = None
-        self.again = False
+        """No signal has come yet."""
+        self.received: int | None = None
+        self.repeated = False
 
     @contextmanager
-    def noted(self) -> Iterator[Signals]:
+    def recorded(self) -> Iterator[Signals]:
         """Note SIGINT and SIGTERM inside the block."""
 
         def note(number: int, _frame: object) -> None:
-            self.again = self.asked is not None
-            self.asked = number
+            self.repeated = self.received is not None
+            self.received = number
 
         if threading.current_thread() is not threading.main_thread():
             yield self  # signals go to the main thread alone
             return
-        kept = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield self
         finally:
-            for number, handler in kept.items():
+            for number, handler in handlers.items():
                 signal.signal(number, handler)
 
     @property
-    def words(self) -> str:
-        """Say who asked."""
-        return f"interrupted by {signal.Signals(self.asked or signal.SIGTERM).name}"
+    def reason(self) -> str:
+        """The reason of the end, for messages."""
+        return f"interrupted by {signal.Signals(self.received or signal.SIGTERM).name}"
 
     @property
     def exit_code(self) -> int:
-        """Return what a shell says of a command that was ended so."""
-        return 128 + (self.asked or signal.SIGTERM)
+        """The exit code that a shell gives a command ended by this signal."""
+        return 128 + (self.received or signal.SIGTERM)

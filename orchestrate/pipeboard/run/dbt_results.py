@@ -56,20 +56,20 @@ class Build:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return how many nodes of each kind were ok, warned, failed or were skipped."""
-        words = {"success": "ok", "pass": "ok", "warn": "warned", "skipped": "skipped"}
-        words |= dict.fromkeys(FAULTY, "failed")
+        labels = {"success": "ok", "pass": "ok", "warn": "warned", "skipped": "skipped"}
+        labels |= dict.fromkeys(FAULTY, "failed")
         found: dict[str, dict[str, int]] = {}
         for result in self.results:
             counts = found.setdefault(
                 f"{result.kind}s", dict.fromkeys(("ok", "warned", "failed", "skipped"), 0)
             )
-            if result.status in words:
-                counts[words[result.status]] += 1
+            if result.status in labels:
+                counts[labels[result.status]] += 1
         return found
 
 
 def name_broken_rules(build: Build, rules: Mapping[str, Sequence[str]]) -> Build:
-    """Let the results of tests of many rules say which of them are broken.
+    """Name the broken rules in the results of tests of many rules.
 
     Args:
         build: what dbt wrote; of such a test it only says how many rules are broken.

@@ -1,4 +1,4 @@
-"""The history of runs, `ops.etl_run`: a row from the start of each run on, and what it says later.
+"""The history of runs, `ops.etl_run`: a row per run, from its start on.
 
 A run that holds the run lock of its concurrency group is the only one of that group. A row that
 still says "running" then belongs to a run whose supervisor died; it is marked abandoned before the
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 VERSION = version("pipeboard")
 #: How Meltano names the loader's setting.
 BATCH_SIZE_ROWS = "TARGET_POSTGRES_BATCH_SIZE_ROWS"
-DIED = "its supervisor died before it could tell how the run ended"
+DIED = "its supervisor died before it could record the end of the run"
 
 
 def new_run_id() -> str:
@@ -141,7 +141,7 @@ def sign_of_life(connection: psycopg.Connection, run_id: str) -> dict[str, int]:
 
 
 def is_running(connection: psycopg.Connection, run_id: str) -> bool:
-    """Tell whether a run counts as running, and was not given up by a later one."""
+    """Tell whether a run counts as running, and was not marked as abandoned by a later one."""
     row = connection.execute("select status from ops.etl_run where run_id = %s", [run_id])
     return row.fetchone() == (RUNNING,)
 
@@ -176,7 +176,7 @@ def finish(connection: psycopg.Connection, run_id: str, end: End) -> None:
 
 
 def who_runs(connection: psycopg.Connection, concurrency_group: str) -> str:
-    """Say which run of the group holds the run lock, and since when."""
+    """Return which run of the group holds the run lock, and since when."""
     row = connection.execute(
         """
         select job, run_id, started_at from ops.etl_run
@@ -187,11 +187,9 @@ def who_runs(connection: psycopg.Connection, concurrency_group: str) -> str:
     if row is None:
         return "another run is about to begin or end"
     job, run_id, started_at = row
-    minutes = (datetime.now(timezone.utc) - started_at).total_seconds() / 60
-    return (
-        f"run {run_id} of {job} is at work since {started_at.astimezone(timezone.utc):%H:%M} UTC "
-        f"({minutes:.0f} min)"
-    )
+    since = started_at.astimezone(timezone.utc)
+    minutes = (datetime.now(timezone.utc) - since).total_seconds() / 60
+    return f"run {run_id} of {job} has been running since {since:%H:%M} UTC ({minutes:.0f} min)"
 
 
 def latest(

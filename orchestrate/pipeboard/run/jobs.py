@@ -1,4 +1,4 @@
-"""The jobs of meltano.yml: what each does, which exclude each other, how long each may take."""
+"""The jobs of meltano.yml: their steps, concurrency groups and time limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
 HOUR = 3600.0
 MAIN, BACKFILL = "main", "backfill"
@@ -19,7 +19,7 @@ MAIN, BACKFILL = "main", "backfill"
 
 @dataclass(frozen=True)
 class Job:
-    """What the supervisor has to know of a job.
+    """A job, as the supervisor runs it.
 
     Attributes:
         pipeline: its name in metrics and in the history.
@@ -79,10 +79,10 @@ class Job:
         return streams
 
 
-#: How jobs differ that we know; what they do stands in meltano.yml.
+#: The limits of the known jobs; their steps are in meltano.yml.
 _KNOWN = (
     Job("sync", "main", wait=0),
-    # Two names of one thing.
+    # An alias of sync.
     Job("elt", "main", wait=0),
     Job("reference", "reference"),
     Job("people", "people"),
@@ -95,31 +95,31 @@ KNOWN = {job.name: job for job in _KNOWN}
 
 
 def job_named(root: Path, name: str) -> Job:
-    """Return a job of meltano.yml; one that we do not know gets the careful defaults.
+    """Return a job of meltano.yml; an unknown one gets the default limits.
 
     Raises:
-        Problem: meltano.yml has no such job, or it cannot be supervised.
+        PipeboardError: meltano.yml has no such job, or it cannot be supervised.
 
     """
     project = yaml.safe_load((root / "meltano.yml").read_text(encoding="utf-8")) or {}
     jobs = {str(job["name"]): job.get("tasks") or [] for job in project.get("jobs") or []}
     if name not in jobs:
         what = f"meltano.yml has no job {name}"
-        raise Problem(what, f"There are {', '.join(jobs)}", ExitCode.USAGE)
+        raise PipeboardError(what, f"There are {', '.join(jobs)}", ExitCode.USAGE)
     extractors = {
         str(plugin["name"]): plugin
         for plugin in (project.get("plugins") or {}).get("extractors") or []
     }
     found = KNOWN.get(name) or Job(name, name)
-    words = list(_words(jobs[name]))
-    plugins = [word for word in words if word in extractors]
+    steps = list(_steps(jobs[name]))
+    plugins = [step for step in steps if step in extractors]
     if len(plugins) > 1:
         what = f"the job {name} has {len(plugins)} extractors: {', '.join(plugins)}"
-        raise Problem(what, "Write a job for each", ExitCode.CONFIGURATION)
+        raise PipeboardError(what, "Write a job for each", ExitCode.CONFIGURATION)
     return replace(
         found,
         plugin=plugins[0] if plugins else None,
-        commands=tuple(word for word in words if ":" in word),
+        commands=tuple(step for step in steps if ":" in step),
         streams=selected_by_name(_select(extractors, plugins[0])) if plugins else frozenset(),
     )
 
@@ -144,13 +144,13 @@ def _select(extractors: Mapping[str, dict[str, Any]], name: str) -> list[Any]:
     return []
 
 
-def _words(tasks: object) -> Iterator[str]:
-    """Go through the words of a job's tasks, however they are nested."""
+def _steps(tasks: object) -> Iterator[str]:
+    """Return the steps of a job's tasks, which may be nested."""
     if isinstance(tasks, str):
         yield from tasks.split()
     elif isinstance(tasks, list):
         for task in tasks:
-            yield from _words(task)
+            yield from _steps(task)
 
 
 def _list(text: str | None) -> list[Any] | None:
@@ -173,5 +173,5 @@ def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
         seconds = -1
     if not 0 <= seconds < math.inf:  # nan is in no range
         what = f"{name} is {given!r}"
-        raise Problem(what, "Write seconds: 3600", ExitCode.CONFIGURATION)
+        raise PipeboardError(what, "Write seconds: 3600", ExitCode.CONFIGURATION)
     return seconds

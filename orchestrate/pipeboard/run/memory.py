@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
-#: Version 1 says so where nothing limits a group.
+#: The value of version 1 for a group without a limit.
 UNLIMITED = 2**60
 
 
@@ -37,8 +37,8 @@ class Memory:
                 return found if found < UNLIMITED else 0
         return 0
 
-    def look(self) -> None:
-        """Note what is used now, without the files that the kernel could drop."""
+    def measure(self) -> None:
+        """Measure the memory in use, without the file cache."""
         for used, stat, dropped in (
             ("memory.current", "memory.stat", "inactive_file"),
             ("memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),

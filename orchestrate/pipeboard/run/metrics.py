@@ -1,9 +1,8 @@
-"""What the supervisor tells a Prometheus Pushgateway: every metric of it is declared here.
+"""The supervisor's metrics, all declared here, and their push to a Prometheus Pushgateway.
 
-Gauges are about the last run; what ends in `_total` is added up from the history of runs. All of
-a pipeline are one group (`job`, `pipeline`), never with a run id, pushed with POST: the tap's
-metrics in the same group stay. A push that fails is told and forgotten: watching must never break
-what is watched.
+Gauges describe the last run; `_total` metrics are sums over the history of runs. The metrics of a
+pipeline are one group (`job`, `pipeline`), never with a run id, pushed with POST, so that the tap's
+metrics in the same group stay. A push that fails is reported and has no other effect.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ JOB = "pipedrive_etl"
 PREFIX = "pipedrive_etl_"
 PUSH_TIMEOUT_SECONDS = 5.0
 
-#: name: (what it says, labels)
+#: name: (description, labels)
 DECLARED: dict[str, tuple[str, tuple[str, ...]]] = {
     "last_run_timestamp_seconds": ("Start of the last run", ()),
     "last_run_status": ("1 the last run succeeded or is behind, 0 anything else", ()),
@@ -60,8 +59,8 @@ COUNTERS = frozenset(name for name in DECLARED if name.endswith("_total"))
 
 
 @dataclass(eq=False)
-class Measures(Collector):
-    """Values of declared metrics: `{name: {label values: value}}`; nothing else can be said."""
+class MetricSet(Collector):
+    """Values of declared metrics: `{name: {label values: value}}`. Others raise a KeyError."""
 
     values: dict[str, dict[tuple[str, ...], float]] = field(default_factory=dict)
 
@@ -89,10 +88,10 @@ class Measures(Collector):
             yield family
 
 
-def push(gateway: str, pipeline: str, measures: Measures) -> str | None:
-    """Push; return what went wrong, if anything did."""
+def push(gateway: str, pipeline: str, metrics: MetricSet) -> str | None:
+    """Push; return the error message if that fails."""
     registry = CollectorRegistry()
-    registry.register(measures)
+    registry.register(metrics)
     try:
         pushadd_to_gateway(
             gateway,

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from pipeboard.database import connect, first_line
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
     from pipeboard.database_url import DatabaseUrl
 
-#: Stands in the comment that ops.sql leaves on etl_run; raise both with every change.
+#: It is in the comment that ops.sql sets on etl_run; raise both with every change.
 VERSION = "Schema version 4."
-#: Seconds to wait for whoever else changes, or reads, the same tables.
+#: Seconds to wait for other sessions that change or read the same tables.
 LOCK_SECONDS = 60.0
-#: The loader takes the same turn before it makes its tables here.
+#: The loader takes the same lock before it creates its tables.
 TURN = "hashtextextended('pipeboard:ops', 0)"
-#: Who holds what we wait for: the turn, or the table.
+#: The sessions that hold this lock or one of the tables.
 BLOCKERS = f"""
     select string_agg(distinct format(
         'process %s (%s, %s since %s UTC)', activity.pid,
@@ -58,23 +58,23 @@ def migrate(connection: psycopg.Connection, console: Console | None = None) -> b
     except psycopg.errors.InsufficientPrivilege as error:
         what = f"the tables of schema ops cannot be made: {first_line(error)}"
         remedy = "Run `pipeboard migrate` once as the owner of schema ops"
-        raise Problem(what, remedy, ExitCode.NOT_PERMITTED) from error
+        raise PipeboardError(what, remedy, ExitCode.NOT_PERMITTED) from error
 
 
 def _wait_for_turn(connection: psycopg.Connection, console: Console | None) -> None:
-    """Take the lock of those who change schema `ops`."""
+    """Take the lock for changes of schema `ops`."""
     began = time.monotonic()
-    said = False
+    is_announced = False
     while True:
         row = connection.execute(f"select pg_try_advisory_lock({TURN})".encode()).fetchone()
         if row == (True,):
             return
         if time.monotonic() - began > LOCK_SECONDS:
             raise _locked(connection)
-        if console and not said:
-            said = True
-            words = f"waiting up to {LOCK_SECONDS:.0f} s for {_blockers(connection)}"
-            console.note("migrate", words)
+        if console and not is_announced:
+            is_announced = True
+            text = f"waiting up to {LOCK_SECONDS:.0f} s for {_blockers(connection)}"
+            console.note("migrate", text)
         time.sleep(0.2)
 
 
@@ -85,17 +85,17 @@ def _bring_up_to_date(connection: psycopg.Connection) -> bool:
         connection.execute(f"set local lock_timeout = '{LOCK_SECONDS / 2:.0f}s'".encode())
         if _is_current(connection):
             return False
-        # "if not exists" would ask for the right to create even where it exists.
+        # "if not exists" requires the right to create even if the schema exists.
         if not _schema_exists(connection):
             connection.execute("create schema ops")
-        # Without parameters several statements go in one message.
+        # Without parameters, psycopg sends several statements at once.
         connection.execute(script.encode())
     return True
 
 
-def _locked(connection: psycopg.Connection) -> Problem:
+def _locked(connection: psycopg.Connection) -> PipeboardError:
     what = f"the tables of schema ops are locked by {_blockers(connection)}"
-    return Problem(what, "End it, or run again later", ExitCode.UNAVAILABLE)
+    return PipeboardError(what, "End it, or run again later", ExitCode.UNAVAILABLE)
 
 
 def _blockers(connection: psycopg.Connection) -> str:

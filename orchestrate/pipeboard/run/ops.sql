@@ -17,7 +17,7 @@ create table if not exists ops.etl_run (
     exit_code integer,
     reason text,
     failed_stage text,
-    -- What the source was asked for; null where nobody lived to tell.
+    -- Rows, API calls and tokens; null if the supervisor died.
     rows bigint,
     calls bigint,
     tokens bigint,
@@ -64,7 +64,7 @@ alter table ops.stream_outcome add constraint stream_outcome_outcome_check check
     )
 );
 
--- A backfill goes on over days and runs; this is what it was asked for.
+-- A backfill takes several runs and days; these are its options.
 create table if not exists ops.backfill (
     backfill_id text primary key,
     environment text not null,

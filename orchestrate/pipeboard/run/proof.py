@@ -1,4 +1,4 @@
-"""Decides how a run ended, from the reports and logs that it left behind.
+"""Decides the outcome of a run by its reports and logs.
 
 A run has succeeded only if each part proves it; missing proof is a failure. The table of outcomes
 is in docs/observability.md.
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeboard.errors import ExitCode
 from pipeboard.outcomes import (
     BEHIND,
     FAILED,
@@ -22,23 +23,22 @@ from pipeboard.outcomes import (
     STREAM_OUTCOMES,
     SUCCEEDED,
 )
-from pipeboard.problems import ExitCode
 from pipeboard.run.changed import Decision
 from pipeboard.run.dbt_results import Build
 from pipeboard.run.jobs import Job
 from pipeboard.run.run_log import RunLog
 
 TAP, LOADER, DBT, MELTANO = "tap-pipedrive", "target-postgres", "dbt", "meltano"
-#: The command of meltano.yml that builds what is due, and reports what that is.
+#: The command of meltano.yml that builds and reports the models that are due.
 CHANGED = "dbt:changed"
 TAP_REPORT_VERSION = 2
-#: All that Meltano says of SIGINT; its exit code is 1.
+#: Meltano's only message about SIGINT; its exit code is 1.
 ABORTED = "Aborted!"
-#: The stream by which the tap hands on records that it set aside; it is in no catalog.
+#: The stream of records that the tap rejected; it is in no catalog.
 TAP_QUARANTINE = "tap_quarantine"
-#: What becomes of a record that the loader received.
-KEPT = ("inserted", "updated", "unchanged", "quarantined", "superseded", "filtered")
-_KINDS = (("extractors", TAP), ("loaders", LOADER))
+#: The counts that must add up to the records that the loader received.
+STORED = ("inserted", "updated", "unchanged", "quarantined", "superseded", "filtered")
+_PLUGINS = (("extractors", TAP), ("loaders", LOADER))
 _CODES = {int(code) for code in ExitCode}
 #: Exit codes of a tap whose reader has ended: its own, SIGTERM and SIGPIPE.
 _WITHOUT_READER = {int(ExitCode.FAILED), 143, -signal.SIGTERM, 141, -signal.SIGPIPE}
@@ -46,7 +46,7 @@ _WITHOUT_READER = {int(ExitCode.FAILED), 143, -signal.SIGTERM, 141, -signal.SIGP
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a run left behind.
+    """The evidence of a run.
 
     Attributes:
         selected: streams that the tap must report on.
@@ -72,7 +72,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Judgement:
-    """How a run ended, and by what that is known."""
+    """The outcome of a run, and the reason."""
 
     status: str
     code: int
@@ -95,7 +95,7 @@ class StreamOutcome:
 
 
 def judge(evidence: Evidence) -> Judgement:
-    """Say how a run ended."""
+    """Decide the outcome of a run."""
     if evidence.code or evidence.log.failed or evidence.log.lost_loader:
         return _fault(evidence)
     missing = [*_steps(evidence), *_extraction(evidence), *_build(evidence)]
@@ -110,33 +110,35 @@ def judge(evidence: Evidence) -> Judgement:
 
 
 def _fault(evidence: Evidence) -> Judgement:
-    """Say which part failed, with which code, and why."""
+    """Return which part failed, with which exit code, and why."""
     failed = evidence.log.failed
     loader_code = _number(evidence.loader or {}, "exit_code")
     if evidence.log.lost_loader and not failed.get("loaders"):
-        # Meltano saw a broken pipe only. A loader that ended by itself has left a report.
+        # Meltano reports a broken pipe only. A loader that ended by itself wrote a report.
         if loader_code:
-            return _ended(evidence, LOADER, loader_code, _message(evidence.loader))
+            return _ended_with(evidence, LOADER, loader_code, _message(evidence.loader))
         killed = _killed(LOADER, signal.SIGKILL, evidence.oom_kills)
         return Judgement(FAILED, ExitCode.UNAVAILABLE, LOADER, killed)
     # A tap without its reader ends, or is ended by Meltano: then the loader is the cause.
     follows = failed.get("extractors") in _WITHOUT_READER and bool(failed.get("loaders"))
-    for kind, part in reversed(_KINDS) if follows else _KINDS:
+    for kind, part in reversed(_PLUGINS) if follows else _PLUGINS:
         code = failed.get(kind, 0)
         if code:
             report = evidence.tap if part == TAP else evidence.loader
-            return _ended(evidence, part, code, _message(report))
+            return _ended_with(evidence, part, code, _message(report))
     if failed:
         code = next(iter(failed.values()))
         if _signal_of(code) is None:
             return Judgement(FAILED, ExitCode.DATA, DBT, _faulty_nodes(evidence.build))
-        return _ended(evidence, DBT, code, None)
+        return _ended_with(evidence, DBT, code, None)
     is_aborted = evidence.log.errors[-1:] == [ABORTED]
-    return _ended(evidence, MELTANO, 128 + signal.SIGINT if is_aborted else evidence.code, None)
+    return _ended_with(
+        evidence, MELTANO, 128 + signal.SIGINT if is_aborted else evidence.code, None
+    )
 
 
-def _ended(evidence: Evidence, part: str, code: int, message: str | None) -> Judgement:
-    """Say how a part ended with an exit code: -N or 128 + N is a signal."""
+def _ended_with(evidence: Evidence, part: str, code: int, message: str | None) -> Judgement:
+    """Judge a part by its exit code: -N or 128 + N is a signal."""
     number = _signal_of(code)
     if number is not None:
         reason = _killed(part, number, evidence.oom_kills)
@@ -192,7 +194,7 @@ def _steps(evidence: Evidence) -> list[tuple[str, str]]:
 
 
 def _extraction(evidence: Evidence) -> list[tuple[str, str]]:
-    """Return what tap and loader do not prove: the part, and a message."""
+    """Return the proofs that tap and loader lack: the part, and a message."""
     if evidence.job.plugin is None:
         return []
     tap, loader = evidence.tap, evidence.loader
@@ -243,10 +245,10 @@ def _gaps_of_loader(loader: Mapping[str, Any]) -> list[str]:
     gaps = []
     for name, counts in streams_of(loader).items():
         received = _number(counts, "received")
-        kept = sum(_number(counts, word) for word in KEPT)
-        if received != kept:
+        stored = sum(_number(counts, word) for word in STORED)
+        if received != stored:
             gaps.append(
-                f"{name}: the loader received {received:,} records and accounts for {kept:,}"
+                f"{name}: the loader received {received:,} records and accounts for {stored:,}"
             )
     return gaps
 
@@ -267,7 +269,7 @@ def _differences(tap: Mapping[str, Any], loader: Mapping[str, Any]) -> list[str]
 
 
 def _build(evidence: Evidence) -> list[tuple[str, str]]:
-    """Return what dbt does not prove."""
+    """Return the proofs that dbt lacks."""
     if not evidence.job.builds:
         return []
     missing: list[tuple[str, str]] = []
@@ -298,7 +300,7 @@ def _build(evidence: Evidence) -> list[tuple[str, str]]:
 
 
 def _code_of(evidence: Evidence, part: str) -> int:
-    """Return the exit code for missing proof: what the part says of itself, else "look at it"."""
+    """Return the exit code for missing proof: the one that the part reports, else 1."""
     if part == DBT:
         return ExitCode.DATA
     report = {TAP: evidence.tap, LOADER: evidence.loader}.get(part) or {}
@@ -312,7 +314,7 @@ def _code_of(evidence: Evidence, part: str) -> int:
 
 
 def _of_streams(evidence: Evidence) -> Judgement:
-    """Say how a run ended that has all its proofs."""
+    """Decide the outcome of a run with all proofs."""
     tap = evidence.tap if evidence.job.plugin else None
     if tap is None:
         return Judgement(SUCCEEDED, 0)
@@ -367,7 +369,7 @@ def stream_outcomes(
 
 
 def streams_of(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the streams of a report; what is malformed is left out, and so missing."""
+    """Return the streams of a report; malformed ones are left out, and so missing."""
     streams = report.get("streams")
     if not isinstance(streams, dict):
         return {}

@@ -22,19 +22,19 @@ import psycopg
 
 from pipeboard.bounded import within
 from pipeboard.database import connect, first_line
+from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.outcomes import BEHIND, FAILED, INTERRUPTED
-from pipeboard.problems import ExitCode, Problem
 from pipeboard.redaction import Redactor
 from pipeboard.run import history
 from pipeboard.run.history import End, new_run_id
-from pipeboard.run.measures import PHASES, of_end, of_history
-from pipeboard.run.metrics import PUSH_TIMEOUT_SECONDS, Measures, push
+from pipeboard.run.metrics import PUSH_TIMEOUT_SECONDS, MetricSet, push
 from pipeboard.run.ops import migrate
+from pipeboard.run.run_metrics import PHASES, of_end, of_history
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
+    from pipeboard.environments import Environment
     from pipeboard.run.jobs import Job
-    from pipeboard.worlds import World
 
 #: Seconds to wait for the database.
 LOGIN_SECONDS = 5
@@ -44,12 +44,12 @@ _REPORTED = "pipeboard_reported"
 
 @dataclass
 class CommandScope:
-    """What is known of a command while it prepares its run.
+    """The facts about a command while it prepares its run.
 
     Attributes:
         given: the settings, as far as they could be read.
         find_database: answers with the URL of the database, None where none is in reach.
-        world: where the run takes place, once that is known.
+        environment: where the run takes place, once that is known.
 
     """
 
@@ -57,30 +57,34 @@ class CommandScope:
     console: Console
     given: Mapping[str, str]
     find_database: Callable[[], str | None] = lambda: None
-    world: World | None = None
+    environment: Environment | None = None
     began: float = field(default_factory=time.time)
 
     @property
     def gateway(self) -> str | None:
-        return (self.world.environ if self.world else self.given).get("PUSHGATEWAY_URL")
+        return (self.environment.variables if self.environment else self.given).get(
+            "PUSHGATEWAY_URL"
+        )
 
     @property
-    def environment(self) -> str:
+    def environment_name(self) -> str:
         return (
-            self.world.environment if self.world else self.given.get("MELTANO_ENVIRONMENT", "dev")
+            self.environment.name
+            if self.environment
+            else self.given.get("MELTANO_ENVIRONMENT", "dev")
         )
 
     @property
     def redact(self) -> Redactor:
-        return self.world.redact if self.world else Redactor.of(self.given)
+        return self.environment.redact if self.environment else Redactor.of(self.given)
 
     def database_url(self) -> str | None:
-        """Return where the history is, None where nobody knows."""
-        if self.world:
-            return self.world.database.url
+        """Return where the history is, None if it is unknown."""
+        if self.environment:
+            return self.environment.database.url
         try:
             return self.given.get("PIPEBOARD_DATABASE_URL") or self.find_database()
-        except (Problem, OSError, psycopg.Error):
+        except (PipeboardError, OSError, psycopg.Error):
             return None
 
 
@@ -94,67 +98,71 @@ def report_failures(scope: CommandScope) -> Iterator[CommandScope]:
         try:
             yield scope
         except BaseException as error:
-            problem = as_problem(error)
-            ended = problem or error
-            is_usage = isinstance(ended, Problem) and ended.code == ExitCode.USAGE
+            known = as_pipeboard_error(error)
+            reported = known or error
+            is_usage = isinstance(reported, PipeboardError) and reported.code == ExitCode.USAGE
             if not is_usage and not is_reported(error):
-                _report(scope, ended)
-            mark_reported(ended)
-            if problem is not None and problem is not error:
-                raise problem from error
+                _report(scope, reported)
+            mark_reported(reported)
+            if known is not None and known is not error:
+                raise known from error
             raise
 
 
 def mark_reported(error: BaseException) -> None:
-    """Note that history and metrics have an error."""
+    """Note that an error was reported to history and metrics."""
     error.__dict__[_REPORTED] = True
 
 
 def is_reported(error: BaseException) -> bool:
-    """Tell whether history and metrics have an error."""
+    """Tell whether an error was reported to history and metrics."""
     return _REPORTED in error.__dict__
 
 
-def as_problem(error: BaseException) -> Problem | None:
-    """Return an error of machine or database as a problem; None for what nobody expects."""
-    if isinstance(error, Problem):
+def as_pipeboard_error(error: BaseException) -> PipeboardError | None:
+    """Return an error of the machine or the database with a remedy; None for any other error."""
+    if isinstance(error, PipeboardError):
         return error
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         what = f"no space is left for {error.filename or 'what the run writes'}"
-        return Problem(what, "Make room, then run again", ExitCode.UNAVAILABLE)
+        return PipeboardError(what, "Make room, then run again", ExitCode.UNAVAILABLE)
     if isinstance(error, (ConnectionError, TimeoutError)):
-        return Problem(f"{type(error).__name__}: {error}", "Run again", ExitCode.UNAVAILABLE)
+        return PipeboardError(f"{type(error).__name__}: {error}", "Run again", ExitCode.UNAVAILABLE)
     if isinstance(error, OSError) and error.filename:
         what = f"{error.filename} cannot be used: {error.strerror}"
-        return Problem(what, "Check its owner and rights (`make doctor`)", ExitCode.CONFIGURATION)
+        return PipeboardError(
+            what, "Check its owner and rights (`make doctor`)", ExitCode.CONFIGURATION
+        )
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         what = f"the database does not permit it: {first_line(error)}"
-        return Problem(what, "Check the role with `make doctor`", ExitCode.NOT_PERMITTED)
+        return PipeboardError(what, "Check the role with `make doctor`", ExitCode.NOT_PERMITTED)
     if isinstance(error, psycopg.OperationalError):
         what = f"the database does not answer as it should: {first_line(error)}"
-        return Problem(what, "Check it with `make doctor`, and run again", ExitCode.UNAVAILABLE)
+        return PipeboardError(
+            what, "Check it with `make doctor`, and run again", ExitCode.UNAVAILABLE
+        )
     return None
 
 
 def end_of(error: BaseException, redact: Callable[[str], str]) -> End:
-    """Return how a command ended that an error ended."""
+    """Return the end of a command that failed with an error."""
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return End(INTERRUPTED, 130, "interrupted by SIGINT", "pipeboard")
     if isinstance(error, SystemExit):
         return End(INTERRUPTED, 143, "interrupted by SIGTERM", "pipeboard")
-    problem = as_problem(error)
-    if problem:
-        status = BEHIND if problem.code is ExitCode.BUDGET else FAILED
-        return End(status, int(problem.code), redact(str(problem))[:500], "preflight")
+    known = as_pipeboard_error(error)
+    if known:
+        status = BEHIND if known.code is ExitCode.BUDGET else FAILED
+        return End(status, int(known.code), redact(str(known))[:500], "preflight")
     message = f"{type(error).__name__}: {error}"
     return End(FAILED, int(ExitCode.FAILED), redact(message)[:500], "pipeboard")
 
 
-def push_to(gateway: str, pipeline: str, measures: Measures) -> str | None:
-    """Push within a bound; return what went wrong, if anything did."""
+def push_to(gateway: str, pipeline: str, metrics: MetricSet) -> str | None:
+    """Push within a time limit; return the error message if that fails."""
     try:
         return within(
-            2 * PUSH_TIMEOUT_SECONDS, "the push", lambda: push(gateway, pipeline, measures)
+            2 * PUSH_TIMEOUT_SECONDS, "the push", lambda: push(gateway, pipeline, metrics)
         )
     except TimeoutError as error:
         return f"metrics could not be pushed ({error})"
@@ -163,23 +171,23 @@ def push_to(gateway: str, pipeline: str, measures: Measures) -> str | None:
 def _report(scope: CommandScope, error: BaseException) -> None:
     """Report to history and metrics, as far as they can be reached; nothing here may fail."""
     end, run_id = end_of(error, scope.redact), new_run_id()
-    measures = Measures()
+    metrics = MetricSet()
     seconds = time.time() - scope.began
     phases = {**dict.fromkeys(PHASES, 0.0), "total": seconds}
-    of_end(measures, scope.began, end.status, end.exit_code, phases)
+    of_end(metrics, scope.began, end.status, end.exit_code, phases)
     url = scope.database_url()
     if url:
         try:
             with connect(url, LOGIN_SECONDS) as connection:
                 migrate(connection)
                 history.note_ended(
-                    connection, run_id, scope.job, scope.environment, scope.began, end
+                    connection, run_id, scope.job, scope.environment_name, scope.began, end
                 )
-                of_history(measures, connection, scope.job.pipeline)
-        except (psycopg.Error, Problem):
-            pass  # often it is the error to report that the database cannot be reached
+                of_history(metrics, connection, scope.job.pipeline)
+        except (psycopg.Error, PipeboardError):
+            pass  # the database may be the error to report
     gateway = scope.gateway
-    trouble = push_to(gateway, scope.job.pipeline, measures) if gateway else None
+    trouble = push_to(gateway, scope.job.pipeline, metrics) if gateway else None
     try:
         if trouble:
             scope.console.note("metrics", scope.redact(trouble))
@@ -198,7 +206,7 @@ def _report(scope: CommandScope, error: BaseException) -> None:
 
 @contextmanager
 def _sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM end preparations with an exception, as SIGINT does."""
+    """Turn SIGTERM into an exception, as Python does with SIGINT."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -206,8 +214,8 @@ def _sigterm_raises() -> Iterator[None]:
     def stop(number: int, _frame: object) -> None:
         sys.exit(128 + number)
 
-    kept = signal.signal(signal.SIGTERM, stop)
+    earlier = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, kept)
+        signal.signal(signal.SIGTERM, earlier)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from pipeboard.problems import ExitCode, Problem
+from pipeboard.errors import ExitCode, PipeboardError
 
 if TYPE_CHECKING:
     from pipeboard.database_url import DatabaseUrl
 
-#: A dead connection is found out within a minute, at both ends: a machine that vanished must not
-#: keep the lock for the two hours that TCP would take.
+#: Both ends detect a dead connection within a minute; by default TCP takes two hours, during which
+#: the lock would stay taken.
 ALIVE: dict[str, Any] = {
     "keepalives_idle": 20,
     "keepalives_interval": 10,
@@ -41,7 +41,7 @@ class RunLock:
         """Connect.
 
         Raises:
-            Problem: the database cannot be reached.
+            PipeboardError: the database cannot be reached.
 
         """
         self._database = database
@@ -51,7 +51,9 @@ class RunLock:
             self.connection = self._connect()
         except psycopg.OperationalError as error:
             what = f"the database {database.place} cannot be reached"
-            raise Problem(what, "Check PIPEBOARD_DATABASE_URL", ExitCode.UNAVAILABLE) from error
+            raise PipeboardError(
+                what, "Check PIPEBOARD_DATABASE_URL", ExitCode.UNAVAILABLE
+            ) from error
 
     def _connect(self) -> psycopg.Connection:
         connection = psycopg.connect(
@@ -65,7 +67,7 @@ class RunLock:
         return connection
 
     def take(self) -> bool:
-        """Take the lock if nobody has it."""
+        """Take the lock if it is free; return whether that worked."""
         row = self.connection.execute(
             "select pg_try_advisory_lock(hashtextextended(%s, 0))",
             [lock_name(self.concurrency_group)],
@@ -82,11 +84,11 @@ class RunLock:
 
     @property
     def socket(self) -> int:
-        """The number of the socket; who holds a copy of it holds the lock."""
+        """The descriptor of the socket; every process with a copy of it holds the lock."""
         return self.connection.fileno()
 
     def close(self) -> None:
-        """Let go of the lock."""
+        """Release the lock."""
         with contextlib.suppress(psycopg.Error, OSError):
             self.connection.close()
 

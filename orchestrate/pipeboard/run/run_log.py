@@ -1,4 +1,4 @@
-"""Meltano's log lines: what step a run is in, how far, and what went wrong."""
+"""Reads Meltano's log lines: the step of a run, its progress, its errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from pipeboard.console import ANSI
 
 DBT_STEP = re.compile(r"(\d+) of (\d+) (\w+) (.*?)(?: \.{2,}|$)")
-#: How Meltano quotes the exit code of dbt, and of a tap that was to discover its catalog.
+#: How Meltano reports the exit code of dbt, and of a tap in discovery.
 QUOTED_EXIT_CODE = re.compile(
     r"(?:failed with exit code: |Catalog discovery failed: .* returned )(-?\d+)"
 )
@@ -18,7 +18,7 @@ QUOTED_EXIT_CODE = re.compile(
 BROKEN_RULE = re.compile(r"Broken: (\S+), (\d+) rows \((\w+)\)")
 STREAM = re.compile(r"(?:Beginning|Starting).*? sync of '?([a-z_]+)'?")
 METRIC = re.compile(r"METRIC: (\{.*\})")
-KEPT_ERRORS = 12
+MAX_ERRORS = 12
 
 
 @dataclass
@@ -29,27 +29,27 @@ class RunLog:
     stream: str = ""
     records: dict[str, int] = field(default_factory=dict)
     dbt_done: int = 0
-    #: How many nodes dbt said it would run; None while it has said nothing.
+    #: How many nodes dbt will run; None until dbt reports it.
     dbt_total: int | None = None
     #: How many steps of the job Meltano completed.
     completed: int = 0
     #: Exit code by kind of plugin; -N for signal N.
     failed: dict[str, int] = field(default_factory=dict)
-    #: Whether Meltano lost the loader while it was writing to it, so that its exit code is unknown.
+    #: Whether Meltano's pipe to the loader broke, so that the loader's exit code is unknown.
     lost_loader: bool = False
     errors: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     #: Rules that tests of many rules found broken, with their rows, by status (warn, fail).
     broken_rules: dict[str, list[str]] = field(default_factory=dict)
-    #: Rows by stream, as the loader's books have them.
+    #: Rows by stream, by the bookkeeping of the loader.
     loaded: dict[str, int] = field(default_factory=dict)
     #: A stream, and how many rows of it make the run complete.
     goal: tuple[str, int] | None = None
-    #: Whether dbt has said that something does not compile, and has yet to say why.
+    #: Whether dbt reported a compilation error whose reason is in the next line.
     _opened_error: bool = False
 
     def read(self, line: str) -> None:
-        """Take in one line."""
+        """Read one line."""
         try:
             entry = json.loads(line)
         except ValueError:
@@ -58,16 +58,16 @@ class RunLog:
             if line.strip():
                 self._remember_error(line.strip())
             return
-        self.take(entry)
+        self.read_entry(entry)
 
-    def take(self, entry: dict[str, Any]) -> None:
-        """Take in one entry of Meltano's JSON log."""
+    def read_entry(self, entry: dict[str, Any]) -> None:
+        """Read one entry of Meltano's JSON log."""
         text = ANSI.sub("", str(entry.get("event", "")))
         plugin = str(entry.get("name") or "")
         if entry.get("event") == "Block run completed":
             self._block_completed(entry)
         elif _broke_pipe(entry):
-            # How Meltano meets a loader that is gone: it writes to it, and fails itself.
+            # If the loader is gone, Meltano fails when it writes to it.
             self.lost_loader = True
         elif plugin == "dbt":
             self._read_dbt(text)
@@ -79,7 +79,7 @@ class RunLog:
 
     @property
     def progress(self) -> str:
-        """Say how far the run is."""
+        """Return the progress of the run."""
         if self.step == "dbt build":
             done = f": {self.dbt_done} of {self.dbt_total}" if self.dbt_total else ""
             return f"dbt build{done}"
@@ -94,7 +94,7 @@ class RunLog:
 
     @property
     def part(self) -> str:
-        """Name the program that is at work."""
+        """Name the program that is running."""
         return {"dbt build": "dbt", "extract and load": "tap-pipedrive"}.get(self.step, "meltano")
 
     def _block_completed(self, entry: dict[str, Any]) -> None:
@@ -143,13 +143,13 @@ class RunLog:
             name = str((metric.get("tags") or {}).get("stream", ""))
             self.records[name] = self.records.get(name, 0) + int(metric.get("value") or 0)
         if entry.get("level") == "warning" and text not in self.notices:
-            self.notices = [*self.notices, text][-KEPT_ERRORS:]
+            self.notices = [*self.notices, text][-MAX_ERRORS:]
         critical = entry.get("level") in ("error", "critical")
         if critical or re.search(r"\b(ERROR|CRITICAL|Traceback|[A-Z]\w+Error:)", text):
             self._remember_error(f"{plugin}: {text}")
 
     def _remember_error(self, text: str) -> None:
-        self.errors = [*self.errors, text][-KEPT_ERRORS:]
+        self.errors = [*self.errors, text][-MAX_ERRORS:]
 
 
 def _broke_pipe(entry: dict[str, Any]) -> bool:

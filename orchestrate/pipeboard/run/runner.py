@@ -14,25 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from pipeboard.errors import ExitCode
 from pipeboard.outcomes import FAILED, INTERRUPTED, LOADED, STATUSES, SUCCEEDED
-from pipeboard.problems import ExitCode
 from pipeboard.run import history
 from pipeboard.run.changed import REPORT, Decision, decision_of
 from pipeboard.run.dbt_results import Build, name_broken_rules, read_build
 from pipeboard.run.history import BATCH_SIZE_ROWS, End, measured_batch_size
-from pipeboard.run.measures import (
-    PHASES,
-    build_info,
-    of_build,
-    of_end,
-    of_history,
-    of_loads,
-    of_streams,
-    of_tests,
-    of_warehouse,
-)
 from pipeboard.run.memory import Memory
-from pipeboard.run.metrics import Measures
+from pipeboard.run.metrics import MetricSet
 from pipeboard.run.proof import (
     Evidence,
     Judgement,
@@ -43,16 +32,27 @@ from pipeboard.run.proof import (
 )
 from pipeboard.run.reporting import CommandScope, mark_reported, push_to, report_failures
 from pipeboard.run.run_log import RunLog
+from pipeboard.run.run_metrics import (
+    PHASES,
+    build_info,
+    of_build,
+    of_end,
+    of_history,
+    of_loads,
+    of_streams,
+    of_tests,
+    of_warehouse,
+)
 from pipeboard.run.session import RunSession, run_session
 from pipeboard.run.watch import Watched, watch
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
+    from pipeboard.environments import Environment
     from pipeboard.paths import Paths
     from pipeboard.run.jobs import Job
-    from pipeboard.worlds import World
 
-KEPT_LOGS = 50
+MAX_LOGS = 50
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Outcome:
     phases: dict[str, float] = field(default_factory=dict)
 
     @property
-    def ended(self) -> tuple[str, int]:
+    def status_and_code(self) -> tuple[str, int]:
         """Status and exit code."""
         return self.status, self.code
 
@@ -88,7 +88,7 @@ class Outcome:
 
 def run_job(
     paths: Paths,
-    world: World,
+    environment: Environment,
     job: Job,
     console: Console,
     *,
@@ -97,28 +97,28 @@ def run_job(
     environ: Mapping[str, str] | None = None,
     goal: tuple[str, int] | None = None,
 ) -> Outcome:
-    """Run a job in a world.
+    """Run a job in an environment.
 
     Args:
         paths: of the checkout.
-        world: whose account and database.
+        environment: whose account and database.
         job: what to run.
-        console: told how it goes.
+        console: shows the progress.
         full_refresh: read everything again.
-        before: what to check first; a :class:`Problem` it raises is a failed run.
-        environ: what the run gets to know beside its world.
+        before: what to check first; a :class:`PipeboardError` it raises is a failed run.
+        environ: what the run gets to know beside its environment.
         goal: a stream, and how many rows of it make the run complete; for the progress.
 
     Raises:
-        Problem: the run could not begin; history and metrics know of it, where they can.
+        PipeboardError: the run could not begin; history and metrics know of it, where they can.
 
     """
-    scope = CommandScope(job, console, world.environ, world=world)
-    with report_failures(scope), run_session(world, job, console, scope.began) as session:
-        if ended := session.begin():
-            return _skipped(session, ended)
+    scope = CommandScope(job, console, environment.variables, environment=environment)
+    with report_failures(scope), run_session(environment, job, console, scope.began) as session:
+        if end := session.begin():
+            return _skipped(session, end)
         # A run that hangs shows in the metrics as a start without an end.
-        started = Measures()
+        started = MetricSet()
         started.set("last_run_timestamp_seconds", session.began)
         _push(session, started)
         run = _Run(paths, session)
@@ -127,17 +127,17 @@ def run_job(
                 before()
             outcome = run.watch(full_refresh, environ or {}, goal)
         except BaseException as error:
-            run.tell(run.broken(error))
+            run.finish(run.broken(error))
             mark_reported(error)
             raise
-        run.tell(outcome)
+        run.finish(outcome)
         return outcome
 
 
 def _skipped(session: RunSession, end: End) -> Outcome:
-    measures = Measures()
-    of_history(measures, session.connection, session.job.pipeline)
-    _push(session, measures)
+    metrics = MetricSet()
+    of_history(metrics, session.connection, session.job.pipeline)
+    _push(session, metrics)
     return session_outcome(session, end)
 
 
@@ -167,27 +167,30 @@ class _Run:
     def watch(
         self, full_refresh: bool, environ: Mapping[str, str], goal: tuple[str, int] | None
     ) -> Outcome:
-        """Run Meltano to its end and find out what that means."""
-        world, job = self.session.world, self.session.job
-        group = (world.environment, job.concurrency_group)
-        kept = (
+        """Run Meltano to its end and decide the outcome."""
+        environment, job = self.session.environment, self.session.job
+        group = (environment.name, job.concurrency_group)
+        reports_of_last_run = (
             self.paths.report(*group),
             self.paths.loader_report(*group),
             self.paths.build_report(*group),
         )
-        # Named by the run: the lock is the database's, and one checkout may serve two databases;
-        # and what outlived a killed run may still report.
-        reports = [report.with_name(f"{self.session.run_id}.{report.name}") for report in kept]
-        kept[0].parent.mkdir(parents=True, exist_ok=True)
-        of_killed_runs = sorted(kept[0].parent.glob("*Z-*.json"))[:-KEPT_LOGS]
-        for report in (*kept, *of_killed_runs):
+        # The names include the run: the lock belongs to the database, and a checkout may serve two
+        # databases; and a process of a killed run may still write its report.
+        reports = [
+            report.with_name(f"{self.session.run_id}.{report.name}")
+            for report in reports_of_last_run
+        ]
+        reports_of_last_run[0].parent.mkdir(parents=True, exist_ok=True)
+        of_killed_runs = sorted(reports_of_last_run[0].parent.glob("*Z-*.json"))[:-MAX_LOGS]
+        for report in (*reports_of_last_run, *of_killed_runs):
             report.unlink(missing_ok=True)
         log_file = self._log_file()
         log = RunLog(goal=goal)
         complete = {
-            # What somebody set wins over what was measured.
+            # A setting of the user wins over the measured one.
             **self._tuned(),
-            **world.environ,
+            **environment.variables,
             **environ,
             **self._names(*reports),
         }
@@ -202,10 +205,10 @@ class _Run:
         )
         selected = job.selected(complete)
         tap, loader, decision = (read_report(report) for report in reports)
-        for report, last in zip(reports, kept, strict=True):
+        for report, last in zip(reports, reports_of_last_run, strict=True):
             with suppress(OSError):
                 report.replace(last)
-        build = read_build(Path(world.environ["DBT_TARGET_PATH"]), self.session.began)
+        build = read_build(Path(environment.variables["DBT_TARGET_PATH"]), self.session.began)
         evidence = Evidence(
             job=job,
             code=watched.code,
@@ -228,41 +231,41 @@ class _Run:
 
     def _command(self, full_refresh: bool) -> list[str]:
         command = [str(self.paths.binaries / "meltano"), "--env-file", str(self.paths.no_dotenv)]
-        command += ["--log-format=json", f"--environment={self.session.world.environment}", "run"]
-        # Our lock says that nobody else runs; what Meltano remembers of a killed run may be stale.
+        command += ["--log-format=json", f"--environment={self.session.environment.name}", "run"]
+        # The run lock proves that no other run is active; Meltano may still list a killed one.
         command += ["--force", *(["--full-refresh"] if full_refresh else [])]
         return [*command, self.session.job.name]
 
     def _tuned(self) -> dict[str, str]:
-        """Return what `pipeboard tune` found out about the loader."""
-        size = measured_batch_size(self.session.connection, self.session.world.environment)
+        """Return the batch size that `pipeboard tune` measured."""
+        size = measured_batch_size(self.session.connection, self.session.environment.name)
         return {BATCH_SIZE_ROWS: str(size)} if size else {}
 
     def _names(self, report: Path, loader_report: Path, build_report: Path) -> dict[str, str]:
-        """Return by what names the tap, the loader and dbt know this run."""
+        """Return the variables by which the tap, the loader and dbt know this run."""
         return {
             "PIPEBOARD_RUN_ID": self.session.run_id,
             "PIPEBOARD_PIPELINE": self.session.job.pipeline,
             "PIPEBOARD_RUN_REPORT": str(report),
             "PIPEBOARD_LOADER_REPORT": str(loader_report),
             REPORT: str(build_report),
-            # Meltano logs JSON, and reads what the plugins log; we log what Meltano does.
+            # Meltano parses the logs of the plugins, which must have their default format.
             "PIPEBOARD_LOG_FORMAT": "",
         }
 
     def _log_file(self) -> Path:
         """Name a new log; the oldest ones go."""
         self.paths.logs.mkdir(parents=True, exist_ok=True)
-        for old in sorted(self.paths.logs.glob("*.jsonl"))[: -KEPT_LOGS + 1]:
+        for old in sorted(self.paths.logs.glob("*.jsonl"))[: -MAX_LOGS + 1]:
             old.unlink(missing_ok=True)
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
-        name = f"{now}-{self.session.world.environment}-{self.session.job.name}-{os.getpid()}.jsonl"
+        name = f"{now}-{self.session.environment.name}-{self.session.job.name}-{os.getpid()}.jsonl"
         return self.paths.logs / name
 
-    # -- what it means -----------------------------------------------------------------------
+    # -- the outcome -----------------------------------------------------------------------
 
     def _outcome(self, watched: Watched, evidence: Evidence) -> Outcome:
-        log, redact = evidence.log, self.session.world.redact
+        log, redact = evidence.log, self.session.environment.redact
         judgement = judge(evidence)
         if judgement.status not in LOADED:
             judgement = self._ended_from_outside(judgement, watched, log)
@@ -283,16 +286,16 @@ class _Run:
         )
 
     def _ended_from_outside(self, judged: Judgement, watched: Watched, log: RunLog) -> Judgement:
-        """Say what we know better: who ended the run, and whether the database was there."""
+        """Correct the judgement if the supervisor ended the run, or the database went away."""
         if watched.stopped_by:
             code, reason = watched.stopped_by
             status = INTERRUPTED if code in STATUSES[INTERRUPTED].exit_codes else FAILED
             return Judgement(status, code, judged.part if log.failed else log.part, reason)
         if watched.lost_database and judged.code in (ExitCode.FAILED, ExitCode.DATA):
-            # What failed then says little: dbt and Meltano have one code for everything.
+            # dbt and Meltano have one exit code for all errors, so it does not show the cause.
             reason = judged.reason or (log.errors[-1] if log.errors else "")
-            words = f"the database went away: {reason}".rstrip(": ")
-            return Judgement(FAILED, ExitCode.UNAVAILABLE, judged.part, words)
+            text = f"the database went away: {reason}".rstrip(": ")
+            return Judgement(FAILED, ExitCode.UNAVAILABLE, judged.part, text)
         return judged
 
     def _phases(self, outcome: Outcome, watched: Watched) -> dict[str, float]:
@@ -311,13 +314,13 @@ class _Run:
         """Return the outcome of a run that failed outside Meltano."""
         return session_outcome(self.session, self.session.end_of(error))
 
-    # -- telling -----------------------------------------------------------------------------
+    # -- the end -----------------------------------------------------------------------------
 
-    def tell(self, outcome: Outcome) -> None:
+    def finish(self, outcome: Outcome) -> None:
         """Record the end in the history and push metrics; neither changes how the run ended."""
         self.session.finish(self._end(outcome), outcome.streams)
-        if self.session.world.environ.get("PUSHGATEWAY_URL"):
-            _push(self.session, self._measures(outcome))
+        if self.session.environment.variables.get("PUSHGATEWAY_URL"):
+            _push(self.session, self._metrics(outcome))
 
     def _end(self, outcome: Outcome) -> End:
         report = outcome.report or {}
@@ -351,32 +354,32 @@ class _Run:
             details,
         )
 
-    def _measures(self, outcome: Outcome) -> Measures:
-        measures = Measures()
+    def _metrics(self, outcome: Outcome) -> MetricSet:
+        metrics = MetricSet()
         phases = outcome.phases or {**dict.fromkeys(PHASES, 0.0), "total": outcome.seconds}
-        of_end(measures, self.session.began, outcome.status, int(outcome.code), phases)
-        measures.set("peak_memory_bytes", self.memory.peak_bytes)
-        measures.set("memory_limit_bytes", self.memory.limit)
-        measures.set("build_info", 1, *build_info(self.paths))
-        of_streams(measures, outcome.streams)
-        of_build(measures, outcome.build, outcome.decision)
+        of_end(metrics, self.session.began, outcome.status, int(outcome.code), phases)
+        metrics.set("peak_memory_bytes", self.memory.peak_bytes)
+        metrics.set("memory_limit_bytes", self.memory.limit)
+        metrics.set("build_info", 1, *build_info(self.paths))
+        of_streams(metrics, outcome.streams)
+        of_build(metrics, outcome.build, outcome.decision)
         try:
-            of_history(measures, self.session.connection, self.session.job.pipeline)
-            of_loads(measures, self.session.connection, self.session.run_id)
-            of_tests(measures, self.session.connection)
-            of_warehouse(measures, self.session.connection)
+            of_history(metrics, self.session.connection, self.session.job.pipeline)
+            of_loads(metrics, self.session.connection, self.session.run_id)
+            of_tests(metrics, self.session.connection)
+            of_warehouse(metrics, self.session.connection)
         except psycopg.Error as error:
             self.session.console.note(
                 "metrics", f"without those of the warehouse: {type(error).__name__}"
             )
-        return measures
+        return metrics
 
 
-def _push(session: RunSession, measures: Measures) -> None:
-    gateway = session.world.environ.get("PUSHGATEWAY_URL")
-    trouble = push_to(gateway, session.job.pipeline, measures) if gateway else None
+def _push(session: RunSession, metrics: MetricSet) -> None:
+    gateway = session.environment.variables.get("PUSHGATEWAY_URL")
+    trouble = push_to(gateway, session.job.pipeline, metrics) if gateway else None
     if trouble:
-        session.console.note("metrics", session.world.redact(trouble))
+        session.console.note("metrics", session.environment.redact(trouble))
 
 
 def read_report(path: Path) -> dict[str, Any] | None:
@@ -390,10 +393,10 @@ def read_report(path: Path) -> dict[str, Any] | None:
 
 def _report_seconds(report: Mapping[str, Any] | None) -> float:
     try:
-        begun, ended = (
+        started, finished = (
             datetime.fromisoformat(str((report or {})[name]).replace("Z", "+00:00"))
             for name in ("started_at", "finished_at")
         )
     except (KeyError, ValueError):
         return 0.0
-    return (ended - begun).total_seconds()
+    return (finished - started).total_seconds()

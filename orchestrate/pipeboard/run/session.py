@@ -21,9 +21,9 @@ from pipeboard.run.run_lock import RunLock
 
 if TYPE_CHECKING:
     from pipeboard.console import Console
+    from pipeboard.environments import Environment
     from pipeboard.run.jobs import Job
     from pipeboard.run.proof import StreamOutcome
-    from pipeboard.worlds import World
 
 #: A database that went away gets this long to come back before the end of a run is not recorded.
 DATABASE_WAIT_SECONDS = 60.0
@@ -34,11 +34,11 @@ class RunSession:
     """One run, from the wait for its lock to its end in the history.
 
     Attributes:
-        began: when it was asked for, in seconds since 1970.
+        began: when the run was requested, in seconds since 1970.
 
     """
 
-    world: World
+    environment: Environment
     job: Job
     console: Console
     lock: RunLock
@@ -62,32 +62,32 @@ class RunSession:
         while not self.lock.take():
             other = history.who_runs(self.connection, self.job.concurrency_group)
             waited = time.monotonic() - waits_since
-            if waited >= self.job.wait or self.signals.asked:
+            if waited >= self.job.wait or self.signals.received:
                 return self._skip(other)
             text = f"waiting up to {self.job.wait:,.0f} s: {other}"
             self.console.progress(self.job.name, text, waited)
             time.sleep(0.5)
         self.console.clear()
-        history.begin(self.connection, self.run_id, self.job, self.world.environment)
+        history.begin(self.connection, self.run_id, self.job, self.environment.name)
         self.console.event("run started")
         return None
 
     def _skip(self, other: str) -> End:
         end = End(SKIPPED, 0, other)
-        if self.signals.asked:
-            reason = f"{self.signals.words} while it waited: {other}"
+        if self.signals.received:
+            reason = f"{self.signals.reason} while it waited: {other}"
             end = End(INTERRUPTED, self.signals.exit_code, reason)
         history.note_ended(
-            *(self.connection, self.run_id, self.job, self.world.environment, self.began, end)
+            *(self.connection, self.run_id, self.job, self.environment.name, self.began, end)
         )
         self.console.note(end.status, f"{end.reason}; nothing was done")
         return end
 
     def end_of(self, error: BaseException) -> End:
         """Return the end of a run that an error ended."""
-        if self.signals.asked:
-            return End(INTERRUPTED, self.signals.exit_code, self.signals.words, "pipeboard")
-        return end_of(error, self.world.redact)
+        if self.signals.received:
+            return End(INTERRUPTED, self.signals.exit_code, self.signals.reason, "pipeboard")
+        return end_of(error, self.environment.redact)
 
     def finish(self, end: End, streams: Sequence[StreamOutcome] = ()) -> None:
         """Record the end. Nothing that goes wrong here changes how the run ended."""
@@ -99,7 +99,7 @@ class RunSession:
                 history.finish(self.connection, self.run_id, end)
                 break
             except psycopg.Error as error:
-                if time.monotonic() >= deadline or self.signals.again:
+                if time.monotonic() >= deadline or self.signals.repeated:
                     self.console.note("history", f"could not be written: {first_line(error)}")
                     break
                 if not is_announced:
@@ -124,19 +124,19 @@ class RunSession:
 
 @contextmanager
 def run_session(
-    world: World, job: Job, console: Console, began: float | None = None
+    environment: Environment, job: Job, console: Console, began: float | None = None
 ) -> Iterator[RunSession]:
     """Connect to the warehouse and bring schema `ops` up to date; SIGINT and SIGTERM are noted.
 
     Raises:
-        Problem: the database cannot be reached, or does not permit it.
+        PipeboardError: the database cannot be reached, or does not permit it.
 
     """
     run_id = new_run_id()
     with (
-        Signals().noted() as signals,
-        closing(RunLock(world.database, job.concurrency_group, run_id)) as lock,
+        Signals().recorded() as signals,
+        closing(RunLock(environment.database, job.concurrency_group, run_id)) as lock,
     ):
         migrate(lock.connection, console)
         console.context.update(run_id=run_id, job=job.name)
-        yield RunSession(world, job, console, lock, signals, run_id, began or time.time())
+        yield RunSession(environment, job, console, lock, signals, run_id, began or time.time())

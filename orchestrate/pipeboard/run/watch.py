@@ -1,4 +1,4 @@
-"""Watching a run: its log, its limits, its lock, and whoever asks it to end."""
+"""Watches a run: its log, its limits, its lock and signals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 import psycopg
 
 from pipeboard.console import ANSI
-from pipeboard.problems import ExitCode
+from pipeboard.errors import ExitCode
 from pipeboard.run import history
 from pipeboard.run.child import Child
 from pipeboard.run.run_log import RunLog
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from pipeboard.run.memory import Memory
     from pipeboard.run.session import RunSession
 
-#: Seconds between two signs of life in the history.
+#: Seconds between two updates of the row of the run.
 BEAT = 5.0
-#: Seconds between two looks at what memory is used.
+#: Seconds between two measurements of memory.
 MEMORY_SECONDS = 0.5
-#: The loader tries as long to come back to a database that went away.
-DATABASE_PATIENCE = 60.0
+#: A database that went away gets this long to come back; the loader waits as long.
+DATABASE_TIMEOUT_SECONDS = 60.0
 
 
 @dataclass
 class Watched:
-    """What a run showed from outside.
+    """What the supervisor observed of a run.
 
     Attributes:
         code: exit code of the command, 128 + N for signal N.
-        stopped_by: exit code and reason, if it was us who ended it.
+        stopped_by: exit code and reason, if the supervisor ended it.
         lost_database: whether the database went away meanwhile, even if it came back.
         step_seconds: how long each step took.
 
@@ -70,16 +70,16 @@ def watch(
         while (line := child.line(timeout=0.5)) is not None:
             step, since = log.step, guard.now
             if line:
-                said = ANSI.sub("", session.world.redact(line))
-                log_out.write(said)
+                shown = ANSI.sub("", session.environment.redact(line))
+                log_out.write(shown)
                 log.read(line)
-                console.pass_on(said)
-            guard.look(progressed=bool(line))
+                console.pass_on(shown)
+            guard.check(progressed=bool(line))
             watched.step_seconds[step] += guard.now - since
             console.progress(session.job.name, log.progress, guard.now - guard.began)
-        # It may have closed its output and live on.
+        # It may have closed its output and still run.
         while child.lives(0.5):
-            guard.look(progressed=False)
+            guard.check(progressed=False)
         console.clear()
         watched.code = child.close()
     except BaseException:
@@ -88,9 +88,9 @@ def watch(
         raise
     finally:
         log_out.close()
-    if child.lost_keeper and not watched.stopped_by:
-        watched.stopped_by = (ExitCode.UNAVAILABLE, "its keeper was killed")
-    guard.last_look()
+    if child.lost_watchdog and not watched.stopped_by:
+        watched.stopped_by = (ExitCode.UNAVAILABLE, "its watchdog was killed")
+    guard.last_check()
     return watched
 
 
@@ -137,32 +137,30 @@ class _Guard:
         self._progress_at = self._beat_at = self._memory_at = self.began
         self._lost_at: float | None = None
 
-    def look(self, *, progressed: bool) -> None:
-        """Look at everything once; called every half second at least."""
+    def check(self, *, progressed: bool) -> None:
+        """Check limits, signals, memory and lock; called at least every half second."""
         self.now = time.monotonic()
         if progressed:
             self._progress_at = self.now
-        if self._session.signals.asked:
-            self._stop(self._session.signals.exit_code, self._session.signals.words)
-            if self._session.signals.again:
+        if self._session.signals.received:
+            self._stop(self._session.signals.exit_code, self._session.signals.reason)
+            if self._session.signals.repeated:
                 self._child.kill()
         if self.now - self._memory_at >= MEMORY_SECONDS:
             self._memory_at = self.now
-            self._memory.look()
+            self._memory.measure()
         if self.now - self._beat_at >= BEAT:
             self._beat_at = self.now
             self._beat()
         if self.now - self.began > self._session.job.timeout:
-            words = (
-                f"not done within {self._session.job.timeout:,.0f} s (PIPEBOARD_TIMEOUT_SECONDS)"
-            )
-            self._stop(ExitCode.UNAVAILABLE, words)
+            text = f"not done within {self._session.job.timeout:,.0f} s (PIPEBOARD_TIMEOUT_SECONDS)"
+            self._stop(ExitCode.UNAVAILABLE, text)
         if self.now - self._progress_at > self._session.job.stall:
-            words = f"no progress for {self._session.job.stall:,.0f} s (PIPEBOARD_STALL_SECONDS)"
-            self._stop(ExitCode.UNAVAILABLE, words)
+            text = f"no progress for {self._session.job.stall:,.0f} s (PIPEBOARD_STALL_SECONDS)"
+            self._stop(ExitCode.UNAVAILABLE, text)
 
-    def last_look(self) -> None:
-        """Find out whether the database is still there, if the run failed."""
+    def last_check(self) -> None:
+        """Check whether the database is still there, if the run failed."""
         if self._watched.code:
             self._beat()
 
@@ -172,7 +170,7 @@ class _Guard:
             self._child.end()
 
     def _beat(self) -> None:
-        """Give a sign of life, learn of progress, and keep the lock."""
+        """Update the row of the run, note progress, and keep the lock."""
         try:
             if self._lost_at is not None:
                 self._come_back()
@@ -184,11 +182,11 @@ class _Guard:
             self._watched.lost_database = True
             if self._lost_at is None:
                 self._lost_at = self.now
-                words = f"went away; waiting up to {DATABASE_PATIENCE:.0f} s for it"
-                self._session.console.note("database", words)
+                text = f"went away; waiting up to {DATABASE_TIMEOUT_SECONDS:.0f} s for it"
+                self._session.console.note("database", text)
 
     def _come_back(self) -> None:
-        """Take the lock again; end the run if that takes too long or somebody else has it."""
+        """Take the lock again; end the run if that takes too long or another run has it."""
         assert self._lost_at is not None
         if self._session.lock.retake():
             if history.is_running(self._session.connection, self._session.run_id):
@@ -197,5 +195,5 @@ class _Guard:
                 return
             self._stop(ExitCode.UNAVAILABLE, "another run took over while the database was away")
             self._child.kill()
-        elif self.now - self._lost_at > DATABASE_PATIENCE:
+        elif self.now - self._lost_at > DATABASE_TIMEOUT_SECONDS:
             self._stop(ExitCode.UNAVAILABLE, "the database stayed away, and the lock with it")

@@ -22,7 +22,7 @@ DECODING_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},:"]', re.DOTALL)
 _CLOSING = {b"{": b"}", b"[": b"]"}
-#: Levels of a record at which a value is set aside by itself: its properties, and theirs
+#: Levels of a record at which a single value becomes text: its properties, and their members
 #: (custom fields, the elements of an array).
 _LEVELS = 2
 
@@ -60,19 +60,19 @@ def decode_body(body: bytes) -> LenientBody:
             ``data`` cannot be decoded.
 
     """
-    answer = LenientBody()
+    found = LenientBody()
     for raw_name, value in _members(body):
         try:
             name = msgspec.json.decode(raw_name, type=str)
             if name == "data":
                 listed = value.startswith(b"[")
-                answer.records = [*map(lenient_record, _parts(value))] if listed else None
-                answer.members[name] = None if listed else lenient_record(value).record
+                found.records = [*map(lenient_record, _parts(value))] if listed else None
+                found.members[name] = None if listed else lenient_record(value).record
             elif name in ("success", "error", "additional_data"):
-                answer.members[name] = msgspec.json.decode(value)
+                found.members[name] = msgspec.json.decode(value)
         except DECODING_ERRORS as error:
             raise NotJsonError(printable(raw_name + b":" + value[:100])) from error
-    return answer
+    return found
 
 
 def printable(text: bytes) -> str:

@@ -32,12 +32,12 @@ _MOST_DIGITS = 18
 
 
 def restarting(
-    walk: Callable[[], T], report: Callable[[CursorExpiredError], None], most: int = MOST_RESTARTS
+    read: Callable[[], T], report: Callable[[CursorExpiredError], None], most: int = MOST_RESTARTS
 ) -> T:
     """Run a walk, and start it again when a cursor expires; repeated records do no harm.
 
     Args:
-        walk: continues from its bookmark.
+        read: continues from its bookmark.
         report: receives the error of each expired cursor, except the last.
         most: how often the walk may start again.
 
@@ -48,7 +48,7 @@ def restarting(
     restarts = 0
     while True:
         try:
-            return walk()
+            return read()
         except CursorExpiredError as error:
             restarts += 1
             if restarts > most:
@@ -99,20 +99,20 @@ def pages(
         page = get({})
         yield page
         if page.additional.get("next_cursor") or next_start(page, 0, limit, progress):
-            progress.stop("it says that more follow, and has no parameter to ask for them")
+            progress.stop("more pages follow, and the operation has no parameter for them")
 
 
 class Progress:
     """Checks that a walk still brings new records."""
 
-    def __init__(self, walk: str) -> None:
+    def __init__(self, name: str) -> None:
         """Start a walk.
 
         Args:
-            walk: the stream and the request, for the error.
+            name: the stream and the request, for the error.
 
         """
-        self._walk = walk
+        self._name = name
         self._cursors: set[int] = set()
         self._pages: set[int] = set()
         #: First and last record of each page, whatever their versions.
@@ -160,7 +160,7 @@ class Progress:
 
     def stop(self, why: str) -> NoReturn:
         """End a walk that makes no progress."""
-        msg = f"{self._walk}: gave up after {self._number} pages: {why}"
+        msg = f"{self._name}: gave up after {self._number} pages: {why}"
         raise UnexpectedAnswerError(msg)
 
 

@@ -1,1 +1,1 @@
-"""What a run says about itself: its plan beforehand, its metrics, its report."""
+"""The plan of a run, its metrics and its report."""

@@ -1,8 +1,8 @@
-"""What a run measured, for a Prometheus Pushgateway: every metric of the tap is declared here.
+"""Metrics of a run for a Prometheus Pushgateway; every metric of the tap is declared here.
 
-All are gauges about the last run, in one group (``job``, ``pipeline``) without a run id, pushed
-with POST so that the metrics of others in the group stay. A push that fails is logged and
-forgotten: watching must never break what is watched.
+All are gauges about the last run, in one group (``job``, ``pipeline``) without a run id. They are
+pushed with POST, so that other metrics in the group stay. A push that fails is logged, and the run
+goes on.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ JOB = "pipedrive_etl"
 PUSH_SECONDS = 15.0
 PUSH_TIMEOUT_SECONDS = 5.0
 
-#: name: (what it says, labels)
+#: ``{name: (help text, labels)}``
 DECLARED: dict[str, tuple[str, tuple[str, ...]]] = {
     "pipedrive_etl_last_run_records": ("Records extracted", ("stream",)),
     "pipedrive_etl_stream_bookmark_timestamp_seconds": (
@@ -40,7 +40,7 @@ DECLARED: dict[str, tuple[str, tuple[str, ...]]] = {
     "pipedrive_etl_api_latency_seconds": ("Time to an answer", ("endpoint", "quantile")),
     "pipedrive_etl_api_tokens_used": ("API tokens spent by the run", ()),
     "pipedrive_etl_api_tokens_budget": ("API tokens a day", ()),
-    "pipedrive_etl_api_tokens_remaining": ("API tokens left today, by the server's word", ()),
+    "pipedrive_etl_api_tokens_remaining": ("API tokens left today, as the server reports", ()),
     "pipedrive_etl_circuit_breaker_state": ("0 closed, 2 open", ("name",)),
     "pipedrive_etl_circuit_breaker_trips": ("Times the circuit opened", ("name",)),
     "pipedrive_etl_cache_hits": ("Values found in a cache", ("cache",)),
@@ -68,13 +68,13 @@ class Pusher:
         self._logger = logging.getLogger("tap-pipedrive")
         self._last = time.monotonic()
 
-    def now_and_then(self) -> None:
-        """Push if the last time is long enough ago."""
+    def push_at_intervals(self) -> None:
+        """Push if the last push is long enough ago."""
         if self._gateway and time.monotonic() - self._last >= PUSH_SECONDS:
             self.push()
 
     def push(self) -> None:
-        """Push what is known now."""
+        """Push the current values."""
         if not self._gateway:
             return
         self._last = time.monotonic()
@@ -87,13 +87,13 @@ class Pusher:
                 grouping_key={"pipeline": pipeline},
                 timeout=PUSH_TIMEOUT_SECONDS,
             )
-        # OSError: nobody answers. The others: an address, or an answer, that makes no sense.
+        # OSError: no response. The others: an invalid address, or an invalid response.
         except (OSError, ValueError, HTTPException) as error:
             self._logger.warning("Metrics could not be pushed: %s", type(error).__name__)
 
 
 def collect(run: RunContext, streams: StreamSet) -> CollectorRegistry:
-    """Fill a fresh registry with what the run measured so far."""
+    """Fill a new registry with the current values of the run."""
     registry = CollectorRegistry()
     gauge = {
         name: Gauge(name, help_text, labels, registry=registry)

@@ -1,8 +1,8 @@
-"""Say what a run will cost before it is started.
+"""Estimate the cost of a run before it starts.
 
-Pipedrive gives no totals, so the plan looks instead of counting: without a bookmark at the
-largest id of a list (there cannot be more records), with one at the first page of what changed
-since. That takes one call a big list, 60 tokens at the very most.
+Pipedrive gives no totals. Without a bookmark the plan reads the largest id of a list, because there
+cannot be more records; with a bookmark it reads the first page of the changes since. That costs one
+call for each big list, 60 tokens at most.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from tap_pipedrive.streams.stream_types import (
 from tap_pipedrive.sync.windows import PLAIN_PAGES, most_calls
 from tap_pipedrive.times import to_time
 
-#: What looking may cost, in tokens.
+#: Tokens that the plan itself may cost.
 ALLOWANCE = 60
 
 
 @dataclass
 class Estimate:
-    """What one stream will cost: API calls and tokens, and how sure that is."""
+    """The estimated cost of one stream: API calls and tokens, and the basis of the estimate."""
 
     stream: str
     calls: int
@@ -45,22 +45,22 @@ class Plan:
     """The plan of one run with its settings, catalog and state."""
 
     def __init__(self, run: RunContext, streams: StreamSet) -> None:
-        """Nothing is asked before :meth:`estimates`."""
+        """Read nothing before :meth:`estimates`."""
         self._run = run
         self._streams = streams
         self._size: dict[str, tuple[int, str]] = {}
 
     def estimates(self) -> list[Estimate]:
-        """Estimate every selected stream; those others hang on come first."""
+        """Estimate every selected stream, parents before their children."""
         found = [(stream, self._estimate(stream)) for stream in self._streams.selected]
-        # Only now is the source's time known.
+        # The source's time is known only after the estimates.
         return [replace(e, basis=e.basis + self._age(stream)) for stream, e in found]
 
     def idle(self) -> tuple[int, dict[float, int]]:
-        """Return what a run costs that finds nothing new, in tokens.
+        """Return the tokens of a run without new records.
 
-        The first number is for a run by hand that reads what it read before on this day. Then
-        comes what the lists cost a schedule, by the seconds between two reads; 0: every run.
+        The first number is for a run by hand that is not the first of the day. The second value is
+        the cost of scheduled runs, by the seconds between two reads; 0: every run.
         """
         by_hand, on_schedule = 0, Counter[float]({0.0: 0})
         for stream in self._streams.selected:
@@ -73,7 +73,7 @@ class Plan:
         return by_hand, dict(on_schedule)
 
     def _age(self, stream: PipedriveStream) -> str:
-        """Say how old the list of a stream is that a scheduled run does not always read."""
+        """Describe the age of a list that scheduled runs read at an interval."""
         if not stream.intervals or self._run.is_sweep:
             return ""
         ((key, interval),) = stream.intervals.items()
@@ -86,7 +86,7 @@ class Plan:
     def _estimate(self, stream: PipedriveStream) -> Estimate:
         cost = stream.list_operation().cost if stream.operations else 0
         if isinstance(stream, IncrementalStream):
-            return self._of_list(stream)
+            return self._of_incremental(stream)
         if isinstance(stream, SharedScanStream):
             parents, basis = self._records_of(stream.parent)
             if not stream.operations:
@@ -102,7 +102,7 @@ class Plan:
             return Estimate(stream.name, 1, cost, "a short list")
         return Estimate(stream.name, 1, cost, "at least: several lists, or a long one")
 
-    def _of_list(self, stream: IncrementalStream) -> Estimate:
+    def _of_incremental(self, stream: IncrementalStream) -> Estimate:
         records, basis = self._records_of(stream.name)
         limit = min(self._run.page_size, stream.page_limit)
         keys = [operation(key) for key in stream.operations]
@@ -115,7 +115,7 @@ class Plan:
         return Estimate(stream.name, calls + len(keys) - 1, tokens, basis)
 
     def _in_windows(self, stream: IncrementalStream, pages: int) -> int:
-        """Bound the calls of a first walk that goes on in windows once it proves long."""
+        """Return the most calls of a first scan that continues in windows if it is long."""
         calls = most_calls(pages, self._run.windows)
         if calls == pages:
             return pages
@@ -125,7 +125,7 @@ class Plan:
 
     def _records_of(self, name: str) -> tuple[int, str]:
         if name not in self._size:
-            self._size[name] = self._look(name)
+            self._size[name] = self._count_records(name)
         return self._size[name]
 
     @staticmethod
@@ -134,8 +134,8 @@ class Plan:
         context = next(iter(stream.contexts()))
         return stream.bookmark({"list": context} if context else None)
 
-    def _look(self, name: str) -> tuple[int, str]:
-        """Return how many records a list will bring, and how that is known."""
+    def _count_records(self, name: str) -> tuple[int, str]:
+        """Return the number of records that a list will bring, and the basis of that number."""
         stream = self._streams[name]
         assert isinstance(stream, IncrementalStream)
         key = next(iter(stream.contexts().values()))
@@ -163,7 +163,7 @@ class Plan:
 
 
 def lines(run: RunContext, streams: StreamSet) -> Iterator[str]:
-    """Write the plan for a person, line by line."""
+    """Yield the plan as text, line by line."""
     plan = Plan(run, streams)
     estimates = plan.estimates()
     width = max(len(e.stream) for e in estimates)
@@ -194,7 +194,7 @@ def lines(run: RunContext, streams: StreamSet) -> Iterator[str]:
 
 
 def _idle(by_hand: int, spent: dict[float, int]) -> str:
-    """Say what a run costs that finds nothing new; the arguments are those of :meth:`Plan.idle`."""
+    """Describe the cost of a run without new records; see :meth:`Plan.idle`."""
     on_schedule = f"{spent.pop(0.0):,}" + "".join(
         f"; {tokens:,} more every {seconds:,.0f} s" for seconds, tokens in sorted(spent.items())
     )

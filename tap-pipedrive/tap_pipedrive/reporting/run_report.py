@@ -1,20 +1,21 @@
-"""What a run did and what it cost, left as a file for whoever supervises it.
+"""The report of a run: its outcome and its cost, as a file for the supervisor.
 
-The environment variable ``PIPEBOARD_RUN_REPORT`` names the file. Exit codes do not cross Meltano,
-this file does. It is written atomically and only its owner may read it. Shape::
+The environment variable ``PIPEBOARD_RUN_REPORT`` names the file. Meltano does not pass exit codes
+on, so the supervisor reads this file. It is written atomically, and only its owner may read it.
+Shape::
 
     {"version": 2,
-     "exit_code": what the tap exits with when nobody supervises it,
-     "stopped": null | "budget" | "error" | "signal", what ended the run before its end,
+     "exit_code": the exit code of the tap without a supervisor,
+     "stopped": null | "budget" | "error" | "signal", the reason for an early end,
      "message": null | str,
      "started_at": str, "finished_at": str,
      "calls": int, "tokens": int, "plan_tokens_left": int | null,
-     "behind": [streams that go on in the next run],
-     "streams": {name: {"outcome": see outcomes.py, "reason": null | str,
+     "behind": [streams that continue in the next run],
+     "streams": {name: {"outcome": see streams/outcomes.py, "reason": null | str,
                         "records": RECORD messages sent for this stream,
                         "calls": int, "tokens": int, "retries": int,
-                        "quarantined": records that were set aside,
-                        "nulled_values": values that do not fit their type and were sent as null,
+                        "quarantined": records in quarantine,
+                        "nulled_values": values that were sent as null because they do not fit,
                         "incomplete_parents": parent records whose rows could not be read}}}
 
 There is one entry for each selected stream, and one for ``tap_quarantine`` if records were sent
@@ -41,7 +42,7 @@ QUARANTINE = "tap_quarantine"
 
 
 def is_supervised() -> bool:
-    """Whether somebody waits for the report (and learns from there what is not complete)."""
+    """Whether a supervisor reads the report."""
     return bool(os.environ.get(VARIABLE))
 
 
@@ -54,7 +55,7 @@ def write_report(
     stopped: str | None = None,
     message: str | None = None,
 ) -> None:
-    """Write the report, if it was asked for.
+    """Write the report, if the environment names a file.
 
     Raises:
         ConfigurationError: the file cannot be written.

@@ -1,1 +1,1 @@
-"""What a run knows from the runs before it: bookmarks, definitions, deals seen, refused parents."""
+"""Knowledge from earlier runs: bookmarks, definitions, deals seen, parents to read again."""

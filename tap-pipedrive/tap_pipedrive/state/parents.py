@@ -151,13 +151,13 @@ class Parents:
         tries = again[name][0] + 1 if name in again and name not in self._noted_now else 0
         self._noted_now.add(name)
         if tries >= MOST_TRIES:
-            self._logger.warning("%s is not asked again until it changes", name)
+            self._logger.warning("%s is not read again until it changes", name)
             self.complete(parent_id)
         elif name in again or len(again) < MOST_NOTED:
             delay = _FIRST_DELAY * _GROWTH ** (tries - 1) if tries else timedelta()
             again[name] = [tries, to_text(self._now() + delay), parent_id, *known]
         else:
-            self._logger.warning("%s is incomplete, and too many are to be asked again", name)
+            self._logger.warning("%s is incomplete, and too many others are to be read again", name)
 
     def due(self) -> Iterator[tuple[Any, list[Any]]]:
         """Yield the parents that are due, fewest tries first, with the facts about them."""

@@ -1,11 +1,11 @@
-"""Who works in the account, what they may do and watch."""
+"""Users, roles, permissions, teams, filters and webhooks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from tap_pipedrive.api.records import Record
-from tap_pipedrive.streams.stream_types import DefinitionStream
+from tap_pipedrive.streams.definition_streams import DefinitionStream
 
 
 class Users(DefinitionStream):
@@ -27,7 +27,7 @@ class Roles(DefinitionStream):
 
 
 class RoleAssignments(DefinitionStream):
-    """Who has which role. GET /api/v1/roles/{id}/assignments, a call for each role."""
+    """The users of each role. GET /api/v1/roles/{id}/assignments, a call for each role."""
 
     name = "role_assignments"
     operations = ("v1 /roles/{id}/assignments",)

@@ -1,4 +1,4 @@
-"""What people do about deals: activities, notes, calls, files, mail."""
+"""Activities, notes, calls, files and mail."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ MAIL_FOLDERS = ("inbox", "sent", "archive", "drafts")
 
 
 def thread_pages(stream: FullTableStream) -> Iterator[list[Record]]:
-    """Yield the threads of all folders, each once: one that was answered lies in two."""
+    """Yield the threads of all folders, each once: a thread with a reply is in two folders."""
     seen: set[int] = set()
     for folder in MAIL_FOLDERS:
         for page in stream.pages(MailThreads.list_operation(), query={"folder": folder}):
@@ -108,7 +108,7 @@ class MailMessages(FullTableStream):
     selected_by_default = False
 
     def record_pages(self) -> Iterator[list[Record]]:
-        """Read the threads once more, and the messages of each."""
+        """Read the threads again, and the messages of each."""
         for threads in thread_pages(self):
             for thread in threads:
                 for page in self.parent_pages(thread["id"]):

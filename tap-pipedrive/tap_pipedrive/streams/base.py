@@ -43,6 +43,8 @@ MOST_WARNINGS = 10
 class PipedriveStream(Stream):
     """A stream declared by the facts of one or more operations."""
 
+    #: The class of each stream, in the order of declaration.
+    declared: ClassVar[list[type[PipedriveStream]]] = []
     #: Keys of ``openapi/facts.json`` whose records this stream unites.
     operations: ClassVar[tuple[str, ...]] = ()
     #: Properties that the API sends and its documents lack, and properties that this tap adds.
@@ -68,6 +70,12 @@ class PipedriveStream(Stream):
 
     # Pages hold JSON types already; RecordShaper converts the few values that do not fit.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Register a class that declares a stream: it has a name, a type of streams has none."""
+        super().__init_subclass__(**kwargs)
+        if "name" in vars(cls):
+            PipedriveStream.declared.append(cls)
 
     def __init__(self, tap: Tap, run: RunContext, streams: StreamSet) -> None:
         """Build the schema and the shaper of the records.
@@ -468,10 +476,10 @@ class PipedriveStream(Stream):
             state["readable"] = False
         self._run.checkpoint()
 
-    def restarting(self, walk: Callable[[], T]) -> T:
+    def restarting(self, read: Callable[[], T]) -> T:
         """Run a walk; start it again, and log that, when a cursor expires."""
         return restarting(
-            walk,
+            read,
             lambda error: self.logger.warning("%s: starting its walk again (%s)", self.name, error),
         )
 
@@ -541,7 +549,7 @@ class PipedriveStream(Stream):
         Records without an id are quarantined: walks, bookmarks and child streams need the id.
         """
         has_id = "id" in of.record and (of.key not in self.operations or "id" in self.primary_keys)
-        look = self._screens.setdefault(
+        screen = self._screens.setdefault(
             of.key, RecordScreen(stream_types([of]), "id" if has_id else None)
         )
 
@@ -550,8 +558,8 @@ class PipedriveStream(Stream):
                 self.quarantine(element.reason, element.text)
             if not page.records or isinstance(page.records[0], Row):
                 return page
-            look.remove_impossible_times(page.records)
-            without_id = [record for record in page.records if look.lacks_its_key(record)]
+            screen.remove_impossible_times(page.records)
+            without_id = [record for record in page.records if screen.lacks_its_key(record)]
             for record in without_id:
                 self.quarantine("has no usable id", msgspec.json.encode(record))
             if not without_id:

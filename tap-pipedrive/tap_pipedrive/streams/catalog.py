@@ -1,4 +1,4 @@
-"""What is sold, and the way it goes: products, pipelines, stages."""
+"""Products, pipelines, stages, currencies and activity types."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 from tap_pipedrive.api.records import Record
 from tap_pipedrive.settings import DEFINITIONS_INTERVAL
 from tap_pipedrive.state.references import Name
-from tap_pipedrive.streams.stream_types import ChildStream, DefinitionStream, IncrementalStream
+from tap_pipedrive.streams.definition_streams import DefinitionStream
+from tap_pipedrive.streams.stream_types import ChildStream, IncrementalStream
 
 
 class Products(IncrementalStream):
@@ -22,7 +23,7 @@ class Products(IncrementalStream):
     fields_stream = "product_fields"
 
     def emit(self, records: list[Record]) -> None:
-        """Write a page, and note the largest id: a larger one names a product not read yet."""
+        """Write a page, and note the largest id: a larger one belongs to a new product."""
         super().emit(records)
         self._note_largest(record.get("id") for record in records)
 
@@ -32,12 +33,12 @@ class Products(IncrementalStream):
         return "largest_id" in self.stream_state
 
     def look_up(self, names: set[Name]) -> None:
-        """Become due if a name is larger than any id that was read."""
+        """Become due if an id is larger than any id that was read."""
         if unknown := self._larger(names, self.stream_state["largest_id"]):
             self.want(unknown)
 
     def scan_finished(self) -> None:
-        """Stay due if records named what the walk did not bring: it may have come too late."""
+        """Stay due if records refer to a product that was added during the scan."""
         if self._larger(self.wanted, self.stream_state.setdefault("largest_id", 0)):
             self._note_largest(self.wanted)
             self.stream_state.pop("read_at", None)

@@ -58,28 +58,6 @@ class ChangeLog(ChildStream):
             raise error
 
 
-class PersonChangelog(ChangeLog):
-    """GET /api/v1/persons/{id}/changelog."""
-
-    name = "person_changelog"
-    operations = ("v1 /persons/{id}/changelog",)
-    parent = "persons"
-    parent_key = "person_id"
-    fields_stream = "person_fields"
-    more_properties = {"id": "string", "person_id": "integer", "second_seq": "integer"}
-
-
-class OrganizationChangelog(ChangeLog):
-    """GET /api/v1/organizations/{id}/changelog."""
-
-    name = "organization_changelog"
-    operations = ("v1 /organizations/{id}/changelog",)
-    parent = "organizations"
-    parent_key = "organization_id"
-    fields_stream = "organization_fields"
-    more_properties = {"id": "string", "organization_id": "integer", "second_seq": "integer"}
-
-
 def read_log(
     stream: PipedriveStream, operation: Operation, parent_key: str, parent_id: Any
 ) -> tuple[list[Record], int, ParentError | None]:

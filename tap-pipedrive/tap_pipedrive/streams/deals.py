@@ -166,6 +166,65 @@ class DealProductsSync(PipedriveStream):
                     self.emit(list(rows))
 
 
+class DealInstallments(BatchedChildStream):
+    """Planned payments, 100 deals a call (Growth plan and up). GET /api/v2/deals/installments."""
+
+    name = "deal_installments"
+    operations = ("v2 /deals/installments",)
+    primary_keys = ("id",)
+    parent = "deals"
+    parent_key = "deal_id"
+    parent_count = "products_count"
+
+
+class DealDiscounts(ChildStream):
+    """Discounts on a deal as a whole. GET /api/v2/deals/{id}/discounts."""
+
+    name = "deal_discounts"
+    operations = ("v2 /deals/{id}/discounts",)
+    primary_keys = ("id",)
+    parent = "deals"
+    parent_key = "deal_id"
+    parent_count = "products_count"
+    more_properties = {"created_at": "date-time", "updated_at": "date-time"}
+
+
+class DealParticipants(ChildStream):
+    """Further persons of a deal. GET /api/v1/deals/{id}/participants.
+
+    v1 wraps ids in objects; ``person_id`` and ``added_by_user_id`` are unwrapped.
+    """
+
+    name = "deal_participants"
+    operations = ("v1 /deals/{id}/participants",)
+    primary_keys = ("id",)
+    parent = "deals"
+    parent_key = "deal_id"
+    parent_count = "participants_count"
+    more_properties = {"deal_id": "integer", "person_id": "integer", "added_by_user_id": "integer"}
+
+    def rows_of(self, parent_id: Any) -> Iterator[list[Record]]:
+        """Unwrap the ids that v1 answers as objects."""
+        for rows in super().rows_of(parent_id):
+            for row in rows:
+                for name, inner in (("person_id", "value"), ("added_by_user_id", "id")):
+                    if isinstance(row.get(name), dict):
+                        row[name] = row[name].get(inner, row[name].get("value"))
+            yield rows
+
+
+class DealFollowers(ChildStream):
+    """Users who follow a deal. GET /api/v2/deals/{id}/followers."""
+
+    name = "deal_followers"
+    operations = ("v2 /deals/{id}/followers",)
+    primary_keys = ("deal_id", "user_id")
+    parent = "deals"
+    parent_key = "deal_id"
+    parent_count = "followers_count"
+    more_properties = {"deal_id": "integer"}
+
+
 class History(Protocol):
     """What the two streams below need of :class:`tap_pipedrive.sync.deal_history.DealHistory`."""
 
@@ -288,62 +347,3 @@ class DealChangelogSync(SharedScanStream):
         """Read the incomplete logs again, if ``deal_changelog`` is not selected."""
         if not self.history.sends_changelog:
             self.history.finish_scan()
-
-
-class DealInstallments(BatchedChildStream):
-    """Planned payments, 100 deals a call (Growth plan and up). GET /api/v2/deals/installments."""
-
-    name = "deal_installments"
-    operations = ("v2 /deals/installments",)
-    primary_keys = ("id",)
-    parent = "deals"
-    parent_key = "deal_id"
-    parent_count = "products_count"
-
-
-class DealDiscounts(ChildStream):
-    """Discounts on a deal as a whole. GET /api/v2/deals/{id}/discounts."""
-
-    name = "deal_discounts"
-    operations = ("v2 /deals/{id}/discounts",)
-    primary_keys = ("id",)
-    parent = "deals"
-    parent_key = "deal_id"
-    parent_count = "products_count"
-    more_properties = {"created_at": "date-time", "updated_at": "date-time"}
-
-
-class DealParticipants(ChildStream):
-    """Further persons of a deal. GET /api/v1/deals/{id}/participants.
-
-    v1 wraps ids in objects; ``person_id`` and ``added_by_user_id`` are unwrapped.
-    """
-
-    name = "deal_participants"
-    operations = ("v1 /deals/{id}/participants",)
-    primary_keys = ("id",)
-    parent = "deals"
-    parent_key = "deal_id"
-    parent_count = "participants_count"
-    more_properties = {"deal_id": "integer", "person_id": "integer", "added_by_user_id": "integer"}
-
-    def rows_of(self, parent_id: Any) -> Iterator[list[Record]]:
-        """Unwrap the ids that v1 answers as objects."""
-        for rows in super().rows_of(parent_id):
-            for row in rows:
-                for name, inner in (("person_id", "value"), ("added_by_user_id", "id")):
-                    if isinstance(row.get(name), dict):
-                        row[name] = row[name].get(inner, row[name].get("value"))
-            yield rows
-
-
-class DealFollowers(ChildStream):
-    """Users who follow a deal. GET /api/v2/deals/{id}/followers."""
-
-    name = "deal_followers"
-    operations = ("v2 /deals/{id}/followers",)
-    primary_keys = ("deal_id", "user_id")
-    parent = "deals"
-    parent_key = "deal_id"
-    parent_count = "followers_count"
-    more_properties = {"deal_id": "integer"}

@@ -1,14 +1,14 @@
-"""Field definitions: what a custom field's 40-character key means, and its options' labels."""
+"""Field definitions: the names of custom fields' 40-character keys, and labels of options."""
 
 from __future__ import annotations
 
-from tap_pipedrive.streams.stream_types import FieldStream
+from tap_pipedrive.streams.definition_streams import FieldStream
 
 
 class _V2FieldStream(FieldStream):
     """Fields of one entity, keyed by ``field_code`` (v2).
 
-    All entities share the columns of dealFields, the fullest of them.
+    All entities have the columns of dealFields, which has the most.
     """
 
     primary_keys = ("field_code",)

@@ -1,21 +1,18 @@
-"""Leads: what may become a deal."""
+"""Leads, their labels and their sources."""
 
 from __future__ import annotations
 
 from tap_pipedrive.errors import CursorExpiredError, TapError
 from tap_pipedrive.settings import ARCHIVED_INTERVAL
-from tap_pipedrive.streams.stream_types import (
-    DefinitionStream,
-    IncrementalStream,
-    read_newest_first,
-)
+from tap_pipedrive.streams.definition_streams import DefinitionStream
+from tap_pipedrive.streams.stream_types import IncrementalStream, read_newest_first
 
 
 class Leads(IncrementalStream):
     """Live and archived leads. GET /api/v1/leads and /api/v1/leads/archived.
 
-    The archived list has no filter by time and costs twice as much: it is read newest first,
-    down to what is known. Leads carry deals' custom fields as flat v1 keys; they arrive in
+    The archived list has no filter by time and costs twice as much: it is read newest first, down
+    to its bookmark. Leads have the custom fields of deals as flat v1 keys, which go into
     ``_extra``.
     """
 
@@ -34,7 +31,7 @@ class Leads(IncrementalStream):
         """Stay open: the archived list is still to be read."""
 
     def read(self) -> None:
-        """Walk the live list by update time, then the archived one newest first."""
+        """Scan the live list by update time, then read the archived one newest first."""
         super().read()
         if not self.result.is_open:
             return

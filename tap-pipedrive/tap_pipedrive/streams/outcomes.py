@@ -1,4 +1,4 @@
-"""How the read of one stream ended."""
+"""The outcome of one stream."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from tap_pipedrive.errors import TapError
 
 
 class Outcome(str, Enum):
-    """What the report says about a stream."""
+    """The outcome of a stream, as the run report names it."""
 
     #: Read to its end.
     COMPLETE = "complete"
-    #: The tokens are spent; the next run goes on where this one stopped.
+    #: The tokens are spent; the next run continues where this one stopped.
     BEHIND = "behind"
-    #: Not asked again: it was last read within its interval, see cadence.py.
+    #: Not read: the last read is within its interval, see state/cadence.py.
     NOT_DUE = "not_due"
-    #: Refused, and never read with this state.
+    #: Refused, and never read before with this state.
     NOT_PERMITTED = "not_permitted"
     #: Refused, although it was read before.
     REFUSED = "refused"
-    #: Ended with an error of its own, while other streams went on.
+    #: Ended with an error, while other streams went on.
     INCOMPLETE = "incomplete"
-    #: The run ended before this stream did, or before it was begun.
+    #: The run ended before this stream, or before it started.
     INTERRUPTED = "interrupted"
 
 
@@ -37,5 +37,5 @@ class StreamResult:
 
     @property
     def is_open(self) -> bool:
-        """Whether nothing has been decided yet."""
+        """Whether the outcome is not decided yet."""
         return self.outcome is Outcome.INTERRUPTED

@@ -1,10 +1,11 @@
-"""Whom one sells to: persons, organizations, and how these are related."""
+"""Persons, organizations, and the relationships between organizations."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from tap_pipedrive.api.records import Record
+from tap_pipedrive.streams.changelogs import ChangeLog
 from tap_pipedrive.streams.stream_types import FullTableStream, IncrementalStream
 
 
@@ -18,6 +19,17 @@ class Persons(IncrementalStream):
     fields_stream = "person_fields"
 
 
+class PersonChangelog(ChangeLog):
+    """GET /api/v1/persons/{id}/changelog."""
+
+    name = "person_changelog"
+    operations = ("v1 /persons/{id}/changelog",)
+    parent = "persons"
+    parent_key = "person_id"
+    fields_stream = "person_fields"
+    more_properties = {"id": "string", "person_id": "integer", "second_seq": "integer"}
+
+
 class Organizations(IncrementalStream):
     """Companies. GET /api/v2/organizations."""
 
@@ -28,10 +40,21 @@ class Organizations(IncrementalStream):
     fields_stream = "organization_fields"
 
 
+class OrganizationChangelog(ChangeLog):
+    """GET /api/v1/organizations/{id}/changelog."""
+
+    name = "organization_changelog"
+    operations = ("v1 /organizations/{id}/changelog",)
+    parent = "organizations"
+    parent_key = "organization_id"
+    fields_stream = "organization_fields"
+    more_properties = {"id": "string", "organization_id": "integer", "second_seq": "integer"}
+
+
 class OrganizationRelationships(FullTableStream):
     """Parent and related companies. GET /api/v1/organizationRelationships, per organization.
 
-    The operation wants an organization: a call for each one, so it is off by default.
+    The operation needs an organization: a call for each one, so it is off by default.
     """
 
     name = "organization_relationships"
@@ -39,13 +62,13 @@ class OrganizationRelationships(FullTableStream):
     primary_keys = ("id",)
     selected_by_default = False
     more_properties = {"rel_owner_org_id": "integer", "rel_linked_org_id": "integer"}
-    # They say how it looks from the organization that was asked, and both ends are.
+    # They describe the view of the organization in the request, and both ends are requested.
     withheld = frozenset(
         {"calculated_type", "calculated_related_org_id", "related_organization_name"}
     )
 
     def record_pages(self) -> Iterator[list[Record]]:
-        """Ask for the relationships of every organization; the owning end's answer counts."""
+        """Read the relationships of every organization; keep those of the owning end."""
         for organizations in self.pages(Organizations.list_operation()):
             for organization in organizations.records:
                 of = organization["id"]

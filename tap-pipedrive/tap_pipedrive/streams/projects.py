@@ -1,4 +1,4 @@
-"""Projects (an add-on): what happens after the deal is won."""
+"""Projects, an add-on: boards, phases, tasks, templates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.api.records import Record
-from tap_pipedrive.streams.stream_types import DefinitionStream, FullTableStream
+from tap_pipedrive.streams.definition_streams import DefinitionStream
+from tap_pipedrive.streams.stream_types import FullTableStream
 
 
 class _ProjectsAddOn(FullTableStream):
@@ -19,12 +20,12 @@ class _ProjectsAddOn(FullTableStream):
 class Projects(_ProjectsAddOn):
     """Live and archived projects. GET /api/v2/projects and /api/v2/projects/archived.
 
-    ``is_archived`` says from which list one came.
+    ``is_archived`` says from which list a project came.
     """
 
     name = "projects"
     operations = ("v2 /projects", "v2 /projects/archived")
-    # Without the word, deleted ones stay hidden.
+    # Without this status the list hides deleted projects.
     query = {"status": "open,completed,canceled,deleted"}
     more_properties = {"is_archived": "boolean"}
 

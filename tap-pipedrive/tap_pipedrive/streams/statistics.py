@@ -1,6 +1,7 @@
 """Pipedrive's own numbers: exchange rates of the day, totals to compare with, and goals.
 
-All but the totals of the day are off by default: they serve the reconciling job, not the hot sync.
+All but the totals of the day are off by default: the job ``reconcile`` needs them, not the hot
+sync.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tap_pipedrive.times import to_text
 
 
 class _Statistics(FullTableStream):
-    """One row per pipeline and what is asked about it; figures of the day, so never swept."""
+    """One row per pipeline and filter; numbers of the day, so never swept."""
 
     selected_by_default = False
     is_swept = False
@@ -46,7 +47,7 @@ class DealSummary(_Statistics):
     more_properties = {"pipeline_id": "integer", "status": "string", "as_of": "date-time"}
 
     def record_pages(self) -> Iterator[list[Record]]:
-        """Ask for each status of each pipeline."""
+        """Read each status of each pipeline."""
         for pipeline in self.pipelines():
             for status in ("open", "won", "lost"):
                 filters: dict[str, Any] = {"pipeline_id": pipeline["id"], "status": status}
@@ -58,9 +59,9 @@ class DealSummary(_Statistics):
 class DealSummaryDaily(FullTableStream):
     """Totals of all deals by currency, once a day. GET /api/v1/deals/summary.
 
-    Each total is there in its own currency and in the company's: their quotient is the exchange
-    rate of that day. Every reading is a row of its own and stays. The state keeps the source's
-    date (UTC) of the last one, and the next run asks only on another date.
+    Each total is given in its own currency and in the company's: their quotient is the exchange
+    rate of that day. Every read adds a row. The state keeps the source's date (UTC) of the last
+    read, and a run reads only on another date.
     """
 
     name = "deal_summary_daily"
@@ -71,12 +72,12 @@ class DealSummaryDaily(FullTableStream):
 
     @property
     def is_due(self) -> bool:
-        """Whether this day has no reading yet, by the source's date."""
+        """Whether there was no read on this day, by the source's date."""
         now = self._run.source_time()
         return now is None or self.stream_state.get("read_on") != now.date().isoformat()
 
     def not_due_notes(self) -> list[str]:
-        """Say on which day it was read."""
+        """Say on which day the totals were read."""
         return [f"read on {self.stream_state['read_on']}, once a day"]
 
     def seconds_between_reads(self, key: str) -> float:
@@ -85,13 +86,13 @@ class DealSummaryDaily(FullTableStream):
         return 86_400.0
 
     def read(self) -> None:
-        """Ask for the totals."""
+        """Read the totals."""
         super().read()
         self.stream_state["read_on"] = self._run.client.source_day
         self._run.checkpoint()
 
     def record_pages(self) -> Iterator[list[Record]]:
-        """Ask once, without a filter."""
+        """Read the totals once, without a filter."""
         for page in self.pages():
             as_of = to_text(page.answered_at or self._run.client.source_now)
             yield [{**row, "as_of": as_of} for row in page.records]
@@ -100,7 +101,7 @@ class DealSummaryDaily(FullTableStream):
 class _OfLastMonth(_Statistics):
     """One row per pipeline and user, about the last whole month.
 
-    The operation only ever answers about one user; their sum is the company.
+    The operation returns one user's numbers; the company's are their sum.
     """
 
     primary_keys = ("pipeline_id", "user_id", "start_date")
@@ -112,7 +113,7 @@ class _OfLastMonth(_Statistics):
     }
 
     def record_pages(self) -> Iterator[list[Record]]:
-        """Ask about each user in each pipeline."""
+        """Read the numbers of each user in each pipeline."""
         for pipeline in self.pipelines():
             for user in self.definitions(Users):
                 start, end = self.last_month()
@@ -137,7 +138,7 @@ class PipelineConversions(_OfLastMonth):
     operations = ("v1 /pipelines/{id}/conversion_statistics",)
 
 
-#: Without a filter by assignee the operation only answers the caller's own goals.
+#: Without a filter by assignee the operation returns only the caller's own goals.
 GOAL_ASSIGNEES = ("company", "team", "person")
 
 
@@ -171,7 +172,7 @@ class Goals(FullTableStream):
     }  # fmt: skip
 
     def record_pages(self) -> Iterator[list[Record]]:
-        """Take the goals out of their envelope."""
+        """Read the goals from the object that holds them."""
         yield list(_goals(self))
 
 
@@ -185,7 +186,7 @@ class GoalResults(FullTableStream):
     more_properties = {"goal_id": "string", "period_start": "date", "period_end": "date"}
 
     def record_pages(self) -> Iterator[list[Record]]:
-        """Ask about each goal from its start to its end or today."""
+        """Read the results of each goal from its start to its end or today."""
         for goal in _goals(self):
             today = self._run.client.source_now.date()
             duration = goal.get("duration") or {}

@@ -1,1 +1,1 @@
-"""How the lists of a run are read: one scan for several streams, in windows, and deal by deal."""
+"""Reading for several streams at once: the shared scan, windows of time, logs of deals."""

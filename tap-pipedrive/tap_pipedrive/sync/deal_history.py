@@ -38,7 +38,7 @@ from tap_pipedrive.times import to_text, to_time
 _MOVES = {"stage_change_time", "add_time", "close_time"}
 #: Deals of a file between two checkpoints.
 _DEALS_PER_CHECKPOINT = 100
-_CHEAP_LIST = operation("v2 /pipelines")
+_PIPELINES = operation("v2 /pipelines")
 _CHANGELOG = operation("v1 /deals/{id}/changelog")
 _STREAMS = ("deal_changelog", "deal_changelog_sync")
 #: Seconds by which a log and a deal may differ about the same moment.
@@ -158,7 +158,7 @@ class DealHistory:
         for one in wanted:
             one._write_schema_message()
         # Rows need the source's time, which the first response brings: of a list for few tokens.
-        self._run.client.get(_CHEAP_LIST, stream=stream.name, query={"limit": 1})
+        self._run.client.get(_PIPELINES, stream=stream.name, query={"limit": 1})
         # The same file twice: once to prefetch, once to emit.
         self._prefetcher.expect(LogRequest(deal_id) for deal_id in _ids(self._listed))
         for number, deal_id in enumerate(_ids(self._listed), 1):

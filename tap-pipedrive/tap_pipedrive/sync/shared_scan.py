@@ -171,7 +171,7 @@ class SharedScan:
             if not self._is_list_due(key, bookmarks):
                 for stream, bookmark in bookmarks.items():
                     stream.note_not_due(key, self._parent.intervals[key], bookmark.read_at)
-                    self._finish_list(stream)
+                    self._finish_one(stream)
                 continue
             together, *late = group_by_position(bookmarks)
             # Another list needs windows anyway: then a second page is reason enough.
@@ -233,11 +233,11 @@ class SharedScan:
         read_at = signpost if key in self._parent.intervals else None
         for stream, bookmark in bookmarks.items():
             bookmark.finish(read_at)
-            self._finish_list(stream)
+            self._finish_one(stream)
         self._run.checkpoint()
         return None
 
-    def _finish_list(self, stream: SharedScanStream) -> None:
+    def _finish_one(self, stream: SharedScanStream) -> None:
         """Note that a stream has read one more list to its end; its last one ends its scan."""
         self._lists_finished[stream] += 1
         if self._lists_finished[stream] == len(self._parent.contexts()):
@@ -445,7 +445,7 @@ def per_record_of(bookmarks: Bookmarks) -> Bookmarks:
 
 
 def _all_rows(stream: SharedScanStream, records: list[Record]) -> list[list[Record]]:
-    return list(stream.rows_for(records, None))
+    return [*stream.rows_for(records, None)]
 
 
 def watermark(bookmark: Bookmark) -> str | None:

@@ -197,7 +197,7 @@ class Windows(Generic[T]):
         """
         self._pending = [window for listing in listings for window in listing.gaps]
         self._reading: list[Window[T]] = []
-        self._width = self._at_work = width
+        self._width = self._running_threads = width
         self._logger = logger or logging.getLogger("tap-pipedrive")
         self._changed = threading.Condition()
         self._pages = 0
@@ -219,9 +219,9 @@ class Windows(Generic[T]):
     def __exit__(self, *_: object) -> None:
         """Stop fetching, and drop the pages that are left."""
         self._stop()
-        while self._at_work and not termination.requested_by():
+        while self._running_threads and not termination.requested_by():
             try:
-                self._at_work -= self._queue.get(timeout=CLOSE_TIMEOUT_SECONDS) is None
+                self._running_threads -= self._queue.get(timeout=CLOSE_TIMEOUT_SECONDS) is None
             except queue.Empty:
                 break
 
@@ -231,11 +231,11 @@ class Windows(Generic[T]):
         When a thread fails, the pages of the other threads are yielded before its error is raised.
         """
         failure = None
-        while self._at_work:
+        while self._running_threads:
             with termination.at_once():
                 item = self._queue.get()
             if item is None:
-                self._at_work -= 1
+                self._running_threads -= 1
             elif isinstance(item, BaseException):
                 failure = failure or item
                 self._stop()

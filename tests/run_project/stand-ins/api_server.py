@@ -42,7 +42,7 @@ GROUPS = {
     "policy/v1": {"poddisruptionbudgets": "PodDisruptionBudget"},
     "rbac.authorization.k8s.io/v1": {"rolebindings": "RoleBinding", "roles": "Role"},
 }
-KINDS = {plural: kind for kinds in GROUPS.values() for plural, kind in kinds.items()}
+KIND_OF = {plural: kind for group in GROUPS.values() for plural, kind in group.items()}
 VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 OBJECT = re.compile(
     r"/(?:api|apis)/(?P<version>v1|[^/]+/v\d)(?:/namespaces/(?P<namespace>[^/]+))?"
@@ -60,14 +60,14 @@ def merged(old: object, new: object) -> object:
 
 def without(live: dict, before: dict, now: dict) -> dict:
     """Leave out what a manager applied before and does not apply any longer."""
-    kept = {}
+    remaining = {}
     for key, value in live.items():
         if key in before and key not in now:
             continue
         if all(isinstance(part.get(key), dict) for part in (live, before, now)):
             value = without(value, before[key], now[key])
-        kept[key] = value
-    return kept
+        remaining[key] = value
+    return remaining
 
 
 def fits(labels: dict[str, str], selector: str) -> bool:
@@ -92,32 +92,32 @@ def fits(labels: dict[str, str], selector: str) -> bool:
 class Cluster:
     """The objects of one test."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
-    def said(self, name: str) -> str:
-        path = self.home / name
+    def setting(self, name: str) -> str:
+        path = self.folder / name
         return path.read_text().strip() if path.exists() else ""
 
     def path(self, kind: str, namespace: str | None, name: str) -> Path:
-        return self.home / "objects" / (namespace or "_") / f"{kind.lower()}.{name}.json"
+        return self.folder / "objects" / (namespace or "_") / f"{kind.lower()}.{name}.json"
 
     def load(self, path: Path) -> dict:
         return json.loads(path.read_text()) if path.exists() else {"object": None, "applied": {}}
 
     def listed(self, kind: str, namespace: str | None, query: dict[str, str]) -> list[dict]:
         wanted = query.get("fieldSelector", "").removeprefix("metadata.name=") or "*"
-        paths = (self.home / "objects").glob(f"{namespace or '_'}/{kind.lower()}.{wanted}.json")
+        paths = (self.folder / "objects").glob(f"{namespace or '_'}/{kind.lower()}.{wanted}.json")
         found = [self.load(path)["object"] for path in sorted(paths)]
         if kind == "Job" and query.get("labelSelector") == "app.kubernetes.io/name=pipeboard":
-            found += self.at_work()
+            found += self.running_jobs()
         selector = query.get("labelSelector", "")
         return [o for o in found if fits(o["metadata"].get("labels", {}), selector)]
 
-    def at_work(self) -> list[dict]:
-        lines = self.said("active-jobs").splitlines()
+    def running_jobs(self) -> list[dict]:
+        lines = self.setting("active-jobs").splitlines()
         if lines and len(lines) < LONG:
-            (self.home / "active-jobs").write_text("\n".join(lines[1:]))
+            (self.folder / "active-jobs").write_text("\n".join(lines[1:]))
         labels = {"app.kubernetes.io/name": "pipeboard"}
         return [
             {"metadata": {"name": line, "labels": labels}, "status": {"active": 1}}
@@ -146,7 +146,7 @@ class Cluster:
 
     def status(self, new: dict) -> dict:
         kind, name = new["kind"], new["metadata"]["name"]
-        fails = f"{kind.lower()}/{name}" in self.said("failing").splitlines()
+        fails = f"{kind.lower()}/{name}" in self.setting("failing").splitlines()
         if kind == "Job":
             condition = {"type": "Failed" if fails else "Complete", "status": "True"}
             return {"conditions": [condition]}
@@ -201,16 +201,16 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         url = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
-        home, slash, rest = url.path.partition("/cluster/")
-        cluster, path = Cluster(Path(home) / "cluster"), slash[-1:] + rest
-        refused = cluster.said("refused")
-        if cluster.said("unreachable") or (
+        folder, slash, rest = url.path.partition("/cluster/")
+        cluster, path = Cluster(Path(folder) / "cluster"), slash[-1:] + rest
+        refused = cluster.setting("refused")
+        if cluster.setting("unreachable") or (
             refused and re.fullmatch(refused, f"{self.command} {path}")
         ):
             self.send(503, {"kind": "Status", "status": "Failure", "message": "refused by a test"})
             return
         found = OBJECT.fullmatch(path)
-        if found and found["plural"] in KINDS:
+        if found and found["plural"] in KIND_OF:
             self.send(*self.answer(cluster, found.groupdict(), query, body))
         else:
             answer = discovered(path)
@@ -219,7 +219,7 @@ class Handler(BaseHTTPRequestHandler):
     def answer(
         self, cluster: Cluster, of: dict[str, str], query: dict[str, str], body: bytes
     ) -> tuple[int, dict]:
-        kind, namespace, name = KINDS[of["plural"]], of["namespace"], of["name"]
+        kind, namespace, name = KIND_OF[of["plural"]], of["namespace"], of["name"]
         if kind == "Namespace":
             namespace = None
         if name is None:
@@ -236,8 +236,8 @@ class Handler(BaseHTTPRequestHandler):
         path = cluster.path(kind, namespace, name)
         live = cluster.load(path)["object"]
         if self.command == "PATCH" and "apply" in self.headers["Content-Type"]:
-            home = cluster.path("Namespace", None, namespace or "")
-            if namespace and not home.exists():
+            own = cluster.path("Namespace", None, namespace or "")
+            if namespace and not own.exists():
                 return 404, not_found("namespaces", namespace)
             dry = "dryRun" in query
             given = yaml.load(body, yaml.CSafeLoader)
@@ -249,12 +249,12 @@ class Handler(BaseHTTPRequestHandler):
         if self.command == "DELETE":
             path.unlink()
             if kind == "Namespace":
-                for each in (cluster.home / "objects" / name).glob("*"):
+                for each in (cluster.folder / "objects" / name).glob("*"):
                     each.unlink()
         return 200, live
 
     def send(self, code: int, answer: dict) -> None:
-        # Nothing ever happens while somebody watches.
+        # A watch that sees no change has an empty body.
         text = json.dumps(answer).encode() if answer else b""
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
@@ -262,7 +262,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text)
 
-    def log_message(self, *words: object) -> None:
+    def log_message(self, *arguments: object) -> None:
         pass
 
 
@@ -297,7 +297,7 @@ def discovered(path: str) -> dict | None:
         return {"paths": urls}
     if version not in GROUPS:
         return None
-    kinds = GROUPS[version]
+    group = GROUPS[version]
     if path.startswith("/openapi/"):
         return {"openapi": "3.0.0", "paths": dict(patches(version))}
     resources = [
@@ -305,7 +305,7 @@ def discovered(path: str) -> dict | None:
             **{"name": plural, "singularName": kind.lower(), "kind": kind, "verbs": VERBS},
             **{"namespaced": kind != "Namespace"},
         }
-        for plural, kind in kinds.items()
+        for plural, kind in group.items()
     ]
     version = {"kind": "APIResourceList", "groupVersion": version}
     return {**version, "resources": resources}

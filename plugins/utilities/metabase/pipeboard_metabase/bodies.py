@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeboard_metabase import sql
+from pipeboard_metabase.card_style import display, visualization
 from pipeboard_metabase.definitions import Card, Column, Dashboard, Filter
-from pipeboard_metabase.look import display, visualization
-from pipeboard_metabase.problems import ExitCode, Problem
+from pipeboard_metabase.errors import ExitCode, PipeboardError
 from pipeboard_metabase.run import Run
 
 #: Names under which our template tags and parameters get ids that are the same in every run.
@@ -25,8 +25,8 @@ COLLECTIONS = {"pipeboard": None, "cards": "pipeboard"}
 def collection_body(run: Run, key: str, parent: int | None) -> dict[str, Any]:
     """Return a collection."""
     return {
-        "name": run.word(f"collection.{key}"),
-        "description": run.word(f"collection.{key}.description"),
+        "name": run.text(f"collection.{key}"),
+        "description": run.text(f"collection.{key}.description"),
         "parent_id": parent,
     }
 
@@ -37,16 +37,18 @@ def card_body(
     """Return a card: a question in SQL, with a field filter per filter.
 
     Raises:
-        Problem: when a filter points at a column that the warehouse does not have.
+        PipeboardError: when a filter points at a column that the warehouse does not have.
     """
     tags, parameters = {}, []
     for key in sql.tags(card):
         column = card.filters[key]
         if column not in fields:
             what = f"filter {key} of card {card.key} points at {column}, which the warehouse lacks"
-            raise Problem(what, "Build the marts of this release: `make sync`", ExitCode.DATA)
+            raise PipeboardError(
+                what, "Build the marts of this release: `make sync`", ExitCode.DATA
+            )
         widget = WIDGETS[run.definitions.filters[key].type]
-        tag_id, name = str(uuid.uuid5(_NAMES, f"{card.key}/{key}")), run.word(f"filter.{key}")
+        tag_id, name = str(uuid.uuid5(_NAMES, f"{card.key}/{key}")), run.text(f"filter.{key}")
         tags[key] = {
             "id": tag_id,
             "name": key,
@@ -71,7 +73,7 @@ def card_body(
             "type": "native",
             "database": database,
             "native": {
-                "query": sql.template(card, run.definitions.words, run.language),
+                "query": sql.template(card, run.definitions.translations, run.language),
                 "template-tags": tags,
             },
         },
@@ -114,7 +116,7 @@ def dashboard_body(
         # Pinned, in our order.
         "collection_position": dashboard.position,
         "parameters": [_parameter(run, run.definitions.filters[key]) for key in dashboard.filters],
-        "tabs": [{"id": number, "name": run.word(f"tab.{tab}")} for tab, number in tabs.items()],
+        "tabs": [{"id": number, "name": run.text(f"tab.{tab}")} for tab, number in tabs.items()],
         "dashcards": dashcards,
     }
 
@@ -122,7 +124,7 @@ def dashboard_body(
 def _parameter(run: Run, wanted: Filter) -> dict[str, Any]:
     parameter: dict[str, Any] = {
         "id": parameter_id(wanted.key),
-        "name": run.word(f"filter.{wanted.key}"),
+        "name": run.text(f"filter.{wanted.key}"),
         "slug": wanted.key,
         "type": WIDGETS[wanted.type],
         "sectionId": SECTIONS[wanted.type],

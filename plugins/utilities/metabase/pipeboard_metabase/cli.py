@@ -12,8 +12,7 @@ from pathlib import Path
 from pipeboard_metabase.client import Client
 from pipeboard_metabase.console import Console
 from pipeboard_metabase.definitions import load
-from pipeboard_metabase.first_look import command as first_look
-from pipeboard_metabase.problems import ExitCode, Problem
+from pipeboard_metabase.errors import ExitCode, PipeboardError
 from pipeboard_metabase.provision import provision
 from pipeboard_metabase.run import Run
 from pipeboard_metabase.settings import Settings, language_of, read_settings
@@ -21,14 +20,15 @@ from pipeboard_metabase.setup import (
     administrator,
     connect,
     keep_key,
-    kept_key,
     login,
+    stored_key,
     wait_until_healthy,
     write_key,
 )
 from pipeboard_metabase.smoke import smoke
+from pipeboard_metabase.static_dashboard import command as static_dashboard
+from pipeboard_metabase.translations import DefinitionError
 from pipeboard_metabase.warehouse import Contents, NoMarts, read_contents
-from pipeboard_metabase.words import DefinitionError
 
 EPILOG = """\
 Settings come from the environment: METABASE_URL, METABASE_DATABASE_URL, METABASE_API_KEY or
@@ -49,13 +49,13 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, words in {
-        "plan": "say what apply would change, and change nothing",
-        "apply": "make, change and archive until Metabase is as the files say",
-        "check": "fail if anything differs from the files, by whoever's hand",
+    for name, help_text in {
+        "plan": "show what apply would change, and change nothing",
+        "apply": "create, change and archive objects as the files define them",
+        "check": "fail if anything differs from the files",
         "smoke": "run every card on the server",
     }.items():
-        one = commands.add_parser(name, help=words, description=f"{words.capitalize()}.")
+        one = commands.add_parser(name, help=help_text, description=f"{help_text.capitalize()}.")
         one.add_argument("--locale", help="en or pt, instead of METABASE_LOCALE")
         if name == "apply":
             one.add_argument(
@@ -69,11 +69,11 @@ def parser() -> argparse.ArgumentParser:
     key = commands.add_parser(
         "api-key",
         help="make an API key with the administrator's password",
-        description="Keep the API key of our file if it works; else make one, and write it there.",
+        description="Keep the stored API key if it works; else make one, and store it.",
     )
     key.add_argument("--renew", action="store_true", help="make a new one; the old one ends")
     key.add_argument("--print", action="store_true", help="write it to the output, to no file")
-    first_look.add_command(commands)
+    static_dashboard.add_command(commands)
     return top
 
 
@@ -86,10 +86,10 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
         sys.exit(ExitCode.USAGE if end.code else ExitCode.OK)
     try:
         code = run_command(options, given)
-    except (Problem, DefinitionError) as problem:
+    except (PipeboardError, DefinitionError) as error:
         sys.stdout.flush()
-        sys.stderr.write(f"pipeboard-metabase: {problem}\n")
-        code = problem.code if isinstance(problem, Problem) else ExitCode.DATA
+        sys.stderr.write(f"pipeboard-metabase: {error}\n")
+        code = error.code if isinstance(error, PipeboardError) else ExitCode.DATA
     except KeyboardInterrupt:
         sys.stderr.write("\npipeboard-metabase: interrupted; run again, it goes on\n")
         code = 130
@@ -97,8 +97,8 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
 
 
 def run_command(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Run one command of ours; return its exit code."""
-    if options.command == "first-look":
+    """Run one command; return its exit code."""
+    if options.command in static_dashboard.NAMES:
         return int(options.run(options))
     if getattr(options, "locale", None):
         environ = {**environ, "METABASE_LOCALE": options.locale}
@@ -113,22 +113,22 @@ def run_command(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     applies = options.command == "apply"
     try:
         contents = read_contents(settings)
-    except NoMarts as problem:
+    except NoMarts as error:
         if not (applies and options.early):
             raise
         console.note(
-            "warehouse", f"{problem.what} yet: cards follow with an apply after the first sync"
+            "warehouse", f"{error.what} yet: cards follow with an apply after the first sync"
         )
         contents = None
     # An apply follows a deployment, and Metabase may still be migrating.
-    patience = settings.patience if applies else 0.0
-    client = connect(settings, console, patience=patience, set_up=applies)
+    timeout_seconds = settings.timeout_seconds if applies else 0.0
+    client = connect(settings, console, timeout_seconds=timeout_seconds, set_up=applies)
     known = contents or Contents((), ())
     run = Run(client, settings, definitions, known, console, dry=not applies)
     if options.command == "smoke":
         if client is None:
             what = f"nobody has set up the Metabase at {settings.url} yet"
-            raise Problem(what, "`pipeboard-metabase apply` does", ExitCode.CONFIGURATION)
+            raise PipeboardError(what, "`pipeboard-metabase apply` does", ExitCode.CONFIGURATION)
         return smoke(run, client)
     if applies and client and not options.no_key and not settings.api_key:
         keep_file_key(client, settings, console)
@@ -148,21 +148,21 @@ def checkout(environ: Mapping[str, str]) -> Path:
 
 
 def keep_file_key(client: Client, settings: Settings, console: Console) -> None:
-    """Keep an API key in our file, so that the next run needs no password."""
+    """Store an API key, so that the next run needs no password."""
     if not client.identified_by_key:
         write_key(settings, keep_key(client, settings))
-        console.note("api key", f"written to {settings.key_file}, for us alone to read (0600)")
+        console.note("api key", f"written to {settings.key_file} (0600)")
 
 
 def make_key(settings: Settings, console: Console, *, renew: bool, show: bool) -> int:
-    """Keep or make the API key of our file, or show a new one."""
+    """Keep or make the stored API key, or show a new one."""
     wait_until_healthy(settings, console, 0)
     client = Client(settings.url, settings.secrets)
-    if not renew and not show and (key := kept_key(settings)):
+    if not renew and not show and (key := stored_key(settings)):
         client.identify(key=key)
         try:
             administrator(client)
-        except Problem:
+        except PipeboardError:
             console.note("api key", f"the one in {settings.key_file} does not work any longer")
         else:
             console.note("api key", f"the one in {settings.key_file} works; kept")
@@ -174,7 +174,7 @@ def make_key(settings: Settings, console: Console, *, renew: bool, show: bool) -
         print(key)
     else:
         write_key(settings, key)
-        console.note("api key", f"written to {settings.key_file}, for us alone to read (0600)")
+        console.note("api key", f"written to {settings.key_file} (0600)")
     return ExitCode.OK
 
 
@@ -184,7 +184,7 @@ def tell(run: Run) -> None:
         run.console.line("No changes: Metabase is as the files say.")
         return
     totals = Counter(change.action for change in run.changes)
-    words = {"create": "create", "update": "change", "restore": "restore", "archive": "archive"}
+    verbs = {"create": "create", "update": "change", "restore": "restore", "archive": "archive"}
     to, d = ("to ", "") if run.dry else ("", "d")
-    told = ", ".join(f"{totals[name]} {to}{word}{d}" for name, word in words.items())
-    run.console.line(f"{'Plan' if run.dry else 'Done'}: {told}.")
+    summary = ", ".join(f"{totals[name]} {to}{verb}{d}" for name, verb in verbs.items())
+    run.console.line(f"{'Plan' if run.dry else 'Done'}: {summary}.")

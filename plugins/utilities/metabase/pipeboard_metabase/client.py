@@ -10,7 +10,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from pipeboard_metabase.problems import ExitCode, Problem
+from pipeboard_metabase.errors import ExitCode, PipeboardError
 
 #: Of the first retry; each further one waits twice as long.
 BACKOFF_SECONDS = 0.5
@@ -20,8 +20,8 @@ HIDDEN = "***"
 MEMBERS = ("GET", "PUT", "DELETE")
 
 
-class Refused(Problem):
-    """Metabase answered with an error: its status, and its words without our secrets."""
+class Refused(PipeboardError):
+    """Metabase answered with an error: its status, and its message without secrets."""
 
     def __init__(self, status: int, what: str, remedy: str, code: ExitCode) -> None:
         super().__init__(what, remedy, code)
@@ -81,18 +81,18 @@ class Client:
         return self._send("DELETE", path, None)
 
     def hide(self, text: str) -> str:
-        """Return a text without any secret we know."""
+        """Return a text without the known secrets."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, HIDDEN)
         return text
 
     def _send(self, method: str, path: str, body: Any, query: dict[str, Any] | None = None) -> Any:
-        words = {name: _word(value) for name, value in (query or {}).items()}
+        parameters = {name: _parameter(value) for name, value in (query or {}).items()}
         try:
             answer = self._session.request(
                 method,
                 f"{self.url}/api/{path}",
-                params=words,
+                params=parameters,
                 json=body,
                 timeout=TIMEOUT_SECONDS,
                 allow_redirects=False,
@@ -100,11 +100,11 @@ class Client:
         except requests.exceptions.SSLError as error:
             what = f"the certificate of {self.url} is not accepted: {self.hide(str(error))}"
             remedy = "Give Metabase a valid one, or name its CA in REQUESTS_CA_BUNDLE"
-            raise Problem(what, remedy, ExitCode.CONFIGURATION) from None
+            raise PipeboardError(what, remedy, ExitCode.CONFIGURATION) from None
         except requests.exceptions.RequestException as error:
             what = f"Metabase at {self.url} does not answer ({type(error).__name__})"
             remedy = "Does it run, and is METABASE_URL right? Then try again"
-            raise Problem(what, remedy, ExitCode.UNAVAILABLE) from None
+            raise PipeboardError(what, remedy, ExitCode.UNAVAILABLE) from None
         if answer.status_code >= 300:
             raise self._refusal(method, path, answer)
         if not answer.content:
@@ -114,11 +114,11 @@ class Client:
         except ValueError:
             what = f"{self.url} answers {method} /api/{path} with something that is not JSON"
             remedy = "Is that Metabase? METABASE_URL is its address without /api"
-            raise Problem(what, remedy, ExitCode.CONFIGURATION) from None
+            raise PipeboardError(what, remedy, ExitCode.CONFIGURATION) from None
 
     def _refusal(self, method: str, path: str, answer: requests.Response) -> Refused:
         status = answer.status_code
-        what = f"Metabase refuses {method} /api/{path} ({status}): {self._said(answer)}"
+        what = f"Metabase refuses {method} /api/{path} ({status}): {self._message(answer)}"
         remedy, code = "", ExitCode.DATA
         if status in (401, 403):
             remedy = "An administrator's API key or password is needed"
@@ -126,29 +126,27 @@ class Client:
         elif status == 402:
             remedy, code = "That needs a paid edition of Metabase", ExitCode.CONFIGURATION
         elif 300 <= status < 400:
-            remedy = (
-                f"It sends us on to {answer.headers.get('Location')}: name that in METABASE_URL"
-            )
+            remedy = f"It redirects to {answer.headers.get('Location')}: name that in METABASE_URL"
             code = ExitCode.CONFIGURATION
         elif status == 404:
-            remedy = "Is METABASE_URL right, and Metabase one of the versions that we know?"
+            remedy = "Is METABASE_URL right, and is this a supported version of Metabase?"
             code = ExitCode.CONFIGURATION
         elif status == 429 or status >= 500:
             remedy, code = "Try again; Metabase's own log says more", ExitCode.UNAVAILABLE
         return Refused(status, what, remedy, code)
 
-    def _said(self, answer: requests.Response) -> str:
+    def _message(self, answer: requests.Response) -> str:
         """Return what an error says, on one line: fields by name, or the message, or the text."""
         try:
             body = answer.json()
         except ValueError:
             body = answer.text
         if isinstance(body, dict):
-            told = body.get("errors") or body.get("message") or body.get("error") or body
-            body = told if isinstance(told, str) else json.dumps(told, ensure_ascii=False)
+            detail = body.get("errors") or body.get("message") or body.get("error") or body
+            body = detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False)
         return self.hide(" ".join(str(body).split())[:400]) or "no reason given"
 
 
-def _word(value: Any) -> Any:
+def _parameter(value: Any) -> Any:
     """Write a parameter as Metabase reads it."""
     return str(value).lower() if isinstance(value, bool) else value

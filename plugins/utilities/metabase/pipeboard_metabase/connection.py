@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeboard_metabase.client import Refused
 from pipeboard_metabase.definitions import Column
-from pipeboard_metabase.problems import ExitCode, Problem
+from pipeboard_metabase.errors import ExitCode, PipeboardError
 from pipeboard_metabase.run import Run
 from pipeboard_metabase.settings import SCHEMAS, Settings
 
@@ -97,7 +97,7 @@ def _connects(run: Run, database: int) -> bool:
 
 
 def _connecting(call: Any, run: Run) -> Any:
-    """Say in our words that Metabase does not get through to the warehouse."""
+    """Report that Metabase cannot connect to the warehouse."""
     try:
         return call()
     except Refused as refused:
@@ -106,14 +106,14 @@ def _connecting(call: Any, run: Run) -> Any:
         place = run.settings.connection.place
         what = f"Metabase cannot connect to {place}: {refused.what.partition('): ')[2]}"
         remedy = "METABASE_DATABASE_URL names the host as Metabase sees it, and the reader's login"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION) from None
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION) from None
 
 
 def synced(run: Run, database: int) -> list[dict[str, Any]]:
     """Return Metabase's tables with their fields, once it knows every column of the warehouse.
 
     Raises:
-        Problem: when it has not found them all in time; it names some.
+        PipeboardError: when it has not found them all in time; it names some.
     """
     tables = _tables(run, database)
     if not unknown(run, tables):
@@ -129,7 +129,7 @@ def synced(run: Run, database: int) -> list[dict[str, Any]]:
     )
     if run.dry:
         return tables
-    deadline = time.monotonic() + run.settings.patience
+    deadline = time.monotonic() + run.settings.timeout_seconds
     while missing := unknown(run, tables := _tables(run, database)):
         if time.monotonic() >= deadline:
             some = ", ".join(str(column) for column in missing[:3])
@@ -138,7 +138,7 @@ def synced(run: Run, database: int) -> list[dict[str, Any]]:
                 f"May {run.settings.connection.user} read them? Metabase's own log says more; "
                 "a bigger METABASE_TIMEOUT_SECONDS gives it more time"
             )
-            raise Problem(what, remedy, ExitCode.UNAVAILABLE)
+            raise PipeboardError(what, remedy, ExitCode.UNAVAILABLE)
         time.sleep(POLL_SECONDS)
     return tables
 

@@ -1,4 +1,4 @@
-"""Words for people: one line a step, in colour where colours are seen."""
+"""Messages: one line per step, in colour on a terminal."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Cards and dashboards as data: read from `definitions/`, checked, never changed.
 
 A card is a file `cards/<dashboard>/<card>.sql`: YAML front matter between two lines of `---`, then
-one select. A dashboard is a file `dashboards/<key>.yml`. Neither holds a word that people read;
-those are in words.yml. Where a card goes on the grid of 24 columns follows from its size: cards
-fill a row from the left until one does not fit.
+one select. A dashboard is a file `dashboards/<key>.yml`. The texts that people read are in
+`translations/`. Where a card goes on the grid of 24 columns follows from its size: cards fill a row
+from the left until one does not fit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ from typing import Any
 
 import yaml
 
-from pipeboard_metabase.words import HOME, DefinitionError, Words, load_words
+from pipeboard_metabase.translations import (
+    DEFINITIONS,
+    DefinitionError,
+    Translations,
+    load_translations,
+)
 
 GRID = 24
 DISPLAYS = ("scalar", "bar", "row", "line", "area", "combo", "funnel", "pie", "heatmap", "table")
@@ -85,7 +90,7 @@ class Card:
     link: Mapping[str, str] = field(default_factory=dict)
     width: int = 6
     height: int = 4
-    first_look: bool = False
+    static_dashboard: bool = False
     may_be_empty: str | None = None
     rows_overlap: bool = False
 
@@ -125,25 +130,25 @@ class Dashboard:
 
 @dataclass(frozen=True)
 class Definitions:
-    """All cards, dashboards (in the order people see them), filters and words."""
+    """All cards, dashboards (in the order people see them), filters and texts."""
 
     cards: Mapping[str, Card]
     dashboards: Mapping[str, Dashboard]
     filters: Mapping[str, Filter]
-    words: Words
+    translations: Translations
 
     def title(self, card: Card | Dashboard, language: str) -> str:
         """Return what a card or dashboard is called."""
         kind = "card" if isinstance(card, Card) else "dashboard"
-        return self.words.text(f"{kind}.{card.key}", language)
+        return self.translations.text(f"{kind}.{card.key}", language)
 
     def description(self, card: Card | Dashboard, language: str) -> str:
         """Return what it shows, and for a card which filters leave it alone."""
         kind = "card" if isinstance(card, Card) else "dashboard"
-        text = self.words.text(f"{kind}.{card.key}.description", language)
+        text = self.translations.text(f"{kind}.{card.key}.description", language)
         if isinstance(card, Card) and card.unfiltered:
-            names = [self.words.text(f"filter.{key}", language) for key in card.unfiltered]
-            text += f" {self.words.text('phrase.unfiltered', language)}: {', '.join(names)}."
+            names = [self.translations.text(f"filter.{key}", language) for key in card.unfiltered]
+            text += f" {self.translations.text('phrase.unfiltered', language)}: {', '.join(names)}."
         return text
 
 
@@ -153,9 +158,9 @@ def load() -> Definitions:
     Raises:
         DefinitionError: at the first contradiction; it names the file and the field.
     """
-    filters = _filters(yaml.safe_load((HOME / "filters.yml").read_text(encoding="utf-8")))
+    filters = _filters(yaml.safe_load((DEFINITIONS / "filters.yml").read_text(encoding="utf-8")))
     cards: dict[str, Card] = {}
-    for folder in _sorted(HOME / "cards"):
+    for folder in _sorted(DEFINITIONS / "cards"):
         for file in _sorted(folder):
             card = read_card(folder.name, file.name, file.read_text(encoding="utf-8"), filters)
             if card.key in cards:
@@ -164,7 +169,7 @@ def load() -> Definitions:
             cards[card.key] = card
     dashboards = [
         read_dashboard(file.name, file.read_text(encoding="utf-8"), cards, filters)
-        for file in _sorted(HOME / "dashboards")
+        for file in _sorted(DEFINITIONS / "dashboards")
     ]
     dashboards.sort(key=lambda dashboard: dashboard.position)
     placed = {card for dashboard in dashboards for card in dashboard.cards}
@@ -175,7 +180,7 @@ def load() -> Definitions:
     if len(by_key) != len({dashboard.position for dashboard in dashboards}):
         message = "dashboards/: two dashboards have the same position"
         raise DefinitionError(message)
-    return Definitions(cards, by_key, filters, load_words())
+    return Definitions(cards, by_key, filters, load_translations())
 
 
 def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) -> Card:
@@ -193,7 +198,15 @@ def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) 
     sql = parts[2].strip()
     known = {
         *("display", "columns", "x", "y", "series", "stacked", "lines", "right_axis", "format"),
-        *("filters", "unfiltered", "link", "size", "first_look", "may_be_empty", "rows_overlap"),
+        *(
+            "filters",
+            "unfiltered",
+            "link",
+            "size",
+            "static_dashboard",
+            "may_be_empty",
+            "rows_overlap",
+        ),
     }
     _only(where, data, known)
     size = _mapping(f"{where}: size", data.get("size", {"w": 6, "h": 4}))
@@ -219,7 +232,7 @@ def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) 
         link=_mapping(f"{where}: link", data.get("link", {})),
         width=int(size["w"]),
         height=int(size["h"]),
-        first_look=bool(data.get("first_look", False)),
+        static_dashboard=bool(data.get("static_dashboard", False)),
         may_be_empty=data.get("may_be_empty"),
         rows_overlap=bool(data.get("rows_overlap", False)),
     )
@@ -233,11 +246,11 @@ def check_card(where: str, card: Card, filters: Mapping[str, Filter]) -> None:
     Raises:
         DefinitionError: at the first contradiction.
     """
-    problems: list[str] = []
+    errors: list[str] = []
     if card.display not in DISPLAYS:
-        problems.append(f"display must be one of {', '.join(DISPLAYS)}, not {card.display}")
+        errors.append(f"display must be one of {', '.join(DISPLAYS)}, not {card.display}")
     if not card.columns or len(set(card.columns)) != len(card.columns):
-        problems.append("columns must name the columns of the result, each once")
+        errors.append("columns must name the columns of the result, each once")
     named = {
         "x": card.x,
         "y": card.y,
@@ -248,33 +261,31 @@ def check_card(where: str, card: Card, filters: Mapping[str, Filter]) -> None:
         "link": (*card.link, *card.link.values()),
     }
     for what, names in named.items():
-        problems += [f"{what} names {n}, no column of it" for n in names if n not in card.columns]
-    problems += [
+        errors += [f"{what} names {n}, no column of it" for n in names if n not in card.columns]
+    errors += [
         f"{what} names {n}, which is not in y"
         for what in ("lines", "right_axis")
         for n in getattr(card, what)
         if n not in card.y
     ]
-    problems += [
-        f"format {f} of {n} is unknown" for n, f in card.format.items() if f not in FORMATS
-    ]
+    errors += [f"format {f} of {n} is unknown" for n, f in card.format.items() if f not in FORMATS]
     if card.display != "table" and not card.y:
-        problems.append("y must name what is measured")
+        errors.append("y must name what is measured")
     if card.display not in ("table", "scalar") and not card.x:
-        problems.append("x must name what it is measured by")
+        errors.append("x must name what it is measured by")
     tags = TAG.findall(card.sql)
     in_clauses = [tag for clause in CLAUSE.findall(card.sql) for tag in TAG.findall(clause)]
     if set(tags) != set(card.filters):
-        problems.append(f"filters are {sorted(card.filters)}, the select has {sorted(set(tags))}")
+        errors.append(f"filters are {sorted(card.filters)}, the select has {sorted(set(tags))}")
     if len(in_clauses) != len(tags):
-        problems.append("every {{filter}} must be in a clause [[and ...]]")
+        errors.append("every {{filter}} must be in a clause [[and ...]]")
     mentioned = (*card.filters, *card.unfiltered)
-    problems += [f"filter {key} is not in filters.yml" for key in mentioned if key not in filters]
-    problems += [f"filter {k} applies and does not" for k in card.unfiltered if k in card.filters]
+    errors += [f"filter {key} is not in filters.yml" for key in mentioned if key not in filters]
+    errors += [f"filter {k} applies and does not" for k in card.unfiltered if k in card.filters]
     if not 1 <= card.width <= GRID or card.height < 1:
-        problems.append(f"size must be within {GRID} columns")
-    if problems:
-        message = f"{where}: {'; '.join(problems)}"
+        errors.append(f"size must be within {GRID} columns")
+    if errors:
+        message = f"{where}: {'; '.join(errors)}"
         raise DefinitionError(message)
 
 
@@ -315,8 +326,10 @@ def read_dashboard(
         if wanted not in filters:
             message = f"{where}: filter {wanted} is not in filters.yml"
             raise DefinitionError(message)
-        told = [c for c in dashboard.cards if wanted in (*cards[c].filters, *cards[c].unfiltered)]
-        silent = set(dashboard.cards) - set(told)
+        mentioned = [
+            c for c in dashboard.cards if wanted in (*cards[c].filters, *cards[c].unfiltered)
+        ]
+        silent = set(dashboard.cards) - set(mentioned)
         if silent and not filters[wanted].partial:
             message = (
                 f"{where}: {', '.join(sorted(silent))} must map filter {wanted}, "

@@ -26,11 +26,11 @@ SITE = "{{ env_var('METABASE_URL', 'http://localhost:3000') }}"
 RELATION = re.compile(r"\b(marts|ops)\.([a-z][a-z0-9_]*)\b")
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Write the file, or check it."""
     parser = argparse.ArgumentParser(prog="python -m pipeboard_metabase.exposures")
     parser.add_argument("--check", action="store_true", help="write nothing; is it current?")
-    given = parser.parse_args(words)
+    given = parser.parse_args(arguments)
     text = render(load())
     if given.check:
         current = FILE.exists() and FILE.read_text(encoding="utf-8") == text

@@ -17,7 +17,7 @@ from dbtmetabase import DbtMetabase, Filter
 from dbtmetabase.errors import MetabaseStateError
 
 from pipeboard_metabase.client import Client
-from pipeboard_metabase.problems import ExitCode, Problem
+from pipeboard_metabase.errors import ExitCode, PipeboardError
 from pipeboard_metabase.run import Run
 from pipeboard_metabase.settings import SCHEMAS
 from pipeboard_metabase.warehouse import CustomField
@@ -33,7 +33,7 @@ LONGEST = 1000
 
 
 class Recorder:
-    """In place of dbt-metabase's connection: gives what we have read, and notes what it sets."""
+    """In place of dbt-metabase's connection: gives what was read, and records what it sets."""
 
     def __init__(self, database: int, name: str, tables: Sequence[Mapping[str, Any]]) -> None:
         self._database = {"id": database, "name": name}
@@ -48,7 +48,7 @@ class Recorder:
         return self._database
 
     def sync_database_schema(self, uid: int) -> None:
-        """Nothing to do: we come here when Metabase knows every column."""
+        """Nothing to do: Metabase knows every column by now."""
 
     def get_database_metadata(self, uid: int) -> Mapping[str, Any]:
         return {"engine": "postgres", "tables": self._tables}
@@ -90,7 +90,7 @@ def describe(run: Run, database: int, tables: Sequence[Mapping[str, Any]]) -> No
         }
         if body:
             path = f"{kind}/{item['id']}"
-            run.change("update", kind, label, _putting(path, body), _told(item, body))
+            run.change("update", kind, label, _putting(path, body), _differences(item, body))
 
 
 def _putting(path: str, body: Mapping[str, Any]) -> Any:
@@ -108,7 +108,7 @@ def _items(tables: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[s
             yield "field", field, f"{name}.{field['name']}"
 
 
-def _told(item: Mapping[str, Any], body: Mapping[str, Any]) -> list[str]:
+def _differences(item: Mapping[str, Any], body: Mapping[str, Any]) -> list[str]:
     return [f"{name}: {_short(item.get(name))} -> {_short(new)}" for name, new in body.items()]
 
 
@@ -146,13 +146,13 @@ def modelled(
     except MetabaseStateError as error:
         # A column of the manifest that the warehouse does not have: dbt built another state.
         what = f"dbt's manifest does not fit the warehouse: {error}"
-        raise Problem(what, "Build it again: `make sync`", ExitCode.DATA) from None
+        raise PipeboardError(what, "Build it again: `make sync`", ExitCode.DATA) from None
     return recorder.bodies
 
 
 @contextmanager
 def _at_once() -> Iterator[None]:
-    """Let dbt-metabase neither wait for a sync that is done nor tell a log what we tell people."""
+    """Keep dbt-metabase from waiting for a finished sync, and from logging."""
     logger = logging.getLogger("dbtmetabase")
     seconds, level = dbt_metabase_models._SYNC_PERIOD, logger.level
     dbt_metabase_models._SYNC_PERIOD = 0
@@ -178,7 +178,7 @@ def customs(run: Run, tables: Sequence[Mapping[str, Any]]) -> dict[tuple[str, in
             name = f"{custom.column}_{part}" if part else custom.column
             if name in columns:
                 found[("field", columns[name])] = {
-                    "display_name": f"{custom.label} ({run.word(f'part.{part}')})"
+                    "display_name": f"{custom.label} ({run.text(f'part.{part}')})"
                     if part
                     else custom.label,
                     "description": _described(run, custom),
@@ -191,8 +191,8 @@ def _described(run: Run, custom: CustomField) -> str:
     parts = (
         [custom.description.strip()] if custom.description and custom.description.strip() else []
     )
-    parts.append(f"{run.word('phrase.custom_field')} ({custom.type}).")
+    parts.append(f"{run.text('phrase.custom_field')} ({custom.type}).")
     if custom.options:
-        parts.append(f"{run.word('phrase.options')}: {custom.options}.")
+        parts.append(f"{run.text('phrase.options')}: {custom.options}.")
     text = " ".join(parts)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -1,4 +1,4 @@
-"""Objects that bear our mark: made, corrected, restored, or archived when nothing defines them."""
+"""Create, update, restore and archive the objects that this project manages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeboard_metabase.client import Client, Refused
-from pipeboard_metabase.marker import Mark, fingerprint, read_mark, without_mark
+from pipeboard_metabase.ownership_tag import OwnershipTag, fingerprint, read_tag, without_tag
 from pipeboard_metabase.run import Run
 from pipeboard_metabase.views import (
     View,
@@ -26,9 +26,9 @@ def _as_is(body: Body, found: Body) -> dict[str, Any]:
 
 
 def with_known_ids(body: Body, found: Body) -> dict[str, Any]:
-    """Give tabs and cards of a dashboard the ids they have there already.
+    """Give tabs and cards of a dashboard the ids that they have in Metabase.
 
-    Subscriptions hang on them; new ids would empty what people get by mail.
+    Subscriptions refer to these ids; with new ids, mails to users would be empty.
     """
     tabs_there = list(found.get("tabs") or [])
     tab_ids = {tab["id"]: there["id"] for tab, there in zip(body["tabs"], tabs_there, strict=False)}
@@ -48,7 +48,7 @@ def with_known_ids(body: Body, found: Body) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of object: where it lives, how it is compared, what making one accepts."""
+    """A kind of object: its API name, how it is compared, which fields creating it accepts."""
 
     name: str
     view: View
@@ -67,11 +67,11 @@ DASHBOARD = Kind(
 )
 
 
-class Ours:
-    """The objects of one Metabase that are ours: marked, and in our collections.
+class ManagedObjects:
+    """The objects of one Metabase with an ownership tag, in the managed collections.
 
-    What people copy keeps our mark, but lies in a collection of theirs; of two with the same mark
-    in ours, the older one is the original.
+    A copy that a user makes has the tag too, but is in another collection. If two objects in the
+    managed collections have the same tag, the older one is the original.
     """
 
     def __init__(self, run: Run) -> None:
@@ -79,17 +79,17 @@ class Ours:
         self._found: dict[tuple[str, str], Body] = {}
 
     def read_collections(self) -> None:
-        """Find our collections, those in the trash among them."""
+        """Find the managed collections, also those in the trash."""
         for archived in (False, True):
             listed = self._run.get("collection", [], archived=archived)
             self._note(COLLECTION, [c for c in listed if not c.get("personal_owner_id")])
 
     def read_contents(self) -> None:
-        """Find cards and dashboards in our collections, those in the trash among them."""
+        """Find cards and dashboards in the managed collections, also those in the trash."""
         collections = [
             int(found["id"]) for (kind, _), found in self._found.items() if kind == "collection"
         ]
-        ours = set(collections)
+        managed = set(collections)
         listed: dict[str, list[Body]] = {"card": [], "dashboard": []}
         for collection in collections:
             items = self._run.get(
@@ -99,45 +99,45 @@ class Ours:
                 if item["model"] in listed:
                     listed[item["model"]].append(item)
         for kind in (CARD, DASHBOARD):
-            archived = [a for a in self._archived(kind) if a.get("collection_id") in ours]
+            archived = [a for a in self._archived(kind) if a.get("collection_id") in managed]
             self._note(kind, [*listed[kind.name], *archived])
 
     def _archived(self, kind: Kind) -> list[Body]:
         try:
             return list(self._run.get(kind.name, [], f="archived"))
         except Refused as refused:
-            # Metabase calls the list of dashboards deprecated. Without it nobody knows what is in
-            # the trash, and it is made anew.
+            # The list of dashboards is deprecated. Without it, dashboards in the trash are not
+            # found and are created again.
             if refused.status == 404:
                 return []
             raise
 
     def _note(self, kind: Kind, listed: list[Body]) -> None:
         for found in sorted(listed, key=lambda found: str(found["id"]).zfill(12)):
-            mark = read_mark(found.get("description"))
-            if mark and mark.kind == kind.name:
-                self._found.setdefault((kind.name, mark.key), found)
+            tag = read_tag(found.get("description"))
+            if tag and tag.kind == kind.name:
+                self._found.setdefault((kind.name, tag.key), found)
 
     def whole(self, kind: Kind, key: str) -> Body | None:
-        """Return an object of ours as Metabase tells it one by one."""
+        """Return all fields of a managed object."""
         found = self._found.get((kind.name, key))
         return self._run.get(f"{kind.name}/{found['id']}", None) if found else None
 
     def id(self, kind: Kind, key: str) -> int | None:
-        """Return the number of an object of ours."""
+        """Return the number of a managed object."""
         found = self._found.get((kind.name, key))
         return int(found["id"]) if found else None
 
     def keep(self, kind: Kind, key: str, body: Body) -> int:
-        """Make an object be what `body` says; return its number."""
+        """Create or update an object so that it equals `body`; return its number."""
         spec = fingerprint(body)
         found = self.whole(kind, key)
         if found is None:
             make = self._making(kind, key, body, spec)
             made = self._run.change("create", kind.name, f"{key}  {body['name']!r}", make)
             return int(made) if made is not None else self._run.unmade()
-        mark = read_mark(found.get("description"))
-        details = self._why(kind, body, spec, mark, found)
+        tag = read_tag(found.get("description"))
+        details = self._why(kind, body, spec, tag, found)
         if details is not None:
             action = "restore" if found.get("archived") else "update"
             set_to = self._setting(kind, key, body, spec, found)
@@ -145,27 +145,27 @@ class Ours:
         return int(found["id"])
 
     def _why(
-        self, kind: Kind, body: Body, spec: str, mark: Mark | None, found: Body
+        self, kind: Kind, body: Body, spec: str, tag: OwnershipTag | None, found: Body
     ) -> list[str] | None:
         """Say what differs, or None if nothing does."""
         wanted, there = kind.view(body), kind.view(found)
         if found.get("archived"):
             return ["it is in the trash", *differing(wanted, there)]
-        if mark is None or mark.spec != spec:
+        if tag is None or tag.spec != spec:
             return ["the definition changed", *differing(wanted, there)]
-        if not mark.seen:
+        if not tag.seen:
             return ["it was left unfinished", *differing(wanted, there)]
-        if mark.seen != fingerprint(there):
+        if tag.seen != fingerprint(there):
             return ["it was changed in Metabase", *differing(wanted, there)]
         return None
 
     def _making(self, kind: Kind, key: str, body: Body, spec: str) -> Callable[[Client], int]:
         def make(client: Client) -> int:
-            marked = _marked(body, Mark(kind.name, key, spec))
-            accepted = kind.creating or tuple(marked)
-            made = client.post(kind.name, {name: marked[name] for name in accepted})
+            tagged = _tagged(body, OwnershipTag(kind.name, key, spec))
+            accepted = kind.creating or tuple(tagged)
+            made = client.post(kind.name, {name: tagged[name] for name in accepted})
             if kind.creating:
-                client.put(f"{kind.name}/{made['id']}", kind.adapt(marked, made))
+                client.put(f"{kind.name}/{made['id']}", kind.adapt(tagged, made))
             self._seal(client, kind, key, body, spec, int(made["id"]))
             return int(made["id"])
 
@@ -175,11 +175,11 @@ class Ours:
         self, kind: Kind, key: str, body: Body, spec: str, found: Body
     ) -> Callable[[Client], None]:
         def set_to(client: Client) -> None:
-            marked = {**_marked(body, Mark(kind.name, key, spec)), "archived": False}
+            tagged = {**_tagged(body, OwnershipTag(kind.name, key, spec)), "archived": False}
             if kind is COLLECTION and kind.view(found)["parent"] == body["parent_id"]:
                 # Naming the parent means to move it.
-                del marked["parent_id"]
-            client.put(f"{kind.name}/{found['id']}", kind.adapt(marked, found))
+                del tagged["parent_id"]
+            client.put(f"{kind.name}/{found['id']}", kind.adapt(tagged, found))
             self._seal(client, kind, key, body, spec, int(found["id"]))
 
         return set_to
@@ -187,20 +187,20 @@ class Ours:
     def _seal(
         self, client: Client, kind: Kind, key: str, body: Body, spec: str, number: int
     ) -> None:
-        """Read back what Metabase made of it, and note that in the mark.
+        """Read back what Metabase stored, and add its hash to the tag.
 
-        Until then the mark is open, so that a run that was cut off is taken up again.
+        Until then the tag has no hash, so that the next run completes an interrupted one.
         """
         seen = fingerprint(kind.view(client.get(f"{kind.name}/{number}")))
-        marked = _marked(body, Mark(kind.name, key, spec, seen))
-        client.put(f"{kind.name}/{number}", {"description": marked["description"]})
+        tagged = _tagged(body, OwnershipTag(kind.name, key, spec, seen))
+        client.put(f"{kind.name}/{number}", {"description": tagged["description"]})
 
     def archive_all_but(self, defined: set[tuple[str, str]]) -> None:
-        """Move what nothing defines any longer to the trash; cards before what they lie in."""
+        """Move objects without a definition to the trash; cards before their collections."""
         for kind in (DASHBOARD, CARD, COLLECTION):
             for (name, key), found in self._found.items():
                 if name == kind.name and (name, key) not in defined and not found.get("archived"):
-                    title = f"{key}  {without_mark(found['name'])!r}"
+                    title = f"{key}  {without_tag(found['name'])!r}"
                     self._run.change("archive", name, title, _archiving(f"{name}/{found['id']}"))
 
 
@@ -211,5 +211,5 @@ def _archiving(path: str) -> Callable[[Client], Any]:
     return archive
 
 
-def _marked(body: Body, mark: Mark) -> dict[str, Any]:
-    return {**body, "description": mark.on(str(body["description"]))}
+def _tagged(body: Body, tag: OwnershipTag) -> dict[str, Any]:
+    return {**body, "description": tag.on(str(body["description"]))}

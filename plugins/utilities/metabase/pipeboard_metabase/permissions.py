@@ -1,7 +1,7 @@
-"""Who may do what: everyone looks at our dashboards, analysts also ask questions of their own.
+"""Permissions: everyone can read the dashboards; analysts can also write questions.
 
-Only our database and our collections are touched; every other entry of the graphs is left out of
-what we send, and Metabase leaves alone what is left out.
+Only the entries of the managed database and collections are sent; Metabase does not change entries
+that are left out.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeboard_metabase.client import Client, Refused
-from pipeboard_metabase.problems import ExitCode, Problem
+from pipeboard_metabase.errors import ExitCode, PipeboardError
 from pipeboard_metabase.run import Run
 from pipeboard_metabase.setup import magic_groups
 
 ANALYSTS = "Pipeboard analysts"
 ATTEMPTS = 5
-#: What a group may do with the database. Without a paid edition everybody may see its data, and
-#: only whether they may ask questions of their own is ours to say.
-LOOK = {"view-data": "unrestricted", "create-queries": "no"}
+#: What a group may do with the database. Without a paid edition every user may see its data;
+#: only the right to write questions can be set.
+READ_ONLY = {"view-data": "unrestricted", "create-queries": "no"}
 ASK = {"view-data": "unrestricted", "create-queries": "query-builder-and-native"}
-#: What a graph means by saying nothing.
-UNSAID = {"view-data": "unrestricted", "create-queries": "no"}
+#: The meaning of a graph without an entry.
+DEFAULT_GRANT = {"view-data": "unrestricted", "create-queries": "no"}
 
 Grants = Mapping[str, Mapping[str, Any]]
 
@@ -42,8 +42,8 @@ def keep_groups(run: Run) -> tuple[int, int]:
 
 
 def keep_data_permissions(run: Run, database: int, everyone: int, analysts: int) -> None:
-    """Set what the groups may do with our database."""
-    wanted = {str(everyone): {str(database): LOOK}, str(analysts): {str(database): ASK}}
+    """Set what the groups may do with the managed database."""
+    wanted = {str(everyone): {str(database): READ_ONLY}, str(analysts): {str(database): ASK}}
     names = {str(everyone): "everyone", str(analysts): ANALYSTS}
     _keep_graph(run, "permissions/graph", wanted, names, run.settings.database_name)
 
@@ -51,18 +51,21 @@ def keep_data_permissions(run: Run, database: int, everyone: int, analysts: int)
 def keep_collection_permissions(
     run: Run, collections: Mapping[str, int], everyone: int, analysts: int
 ) -> None:
-    """Let everybody read our collections, and nobody but administrators change them."""
+    """Let every user read the managed collections, and only administrators change them."""
     ids = [str(number) for number in collections.values()]
     wanted = {str(group): dict.fromkeys(ids, "read") for group in (everyone, analysts)}
     names = {str(everyone): "everyone", str(analysts): ANALYSTS}
-    _keep_graph(run, "collection/graph", wanted, names, "our collections")
+    _keep_graph(run, "collection/graph", wanted, names, "managed collections")
 
 
 def _keep_graph(run: Run, path: str, wanted: Grants, names: Mapping[str, str], what: str) -> None:
     graph = run.get(path, {"revision": 0, "groups": {}})
     missing = _missing(wanted, graph["groups"])
     if missing:
-        details = [f"{names[group]}: {told}" for group, told in _told(missing, wanted, graph)]
+        details = [
+            f"{names[group]}: {reported}"
+            for group, reported in _differences(missing, wanted, graph)
+        ]
         run.change(
             "update",
             "permissions",
@@ -73,10 +76,10 @@ def _keep_graph(run: Run, path: str, wanted: Grants, names: Mapping[str, str], w
 
 
 def _put_graph(client: Client, path: str, wanted: Grants, graph: Mapping[str, Any]) -> None:
-    """Set what is missing; begin again with what somebody else made of the graph meanwhile.
+    """Set what is missing; if another user changed the graph meanwhile, start again from it.
 
     Raises:
-        Problem: when it changes under our hands again and again.
+        PipeboardError: when other changes come first in every attempt.
     """
     for _ in range(ATTEMPTS):
         missing = _missing(wanted, graph["groups"])
@@ -90,34 +93,36 @@ def _put_graph(client: Client, path: str, wanted: Grants, graph: Mapping[str, An
             if refused.status != 409:
                 raise
         graph = client.get(path)
-    problem = "somebody else keeps changing the permissions of this Metabase"
-    raise Problem(problem, "Try again when they are done", ExitCode.UNAVAILABLE)
+    error = "another user keeps changing the permissions of this Metabase"
+    raise PipeboardError(error, "Try again later", ExitCode.UNAVAILABLE)
 
 
 def _missing(wanted: Grants, there: Grants) -> dict[str, dict[str, Any]]:
     missing: dict[str, dict[str, Any]] = {}
     for group, grants in wanted.items():
         for number, grant in grants.items():
-            if _said(there.get(group, {}).get(number), grant) != grant:
+            if _in_the_form_of(there.get(group, {}).get(number), grant) != grant:
                 missing.setdefault(group, {})[number] = grant
     return missing
 
 
-def _said(found: Any, like: Any) -> Any:
-    """Return what a graph says, or means by saying nothing, of the parts that we care about."""
+def _in_the_form_of(found: Any, like: Any) -> Any:
+    """Return what a graph says, or means by saying nothing, of the managed parts."""
     if isinstance(like, str):
         return found or "none"
     known = found if isinstance(found, dict) else {}
-    return {part: known.get(part, UNSAID[part]) for part in like}
+    return {part: known.get(part, DEFAULT_GRANT[part]) for part in like}
 
 
-def _told(missing: Grants, wanted: Grants, graph: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _differences(
+    missing: Grants, wanted: Grants, graph: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
     for group, grants in missing.items():
         for number, grant in grants.items():
-            said = _said(graph["groups"].get(group, {}).get(number), grant)
+            present = _in_the_form_of(graph["groups"].get(group, {}).get(number), grant)
             if isinstance(grant, str):
-                yield group, f"{said} -> {grant}"
+                yield group, f"{present} -> {grant}"
             else:
                 for part, value in grant.items():
-                    if said[part] != value:
-                        yield group, f"{part}: {said[part]} -> {value}"
+                    if present[part] != value:
+                        yield group, f"{part}: {present[part]} -> {value}"

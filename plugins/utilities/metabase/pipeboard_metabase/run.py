@@ -1,4 +1,4 @@
-"""One walk over everything we keep in Metabase; whether it writes is decided in one place.
+"""One pass over all managed objects; one place decides whether it writes.
 
 `plan` is the same walk as `apply`, only that nothing is sent. So what a plan says is what an apply
 does, and an object that is yet to be made is known by a number below zero until then.
@@ -48,9 +48,9 @@ class Run:
     def language(self) -> str:
         return self.settings.language
 
-    def word(self, key: str) -> str:
-        """Return a text of words.yml in the language of this Metabase."""
-        return self.definitions.words.text(key, self.language)
+    def text(self, key: str) -> str:
+        """Return a text in the language of this Metabase."""
+        return self.definitions.translations.text(key, self.language)
 
     def get(self, path: str, nothing: Any, **query: Any) -> Any:
         """Read, or return `nothing` from a Metabase that is not set up."""

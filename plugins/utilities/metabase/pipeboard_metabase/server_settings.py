@@ -1,7 +1,7 @@
-"""Metabase's own settings, as far as they are ours to decide.
+"""The settings of Metabase that are managed.
 
-What the server was started with (MB_...) wins over us, as it does over everybody; a setting that a
-version of Metabase does not have is left out.
+A setting that the server was started with (MB_...) wins; a setting that a version of Metabase does
+not have is left out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pipeboard_metabase.settings import Settings
 
 
 def wanted_settings(settings: Settings) -> dict[str, Any]:
-    """Return what we decide, by Metabase's names."""
+    """Return the managed settings, by Metabase's names."""
     wanted: dict[str, Any] = {
         "site-locale": settings.locale,
         "report-timezone": settings.timezone,

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pipeboard_metabase.problems import ExitCode, Problem
-from pipeboard_metabase.words import LANGUAGES
+from pipeboard_metabase.errors import ExitCode, PipeboardError
+from pipeboard_metabase.translations import LANGUAGES
 
-#: Metabase's own name for each language that we speak.
+#: Metabase's own name for each language.
 LOCALES = {"en": "en", "pt": "pt_BR"}
 SCHEMAS = ("marts", "ops")
 
@@ -37,7 +37,7 @@ class Warehouse:
         """Read postgresql://user:password@host:port/database?sslmode=...
 
         Raises:
-            Problem: when it is none; the message does not repeat it, for it holds a password.
+            PipeboardError: when it is not a URL; the message leaves it out, as it has a password.
         """
         remedy = "Write postgresql://user:password@host:5432/database, specials percent-encoded"
         try:
@@ -53,7 +53,7 @@ class Warehouse:
             and database
         ):
             what = f"{name} is not a PostgreSQL URL with user, host and database"
-            raise Problem(what, remedy, ExitCode.CONFIGURATION)
+            raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
         return cls(
             host=parts.hostname,
             port=port,
@@ -71,7 +71,7 @@ class Settings:
     url: str
     #: What Metabase connects with: the reader's login, and the host as Metabase sees it.
     connection: Warehouse
-    #: The same database as we reach it; libpq's words. The reader's rights are enough.
+    #: The same database as this machine reaches it, a libpq URL. The reader's rights are enough.
     warehouse_url: str = field(repr=False)
     key_file: Path
     api_key: str = field(default="", repr=False)
@@ -85,7 +85,7 @@ class Settings:
     database_name: str = "Pipeboard"
     manifest: Path | None = None
     #: Seconds that Metabase may take to start, and to look at every table.
-    patience: float = 300.0
+    timeout_seconds: float = 300.0
 
     @property
     def locale(self) -> str:
@@ -101,13 +101,13 @@ def read_settings(environ: Mapping[str, str], root: Path) -> Settings:
     """Read the settings from the environment; `root` is the checkout.
 
     Raises:
-        Problem: when one is missing or wrong; it names the variable.
+        PipeboardError: when one is missing or wrong; it names the variable.
     """
     given = {name: value.strip() for name, value in environ.items() if value.strip()}
     url = _needed(given, "METABASE_URL", "http://localhost:3000")
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         what = f"METABASE_URL is {url!r}, which is no web address"
-        raise Problem(what, "Write http://host:port", ExitCode.CONFIGURATION)
+        raise PipeboardError(what, "Write http://host:port", ExitCode.CONFIGURATION)
     reader = _needed(given, "METABASE_DATABASE_URL", "postgresql://metabase_ro:...@host:5432/db")
     local = Path(given.get("PIPEBOARD_STATE_DIR", root / ".pipeboard"))
     return Settings(
@@ -123,7 +123,7 @@ def read_settings(environ: Mapping[str, str], root: Path) -> Settings:
         timezone=given.get("PIPEBOARD_REPORTING_TIMEZONE", "America/Sao_Paulo"),
         currency=given.get("PIPEBOARD_BASE_CURRENCY", "BRL"),
         manifest=find_manifest(given, root, local),
-        patience=_seconds(given, "METABASE_TIMEOUT_SECONDS", 300.0),
+        timeout_seconds=_seconds(given, "METABASE_TIMEOUT_SECONDS", 300.0),
     )
 
 
@@ -132,7 +132,7 @@ def language_of(locale: str) -> str:
     language = re.split("[_-]", locale)[0].lower()
     if language not in LANGUAGES:
         what = f"METABASE_LOCALE is {locale!r}"
-        raise Problem(what, f"Write one of: {', '.join(LANGUAGES)}", ExitCode.CONFIGURATION)
+        raise PipeboardError(what, f"Write one of: {', '.join(LANGUAGES)}", ExitCode.CONFIGURATION)
     return language
 
 
@@ -142,7 +142,9 @@ def find_manifest(given: Mapping[str, str], root: Path, local: Path) -> Path | N
         path = Path(named)
         if not path.is_file():
             what = f"METABASE_DBT_MANIFEST names {named}, which is not there"
-            raise Problem(what, "dbt writes it: target/manifest.json", ExitCode.CONFIGURATION)
+            raise PipeboardError(
+                what, "dbt writes it: target/manifest.json", ExitCode.CONFIGURATION
+            )
         return path
     targets = [Path(given[name]) for name in ("DBT_TARGET_PATH",) if name in given]
     built = [target / "manifest.json" for target in targets]
@@ -155,7 +157,7 @@ def _needed(given: Mapping[str, str], name: str, example: str) -> str:
     if name not in given:
         remedy = f"Put it into .env ({name}={example}) and run `make metabase`"
         what = f"{name} is not set"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
     return given[name]
 
 
@@ -164,4 +166,4 @@ def _seconds(given: Mapping[str, str], name: str, default: float) -> float:
         return float(given.get(name, default))
     except ValueError:
         what = f"{name} is {given[name]!r}"
-        raise Problem(what, "Write seconds", ExitCode.CONFIGURATION) from None
+        raise PipeboardError(what, "Write seconds", ExitCode.CONFIGURATION) from None

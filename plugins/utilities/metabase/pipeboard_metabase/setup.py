@@ -11,49 +11,49 @@ from typing import Any
 
 from pipeboard_metabase.client import Client, Refused
 from pipeboard_metabase.console import Console
-from pipeboard_metabase.problems import ExitCode, Problem
+from pipeboard_metabase.errors import ExitCode, PipeboardError
 from pipeboard_metabase.settings import Settings
 
-#: Queries are stored in the form that we read since 57; what we know of the API ends with 65.
+#: Queries have the form that is read here since 57; the known API ends with 65.
 OLDEST, NEWEST = 57, 65
 POLL_SECONDS = 1.0
 KEY_NAME = "Pipeboard"
 REMEDY = "Set METABASE_API_KEY, or METABASE_ADMIN_EMAIL and METABASE_ADMIN_PASSWORD"
 
 
-def wait_until_healthy(settings: Settings, console: Console, patience: float) -> None:
+def wait_until_healthy(settings: Settings, console: Console, timeout_seconds: float) -> None:
     """Wait until Metabase is up: its first start, or an upgrade, takes minutes.
 
     Raises:
-        Problem: when it is not up in time.
+        PipeboardError: when it is not up in time.
     """
     client = Client(settings.url, retries=0)
-    deadline = time.monotonic() + patience
-    told = False
+    deadline = time.monotonic() + timeout_seconds
+    announced = False
     while True:
         try:
             if client.get("health")["status"] == "ok":
-                # Healthy is said a moment before everything answers.
+                # The health check succeeds a moment before all routes work.
                 client.get("session/properties")
                 return
-        except (Problem, TypeError, KeyError) as problem:
+        except (PipeboardError, TypeError, KeyError) as error:
             if time.monotonic() >= deadline:
-                if isinstance(problem, Problem):
+                if isinstance(error, PipeboardError):
                     raise
                 what = f"{settings.url} does not say how it is"
                 remedy = "Is that Metabase? METABASE_URL is its address without /api"
-                raise Problem(what, remedy, ExitCode.CONFIGURATION) from None
-        if not told:
+                raise PipeboardError(what, remedy, ExitCode.CONFIGURATION) from None
+        if not announced:
             console.note("metabase", f"waiting for {settings.url} to start")
-            told = True
+            announced = True
         time.sleep(POLL_SECONDS)
 
 
 def check_version(properties: Mapping[str, Any], console: Console) -> None:
-    """Refuse a Metabase that is too old, and say when it is newer than what we know.
+    """Refuse a Metabase that is too old, and report when it is newer than the newest known one.
 
     Raises:
-        Problem: when it is too old.
+        PipeboardError: when it is too old.
     """
     tag = str((properties.get("version") or {}).get("tag") or "")
     found = re.match(r"v[01]\.(\d+)", tag)
@@ -63,23 +63,25 @@ def check_version(properties: Mapping[str, Any], console: Console) -> None:
         return
     if int(found[1]) < OLDEST:
         what = f"Metabase is {tag}, and 0.{OLDEST} or newer is needed"
-        raise Problem(what, "Upgrade it (back up its database first)", ExitCode.CONFIGURATION)
-    newer = f", newer than 0.{NEWEST}, the last one we know" if int(found[1]) > NEWEST else ""
+        raise PipeboardError(
+            what, "Upgrade it (back up its database first)", ExitCode.CONFIGURATION
+        )
+    newer = f", newer than 0.{NEWEST}, the newest known version" if int(found[1]) > NEWEST else ""
     console.note("metabase", f"{tag}{newer}")
 
 
 def connect(
-    settings: Settings, console: Console, *, patience: float, set_up: bool
+    settings: Settings, console: Console, *, timeout_seconds: float, set_up: bool
 ) -> Client | None:
     """Return a client that may administrate, or None where nobody has set Metabase up yet.
 
-    An API key of the environment comes first, then the one we keep in a file, then the
+    An API key of the environment comes first, then the stored one of the file, then the
     administrator's password. With `set_up`, a Metabase without users gets that administrator.
 
     Raises:
-        Problem: when nothing lets us in, or not as an administrator.
+        PipeboardError: when no login works, or none is an administrator.
     """
-    wait_until_healthy(settings, console, patience)
+    wait_until_healthy(settings, console, timeout_seconds)
     client = Client(settings.url, settings.secrets)
     properties = client.get("session/properties")
     check_version(properties, console)
@@ -92,7 +94,7 @@ def connect(
     if settings.api_key:
         client.identify(key=settings.api_key)
         return administrator(client, "METABASE_API_KEY")
-    if key := kept_key(settings):
+    if key := stored_key(settings):
         client.identify(key=key)
         with suppress(Refused):
             return administrator(client, str(settings.key_file))
@@ -101,15 +103,15 @@ def connect(
 
 
 def first_setup(client: Client, settings: Settings, properties: Mapping[str, Any]) -> bool:
-    """Make the first administrator and stay logged in; False if somebody was faster.
+    """Create the first administrator and stay logged in; False if another client was first.
 
     Raises:
-        Problem: when we were not told who that shall be.
+        PipeboardError: when the settings name no administrator.
     """
     if not (settings.email and settings.password):
         what = f"nobody has set up the Metabase at {settings.url} yet"
         remedy = "METABASE_ADMIN_EMAIL and METABASE_ADMIN_PASSWORD name its administrator: set both"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION)
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION)
     body = {
         "token": properties.get("setup-token") or "none",
         "user": {
@@ -133,11 +135,11 @@ def login(client: Client, settings: Settings) -> None:
     """Log in with the administrator's password, once: Metabase slows down who guesses.
 
     Raises:
-        Problem: when there is no password, or it is not accepted.
+        PipeboardError: when there is no password, or it is not accepted.
     """
     if not (settings.email and settings.password):
-        what = "nothing was given that lets us into Metabase"
-        raise Problem(what, REMEDY, ExitCode.CONFIGURATION)
+        what = "there are no credentials for Metabase"
+        raise PipeboardError(what, REMEDY, ExitCode.CONFIGURATION)
     client.identify()
     body = {"username": settings.email, "password": settings.password}
     try:
@@ -145,11 +147,11 @@ def login(client: Client, settings: Settings) -> None:
     except Refused as refused:
         if refused.status == 429 or "too many attempts" in refused.what.lower():
             what = f"Metabase has seen too many logins of {settings.email}"
-            raise Problem(what, "Try again in a minute", ExitCode.UNAVAILABLE) from None
+            raise PipeboardError(what, "Try again in a minute", ExitCode.UNAVAILABLE) from None
         if refused.status in (400, 401):
             what = "Metabase does not accept METABASE_ADMIN_EMAIL with METABASE_ADMIN_PASSWORD"
             remedy = "Correct them, or use METABASE_API_KEY"
-            raise Problem(what, remedy, ExitCode.NOT_PERMITTED) from None
+            raise PipeboardError(what, remedy, ExitCode.NOT_PERMITTED) from None
         raise
 
 
@@ -158,31 +160,33 @@ def administrator(client: Client, source: str = "") -> Client:
 
     Raises:
         Refused: when Metabase does not know us.
-        Problem: when it does, but not as an administrator.
+        PipeboardError: when it does, but not as an administrator.
     """
     try:
         user = client.get("user/current")
     except Refused as refused:
         if refused.status == 401:
-            what = f"Metabase does not accept {source or 'our session'} (401)"
+            what = f"Metabase does not accept {source or 'the session'} (401)"
             remedy = "`pipeboard-metabase api-key` makes one, with the administrator's password"
             raise Refused(401, what, remedy, ExitCode.NOT_PERMITTED) from None
         raise
     if not user.get("is_superuser"):
         what = f"{source or user.get('email')} is no administrator of Metabase"
-        raise Problem(what, REMEDY, ExitCode.NOT_PERMITTED)
+        raise PipeboardError(what, REMEDY, ExitCode.NOT_PERMITTED)
     return client
 
 
-def kept_key(settings: Settings) -> str:
-    """Return the API key of our file, or nothing."""
+def stored_key(settings: Settings) -> str:
+    """Return the stored API key, or nothing."""
     try:
         return settings.key_file.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return ""
     except OSError as error:
         what = f"{settings.key_file} cannot be read: {error.strerror}"
-        raise Problem(what, "It is 0600: read by who wrote it", ExitCode.NOT_PERMITTED) from None
+        raise PipeboardError(
+            what, "It is 0600: read by who wrote it", ExitCode.NOT_PERMITTED
+        ) from None
 
 
 def keep_key(client: Client, settings: Settings) -> str:
@@ -197,7 +201,7 @@ def keep_key(client: Client, settings: Settings) -> str:
 
 
 def write_key(settings: Settings, key: str) -> None:
-    """Keep an API key where only we can read it."""
+    """Store an API key in a file that only its owner can read."""
     settings.key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(settings.key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -217,5 +221,5 @@ def magic_groups(client: Client) -> dict[str, int]:
             found[kind] = int(group["id"])
     if set(found) != {"admin", "everyone"}:
         what = "Metabase names no group of administrators, or none of all users"
-        raise Problem(what, "", ExitCode.DATA)
+        raise PipeboardError(what, "", ExitCode.DATA)
     return found

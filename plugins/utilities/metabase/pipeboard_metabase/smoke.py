@@ -1,4 +1,4 @@
-"""What only a real server can show: that every card of ours runs on it."""
+"""Run every managed card on the real server."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 from pipeboard_metabase.client import Client, Refused
 from pipeboard_metabase.definitions import Card
-from pipeboard_metabase.objects import CARD, Ours
+from pipeboard_metabase.errors import ExitCode, PipeboardError
+from pipeboard_metabase.objects import CARD, ManagedObjects
 from pipeboard_metabase.openapi.compare import differences
-from pipeboard_metabase.problems import ExitCode, Problem
 from pipeboard_metabase.run import Run
 
 
@@ -17,27 +17,27 @@ def smoke(run: Run, client: Client) -> int:
     """Run every card on the server, bare and with the defaults of its filters; 0 if all answer.
 
     Raises:
-        Problem: when a card is not there at all.
+        PipeboardError: when a card is not there at all.
     """
     _compare_api(run, client)
-    ours = Ours(run)
-    ours.read_collections()
-    ours.read_contents()
+    managed = ManagedObjects(run)
+    managed.read_collections()
+    managed.read_contents()
     failed = 0
     for key, card in run.definitions.cards.items():
-        number = ours.id(CARD, key)
+        number = managed.id(CARD, key)
         if number is None:
             what = f"card {key} is not in Metabase"
-            raise Problem(what, "`pipeboard-metabase apply` makes it", ExitCode.DATA)
+            raise PipeboardError(what, "`pipeboard-metabase apply` makes it", ExitCode.DATA)
         began = time.monotonic()
-        answers = [client.post(f"card/{number}/query", body) for body in _questions(run, card)]
+        responses = [client.post(f"card/{number}/query", body) for body in _questions(run, card)]
         seconds = time.monotonic() - began
-        errors = [_error(answer) for answer in answers if _error(answer)]
+        errors = [_error(answer) for answer in responses if _error(answer)]
         failed += bool(errors)
-        rows = answers[0].get("row_count")
+        rows = responses[0].get("row_count")
         state = run.console.paint("FAILED", "bad") if errors else run.console.paint("ok", "good")
-        told = client.hide(errors[0]) if errors else f"{rows} rows, {seconds:.2f} s"
-        run.console.line(f"  {state:<6} {key:<40} {told}")
+        detail = client.hide(errors[0]) if errors else f"{rows} rows, {seconds:.2f} s"
+        run.console.line(f"  {state:<6} {key:<40} {detail}")
     total = len(run.definitions.cards)
     run.console.note("smoke", f"{total - failed} of {total} cards answer")
     return ExitCode.DATA if failed else ExitCode.OK
@@ -59,14 +59,14 @@ def _questions(run: Run, card: Card) -> list[dict[str, Any]]:
 
 
 def _error(answer: dict[str, Any]) -> str:
-    """Metabase answers 202 to a query that fails; only its words tell."""
+    """Return the error of a result; Metabase returns 202 also when a query fails."""
     if answer.get("status") == "completed" and not answer.get("error"):
         return ""
     return " ".join(str(answer.get("error") or f"status {answer.get('status')}").split())[:200]
 
 
 def _compare_api(run: Run, client: Client) -> None:
-    """Say where this server's API differs from what we know of it; that alone fails nothing."""
+    """Say where this server's API differs from the known one; this alone is no failure."""
     try:
         found = differences(client.get("docs/openapi.json"))
     except Refused as refused:
@@ -75,4 +75,4 @@ def _compare_api(run: Run, client: Client) -> None:
     for line in found:
         run.console.note("api", line)
     if not found:
-        run.console.note("api", "as we know it")
+        run.console.note("api", "as known")

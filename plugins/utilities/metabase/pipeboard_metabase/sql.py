@@ -1,8 +1,8 @@
 """The part of Metabase's SQL templates that cards use, for PostgreSQL and for Metabase.
 
-`[[and ... {{filter}} ...]]` is a clause that goes when the filter has no value. `{{filter}}` stands
-for a condition on the column that the filter maps to. `translated(column)` is ours: the column,
-with the values that we named ourselves in the reader's language.
+`[[and ... {{filter}} ...]]` is a clause that is left out when the filter has no value. `{{filter}}`
+stands for a condition on the column that the filter maps to. `translated(column)` is an addition of
+this project: the column, with the values that this project named in the reader's language.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from pipeboard_metabase.definitions import CLAUSE, TAG, Card, Column
-from pipeboard_metabase.words import DefinitionError, Words
+from pipeboard_metabase.translations import DefinitionError, Translations
 
 TRANSLATED = re.compile(r"\btranslated\(\s*((?:[a-z_][a-z0-9_]*\.)*([a-z_][a-z0-9_]*))\s*\)")
 
@@ -33,7 +33,7 @@ Value = Between | Sequence[str]
 def render(
     card: Card,
     values: Mapping[str, Value] | None = None,
-    words: Words | None = None,
+    translations: Translations | None = None,
     language: str | None = None,
 ) -> tuple[str, list[object]]:
     """Return the select for psycopg and its parameters.
@@ -60,13 +60,13 @@ def render(
         return text
 
     # psycopg reads every % as the begin of a parameter
-    text = translate(card.sql, words, language).replace("%", "%%")
+    text = translate(card.sql, translations, language).replace("%", "%%")
     return CLAUSE.sub(clause, text), parameters
 
 
-def template(card: Card, words: Words, language: str) -> str:
+def template(card: Card, translations: Translations, language: str) -> str:
     """Return the select for Metabase, which fills in the filters itself."""
-    return translate(card.sql, words, language)
+    return translate(card.sql, translations, language)
 
 
 def tags(card: Card) -> tuple[str, ...]:
@@ -74,20 +74,20 @@ def tags(card: Card) -> tuple[str, ...]:
     return tuple(dict.fromkeys(TAG.findall(card.sql)))
 
 
-def translate(sql: str, words: Words | None, language: str | None) -> str:
+def translate(sql: str, translations: Translations | None, language: str | None) -> str:
     """Write out translated(column); without a language that is the column itself.
 
     Raises:
-        DefinitionError: when words.yml has no value of the column.
+        DefinitionError: when the column has no texts of the column.
     """
 
     def written_out(found: re.Match[str]) -> str:
         expression, column = found.groups()
-        if words is None or language is None:
+        if translations is None or language is None:
             return expression
-        texts = words.values(column, language)
+        texts = translations.values(column, language)
         if not texts:
-            message = f"words.yml has no value.{column}.<value>, but a card translates {column}"
+            message = f"translations have no value.{column}.<value>, but a card translates {column}"
             raise DefinitionError(message)
         cases = " ".join(f"when {_literal(v)} then {_literal(t)}" for v, t in texts.items())
         return f"case {expression} {cases} else {expression} end"

@@ -1,7 +1,7 @@
-"""What of an object is ours to compare: the same for what we ask for and for what Metabase has.
+"""The parts of an object that are compared, in one form for definitions and for Metabase.
 
-Metabase stores a query as it likes: as sent, or as stages of its own grammar. What people added
-(a pin, a cache, a bookmark) is left out, so that it is nobody's drift.
+Metabase stores a query as it was sent, or as stages of its own grammar. Additions by users (a pin,
+a cache setting, a bookmark) are left out, so that they do not count as changes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pipeboard_metabase.marker import without_mark
+from pipeboard_metabase.ownership_tag import without_tag
 
 View = Callable[[Mapping[str, Any]], dict[str, Any]]
 
@@ -76,8 +76,8 @@ def native(query: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any], Any
         stages = query["stages"]
         stage = stages[0] if len(stages) == 1 else {}
         return stage.get("native"), stage.get("template-tags") or {}, query.get("database")
-    asked = query.get("native") or {}
-    return asked.get("query"), asked.get("template-tags") or {}, query.get("database")
+    native_query = query.get("native") or {}
+    return native_query.get("query"), native_query.get("template-tags") or {}, query.get("database")
 
 
 def field_of(tag: Mapping[str, Any]) -> int | None:
@@ -88,22 +88,22 @@ def field_of(tag: Mapping[str, Any]) -> int | None:
 
 def differing(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     """Say which parts of two views differ, and how where that fits on a line."""
-    told = []
+    lines = []
     for name, value in wanted.items():
         if found.get(name) != value:
             short = all(isinstance(v, str | int | None) for v in (value, found.get(name)))
             line = f"{name}: {found.get(name)!r} -> {value!r}"
-            told.append(line if short and len(line) <= 160 else name)
-    return told
+            lines.append(line if short and len(line) <= 160 else name)
+    return lines
 
 
 def _named(found: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": found.get("name"), "description": without_mark(found.get("description"))}
+    return {"name": found.get("name"), "description": without_tag(found.get("description"))}
 
 
 def _parameters(found: Any) -> list[dict[str, Any]]:
-    kept = ("id", "name", "slug", "type", "default", "values_query_type")
+    fields = ("id", "name", "slug", "type", "default", "values_query_type")
     return [
-        {name: parameter[name] for name in kept if parameter.get(name) is not None}
+        {name: parameter[name] for name in fields if parameter.get(name) is not None}
         for parameter in found or []
     ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import psycopg
 
 from pipeboard_metabase.definitions import Column
-from pipeboard_metabase.problems import ExitCode, Problem
+from pipeboard_metabase.errors import ExitCode, PipeboardError
 from pipeboard_metabase.settings import SCHEMAS, Settings
 
 _COLUMNS = """
@@ -35,7 +35,7 @@ order by column_name
 """
 
 
-class NoMarts(Problem):
+class NoMarts(PipeboardError):
     """The warehouse answers, and nothing was built in it."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ def connected(url: str) -> psycopg.Connection:
     """Connect to the warehouse.
 
     Raises:
-        Problem: the URL is none; libpq's own message would quote the password.
+        PipeboardError: the URL is none; libpq's own message would quote the password.
         psycopg.OperationalError: the database does not answer.
     """
     try:
@@ -77,7 +77,7 @@ def connected(url: str) -> psycopg.Connection:
             "Write postgresql://user:password@host:5432/database in PIPEBOARD_DATABASE_URL (or "
         )
         remedy += "METABASE_DATABASE_URL), with special characters percent-encoded"
-        raise Problem(what, remedy, ExitCode.CONFIGURATION) from None
+        raise PipeboardError(what, remedy, ExitCode.CONFIGURATION) from None
 
 
 def read_contents(settings: Settings) -> Contents:
@@ -85,7 +85,7 @@ def read_contents(settings: Settings) -> Contents:
 
     Raises:
         NoMarts: when the marts are not built.
-        Problem: when the database does not answer, or the marts are not readable.
+        PipeboardError: when the database does not answer, or the marts are not readable.
     """
     try:
         with connected(settings.warehouse_url) as connection:
@@ -94,13 +94,13 @@ def read_contents(settings: Settings) -> Contents:
                 raise NoMarts
             fields = connection.execute(_CUSTOM_FIELDS).fetchall()
     except psycopg.errors.InsufficientPrivilege as error:
-        what = f"the warehouse does not let us read: {str(error).strip()}"
+        what = f"no permission to read the warehouse: {str(error).strip()}"
         remedy = "Use a login that is in role bi_read (see the README)"
-        raise Problem(what, remedy, ExitCode.NOT_PERMITTED) from None
+        raise PipeboardError(what, remedy, ExitCode.NOT_PERMITTED) from None
     except psycopg.OperationalError:
-        what = "the warehouse does not answer, or does not let us in"
+        what = "the warehouse does not answer, or refuses the login"
         remedy = "Is PIPEBOARD_DATABASE_URL (or METABASE_DATABASE_URL) right?"
-        raise Problem(what, remedy, ExitCode.UNAVAILABLE) from None
+        raise PipeboardError(what, remedy, ExitCode.UNAVAILABLE) from None
     except psycopg.errors.UndefinedTable:
         raise NoMarts from None
     return Contents(

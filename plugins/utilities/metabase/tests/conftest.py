@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from card_kit import Reader, Server, filled
+from card_helpers import Reader, Server, filled
 from pipeboard_metabase.definitions import Definitions, load
 from warehouse_kit import ROOT, Warehouse
 

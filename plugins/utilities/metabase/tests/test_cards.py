@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 import sqlglot
-from card_kit import Reader, Server
+from card_helpers import Reader, Server
 from pipeboard_metabase.definitions import Card, Definitions, load
 from pipeboard_metabase.sql import Between, Value, render
 from psycopg.rows import tuple_row
@@ -19,15 +19,22 @@ from warehouse_kit import Warehouse
 
 CARDS = load().cards.values()
 each_card = pytest.mark.parametrize("card", CARDS, ids=lambda card: card.key)
-#: Columns whose values are all ours to name; of others some are the account's own.
-OURS = ("check_name", "history_quality", "entity", "field_type", "status", "outcome")
+#: Columns whose values all have names of this project; others also have names of the account.
+PROJECT_NAMES = (
+    "check_name",
+    "history_quality",
+    "entity",
+    "field_type",
+    "status",
+    "outcome",
+)
 
 
 def answer(
     connection: psycopg.Connection[Any], card: Card, values: Mapping[str, Value] | None = None,
-    *words: Any,
+    *language: Any,
 ) -> list[tuple[Any, ...]]:  # fmt: skip
-    text, parameters = render(card, values, *words)
+    text, parameters = render(card, values, *language)
     with connection.cursor(row_factory=tuple_row) as cursor:
         rows = cursor.execute(text.encode(), parameters).fetchall()
         assert cursor.description is not None
@@ -119,15 +126,15 @@ def test_it_does_not_err_on_a_small_account(card: Card, account: str, reader: Re
 
 @each_card
 def test_it_speaks_both_languages(card: Card, reader: Reader, definitions: Definitions) -> None:
-    words = definitions.words
+    translations = definitions.translations
     raw = answer(reader("demo"), card)
     for language in ("en", "pt"):
-        rows = answer(reader("demo"), card, None, words, language)
+        rows = answer(reader("demo"), card, None, translations, language)
         assert len(rows) == len(raw)
-        for column in set(card.columns) & set(OURS):
+        for column in set(card.columns) & set(PROJECT_NAMES):
             place = card.columns.index(column)
-            told = {row[place] for row in rows}
-            assert told <= set(words.values(column, language).values()), column
+            shown_values = {row[place] for row in rows}
+            assert shown_values <= set(translations.values(column, language).values()), column
 
 
 def test_periods_of_a_forecast_are_months_or_named(
@@ -135,14 +142,14 @@ def test_periods_of_a_forecast_are_months_or_named(
 ) -> None:
     periods = {row[0] for row in demo.rows("select distinct period from marts.rpt_forecast")}
     named = {period for period in periods if not period[:4].isdigit()}
-    assert named == set(definitions.words.values("period", "en"))
+    assert named == set(definitions.translations.values("period", "en"))
 
 
 def test_checks_of_data_quality_all_have_a_text(
     nothing: Warehouse, definitions: Definitions
 ) -> None:
     checks = {row[0] for row in nothing.rows("select check_name from marts.rpt_data_quality")}
-    assert checks == set(definitions.words.values("check_name", "en"))
+    assert checks == set(definitions.translations.values("check_name", "en"))
 
 
 def test_the_reader_sees_nothing_else(reader: Reader) -> None:

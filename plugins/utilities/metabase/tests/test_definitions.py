@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pipeboard_metabase import exposures
+from pipeboard_metabase import exposures, translations
 from pipeboard_metabase.definitions import (
     FORMATS,
     GRID,
@@ -19,7 +19,7 @@ from pipeboard_metabase.definitions import (
     read_dashboard,
 )
 from pipeboard_metabase.sql import TRANSLATED
-from pipeboard_metabase.words import DefinitionError, words_of
+from pipeboard_metabase.translations import DefinitionError, translations_of
 
 CODE = "".join(path.read_text() for path in Path(exposures.__file__).parent.rglob("*.py"))
 FILTERS = {"owner": Filter("owner", "text"), "period": Filter("period", "date")}
@@ -34,8 +34,8 @@ select name, n from marts.t where true [[and {{owner}}]]
 """
 
 
-def used_words(definitions: Definitions) -> set[str]:
-    """Every word that some card or dashboard needs, values left out."""
+def used_texts(definitions: Definitions) -> set[str]:
+    """Every text that some card or dashboard needs, values left out."""
     used = {f"filter.{key}" for key in definitions.filters}
     for card in definitions.cards.values():
         used |= {f"card.{card.key}", f"card.{card.key}.description"}
@@ -43,7 +43,7 @@ def used_words(definitions: Definitions) -> set[str]:
     for dashboard in definitions.dashboards.values():
         used |= {f"dashboard.{dashboard.key}", f"dashboard.{dashboard.key}.description"}
         used |= {f"tab.{tab}" for tab in dashboard.tabs}
-    return used | {word for word in definitions.words if is_in_code(word)}
+    return used | {key for key in definitions.translations if is_in_code(key)}
 
 
 def is_in_code(word: str) -> bool:
@@ -58,15 +58,15 @@ def test_eleven_dashboards_come_in_order(definitions: Definitions) -> None:
     assert positions == list(range(1, 12))
 
 
-def test_every_word_is_used_and_none_is_missing(definitions: Definitions) -> None:
-    used = used_words(definitions)
+def test_every_text_is_used_and_none_is_missing(definitions: Definitions) -> None:
+    used = used_texts(definitions)
     translated = {
         column for card in definitions.cards.values() for _, column in TRANSLATED.findall(card.sql)
     }
-    words = set(definitions.words)
-    assert used <= words, "without a text"
-    values = {word for word in words if word.startswith("value.")}
-    assert words - used - values == set(), "texts nobody uses"
+    texts = set(definitions.translations)
+    assert used <= texts, "without a text"
+    values = {key for key in texts if key.startswith("value.")}
+    assert texts - used - values == set(), "texts nobody uses"
     assert {value.split(".")[1] for value in values} == translated
 
 
@@ -105,7 +105,7 @@ def test_columns_of_the_same_name_have_the_same_format(definitions: Definitions)
             assert seen.setdefault(column, kind) == kind, (card.key, column)
 
 
-def test_what_a_filter_cannot_reach_is_told_the_reader(definitions: Definitions) -> None:
+def test_what_a_filter_cannot_reach_is_reported_the_reader(definitions: Definitions) -> None:
     card = definitions.cards["time_in_stage"]
     assert definitions.description(card, "en").endswith(
         "Not filtered by: Period (whole months), Owner, Team, Label."
@@ -185,11 +185,23 @@ def test_a_dashboard_is_laid_out_row_by_row() -> None:
         ([], "must map keys"),
     ],
 )
-def test_words_without_a_text_are_refused(texts: object, says: str) -> None:
+def test_translations_without_a_text_are_refused(texts: object, says: str) -> None:
     with pytest.raises(DefinitionError, match=says):
-        words_of(texts)
+        translations_of("some.yml", texts)
 
 
-def test_a_word_that_is_not_there_is_named() -> None:
+def test_a_key_without_a_text_is_named() -> None:
     with pytest.raises(DefinitionError, match="b has no text in 'en'"):
-        words_of({"a": {"en": "A", "pt": "Á"}}).text("b", "en")
+        translations_of("some.yml", {"a": {"en": "A", "pt": "Á"}}).text("b", "en")
+
+
+def test_two_files_with_one_key_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "translations"
+    folder.mkdir()
+    for name in ("one.yml", "two.yml"):
+        (folder / name).write_text("card.a: {en: A, pt: A}\n")
+    monkeypatch.setattr(translations, "DEFINITIONS", tmp_path)
+    with pytest.raises(DefinitionError, match=r"two\.yml: card\.a is in another file too"):
+        translations.load_translations()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import sqlglot
-from card_kit import Server
+from card_helpers import Server
 from pipeboard_metabase import exposures
 from pipeboard_metabase.definitions import Definitions
 from pipeboard_metabase.sql import render

@@ -8,10 +8,10 @@ import pytest
 import sqlglot
 from pipeboard_metabase.definitions import LEFT_OUT, Card, Column, Definitions
 from pipeboard_metabase.sql import Between, render, tags, template, translate
-from pipeboard_metabase.words import DefinitionError, words_of
+from pipeboard_metabase.translations import DefinitionError, translations_of
 from sqlglot import exp
 
-WORDS = words_of({"value.status.won't": {"en": "Won't", "pt": "Não"}})
+TRANSLATIONS = translations_of("some.yml", {"value.status.won't": {"en": "Won't", "pt": "Não"}})
 
 
 def card(sql: str) -> Card:
@@ -59,16 +59,16 @@ def test_a_percent_sign_is_no_parameter() -> None:
 
 def test_values_are_translated_only_on_request() -> None:
     sql = "select translated(t.status) as status"
-    assert translate(sql, WORDS, None) == "select t.status as status"
-    assert translate(sql, WORDS, "en") == (
+    assert translate(sql, TRANSLATIONS, None) == "select t.status as status"
+    assert translate(sql, TRANSLATIONS, "en") == (
         "select case t.status when 'won''t' then 'Won''t' else t.status end as status"
     )
     with pytest.raises(DefinitionError, match=r"value\.colour"):
-        translate("select translated(colour)", WORDS, "en")
+        translate("select translated(colour)", TRANSLATIONS, "en")
 
 
 def test_metabase_gets_its_own_template(definitions: Definitions) -> None:
-    text = template(definitions.cards["open_by_owner"], definitions.words, "pt")
+    text = template(definitions.cards["open_by_owner"], definitions.translations, "pt")
     assert "{{owner}}" in text
     assert "'Desconhecido'" in text
     assert "translated" not in text

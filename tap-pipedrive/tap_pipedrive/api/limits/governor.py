@@ -125,7 +125,7 @@ class Governor:
 
     @property
     def budget(self) -> int | None:
-        """Tokens per day: the configured number, else the plan's as the server reports it, else None."""
+        """Tokens per day: the configured number, else the plan's, None if unknown."""
         return self._daily_tokens or self._plan_limit
 
     def room(self, day: str, of_share: float = 1.0, *, entered: int = 0) -> int | None:

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 def _checked(call: Callable[P, T]) -> Callable[P, T]:
-    """Turn an error of the client about an odd reply into a Redis error."""
+    """Turn an error of the client about an unexpected reply into a Redis error."""
 
     @wraps(call)
     def checked(*args: P.args, **kwargs: P.kwargs) -> T:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
+
+FACTS_FILE = Path(__file__).with_name("facts.json")
 
 #: Operations whose ``data`` is one object instead of a list.
 _ONE_OBJECT = frozenset(
@@ -16,7 +18,6 @@ _ONE_OBJECT = frozenset(
         "v1 /goals/{id}/results",
         "v1 /pipelines/{id}/conversion_statistics",
         "v1 /pipelines/{id}/movement_statistics",
-        "v1 /users/me",
     }
 )
 #: Lists without pages that are never empty.
@@ -78,15 +79,20 @@ def operation(key: str) -> Operation:
     """Look up an operation by key.
 
     Raises:
-        KeyError: the operation is not in ``facts.json``; add it to ``refresh.OPERATIONS``.
+        KeyError: ``facts.json`` lacks the operation; ``python -m tap_pipedrive.generate`` adds it.
 
     """
     facts = _facts()[key]
     return Operation(key, facts["cost"], facts["parameters"], facts["record"])
 
 
+def forget_facts() -> None:
+    """Read ``facts.json`` again when the next operation is looked up."""
+    operation.cache_clear()
+    _facts.cache_clear()
+
+
 @cache
 def _facts() -> dict[str, dict[str, Any]]:
-    text = resources.files(__package__).joinpath("facts.json").read_text(encoding="utf-8")
-    facts: dict[str, dict[str, Any]] = json.loads(text)
+    facts: dict[str, dict[str, Any]] = json.loads(FACTS_FILE.read_text(encoding="utf-8"))
     return facts

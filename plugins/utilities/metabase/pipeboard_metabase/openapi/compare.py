@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import Any
 
 from pipeboard_metabase.openapi.refresh import (
-    ANSWERS_FILE,
     FACTS_FILE,
     OPERATIONS,
+    RESPONSES_FILE,
     UNDOCUMENTED,
     add,
     operations,
@@ -25,9 +25,9 @@ def facts() -> Mapping[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def answers() -> Mapping[str, Any]:
-    """Return answers.json: the schema of what we read of an answer, by operation."""
-    return dict(json.loads(ANSWERS_FILE.read_text(encoding="utf-8")))
+def responses() -> Mapping[str, Any]:
+    """Return responses.json: the schema of what we read of an answer, by operation."""
+    return dict(json.loads(RESPONSES_FILE.read_text(encoding="utf-8")))
 
 
 def differences(document: Mapping[str, Any], *, whole: bool = True) -> list[str]:
@@ -48,39 +48,39 @@ def differences(document: Mapping[str, Any], *, whole: bool = True) -> list[str]
 def _in_operation(
     name: str, operation: Mapping[str, Any], document: Mapping[str, Any], whole: bool
 ) -> Iterator[str]:
-    ours = facts()[name]
-    asked = {p["name"] for p in operation.get("parameters", []) if p["in"] == "query"}
+    known = facts()[name]
+    requested = {p["name"] for p in operation.get("parameters", []) if p["in"] == "query"}
     if whole:
-        for parameter in set(ours["query"]) - asked:
+        for parameter in set(known["query"]) - requested:
             yield f"has no parameter {parameter}"
     content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-    theirs = trim(content["schema"], document) if "schema" in content else {}
-    if whole and theirs:
-        add(name, theirs)
-    yield from _in_schema(ours.get("body", {}), theirs, "", whole)
+    official = trim(content["schema"], document) if "schema" in content else {}
+    if whole and official:
+        add(name, official)
+    yield from _in_schema(known.get("body", {}), official, "", whole)
 
 
 def _in_schema(
-    ours: Mapping[str, Any], theirs: Mapping[str, Any], path: str, whole: bool
+    known: Mapping[str, Any], official: Mapping[str, Any], path: str, whole: bool
 ) -> Iterator[str]:
     """Compare two schemas: each thing that they need must be known to us, and types must meet."""
-    if not ours or not theirs:
+    if not known or not official:
         return
-    if types(ours) and types(theirs) and not types(ours) & types(theirs):
-        yield f"{path or 'body'} is {sorted(types(theirs))}, not {sorted(types(ours))}"
+    if types(known) and types(official) and not types(known) & types(official):
+        yield f"{path or 'body'} is {sorted(types(official))}, not {sorted(types(known))}"
         return
-    if allowed(ours) and allowed(theirs) and not allowed(ours) & allowed(theirs):
-        yield f"{path or 'body'} allows {sorted(allowed(theirs))}"
-    their_properties = properties(theirs)
-    for name, schema in properties(ours).items():
+    if allowed(known) and allowed(official) and not allowed(known) & allowed(official):
+        yield f"{path or 'body'} allows {sorted(allowed(official))}"
+    official_properties = properties(official)
+    for name, schema in properties(known).items():
         inner = f"{path}.{name}".strip(".")
-        if name in their_properties:
-            yield from _in_schema(schema, their_properties[name], inner, whole)
-        elif whole and their_properties:
+        if name in official_properties:
+            yield from _in_schema(schema, official_properties[name], inner, whole)
+        elif whole and official_properties:
             yield f"{inner} is not known"
-    for name in set(needed(theirs)) - set(properties(ours)):
+    for name in set(needed(official)) - set(properties(known)):
         yield f"{path} needs {name}".strip()
-    for one, other in ((item(ours), item(theirs)),):
+    for one, other in ((item(known), item(official)),):
         if one and other:
             yield from _in_schema(one, other, f"{path}[]", whole)
 
@@ -96,15 +96,15 @@ def types(schema: Mapping[str, Any]) -> set[str]:
         if "anyOf" in branch:
             found |= types(branch)
             continue
-        told = branch.get("type", [])
-        found |= {told} if isinstance(told, str) else set(told)
+        types_named = branch.get("type", [])
+        found |= {types_named} if isinstance(types_named, str) else set(types_named)
     return found - {"null"}
 
 
 def allowed(schema: Mapping[str, Any]) -> set[str]:
     """Return the words that a schema allows, if it lists them."""
     found = [branch.get("enum") for branch in _branches(schema) if types(branch)]
-    return {w for words in found for w in words or () if w} if all(found) else set()
+    return {w for choices in found for w in choices or () if w} if all(found) else set()
 
 
 def properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -129,4 +129,4 @@ def item(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
-__all__ = ["UNDOCUMENTED", "answers", "differences", "facts"]
+__all__ = ["UNDOCUMENTED", "differences", "facts", "responses"]

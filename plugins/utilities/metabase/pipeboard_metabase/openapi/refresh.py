@@ -7,7 +7,7 @@ Usage::
 The document is the one that a running Metabase serves at /api/docs/openapi.json. `facts.json`
 beside this file is rewritten: per operation its query parameters and the schema of its body. Names
 and types only; no prose, no examples. The document says next to nothing about answers, and leaves
-some bodies open: `answers.json` holds what we read, `ADDED` below what we send beyond it.
+some bodies open: `responses.json` holds what we read, `ADDED` below what we send beyond it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 FACTS_FILE = Path(__file__).with_name("facts.json")
-ANSWERS_FILE = Path(__file__).with_name("answers.json")
+RESPONSES_FILE = Path(__file__).with_name("responses.json")
 
 #: Every operation that we call. Names of path parameters differ between versions, so we name none.
 OPERATIONS = (
@@ -81,7 +81,7 @@ ADDED: dict[str, dict[str, Any]] = {
     },
 }
 
-_KEPT = ("type", "enum", "const", "minLength", "minimum", "pattern")
+_SCHEMA_KEYS = ("type", "enum", "const", "minLength", "minimum", "pattern")
 #: References that lead into the grammar of queries, which cards written in SQL need none of.
 _STOP = "metabase.lib.schema.parameter.target"
 
@@ -121,7 +121,7 @@ def trim(schema: Any, document: Mapping[str, Any]) -> dict[str, Any]:
         if schema.get("nullable"):
             branches.append({"type": "null"})
         return either(branches)
-    found: dict[str, Any] = {key: schema[key] for key in _KEPT if key in schema}
+    found: dict[str, Any] = {key: schema[key] for key in _SCHEMA_KEYS if key in schema}
     if schema.get("properties"):
         properties = schema["properties"]
         found["properties"] = {name: trim(part, document) for name, part in properties.items()}

@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
-from card_kit import Server
+from card_helpers import Server
 from pipeboard_metabase import cli, client, connection, setup
 from pipeboard_metabase.definitions import Definitions
-from provision_kit import (
+from provision_helpers import (
     EMAIL,
     PASSWORD,
     READER_PASSWORD,
@@ -115,8 +115,8 @@ def command(site: Site, capsys: pytest.CaptureFixture[str]) -> Command:
             cli.main(list(arguments), environ)
         site.out, site.err = capsys.readouterr()
         site.shown += [site.out, site.err]
-        for said in (site.out, site.err):
-            assert PASSWORD not in said and READER_PASSWORD not in said
+        for message in (site.out, site.err):
+            assert PASSWORD not in message and READER_PASSWORD not in message
         return int(end.value.code or 0)
 
     return run

@@ -22,7 +22,7 @@ from standin_contract import Violation, check_answer, check_request, document
 
 MASK = "**MetabasePass**"
 EVERYONE, ADMINISTRATORS = 1, 2
-_KEPT = (
+_STATE = (
     *("setup_token", "users", "sessions", "keys", "databases", "tables", "collections", "cards"),
     *("dashboards", "groups", "graph", "collection_graph", "settings", "_next"),
 )
@@ -111,7 +111,7 @@ class StandIn:
 
     def save(self) -> dict[str, Any]:
         """Return all that it keeps, to begin another stand-in with."""
-        return deepcopy({name: getattr(self, name) for name in _KEPT})
+        return deepcopy({name: getattr(self, name) for name in _STATE})
 
     def load(self, state: dict[str, Any]) -> None:
         for name, value in deepcopy(state).items():
@@ -152,13 +152,15 @@ class StandIn:
         if handler is None:
             msg = f"{method} /api/{path} is no route of Metabase that we know"
             raise Violation(msg)
-        words = check_request(operation, query, body)
+        parameters = check_request(operation, query, body)
         if self.starting and path in ("health", "session/properties"):
             self.starting -= 1
             raise Refusal(503, {"status": "initializing", "progress": 0.5})
         if not FREE.match(f"{method} {path}"):
             self._admit(headers)
-        answer = handler(self, *numbers, **({"body": body} if body is not None else {}), **words)
+        answer = handler(
+            self, *numbers, **({"body": body} if body is not None else {}), **parameters
+        )
         if answer is not None:
             check_answer(operation, answer)
         return (202 if path.endswith("/query") else 200 if answer is not None else 204), answer
@@ -213,8 +215,8 @@ class StandIn:
 
     def login(self, body: Any) -> Any:
         if self.failed_logins >= 5:
-            words = "Too many attempts! You must wait 15 seconds before trying again."
-            raise Refusal(400, {"errors": {"username": words}})
+            message = "Too many attempts! You must wait 15 seconds before trying again."
+            raise Refusal(400, {"errors": {"username": message}})
         user = self.users.get(body["username"])
         if user is None or user["password"] != body["password"]:
             self.failed_logins += 1
@@ -264,8 +266,8 @@ class StandIn:
 
     def _reach(self, details: dict[str, Any]) -> None:
         if details["password"] != self.reader_password:
-            words = f'FATAL: password authentication failed for user "{details["user"]}"'
-            raise Refusal(400, {"message": words, "errors": {"password": words}})
+            message = f'FATAL: password authentication failed for user "{details["user"]}"'
+            raise Refusal(400, {"message": message, "errors": {"password": message}})
 
     def _masked(self, database: dict[str, Any]) -> Any:
         shown = deepcopy(database)
@@ -398,21 +400,21 @@ class StandIn:
         self._superuser()
         return deepcopy(self.graph)
 
-    def set_graph(self, body: Any, **words: Any) -> Any:
+    def set_graph(self, body: Any, **parameters: Any) -> Any:
         return self._set_graph(self.graph, body, {str(n) for n in self.databases})
 
     def get_collection_graph(self) -> Any:
         self._superuser()
         return deepcopy(self.collection_graph)
 
-    def set_collection_graph(self, body: Any, **words: Any) -> Any:
+    def set_collection_graph(self, body: Any, **parameters: Any) -> Any:
         return self._set_graph(self.collection_graph, body, {str(n) for n in self.collections})
 
     def _set_graph(self, graph: dict[str, Any], body: Any, known: set[str]) -> Any:
         self._superuser()
         if body["revision"] != graph["revision"]:
-            words = "Looks like someone else edited the permissions and your data is out of date."
-            raise Refusal(409, words)
+            message = "Looks like someone else edited the permissions and your data is out of date."
+            raise Refusal(409, message)
         for group, grants in body["groups"].items():
             if int(group) not in self.groups or int(group) == ADMINISTRATORS:
                 msg = f"the graph names group {group}"
@@ -547,13 +549,13 @@ class StandIn:
         if query["database"] not in self.databases:
             msg = f"there is no database {query['database']}"
             raise Violation(msg)
-        asked = query["native"]
-        named = set(re.findall(r"\{\{\s*(\w+)\s*\}\}", asked["query"]))
-        if named != set(asked.get("template-tags", {})):
+        native_query = query["native"]
+        named = set(re.findall(r"\{\{\s*(\w+)\s*\}\}", native_query["query"]))
+        if named != set(native_query.get("template-tags", {})):
             msg = f"tags {sorted(named)} of a query are not all described"
             raise Violation(msg)
         tags = {}
-        for name, tag in asked.get("template-tags", {}).items():
+        for name, tag in native_query.get("template-tags", {}).items():
             for needed in ("id", "name", "display-name", "type", "widget-type", "dimension"):
                 if not tag.get(needed):
                     msg = f"tag {name} has no {needed}"
@@ -561,7 +563,11 @@ class StandIn:
             self.field(tag["dimension"][1])
             dimension = ["field", {"lib/uuid": str(uuid.uuid4())}, tag["dimension"][1]]
             tags[name] = {**tag, "dimension": dimension, "required": False}
-        stage = {"lib/type": "mbql.stage/native", "native": asked["query"], "template-tags": tags}
+        stage = {
+            "lib/type": "mbql.stage/native",
+            "native": native_query["query"],
+            "template-tags": tags,
+        }
         return {"lib/type": "mbql/query", "database": query["database"], "stages": [stage]}
 
     def query(self, number: int, body: Any) -> Any:
@@ -759,13 +765,13 @@ class _Handler(BaseHTTPRequestHandler):
             status, answer = self.standin.answer(
                 self.command, path, parse_qs(parts.query), body, self.headers
             )
-        said = b"" if status == 204 else json.dumps(answer).encode()
+        payload = b"" if status == 204 else json.dumps(answer).encode()
         self.send_response(status)
         if status != 204:
             self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(said)))
+        self.send_header("Content-Length", str(len(payload)))
         self.end_headers()
-        self.wfile.write(said)
+        self.wfile.write(payload)
 
     do_GET = do_POST = do_PUT = do_DELETE = _serve
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from pipeboard_metabase.openapi.compare import answers, facts, types
+from pipeboard_metabase.openapi.compare import facts, responses, types
 
 
 class Violation(Exception):
@@ -21,7 +21,7 @@ def _body(operation: str) -> Draft202012Validator | None:
 
 @lru_cache(maxsize=200)
 def _answer(operation: str) -> Draft202012Validator:
-    return Draft202012Validator(answers()[operation])
+    return Draft202012Validator(responses()[operation])
 
 
 def check_request(operation: str, query: dict[str, list[str]], body: Any) -> dict[str, Any]:
@@ -97,8 +97,8 @@ def _open(schema: Any) -> Any:
         return schema
     found = {k: _open(v) for k, v in schema.items() if k != "additionalProperties"}
     if isinstance(found.get("type"), list):
-        (told,) = [t for t in found["type"] if t != "null"]
-        inner = {**found, "type": told}
+        (type_name,) = [t for t in found["type"] if t != "null"]
+        inner = {**found, "type": type_name}
         if "enum" in inner:
             inner["enum"] = [word for word in inner["enum"] if word is not None]
         return {"oneOf": [inner, {"type": "null"}]}

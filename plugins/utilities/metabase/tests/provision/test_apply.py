@@ -8,14 +8,14 @@ from dataclasses import replace
 import pytest
 from pipeboard_metabase.client import Client
 from pipeboard_metabase.definitions import Filter
-from pipeboard_metabase.marker import read_mark, without_mark
-from provision_kit import Command, Site, without_card
+from pipeboard_metabase.ownership_tag import read_tag, without_tag
+from provision_helpers import Command, Site, without_card
 from standin import StandIn
 
 
-def signs(said: str) -> list[str]:
+def signs(output: str) -> list[str]:
     """Return the changes that were shown: their sign, kind and name."""
-    return re.findall(r"(?m)^  ([+~-] .+?) *$", re.sub(" +", " ", said).replace("\n ", "\n  "))
+    return re.findall(r"(?m)^  ([+~-] .+?) *$", re.sub(" +", " ", output).replace("\n ", "\n  "))
 
 
 def one(shelf: dict, name: str) -> dict:
@@ -114,18 +114,18 @@ def test_a_card_is_a_native_question_with_field_filters(applied: Site) -> None:
     assert {p["id"] for p in by_owner["parameters"]} == {
         t["id"] for t in stage["template-tags"].values()
     }
-    look = by_owner["visualization_settings"]
+    style = by_owner["visualization_settings"]
     assert by_owner["display"] == "combo"
-    assert look["graph.dimensions"] == ["owner_name"]
-    assert look["series_settings"]["n_deals"]["axis"] == "right"
-    assert look["series_settings"]["n_deals"]["display"] == "line"
-    assert look["column_settings"]['["name","value_base"]']["currency"] == "BRL"
+    assert style["graph.dimensions"] == ["owner_name"]
+    assert style["series_settings"]["n_deals"]["axis"] == "right"
+    assert style["series_settings"]["n_deals"]["display"] == "line"
+    assert style["column_settings"]['["name","value_base"]']["currency"] == "BRL"
     table = card(standin, "deals")["visualization_settings"]
     assert {c["name"]: c["enabled"] for c in table["table.columns"]}["deal_url"] is False
     assert table["column_settings"]['["name","title"]']["link_url"] == "{{deal_url}}"
 
 
-def test_fields_have_the_names_of_the_dictionary_and_the_words_of_dbt(applied: Site) -> None:
+def test_fields_have_the_names_of_the_dictionary_and_the_descriptions_of_dbt(applied: Site) -> None:
     fields = {
         (t["name"], f["name"]): f for t in applied.standin.tables.values() for f in t["fields"]
     }
@@ -158,7 +158,7 @@ def test_permissions_let_everyone_look_and_analysts_ask(applied: Site) -> None:
     for group in ("1", analysts):
         for collection in standin.collections:
             assert standin.collection_graph["groups"][group][str(collection)] == "read"
-    # What is not ours stays as it was.
+    # What is not managed stays as it was.
     assert standin.collection_graph["groups"]["1"]["root"] == "write"
 
 
@@ -212,9 +212,11 @@ def test_a_changed_definition_is_all_that_a_plan_lists(applied: Site, run: Comma
 
 def test_a_renamed_card_keeps_its_number(applied: Site, run: Command) -> None:
     number = card(applied.standin, "total")["id"]
-    words = applied.definitions.words
-    texts = {**words.texts, "card.total": {"en": "Grand total", "pt": "Total geral"}}
-    applied.definitions = replace(applied.definitions, words=replace(words, texts=texts))
+    translations = applied.definitions.translations
+    texts = {**translations.texts, "card.total": {"en": "Grand total", "pt": "Total geral"}}
+    applied.definitions = replace(
+        applied.definitions, translations=replace(translations, texts=texts)
+    )
     assert run("apply") == 0
     assert applied.standin.cards[number]["name"] == "Grand total"
     assert len(applied.standin.cards) == 3
@@ -231,7 +233,7 @@ def by_hand(standin: StandIn, path: str, body: dict) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "body", "told"),
+    ("what", "body", "expected"),
     [
         ("card", {"name": "Mine now"}, "name: 'Mine now' -> 'card.total in English'"),
         ("card", {"display": "table"}, "display: 'table' -> 'scalar'"),
@@ -244,7 +246,7 @@ def by_hand(standin: StandIn, path: str, body: dict) -> None:
     ],
 )
 def test_what_was_changed_by_hand_is_found_and_repaired(
-    applied: Site, run: Command, what: str, body: dict, told: str
+    applied: Site, run: Command, what: str, body: dict, expected: str
 ) -> None:
     standin = applied.standin
     shelf = {
@@ -256,7 +258,7 @@ def test_what_was_changed_by_hand_is_found_and_repaired(
     before = dict(shelf[number])
     by_hand(standin, f"{what}/{number}", body)
     assert run("check") == 1
-    assert told in applied.out
+    assert expected in applied.out
     assert len(signs(applied.out)) == 1
     assert run("apply") == 0, applied.err
     after = shelf[number]
@@ -276,7 +278,7 @@ def test_a_description_by_hand_is_repaired_but_a_pin_is_nobodys_drift(
     )
     assert run("check") == 1
     assert run("apply") == 0
-    assert without_mark(card(applied.standin, "total")["description"]).startswith("card.total")
+    assert without_tag(card(applied.standin, "total")["description"]).startswith("card.total")
 
 
 def test_a_field_renamed_by_hand_and_a_label_renamed_in_pipedrive_are_repaired(
@@ -346,43 +348,43 @@ def test_a_collection_in_the_trash_comes_back_with_all_that_lay_in_it(
     assert run("check") == 0
 
 
-# --- What is not ours ----------------------------------------------------------------------------
+# --- Objects of users --------------------------------------------------------------------------
 
 
 def test_what_people_made_is_never_touched(applied: Site, run: Command) -> None:
-    """A dashboard of theirs, a copy of ours (with our mark), a card of theirs among ours."""
+    """Dashboards and a card of a user, and copies of a managed dashboard (with its tag)."""
     standin = applied.standin
-    ours = one(standin.dashboards, "dashboard.sales in English")
+    managed = one(standin.dashboards, "dashboard.sales in English")
     number = standin.number()
     standin.collections[number] = {
         **standin.collections[min(standin.collections)],
         "id": number, "name": "Ana's", "description": None, "personal_owner_id": 7, "location": "/",
     }  # fmt: skip
-    theirs = {}
+    of_users = {}
     for name, collection, description in (
-        ("Copy of sales", number, ours["description"]),
+        ("Copy of sales", number, managed["description"]),
         ("Ana's own", None, None),
-        ("Ana's among ours", ours["collection_id"], "By hand"),
-        ("Duplicate among ours", ours["collection_id"], ours["description"]),
+        ("Ana's in the managed collection", managed["collection_id"], "By hand"),
+        ("Duplicate in the managed collection", managed["collection_id"], managed["description"]),
     ):
         copy = standin.number()
         standin.dashboards[copy] = {
-            **ours, "id": copy, "name": name,
+            **managed, "id": copy, "name": name,
             "collection_id": collection, "description": description,
         }  # fmt: skip
-        theirs[copy] = dict(standin.dashboards[copy])
+        of_users[copy] = dict(standin.dashboards[copy])
     mine = standin.number()
     total = card(standin, "total")
     standin.cards[mine] = {**total, "id": mine, "name": "Ana's card", "description": None}
-    theirs_card = dict(standin.cards[mine])
+    users_card = dict(standin.cards[mine])
 
     assert run("check") == 0, applied.out
     applied.definitions = without_card(applied.definitions, "by_owner")
     assert run("apply", METABASE_LOCALE="pt") == 0
-    for copy, before in theirs.items():
+    for copy, before in of_users.items():
         assert standin.dashboards[copy] == before
-    assert standin.cards[mine] == theirs_card
-    assert not any(f"dashboard/{copy}" in write for copy in theirs for write in standin.writes)
+    assert standin.cards[mine] == users_card
+    assert not any(f"dashboard/{copy}" in write for copy in of_users for write in standin.writes)
 
 
 # --- Accidents -----------------------------------------------------------------------------------
@@ -432,7 +434,7 @@ def test_a_graph_that_never_holds_still_is_given_up(site: Site, run: Command) ->
 
     site.standin.faults += [("PUT collection/graph", meanwhile)] * 5
     assert run("apply") == 69
-    assert "somebody else keeps changing the permissions" in site.err
+    assert "another user keeps changing the permissions" in site.err
 
 
 def test_short_outages_are_waited_out(site: Site, run: Command) -> None:
@@ -448,13 +450,13 @@ def test_short_outages_are_waited_out(site: Site, run: Command) -> None:
     assert run("apply") == 0 and len(site.standin.cards) == 3
 
 
-def test_marks_are_read_by_us_and_by_nobody_else() -> None:
-    text = 'Words.\n\n[pipeboard]: # "card/total spec:0a1b seen:2c3d"'
-    mark = read_mark(text)
-    assert mark and (mark.kind, mark.key, mark.spec, mark.seen) == ("card", "total", "0a1b", "2c3d")
-    assert mark.on("Words.") == text and without_mark(text) == "Words."
-    assert read_mark("Words.") is None and read_mark(None) is None
-    assert without_mark(text + "\n") == "Words."
+def test_the_tag_is_found_in_a_description_and_can_be_taken_out() -> None:
+    text = 'A text.\n\n[pipeboard]: # "card/total spec:0a1b seen:2c3d"'
+    tag = read_tag(text)
+    assert tag and (tag.kind, tag.key, tag.spec, tag.seen) == ("card", "total", "0a1b", "2c3d")
+    assert tag.on("A text.") == text and without_tag(text) == "A text."
+    assert read_tag("A text.") is None and read_tag(None) is None
+    assert without_tag(text + "\n") == "A text."
 
 
 def test_a_filter_on_a_column_that_is_not_there_is_refused_by_name(

@@ -7,9 +7,9 @@ import stat
 import psycopg
 import pytest
 from pipeboard_metabase.client import Client, Refused
-from pipeboard_metabase.problems import ExitCode, Problem
+from pipeboard_metabase.errors import ExitCode, PipeboardError
 from pipeboard_metabase.settings import Warehouse
-from provision_kit import EMAIL, PASSWORD, READER_PASSWORD, Command, Site
+from provision_helpers import EMAIL, PASSWORD, READER_PASSWORD, Command, Site
 from standin import ADMINISTRATORS
 
 
@@ -27,11 +27,13 @@ def test_the_key_lies_in_a_file_for_us_alone_and_in_no_output(site: Site, run: C
     assert key_of(site) == key["key"]
     assert site.standin.users[key["user"]]["is_superuser"]
     assert run("plan", METABASE_URL="http://127.0.0.1:9") == 69
-    assert not any(key["key"] in said for said in site.shown)
-    assert not any(session in said for said in site.shown for session in site.standin.sessions)
+    assert not any(key["key"] in message for message in site.shown)
+    assert not any(
+        session in message for message in site.shown for session in site.standin.sessions
+    )
 
 
-def test_a_key_is_kept_while_it_works_made_anew_when_not_and_shown_on_request_only(
+def test_a_key_is_stored_while_it_works_made_anew_when_not_and_shown_on_request_only(
     site: Site, run: Command
 ) -> None:
     assert run("apply") == 0
@@ -44,7 +46,7 @@ def test_a_key_is_kept_while_it_works_made_anew_when_not_and_shown_on_request_on
     assert run("api-key", "--print") == 0
     third = site.out.strip()
     assert third.startswith("mb_") and third not in site.err
-    # The file's key ended with that; whoever asked for it has the new one.
+    # That ends the file's key; the output has the new one.
     assert run("plan", METABASE_ADMIN_PASSWORD="", METABASE_ADMIN_EMAIL="") == 78
     assert run("check", METABASE_API_KEY=third, METABASE_ADMIN_PASSWORD="") == 0, site.err
     assert run("apply") == 0 and key_of(site) != third
@@ -57,7 +59,7 @@ def test_without_a_key_file_nothing_is_written(site: Site, run: Command) -> None
 
 
 def test_a_second_setup_is_no_error(site: Site, run: Command) -> None:
-    """Somebody else was faster: 403, and we log in as anybody would."""
+    """Another client set it up first (403): the command logs in instead."""
 
     def faster() -> None:
         site.standin.add_user(EMAIL, PASSWORD)
@@ -68,7 +70,7 @@ def test_a_second_setup_is_no_error(site: Site, run: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "code", "words"),
+    ("given", "code", "message"),
     [
         ({"METABASE_URL": ""}, 78, "METABASE_URL is not set. Put it into .env"),
         ({"METABASE_URL": "localhost:3000"}, 78, "is no web address"),
@@ -79,17 +81,17 @@ def test_a_second_setup_is_no_error(site: Site, run: Command) -> None:
         ({"METABASE_TIMEOUT_SECONDS": "soon"}, 78, "METABASE_TIMEOUT_SECONDS is 'soon'"),
         ({"METABASE_DBT_MANIFEST": "/nowhere.json"}, 78, "names /nowhere.json"),
         ({"METABASE_ADMIN_PASSWORD": "hush hush"}, 77, "does not accept METABASE_ADMIN_EMAIL"),
-        ({"METABASE_ADMIN_PASSWORD": ""}, 78, "nothing was given that lets us into Metabase"),
+        ({"METABASE_ADMIN_PASSWORD": ""}, 78, "there are no credentials for Metabase"),
         ({"METABASE_API_KEY": "mb_hush"}, 77, "does not accept METABASE_API_KEY (401)"),
         ({"PIPEBOARD_DATABASE_URL": "postgresql://u:hush@127.0.0.1:9/d"}, 69, "warehouse does not"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_remedy(
-    site: Site, run: Command, given: dict[str, str], code: int, words: str
+def test_what_is_wrong_is_message_with_its_remedy(
+    site: Site, run: Command, given: dict[str, str], code: int, message: str
 ) -> None:
     site.standin.add_user(EMAIL, PASSWORD)
     assert run("check", **given) == code, site.err
-    assert words in site.err
+    assert message in site.err
     assert site.err.startswith("pipeboard-metabase: ") and site.err.count("\n") == 1
     assert "hush" not in site.out + site.err
     assert site.standin.writes == []
@@ -123,19 +125,19 @@ def test_a_key_that_is_no_administrators_is_refused(site: Site, run: Command) ->
 
 
 @pytest.mark.parametrize(
-    ("version", "code", "words"),
+    ("version", "code", "message"),
     [
         ("v0.56.4", 78, "Metabase is v0.56.4, and 0.57 or newer is needed"),
         ("v0.61.3", 0, "metabase      v0.61.3\n"),
         ("v1.63.2", 0, "v1.63.2"),
-        ("v0.99.0", 0, "v0.99.0, newer than 0.65, the last one we know"),
+        ("v0.99.0", 0, "v0.99.0, newer than 0.65, the newest known version"),
         ("vLOCAL_DEV", 0, "which says nothing"),
     ],
 )
-def test_versions(site: Site, run: Command, version: str, code: int, words: str) -> None:
+def test_versions(site: Site, run: Command, version: str, code: int, message: str) -> None:
     site.standin.version = version
     assert run("apply") == code
-    assert words in site.out + site.err
+    assert message in site.out + site.err
 
 
 def test_an_address_that_is_not_metabase(site: Site, run: Command) -> None:
@@ -227,7 +229,9 @@ def test_a_password_that_is_not_encoded_is_not_shown(
     assert not [piece for piece in ("pa55", "w0rd") if piece in site.out + site.err]
 
 
-def test_who_may_not_read_the_marts_is_told_so(site: Site, run: Command, warehouse: str) -> None:
+def test_a_login_without_rights_on_the_marts_is_named(
+    site: Site, run: Command, warehouse: str
+) -> None:
     with psycopg.connect(warehouse) as owner:
         owner.execute("revoke select on marts.dim_custom_field from bi_read")
     try:
@@ -253,7 +257,7 @@ def test_the_reader_of_the_readme_reads_and_does_nothing_else(site: Site) -> Non
         assert reader.execute("show statement_timeout").fetchone() == ("1min",)
 
 
-# --- Small words ---------------------------------------------------------------------------------
+# --- Small commands ------------------------------------------------------------------------------
 
 
 def test_database_urls() -> None:
@@ -262,7 +266,7 @@ def test_database_urls() -> None:
     assert (parsed.port, parsed.database, parsed.sslmode) == (6, "d b", "require")
     assert parsed.place == "u@x@h:6/d b" and "p/w" not in repr(parsed)
     for bad in ("", "http://u@h/d", "postgresql://h/d", "postgresql://u@h", "postgresql://u@h:x/d"):
-        with pytest.raises(Problem):
+        with pytest.raises(PipeboardError):
             Warehouse.parse("X", bad)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from card_kit import Server
+from card_helpers import Server
 from conftest import OpenSite, command
 from pipeboard_metabase.definitions import Definitions
-from provision_kit import Site
+from provision_helpers import Site
 from warehouse_kit import Warehouse
 
 
@@ -64,6 +64,13 @@ def test_everything_ships_is_mapped_and_runs_and_a_second_apply_sends_nothing(
             card = definitions.cards[titles[names[dashcard["card_id"]]]]
             mapped = {slugs[m["parameter_id"]] for m in dashcard["parameter_mappings"]}
             assert mapped == set(card.filters) & set(dashboard.filters), card.key
+    overdue = next(
+        card
+        for card in standin.cards.values()
+        if card["name"] == definitions.title(definitions.cards["overdue_deals"], language)
+    )
+    style = overdue["visualization_settings"]["column_settings"]['["name","expected_close_date"]']
+    assert style["date_style"] == {"en": "YYYY-MM-DD", "pt": "DD/MM/YYYY"}[language]
     described = [f for t in standin.tables.values() for f in t["fields"] if f["description"]]
     assert len(described) > 500
     custom = [f["display_name"] for f in described if f["name"].startswith("cf_")]

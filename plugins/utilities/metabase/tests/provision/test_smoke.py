@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 from pipeboard_metabase.openapi import refresh
-from pipeboard_metabase.openapi.compare import answers, differences, facts, properties, types
-from provision_kit import ROOT, Command, Site
+from pipeboard_metabase.openapi.compare import differences, facts, properties, responses, types
+from provision_helpers import ROOT, Command, Site
 from standin_contract import document
 
 
@@ -21,10 +21,10 @@ def test_smoke_runs_every_card_bare_and_with_the_defaults_of_its_filters(
     site = applied
     assert run("smoke") == 0, site.err
     assert site.out.endswith("smoke         3 of 3 cards answer\n")
-    assert "api           as we know it" in site.out
-    asked = [body for _, path, body in site.standin.log if path.endswith("/query")]
-    assert len(asked) == 4
-    (with_default,) = [body["parameters"] for body in asked if body["parameters"]]
+    assert "api           as known" in site.out
+    queries = [body for _, path, body in site.standin.log if path.endswith("/query")]
+    assert len(queries) == 4
+    (with_default,) = [body["parameters"] for body in queries if body["parameters"]]
     assert with_default == [
         {
             "type": "date/all-options",
@@ -35,7 +35,7 @@ def test_smoke_runs_every_card_bare_and_with_the_defaults_of_its_filters(
     assert site.standin.writes == []
 
 
-def test_a_card_that_fails_is_named_with_metabases_words(applied: Site, run: Command) -> None:
+def test_a_card_that_fails_is_named_with_metabases_message(applied: Site, run: Command) -> None:
     site = applied
 
     def fail(card: dict[str, Any]) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def test_a_card_that_fails_is_named_with_metabases_words(applied: Site, run: Com
     assert "2 of 3 cards answer" in site.out
 
 
-def test_another_api_is_told_and_missing_cards_are_an_error(
+def test_another_api_is_reported_and_missing_cards_are_an_error(
     applied: Site, run: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = applied
@@ -109,10 +109,10 @@ def test_references_nullables_and_defaults_are_understood() -> None:
 
 
 def test_every_operation_has_facts_and_answers() -> None:
-    assert set(facts()) == set(answers()) == {*refresh.OPERATIONS, *refresh.UNDOCUMENTED}
+    assert set(facts()) == set(responses()) == {*refresh.OPERATIONS, *refresh.UNDOCUMENTED}
 
 
-# --- The documents that are not ours to ship -----------------------------------------------------
+# --- The official documents --------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_what_we_send_is_what_the_document_takes(official: dict[str, Any]) -> No
     known = {name for name, _ in refresh.operations(official)} & set(refresh.OPERATIONS)
     assert len(known) >= 20
     found = differences(official, whole=is_whole(official))
-    # A part of the document is made for one kind of database; ours is another.
+    # A part of the document is made for one kind of database; known is another.
     assert [line for line in found if "engine allows ['bigquery-cloud-sdk']" not in line] == []
 
 
@@ -147,23 +147,23 @@ def test_what_we_read_is_what_the_document_gives(official: dict[str, Any]) -> No
     for name, operation in refresh.operations(official):
         given = operation.get("responses", {})
         content = given.get("200", given.get(200, given.get("2XX", {}))).get("content", {})
-        if name not in answers() or "application/json" not in content:
+        if name not in responses() or "application/json" not in content:
             continue
-        theirs = refresh.trim(content["application/json"]["schema"], official)
-        compared += compare_answer(name, answers()[name], theirs)
+        published = refresh.trim(content["application/json"]["schema"], official)
+        compared += compare_answer(name, responses()[name], published)
     assert compared >= 60 or is_whole(official)
 
 
-def compare_answer(path: str, ours: dict[str, Any], theirs: dict[str, Any]) -> int:
+def compare_answer(path: str, known: dict[str, Any], published: dict[str, Any]) -> int:
     """Compare every field that both know; return how many."""
-    if types(ours) and types(theirs):
-        assert types(ours) & types(theirs), f"{path}: {types(theirs)}, not {types(ours)}"
+    if types(known) and types(published):
+        assert types(known) & types(published), f"{path}: {types(published)}, not {types(known)}"
     compared = 1
-    their_fields = properties(theirs)
-    for name, schema in properties(ours).items():
-        if name in their_fields:
-            compared += compare_answer(f"{path}.{name}", schema, their_fields[name])
-    for one, other in ((ours.get("items"), theirs.get("items")),):
+    published_fields = properties(published)
+    for name, schema in properties(known).items():
+        if name in published_fields:
+            compared += compare_answer(f"{path}.{name}", schema, published_fields[name])
+    for one, other in ((known.get("items"), published.get("items")),):
         if one and other:
             compared += compare_answer(f"{path}[]", one, other)
     return compared

@@ -4,7 +4,7 @@ columns: [owner_name, n_done, n_planned, n_overdue, on_time_rate, hours_done]
 format: {on_time_rate: percent, hours_done: hours}
 unfiltered: [pipeline]
 size: {w: 12, h: 7}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   owner: marts.dim_user.name

@@ -6,7 +6,7 @@ y: [n_done, n_planned, n_overdue]
 stacked: true
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   owner: marts.dim_user.name

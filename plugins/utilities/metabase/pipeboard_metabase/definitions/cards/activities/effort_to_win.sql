@@ -5,7 +5,7 @@ x: month
 y: [activities_per_won_deal, touches_per_won_deal]
 format: {month: month, activities_per_won_deal: decimal, touches_per_won_deal: decimal}
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name

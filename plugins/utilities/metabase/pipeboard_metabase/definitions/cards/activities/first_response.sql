@@ -6,7 +6,7 @@ y: median_response_hours
 series: owner_name
 format: {month: month, median_response_hours: hours}
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name

@@ -7,7 +7,7 @@ lines: [no_response_rate]
 right_axis: [no_response_rate]
 format: {month: month, no_response_rate: percent}
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name

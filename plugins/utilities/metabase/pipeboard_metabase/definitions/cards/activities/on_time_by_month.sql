@@ -6,7 +6,7 @@ y: on_time_rate
 format: {month: month, on_time_rate: percent}
 unfiltered: [pipeline]
 size: {w: 12, h: 7}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   owner: marts.dim_user.name

@@ -2,7 +2,7 @@
 display: table
 columns: [title, owner_name, pipeline_name, stage_name, value_base, last_sign_of_life_at, days_without_sign_of_life, deal_url]
 link: {title: deal_url}
-format: {value_base: money, days_without_sign_of_life: days}
+format: {value_base: money, last_sign_of_life_at: time, days_without_sign_of_life: days}
 unfiltered: [period]
 size: {w: 24, h: 7}
 filters:

@@ -5,7 +5,7 @@ x: stage_name
 y: [n_without_next_activity, open_count]
 unfiltered: [period]
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters:
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name

@@ -5,7 +5,7 @@ x: option_label
 y: [n_open, n_won, n_lost]
 stacked: true
 size: {w: 12, h: 8}
-first_look: true
+static_dashboard: true
 may_be_empty: An account need not have a custom field with options.
 filters:
   field: marts.dim_custom_field.label

@@ -4,7 +4,7 @@ columns: [entity, field_label, field_type, column_name, fill_rate, n_filled, opt
 format: {fill_rate: percent}
 unfiltered: [pipeline, owner, team]
 size: {w: 24, h: 8}
-first_look: true
+static_dashboard: true
 may_be_empty: An account need not have custom fields.
 filters: {field: marts.dim_custom_field.label}
 ---

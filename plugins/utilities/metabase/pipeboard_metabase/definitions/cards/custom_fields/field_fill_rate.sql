@@ -6,7 +6,7 @@ y: fill_rate
 format: {fill_rate: percent}
 unfiltered: [pipeline, owner, team]
 size: {w: 12, h: 8}
-first_look: true
+static_dashboard: true
 may_be_empty: An account need not have custom fields.
 filters: {field: marts.dim_custom_field.label}
 ---

@@ -3,7 +3,7 @@ display: table
 columns: [field_label, option_label, n_deals, n_won, n_lost, win_rate, won_value_base, open_value_base, deals_without_rate]
 format: {win_rate: percent, won_value_base: money, open_value_base: money}
 size: {w: 24, h: 7}
-first_look: true
+static_dashboard: true
 rows_overlap: true
 may_be_empty: An account need not have a custom field with options.
 filters:

@@ -1,10 +1,10 @@
 ---
 display: table
 columns: [currency, n_deals, rate, rate_source, rate_date, n_at_later_rate, deals_without_rate, value_without_rate, remedy]
-format: {rate: decimal, value_without_rate: decimal}
+format: {rate: decimal, rate_date: date, value_without_rate: decimal}
 unfiltered: [pipeline]
 size: {w: 24, h: 5}
-first_look: true
+static_dashboard: true
 may_be_empty: An account whose deals are all in the base currency needs no rate.
 ---
 select

@@ -4,7 +4,7 @@ columns: [history_quality, n_deals]
 x: history_quality
 y: n_deals
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters: {pipeline: marts.dim_pipeline.name}
 ---
 select

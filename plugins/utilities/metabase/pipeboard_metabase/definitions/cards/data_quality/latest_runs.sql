@@ -1,10 +1,10 @@
 ---
 display: table
 columns: [started_at, job, status, duration_s, n_rows, n_tokens, failed_stage, reason]
-format: {duration_s: seconds}
+format: {started_at: time, duration_s: seconds}
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 may_be_empty: Only the supervisor notes down its runs.
 ---
 select

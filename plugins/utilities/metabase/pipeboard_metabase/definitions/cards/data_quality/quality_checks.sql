@@ -4,7 +4,7 @@ columns: [check_name, n_looked_at, n_found, share_found]
 format: {share_found: percent}
 unfiltered: [pipeline]
 size: {w: 12, h: 7}
-first_look: true
+static_dashboard: true
 ---
 select
     translated(checks.check_name) as check_name,

@@ -1,9 +1,10 @@
 ---
 display: table
 columns: [stream, level, reason, n_records, first_at, last_at]
+format: {first_at: time, last_at: time}
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 may_be_empty: On a healthy account no record is refused.
 ---
 select

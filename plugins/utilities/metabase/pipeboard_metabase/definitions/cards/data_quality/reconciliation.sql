@@ -1,7 +1,7 @@
 ---
 display: table
 columns: [asked_at, subject, pipeline_name, measure, theirs, ours, difference]
-format: {theirs: decimal, ours: decimal, difference: decimal}
+format: {asked_at: time, theirs: decimal, ours: decimal, difference: decimal}
 size: {w: 12, h: 6}
 may_be_empty: Only where `make reconcile` asked, and something differed.
 filters: {pipeline: marts.dim_pipeline.name}

@@ -1,9 +1,10 @@
 ---
 display: table
 columns: [stream, n_rows, n_vanished, mart, n_rows_in_mart, counted_at]
+format: {counted_at: time}
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 ---
 select
     stream,

@@ -1,10 +1,10 @@
 ---
 display: table
 columns: [stream, data_as_of, hours_old, last_load_records, last_load_rows_changed, n_in_quarantine]
-format: {hours_old: hours}
+format: {data_as_of: time, hours_old: hours}
 unfiltered: [pipeline]
 size: {w: 12, h: 7}
-first_look: true
+static_dashboard: true
 ---
 select
     stream,

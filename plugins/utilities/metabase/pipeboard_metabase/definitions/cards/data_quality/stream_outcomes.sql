@@ -1,10 +1,11 @@
 ---
 display: table
 columns: [stream, outcome, n_records, n_quarantined, n_nulled_values, n_incomplete_parents, last_complete_at, reason]
+format: {last_complete_at: time}
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
-first_look: true
-may_be_empty: Only the supervisor records how each stream ended.
+static_dashboard: true
+may_be_empty: Only the supervisor records the outcome of each stream.
 ---
 select
     outcomes.stream,

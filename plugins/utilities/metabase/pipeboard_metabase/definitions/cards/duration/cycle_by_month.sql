@@ -6,7 +6,7 @@ y: avg_cycle_days
 format: {month: month, avg_cycle_days: days}
 unfiltered: [label]
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name

@@ -7,7 +7,7 @@ series: label
 format: {median_days: days}
 unfiltered: [period, owner, team]
 size: {w: 12, h: 7}
-first_look: true
+static_dashboard: true
 may_be_empty: An account need not have labels.
 filters: {pipeline: marts.dim_pipeline.name, label: marts.fct_deal_label.label}
 ---

@@ -7,7 +7,7 @@ series: owner_name
 format: {median_days: days}
 unfiltered: [period, label]
 size: {w: 12, h: 7}
-first_look: true
+static_dashboard: true
 filters:
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name

@@ -10,7 +10,7 @@ format:
   median_running_days: days
 unfiltered: [period, owner, team, label]
 size: {w: 24, h: 6}
-first_look: true
+static_dashboard: true
 filters: {pipeline: marts.dim_pipeline.name}
 ---
 select

@@ -6,7 +6,7 @@ y: [median_days, p90_days]
 format: {median_days: days, p90_days: days}
 unfiltered: [period, owner, team, label]
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters: {pipeline: marts.dim_pipeline.name}
 ---
 select

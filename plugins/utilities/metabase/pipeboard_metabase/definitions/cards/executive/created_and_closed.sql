@@ -5,7 +5,7 @@ x: month
 y: [n_created, n_won, n_lost]
 format: {month: month}
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name

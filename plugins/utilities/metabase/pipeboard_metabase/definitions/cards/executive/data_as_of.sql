@@ -5,7 +5,7 @@ y: data_as_of
 format: {data_as_of: time}
 unfiltered: [period, pipeline, owner, team, label]
 size: {w: 6, h: 3}
-first_look: true
+static_dashboard: true
 ---
 select max(data_as_of) as data_as_of
 from ops.ops_stream_freshness

@@ -1,7 +1,7 @@
 ---
 display: table
 columns: [title, assignee_name, period_start, period_end, target, actual, attainment, deals_without_rate]
-format: {target: decimal, actual: decimal, attainment: percent}
+format: {period_start: date, period_end: date, target: decimal, actual: decimal, attainment: percent}
 unfiltered: [period, pipeline]
 size: {w: 12, h: 5}
 may_be_empty: An account without goals, or one whose goals are not synced, has none to show.

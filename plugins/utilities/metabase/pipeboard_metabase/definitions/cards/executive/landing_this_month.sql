@@ -5,7 +5,7 @@ y: landing_base
 format: {landing_base: money}
 unfiltered: [period]
 size: {w: 6, h: 3}
-first_look: true
+static_dashboard: true
 filters:
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name

@@ -3,9 +3,9 @@ display: area
 columns: [date_day, open_value_base, weighted_value_base, deals_without_rate]
 x: date_day
 y: [open_value_base, weighted_value_base]
-format: {open_value_base: money, weighted_value_base: money}
+format: {date_day: date, open_value_base: money, weighted_value_base: money}
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 rows_overlap: true
 filters:
   period: marts.dim_date.date_day

@@ -5,7 +5,7 @@ y: velocity_base_per_day
 format: {velocity_base_per_day: money}
 unfiltered: [period, pipeline, owner, team]
 size: {w: 6, h: 3}
-first_look: true
+static_dashboard: true
 ---
 select
     velocity_base_per_day,

@@ -8,7 +8,7 @@ format:
   velocity_base_per_day: money
 unfiltered: [period, owner, team]
 size: {w: 12, h: 5}
-first_look: true
+static_dashboard: true
 filters: {pipeline: marts.dim_pipeline.name}
 ---
 select

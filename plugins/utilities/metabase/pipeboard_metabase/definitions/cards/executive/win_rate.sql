@@ -4,7 +4,7 @@ columns: [win_rate_by_close_date]
 y: win_rate_by_close_date
 format: {win_rate_by_close_date: percent}
 size: {w: 6, h: 3}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name

@@ -9,7 +9,7 @@ format:
   win_rate_by_cohort: percent
   win_rate_cohort_matured: percent
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name

@@ -7,7 +7,7 @@ series: pipeline_name
 stacked: true
 format: {month: month, won_value_base: money}
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name

@@ -7,7 +7,7 @@ stacked: true
 format: {won_value_base: money, weighted_forecast_base: money, open_value_base: money}
 unfiltered: [period]
 size: {w: 24, h: 7}
-first_look: true
+static_dashboard: true
 filters:
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name

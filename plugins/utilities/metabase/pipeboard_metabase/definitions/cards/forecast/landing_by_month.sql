@@ -6,7 +6,7 @@ y: [landing_base, historic_landing_base]
 format: {period_start: month, landing_base: money, historic_landing_base: money}
 unfiltered: [period]
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters:
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name

@@ -5,7 +5,7 @@ y: open_value_base
 format: {open_value_base: money}
 unfiltered: [period]
 size: {w: 6, h: 3}
-first_look: true
+static_dashboard: true
 filters:
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name

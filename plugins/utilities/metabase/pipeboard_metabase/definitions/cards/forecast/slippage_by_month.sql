@@ -7,7 +7,7 @@ lines: [avg_days_per_push]
 right_axis: [avg_days_per_push]
 format: {month: month, avg_days_per_push: days}
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name

@@ -4,7 +4,7 @@ columns: [pipeline_name, stage_name, configured_probability, n_closed, observed_
 format: {observed_win_rate: percent, win_probability: percent, configured_probability: integer}
 unfiltered: [period, owner, team]
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters: {pipeline: marts.dim_pipeline.name}
 ---
 select

@@ -6,7 +6,7 @@ y: [up_value_base, down_value_base, net_value_base]
 lines: [net_value_base]
 format: {month: month, up_value_base: money, down_value_base: money, net_value_base: money}
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 rows_overlap: true
 filters:
   period: marts.dim_date.date_day

@@ -6,7 +6,7 @@ y: [n_won, n_lost, n_open]
 stacked: true
 format: {cohort_month: month}
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name

@@ -7,7 +7,7 @@ series: stage_name
 format: {month: month, stage_conversion_exited: percent}
 unfiltered: [owner, team]
 size: {w: 12, h: 7}
-first_look: true
+static_dashboard: true
 filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
 ---
 with largest as (

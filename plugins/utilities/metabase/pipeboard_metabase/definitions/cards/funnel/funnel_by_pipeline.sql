@@ -4,7 +4,7 @@ columns: [pipeline_name, stage_name, n_entered, n_reached, stage_reached_rate, n
 format: {stage_reached_rate: percent}
 unfiltered: [owner, team]
 size: {w: 12, h: 8}
-first_look: true
+static_dashboard: true
 filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
 ---
 select

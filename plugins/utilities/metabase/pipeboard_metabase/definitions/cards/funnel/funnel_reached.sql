@@ -6,7 +6,7 @@ y: n_reached
 format: {stage_reached_rate: percent}
 unfiltered: [owner, team]
 size: {w: 12, h: 8}
-first_look: true
+static_dashboard: true
 filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
 ---
 with largest as (

@@ -7,7 +7,7 @@ lines: [skip_rate]
 right_axis: [skip_rate]
 format: {month: month, skip_rate: percent}
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name

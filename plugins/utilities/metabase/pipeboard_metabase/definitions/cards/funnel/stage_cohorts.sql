@@ -7,7 +7,7 @@ series: stage_name
 format: {cohort_month: month, stage_conversion_entered_cohort: percent, pct_open: percent}
 unfiltered: [owner, team]
 size: {w: 24, h: 6}
-first_look: true
+static_dashboard: true
 filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
 ---
 with largest as (

@@ -4,7 +4,7 @@ columns: [pipeline_name, stage_name, n_exited, n_advanced, n_won, n_lost, n_back
 format: {stage_conversion_exited: percent}
 unfiltered: [owner, team]
 size: {w: 12, h: 7}
-first_look: true
+static_dashboard: true
 filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
 ---
 select

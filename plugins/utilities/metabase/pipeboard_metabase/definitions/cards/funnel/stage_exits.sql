@@ -6,7 +6,7 @@ y: [n_advanced, n_lost, n_back, n_moved_pipeline]
 stacked: true
 unfiltered: [owner, team]
 size: {w: 12, h: 7}
-first_look: true
+static_dashboard: true
 filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
 ---
 select

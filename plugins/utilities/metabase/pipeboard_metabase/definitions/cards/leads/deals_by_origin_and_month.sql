@@ -8,7 +8,7 @@ stacked: true
 format: {month: month}
 unfiltered: [owner, team]
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
 ---
 select

@@ -8,7 +8,7 @@ right_axis: [lead_conversion_rate]
 format: {month: month, lead_conversion_rate: percent}
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 may_be_empty: An account need not use leads.
 filters:
   period: marts.dim_date.date_day

@@ -4,7 +4,7 @@ columns: [source_name, n_leads, n_converted, lead_conversion_rate, n_archived, n
 format: {lead_conversion_rate: percent, won_value_base: money}
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 may_be_empty: An account need not use leads.
 filters:
   period: marts.dim_date.date_day

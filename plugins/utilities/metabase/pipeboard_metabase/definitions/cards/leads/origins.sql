@@ -4,7 +4,7 @@ columns: [origin, n_created, n_from_lead, n_won, n_lost, win_rate_by_cohort, won
 format: {win_rate_by_cohort: percent, won_value_base: money}
 unfiltered: [owner, team]
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
 ---
 select

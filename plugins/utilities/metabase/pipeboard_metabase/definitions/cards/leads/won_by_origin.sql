@@ -6,7 +6,7 @@ y: won_value_base
 format: {won_value_base: money}
 unfiltered: [owner, team]
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
 ---
 select

@@ -6,7 +6,7 @@ y: n_lost
 format: {lost_value_base: money}
 unfiltered: [period]
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 rows_overlap: true
 may_be_empty: An account need not have a custom field with options.
 filters:

@@ -6,7 +6,7 @@ y: [n_lost, lost_value_base]
 right_axis: [lost_value_base]
 format: {month: month, lost_value_base: money}
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name

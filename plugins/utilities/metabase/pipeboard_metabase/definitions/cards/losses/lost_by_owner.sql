@@ -5,7 +5,7 @@ x: owner_name
 y: n_lost
 format: {lost_value_base: money}
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name

@@ -3,7 +3,7 @@ display: scalar
 columns: [n_lost]
 y: n_lost
 size: {w: 8, h: 3}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name

@@ -7,7 +7,7 @@ lines: [cumulative_share]
 right_axis: [cumulative_share]
 format: {lost_value_base: money, cumulative_share: percent}
 size: {w: 24, h: 7}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name

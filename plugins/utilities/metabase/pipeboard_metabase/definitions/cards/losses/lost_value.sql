@@ -4,7 +4,7 @@ columns: [lost_value_base, deals_without_rate]
 y: lost_value_base
 format: {lost_value_base: money}
 size: {w: 8, h: 3}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name

@@ -4,7 +4,7 @@ columns: [no_reason_share]
 y: no_reason_share
 format: {no_reason_share: percent}
 size: {w: 8, h: 3}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.name

@@ -2,7 +2,7 @@
 display: table
 columns: [title, org_name, owner_name, stage_name, reason, lost_date_local, value_base, deal_url]
 link: {title: deal_url}
-format: {value_base: money}
+format: {lost_date_local: date, value_base: money}
 size: {w: 24, h: 8}
 filters:
   period: marts.dim_date.date_day

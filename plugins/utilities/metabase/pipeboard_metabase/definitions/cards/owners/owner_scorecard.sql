@@ -19,7 +19,7 @@ format:
   avg_won_value_base: money
   won_value_target: money
 size: {w: 24, h: 8}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   owner: marts.dim_user.name

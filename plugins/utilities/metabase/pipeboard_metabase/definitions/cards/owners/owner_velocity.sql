@@ -8,7 +8,7 @@ format:
   velocity_base_per_day: money
 unfiltered: [period]
 size: {w: 12, h: 7}
-first_look: true
+static_dashboard: true
 filters: {owner: marts.dim_user.name, team: marts.dim_user.team_name}
 ---
 select

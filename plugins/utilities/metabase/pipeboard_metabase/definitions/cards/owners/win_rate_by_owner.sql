@@ -5,7 +5,7 @@ x: owner_name
 y: win_rate_by_close_date
 format: {win_rate_by_close_date: percent}
 size: {w: 12, h: 7}
-first_look: true
+static_dashboard: true
 filters:
   period: marts.dim_date.date_day
   owner: marts.dim_user.name

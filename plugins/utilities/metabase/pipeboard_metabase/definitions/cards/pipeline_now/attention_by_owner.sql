@@ -3,7 +3,7 @@ display: table
 columns: [owner_name, open_count, n_stalled, n_rotten, n_stuck, n_overdue, n_without_close_date, n_without_next_activity]
 unfiltered: [label]
 size: {w: 24, h: 6}
-first_look: true
+static_dashboard: true
 filters:
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name

@@ -5,7 +5,7 @@ x: days_in_stage
 y: open_count
 format: {open_value_base: money, days_in_stage: text}
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters:
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name

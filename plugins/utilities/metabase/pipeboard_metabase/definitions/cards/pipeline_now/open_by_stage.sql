@@ -5,7 +5,7 @@ x: stage_name
 y: [open_value_base, weighted_value_base]
 format: {open_value_base: money, weighted_value_base: money}
 size: {w: 12, h: 6}
-first_look: true
+static_dashboard: true
 filters:
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name

@@ -4,7 +4,7 @@ columns: [open_count]
 y: open_count
 unfiltered: [period]
 size: {w: 6, h: 3}
-first_look: true
+static_dashboard: true
 filters:
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name

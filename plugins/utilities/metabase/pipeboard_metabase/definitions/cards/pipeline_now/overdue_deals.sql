@@ -2,10 +2,10 @@
 display: table
 columns: [title, owner_name, pipeline_name, stage_name, value_base, expected_close_date, days_overdue, deal_url]
 link: {title: deal_url}
-format: {value_base: money, days_overdue: days}
+format: {value_base: money, expected_close_date: date, days_overdue: days}
 unfiltered: [period]
 size: {w: 24, h: 7}
-first_look: true
+static_dashboard: true
 filters:
   pipeline: marts.dim_pipeline.name
   owner: marts.dim_user.name

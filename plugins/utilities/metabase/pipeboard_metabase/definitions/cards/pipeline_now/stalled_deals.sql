@@ -2,9 +2,9 @@
 display: table
 columns: [title, owner_name, pipeline_name, stage_name, value_base, days_without_sign_of_life, last_sign_of_life_at, deal_url]
 link: {title: deal_url}
-format: {value_base: money, days_without_sign_of_life: days}
+format: {value_base: money, days_without_sign_of_life: days, last_sign_of_life_at: time}
 size: {w: 24, h: 7}
-first_look: true
+static_dashboard: true
 may_be_empty: Nothing may be stalled.
 filters:
   pipeline: marts.dim_pipeline.name

@@ -1,0 +1,141 @@
+"""The watchdog, with real processes: whichever is killed, all end, and the lock is freed last."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pipeboard.database_url import DatabaseUrl
+from pipeboard.errors import PipeboardError
+from pipeboard.local.processes import create_time
+from pipeboard.run.child import Child
+from pipeboard.run.run_lock import RunLock
+
+# A supervisor: takes the lock, starts a child that starts another one, and waits.
+SUPERVISOR = """
+import sys
+from pathlib import Path
+from pipeboard.run.child import Child
+from pipeboard.database_url import DatabaseUrl
+from pipeboard.run.run_lock import RunLock
+url, folder, script = sys.argv[1:]
+lock = RunLock(DatabaseUrl(url), "main", "test")
+assert lock.take()
+child = Child(["/bin/sh", "-c", script], Path(folder), {"PATH": "/usr/bin:/bin"}, lock.socket, 2.0)
+while child.line(1.0) is not None:
+    pass
+print(child.close())
+"""
+TREE = "echo $$ > parent; (echo $PPID > /dev/null; exec sleep 300) & echo $! > child; wait"
+STUBBORN = f"trap '' TERM; {TREE}; wait; sleep 300"
+#: Its output ends long before it does.
+QUIET = f"exec > /dev/null 2>&1; {TREE}"
+
+
+def until(condition: Callable[[], bool], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.05)
+
+
+def number(path: Path) -> int:
+    until(lambda: path.exists() and path.read_text().strip().isdigit())
+    return int(path.read_text())
+
+
+def is_free(database: DatabaseUrl) -> bool:
+    lock = RunLock(database, "main", "other")
+    try:
+        return lock.take()
+    finally:
+        lock.close()
+
+
+@pytest.mark.parametrize("script", [TREE, STUBBORN])
+def test_a_killed_supervisor_takes_everything_along(
+    tmp_path: Path, database: DatabaseUrl, script: str
+) -> None:
+    supervisor = subprocess.Popen(
+        [sys.executable, "-c", SUPERVISOR, database.url, str(tmp_path), script]
+    )
+    pids = [number(tmp_path / name) for name in ("parent", "child")]
+    assert not is_free(database)
+    supervisor.kill()
+    supervisor.wait()
+    # At no time is the lock free while the run lives.
+    seen: list[tuple[bool, bool]] = []
+
+    def gone() -> bool:
+        free = is_free(database)
+        seen.append((free, create_time(pids[0]) is not None))
+        return free and not any(map(create_time, pids))
+
+    until(gone)
+    assert (True, True) not in seen
+
+
+@pytest.mark.parametrize("script", [TREE, STUBBORN, QUIET])
+def test_a_killed_watchdog_does_not_free_the_run(
+    tmp_path: Path, database: DatabaseUrl, script: str
+) -> None:
+    lock = RunLock(database, "main", "test")
+    assert lock.take()
+    child = Child(["/bin/sh", "-c", script], tmp_path, {"PATH": "/usr/bin:/bin"}, lock.socket, 1.0)
+    pids = [number(tmp_path / name) for name in ("parent", "child")]
+    os.kill(child.watchdog_pid, signal.SIGKILL)
+    while child.line(0.2) is not None:
+        pass
+    until(lambda: child.lost_watchdog)  # its output may end before the kernel reports its end
+    assert child.close() == 137
+    assert not any(map(create_time, pids))
+    lock.close()
+    assert is_free(database)
+
+
+def test_what_a_killed_command_left_behind_ends_too(tmp_path: Path, database: DatabaseUrl) -> None:
+    lock = RunLock(database, "main", "test")
+    assert lock.take()
+    script = f"{TREE.replace('wait', 'kill -9 $$')}"
+    child = Child(["/bin/sh", "-c", script], tmp_path, {"PATH": "/usr/bin:/bin"}, lock.socket, 1.0)
+    while child.line(0.2) is not None:
+        pass
+    assert child.close() == 137
+    assert create_time(number(tmp_path / "child")) is None
+    lock.close()
+
+
+def test_a_lock_taken_anew_is_held_like_the_first(tmp_path: Path, database: DatabaseUrl) -> None:
+    lock = RunLock(database, "main", "test")
+    assert lock.take()
+    child = Child(["/bin/sh", "-c", TREE], tmp_path, {"PATH": "/usr/bin:/bin"}, lock.socket, 1.0)
+    with psycopg.connect(database.url) as other:
+        other.execute("select pg_terminate_backend(%s)", [lock.connection.info.backend_pid])
+    with pytest.raises(psycopg.OperationalError):
+        lock.connection.execute("select 1")
+    until(lock.retake)
+    child.hold(lock.socket)
+    time.sleep(0.3)  # for the watchdog to get it
+    os.close(lock.connection.fileno())  # as if we died
+    assert not is_free(database)
+    child.end()
+    while child.line(0.2) is not None:
+        pass
+    child.close()
+    until(lambda: is_free(database), 5)
+
+
+def test_a_command_that_is_not_there_is_one_line(tmp_path: Path, database: DatabaseUrl) -> None:
+    lock = RunLock(database, "main", "test")
+    assert lock.take()
+    with pytest.raises(PipeboardError, match="absent: No such file"):
+        Child([str(tmp_path / "absent")], tmp_path, {}, lock.socket)
+    lock.close()

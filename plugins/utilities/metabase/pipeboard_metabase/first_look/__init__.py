@@ -1,1 +1,0 @@
-"""A first look without Metabase: the same cards and selects as one page that works offline."""

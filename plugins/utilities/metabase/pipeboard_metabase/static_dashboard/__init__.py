@@ -1,0 +1,1 @@
+"""The dashboards without Metabase: the same cards and selects as one page that works offline."""

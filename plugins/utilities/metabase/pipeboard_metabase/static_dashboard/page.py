@@ -1,0 +1,197 @@
+"""Put cards, rows and texts together: one HTML file that needs no server."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from pipeboard_metabase.definitions import GRID, LEFT_OUT, Card, Dashboard, Definitions, Place
+from pipeboard_metabase.static_dashboard.bundle import Bundle
+from pipeboard_metabase.static_dashboard.queries import Account, CardResult, months_of
+from pipeboard_metabase.translations import LANGUAGES, Translations, translations_of
+
+#: The longest text that a cell carries; titles of Pipedrive end at 255.
+LONGEST_TEXT = 300
+#: How a column is shown when its card does not say: by PostgreSQL's type.
+BY_TYPE = {
+    **dict.fromkeys(("int2", "int4", "int8"), "integer"),
+    **dict.fromkeys(("numeric", "float4", "float8"), "decimal"),
+    "date": "date",
+    **dict.fromkeys(("timestamp", "timestamptz"), "time"),
+}
+PLACEHOLDER = re.compile(r"\{(policy|style|without_script|data|script)\}")
+
+
+def render_page(
+    definitions: Definitions,
+    account: Account,
+    results: Mapping[str, CardResult],
+    bundle: Bundle,
+    *,
+    demo: bool = False,
+) -> str:
+    """Return the page.
+
+    Its policy lets the one script run that is named by its hash, and lets nothing be fetched from
+    anywhere. ECharts sets styles on what it draws, so inline styles are allowed.
+    """
+    digest = base64.b64encode(hashlib.sha256(bundle.script.encode()).digest()).decode()
+    parts = {
+        "policy": f"default-src 'none'; script-src 'sha256-{digest}'; "
+        "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'",
+        "style": bundle.style,
+        "without_script": " ".join(
+            f'<p lang="{language}">'
+            f"{html.escape(page_translations().text('page.without_script', language))}</p>"
+            for language in LANGUAGES
+        ),
+        "data": embedded(page_data(definitions, account, results, demo=demo)),
+        "script": bundle.script,
+    }
+    template = resources.files(__package__).joinpath("web/page.html").read_text(encoding="utf-8")
+    # In one pass: what is filled in may look like a placeholder, and must not become one.
+    return PLACEHOLDER.sub(lambda found: parts[found.group(1)], template)
+
+
+def page_data(
+    definitions: Definitions, account: Account, results: Mapping[str, CardResult], *, demo: bool
+) -> dict[str, Any]:
+    """Return what web/src/types.ts calls a Page."""
+    dashboards = [
+        shown
+        for dashboard in definitions.dashboards.values()
+        if (shown := _dashboard(dashboard, definitions, results))["tabs"]
+    ]
+    cards = {key: _card(definitions.cards[key], answer) for key, answer in results.items()}
+    return {
+        "meta": {
+            "asOf": plain(account.as_of),
+            "madeAt": plain(datetime.now(timezone.utc)),
+            "currency": account.currency,
+            "deals": account.deals,
+            "demo": demo,
+        },
+        "translations": _translations(definitions, dashboards, cards),
+        "dashboards": dashboards,
+        "cards": cards,
+    }
+
+
+def page_translations() -> Translations:
+    """Return the texts of the page itself."""
+    text = resources.files(__package__).joinpath("translations.yml").read_text(encoding="utf-8")
+    return translations_of("static_dashboard/translations.yml", yaml.safe_load(text))
+
+
+def embedded(data: object) -> str:
+    """Write data as JSON that cannot end its element, whatever a label says."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # Inside strings only, where an escape means the same; a lone surrogate is no UTF-8.
+    for character in ("<", ">", "&", "\u2028", "\u2029"):
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text.encode("utf-8", "replace").decode()
+
+
+def plain(value: object) -> str | float | int | bool | None:
+    """Return a value of PostgreSQL as JSON knows it; numbers as the double that JavaScript has."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, Decimal | float):
+        number = float(value)
+        return number if math.isfinite(number) else None
+    if isinstance(value, date):
+        return value.isoformat()
+    text = str(value)
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
+
+
+def _dashboard(
+    dashboard: Dashboard, definitions: Definitions, results: Mapping[str, CardResult]
+) -> dict[str, Any]:
+    rows: dict[tuple[str | None, int], list[Place]] = {}
+    for place in dashboard.places:
+        if place.card in results:
+            rows.setdefault((place.tab, place.y), []).append(place)
+    tabs: dict[str | None, list[dict[str, Any]]] = {}
+    for (tab, _), places in rows.items():
+        taken = sum(place.w for place in places)
+        for place in places:
+            # Where a card of the row is not on the page, its neighbours share the room.
+            shown = {"card": place.card, "w": place.w * GRID // taken, "h": place.h}
+            tabs.setdefault(tab, []).append(shown)
+    periods = [months_of(definitions.filters[key]) for key in dashboard.filters]
+    return {
+        "key": dashboard.key,
+        "months": next((months for months in periods if months is not None), None),
+        "tabs": [{"key": key, "cards": cards} for key, cards in tabs.items()],
+    }
+
+
+def _card(card: Card, answer: CardResult) -> dict[str, Any]:
+    columns = [
+        {"name": name, "format": _format(card, name, kind)}
+        for name, kind in zip(answer.columns, answer.types, strict=True)
+    ]
+    # A second dimension and a series are the same to a chart: one line, or colour, for each.
+    x, *more = card.x or (None,)
+    return {
+        "key": card.key,
+        "display": card.display,
+        "x": x,
+        "y": list(card.y),
+        "series": card.series or next(iter(more), None),
+        "stacked": card.stacked,
+        "lines": list(card.lines),
+        "rightAxis": list(card.right_axis),
+        "columns": columns,
+        "rows": [[plain(value) for value in row] for row in answer.rows],
+        "cut": answer.cut,
+        "leftOut": _left_out(card, answer),
+        "link": dict(card.link),
+        "error": answer.error,
+    }
+
+
+def _left_out(card: Card, answer: CardResult) -> dict[str, Any] | None:
+    """Return how many deals the sums of a card leave out: in all, or at most in one row."""
+    if LEFT_OUT not in answer.columns or LEFT_OUT in card.y:
+        return None
+    at = answer.columns.index(LEFT_OUT)
+    counts = [int(str(row[at] or 0)) for row in answer.rows]
+    count = (max if card.rows_overlap else sum)(counts or [0])
+    return {"count": count, "perRow": card.rows_overlap} if count else None
+
+
+def _format(card: Card, column: str, kind: str) -> str:
+    if column in card.format:
+        return card.format[column]
+    if column.endswith("_id"):
+        return "id"
+    if kind == "date" and (column == "month" or column.endswith("_month")):
+        return "month"
+    return BY_TYPE.get(kind, "text")
+
+
+def _translations(
+    definitions: Definitions, dashboards: list[dict[str, Any]], cards: Mapping[str, Any]
+) -> dict[str, Mapping[str, str]]:
+    """Return the texts of everything on the page, and of all values."""
+    wanted = {f"dashboard.{shown['key']}" for shown in dashboards}
+    wanted |= {f"tab.{tab['key']}" for shown in dashboards for tab in shown["tabs"]}
+    wanted |= {f"card.{key}" for key in cards}
+    wanted |= {f"{key}.description" for key in wanted}
+    wanted |= {f"column.{column['name']}" for card in cards.values() for column in card["columns"]}
+    texts = definitions.translations.texts
+    used = {key: t for key, t in texts.items() if key in wanted or key.startswith("value.")}
+    return {**page_translations().texts, **used}

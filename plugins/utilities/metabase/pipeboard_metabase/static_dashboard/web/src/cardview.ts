@@ -1,0 +1,222 @@
+/** One card: heading, chart or number or table, and the table behind every chart. */
+
+import type { Chart } from "./chart";
+import { draw, heightOf, highestOf, liesDown, mostOf, namesOf } from "./chart";
+import { element } from "./dom";
+import { findings } from "./finding";
+import type { Context, Frame } from "./frame";
+import { columnIndex, frameOf, partsOf } from "./frame";
+import { meaningOf } from "./palette";
+import { table } from "./table";
+import type { Card, Cell, Placed } from "./types";
+
+/**
+ * A card in the document. All cards are measured first, which settles how tall a row of them is, and
+ * drawn then into what room there is.
+ */
+export interface View {
+  node: HTMLElement;
+  measure(): void;
+  draw(): Chart[];
+}
+
+const CELL_HEIGHT = 50;
+const MOST_TABLE_HEIGHT = 420;
+
+export function view(card: Card, placed: Placed, level: 3 | 4, context: Context): View {
+  const { translations } = context;
+  const title = translations.text(`card.${card.key}`);
+  const id = `card-${card.key}`;
+  const tag = `h${level}` as "h3" | "h4";
+  const description = translations.has(`card.${card.key}.description`)
+    ? translations.text(`card.${card.key}.description`)
+    : null;
+  const head = element("header", {}, element(tag, { id }, title));
+  const node = element(
+    "article",
+    { class: `card ${card.display}`, "aria-labelledby": id, "data-card": card.key },
+    head,
+  );
+  node.style.setProperty("--w", String(placed.w));
+  const still: View = { node, measure: () => undefined, draw: () => [] };
+  if (description) node.append(element("p", { class: "about" }, description));
+  if (card.error) {
+    node.append(
+      element("p", { class: "nothing failed" }, translations.text("page.card_failed")),
+      element("p", { class: "about" }, element("bdi", {}, card.error)),
+    );
+    return still;
+  }
+  if (card.display === "scalar") {
+    node.append(...scalar(card, context), ...notes(card, [], context));
+    return still;
+  }
+  if (!hasData(card)) {
+    node.append(element("p", { class: "nothing" }, translations.text("page.no_data")));
+    return still;
+  }
+  if (card.display === "table") {
+    const box = table(card, title, context);
+    node.append(box, ...notes(card, [], context));
+    return { ...still, measure: () => giveRoom(box) };
+  }
+  return chartView(card, placed, title, node, head, context);
+}
+
+/** A table is as tall as it needs, up to a height that leaves the page readable, or as its row. */
+function giveRoom(box: HTMLElement): void {
+  const content = box.querySelector("table")?.offsetHeight ?? 0;
+  box.style.minHeight = `${Math.min(content + 2, MOST_TABLE_HEIGHT)}px`;
+}
+
+/** A chart of nothing but nulls says nothing; zeros are something. */
+function hasData(card: Card): boolean {
+  if (card.display === "table") return card.rows.length > 0;
+  const measured = card.y.map((name) => columnIndex(card, name));
+  return card.rows.some((row) => measured.some((at) => typeof row[at] === "number"));
+}
+
+function scalar(card: Card, { formats, palette, translations }: Context): HTMLElement[] {
+  const name = card.y[0] ?? "";
+  const at = columnIndex(card, name);
+  const column = card.columns[at] ?? { name, format: "text" as const };
+  const value: Cell = card.rows[0]?.[at] ?? null;
+  const number = element("p", { class: "big" });
+  if (value === null) {
+    number.append(
+      element("span", { "aria-hidden": "true" }, "–"),
+      element("span", { class: "unseen" }, translations.text("page.no_data")),
+    );
+    return [number];
+  }
+  if (typeof value === "string") number.classList.add("wordy");
+  const short = formats.short(value, column);
+  const full = formats.full(value, column);
+  number.append(
+    element("span", { "aria-hidden": short === full ? null : "true" }, short),
+    ...(short === full ? [] : [element("span", { class: "unseen" }, full)]),
+  );
+  if (short !== full) number.title = full;
+  const colour = meaningOf(card.key, palette) ?? meaningOf(name, palette);
+  if (colour) number.style.setProperty("--mark", colour);
+  return [number];
+}
+
+function chartView(
+  card: Card,
+  placed: Placed,
+  title: string,
+  node: HTMLElement,
+  head: HTMLElement,
+  context: Context,
+): View {
+  const { translations, formats } = context;
+  const parts = partsOf(card).map((part) => ({ ...part, frame: frameOf(part.card, context) }));
+  const highest = Math.max(...parts.map(({ frame }) => highestOf(card, frame)));
+  const names = Math.max(...parts.map(({ frame }) => namesOf(frame)));
+  const figures = parts.map((part) => {
+    if (parts.length > 1) Object.assign(part.frame, { highest, names });
+    const name = part.of ? formats.full(part.of.value, part.of.column) : null;
+    const place = element("div", {
+      class: "chart",
+      role: "img",
+      "aria-label": `${title}${name ? `, ${name}` : ""}. ${findings(part.frame, context)}`,
+    });
+    const caption = element("figcaption", {}, element("bdi", {}, name ?? ""));
+    return { place, node: element("figure", {}, name ? caption : null, place) };
+  });
+  const charts = element(
+    "div",
+    { class: "charts" },
+    card.display === "heatmap" ? null : legend(parts.map(({ frame }) => frame)),
+    element(
+      "div",
+      { class: parts.length > 1 ? "parts" : "part" },
+      ...figures.map((figure) => figure.node),
+    ),
+  );
+  const rows = element("div", { class: "rows", id: `rows-${card.key}`, hidden: true });
+  const toggle = element(
+    "button",
+    {
+      type: "button",
+      class: "toggle",
+      "aria-pressed": "false",
+      "aria-label": translations.text("page.table_of", { title }),
+    },
+    translations.text("page.table"),
+  );
+  toggle.addEventListener("click", () => {
+    const on = toggle.getAttribute("aria-pressed") !== "true";
+    if (on && !rows.hasChildNodes()) rows.append(table(card, title, context));
+    toggle.setAttribute("aria-pressed", String(on));
+    rows.style.minHeight = `${charts.offsetHeight || rows.offsetHeight}px`;
+    charts.hidden = on;
+    rows.hidden = !on;
+  });
+  head.append(toggle);
+  node.append(charts, rows, ...notes(card, parts.map((part) => part.frame.left), context));
+  return {
+    node,
+    measure: () => {
+      const width = charts.clientWidth;
+      // Parts lie down, so that their bars have one scale; so does what has long names.
+      const lying =
+        card.display === "bar" &&
+        (parts.length > 1 || parts.some((part) => liesDown(part.card, part.frame, width)));
+      figures.forEach(({ place }, nr) => {
+        const part = parts[nr];
+        if (!part) return;
+        if (lying) part.card = { ...part.card, display: "row" };
+        const asked = Math.max(200, placed.h * CELL_HEIGHT - 96);
+        const least = heightOf(part.card, part.frame, asked);
+        place.style.minHeight = `${least}px`;
+        place.style.maxHeight = `${mostOf(part.card, least)}px`;
+      });
+    },
+    draw: () =>
+      figures.flatMap(({ place }, nr) => {
+        const part = parts[nr];
+        return part ? [draw(place, part.card, part.frame, context)] : [];
+      }),
+  };
+}
+
+/** Which colour is which; the chart's own description names them for those who do not see it. */
+function legend(frames: Frame[]): HTMLElement | null {
+  const colours = new Map(
+    frames.flatMap((frame) => frame.series.map(({ name, colour }) => [name, colour] as const)),
+  );
+  if (colours.size < 2) return null;
+  return element(
+    "ul",
+    { class: "legend", "aria-hidden": "true" },
+    ...[...colours].map(([name, colour]) => {
+      const dot = element("span", { class: "dot" });
+      dot.style.background = colour;
+      return element("li", {}, dot, element("bdi", {}, name));
+    }),
+  );
+}
+
+/** What the chart, or the page, leaves out: said, never silent. */
+function notes(
+  card: Card,
+  left: { categories: number; series: number }[],
+  { translations, formats }: Context,
+): HTMLElement[] {
+  const categories = left.reduce((sum, one) => sum + one.categories, 0);
+  const series = left.reduce((sum, one) => sum + one.series, 0);
+  const said = [
+    categories + series > 0
+      ? translations.text("page.left_to_table", { count: String(categories + series) })
+      : null,
+    card.leftOut
+      ? translations.text(card.leftOut.perRow ? "page.left_out_of_row" : "page.left_out", {
+          count: formats.full(card.leftOut.count, { name: "", format: "integer" }),
+        })
+      : null,
+    card.cut ? translations.text("page.cut", { count: String(card.rows.length) }) : null,
+  ].filter((text) => text !== null);
+  return said.length ? [element("p", { class: "note" }, said.join(" "))] : [];
+}

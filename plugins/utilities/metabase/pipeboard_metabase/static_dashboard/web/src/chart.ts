@@ -1,0 +1,494 @@
+/** ECharts options of each display; one look for all of them. */
+
+import { BarChart, HeatmapChart, LineChart, PieChart } from "echarts/charts";
+import { GridComponent, TooltipComponent, VisualMapComponent } from "echarts/components";
+import * as echarts from "echarts/core";
+import { SVGRenderer } from "echarts/renderers";
+
+import { element } from "./dom";
+import type { Context, Frame, Series } from "./frame";
+import { isTime } from "./format";
+import type { Palette } from "./palette";
+import type { Card, Column } from "./types";
+
+echarts.use([
+  BarChart,
+  GridComponent,
+  HeatmapChart,
+  LineChart,
+  PieChart,
+  SVGRenderer,
+  TooltipComponent,
+  VisualMapComponent,
+]);
+
+export type Chart = echarts.ECharts;
+type Option = echarts.EChartsCoreOption;
+
+const COUNT: Column = { name: "", format: "integer" };
+const SHARE: Column = { name: "", format: "percent" };
+const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif';
+const ROW_HEIGHT = 30;
+
+export function draw(place: HTMLElement, card: Card, frame: Frame, context: Context): Chart {
+  const chart = echarts.init(place, null, { renderer: "svg" });
+  chart.setOption(options(card, frame, context, place.clientWidth));
+  return chart;
+}
+
+/** How tall a chart has to be, in CSS pixels; rows need room for each. */
+export function heightOf(card: Card, frame: Frame, asked: number): number {
+  if (card.display === "row" || card.display === "funnel") {
+    const beside = card.stacked || overlays(frame) ? 1 : frame.series.length;
+    const perRow = beside > 1 ? beside * 15 + 8 : ROW_HEIGHT;
+    return frame.labels.length * perRow + 6;
+  }
+  if (card.display === "heatmap") return Math.max(160, frame.series.length * 30 + 46);
+  return asked;
+}
+
+/** Where the longest bar of a frame ends. */
+export function highestOf(card: Card, frame: Frame): number {
+  const ends = frame.labels.map((_, index) => {
+    const values = frame.series.map(({ values }) => values[index] ?? 0);
+    return card.stacked ? values.reduce((sum, value) => sum + value, 0) : Math.max(...values);
+  });
+  return Math.max(0, ...ends);
+}
+
+/** How wide the names beside lying bars are, in CSS pixels. */
+export function namesOf(frame: Frame): number {
+  return Math.max(0, ...frame.labels.map(textWidth)) + 8;
+}
+
+/** How tall a chart may get where its row is taller than it needs. */
+export function mostOf(card: Card, least: number): number {
+  return card.display === "row" || card.display === "funnel" ? least * 1.5 + 30 : Math.max(520, least);
+}
+
+/** Bars whose names do not fit below them lie down, and have their names beside them. */
+export function liesDown(card: Card, frame: Frame, width: number): boolean {
+  if (card.display !== "bar" || isTime(frame.axisColumn.format)) return false;
+  return !wraps(frame.labels, slotOf(frame, width));
+}
+
+function slotOf(frame: Frame, width: number): number {
+  return (width - 70) / Math.max(1, frame.labels.length) - 6;
+}
+
+/** Every label fits in two lines of a width without breaking a word. */
+function wraps(labels: string[], width: number): boolean {
+  return labels.every(
+    (label) =>
+      textWidth(label) <= 1.8 * width && label.split(" ").every((word) => textWidth(word) <= width),
+  );
+}
+
+const pen = document.createElement("canvas").getContext("2d");
+
+function textWidth(text: string): number {
+  if (!pen) return text.length * 7;
+  pen.font = `12px ${FONT}`;
+  return pen.measureText(text).width;
+}
+
+export function options(card: Card, frame: Frame, context: Context, width: number): Option {
+  const base = {
+    animation: false,
+    textStyle: { fontFamily: FONT, fontSize: 12, color: context.palette.muted },
+    aria: { enabled: false },
+  };
+  switch (card.display) {
+    case "pie":
+      return { ...base, ...pie(frame, context, width) };
+    case "heatmap":
+      return { ...base, ...heatmap(frame, context, width) };
+    case "row":
+    case "funnel":
+      return { ...base, ...rows(card, frame, context, width) };
+    default:
+      return { ...base, ...upright(card, frame, context, width) };
+  }
+}
+
+/** No category has two values, so its bars may take the whole width. */
+function overlays(frame: Frame): boolean {
+  return (
+    frame.series.length > 1 &&
+    frame.labels.every(
+      (_, index) => frame.series.filter((series) => series.values[index] !== null).length <= 1,
+    )
+  );
+}
+
+function tooltip(frame: Frame, context: Context, trigger: "axis" | "item"): Option {
+  const { palette, formats } = context;
+  return {
+    trigger,
+    confine: true,
+    transitionDuration: 0,
+    backgroundColor: palette.raised,
+    borderColor: palette.line,
+    borderWidth: 1,
+    padding: [8, 10],
+    textStyle: { color: palette.text, fontSize: 12, fontFamily: FONT },
+    extraCssText: "border-radius:8px;box-shadow:0 6px 24px rgb(0 0 0/.14);max-width:320px",
+    axisPointer: {
+      type: frame.axisColumn.format === "date" ? "line" : "shadow",
+      shadowStyle: { color: palette.line, opacity: 0.35 },
+      lineStyle: { color: palette.muted },
+    },
+    // An element, not markup: labels are free text of Pipedrive.
+    formatter: (shown: unknown) => {
+      const points = (Array.isArray(shown) ? shown : [shown]) as Pointed[];
+      const index = points[0]?.dataIndex ?? 0;
+      const lines =
+        trigger === "axis"
+          ? frame.series.map((series) => ({ series, value: series.values[index] ?? null }))
+          : points.flatMap((point) => {
+              const [column, row] = point.seriesType === "heatmap" ? point.value : [index, 0];
+              const series = frame.series[row ?? 0];
+              return series ? [{ series, value: series.values[column ?? 0] ?? null }] : [];
+            });
+      const at = points[0]?.seriesType === "heatmap" ? (points[0].value[0] ?? 0) : index;
+      return tip(
+        frame.labels[at] ?? "",
+        lines
+          .filter((line) => line.value !== null)
+          .map(({ series, value }) => [
+            points[0]?.seriesType === "pie" ? (points[0].color ?? series.colour) : series.colour,
+            series.name,
+            formats.full(value, series.column),
+          ]),
+      );
+    },
+  };
+}
+
+interface Pointed {
+  dataIndex: number;
+  seriesType: string;
+  value: number[];
+  color?: string;
+}
+
+function tip(title: string, lines: [string, string, string][]): HTMLElement {
+  const list = lines.map(([colour, name, value]) => {
+    const dot = element("span", { class: "dot" });
+    dot.style.background = colour;
+    return element(
+      "div",
+      { class: "tip-line" },
+      dot,
+      element("bdi", {}, name),
+      element("b", {}, value),
+    );
+  });
+  return element("div", { class: "tip" }, element("bdi", { class: "tip-title" }, title), ...list);
+}
+
+function valueAxis(column: Column, context: Context, extra: Option = {}): Option {
+  const { palette, formats } = context;
+  return {
+    type: "value",
+    axisLine: { show: false },
+    axisTick: { show: false },
+    // Tenths halve into fifths, money into quarters.
+    splitNumber: column.format === "percent" ? 5 : 4,
+    alignTicks: true,
+    minInterval: column.format === "integer" ? 1 : 0,
+    ...(column.format === "percent"
+      ? {
+          max: (range: { max: number }) => (range.max > 0.6 && range.max <= 1 ? 1 : null),
+          minInterval: 0.05,
+        }
+      : {}),
+    splitLine: { lineStyle: { color: palette.line } },
+    axisLabel: {
+      color: palette.muted,
+      formatter: (value: number) => formats.short(value, column),
+    },
+    ...extra,
+  };
+}
+
+function upright(card: Card, frame: Frame, context: Context, width: number): Option {
+  const { palette, formats } = context;
+  const onRight = (series: Series) => card.rightAxis.includes(series.column.name);
+  const sides = [frame.series.find((series) => !onRight(series)), frame.series.find(onRight)]
+    .filter((series) => series !== undefined)
+    .map((series) => series.column);
+  const lines = card.display === "line" || card.display === "area";
+  const overlaid = overlays(frame);
+  const points = frame.labels.length;
+  const timeAxis = lines && frame.axisColumn.format === "date";
+  const slot = slotOf(frame, width);
+  return {
+    grid: { left: 4, right: sides.length > 1 ? 4 : 12, top: 12, bottom: 6,
+            containLabel: true },
+    tooltip: tooltip(frame, context, "axis"),
+    xAxis: {
+      type: timeAxis ? "time" : "category",
+      ...(timeAxis ? {} : { data: frame.labels }),
+      ...(timeAxis ? {} : { boundaryGap: true }),
+      axisLine: { lineStyle: { color: palette.line } },
+      axisTick: { show: false },
+      splitLine: { show: false },
+      axisLabel: {
+        color: palette.muted,
+        margin: 10,
+        hideOverlap: isTime(frame.axisColumn.format),
+        formatter: timeAxis
+          ? (moment: number) =>
+              formats.short(new Date(moment).toISOString().slice(0, 10), frame.axisColumn)
+          : (_: string, index: number) =>
+              isTime(frame.axisColumn.format)
+                ? formats.short(frame.categories[index] ?? null, frame.axisColumn)
+                : (frame.labels[index] ?? ""),
+        ...(isTime(frame.axisColumn.format)
+          ? {}
+          : slot < 44
+            ? { interval: 0, rotate: 50, width: 84, overflow: "truncate" }
+            : {
+                interval: 0,
+                width: slot,
+                overflow: wraps(frame.labels, slot) ? "break" : "truncate",
+                lineHeight: 14,
+              }),
+      },
+    },
+    yAxis: sides.map((column, side) =>
+      valueAxis(column, context, side ? { splitLine: { show: false } } : {}),
+    ),
+    series: frame.series.map((series) => {
+      const side = sides.length > 1 && onRight(series) ? 1 : 0;
+      const asLine = lines || card.lines.includes(series.column.name);
+      const data = series.values.map((value, index) =>
+        timeAxis ? [frame.categories[index], value] : value,
+      );
+      const common = { name: series.name, yAxisIndex: side, data, color: series.colour };
+      return asLine
+        ? {
+            ...common,
+            type: "line",
+            symbol: "circle",
+            symbolSize: points > 40 ? 0 : 5,
+            showSymbol: points <= 40,
+            lineStyle: { width: 2 },
+            connectNulls: false,
+            ...(card.display === "area"
+              ? { areaStyle: { opacity: 0.14 }, ...(card.stacked ? { stack: "all" } : {}) }
+              : {}),
+          }
+        : {
+            ...common,
+            type: "bar",
+            barMaxWidth: 36,
+            barGap: overlaid ? "-100%" : "12%",
+            barCategoryGap: "28%",
+            ...(card.stacked ? { stack: "all" } : { itemStyle: { borderRadius: [3, 3, 0, 0] } }),
+          };
+    }),
+  };
+}
+
+function rows(card: Card, frame: Frame, context: Context, width: number): Option {
+  const { palette, formats } = context;
+  const measure = frame.series[0]?.column ?? COUNT;
+  const overlaid = overlays(frame);
+  const first = frame.series[0]?.values[0] ?? null;
+  const share = (value: number | null) =>
+    card.display === "funnel" && first && value !== null
+      ? `  ${formats.short(value / first, SHARE)}`
+      : "";
+  const labelled = !card.stacked;
+  const most = Math.min(220, width * 0.38);
+  const names = Math.ceil(Math.min(most, frame.names ?? namesOf(frame)));
+  const told = (series: Series, value: number | null) =>
+    value === null ? "" : formats.short(value, series.column) + share(value);
+  const ends = frame.series.flatMap((series) => series.values.map((v) => textWidth(told(series, v))));
+  return {
+    // What stands left and right of the bars is known, so that the parts of a card align.
+    grid: {
+      left: names + 12,
+      right: labelled ? Math.ceil(Math.max(0, ...ends)) + 12 : 12,
+      top: 2,
+      bottom: 2,
+      outerBoundsMode: "none",
+    },
+    tooltip: tooltip(frame, context, "axis"),
+    xAxis: {
+      ...valueAxis(measure, context),
+      min: (range: { min: number }) => Math.min(0, range.min),
+      max: frame.highest ?? ((range: { max: number }) => range.max),
+      axisLabel: { show: false },
+      splitLine: { show: false },
+    },
+    yAxis: {
+      type: "category",
+      inverse: true,
+      data: frame.labels,
+      axisLine: { show: false },
+      axisTick: { show: false },
+      axisLabel: { color: palette.text, width: names, overflow: "truncate", margin: 10 },
+    },
+    series: frame.series.map((series) => ({
+      type: "bar",
+      name: series.name,
+      color: series.colour,
+      data: series.values,
+      barMaxWidth: 24,
+      barGap: overlaid ? "-100%" : "10%",
+      barCategoryGap: "26%",
+      ...(card.stacked ? { stack: "all" } : { itemStyle: { borderRadius: 3 } }),
+      ...(card.display === "funnel" || !labelled
+        ? {}
+        : { showBackground: frame.series.length === 1,
+            backgroundStyle: { color: palette.line, opacity: 0.35, borderRadius: 3 } }),
+      label: {
+        show: labelled,
+        position: "right",
+        color: palette.text,
+        fontSize: 12,
+        formatter: ({ dataIndex }: { dataIndex: number }) =>
+          told(series, series.values[dataIndex] ?? null),
+      },
+    })),
+  };
+}
+
+const MOST_SLICES = 6;
+
+function pie(frame: Frame, context: Context, width: number): Option {
+  const { palette, translations, formats } = context;
+  const values = frame.series[0]?.values ?? [];
+  const measure = frame.series[0]?.column ?? COUNT;
+  const slices = frame.labels
+    .map((name, index) => ({ name, value: values[index] ?? 0, index }))
+    .filter((slice) => slice.value > 0);
+  const shown = slices.slice(0, MOST_SLICES);
+  const rest = slices.slice(MOST_SLICES).reduce((sum, slice) => sum + slice.value, 0);
+  const narrow = width < 360;
+  return {
+    tooltip: { ...tooltip(frame, context, "item"), formatter: (point: PieSlice) =>
+      tip(point.name, [[point.color, translations.text("page.share"),
+        `${formats.full(point.value, measure)} (${formats.short(point.percent / 100, SHARE)})`]]) },
+    series: [
+      {
+        type: "pie",
+        radius: narrow ? ["38%", "62%"] : ["46%", "74%"],
+        center: ["50%", "50%"],
+        itemStyle: { borderColor: palette.surface, borderWidth: 2, borderRadius: 3 },
+        label: {
+          color: palette.text,
+          width: narrow ? 80 : 130,
+          overflow: "truncate",
+          formatter: ({ name, percent }: PieSlice) =>
+            `${name}  ${formats.short(percent / 100, SHARE)}`,
+        },
+        labelLine: { lineStyle: { color: palette.line }, length: 8, length2: 8 },
+        data: [
+          ...shown.map(({ name, value }, nr) => ({
+            name, value, itemStyle: { color: palette.series[nr % palette.series.length] ?? palette.calm },
+          })),
+          ...(rest > 0
+            ? [{ name: translations.text("page.others"), value: rest, itemStyle: { color: palette.calm } }]
+            : []),
+        ],
+      },
+    ],
+  };
+}
+
+interface PieSlice {
+  name: string;
+  value: number;
+  percent: number;
+  color: string;
+}
+
+function heatmap(frame: Frame, context: Context, width: number): Option {
+  const { palette, formats } = context;
+  const cells = frame.series.flatMap((series, row) =>
+    series.values.flatMap((value, column) => (value === null ? [] : [[column, row, value]])),
+  );
+  const numbers = cells.map((cell) => cell[2] ?? 0);
+  const least = Math.min(...numbers);
+  const highest = Math.max(...numbers, least + 1e-9);
+  // The least is not nothing: it keeps some colour.
+  const lowest = least - (highest - least) * 0.15;
+  const measure = frame.series[0]?.column ?? COUNT;
+  const room = (width - 130) / Math.max(1, frame.labels.length);
+  return {
+    grid: { left: 0, right: 4, top: 2, bottom: 4, containLabel: true },
+    tooltip: tooltip(frame, context, "item"),
+    visualMap: {
+      show: false,
+      min: lowest,
+      max: highest,
+      dimension: 2,
+      inRange: { color: [palette.scaleLow, palette.scaleHigh] },
+    },
+    xAxis: {
+      type: "category",
+      data: frame.labels,
+      axisLine: { show: false },
+      axisTick: { show: false },
+      axisLabel: {
+        color: palette.muted,
+        ...(isTime(frame.axisColumn.format)
+          ? { hideOverlap: true }
+          : { interval: 0, width: Math.max(30, room - 6), overflow: "truncate" }),
+        formatter: (_: string, index: number) =>
+          formats.short(frame.categories[index] ?? null, frame.axisColumn),
+      },
+    },
+    yAxis: {
+      type: "category",
+      inverse: true,
+      data: frame.series.map((series) => series.name),
+      axisLine: { show: false },
+      axisTick: { show: false },
+      axisLabel: { color: palette.text, width: 120, overflow: "truncate" },
+    },
+    series: [
+      {
+        type: "heatmap",
+        data: cells.map((cell) => ({
+          value: cell,
+          label: {
+            show: room > 34,
+            fontSize: 11,
+            color: readable(((cell[2] ?? 0) - lowest) / (highest - lowest), palette),
+            formatter: () => formats.short(cell[2] ?? null, measure),
+          },
+        })),
+        itemStyle: { borderColor: palette.surface, borderWidth: 2, borderRadius: 3 },
+        emphasis: { itemStyle: { borderColor: palette.text, borderWidth: 1 } },
+      },
+    ],
+  };
+}
+
+/** The text colour that reads better on a step of the scale, 0 to 1. */
+function readable(step: number, { scaleLow, scaleHigh, text, onScaleHigh }: Palette): string {
+  const [low, high] = [channels(scaleLow), channels(scaleHigh)];
+  const ground = luminance(low.map((value, nr) => value + ((high[nr] ?? 0) - value) * step));
+  const contrast = (colour: string) => {
+    const other = luminance(channels(colour));
+    return (Math.max(ground, other) + 0.05) / (Math.min(ground, other) + 0.05);
+  };
+  return contrast(text) >= contrast(onScaleHigh) ? text : onScaleHigh;
+}
+
+function channels(colour: string): number[] {
+  return [1, 3, 5].map((at) => Number.parseInt(colour.slice(at, at + 2), 16) / 255);
+}
+
+/** Relative luminance of WCAG 2. */
+function luminance(rgb: number[]): number {
+  const [red = 0, green = 0, blue = 0] = rgb.map((value) =>
+    value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4,
+  );
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}

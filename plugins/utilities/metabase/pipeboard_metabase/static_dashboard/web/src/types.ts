@@ -1,0 +1,93 @@
+/** What Python writes into the page; page.py is the other end of this contract. */
+
+export type Lang = "en" | "pt";
+
+/** Text, number, yes or no, or nothing; dates and times as ISO 8601. */
+export type Cell = string | number | boolean | null;
+
+/** How a column is shown; cards may ask for one, else it follows from the column's type. */
+export type Format =
+  | "integer"
+  | "decimal"
+  | "money"
+  | "percent"
+  | "days"
+  | "hours"
+  | "seconds"
+  | "date"
+  | "month"
+  | "time"
+  | "text"
+  | "boolean"
+  | "id"
+  | "url";
+
+export type Display =
+  | "scalar"
+  | "bar"
+  | "row"
+  | "line"
+  | "area"
+  | "combo"
+  | "funnel"
+  | "pie"
+  | "heatmap"
+  | "table";
+
+export interface Column {
+  name: string;
+  format: Format;
+}
+
+export interface Card {
+  key: string;
+  display: Display;
+  x: string | null;
+  y: string[];
+  series: string | null;
+  stacked: boolean;
+  /** Measures of a combo that are lines, and measures with a scale of their own on the right. */
+  lines: string[];
+  rightAxis: string[];
+  columns: Column[];
+  rows: Cell[][];
+  /** More rows than the page carries. */
+  cut: boolean;
+  /** Deals that the sums leave out for want of an exchange rate: in all, or at most in one row. */
+  leftOut: { count: number; perRow: boolean } | null;
+  /** Column -> the column that holds its address. */
+  link: Record<string, string>;
+  /** Why the card could not be read, in the database's own message; null when it could. */
+  error: string | null;
+}
+
+export interface Placed {
+  card: string;
+  w: number;
+  h: number;
+}
+
+export interface Dashboard {
+  key: string;
+  /** Months before this one that cards with a period show; null where none has one. */
+  months: number | null;
+  tabs: { key: string | null; cards: Placed[] }[];
+}
+
+export interface Meta {
+  /** When the source was last read. */
+  asOf: string | null;
+  /** When this page was made. */
+  madeAt: string;
+  /** ISO code of the base currency; null when it is not known. */
+  currency: string | null;
+  deals: number;
+  demo: boolean;
+}
+
+export interface Page {
+  meta: Meta;
+  translations: Record<string, Record<Lang, string>>;
+  dashboards: Dashboard[];
+  cards: Record<string, Card>;
+}

@@ -1,0 +1,474 @@
+"""The page in a real browser: what is drawn, said, reached by keyboard, and asked of the network.
+
+Without Chromium and its driver (Debian: chromium, chromium-driver) these are skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pipeboard_metabase.definitions import LEFT_OUT, Definitions
+from pipeboard_metabase.static_dashboard.bundle import (
+    WEB,
+    Bundle,
+    _run,
+    make_bundle,
+    node_in,
+    packages,
+)
+from pipeboard_metabase.static_dashboard.command import write
+from pipeboard_metabase.static_dashboard.page import render_page
+from pipeboard_metabase.static_dashboard.queries import Account, CardResult, read
+from selenium import webdriver
+from selenium.webdriver import ActionChains
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
+from warehouse_kit import ROOT, Warehouse
+
+CACHE = ROOT / ".pipeboard" / "look"
+NODE = ROOT / ".pipeboard" / "env" / "look"
+DESK, PHONE = (1280, 900), (390, 844)
+#: Marks of a chart are what is drawn in none of the colours of text, lines and ground.
+MARKS = """
+    const style = getComputedStyle(document.documentElement);
+    const names = ["text", "muted", "line", "surface", "raised", "on-scale-high"];
+    const plain = new Set(names.map((name) => style.getPropertyValue("--" + name).trim()));
+    const coloured = (colour) =>
+        colour && !["none", "transparent"].includes(colour) && !plain.has(colour);
+    return [...document.querySelectorAll(".chart")].map((chart) => [
+        chart.closest("article").dataset.card,
+        [...chart.querySelectorAll("svg path")].filter((path) =>
+            coloured(path.getAttribute("fill")) || coloured(path.getAttribute("stroke"))).length,
+    ]);
+"""
+Write = Callable[[str, str], Path]
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return make_bundle(CACHE, NODE)
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    found = packages(CACHE, node_in(NODE), development=True) / "axe-core" / "axe.min.js"
+    return found.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("static dashboard")
+
+
+@pytest.fixture(scope="module")
+def page_of(definitions: Definitions, bundle: Bundle, folder: Path) -> Callable[[Warehouse], Path]:
+    def page(warehouse: Warehouse) -> Path:
+        path = folder / f"{warehouse.folder.name}.html"
+        if not path.exists():
+            account, results = read(warehouse.url, definitions)
+            write(path, render_page(definitions, account, results, bundle, demo=True))
+        return path
+
+    return page
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[webdriver.Chrome]:
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not program or not driver:
+        pytest.skip("NOT TESTED: apt install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(word)
+    options.add_experimental_option("prefs", {"intl.accept_languages": "en-US"})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=Service(driver))
+    yield chrome
+    chrome.quit()
+
+
+class Browser:
+    """A browser as a reader uses it; nothing of the page's own is called."""
+
+    def __init__(self, chrome: webdriver.Chrome) -> None:
+        self.chrome = chrome
+
+    def open(self, page: Path, size: tuple[int, int] = DESK, *, dark: bool = False) -> None:
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        width, height = size
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        self.chrome.get("about:blank")
+        self.chrome.get_log("browser")
+        self.chrome.get_log("performance")
+        self.chrome.get(page.as_uri())
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        return self.chrome.execute_script(script, *arguments)
+
+    def all(self, selector: str) -> list[Any]:
+        return self.chrome.find_elements(By.CSS_SELECTOR, selector)
+
+    def one(self, selector: str) -> Any:
+        return self.chrome.find_element(By.CSS_SELECTOR, selector)
+
+    def dashboards(self) -> Iterator[str]:
+        """Follow every link of the navigation; give each dashboard's heading."""
+        for nr in range(len(self.all("nav a"))):
+            link = self.all("nav a")[nr]
+            key = link.get_attribute("href").partition("#/")[2]
+            self.run("arguments[0].click()", link)
+            assert self.one("main section").get_attribute("data-dashboard") == key
+            yield self.one("h2").text
+
+    def complaints(self) -> list[str]:
+        return [entry["message"] for entry in self.chrome.get_log("browser")]
+
+    def requested(self) -> list[str]:
+        """The addresses asked for since the page was opened, but for the page itself."""
+        events = [json.loads(e["message"])["message"] for e in self.chrome.get_log("performance")]
+        urls = [
+            event["params"]["request"]["url"]
+            for event in events
+            if event["method"] == "Network.requestWillBeSent"
+        ]
+        return [url for url in urls if not url.startswith(("file://", "data:"))]
+
+
+@pytest.fixture
+def browser(chromium: webdriver.Chrome) -> Iterator[Browser]:
+    browser = Browser(chromium)
+    yield browser
+    # The next reader is another one.
+    browser.run("localStorage.clear()")
+
+
+def titles_of(definitions: Definitions, kind: str, language: str) -> set[str]:
+    texts = definitions.translations.texts
+    return {t[language] for k, t in texts.items() if k.startswith(kind) and k.count(".") == 1}
+
+
+# -- the demo account
+
+
+def test_every_chart_is_drawn_and_nothing_is_requested_of_any_server(
+    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path]
+) -> None:
+    browser.open(page_of(demo))
+    seen = set()
+    for title in browser.dashboards():
+        drawn = browser.run(MARKS)
+        assert not [key for key, marks in drawn if not marks], title
+        assert not browser.all(".failed"), title
+        seen |= {key for key, _ in drawn}
+    assert len(seen) > 25
+    assert browser.complaints() == []
+    assert browser.requested() == []
+
+
+def test_numbers_are_the_marts_own_in_the_readers_language(
+    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path]
+) -> None:
+    ((value, count),) = demo.rows(
+        "select sum(open_value_base), sum(open_count) from marts.rpt_pipeline_now"
+    )
+    browser.open(page_of(demo))
+    browser.run("location.hash = '#/pipeline_now'")
+    full = browser.one("[data-card=open_value] .big").get_attribute("title")
+    assert full == f"R${value:,.0f}"
+    assert browser.one("[data-card=open_count] .big").text == f"{count:,}"
+    browser.one("button[lang=pt]").click()
+    full = browser.one("[data-card=open_value] .big").get_attribute("title")
+    assert full.replace("\xa0", " ") == "R$ " + f"{value:,.0f}".replace(",", ".")
+    cells = [
+        cell.get_attribute("textContent") for cell in browser.all("[data-card=overdue_deals] td")
+    ]
+    assert any(re.fullmatch(r"\d\d/\d\d/\d{4}", str(cell)) for cell in cells), cells
+
+
+def test_money_says_which_deals_it_leaves_out(
+    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path],
+    definitions: Definitions, bundle: Bundle, folder: Path,
+) -> None:  # fmt: skip
+    cards = "open_value", "open_by_stage", "velocity_by_pipeline"
+    browser.open(page_of(demo))
+    for dashboard in ("executive", "pipeline_now"):
+        browser.run(f"location.hash = '#/{dashboard}'")
+        assert "exchange rate" not in " ".join(e.text for e in browser.all(".note"))
+        assert "Deals without a rate" not in [e.text for e in browser.all("th button")]
+    account, results = read(demo.url, definitions)
+    for key in cards:
+        found = results[key]
+        at = found.columns.index(LEFT_OUT)
+        rows = [(*row[:at], 0, *row[at + 1 :]) for row in found.rows]
+        rows[0] = (*rows[0][:at], 1234, *rows[0][at + 1 :])
+        results[key] = replace(found, rows=tuple(rows))
+    path = folder / "left_out.html"
+    write(path, render_page(definitions, account, results, bundle, demo=True))
+    browser.open(path)
+    message = "Deals left out because no exchange rate is known: 1,234."
+    browser.run("location.hash = '#/executive'")
+    assert browser.one("[data-card=velocity_by_pipeline] .note").text == message
+    heads = browser.all("[data-card=velocity_by_pipeline] th button")
+    assert "Deals without a rate" in [head.text for head in heads]
+    browser.run("location.hash = '#/pipeline_now'")
+    assert browser.one("[data-card=open_value] .note").text == message
+    assert browser.one("[data-card=open_by_stage] .note").text == message
+    browser.one("button[lang=pt]").click()
+    message = "Negócios deixados de fora por falta de taxa de câmbio: 1.234."
+    assert browser.one("[data-card=open_value] .note").text == message
+
+
+def test_both_languages(
+    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path],
+    definitions: Definitions,
+) -> None:  # fmt: skip
+    browser.open(page_of(demo))
+    assert browser.run("return document.documentElement.lang") == "en"
+    for language in ("pt", "en"):
+        browser.one(f"button[lang={language}]").click()
+        # The button was drawn anew, and the reader is still on it.
+        assert browser.run("return document.activeElement.lang") == language
+        assert browser.run("return document.documentElement.lang[0]") == language[0]
+        titles = list(browser.dashboards())
+        assert set(titles) <= titles_of(definitions, "dashboard.", language)
+        cards = {heading.text for heading in browser.all("article h3, article h4")}
+        assert cards <= titles_of(definitions, "card.", language)
+    # A column or value without words would be shown by its key.
+    assert "_" not in browser.one("nav").text
+
+
+def test_dark_by_the_system_or_by_choice(
+    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path]
+) -> None:
+    background = "return getComputedStyle(document.body).backgroundColor"
+    browser.open(page_of(demo))
+    light = browser.run(background)
+    browser.open(page_of(demo), dark=True)
+    dark = browser.run(background)
+    assert light != dark
+    assert browser.one(".theme").get_attribute("aria-pressed") == "true"
+    browser.one(".theme").click()
+    assert browser.run(background) == light
+    browser.chrome.refresh()
+    assert browser.run(background) == light, "the choice is remembered"
+
+
+@pytest.mark.parametrize("language", ["en", "pt"])
+def test_a_phone_scrolls_down_only(
+    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path], language: str
+) -> None:
+    browser.open(page_of(demo), PHONE)
+    browser.one(f"button[lang={language}]").click()
+    for title in browser.dashboards():
+        assert browser.run("return document.documentElement.scrollWidth") <= PHONE[0], title
+        # What is cut off on a phone would not be seen by this: no card may be wider either.
+        wide = (
+            "return Math.max(...[...document.querySelectorAll('article')].map(a => a.scrollWidth))"
+        )
+        assert browser.run(wide) <= PHONE[0], title
+
+
+def test_everything_is_reached_and_used_by_keyboard(
+    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path]
+) -> None:
+    browser.open(page_of(demo))
+    controls = "[...document.querySelectorAll('a[href], button, [tabindex=\"0\"]')]"
+    visible = f"{controls}.filter((one) => one.offsetParent !== null)"
+    missed = set(browser.run(f"return {visible}.map((one, nr) => (one.nr = nr, nr))"))
+    for _ in range(len(missed) + 3):
+        ActionChains(browser.chrome).send_keys(Keys.TAB).perform()
+        missed.discard(browser.run("return document.activeElement.nr"))
+    assert not missed
+    # The table behind a chart, and back.
+    toggle = browser.one("[data-card=won_by_month] .toggle")
+    toggle.send_keys(Keys.ENTER)
+    assert toggle.get_attribute("aria-pressed") == "true"
+    assert not browser.one("[data-card=won_by_month] .chart").is_displayed()
+    assert len(browser.all("[data-card=won_by_month] tbody tr")) > 3
+    # Sorted by a heading: largest first, and said.
+    heading = browser.one("[data-card=won_by_month] th.number button")
+    heading.send_keys(Keys.ENTER)
+    assert (
+        browser.one("[data-card=won_by_month] th.number").get_attribute("aria-sort") == "descending"
+    )
+    toggle.send_keys(Keys.SPACE)
+    assert browser.one("[data-card=won_by_month] .chart").is_displayed()
+    # Past the navigation, and to another dashboard: the focus goes along.
+    browser.one(".skip").send_keys(Keys.ENTER)
+    assert browser.run("return document.activeElement.id") == "main"
+    browser.one("nav li:nth-child(3) a").send_keys(Keys.ENTER)
+    # A page is told of its new address when the key has been dealt with, not before.
+    focused = "return document.activeElement.id"
+    WebDriverWait(browser.chrome, 10).until(lambda _: browser.run(focused) == "dashboard-title")
+    assert browser.one("nav [aria-current=page]").text == browser.one("h2").text
+
+
+def test_charts_say_what_they_show(
+    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path]
+) -> None:
+    ((owner,),) = demo.rows(
+        "select name from marts.rpt_pipeline_now join marts.dim_user on owner_id = user_id "
+        "group by name order by sum(open_value_base) desc limit 1"
+    )
+    browser.open(page_of(demo))
+    browser.run("location.hash = '#/pipeline_now'")
+    message = browser.one("[data-card=open_by_owner] .chart").get_attribute("aria-label")
+    assert f"highest {owner} with R$" in message
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_no_barrier(
+    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path], axe: str, dark: bool
+) -> None:
+    browser.open(page_of(demo), dark=dark)
+    browser.run(axe)
+    for title in browser.dashboards():
+        for toggle in browser.all(".toggle")[:1]:
+            browser.run("arguments[0].click()", toggle)
+        found = browser.chrome.execute_async_script(
+            """
+            const done = arguments[arguments.length - 1];
+            axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) =>
+                done(violations.filter(({ impact }) => ["serious", "critical"].includes(impact))
+                    .map(({ id, nodes }) => [id, nodes.slice(0, 3).map((node) => node.html)])));
+            """
+        )
+        assert found == [], title
+
+
+# -- other accounts
+
+
+@pytest.mark.parametrize("account", ["nothing", "one_deal"])
+def test_a_small_account_breaks_no_page(
+    browser: Browser, account: str, request: pytest.FixtureRequest,
+    page_of: Callable[[Warehouse], Path],
+) -> None:  # fmt: skip
+    browser.open(page_of(request.getfixturevalue(account)), PHONE)
+    assert bool(browser.all(".welcome")) == (account == "nothing")
+    for title in browser.dashboards():
+        assert not browser.all(".failed"), title
+        assert not [key for key, marks in browser.run(MARKS) if not marks], title
+        assert browser.run("return document.documentElement.scrollWidth") <= PHONE[0], title
+        assert "NaN" not in browser.one("main").text
+        assert "undefined" not in browser.one("main").text
+    assert browser.complaints() == []
+
+
+HOSTILE = (
+    "</script><script>window.caught = 1</script>",
+    "<img src=x onerror='window.caught = 2'>",
+    "{script}{data}\u2028\u2029<!--",
+    "\u202egnp.exe \u0000 'ÄÖ\" 漢字 مرحبا 🙂",
+    "x" * 400,
+    "{a|rich} ${1} \\u003c %s\n\n\n",
+)
+
+
+def test_labels_stay_text(
+    browser: Browser, definitions: Definitions, bundle: Bundle, folder: Path
+) -> None:
+    owners = CardResult(
+        ("owner_name", "open_value_base", "open_count"),
+        ("text", "numeric", "int8"),
+        tuple((label, 100 - nr, nr) for nr, label in enumerate(HOSTILE)),
+    )
+    columns = definitions.cards["stalled_deals"].columns
+    deals = CardResult(
+        columns,
+        tuple("text" for _ in columns),
+        tuple(
+            tuple("javascript:window.caught=3" if c == "deal_url" else label for c in columns)
+            for label in HOSTILE
+        ),
+    )
+    account = Account(datetime.now(timezone.utc), 3, "BRL", date(2026, 11, 1))
+    broken = CardResult(error=HOSTILE[0])
+    results = {"open_by_owner": owners, "stalled_deals": deals, "open_by_age": broken}
+    path = folder / "hostile.html"
+    write(path, render_page(definitions, account, results, bundle))
+    browser.open(path)
+    rows = browser.run(
+        "return [...document.querySelectorAll('tbody tr')].map(r => r.cells[0].innerText)"
+    )
+    assert rows[0] == HOSTILE[0]
+    assert rows[1] == HOSTILE[1]
+    assert rows[4].endswith("…")
+    assert not browser.all("main a"), "javascript: is no address"
+    assert HOSTILE[0] in browser.one("[data-card=open_by_age]").text
+    # Tooltips are made of the same labels.
+    chart = browser.one("[data-card=open_by_owner] .chart")
+    ActionChains(browser.chrome).move_to_element_with_offset(
+        chart, 0, -chart.size["height"] // 2 + 15
+    ).perform()
+    assert HOSTILE[0] in browser.one(".tip").text
+    assert browser.run("return window.caught ?? null") is None
+    assert browser.complaints() == []
+    assert browser.requested() == []
+
+
+def test_a_foreign_script_does_not_run(
+    browser: Browser, definitions: Definitions, bundle: Bundle, folder: Path
+) -> None:
+    account = Account(None, 0, "BRL", date(2026, 11, 1))
+    text = render_page(definitions, account, {}, bundle)
+    path = folder / "tampered.html"
+    write(path, text.replace("</body>", "<script>window.caught = 1</script></body>"))
+    browser.open(path)
+    assert browser.run("return window.caught ?? null") is None
+    assert any("Content Security Policy" in line for line in browser.complaints())
+
+
+def test_the_policy_is_what_keeps_the_page_silent(
+    browser: Browser, definitions: Definitions, bundle: Bundle, folder: Path
+) -> None:
+    """Our script itself may not ask: what a library might do one day is refused today."""
+    asks = replace(bundle, script='fetch("https://127.0.0.1:9/").catch(() => {});')
+    path = folder / "asks.html"
+    account = Account(None, 0, "BRL", date(2026, 11, 1))
+    write(path, render_page(definitions, account, {}, asks))
+    browser.open(path)
+    assert any("Content Security Policy" in line for line in browser.complaints())
+    assert browser.requested() == []
+
+
+# -- without a browser
+
+
+def test_the_browsers_part_is_typed() -> None:
+    node = node_in(NODE)
+    modules = packages(CACHE, node, development=True)
+    # Beside its packages, where the compiler looks for them.
+    checked = modules.parent / "checked"
+    shutil.rmtree(checked, ignore_errors=True)
+    shutil.copytree(WEB / "src", checked / "src")
+    shutil.copyfile(WEB / "tsconfig.json", checked / "tsconfig.json")
+    tsc = modules / "typescript" / "bin" / "tsc"
+    outcome = subprocess.run([node, tsc, "-p", checked], capture_output=True, text=True)
+    assert outcome.returncode == 0, outcome.stdout
+
+
+def test_programs_of_the_registry_get_no_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPEBOARD_DATABASE_URL", "postgresql://ana:pa55w0rd@host/crm")
+    monkeypatch.setenv("METABASE_API_KEY", "pa55w0rd")
+    monkeypatch.setenv("npm_config_registry", "https://mirror")
+    _run(["/bin/sh", "-c", "env >all"], tmp_path, tmp_path / "node", "npm")
+    environment = (tmp_path / "all").read_text()
+    assert "pa55w0rd" not in environment
+    assert "npm_config_registry=https://mirror" in environment

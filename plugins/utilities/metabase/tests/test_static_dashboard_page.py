@@ -1,0 +1,222 @@
+"""What goes into the page and how it is written, without a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from dataclasses import replace
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+import pytest
+from card_helpers import Server
+from pipeboard_metabase.cli import main
+from pipeboard_metabase.definitions import GRID, LEFT_OUT, Definitions, Filter
+from pipeboard_metabase.sql import Between
+from pipeboard_metabase.static_dashboard import queries
+from pipeboard_metabase.static_dashboard.bundle import Bundle, NoBundle, make_bundle
+from pipeboard_metabase.static_dashboard.command import NAMES
+from pipeboard_metabase.static_dashboard.page import embedded, page_data, plain, render_page
+from pipeboard_metabase.static_dashboard.queries import (
+    Account,
+    CardResult,
+    answer,
+    default_of,
+    read,
+)
+from warehouse_kit import ROOT, Warehouse
+
+from pipeboard.local.embedded_postgres import READER
+
+ACCOUNT = Account(datetime(2026, 11, 24, 19, tzinfo=timezone.utc), 3, "BRL", date(2026, 11, 1))
+
+
+def test_data_cannot_end_its_element() -> None:
+    hostile = "</script><!-- &amp; \u2028 \ud800 \" '"
+    text = embedded({"label": hostile})
+    assert not set("<>&\u2028") & set(text)
+    assert json.loads(text)["label"] == hostile.replace("\ud800", "?")
+
+
+def test_what_looks_like_a_placeholder_stays(definitions: Definitions) -> None:
+    results = {"open_count": CardResult(("open_count",), ("text",), (("{script}{policy}",),))}
+    text = render_page(definitions, ACCOUNT, results, Bundle("let here = 1;", "b{}"))
+    assert text.count("let here = 1;") == 1
+    assert text.count("{script}{policy}") == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (Decimal("12.50"), 12.5),
+        (Decimal("NaN"), None),
+        (float("inf"), None),
+        (date(2026, 2, 28), "2026-02-28"),
+        (ACCOUNT.as_of, "2026-11-24T19:00:00+00:00"),
+        (True, True),
+        (None, None),
+        ("x" * 300, "x" * 300),
+        ("x" * 301, "x" * 299 + "…"),
+    ],
+)
+def test_values_as_the_browser_gets_them(value: object, shown: object) -> None:
+    assert plain(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("default", "first"),
+    [("past12months~", date(2025, 11, 1)), ("past1months~", date(2026, 10, 1)), ("past11months~",
+     date(2025, 12, 1)), ("thisyear", None), (None, None)],
+)  # fmt: skip
+def test_a_filter_is_set_to_its_default(default: str | None, first: date | None) -> None:
+    found = default_of(Filter("period", "date", default), date(2026, 11, 1))
+    assert found == (Between(first, date(2026, 11, 30)) if first else None)
+
+
+def test_the_page_shows_the_default_period(definitions: Definitions, demo: Warehouse) -> None:
+    _, results = read(demo.url, definitions)
+    ((this_month,),) = demo.rows("select this_month from ops.ops_account")
+    months = {row[0] for row in results["won_by_month"].rows}
+    assert max(months) <= this_month
+    assert min(months) >= date(this_month.year - 1, this_month.month, 1)
+    ((earlier,),) = demo.rows(
+        "select count(*) from marts.rpt_deals_monthly "
+        "where month < (select this_month - interval '1 year' from ops.ops_account)"
+    )
+    assert earlier, "without older months this proves nothing"
+
+
+def test_neighbours_share_the_room_of_cards_that_are_not_shown(definitions: Definitions) -> None:
+    shown = {key: CardResult() for key, card in definitions.cards.items() if card.static_dashboard}
+    data = page_data(definitions, ACCOUNT, shown, demo=False)
+    for dashboard in data["dashboards"]:
+        for tab in dashboard["tabs"]:
+            left = 0
+            for place in tab["cards"]:
+                left = left + place["w"] if left + place["w"] <= GRID else place["w"]
+            assert left == GRID, (dashboard["key"], tab)
+
+
+def test_a_card_that_fails_costs_no_other_one(definitions: Definitions, demo: Warehouse) -> None:
+    good = definitions.cards["open_count"]
+    bad = replace(good, sql="select 1 / 0 as open_count")
+    with psycopg.connect(demo.url) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        assert answer(connection, bad).error == "division by zero"
+        assert answer(connection, good).error is None
+
+
+def test_many_rows_are_cut_with_a_note(definitions: Definitions, demo: Warehouse) -> None:
+    many = "select n as open_count from generate_series(1, 100000) as n order by n"
+    with psycopg.connect(demo.url) as connection:
+        found = answer(connection, replace(definitions.cards["open_count"], sql=many))
+    assert len(found.rows) == queries.MOST_ROWS
+    assert found.rows[-1] == (queries.MOST_ROWS,)
+    assert found.cut
+
+
+@pytest.mark.parametrize(
+    ("card", "counts", "expected"),
+    [
+        ("won_by_month", (1, 0, 2), {"count": 3, "perRow": False}),
+        ("won_by_month", (0, None, 0), None),
+        ("pipeline_by_day", (1, 0, 2), {"count": 2, "perRow": True}),
+        ("won_this_month", (), None),
+    ],
+)
+def test_deals_that_a_sum_leaves_out_are_counted(
+    definitions: Definitions, card: str, counts: tuple[int | None, ...], expected: object
+) -> None:
+    shown = CardResult(("n", LEFT_OUT), ("int8", "int8"), tuple((1, count) for count in counts))
+    data = page_data(definitions, ACCOUNT, {card: shown}, demo=False)
+    assert data["cards"][card]["leftOut"] == expected
+
+
+def test_cards_are_read_as_the_reader_in_one_snapshot(
+    definitions: Definitions, demo: Warehouse, server: Server
+) -> None:
+    card = replace(
+        definitions.cards["open_count"], key="who", static_dashboard=True,
+        sql="select current_user, "
+        "current_setting('transaction_read_only'), current_setting('transaction_isolation')",
+    )  # fmt: skip
+    owner = psycopg.conninfo.conninfo_to_dict(demo.url)["user"]
+    # Who is no member of the reader stays who they are, and may still only read.
+    for change, who in (("grant {0} to {1}", READER), ("revoke {0} from {1}", owner)):
+        with server.as_superuser(demo) as superuser:
+            superuser.execute(change.format(READER, owner).encode())
+        _, results = read(demo.url, replace(definitions, cards={"who": card}))
+        assert results["who"].rows == ((who, "on", "repeatable read"),)
+
+
+# -- the command
+
+
+def static_dashboard(*arguments: str | Path, name: str = "static-dashboard") -> int:
+    with pytest.raises(SystemExit) as end:
+        main([name, *map(str, arguments)])
+    return int(end.value.code or 0)
+
+
+def test_the_page_is_written_for_its_owner(
+    tmp_path: Path, demo: Warehouse, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("PIPEBOARD_DATABASE_URL", demo.url)
+    out = tmp_path / "deep" / "index.html"
+    state = ROOT / ".pipeboard"
+    options = ("--out", out, "--cache", state / "look", "--node", state / "env" / "look")
+    for name in NAMES:
+        assert static_dashboard(*options, name=name) == 0
+        assert capsys.readouterr().out.strip() == out.as_uri()
+        assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    assert [file.name for file in out.parent.iterdir()] == ["index.html"]
+    assert 100_000 < out.stat().st_size < 2_000_000
+    # Nothing of the machine or the database is in it.
+    text = out.read_text(encoding="utf-8")
+    assert str(ROOT) not in text
+    assert not re.search(r"postgresql://|127\.0\.0\.1", text)
+
+
+def test_without_marts(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("PIPEBOARD_DATABASE_URL", server.warehouse("bare").url)
+    assert static_dashboard("--out", tmp_path / "page.html") == 78
+    assert "make sync" in capsys.readouterr().err
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_without_a_database(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PIPEBOARD_DATABASE_URL", "postgresql://me:secret@127.0.0.1:1/none")
+    assert static_dashboard() == 69
+    assert "secret" not in capsys.readouterr().err
+    monkeypatch.delenv("PIPEBOARD_DATABASE_URL")
+    assert static_dashboard() == 78
+
+
+def test_without_node(
+    tmp_path: Path, demo: Warehouse, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("PIPEBOARD_DATABASE_URL", demo.url)
+    out = tmp_path / "page.html"
+    assert static_dashboard("--out", out, "--cache", tmp_path / "empty", "--node", tmp_path) == 69
+    assert "bootstrap.py look" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_without_the_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:1/")
+    monkeypatch.setenv("npm_config_cache", str(tmp_path / "npm"))
+    monkeypatch.setenv("npm_config_fetch_retries", "0")
+    with pytest.raises(NoBundle, match="npm registry"):
+        make_bundle(tmp_path, ROOT / ".pipeboard" / "env" / "look")
+    # Half of an installation is none.
+    assert not list(tmp_path.glob("packages-*"))

@@ -1,0 +1,137 @@
+"""Generate the files that follow from the declarations of streams and settings.
+
+Usage::
+
+    python -m tap_pipedrive.generate [V1.json V2.json]
+
+Rewrites the tables of ``README.md`` and ``tests/catalog.json``; both belong to a source tree. A
+stream with a new operation needs the facts of that operation, too: name the two OpenAPI documents
+of Pipedrive (JSON, from its developer documentation), and ``api/openapi/facts.json`` is rewritten
+for all operations that the streams declare.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from tap_pipedrive.api import openapi
+from tap_pipedrive.api.openapi import documents, operation
+from tap_pipedrive.streams import STREAMS
+from tap_pipedrive.streams.base import PipedriveStream
+from tap_pipedrive.streams.stream_types import (
+    BatchedChildStream,
+    ChildStream,
+    IncrementalStream,
+    NewestFirstStream,
+)
+from tap_pipedrive.tap import TapPipedrive
+
+ROOM = Path(__file__).resolve().parent.parent
+README = ROOM / "README.md"
+CATALOG = ROOM / "tests" / "catalog.json"
+
+
+def how_it_is_read(stream: PipedriveStream) -> str:
+    """Describe in a few words how a stream is read."""
+    if stream.name == "deal_changelog":
+        return "a call for each deal that may have moved"
+    if stream.name.endswith("_sync"):
+        return f"comes with `{stream.name.removesuffix('_sync')}`"
+    if stream.name == "deal_summary_daily":
+        return "one call a day"
+    if isinstance(stream, IncrementalStream):
+        return "updated since the bookmark"
+    if isinstance(stream, BatchedChildStream):
+        parent = stream.parent
+        return f"a call for each 100 updated {parent}"
+    if isinstance(stream, ChildStream):
+        parent = stream.parent
+        return f"a call for each of the updated {parent}"
+    if isinstance(stream, NewestFirstStream):
+        return "newest first, down to the bookmark"
+    return "whole list, sent when it changed"
+
+
+def streams_table() -> str:
+    """Render the table of streams."""
+    rows = [
+        "| Stream | Key | How it is read | Operations (tokens a call) | Default | Swept |",
+        "|---|---|---|---|---|---|",
+    ]
+    for stream in TapPipedrive(config={}, validate_config=False).stream_set:
+        operations = [operation(key) for key in stream.operations]
+        costs = ", ".join(f"`{op.key}` ({op.cost})" for op in operations) or "(0)"
+        keys = ", ".join(f"`{key}`" for key in stream.primary_keys)
+        default = "on" if stream.selected_by_default else "off"
+        swept = "yes" if stream.is_swept else ""
+        cells = (f"`{stream.name}`", keys, how_it_is_read(stream), costs, default, swept)
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def settings_table() -> str:
+    """Render the table of settings, with those of nested objects."""
+    rows = ["| Setting | Default | What it is |", "|---|---|---|"]
+    properties: dict[str, Any] = TapPipedrive.config_jsonschema["properties"]
+    for name, schema in properties.items():
+        for nested, inner in dict(schema.get("properties") or {"": schema}).items():
+            full = f"{name}.{nested}" if nested else name
+            default = inner.get("default")
+            default = str(default).lower() if isinstance(default, bool) else default
+            shown = "" if default is None else f"`{default}`"
+            rows.append(f"| `{full}` | {shown} | {inner.get('description', '')} |")
+    return "\n".join(rows)
+
+
+def render(text: str) -> str:
+    """Replace the marked parts of a README."""
+    for name, table in (("streams", streams_table()), ("settings", settings_table())):
+        marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text = marked.sub(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", text)  # type: ignore[misc]
+    return text
+
+
+def facts(v1: dict[str, Any], v2: dict[str, Any]) -> dict[str, Any]:
+    """Reduce the two OpenAPI documents to the operations that the streams declare."""
+    keys = sorted({key for stream in STREAMS for key in stream.operations})
+    return documents.trim({"v1": v1, "v2": v2}, keys)
+
+
+def catalog() -> dict[str, Any]:
+    """Return the keys and the property types of each stream, for a comparison of versions."""
+    tap = TapPipedrive(config={}, validate_config=False)
+    return {
+        entry["tap_stream_id"]: {
+            "key_properties": list(entry["key_properties"]),
+            "replication_key": entry.get("replication_key"),
+            "properties": {
+                name: "/".join([*schema["type"], *filter(None, [schema.get("format")])])
+                for name, schema in entry["schema"]["properties"].items()
+            },
+        }
+        for entry in tap.catalog_dict["streams"]
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Rewrite the generated files; return 64 for wrong arguments."""
+    if len(arguments) not in (0, 2) or not README.exists():
+        sys.stderr.write(f"{__doc__}\n")
+        return 64
+    if arguments:
+        v1, v2 = (json.loads(Path(name).read_text(encoding="utf-8")) for name in arguments)
+        text = json.dumps(facts(v1, v2), indent=1, sort_keys=True, ensure_ascii=False)
+        openapi.FACTS_FILE.write_text(text + "\n", encoding="utf-8")
+        openapi.forget_facts()
+    README.write_text(render(README.read_text(encoding="utf-8")), encoding="utf-8")
+    text = json.dumps(catalog(), indent=1, sort_keys=True)
+    CATALOG.write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,350 @@
+"""Windows read the same records as page by page, for few more calls."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from conftest import Output, run_tap
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pipedrive_simulator.account.table import Table
+
+from tap_pipedrive.api.responses import Page
+from tap_pipedrive.errors import BudgetSpentError, CursorExpiredError, SourceUnavailableError
+from tap_pipedrive.sync.windows import (
+    Listing,
+    Windows,
+    gaps_between,
+    join,
+    most_calls,
+)
+from tap_pipedrive.times import to_text, to_time
+
+Sync = Callable[..., Output]
+LISTS = {"deals": "getDeals", "persons": "getPersons", "activities": "getActivities"}
+ONLY = {*LISTS, "organizations", "deal_products"}
+
+
+def by_id(*outputs: Output, stream: str) -> dict[int, dict[str, Any]]:
+    return {r["id"]: r for output in outputs for r in output.records[stream]}
+
+
+def windowed(simulator: Any, operation: str | None = None) -> int:
+    """Count the calls with an end in time."""
+    requested = simulator.control(
+        "GET", "requests", **({"operation": operation} if operation else {})
+    )
+    return sum("updated_until" in call["query"] for call in requested)
+
+
+def listed(simulator: Any, entity: str) -> dict[int, dict[str, Any]]:
+    return {r["id"]: r for r in simulator.truth(entity) if r["_listed"]}
+
+
+def check_all(simulator: Any, *outputs: Output) -> None:
+    """Compare the stored records with the account."""
+    for stream in ("deals", "persons", "organizations", "activities"):
+        stored, truth = by_id(*outputs, stream=stream), listed(simulator, stream)
+        assert {i: r["update_time"] for i, r in stored.items()} == {
+            i: r["update_time"] for i, r in truth.items()
+        }, stream
+
+
+def test_windows_read_the_same_records_as_page_by_page(simulator: Any, sync: Sync) -> None:
+    plain = sync(only=ONLY, windows=1, page_size=5)
+    assert not windowed(simulator)
+    pages = {op: n["calls"] for op, n in simulator.control("GET", "stats")["operations"].items()}
+    simulator.control("POST", "stats/reset")
+    wide = sync(only=ONLY, windows=6, page_size=5)
+    for stream in ONLY:
+        assert by_id(wide, stream=stream) == by_id(plain, stream=stream), stream
+    spent = simulator.control("GET", "stats")["operations"]
+    for stream, op in LISTS.items():
+        assert windowed(simulator, op) > 6, stream
+        assert spent[op]["calls"] <= most_calls(pages[op], 6), stream
+    assert wide.state == plain.state, "nothing is left of them in the end"
+
+
+def test_a_small_account_is_read_page_by_page(simulator: Any, sync: Sync) -> None:
+    sync(only=ONLY)
+    assert not windowed(simulator)
+
+
+@pytest.mark.parametrize("end", ["first", "last"])
+def test_windows_read_records_without_update_time(
+    simulator: Any, sync: Sync, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    if end == "last":
+        read_table = Table.walk
+
+        def timed_only(self: Any, requested: Any) -> Any:
+            if requested.since is not None:
+                keep = requested.keep
+                requested = requested._replace(
+                    keep=lambda r: r.update_time and (not keep or keep(r))
+                )
+            return read_table(self, requested)
+
+        monkeypatch.setattr("pipedrive_simulator.account.table._NULL", "~")
+        monkeypatch.setattr(Table, "walk", timed_only)
+    untimed = [simulator.account.create_deal(update_time=None).id for _ in range(8)]
+    output = sync(page_size=5, windows=4)
+    assert windowed(simulator, "getDeals")
+    assert set(untimed) <= by_id(output, stream="deals").keys()
+    marks = {m["deal_id"] for m in output.records["deal_changelog_sync"]}
+    assert marks == by_id(output, stream="deals").keys()
+
+
+def test_edits_during_windows_are_read(simulator: Any, sync: Sync) -> None:
+    simulator.control("POST", "faults", {"kind": "edit_during_walk", "every": 3, "deals": 3})
+    first = sync(only=ONLY, windows=5, page_size=5)
+    assert windowed(simulator)
+    simulator.control("DELETE", "faults")
+    check_all(simulator, first, sync(first.state, only=ONLY, windows=5, page_size=5))
+
+
+def test_deletions_and_archivings_during_windows_are_read(simulator: Any, sync: Sync) -> None:
+    edits = [{"op": "archive_deal", "deal_id": d} for d in range(20, 40)]
+    rule = {"kind": "edit_during_walk", "operation": "getDeals", "after": 15, "count": 1}
+    simulator.control("POST", "faults", {**rule, "edits": edits})
+    first = sync(only={"deals"}, windows=5, page_size=5)
+    second = sync(first.state, only={"deals"}, windows=5, page_size=5)
+    stored = by_id(first, second, stream="deals")
+    for deal_id, deal in listed(simulator, "deals").items():
+        assert stored[deal_id]["is_archived"] == deal["is_archived"]
+
+
+@pytest.mark.parametrize("kind", ["expired_cursor", "429_burst", "500", "truncated_json", "reset"])
+def test_a_fault_in_one_window_changes_no_record(
+    simulator: Any,
+    sync: Sync,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    kind: str,
+) -> None:
+    monkeypatch.setattr("backoff._sync.time.sleep", lambda _: None)
+    for operation in LISTS.values():
+        rule = {"kind": kind, "operation": operation, "after": 14, "count": 2}
+        simulator.control("POST", "faults", rule)
+    check_all(simulator, sync(only=ONLY, windows=4, page_size=5))
+    assert simulator.control("GET", "stats")["faults"][kind] == 2 * len(LISTS)
+    if kind == "expired_cursor":
+        assert "starting a window again" in caplog.text
+
+
+def test_the_next_run_completes_windows_after_a_spent_budget(
+    simulator: Any, sync: Sync, tmp_path: Any
+) -> None:
+    settings: dict[str, Any] = {"only": {"activities"}, "windows": 4, "page_size": 5}
+    pages = math.ceil(len(listed(simulator, "activities")) / 5)
+    ledger = {"daily_tokens": pages * 10 // 2, "state_dir": str(tmp_path)}
+    with pytest.raises(BudgetSpentError):
+        sync(**settings, **ledger)
+    first = run_tap.last  # type: ignore[attr-defined]
+    assert first.state["bookmarks"]["activities"]["windows"], "spans beyond the bookmark"
+    assert len(first.records["activities"]) >= 5 * (pages // 2 - 12), "what was paid is written"
+    simulator.control("POST", "stats/reset")
+    second = sync(first.state, **settings)
+    merged = by_id(first, second, stream="activities")
+    assert merged.keys() == listed(simulator, "activities").keys()
+    again = simulator.control("GET", "stats")["calls"]
+    assert again <= most_calls(pages - len(first.records["activities"]) // 5, 4) + 4
+    assert second.state == sync(**{**settings, "windows": 1}).state
+
+
+def test_windows_make_progress_in_every_interrupted_run(
+    simulator: Any, sync: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tap_pipedrive.api.client.MAX_TRIES", 1)
+    monkeypatch.setattr("tap_pipedrive.api.client.OUTAGE_SECONDS", 0.0)
+    outputs: list[Output] = []
+    state: dict[str, Any] = {}
+    for _ in range(30):
+        rule = {"kind": "503", "operation": "getActivities", "after": 16, "count": 1}
+        simulator.control("DELETE", "faults")
+        simulator.control("POST", "faults", rule)
+        try:
+            outputs.append(sync(state, only={"activities"}, windows=5, page_size=5))
+            break
+        except SourceUnavailableError:
+            outputs.append(run_tap.last)  # type: ignore[attr-defined]
+            state = outputs[-1].state
+            spans = state["bookmarks"]["activities"].get("windows") or []
+            assert len(spans) <= 5, "no more than threads"
+    assert 2 < len(outputs) < 30
+    assert by_id(*outputs, stream="activities").keys() == listed(simulator, "activities").keys()
+
+
+def test_windows_resume_after_kill_9(simulator: Any, sync: Sync, config: dict[str, Any]) -> None:
+    settings = {"changelog_mode": "off", "page_size": 5, "windows": 4}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tap_pipedrive", "--config", "/dev/stdin"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdin and process.stdout
+    process.stdin.write(json.dumps({**config, **settings}).encode())
+    process.stdin.close()
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if b'"STATE"' in line and b'"windows":[[' in line and len(lines) > 300:
+            break
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    before = Output.parse(b"".join(lines))
+    assert not before.records["users"], "it was cut off midway"
+    after = sync(before.state, **settings)
+    check_all(simulator, before, after)
+    # The first stream of the run: the only one that had begun.
+    done, again = (by_id(output, stream="activities") for output in (before, after))
+    assert len(done.keys() & again.keys()) < len(done) / 2, "it did not start over"
+
+
+# -- the windows alone, over a list of our own -----------------------------------------------
+
+START = "2020-01-01T00:00:00Z"
+
+
+class AList:
+    """Update times in order, a page at a time, with cursors that may expire."""
+
+    def __init__(self, seconds: list[int], page: int, expires: set[int]) -> None:
+        base = to_time(START).timestamp()
+        times = (to_text(to_time(START).fromtimestamp(base + s).astimezone()) for s in seconds)
+        self.records = [{"id": n, "update_time": t} for n, t in enumerate(sorted(times))]
+        self.page, self.expires = page, expires
+        self.calls = itertools.count(1)
+        self.made = 0
+
+    def ask(self, since: str, until: str) -> Iterator[Page]:
+        found = [r for r in self.records if since <= r["update_time"] < until]
+        for at in range(0, max(len(found), 1), self.page):
+            self.made = next(self.calls)
+            if at and self.made in self.expires:
+                msg = "expired"
+                raise CursorExpiredError(msg)
+            yield Page(found[at : at + self.page])
+
+
+crowds = st.lists(
+    st.tuples(st.integers(0, 10**8), st.integers(1, 120), st.sampled_from([0, 1, 40, 10**5])),
+    max_size=6,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    crowds,
+    st.integers(1, 9),
+    st.integers(1, 12),
+    st.sets(st.integers(5, 60), max_size=3),
+    st.sampled_from([None, 1, 10**4, 10**7]),
+)
+def test_windows_read_any_list_completely(
+    crowds: list[tuple[int, int, int]], width: int, page: int, expires: set[int], pace: float | None
+) -> None:
+    """With any distribution of records, and pages in any order."""
+    seconds = [at + n * apart for at, count, apart in crowds for n in range(count)]
+    source = AList(seconds, page, expires)
+    end = to_text(to_time("2026-01-01T00:00:00Z"))
+    listing: Listing[list[Any]] = Listing([(START, end)], source.ask, list, pace=pace)
+    got: list[int] = []
+    with Windows([listing], width=width) as windows:
+        for _, records in windows:
+            got += [r["id"] for r in records]
+            seen = set(got)
+            missing = [r["update_time"] for r in source.records if r["id"] not in seen]
+            for first, last in listing.written:
+                assert not any(first <= time < last for time in missing), "noted too early"
+    assert set(got) == {r["id"] for r in source.records}
+    assert listing.written == [[START, end]]
+    pages = math.ceil(len(source.records) / page) + 1
+    if not expires:
+        assert source.made <= most_calls(max(pages, 11), max(width, 2))
+
+
+def test_a_failure_is_raised_after_the_other_threads_pages() -> None:
+    source = AList(list(range(0, 10**6, 1000)), 10, set())
+
+    def ask(since: str, until: str) -> Iterator[Page]:
+        for page in source.ask(since, until):
+            if source.made == 40:
+                msg = "gone"
+                raise SourceUnavailableError(msg)
+            yield page
+
+    end = "2021-01-01T00:00:00Z"
+    first: Listing[list[Any]] = Listing([(START, end)], ask, list)
+    got: list[int] = []
+    with Windows([first], width=4) as windows, pytest.raises(SourceUnavailableError, match="gone"):
+        for _, records in windows:
+            got += [r["id"] for r in records]
+    left = gaps_between(first.written, START, end)
+    rest: Listing[list[Any]] = Listing(left, source.ask, list, read=first.written)
+    with Windows([rest], width=4) as windows:
+        got += [r["id"] for _, records in windows for r in records]
+    assert set(got) == {r["id"] for r in source.records}
+    assert rest.written == [[START, end]]
+    assert len(got) < len(source.records) + 10 * 4 * 2
+
+
+def test_lists_share_threads_and_have_their_own_progress() -> None:
+    sources = [AList(list(range(0, 10**6, apart)), 10, set()) for apart in (500, 9000)]
+    end = "2021-01-01T00:00:00Z"
+    second_came = threading.Event()
+
+    def ask(since: str, until: str) -> Iterator[Page]:
+        for page in sources[0].ask(since, until):
+            yield page
+            # However threads are scheduled: the first list goes on when the second has begun.
+            assert second_came.wait(20)
+
+    listings = [Listing([(START, end)], way, list) for way in (ask, sources[1].ask)]
+    got: dict[Any, set[int]] = {listing: set() for listing in listings}
+    turns = []
+    with Windows(listings, width=4) as windows:
+        for listing, records in windows:
+            turns.append(listings.index(listing))
+            if turns[-1] == 1:
+                second_came.set()
+            got[listing] |= {r["id"] for r in records}
+            for other, source in zip(listings, sources, strict=True):
+                missing = [r["update_time"] for r in source.records if r["id"] not in got[other]]
+                for first, last in other.written:
+                    assert not any(first <= time < last for time in missing)
+    for listing, source in zip(listings, sources, strict=True):
+        assert got[listing] == {r["id"] for r in source.records}
+        assert listing.written == [[START, end]]
+    assert turns.index(1) < len(turns) / 2, "side by side"
+
+
+def test_leaving_windows_early_ends_all_threads() -> None:
+    source = AList(list(range(0, 10**6, 1000)), 10, set())
+    listing: Listing[list[Any]] = Listing([(START, "2021-01-01T00:00:00Z")], source.ask, list)
+    with Windows([listing], width=4) as windows:
+        next(iter(windows))
+    made = source.made
+    assert windows._queue.empty() and source.made == made < 40
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=8))
+def test_spans_and_gaps_together_cover_everything(pairs: list[tuple[int, int]]) -> None:
+    spans = [[chr(65 + a), chr(65 + b)] for a, b in pairs if a < b]
+    inside = {m for a, b in spans for m in range(ord(a), ord(b))}
+    joined = join(spans)
+    assert {m for a, b in joined for m in range(ord(a), ord(b))} == inside
+    assert all(a[1] < b[0] for a, b in itertools.pairwise(joined))
+    gaps = gaps_between(spans, "C", "X")
+    missing = {m for a, b in gaps for m in range(ord(a), ord(b))}
+    assert missing == set(range(ord("C"), ord("X"))) - inside
