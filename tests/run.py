@@ -1,10 +1,10 @@
 """Run the tests of every room, each with its own settings, and end with one line for all.
 
-`python tests/run.py [--long | --all] [ROOM...]` runs some of them, up to four side by side, two more
-than there are cores, since rooms also wait (JOBS=1: one by one). Tests marked `long` are left out;
-`--long` runs only these, `--all` both. Where the programs of PostgreSQL 15, the oldest we promise, are
-installed, the whole pipeline and the loader run on it; of the loader's tests, those about SQL run
-on the embedded server too.
+`python tests/run.py [--long | --all] [ROOM...]` runs some of them, up to four side by side, two
+more than there are cores, since rooms also wait (JOBS=1: one by one). Tests marked `long` are left
+out; `--long` runs only these, `--all` both. Where the programs of PostgreSQL 15, the oldest we
+promise, are installed, the whole pipeline and the loader run on it; of the loader's tests, those
+about SQL run on the embedded server too.
 """
 
 from __future__ import annotations

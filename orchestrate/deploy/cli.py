@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from deploy.commands import Commands
 from deploy.errors import DeployError, ExitCode, Interrupted
+from deploy.shell import show
 from deploy.target import Target
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,10 +78,10 @@ def run(arguments: Sequence[str], root: Path) -> int:
         command, commands = parse(arguments, root)
         getattr(commands, command)()
     except DeployError as error:
-        print(f"run_project.sh: {error}", file=sys.stderr)
+        show(f"run_project.sh: {error}")
         return error.code
     except Interrupted as error:
-        print(f"run_project.sh: {error}", file=sys.stderr)
+        show(f"run_project.sh: {error}")
         return INTERRUPTED[signal.Signals(error.number)]
     return 0
 

@@ -27,7 +27,7 @@ from deploy.manifest import (
 )
 from deploy.releases import Release, record_release
 from deploy.settings import Settings
-from deploy.shell import say
+from deploy.shell import say, show
 from deploy.target import Target
 
 #: Selects everything but the Jobs, which run once and are deleted by the next release.
@@ -147,7 +147,8 @@ class Deployment:
                 say("done", str(job))
                 return
             if "Failed" in conditions or time.monotonic() > deadline:
-                self.cluster.call("logs", str(job), "--tail=50", "--all-containers")
+                log = ("logs", str(job), "--tail=50", "--all-containers")
+                show(self.cluster.call(*log, capture=True).stdout)
                 outcome = "failed" if "Failed" in conditions else "did not end in time"
                 raise DeployError(ExitCode.FAILED, f"{job} {outcome}; its last log lines are above")
             poll()
@@ -241,9 +242,9 @@ def go_back(cluster: Cluster, target: Target, previous: Release | None) -> None:
     Raises no DeployError: the error that led here is the one to report.
     """
     try:
-        cluster.call("get", "pods,jobs")
+        show(cluster.call("get", "pods,jobs", capture=True).stdout)
         events = cluster.call("get", "events", "--sort-by=.lastTimestamp", capture=True, quiet=True)
-        print("\n".join(events.stdout.splitlines()[-20:]), flush=True)
+        show("\n".join(events.stdout.splitlines()[-20:]))
         if previous is None:
             suspend_schedule(cluster)
             say("rollback", "there is no release to go back to; nothing is scheduled")

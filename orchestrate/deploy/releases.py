@@ -36,7 +36,8 @@ class Release:
         except (KeyError, OSError, EOFError, ValueError) as error:
             raise DeployError(
                 ExitCode.UNAVAILABLE,
-                f"configmap/{name} of namespace {cluster.namespace} is no release: {error!r}",
+                f"configmap/{name} of namespace {cluster.namespace} is no release ({error!r}); "
+                f"to deploy without it: kubectl -n {cluster.namespace} delete configmap {name}",
             ) from error
 
     def record(self, name: str) -> dict[str, Any]:

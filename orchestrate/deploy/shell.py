@@ -13,12 +13,19 @@ from pathlib import Path
 
 from deploy.errors import DeployError, ExitCode
 
+READ_TIMEOUT_SECONDS = 120
 TERMINATE_TIMEOUT_SECONDS = 10
 
 
 def say(topic: str, message: str, *, error: bool = False) -> None:
     """Print one line; `error` sends it to stderr."""
-    print(f"{topic:<10} {message}", file=sys.stderr if error else sys.stdout, flush=True)
+    show(f"{topic:<10} {message}", error=error)
+
+
+def show(text: str, *, error: bool = True) -> None:
+    """Print a text. A terminal that is closed must not keep a failed release from going back."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def require_tools(*names: str) -> None:
@@ -81,7 +88,7 @@ class Shell:
 
     def read(self, *command: str, quiet: bool = True) -> str | None:
         """Return what a program prints, without the last line end; None if it fails."""
-        done = call(command, cwd=self.root, capture=True, quiet=quiet)
+        done = call(command, cwd=self.root, capture=True, quiet=quiet, timeout=READ_TIMEOUT_SECONDS)
         return None if done.returncode else done.stdout.rstrip("\n")
 
     def change(self, *command: str, stdin: str | None = None, timeout: float | None = None) -> None:

@@ -38,7 +38,7 @@ def test_the_command_gets_its_paths(paths: Paths) -> None:
     command(paths, 'echo "$@"')
     page, complaints = write_page(paths, environment("demo"))
     assert page.split() == [
-        *("first-look", "--out", f"{paths.root}/build/dashboard/index.html"),
+        *("static-dashboard", "--out", f"{paths.root}/build/dashboard/index.html"),
         *(
             "--cache",
             f"{paths.root}/.pipeboard/look",

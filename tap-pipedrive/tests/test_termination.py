@@ -69,7 +69,7 @@ def running_tap(
         process.communicate()
 
 
-def wait_until(happened: Callable[[], bool], seconds: float = 15.0) -> None:
+def wait_until(happened: Callable[[], bool], seconds: float = 60.0) -> None:
     until = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < until, "it did not happen"

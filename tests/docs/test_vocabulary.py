@@ -15,14 +15,15 @@ from vocabulary import Allowed, in_file, main
     [
         ("a.md", "A new run\nwaits for its lane.\n", 2, "lane"),
         ("a.md", "What somebody else runs\n", 1, "somebody"),
-        ("a.py", "class LocalHome:\n    pass\n", 1, "local home"),
+        ("a.py", "class LocalHome:\n    pass\n", 1, "LocalHome"),
         ("a.py", "x = 1\nwhat_was_told = x\n", 2, "told"),
-        ("a.py", "class Problem(Exception):\n    pass\n", 1, "problem"),
+        ("a.py", "class Problem(Exception):\n    pass\n", 1, "Problem"),
         ("a.py", "# in the demo's world\n", 1, "world"),
         ("a.sql", "with clocked as (select 1)\n", 1, "clocked"),
         ("a.yml", "settings:\n  lane: main\n", 2, "lane"),
         ("a.ts", "const textKept = 1\n", 1, "kept"),
-        ("tests/some_kit.py", "x = 1\n", 0, "kit"),
+        ("tests/kit.py", "x = 1\n", 0, "kit"),
+        ("answers.py", "x = 1\n", 0, "answers"),
         ("first_look/page.py", "x = 1\n", 0, "first look"),
     ],
 )
@@ -34,7 +35,7 @@ def test_an_old_word_is_found_where_it_stands(file: str, text: str, line: int, w
     ("file", "text"),
     [
         ("a.md", "It is kept, as was said. The problem is solved; planes fly.\n"),
-        ("a.py", 'problem_count = 1  # what was asked\nprint("you are told")\n'),
+        ("a.py", 'problem = home = 1  # what was asked\nprint("you are told")\n'),
         ("a.sql", "select 1 -- dated\n"),
     ],
 )

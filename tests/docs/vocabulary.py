@@ -52,11 +52,6 @@ EVERYWHERE = {
     "worlds": "environments",
     "beginnings": "prefetch",
     "dear": "per-record (stream)",
-    "fed stream": "shared scan stream",
-    "list stream": "full table stream",
-    "updated stream": "incremental stream",
-    "local home": "local store",
-    "redis home": "Redis store",
     "spare share": "require_history_budget",
     "courier": "batch dispatcher",
     "checkup": "doctor",
@@ -71,7 +66,6 @@ EVERYWHERE = {
 #: Refused as a part of a name; in prose each is an ordinary word.
 IN_NAMES = {
     "look ahead": "prefetch",
-    "per hundred": "batched child stream",
     "in step": "group_by_position",
     "overflown": "exceeds_buffer",
     "as they are": "raw_rows",
@@ -88,36 +82,58 @@ IN_NAMES = {
     "patience": "timeout_seconds",
     "goodbye": "timeout_seconds",
     "left alone": "a descriptive name",
-    "clocked": "what the rows are",
-    "weighed": "what the rows are",
-    "priced": "what the rows are",
-    "dated": "what the rows are",
-    "kit": "helpers",
-    "rivals": "baselines",
     "site under test": "project_under_test",
 }
 
 #: Refused as a whole name, of a thing or of a file.
 WHOLE_NAMES = {
-    "answers": "responses, demo_queries",
-    "asking": "query_params",
     "birth": "create_time",
     "born": "create_time",
-    "ended": "command_result",
+    "clocked": "what the rows are",
+    "dated": "what the rows are",
     "feed": "on_page",
+    "priced": "what the rows are",
+    "weighed": "what the rows are",
+}
+
+#: Refused as the name of a class, written exactly so.
+CLASSES = {
+    "Background": "Daemon",
+    "Beginning": "Prefetch",
+    "Ended": "CommandResult",
+    "FedStream": "SharedScanStream",
+    "Home": "LimitStore",
+    "ListStream": "FullTableStream",
+    "LocalHome": "LocalStore",
+    "Mark": "OwnershipTag",
+    "Measures": "MetricSet",
+    "NewestFirst": "NewestFirstStream",
+    "PerHundred": "BatchedChildStream",
+    "PerRecord": "ChildStream",
+    "Problem": "PipeboardError",
+    "Recipe": "ServiceSpec",
+    "RedisHome": "RedisStore",
+    "UpdatedStream": "IncrementalStream",
+    "Verdict": "FlowState",
+    "Walk": "SharedScan",
+}
+
+#: Refused as the name of a file or a folder.
+FILES = {
+    "answers": "responses, demo_queries",
+    "asking": "query_params",
     "ground": "bench_env",
-    "home": "store",
     "kinds": "stream_types",
+    "kit": "helpers",
     "living": "generator",
     "look": "card_style",
     "measures": "metric_set",
     "probes": "service_checks",
-    "problem": "error",
     "problems": "errors",
-    "recipe": "spec",
+    "rivals": "baselines",
     "truth": "oracle",
     "verdict": "run_result",
-    "walk": "scan",
+    "warehouse kit": "warehouse_helpers",
 }
 
 
@@ -147,19 +163,6 @@ EXCEPTIONS: tuple[Allowed, ...] = (
             "pipeboard/local/prefect_service.py",
         )
     ),
-    Allowed("orchestrate/pipeboard/local/cluster.py", "home", "a key of cluster.json"),
-    Allowed("orchestrate/pipeboard/local/embedded_postgres.py", "home", "a key of cluster.json"),
-    Allowed("orchestrate/pipeboard/checks/doctor.py", "home", "a key of cluster.json"),
-    Allowed("orchestrate/bootstrap.py", "home", "Path.home"),
-    Allowed("orchestrate/pipeboard/cli.py", "look", "the command of that name"),
-    Allowed("orchestrate/*static_dashboard.py", "first look", "a command of pipeboard-metabase"),
-    Allowed("orchestrate/pipeboard/fingerprint.py", "walk", "os.walk"),
-    Allowed("orchestrate/pipeboard/run/*", "list stream", "a type: list[StreamOutcome]"),
-    Allowed("orchestrate/tests/test_doctor.py", "truth", "a method of the simulator"),
-    Allowed("tap-pipedrive/tests/*", "truth", "the name of a method of the simulator"),
-    Allowed(
-        "tap-pipedrive/tests/sync/test_windows.py", "walk", "the name of a method of the simulator"
-    ),
     *(
         Allowed(f"{METABASE}pipeboard_metabase/definitions/{file}", word, COLUMNS_OF_A_MART)
         for file in ("cards/data_quality/reconciliation.sql", "translations/columns.yml")
@@ -170,8 +173,6 @@ EXCEPTIONS: tuple[Allowed, ...] = (
         "first look",
         "the command's name in earlier releases still works",
     ),
-    Allowed(f"{METABASE}tests/*", "kit", "the module warehouse_kit of tests/warehouse"),
-    Allowed(f"{METABASE}tests/card_helpers.py", "world", "the variable PIPEBOARD_WORLD"),
 )
 
 
@@ -227,7 +228,9 @@ def files() -> list[str]:
 def in_file(file: str, text: str) -> Iterator[Finding]:
     """Find old words in a file's name, its prose and its names, in the order of lines."""
     parts = [part.split(".")[0] for part in Path(file).parts]
-    for word, instead in [*found(plain(file), EVERYWHERE), *found_in_names(parts)]:
+    in_path = [*found(plain(file), EVERYWHERE), *found_in_names(parts)]
+    in_path += [(word, FILES[word]) for part in parts if (word := plain(part).strip()) in FILES]
+    for word, instead in in_path:
         yield Finding(file, 0, word, instead)
     names = names_of(file, text)
     for nr, line in enumerate(text.splitlines(), 1):
@@ -243,10 +246,10 @@ def found(text: str, words: dict[str, str]) -> list[tuple[str, str]]:
 def found_in_names(names: list[str]) -> list[tuple[str, str]]:
     """Return the words that are names or parts of names, each with its replacement."""
     texts = [plain(name) for name in names]
-    whole = {text.strip() for text in texts}
     return [
         *found(".".join(texts), IN_NAMES),
-        *((word, instead) for word, instead in WHOLE_NAMES.items() if word in whole),
+        *((word, WHOLE_NAMES[word]) for text in texts if (word := text.strip()) in WHOLE_NAMES),
+        *((name, CLASSES[name]) for name in names if name in CLASSES),
     ]
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from conftest import Site
 
+import pipeboard.errors
 from deploy.cli import COMMANDS, HELP, parser
+from deploy.errors import ExitCode
 
 SMALL = ("--env", "minikube-small")
 
@@ -31,6 +33,11 @@ def test_the_help_explains_every_command_and_option(site: Site) -> None:
     for word in {*COMMANDS, *options} - {"--help"}:
         assert re.search(rf"^  {word} ", HELP, re.MULTILINE), word
     assert site.calls() == []
+
+
+def test_exit_codes_mean_what_they_mean_in_the_supervisor() -> None:
+    for code in ExitCode:
+        assert pipeboard.errors.ExitCode[code.name] == code
 
 
 def test_settings_that_are_missing_are_named_before_anything_is_done(site: Site) -> None:

@@ -241,6 +241,14 @@ def test_what_the_cluster_has_lost_or_changed_makes_it_differ_from_the_release(
         assert not deployment.is_as_applied(), name
         deployed.path(name).write_text(stored)
     assert deployment.is_as_applied()
+    # An object of another release is a difference, too.
+    other = deployed.path("configmap/of-another-release")
+    other.write_text(
+        deployed.path("configmap/settings")
+        .read_text()
+        .replace('"settings"', '"of-another-release"')
+    )
+    assert not deployment.is_as_applied()
     for name in ("statefulset/redis", "deployment/metabase"):
         stored = deployed.path(name).read_text()
         deployed.path(name).write_text(stored.replace('"readyReplicas": 1', '"readyReplicas": 0'))

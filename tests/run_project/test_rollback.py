@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterable
 
 import pytest
 from conftest import Site
@@ -127,15 +129,29 @@ def test_a_signal_brings_the_release_before_back(deployed: Site) -> None:
     deployed.set(active_jobs="\n".join(["sync-1"] * 100))
     process = start(deployed, "deploy", *SMALL)
     assert process.stdout is not None
-    for line in process.stdout:
-        if "for sync-1 to finish" in line:
-            break
-    # Now the schedule is suspended.
+    read_until(process.stdout, "for sync-1 to finish")
     process.terminate()
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 130
     assert "interrupted by signal 15; going back" in output
     assert f"release {first} runs again" in output
+    assert deployed.suspended() == ["backfill"]
+
+
+def test_a_terminal_that_is_lost_brings_the_release_before_back(deployed: Site) -> None:
+    first = deployed.head()
+    deployed.commit_again()
+    deployed.set(active_jobs="\n".join(["sync-1"] * 100))
+    terminal, other_end = pty.openpty()
+    process = start(deployed, "deploy", *SMALL, output=other_end)
+    os.close(other_end)
+    with os.fdopen(terminal) as lines:
+        read_until(lines, "for sync-1 to finish")
+    # From now on nothing can be printed.
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=60) != 0
+    assert deployed.release() == first
+    assert deployed.image("cronjob/sync") == f"pipeboard:{first}"
     assert deployed.suspended() == ["backfill"]
 
 
@@ -168,12 +184,20 @@ def add_report(site: Site) -> str:
     return site.commit()
 
 
-def start(site: Site, *arguments: str) -> subprocess.Popen[str]:
+def read_until(lines: Iterable[str], text: str) -> None:
+    """Read up to the line with a text."""
+    for line in lines:
+        if text in line:
+            return
+    pytest.fail(f"{text} was not printed")
+
+
+def start(site: Site, *arguments: str, output: int = subprocess.PIPE) -> subprocess.Popen[str]:
     return subprocess.Popen(
         ["./run_project.sh", *arguments],
         cwd=site.checkout,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=output,
         stderr=subprocess.STDOUT,
         text=True,
     )

