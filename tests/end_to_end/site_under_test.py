@@ -190,7 +190,8 @@ class Live:
         for pid, parent, words in known:
             if parent in parents:
                 for name in ("tap-pipedrive", "target-postgres", "dbt"):
-                    if f"bin/{name} " in f"{words} " or f"bin/pipeboard-{name}" in words:
+                    marks = (f"bin/{name} ", f"bin/pipeboard-{name}", f"/{name}_of_sync.py")
+                    if any(mark in f"{words} " for mark in marks):
                         found[name] = pid
         return found
 
