@@ -40,6 +40,17 @@ class ApiCalls:
         else:  # overwrite the oldest: quantiles of the recent calls
             latencies[self.requests[endpoint, "2xx"] % MOST_LATENCIES] = seconds
 
+    def snapshot(self) -> ApiCalls:
+        """Copy the counts of this moment; threads go on counting.
+
+        A loop over the counts themselves fails as soon as a thread counts a new endpoint.
+        """
+        found = ApiCalls()
+        for name in ("requests", "rate_limited", "retries", "errors"):
+            getattr(found, name).update(dict(getattr(self, name)))
+        found._latencies.update({key: [*value] for key, value in dict(self._latencies).items()})
+        return found
+
     def quantiles(self) -> dict[tuple[str, str], float]:
         """Latency by endpoint and quantile (0.5, 0.95, 1.0), in seconds."""
         found = {}

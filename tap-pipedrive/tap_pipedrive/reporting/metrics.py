@@ -99,7 +99,7 @@ def collect(run: RunContext, streams: StreamSet) -> CollectorRegistry:
         name: Gauge(name, help_text, labels, registry=registry)
         for name, (help_text, labels) in DECLARED.items()
     }
-    client, governor = run.client, run.governor
+    client, governor, api = run.client, run.governor, run.client.api.snapshot()
     for stream in streams.selected:
         gauge["pipedrive_etl_last_run_records"].labels(stream.name).set(stream.emitted)
         if latest := stream.latest_bookmark:
@@ -108,24 +108,25 @@ def collect(run: RunContext, streams: StreamSet) -> CollectorRegistry:
             )
         for kind, count in stream.drift.items():
             gauge["pipedrive_etl_schema_changes"].labels(kind).inc(count)
-    for kind, count in run.definitions.changes.items():
+    for kind, count in dict(run.definitions.changes).items():
         gauge["pipedrive_etl_schema_changes"].labels(kind).inc(count)
     gauge["pipedrive_etl_cache_hits"].labels("definitions").set(run.definitions.hits)
     gauge["pipedrive_etl_cache_misses"].labels("definitions").set(run.definitions.misses)
     counted: tuple[tuple[str, Mapping[tuple[str, str], float]], ...] = (
-        ("pipedrive_etl_api_requests", client.api.requests),
-        ("pipedrive_etl_api_retries", client.api.retries),
-        ("pipedrive_etl_api_errors", client.api.errors),
-        ("pipedrive_etl_api_latency_seconds", client.api.quantiles()),
+        ("pipedrive_etl_api_requests", api.requests),
+        ("pipedrive_etl_api_retries", api.retries),
+        ("pipedrive_etl_api_errors", api.errors),
+        ("pipedrive_etl_api_latency_seconds", api.quantiles()),
     )
     for name, values in counted:
         for labels, value in values.items():
             gauge[name].labels(*labels).set(value)
-    for (endpoint, _), _count in client.api.requests.items():
+    for endpoint, _ in api.requests:
         gauge["pipedrive_etl_api_rate_limited_requests"].labels(endpoint).set(
-            client.api.rate_limited[endpoint]
+            api.rate_limited[endpoint]
         )
-    gauge["pipedrive_etl_api_tokens_used"].set(sum(u.tokens for u in client.usage.values()))
+    usage = dict(client.usage)
+    gauge["pipedrive_etl_api_tokens_used"].set(sum(u.tokens for u in usage.values()))
     if governor.budget is not None:
         gauge["pipedrive_etl_api_tokens_budget"].set(governor.budget)
     if governor.plan_remaining is not None:

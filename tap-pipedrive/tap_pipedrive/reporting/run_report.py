@@ -64,7 +64,7 @@ def write_report(
     target = os.environ.get(VARIABLE)
     if not target:
         return
-    usage = run.client.usage if run.has_client else {}
+    usage = dict(run.client.usage) if run.has_client else {}
     entries = {s.name: _entry(run, s, usage.get(s.name, Usage())) for s in streams.selected}
     if set_aside := run.writer.sent[QUARANTINE]:
         entries[QUARANTINE] = _numbers(Outcome.COMPLETE, None, set_aside, Usage())
