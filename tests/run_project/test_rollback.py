@@ -200,4 +200,11 @@ def start(site: Site, *arguments: str, output: int = subprocess.PIPE) -> subproc
         stdout=output,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=heed_signals,
     )
+
+
+def heed_signals() -> None:
+    """Undo what `nohup` or a shell's `&` in front of the tests does: a program inherits it."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
