@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +31,7 @@ PIPEBOARD = ROOT / ".pipeboard" / "bin" / "pipeboard"
 PERSONAL = ("PIPEDRIVE_", "PIPEBOARD_", "MELTANO_", "DBT_", "TAP_", "TARGET_", "PG", "REDIS_")
 PAT = "github_pat_that_nobody_has"
 DEALS = 150
+MOST_RETRIES = 10
 T = TypeVar("T")
 sys.path.insert(0, str(ROOT / "orchestrate" / "flows"))
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -74,8 +77,16 @@ class Site:
         return called(f"{ready['url']}/_control/{action}", body, method)
 
     def api(self, path: str, body: dict[str, Any] | None = None, method: str = "") -> Any:
+        """Call the server's API; like Prefect's own client, again while its SQLite is locked (503)."""
         assert self.service.auth
         credentials = b64encode(self.service.auth.encode()).decode()
+        for _ in range(MOST_RETRIES):
+            try:
+                return called(f"{self.service.url}/api{path}", body, method, f"Basic {credentials}")
+            except urllib.error.HTTPError as error:
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
+                    raise
+                time.sleep(1)
         return called(f"{self.service.url}/api{path}", body, method, f"Basic {credentials}")
 
     def run(self, deployment: str, **environ: str) -> str:
