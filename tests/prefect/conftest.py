@@ -77,7 +77,7 @@ class Site:
         return called(f"{ready['url']}/_control/{action}", body, method)
 
     def api(self, path: str, body: dict[str, Any] | None = None, method: str = "") -> Any:
-        """Call the server's API; like Prefect's own client, again while its SQLite is locked (503)."""
+        """Call the server, again while its SQLite is locked (503), as Prefect's own client does."""
         assert self.service.auth
         credentials = b64encode(self.service.auth.encode()).decode()
         for _ in range(MOST_RETRIES):
