@@ -38,7 +38,9 @@ class Server:
         database = database or name
         url = self.postgres.start(self.binaries, database, fresh=True)[database]
         (self.folder / name).mkdir()
-        return Warehouse(url, self.folder / name, self.folder, self.dbt, dict(more))
+        return Warehouse(
+            url, self.folder / name, self.folder, self.dbt, {"DBT_WRITE_JSON": "true", **more}
+        )
 
     @contextmanager
     def building(self, name: str, **more: str) -> Iterator[Warehouse]:
