@@ -150,8 +150,6 @@ def has_rows(connection: psycopg.Connection, relation: str) -> bool:
 
 
 def test_an_idle_build_writes_no_row_and_issues_no_ddl(account: Account) -> None:
-    account.sync()
-    account.warehouse.build(*BUILD)
     before = account.written()
     with psycopg.connect(**account.warehouse.superuser) as connection:
         connection.execute(WATCH.encode())

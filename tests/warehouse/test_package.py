@@ -125,7 +125,9 @@ def database(
     warehouse.write(
         "create schema staging; create view staging.stg_pipedrive__call_logs as select 'old' as id"
     )
-    warehouse.build("build", *NO_TESTS)
+    warehouse.build(
+        "build", *NO_TESTS, "--select", "+fct_deal", "+ops_account", "ops_dbt_test_result"
+    )
     yield Database(warehouse, folder)
 
 
