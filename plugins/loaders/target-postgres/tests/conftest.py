@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
+from loader_helpers import FALLBACK, Warehouse
 from loader_server import Server
-from loader_testkit import FALLBACK, Warehouse
 
 # How long an example takes is the machine's business.
 hypothesis.settings.register_profile("no deadline", deadline=None)

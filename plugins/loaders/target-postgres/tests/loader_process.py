@@ -13,7 +13,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from loader_testkit import Warehouse, line, record, state
+from loader_helpers import Warehouse, line, record, state
 
 
 def message(i: int, round_: int = 0) -> dict:

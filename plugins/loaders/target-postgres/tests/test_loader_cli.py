@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from loader_testkit import Warehouse, line, record, schema
+from loader_helpers import Warehouse, line, record, schema
 
 from pipeboard_target_postgres import settings
 from pipeboard_target_postgres.errors import explain, redact

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from loader_helpers import Warehouse, schema, state
 from loader_process import Process, message
 from loader_server import Server
-from loader_testkit import Warehouse, schema, state
 
 from pipeboard_target_postgres.errors import EX_UNAVAILABLE
 from pipeboard_target_postgres.loader import Loader

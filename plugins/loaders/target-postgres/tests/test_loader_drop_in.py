@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from loader_testkit import DATE_TIME, Warehouse, line, record, schema, state
+from loader_helpers import DATE_TIME, Warehouse, line, record, schema, state
 from singer_sdk.exceptions import MappingError
 from singer_sdk.singerlib.exceptions import InvalidInputLine
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from loader_testkit import DATE_TIME, Warehouse, record, schema, state
+from loader_helpers import DATE_TIME, Warehouse, record, schema, state
 
 from pipeboard_target_postgres.merge import Counts, Merge
 

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from loader_testkit import Warehouse, record, schema, state
+from loader_helpers import Warehouse, record, schema, state
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeboard_target_postgres.errors import DataRefusedError

@@ -9,7 +9,7 @@ import typing as t
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from loader_testkit import Warehouse, record, schema, state
+from loader_helpers import Warehouse, record, schema, state
 
 Way = dict[str, t.Any]
 TYPES = {"a": "bigint", "b": "text", "c": "bigint", "v": "text", "o": "jsonb"}

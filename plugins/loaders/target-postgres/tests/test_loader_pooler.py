@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from loader_testkit import Warehouse, record, schema, state
+from loader_helpers import Warehouse, record, schema, state
 
 from pipeboard_target_postgres import pooler
 from pipeboard_target_postgres.errors import ConfigurationError, explain

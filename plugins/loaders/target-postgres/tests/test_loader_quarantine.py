@@ -8,7 +8,7 @@ import typing as t
 
 import psycopg
 import pytest
-from loader_testkit import DATE, DATE_TIME, Warehouse, record, schema, state
+from loader_helpers import DATE, DATE_TIME, Warehouse, record, schema, state
 
 from pipeboard_target_postgres.errors import DataRefusedError, NotPermittedError
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from loader_helpers import Warehouse, line, record, schema, state
 from loader_process import Process, message
-from loader_testkit import Warehouse, line, record, schema, state
 
 from pipeboard_target_postgres.target import TargetPostgres
 

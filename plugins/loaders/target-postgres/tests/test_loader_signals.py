@@ -16,8 +16,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from loader_helpers import Warehouse, schema, state
 from loader_process import Process, message
-from loader_testkit import Warehouse, schema, state
 
 from pipeboard_target_postgres.termination import Stopped, StopRequest
 

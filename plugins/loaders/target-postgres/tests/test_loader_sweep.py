@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from loader_testkit import Warehouse, record, schema
+from loader_helpers import Warehouse, record, schema
 
 from pipeboard_target_postgres.errors import DataRefusedError
 

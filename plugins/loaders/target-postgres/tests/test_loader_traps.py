@@ -6,7 +6,7 @@ import logging
 import typing as t
 
 import pytest
-from loader_testkit import DATE, DATE_TIME, Warehouse, record, schema
+from loader_helpers import DATE, DATE_TIME, Warehouse, record, schema
 
 from pipeboard_target_postgres.errors import DataRefusedError
 

@@ -11,7 +11,7 @@ import uuid
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from loader_testkit import DATE, DATE_TIME, Warehouse, record, schema
+from loader_helpers import DATE, DATE_TIME, Warehouse, record, schema
 
 UTC = dt.timezone.utc
 Way = dict[str, t.Any]
