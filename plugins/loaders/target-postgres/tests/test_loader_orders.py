@@ -103,7 +103,7 @@ def test_a_record_without_its_key_is_quarantined(warehouse: Warehouse, way: Way)
 
 
 @pytest.mark.parametrize("text", ['{"type":"RECORD","stream":"s","record":5}', None])
-def test_a_record_that_is_none_is_quarantined(
+def test_a_record_that_is_no_object_is_quarantined(
     warehouse: Warehouse, way: Way, text: str | None
 ) -> None:
     deep = '{"type":"RECORD","stream":"s","record":{"id":2,"o":' + "[" * 9999 + "]" * 9999 + "}}"
