@@ -248,4 +248,7 @@ def test_staging_models_of_extra_streams_are_built_by_name(database: Database) -
     )
     done = build("call_log")
     assert done.returncode == 2
-    assert "extra_streams names call_log, which has no model stg_pipedrive__call_log" in done.stdout
+    assert (
+        "extra_streams contains call_log, but there is no model stg_pipedrive__call_log"
+        in done.stdout
+    )

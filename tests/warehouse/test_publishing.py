@@ -271,7 +271,7 @@ def test_the_old_type_stays_while_a_view_of_others_stands_on_it(project: Project
     project.sql("create schema other; create view other.keyed as select * from marts.keyed")
     oid = project.oid("other.keyed")
     project.model("keyed", KEYED + "select id, length(name) as name from input.rows")
-    assert "because other.keyed, not of this project, stands on it" in project.build()
+    assert "because other.keyed, not of this project, depends on it" in project.build()
     assert project.oid("other.keyed") == oid
     assert project.rows("select name from other.keyed where id = 3") == [("5",)]
     project.sql("drop view other.keyed")
