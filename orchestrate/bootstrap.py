@@ -56,18 +56,22 @@ class Environment:
 
     @property
     def folder(self) -> Path:
+        """The folder of the virtual environment."""
         return ENVIRONMENTS_HOME / self.name
 
     @property
     def python(self) -> Path:
+        """Its interpreter."""
         return self.folder / "bin" / "python"
 
     @property
     def pins(self) -> Path:
+        """The pinned requirements it is built from."""
         return REQUIREMENTS / f"{self.name}.txt"
 
     @property
     def stamp(self) -> Path:
+        """The file with the fingerprint of the last complete build."""
         return self.folder / ".pipeboard-stamp"
 
     def fingerprint(self) -> str:
@@ -85,6 +89,7 @@ class Environment:
         return digest.hexdigest()
 
     def is_current(self) -> bool:
+        """Tell whether it was built completely from the present pins."""
         return (
             self.python.exists()
             and self.stamp.exists()
