@@ -25,7 +25,7 @@ FINGERPRINT = "PIPEBOARD_PROJECT_FINGERPRINT"
 BUILDERS = ("dbt", "dbt-changed", "mf")
 #: Set by `dbt-changed` for the dbt that it starts.
 OF_SYNC = "PIPEBOARD_DBT_OF_SYNC"
-#: Files of run/ that start a program of the dbt environment; dbt's own is for the dbt of a sync only.
+#: Files of run/ that start programs of the dbt environment; that of dbt is for a sync only.
 ENTRIES = {"dbt": "dbt_of_sync.py", "mf": "metricflow.py"}
 
 SECRET_NAME = re.compile(

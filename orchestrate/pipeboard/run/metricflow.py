@@ -1,11 +1,11 @@
 """The command `mf`: MetricFlow's command line on the semantic models of transform/.
 
-launch.py starts this file with dbt's Python. MetricFlow reads `target/semantic_manifest.json` of a project folder
-and knows no other place, so it gets the folder above dbt's target, with a `dbt_project.yml` of two lines. The
-manifest is made anew first, because a sync does not always write it.
+launch.py starts this file with dbt's Python. MetricFlow looks for `target/semantic_manifest.json`
+in a project folder and knows no other place, so it gets the folder above dbt's target, with a
+`dbt_project.yml` of two lines. The manifest is made anew first: a sync does not always write it.
 
-Two packages that MetricFlow's command line imports are not installed: `halo`, a spinner without a wheel, and
-`update_checker`, which would ask PyPI for a newer version at each start.
+Two packages that MetricFlow's command line imports are not installed: `halo`, a spinner without a
+wheel, and `update_checker`, which would ask PyPI for a newer version at each start.
 """
 
 from __future__ import annotations

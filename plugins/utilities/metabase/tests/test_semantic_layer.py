@@ -39,12 +39,12 @@ COMPARISONS = [
         (metrics, dimension, expression, report)
         for metrics in (CREATED, CLOSED)
         for dimension, expression, report in (
-            ("metric_time__month", "month", MONTHLY),
-            ("metric_time__quarter", "date_trunc('quarter', month)::date", MONTHLY),
+            ("metric_time__month", "report.month", MONTHLY),
+            ("metric_time__quarter", "date_trunc('quarter', report.month)::date", MONTHLY),
             (
                 "metric_time__fiscal_year",
                 "fiscal_year",
-                f"{MONTHLY} join marts.dim_date on month = date_day",
+                f"{MONTHLY} join marts.dim_date on report.month = date_day",
             ),
             ("pipeline", "pipeline_id", MONTHLY),
             ("owner", "owner_id", MONTHLY),
