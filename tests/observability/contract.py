@@ -1,4 +1,4 @@
-"""The metric contract: who declares what, and what dashboards and rules use of it."""
+"""The metric contract: declared metrics, and their use in dashboards and rules."""
 
 from __future__ import annotations
 
@@ -97,6 +97,6 @@ def queries() -> list[Query]:
 
 
 def unused_on_purpose() -> set[str]:
-    """Return the metrics that the guide says nobody shows."""
+    """Return the metrics that the guide lists as not shown."""
     section = GUIDE.read_text().partition("## Declared and not shown")[2].partition("\n## ")[0]
     return set(METRIC.findall(section))
