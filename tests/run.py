@@ -32,7 +32,7 @@ OLDEST_POSTGRES = (
 )
 NO_TESTS = 5
 MOST_JOBS = min(4, (os.cpu_count() or 1) + 2)
-#: The only settings of ours that get through to the tests.
+#: The only settings of this project that tests inherit.
 SETTINGS_OF_TESTS = (
     "PIPEBOARD_CRM_DIR",
     "PIPEBOARD_SIGNAL_ROUNDS",

@@ -136,7 +136,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 def test_nothing_private_and_no_test_is_sent_to_the_builder() -> None:
     sent = sent_to_the_builder()
     assert {"meltano.yml", "docker/build.sh", "orchestrate/bootstrap.py"} <= set(sent)
-    # dbt's own tests are part of every run; ours are not.
+    # dbt's own tests are part of every run; this project's Python tests are not.
     tests = [name for name in sent if "/tests/" in name and not name.startswith("transform/")]
     assert tests == []
     assert [name for name in sent if Path(name).name.startswith(".")] == []

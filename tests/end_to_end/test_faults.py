@@ -26,7 +26,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield found
 
 
-def at_work(site: Site, *arguments: str) -> tuple[Live, dict[str, int]]:
+def started(site: Site, *arguments: str) -> tuple[Live, dict[str, int]]:
     """Start a run and wait until it is in the middle of it; return it and its parts."""
     live = site.start("run", JOB, *arguments)
     until("a run in the middle", site.is_slow)
@@ -53,7 +53,7 @@ def test_a_part_that_is_killed_fails_the_run(
     site: Site, victim: str, code: int, stage: str
 ) -> None:
     with site.slow():
-        live, parts = at_work(site)
+        live, parts = started(site)
         os.kill(parts[victim], signal.SIGKILL)
         ended, out = live.wait()
     assert ended == code, out
@@ -74,7 +74,7 @@ def test_a_part_that_is_killed_fails_the_run(
 
 def test_a_killed_supervisor_leaves_no_process(site: Site) -> None:
     with site.slow():
-        live, parts = at_work(site)
+        live, parts = started(site)
         live.end(signal.SIGKILL)
         freed_early = lock_is_free(site) and alive(parts["meltano"])
         until("the end of all its parts", lambda: not any(map(alive, parts.values())), 40)
@@ -87,7 +87,7 @@ def test_a_killed_supervisor_leaves_no_process(site: Site) -> None:
 
 def test_a_second_run_is_skipped_and_names_the_running_one(site: Site) -> None:
     with site.slow():
-        live, _ = at_work(site)
+        live, _ = started(site)
         assert site.history()[-2][0] == "abandoned", "the next run found out"
         second = site.run("run", JOB)
         assert second.code == 0
@@ -116,7 +116,7 @@ def test_a_run_that_hangs_is_ended(site: Site) -> None:
 
 def test_a_run_survives_or_fails_with_a_killed_database(site: Site) -> None:
     with site.slow():
-        live, parts = at_work(site)
+        live, parts = started(site)
         kill_server(site.server)
         site.server.start(site.binaries, "site")
     code, out = live.wait()

@@ -174,7 +174,7 @@ def test_a_used_up_budget_is_behind_and_no_failure_for_a_cluster(site: Site, who
     assert (wrong.code, last(site)[:2]) == (78, ("failed", 78))
 
 
-def at_work(site: Site) -> tuple[Live, dict[str, int]]:
+def started(site: Site) -> tuple[Live, dict[str, int]]:
     """Start a run that reads every change log anew, and wait until it is in the middle of it."""
     live = site.start("run", JOB, "--full-refresh")
     until("a run in the middle", site.is_slow)
@@ -185,7 +185,7 @@ def at_work(site: Site) -> tuple[Live, dict[str, int]]:
 def test_a_part_that_gets_sigterm_fails_the_run(site: Site, whole: Run, victim: str) -> None:
     """A part that ends after SIGTERM has not done all its work, so the run fails."""
     with site.slow():
-        live, parts = at_work(site)
+        live, parts = started(site)
         os.kill(parts[victim], signal.SIGTERM)
         code, out = live.wait()
     status, exit_code, reason = last(site)

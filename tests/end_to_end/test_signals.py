@@ -235,8 +235,8 @@ def left_over(site: Site) -> list[str]:
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             environ = folder.joinpath("environ").read_bytes().split(b"\0")
-            is_ours = f"PIPEBOARD_STATE_DIR={site.checkout.state}".encode() in environ
-            if is_ours and any(line.startswith(b"PIPEBOARD_RUN_ID=") for line in environ):
+            is_of_site = f"PIPEBOARD_STATE_DIR={site.checkout.state}".encode() in environ
+            if is_of_site and any(line.startswith(b"PIPEBOARD_RUN_ID=") for line in environ):
                 found.append(folder.joinpath("cmdline").read_text().replace("\0", " "))
     return found
 

@@ -46,7 +46,7 @@ def test_no_secret_is_in_a_manifest(overlay: Rendered) -> None:
             assert not re.search("PASSWORD|TOKEN$|SECRET|_KEY$", name.upper()), name
 
 
-def test_images_are_pinned_and_ours_says_its_version(overlay: Rendered) -> None:
+def test_images_are_pinned_and_have_a_version(overlay: Rendered) -> None:
     package = (ROOT / "orchestrate" / "pyproject.toml").read_text()
     (version,) = re.findall(r'^version = "(.+)"$', package, re.MULTILINE)
     for name, container in overlay.containers():

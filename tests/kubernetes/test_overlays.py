@@ -95,14 +95,14 @@ def test_prefect_runs_the_pod_of_a_cronjob(rendered: dict[str, Rendered]) -> Non
     ]
     template = json.loads(pool["data"]["base-job-template.json"])
     job = template["job_configuration"]["job_manifest"]["spec"]
-    ours = only_pod(overlay, "CronJob", "sync")
-    pod, wanted = dict(job["template"]["spec"]), dict(ours["spec"])
+    cronjob = only_pod(overlay, "CronJob", "sync")
+    pod, wanted = dict(job["template"]["spec"]), dict(cronjob["spec"])
     # Prefect insists on these two in the pod, where Kubernetes has no use for them.
     assert (pod.pop("completions"), pod.pop("parallelism")) == (1, 1)
     (container,), (wanted_container,) = pod.pop("containers"), wanted.pop("containers")
     defaults = {k: v.get("default") for k, v in template["variables"]["properties"].items()}
     assert filled(pod, defaults) == wanted
-    assert job["template"]["metadata"]["annotations"] == ours["metadata"]["annotations"]
+    assert job["template"]["metadata"]["annotations"] == cronjob["metadata"]["annotations"]
     assert container["command"] == ["tini", "--"]
     for key in (
         "image",

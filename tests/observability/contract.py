@@ -23,7 +23,7 @@ QUERIES = COMPONENTS / "metrics-server" / "queries.yml"
 RUNBOOKS = ROOT / "docs" / "runbooks"
 GUIDE = ROOT / "docs" / "observability.md"
 
-#: A metric of ours; one that a rule records has a colon before the prefix.
+#: A metric of this project; one that a rule records has a colon before the prefix.
 METRIC = re.compile(r"(?<![:\w])pipedrive_etl_\w+")
 RECORDED = re.compile(r"\b[a-z]+:pipedrive_etl_\w+")
 SELECTED = re.compile(r"(?<![:\w])(pipedrive_etl_\w+)\{([^}]*)\}")

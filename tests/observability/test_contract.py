@@ -23,8 +23,10 @@ LABELS = {name: labels for part in contract.declared().values() for name, labels
 
 
 def test_each_metric_is_declared_once() -> None:
-    for (one, ours), (other, theirs) in itertools.combinations(contract.declared().items(), 2):
-        assert not ours.keys() & theirs.keys(), f"{one} and {other} declare the same"
+    for (one, metrics), (other, other_metrics) in itertools.combinations(
+        contract.declared().items(), 2
+    ):
+        assert not metrics.keys() & other_metrics.keys(), f"{one} and {other} declare the same"
 
 
 def test_dashboards_and_rules_use_what_is_declared_and_nothing_else() -> None:

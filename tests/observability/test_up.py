@@ -230,7 +230,7 @@ def test_the_demo_has_services_of_its_own_and_stop_ends_all(machine: Machine, up
     log = machine.state / "logs" / "demo-schedule.log"
     until("a scheduled run of the demo", lambda: "begins" in log.read_text(), 60)
     until(
-        "Meltano at work",
+        "a running Meltano",
         lambda: any(
             "--environment=demo" in arguments for arguments in processes(machine.state).values()
         ),
