@@ -183,7 +183,6 @@ def run_room(visit: Visit, which: str) -> Outcome:
     environ = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("PIPEDRIVE_", "PIPEBOARD_"))},
         **{k: os.environ[k] for k in SETTINGS_OF_TESTS if k in os.environ},
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
     if postgres:
         # The supervisor's own setting, and the one of the loader's tests.
