@@ -72,6 +72,9 @@ END_TO_END_SHARE = tuple(
 WAREHOUSE_SHARE = tuple(
     f"test_{name}.py"
     for name in (
+        "exchange_rates",
+        "grouped_rules",
+        "incremental",
         "lifetime",
         "package",
         "public_crm",

@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
 from pipeboard.local.services import Services
 from pipeboard.local.simulator import Account, Simulator
 from pipeboard.paths import Paths
@@ -105,6 +106,14 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     found = Checkout(tmp_path_factory.mktemp("local state"))
     yield found
     assert found.run("stop", "--forget").code == 0
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """The PostgreSQL of all sites, which exist one after the other."""
+    found = EmbeddedPostgres(tmp_path_factory.mktemp("postgres of sites"))
+    yield found
+    found.destroy()
 
 
 @pytest.fixture(scope="session")
