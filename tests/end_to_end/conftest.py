@@ -29,6 +29,13 @@ DEALS, CHANGES = 600, 20
 PERSONAL = ("PIPEDRIVE_", "MELTANO_", "DBT_", "TAP_", "TARGET_", "PG", "REDIS_", "PUSHGATEWAY_")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the order of the tests of a module: they share a set-up, and change it."""
+    for item in items:
+        item.add_marker(pytest.mark.random_order(disabled=True))
+
+
 @dataclass(frozen=True)
 class Run:
     """What one command said, and how long it took."""

@@ -19,6 +19,13 @@ NewWarehouse = Callable[..., Warehouse]
 DATABASE = "warehouse"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the order of the tests of a module: they share a set-up, and change it."""
+    for item in items:
+        item.add_marker(pytest.mark.random_order(disabled=True))
+
+
 @pytest.fixture(scope="session")
 def new_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewWarehouse]:
     server = EmbeddedPostgres(tmp_path_factory.mktemp("server"))
