@@ -101,7 +101,7 @@ RUN = (
     Environment("meltano", members=(SUPERVISOR,), commands=("meltano", "pipeboard", "dbt-changed")),
     Environment("tap", members=(TAP,), commands=("tap-pipedrive",)),
     Environment("loader", members=(LOADER,), commands=("target-postgres",)),
-    Environment("dbt", commands=("dbt",)),
+    Environment("dbt", commands=("dbt", "mf")),
     Environment("metabase", members=(METABASE,), commands=("pipeboard-metabase",)),
     Environment("demo", members=(SIMULATOR,), commands=("pipedrive-simulator",)),
 )
@@ -134,7 +134,7 @@ WANTED = {
 
 # These read which account and database they work with from environment variables; typed
 # by hand, they get it from the supervisor.
-SUPERVISED_COMMANDS = ("meltano", "dbt", "dbt-changed")
+SUPERVISED_COMMANDS = ("meltano", "dbt", "dbt-changed", "mf")
 
 # A dependency installs a script of the same name; the one of this repository has its own.
 SCRIPTS = {"target-postgres": "pipeboard-target-postgres"}

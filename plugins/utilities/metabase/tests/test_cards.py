@@ -15,7 +15,7 @@ from pipeboard_metabase.definitions import Card, Definitions, load
 from pipeboard_metabase.sql import Between, Value, render
 from psycopg.rows import tuple_row
 from sqlglot.optimizer.qualify import qualify
-from warehouse_kit import Warehouse
+from warehouse_helpers import Warehouse
 
 CARDS = load().cards.values()
 each_card = pytest.mark.parametrize("card", CARDS, ids=lambda card: card.key)
