@@ -3,7 +3,8 @@ display: scalar
 columns: [data_as_of]
 y: data_as_of
 format: {data_as_of: time}
-unfiltered: [period, pipeline, owner, team, label]
+period: now
+unfiltered: [pipeline, owner, team, label]
 size: {w: 6, h: 3}
 static_dashboard: true
 ---

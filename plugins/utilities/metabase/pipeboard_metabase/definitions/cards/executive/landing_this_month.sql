@@ -3,12 +3,12 @@ display: scalar
 columns: [landing_base, deals_without_rate]
 y: landing_base
 format: {landing_base: money}
-unfiltered: [period]
+period: this_month
 size: {w: 6, h: 3}
 static_dashboard: true
 filters:
-  pipeline: marts.dim_pipeline.name
-  owner: marts.dim_user.name
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 select

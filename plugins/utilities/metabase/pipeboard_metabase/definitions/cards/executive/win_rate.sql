@@ -7,8 +7,8 @@ size: {w: 6, h: 3}
 static_dashboard: true
 filters:
   period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.name
-  owner: marts.dim_user.name
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 select round(sum(n_won)::numeric / nullif(sum(n_closed), 0), 4) as win_rate_by_close_date

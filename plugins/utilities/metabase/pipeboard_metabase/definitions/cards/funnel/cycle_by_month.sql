@@ -4,13 +4,12 @@ columns: [month, avg_cycle_days]
 x: month
 y: avg_cycle_days
 format: {month: month, avg_cycle_days: days}
-unfiltered: [label]
 size: {w: 12, h: 6}
 static_dashboard: true
 filters:
   period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.name
-  owner: marts.dim_user.name
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 select

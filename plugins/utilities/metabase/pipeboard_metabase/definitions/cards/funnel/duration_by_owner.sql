@@ -5,12 +5,12 @@ x: stage_name
 y: median_days
 series: owner_name
 format: {median_days: days}
-unfiltered: [period, label]
-size: {w: 12, h: 7}
+period: all
+size: {w: 24, h: 7}
 static_dashboard: true
 filters:
-  pipeline: marts.dim_pipeline.name
-  owner: marts.dim_user.name
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 with largest as (
@@ -25,10 +25,11 @@ with largest as (
 )
 
 select
-    translated(users.name) as owner_name,
-    durations.stage_name,
+    translated(users.display_name) as owner_name,
+    stages.display_name as stage_name,
     durations.median_days
 from marts.rpt_stage_duration_by_owner as durations
+inner join marts.dim_stage as stages on durations.stage_id = stages.stage_id
 inner join largest on durations.pipeline_id = largest.pipeline_id
 inner join marts.dim_user as users on durations.owner_id = users.user_id
 where

@@ -3,12 +3,12 @@ display: scalar
 columns: [open_value_base, deals_without_rate]
 y: open_value_base
 format: {open_value_base: money}
-unfiltered: [period]
+period: now
 size: {w: 6, h: 3}
 static_dashboard: true
 filters:
-  pipeline: marts.dim_pipeline.name
-  owner: marts.dim_user.name
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
   label: marts.fct_deal_label.label
 ---

@@ -10,7 +10,7 @@ size: {w: 12, h: 6}
 static_dashboard: true
 filters:
   period: marts.dim_date.date_day
-  owner: marts.dim_user.name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 select

@@ -3,15 +3,15 @@ display: table
 columns: [owner_name, n_done, n_planned, n_overdue, on_time_rate, hours_done]
 format: {on_time_rate: percent, hours_done: hours}
 unfiltered: [pipeline]
-size: {w: 12, h: 7}
+size: {w: 24, h: 7}
 static_dashboard: true
 filters:
   period: marts.dim_date.date_day
-  owner: marts.dim_user.name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 select
-    translated(users.name) as owner_name,
+    translated(users.display_name) as owner_name,
     sum(activities.n_done) as n_done,
     sum(activities.n_planned) as n_planned,
     sum(activities.n_overdue) as n_overdue,
@@ -24,5 +24,5 @@ where
     [[and activities.month in (select month_start from marts.dim_date where {{period}})]]
     [[and activities.owner_id in (select user_id from marts.dim_user where {{owner}})]]
     [[and activities.owner_id in (select user_id from marts.dim_user where {{team}})]]
-group by users.name
+group by users.display_name
 order by n_done desc, owner_name

@@ -9,11 +9,11 @@ size: {w: 12, h: 6}
 static_dashboard: true
 filters:
   period: marts.dim_date.date_day
-  owner: marts.dim_user.name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 select
-    activities.activity_type_name as activity_type,
+    activities.activity_type_display_name as activity_type,
     sum(activities.n_done) as n_done,
     sum(activities.n_planned) as n_planned,
     sum(activities.n_overdue) as n_overdue
@@ -23,5 +23,5 @@ where
     [[and activities.month in (select month_start from marts.dim_date where {{period}})]]
     [[and activities.owner_id in (select user_id from marts.dim_user where {{owner}})]]
     [[and activities.owner_id in (select user_id from marts.dim_user where {{team}})]]
-group by activities.activity_type_name
+group by activities.activity_type_display_name
 order by n_done desc, activity_type

@@ -5,12 +5,12 @@ x: month
 y: median_response_hours
 series: owner_name
 format: {month: month, median_response_hours: hours}
-size: {w: 12, h: 6}
+size: {w: 24, h: 6}
 static_dashboard: true
 filters:
   period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.name
-  owner: marts.dim_user.name
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 with largest as (
@@ -26,7 +26,7 @@ with largest as (
 )
 
 select
-    translated(users.name) as owner_name,
+    translated(users.display_name) as owner_name,
     responses.month,
     responses.median_response_hours,
     responses.n_deals

@@ -18,15 +18,16 @@ format:
   won_value_base: money
   avg_won_value_base: money
   won_value_target: money
+unfiltered: [pipeline]
 size: {w: 24, h: 8}
 static_dashboard: true
 filters:
   period: marts.dim_date.date_day
-  owner: marts.dim_user.name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 select
-    translated(scores.owner_name) as owner_name,
+    translated(users.display_name) as owner_name,
     sum(scores.n_created) as n_created,
     sum(scores.n_won) as n_won,
     sum(scores.n_lost) as n_lost,
@@ -39,10 +40,11 @@ select
     sum(scores.won_value_target) as won_value_target,
     sum(scores.deals_without_rate) as deals_without_rate
 from marts.rpt_owner_scorecard as scores
+inner join marts.dim_user as users on scores.owner_id = users.user_id
 where
     true
     [[and scores.month in (select month_start from marts.dim_date where {{period}})]]
     [[and scores.owner_id in (select user_id from marts.dim_user where {{owner}})]]
     [[and scores.owner_id in (select user_id from marts.dim_user where {{team}})]]
-group by scores.owner_id, scores.owner_name
+group by users.display_name
 order by won_value_base desc, owner_name

@@ -111,7 +111,10 @@ function chartView(
   context: Context,
 ): View {
   const { translations, formats } = context;
-  const parts = partsOf(card).map((part) => ({ ...part, frame: frameOf(part.card, context) }));
+  const parts = partsOf(card).map((part) => ({
+    ...part,
+    frame: frameOf(part.card, context, part.of ? formats.full(part.of.value, part.of.column) : null),
+  }));
   const highest = Math.max(...parts.map(({ frame }) => highestOf(card, frame)));
   const names = Math.max(...parts.map(({ frame }) => namesOf(frame)));
   const figures = parts.map((part) => {
@@ -155,7 +158,7 @@ function chartView(
     rows.hidden = !on;
   });
   head.append(toggle);
-  node.append(charts, rows, ...notes(card, parts.map((part) => part.frame.left), context));
+  node.append(charts, rows, ...notes(card, parts.map((part) => part.frame), context));
   return {
     node,
     measure: () => {
@@ -202,12 +205,13 @@ function legend(frames: Frame[]): HTMLElement | null {
 /** What the chart, or the page, leaves out: said, never silent. */
 function notes(
   card: Card,
-  left: { categories: number; series: number }[],
+  frames: Frame[],
   { translations, formats }: Context,
 ): HTMLElement[] {
-  const categories = left.reduce((sum, one) => sum + one.categories, 0);
-  const series = left.reduce((sum, one) => sum + one.series, 0);
+  const categories = frames.reduce((sum, { left }) => sum + left.categories, 0);
+  const series = frames.reduce((sum, { left }) => sum + left.series, 0);
   const said = [
+    frames.some((frame) => frame.running >= 0) ? translations.text("page.running") : null,
     categories + series > 0
       ? translations.text("page.left_to_table", { count: String(categories + series) })
       : null,

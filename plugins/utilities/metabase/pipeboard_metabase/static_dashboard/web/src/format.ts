@@ -30,6 +30,7 @@ export class Formats {
   constructor(
     private readonly translations: Translations,
     private readonly currency: string | null,
+    private readonly zone: string,
   ) {}
 
   /** A cell in full, as tables and tooltips show it. */
@@ -99,7 +100,7 @@ export class Formats {
     const isDay = value.length === 10;
     const date = new Date(isDay ? `${value}T00:00:00Z` : value);
     if (Number.isNaN(date.getTime())) return value;
-    const zone: Intl.DateTimeFormatOptions = isDay ? { timeZone: "UTC" } : {};
+    const zone: Intl.DateTimeFormatOptions = { timeZone: isDay ? "UTC" : this.zone };
     if (format === "month") {
       const month = this.dateFormat(`month${short}`, {
         ...zone,
@@ -113,6 +114,7 @@ export class Formats {
     }
     if (format === "time" && short) {
       return this.dateFormat("timeshort", {
+        ...zone,
         day: "numeric",
         month: "short",
         hour: "numeric",

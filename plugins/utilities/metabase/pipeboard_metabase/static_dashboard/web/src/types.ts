@@ -69,8 +69,6 @@ export interface Placed {
 
 export interface Dashboard {
   key: string;
-  /** Months before this one that cards with a period show; null where none has one. */
-  months: number | null;
   tabs: { key: string | null; cards: Placed[] }[];
 }
 
@@ -82,6 +80,10 @@ export interface Meta {
   /** ISO code of the base currency; null when it is not known. */
   currency: string | null;
   deals: number;
+  /** First day of the month that is not over; of the reporting time zone, like all days. */
+  thisMonth: string;
+  /** The reporting time zone, by its IANA name. */
+  zone: string;
   demo: boolean;
 }
 
