@@ -1,8 +1,8 @@
 """Write the pictures of the dashboards into docs/images: `python tests/docs/screenshots.py`.
 
-The page is build/dashboard/index.html, as `make demo` writes it, or the one given. Chromium and its driver must be
-installed (`apt install chromium chromium-driver`). With `--all FOLDER`, every dashboard in both languages and themes
-and as on a phone goes into the folder, for a review by eye.
+The page is build/dashboard/index.html, as `make demo` writes it, or the one given. Chromium and its
+driver must be installed (`apt install chromium chromium-driver`). With `--all FOLDER`, every
+dashboard in both languages and themes and as on a phone goes into the folder, for a review by eye.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def main() -> int:
                     ("dark-pt", (1440, 4000), "pt", True),
                     ("phone-pt", (390, 6000), "pt", False),
                 ):
-                    picture(chrome, given, key, given.all / f"{key}-{name}.png", size, language, dark)
+                    picture(
+                        chrome, given, key, given.all / f"{key}-{name}.png", size, language, dark
+                    )
             return 0
         for key in keys:
             picture(chrome, given, key, IMAGES / "dashboards" / f"{key}.png", DESK, "en")

@@ -24,7 +24,12 @@ from pipeboard_metabase.translations import (
 )
 
 GRID = 24
-DISPLAYS = ("scalar", "bar", "row", "line", "area", "combo", "funnel", "pie", "heatmap", "table")
+DISPLAYS = (
+    *("scalar", "trend", "bar", "row", "line", "area", "combo", "funnel", "pie", "heatmap"),
+    "table",
+)
+#: One figure: alone, or the last of a row of months.
+TILES = ("scalar", "trend")
 #: What a number or text means to people, beyond its type. `percent` is a share of 1.
 FORMATS = (
     *("integer", "decimal", "money", "percent", "days", "hours", "seconds"),
@@ -80,9 +85,11 @@ class Filter:
 class Card:
     """One question and how its answer is shown.
 
-    `columns` are those of the result, in order. `period` is one of PERIODS, unless the card has the
-    filter of a period. `unfiltered` names the other filters of its dashboards that cannot apply to it. `may_be_empty` says why no row may be right on a healthy account.
-    `rows_overlap`: a deal may be in several rows, so that counts of rows must not be added up.
+    `columns` are those of the result, in order. `goal` is the column that holds what the figure of a
+    tile is to reach. `period` is one of PERIODS, unless the card has the filter of a period.
+    `unfiltered` names the other filters of its dashboards that cannot apply to it. `may_be_empty`
+    says why no row may be right on a healthy account. `rows_overlap`: a deal may be in several rows,
+    so that counts of rows must not be added up.
     """
 
     key: str
@@ -93,6 +100,7 @@ class Card:
     x: tuple[str, ...] = ()
     y: tuple[str, ...] = ()
     series: str | None = None
+    goal: str | None = None
     stacked: bool = False
     lines: tuple[str, ...] = ()
     right_axis: tuple[str, ...] = ()
@@ -171,11 +179,15 @@ class Definitions:
             chosen = self.translations.text("phrase.chosen", language)
             period = chosen.replace("{period}", period)
         parts = [text, self._phrase("covers", language, period)]
+        if with_filters and card.x and card.format.get(card.x[0]) == "month":
+            parts.append(self.translations.text("phrase.running", language))
         if with_filters:
             lists = {"filtered": card.filters, "unfiltered": card.unfiltered}
             for phrase, keys in lists.items():
                 names = [
-                    self.translations.text(f"filter.{key}", language) for key in keys if key != PERIOD
+                    self.translations.text(f"filter.{key}", language)
+                    for key in keys
+                    if key != PERIOD
                 ]
                 if names:
                     parts.append(self._phrase(phrase, language, ", ".join(names)))
@@ -244,7 +256,18 @@ def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) 
     data = _mapping(where, yaml.safe_load(parts[1]))
     sql = parts[2].strip()
     known = {
-        *("display", "columns", "x", "y", "series", "stacked", "lines", "right_axis", "format"),
+        *(
+            "display",
+            "columns",
+            "x",
+            "y",
+            "series",
+            "goal",
+            "stacked",
+            "lines",
+            "right_axis",
+            "format",
+        ),
         *(
             "filters",
             "period",
@@ -268,6 +291,7 @@ def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) 
         x=_names(where, "x", data),
         y=_names(where, "y", data),
         series=data.get("series"),
+        goal=data.get("goal"),
         stacked=bool(data.get("stacked", False)),
         lines=_names(where, "lines", data),
         right_axis=_names(where, "right_axis", data),
@@ -304,6 +328,7 @@ def check_card(where: str, card: Card, filters: Mapping[str, Filter]) -> None:
         "x": card.x,
         "y": card.y,
         "series": (card.series,) if card.series else (),
+        "goal": (card.goal,) if card.goal else (),
         "lines": card.lines,
         "right_axis": card.right_axis,
         "format": card.format,
@@ -322,6 +347,10 @@ def check_card(where: str, card: Card, filters: Mapping[str, Filter]) -> None:
         errors.append("y must name what is measured")
     if card.display not in ("table", "scalar") and not card.x:
         errors.append("x must name what it is measured by")
+    if card.display in TILES and len(card.y) != 1:
+        errors.append("a tile shows one figure")
+    if card.goal and card.display not in TILES:
+        errors.append("goal is for tiles")
     tags = TAG.findall(card.sql)
     in_clauses = [tag for clause in CLAUSE.findall(card.sql) for tag in TAG.findall(clause)]
     if set(tags) != set(card.filters):

@@ -17,7 +17,7 @@ from pipeboard.local.embedded_postgres import READER, EmbeddedPostgres
 from pipeboard.local.postgres_binaries import Binaries
 
 #: What no sync reads by default, but reports show when it is there.
-MORE_STREAMS = ("goals", "teams")
+MORE_STREAMS = ("currencies", "goals", "teams")
 #: Connects to a warehouse, by the name of its fixture, as who may only read marts and ops.
 Reader = Callable[[str], psycopg.Connection[Any]]
 #: Every warehouse is built under one name: of another one dbt would parse the project anew.

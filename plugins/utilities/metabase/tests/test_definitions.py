@@ -13,6 +13,7 @@ from pipeboard_metabase.definitions import (
     GRID,
     LEFT_OUT,
     PERIODS,
+    TILES,
     Definitions,
     Filter,
     Place,
@@ -44,7 +45,7 @@ def used_texts(definitions: Definitions) -> set[str]:
     """Every text that some card or dashboard needs, values left out."""
     used = {f"filter.{key}" for key in definitions.filters}
     used |= {f"period.{key}" for key in (*PERIODS, "months")}
-    used |= {f"phrase.{key}" for key in ("covers", "chosen", "filtered", "unfiltered")}
+    used |= {f"phrase.{key}" for key in ("covers", "chosen", "running", "filtered", "unfiltered")}
     for card in definitions.cards.values():
         used |= {f"card.{card.key}", f"card.{card.key}.description"}
         used |= {f"column.{column}" for column in card.shown}
@@ -108,7 +109,7 @@ def test_sums_of_money_say_which_deals_they_leave_out(definitions: Definitions) 
     assert not silent
     for dashboard in definitions.dashboards.values():
         # Metabase shows one figure of a scalar: the count stands on the dashboard.
-        if any(definitions.cards[c].display == "scalar" for c in money & set(dashboard.cards)):
+        if any(definitions.cards[c].display in TILES for c in money & set(dashboard.cards)):
             assert "deals_left_out" in dashboard.cards, dashboard.key
 
 
@@ -129,7 +130,7 @@ def test_columns_of_the_same_name_have_the_same_format(definitions: Definitions)
         (
             "lost_by_month",
             "Period: as chosen; otherwise this month and the 12 months before. "
-            "Filters: Pipeline, Owner, Team.",
+            "The current month is not over. Filters: Pipeline, Owner, Team.",
         ),
         ("data_as_of", "Period: now. Not filtered by: Pipeline, Owner, Team, Label."),
     ],
@@ -170,7 +171,11 @@ def test_a_card_is_read() -> None:
         ("y: n\n", "y: n\nunfiltered: [period]\n", "unfiltered must not name the period"),
         ("period: now\n", "", "period must be one of now"),
         ("period: now\n", "period: soon\n", "not soon"),
-        ("owner: marts.dim_user.name", "period: marts.dim_date.date_day", "not name another period"),
+        (
+            "owner: marts.dim_user.name",
+            "period: marts.dim_date.date_day",
+            "not name another period",
+        ),
         ("---\ndisplay", "display", "must begin with front matter"),
     ],
 )

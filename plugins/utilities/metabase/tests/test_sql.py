@@ -101,7 +101,14 @@ def _is_additive(column: str) -> bool:
         *("value_base", "open_count", "won_cycle_days", "won_value_target"),
         *("sold_value_base", "discount_value_base", "one_time_value_base", "new_mrr_base"),
         *("new_arr_base", "new_value_base", "returning_value_base", "won_back_value_base"),
-        *("target", "actual", "open_value_base", "weighted_value_base", "won_value_base", "lost_value_base"),
+        *(
+            "target",
+            "actual",
+            "open_value_base",
+            "weighted_value_base",
+            "won_value_base",
+            "lost_value_base",
+        ),
         *("landing_base", "historic_landing_base", "commit_value_base", "forecast_value_base"),
         *("weighted_forecast_base", "up_value_base", "down_value_base", "net_value_base"),
     )

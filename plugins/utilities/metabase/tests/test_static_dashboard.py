@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, datetime, timezone
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +281,81 @@ def test_a_phone_scrolls_down_only(
         assert browser.run(wide) <= PHONE[0], title
 
 
+def test_no_column_of_a_table_is_cut_off(
+    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path]
+) -> None:
+    wide = """
+        return [...document.querySelectorAll(".scroll")]
+            .filter((box) => box.scrollWidth > box.clientWidth + 1)
+            .map((box) => box.closest("article").dataset.card);
+    """
+    browser.open(page_of(demo))
+    for language in ("en", "pt"):
+        browser.one(f"button[lang={language}]").click()
+        for title in browser.dashboards():
+            assert browser.run(wide) == [], title
+
+
+def test_axes_begin_at_zero_and_the_running_month_is_marked(
+    browser: Browser, definitions: Definitions, bundle: Bundle, folder: Path
+) -> None:
+    months = [date(2026, month, 1) for month in (9, 10, 11)]
+    card = definitions.cards["no_response_by_month"]
+    results = {
+        # Nobody was contacted in a month, everybody in another; and nothing at all.
+        "no_response_by_month": CardResult(
+            card.columns, ("date", "int8", "int8", "numeric"),
+            tuple((m, 4, 4 - nr, nr / 4) for nr, m in enumerate(months)),
+        ),
+        "win_rates_by_month": CardResult(
+            definitions.cards["win_rates_by_month"].columns, ("date", *["numeric"] * 3),
+            tuple((m, 0.0, 0.0, 0.0) for m in months),
+        ),
+    }  # fmt: skip
+    account = Account(datetime.now(timezone.utc), 3, "BRL", months[-1], "America/Sao_Paulo")
+    path = folder / "axes.html"
+    write(path, render_page(definitions, account, results, bundle))
+    labels = "return [...document.querySelectorAll('.chart svg text')].map((t) => t.textContent)"
+    browser.open(path)
+    shares = {text for text in browser.run(labels) if text.endswith("%")}
+    assert shares == {"0%", "20%", "40%", "60%", "80%", "100%"}
+    assert browser.one(".note").text == "The current month is not over."
+    dashed = "return document.querySelectorAll('svg path[stroke-dasharray]').length"
+    assert browser.run(dashed) > 0
+    browser.run("location.hash = '#/team'")
+    assert not [text for text in browser.run(labels) if text.startswith("-")]
+    assert browser.run(dashed) > 0
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_colours_of_a_chart_differ_for_all_readers(
+    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path], dark: bool
+) -> None:
+    """Brightness or hue without red and green: what a reader with deuteranopia sees."""
+    browser.open(page_of(demo), dark=dark)
+    for title in browser.dashboards():
+        legends = browser.run("""
+            return [...document.querySelectorAll(".legend")].map((legend) =>
+                [...legend.querySelectorAll(".dot")].map((dot) =>
+                    getComputedStyle(dot).backgroundColor.match(/[0-9]+/g).map(Number)));
+        """)
+        for legend in legends:
+            for one, other in combinations(map(tuple, legend), 2):
+                assert differ_without_red_and_green(one, other), (title, one, other)
+
+
+def differ_without_red_and_green(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Compare what a dichromat keeps: brightness, and blue against yellow."""
+
+    def kept(colour: tuple[int, ...]) -> tuple[float, float]:
+        red, green, blue = colour
+        brightness = 0.299 * red + 0.587 * green + 0.114 * blue
+        return brightness, blue - (red + green) / 2
+
+    (bright, hue), (bright_other, hue_other) = kept(one), kept(other)
+    return abs(bright - bright_other) > 18 or abs(hue - hue_other) > 40
+
+
 def test_everything_is_reached_and_used_by_keyboard(
     browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path]
 ) -> None:
@@ -319,7 +395,8 @@ def test_charts_say_what_they_show(
     browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path]
 ) -> None:
     ((product,),) = demo.rows(
-        "select display_name from marts.rpt_products_monthly join marts.dim_product using (product_id) "
+        "select display_name "
+        "from marts.rpt_products_monthly join marts.dim_product using (product_id) "
         "where month >= (select this_month - interval '1 year' from ops.ops_account) "
         "group by display_name order by sum(sold_value_base) desc limit 1"
     )

@@ -31,7 +31,13 @@ from warehouse_kit import ROOT, Warehouse
 
 from pipeboard.local.embedded_postgres import READER
 
-ACCOUNT = Account(datetime(2026, 11, 24, 19, tzinfo=timezone.utc), 3, "BRL", date(2026, 11, 1), "America/Sao_Paulo")
+ACCOUNT = Account(
+    datetime(2026, 11, 24, 19, tzinfo=timezone.utc),
+    3,
+    "BRL",
+    date(2026, 11, 1),
+    "America/Sao_Paulo",
+)
 
 
 def test_data_cannot_end_its_element() -> None:

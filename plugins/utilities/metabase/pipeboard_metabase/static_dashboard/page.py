@@ -149,8 +149,10 @@ def _card(card: Card, answer: CardResult) -> dict[str, Any]:
     return {
         "key": card.key,
         "display": card.display,
+        "period": card.period,
         "x": x,
         "y": list(card.y),
+        "goal": card.goal,
         "series": card.series or next(iter(more), None),
         "stacked": card.stacked,
         "lines": list(card.lines),
@@ -169,7 +171,9 @@ def _left_out(card: Card, answer: CardResult) -> dict[str, Any] | None:
     if LEFT_OUT not in answer.columns or LEFT_OUT in card.y:
         return None
     at = answer.columns.index(LEFT_OUT)
-    counts = [int(str(row[at] or 0)) for row in answer.rows]
+    # Of a row of months a tile shows the last.
+    rows = answer.rows[-1:] if card.display == "trend" else answer.rows
+    counts = [int(str(row[at] or 0)) for row in rows]
     count = (max if card.rows_overlap else sum)(counts or [0])
     return {"count": count, "perRow": card.rows_overlap} if count else None
 
@@ -197,9 +201,7 @@ def _translations(
     used = {key: t for key, t in texts.items() if key in wanted or key.startswith("value.")}
     for key in cards:
         used[f"card.{key}.description"] = {
-            language: definitions.description(
-                definitions.cards[key], language, with_filters=False
-            )
+            language: definitions.description(definitions.cards[key], language, with_filters=False)
             for language in LANGUAGES
         }
         used |= _values_by_name(definitions, definitions.cards[key])

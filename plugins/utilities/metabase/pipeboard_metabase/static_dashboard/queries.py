@@ -33,7 +33,7 @@ ACCOUNT = """
 
 @dataclass(frozen=True)
 class Account:
-    """The account as a whole. `currency` is that of all `_base` columns, `zone` that of all days."""
+    """The account: `currency` is that of all `_base` columns, `zone` the one of all days."""
 
     as_of: datetime | None
     deals: int

@@ -1,6 +1,6 @@
 ---
 display: table
-columns: [stream, outcome, data_as_of, hours_old, last_load_records, n_rows, n_vanished, n_in_quarantine, n_incomplete_parents, mart, n_rows_in_mart, last_complete_at, reason]
+columns: [stream, outcome, data_as_of, hours_old, last_load_records, n_rows, n_vanished, n_in_quarantine, n_incomplete_parents, last_complete_at, reason]
 format: {data_as_of: time, hours_old: hours, last_complete_at: time}
 period: now
 unfiltered: [pipeline]
@@ -17,8 +17,6 @@ select
     counts.n_vanished,
     freshness.n_in_quarantine,
     outcomes.n_incomplete_parents,
-    counts.mart,
-    counts.n_rows_in_mart,
     outcomes.last_complete_at,
     outcomes.reason
 from ops.ops_stream_freshness as freshness

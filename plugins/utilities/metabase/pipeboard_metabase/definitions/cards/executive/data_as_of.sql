@@ -5,7 +5,7 @@ y: data_as_of
 format: {data_as_of: time}
 period: now
 unfiltered: [pipeline, owner, team, label]
-size: {w: 6, h: 3}
+size: {w: 6, h: 4}
 static_dashboard: true
 ---
 select max(data_as_of) as data_as_of

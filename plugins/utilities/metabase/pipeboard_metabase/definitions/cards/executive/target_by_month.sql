@@ -1,10 +1,10 @@
 ---
 display: combo
-columns: [goal_month, actual, target, attainment, deals_without_rate]
+columns: [goal_month, won_value_base, won_value_target, attainment, deals_without_rate]
 x: goal_month
-y: [actual, target]
-lines: [target]
-format: {goal_month: month, actual: decimal, target: decimal, attainment: percent}
+y: [won_value_base, won_value_target]
+lines: [won_value_target]
+format: {goal_month: month, won_value_base: money, won_value_target: money, attainment: percent}
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
 static_dashboard: true
@@ -42,8 +42,8 @@ kinds as (
 
 select
     wanted.period_start as goal_month,
-    sum(wanted.actual) as actual,
-    sum(wanted.target) as target,
+    sum(wanted.actual) as won_value_base,
+    sum(wanted.target) as won_value_target,
     round(sum(wanted.actual) / nullif(sum(wanted.target), 0), 4) as attainment,
     sum(wanted.deals_without_rate) as deals_without_rate
 from wanted

@@ -5,7 +5,7 @@ y: commit_value_base
 format: {commit_value_base: money}
 period: now
 unfiltered: [label]
-size: {w: 6, h: 3}
+size: {w: 6, h: 4}
 static_dashboard: true
 filters:
   pipeline: marts.dim_pipeline.display_name

@@ -3,7 +3,7 @@ display: scalar
 columns: [no_reason_share]
 y: no_reason_share
 format: {no_reason_share: percent}
-size: {w: 8, h: 3}
+size: {w: 12, h: 4}
 static_dashboard: true
 filters:
   period: marts.dim_date.date_day

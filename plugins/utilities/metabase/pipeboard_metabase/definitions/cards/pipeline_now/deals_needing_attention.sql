@@ -11,8 +11,6 @@ columns:
   - days_in_current_stage
   - usual_days_in_stage
   - days_overdue
-  - is_stalled
-  - is_rotten
   - is_without_close_date
   - is_without_next_activity
   - deal_url
@@ -45,8 +43,6 @@ select
     deals.days_in_current_stage,
     deals.usual_days_in_stage,
     case when deals.is_overdue then account.today - deals.expected_close_date end as days_overdue,
-    deals.is_stalled,
-    deals.is_rotten,
     deals.is_without_close_date,
     deals.is_without_next_activity,
     account.deal_url_prefix || deals.deal_id as deal_url

@@ -98,6 +98,8 @@ export function options(card: Card, frame: Frame, context: Context, width: numbe
     aria: { enabled: false },
   };
   switch (card.display) {
+    case "trend":
+      return { ...base, ...spark(frame, context) };
     case "pie":
       return { ...base, ...pie(frame, context, width) };
     case "heatmap":
@@ -310,6 +312,36 @@ const SYMBOLS = ["circle", "rect", "triangle", "diamond"] as const;
 /** How a bar looks whose month is not over. */
 function unfinished(colour: string): Option {
   return { opacity: 0.45, borderColor: colour, borderWidth: 1.5, borderType: "dashed" };
+}
+
+/** A line without axes; the way to the running month is dashed. */
+function spark(frame: Frame, context: Context): Option {
+  const [series] = frame.series;
+  const values = series?.values ?? [];
+  const colour = series?.colour ?? context.palette.open;
+  const until = frame.running < 0 ? values.length : frame.running;
+  const line = { type: "line", color: colour, symbol: "none", lineStyle: { width: 2 } };
+  return {
+    grid: { left: 2, right: 5, top: 5, bottom: 5, outerBoundsMode: "none" },
+    tooltip: tooltip(frame, context, "axis"),
+    xAxis: { type: "category", data: frame.labels, show: false, boundaryGap: false },
+    yAxis: {
+      type: "value",
+      show: false,
+      min: (range: { min: number }) => Math.min(0, range.min),
+    },
+    series: [
+      { ...line, areaStyle: { opacity: 0.1 }, data: values.map((v, nr) => (nr < until ? v : null)) },
+      {
+        ...line,
+        symbol: "circle",
+        symbolSize: (_: unknown, { dataIndex }: { dataIndex: number }) =>
+          dataIndex === values.length - 1 ? 6 : 0,
+        lineStyle: { width: 2, type: frame.running < 0 ? "solid" : [3, 3] },
+        data: values.map((v, nr) => (nr >= Math.min(until, values.length - 1) - 1 ? v : null)),
+      },
+    ],
+  };
 }
 
 function rows(card: Card, frame: Frame, context: Context, width: number): Option {

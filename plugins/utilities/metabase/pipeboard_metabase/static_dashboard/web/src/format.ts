@@ -43,6 +43,15 @@ export class Formats {
     return this.cell(value, column, true);
   }
 
+  /** By how much something grew or shrank: +12% or -3%. */
+  change(share: number): string {
+    return this.numberFormat(`change${Math.abs(share) < 0.1}`, {
+      style: "percent",
+      maximumFractionDigits: Math.abs(share) < 0.1 ? 1 : 0,
+      signDisplay: "exceptZero",
+    }).format(share);
+  }
+
   private cell(value: Cell, { name, format }: Column, short: boolean): string {
     if (value === null || value === "") return NOTHING;
     if (typeof value === "boolean") return this.translations.text(value ? "page.yes" : "page.no");

@@ -24,6 +24,7 @@ export type Format =
 
 export type Display =
   | "scalar"
+  | "trend"
   | "bar"
   | "row"
   | "line"
@@ -42,8 +43,12 @@ export interface Column {
 export interface Card {
   key: string;
   display: Display;
+  /** What it covers where no filter of a period applies: now, this_month, ... */
+  period: string | null;
   x: string | null;
   y: string[];
+  /** The column with what the figure of a tile is to reach. */
+  goal: string | null;
   series: string | null;
   stacked: boolean;
   /** Measures of a combo that are lines, and measures with a scale of their own on the right. */
