@@ -3,13 +3,11 @@ display: table
 columns:
   - title
   - owner_name
-  - pipeline_name
   - stage_name
   - value_base
   - n_warnings
   - days_without_sign_of_life
   - days_in_current_stage
-  - usual_days_in_stage
   - days_overdue
   - is_without_close_date
   - is_without_next_activity
@@ -19,7 +17,6 @@ format:
   value_base: money
   days_without_sign_of_life: days
   days_in_current_stage: days
-  usual_days_in_stage: days
   days_overdue: days
 period: now
 size: {w: 24, h: 9}
@@ -34,14 +31,12 @@ filters:
 select
     deals.title,
     translated(users.display_name) as owner_name,
-    pipelines.display_name as pipeline_name,
     stages.display_name as stage_name,
     deals.value_base,
     deals.is_stalled::integer + deals.is_rotten::integer + deals.is_stuck::integer + deals.is_overdue::integer
     + deals.is_without_close_date::integer + deals.is_without_next_activity::integer as n_warnings,
     deals.days_without_sign_of_life,
     deals.days_in_current_stage,
-    deals.usual_days_in_stage,
     case when deals.is_overdue then account.today - deals.expected_close_date end as days_overdue,
     deals.is_without_close_date,
     deals.is_without_next_activity,
@@ -49,7 +44,6 @@ select
 from marts.rpt_open_deals as deals
 cross join ops.ops_account as account
 left join marts.dim_user as users on coalesce(deals.owner_id, -1) = users.user_id
-left join marts.dim_pipeline as pipelines on deals.pipeline_id = pipelines.pipeline_id
 left join marts.dim_stage as stages on deals.stage_id = stages.stage_id
 where
     (
