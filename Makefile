@@ -84,7 +84,7 @@ test-long: ## the long ones that `make test` leaves out: random signals, thirty 
 	@$(PYTHON) orchestrate/bootstrap.py dev
 	@.pipeboard/env/dev/bin/python tests/run.py --long
 
-bench: ## how fast it is, against rivals and floors (SCALE=1000000, ONLY=loader,tap, REPEAT=3)
+bench: ## how fast it is, against baselines and floors (SCALE=1000000, ONLY=loader,tap, REPEAT=3)
 	@$(PYTHON) orchestrate/bootstrap.py bench
 	@cd tests && ../.pipeboard/env/dev/bin/python -m bench $(if $(SCALE),--scale $(SCALE)) \
 		$(if $(ONLY),--only $(ONLY)) $(if $(WITHOUT),--without $(WITHOUT)) $(if $(DBT_SCALE),--dbt-scale $(DBT_SCALE)) $(if $(REPEAT),--repeat $(REPEAT)) \

@@ -56,18 +56,22 @@ class Environment:
 
     @property
     def folder(self) -> Path:
+        """The folder of the virtual environment."""
         return ENVIRONMENTS_HOME / self.name
 
     @property
     def python(self) -> Path:
+        """Its interpreter."""
         return self.folder / "bin" / "python"
 
     @property
     def pins(self) -> Path:
+        """The pinned requirements it is built from."""
         return REQUIREMENTS / f"{self.name}.txt"
 
     @property
     def stamp(self) -> Path:
+        """The file with the fingerprint of the last complete build."""
         return self.folder / ".pipeboard-stamp"
 
     def fingerprint(self) -> str:
@@ -85,6 +89,7 @@ class Environment:
         return digest.hexdigest()
 
     def is_current(self) -> bool:
+        """Tell whether it was built completely from the present pins."""
         return (
             self.python.exists()
             and self.stamp.exists()
@@ -96,7 +101,7 @@ RUN = (
     Environment("meltano", members=(SUPERVISOR,), commands=("meltano", "pipeboard", "dbt-changed")),
     Environment("tap", members=(TAP,), commands=("tap-pipedrive",)),
     Environment("loader", members=(LOADER,), commands=("target-postgres",)),
-    Environment("dbt", commands=("dbt",)),
+    Environment("dbt", commands=("dbt", "mf")),
     Environment("metabase", members=(METABASE,), commands=("pipeboard-metabase",)),
     Environment("demo", members=(SIMULATOR,), commands=("pipedrive-simulator",)),
 )
@@ -129,7 +134,7 @@ WANTED = {
 
 # These read which account and database they work with from environment variables; typed
 # by hand, they get it from the supervisor.
-SUPERVISED_COMMANDS = ("meltano", "dbt", "dbt-changed")
+SUPERVISED_COMMANDS = ("meltano", "dbt", "dbt-changed", "mf")
 
 # A dependency installs a script of the same name; the one of this repository has its own.
 SCRIPTS = {"target-postgres": "pipeboard-target-postgres"}

@@ -1,16 +1,18 @@
 """Run the tests of every room, each with its own settings, and end with one line for all.
 
-`python tests/run.py [--long | --all] [ROOM...]` runs some of them, up to four side by side, two
-more than there are cores, since rooms also wait (JOBS=1: one by one). Tests marked `long` are left
-out; `--long` runs only these, `--all` both. Where the programs of PostgreSQL 15, the oldest we
-promise, are installed, the whole pipeline and the loader run on it; of the loader's tests, those
-about SQL run on the embedded server too.
+`python tests/run.py [--long | --all] [--order NUMBER] [ROOM...]` runs some of them, up to four side
+by side, two more than there are cores, since rooms also wait (JOBS=1: one by one). Tests marked
+`long` are left out; `--long` runs only these, `--all` both. The modules of a room, and the tests of
+a module, run in a random order; `--order` repeats the order that has this number. Where the
+programs of PostgreSQL 15, the oldest we promise, are installed, the whole pipeline and the loader
+run on it; of the loader's tests, those about SQL run on the embedded server too.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import random
 import subprocess
 import sys
 import time
@@ -117,6 +119,7 @@ def main(words: list[str]) -> int:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--long", action="store_const", const="long", dest="which")
     which.add_argument("--all", action="store_const", const="", dest="which")
+    parser.add_argument("--order", type=int, default=random.randrange(1_000_000), metavar="NUMBER")
     parser.add_argument("rooms", nargs="*", metavar="ROOM")
     parser.set_defaults(which="not long")
     given = parser.parse_args(words)
@@ -128,6 +131,8 @@ def main(words: list[str]) -> int:
     oldest = oldest_postgres()
     if oldest is None:
         print("PostgreSQL 15 is not installed: tests run on the embedded server only", flush=True)
+    print(f"the order of the tests is number {given.order}", flush=True)
+    options = ["-m", given.which, f"--random-order-seed={given.order}"]
     began = time.monotonic()
     totals: Counter[str] = Counter()
     visits = [
@@ -138,7 +143,7 @@ def main(words: list[str]) -> int:
     ]
     failed = []
     with ThreadPoolExecutor(int(os.environ.get("JOBS", MOST_JOBS))) as pool:
-        under_way = {pool.submit(run_room, visit, given.which): visit.title for visit in visits}
+        under_way = {pool.submit(run_room, visit, options): visit.title for visit in visits}
         for future in as_completed(under_way):
             if future.result().failed:
                 failed.append(under_way[future])
@@ -173,7 +178,7 @@ def visits_of(room: Room, oldest: str | None) -> list[Visit]:
     return visits
 
 
-def run_room(visit: Visit, which: str) -> Outcome:
+def run_room(visit: Visit, options: list[str]) -> Outcome:
     """Run one room; what it says is kept together, since another one runs beside it."""
     room, title, postgres, files = visit
     began = time.monotonic()
@@ -189,7 +194,7 @@ def run_room(visit: Visit, which: str) -> Outcome:
         # The supervisor's own setting, and the one of the loader's tests.
         environ["PIPEBOARD_POSTGRES_BIN"] = environ["PIPEBOARD_TEST_POSTGRES_BIN"] = postgres
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    command += ["-m", which, f"--junitxml={report}", *files]
+    command += [*options, f"--junitxml={report}", *files]
     with subprocess.Popen(
         command,
         cwd=ROOT / room.folder,

@@ -24,6 +24,9 @@ Deleted deals are not counted; archived deals are. Months and days are those of 
 zone. Money is in the base currency: a deal without an exchange rate is in no sum, and is counted in
 `deals_without_rate`. A ratio without a denominator is null, never 0. Its parts are columns too, so
 that ratios can be computed again over several rows.
+
+The ten metrics that most tools ask for are also defined for MetricFlow, see
+[The semantic layer](../transform/README.md#the-semantic-layer).
 """
 
 

@@ -55,9 +55,11 @@ class Console:
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
 
     def good(self, text: str) -> str:
+        """Colour a success."""
         return self.paint(text, "32")
 
     def bad(self, text: str) -> str:
+        """Colour a failure."""
         return self.paint(text, "31")
 
     def progress(self, name: str, text: str, seconds: float) -> None:
@@ -116,28 +118,33 @@ class JsonConsole(Console):
         self.tty = self.colour = False
 
     def event(self, event: str, /, **facts: object) -> None:
+        """Write an event and its facts as one object."""
         self._write({"event": event, "level": "info", **facts})
 
     def line(self, text: str = "") -> None:
+        """Write a line as an event; empty lines are left out."""
         if text.strip():
             self.event(text.strip())
 
     def heading(self, text: str) -> None:
-        pass
+        """Write nothing: headings are for people."""
 
     def note(self, name: str, text: str) -> None:
+        """Write one step as an event."""
         self.event(text, topic=name)
 
     def progress(self, name: str, text: str, seconds: float) -> None:
+        """Write the progress every 15 seconds."""
         now = time.monotonic()
         if now - self._last_plain >= QUIET_SECONDS and text != self._last_text:
             self._last_plain, self._last_text = now, text
             self.event("progress", job=name, progress=text, seconds=round(seconds))
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        pass
+        """Write nothing: tables are for people."""
 
     def pass_on(self, line: str) -> None:
+        """Write a line of a watched program: an object as it is, text as an event."""
         try:
             found = json.loads(line)
         except ValueError:

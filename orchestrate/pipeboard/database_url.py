@@ -41,22 +41,27 @@ class DatabaseUrl:
 
     @property
     def host(self) -> str:
+        """The server's name or address."""
         return self._parts.hostname or ""
 
     @property
     def port(self) -> int:
+        """The server's port; 5432 if the URL names none."""
         return self._parts.port or 5432
 
     @property
     def user(self) -> str:
+        """The role, without percent encoding."""
         return unquote(self._parts.username or "")
 
     @property
     def password(self) -> str:
+        """The password, without percent encoding; empty if the URL has none."""
         return unquote(self._parts.password or "")
 
     @property
     def database(self) -> str:
+        """The database, without percent encoding."""
         return unquote(self._parts.path.lstrip("/"))
 
     @property

@@ -69,6 +69,7 @@ class Environment:
 
     @property
     def redact(self) -> Redactor:
+        """What removes the secrets of this environment from a text."""
         return Redactor.of(self.variables)
 
 

@@ -22,9 +22,11 @@ UMASK = 0o077
 DATABASE, TRANSFORM_DATABASE = "PIPEBOARD_DATABASE_URL", "PIPEBOARD_TRANSFORM_DATABASE_URL"
 #: The hash of files, settings and versions, for dbt; see fingerprint.py.
 FINGERPRINT = "PIPEBOARD_PROJECT_FINGERPRINT"
-BUILDERS = ("dbt", "dbt-changed")
+BUILDERS = ("dbt", "dbt-changed", "mf")
 #: Set by `dbt-changed` for the dbt that it starts.
 OF_SYNC = "PIPEBOARD_DBT_OF_SYNC"
+#: Files of run/ that start programs of the dbt environment; that of dbt is for a sync only.
+ENTRIES = {"dbt": "dbt_of_sync.py", "mf": "metricflow.py"}
 
 SECRET_NAME = re.compile(
     r"(TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|API_?KEY|(SECRET|ACCESS|PRIVATE)_KEY(_ID)?"
@@ -60,8 +62,9 @@ def main(arguments: list[str]) -> None:
     if name == "meltano":
         remove_leftovers(_meltano_folder(os.environ))
     command = arguments[1:]
-    if name == "dbt" and os.environ.get(OF_SYNC):
-        file = Path(__file__).resolve().with_name("run") / "dbt_of_sync.py"
+    entry = ENTRIES.get(name if name != "dbt" or os.environ.get(OF_SYNC) else "")
+    if entry:
+        file = Path(__file__).resolve().with_name("run") / entry
         command = [str(Path(program).with_name("python")), "-I", str(file), *arguments[2:]]
     try:
         os.execve(command[0], command, environ_of_program(name, Path(program), os.environ))

@@ -28,18 +28,22 @@ class Paths:
 
     @property
     def binaries(self) -> Path:
+        """The folder of commands."""
         return self.tools / "bin"
 
     @property
     def logs(self) -> Path:
+        """The folder of log files, one per run."""
         return self.local / "logs"
 
     @property
     def postgres(self) -> Path:
+        """The folder of the embedded PostgreSQL."""
         return self.local / "postgres"
 
     @property
     def demo(self) -> Path:
+        """The folder of the simulated account."""
         return self.local / "demo"
 
     @property
@@ -49,6 +53,7 @@ class Paths:
 
     @property
     def dotenv(self) -> Path:
+        """The user's settings."""
         return self.root / ".env"
 
     @property

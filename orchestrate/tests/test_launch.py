@@ -181,3 +181,13 @@ def test_dbt_of_a_sync_is_started_with_its_own_python(tmp_path: Path) -> None:
         str(Path(launch.__file__).with_name("run") / "dbt_of_sync.py"),
         "build",
     ]
+
+
+def test_mf_is_started_with_the_python_of_dbt(tmp_path: Path) -> None:
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    arguments = started("mf", str(python.with_name("mf")), "list", "metrics").stdout.split()
+    entry = str(Path(launch.__file__).with_name("run") / "metricflow.py")
+    assert arguments == ["-I", entry, "list", "metrics"]

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import arithmetic, machine, plot, report
+from bench.bench_env import ROOT, bench_env
 from bench.cases import CASES
-from bench.ground import ROOT, ground
 from bench.measuring import BenchError
 from pipeboard.errors import PipeboardError
 
@@ -21,9 +21,9 @@ RESULTS = Path(__file__).parent / "results"
 PARTIAL = ROOT / ".pipeboard" / "bench" / "results"
 
 
-def main(words: list[str]) -> int:
-    """Measure what was asked for; return the exit code (0 done, 1 failed, 69 no server)."""
-    given = parse(words)
+def main(arguments: list[str]) -> int:
+    """Measure the requested cases; return the exit code (0 done, 1 failed, 69 no server)."""
+    given = parse(arguments)
     if given.report:
         write(json.loads((RESULTS / "latest.json").read_text()), RESULTS)
         return 0
@@ -50,7 +50,7 @@ def main(words: list[str]) -> int:
     return 0
 
 
-def parse(words: list[str]) -> argparse.Namespace:
+def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--scale", type=int, default=100_000, help="deals (default: 100,000)")
@@ -66,7 +66,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--report", action="store_true", help="measure nothing: render latest.json again"
     )
-    given = parser.parse_args(words)
+    given = parser.parse_args(arguments)
     named = {*split(given.only), *split(given.without)}
     if unknown := named - set(CASES):
         parser.exit(64, f"bench: no such case: {', '.join(unknown)}; one of {', '.join(CASES)}\n")
@@ -84,11 +84,11 @@ def split(names: str) -> list[str]:
 
 def measure(scale: int, repeat: int, names: list[str], dbt_scale: int) -> dict[str, Any]:
     """Run the cases; return everything that was seen, and the ratios."""
-    with ground(scale, repeat) as place:
-        place.dbt_scale = dbt_scale
+    with bench_env(scale, repeat) as env:
+        env.dbt_scale = dbt_scale
         found = {
             "commit": machine.commit(ROOT),
-            "machine": machine.describe(place.server.version),
+            "machine": machine.describe(env.server.version),
             "scale": scale,
             "repeat": repeat,
         }
@@ -96,7 +96,7 @@ def measure(scale: int, repeat: int, names: list[str], dbt_scale: int) -> dict[s
         for name in names:
             print(CASES[name].TITLE, flush=True)
             began = time.monotonic()
-            samples = {**measured["samples"], name: CASES[name].measure(place)}
+            samples = {**measured["samples"], name: CASES[name].measure(env)}
             measured["samples"] = {name: samples[name] for name in CASES if name in samples}
             measured["seconds"] += round(time.monotonic() - began)
             # Written at once: a case that fails later takes nothing away from this one.
@@ -107,7 +107,7 @@ def measure(scale: int, repeat: int, names: list[str], dbt_scale: int) -> dict[s
 def earlier(found: dict[str, Any]) -> dict[str, Any]:
     """Return what an earlier run of the same commit, scale and machine measured.
 
-    A figure never mixes two runs: a case is measured as a whole, rivals and all.
+    A figure never mixes two runs: a case is measured together with its baselines.
     """
     try:
         before: dict[str, Any] = json.loads((PARTIAL / "latest.json").read_text())

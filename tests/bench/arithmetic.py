@@ -1,4 +1,4 @@
-"""From samples to figures: medians, rates, ratios. Nothing is typed in, all is computed."""
+"""Computes the figures from the samples: medians, rates, ratios."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Samples = dict[str, list[Sample]]
 
 
 def chosen(samples: list[Sample], **wanted: Any) -> list[Sample]:
-    """Return the samples that say so."""
+    """Return the samples that have these values."""
     return [s for s in samples if all(s.get(k) == v for k, v in wanted.items())]
 
 
@@ -27,8 +27,8 @@ def rate(samples: list[Sample]) -> float | None:
 def rate_at(samples: list[Sample], start: list[Sample], rows: int) -> float | None:
     """Return rows per second of a load of so many rows: the start counts once, the rows count all.
 
-    Slow contenders are measured with fewer rows. Without this, their start would weigh more than it
-    does in a load as large as that of the fast ones, and flatter us.
+    Slow contenders are measured with fewer rows. Without this correction their start would weigh
+    more than in a load of full size, and the ratio would be too high.
     """
     if not samples or not start:
         return rate(samples)
@@ -37,14 +37,14 @@ def rate_at(samples: list[Sample], start: list[Sample], rows: int) -> float | No
     return float(rows / (once + each * rows))
 
 
-def ratio(ours: float | None, theirs: float | None) -> float | None:
+def ratio(pipeboard: float | None, baseline: float | None) -> float | None:
     """Divide; None if either is missing."""
-    return round(ours / theirs, 3) if ours is not None and theirs else None
+    return round(pipeboard / baseline, 3) if pipeboard is not None and baseline else None
 
 
 def loader_rate(samples: list[Sample], contender: str, phase: str) -> float | None:
-    """Return the rate of a loader in a phase, as in a load of as many rows as ours."""
-    own = chosen(samples, contender="ours", phase="first")
+    """Return the rate of a loader in a phase, for as many rows as Pipeboard's loader gets."""
+    own = chosen(samples, contender="pipeboard", phase="first")
     rows = own[0]["rows"] if own else 1
     found = chosen(samples, contender=contender, phase=phase)
     if found and found[0]["rows"] == rows:
@@ -64,7 +64,7 @@ def past_start(samples: list[Sample], start: list[Sample]) -> float | None:
 
 
 def ratios(samples: Samples) -> dict[str, float | None]:
-    """Return all ratios. Those of speed are ours divided by theirs; see `MEANING` in report.py."""
+    """Return all ratios, Pipeboard's figure over the baseline's; see `MEANING` in report.py."""
     found: dict[str, float | None] = {}
     found |= loader_ratios(samples.get("loader", []))
     found |= tap_ratios(samples.get("tap", []))
@@ -79,12 +79,12 @@ def ratios(samples: Samples) -> dict[str, float | None]:
 
 
 def loader_ratios(samples: list[Sample]) -> dict[str, float | None]:
-    """Ours against each rival, phase by phase."""
+    """Pipeboard's loader against each baseline, phase by phase."""
     found: dict[str, float | None] = {}
-    for rival in ("stock_default", "stock_best", "pipelinewise", "floor", "floor_decoding"):
+    for baseline in ("stock_default", "stock_best", "pipelinewise", "floor", "floor_decoding"):
         for phase, suffix in (("first", ""), ("unchanged", "_unchanged"), ("changed", "_changed")):
-            found[f"loader_vs_{rival}{suffix}"] = ratio(
-                loader_rate(samples, "ours", phase), loader_rate(samples, rival, phase)
+            found[f"loader_vs_{baseline}{suffix}"] = ratio(
+                loader_rate(samples, "pipeboard", phase), loader_rate(samples, baseline, phase)
             )
     found["loader_vs_floor_past_start"] = ratio(
         *(
@@ -92,40 +92,40 @@ def loader_ratios(samples: list[Sample]) -> dict[str, float | None]:
                 chosen(samples, contender=name, phase="first"),
                 chosen(samples, contender=name, phase="start"),
             )
-            for name in ("ours", "floor")
+            for name in ("pipeboard", "floor")
         )
     )
     found["loader_unchanged_vs_first"] = ratio(
-        loader_rate(samples, "ours", "unchanged"), loader_rate(samples, "ours", "first")
+        loader_rate(samples, "pipeboard", "unchanged"), loader_rate(samples, "pipeboard", "first")
     )
     return found
 
 
 def tap_ratios(samples: list[Sample]) -> dict[str, float | None]:
-    """Ours against the bare loop, and against what the latency leaves."""
+    """Pipeboard's tap against the bare loop, and against the speed that the latency allows."""
 
     def speed(contender: str, milliseconds: int) -> float | None:
         return rate(chosen(samples, contender=contender, milliseconds=milliseconds))
 
-    found = {"tap_vs_floor": ratio(speed("ours", 0), speed("bare", 0))}
+    found = {"tap_vs_floor": ratio(speed("pipeboard", 0), speed("bare", 0))}
     found["tap_vs_floor_past_start"] = ratio(
         *(
             past_start(
                 chosen(samples, contender=name, milliseconds=0),
                 chosen(samples, contender=f"{name}_start"),
             )
-            for name in ("ours", "bare")
+            for name in ("pipeboard", "bare")
         )
     )
-    found["tap_vs_reading_alone"] = ratio(speed("ours", 0), speed("bare_read_only", 0))
+    found["tap_vs_reading_alone"] = ratio(speed("pipeboard", 0), speed("bare_read_only", 0))
     for milliseconds in (50, 300):
         found[f"tap_vs_floor_{milliseconds}ms"] = ratio(
-            speed("ours", milliseconds), speed("bare", milliseconds)
+            speed("pipeboard", milliseconds), speed("bare", milliseconds)
         )
     for milliseconds, contender, suffix in (
-        (50, "ours", ""),
-        (300, "ours", ""),
-        (300, "ours_all", "_all"),
+        (50, "pipeboard", ""),
+        (300, "pipeboard", ""),
+        (300, "pipeboard_all", "_all"),
     ):
         burst = next((s["burst"] for s in samples if s["milliseconds"] == milliseconds), None)
         limit = None if burst is None else burst / 2 * 500
@@ -146,14 +146,14 @@ def idle_ratios(samples: list[Sample]) -> dict[str, float | None]:
 
 
 def run_ratios(samples: list[Sample]) -> dict[str, float | None]:
-    """Our whole run against the rivals' and against a plain pipe of the same two programs."""
+    """Pipeboard's whole run against the baselines' and against a pipe of its two programs."""
 
     def speed(contender: str) -> float | None:
         return loader_rate(samples, contender, "first")
 
     found = {
-        f"run_vs_{rival}": ratio(speed("ours"), speed(rival))
-        for rival in ("stock_default", "stock_best", "pipe")
+        f"run_vs_{baseline}": ratio(speed("pipeboard"), speed(baseline))
+        for baseline in ("stock_default", "stock_best", "pipe")
     }
     found["run_vs_pipe_past_start"] = ratio(
         *(
@@ -161,7 +161,7 @@ def run_ratios(samples: list[Sample]) -> dict[str, float | None]:
                 chosen(samples, contender=name, phase="first"),
                 chosen(samples, contender=name, phase="start"),
             )
-            for name in ("ours", "pipe")
+            for name in ("pipeboard", "pipe")
         )
     )
     return found
@@ -179,7 +179,7 @@ def memory_ratios(samples: list[Sample]) -> dict[str, float | None]:
 
 
 def token_ratios(samples: list[Sample]) -> dict[str, float | None]:
-    """Tokens spent against the least that would do."""
+    """Tokens spent against the least possible."""
     return {
         f"tokens_{sync}_vs_least": ratio(
             sum(s["tokens"] for s in chosen(samples, sync=sync)) or None,
@@ -216,10 +216,10 @@ def wal_per_row(samples: list[Sample], contender: str, phase: str) -> float | No
 
 
 def wal_ratios(samples: list[Sample]) -> dict[str, float | None]:
-    """Our bytes of WAL against the stock loader's; below 1 is less."""
+    """Bytes of WAL of Pipeboard's loader against the stock loader's; below 1 is less."""
     return {
         f"wal_{phase}_vs_stock_best": ratio(
-            wal_per_row(samples, "ours", phase), wal_per_row(samples, "stock_best", phase)
+            wal_per_row(samples, "pipeboard", phase), wal_per_row(samples, "stock_best", phase)
         )
         for phase in ("first", "unchanged", "changed")
     }

@@ -1,4 +1,4 @@
-"""Everything that loads a Singer file of deals: ours, its rivals, and the floor."""
+"""The loaders of a Singer file of deals: Pipeboard's, the baselines', and the floor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bench.ground import RIVALS, Ground, program
+from bench.bench_env import BASELINES, BenchEnv, program
 from bench.measuring import Command, Measured, run
 
 SCHEMA = "bench_load"
@@ -27,7 +27,7 @@ STOCK_SETTINGS: dict[str, dict[str, Any]] = {
         **{"add_record_metadata": False, "activate_version": False},
     },
 }
-# What the stock package installs as `target-postgres`; that name is ours in its environment.
+# The stock package's `target-postgres`; in its environment Pipeboard's loader has that name.
 STOCK = "from target_postgres.target import TargetPostgres; TargetPostgres.cli()"
 
 
@@ -38,37 +38,37 @@ class Loader:
     name: str
     title: str
     rows: int
-    command: Callable[[Ground, Path], Command]
+    command: Callable[[BenchEnv, Path], Command]
     #: Whether it reads a prepared CSV file instead of the Singer messages.
     reads_csv: bool = False
 
-    def load(self, ground: Ground, singer: Path) -> Measured:
+    def load(self, env: BenchEnv, singer: Path) -> Measured:
         """Load a file into the schema of the benchmark."""
-        command = self.command(ground, singer)
+        command = self.command(env, singer)
         source = None if self.reads_csv else singer
-        return run([command], log=ground.log, source=source, server=ground.server)
+        return run([command], log=env.log, source=source, server=env.server)
 
 
-def ours(rows: int) -> Loader:
-    """Our loader, as it is shipped."""
+def pipeboard(rows: int) -> Loader:
+    """Pipeboard's loader, as it is shipped."""
 
-    def command(ground: Ground, _: Path) -> Command:
-        config = {"sqlalchemy_url": ground.server.url, "default_target_schema": SCHEMA}
-        file = ground.file("ours.json", config)
-        words = [program("loader", "pipeboard-target-postgres"), "--config", file]
-        return Command("loader", words)
+    def command(env: BenchEnv, _: Path) -> Command:
+        config = {"sqlalchemy_url": env.server.url, "default_target_schema": SCHEMA}
+        file = env.file("pipeboard.json", config)
+        argv = [program("loader", "pipeboard-target-postgres"), "--config", file]
+        return Command("loader", argv)
 
-    return Loader("ours", "pipeboard-target-postgres", rows, command)
+    return Loader("pipeboard", "pipeboard-target-postgres", rows, command)
 
 
 def stock(name: str, title: str, rows: int, settings: dict[str, Any]) -> Loader:
-    """The stock loader, from the version that ours extends."""
+    """The stock loader, in the version that Pipeboard's loader extends."""
 
-    def command(ground: Ground, _: Path) -> Command:
-        url = ground.server.url.replace("postgresql://", "postgresql+psycopg://")
+    def command(env: BenchEnv, _: Path) -> Command:
+        url = env.server.url.replace("postgresql://", "postgresql+psycopg://")
         config = {"sqlalchemy_url": url, "default_target_schema": SCHEMA, **settings}
-        words = [program("loader", "python"), "-c", STOCK, "--config"]
-        return Command("loader", [*words, ground.file(f"{name}.json", config)])
+        argv = [program("loader", "python"), "-c", STOCK, "--config"]
+        return Command("loader", [*argv, env.file(f"{name}.json", config)])
 
     return Loader(name, title, rows, command)
 
@@ -76,8 +76,8 @@ def stock(name: str, title: str, rows: int, settings: dict[str, Any]) -> Loader:
 def pipelinewise(rows: int) -> Loader:
     """The loader of PipelineWise, in an environment of its own, with its defaults."""
 
-    def command(ground: Ground, _: Path) -> Command:
-        url = urlsplit(ground.server.url)
+    def command(env: BenchEnv, _: Path) -> Command:
+        url = urlsplit(env.server.url)
         config = {
             "host": url.hostname,
             "port": url.port,
@@ -86,8 +86,8 @@ def pipelinewise(rows: int) -> Loader:
             "dbname": url.path.lstrip("/"),
             "default_target_schema": SCHEMA,
         }
-        words = [program("bench-pipelinewise", "target-postgres"), "--config"]
-        return Command("loader", [*words, ground.file("pipelinewise.json", config)])
+        argv = [program("bench-pipelinewise", "target-postgres"), "--config"]
+        return Command("loader", [*argv, env.file("pipelinewise.json", config)])
 
     return Loader("pipelinewise", "pipelinewise-target-postgres, defaults", rows, command)
 
@@ -95,14 +95,14 @@ def pipelinewise(rows: int) -> Loader:
 def floor(rows: int, *, piped: bool) -> Loader:
     """COPY and INSERT ... ON CONFLICT: from CSV made beforehand, or piped from the messages."""
 
-    def command(ground: Ground, singer: Path) -> Command:
-        words = [program("dev", "python"), RIVALS / "floor.py"]
+    def command(env: BenchEnv, singer: Path) -> Command:
+        argv = [program("dev", "python"), BASELINES / "floor.py"]
         if piped:
-            return Command("loader", [*words, "pipe", ground.server.url, SCHEMA])
+            return Command("loader", [*argv, "pipe", env.server.url, SCHEMA])
         csv = singer.with_suffix(".csv")
         if not csv.exists():
-            run([Command("prepare", [*words, "prepare", singer, csv])], log=ground.log)
-        return Command("loader", [*words, "load", ground.server.url, SCHEMA, csv])
+            run([Command("prepare", [*argv, "prepare", singer, csv])], log=env.log)
+        return Command("loader", [*argv, "load", env.server.url, SCHEMA, csv])
 
     if piped:
         title = "COPY + ON CONFLICT, decoding the messages itself"
@@ -115,7 +115,7 @@ def floor(rows: int, *, piped: bool) -> Loader:
 class Deals:
     """Singer files of deals for loaders: as read, and with every tenth one changed."""
 
-    ground: Ground
+    env: BenchEnv
     source: Path
     _made: dict[str, Path] = field(default_factory=dict)
 
@@ -137,7 +137,7 @@ class Deals:
     def _file(self, name: str, rows: int, *, changed: bool) -> Path:
         if name not in self._made:
             schema, records, state = self.lines()
-            path = self.ground.file(name)
+            path = self.env.file(name)
             with path.open("wb") as out:
                 out.write(schema)
                 for number, line in enumerate(records[:rows]):
@@ -148,7 +148,7 @@ class Deals:
 
 
 def change(line: bytes) -> bytes:
-    """Change what a deal's title, value and update time say."""
+    """Change a deal's title, value and update time."""
     message = json.loads(line)
     deal = message["record"]
     deal["title"], deal["value"] = MARK, (deal["value"] or 0) + 1

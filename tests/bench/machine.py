@@ -31,6 +31,6 @@ def cpu_model() -> str:
 
 def commit(root: Path) -> str:
     """Return the commit that is measured; `-dirty` if the working tree says something else."""
-    words = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    outcome = subprocess.run(words, cwd=root, text=True, capture_output=True, check=False)
+    argv = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    outcome = subprocess.run(argv, cwd=root, text=True, capture_output=True, check=False)
     return outcome.stdout.strip() or "unknown"

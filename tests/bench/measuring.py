@@ -1,4 +1,4 @@
-"""Run commands joined by pipes, and say what they took: time, processor, memory, WAL."""
+"""Run commands joined by pipes, and measure them: time, processor, memory, WAL."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ WALK_SECONDS = 0.25
 
 
 class BenchError(Exception):
-    """Something measured did not do what it should; a figure of it would mean nothing."""
+    """A measured program failed or lost rows; its figures would mean nothing."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """One process to run: what it is called in the report, its words, what it needs to know."""
+    """One process to run: its name in the report, its command line, its environment variables."""
 
     name: str
-    words: Sequence[object]
+    argv: Sequence[object]
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -69,12 +69,12 @@ class Measured:
 
 
 def clean_environ() -> dict[str, str]:
-    """Return our environment without anybody's settings of what is measured."""
-    theirs = ("PIPEDRIVE_", "PIPEBOARD_", "MELTANO_", "TAP_", "TARGET_", "DBT_", "PG", "SINGER_")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(theirs)}
+    """Return this process's environment without settings of the measured programs."""
+    prefixes = ("PIPEDRIVE_", "PIPEBOARD_", "MELTANO_", "TAP_", "TARGET_", "DBT_", "PG", "SINGER_")
+    environ = {k: v for k, v in os.environ.items() if not k.startswith(prefixes)}
     # A person's Python keeps compiled modules, so that a start costs what it costs a person.
-    kept.pop("PYTHONDONTWRITEBYTECODE", None)
-    return {**kept, "PYTHONWARNINGS": "ignore", "TZ": "UTC"}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    return {**environ, "PYTHONWARNINGS": "ignore", "TZ": "UTC"}
 
 
 def run(
@@ -109,9 +109,9 @@ def run(
     before = {name: cpu_seconds_of(process) for name, process in others.items()}
     machine = machine_cpu_seconds()
     with ExitStack() as stack:
-        words = stack.enter_context(log.open("wb"))
+        log_file = stack.enter_context(log.open("wb"))
         began = time.monotonic()
-        started = _start(commands, stack, words, source, output)
+        started = _start(commands, stack, log_file, source, output)
         watch = Watch({c.name: p.pid for c, p in zip(commands, started, strict=True)}, children)
         with watch:
             codes = [_wait(process) for process in started]
@@ -119,8 +119,8 @@ def run(
     for command, (code, cpu_seconds) in zip(commands, codes, strict=True):
         if code:
             tail = log.read_text(errors="replace").strip().splitlines()[-8:]
-            said = "\n  ".join(line[:300] for line in tail)
-            msg = f"{command.name} ended with code {code}:\n  {said}"
+            last_lines = "\n  ".join(line[:300] for line in tail)
+            msg = f"{command.name} ended with code {code}:\n  {last_lines}"
             raise BenchError(msg)
         found = [
             used for name, used in watch.children.items() if watch.root_of[name] == command.name
@@ -145,23 +145,23 @@ def _start(
     source: Path | None,
     output: Path | None,
 ) -> list[subprocess.Popen[bytes]]:
-    feed: Any = stack.enter_context(source.open("rb")) if source else subprocess.DEVNULL
+    stdin: Any = stack.enter_context(source.open("rb")) if source else subprocess.DEVNULL
     started: list[subprocess.Popen[bytes]] = []
     for number, command in enumerate(commands, 1):
         sink: Any = subprocess.PIPE
         if number == len(commands):
             sink = stack.enter_context(output.open("wb")) if output else subprocess.DEVNULL
         process = subprocess.Popen(
-            [str(word) for word in command.words],
-            stdin=feed,
+            [str(each) for each in command.argv],
+            stdin=stdin,
             stdout=sink,
             stderr=log,
             env={**clean_environ(), **command.environ},
         )
         stack.callback(_end, process)
         if number > 1:
-            feed.close()  # ours; the reader has its own, and must see the end when the writer ends
-        feed = process.stdout
+            stdin.close()  # the reader has its own copy, and must see the end when the writer ends
+        stdin = process.stdout
         started.append(process)
     return started
 
@@ -181,7 +181,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 class Watch:
-    """Looks at processes while they run, and at their children if somebody can name them."""
+    """Measures processes while they run, and their children if `children` names them."""
 
     def __init__(
         self, pids: Mapping[str, int], children: Callable[[list[str]], str | None] | None

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.arithmetic import chosen, rates
 
-OURS, THEIRS = "#2f6f4f", "#b9b9b9"
+PIPEBOARD_COLOR, BASELINE_COLOR = "#2f6f4f", "#b9b9b9"
 PANELS: dict[str, tuple[str, dict[str, Any]]] = {
     "loader": ("Loader, first load", {"phase": "first"}),
     "tap": ("Tap, 0 ms per page", {"milliseconds": 0}),
@@ -42,7 +42,7 @@ def draw(measured: dict[str, Any], path: Path) -> None:
             [n.replace("_", " ") for n in names],
             middle,
             xerr=[low, high],
-            color=[OURS if n == "ours" else THEIRS for n in names],
+            color=[PIPEBOARD_COLOR if n == "pipeboard" else BASELINE_COLOR for n in names],
             error_kw={"lw": 1, "capsize": 2},
         )
         axis.invert_yaxis()

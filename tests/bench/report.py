@@ -1,4 +1,4 @@
-"""The report: Markdown made from the samples. No number in it was typed by anybody."""
+"""The report: Markdown computed from the samples."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ Row = Iterable[object]
 
 #: What each ratio says. `*` stands for the parts of a name that vary.
 MEANING = {
-    "loader_vs_*": "rows/s of our loader over the rival's, first load; `_unchanged`, `_changed`: "
-    "the same keys again, with no or every tenth row changed",
+    "loader_vs_*": "rows/s of our loader over the baseline's, first load; `_unchanged`, "
+    "`_changed`: the same keys again, with no or every tenth row changed",
     "loader_vs_floor": "against COPY + ON CONFLICT from a CSV file made beforehand, so that the "
     "floor decodes nothing; `floor_decoding` makes the CSV from the messages on its way",
     "*_past_start": "the same without what starting the processes costs",
@@ -35,7 +35,7 @@ MEANING = {
     "of what the burst limit of the largest plan allows; `_all` with all the deals of this run",
     "idle_sync_300ms_vs_one_by_one": "time of a sync with nothing new at 300 ms a page, lists read "
     "one after the other, over that of one as shipped",
-    "run_vs_*": "rows/s of our whole `meltano run` over the rival pipeline's; `pipe` is our two "
+    "run_vs_*": "rows/s of the whole `meltano run` over the baseline's; `pipe` is the same two "
     "programs joined by a shell",
     "peak_memory_1m_vs_100k": "peak memory at 1,000,000 deals over that at 100,000; the worse of "
     "tap and loader",
@@ -44,7 +44,7 @@ MEANING = {
     "batch_*_vs_lines": "rows/s of a run in which the tap writes files and sends BATCH messages "
     "over one that sends lines; above 1, BATCH would be worth having",
     "dbt_*_vs_full_at_*": "time of a build from nothing over that with little or nothing new",
-    "wal_*_vs_stock_best": "bytes of WAL per row, ours over the stock loader's; below 1 is less",
+    "wal_*_vs_stock_best": "bytes of WAL per row, over the stock loader's; below 1 is less",
 }
 
 
@@ -102,11 +102,11 @@ def quietness(samples: Samples) -> str:
     seen = [s["other_cores"] for found in samples.values() for s in found if "other_cores" in s]
     if not seen:
         return "Nothing was timed."
-    words = f"Other work on the machine kept {median(seen):.2f} cores busy (median; at most "
-    words += f"{max(seen):.2f})"
+    text = f"Other work on the machine kept {median(seen):.2f} cores busy (median; at most "
+    text += f"{max(seen):.2f})"
     if median(seen) < 0.1:
-        return f"{words}."
-    return f"{words}: **it was not quiet, and every figure suffers. Measure again.**"
+        return f"{text}."
+    return f"{text}: **the machine was not idle, and no figure is reliable. Measure again.**"
 
 
 def ratio_section(measured: dict[str, Any]) -> list[str]:
@@ -116,12 +116,12 @@ def ratio_section(measured: dict[str, Any]) -> list[str]:
     lines = [
         "## Ratios",
         "",
-        "Ours divided by theirs; of speed, above 1 is faster. Contenders ran in turn (A B C, A B "
-        "C), each with a checkpoint before it and a schema of its own; medians.",
+        "Pipeboard divided by the baseline; of speed, above 1 is faster. Contenders ran in turn "
+        "(A B C, A B C), each with a checkpoint before it and a schema of its own; medians.",
         "",
         *table(["ratio", ""], ([f"`{name}`", f"{value:g}"] for name, value in found.items())),
         "",
-        *(f"- `{name}`: {words}." for name, words in MEANING.items()),
+        *(f"- `{name}`: {text}." for name, text in MEANING.items()),
     ]
     if missing:
         lines += ["", f"Not measured in this run: {', '.join(f'`{name}`' for name in missing)}."]
@@ -168,7 +168,7 @@ def loader_section(samples: list[dict[str, Any]]) -> list[str]:
         "A Singer file of deals, written by our tap from the simulated account, custom fields and "
         "all. Rows per second: median (least to most), start of the process included. Slow loaders "
         "got fewer rows; the ratios use the column 'same rows': what they would reach with as many "
-        "rows as ours, their start counted once.",
+        "rows as Pipeboard's, their start counted once.",
         "",
         *table(
             ["loader", "rows", "first load", "unchanged", "a tenth changed", "same rows", "start"],
@@ -206,8 +206,8 @@ def flatness(samples: list[dict[str, Any]], half: dict[str, Any]) -> Row:
 def tap_section(samples: list[dict[str, Any]]) -> list[str]:
     """The tap at each latency."""
     titles = {
-        "ours": "tap-pipedrive",
-        "ours_all": "tap-pipedrive, all the deals",
+        "pipeboard": "tap-pipedrive",
+        "pipeboard_all": "tap-pipedrive, all the deals",
         "bare": "bare loop",
         "bare_read_only": "bare loop that writes nothing",
     }
@@ -248,7 +248,7 @@ def tap_section(samples: list[dict[str, Any]]) -> list[str]:
 def run_section(samples: list[dict[str, Any]], cores: int) -> list[str]:
     """The whole runs, and what they are busy with."""
     titles = {
-        "ours": "`meltano run tap-pipedrive target-postgres`",
+        "pipeboard": "`meltano run tap-pipedrive target-postgres`",
         "pipe": "our two programs in a pipe",
         "stock_best": "`meltano run`, SDK's tap and stock loader, both tuned",
         "stock_default": "`meltano run`, SDK's tap and stock loader, defaults",
@@ -287,25 +287,25 @@ def run_section(samples: list[dict[str, Any]], cores: int) -> list[str]:
         "",
         *table(["", *parts.values()], map(shares, names)),
         "",
-        bottleneck(*phases("ours"), cores),
+        bottleneck(*phases("pipeboard"), cores),
     ]
 
 
-def bottleneck(ours: list[dict[str, Any]], start: list[dict[str, Any]], cores: int) -> str:
+def bottleneck(pipeboard: list[dict[str, Any]], start: list[dict[str, Any]], cores: int) -> str:
     """Say which stage holds up the rest of our run."""
     once = median(s["seconds"] for s in start)
-    words = f"Of {median(s['seconds'] for s in ours):.1f} s, {once:.1f} s are starting."
-    shares = busy_past_start(ours, start)
+    text = f"Of {median(s['seconds'] for s in pipeboard):.1f} s, {once:.1f} s are starting."
+    shares = busy_past_start(pipeboard, start)
     if not shares:
-        return f"{words} There are too few deals to tell what holds up the rest."
+        return f"{text} There are too few deals to tell what holds up the rest."
     stage, share = max(shares.items(), key=lambda item: item[1])
     total = sum(shares.values())
-    words += f" After that {total:.2f} of {cores} cores are busy, most with `{stage}` ({share:.0%})"
+    text += f" After that {total:.2f} of {cores} cores are busy, most with `{stage}` ({share:.0%})"
     if share >= 0.9:
-        return f"{words}: it is the bottleneck, and the others wait for it."
+        return f"{text}: it is the bottleneck, and the other stages wait for it."
     if total >= 0.9 * cores:
-        return f"{words}: the cores themselves are the limit, and no stage waits for anything else."
-    return f"{words}: no stage is at its limit; they take turns."
+        return f"{text}: the cores themselves are the limit, and no stage waits for anything else."
+    return f"{text}: no stage is at its limit; they take turns."
 
 
 def batch_section(samples: list[dict[str, Any]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The PostgreSQL that everybody writes to: the embedded one, as it is shipped."""
+"""The PostgreSQL that all contenders write to: the embedded one, with its shipped settings."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Server:
         return str(self._one("show server_version"))
 
     def settle(self) -> None:
-        """Write out what earlier work left behind, so that nobody pays for somebody else."""
+        """Write out changed pages, so that no measurement pays for an earlier one."""
         self._admin.execute("checkpoint")
 
     def wal(self) -> int:
@@ -98,14 +98,16 @@ class Server:
         """Set limits for every session that begins meanwhile."""
         database = sql.Identifier(DATABASE)
         for name, value in limits.items():
-            words = sql.SQL("alter database {} set {} = {}")
-            self._admin.execute(words.format(database, sql.Identifier(name), sql.Literal(value)))
+            statement = sql.SQL("alter database {} set {} = {}")
+            self._admin.execute(
+                statement.format(database, sql.Identifier(name), sql.Literal(value))
+            )
         try:
             yield
         finally:
             for name in limits:
-                words = sql.SQL("alter database {} reset {}")
-                self._admin.execute(words.format(database, sql.Identifier(name)))
+                statement = sql.SQL("alter database {} reset {}")
+                self._admin.execute(statement.format(database, sql.Identifier(name)))
 
     def _one(self, query: str) -> Any:
         row = self._admin.execute(query.encode()).fetchone()

@@ -27,16 +27,16 @@ def load(contender: str, phase: str, rows: int, seconds: float, wal: int = 0) ->
 def test_a_slow_rival_is_charged_its_start_once() -> None:
     """100 rows in 2 s of which 1 s is starting: 10,000 rows take 101 s, not 200 s."""
     samples = [
-        load("ours", "first", 10_000, 10.1),
-        load("rival", "first", 100, 2.0),
-        load("rival", "start", 1, 1.0),
+        load("pipeboard", "first", 10_000, 10.1),
+        load("baseline", "first", 100, 2.0),
+        load("baseline", "start", 1, 1.0),
     ]
-    assert arithmetic.loader_rate(samples, "rival", "first") == pytest.approx(10_000 / 101)
-    assert arithmetic.loader_rate(samples, "ours", "first") == pytest.approx(10_000 / 10.1)
+    assert arithmetic.loader_rate(samples, "baseline", "first") == pytest.approx(10_000 / 101)
+    assert arithmetic.loader_rate(samples, "pipeboard", "first") == pytest.approx(10_000 / 10.1)
 
 
 def test_medians_count_not_means() -> None:
-    samples = [load("ours", "first", 100, seconds) for seconds in (1.0, 1.0, 50.0)]
+    samples = [load("pipeboard", "first", 100, seconds) for seconds in (1.0, 1.0, 50.0)]
     samples += [load("floor", "first", 100, seconds) for seconds in (0.5, 0.5, 0.1)]
     assert arithmetic.ratios({"loader": samples})["loader_vs_floor"] == 0.5
 
@@ -50,7 +50,7 @@ def test_what_was_not_measured_is_none() -> None:
 
 def test_the_latency_is_judged_by_what_the_limit_allows() -> None:
     def tap(milliseconds: int, rows: int, burst: int | None) -> dict[str, Any]:
-        sample = {"contender": "ours", "milliseconds": milliseconds, "burst": burst}
+        sample = {"contender": "pipeboard", "milliseconds": milliseconds, "burst": burst}
         return {**sample, "rows": rows, "seconds": 1.0}
 
     # 120 calls in two seconds are 30,000 rows a second: below the 40,000 without latency.
@@ -75,7 +75,7 @@ def test_memory_is_the_worse_of_tap_and_loader(large: int, name: str) -> None:
 
 def test_what_is_busy_past_the_start() -> None:
     def run_of(phase: str, seconds: float, tap: float) -> dict[str, Any]:
-        return {**load("ours", phase, 100, seconds), "cpu_seconds": {"tap": tap}}
+        return {**load("pipeboard", phase, 100, seconds), "cpu_seconds": {"tap": tap}}
 
     start, first = [run_of("start", 2.0, 1.0)], [run_of("first", 12.0, 10.5)]
     shares = arithmetic.busy_past_start(first, start)
@@ -108,15 +108,15 @@ def test_processor_and_memory_are_those_of_the_process(tmp_path: Path) -> None:
 
 
 def test_a_contender_that_fails_fails_the_benchmark(tmp_path: Path) -> None:
-    words = [sys.executable, "-c", "import sys; sys.exit('no such table')"]
-    with pytest.raises(BenchError, match=r"rival ended with code 1:\n  no such table"):
-        run([Command("rival", words)], log=tmp_path / "log")
+    argv = [sys.executable, "-c", "import sys; sys.exit('no such table')"]
+    with pytest.raises(BenchError, match=r"baseline ended with code 1:\n  no such table"):
+        run([Command("baseline", argv)], log=tmp_path / "log")
 
 
-@pytest.mark.parametrize("words", [["--only", "lunch"], ["--scale", "5"], ["--repeat", "0"]])
-def test_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("argv", [["--only", "lunch"], ["--scale", "5"], ["--repeat", "0"]])
+def test_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(words)
+        main(argv)
     assert ended.value.code == 64
     assert capsys.readouterr().err.startswith("bench: ")
 

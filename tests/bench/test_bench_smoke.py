@@ -12,13 +12,13 @@ LOCAL = ROOT / ".pipeboard" / "bench"
 
 
 def test_a_sync_costs_the_least_tokens_there_are() -> None:
-    words = [sys.executable, "-m", "bench", "--only", "calls", "--scale", "100", "--repeat", "1"]
-    outcome = subprocess.run(words, cwd=ROOT / "tests", text=True, capture_output=True, check=False)
+    argv = [sys.executable, "-m", "bench", "--only", "calls", "--scale", "100", "--repeat", "1"]
+    outcome = subprocess.run(argv, cwd=ROOT / "tests", text=True, capture_output=True, check=False)
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     found = json.loads((LOCAL / "results" / "latest.json").read_text())
     ratios = {name: value for name, value in found["ratios"].items() if "tokens" in name}
     assert set(ratios) == {f"tokens_{s}_vs_least" for s in ("first", "incremental", "idle")}
-    # Products are asked for page by page of deals, so the last hundred of a page may not be full.
+    # Products are read for each page of deals, so the last hundred of a page may not be full.
     assert ratios["tokens_first_vs_least"] <= 1.02
     assert ratios["tokens_incremental_vs_least"] <= 1.05
     assert ratios["tokens_idle_vs_least"] == 1

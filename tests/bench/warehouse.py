@@ -163,14 +163,14 @@ from edited where deals.id = edited.id;
 update deals set _sdc_deleted_at = edited.moment from edited where deals.id = edited.id and edited.id % 11 = 0;
 insert into deal_changelog (id, deal_id, field_key, old_value, new_value, actor_user_id, "time", second_seq,
     _sdc_batched_at)
-select md5(concat_ws('|', was.id, told.field_key, told.new_value, was.moment)), was.id, told.field_key,
-    told.old_value, told.new_value, 1, was.moment, 0, clock_timestamp()
+select md5(concat_ws('|', was.id, change.field_key, change.new_value, was.moment)), was.id, change.field_key,
+    change.old_value, change.new_value, 1, was.moment, 0, clock_timestamp()
 from edited as was inner join deals as is_now on was.id = is_now.id
 cross join lateral (values
     ('stage_id', was.stage_id::text, is_now.stage_id::text), ('status', was.status, is_now.status),
     ('value', was.value::text, is_now.value::text)
-) as told (field_key, old_value, new_value)
-where was.is_read and told.old_value <> told.new_value;
+) as change (field_key, old_value, new_value)
+where was.is_read and change.old_value <> change.new_value;
 update deal_changelog_sync set synced_through = edited.moment + interval '1 minute', _sdc_batched_at = clock_timestamp()
 from edited where deal_changelog_sync.deal_id = edited.id and edited.is_read
 """

@@ -145,7 +145,7 @@ def test_the_image_holds_what_a_job_runs_and_no_installer(image: Image) -> None:
         *("dbt", "loader", "meltano", "metabase", "metrics", "prefect", "tap")
     ]
     assert sorted(p.name for p in (image.project / ".pipeboard" / "bin").iterdir()) == [
-        *("dbt", "dbt-changed", "meltano", "pipeboard", "pipeboard-metabase", "prefect"),
+        *("dbt", "dbt-changed", "meltano", "mf", "pipeboard", "pipeboard-metabase", "prefect"),
         *("query-exporter", "tap-pipedrive", "target-postgres"),
     ]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from conftest import truth
-from site_under_test import Site
+from project_under_test import Site
 
 STREAMS = (
     *("deals", "deal_products", "persons", "organizations", "products", "activities", "notes"),

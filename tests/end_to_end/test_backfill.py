@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from site_under_test import Site, alive, make_site, until
+from project_under_test import Site, alive, make_site, until
 
 DAILY = {"PIPEDRIVE_DAILY_TOKENS": "2000"}
 HISTORY = ("backfill", "--history", "--no-build")

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from site_under_test import Site, make_site
+from project_under_test import Site, make_site
 
 SCHEDULED = {"PIPEBOARD_SCHEDULED": "true"}
 #: What is not asked again within an hour.

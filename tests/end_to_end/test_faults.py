@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from conftest import truth
-from site_under_test import Live, Site, alive, kill_server, make_site, until
+from project_under_test import Live, Site, alive, kill_server, make_site, until
 
 from pipeboard.run.run_lock import is_locked
 

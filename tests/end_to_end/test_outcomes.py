@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import Run
-from site_under_test import Live, Site, alive, make_site, until
+from project_under_test import Live, Site, alive, make_site, until
 
 JOB = "backfill"
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import yaml
 from conftest import ROOT, Run
-from site_under_test import DATABASE, Site, make_site
+from project_under_test import DATABASE, Site, make_site
 
 from pipeboard.database_url import DatabaseUrl
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import COMMANDS, ROOT
-from site_under_test import Live, Site, alive, make_site, until
+from project_under_test import Live, Site, alive, make_site, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

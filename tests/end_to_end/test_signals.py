@@ -20,8 +20,8 @@ from typing import Any
 import psycopg
 import pytest
 from conftest import truth
+from project_under_test import Live, Site, alive, make_site, until
 from raw_tables import differences
-from site_under_test import Live, Site, alive, make_site, until
 
 from pipeboard.outcomes import ABANDONED, STATUSES, SUCCEEDED, SUCCESSES
 from pipeboard.run import history

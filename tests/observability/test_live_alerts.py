@@ -23,7 +23,7 @@ import contract
 import pytest
 import yaml
 from contract import ROOT
-from kit import COMMANDS, Machine, Prometheus, answers, until
+from observability_helpers import COMMANDS, Machine, Prometheus, answers, until
 from pipedrive_simulator.client import ControlClient
 
 from pipeboard.local.daemon import Daemon, ServiceSpec

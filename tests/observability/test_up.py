@@ -10,7 +10,7 @@ import contract
 import psycopg
 import pytest
 import redis
-from kit import COMMANDS, Machine, Prometheus, processes, until
+from observability_helpers import COMMANDS, Machine, Prometheus, processes, until
 
 from pipeboard.local.processes import TrackedProcess
 from pipeboard.local.simulator import Account, Simulator

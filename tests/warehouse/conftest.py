@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
-from warehouse_kit import ROOT, Dbt, Warehouse
+from warehouse_helpers import ROOT, Dbt, Warehouse
 
 from pipeboard.local.embedded_postgres import EmbeddedPostgres
 from pipeboard.local.postgres_binaries import Binaries, wheel_binaries

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from conftest import NewWarehouse
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
-from warehouse_kit import BUILD, DBT, ROOT, Warehouse
+from warehouse_helpers import BUILD, DBT, ROOT, Warehouse
 
 DEALS, SEED = 80, 11
 #: Of builds, every other one by SIGTERM; PIPEBOARD_SIGNAL_ROUNDS=30 takes ten minutes.

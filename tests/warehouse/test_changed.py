@@ -17,7 +17,7 @@ from functools import partial
 import pytest
 from conftest import NewWarehouse
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
-from warehouse_kit import BUILD, Warehouse
+from warehouse_helpers import BUILD, Warehouse
 
 DEALS, SEED = 50, 7
 STREAMS = (

@@ -12,7 +12,7 @@ import pytest
 from conftest import NewWarehouse
 from pipedrive_simulator.operations import totals
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
-from warehouse_kit import BUILD, Warehouse
+from warehouse_helpers import BUILD, Warehouse
 
 STREAMS = (
     "deals", "deal_changelog", "deal_changelog_sync", "pipelines", "stages", "users", "deal_fields",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import NewWarehouse
-from warehouse_kit import Warehouse
+from warehouse_helpers import Warehouse
 
 #: Tests that read models which are not built here.
 EXCLUDED = (

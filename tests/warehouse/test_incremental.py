@@ -8,7 +8,7 @@ import shutil
 import pytest
 from conftest import NewWarehouse
 from test_publishing import Project
-from warehouse_kit import ROOT, Warehouse
+from warehouse_helpers import ROOT, Warehouse
 
 PROJECT = """
 name: pipeboard

@@ -23,7 +23,7 @@ import yaml
 from conftest import NewWarehouse
 from pipedrive_simulator.testing import running_simulator
 from test_lifetime import ALL
-from warehouse_kit import ROOT, Warehouse
+from warehouse_helpers import ROOT, Warehouse
 
 SCHEMAS = ("intermediate", "marts", "ops")
 #: Columns that say when something was built. They are the only ones that may differ.

@@ -18,7 +18,7 @@ import pytest
 from conftest import NewWarehouse
 from pipedrive_simulator.account.fields import CUSTOM_TYPES, FieldDefinition
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
-from warehouse_kit import BUILD, Warehouse
+from warehouse_helpers import BUILD, Warehouse
 
 DEALS = 60
 PART = ("deals", "stages")

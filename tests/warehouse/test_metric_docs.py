@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import yaml
-from warehouse_kit import ROOT
+from warehouse_helpers import ROOT
 
 MODELS = ROOT / "transform" / "models"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import yaml
-from warehouse_kit import ROOT
+from warehouse_helpers import ROOT
 
 #: Columns that tell of a person, by model; in every model of staging and marts that has them.
 PERSONAL = re.compile(

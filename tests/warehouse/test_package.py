@@ -17,7 +17,7 @@ import pytest
 from conftest import NewWarehouse
 from pipedrive_simulator.testing import running_simulator
 from psycopg.conninfo import conninfo_to_dict
-from warehouse_kit import ROOT, Warehouse
+from warehouse_helpers import ROOT, Warehouse
 
 EXAMPLE = ROOT / "examples" / "dbt_project_on_top"
 DBT = ROOT / ".pipeboard" / "env" / "dbt" / "bin" / "dbt"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from conftest import NewWarehouse
 from pipedrive_simulator.testing import running_simulator
-from warehouse_kit import ROOT, Warehouse
+from warehouse_helpers import ROOT, Warehouse
 
 CRM = Path(os.environ.get("PIPEBOARD_CRM_DIR", ROOT.parent / "shared" / "data" / "crm"))
 STREAMS = (

@@ -20,7 +20,7 @@ from typing import Any
 import psycopg
 import pytest
 from conftest import NewWarehouse
-from warehouse_kit import DBT, ROOT, Warehouse
+from warehouse_helpers import DBT, ROOT, Warehouse
 
 from pipeboard.local.embedded_postgres import READER
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from conftest import NewWarehouse
-from warehouse_kit import Warehouse
+from warehouse_helpers import Warehouse
 
 SEED = int(os.environ.get("PIPEBOARD_TEST_SEED", "20261124"))
 DEALS = 900

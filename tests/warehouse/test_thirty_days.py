@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from conftest import NewWarehouse
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
-from warehouse_kit import Warehouse
+from warehouse_helpers import Warehouse
 
 pytestmark = pytest.mark.long
 

@@ -76,10 +76,12 @@ class Plan:
 
     @property
     def calls(self) -> int:
+        """Calls of all streams."""
         return sum(estimate.calls for estimate in self.estimates)
 
     @property
     def tokens(self) -> int:
+        """API tokens of all streams."""
         return sum(estimate.tokens for estimate in self.estimates)
 
     @property

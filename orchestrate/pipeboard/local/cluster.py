@@ -31,10 +31,12 @@ class Cluster:
 
     @property
     def data(self) -> Path:
+        """PostgreSQL's data directory."""
         return Path(self.home) / "data"
 
     @property
     def log(self) -> Path:
+        """The server's log file."""
         return Path(self.home) / "log" / "server.log"
 
     @property

@@ -55,10 +55,12 @@ class PrefectService:
 
     @property
     def folder(self) -> Path:
+        """The folder of its database, logs and records."""
         return self.paths.local / "prefect" / self.kind
 
     @property
     def environment(self) -> Path:
+        """The virtual environment that has Prefect."""
         return self.paths.environment("prefect")
 
     @property
@@ -67,14 +69,17 @@ class PrefectService:
 
     @property
     def server(self) -> Daemon:
+        """The background program that serves the API."""
         return Daemon("Prefect's server", self.folder, self.folder / "server.log", "server.json")
 
     @property
     def worker(self) -> Daemon:
+        """The background program that runs the flows."""
         return Daemon("Prefect's worker", self.folder, self.folder / "worker.log", "worker.json")
 
     @property
     def password_file(self) -> Path:
+        """The file with the server's password, made at the first start."""
         return self.folder / "password"
 
     @property

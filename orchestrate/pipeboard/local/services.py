@@ -42,10 +42,12 @@ class Services:
 
     @property
     def postgres(self) -> EmbeddedPostgres:
+        """The embedded PostgreSQL."""
         return EmbeddedPostgres(self.paths.postgres)
 
     @property
     def simulator(self) -> Simulator:
+        """The simulated account."""
         return Simulator(self.paths.demo, self.paths.binaries / "pipedrive-simulator")
 
     def stack(self, kind: str) -> Stack:
@@ -65,6 +67,7 @@ class Services:
 
     @property
     def prefects(self) -> list[PrefectService]:
+        """The Prefect of each environment."""
         return [PrefectService(self.paths, kind) for kind in (OWN, DEMO)]
 
     def binaries(self) -> Binaries:

@@ -25,6 +25,7 @@ class Account:
 
     @property
     def options(self) -> list[str]:
+        """The options of the simulator that choose this account."""
         return ["--account", "generated", "--deals", str(self.deals), "--seed", str(self.seed)]
 
 

@@ -65,6 +65,7 @@ class Started:
 
     @property
     def code(self) -> int:
+        """The exit code of the first error; 0 without one."""
         return int(self.errors[0].code) if self.errors else 0
 
 

@@ -34,6 +34,7 @@ class Result:
 
     @property
     def is_faulty(self) -> bool:
+        """Whether the node failed, or was skipped because another one failed."""
         return self.status in FAULTY
 
     @property

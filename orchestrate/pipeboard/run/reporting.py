@@ -62,12 +62,14 @@ class CommandScope:
 
     @property
     def gateway(self) -> str | None:
+        """The URL of the Pushgateway; None if none is set."""
         return (self.environment.variables if self.environment else self.given).get(
             "PUSHGATEWAY_URL"
         )
 
     @property
     def environment_name(self) -> str:
+        """The name of Meltano's environment."""
         return (
             self.environment.name
             if self.environment
@@ -76,6 +78,7 @@ class CommandScope:
 
     @property
     def redact(self) -> Redactor:
+        """What removes the secrets of the run from a text."""
         return self.environment.redact if self.environment else Redactor.of(self.given)
 
     def database_url(self) -> str | None:

@@ -338,6 +338,7 @@ def test_one_invalid_record_is_quarantined_alone(simulator: Any, sync: Sync, odd
 
 
 def test_a_page_without_any_usable_record_writes_no_message(deals_stream: PipedriveStream) -> None:
+    deals_stream._run.quarantine = Quarantine()
     fields = deals_stream._streams["person_fields"]
     written = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     with contextlib.redirect_stdout(written):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from bench.ground import RIVALS, Ground, program
+from bench.bench_env import BASELINES, BenchEnv, program
 from bench.measuring import BenchError, Command, run, step
-from bench.pipelines import RIVAL_SCHEMA, Other
+from bench.pipelines import BASELINE_SCHEMA, Other
 
 TITLE = "BATCH messages"
 ENOUGH_ROWS = 30_000
@@ -23,31 +23,31 @@ WAYS = {
 }
 
 
-def measure(ground: Ground) -> list[dict[str, Any]]:
+def measure(env: BenchEnv) -> list[dict[str, Any]]:
     """Send the same deals each way, in turn."""
-    account = ground.account(1)
-    file = ground.singer_file(min(ground.scale, ENOUGH_ROWS))
+    account = env.account(1)
+    file = env.singer_file(min(env.scale, ENOUGH_ROWS))
     with file.open("rb") as lines:
         rows = sum(line.startswith(b'{"type":"RECORD"') for line in lines)
-    folder = ground.file("batches")
-    made = ground.file("batches made")
+    folder = env.file("batches")
+    made = env.file("batches made")
     for place in (folder, made):
         place.mkdir()
-    make(ground, {"file": str(file), "folder": str(made), "mode": "batch", "compression": "none"})
+    make(env, {"file": str(file), "folder": str(made), "mode": "batch", "compression": "none"})
     samples = []
-    for repetition in range(ground.repeat):
+    for repetition in range(env.repeat):
         for name, (mode, compression) in WAYS.items():
             tap = {"file": str(file), "mode": mode, "compression": compression}
             tap["folder"] = str(made if mode == "made" else folder)
-            loader = {"sqlalchemy_url": ground.server.url, "default_target_schema": RIVAL_SCHEMA}
-            settings = {"tap-replay": tap, "target-ours": loader}
-            pipeline = Other(name, "tap-replay", "target-ours", settings)
+            loader = {"sqlalchemy_url": env.server.url, "default_target_schema": BASELINE_SCHEMA}
+            settings = {"tap-replay": tap, "target-pipeboard": loader}
+            pipeline = Other(name, "tap-replay", "target-pipeboard", settings)
             with step(f"{name}, {rows:,} rows, round {repetition + 1}"):
-                measured = pipeline.run(ground, account)
-                if pipeline.rows(ground) != rows:
-                    msg = f"{name} brought {pipeline.rows(ground)} of {rows} rows"
+                measured = pipeline.run(env, account)
+                if pipeline.rows(env) != rows:
+                    msg = f"{name} brought {pipeline.rows(env)} of {rows} rows"
                     raise BenchError(msg)
-                pipeline.forget(ground)
+                pipeline.forget(env)
             samples.append(
                 {
                     "contender": name,
@@ -62,12 +62,12 @@ def measure(ground: Ground) -> list[dict[str, Any]]:
     return samples
 
 
-def make(ground: Ground, config: dict[str, str]) -> None:
+def make(env: BenchEnv, config: dict[str, str]) -> None:
     """Write files of records, and beside them the messages about them."""
-    words = [program("dev", "python"), RIVALS / "replay_tap.py"]
-    output = ground.file("batches made/all.jsonl")
-    tap = Command("tap", [*words, "--config", ground.file("make.json", config)])
-    run([tap], log=ground.log, output=output)
+    argv = [program("dev", "python"), BASELINES / "replay_tap.py"]
+    output = env.file("batches made/all.jsonl")
+    tap = Command("tap", [*argv, "--config", env.file("make.json", config)])
+    run([tap], log=env.log, output=output)
     with output.open("rb") as lines:
         messages = [line for line in lines if line.startswith(b'{"type": "BATCH"')]
     (output.parent / "messages.jsonl").write_bytes(b"".join(messages))

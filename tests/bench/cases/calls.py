@@ -1,6 +1,6 @@
 """API calls and tokens of a first and of an incremental sync, against the least that would do.
 
-The least: every list asked once, as many pages as its records fill; the log of each deal once in
+The least: every list read once, as many pages as its records fill; the log of each deal once in
 the first sync, and later of those that moved; products for a hundred deals a call. It is computed
 from what the account knows to be true, not from what the tap did.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from bench.ground import ROOT, Account, Ground, program
+from bench.bench_env import ROOT, Account, BenchEnv, program
 from bench.measuring import BenchError, Command, Measured, run, step
 
 TITLE = "API calls and tokens"
@@ -51,11 +51,11 @@ OPERATIONS = {
 MOVES = ("stage_id", "status", "pipeline_id")
 
 
-def measure(ground: Ground) -> list[dict[str, Any]]:
+def measure(env: BenchEnv) -> list[dict[str, Any]]:
     """Sync an account, let it live on, sync again, and sync once more with nothing new."""
     samples = []
-    deals = min(ground.scale, MOST_DEALS)
-    with ground.another_account(deals) as account:
+    deals = min(env.scale, MOST_DEALS)
+    with env.another_account(deals) as account:
         state, since = None, ""
         for sync in ("first", "incremental", "idle"):
             if sync == "incremental":
@@ -65,7 +65,7 @@ def measure(ground: Ground) -> list[dict[str, Any]]:
                 since = account.control("clock", {"advance_seconds": 3600})["now"]
             with step(f"{sync} sync of {deals:,} deals"):
                 account.control("stats/reset", {})
-                state, _ = one_sync(ground, account, state, sync)
+                state, _ = one_sync(env, account, state, sync)
                 samples += counted(account, sync, least(account, since))
     return samples
 
@@ -96,18 +96,18 @@ def costs() -> dict[str, int]:
 
 
 def one_sync(
-    ground: Ground, account: Account, state: Any, name: str, **settings: Any
+    env: BenchEnv, account: Account, state: Any, name: str, **settings: Any
 ) -> tuple[Any, Measured]:
     """Run the tap over the streams of the pipeline; return the state it ends with, and its time."""
-    config = json.loads(ground.tap_config(account).read_text()) | settings
+    config = json.loads(env.tap_config(account).read_text()) | settings
     # Between runs the tap remembers which deals it has seen, as it does in the pipeline.
-    config["state_dir"] = str(ground.file("calls-state"))
-    words = [program("tap", "tap-pipedrive"), "--config", ground.file("calls.json", config)]
-    words += ["--catalog", ground.catalog(account, *selected_streams())]
+    config["state_dir"] = str(env.file("calls-state"))
+    argv = [program("tap", "tap-pipedrive"), "--config", env.file("calls.json", config)]
+    argv += ["--catalog", env.catalog(account, *selected_streams())]
     if state is not None:
-        words += ["--state", ground.file("state.json", state)]
-    output = ground.file(f"calls-{name}.jsonl")
-    measured = run([Command("tap", words)], log=ground.log, output=output)
+        argv += ["--state", env.file("state.json", state)]
+    output = env.file(f"calls-{name}.jsonl")
+    measured = run([Command("tap", argv)], log=env.log, output=output)
     with output.open("rb") as lines:
         last = [line for line in lines if line.startswith(b'{"type":"STATE"')][-1]
     output.unlink()
@@ -141,17 +141,17 @@ def least(account: Account, since: str) -> dict[str, int]:
         ]
 
     deals = updated("deals")
-    asked = {deal["id"] for deal in deals}
+    deals_read = {deal["id"] for deal in deals}
     if since:
         log = account.truth("deal_changelog")
         moved = {r["deal_id"] for r in log if r["time"] >= since and r["field_key"] in MOVES}
-        asked &= moved | {deal["id"] for deal in deals if deal["add_time"] >= since}
+        deals_read &= moved | {deal["id"] for deal in deals if deal["add_time"] >= since}
     with_products = {row["deal_id"] for row in account.truth("deal_products")}
     leads = updated("leads")
     needed = {
         "getDeals": pages(d for d in deals if not d["is_archived"]),
         "getArchivedDeals": pages(d for d in deals if d["is_archived"]),
-        "getDealChangelog": len(asked),
+        "getDealChangelog": len(deals_read),
         "getDealsProducts": ceil(len(with_products & {deal["id"] for deal in deals}) / 100),
         "getPersons": pages(updated("persons")),
         "getOrganizations": pages(updated("organizations")),

@@ -15,8 +15,8 @@ import psycopg
 from pipeboard_metabase.definitions import Card, load
 from pipeboard_metabase.sql import Between, Value, render
 
+from bench.bench_env import Account, BenchEnv
 from bench.cases import dbt
-from bench.ground import Account, Ground
 from bench.measuring import BenchError, step
 
 TITLE = "cards"
@@ -26,16 +26,16 @@ REPEAT = 3
 LIMIT_SECONDS = 1.0
 
 
-def measure(ground: Ground) -> list[dict[str, Any]]:
+def measure(env: BenchEnv) -> list[dict[str, Any]]:
     """Ask each card without a filter, and with all of its filters set."""
-    deals = max(min(ground.scale, DEALS), dbt.SEEDS)
-    with ground.another_account(min(deals, dbt.SEEDS)) as account:
-        if not has_marts(ground, deals):
-            build(ground, account, deals)
+    deals = max(min(env.scale, DEALS), dbt.SEEDS)
+    with env.another_account(min(deals, dbt.SEEDS)) as account:
+        if not has_marts(env, deals):
+            build(env, account, deals)
         with step("reconciliation, which a sync leaves to a job of its own"):
-            dbt.build(ground, account, "reconcile")
+            dbt.build(env, account, "reconcile")
     samples = []
-    with psycopg.connect(ground.server.url, autocommit=True) as connection:
+    with psycopg.connect(env.server.url, autocommit=True) as connection:
         connection.execute("set default_transaction_read_only = on")
         chosen = choices(connection)
         cards = load().cards.values()
@@ -52,19 +52,19 @@ def measure(ground: Ground) -> list[dict[str, Any]]:
     return samples
 
 
-def has_marts(ground: Ground, deals: int) -> bool:
+def has_marts(env: BenchEnv, deals: int) -> bool:
     """Tell whether a case before this one left marts of that many deals, give or take a tenth."""
-    if not ground.server.columns("ops", "ops_account"):
+    if not env.server.columns("ops", "ops_account"):
         return False
-    return abs(ground.server.count("marts", "fct_deal") - deals) < deals / 10
+    return abs(env.server.count("marts", "fct_deal") - deals) < deals / 10
 
 
-def build(ground: Ground, account: Account, deals: int) -> None:
+def build(env: BenchEnv, account: Account, deals: int) -> None:
     """Make marts of that many deals, as the case `dbt` does."""
-    ground.server.drop(*dbt.SCHEMAS)
-    dbt.fill(ground, account, deals)
+    env.server.drop(*dbt.SCHEMAS)
+    dbt.fill(env, account, deals)
     with step(f"dbt build, {deals:,} deals"):
-        dbt.build(ground, account)
+        dbt.build(env, account)
 
 
 def choices(connection: psycopg.Connection[Any]) -> dict[str, Value]:

@@ -10,10 +10,10 @@ import json
 import shlex
 from typing import Any
 
+from bench.bench_env import ROOT, Account, BenchEnv, program
 from bench.cases.calls import selected_streams, shipped_plugin
-from bench.ground import ROOT, Account, Ground, program
 from bench.measuring import Command, run, step
-from bench.pipelines import Ours
+from bench.pipelines import Pipeboard
 
 TITLE = "dbt"
 SEEDS = 5_000
@@ -33,62 +33,62 @@ IDS = {
 }
 
 
-def measure(ground: Ground) -> list[dict[str, Any]]:
+def measure(env: BenchEnv) -> list[dict[str, Any]]:
     """Fill the raw tables with all the deals, then with a tenth of them; build thrice each."""
     samples = []
-    sizes = {max(ground.dbt_scale // 10, SEEDS), max(ground.dbt_scale, SEEDS)}
+    sizes = {max(env.dbt_scale // 10, SEEDS), max(env.dbt_scale, SEEDS)}
     for deals in sorted(sizes, reverse=True):
-        ground.server.drop(*SCHEMAS)
-        with ground.server.limited(LIMITS), ground.another_account(SEEDS) as account:
-            samples += measure_size(ground, account, deals)
+        env.server.drop(*SCHEMAS)
+        with env.server.limited(LIMITS), env.another_account(SEEDS) as account:
+            samples += measure_size(env, account, deals)
     return samples
 
 
-def measure_size(ground: Ground, account: Account, deals: int) -> list[dict[str, Any]]:
+def measure_size(env: BenchEnv, account: Account, deals: int) -> list[dict[str, Any]]:
     """Build from nothing, with nothing new, and after a thousand deals changed."""
     samples = []
-    state = fill(ground, account, deals)
-    rows = ground.server.count("pipedrive", "deals")
-    changes = ground.server.count("pipedrive", "deal_changelog")
+    state = fill(env, account, deals)
+    rows = env.server.count("pipedrive", "deals")
+    changes = env.server.count("pipedrive", "deal_changelog")
     for phase in ("full", "nothing new", "changed"):
         if phase == "changed":
             account.control("advance", {"deals": CHANGES, "hours": 6})
             with step("the sync of what changed"):
-                sync(ground, account, state)
+                sync(env, account, state)
         with step(f"dbt build, {phase}, {rows:,} deals, {changes:,} changes"):
             size = {"phase": phase, "deals": deals, "rows": rows, "changes": changes}
-            samples.append(size | build(ground, account))
+            samples.append(size | build(env, account))
     return samples
 
 
-def fill(ground: Ground, account: Account, deals: int) -> Any:
+def fill(env: BenchEnv, account: Account, deals: int) -> Any:
     """Make raw tables of that many deals; return the state of the sync they come from."""
     with step(f"raw tables of {deals:,} deals"):
-        state = sync(ground, account, None)
+        state = sync(env, account, None)
         for table, ids in IDS.items():
-            multiply(ground, table, ids, deals // SEEDS - 1)
+            multiply(env, table, ids, deals // SEEDS - 1)
     return state
 
 
-def sync(ground: Ground, account: Account, state: Any) -> Any:
+def sync(env: BenchEnv, account: Account, state: Any) -> Any:
     """Bring what is new; return the state."""
-    config = json.loads(ground.tap_config(account).read_text())
-    config["state_dir"] = str(ground.file("dbt-tap-state"))
-    tap = [program("tap", "tap-pipedrive"), "--config", ground.file("dbt-tap.json", config)]
-    tap += ["--catalog", ground.catalog(account, *selected_streams())]
+    config = json.loads(env.tap_config(account).read_text())
+    config["state_dir"] = str(env.file("dbt-tap-state"))
+    tap = [program("tap", "tap-pipedrive"), "--config", env.file("dbt-tap.json", config)]
+    tap += ["--catalog", env.catalog(account, *selected_streams())]
     if state is not None:
-        tap += ["--state", ground.file("dbt-state.json", state)]
-    config = {"sqlalchemy_url": ground.server.url}
+        tap += ["--state", env.file("dbt-state.json", state)]
+    config = {"sqlalchemy_url": env.server.url}
     loader = [program("loader", "pipeboard-target-postgres"), "--config"]
-    loader += [ground.file("dbt-loader.json", config)]
-    output = ground.file("dbt-states.jsonl")
-    run([Command("tap", tap), Command("loader", loader)], log=ground.log, output=output)
+    loader += [env.file("dbt-loader.json", config)]
+    output = env.file("dbt-states.jsonl")
+    run([Command("tap", tap), Command("loader", loader)], log=env.log, output=output)
     return json.loads(output.read_text().splitlines()[-1])
 
 
-def multiply(ground: Ground, table: str, ids: tuple[str, ...], copies: int) -> None:
+def multiply(env: BenchEnv, table: str, ids: tuple[str, ...], copies: int) -> None:
     """Copy the rows of a table so many times, under other ids."""
-    columns = ground.server.columns("pipedrive", table)
+    columns = env.server.columns("pipedrive", table)
     values = []
     for name, kind in columns.items():
         raised = f'"{name}" + copy * {STEP}'
@@ -97,21 +97,21 @@ def multiply(ground: Ground, table: str, ids: tuple[str, ...], copies: int) -> N
         else:
             values.append(f'"{name}"')
     names = ", ".join(f'"{name}"' for name in columns)
-    ground.server.execute(
+    env.server.execute(
         f"insert into pipedrive.{table} ({names}) select {', '.join(values)} "
         f"from pipedrive.{table}, generate_series(1, {copies}) as copy"
     )
 
 
-def command_words(name: str) -> list[str]:
+def command_arguments(name: str) -> list[str]:
     """Return what Meltano tells dbt by one of its commands in meltano.yml."""
     return shlex.split(shipped_plugin("utilities", "dbt")["commands"][name]["args"])
 
 
-def build(ground: Ground, account: Account, command: str = "changed") -> dict[str, Any]:
+def build(env: BenchEnv, account: Account, command: str = "changed") -> dict[str, Any]:
     """Run `dbt:changed` as a sync does, or another of dbt's commands; it must end well."""
-    environ = Ours().environ(ground, account)
+    environ = Pipeboard().environ(env, account)
     executable = shipped_plugin("utilities", "dbt")["commands"][command].get("executable", "dbt")
-    words = [ROOT / ".pipeboard" / "bin" / executable, *command_words(command)]
-    measured = run([Command("dbt", words, environ)], log=ground.log, server=ground.server)
+    argv = [ROOT / ".pipeboard" / "bin" / executable, *command_arguments(command)]
+    measured = run([Command("dbt", argv, environ)], log=env.log, server=env.server)
     return measured.sample()

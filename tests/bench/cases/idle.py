@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.bench_env import LARGEST_BURST, BenchEnv
 from bench.cases.calls import one_sync
-from bench.ground import LARGEST_BURST, Ground
 from bench.measuring import step
 
 TITLE = "An idle sync"
@@ -18,18 +18,18 @@ MILLISECONDS = 300
 WAYS = {"one by one": 1, "as shipped": None}
 
 
-def measure(ground: Ground) -> list[dict[str, Any]]:
+def measure(env: BenchEnv) -> list[dict[str, Any]]:
     """Sync once, then again with nothing new, each way in turn."""
     samples = []
-    with ground.another_account(min(ground.scale, DEALS)) as account:
+    with env.another_account(min(env.scale, DEALS)) as account:
         with step("first sync"):
-            state, _ = one_sync(ground, account, None, "idle-first")
+            state, _ = one_sync(env, account, None, "idle-first")
             account.control("clock", {"advance_seconds": 3600})
         with account.slowed(MILLISECONDS, LARGEST_BURST):
-            for repetition in range(ground.repeat):
+            for repetition in range(env.repeat):
                 for way, ahead in WAYS.items():
                     with step(f"idle sync, {way}, round {repetition + 1}"):
                         settings = {} if ahead is None else {"lists_ahead": ahead}
-                        _, measured = one_sync(ground, account, state, "idle", **settings)
+                        _, measured = one_sync(env, account, state, "idle", **settings)
                     samples.append({"way": way, "repetition": repetition, **measured.sample()})
     return samples

@@ -118,10 +118,12 @@ select
     deals.followers_count,
     deals._loaded_at,
     deals.fx_source,
-    deals.fx_is_backdated
+    deals.fx_is_backdated,
+    counted_deals.closing_owner_id
 from deals
 -- not by a name above: one that is used twice is a table of its own to PostgreSQL, and has no key
 left join {{ ref('dim_user') }} as owners on deals.owner_id = owners.user_id
 left join {{ ref('dim_user') }} as creators on deals.creator_user_id = creators.user_id
 left join organizations on deals.org_id = organizations.org_id
 left join persons on deals.person_id = persons.person_id
+left join {{ ref('int_counted_deals') }} as counted_deals on deals.deal_id = counted_deals.deal_id

@@ -56,6 +56,7 @@ class Panel:
 
     @property
     def is_sql(self) -> bool:
+        """Whether the panel reads the warehouse, not Prometheus."""
         return self.queries[0][0].lstrip().startswith("select")
 
     def json(self, number: int, x: int, y: int) -> dict[str, Any]:
@@ -141,6 +142,7 @@ class Dashboard:
 
     @property
     def uid(self) -> str:
+        """The id of the dashboard in its URL."""
         return f"pipeboard-{self.name}"
 
     def json(self) -> dict[str, Any]:

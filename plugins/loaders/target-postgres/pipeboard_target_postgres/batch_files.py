@@ -1,4 +1,4 @@
-"""BATCH messages: the records of their files, one at a time."""
+"""Reads the records of a BATCH message's files, one at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def records(message: dict, config: t.Mapping[str, t.Any] | None) -> Iterator[t.A
 
     Args:
         message: the message.
-        config: the setting `batch_config`, which may name another storage.
+        config: the setting `batch_config`; it may name another storage.
 
     Raises:
         InvalidInputLine: the message does not say where its files are.
@@ -32,7 +32,7 @@ def records(message: dict, config: t.Mapping[str, t.Any] | None) -> Iterator[t.A
         or not isinstance(manifest, list)
         or not all(isinstance(path, str) for path in manifest)
     ):
-        raise InvalidInputLine("A BATCH message without an encoding or a manifest.")
+        raise InvalidInputLine("A BATCH message has no encoding or no manifest.")
     kind, compression = encoding.get("format"), encoding.get("compression")
     if kind not in ("jsonl", "parquet") or compression not in (None, "none", "gzip"):
         raise ConfigurationError(
@@ -49,7 +49,7 @@ def records(message: dict, config: t.Mapping[str, t.Any] | None) -> Iterator[t.A
                 yield from _parquet(file) if kind == "parquet" else _lines(file, compression)
         except ImportError as exc:
             raise ConfigurationError(
-                f"BATCH file {path} is kept where this target cannot read: {one_line(exc)}"
+                f"BATCH file {path} is on a storage that this target cannot read: {one_line(exc)}"
             ) from exc
         except (OSError, EOFError, ValueError) as exc:
             raise DataRefusedError(f"BATCH file {path} cannot be read: {one_line(exc)}") from exc

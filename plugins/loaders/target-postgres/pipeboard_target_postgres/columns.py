@@ -1,4 +1,4 @@
-"""Columns: the SQL name and type of a property, and what may become of a type."""
+"""Columns: the SQL name and type of a property, and how a type may change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sqlalchemy
 
 MAX_IDENTIFIER_BYTES = 63
 
-#: PostgreSQL has these on every table; a column of ours cannot have such a name.
+#: PostgreSQL has these on every table; no other column can have such a name.
 _SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 
 INTEGERS = ("smallint", "integer", "bigint")
@@ -53,7 +53,7 @@ class Column:
 
     @property
     def is_json(self) -> bool:
-        """True if the column takes the JSON text of any value."""
+        """True if the column stores the JSON text of any value."""
         return self.type in _JSON or self.type.startswith("vector")
 
     @property
@@ -63,10 +63,10 @@ class Column:
 
 
 def identifier(name: str) -> str:
-    """Return a name that PostgreSQL takes as it is, the same one every time.
+    """Return a name that PostgreSQL accepts unchanged; the same input gives the same name.
 
     Names over 63 bytes are cut and end in a hash of the whole name, so that two long names with
-    the same beginning stay apart (PostgreSQL itself would cut both to the same name).
+    the same beginning differ (PostgreSQL itself would cut both to the same name).
     """
     name = name.replace("\0", "\ufffd") or "_"
     if name in _SYSTEM_COLUMNS:
@@ -86,7 +86,7 @@ def type_name(sql_type: sqlalchemy.types.TypeEngine, dialect: sqlalchemy.Dialect
 
 
 class Change(t.NamedTuple):
-    """What to do with a column that exists: keep it, alter it, or leave it and make another."""
+    """What to do with an existing column: keep it, alter it, or add another column (clash)."""
 
     action: t.Literal["keep", "alter", "clash"]
     type: str
@@ -94,12 +94,12 @@ class Change(t.NamedTuple):
 
 
 def adapt(existing: str, wanted: str, column: str) -> Change:
-    """Decide how a column of one type can take values of another without losing any.
+    """Decide how a column of one type can store values of another type without loss.
 
     Args:
         existing: the column's type now.
-        wanted: the type that the stream's schema asks for now.
-        column: the quoted column, for the expression that converts what is stored.
+        wanted: the type that the stream's schema needs now.
+        column: the quoted column, for the expression that converts the stored values.
     """
     base = re.sub(r"\(.*\)", "", existing)
     if existing == wanted or base == "jsonb":
@@ -111,7 +111,7 @@ def adapt(existing: str, wanted: str, column: str) -> Change:
             else Change("clash", wanted)
         )
     if wanted in _JSON or base in _NO_TEXT_FORM or wanted in _NO_TEXT_FORM:
-        # A text column takes the JSON text of anything.
+        # A text column can store the JSON text of any value.
         return Change("keep", existing) if existing == "text" else Change("clash", wanted)
     if existing == "text":
         return Change("keep", existing)
@@ -127,7 +127,7 @@ def adapt(existing: str, wanted: str, column: str) -> Change:
     ):
         return Change("alter", "numeric", f"{column}::numeric")
     if wanted.startswith("timestamp") and base in {"date", "timestamp without time zone"}:
-        # The session is in UTC: what is stored without an offset was UTC.
+        # The session is in UTC: times stored without an offset are in UTC.
         return Change("alter", wanted, f"{column}::{wanted}")
     if wanted == "date" and existing.startswith("timestamp"):
         return Change("keep", existing)
@@ -135,6 +135,6 @@ def adapt(existing: str, wanted: str, column: str) -> Change:
 
 
 def versioned(name: str, sql_type: str) -> str:
-    """Return the name of the column that takes a clashing type, for example value__jsonb."""
+    """Return the name of the column for values of a clashing type, for example value__jsonb."""
     base = re.sub(r"\(.*\)", "", sql_type)
     return identifier(f"{name}__{_SHORT_NAMES.get(base, base).replace(' ', '_')}")

@@ -1,4 +1,4 @@
-"""The connection: session settings, types, and the schema everything goes to."""
+"""The connection: session settings, types, and the target schema."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ DRIVER = "postgresql+psycopg"
 APPLICATION_NAME = "pipeboard target-postgres"
 CONNECT_TIMEOUT_SECONDS = 15
 
-#: Run on every new connection, whatever server, database and role have as defaults.
-#: A session in UTC makes a time without an offset mean UTC; compiling a merge of dozens of
-#: columns costs more than the merge, hence no JIT.
+#: Run on every new connection; overrides the defaults of server, database and role.
+#: The session is in UTC, so that a time without an offset means UTC. JIT is off because compiling
+#: a merge of dozens of columns costs more than the merge.
 SESSION = f"""
 set time zone 'UTC';
 set application_name = '{APPLICATION_NAME}';
@@ -37,7 +37,7 @@ set jit = off
 """
 
 
-#: The stock connector's file -> the setting that it is for.
+#: The stock connector's file -> its setting.
 _SSL_SETTINGS = {
     "root.crt": "ssl_certificate_authority",
     "cert.crt": "ssl_client_certificate",
@@ -49,7 +49,7 @@ def _integer(schema: dict) -> sqlalchemy.types.TypeEngine:
     """Return bigint, or numeric if the schema says that its numbers may not fit."""
     for name in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"):
         bound = schema.get(name)
-        # Beyond any number that is meant (or infinity), it says nothing.
+        # A bound of 10^100 or more, or infinity, is no real limit.
         if isinstance(bound, (int, float, decimal.Decimal)) and (
             2**63 < abs(t.cast("int", bound)) < 10**100
         ):
@@ -58,7 +58,7 @@ def _integer(schema: dict) -> sqlalchemy.types.TypeEngine:
 
 
 def _union(types: list[sqlalchemy.types.TypeEngine]) -> sqlalchemy.types.TypeEngine:
-    """Return the narrowest of types that takes the values of all."""
+    """Return the narrowest type that can store the values of all types."""
     for kind in (JSONB, ARRAY):
         for sql_type in types:
             if isinstance(sql_type, kind):
@@ -77,7 +77,7 @@ class PostgresConnector(StockConnector):
 
     @functools.cached_property
     def jsonschema_to_sql(self) -> JSONSchemaToSQL:
-        """Map JSON Schema to SQL: the stock types, but for times, integers and nested values."""
+        """Map JSON Schema to SQL: the stock types, except for times, integers and nested values."""
         to_sql = super().jsonschema_to_sql
         to_sql.register_type_handler("integer", _integer)
         to_sql.register_type_handler("object", lambda _: JSONB(none_as_null=True))
@@ -86,9 +86,9 @@ class PostgresConnector(StockConnector):
         return to_sql
 
     def to_sql_type(self, jsonschema_type: t.Any) -> sqlalchemy.types.TypeEngine:
-        """Return the type of a column that takes every value the schema allows.
+        """Return the type of a column that can store every value the schema allows.
 
-        A schema that is no object (`true`, `[]`) allows anything, as does `{}`.
+        A schema that is not an object (`true`, `[]`) allows any value, as `{}` does.
         """
         schema = jsonschema_type if isinstance(jsonschema_type, dict) else {}
         choices = schema.get("anyOf")
@@ -99,7 +99,7 @@ class PostgresConnector(StockConnector):
                 if not (isinstance(choice, dict) and choice.get("type") in ("null", ["null"]))
             ]
             return _union(types) if types else TEXT()
-        # These become a part of the type's name.
+        # Precision and scale become a part of the type's name.
         schema = {
             name: value
             for name, value in schema.items()
@@ -107,7 +107,7 @@ class PostgresConnector(StockConnector):
         }
         try:
             return super().to_sql_type(schema)
-        except (TypeError, AttributeError):  # no JSON Schema: it does not say what it allows
+        except (TypeError, AttributeError):  # not a JSON Schema: any value is allowed
             return TEXT()
 
     def filepath_or_certificate(
@@ -116,7 +116,7 @@ class PostgresConnector(StockConnector):
         """Return the path of a certificate or key, as the stock connector does.
 
         Raises:
-            ConfigurationError: no such file, and it is no certificate or key itself.
+            ConfigurationError: the value is neither a file nor a certificate or key.
         """
         if not Path(value).is_file() and "-----BEGIN" not in value:
             what = Path(alternative_name).name
@@ -127,20 +127,20 @@ class PostgresConnector(StockConnector):
         return str(super().filepath_or_certificate(value, alternative_name, restrict_permissions))
 
     def catch_signal(self, signum: int, frame: t.Any) -> None:
-        """Do as without a tunnel, for which the stock connector takes over the signals."""
+        """Handle signals as without a tunnel; the stock connector would replace the handlers."""
         STOP.handle(signum, frame)
 
     def __init__(self, config: dict[str, t.Any]) -> None:
         try:
             super().__init__(config)
-        except ValueError as exc:  # of the tunnel: its key, or an address without a port
+        except ValueError as exc:  # the tunnel's key is wrong, or its address has no port
             raise errors.ConfigurationError(errors.one_line(exc)) from exc
 
     def create_engine(self) -> sqlalchemy.Engine:
-        """Return an engine whose every connection has our session settings."""
-        # COPY is psycopg 3's, whatever driver the settings name.
+        """Return an engine; each of its connections gets the settings of `SESSION`."""
+        # COPY needs psycopg 3, even if the settings name another driver.
         url = sqlalchemy.engine.make_url(self.sqlalchemy_url).set(drivername=DRIVER)
-        # A server or a network that is gone without a word is found out within two minutes.
+        # A server or network that fails without closing the connection is noticed in two minutes.
         bounds = {
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "keepalives_idle": 60,
@@ -149,7 +149,7 @@ class PostgresConnector(StockConnector):
             "tcp_user_timeout": 120_000,
         }
         args: dict[str, t.Any] = {n: v for n, v in bounds.items() if n not in url.query}
-        # Rows go to COPY as the UTF-8 they came in, whatever a role or PGCLIENTENCODING says.
+        # Rows go to COPY in UTF-8, even if the role or PGCLIENTENCODING sets another encoding.
         args["client_encoding"] = "utf8"
         engine = sqlalchemy.create_engine(
             url,
@@ -170,12 +170,12 @@ class PostgresConnector(StockConnector):
 
     @property
     def role(self) -> str:
-        """Who connects."""
+        """The database role that connects."""
         return sqlalchemy.engine.make_url(self.sqlalchemy_url).username or "current_user"
 
     @functools.cached_property
     def where(self) -> str:
-        """Who connects to what, as a person would say it, without the password."""
+        """Database, role, host and port, for messages; without the password."""
         url = sqlalchemy.engine.make_url(self.sqlalchemy_url)
         host = url.host or url.query.get("host") or "the local socket"
         return f"database {url.database or url.username!r} as {url.username!r} at {host}" + (
@@ -183,10 +183,10 @@ class PostgresConnector(StockConnector):
         )
 
     def prepare_schema_with(self, cursor: psycopg.Cursor, schema: str) -> None:
-        """Create the schema if it is missing, and make sure that we may use it.
+        """Create the schema if it is missing, and check that the role may use it.
 
         Raises:
-            NotPermittedError: names the role, the database and the statement that helps.
+            NotPermittedError: names the role, the database and the statement to run.
         """
         cursor.execute(
             "select current_user, current_database(), n.oid is not null,"

@@ -1,4 +1,7 @@
-"""Batches and state in step: one batch loads in the background while the next is read."""
+"""Loads batches in the background, and writes the state after the commit.
+
+One batch loads while the next is read.
+"""
 
 from __future__ import annotations
 
@@ -10,45 +13,44 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from pipeboard_target_postgres.errors import UnavailableError
 from pipeboard_target_postgres.loader import Loader
-from pipeboard_target_postgres.stream import Batch, SetAside
+from pipeboard_target_postgres.stream import Batch, UnsentRecords
 from pipeboard_target_postgres.termination import STOP, Stopped
 
-#: After a signal: time for what has been read to load, then for a cancelled load to end.
+#: After a signal: time to load the records already read, then time for a cancelled load to end.
 STOP_SECONDS = 8.0
 CANCEL_SECONDS = 4.0
-#: A load that lasts longer is cancelled; the log says every so often that it is under way.
+#: A load that lasts longer is cancelled; every `LOG_SECONDS` the log says that it still runs.
 LOAD_SECONDS = 3600.0
 LOG_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 
 
 class StuckError(Exception):
-    """A load does not end, although it was cancelled: only the end of the process ends it."""
+    """A load does not end although it was cancelled; the process must exit."""
 
 
 class Source(t.Protocol):
-    """Something that has records waiting: a sink."""
+    """A sink: it holds records until they are loaded."""
 
-    def take(self) -> Batch | SetAside | None:
-        """Hand over what is waiting."""
+    def take(self) -> Batch | UnsentRecords | None:
+        """Return the waiting records as a batch, and forget them; None if there are none."""
 
 
 class BatchDispatcher:
-    """Takes what all sinks have waiting, and lets the state out when it is committed.
+    """Loads the waiting records of all sinks, and writes the state after their commit.
 
-    All sinks are emptied together, so that whatever state came last is true once their batches
-    are in. At most one such load is under way: memory holds two sets of batches, never more.
-    Whatever talks to the database does so on the one thread of this class; the main thread waits,
-    in steps, so that a signal finds it awake. Once something has failed on that thread, nothing
-    else is begun there.
+    All sinks are emptied together, so that the last state is true once their batches are
+    committed. At most one load runs: memory holds two sets of batches, never more.
+    All database work runs on the one thread of this class. The main thread waits in short steps,
+    so that it can react to a signal. After a failure on that thread, no further work starts there.
 
     Args:
-        loader: loads.
+        loader: loads the batches.
         sources: returns the sinks.
         write: writes a state's JSON text.
-        max_bytes: size of waiting messages at which to load.
-        max_seconds: age of the oldest waiting message at which to load.
-        logger: told of a load that lasts.
+        max_bytes: load when the waiting messages have this size.
+        max_seconds: load when the oldest waiting message has this age.
+        logger: logs loads that last long.
     """
 
     def __init__(
@@ -82,7 +84,7 @@ class BatchDispatcher:
         self._state = value
 
     def wait_seconds(self) -> float | None:
-        """How long input may be awaited before `tick` has something to do; None: for ever."""
+        """How long the reader may wait for input before it must call `tick`; None: no limit."""
         if self._job is not None:
             return 0.05 if self._state is not None and self._since is None else 1.0
         if self._since is not None:
@@ -90,7 +92,7 @@ class BatchDispatcher:
         return 0.0 if self._state is not None else None
 
     def tick(self) -> None:
-        """Load what is large or old enough, and let out a state that waits for nothing.
+        """Load if enough records wait, or long enough; write a state that needs no load.
 
         Raises:
             Stopped: a signal has come.
@@ -106,14 +108,14 @@ class BatchDispatcher:
             self.flush()
 
     def flush(self, wait: bool = False, final: bool = False) -> None:
-        """Start loading everything that is waiting, after the load under way has ended.
+        """Wait for the running load, then start to load all waiting records.
 
         Args:
-            wait: return only when it is committed.
+            wait: return only after the commit.
             final: True at the end of the input.
 
         Raises:
-            Exception: whatever the load under way, or with `wait` this one, failed with.
+            Exception: the error of the running load, or with `wait` of this one.
             Stopped: a signal has come.
         """
         self.join()
@@ -131,10 +133,10 @@ class BatchDispatcher:
         self._submit(lambda: self._loader.run(batches, write, final), loading=True)
 
     def call(self, work: Callable[[], t.Any]) -> t.Any:
-        """Run something else that needs the database, after the load under way has ended.
+        """Wait for the running load, then run other work that needs the database.
 
         Raises:
-            Exception: whatever the load under way, or this, failed with.
+            Exception: the error of the running load, or of this work.
             Stopped: a signal has come.
         """
         self.join()
@@ -150,11 +152,11 @@ class BatchDispatcher:
         self._job = self._executor.submit(work)
 
     def join(self) -> t.Any:
-        """Wait for what is under way; return its result, or raise what it failed with.
+        """Wait for the running work; return its result, or raise its error.
 
         Raises:
-            Stopped: a signal has come; what is under way goes on.
-            UnavailableError: it lasts too long.
+            Stopped: a signal has come; the work goes on.
+            UnavailableError: the work took longer than `LOAD_SECONDS`.
         """
         began = logged = time.monotonic()
         while (job := self._job) is not None and not job.done():
@@ -171,13 +173,13 @@ class BatchDispatcher:
             if now - began >= LOAD_SECONDS:
                 self._end_by(now, now + CANCEL_SECONDS)
                 raise UnavailableError(
-                    f"A load was under way for {LOAD_SECONDS:.0f} s and was cancelled; nothing is "
+                    f"A load ran for {LOAD_SECONDS:.0f} s and was cancelled; nothing is "
                     "lost, run again."
                 )
         return self._result()
 
     def _result(self) -> t.Any:
-        """Read the result of what has ended: a failure is never passed over."""
+        """Return the result of the work that has ended; raise its error if it failed."""
         job, self._job, self._loading = self._job, None, False
         if job is None:
             return None
@@ -185,13 +187,13 @@ class BatchDispatcher:
         return job.result()
 
     def stop(self, stopped: Stopped) -> None:
-        """Load what has been read, in the time that a signal leaves.
+        """Load the records already read, within the time limits for a stop.
 
         Raises:
-            Exception: what a load failed with; no state has gone out that needs it.
+            Exception: the error of a load; no state that needs it was written.
             StuckError: a load does not end.
         """
-        # What is no load, such as a wait for a lock, need not end if no record waits for it.
+        # Other work than a load, such as a wait for a lock, is cancelled if no record waits.
         idle = not self._loading and self._since is None
         cancel_at = stopped.at + (0 if idle else STOP_SECONDS)
         self._end_by(cancel_at, cancel_at + CANCEL_SECONDS)
@@ -199,7 +201,7 @@ class BatchDispatcher:
         self._end_by(cancel_at, cancel_at + CANCEL_SECONDS)
 
     def _end_by(self, cancel_at: float, give_up_at: float) -> None:
-        """Wait for what is under way; cancel it when its time is over."""
+        """Wait for the running work; cancel it at `cancel_at`."""
         job = self._job
         while job is not None and not job.done():
             now = time.monotonic()
@@ -208,13 +210,13 @@ class BatchDispatcher:
             if now < cancel_at:
                 wait([job], timeout=cancel_at - now)
             else:
-                # Again and again: between two statements there is nothing to cancel.
+                # Repeatedly: between two statements a cancel has no effect.
                 self._loader.cancel()
                 wait([job], timeout=0.5)
         self._result()
 
     def close(self) -> None:
-        """End the thread and the session; nothing may be under way."""
+        """End the thread and the session; no work may be running."""
         if self._executor is not None:
             self._executor.shutdown(wait=self._job is None, cancel_futures=True)
             self._executor = None

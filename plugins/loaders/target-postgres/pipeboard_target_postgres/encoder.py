@@ -1,11 +1,11 @@
-r"""From a Singer message to a line of COPY, touching each value as little as possible.
+r"""Turns a Singer message into a line of COPY, without decoding the values.
 
-A JSON token is nearly a COPY field already: `12.50`, `true` and the inside of `"plain text"` are
-what PostgreSQL reads. So tokens are passed through as raw bytes, joined by tabs: numbers stay
-exact, and no Python object is made of a value. What differs is put right on the whole line at
-once: `null` becomes `\N`, and quotes go. A line in which a string has a backslash, or a scalar
-column a nested value, is taken apart field by field instead. A raw tab or line break cannot occur
-inside a JSON token, except as space between the tokens of a nested value.
+A JSON token is almost a COPY field: PostgreSQL reads `12.50`, `true` and the inside of
+`"plain text"` as they are. So tokens are copied as raw bytes and joined by tabs: numbers stay
+exact, and no Python object is created for a value. The differences are corrected on the whole
+line at once: `null` becomes `\N`, and quotes are removed. If a string has a backslash, or a scalar
+column has a nested value, the line is encoded field by field instead. A raw tab or line break
+cannot occur inside a JSON token, except as space between the tokens of a nested value.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ _NULL = msgspec.Raw(b"null")
 #: \u0000 in JSON text, preceded by an even number of backslashes (else it is not an escape).
 _NUL_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 SURROGATE = re.compile("[\ud800-\udfff]")
-#: A first field that needs care: nested, or null, which no tab precedes.
+#: Starts of a first field that is nested or null: no tab precedes it, so the fast path misses it.
 _ODD_START = (b"{", b"[", b"n")
-#: What msgspec does not take as the name of a struct's field.
+#: Characters that msgspec does not accept in the name of a struct's field.
 _AWKWARD = re.compile(r'["\\\x00-\x1f]')
-#: A date as JSON has it; anything else may be one that PostgreSQL takes and others do not:
-#: infinity, yesterday, years of five digits. Years 1000 to 2999, so none is at the edge.
+#: A date as in ISO 8601, years 1000 to 2999. Other values need a check: PostgreSQL also accepts
+#: infinity, yesterday and years of five digits, which other programs do not.
 _USUAL_DATE = rb"(?:[12]...-[^\t]*|\\N)"
 _NUMBER_START = tuple(b"-0123456789"[i : i + 1] for i in range(11))
 _astuple = msgspec.structs.astuple
 
-#: What COPY's text format reads as something else, and how it is written instead.
+#: Characters with a special meaning in COPY's text format -> their escapes.
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
-#: The SDK's words for a record without its key.
+#: The SDK's message for a record without its key.
 KEY_MISSING = "Record is missing one or more key_properties."
 
 
 class RecordRefusedError(Exception):
-    """No row can be made of a record; says why."""
+    """A record cannot become a row; the message says why."""
 
 
 class RecordEncoder:
@@ -73,24 +73,23 @@ class RecordEncoder:
         in_message = {"_sdc_extracted_at": "time_extracted", "_sdc_table_version": "version"}
         from_message = [c for c in columns if metadata and c.prop in in_message]
         from_record = [c for c in columns if c not in from_message]
-        # The one place that orders columns: keys first and in the order of `keys`, whatever order
-        # the schema or the table has: `Staging` and `Merge` look for them there. Then dates, which
-        # are looked at line by line.
+        # This is the only place that orders columns: keys first, in the order of `keys` (`Staging`
+        # and `Merge` rely on it), then dates, which are checked in each line.
         rank = {key: number for number, key in enumerate(keys)}
         scalars = sorted(
             (c for c in from_record if not c.is_json),
             key=lambda c: rank.get(c.prop, len(rank) + (c.type not in DATES)),
         )
         front = [c.type in DATES for c in scalars if c.prop in rank or c.type in DATES]
-        self._is_usual = (
+        self._has_usual_dates = (
             re.compile(
                 rb"\t".join(_USUAL_DATE if date else rb"[^\t]*" for date in front) + rb"(?:\t|$)"
             ).match
             if any(front)
             else None
         )
-        #: Set when a line had an unusual date; see `Batch.suspicious`.
-        self.suspicious = False
+        #: True after a line with an unusual date; see `Batch.has_unusual_dates`.
+        self.has_unusual_dates = False
         nested = [c for c in from_record if c.is_json]
         #: The columns in the order in which a line has them; nested ones last.
         self.columns = (*scalars, *from_message, *nested)
@@ -124,7 +123,7 @@ class RecordEncoder:
         self.repairing = False
 
     def _struct(self, names: Sequence[str]) -> type[msgspec.Struct]:
-        """Return a type that picks these properties out of a record, untouched."""
+        """Return a type that decodes only these properties of a record, as raw JSON."""
         fields = {f"f{i}": name for i, name in enumerate(names)}
         return msgspec.defstruct(
             "Record",
@@ -141,7 +140,7 @@ class RecordEncoder:
     def _values_of_dict(
         self, names: Sequence[str]
     ) -> Callable[[dict[str, msgspec.Raw]], tuple[msgspec.Raw, ...]]:
-        """Return what picks these properties, for names that a struct's fields cannot have."""
+        """Return a function that reads these properties, for names a struct cannot have."""
 
         def values(record: dict[str, msgspec.Raw]) -> tuple[msgspec.Raw, ...]:
             self._check_keys(record)
@@ -163,12 +162,12 @@ class RecordEncoder:
 
         Raises:
             RecordRefusedError: the record lacks a key, is no object, or is nested too deeply.
-            InvalidInputLine: not JSON.
+            InvalidInputLine: the line is not JSON.
         """
         try:
             message = self._decode(line)
         except (msgspec.MsgspecError, RecursionError) as exc:
-            message = self._decode_oddity(line, exc)
+            message = self._decode_unusual(line, exc)
         if message.stream != self.stream or message.type != "RECORD":
             return None
         values = self._values(message.record)
@@ -184,12 +183,12 @@ class RecordEncoder:
             or self._has_bytea
             or self.repairing
         ):
-            row = self._careful(head)
+            row = self._field_by_field(head)
         else:
             # Only the token null follows a tab as `null`: a string's quote is still there.
             row = row.replace(b"\tnull", b"\t\\N").replace(b'"', b"")
-        if self._is_usual is not None and not self._is_usual(row):
-            self.suspicious = True
+        if self._has_usual_dates is not None and not self._has_usual_dates(row):
+            self.has_unusual_dates = True
         for value in values[n:]:
             row += b"\t" + self._nested(bytes(value))
         version = message.version
@@ -207,7 +206,7 @@ class RecordEncoder:
             text = text.replace(b"\t", b" ").replace(b"\r", b" ")
         return text
 
-    def _careful(self, values: Sequence[msgspec.Raw]) -> bytes:
+    def _field_by_field(self, values: Sequence[msgspec.Raw]) -> bytes:
         """Encode the scalar fields one by one."""
         fields = []
         for value, sql_type in zip(values, self._types, strict=True):
@@ -233,8 +232,8 @@ class RecordEncoder:
             text = text.replace("\0", "\ufffd")
         return text.translate(_ESCAPES).encode()
 
-    def _decode_oddity(self, line: bytes, exc: Exception) -> t.Any:
-        """Decode what msgspec refuses: NaN, lone surrogates; or say what is wrong."""
+    def _decode_unusual(self, line: bytes, exc: Exception) -> t.Any:
+        """Decode messages that msgspec refuses (NaN, lone surrogates), or raise the reason."""
         try:
             loaded = json.loads(line, parse_float=decimal.Decimal, parse_constant=lambda _: None)
         except RecursionError:
@@ -255,7 +254,7 @@ class RecordEncoder:
             raise RecordRefusedError(f"Record cannot be read: {again}") from exc
 
     def unknown(self, line: bytes) -> set[str]:
-        """Return the properties of a record that no column takes."""
+        """Return the properties of a record that have no column."""
         try:
             record = json.loads(line)["record"]
         except (ValueError, KeyError):
@@ -264,7 +263,7 @@ class RecordEncoder:
 
 
 def _attributes(names: Sequence[str]) -> Callable[[t.Any], tuple[t.Any, ...]]:
-    """Return what picks these attributes of an object, as a tuple whatever their number."""
+    """Return a function that reads these attributes; it always returns a tuple."""
     if len(names) > 1:
         return operator.attrgetter(*names)
     return lambda found: tuple(getattr(found, name) for name in names)
@@ -280,7 +279,7 @@ def dump(message: t.Any) -> bytes:
         ignore_nan=True,
         default=_plain,
     )
-    # Half a character that no encoding can hold: like NUL, it becomes U+FFFD.
+    # A lone surrogate cannot be encoded: like NUL, it becomes U+FFFD.
     return SURROGATE.sub("\ufffd", text).encode()
 
 
@@ -295,9 +294,9 @@ def _hex(text: str) -> str:
 
 
 def _integral(text: bytes) -> bytes:
-    """Return 1.0 or 1e3 as an integer; anything else as it is, for PostgreSQL to refuse."""
+    """Return 1.0 or 1e3 as an integer; other values unchanged (PostgreSQL refuses them)."""
     number = decimal.Decimal(text.decode())
-    # The limit keeps 1e999999999 from becoming that many digits.
+    # The limit prevents an integer of a billion digits for 1e999999999.
     if abs(number) < 10**19 and number == number.to_integral_value():
         return b"%d" % int(number)
     return text

@@ -1,4 +1,4 @@
-"""What can go wrong, in one line each, with a remedy and an exit code."""
+"""Errors: each has a message of one line with a remedy, and an exit code."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ _WRONG_FILE = re.compile(
     r"|bad value for",
     re.IGNORECASE,
 )
-#: What a transaction-pooling pooler does to temporary tables and prepared statements.
+#: Errors caused by a pooler that pools transactions: temporary tables and prepared statements fail.
 _POOLER = re.compile(r"prepared statement|relation \"pb_(stage|seen)_")
 _POOLER_STATES = frozenset({"26000", "42P05", "42P01", "42P07"})
 POOLER_REMEDY = (
     "The loader needs a session of its own: connect to PostgreSQL directly, or to a pooler in "
     "session mode (PgBouncer: pool_mode = session)"
 )
-#: No such schema, table or column, no key, another type: what was there when the stream began.
+#: Schema, table, column or key is missing, or a type differs: a table changed during the load.
 _CHANGED_MEANWHILE = frozenset({"3F000", "42P01", "42703", "42P10", "42804"})
 _NO_DATABASE = re.compile(r"database .* does not exist", re.IGNORECASE)
 
 
 class LoaderError(Exception):
-    """A failure that a person can act upon: one line, and an exit code."""
+    """A failure that the operator can mend: a message of one line, and an exit code."""
 
     exit_code = 1
 
@@ -64,19 +64,19 @@ class NotPermittedError(LoaderError):
 
 
 class UnavailableError(LoaderError):
-    """The database cannot be reached, or went away, or is full: try again later."""
+    """The database cannot be reached, closed the connection, or is full: try again later."""
 
     exit_code = EX_UNAVAILABLE
 
 
 class DataRefusedError(LoaderError):
-    """The input breaks a promise: too many refused records, or not Singer at all."""
+    """The input is not valid Singer, or too many records were refused."""
 
     exit_code = EX_DATAERR
 
 
 class KeyMissingError(DataRefusedError, MissingKeyPropertiesError):
-    """Too many records lack their key; also the error by which the SDK's users know that."""
+    """Too many records lack their key; also a subclass of the SDK's error for that."""
 
 
 def redact(text: str) -> str:
@@ -87,7 +87,7 @@ def redact(text: str) -> str:
 def one_line(exc: BaseException) -> str:
     """Return the exception's message on one line, without passwords and without rows.
 
-    PostgreSQL's context of an error in COPY is the row.
+    PostgreSQL's context of an error in COPY contains the row, so the context is removed.
     """
     text = str(getattr(exc, "orig", None) or exc) or type(exc).__name__
     error = database_error(exc)
@@ -103,14 +103,14 @@ def database_error(exc: BaseException) -> psycopg.Error | None:
 
 
 def explain(exc: BaseException, where: str = "the database") -> LoaderError | None:
-    """Translate an exception into a line with a remedy.
+    """Translate an exception into a message of one line with a remedy.
 
     Args:
-        exc: whatever came up.
-        where: role, database and host as a person would name them, without the password.
+        exc: any exception.
+        where: role, database and host for messages, without the password.
 
     Returns:
-        The error to show, or None for a defect of ours, whose traceback should be seen.
+        The error to show, or None for a defect of the loader: then show the traceback.
     """
     if isinstance(exc, LoaderError):
         return exc
@@ -128,14 +128,16 @@ def explain(exc: BaseException, where: str = "the database") -> LoaderError | No
             RecordsWithoutSchemaException,
         ),
     ):
-        # Such messages quote the record; a log line needs its beginning only.
+        # These messages quote the record; the log needs only the beginning.
         return DataRefusedError(f"The input cannot be loaded: {one_line(exc)[:500]}")
     error = database_error(exc)
     if error is None:
         if isinstance(exc, (FileNotFoundError, PermissionError)):
             return ConfigurationError(one_line(exc))
         if isinstance(exc, BrokenPipeError):
-            return UnavailableError("Nobody reads the states any more; nothing is lost, run again.")
+            return UnavailableError(
+                "The reader of the states closed the pipe; nothing is lost, run again."
+            )
         if type(exc).__name__ == "AuthenticationException":
             return NotPermittedError(f"The SSH tunnel refuses the login: {one_line(exc)}")
         if isinstance(exc, OSError) or type(exc).__module__.startswith("paramiko"):
@@ -175,7 +177,7 @@ def _explain_database(error: psycopg.Error, where: str) -> LoaderError | None:
         )
     if state == "55P03":
         return UnavailableError(
-            f"{where}: a lock was not to be had in time: {text}. Nothing is lost, run again."
+            f"{where}: no lock within lock_timeout: {text}. Nothing is lost, run again."
         )
     if not state and _WRONG_FILE.search(text):
         return ConfigurationError(f"{where}: {text}. Correct the address or the file.")
@@ -183,18 +185,23 @@ def _explain_database(error: psycopg.Error, where: str) -> LoaderError | None:
         return ConfigurationError(f"{where}: {text}. {POOLER_REMEDY}")
     if state in _CHANGED_MEANWHILE:
         return UnavailableError(
-            f"{where}: {text}. A table was changed or dropped while it was loaded. Run again: what "
-            "is missing is made anew, but rows that were dropped need a full refresh."
+            f"{where}: {text}. A table was changed or dropped while it was loaded. Run again: "
+            "missing tables and columns are created, but dropped rows need a full refresh."
         )
     if state[:2] == "23":
-        return DataRefusedError(f"{where}: {text}. A constraint refuses even what is set aside.")
+        return DataRefusedError(
+            f"{where}: {text}. A constraint refuses the quarantined record. Drop the constraint."
+        )
     if state[:2] == "54":
-        return DataRefusedError(f"{where}: {text}. The stream is beyond what PostgreSQL can hold.")
+        return DataRefusedError(
+            f"{where}: {text}. The stream exceeds a limit of PostgreSQL. Deselect some of its "
+            "properties."
+        )
     if state == "53100":
         return UnavailableError(f"{where}: the disk is full ({text}). Free space, then run again.")
     if state[:2] in {"08", "53", "57", "58"} or isinstance(error, psycopg.OperationalError):
         return UnavailableError(
-            f"{where} cannot be reached or went away: {text}. Check that it runs and that host and "
-            "port are right; nothing is lost, run again."
+            f"{where} cannot be reached or closed the connection: {text}. Check that it runs and "
+            "that host and port are right; nothing is lost, run again."
         )
     return None

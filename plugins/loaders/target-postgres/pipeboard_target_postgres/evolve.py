@@ -1,4 +1,4 @@
-"""The table of a stream: made, extended and widened so that the stream's schema fits."""
+"""Creates, extends and widens a stream's table so that it fits the stream's schema."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pipeboard_target_postgres.columns import Column, adapt, identifier, version
 from pipeboard_target_postgres.errors import DataRefusedError
 from pipeboard_target_postgres.sql import quote, run
 
-#: PostgreSQL compresses values of a row over 2 kB, which for a record with many custom fields
-#: triples the time of an insert and saves next to nothing; let it begin where two rows fill a page.
+#: PostgreSQL compresses rows over 2 kB. For records with many custom fields this triples the time
+#: of an insert and saves little space, so it starts only where two rows fill a page.
 _STORAGE = "toast_tuple_target = 4000"
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table as the loader needs to know it.
+    """A stream's table.
 
     Attributes:
         schema: its schema.
@@ -27,8 +27,8 @@ class Table:
         columns: the columns that records are written to.
         keys: names of the key columns; empty means that rows are appended.
         unique: True if a unique index on exactly the keys exists.
-        emptied: columns of an earlier or later type of a property, which must not keep a value
-            that the record no longer has there.
+        stale_columns: columns for other types of a property (`versioned`); an update sets them to
+            null, because the record's value is now in another column.
     """
 
     schema: str
@@ -36,7 +36,7 @@ class Table:
     columns: tuple[Column, ...]
     keys: tuple[str, ...]
     unique: bool
-    emptied: tuple[str, ...] = ()
+    stale_columns: tuple[str, ...] = ()
 
     @property
     def sql(self) -> str:
@@ -45,12 +45,12 @@ class Table:
 
 
 def lock_name(schema: str, table: str) -> str:
-    """Return the name of the advisory lock that keeps other loaders from a table."""
+    """Return the name of the advisory lock that excludes other loaders from a table."""
     return f"pipeboard:{schema}.{table}"
 
 
 def lock(cursor: psycopg.Cursor, schema: str, table: str) -> None:
-    """Hold the table against other loaders until the transaction ends (readers are not held)."""
+    """Lock the table against other loaders until the transaction ends; readers do not wait."""
     cursor.execute(
         "select pg_advisory_xact_lock(hashtextextended(%s, 0))", [lock_name(schema, table)]
     )
@@ -113,7 +113,7 @@ class Evolution:
             The table as it is now.
 
         Raises:
-            DataRefusedError: the type of a key changed to one that cannot hold both.
+            DataRefusedError: the type of a key changed, and no type can store both.
         """
         lock(self._cursor, self._schema, self._table)
         existing = _existing(self._cursor, self._schema, self._table)
@@ -131,7 +131,7 @@ class Evolution:
             ]
         used = {c.name for c in columns}
         bases = {identifier(prop) for prop in wanted}
-        emptied = tuple(
+        stale_columns = tuple(
             name
             for name, sql_type in existing.items()
             if name not in used
@@ -144,15 +144,15 @@ class Evolution:
                 self._sql,
                 ", ".join(key_names),
             )
-        return Table(self._schema, self._table, tuple(columns), key_names, unique, emptied)
+        return Table(self._schema, self._table, tuple(columns), key_names, unique, stale_columns)
 
     def _check_primary_key(self, keys: Sequence[str], sent: Set[str]) -> None:
-        """Refuse a stream whose key is no longer that of the table: its rows would collide."""
+        """Refuse a stream whose key differs from the table's: its rows would collide."""
         primary = _primary_key(self._cursor, self._sql)
         if not primary or set(primary) == set(keys) or not sent & set(primary):
             return
         columns = ", ".join(map(quote, keys))
-        # PostgreSQL leaves the columns of a dropped key as not null.
+        # The columns of a dropped primary key stay NOT NULL in PostgreSQL.
         new = "".join(
             f", ALTER COLUMN {quote(name)} DROP NOT NULL" for name in primary if name not in keys
         ) + (f", ADD PRIMARY KEY ({columns})" if keys else "")
@@ -180,7 +180,7 @@ class Evolution:
     def _fit(
         self, existing: dict[str, str], name: str, wanted: str, is_key: bool
     ) -> tuple[str, str]:
-        """Return name and type of the column that takes the values; create or alter it."""
+        """Return name and type of the column for these values; create or alter it."""
         if name not in existing:
             self._run(f"alter table {self._sql} add column {quote(name)} {wanted}")
             existing[name] = wanted
@@ -220,7 +220,7 @@ class Evolution:
                 f"alter table {self._sql} alter column {quote(name)} type {new} using {using}"
             )
         except psycopg.errors.FeatureNotSupported as exc:
-            # A view reads the column; dropping it is not ours to decide.
+            # A view reads the column, and the loader does not drop views.
             self._run("rollback to savepoint widen")
             self._logger.warning(
                 "Column %s of %s stays %s: %s",

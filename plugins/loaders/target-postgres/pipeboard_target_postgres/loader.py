@@ -1,4 +1,4 @@
-"""The loader: one session, one transaction per batch, state only after commit."""
+"""Loads batches: one session, one transaction per batch, state only after the commit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pipeboard_target_postgres.metrics import Metrics
 from pipeboard_target_postgres.ops import Entry, Ops
 from pipeboard_target_postgres.session import Session
 from pipeboard_target_postgres.sql import quote, run
-from pipeboard_target_postgres.stream import Batch, SetAside, Stream
+from pipeboard_target_postgres.stream import Batch, Stream, UnsentRecords
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Options:
 class Loader:
     """Loads batches; used by one thread at a time."""
 
-    #: A share of fewer records than this is judged only at the end.
-    MIN_JUDGED = 1000
+    #: Before the end of the input, the share of refused records is checked from this number on.
+    MIN_RECORDS_FOR_SHARE = 1000
 
     def __init__(
         self,
@@ -57,18 +57,18 @@ class Loader:
         self._streams: dict[str, Stream] = {}
 
     def close(self) -> None:
-        """Give up the session."""
+        """Close the session."""
         self._session.close()
 
     def cancel(self) -> None:
-        """End what another thread has under way, and begin nothing new."""
+        """Cancel the work of another thread, and refuse new work."""
         self._session.cancel()
 
     def connect(self) -> None:
-        """Connect for the first time, without a second try.
+        """Open the first connection, without a second try.
 
         Raises:
-            Exception: the database is not there, or refuses us.
+            Exception: the database cannot be reached, or refuses the login.
         """
         self._session.connection()
 
@@ -90,17 +90,17 @@ class Loader:
                     run(cursor, f"set local lock_timeout = '{DDL_LOCK_TIMEOUT}'")
                 return work(cursor)
 
-        return self._session.persist(
+        return self._session.run_with_retries(
             transact, retry, LockWait(table, lock, ddl=ddl, logger=self._logger)
         )
 
     # Tables
 
     def prepare_schema(self, schema: str) -> None:
-        """Make a schema, and the tables of bookkeeping; or find out now that we may not.
+        """Create a schema and the loader's own tables.
 
         Raises:
-            NotPermittedError: says what to grant.
+            NotPermittedError: a right is missing; the message has the GRANT statement.
         """
         self._transaction(
             lambda cursor: self._connector.prepare_schema_with(cursor, schema),
@@ -120,7 +120,7 @@ class Loader:
     def prepare_table(
         self, schema: str, table: str, wanted: Mapping[str, str], keys: Sequence[str]
     ) -> evolve.Table:
-        """Bring a table to a stream's schema; see `Evolution.prepare`."""
+        """Create a table or adapt it to a stream's schema; see `Evolution.prepare`."""
         return t.cast(
             "evolve.Table",
             self._transaction(
@@ -138,11 +138,11 @@ class Loader:
 
     def run(
         self,
-        batches: Sequence[Batch | SetAside],
+        batches: Sequence[Batch | UnsentRecords],
         write_state: Callable[[], None] | None,
         final: bool = False,
     ) -> None:
-        """Load batches, each in a transaction of its own; then let the state out.
+        """Load batches, each in a transaction of its own; then write the state.
 
         Args:
             batches: in any order; together they hold all records that came before the state.
@@ -150,12 +150,12 @@ class Loader:
             final: True at the end of the input.
 
         Raises:
-            DataRefusedError: too large a share of a stream was refused; the state stays in.
+            DataRefusedError: too large a share of a stream was refused; no state is written.
         """
         loaded = set()
         for batch in batches:
-            if isinstance(batch, SetAside):
-                self._set_aside(batch)
+            if isinstance(batch, UnsentRecords):
+                self._quarantine_unsent(batch)
                 continue
             stream, began = batch.stream, time.monotonic()
             self._streams[stream.name] = stream
@@ -170,12 +170,12 @@ class Loader:
             )
             self._metrics.loaded(stream, len(batch.rows), time.monotonic() - began)
         for stream in self._streams.values() if final else loaded:
-            self._judge(stream, final)
+            self._check_refused_share(stream, final)
         if write_state:
             write_state()
 
-    def _set_aside(self, batch: SetAside) -> None:
-        """Keep what the tap could not send as records of their stream."""
+    def _quarantine_unsent(self, batch: UnsentRecords) -> None:
+        """Store in the quarantine the records that the tap could not send."""
         self._transaction(
             lambda cursor: self._ops.quarantine(cursor, batch.entries),
             quote(self._ops.schema, "quarantine"),
@@ -184,24 +184,28 @@ class Loader:
         )
         batch.counts.add(Counts(read=len(batch.entries), quarantined=len(batch.entries)))
 
-    def _judge(self, stream: Stream, final: bool) -> None:
+    def _check_refused_share(self, stream: Stream, final: bool) -> None:
         counts, limit = stream.counts, self._options.max_refused_share
-        if not final and counts.read < self.MIN_JUDGED:
+        if not final and counts.read < self.MIN_RECORDS_FOR_SHARE:
             return
         if counts.quarantined > limit * counts.read:
             lack_key = stream.last_reason.startswith(KEY_MISSING)
             raise (errors.KeyMissingError if lack_key else errors.DataRefusedError)(
                 f"{stream.name}: {counts.quarantined} of {counts.read} records were refused, more "
-                f"than max_refused_share ({limit:.1%}) allows, the last one since: "
-                f"{stream.last_reason}. They and the reasons are in {self._ops.schema}.quarantine; "
-                "the others are loaded."
+                f"than max_refused_share ({limit:.1%}) allows. The last reason: "
+                f"{stream.last_reason}. All are in {self._ops.schema}.quarantine with their "
+                "reasons; the others are loaded. Mend the source, or raise max_refused_share."
             )
-        # One bad value in a small run is no pattern; of many records, a share of them is.
-        if counts.read >= self.MIN_JUDGED and counts.repaired_records > limit * counts.read:
+        # A few bad values in a small run do not fail it; a large share of many records does.
+        if (
+            counts.read >= self.MIN_RECORDS_FOR_SHARE
+            and counts.repaired_records > limit * counts.read
+        ):
             raise errors.DataRefusedError(
                 f"{stream.name}: {counts.repaired_records} of {counts.read} records had values "
-                f"that PostgreSQL refuses, more than max_refused_share ({limit:.1%}) allows. They "
-                f"are loaded with null in those columns; see {self._ops.schema}.quarantine."
+                f"that PostgreSQL refuses, more than max_refused_share ({limit:.1%}) allows. "
+                f"They are loaded with null in those columns; see {self._ops.schema}.quarantine. "
+                "Mend the source, or raise max_refused_share."
             )
 
     def _load(self, batch: Batch, cursor: psycopg.Cursor) -> Counts:
@@ -217,14 +221,14 @@ class Loader:
             and seen.begin(cursor, batch.version, generation)
         ):
             batch.seen = seen
-        if batch.suspicious and not batch.repaired:
+        if batch.has_unusual_dates and not batch.repaired:
             repair.repair_values(cursor, batch)
-        counts = self._place_all(cursor, batch)
-        self._book(cursor, stream, counts)
+        counts = self._merge_or_quarantine(cursor, batch)
+        self._record_counts(cursor, stream, counts)
         stream.generation = self._session.generation
         for number, what in (
             (counts.quarantined, "records were refused"),
-            (counts.nulled_values, "values are null, since PostgreSQL refuses them"),
+            (counts.nulled_values, "values became null because PostgreSQL refused them"),
         ):
             if number:
                 self._logger.warning(
@@ -237,12 +241,16 @@ class Loader:
                 )
         return counts
 
-    def _place_all(self, cursor: psycopg.Cursor, batch: Batch) -> Counts:
-        """Load a batch, but for what PostgreSQL refuses, which goes to the quarantine."""
+    def _merge_or_quarantine(self, cursor: psycopg.Cursor, batch: Batch) -> Counts:
+        """Merge a batch; records that PostgreSQL refuses go to the quarantine.
+
+        If the batch is refused, bad values become null and it is merged again; if it is refused
+        again, its rows are loaded one by one.
+        """
         stream, counts, late = batch.stream, Counts(), dict[int, str]()
         while True:
             try:
-                counts.add(self._place(cursor, batch))
+                counts.add(self._merge_batch(cursor, batch))
                 break
             except psycopg.Error as exc:
                 if not quarantine.is_refusal(exc):
@@ -269,8 +277,8 @@ class Loader:
         )
         return counts
 
-    def _place(self, cursor: psycopg.Cursor, batch: Batch) -> Counts:
-        """Stage and merge a batch, or nothing of it."""
+    def _merge_batch(self, cursor: psycopg.Cursor, batch: Batch) -> Counts:
+        """Stage and merge a batch completely, or change nothing."""
         stream, rows = batch.stream, batch.rows
         if not rows:
             return Counts()
@@ -278,7 +286,7 @@ class Loader:
             keys = stream.staging.distinct_keys(rows)
             known = stream.merge.existing(cursor, keys) if keys else None
             if known == 0 and batch.may_skip_staging and self._options.use_copy:
-                # Once only: rows of an attempt that failed are left dead in the table.
+                # Only one attempt: the rows of a failed one stay in the table as dead rows.
                 batch.may_skip_staging = False
                 with (
                     contextlib.suppress(psycopg.errors.UniqueViolation),
@@ -310,16 +318,16 @@ class Loader:
             )
         return Entry(stream.name, key, reason, record)
 
-    # The end of a walk, and of the run
+    # The end of a full scan, and of the run
 
     def activate(self, stream: Stream, version: int) -> None:
-        """Mark what a complete walk did not see; nothing else may be under way.
+        """Mark rows that a full scan did not return as deleted; no load may be running.
 
         Raises:
-            DataRefusedError: too much has vanished to be believed.
+            DataRefusedError: a larger share vanished than max_vanished_share allows.
         """
         seen = stream.seen
-        if seen is not None and (why := seen.why_not(version)):
+        if seen is not None and (why := seen.incomplete_reason(version)):
             self._logger.warning(
                 "%s: ACTIVATE_VERSION %s marks nothing as deleted: %s.", stream.name, version, why
             )
@@ -343,13 +351,13 @@ class Loader:
             if stream.seen
             else sweep.retire(cursor, stream.table, version, self._options.hard_delete)
         )
-        self._book(cursor, stream, Counts(deleted=deleted))
+        self._record_counts(cursor, stream, Counts(deleted=deleted))
         return deleted
 
-    def _book(
+    def _record_counts(
         self, cursor: psycopg.Cursor, stream: Stream, counts: Counts, *, finished: bool = False
     ) -> None:
-        """Add counts to the record of this load, if records are kept."""
+        """Add counts to this run's row of the stream, unless bookkeeping is off."""
         if self._options.bookkeeping:
             self._ops.record(
                 cursor,
@@ -361,7 +369,7 @@ class Loader:
             )
 
     def finish(self, streams: Sequence[Stream]) -> None:
-        """Note that the input has ended, and report what became of each stream."""
+        """Record the end of the input, and log the counts of each stream."""
         if self._options.bookkeeping and streams:
             self._transaction(
                 functools.partial(self._finish, streams),
@@ -385,5 +393,5 @@ class Loader:
 
     def _finish(self, streams: Sequence[Stream], cursor: psycopg.Cursor) -> None:
         for stream in streams:
-            self._book(cursor, stream, Counts(), finished=True)
-        self._ops.tidy(cursor)
+            self._record_counts(cursor, stream, Counts(), finished=True)
+        self._ops.delete_old_rows(cursor)

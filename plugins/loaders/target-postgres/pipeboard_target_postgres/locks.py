@@ -1,4 +1,4 @@
-"""Waiting for a lock: how long, who holds it, and what the log says meanwhile."""
+"""Waits for a lock: time limits, the sessions that hold it, and log messages."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import psycopg
 from pipeboard_target_postgres.errors import UnavailableError
 from pipeboard_target_postgres.sql import run
 
-#: How long a statement may wait for a lock in one go. Whoever needs a weaker lock than ours queues
-#: behind us meanwhile, so it is short where ours is the strongest one.
+#: How long one statement may wait for a lock. Sessions that need a weaker lock queue behind the
+#: loader meanwhile, so the time is short for DDL, which needs the strongest lock.
 DML_LOCK_TIMEOUT = "5s"
 DDL_LOCK_TIMEOUT = "1s"
-#: How long we try again, in all; then exit code 69.
+#: How long the loader tries again in total; then it exits with code 69.
 LOCK_WAIT_SECONDS = 300.0
-#: Pause between two tries: others take their turn.
+#: Pause between two tries, in which other sessions can take the lock.
 PAUSE_SECONDS = 3.0
-#: A line in the log at most this often, while the same sessions hold the lock.
+#: Minimum time between two log messages while the same sessions hold the lock.
 LOG_SECONDS = 30.0
 
 _HOLDERS = """
@@ -44,8 +44,8 @@ class LockWait:
     Args:
         table: the quoted table that is to be locked.
         lock: the name of the advisory lock that goes with it.
-        ddl: True if the strongest lock is wanted, which waits for readers, too.
-        logger: told who holds the lock.
+        ddl: True if the strongest lock is needed, which waits for readers, too.
+        logger: logs the sessions that hold the lock.
     """
 
     def __init__(self, table: str, lock: str, ddl: bool, logger: logging.Logger) -> None:
@@ -54,10 +54,10 @@ class LockWait:
         self._logged: tuple[float, str] = (0.0, "")
 
     def timed_out(self, connection: psycopg.Connection) -> None:
-        """Note that one try has failed; say who holds the lock.
+        """Record a failed try, and log the sessions that hold the lock.
 
         Raises:
-            UnavailableError: it has lasted too long.
+            UnavailableError: the tries took longer than `LOCK_WAIT_SECONDS`.
         """
         now = time.monotonic()
         self._began = self._began or now
@@ -70,7 +70,7 @@ class LockWait:
                 "nothing is lost, run again."
             )
         at, last = self._logged
-        # The ages differ each time; the sessions may be the same.
+        # The text before the comma names the sessions; the ages after it differ each time.
         sessions = holders.partition(",")[0]
         if sessions != last or now - at >= LOG_SECONDS:
             self._logged = (now, sessions)
@@ -85,7 +85,7 @@ class LockWait:
         with connection.transaction(), connection.cursor() as cursor:
             run(cursor, _HOLDERS, {"table": self._table, "lock": self._lock, "ddl": self._ddl})
             rows = cursor.fetchall()
-        return "; ".join(_describe(*row) for row in rows) or "a session that has ended meanwhile"
+        return "; ".join(_describe(*row) for row in rows) or "a session that has just ended"
 
 
 def _describe(
@@ -93,5 +93,5 @@ def _describe(
 ) -> str:
     who = f"pid {pid}, user {user}, application {application or '(none)'}"
     if state is None:
-        return f"{who} (grant pg_read_all_stats to see since when)"
+        return f"{who} (grant pg_read_all_stats to the loader's role to see since when)"
     return f"{who}, {state}, transaction open for {open_for} s, query since {query_age} s"

@@ -1,21 +1,21 @@
-"""The command."""
+"""The command `target-postgres`."""
 
 import gc
 import sys
 
 from pipeboard_target_postgres.termination import STOP
 
-#: Seconds after which reading lets the thread that feeds PostgreSQL have its turn. With Python's
-#: own 5 ms the server waits between two writes: a twentieth of a first load.
+#: Interval of switching between the reading thread and the thread that writes to PostgreSQL. With
+#: Python's default of 5 ms the server waits between two writes, a twentieth of a first load.
 SWITCH_SECONDS = 0.0005
 
 
 def main() -> None:
     """Run the target from the command line."""
-    # Before anything slow: a signal that comes during the imports ends the run as a later one does.
+    # Before the slow imports, so that a signal during them is handled like a later one.
     STOP.install()
     sys.setswitchinterval(SWITCH_SECONDS)
-    # What imports make is there to stay: looking through it for garbage costs a tenth of a start.
+    # Objects made by imports stay: collecting garbage among them costs a tenth of the start.
     gc.disable()
     from pipeboard_target_postgres.target import TargetPostgres
 

@@ -1,7 +1,7 @@
-"""From a staging table into the stream's table: set-based, and only what changed.
+"""Merges a staging table into the stream's table: set-based, and changed rows only.
 
-Rows of which the table has none yet, as in a first load, need no staging: they are copied straight
-into it, which saves the server a quarter of its time.
+If the table has none of a batch's keys, as in a first load, the rows are copied directly into it,
+without staging. This saves the server a quarter of its time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeboard_target_postgres.evolve import Table
 from pipeboard_target_postgres.sql import quote, run
 from pipeboard_target_postgres.staging import copy_lines
 
-#: Columns that the merge itself fills, the same for a whole batch, and the expression for each.
+#: Columns that the merge fills -> the expression for each; the values are the same for a batch.
 CONSTANTS = {
     "_sdc_received_at": "%(received_at)s::timestamptz",
     "_sdc_batched_at": "%(batched_at)s::timestamptz",
@@ -26,17 +26,17 @@ CONSTANTS = {
     "_sdc_sync_started_at": "%(sync_started_at)s::bigint",
 }
 _NAME = re.compile(r"%\((\w+)\)s")
-#: Metadata that says nothing about the row's content: a difference here is no change.
-#: `_sdc_deleted_at` is absent on purpose: a row that comes back must lose its mark.
+#: Metadata columns: a difference in them alone is no change of the row.
+#: `_sdc_deleted_at` is not among them: a row that comes back must lose its mark.
 _NOT_CONTENT = frozenset({*CONSTANTS, "_sdc_extracted_at", "_sdc_table_version"})
 
 
 @dataclasses.dataclass
 class Counts:
-    """What became of records.
+    """Counts of records by outcome.
 
-    Of those read, each is inserted, updated, unchanged, quarantined, superseded by a later one with
-    its key in the same batch, or filtered out by a stream map.
+    Each record that was read is inserted, updated, unchanged, quarantined, superseded by a later
+    record with the same key in the same batch, or filtered out by a stream map.
     """
 
     read: int = 0
@@ -47,7 +47,7 @@ class Counts:
     quarantined: int = 0
     superseded: int = 0
     filtered: int = 0
-    #: Values that are null because PostgreSQL refuses them, and the records that had them.
+    #: Values that became null because PostgreSQL refused them, and the records that had them.
     nulled_values: int = 0
     repaired_records: int = 0
 
@@ -58,7 +58,7 @@ class Counts:
 
 
 def _name(*names: str) -> str:
-    """Quote for a statement with parameters, where the driver reads % as its own."""
+    """Quote a name for a statement with parameters, in which % must be doubled."""
     return quote(*names).replace("%", "%%")
 
 
@@ -84,7 +84,7 @@ class Merge:
         filled = [c for c in table.columns if c not in staged]
         constants = {c.name: CONSTANTS[c.prop] for c in filled}
         if not keys:
-            # Rows of one batch keep their order in _sdc_sequence: nothing else tells it.
+            # Without keys, only _sdc_sequence records the order of rows within a batch.
             constants = {
                 name: f"{sql} + {position}" if sql == CONSTANTS["_sdc_sequence"] else sql
                 for name, sql in constants.items()
@@ -99,7 +99,7 @@ class Merge:
         )
         assigned = dict(zip(names, values, strict=True))
         assigned = {name: value for name, value in assigned.items() if name not in keys}
-        assigned.update({_name(name): "null" for name in table.emptied})
+        assigned.update({_name(name): "null" for name in table.stale_columns})
         differences = [
             (
                 f"t.{_name(c.name)} is distinct from s.{_name(c.name)}"
@@ -108,7 +108,7 @@ class Merge:
             )
             for c in staged
             if c.prop not in _NOT_CONTENT and c.name not in table.keys
-        ] + [f"t.{_name(name)} is not null" for name in table.emptied]
+        ] + [f"t.{_name(name)} is not null" for name in table.stale_columns]
         self.update = (
             f"update {target} t set "
             + ", ".join(f"{name} = {value}" for name, value in assigned.items())
@@ -131,7 +131,7 @@ class Merge:
         self.has_duplicates = (
             f"select exists (select from {staging} group by {by} having count(*) > 1)"
         )
-        # Rows lie in the staging table in the order in which they came: the last one is the latest.
+        # The staging table has the rows in their order of arrival: the highest ctid is the latest.
         self.drop_duplicates = (
             f"delete from {staging} s using (select ctid, row_number() over"
             f" (partition by {by} order by ctid desc) as n from {staging}) d"
@@ -139,7 +139,7 @@ class Merge:
         )
 
     def existing(self, cursor: psycopg.Cursor, keys: Sequence[tuple[bytes, ...]]) -> int | None:
-        """Count the keys that the table has; None if that would take more than a look each.
+        """Count the keys that the table has; None if it has no unique index or a key has escapes.
 
         Args:
             cursor: of the loader's session, in a transaction.
@@ -149,7 +149,7 @@ class Merge:
             return None
         self.look_up(cursor)
         columns: list[t.Any] = [
-            # Plain digits: an array's text as it stands.
+            # Plain digits need no quoting in an array's text.
             "{" + b",".join(fields).decode() + "}" if number else [f.decode() for f in fields]
             for fields, number in zip(zip(*keys, strict=True), self._numbers, strict=True)
         ]
@@ -158,10 +158,10 @@ class Merge:
     def append(
         self, cursor: psycopg.Cursor, rows: Sequence[bytes], constants: Mapping[str, t.Any]
     ) -> Counts:
-        """Copy lines whose keys the table does not have straight into it.
+        """Copy lines directly into the table, which has none of their keys.
 
         Raises:
-            psycopg.errors.UniqueViolation: it has one after all.
+            psycopg.errors.UniqueViolation: the table has one of the keys.
         """
         found = [_NAME.findall(sql)[0] for sql in self._filled]
         end = b"".join(b"\t" + str(constants[name]).encode() for name in found)
@@ -170,10 +170,10 @@ class Merge:
 
     @staticmethod
     def look_up(cursor: psycopg.Cursor) -> None:
-        """Look each key up in the index.
+        """Make the planner look up each key in the index, for this transaction.
 
-        A batch is small and the table may be huge, whatever the planner's statistics say about a
-        table made a second ago.
+        A batch is small and the table may be huge, but the planner has no statistics about a new
+        staging table.
         """
         cursor.execute("set local enable_hashjoin = off; set local enable_mergejoin = off")
 
@@ -185,22 +185,22 @@ class Merge:
         distinct: bool,
         all_there: bool = False,
     ) -> Counts:
-        """Merge what is staged, in the caller's transaction.
+        """Merge the staged rows, in the caller's transaction.
 
         Args:
             cursor: of the session that has the staging table.
-            staged_rows: how many rows that is.
+            staged_rows: number of staged rows.
             constants: values of the metadata columns, by the names in `CONSTANTS`.
-            distinct: True if it is known that no key comes twice.
-            all_there: True if it is known that the table has all the keys.
+            distinct: True if no key is known to occur twice.
+            all_there: True if the table is known to have all the keys.
 
         Returns:
-            What became of the staged records: inserted, updated, unchanged or superseded.
+            Counts of the staged records: inserted, updated, unchanged, superseded.
         """
         counts = Counts()
         if not self.table.keys:
             counts.inserted = run(cursor, self.insert, constants)
-            # Not if a trigger of the owner swallows rows.
+            # They differ only if a trigger of the table's owner drops rows.
             counts.unchanged = staged_rows - counts.inserted
             return counts
         if self.table.unique:
@@ -211,7 +211,7 @@ class Merge:
         if not all_there:
             counts.inserted = run(cursor, self.insert, constants)
         if counts.inserted < staged_rows and self.update:
-            # Without a unique index, one record may change several rows: it is one all the same.
+            # Without a unique index, one record may change several rows, but it counts once.
             counts.updated = min(run(cursor, self.update, constants), staged_rows - counts.inserted)
         counts.unchanged = staged_rows - counts.inserted - counts.updated
         return counts

@@ -1,7 +1,7 @@
-"""What a load measured, for a Prometheus Pushgateway: every metric of the loader is declared here.
+"""Metrics of a load, for a Prometheus Pushgateway; declares all metrics of the loader.
 
-They join the tap's in one group (``job``, ``pipeline``), pushed with POST so that those of others
-stay. A push that fails is logged and forgotten: watching must never break what is watched.
+They share one group (``job``, ``pipeline``) with the tap's. The push uses POST, so that metrics of
+other programs stay. A failed push is only logged: monitoring must not break a load.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ if t.TYPE_CHECKING:
 JOB = "pipedrive_etl"
 PUSH_SECONDS = 15.0
 PUSH_TIMEOUT_SECONDS = 5.0
-#: Batches kept for the quantiles: of a long run, the latest.
-BATCHES_KEPT = 2000
+#: The quantiles are of the latest batches, at most this many.
+MAX_BATCHES = 2000
 QUANTILES = (0.5, 0.95, 1.0)
 OUTCOMES = ("inserted", "updated", "unchanged", "deleted", "quarantined")
 
-#: name: (what it says, labels)
+#: name: (help text, labels)
 DECLARED: dict[str, tuple[str, tuple[str, ...]]] = {
-    "pipedrive_etl_loader_rows": ("Rows by what became of them", ("stream", "outcome")),
+    "pipedrive_etl_loader_rows": ("Rows by outcome", ("stream", "outcome")),
     "pipedrive_etl_loader_batches": ("Batches committed", ()),
     "pipedrive_etl_loader_batch_rows": ("Records of a batch", ("quantile",)),
     "pipedrive_etl_loader_batch_duration_seconds": ("Time to load a batch", ("quantile",)),
     "pipedrive_etl_loader_busy_seconds": ("Time spent loading", ()),
-    "pipedrive_etl_loader_reconnects": ("Connections lost and made anew", ()),
+    "pipedrive_etl_loader_reconnects": ("Lost connections that were opened again", ()),
     "pipedrive_etl_loader_peak_memory_bytes": ("Largest resident set of the loader", ()),
     "pipedrive_etl_loader_build_info": ("Version of the loader", ("loader_version",)),
 }
 
 
 class Metrics:
-    """Counts a run's batches, and pushes what is known now and then.
+    """Counts a run's batches, and pushes the metrics every `PUSH_SECONDS`.
 
     Args:
-        gateway: ``http://host:9091``; None keeps quiet.
-        logger: told of a push that failed.
+        gateway: ``http://host:9091``; with None nothing is pushed.
+        logger: logs a failed push.
     """
 
     def __init__(self, gateway: str | None, logger: logging.Logger) -> None:
@@ -58,10 +58,10 @@ class Metrics:
         self._count, self._busy, self._sessions = 0, 0.0, 0
 
     def loaded(self, stream: Stream, rows: int, seconds: float) -> None:
-        """Count a batch that is committed; push if the last time is long enough ago."""
+        """Count a committed batch; push if the last push is `PUSH_SECONDS` ago."""
         self._streams[stream.name] = stream
         self._batches.append((rows, seconds))
-        del self._batches[:-BATCHES_KEPT]
+        del self._batches[:-MAX_BATCHES]
         self._count += 1
         self._busy += seconds
         self._sessions = max(self._sessions, stream.generation)
@@ -69,7 +69,7 @@ class Metrics:
             self.push()
 
     def push(self, streams: Iterable[Stream] = ()) -> None:
-        """Push what is known; `streams` names those that had no record too."""
+        """Push the metrics; `streams` are streams without records, which get zeros."""
         if not self._gateway:
             return
         self._streams.update({stream.name: stream for stream in streams})
@@ -82,13 +82,13 @@ class Metrics:
                 timeout=PUSH_TIMEOUT_SECONDS,
             )
             self._last = time.monotonic()
-        except Exception as error:  # whatever it is, loading goes on
+        except Exception as error:  # loading goes on after any error
             self._logger.warning("Metrics could not be pushed: %s", type(error).__name__)
-            # A gateway that hangs costs a timeout each time: once more at the end, not before.
+            # Each push to a hanging gateway costs a timeout: try again only at the end.
             self._last = float("inf")
 
     def collect(self) -> CollectorRegistry:
-        """Fill a fresh registry with what the run measured so far."""
+        """Return a new registry with the run's measurements so far."""
         registry = CollectorRegistry()
         gauge = {
             name: Gauge(name, help_text, labels, registry=registry)

@@ -1,4 +1,4 @@
-"""Tables of the loader's own: quarantine and bookkeeping, in a schema apart from the data."""
+"""The loader's own tables, quarantine and bookkeeping, in a schema apart from the data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeboard_target_postgres.errors import NotPermittedError
 from pipeboard_target_postgres.merge import Counts
 from pipeboard_target_postgres.sql import quote, run
 
-#: The reason without what it quotes.
+#: The reason without the quoted values.
 REASON_CLASS = (
     """text generated always as (regexp_replace(reason, '"[^"]*"', '"..."', 'g')) stored"""
 )
@@ -45,11 +45,11 @@ TABLES = {
         primary key (stream, run_id)
     """,
 }
-#: Others (BI, metrics) may count refused records, never read one, nor a reason, which may quote it;
-#: `reason_class` is the reason without what it quotes.
-#: What default privileges of the schema gave them on the whole table becomes a right to these.
-_COUNTABLE = "stream, at, first_at, times, run_id, level, reason_class"
-_NARROW = """
+#: Columns that other roles (BI, metrics) may read: enough to count refused records. They may not
+#: read a record or a reason, which may quote the record; `reason_class` has no quoted values.
+#: A right to the whole table, given by the schema's default privileges, is replaced by this one.
+_PUBLIC_COLUMNS = "stream, at, first_at, times, run_id, level, reason_class"
+_READERS = """
     select distinct case acl.grantee
         when 0 then 'public' else quote_ident(pg_get_userbyid(acl.grantee))
     end
@@ -58,7 +58,7 @@ _NARROW = """
         and pg_has_role(relowner, 'usage')
 """
 _INDEXES = {"quarantine": "create index on {table} (stream, md5(record))"}
-#: Columns that tables made by an earlier version do not have yet.
+#: Columns that are missing in tables of earlier versions.
 _LATER_COLUMNS = {
     "quarantine": {
         "level": "text not null default 'record'",
@@ -68,12 +68,12 @@ _LATER_COLUMNS = {
 
 
 class Entry(t.NamedTuple):
-    """What could not be loaded as it came.
+    """A row of the quarantine: a record that could not be loaded as it came.
 
     Attributes:
         stream: the stream's name.
-        key: JSON object of the record's keys, if it can be told.
-        reason: why, with the column where it is known.
+        key: JSON object of the record's keys; None if it cannot be read.
+        reason: why it could not be loaded, with the column if known.
         record: the record's JSON text, as it came.
         level: `record` if the record is not in its table, `value` if it is, with null in the
             columns that the reason names.
@@ -91,35 +91,35 @@ class Ops:
 
     Args:
         schema: its name.
-        run_id: names this run in every row.
-        keep_days: rows of bookkeeping older than this go.
+        run_id: the run's id, stored in every row.
+        keep_days: rows of `stream_load` older than this are deleted.
     """
 
     def __init__(self, schema: str, run_id: str, keep_days: int) -> None:
         self.schema, self.run_id, self._keep_days = schema, run_id, keep_days
-        #: Name of the advisory lock under which the tables are made.
+        #: Name of the advisory lock for creating the tables.
         self.lock = f"pipeboard:{schema}"
         self._present: set[str] = set()
 
     def forget(self) -> None:
-        """Look for the tables again: a transaction that made them may have been rolled back."""
+        """Check again whether the tables exist: the transaction that made them may have failed."""
         self._present.clear()
 
     def prepare(self, cursor: psycopg.Cursor) -> None:
-        """Make what is not there yet: whoever looks at the tables finds them, empty or not."""
+        """Create missing tables, so that queries find them even without a row."""
         for name in TABLES:
             self._table(cursor, name)
-        self._narrow(cursor)
+        self._restrict_readers(cursor)
 
-    def _narrow(self, cursor: psycopg.Cursor) -> None:
-        """Keep refused records from everyone but the role that loads."""
+    def _restrict_readers(self, cursor: psycopg.Cursor) -> None:
+        """Let roles other than the loader's read only `_PUBLIC_COLUMNS`."""
         table = quote(self.schema, "quarantine")
-        for (reader,) in cursor.execute(_NARROW, [table]).fetchall():
+        for (reader,) in cursor.execute(_READERS, [table]).fetchall():
             run(cursor, f"revoke select on {table} from {reader}")
-            run(cursor, f"grant select ({_COUNTABLE}) on {table} to {reader}")
+            run(cursor, f"grant select ({_PUBLIC_COLUMNS}) on {table} to {reader}")
 
     def _table(self, cursor: psycopg.Cursor, name: str) -> str:
-        """Return the quoted table; make it, and the schema, at its first use."""
+        """Return the quoted table; create it and the schema at the first use."""
         table = quote(self.schema, name)
         if name not in self._present:
             with self._permission(cursor, name):
@@ -143,7 +143,7 @@ class Ops:
         if name in _INDEXES:
             run(cursor, _INDEXES[name].format(table=table))
         if name == "quarantine":
-            self._narrow(cursor)
+            self._restrict_readers(cursor)
 
     @staticmethod
     def _extend(cursor: psycopg.Cursor, table: str, column: str, definition: str) -> None:
@@ -163,15 +163,15 @@ class Ops:
             user = cursor.connection.info.user
             database = cursor.connection.info.dbname
             raise NotPermittedError(
-                f"Role {user} may not write {self.schema}.{name} in database {database}, where "
-                "refused records and the record of each load go. As the owner run: CREATE SCHEMA "
+                f"Role {user} may not write {self.schema}.{name} in database {database}, which "
+                "has refused records and the counts of each load. As the owner run: CREATE SCHEMA "
                 f"IF NOT EXISTS {quote(self.schema)}; GRANT USAGE, CREATE ON SCHEMA "
                 f"{quote(self.schema)} TO {quote(user)}; GRANT SELECT, INSERT, UPDATE, DELETE "
                 f"ON ALL TABLES IN SCHEMA {quote(self.schema)} TO {quote(user)};"
             ) from exc
 
-    def tidy(self, cursor: psycopg.Cursor) -> None:
-        """Delete the bookkeeping of runs long past, a few hundred rows a day."""
+    def delete_old_rows(self, cursor: psycopg.Cursor) -> None:
+        """Delete rows of `stream_load` older than `keep_days`."""
         load = self._table(cursor, "stream_load")
         with self._permission(cursor, "stream_load"):
             run(
@@ -181,11 +181,11 @@ class Ops:
             )
 
     def quarantine(self, cursor: psycopg.Cursor, entries: Sequence[Entry]) -> None:
-        """Keep what could not be loaded; the same record again only counts up.
+        """Store records that could not be loaded; a known record only increases its `times`.
 
         Args:
             cursor: inside the transaction that loads the rest of the batch.
-            entries: in the order in which they came.
+            entries: in their order of arrival.
         """
         if not entries:
             return
@@ -223,10 +223,10 @@ class Ops:
         """Add counts to the row of this stream and run.
 
         Args:
-            cursor: inside the transaction that the counts belong to.
+            cursor: inside the transaction of the counted rows.
             stream: the stream's name.
             table: schema and name of its table.
-            started_at: when this run first saw the stream.
+            started_at: time of the stream's first message in this run.
             counts: rows since the last call.
             finished: True at the end of the input.
         """
@@ -261,7 +261,7 @@ class Ops:
 
 
 def _storable(text: str | None) -> str | None:
-    """Return the text without what PostgreSQL cannot store: NUL and half characters, escaped."""
+    """Return the text with NUL and lone surrogates escaped, which PostgreSQL cannot store."""
     if text is None:
         return None
     return text.replace("\0", "\\u0000").encode(errors="backslashreplace").decode()

@@ -1,4 +1,8 @@
-"""A pooler between: in session mode all is well, in transaction mode nothing of ours would last."""
+"""Detects a connection pooler that pools transactions.
+
+The loader needs one session for its temporary tables; a pooler in session mode provides it, one in
+transaction mode does not.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +15,21 @@ import psycopg
 
 from pipeboard_target_postgres.errors import POOLER_REMEDY, ConfigurationError
 
-#: How long a second connection is waited for; a pooler that has none to give pools sessions.
+#: How long to wait for a second connection; a pooler that has none free pools sessions.
 PROBE_SECONDS = 5
 
 
 def backend_of(connection: psycopg.Connection) -> int:
-    """Return the server's process that answers just now."""
+    """Return the process number of the server process that serves this connection now."""
     row = connection.execute("select pg_backend_pid()").fetchone()
     return int(t.cast("t.Any", row)[0])
 
 
 def check(connection: psycopg.Connection) -> int | None:
-    """Return the server's process if a pooler is between, None if there is none.
+    """Return the server's process number if there is a pooler, None if there is none.
 
-    A pooler makes up the process that it tells when the connection begins. That it gives our
-    process to another connection, while we are connected, shows that it pools transactions.
+    At the start of a connection a pooler reports an invented process number. If it gives the same
+    server process to a second connection while the first is open, it pools transactions.
 
     Args:
         connection: outside a transaction.
@@ -39,7 +43,7 @@ def check(connection: psycopg.Connection) -> int | None:
         return None
     if _of_second_connection(connection.info.dsn, connection.info.password) == backend:
         raise transaction_pooling()
-    # Prepared statements would stay behind in a process that others get.
+    # Prepared statements would stay in a server process that other clients get later.
     connection.prepare_threshold = None
     return backend
 
@@ -47,13 +51,13 @@ def check(connection: psycopg.Connection) -> int | None:
 def transaction_pooling() -> ConfigurationError:
     """Return the error for a pooler that pools transactions."""
     return ConfigurationError(
-        "Between us and PostgreSQL is a pooler that gives our session to others after each "
+        "The connection goes through a pooler that gives the session to other clients after each "
         f"transaction. {POOLER_REMEDY}."
     )
 
 
 def _of_second_connection(dsn: str, password: str) -> int | None:
-    """Return the server's process of another connection; None if there is none in time."""
+    """Return the process number of a second connection; None if it cannot be had in time."""
     until = time.monotonic() + PROBE_SECONDS
     with (
         contextlib.suppress(psycopg.Error),

@@ -1,4 +1,4 @@
-"""What PostgreSQL refuses: which errors blame a record, and what is kept of it."""
+"""Refused records: which errors are about a record, and what the quarantine stores of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import psycopg
 
-#: SQLSTATEs that blame a row: data exception, integrity, limits, and what a trigger raises.
+#: SQLSTATEs of errors in a row: data exception, integrity, limits, and errors of a trigger.
 _REFUSALS = ("22", "23", "44", "54", "P0001")
 
 
@@ -16,7 +16,7 @@ class _Message(msgspec.Struct):
 
 
 def is_refusal(exc: psycopg.Error) -> bool:
-    """Return True if the error is about a row and not about the server, the rights or us."""
+    """Return True if the error is about a row, not about the server, the rights or the loader."""
     if exc.sqlstate:
         return exc.sqlstate.startswith(_REFUSALS)
     # Refused by the driver before it reached the server.
@@ -24,7 +24,7 @@ def is_refusal(exc: psycopg.Error) -> bool:
 
 
 def record_of(line: bytes, keys: Sequence[str]) -> tuple[str, str | None]:
-    """Return the record's JSON text and, as a JSON object, its keys if they can be told."""
+    """Return the record's JSON text and a JSON object of its keys (None if they are unreadable)."""
     try:
         record = bytes(msgspec.json.decode(line, type=_Message).record)
     except (msgspec.MsgspecError, RecursionError):
@@ -36,5 +36,5 @@ def record_of(line: bytes, keys: Sequence[str]) -> tuple[str, str | None]:
         msgspec.json.decode(key)
     except (msgspec.MsgspecError, RecursionError, KeyError, ValueError):
         return text, None
-    # jsonb cannot hold the NUL that may be the very reason for the refusal.
+    # jsonb cannot store NUL, which may be the reason for the refusal.
     return text, key.replace("\\u0000", "\\ufffd")

@@ -1,4 +1,4 @@
-"""Reading messages: lines in blocks, with an eye on the clock."""
+"""Reads messages as blocks of lines, and calls `tick` while it waits."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from singer_sdk.singerlib.json import deserialize_json
 
 _BLOCK = 1 << 20
 _LINES_PER_BLOCK = 256
-#: Longest wait for input before `tick`: a signal is seen by then.
+#: Longest wait for input before `tick`, which handles signals.
 _POLL_SECONDS = 0.2
-#: Linux only: a pipe that holds more lets tap and target run side by side, not by turns.
+#: Linux only: with a larger pipe buffer, tap and target run in parallel instead of in turn.
 _F_SETPIPE_SZ = 1031
 _RECORD = re.compile(rb'"type"\s*:\s*"RECORD"')
 _STREAM = re.compile(rb'"stream"\s*:\s*"([^"\\]*)"')
 
 
 class BlockReader(GenericSingerReader[bytes]):
-    """Reads lines as bytes and hands the bulk of them to encoders.
+    """Reads lines as bytes and passes most RECORD messages directly to encoders.
 
     Attributes:
-        encoders: beginning of a line up to `"record"` -> takes such lines, False if one is not its.
-        register: told of each RECORD message that no encoder took; may add one.
-        wait_seconds: how long to wait for input before `tick`; None means for ever.
+        encoders: beginning of a line up to `"record"` -> function that loads such lines; it returns
+            False for a line of another stream.
+        register: called with each RECORD message that no encoder accepted; may add an encoder.
+        wait_seconds: how long to wait for input before `tick`; None means no limit.
         tick: called between blocks.
         begin: called before the first block.
     """
@@ -50,16 +51,16 @@ class BlockReader(GenericSingerReader[bytes]):
         self.raw: bytes = b""
 
     def deserialize_json(self, line: bytes) -> dict:
-        """Decode a line as the SDK would: floats as Decimal.
+        """Decode a line as the SDK does: floats as Decimal.
 
         Raises:
-            InvalidInputLine: not JSON.
+            InvalidInputLine: the line is not JSON.
         """
         text = line[:200].decode(errors="replace")
         try:
             return deserialize_json(line)
         except RecursionError as exc:
-            # Whose record it is, its beginning says; the rest is the quarantine's.
+            # The beginning of the line names the stream; the record goes to the quarantine.
             if _RECORD.search(line, 0, 300) and (stream := _STREAM.search(line, 0, 300)):
                 return {"type": "RECORD", "stream": stream[1].decode(errors="replace")}
             raise InvalidInputLine(f"A line is nested too deeply: {text!r}") from exc
@@ -127,7 +128,7 @@ class BlockReader(GenericSingerReader[bytes]):
         if sys.platform == "linux":
             import fcntl
 
-            with contextlib.suppress(OSError):  # not a pipe, or not allowed: it works as it is
+            with contextlib.suppress(OSError):  # not a pipe, or not allowed: only slower
                 fcntl.fcntl(descriptor, _F_SETPIPE_SZ, _BLOCK)
         pieces: list[bytes] = []
         while True:
@@ -148,7 +149,7 @@ class BlockReader(GenericSingerReader[bytes]):
             yield block
 
     def _await(self, descriptor: int) -> None:
-        """Return when there is input; meanwhile let waiting batches go when their time comes."""
+        """Return when there is input; call `tick` while waiting, which loads old batches."""
         while os.name == "posix":
             seconds = self.wait_seconds()
             wait = _POLL_SECONDS if seconds is None else min(seconds, _POLL_SECONDS)

@@ -1,8 +1,8 @@
-"""A batch that PostgreSQL refuses: bad values become null, bad records are found, the rest loads.
+"""Repairs a batch that PostgreSQL refuses: bad values become null, bad records are set aside.
 
-First each value is held against its column's type: a wrong one becomes null; in a key it refuses
-the record. What is refused after that (a constraint, a trigger) is found by loading the rows one by
-one, inside the server.
+First each value is compared with its column's type: a wrong value becomes null; in a key, the
+record is refused. If PostgreSQL still refuses the batch (a constraint, a trigger), the rows are
+loaded one by one, inside the server, to find the refused ones.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _CONDITIONS = (
     "data_exception or integrity_constraint_violation or with_check_option_violation"
     " or program_limit_exceeded or raise_exception"
 )
-#: PostgreSQL reads these words as moments; no JSON has them. Years as in ISO 8601.
-_IMPOSSIBLE = """
+#: PostgreSQL accepts these words as times, and years beyond ISO 8601; both are refused here.
+_REFUSE_TIME_WORDS = """
     if $1 ~* '(now|today|tomorrow|yesterday|epoch|allballs)' then
         return 'not a point in time: "' || $1 || '" [22007]';
     end if;
 """
-_OUT_OF_RANGE = """
+_REFUSE_OUT_OF_RANGE = """
     if not isfinite(x) or extract(year from x) not between 1 and 9999 then
         return 'out of range: "' || $1 || '" [22008]';
     end if;
@@ -64,14 +64,14 @@ _PLAIN: dict[str, re.Pattern[bytes]] = {
     ),
     "date": re.compile(rb"(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"),
 }
-#: Escapes and exponents: all in JSON text that jsonb may refuse.
+#: Escapes and exponents: only these can make jsonb refuse a JSON text.
 _ODD_JSON = re.compile(rb"\\u|[0-9][eE]")
 
 
 def repair_values(cursor: psycopg.Cursor, batch: Batch) -> None:
-    """Put null for each value that its column refuses, and take out records with such a key.
+    """Replace values that their columns refuse by null; remove records with such a key.
 
-    What was done stands in the batch, which can then be loaded again and again.
+    The batch is changed in place and records every change, so that a retry can load it again.
     """
     batch.repaired = True
     stream = batch.stream
@@ -95,7 +95,7 @@ def repair_values(cursor: psycopg.Cursor, batch: Batch) -> None:
                 wrong[number].append((column, reasons[value]))
                 if not is_key:
                     row[at] = _NULL
-    kept_rows, kept_lines = list[bytes](), list[bytes]()
+    remaining_rows, remaining_lines = list[bytes](), list[bytes]()
     for number, (row, line) in enumerate(zip(rows, batch.lines, strict=True)):
         faults = wrong.get(number)
         in_key = [f for f in faults or () if f[0].name in stream.table.keys]
@@ -107,14 +107,14 @@ def repair_values(cursor: psycopg.Cursor, batch: Batch) -> None:
                 continue
             reason = "; ".join(f"column {c.name} is null: {why}" for c, why in faults)
             entry = Entry(stream.name, key, reason, record, level="value")
-            batch.nulled[len(kept_rows)] = (entry, len(faults))
-        kept_rows.append(b"\t".join(row))
-        kept_lines.append(line)
-    batch.rows[:], batch.lines[:] = kept_rows, kept_lines
+            batch.nulled[len(remaining_rows)] = (entry, len(faults))
+        remaining_rows.append(b"\t".join(row))
+        remaining_lines.append(line)
+    batch.rows[:], batch.lines[:] = remaining_rows, remaining_lines
 
 
 def _wrong_values(cursor: psycopg.Cursor, column: Column, values: set[bytes]) -> dict[bytes, str]:
-    """Return the values (as fields of COPY) that the column's type refuses, and why."""
+    """Return {value (a field of COPY) that the column's type refuses: reason}."""
     values.discard(_NULL)
     base = column.type.partition("(")[0]
     plain, suspects, wrong = _PLAIN.get(column.type), dict[str, bytes](), dict[bytes, str]()
@@ -132,8 +132,8 @@ def _wrong_values(cursor: psycopg.Cursor, column: Column, values: set[bytes]) ->
         else:
             suspects[t.cast("str", fields(value)[0])] = value
     if suspects:
-        more = (_IMPOSSIBLE if base.startswith(("time", "date")) else "") + (
-            _OUT_OF_RANGE if column.type in DATES else ""
+        more = (_REFUSE_TIME_WORDS if base.startswith(("time", "date")) else "") + (
+            _REFUSE_OUT_OF_RANGE if column.type in DATES else ""
         )
         body = _CHECK.format(type=column.type, more=more, conditions=_CONDITIONS)
         run(
@@ -152,12 +152,12 @@ def _wrong_values(cursor: psycopg.Cursor, column: Column, values: set[bytes]) ->
 
 
 def _lossless(value: bytes, sql_type: str) -> bytes | None:
-    """Return a whole number that is written in another way, such as 1.0, as the type reads it."""
+    """Return a whole number such as 1.0 or 1e3 in plain digits; None for other values."""
     if sql_type not in INTEGERS or len(value) > 40:
         return None
     try:
         number = decimal.Decimal(value.decode())
-        # The limit keeps 1e999999999 from becoming that many digits.
+        # The limit prevents an integer of a billion digits for 1e999999999.
         if abs(number) < 2**64 and number == number.to_integral_value():
             whole = int(number)
             limit = 2 ** (_WIDTH[sql_type][1] - 1)
@@ -173,13 +173,13 @@ def load_one_by_one(
     use_copy: bool,
     refuse: Callable[[int, str], None],
 ) -> Counts:
-    """Load each row by itself, inside the server, and say which ones are refused.
+    """Load each row separately, inside the server, and report the refused ones.
 
     Args:
         cursor: in the transaction of the batch.
-        batch: with values that their columns take.
+        batch: a batch after `repair_values`.
         use_copy: see the setting.
-        refuse: told the index and the reason of each row that is refused.
+        refuse: called with index and reason of each refused row.
     """
     stream = batch.stream
     columns = stream.encoder.columns
@@ -189,7 +189,7 @@ def load_one_by_one(
         [Column("nr", "nr", "integer"), *(Column(name, name, "text") for name in names)],
         (),
     )
-    # Text is assigned, not cast: a cast to a type with a length would cut it.
+    # Text is assigned, not cast: a cast to a type with a length would truncate it.
     values = ", ".join(
         f"r.{name}{'' if c.type.startswith('character') else '::' + c.type} as {quote(c.name)}"
         for name, c in zip(names, columns, strict=True)
@@ -233,7 +233,7 @@ begin
     perform set_config('pipeboard.counts', inserted || ',' || updated || ',' || unchanged, true);
 end
 """
-    # A literal, not dollar quotes: a column's name may have those.
+    # A literal, not dollar quotes: a column's name may contain those.
     run(cursor, "do " + sql.Literal(body).as_string(cursor))
     run(cursor, "select nr, reason from pb_refused order by nr")
     for nr, reason in cursor.fetchall():

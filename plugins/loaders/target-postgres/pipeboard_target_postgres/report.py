@@ -1,4 +1,4 @@
-"""The loader report: what was received and what became of it, for whoever started this run."""
+"""The loader report: counts of received records by outcome, for the caller of the loader."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeboard_target_postgres.merge import Counts
 
 ENV_REPORT = "PIPEBOARD_LOADER_REPORT"
-#: Always there, in this order; then, if they are not zero, those of `_IF_ANY`.
+#: Always present, in this order; those of `_IF_ANY` follow if they are not zero.
 _ALWAYS = ("inserted", "updated", "unchanged", "deleted", "quarantined")
 _IF_ANY = ("superseded", "filtered", "nulled_values")
 
@@ -27,8 +27,8 @@ def write(
         path: the file; its folder must exist.
         outcome: complete, interrupted or failed.
         exit_code: of this process.
-        message: what went wrong, on one line; None if nothing did.
-        streams: counts of what is committed, by stream.
+        message: the error, on one line; None without an error.
+        streams: counts of committed records, by stream.
 
     Raises:
         OSError: the file cannot be written.

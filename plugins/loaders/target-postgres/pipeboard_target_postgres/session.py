@@ -1,4 +1,4 @@
-"""The loader's session: kept for a whole run, made anew when it is lost."""
+"""The loader's session: one for the whole run; a lost one is replaced."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from pipeboard_target_postgres.connector import PostgresConnector
 from pipeboard_target_postgres.locks import PAUSE_SECONDS, LockWait
 from pipeboard_target_postgres.sql import run
 
-#: A staging table is read three times; with the default 8 MB each time from the disk's cache.
+#: A staging table is read three times; with the default of 8 MB it is read from disk each time.
 _SETTINGS = "set temp_buffers = '32MB'"
 
 
 class Session:
-    """One connection, with temporary tables that live as long as it does.
+    """One connection; its temporary tables exist as long as it is open.
 
     Args:
-        connector: makes connections.
-        reconnect_seconds: how long to try again after a lost one.
-        forget: told when a transaction failed: what it made is not there.
-        logger: told of lost connections.
+        connector: opens connections.
+        reconnect_seconds: how long to try again after a lost connection.
+        forget: called after a failed transaction, whose new tables do not exist.
+        logger: logs lost connections.
     """
 
     def __init__(
@@ -44,17 +44,17 @@ class Session:
         self._behind_pooler: int | None = None
         self._checked_out: sqlalchemy.Connection | None = None
         self._cancelled = threading.Event()
-        #: Counts connections: temporary tables of an earlier one are gone.
+        #: Number of connections so far; temporary tables of an earlier one no longer exist.
         self.generation = 0
 
     def connection(self) -> psycopg.Connection:
-        """Return the connection, made if need be.
+        """Return the connection; open it if it is closed.
 
         Raises:
             UnavailableError: the run is being stopped.
         """
         if self._cancelled.is_set():
-            raise errors.UnavailableError("The load was cancelled, since the run is being stopped.")
+            raise errors.UnavailableError("The load was cancelled because the run is stopping.")
         if self._checked_out is None:
             self._checked_out = self._connector._engine.connect()
             self.generation += 1
@@ -66,10 +66,10 @@ class Session:
         return self._driver(self._checked_out)
 
     def check_pooler(self, connection: psycopg.Connection) -> None:
-        """In a transaction: make sure that a pooler has not given us another process.
+        """In a transaction: check that the server process is still the same.
 
         Raises:
-            ConfigurationError: it has.
+            ConfigurationError: a pooler has given the connection another process.
         """
         backend = self._behind_pooler
         if backend is not None and pooler.backend_of(connection) != backend:
@@ -80,36 +80,36 @@ class Session:
         return t.cast("psycopg.Connection", checked_out.connection.driver_connection)
 
     def close(self) -> None:
-        """Give up the connection; temporary tables go with it."""
+        """Close the connection; its temporary tables are dropped."""
         if self._checked_out is not None:
             self._checked_out.invalidate()
             self._checked_out.close()
             self._checked_out = None
 
     def cancel(self) -> None:
-        """End what is under way, from another thread, and begin nothing new."""
+        """Cancel the running statement from another thread, and refuse new work."""
         self._cancelled.set()
         checked_out = self._checked_out
         if checked_out is not None:
             with contextlib.suppress(psycopg.Error, sqlalchemy.exc.SQLAlchemyError):
                 self._driver(checked_out).cancel_safe(timeout=2)
 
-    def persist(
+    def run_with_retries(
         self, work: Callable[[], t.Any], retry: bool, lock_wait: LockWait | None = None
     ) -> t.Any:
-        """Run a transaction; after a lost connection, run it again as soon as there is a new one.
+        """Run a transaction; after a lost connection, run it again on a new one.
 
-        Merging twice is as merging once, so even a commit whose answer was lost may be repeated.
-        Appending twice is not: without keys there is no second try. A transaction that was rolled
-        back for want of a lock may be run again in any case.
+        A merge can be repeated, so even a commit without an answer is run again. An append cannot:
+        without keys there is no second try. A transaction that was rolled back because it did not
+        get a lock is always run again.
 
         Args:
             work: the transaction, from begin to commit.
             retry: whether it may be run again after a lost connection.
-            lock_wait: bounds the wait for a lock; None if none is waited for.
+            lock_wait: limits the wait for a lock; None if the work needs no lock.
 
         Raises:
-            Exception: what the work raised, if that was no lost connection or lasted too long.
+            Exception: the error of the work: no lost connection, or lost for too long.
         """
         deadline: float | None = None
         pause = 0.2
@@ -124,7 +124,7 @@ class Session:
                 self._cancelled.wait(PAUSE_SECONDS)
             except (psycopg.Error, sqlalchemy.exc.DBAPIError) as exc:
                 self._forget()
-                # The first connection is not a lost one: whoever starts us can try again.
+                # A failed first connection is not a lost one: the caller can start the run again.
                 if not (retry and _lost(exc)) or not self.generation or self._cancelled.is_set():
                     raise
                 self.close()

@@ -1,4 +1,4 @@
-"""Settings: those of meltanolabs-target-postgres with our defaults, and a few of our own."""
+"""Settings: those of meltanolabs-target-postgres with other defaults, and some additional ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DEFAULTS: dict[str, t.Any] = {
     "use_copy": True,
 }
 
-_OURS = th.PropertiesList(
+_ADDED = th.PropertiesList(
     th.Property(
         "validate_records",
         th.BooleanType,
@@ -40,7 +40,7 @@ _OURS = th.PropertiesList(
         th.StringType,
         default="upsert",
         allowed_values=["append-only", "upsert", "overwrite"],
-        description="Kept for compatibility, without effect as in the stock target: a stream "
+        description="For compatibility only, without effect as in the stock target: a stream "
         "with key properties is upserted, one without is appended to.",
     ),
     th.Property(
@@ -79,9 +79,9 @@ _OURS = th.PropertiesList(
     th.Property(
         "quarantine_stream",
         th.StringType,
-        description="Name of a stream whose records say what the tap could not send (properties "
-        "stream, key, reason, record): they are stored in `quarantine`, not in a table of their "
-        "own.",
+        description="Name of a stream that carries the records that the tap could not send "
+        "(properties stream, key, reason, record). They are stored in `quarantine`, not in a table "
+        "of their own.",
     ),
     th.Property(
         "ops_schema",
@@ -121,7 +121,7 @@ def config_jsonschema() -> dict[str, t.Any]:
     properties = schema["properties"]
     for name, value in DEFAULTS.items():
         properties[name]["default"] = value
-    properties.update(copy.deepcopy(_OURS["properties"]))
+    properties.update(copy.deepcopy(_ADDED["properties"]))
     for name in ("password", "sqlalchemy_url"):
         properties[name].update(secret=True, writeOnly=True)
     properties["sqlalchemy_url"]["description"] = (
@@ -134,7 +134,7 @@ def config_jsonschema() -> dict[str, t.Any]:
 
 
 def options(config: Mapping[str, t.Any]) -> Options:
-    """Return what the loader needs of a validated configuration."""
+    """Return the loader's options from a validated configuration."""
     values: dict[str, t.Any] = {f.name: config[f.name] for f in dataclasses.fields(Options)}
     for name, value in values.items():
         if isinstance(value, decimal.Decimal):  # how a number in a configuration file is read
@@ -143,16 +143,16 @@ def options(config: Mapping[str, t.Any]) -> Options:
 
 
 def normalise_url(url: str) -> str:
-    """Return the address with the one driver that this target uses.
+    """Return the address with the driver that this target uses.
 
     Raises:
-        ValueError: not an address of PostgreSQL; the message does not repeat it.
+        ValueError: it is not an address of PostgreSQL; the message does not repeat it.
     """
     try:
         parsed = make_url(url.strip())
     except (sqlalchemy.exc.ArgumentError, ValueError):
         parsed = None
-    # An @ in the host is one of a password, and the rest of that would be named in every message.
+    # An @ in the host is part of a password, which would then appear in messages as the host.
     if parsed is not None and "@" in (parsed.host or ""):
         parsed = None
     if parsed is None or parsed.drivername.split("+")[0] not in {"postgresql", "postgres"}:
@@ -165,14 +165,14 @@ def normalise_url(url: str) -> str:
 
 
 def prepare(config: MutableMapping[str, t.Any], env: Mapping[str, str] | None = None) -> list[str]:
-    """Fill in the address from the environment and bring it into one form, in place.
+    """Read the address from the environment if it is missing, and normalise it, in place.
 
     Returns:
-        What is wrong, one line each; empty if all is well.
+        Error messages, one line each; empty if the settings are valid.
     """
     env = os.environ if env is None else env
     for name in [n for n, value in config.items() if value is None]:
-        # Null means: the default; but a certificate has none that is of use.
+        # Null means the default; certificates have no useful default, so their null stays.
         if not name.startswith("ssl_c"):
             del config[name]
     if not config.get("sqlalchemy_url") and not config.get("host"):

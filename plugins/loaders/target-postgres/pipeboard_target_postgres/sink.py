@@ -1,4 +1,4 @@
-"""One stream's way into its table: gathers records, hands over batches."""
+"""The sink of one stream: collects records and returns them as batches."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if t.TYPE_CHECKING:
 
 
 class LoadRun(t.Protocol):
-    """What a sink needs of the run that it is part of; the target is one."""
+    """The part of the target that a sink uses."""
 
     dispatcher: BatchDispatcher
     loader: Loader
 
     def own_table(self, stream: str, schema: str, table: str) -> None:
-        """Note which stream a table belongs to; refuse a second one."""
+        """Record which stream owns a table; refuse a second stream."""
 
     def prepare_schema(self, name: str) -> None:
         """Create the schema if it does not exist."""
@@ -44,20 +44,20 @@ class LoadRun(t.Protocol):
     def prepare_table(
         self, schema: str, table: str, wanted: Mapping[str, str], keys: Sequence[str]
     ) -> Table:
-        """Bring the table to these columns and keys."""
+        """Create the table, or adapt it to these columns and keys."""
 
     def counts_of(self, stream: str) -> Counts:
         """Return the counts of a stream, the same ones for the whole run."""
 
-    def hand_over(self) -> None:
-        """Note that the record at hand has got through its stream's maps."""
+    def note_passed_maps(self) -> None:
+        """Record that the stream maps have passed the current record."""
 
 
 class PostgresSink(StockSink):
     """A sink whose records arrive as messages (fast path) or as the SDK's dicts (fallback).
 
-    Both end in the same batches: what the SDK does to a record, the record becomes a message
-    again and takes the same way, so there is one loader and one set of guarantees.
+    Both end in the same batches: a record that the SDK has processed becomes a message again and
+    is encoded like the others, so both have the same guarantees.
     """
 
     connector_class = PostgresConnector
@@ -81,12 +81,12 @@ class PostgresSink(StockSink):
 
     @property
     def table_name(self) -> str:
-        """The stock name, cut to what PostgreSQL takes."""
+        """The stock name, shortened to PostgreSQL's limit."""
         return identifier(super().table_name)
 
     @property
     def schema_name(self) -> str | None:
-        """The stock name, cut to what PostgreSQL takes."""
+        """The stock name, shortened to PostgreSQL's limit."""
         name = super().schema_name
         return identifier(name) if name else None
 
@@ -96,27 +96,31 @@ class PostgresSink(StockSink):
         return list(super().key_properties)
 
     def setup(self) -> None:
-        """Bring the table to the stream's schema.
+        """Create the table, or adapt it to the stream's schema.
 
         Raises:
-            LoaderError: no right to do so, or a key that the schema does not have.
+            LoaderError: a right is missing, or the schema does not have a key property.
         """
         self.append_only = not self.key_properties
         properties: Mapping[str, dict] = self.schema["properties"]
         absent = [key for key in self.key_properties if key not in properties]
         if absent:
             raise DataRefusedError(
-                f"Stream {self.stream_name}: key {', '.join(absent)} is not in its schema."
+                f"Stream {self.stream_name}: key property {', '.join(absent)} is not in its "
+                "schema. Correct the tap's SCHEMA message or the selected properties."
             )
         if not properties:
-            raise DataRefusedError(f"Stream {self.stream_name}: its schema has no properties.")
+            raise DataRefusedError(
+                f"Stream {self.stream_name}: its schema has no properties. Select at least one."
+            )
         by_column: dict[str, list[str]] = {}
         for prop in properties:
             by_column.setdefault(identifier(prop), []).append(prop)
         for column, props in by_column.items():
             if len(props) > 1:
                 raise DataRefusedError(
-                    f"Stream {self.stream_name}: properties {props} would all be column {column}."
+                    f"Stream {self.stream_name}: properties {props} would all be column {column}. "
+                    "Rename or deselect all but one, for example by the setting stream_maps."
                 )
         schema = self.schema_name or "public"
         self._run.own_table(self.stream_name, schema, self.table_name)
@@ -155,7 +159,7 @@ class PostgresSink(StockSink):
             role = quote(self.connector.role)
             table = quote(schema, self.table_name)
             raise NotPermittedError(
-                f"{one_line(exc)}: role {role} cannot bring table {table} to the stream's schema. "
+                f"{one_line(exc)}: role {role} cannot adapt table {table} to the stream's schema. "
                 f"As the owner run: GRANT USAGE, CREATE ON SCHEMA {quote(schema)} TO {role}; and, "
                 f"if the table exists: ALTER TABLE {table} OWNER TO {role};"
             ) from exc
@@ -163,7 +167,7 @@ class PostgresSink(StockSink):
     # Records
 
     def add(self, line: bytes) -> bool:
-        """Take a RECORD message; False if it is not one of this stream."""
+        """Add a RECORD message to the batch; return False if it is of another stream."""
         try:
             encoded = self.stream.encoder.encode(line)
         except RecordRefusedError as exc:
@@ -175,7 +179,7 @@ class PostgresSink(StockSink):
         if version is not None and bytes(version) != self._version:
             self._new_version(version)
         if not self._rows:
-            self._open(line)
+            self._begin_batch(line)
         self._rows.append(row)
         self._lines.append(line)
         self._fast += 1
@@ -185,7 +189,7 @@ class PostgresSink(StockSink):
         return True
 
     def refuse(self, line: bytes, reason: str) -> None:
-        """Set a record aside of which no row can be made."""
+        """Add a record that cannot become a row, for the quarantine."""
         record, key = quarantine.record_of(line, self.stream.keys)
         self._refused.append(Entry(self.stream_name, key, reason, record))
         self._fast += 1
@@ -194,17 +198,18 @@ class PostgresSink(StockSink):
             self._run.dispatcher.flush()
 
     def _new_version(self, version: msgspec.Raw) -> None:
-        """Keep a batch to one version."""
+        """Begin another batch for another version: a batch has only one."""
         if self._rows:
             self._run.dispatcher.flush()
         self._version = bytes(version)
         number = msgspec.json.decode(version)
         self._version_number = number if isinstance(number, int) else None
 
-    def _open(self, line: bytes) -> None:
+    def _begin_batch(self, line: bytes) -> None:
         """Begin a batch."""
         self._received_at = dt.datetime.now(tz=dt.timezone.utc)
-        # Never falls back, though rows of a batch without keys count on from its first.
+        # Always increasing: rows without keys continue from the batch's number, so it may be ahead
+        # of the clock.
         self._sequence = max(time.time_ns() // 1_000_000, self._sequence)
         for name in sorted(self.stream.encoder.unknown(line) - self._warned):
             if not name.startswith("_sdc_"):
@@ -212,7 +217,7 @@ class PostgresSink(StockSink):
                 self.logger.warning("No schema for record field '%s': it is not loaded.", name)
 
     def take(self) -> Batch | None:
-        """Hand over what has been gathered."""
+        """Return the collected records as a batch, and forget them; None if there are none."""
         if not self._rows and not self._refused:
             return None
         batch = Batch(
@@ -227,19 +232,19 @@ class PostgresSink(StockSink):
                 "sync_started_at": self.sync_started_at,
             },
             self._refused,
-            suspicious=self.stream.encoder.suspicious,
+            has_unusual_dates=self.stream.encoder.has_unusual_dates,
         )
-        self.stream.encoder.suspicious = False
+        self.stream.encoder.has_unusual_dates = False
         self._sequence += len(self._rows)
         self.record_counter_metric.increment(self._fast)
         self._rows, self._lines, self._refused, self._fast = [], [], [], 0
         return batch
 
-    # The fallback: records as the SDK hands them over
+    # The fallback: records that the SDK has processed
 
     @property
     def is_full(self) -> bool:
-        """Never, for the SDK: batches are handed over by the dispatcher."""
+        """Always False for the SDK: the dispatcher decides when a batch is loaded."""
         return False
 
     def _add_sdc_metadata_to_record(self, record: dict, message: dict, context: dict) -> None:
@@ -247,14 +252,14 @@ class PostgresSink(StockSink):
         record["_sdc_table_version"] = message.get("version")
 
     def _singer_validate_message(self, record: dict) -> None:
-        """Leave it to `add`: a record without its key is quarantined, by whatever way it comes."""
+        """Do nothing: `add` quarantines a record without its key, on both paths."""
 
     def _parse_timestamps_in_record(self, *args: t.Any, **kwargs: t.Any) -> None:
-        """Leave times as they came: PostgreSQL reads them, and a wrong one is quarantined."""
+        """Do nothing: PostgreSQL parses times, and wrong ones are quarantined."""
 
     def process_record(self, record: dict, context: dict) -> None:
-        """Take a record that the SDK has prepared."""
-        self._run.hand_over()
+        """Add a record that the SDK has processed."""
+        self._run.note_passed_maps()
         message = {
             "type": "RECORD",
             "stream": self.stream_name,
@@ -268,10 +273,10 @@ class PostgresSink(StockSink):
         self._fast -= 1  # the SDK counts these
 
     def process_batch(self, context: dict) -> None:
-        """Nothing: batches are the dispatcher's, and BATCH files the target's."""
+        """Do nothing: the dispatcher loads batches, and the target reads BATCH files."""
 
     def activate_version(self, new_version: int) -> None:
-        """Mark the rows that were not seen with this version; everything before goes in first."""
+        """Load all records before it, then mark the rows that this version did not contain."""
         if not self.config["activate_version"]:
             self.logger.warning("ACTIVATE_VERSION ignored: the setting activate_version is off.")
             return

@@ -1,4 +1,4 @@
-"""Writing SQL by hand: quoting, and running what is made of quoted parts."""
+"""Quotes SQL identifiers, and runs statements that contain them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def quote(*names: str) -> str:
 
 
 def run(cursor: psycopg.Cursor, statement: str, parameters: Any = None) -> int:
-    """Execute a statement and return how many rows it touched.
+    """Execute a statement and return the number of affected rows.
 
-    Without parameters the driver leaves every % alone; with them, a % in a name must be doubled.
+    Without parameters the driver does not interpret %; with them, a % in a name must be doubled.
     """
     execute: Any = cursor.execute
     execute(statement, parameters)

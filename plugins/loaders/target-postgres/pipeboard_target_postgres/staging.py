@@ -11,12 +11,12 @@ import psycopg
 from pipeboard_target_postgres.columns import Column
 from pipeboard_target_postgres.sql import quote, run
 
-#: Rows joined into one write: large enough that calls do not count, small enough for the cache.
+#: Rows joined into one write: large enough to save calls, small enough for the processor's cache.
 _ROWS_PER_WRITE = 200
 
-#: Compressing what is about to be moved on costs more than the COPY itself.
+#: Compressing rows that are moved at once costs more than the COPY itself.
 _OPTIONS = " with (toast_tuple_target = 8160) on commit delete rows"
-#: Types whose values are equal exactly if their text is (integers: in plain digits).
+#: Types whose values are equal exactly if their texts are equal (integers: in plain digits).
 _BYTEWISE = frozenset({"smallint", "integer", "bigint", "text"})
 _PLAIN = re.compile(rb"0|[1-9][0-9]*")
 _ESCAPE = re.compile(r"\\(.)")
@@ -43,7 +43,7 @@ class Staging:
         self._insert = f"insert into {name} ({names}) values "
         self._types = [c.type for c in columns]
         first = columns[: len(keys)]
-        # A nested key, or one that is taken from the message, stands elsewhere.
+        # A key that is nested or comes from the message is not in front.
         in_front = [c.name for c in first] == list(keys)
         self._key_types = [c.type for c in first] if in_front else []
 
@@ -52,7 +52,7 @@ class Staging:
         run(cursor, self._create)
 
     def distinct_keys(self, rows: Sequence[bytes]) -> list[tuple[bytes, ...]] | None:
-        """Return the key of each line, or None unless it can be told by bytes that all differ.
+        """Return the key of each line; None if keys repeat or cannot be compared by their bytes.
 
         The fields of a key are in the order of `Table.keys`.
         """
@@ -75,7 +75,7 @@ class Staging:
         copy_lines(cursor, self._copy, rows)
 
     def insert(self, cursor: psycopg.Cursor, rows: Sequence[bytes]) -> None:
-        """Fill the table by INSERT, for where COPY is not to be had (`use_copy: false`)."""
+        """Fill the table by INSERT, where COPY is not available (`use_copy: false`)."""
         one = "(" + ", ".join(f"%s::{sql_type}" for sql_type in self._types) + ")"
         statement = self._insert.replace("%", "%%") + one
         execute: t.Any = cursor.executemany
@@ -85,7 +85,7 @@ class Staging:
 def copy_lines(
     cursor: psycopg.Cursor, statement: str, rows: Sequence[bytes], end: bytes = b""
 ) -> None:
-    """Send lines of COPY, each with the same fields added at its end."""
+    """Send lines of COPY; the fields in `end` are added to each line."""
     begin: t.Any = cursor.copy
     end += b"\n"
     with begin(statement) as copy:

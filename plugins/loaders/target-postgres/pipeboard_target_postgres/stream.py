@@ -1,4 +1,4 @@
-"""What belongs to a stream while it is loaded, and its records on their way."""
+"""The loader's data of a stream, and its batches."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _numbers = itertools.count(1)
 
 
 class Stream:
-    """What the loader keeps of a stream, as long as its schema stays.
+    """The loader's data of a stream; a new schema gets a new one.
 
     Args:
         name: the stream's name.
         table: its table.
         encoder: encodes its records.
         keys: the properties that identify a record.
-        counts: what has become of its records in this run.
+        counts: its records in this run, by outcome.
     """
 
     def __init__(
@@ -39,35 +39,34 @@ class Stream:
         self.seen = sweep.Seen(f"pb_seen_{number}", table) if table.keys else None
         self.started_at = dt.datetime.now(tz=dt.timezone.utc)
         self.counts = counts
-        #: Why the latest refused record was refused.
+        #: The reason of the latest refused record.
         self.last_reason = ""
         #: The session that has the staging table; see `Loader`.
         self.generation = 0
 
-    def follow(self, old: Stream) -> None:
-        """Go on where the same stream with another schema ended."""
+    def continue_from(self, old: Stream) -> None:
+        """Take over start time and seen keys from the same stream with its earlier schema."""
         self.started_at = old.started_at
         if self.seen and old.seen:
-            self.seen.follow(old.seen)
+            self.seen.continue_from(old.seen)
 
 
 @dataclasses.dataclass
 class Batch:
-    """Records on their way, in the order in which they came.
+    """Records of one stream to load, in their order of arrival.
 
     Attributes:
-        stream: where they belong.
-        rows: as lines of COPY.
-        lines: as messages, for the quarantine.
+        stream: their stream.
+        rows: the records as lines of COPY.
+        lines: the records as messages, for the quarantine.
         version: of the records, None if they have none.
-        constants: values of the metadata columns that are the same for all.
-        refused: records that came among them and that no table can take.
-        suspicious: whether a date among them may be one that PostgreSQL takes, but JSON does not
-            know.
-        nulled: what was put null, by the index of the row: the note, and how many values.
-        repaired: whether the values have been held against the types of their columns.
-        seen: where to remember its keys, if it is a part of a walk that ends in a sweep.
-        may_skip_staging: whether rows may go straight into the table, if it has none of the keys.
+        constants: values of the metadata columns that are the same for all records.
+        refused: records among them that cannot become rows.
+        has_unusual_dates: whether a date may be one that PostgreSQL accepts and ISO 8601 does not.
+        nulled: {index of a row: (its entry for the quarantine, number of values set to null)}.
+        repaired: whether the values have been compared with the types of their columns.
+        seen: stores the keys, if the batch is part of a full scan that ends in a sweep.
+        may_skip_staging: whether rows may be copied directly into a table with none of the keys.
     """
 
     stream: Stream
@@ -76,24 +75,24 @@ class Batch:
     version: int | None
     constants: dict[str, t.Any]
     refused: list[Entry]
-    suspicious: bool = False
+    has_unusual_dates: bool = False
     nulled: dict[int, tuple[Entry, int]] = dataclasses.field(default_factory=dict)
     repaired: bool = False
     seen: sweep.Seen | None = None
     may_skip_staging: bool = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        """Let a sweep stage all: it remembers what it saw by what is staged."""
+        """Stage all rows in a sweep, which reads the seen keys from the staging table."""
         self.may_skip_staging = self.version is None
 
 
 @dataclasses.dataclass
-class SetAside:
-    """Records that the tap itself could not send as such, on their way to the quarantine.
+class UnsentRecords:
+    """Records that the tap could not send as records of their stream, for the quarantine.
 
     Attributes:
-        entries: one for each.
-        counts: what has become of such records in this run.
+        entries: one for each record.
+        counts: such records in this run, by outcome.
     """
 
     entries: list[Entry]

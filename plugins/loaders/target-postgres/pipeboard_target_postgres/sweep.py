@@ -1,4 +1,4 @@
-"""ACTIVATE_VERSION: rows that a complete walk did not see are gone at the source."""
+"""ACTIVATE_VERSION: marks rows that a full scan did not return; the source has deleted them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ RECEIVED_AT = "_sdc_received_at"
 
 
 class Seen:
-    """The keys that came with one version in this run, kept in the database's session.
+    """The keys that came with one version in this run, in a temporary table.
 
-    Rows that did not change are not rewritten, so the version in the table cannot tell which ones
-    the walk has seen; memory of ours would grow with the table.
+    Unchanged rows are not rewritten, so the version in the table does not show which rows the scan
+    returned. A temporary table is used because the loader's memory must not grow with the table.
 
     Args:
         name: of the temporary table, unique in the session.
@@ -37,11 +37,11 @@ class Seen:
         self.names = ", ".join(quote(c.name) for c in self._keys)
         self.version: int | None = None
         self._generation: int | None = None
-        #: True if a lost connection took keys with it: what is unseen is then unknown.
+        #: True if keys were lost with a connection: the unseen rows are then unknown.
         self.lost = False
 
-    def follow(self, old: Seen) -> None:
-        """Go on with the keys of the same stream before its schema changed."""
+    def continue_from(self, old: Seen) -> None:
+        """Take over the keys of the same stream with its earlier schema."""
         self.version, self.lost = old.version, old.lost
         if self._keys == old._keys:
             self.name, self._generation = old.name, old._generation
@@ -49,7 +49,7 @@ class Seen:
             self.lost = old.version is not None
 
     def begin(self, cursor: psycopg.Cursor, version: int, generation: int) -> bool:
-        """Make ready to remember keys of a version; False if those are not wanted.
+        """Prepare to store keys of a version; return False if it is older than the current one.
 
         Args:
             cursor: of the loader's session.
@@ -57,7 +57,7 @@ class Seen:
             generation: counts the sessions of this run; a new one has lost the old one's tables.
         """
         if self.version is not None and version < self.version:
-            return False  # a late record of an earlier walk says nothing about this one
+            return False  # a late record of an earlier scan, not of this one
         if self._generation != generation:
             self.lost = self.lost or (self._generation is not None and self.version == version)
             body = ", ".join(f"{quote(c.name)} {c.type}" for c in self._keys)
@@ -71,18 +71,18 @@ class Seen:
             self.version, self.lost = version, False
         return True
 
-    def why_not(self, version: int) -> str | None:
-        """Return why the walk of a version cannot be told to be complete, or None if it can."""
+    def incomplete_reason(self, version: int) -> str | None:
+        """Return why the scan of a version is not known to be complete; None if it is."""
         if self.version is None:
             return "no record with a version has come in this run"
         if self.version != version:
             return f"the records that came last have version {self.version}"
         if self.lost:
-            return "the connection was lost during the walk, and with it the keys that had come"
+            return "the connection was lost during the scan, and the keys read so far with it"
         return None
 
     def remember(self, cursor: psycopg.Cursor, staging: str) -> None:
-        """Remember the keys in a staging table."""
+        """Store the keys of a staging table."""
         run(
             cursor,
             f"insert into {self.name} ({self.names}) select {self.names} from {staging}"
@@ -90,9 +90,9 @@ class Seen:
         )
 
     def remember_one(self, cursor: psycopg.Cursor, values: Mapping[str, str]) -> None:
-        """Remember the key of a refused record, by column: it is there at the source."""
+        """Store the key of a refused record, by column: the source still has the record."""
         casts = ", ".join(f"%s::{c.type}" for c in self._keys)
-        # A key that its type does not take is one that no row has.
+        # If the column's type refuses the key, no row can have it.
         with contextlib.suppress(psycopg.DataError), cursor.connection.transaction():
             run(
                 cursor,
@@ -101,15 +101,15 @@ class Seen:
             )
 
     def _unseen(self) -> str:
-        # In a statement with parameters the driver reads % as its own.
+        # In a statement with parameters % must be doubled.
         keys = [quote(key).replace("%", "%%") for key in self.table.keys]
         on = " and ".join(f"s.{key} = t.{key}" for key in keys)
         unseen = (
             f"t.{quote(DELETED_AT)} is null and not exists (select from {self.name} s where {on})"
         )
         if any(column.name == RECEIVED_AT for column in self.table.columns):
-            # What another run brought meanwhile is newer than this walk, which may have passed it;
-            # unless its version says that it is older.
+            # A row that another run loaded meanwhile is newer than this scan, and must not be
+            # marked; a row with a lower version is older in any case.
             unseen += (
                 f" and ((t.{quote(RECEIVED_AT)} < %(begun)s) is not false"
                 f" or t.{quote(VERSION)} < %(version)s)"
@@ -123,12 +123,12 @@ class Seen:
 
         Args:
             cursor: inside a transaction of the loader's session.
-            begun: when this run first saw the stream.
+            begun: time of the stream's first message in this run.
             hard: delete them instead of marking them.
             limit: the largest share of the live rows that may vanish at once.
 
         Returns:
-            How many rows that was.
+            The number of these rows.
 
         Raises:
             DataRefusedError: more than `limit` of them; nothing is marked.
@@ -144,9 +144,9 @@ class Seen:
         live, gone = cursor.fetchone() or (0, 0)
         if gone > live * limit:
             raise DataRefusedError(
-                f"{gone} of {live} rows of {self.table.sql} were not seen by a complete walk, more "
-                f"than max_vanished_share ({limit:.0%}) allows: none was marked as deleted. If "
-                "they are really gone, run once with a higher max_vanished_share."
+                f"A full scan did not return {gone} of {live} rows of {self.table.sql}, more than "
+                f"max_vanished_share ({limit:.0%}) allows: none was marked as deleted. If the "
+                "source has really deleted them, run once with a higher max_vanished_share."
             )
         if gone:
             action = (

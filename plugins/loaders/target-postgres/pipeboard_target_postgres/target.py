@@ -1,4 +1,4 @@
-"""The target: command line, messages, and which stream goes which way."""
+"""The target: command line, messages, and the choice between fast and slow path of a stream."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from pipeboard_target_postgres.ops import TABLES as OPS_TABLES
 from pipeboard_target_postgres.ops import Entry, Ops
 from pipeboard_target_postgres.reader import BlockReader
 from pipeboard_target_postgres.sink import PostgresSink
-from pipeboard_target_postgres.stream import SetAside
+from pipeboard_target_postgres.stream import UnsentRecords
 from pipeboard_target_postgres.termination import STOP, Stopped
 
 if t.TYPE_CHECKING:
@@ -46,14 +46,14 @@ class _StateMessage(msgspec.Struct):
 
 
 class _QuarantineStream:
-    """What the tap could not send as records of their streams, on its way to the quarantine."""
+    """Collects the records that the tap could not send, for the quarantine."""
 
     def __init__(self, name: str, counts: Counts) -> None:
         self.name, self.counts = name, counts
         self._entries: list[Entry] = []
 
     def add(self, record: t.Any) -> None:
-        """Take the record of a message; whatever is missing or of another type is kept as text."""
+        """Add the record of a message; values of another type are stored as text."""
         values = record if isinstance(record, dict) else {"record": record}
         key = values.get("key")
         self._entries.append(
@@ -65,10 +65,10 @@ class _QuarantineStream:
             )
         )
 
-    def take(self) -> SetAside | None:
-        """Hand over what is waiting."""
+    def take(self) -> UnsentRecords | None:
+        """Return the collected records, and forget them; None if there are none."""
         entries, self._entries = self._entries, []
-        return SetAside(entries, self.counts) if entries else None
+        return UnsentRecords(entries, self.counts) if entries else None
 
 
 def _text(value: t.Any) -> str | None:
@@ -92,17 +92,17 @@ def _stream_of(message: dict) -> str:
     """
     stream = message.get("stream")
     if not isinstance(stream, str) or not stream:
-        raise InvalidInputLine(f"A {message.get('type')} message without a stream's name.")
+        raise InvalidInputLine(f"A {message.get('type')} message has no stream name.")
     if "\0" in stream or SURROGATE.search(stream):
         raise InvalidInputLine(f"A stream's name is no text that can be stored: {stream!r}")
     return stream
 
 
 def _check_schema_message(message: dict) -> None:
-    """Bring a SCHEMA message into the one form that the rest relies on.
+    """Normalise a SCHEMA message: properties are objects, keys are unique names.
 
     Raises:
-        InvalidInputLine: there is none; says what is wrong with it.
+        InvalidInputLine: the message is not valid.
     """
     stream, schema = _stream_of(message), message.get("schema")
     if isinstance(schema, dict) and "properties" not in schema:
@@ -112,7 +112,7 @@ def _check_schema_message(message: dict) -> None:
             f"The schema of stream {stream} has no properties: it must be an object that names "
             "each column."
         )
-    # `true`, or anything that is no schema: any value is allowed.
+    # `true`, or a value that is not a schema, allows any value.
     schema["properties"] = {
         name: definition if isinstance(definition, dict) else {}
         for name, definition in schema["properties"].items()
@@ -127,7 +127,7 @@ def _transform(stream: str, apply: Callable[[dict], dict | None], record: dict) 
     """Apply a stream map.
 
     Raises:
-        MappingError: it cannot be applied to this record, whose values are not repeated.
+        MappingError: it cannot be applied to this record; the message has none of its values.
     """
     try:
         return apply(record)
@@ -141,7 +141,7 @@ def _transform(stream: str, apply: Callable[[dict], dict | None], record: dict) 
 
 
 class _StockConfigError(ConfigValidationError, AssertionError):
-    """What the stock target's checks find, as an error that a person can act upon, too."""
+    """An error of the stock target's checks, as a configuration error."""
 
 
 class TargetPostgres(StockTarget):
@@ -157,7 +157,7 @@ class TargetPostgres(StockTarget):
     def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
         try:
             super().__init__(*args, **kwargs)
-        except AssertionError as exc:  # how the stock target refuses a configuration
+        except AssertionError as exc:  # the stock target refuses a configuration so
             raise _StockConfigError(
                 "Config validation failed", errors=[str(exc)], schema=self.config_jsonschema
             ) from exc
@@ -181,12 +181,12 @@ class TargetPostgres(StockTarget):
         reader.wait_seconds, reader.tick = self.dispatcher.wait_seconds, self.dispatcher.tick
         self._tables: dict[tuple[str, str], str] = {}
         self._counts: dict[str, Counts] = {}
-        #: Records of a stream that a stream map left out.
+        #: Records that a stream map filtered out, by stream.
         self._filtered: Counter[str] = Counter()
-        self._handed_over = False
+        self._passed_maps = False
         self._ended = False
         self._quarantine_stream: _QuarantineStream | None = None
-        self._fallbacks: dict[str, str] = {}
+        self._slow_streams: dict[str, str] = {}
         self._prepared_schemas: set[str] = set()
         self._schemas: dict[str, bytes] = {}
         self._emitted: bytes | None = None
@@ -229,12 +229,12 @@ class TargetPostgres(StockTarget):
         config: t.Any = None,
         file_input: t.IO[str] | None = None,
     ) -> None:
-        """Run from the command line; failures that a person can mend end in one line."""
+        """Run from the command line; a `LoaderError` ends in one line without a traceback."""
         if about:
             cls.print_about(about_format)
             return
         cls.print_version(print_fn=cls.logger.info)
-        # From `main` they are ours until the process ends; else they are given back.
+        # `main` has installed the handlers for the whole process; otherwise restore them here.
         borrowed = STOP.install()
         target: TargetPostgres | None = None
         where = "The database"
@@ -256,11 +256,11 @@ class TargetPostgres(StockTarget):
                 target.listen(file_input)
             except Exception:
                 if target is not None:
-                    target._let_load_end()
+                    target._finish_running_load()
                 raise
         except Stopped as stopped:
             outcome, code, message = "interrupted", stopped.exit_code, str(stopped)
-            cls.logger.info("%s: loading what has been read, then stopping.", message)
+            cls.logger.info("%s: loading the records read so far, then stopping.", message)
             if target is not None:
                 stuck, message = target._stop(stopped, where)
         except StuckError:
@@ -280,7 +280,7 @@ class TargetPostgres(StockTarget):
             target.metrics.push(target.streams())
             target.close()
         if stuck:
-            # A thread that hangs in the database would keep the interpreter from ending.
+            # A thread that hangs in the database would prevent the interpreter's exit.
             os._exit(code)
         STOP.ignore()
         if borrowed:
@@ -294,41 +294,41 @@ class TargetPostgres(StockTarget):
     def _write_report(
         cls, outcome: str, code: int, message: str | None, streams: Mapping[str, Counts]
     ) -> None:
-        """Write the loader report, if whoever started this run wants one."""
+        """Write the loader report, if the environment names a file for it."""
         if path := os.environ.get(report.ENV_REPORT):
             try:
                 report.write(path, outcome, code, message, streams)
             except OSError as exc:
                 cls.logger.error("The loader report cannot be written: %s", exc)
 
-    def _let_load_end(self) -> None:
-        """After a failure elsewhere, let a load under way end and its state go out."""
+    def _finish_running_load(self) -> None:
+        """After a failure elsewhere, wait for the running load and its state."""
         try:
             self.dispatcher.join()
         except Exception as exc:
-            self.logger.error("The load under way failed, too: %s", errors.one_line(exc))
+            self.logger.error("The running load failed, too: %s", errors.one_line(exc))
 
     def _stop(self, stopped: Stopped, where: str) -> tuple[bool, str]:
-        """Load what has been read; return whether a load hangs, and what to say."""
+        """Load the records already read; return whether a load hangs, and a message."""
         try:
             self.dispatcher.stop(stopped)
         except StuckError:
-            message = f"{stopped}; a load hangs and was given up, its state is not out"
+            message = f"{stopped}; a load hangs and was abandoned, its state was not written"
             self.logger.error("%s.", message)
             return True, message
         except Exception as exc:
             reason = errors.explain(exc, where) or errors.one_line(exc)
-            message = f"{stopped}; the last load failed, its state is not out: {reason}"
+            message = f"{stopped}; the last load failed, its state was not written: {reason}"
             self.logger.error("%s", message)
             return False, message
-        self.logger.info("%s; what had been read is loaded.", stopped)
+        self.logger.info("%s; all records read so far are loaded.", stopped)
         return False, str(stopped)
 
     def _setup_signal_handlers(self) -> None:
         """Leave signals to the command line; see `termination`."""
 
     def close(self) -> None:
-        """Give up the thread and all connections; listening again makes new ones."""
+        """Close the thread and all connections; listening again opens new ones."""
         self.dispatcher.close()
         t.cast("PostgresConnector", self.target_connector)._engine.dispose()
 
@@ -343,7 +343,7 @@ class TargetPostgres(StockTarget):
     def prepare_table(
         self, schema: str, table: str, wanted: Mapping[str, str], keys: t.Sequence[str]
     ) -> Table:
-        """Bring a table to a stream's schema; see `Evolution.prepare`."""
+        """Create a table or adapt it to a stream's schema; see `Evolution.prepare`."""
         return t.cast(
             "Table",
             self.dispatcher.call(lambda: self.loader.prepare_table(schema, table, wanted, keys)),
@@ -352,7 +352,7 @@ class TargetPostgres(StockTarget):
     def counts_of(self, stream: str) -> Counts:
         """Return the counts of a stream, the same ones for the whole run.
 
-        They go by the name that the tap gives the stream, even if a stream map gives it another.
+        They are under the tap's name of the stream, even if a stream map renames it.
         """
         sources = [
             source
@@ -362,7 +362,7 @@ class TargetPostgres(StockTarget):
         return self._counts.setdefault(sources[0] if len(sources) == 1 else stream, Counts())
 
     def results(self) -> dict[str, Counts]:
-        """Return what has become of the records of each stream so far."""
+        """Return the counts of each stream so far."""
         results = {name: dataclasses.replace(counts) for name, counts in self._counts.items()}
         for name, filtered in self._filtered.items():
             results.setdefault(name, Counts()).add(Counts(read=filtered, filtered=filtered))
@@ -372,14 +372,14 @@ class TargetPostgres(StockTarget):
         quarantine = self._quarantine_stream
         return [*self._sinks_active.values(), *([] if quarantine is None else [quarantine])]
 
-    def fall_back(self, stream: str, why: str) -> None:
-        """Say, once per stream, why its records take the SDK's way."""
-        if stream not in self._fallbacks:
-            self._fallbacks[stream] = why
-            self.logger.info("%s takes the slower way of the SDK, since %s.", stream, why)
+    def note_slow_path(self, stream: str, why: str) -> None:
+        """Log, once per stream, why its records take the slow path through the SDK."""
+        if stream not in self._slow_streams:
+            self._slow_streams[stream] = why
+            self.logger.info("%s takes the slow path through the SDK: %s.", stream, why)
 
     def _reason(self, stream: str) -> str | None:
-        """Return why a stream's records must pass through the SDK, or None if they need not."""
+        """Return why a stream's records must take the slow path; None for the fast path."""
         if self.config.get("validate_records"):
             return "validate_records is on"
         maps = self.mapper.stream_maps.get(stream, [])
@@ -392,23 +392,23 @@ class TargetPostgres(StockTarget):
         return None
 
     def _register(self, line: bytes, message: dict) -> None:
-        """Open the fast path for lines that begin like this one, if its stream may have one."""
+        """Register the fast path for lines that begin like this one, if its stream may use it."""
         stream = message.get("stream")
         if not isinstance(stream, str) or stream not in self._sinks_active:
             return
         reason = self._reason(stream)
         if reason:
-            self.fall_back(stream, reason)
+            self.note_slow_path(stream, reason)
             return
         sink = t.cast("PostgresSink", self._sinks_active[stream])
         prefix = line[: line.find(b'"record"', 0, 300)]
         if f'"{stream}"'.encode() in prefix:
             self.message_reader.encoders[prefix] = sink.add
         else:
-            self.fall_back(stream, "its messages do not begin with the stream's name")
+            self.note_slow_path(stream, "its messages do not begin with the stream's name")
 
     def _process_schema_message(self, message_dict: dict) -> None:
-        """Ignore what has been said before; the SDK sees to the rest."""
+        """Ignore a repeated schema; pass a new one to the SDK."""
         _check_schema_message(message_dict)
         stream, line = message_dict["stream"], self.message_reader.raw
         if stream == self.config.get("quarantine_stream"):
@@ -425,7 +425,7 @@ class TargetPostgres(StockTarget):
             self._schemas[stream] = line
 
     def _process_record_message(self, message_dict: dict) -> None:
-        """Take what the fast path does not."""
+        """Load a record that did not take the fast path."""
         quarantine = self._quarantine_stream
         if quarantine is not None and message_dict.get("stream") == quarantine.name:
             quarantine.add(message_dict.get("record"))
@@ -437,14 +437,14 @@ class TargetPostgres(StockTarget):
                 self.message_reader.raw, "Record is no JSON object, or nested too deeply"
             )
             return
-        self._handed_over = False
+        self._passed_maps = False
         super()._process_record_message(message_dict)
-        if not self._handed_over:
+        if not self._passed_maps:
             self._filtered[message_dict["stream"]] += 1
 
-    def hand_over(self) -> None:
-        """Note that the record at hand has got through its stream's maps."""
-        self._handed_over = True
+    def note_passed_maps(self) -> None:
+        """Record that the stream maps have passed the current record."""
+        self._passed_maps = True
 
     def get_sink(
         self,
@@ -454,7 +454,7 @@ class TargetPostgres(StockTarget):
         schema: dict | None = None,
         key_properties: t.Sequence[str] | None = None,
     ) -> Sink:
-        """Return the stream's sink; for a new schema a new one, once the old one's rows are in."""
+        """Return the stream's sink; for a new schema, load the old sink's rows and replace it."""
         old = self._sinks_active.get(stream_name)
         if schema is None or old is None:
             return super().get_sink(
@@ -466,7 +466,7 @@ class TargetPostgres(StockTarget):
             stream_name, record=record, schema=schema, key_properties=key_properties
         )
         if new is not old:
-            t.cast("PostgresSink", new).stream.follow(t.cast("PostgresSink", old).stream)
+            t.cast("PostgresSink", new).stream.continue_from(t.cast("PostgresSink", old).stream)
             old.clean_up()
             self._sinks_to_clear.clear()
         return new
@@ -475,14 +475,14 @@ class TargetPostgres(StockTarget):
         self._assert_line_requires(message_dict, requires={"value"})
         try:
             value = bytes(msgspec.json.decode(self.message_reader.raw, type=_StateMessage).value)
-        except msgspec.MsgspecError:  # NaN or half a character: it goes out as it came
+        except msgspec.MsgspecError:  # NaN or a lone surrogate: write it unchanged
             value = simplejson.dumps(
                 message_dict["value"], use_decimal=True, allow_nan=True
             ).encode()
         self.dispatcher.state(value)
 
     def _process_activate_version_message(self, message_dict: dict) -> None:
-        """Mark what a walk did not see, if the message can be one."""
+        """Check the message, then mark the rows that the full scan did not return."""
         stream, version = _stream_of(message_dict), message_dict.get("version")
         if stream not in self.mapper.stream_maps:
             raise InvalidInputLine(f"ACTIVATE_VERSION of stream {stream} before its SCHEMA.")
@@ -493,23 +493,23 @@ class TargetPostgres(StockTarget):
         super()._process_activate_version_message(message_dict)
 
     def _process_batch_message(self, message_dict: dict) -> None:
-        """Take the records of BATCH files as if each had come as a RECORD message.
+        """Load the records of BATCH files like RECORD messages.
 
-        So stream maps, flattening and validation apply to them, which the SDK leaves out.
+        So stream maps, flattening and validation apply to them, unlike in the SDK.
         """
         stream = _stream_of(message_dict)
         if stream not in self.mapper.stream_maps:
             raise InvalidInputLine(f"BATCH of stream {stream} before its SCHEMA.")
-        self.fall_back(stream, "it sends BATCH messages")
+        self.note_slow_path(stream, "it sends BATCH messages")
         for record in batch_files.records(message_dict, self.config.get("batch_config")):
             self._process_record_message({"type": "RECORD", "stream": stream, "record": record})
             STOP.check()
 
     def own_table(self, stream: str, schema: str, table: str) -> None:
-        """Note which stream a table belongs to.
+        """Record which stream owns a table.
 
         Raises:
-            ConfigurationError: another stream of this run has it already, or it is the loader's.
+            ConfigurationError: another stream of this run owns it, or it is the loader's own table.
         """
         if schema == self.config["ops_schema"] and table in OPS_TABLES:
             raise errors.ConfigurationError(
@@ -521,16 +521,16 @@ class TargetPostgres(StockTarget):
             alias = stream.replace("-", "_")
             maps = json.dumps({stream: {"__alias__": alias if alias != table else alias + "_2"}})
             raise errors.ConfigurationError(
-                f"Streams {owner} and {stream} both go to table {schema}.{table} (what follows the "
-                "last hyphen is the table's name), and would overwrite each other's rows. Give "
-                f"one of them another name by the setting stream_maps: {maps}"
+                f"Streams {owner} and {stream} both go to table {schema}.{table} (the part after "
+                "the last hyphen is the table's name), and would overwrite each other's rows. "
+                f"Rename one of them by the setting stream_maps: {maps}"
             )
 
     def _handle_max_record_age(self) -> None:
-        """Left to the dispatcher."""
+        """Do nothing: the dispatcher limits the age of records."""
 
     def _begin(self) -> None:
-        """Forget an input that has ended: another one brings its own schemas."""
+        """Forget the schemas of an input that has ended."""
         if self._ended:
             self._ended = False
             self._sinks_active.clear()
@@ -540,7 +540,7 @@ class TargetPostgres(StockTarget):
             self.setup_mapper()
 
     def process_endofpipe(self) -> None:
-        """Load the rest, let the last state out, and close the books."""
+        """Load the remaining records, write the last state, and record the end of the input."""
         self.dispatcher.flush(wait=True, final=True)
         streams = self.streams()
         self.dispatcher.call(lambda: self.loader.finish(streams))
@@ -550,7 +550,7 @@ class TargetPostgres(StockTarget):
         self._ended = True
 
     def streams(self) -> list[Stream]:
-        """Return the streams that have come so far."""
+        """Return the streams that had a SCHEMA message so far."""
         sinks = t.cast("list[PostgresSink]", list(self._sinks_active.values()))
         return [sink.stream for sink in sinks]
 

@@ -1,4 +1,4 @@
-"""Fixtures: a database, a schema per test, and the two ways a record may take."""
+"""Fixtures: a database, a schema per test, and the fast and slow path of a record."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
+from loader_helpers import FALLBACK, Warehouse
 from loader_server import Server
-from loader_testkit import FALLBACK, Warehouse
 
-# How long an example takes is the machine's business.
+# An example's time depends on the machine, so it has no limit.
 hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server | None]:
-    """The server we started, or None if the environment gives one."""
+    """The server that the tests started, or None if the environment names one."""
     if os.environ.get("PIPEBOARD_TEST_DATABASE_URL"):
         yield None
         return

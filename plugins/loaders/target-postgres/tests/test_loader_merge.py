@@ -1,11 +1,11 @@
-"""What the merge writes, and what it leaves alone."""
+"""The merge: which rows it writes, and which it does not touch."""
 
 from __future__ import annotations
 
 import typing as t
 
 import pytest
-from loader_testkit import DATE_TIME, Warehouse, record, schema, state
+from loader_helpers import DATE_TIME, Warehouse, record, schema, state
 
 from pipeboard_target_postgres.merge import Counts, Merge
 
@@ -48,7 +48,7 @@ def test_unchanged_rows_are_not_rewritten(warehouse: Warehouse, way: Way) -> Non
     }
 
 
-def test_new_rows_go_straight_into_the_table(
+def test_new_rows_are_copied_into_the_table_without_staging(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     appended: list[int] = []
@@ -78,7 +78,7 @@ def test_new_rows_go_straight_into_the_table(
     assert len(straight) == 30
 
 
-def test_keys_that_appear_between_the_look_and_the_copy_are_merged(
+def test_keys_inserted_between_lookup_and_copy_are_merged(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warehouse.load([S, *_rows(10)])
@@ -91,7 +91,7 @@ def test_keys_that_appear_between_the_look_and_the_copy_are_merged(
     assert warehouse.load_row()["rows_updated"] == 10
 
 
-def test_rows_with_odd_keys_and_two_keys_arrive_once(warehouse: Warehouse) -> None:
+def test_escaped_and_composite_keys_are_stored_once(warehouse: Warehouse) -> None:
     keys = ["a", 'quo"te', "com,ma", "back\\slash", "{brace}", "tab\t", "", "null", "\u00e9"]
     two = schema({"k": "string", "n": "integer", "v": "string"}, keys=["k", "n"])
     for value in ("first", "second"):
@@ -102,7 +102,7 @@ def test_rows_with_odd_keys_and_two_keys_arrive_once(warehouse: Warehouse) -> No
     assert warehouse.one("select count(*) from {s}.s") == 4 * len(keys)
 
 
-def test_statistics_of_an_unchanged_load(warehouse: Warehouse) -> None:
+def test_an_unchanged_load_leaves_the_tables_statistics(warehouse: Warehouse) -> None:
     warehouse.load([S, *_rows(20)])
     warehouse.load([S, *_rows(20)])
     stats = "select n_tup_ins, n_tup_upd, n_dead_tup from pg_stat_user_tables where schemaname=%s"
@@ -160,7 +160,7 @@ def test_without_keys_rows_are_appended_in_order(warehouse: Warehouse, way: Way)
     ] * 2
 
 
-def test_composite_and_text_keys(warehouse: Warehouse, way: Way) -> None:
+def test_composite_and_text_keys_are_merged(warehouse: Warehouse, way: Way) -> None:
     two = schema({"a": "string", "b": "integer", "v": "string"}, keys=["b", "a"])
     warehouse.load(
         [two, record(a="x", b=1, v="1"), record(a="null", b=1, v="2"), record(a="x", b=1, v="3")],
@@ -205,7 +205,7 @@ def test_a_table_without_an_index_is_merged_too(warehouse: Warehouse) -> None:
     assert warehouse.sql("select count(*), count(distinct id), min(v) from {s}.s") == [(5, 5, "2")]
 
 
-def test_streams_side_by_side(warehouse: Warehouse, way: Way) -> None:
+def test_two_streams_load_in_one_run(warehouse: Warehouse, way: Way) -> None:
     a, b = schema({"id": "integer"}, stream="a"), schema({"id": "integer"}, stream="b")
     messages = [record(stream="ab"[i % 2], id=i) for i in range(40)]
     warehouse.load([a, b, *messages, state({"x": 1})], batch_size_rows=7, **way)
@@ -215,7 +215,7 @@ def test_streams_side_by_side(warehouse: Warehouse, way: Way) -> None:
     assert warehouse.states[-1] == {"x": 1}
 
 
-def test_messages_in_any_key_order(warehouse: Warehouse) -> None:
+def test_messages_may_have_their_keys_in_any_order(warehouse: Warehouse) -> None:
     warehouse.load(
         [
             S,
@@ -229,7 +229,7 @@ def test_messages_in_any_key_order(warehouse: Warehouse) -> None:
     assert warehouse.one("select array_agg(id order by id) from {s}.s") == [1, 2, 3, 4]
 
 
-def test_bookkeeping_does_not_grow_for_ever(
+def test_bookkeeping_older_than_bookkeeping_days_is_deleted(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     messages = [schema({"id": "integer"}), record(id=1)]

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from loader_testkit import Warehouse, record, schema, state
+from loader_helpers import Warehouse, record, schema, state
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeboard_target_postgres.errors import DataRefusedError
@@ -46,7 +46,7 @@ def gateway() -> Iterator[str]:
 
 
 def pushed(url: str) -> dict[str, dict[tuple[str, ...], float]]:
-    """What the gateway has of ours: {metric: {values of its own labels: value}}."""
+    """The loader's metrics on the gateway: {metric: {values of its own labels: value}}."""
     found: dict[str, dict[tuple[str, ...], float]] = {}
     text = DIRECT.open(f"{url}/metrics", timeout=5).read().decode()
     for family in text_string_to_metric_families(text):
@@ -100,7 +100,7 @@ def test_a_load_that_fails_pushes_too(
     assert pushed(gateway)["pipedrive_etl_loader_rows"]["s", "quarantined"] == 1
 
 
-def test_a_gateway_that_is_away_breaks_nothing(
+def test_an_unreachable_gateway_does_not_fail_the_load(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("pipeboard_target_postgres.metrics.PUSH_SECONDS", 0.0)

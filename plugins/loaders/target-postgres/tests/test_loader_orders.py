@@ -9,7 +9,7 @@ import typing as t
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from loader_testkit import Warehouse, record, schema, state
+from loader_helpers import Warehouse, record, schema, state
 
 Way = dict[str, t.Any]
 TYPES = {"a": "bigint", "b": "text", "c": "bigint", "v": "text", "o": "jsonb"}
@@ -103,7 +103,7 @@ def test_a_record_without_its_key_is_quarantined(warehouse: Warehouse, way: Way)
 
 
 @pytest.mark.parametrize("text", ['{"type":"RECORD","stream":"s","record":5}', None])
-def test_a_record_that_is_none_is_quarantined(
+def test_a_record_that_is_no_object_is_quarantined(
     warehouse: Warehouse, way: Way, text: str | None
 ) -> None:
     deep = '{"type":"RECORD","stream":"s","record":{"id":2,"o":' + "[" * 9999 + "]" * 9999 + "}}"

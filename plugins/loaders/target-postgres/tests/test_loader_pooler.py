@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from loader_testkit import Warehouse, record, schema, state
+from loader_helpers import Warehouse, record, schema, state
 
 from pipeboard_target_postgres import pooler
 from pipeboard_target_postgres.errors import ConfigurationError, explain
@@ -91,7 +91,7 @@ def test_transaction_pooling_is_refused_with_one_line(warehouse: Warehouse, boun
     assert warehouse.states == []
 
 
-def test_another_process_in_mid_run_is_noticed(
+def test_another_server_process_during_a_run_is_noticed(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pooler, "check", lambda _: 1)
@@ -108,7 +108,7 @@ def test_another_process_in_mid_run_is_noticed(
         psycopg.errors.UndefinedTable('relation "pb_seen_1" does not exist'),
     ],
 )
-def test_what_transaction_pooling_breaks_names_it(error: psycopg.Error) -> None:
+def test_errors_of_transaction_pooling_name_pool_mode(error: psycopg.Error) -> None:
     known = explain(error)
     assert known
     assert known.exit_code == 78

@@ -8,7 +8,7 @@ import typing as t
 
 import psycopg
 import pytest
-from loader_testkit import DATE, DATE_TIME, Warehouse, record, schema, state
+from loader_helpers import DATE, DATE_TIME, Warehouse, record, schema, state
 
 from pipeboard_target_postgres.errors import DataRefusedError, NotPermittedError
 
@@ -17,7 +17,7 @@ CONFIGS = [{}, {"use_copy": False}, {"stream_maps": {"s": {"id": "id"}}}]
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_a_bad_value_becomes_null_and_is_kept(
+def test_a_bad_value_becomes_null_and_goes_to_the_quarantine(
     warehouse: Warehouse, config: dict[str, t.Any]
 ) -> None:
     bad = [
@@ -92,17 +92,17 @@ def test_impossible_dates_are_null(
     assert noted == len(null)
 
 
-def test_the_same_record_again_only_counts_up(warehouse: Warehouse) -> None:
+def test_a_repeated_refused_record_only_increases_its_count(warehouse: Warehouse) -> None:
     for _ in range(3):
         warehouse.load([S, record(id=1, n="abc"), record(id=2)])
     assert warehouse.sql("select times, at > first_at from {o}.quarantine") == [(3, True)]
 
 
 @pytest.mark.parametrize("by_default", [True, False])
-def test_others_may_count_the_refused_and_never_read_one(
+def test_other_roles_may_count_refused_records_but_not_read_them(
     warehouse: Warehouse, by_default: bool
 ) -> None:
-    """By default privileges of the schema, or by a grant that stems from an earlier version."""
+    """With default privileges of the schema, or with a grant of an earlier version."""
     reader = f"{warehouse.ops}_reader"
     warehouse.sql(f"create role {reader}")
     try:
@@ -152,7 +152,7 @@ def test_a_constraint_of_the_owner_refuses_records(
         assert warehouse.one(order, first) == [*range(2, 20), 2]
 
 
-def test_a_sweep_sees_the_rows_that_are_loaded_one_by_one(warehouse: Warehouse) -> None:
+def test_a_sweep_counts_rows_loaded_one_by_one_as_seen(warehouse: Warehouse) -> None:
     warehouse.load([S, *[record(id=i, n=1) for i in range(10)]])
     warehouse.sql("alter table {s}.s add constraint positive check (n > 0)")
     walk = [record(id=i, n=i - 1, version=1) for i in range(9)]
@@ -175,7 +175,7 @@ def test_a_thousand_refusals_take_seconds(warehouse: Warehouse, value: t.Any) ->
     assert warehouse.one("select count(*) from {s}.s where n is not null") == 2000
 
 
-def test_bytes_that_are_no_text(warehouse: Warehouse) -> None:
+def test_bytes_that_are_no_text_are_refused(warehouse: Warehouse) -> None:
     v = schema({"id": "integer", "v": "string"})
     warehouse.load(
         [v, record(id=1, v="ok"), b'{"type":"RECORD","stream":"s","record":{"id":2,"v":"\xff"}}']
@@ -184,7 +184,7 @@ def test_bytes_that_are_no_text(warehouse: Warehouse) -> None:
     assert "\\xff" in warehouse.one("select record from {o}.quarantine")
 
 
-def test_nul_is_null_where_it_is_not_sanitized(warehouse: Warehouse) -> None:
+def test_nul_becomes_null_without_sanitizing(warehouse: Warehouse) -> None:
     v = schema({"id": "integer", "v": "string", "o": "object"})
     warehouse.load(
         [v, record(id=1, v="a\0"), record(id=2, o={"a": "\0"}), record(id=3, v="b")],
@@ -198,7 +198,7 @@ def test_nul_is_null_where_it_is_not_sanitized(warehouse: Warehouse) -> None:
     assert warehouse.one("select count(*) from {o}.quarantine") == 2
 
 
-def test_numbers_in_other_words_are_kept(warehouse: Warehouse) -> None:
+def test_whole_numbers_with_exponent_or_fraction_are_loaded(warehouse: Warehouse) -> None:
     values = [1.0, "12", " 13 ", "14.0", 1e3, "-0"]
     warehouse.load([S, *[record(id=i, n=v) for i, v in enumerate(values)], record(id=9, n="x")])
     assert warehouse.one("select array_agg(n order by id) from {s}.s") == [
@@ -230,7 +230,7 @@ def test_bad_values_in_a_large_share_of_many_records_fail_the_run(warehouse: War
     assert warehouse.one("select count(*) from {s}.s") == 1000
 
 
-def test_no_right_to_the_quarantine_is_said_and_loads_nothing(warehouse: Warehouse) -> None:
+def test_a_missing_right_to_the_quarantine_loads_nothing(warehouse: Warehouse) -> None:
     warehouse.load([S, record(id=1)], bookkeeping=False)
     warehouse.sql(
         "drop role if exists pb_weak; create role pb_weak login;"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from loader_helpers import Warehouse, line, record, schema, state
 from loader_process import Process, message
-from loader_testkit import Warehouse, line, record, schema, state
 
 from pipeboard_target_postgres.target import TargetPostgres
 
@@ -36,8 +36,8 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> t.Callable[[], di
         path.unlink()
         assert [p.name for p in tmp_path.iterdir() if p.name.startswith("report")] == []
         for counts in found["streams"].values():
-            told = {"inserted", "updated", "unchanged", "quarantined", "superseded", "filtered"}
-            assert counts["received"] == sum(counts.get(name, 0) for name in told)
+            outcomes = {"inserted", "updated", "unchanged", "quarantined", "superseded", "filtered"}
+            assert counts["received"] == sum(counts.get(name, 0) for name in outcomes)
         return found
 
     return read
@@ -114,7 +114,7 @@ def test_failures_write_a_report(run: t.Any, report: t.Any) -> None:
 def test_a_signal_writes_a_report(warehouse: Warehouse, report: t.Any, tmp_path: Path) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         process = Process(warehouse, tmp_path, batch_wait_seconds=60)
-        process.feed(schema({"id": "integer", "v": "string", "o": "object"}), message(0))
+        process.send(schema({"id": "integer", "v": "string", "o": "object"}), message(0))
         process.wait_for_log("Connecting")
         time.sleep(0.5)
         process.popen.send_signal(signum)
@@ -123,7 +123,7 @@ def test_a_signal_writes_a_report(warehouse: Warehouse, report: t.Any, tmp_path:
         assert (found["outcome"], found["exit_code"]) == ("interrupted", 128 + signum)
 
 
-def test_the_tap_s_quarantine_goes_to_the_quarantine(
+def test_the_taps_unsent_records_go_to_the_quarantine(
     run: t.Any, report: t.Any, warehouse: Warehouse
 ) -> None:
     aside = [
@@ -149,12 +149,12 @@ def test_the_tap_s_quarantine_goes_to_the_quarantine(
     ]
 
 
-def test_with_no_such_setting_it_is_a_table(run: t.Any, warehouse: Warehouse) -> None:
+def test_without_quarantine_stream_it_is_a_table(run: t.Any, warehouse: Warehouse) -> None:
     assert run(ASIDE, record(stream="tap_quarantine", reason="x")) == 0
     assert warehouse.one("select count(*) from {s}.tap_quarantine") == 1
 
 
-def test_the_tap_s_quarantine_is_stored_before_the_state(warehouse: Warehouse) -> None:
+def test_the_taps_unsent_records_are_stored_before_the_state(warehouse: Warehouse) -> None:
     warehouse.load([S])
     warehouse.sql("alter table {o}.quarantine add check (reason <> 'bad')")
     with pytest.raises(psycopg.errors.CheckViolation):
@@ -165,7 +165,7 @@ def test_the_tap_s_quarantine_is_stored_before_the_state(warehouse: Warehouse) -
     assert warehouse.states == []
 
 
-def test_a_quarantine_of_an_earlier_version_is_extended(warehouse: Warehouse) -> None:
+def test_a_quarantine_of_an_earlier_version_gets_the_new_columns(warehouse: Warehouse) -> None:
     warehouse.load([S])
     warehouse.sql("alter table {o}.quarantine drop column level")
     warehouse.load([S, record(n=1), record(id=1)], max_refused_share=1)

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT at any moment: the end comes soon, and no state is ahead of its rows."""
+"""SIGTERM and SIGINT at any moment: the process ends in time, and no state is ahead of its rows."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from loader_helpers import Warehouse, schema, state
 from loader_process import Process, message
-from loader_testkit import Warehouse, schema, state
 
 from pipeboard_target_postgres.termination import Stopped, StopRequest
 
@@ -27,7 +27,7 @@ PROMISED_SECONDS = 20
 
 
 class Loading:
-    """A loader process that is fed without end, and what is true after a signal."""
+    """A loader process with endless input, and the checks after a signal."""
 
     def __init__(self, warehouse: Warehouse, folder: Path, **changes: t.Any) -> None:
         self.warehouse, self.report = warehouse, folder / "report.json"
@@ -36,13 +36,13 @@ class Loading:
         self.process = Process(warehouse, folder, **changes)
         del os.environ["PIPEBOARD_LOADER_REPORT"]
 
-    def feed(self, end: int = 100_000) -> None:
-        def feed() -> None:
+    def send(self, end: int = 100_000) -> None:
+        def send() -> None:
             with contextlib.suppress(ValueError, OSError):
-                self.process.feed(S)
+                self.process.send(S)
                 self.process.feed_range(0, end)
 
-        threading.Thread(target=feed, daemon=True).start()
+        threading.Thread(target=send, daemon=True).start()
 
     def stop(self, signum: int = signal.SIGTERM) -> float:
         """Send the signal; return how long it took to end."""
@@ -52,7 +52,7 @@ class Loading:
         return time.monotonic() - began
 
     def check(self, *codes: int) -> dict:
-        """Return the report, once nothing that was promised is missing."""
+        """Check that all rows of the last state are stored; return the report."""
         for thread in self.process._threads:
             thread.join(10)
         assert self.process.popen.returncode in codes, self.process.text()
@@ -88,11 +88,11 @@ def start(warehouse: Warehouse, tmp_path: Path) -> Iterator[t.Callable[..., Load
                 t.cast("t.Any", pipe).close()
 
 
-def test_at_random_moments(start: t.Any) -> None:
+def test_a_signal_at_random_moments_loses_no_row(start: t.Any) -> None:
     chance = random.Random(int(os.environ.get("PIPEBOARD_TEST_SEED", "7")))
     for _ in range(int(os.environ.get("PIPEBOARD_TEST_SIGNALS", "3"))):
         loading = start()
-        loading.feed()
+        loading.send()
         signum = chance.choice([signal.SIGTERM, signal.SIGINT])
         time.sleep(0.15 + chance.random() * 1.5)
         assert loading.stop(signum) < PROMISED_SECONDS
@@ -110,12 +110,14 @@ def test_at_random_moments(start: t.Any) -> None:
     ],
     ids=["refused everywhere", "table dropped", "connection ended"],
 )
-def test_while_a_load_fails(start: t.Any, warehouse: Warehouse, harm: str) -> None:
+def test_a_signal_while_a_load_fails_writes_no_state(
+    start: t.Any, warehouse: Warehouse, harm: str
+) -> None:
     chance = random.Random(3)
     for _ in range(int(os.environ.get("PIPEBOARD_TEST_SIGNALS", "1"))):
         warehouse.sql("drop schema if exists {s} cascade; drop schema if exists {o} cascade")
         loading = start(reconnect_seconds=0)
-        loading.feed()
+        loading.send()
         loading.process.states.get(timeout=30)
         promised = loading.process.last_state()
         time.sleep(chance.random() * 0.1)
@@ -124,7 +126,7 @@ def test_while_a_load_fails(start: t.Any, warehouse: Warehouse, harm: str) -> No
         loading.stop()
         if harm.startswith("drop"):
             loading.process.popen.wait()
-            continue  # what had been promised went with the table
+            continue  # the rows of the state were dropped with the table
         loading.check(143, 69, 65, 1)
         assert promised < 100_000
 
@@ -143,24 +145,24 @@ def test_a_load_that_waits_for_a_lock_is_cancelled(start: t.Any, warehouse: Ware
     with psycopg.connect(warehouse.url) as blocker:
         blocker.execute(t.cast("t.Any", f"lock table {warehouse.schema}.s in exclusive mode"))
         loading = start(batch_wait_seconds=0.1)
-        loading.feed(2000)
+        loading.send(2000)
         _wait_for_lock_wait(warehouse)
         assert loading.stop() < PROMISED_SECONDS
         report = loading.check(143)
     assert report["outcome"] == "interrupted"
-    assert "its state is not out" in report["message"]
+    assert "its state was not written" in report["message"]
     assert loading.process.last_state() == 0
     assert warehouse.one("select count(*) from {s}.s") == 0
 
 
-def test_a_load_that_cannot_be_cancelled_is_given_up(
+def test_a_load_that_cannot_be_cancelled_ends_with_the_process(
     start: t.Any, warehouse: Warehouse, server: t.Any
 ) -> None:
     if server is None:
-        pytest.skip("the server is not ours to halt")
+        pytest.skip("the tests did not start the server, so they do not halt it")
     warehouse.load([S])
     loading = start(batch_wait_seconds=0.1)
-    loading.feed()
+    loading.send()
     loading.process.states.get(timeout=30)
     name = "pipeboard target-postgres"
     pid = warehouse.one("select pid from pg_stat_activity where application_name = %s", name)
@@ -175,20 +177,24 @@ def test_a_load_that_cannot_be_cancelled_is_given_up(
     assert "was given up" in report["message"]
 
 
-def test_while_a_table_is_prepared(start: t.Any, warehouse: Warehouse) -> None:
+def test_a_signal_while_a_table_is_prepared_ends_in_time(
+    start: t.Any, warehouse: Warehouse
+) -> None:
     warehouse.load([S])
     wider = schema({"id": "integer", "v": "string", "o": "object", "w": "string"})
     with psycopg.connect(warehouse.url) as reader:
         reader.execute(t.cast("t.Any", f"select * from {warehouse.schema}.s"))
         loading = start()
-        loading.process.feed(S, message(0), state({"at": 1}), wider)
+        loading.process.send(S, message(0), state({"at": 1}), wider)
         loading.process.wait_for_log("Waiting for a lock")
         assert loading.stop() < PROMISED_SECONDS
         loading.check(143)
     assert warehouse.one("select count(*) from {s}.s") == 1
 
 
-def test_while_the_server_does_not_answer(start: t.Any, tmp_path: Path) -> None:
+def test_a_signal_while_the_server_does_not_answer_ends_in_time(
+    start: t.Any, tmp_path: Path
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         loading = start(sqlalchemy_url=f"postgresql://u@127.0.0.1:{port}/d")
@@ -197,11 +203,11 @@ def test_while_the_server_does_not_answer(start: t.Any, tmp_path: Path) -> None:
         assert loading.check(143)["streams"] == {}
 
 
-def test_during_the_imports(start: t.Any) -> None:
+def test_a_signal_during_the_imports_ends_the_process(start: t.Any) -> None:
     loading = start()
     time.sleep(0.12)
     loading.stop()
-    # Before Python itself has come to our first line, the signal is the system's.
+    # Until Python runs the first line of `main`, the system's handler ends the process.
     assert loading.process.popen.returncode in {143, -signal.SIGTERM}
 
 
@@ -210,7 +216,7 @@ def test_the_second_signal_ends_at_once(start: t.Any, warehouse: Warehouse) -> N
     with psycopg.connect(warehouse.url) as blocker:
         blocker.execute(t.cast("t.Any", f"lock table {warehouse.schema}.s in exclusive mode"))
         loading = start(batch_wait_seconds=0.1)
-        loading.feed(2000)
+        loading.send(2000)
         _wait_for_lock_wait(warehouse)
         loading.process.popen.send_signal(signal.SIGTERM)
         loading.process.wait_for_log("then stopping")

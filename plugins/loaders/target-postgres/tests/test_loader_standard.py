@@ -1,4 +1,4 @@
-"""The SDK's standard suite for targets, by the fast path, the fallback, and without COPY."""
+"""The SDK's standard suite for targets, on the fast path, on the slow path, and without COPY."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""ACTIVATE_VERSION after a complete walk marks what the walk did not see."""
+"""ACTIVATE_VERSION after a full scan marks the rows that the scan did not return."""
 
 from __future__ import annotations
 
 import typing as t
 
 import pytest
-from loader_testkit import Warehouse, record, schema
+from loader_helpers import Warehouse, record, schema
 
 from pipeboard_target_postgres.errors import DataRefusedError
 
@@ -23,14 +23,14 @@ def _live(warehouse: Warehouse) -> list[int]:
     )
 
 
-def test_the_unseen_are_marked_and_the_unchanged_are_not(warehouse: Warehouse, way: Way) -> None:
+def test_only_unseen_rows_are_marked(warehouse: Warehouse, way: Way) -> None:
     warehouse.load([S, *[record(id=i, v="x") for i in range(20)]], **way)
     walk = [record(id=i, v="x", version=5) for i in range(18)]
     warehouse.load([S, *walk, activate(5)], batch_size_rows=7, **way)
     assert _live(warehouse) == list(range(18))
     assert warehouse.load_row()["rows_updated"] == 0
     assert warehouse.load_row()["rows_deleted"] == 2
-    # Seen again: the mark goes, though nothing else changed.
+    # A row that is seen again loses its mark, though nothing else changed.
     warehouse.load([S, record(id=19, v="x")], **way)
     assert _live(warehouse) == [*range(18), 19]
     # Another sweep does not mark twice.
@@ -39,7 +39,7 @@ def test_the_unseen_are_marked_and_the_unchanged_are_not(warehouse: Warehouse, w
     assert warehouse.one("select _sdc_deleted_at from {s}.s where id = 18") == before
 
 
-def test_one_that_comes_before_the_records_marks_nothing(warehouse: Warehouse, way: Way) -> None:
+def test_activate_version_before_its_records_marks_nothing(warehouse: Warehouse, way: Way) -> None:
     warehouse.load([S, *[record(id=i) for i in range(5)]], **way)
     warehouse.load([S, activate(6), *[record(id=i, version=6) for i in range(2)]], **way)
     assert _live(warehouse) == list(range(5))
@@ -47,7 +47,7 @@ def test_one_that_comes_before_the_records_marks_nothing(warehouse: Warehouse, w
     assert _live(warehouse) == list(range(5))
 
 
-def test_too_many_vanished_is_refused(warehouse: Warehouse, way: Way) -> None:
+def test_a_sweep_above_max_vanished_share_is_refused(warehouse: Warehouse, way: Way) -> None:
     warehouse.load([S, *[record(id=i) for i in range(10)]], **way)
     walk = [S, *[record(id=i, version=1) for i in range(7)], activate(1)]
     with pytest.raises(DataRefusedError, match=r"3 of 10 rows .* max_vanished_share"):
@@ -57,7 +57,7 @@ def test_too_many_vanished_is_refused(warehouse: Warehouse, way: Way) -> None:
     assert _live(warehouse) == list(range(7))
 
 
-def test_what_another_run_brought_meanwhile_is_not_gone(warehouse: Warehouse, way: Way) -> None:
+def test_rows_of_another_run_are_not_marked(warehouse: Warehouse, way: Way) -> None:
     warehouse.load([S, *[record(id=i) for i in range(10)]], **way)
     warehouse.sql(
         "insert into {s}.s (id, _sdc_received_at) values (99, now() + interval '1 minute')"
@@ -66,7 +66,7 @@ def test_what_another_run_brought_meanwhile_is_not_gone(warehouse: Warehouse, wa
     assert _live(warehouse) == [*range(9), 99]
 
 
-def test_hard_delete(warehouse: Warehouse, way: Way) -> None:
+def test_hard_delete_removes_the_rows(warehouse: Warehouse, way: Way) -> None:
     warehouse.load([S, *[record(id=i) for i in range(10)]], **way)
     warehouse.load(
         [S, *[record(id=i, version=1) for i in range(9)], activate(1)], hard_delete=True, **way
@@ -74,7 +74,7 @@ def test_hard_delete(warehouse: Warehouse, way: Way) -> None:
     assert warehouse.one("select array_agg(id order by id) from {s}.s") == list(range(9))
 
 
-def test_a_refused_record_is_not_gone(warehouse: Warehouse) -> None:
+def test_a_refused_record_is_not_marked_as_deleted(warehouse: Warehouse) -> None:
     s = schema({"id": "integer", "n": "integer"})
     warehouse.load([s, *[record(id=i, n=i) for i in range(10)]])
     walk = [record(id=i, n="x" if i == 4 else i, version=1) for i in range(9)]
@@ -82,7 +82,7 @@ def test_a_refused_record_is_not_gone(warehouse: Warehouse) -> None:
     assert _live(warehouse) == list(range(9))
 
 
-def test_a_schema_change_in_mid_walk_forgets_nothing(warehouse: Warehouse, way: Way) -> None:
+def test_a_schema_change_during_a_scan_keeps_the_seen_keys(warehouse: Warehouse, way: Way) -> None:
     warehouse.load([S, *[record(id=i) for i in range(10)]], **way)
     wider = schema({"id": "integer", "v": "string", "w": "string"})
     warehouse.load(
@@ -105,7 +105,7 @@ def test_without_keys_older_versions_are_marked(warehouse: Warehouse, way: Way) 
     assert warehouse.sql("select distinct v from {s}.s where _sdc_deleted_at is null") == [("new",)]
 
 
-def test_names_with_a_percent_sign(warehouse: Warehouse, way: Way) -> None:
+def test_names_with_a_percent_sign_work(warehouse: Warehouse, way: Way) -> None:
     for keys in ([], ["id%"]):
         name = f"s%{len(keys)}"
         s = schema({"id%": "integer", "v": "string"}, keys=keys, stream=name)
@@ -118,7 +118,7 @@ def test_names_with_a_percent_sign(warehouse: Warehouse, way: Way) -> None:
         assert len(warehouse.sql(gone, True)) == 1
 
 
-def test_it_can_be_switched_off(warehouse: Warehouse, way: Way) -> None:
+def test_activate_version_false_marks_nothing(warehouse: Warehouse, way: Way) -> None:
     warehouse.load([S, *[record(id=i) for i in range(10)]], **way)
     warehouse.load(
         [S, *[record(id=i, version=1) for i in range(9)], activate(1)],

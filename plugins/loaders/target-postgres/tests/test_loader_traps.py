@@ -1,4 +1,4 @@
-"""Names and schema changes on which the stock target stumbles."""
+"""Names and schema changes on which the stock target fails."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import typing as t
 
 import pytest
-from loader_testkit import DATE, DATE_TIME, Warehouse, record, schema
+from loader_helpers import DATE, DATE_TIME, Warehouse, record, schema
 
 from pipeboard_target_postgres.errors import DataRefusedError
 
@@ -34,7 +34,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_any_name_at_create_add_and_again(warehouse: Warehouse, way: Way, name: str) -> None:
+def test_any_column_name_works_at_create_and_add(warehouse: Warehouse, way: Way, name: str) -> None:
     first = schema({"id": "integer", name: "string"})
     for value in ("1", "2"):
         warehouse.load([first, {**record(), "record": {"id": 1, name: value}}], **way)
@@ -53,7 +53,7 @@ def test_any_name_at_create_add_and_again(warehouse: Warehouse, way: Way, name: 
         assert warehouse.sql(f"select {quoted} from {{s}}.{table} where %s", True) == [("2",)]
 
 
-def test_long_names_with_one_beginning_stay_apart(warehouse: Warehouse, way: Way) -> None:
+def test_long_names_with_the_same_beginning_differ(warehouse: Warehouse, way: Way) -> None:
     a, b = "x" * 70 + "a", "x" * 70 + "b"
     for _ in range(2):
         warehouse.load(
@@ -75,7 +75,7 @@ def test_long_names_with_one_beginning_stay_apart(warehouse: Warehouse, way: Way
     assert warehouse.sql(f"select {', '.join(columns)} from {{s}}.s") == [("A", "B")]
 
 
-def test_names_escaped_in_the_message(warehouse: Warehouse) -> None:
+def test_escaped_names_are_decoded(warehouse: Warehouse) -> None:
     message = r'{"type":"RECORD","stream":"s","record":{"id":1,"a\u00e7\u00e3o":"x","q\"":"y"}}'
     for names in (["ação"], ["ação", 'q"']):
         warehouse.load([schema({"id": "integer", **dict.fromkeys(names, "string")}), message])
@@ -84,7 +84,7 @@ def test_names_escaped_in_the_message(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.parametrize("name", ["deal%flow", "Deals", "order", "d" * 80, "é" * 50])
-def test_any_stream_name(warehouse: Warehouse, way: Way, name: str) -> None:
+def test_any_stream_name_works(warehouse: Warehouse, way: Way, name: str) -> None:
     for _ in range(2):
         warehouse.load([schema({"id": "integer"}, stream=name), record(stream=name, id=1)], **way)
     assert (
@@ -109,7 +109,7 @@ def test_a_property_without_schema_is_dropped_with_one_warning(
     assert sum("'new'" in r.getMessage() for r in caplog.records) == 1
 
 
-def test_a_new_property_adds_a_column_in_mid_run(warehouse: Warehouse, way: Way) -> None:
+def test_a_new_property_adds_a_column_during_a_run(warehouse: Warehouse, way: Way) -> None:
     warehouse.load(
         [
             schema({"id": "integer"}),
@@ -187,13 +187,13 @@ def test_clashing_types_go_to_a_versioned_column(
     assert warehouse.sql(query) == [(1, True, False), (2, True, False)]
 
 
-def test_columns_of_others_are_left_alone(warehouse: Warehouse, way: Way) -> None:
+def test_columns_that_others_added_are_not_changed(warehouse: Warehouse, way: Way) -> None:
     s = schema({"id": "integer", "v": "integer"})
     warehouse.load([s, record(id=1, v=1)], **way)
     warehouse.sql("alter table {s}.s add column v__note text, add column mine int")
-    warehouse.sql("update {s}.s set v__note = 'kept', mine = 7")
+    warehouse.sql("update {s}.s set v__note = 'set', mine = 7")
     warehouse.load([s, record(id=1, v=2)], **way)
-    assert warehouse.sql("select v, v__note, mine from {s}.s") == [(2, "kept", 7)]
+    assert warehouse.sql("select v, v__note, mine from {s}.s") == [(2, "set", 7)]
 
 
 def test_a_view_on_the_column_does_not_stop_the_load(warehouse: Warehouse, way: Way) -> None:
@@ -210,10 +210,10 @@ def test_a_key_of_another_type_is_refused(warehouse: Warehouse, way: Way) -> Non
         warehouse.load([schema({"id": "integer"}), record(id=1)], **way)
 
 
-def test_a_table_of_the_stock_target_is_taken_over(warehouse: Warehouse, way: Way) -> None:
+def test_a_table_of_the_stock_target_is_extended(warehouse: Warehouse, way: Way) -> None:
     warehouse.sql("create schema {s}")
     warehouse.sql(
-        "create table {s}.s (id integer primary key, at timestamp, tags text[], o json, kept text)"
+        "create table {s}.s (id integer primary key, at timestamp, tags text[], o json, extra text)"
     )
     warehouse.sql(
         "insert into {s}.s values (1, '2024-01-01 12:00', '{{a,b}}', '{{\"a\": 1}}', 'k')".replace(
@@ -222,7 +222,7 @@ def test_a_table_of_the_stock_target_is_taken_over(warehouse: Warehouse, way: Wa
     )
     full = schema({"id": "integer", "at": DATE_TIME, "tags": "array", "o": "object"})
     warehouse.load([full, record(id=2, at="2024-01-01T12:00:00Z", tags=["c"], o={"a": 2})], **way)
-    assert warehouse.sql("select id, at::text, tags, o, kept from {s}.s order by id") == [
+    assert warehouse.sql("select id, at::text, tags, o, extra from {s}.s order by id") == [
         (1, "2024-01-01 12:00:00+00", ["a", "b"], {"a": 1}, "k"),
         (2, "2024-01-01 12:00:00+00", ["c"], {"a": 2}, None),
     ]
@@ -236,7 +236,7 @@ FEATURES: list[tuple[str, dict[str, t.Any]]] = [
 
 
 @pytest.mark.parametrize(("reason", "config"), FEATURES)
-def test_fallback_says_why_once(
+def test_the_slow_path_logs_its_reason_once(
     warehouse: Warehouse, caplog: pytest.LogCaptureFixture, reason: str, config: dict
 ) -> None:
     with caplog.at_level(logging.INFO):
@@ -254,8 +254,7 @@ def test_fallback_says_why_once(
             **config,
         )
     assert (
-        sum("slower way" in r.getMessage() and reason in r.getMessage() for r in caplog.records)
-        == 1
+        sum("slow path" in r.getMessage() and reason in r.getMessage() for r in caplog.records) == 1
     )
     assert warehouse.one("select count(*) from {s}.s") == 5
     if reason == "stream map":
@@ -264,7 +263,7 @@ def test_fallback_says_why_once(
         assert warehouse.one("select max(o__k) from {s}.s") == 4
 
 
-def test_batch_messages(warehouse: Warehouse, tmp_path: t.Any) -> None:
+def test_batch_messages_are_loaded(warehouse: Warehouse, tmp_path: t.Any) -> None:
     path = tmp_path / "b.jsonl"
     path.write_text("".join(f'{{"id":{i},"v":"x"}}\n' for i in range(9)))
     batch = {

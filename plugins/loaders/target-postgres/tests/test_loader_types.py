@@ -1,4 +1,4 @@
-"""Every type arrives as it was sent, by either way."""
+"""Every type is stored as it was sent, on both paths."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import uuid
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from loader_testkit import DATE, DATE_TIME, Warehouse, record, schema
+from loader_helpers import DATE, DATE_TIME, Warehouse, record, schema
 
 UTC = dt.timezone.utc
 Way = dict[str, t.Any]
@@ -90,11 +90,11 @@ MATRIX: list[tuple[t.Any, str, str, t.Any]] = [
 
 
 @pytest.mark.parametrize(("definition", "text", "sql_type", "expected"), MATRIX)
-def test_value_arrives(
+def test_a_value_is_stored_as_sent(
     warehouse: Warehouse, way: Way, definition: t.Any, text: str, sql_type: str, expected: t.Any
 ) -> None:
     if way and definition in ("string", "integer"):
-        # Not what the schema says: validation would refuse it, so take the SDK's way unvalidated.
+        # Against the schema: validation would refuse it, so use the slow path without validation.
         way = {"stream_maps": {"s": {"id": "record['id']"}}}
     message = '{"type":"RECORD","stream":"s","record":{"id":1,"v":' + text + "}}"
     warehouse.load([schema({"id": "integer", "v": definition}), message], **way)
@@ -123,8 +123,8 @@ def test_null_is_sql_null(warehouse: Warehouse, way: Way, kind: str) -> None:
     assert warehouse.one("select count(*) from {s}.s where v is null") == 2
 
 
-def test_session_is_utc_whatever_the_defaults_are(warehouse: Warehouse, way: Way) -> None:
-    """The tests' server has America/New_York; a role may have its own idea too."""
+def test_the_session_is_in_utc_despite_other_defaults(warehouse: Warehouse, way: Way) -> None:
+    """The tests' server is in America/New_York; a role may have a default of its own."""
     warehouse.sql("alter role current_user set timezone = 'Asia/Tokyo'")
     try:
         for use_copy in (True, False):
@@ -163,7 +163,7 @@ def test_half_a_surrogate_and_nan_do_not_stop_the_run(warehouse: Warehouse) -> N
     assert warehouse.sql("select v, n from {s}.s") == [("x\ufffdy", None)]
 
 
-def test_hex_is_bytes_when_asked_for(warehouse: Warehouse, way: Way) -> None:
+def test_hex_is_stored_as_bytes_in_a_bytea_column(warehouse: Warehouse, way: Way) -> None:
     definition = {"type": ["string", "null"], "contentEncoding": "base16"}
     warehouse.load(
         [schema({"id": "integer", "v": definition}), record(id=1, v="0xabc")],
@@ -195,7 +195,7 @@ _json = st.recursive(
     spaced=st.booleans(),
     ascii_only=st.booleans(),
 )
-def test_anything_comes_back(
+def test_any_value_is_read_back_equal(
     warehouse: Warehouse, rows: list[tuple], spaced: bool, ascii_only: bool
 ) -> None:
     def clean(value: t.Any) -> t.Any:

@@ -1,4 +1,4 @@
-"""Small parts by themselves."""
+"""Unit tests of small parts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_fields_undo_encode(values: list[str]) -> None:
         assert fields(encoded[0]) == ["1", value, None]
 
 
-def test_distinct_keys_are_told_by_bytes_only_where_that_is_safe() -> None:
+def test_keys_are_compared_by_bytes_only_where_that_is_exact() -> None:
     def distinct(sql_type: str, *rows: bytes) -> bool:
         columns = [Column("id", "id", sql_type), Column("v", "v", "text")]
         return Staging("x", columns, ["id"]).distinct_keys(list(rows)) is not None
@@ -86,7 +86,7 @@ def test_keys_come_first_and_nested_values_last() -> None:
         ]
     ),
 )
-def test_adapting_settles(existing: str, wanted: str) -> None:
+def test_adapting_twice_changes_nothing(existing: str, wanted: str) -> None:
     change = adapt(existing, wanted, '"c"')
     if change.action == "alter":
         assert adapt(change.type, wanted, '"c"').action == "keep"

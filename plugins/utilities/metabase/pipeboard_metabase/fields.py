@@ -45,19 +45,23 @@ class Recorder:
         self.bodies: dict[tuple[str, int], dict[str, Any]] = {}
 
     def find_database(self, name: str) -> Mapping[str, Any]:
+        """Return the one database, whatever its name."""
         return self._database
 
     def sync_database_schema(self, uid: int) -> None:
         """Nothing to do: Metabase knows every column by now."""
 
     def get_database_metadata(self, uid: int) -> Mapping[str, Any]:
+        """Return the tables and fields that Metabase knows."""
         return {"engine": "postgres", "tables": self._tables}
 
     def update_table(self, uid: int, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Record the changes of a table."""
         self.bodies[("table", uid)] = dict(body)
         return body
 
     def update_field(self, uid: int, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Record the changes of a field."""
         self.bodies[("field", uid)] = dict(body)
         return body
 

@@ -46,6 +46,7 @@ class Run:
 
     @property
     def language(self) -> str:
+        """The language of the texts in this Metabase."""
         return self.settings.language
 
     def text(self, key: str) -> str:

@@ -89,6 +89,7 @@ class Settings:
 
     @property
     def locale(self) -> str:
+        """The locale that Metabase has for the language."""
         return LOCALES[self.language]
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import yaml
 from pipedrive_simulator.testing import running_simulator
-from warehouse_kit import ROOT, Dbt, Warehouse
+from warehouse_helpers import ROOT, Dbt, Warehouse
 
 from pipeboard.local.embedded_postgres import READER, EmbeddedPostgres
 from pipeboard.local.postgres_binaries import Binaries

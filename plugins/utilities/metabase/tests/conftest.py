@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from card_helpers import EQUAL_NAMES, Reader, Server, filled
 from pipeboard_metabase.definitions import Definitions, load
-from warehouse_kit import ROOT, Dbt, Warehouse
+from warehouse_helpers import ROOT, Dbt, Warehouse
 
 from pipeboard.local import embedded_postgres
 from pipeboard.local.embedded_postgres import EmbeddedPostgres

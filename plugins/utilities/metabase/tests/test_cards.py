@@ -17,7 +17,7 @@ from pipeboard_metabase.sql import Between, Value, render
 from psycopg.rows import tuple_row
 from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
-from warehouse_kit import Warehouse
+from warehouse_helpers import Warehouse
 
 CARDS = load().cards.values()
 each_card = pytest.mark.parametrize("card", CARDS, ids=lambda card: card.key)

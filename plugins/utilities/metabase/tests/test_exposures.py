@@ -11,7 +11,7 @@ from card_helpers import Server
 from pipeboard_metabase import exposures
 from pipeboard_metabase.definitions import Definitions
 from pipeboard_metabase.sql import render
-from warehouse_kit import Warehouse
+from warehouse_helpers import Warehouse
 
 
 @pytest.fixture(scope="session")

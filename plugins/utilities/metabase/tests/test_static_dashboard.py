@@ -35,7 +35,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
-from warehouse_kit import ROOT, Warehouse
+from warehouse_helpers import ROOT, Warehouse
 
 CACHE = ROOT / ".pipeboard" / "look"
 NODE = ROOT / ".pipeboard" / "env" / "look"

@@ -27,7 +27,7 @@ from pipeboard_metabase.static_dashboard.queries import (
     default_of,
     read,
 )
-from warehouse_kit import ROOT, Warehouse
+from warehouse_helpers import ROOT, Warehouse
 
 from pipeboard.local.embedded_postgres import READER
 

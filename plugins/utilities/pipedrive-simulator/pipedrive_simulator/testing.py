@@ -75,7 +75,7 @@ class RunningSimulator:
 
 
 @contextlib.contextmanager
-def running_simulator(
+def running_simulator(  # noqa: PLR0913 - options, each with a default
     account: SimulatedAccount | None = None,
     *,
     kind: str = "generated",

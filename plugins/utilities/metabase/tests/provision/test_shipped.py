@@ -12,7 +12,7 @@ from card_helpers import Server
 from conftest import OpenSite, command
 from pipeboard_metabase.definitions import Definitions
 from provision_helpers import Site
-from warehouse_kit import Warehouse
+from warehouse_helpers import Warehouse
 
 
 @pytest.fixture(params=["en", "pt"])

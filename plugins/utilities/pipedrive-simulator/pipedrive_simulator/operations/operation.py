@@ -39,7 +39,7 @@ class Operation:
     params: dict[str, Parser] = field(default_factory=dict)
 
 
-def v2_list(
+def v2_list(  # noqa: PLR0913 - a declaration, each argument by its name
     op_id: str,
     path: str,
     *,

@@ -1,4 +1,4 @@
-"""What the tests share: a warehouse to load into, and Singer messages in short."""
+"""Helpers of the tests: a warehouse to load into, and short forms of Singer messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _numbers = itertools.count(1)
 
 
 class Warehouse:
-    """A schema of its own, and the target pointed at it."""
+    """A schema of its own, and a target that writes to it."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -36,7 +36,7 @@ class Warehouse:
         }
 
     def load(self, messages: Iterable[dict | str | bytes], **changes: t.Any) -> TargetPostgres:
-        """Run the target over messages; `states` has what it let out."""
+        """Run the target over messages; `states` has the states it wrote."""
         target = TargetPostgres(config=self.config(**changes))
         lines = b"".join(line(m) for m in messages)
         out = io.StringIO()
@@ -44,7 +44,7 @@ class Warehouse:
             with contextlib.redirect_stdout(out):
                 target.listen(t.cast("t.Any", io.BytesIO(lines)))
         finally:
-            target._let_load_end()
+            target._finish_running_load()
             target.close()
             self.states = [json.loads(x) for x in out.getvalue().splitlines()]
         return target

@@ -1,4 +1,4 @@
-"""The ground a benchmark runs on: scratch files, a server, simulated accounts, our commands."""
+"""The environment of a benchmark: scratch files, a server, simulated accounts, the commands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeboard.local.postgres_binaries import wheel_binaries
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = ROOT / ".pipeboard" / "env"
-RIVALS = Path(__file__).parent / "rivals"
+BASELINES = Path(__file__).parent / "baselines"
 NOW = "2026-06-15T12:00:00Z"
 #: Calls in two seconds that the largest plan grants an API token.
 LARGEST_BURST = 120
@@ -61,13 +61,13 @@ class Account:
             return json.loads(answer.read())
 
     def truth(self, name: str) -> Iterator[dict[str, Any]]:
-        """Ask what is really so, past the API."""
+        """Yield the records that the account holds, without the API."""
         with _direct.open(f"{self.url}/_control/truth/{name}", timeout=600) as answer:
             yield from map(json.loads, answer)
 
     @contextmanager
     def slowed(self, milliseconds: int, burst: int) -> Iterator[None]:
-        """Answer that much later, and allow so many calls in two seconds."""
+        """Delay each response, and limit the calls in two seconds."""
         self.control("latency", {"seconds": milliseconds / 1000})
         self.control("limits", {"burst": burst})
         try:
@@ -78,28 +78,28 @@ class Account:
 
     @property
     def ready(self) -> dict[str, str]:
-        """What its ready file says, as the supervisor reads it."""
+        """The content of its ready file, as the supervisor reads it."""
         return {"url": self.url, "token": self.token, "company_domain": self.company}
 
 
 @dataclass
-class Ground:
-    """Where it all happens, and how much of it."""
+class BenchEnv:
+    """The scratch folder, the server, the size of the benchmark and its accounts."""
 
     scratch: Path
     scale: int
     repeat: int
     server: Server
-    #: Deals of the case dbt, the longest of all.
+    #: Deals of the case dbt, which takes longest.
     dbt_scale: int = 0
-    #: The stock loader's, by name; the loader's case finds out.
+    #: The name of the stock loader's fastest settings; the case loader sets it.
     best_settings: str = "use_copy, no validation"
     _accounts: dict[tuple[str, int], Account] = field(default_factory=dict)
     _files: dict[str, Path] = field(default_factory=dict)
 
     @property
     def log(self) -> Path:
-        """Where the latest commands said what they had to say."""
+        """The standard error of the latest commands."""
         return self.scratch / "latest.log"
 
     def file(self, name: str, content: Any = None) -> Path:
@@ -110,19 +110,19 @@ class Ground:
         return path
 
     def account(self, deals: int, kind: str = "generated") -> Account:
-        """Return a running account of that size; it lives until the end."""
+        """Return a running account of that size; it runs until the benchmark ends."""
         key = (kind, deals)
         if key not in self._accounts:
             account = start_account(self.scratch, deals, kind)
             self._accounts[key] = account
             if kind == "generated":
-                # Pages are encoded when first asked for; later walks cost the server little.
+                # Pages are encoded at the first request; later scans cost the server little.
                 run([bare_loop(account)], log=self.log)
         return self._accounts[key]
 
     @contextmanager
     def another_account(self, deals: int) -> Iterator[Account]:
-        """Start an account that may be changed: nobody else measures with it."""
+        """Start an account that may be changed: no other case measures with it."""
         place = self.file("another account")
         place.mkdir()
         account = start_account(place, deals, "generated")
@@ -144,8 +144,8 @@ class Ground:
         if not path.exists():
             found = self.file("discovered.json")
             tap = program("tap", "tap-pipedrive")
-            words = [tap, "--config", self.tap_config(account), "--discover"]
-            run([Command("tap", words)], log=self.log, output=found)
+            argv = [tap, "--config", self.tap_config(account), "--discover"]
+            run([Command("tap", argv)], log=self.log, output=found)
             content = json.loads(found.read_text())
             for entry in content["streams"]:
                 for item in entry["metadata"]:
@@ -155,19 +155,19 @@ class Ground:
         return path
 
     def tap(self, account: Account, *streams: str) -> Command:
-        """Return our tap, reading some streams of an account (deals by default)."""
+        """Return the command of tap-pipedrive for some streams of an account (default: deals)."""
         catalog = self.catalog(account, *(streams or ("deals",)))
         tap = program("tap", "tap-pipedrive")
         return Command("tap", [tap, "--config", self.tap_config(account), "--catalog", catalog])
 
     def singer_file(self, deals: int) -> Path:
-        """Return the deals of an account as our tap writes them, read once."""
+        """Return the deals of an account as tap-pipedrive writes them, read once."""
         path = self.file(f"deals-{deals}.jsonl")
         if not path.exists():
             account = self.account(deals)
             raw = self.file("deals.jsonl")
             run([self.tap(account)], log=self.log, output=raw)
-            # Where windows of time meet, a deal may come twice; here rows are counted by records.
+            # Two adjacent time windows may both return a deal; here each record counts as a row.
             seen: set[bytes] = set()
             with raw.open("rb") as lines, path.open("wb") as out:
                 for line in lines:
@@ -181,7 +181,7 @@ class Ground:
         return path
 
     def close(self) -> None:
-        """End what runs, and leave nothing behind."""
+        """End all processes and delete the scratch folder."""
         for account in self._accounts.values():
             account.process.terminate()
         for account in self._accounts.values():
@@ -192,19 +192,19 @@ class Ground:
 
 def bare_loop(account: Account, *options: str) -> Command:
     """Return the floor of the tap: requests and msgspec in a loop."""
-    words = [program("dev", "python"), RIVALS / "bare_loop.py", account.url, account.token]
-    return Command("bare loop", [*words, *options])
+    argv = [program("dev", "python"), BASELINES / "bare_loop.py", account.url, account.token]
+    return Command("bare loop", [*argv, *options])
 
 
 def start_account(scratch: Path, deals: int, kind: str) -> Account:
     """Start the simulator and wait until it answers."""
     ready = scratch / f"account-{kind}-{deals}.json"
     log = scratch / f"account-{kind}-{deals}.log"
-    words: list[object] = [program("demo", "pipedrive-simulator"), "serve", "--account", kind]
-    words += ["--deals", str(deals), "--now", NOW, "--freeze-clock", "--ready-file", str(ready)]
+    argv: list[object] = [program("demo", "pipedrive-simulator"), "serve", "--account", kind]
+    argv += ["--deals", str(deals), "--now", NOW, "--freeze-clock", "--ready-file", str(ready)]
     with log.open("wb") as out:
         process = subprocess.Popen(
-            list(map(str, words)),
+            list(map(str, argv)),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
@@ -216,34 +216,36 @@ def start_account(scratch: Path, deals: int, kind: str) -> Account:
             msg = f"the simulated account does not start: {log.read_text()[-500:]}"
             raise BenchError(msg)
         time.sleep(0.05)
-    told = json.loads(ready.read_text())
-    return Account(told["url"], told["token"], told["company_domain"], told["pid"], deals, process)
+    account = json.loads(ready.read_text())
+    return Account(
+        account["url"], account["token"], account["company_domain"], account["pid"], deals, process
+    )
 
 
 @contextmanager
-def ground(scale: int, repeat: int) -> Iterator[Ground]:
-    """Prepare the ground, for one benchmark at a time."""
+def bench_env(scale: int, repeat: int) -> Iterator[BenchEnv]:
+    """Prepare the environment, for one benchmark at a time."""
     scratch = ROOT / ".pipeboard" / "bench" / "scratch"
     scratch.parent.mkdir(parents=True, exist_ok=True)
     with (scratch.parent / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            msg = "another benchmark is at work in this checkout: let it finish"
+            msg = "another benchmark runs in this checkout: wait until it ends"
             raise BenchError(msg) from error
         with prepared(scratch, scale, repeat) as found:
             yield found
 
 
 @contextmanager
-def prepared(scratch: Path, scale: int, repeat: int) -> Iterator[Ground]:
-    """Start what is needed; end and delete it whatever happens."""
+def prepared(scratch: Path, scale: int, repeat: int) -> Iterator[BenchEnv]:
+    """Start the server; end and delete everything afterwards, also after an error."""
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    # Where the project's own code keeps what belongs to an environment.
+    # The project's code stores the files of an environment there.
     os.environ["PIPEBOARD_STATE_DIR"] = str(scratch)
     server = Server(scratch / "postgres", wheel_binaries(ENVIRONMENTS / "demo"))
-    found = Ground(scratch, scale, repeat, server)
+    found = BenchEnv(scratch, scale, repeat, server)
     try:
         yield found
     finally:

@@ -56,7 +56,7 @@ def write_rows(lines: Iterable[bytes], columns: Columns, out: Any) -> None:
 
 
 def load(
-    url: str, schema: str, columns: Columns, key: list[str], feed: Callable[[Send], None]
+    url: str, schema: str, columns: Columns, key: list[str], send_rows: Callable[[Send], None]
 ) -> None:
     """Load one table, in one transaction."""
     table = f'"{schema}"."deals"'
@@ -69,9 +69,9 @@ def load(
         run(f'create schema if not exists "{schema}"')
         run(f"create table if not exists {table} ({typed}, primary key ({keys}))")
         run(f"create temp table staged (like {table}) on commit drop")
-        words: Any = f"copy staged ({names}) from stdin (format csv, null '{NULL}')"
-        with connection.cursor().copy(words) as copy:
-            feed(copy.write)
+        copy_statement: Any = f"copy staged ({names}) from stdin (format csv, null '{NULL}')"
+        with connection.cursor().copy(copy_statement) as copy:
+            send_rows(copy.write)
         run(
             f"insert into {table} ({names}) select {names} from staged "
             f"on conflict ({keys}) do update set {changes}"
@@ -83,11 +83,11 @@ def load_file(url: str, schema: str, file: str) -> None:
     with Path(file).open("rb") as source:
         columns, key = head(source)
 
-        def feed(send: Send) -> None:
+        def send_rows(send: Send) -> None:
             while block := source.read(1 << 18):
                 send(block)
 
-        load(url, schema, columns, key, feed)
+        load(url, schema, columns, key, send_rows)
 
 
 def load_pipe(url: str, schema: str) -> None:
