@@ -74,6 +74,9 @@ END_TO_END_SHARE = tuple(
 WAREHOUSE_SHARE = tuple(
     f"test_{name}.py"
     for name in (
+        "exchange_rates",
+        "grouped_rules",
+        "incremental",
         "lifetime",
         "package",
         "public_crm",
@@ -188,7 +191,6 @@ def run_room(visit: Visit, options: list[str]) -> Outcome:
     environ = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("PIPEDRIVE_", "PIPEBOARD_"))},
         **{k: os.environ[k] for k in SETTINGS_OF_TESTS if k in os.environ},
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
     if postgres:
         # The supervisor's own setting, and the one of the loader's tests.

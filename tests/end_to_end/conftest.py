@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
 from pipeboard.local.services import Services
 from pipeboard.local.simulator import Account, Simulator
 from pipeboard.paths import Paths
@@ -26,6 +27,13 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ROOT / ".pipeboard" / "bin"
 DEALS, CHANGES = 600, 20
 PERSONAL = ("PIPEDRIVE_", "MELTANO_", "DBT_", "TAP_", "TARGET_", "PG", "REDIS_", "PUSHGATEWAY_")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the order of the tests of a module: they share a set-up, and change it."""
+    for item in items:
+        item.add_marker(pytest.mark.random_order(disabled=True))
 
 
 @dataclass(frozen=True)
@@ -105,6 +113,14 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     found = Checkout(tmp_path_factory.mktemp("local state"))
     yield found
     assert found.run("stop", "--forget").code == 0
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """The PostgreSQL of all sites, which exist one after the other."""
+    found = EmbeddedPostgres(tmp_path_factory.mktemp("postgres of sites"))
+    yield found
+    found.destroy()
 
 
 @pytest.fixture(scope="session")

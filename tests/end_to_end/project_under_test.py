@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -247,18 +248,28 @@ def pushgateway(memory: Path) -> Iterator[str | None]:
 
 
 @contextmanager
-def make_site(folder: Path, deals: int = 120) -> Iterator[Site]:
-    """Create a site in a folder, and remove it afterwards."""
+def make_site(server: EmbeddedPostgres, folder: Path, deals: int = 120) -> Iterator[Site]:
+    """Make a site in a folder, and take it away.
+
+    Server and database have the same address for each site: then what dbt parsed for one site
+    is valid for the next one, which gets a copy of it.
+    """
     checkout = Checkout(folder / "state")
     simulator = Simulator(folder / "account", COMMANDS / "pipedrive-simulator")
     simulator.start(Account(deals=deals, seed=11))
-    binaries = Services(checkout.services.paths).binaries()
-    server = EmbeddedPostgres(folder / "postgres")
-    server.start(binaries, DATABASE)
+    paths = checkout.services.paths
+    binaries = Services(paths).binaries()
+    server.start(binaries, DATABASE, fresh=True)
+    parsed = paths.dbt("dev") / "target" / "partial_parse.msgpack"
+    stored = server.state.with_name(parsed.name)
+    if stored.exists():
+        parsed.parent.mkdir(parents=True)
+        shutil.copy(stored, parsed)
     with pushgateway(folder / "metrics") as gateway:
         yield Site(checkout, simulator, server, binaries, gateway)
     simulator.stop()
-    server.destroy()
+    if parsed.exists():
+        shutil.copy(parsed, stored)
 
 
 def kill_server(server: EmbeddedPostgres) -> None:

@@ -8,14 +8,16 @@ from collections.abc import Iterator
 import pytest
 from project_under_test import Site, alive, make_site, until
 
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
+
 DAILY = {"PIPEDRIVE_DAILY_TOKENS": "2000"}
 HISTORY = ("backfill", "--history", "--no-build")
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An account whose deals are loaded, and none of their histories."""
-    with make_site(tmp_path_factory.mktemp("backfilled site")) as found:
+    with make_site(server, tmp_path_factory.mktemp("backfilled site")) as found:
         first = found.checkout.run(
             *("run", "tap-pipedrive", "target-postgres"),
             name="meltano",

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from project_under_test import Site, make_site
 
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
+
 SCHEDULED = {"PIPEBOARD_SCHEDULED": "true"}
 #: Streams that are not read again within an hour.
 NOT_DUE = {
@@ -19,9 +21,9 @@ NOT_DUE = {
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An account after a sync by hand and one on schedule, and then a deal in a new stage."""
-    with make_site(tmp_path_factory.mktemp("site on schedule"), deals=60) as found:
+    with make_site(server, tmp_path_factory.mktemp("site on schedule"), deals=60) as found:
         for environ in ({}, SCHEDULED):
             ended = found.run("run", "sync", **environ)
             assert ended.code == 0, ended.out + ended.err

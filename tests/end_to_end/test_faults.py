@@ -14,6 +14,7 @@ import pytest
 from conftest import truth
 from project_under_test import Live, Site, alive, kill_server, make_site, until
 
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
 from pipeboard.run.run_lock import is_locked
 
 # The fastest job that reads and loads: what ends it does not care what comes after.
@@ -21,8 +22,8 @@ JOB = "backfill"
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with make_site(tmp_path_factory.mktemp("site")) as found:
+def site(server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with make_site(server, tmp_path_factory.mktemp("site")) as found:
         yield found
 
 

@@ -15,12 +15,14 @@ import pytest
 from conftest import Run
 from project_under_test import Live, Site, alive, make_site, until
 
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
+
 JOB = "backfill"
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with make_site(tmp_path_factory.mktemp("site of outcomes"), deals=100) as found:
+def site(server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with make_site(server, tmp_path_factory.mktemp("site of outcomes"), deals=100) as found:
         yield found
 
 

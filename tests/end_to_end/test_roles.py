@@ -14,6 +14,7 @@ from conftest import ROOT, Run
 from project_under_test import DATABASE, Site, make_site
 
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
 
 REFUSALS = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
 
@@ -51,8 +52,8 @@ def lines_of(file: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def roles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Roles]:
-    with make_site(tmp_path_factory.mktemp("roles"), deals=60) as site:
+def roles(server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Roles]:
+    with make_site(server, tmp_path_factory.mktemp("roles"), deals=60) as site:
         cluster = site.server.record.load()
         assert cluster is not None
         admin = DatabaseUrl.parse(site.url)

@@ -15,6 +15,8 @@ import pytest
 from conftest import COMMANDS, ROOT
 from project_under_test import Live, Site, alive, make_site, until
 
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 #: Secrets of programs that are no part of a run, and of programs we know nothing of.
@@ -31,8 +33,8 @@ BY_HAND = ("tap-pipedrive-reference", "target-postgres", "dbt:debug")
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with make_site(tmp_path_factory.mktemp("secrets")) as found:
+def site(server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with make_site(server, tmp_path_factory.mktemp("secrets")) as found:
         found.given.update(OTHERS)
         yield found
 

@@ -23,6 +23,7 @@ from conftest import truth
 from project_under_test import Live, Site, alive, make_site, until
 from raw_tables import differences
 
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
 from pipeboard.outcomes import ABANDONED, STATUSES, SUCCEEDED, SUCCESSES
 from pipeboard.run import history
 from pipeboard.run.jobs import KNOWN
@@ -92,8 +93,8 @@ def planned(job: str, number: int, targets: tuple[str, ...]) -> Round:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with make_site(tmp_path_factory.mktemp("site of signals"), deals=60) as found:
+def site(server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with make_site(server, tmp_path_factory.mktemp("site of signals"), deals=60) as found:
         found.given.update(SMALL_STEPS)
         found.gateway = None
         yield found

@@ -122,7 +122,8 @@ class Project:
         self.warehouse.write(
             "; ".join(f"create table {copies[name]} as {queries[name]}" for name in relations)
         )
-        self.build("--full-refresh", *arguments)
+        # Views of staging have no rows of their own.
+        self.build("--full-refresh", *arguments, "--exclude", "staging")
         assert self.relations() == relations
         found = {}
         for name in relations:
@@ -528,8 +529,9 @@ NOT_INPUTS = {
     "test_all_deals", "reader_role", "as_of", "pipedrive_schema", "loader_schema", "pipedrive_tables", "schema_prefix",
     "extra_streams", "PIPEBOARD_PROJECT_FINGERPRINT",
 }  # fmt: skip
-#: A single day passes in each round of test_thirty_days.py.
-ROUNDS = (RECORDS, UNSWEPT, FX, {"months": DAYS["two months pass"]}, {"back": DAYS["the day moves back"]},
+#: A single day passes in each round of test_thirty_days.py. Months that pass do not touch what is
+#: written about a deal that is back.
+ROUNDS = (RECORDS, FX, {**UNSWEPT, "months": DAYS["two months pass"]}, {"back": DAYS["the day moves back"]},
           DEFINITIONS, SETTINGS)  # fmt: skip
 #: So many of them each time, by chance: every one takes a full refresh.
 ALONE_TESTED = int(os.environ.get("PIPEBOARD_CHANGES_ALONE", "1"))

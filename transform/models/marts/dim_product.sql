@@ -55,8 +55,20 @@ unknown as (
         null::timestamptz as update_time,
         null::timestamptz as deleted_at,
         null::timestamptz as _loaded_at
+),
+
+everything as (
+    select * from known
+    union all
+    select * from unknown
+),
+
+display_names as (
+    {{ display_names('everything', 'product_id', qualifier='code') }}
 )
 
-select * from known
-union all
-select * from unknown
+select
+    everything.*,
+    display_names.display_name
+from everything
+inner join display_names on everything.product_id = display_names.product_id

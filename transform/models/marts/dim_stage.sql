@@ -129,8 +129,29 @@ completed as (
         null::timestamptz as deleted_at,
         null::timestamptz as _loaded_at
     from unknown
+),
+
+everything as (
+    select * from known
+    union all
+    select * from completed
+),
+
+named_in_pipelines as (
+    select
+        everything.stage_id,
+        everything.name,
+        pipelines.display_name as pipeline_name
+    from everything
+    left join {{ ref('dim_pipeline') }} as pipelines on everything.pipeline_id = pipelines.pipeline_id
+),
+
+display_names as (
+    {{ display_names('named_in_pipelines', 'stage_id', qualifier='pipeline_name') }}
 )
 
-select * from known
-union all
-select * from completed
+select
+    everything.*,
+    display_names.display_name
+from everything
+inner join display_names on everything.stage_id = display_names.stage_id

@@ -70,8 +70,20 @@ unknown as (
         null::timestamptz as last_login_time,
         null::timestamptz as deleted_at,
         null::timestamptz as _loaded_at
+),
+
+everyone as (
+    select * from known
+    union all
+    select * from unknown
+),
+
+display_names as (
+    {{ display_names('everyone', 'user_id', qualifier='email') }}
 )
 
-select * from known
-union all
-select * from unknown
+select
+    everyone.*,
+    display_names.display_name
+from everyone
+inner join display_names on everyone.user_id = display_names.user_id

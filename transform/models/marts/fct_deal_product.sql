@@ -45,6 +45,15 @@ select
     lines.currency,
     -- at the same rate as the deal, so that lines and deal have the same sum
     case when lines.currency = deals.currency then round(lines.line_sum * deals.fx_rate, 2) end as line_sum_base,
+    case
+        when lines.currency = deals.currency
+            then round(
+                case
+                    when lines.discount_type = 'amount' then lines.discount
+                    else lines.quantity * lines.item_price * lines.discount / 100
+                end * deals.fx_rate, 2
+            )
+    end as discount_base,
     coalesce(lines.is_enabled, true) as is_enabled,
     lines.billing_frequency,
     lines.billing_frequency_cycles,
