@@ -14,4 +14,9 @@ select
     {{ deals_without_rate('is_won') }} as deals_without_rate
 from {{ ref('int_counted_deals') }}
 where created_month is not null
-group by created_month, coalesce(origin, '(unknown)'), channel, coalesce(pipeline_id, -1), coalesce(closing_owner_id, -1)
+group by
+    created_month,
+    coalesce(origin, '(unknown)'),
+    channel,
+    coalesce(pipeline_id, -1),
+    coalesce(closing_owner_id, -1)

@@ -52,7 +52,8 @@ def add_products(account: Account, rng: Random) -> None:
                     id=number, sum=amount, deal_id=deal.id, product_id=product,
                     name=names.PRODUCTS[product - 1][0], order_nr=order, add_time=deal.add_time,
                     update_time=deal.update_time, currency=deal.currency, quantity=quantity,
-                    item_price=round(amount / quantity / (1 - discount / 100), 6), discount=discount,
+                    item_price=round(amount / quantity / (1 - discount / 100), 6),
+                    discount=discount,
                     billing_frequency=names.PRODUCTS[product - 1][4],
                 )
             )  # fmt: skip
