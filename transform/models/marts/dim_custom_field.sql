@@ -21,7 +21,7 @@ option_lists as (
     group by entity, field_code
 ),
 
--- Deals are counted from their values, which are there one by one; the others are few enough to look at.
+-- Deals are counted in the table of their values; the other entities have few records and are scanned.
 records as (
     {% for entity, model in records.items() -%}
     select
@@ -52,7 +52,7 @@ deleted_deals as (
     where is_deleted
 ),
 
--- Counted as they are stored; deleted deals are few, and taken off.
+-- Stored counts include deleted deals; these are few, and are subtracted.
 filled_of_deals as (
     select
         field_code,

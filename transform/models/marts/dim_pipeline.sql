@@ -17,7 +17,7 @@ known as (
     from pipelines
 ),
 
--- Pipelines that deals, their history or stages still name, although the source lists them no longer.
+-- Pipelines that are referenced by deals, their history or stages, but are missing in the source's list.
 named as (
     select pipeline_id from {{ ref('int_deal_current') }}
     union

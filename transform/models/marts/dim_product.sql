@@ -35,7 +35,7 @@ known as (
     left join users on products.owner_id = users.user_id
 ),
 
--- Where facts point when the record they name is not there.
+-- The target of facts whose record does not exist.
 unknown as (
     select
         -1 as product_id,

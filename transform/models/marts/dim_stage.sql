@@ -43,7 +43,7 @@ known as (
     left join last_load on true
 ),
 
--- The stages of millions of stays: by the index from each to the next, instead of reading them all.
+-- The stages among millions of stays: found by index lookups from one value to the next, without a full scan.
 visited as (
     (
         select
@@ -71,7 +71,7 @@ visited as (
         ) as following
 ),
 
--- Stages that deals or their history still name, although the source lists them no longer.
+-- Stages that are referenced by deals or their history, but are missing in the source's list.
 named as (
     select
         stage_id,

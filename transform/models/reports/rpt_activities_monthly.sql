@@ -1,4 +1,4 @@
-{#- Activities done count in the month they were done in, the others in the month they are due. -#}
+{#- Done activities count in the month in which they were done, the others in the month in which they are due. -#}
 with activities as (
     select
         type as activity_type,

@@ -1,8 +1,8 @@
 {#-
-    What became of the deals with each option of each custom field. Works for the fields of any account; a deal
-    with two options of a field counts for both.
+    Outcomes of deals by option of each custom field, for the fields of any account. A deal with two options of a
+    field counts for both.
 -#}
--- The sums are written with: {{ ref('int_deal_options') }}
+-- int_deal_options writes the sums: {{ ref('int_deal_options') }}
 with outcomes as (
     select
         field_code,
