@@ -65,7 +65,7 @@ def reuse_sessions() -> None:
             with session.cursor() as cursor:
                 cursor.execute("discard all")
             session.autocommit = False
-        except Exception:  # noqa: BLE001 (after any error the session is not used again)
+        except Exception:  # after any error the session is not used again
             close_session(cls, connection)
         else:
             idle.append(session)
