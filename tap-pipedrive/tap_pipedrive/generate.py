@@ -104,6 +104,11 @@ def render(text: str) -> str:
     return text
 
 
+def by_name() -> dict[str, type[PipedriveStream]]:
+    """Return the class of each stream."""
+    return {str(vars(stream)["name"]): stream for stream in STREAMS}
+
+
 def description(stream: type[PipedriveStream]) -> str:
     """Return the first sentence of what a class says about its stream."""
     text = " ".join((stream.__doc__ or "").split()).replace("``", "`")
@@ -115,9 +120,9 @@ def sources(text: str) -> str:
     head, mark, _ = text.partition(SOURCES_MARK)
     by_hand = set(re.findall(r"^      - name: (\w+)$", head, re.M))
     tables = [
-        SOURCE.replace("NAME", stream.name).replace("TEXT", json.dumps(description(stream)))
-        for stream in STREAMS
-        if stream.name not in by_hand
+        SOURCE.replace("NAME", name).replace("TEXT", json.dumps(description(stream)))
+        for name, stream in by_name().items()
+        if name not in by_hand
     ]
     return "".join([head, mark, *tables])
 
@@ -126,10 +131,10 @@ def facts_lacking() -> dict[str, list[str]]:
     """Return the operations without facts, and the streams that declare them."""
     known = json.loads(openapi.FACTS_FILE.read_text(encoding="utf-8"))
     lacking: dict[str, list[str]] = {}
-    for stream in STREAMS:
+    for name, stream in by_name().items():
         for key in stream.operations:
             if key not in known:
-                lacking.setdefault(key, []).append(stream.name)
+                lacking.setdefault(key, []).append(name)
     return lacking
 
 

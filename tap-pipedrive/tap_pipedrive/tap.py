@@ -24,7 +24,7 @@ from tap_pipedrive.reporting.metrics import Pusher
 from tap_pipedrive.reporting.run_report import is_supervised, write_report
 from tap_pipedrive.state.bookmarks import check_state
 from tap_pipedrive.streams import STREAMS
-from tap_pipedrive.streams.base import PipedriveStream, StreamSet
+from tap_pipedrive.streams.base import PipedriveStream, Streams
 from tap_pipedrive.streams.deals import DealChangelog, DealChangelogSync
 from tap_pipedrive.streams.outcomes import Outcome
 from tap_pipedrive.streams.stream_types import IncrementalStream, SharedScanStream
@@ -85,7 +85,7 @@ class TapPipedrive(Tap):
         run = self._run_context = RunContext(
             self.config, state, self.message_writer, self._write_state, self.logger
         )
-        streams = self._stream_set = StreamSet()
+        streams = self._stream_set = Streams()
         for declared in STREAMS:
             declared(self, run, streams)
         self._pusher = Pusher(run, streams)
@@ -110,7 +110,7 @@ class TapPipedrive(Tap):
         return self._run_context
 
     @property
-    def stream_set(self) -> StreamSet:
+    def stream_set(self) -> Streams:
         """All streams in the order of their declaration."""
         _ = self.streams
         return self._stream_set

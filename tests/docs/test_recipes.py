@@ -87,6 +87,9 @@ def edit(copy: Path, step: Step) -> None:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     if step.sentence.startswith(" at the end of"):
         place = len(lines)
+        if path.suffix == ".py":
+            lines += ["\n", "\n"]
+            place += 2
     else:
         assert ", below" in step.sentence, step.sentence
         places = [n for n, line in enumerate(lines, 1) if line.strip() == step.named[1]]

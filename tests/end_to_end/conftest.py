@@ -29,6 +29,14 @@ DEALS, CHANGES = 600, 20
 PERSONAL = ("PIPEDRIVE_", "MELTANO_", "DBT_", "TAP_", "TARGET_", "PG", "REDIS_", "PUSHGATEWAY_")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Show what a test leaves open; elsewhere it is an error.
+
+    The garbage collector reports it in a later test, and these take minutes to repeat.
+    """
+    config.addinivalue_line("filterwarnings", "default::ResourceWarning")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the order of the tests of a module: they share a set-up, and change it."""

@@ -51,6 +51,8 @@ def test_the_stock_target_loads_the_taps_output(
         stdin=tap.stdout, capture_output=True, text=True, env=environ, check=False,
     )  # fmt: skip
     assert target.returncode == 0, target.stderr[-2000:]
+    assert tap.stdout is not None
+    tap.stdout.close()
     assert tap.wait() == 0
     deals = {deal["id"] for deal in truth(own_account, "deals") if deal["_listed"]}
     with psycopg.connect(url) as connection:

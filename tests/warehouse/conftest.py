@@ -20,6 +20,14 @@ NewWarehouse = Callable[..., Warehouse]
 DATABASE = "warehouse"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Show what a test leaves open; elsewhere it is an error.
+
+    The garbage collector reports it in a later test, and these take minutes to repeat.
+    """
+    config.addinivalue_line("filterwarnings", "default::ResourceWarning")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the order of the tests of a module: they share a set-up, and change it."""

@@ -19,7 +19,7 @@ from importlib.metadata import version
 from prometheus_client import CollectorRegistry, Gauge, pushadd_to_gateway
 
 from tap_pipedrive.context import RunContext
-from tap_pipedrive.streams.base import StreamSet
+from tap_pipedrive.streams.base import Streams
 from tap_pipedrive.times import to_time
 
 JOB = "pipedrive_etl"
@@ -60,7 +60,7 @@ def peak_memory_bytes() -> int:
 class Pusher:
     """Pushes the metrics of a run at intervals and at its end."""
 
-    def __init__(self, run: RunContext, streams: StreamSet) -> None:
+    def __init__(self, run: RunContext, streams: Streams) -> None:
         """Push to the gateway of the settings (``http://host:9091``), if there is one."""
         self._run = run
         self._streams = streams
@@ -92,7 +92,7 @@ class Pusher:
             self._logger.warning("Metrics could not be pushed: %s", type(error).__name__)
 
 
-def collect(run: RunContext, streams: StreamSet) -> CollectorRegistry:
+def collect(run: RunContext, streams: Streams) -> CollectorRegistry:
     """Fill a new registry with the current values of the run."""
     registry = CollectorRegistry()
     gauge = {

@@ -17,7 +17,7 @@ from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.state.bookmarks import Bookmark
 from tap_pipedrive.state.cadence import duration_text
-from tap_pipedrive.streams.base import PipedriveStream, StreamSet
+from tap_pipedrive.streams.base import PipedriveStream, Streams
 from tap_pipedrive.streams.stream_types import (
     BatchedChildStream,
     FullTableStream,
@@ -44,7 +44,7 @@ class Estimate:
 class Plan:
     """The plan of one run with its settings, catalog and state."""
 
-    def __init__(self, run: RunContext, streams: StreamSet) -> None:
+    def __init__(self, run: RunContext, streams: Streams) -> None:
         """Read nothing before :meth:`estimates`."""
         self._run = run
         self._streams = streams
@@ -162,7 +162,7 @@ class Plan:
         return math.ceil(len(page.records) * whole / so_far), "about: by the pace of a first page"
 
 
-def lines(run: RunContext, streams: StreamSet) -> Iterator[str]:
+def lines(run: RunContext, streams: Streams) -> Iterator[str]:
     """Yield the plan as text, line by line."""
     plan = Plan(run, streams)
     estimates = plan.estimates()

@@ -33,7 +33,7 @@ from typing import Any
 from tap_pipedrive.api.usage import Usage
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import ConfigurationError
-from tap_pipedrive.streams.base import PipedriveStream, StreamSet
+from tap_pipedrive.streams.base import PipedriveStream, Streams
 from tap_pipedrive.streams.outcomes import Outcome
 from tap_pipedrive.times import to_text
 
@@ -48,7 +48,7 @@ def is_supervised() -> bool:
 
 def write_report(
     run: RunContext,
-    streams: StreamSet,
+    streams: Streams,
     started_at: datetime,
     *,
     exit_code: int,

@@ -31,7 +31,7 @@ from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import ConfigurationError
 from tap_pipedrive.state.known_histories import KnownHistories
 from tap_pipedrive.state.parents import ParentError, Parents
-from tap_pipedrive.streams.base import PipedriveStream, StreamSet
+from tap_pipedrive.streams.base import PipedriveStream, Streams
 from tap_pipedrive.streams.changelogs import read_log
 from tap_pipedrive.times import to_text, to_time
 
@@ -100,7 +100,7 @@ def _seconds(start: Any, end: Any) -> float:
 class DealHistory:
     """Reads logs for ``deal_changelog`` and ``deal_changelog_sync`` from pages of deals."""
 
-    def __init__(self, run: RunContext, streams: StreamSet) -> None:
+    def __init__(self, run: RunContext, streams: Streams) -> None:
         """Read nothing before :meth:`on_deal`.
 
         Args:

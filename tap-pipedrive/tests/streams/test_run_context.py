@@ -19,7 +19,7 @@ from tap_pipedrive.api.usage import Usage
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import ConfigurationError, ForbiddenError, ShareSpentError
 from tap_pipedrive.messages import PageWriter
-from tap_pipedrive.streams.base import StreamSet
+from tap_pipedrive.streams.base import Streams
 from tap_pipedrive.streams.catalog import Stages
 from tap_pipedrive.streams.outcomes import Outcome
 
@@ -50,7 +50,7 @@ class OtherTap(Tap):
     config_jsonschema: dict[str, Any] = {"type": "object", "properties": {}}  # noqa: RUF012
 
     def discover_streams(self) -> list[Any]:
-        streams = StreamSet()
+        streams = Streams()
         return [Stages(self, self.run_context, streams)]
 
 

@@ -42,13 +42,15 @@ class Process:
 
     def _read_states(self) -> None:
         assert self.popen.stdout
-        for text in self.popen.stdout:
-            with contextlib.suppress(ValueError):  # half a line of one that was killed
-                self.states.put(json.loads(text)["at"])
+        with self.popen.stdout as output:
+            for text in output:
+                with contextlib.suppress(ValueError):  # half a line of one that was killed
+                    self.states.put(json.loads(text)["at"])
 
     def _read_log(self) -> None:
         assert self.popen.stderr
-        self.log.extend(x.decode() for x in self.popen.stderr)
+        with self.popen.stderr as output:
+            self.log.extend(x.decode() for x in output)
 
     def send(self, *messages: dict) -> None:
         assert self.popen.stdin

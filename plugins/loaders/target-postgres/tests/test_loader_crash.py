@@ -135,7 +135,7 @@ def test_a_lost_connection_is_opened_again(warehouse: Warehouse, stored: int) ->
         return counts
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Loader, "_place", cut_once)
+        patch.setattr(Loader, "_merge_batch", cut_once)
         warehouse.load(
             [S, *[message(i) for i in range(1000)], state({"at": 1000})],
             batch_size_rows=250,
@@ -277,7 +277,7 @@ def test_a_failed_load_fails_the_run_before_the_next_load(warehouse: Warehouse) 
 
     messages = [m for i in range(50) for m in (message(i), state({"at": i + 1}))]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Loader, "_place", fail_second)
+        patch.setattr(Loader, "_merge_batch", fail_second)
         with pytest.raises(RuntimeError, match="boom"):
             warehouse.load([S, *messages], batch_size_rows=10)
     # The state that goes with a batch is the one that came before the batch was full.

@@ -35,7 +35,7 @@ def gateway() -> Iterator[str]:
     try:
         for _ in range(200):
             try:
-                DIRECT.open(f"http://{address}/-/ready", timeout=1)
+                DIRECT.open(f"http://{address}/-/ready", timeout=1).close()
                 break
             except OSError:
                 time.sleep(0.02)
@@ -48,7 +48,8 @@ def gateway() -> Iterator[str]:
 def pushed(url: str) -> dict[str, dict[tuple[str, ...], float]]:
     """The loader's metrics on the gateway: {metric: {values of its own labels: value}}."""
     found: dict[str, dict[tuple[str, ...], float]] = {}
-    text = DIRECT.open(f"{url}/metrics", timeout=5).read().decode()
+    with DIRECT.open(f"{url}/metrics", timeout=5) as response:
+        text = response.read().decode()
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.labels.get("job") == "pipedrive_etl" and sample.name in DECLARED:

@@ -174,7 +174,7 @@ def test_a_load_that_cannot_be_cancelled_ends_with_the_process(
         os.kill(pid, signal.SIGCONT)
     report = loading.check(143)
     assert report["outcome"] == "interrupted"
-    assert "was given up" in report["message"]
+    assert "was abandoned" in report["message"]
 
 
 def test_a_signal_while_a_table_is_prepared_ends_in_time(
