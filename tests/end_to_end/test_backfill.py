@@ -37,7 +37,7 @@ def logs_read(site: Site) -> int:
     return int(stats["operations"].get("getDealChangelog", {}).get("calls", 0))
 
 
-def test_a_history_is_read_over_days_and_kills(site: Site) -> None:
+def test_a_backfill_resumes_on_the_next_day_and_after_a_kill(site: Site) -> None:
     by_value = [
         i for (i,) in site.query("select id from pipedrive.deals order by value desc nulls last")
     ]
@@ -87,11 +87,11 @@ def _is_past_deals(site: Site) -> bool:
     ) == [(True,)]
 
 
-def test_a_full_backfill_goes_on_where_it_stood(site: Site) -> None:
+def test_a_full_backfill_resumes_where_it_stopped(site: Site) -> None:
     site.control("clock", {"advance_seconds": 86_400})
-    words = ("backfill", "--streams", "deals,deal_changelog,deal_changelog_sync", "--no-build")
+    arguments = ("backfill", "--streams", "deals,deal_changelog,deal_changelog_sync", "--no-build")
     site.control("stats/reset", {})
-    first = site.run(*words, **DAILY)
+    first = site.run(*arguments, **DAILY)
     assert first.code == 75, first.out + first.err
     # A wrong word, or another wish that nobody confirmed, discards nothing.
     wrong = site.run("backfill", "--streams", "dealz", "--no-build")
@@ -99,7 +99,7 @@ def test_a_full_backfill_goes_on_where_it_stood(site: Site) -> None:
     once = logs_read(site)
     assert 0 < once < len(marks(site)), first.out
     site.control("clock", {"advance_seconds": 86_400})
-    second = site.run(*words, **DAILY)
+    second = site.run(*arguments, **DAILY)
     assert second.code == 0, second.out + second.err
     assert "goes on: deals" in second.out
     assert logs_read(site) <= len(marks(site)) + 10, "begun once"

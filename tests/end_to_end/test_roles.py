@@ -80,7 +80,7 @@ def roles(server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) ->
         yield Roles(site, urls, made, again, site.run("run", "sync"))
 
 
-def test_one_command_makes_them_and_shows_no_password(roles: Roles) -> None:
+def test_one_command_creates_the_roles_and_shows_no_password(roles: Roles) -> None:
     assert roles.made.code == 0, roles.made.err
     assert roles.again.code == 0, roles.again.err
     assert set(roles.urls) == {
@@ -89,8 +89,8 @@ def test_one_command_makes_them_and_shows_no_password(roles: Roles) -> None:
         "PIPEBOARD_METRICS_DATABASE_URL",
         "METABASE_DATABASE_URL",
     }
-    said = roles.made.out + roles.made.err + roles.again.out + roles.again.err
-    assert not [url for url in roles.urls.values() if DatabaseUrl.parse(url).password in said]
+    output = roles.made.out + roles.made.err + roles.again.out + roles.again.err
+    assert not [url for url in roles.urls.values() if DatabaseUrl.parse(url).password in output]
 
 
 def test_a_whole_sync_works_with_a_role_that_loads_and_one_that_builds(roles: Roles) -> None:

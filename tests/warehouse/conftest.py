@@ -14,7 +14,7 @@ from warehouse_helpers import ROOT, Dbt, Warehouse
 from pipeboard.local.embedded_postgres import EmbeddedPostgres
 from pipeboard.local.postgres_binaries import Binaries, wheel_binaries
 
-#: Makes a new database: a name, and what its dbt is told by environment.
+#: Creates a new database; the arguments are environment variables of its dbt.
 NewWarehouse = Callable[..., Warehouse]
 #: One name for all of them, one after the other: dbt parses the project anew for another one.
 DATABASE = "warehouse"

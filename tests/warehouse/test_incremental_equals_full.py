@@ -73,7 +73,7 @@ class Project:
     environ: dict[str, str] = field(default_factory=dict)
     rates: dict[tuple[str, str, str], str] = field(default_factory=lambda: dict(RATES))
 
-    def build(self, *words: str) -> None:
+    def build(self, *arguments: str) -> None:
         """Build all models, without tests."""
         self.seed(
             "fx_rates",
@@ -81,7 +81,7 @@ class Project:
             {(*k, v) for k, v in self.rates.items()},
         )
         arguments = (
-            "build", "--exclude-resource-type", "test", "unit_test", *words,
+            "build", "--exclude-resource-type", "test", "unit_test", *arguments,
             "--vars", yaml.safe_dump(self.variables, default_flow_style=True),
             "--project-dir", self.folder, "--profiles-dir", self.folder,
             "--target-path", self.folder / "target", "--log-path", self.folder / "logs",
@@ -113,7 +113,7 @@ class Project:
             if column not in BUILD_TIMES.get(relation, set())
         )
 
-    def differences(self, *words: str) -> dict[str, list[Any]]:
+    def differences(self, *arguments: str) -> dict[str, list[Any]]:
         """Copy what was built, build it all anew, and return the rows that differ, by relation."""
         relations = self.relations()
         queries = {name: f"select {self.columns(name)} from {name}" for name in relations}
@@ -123,7 +123,7 @@ class Project:
             "; ".join(f"create table {copies[name]} as {queries[name]}" for name in relations)
         )
         # Views of staging have no rows of their own.
-        self.build("--full-refresh", *words, "--exclude", "staging")
+        self.build("--full-refresh", *arguments, "--exclude", "staging")
         assert self.relations() == relations
         found = {}
         for name in relations:
@@ -553,7 +553,7 @@ def check(project: Project, *changes: Callable[[Project], None]) -> None:
 
 
 @pytest.mark.parametrize("changes", ROUNDS, ids=lambda changes: next(iter(changes)))
-def test_what_changed_is_followed(
+def test_an_incremental_build_follows_all_changes(
     project: Project, changes: dict[str, Callable[[Project], None]]
 ) -> None:
     check(project, *changes.values())
@@ -565,7 +565,7 @@ def test_each_change_alone_is_followed(project: Project, name: str) -> None:
     check(project, ALONE[name])
 
 
-def test_a_dependency_taken_away_is_found(project: Project) -> None:
+def test_a_removed_dependency_is_found(project: Project) -> None:
     """Without the digest of small tables, nothing tells that a stage has another probability."""
     inputs = project.folder / "macros" / "incremental" / "inputs.sql"
     text = inputs.read_text()

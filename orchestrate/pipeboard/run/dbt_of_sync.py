@@ -1,15 +1,25 @@
-"""The command `dbt` as a sync runs it: manifest.json is written when the project has changed.
+"""The command `dbt` as a sync runs it: the same results for half the work of the process.
 
-dbt writes that file twice in each run, which takes as long as twenty models. launch.py starts this
-file with dbt's own Python. Everything else, run_results.json too, is as dbt does it.
+launch.py starts this file with dbt's own Python. Each function here replaces one part of dbt, whose
+version requirements/ pins:
+
+* manifest.json, which dbt writes twice in each run, is written when the project has changed;
+* the next node gets the session of an earlier one, reset, instead of a new session;
+* compiled Jinja templates are kept in the target folder;
+* a name in `--select` is compared with the nodes that have it, not with all nodes, three times;
+* debug messages that no logger writes are not made.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import time
+from collections import defaultdict
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 
 def is_current(manifest: Path, stamp: Path, fingerprint: str) -> bool:
@@ -21,15 +31,128 @@ def is_current(manifest: Path, stamp: Path, fingerprint: str) -> bool:
         return False
 
 
+def keep_manifest() -> None:
+    """Write no manifest.json."""
+    for module in ("dbt.parser.manifest", "dbt.task.runnable"):
+        vars(import_module(module))["write_manifest"] = lambda *_, **__: None
+
+
+def reuse_sessions() -> None:
+    """Keep the session of a closed connection for the next connection.
+
+    A session that cannot be reset, or that the server has ended, is closed. For dbt a closed
+    connection is closed, so a run that is cancelled ends the sessions in use and no others.
+    """
+    manager = import_module("dbt.adapters.postgres.connections").PostgresConnectionManager
+    open_session, close_session = manager.open.__func__, manager._close_handle.__func__
+    idle: list[Any] = []
+
+    def open_or_reuse(cls: Any, connection: Any) -> Any:
+        while idle and connection.state != "open":
+            session = idle.pop()
+            # Something to read: the server has ended the session.
+            if not select.select([session], [], [], 0)[0]:
+                connection.handle, connection.state = session, "open"
+            else:
+                session.close()
+        return open_session(cls, connection)
+
+    def reset_or_close(cls: Any, connection: Any) -> None:
+        session = connection.handle
+        try:
+            session.rollback()
+            session.autocommit = True  # DISCARD ALL cannot run in a transaction
+            with session.cursor() as cursor:
+                cursor.execute("discard all")
+            session.autocommit = False
+        except Exception:  # noqa: BLE001 (after any error the session is not used again)
+            close_session(cls, connection)
+        else:
+            idle.append(session)
+
+    manager.open, manager._close_handle = classmethod(open_or_reuse), classmethod(reset_or_close)
+
+
+def keep_compiled_templates(folder: Path, *, is_changed: bool) -> None:
+    """Keep the code that Jinja makes of a template for the next run, by Jinja's own cache.
+
+    Args:
+        folder: the files are here; dbt's environments have the same template in two forms.
+        is_changed: delete the files of templates that the project may not have any more.
+
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    cache = import_module("jinja2").FileSystemBytecodeCache(str(folder))
+    if is_changed:
+        cache.clear()
+    environment = import_module("dbt_common.clients.jinja").MacroFuzzEnvironment
+    compile_template = environment.compile
+
+    def compile_once(
+        self: Any, source: Any, name: Any = None, filename: Any = None, **options: Any
+    ) -> Any:
+        if options or not isinstance(source, str):
+            return compile_template(self, source, name, filename, **options)
+        key = f"{type(self).__name__} {name} {source}"
+        bucket = cache.get_bucket(self, key, filename, source)
+        if bucket.code is None:
+            bucket.code = compile_template(self, source, name, filename)
+            cache.set_bucket(bucket)
+        return bucket.code
+
+    environment.compile = compile_once
+
+
+def select_by_index() -> None:
+    """Compare a name in `--select` or `--exclude` with the nodes that have it in their path."""
+    method = import_module("dbt.graph.selector_methods").QualifiedNameSelectorMethod
+    search = method.search
+    index: dict[str, set[str]] = defaultdict(set)
+
+    def index_nodes(manifest: Any) -> None:
+        kinds = ("nodes", "exposures", "metrics", "unit_tests", "semantic_models")
+        for kind in (*kinds, "saved_queries", "functions"):
+            for node_id, node in getattr(manifest, kind).items():
+                # Of a model with versions, the last two together are a name.
+                words = ".".join(node.fqn).split(".")
+                for name in (*words, *node.fqn, "_".join(node.fqn[-2:])):
+                    index[name].add(node_id)
+
+    def search_index(self: Any, included_nodes: Any, selector: str) -> Iterator[Any]:
+        if not index:
+            index_nodes(self.manifest)
+        if selector.isidentifier():
+            included_nodes = index[selector].intersection(included_nodes)
+        yield from search(self, included_nodes, selector)
+
+    method.search = search_index
+
+
+def skip_unwritten_messages() -> None:
+    """Make no debug message, unless a logger writes it."""
+    manager = import_module("dbt_common.events.event_manager").EventManager
+    debug = import_module("dbt_common.events.base_types").EventLevel.DEBUG
+    fire_event = manager.fire_event
+
+    def fire_if_written(self: Any, e: Any, level: Any = None, *rest: Any, **options: Any) -> None:
+        if (level or e.level_tag()) != debug or any(x.level == debug for x in self.loggers):
+            fire_event(self, e, level, *rest, **options)
+
+    manager.fire_event = fire_if_written
+
+
 def main() -> None:
     """Run dbt with the words of the command line; it ends this process with its exit code."""
     fingerprint = os.environ.get("PIPEBOARD_PROJECT_FINGERPRINT", "")
-    manifest = Path(os.environ.get("DBT_TARGET_PATH", "target")) / "manifest.json"
-    stamp = manifest.with_suffix(".fingerprint")
+    target = Path(os.environ.get("DBT_TARGET_PATH", "target"))
+    manifest, stamp = target / "manifest.json", target / "manifest.fingerprint"
     known = is_current(manifest, stamp, fingerprint)
     if known:
-        for module in ("dbt.parser.manifest", "dbt.task.runnable"):
-            vars(import_module(module))["write_manifest"] = lambda *_, **__: None
+        keep_manifest()
+    reuse_sessions()
+    keep_compiled_templates(target / "templates", is_changed=not known)
+    select_by_index()
+    skip_unwritten_messages()
     began = time.time_ns()
     try:
         import_module("dbt.cli.main").cli()
