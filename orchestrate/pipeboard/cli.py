@@ -284,7 +284,7 @@ def up(services: Services, in_demo: bool, deals: int, seed: int) -> int:
     console.note("database", f"PostgreSQL {version}, {environment.database.place}")
     started = services.stack(environment.kind).up(environment, given, console)
     if in_demo:
-        console.note("account", "moves on before each scheduled sync")
+        console.note("account", "changes before each scheduled sync")
     console.note("next", "`make status` shows all of it, `make stop` ends all of it")
     return started.code
 

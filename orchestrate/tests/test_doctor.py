@@ -144,8 +144,8 @@ NOBODY = "127.0.0.1:9"
         ({"REDIS_URL": "redis://127.0.0.1:{redis}"}, "redis", 77, "refuses the password"),
         ({"REDIS_URL": "http://127.0.0.1:1"}, "redis", 78, "REDIS_URL is malformed"),
         ({"PUSHGATEWAY_URL": f"http://{NOBODY}"}, "pushgateway", 69, "cannot be reached"),
-        ({"PUSHGATEWAY_URL": "{api}"}, "pushgateway", 78, "is no Pushgateway (401)"),
-        ({"PUSHGATEWAY_URL": "127.0.0.1:{redis}"}, "pushgateway", 78, "is no Pushgateway"),
+        ({"PUSHGATEWAY_URL": "{api}"}, "pushgateway", 78, "is not a Pushgateway (401)"),
+        ({"PUSHGATEWAY_URL": "127.0.0.1:{redis}"}, "pushgateway", 78, "is not a Pushgateway"),
     ],
 )
 def test_what_is_wrong_is_one_line_with_a_remedy(
@@ -210,8 +210,8 @@ def test_a_user_who_does_not_see_everything(
     ("setting", "spoilt", "good", "text"),
     [
         ("maxmemory-policy", "allkeys-lru", "noeviction", "may drop the token ledger"),
-        ("maxmemory", "1", "0", "refuses to keep anything"),
-        ("min-replicas-to-write", "1", "0", "refuses to keep anything"),
+        ("maxmemory", "1", "0", "refuses to store values"),
+        ("min-replicas-to-write", "1", "0", "refuses to store values"),
     ],
 )
 def test_a_redis_that_may_lose_values_is_reported(

@@ -57,7 +57,7 @@ class BudgetSpentError(TapError):
 
 
 class ShareSpentError(BudgetSpentError):
-    """The share of per-record streams is spent; the other streams go on."""
+    """The share of per-record streams is spent; the other streams continue."""
 
 
 class SourceUnavailableError(TapError):

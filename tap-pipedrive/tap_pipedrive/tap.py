@@ -262,8 +262,8 @@ class TapPipedrive(Tap):
             check_state(known or {})
         except ValueError as error:
             msg = (
-                f"the file of --state is no state of this tap: {error}. Restore an earlier one, or "
-                "start without a state, which reads everything again"
+                f"the file of --state is not a state of this tap: {error}. Restore an earlier one, "
+                "or start without a state, which reads everything again"
             )
             raise errors.ConfigurationError(msg) from error
         return cls(

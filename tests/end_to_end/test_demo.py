@@ -44,7 +44,7 @@ def test_the_marts_equal_the_account(checkout: Checkout, second_demo: SecondDemo
 def test_the_second_run_syncs_only_changes_and_prints_so(second_demo: SecondDemo) -> None:
     run = second_demo.run
     assert run.code == 0, run.out + run.err
-    assert f"the account moved on: {CHANGES} deals changed" in run.out
+    assert f"the account has changed: {CHANGES} deals changed" in run.out
     assert "Only what changed was synced" in run.out
     # The records that share the bookmark's window come again; the account's others do not.
     assert CHANGES * 0.8 <= run.rows("deals") < DEALS / 4

@@ -127,7 +127,7 @@ def _bounded(what: str, action: Callable[[], str]) -> str:
         return within(CHECK_TIMEOUT_SECONDS, what, action)
     except TimeoutError as error:
         raise PipeboardError(
-            str(error), "Check it; runs go on without it", ExitCode.UNAVAILABLE
+            str(error), "Check it; runs work without it", ExitCode.UNAVAILABLE
         ) from error
 
 
@@ -229,7 +229,7 @@ def show_status(services: Services, console: Console) -> int:
         except psycopg.Error as error:
             if url != named and "does not exist" in str(error):
                 continue  # the embedded server has only the databases used so far
-            console.note(label, f"not in reach: {first_line(error)}")
+            console.note(label, f"not reachable: {first_line(error)}")
     return 0
 
 

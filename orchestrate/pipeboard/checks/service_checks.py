@@ -82,8 +82,8 @@ def check_redis(url: str) -> str:
         what = f"Redis at {place} refuses the password"
         raise PipeboardError(what, "Check REDIS_URL", ExitCode.NOT_PERMITTED) from error
     except redis.ResponseError as error:  # a replica, a full one, a user who may not
-        what = f"Redis at {place} refuses to keep anything ({error})"
-        remedy = "Name the primary in REDIS_URL, give it room (maxmemory, disk), or its user rights"
+        what = f"Redis at {place} refuses to store values ({error})"
+        remedy = "Set REDIS_URL to the primary, free memory or disk, or grant rights to its user"
         raise PipeboardError(what, remedy, ExitCode.CONFIGURATION) from error
     except ValueError as error:
         what = "REDIS_URL is malformed"
@@ -91,7 +91,7 @@ def check_redis(url: str) -> str:
         raise PipeboardError(what, remedy, ExitCode.CONFIGURATION) from error
     except redis.RedisError as error:
         what = f"Redis at {place} does not answer ({type(error).__name__})"
-        remedy = "Check REDIS_URL and the server; runs go on without it, with limits of their own"
+        remedy = "Check REDIS_URL and the server; runs work without it, with limits of their own"
         raise PipeboardError(what, remedy, ExitCode.UNAVAILABLE) from error
     if policy.startswith("allkeys"):
         what = f"Redis at {place} may drop the token ledger (maxmemory-policy {policy})"
@@ -108,10 +108,10 @@ def check_pushgateway(url: str) -> str:
         return f"Pushgateway {build.get('version', '?')}, {place_of(base)}"
     except urllib.error.HTTPError as error:
         error.close()
-        what = f"what answers at {place_of(base)} is no Pushgateway ({error.code})"
+        what = f"the server at {place_of(base)} is not a Pushgateway ({error.code})"
         raise PipeboardError(what, "Check PUSHGATEWAY_URL", ExitCode.CONFIGURATION) from error
     except (KeyError, TypeError, ValueError, HTTPException) as error:
-        what = f"what answers at {place_of(base)} is no Pushgateway"
+        what = f"the server at {place_of(base)} is not a Pushgateway"
         raise PipeboardError(what, "Check PUSHGATEWAY_URL", ExitCode.CONFIGURATION) from error
     except OSError as error:
         reason = getattr(error, "reason", error)

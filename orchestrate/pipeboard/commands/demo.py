@@ -37,7 +37,7 @@ def run_demo(services: Services, console: Console, account: Account, changes: in
         again = _was_synced(environment)
         if again:
             moved = services.simulator.advance(changes)
-            console.note("account", f"the account moved on: {_changes(moved)}")
+            console.note("account", f"the account has changed: {_changes(moved)}")
         else:
             console.note("account", f"{account.deals:,} deals and all that belongs to them")
         outcome = run_job(services.paths, environment, job, console)

@@ -50,7 +50,7 @@ def show_run(console: Console, job: str, outcome: Outcome) -> None:
     elif outcome.status == BEHIND and outcome.code:
         console.line(
             f"{console.good('done for today')}: {job} in {clock}. The token budget is used up; "
-            "the next run goes on where this one stopped."
+            "the next run continues where this one stopped."
         )
     else:
         console.line(f"{console.good('done')}: {job} in {clock}")
@@ -69,7 +69,7 @@ def show_troubles(console: Console, streams: Sequence[StreamOutcome]) -> None:
             f"{number:,} {text}"
             for number, text in (
                 (one.quarantined, "records in quarantine (ops.quarantine)"),
-                (one.nulled_values, "values set to null, their text kept in _extra"),
+                (one.nulled_values, "values set to null, their text stored in _extra"),
                 (one.incomplete_parents, "records whose dependent records are incomplete"),
             )
             if number

@@ -348,7 +348,7 @@ class _Experiment:
         self.session.console.note("tune", f"later runs load {chosen:,} rows per batch")
         if BATCH_SIZE_ROWS in self.session.environment.variables:
             self.session.console.note(
-                "tune", f"... once {BATCH_SIZE_ROWS} is no longer set; it wins"
+                "tune", f"... once {BATCH_SIZE_ROWS} is no longer set; it has precedence"
             )
 
 

@@ -207,7 +207,9 @@ class PrefectService:
                 output.append(line.rstrip())
                 console.line(line.rstrip())
         if process.returncode:
-            what = f"Prefect does not take the flows: {output[-1] if output else 'no reason given'}"
+            what = (
+                f"Prefect did not register the flows: {output[-1] if output else 'no reason given'}"
+            )
             known = {int(code) for code in ExitCode}
             code = process.returncode if process.returncode in known else ExitCode.FAILED
             raise PipeboardError(what, f"See {self.server.log}", ExitCode(code))

@@ -65,7 +65,7 @@ def reuse_sessions() -> None:
             with session.cursor() as cursor:
                 cursor.execute("discard all")
             session.autocommit = False
-        except Exception:  # noqa: BLE001 (after any error the session is not used again)
+        except Exception:  # after any error the session is not used again
             close_session(cls, connection)
         else:
             idle.append(session)
@@ -114,8 +114,8 @@ def select_by_index() -> None:
         for kind in (*kinds, "saved_queries", "functions"):
             for node_id, node in getattr(manifest, kind).items():
                 # Of a model with versions, the last two together are a name.
-                words = ".".join(node.fqn).split(".")
-                for name in (*words, *node.fqn, "_".join(node.fqn[-2:])):
+                arguments = ".".join(node.fqn).split(".")
+                for name in (*arguments, *node.fqn, "_".join(node.fqn[-2:])):
                     index[name].add(node_id)
 
     def search_index(self: Any, included_nodes: Any, selector: str) -> Iterator[Any]:

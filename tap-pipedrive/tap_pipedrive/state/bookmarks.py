@@ -69,7 +69,7 @@ def check_state(state: dict[str, Any]) -> None:
     """
     streams = state.get("bookmarks", {})
     if not isinstance(streams, dict):
-        msg = "bookmarks is no object"
+        msg = "bookmarks is not an object"
         raise ValueError(msg)
     for stream, entry in streams.items():
         _check_entry(stream, entry)
@@ -77,17 +77,17 @@ def check_state(state: dict[str, Any]) -> None:
 
 def _check_entry(where: str, entry: Any) -> None:
     if not isinstance(entry, dict):
-        msg = f"{where} is no object"
+        msg = f"{where} is not an object"
         raise ValueError(msg)
     for name, types in _TYPES.items():
         if name in entry and not isinstance(entry[name], types):
-            msg = f"{name} of {where} is of a wrong type"
+            msg = f"{name} of {where} has a wrong type"
             raise ValueError(msg)
     for name in ("replication_key_value", "read_at"):
         try:
             to_text(to_time(entry.get(name) or "1970-01-02") - LOOKBACK)
         except (ValueError, OverflowError):
-            msg = f"{name} of {where} is no time"
+            msg = f"{name} of {where} is not a time"
             raise ValueError(msg) from None
     for part in entry.get("partitions", []):
         _check_entry(f"a list of {where}", part)

@@ -240,7 +240,7 @@ class PipedriveStream(Stream):
             try:
                 self._emit_files(self._batcher, records)
             except ImportError as error:
-                msg = f"batch_config names a storage that cannot be written to here: {error}"
+                msg = f"batch_config has a storage that cannot be written: {error}"
                 raise ConfigurationError(msg) from error
             return
         self._shaper.set_deep_values_aside(records)
@@ -267,7 +267,7 @@ class PipedriveStream(Stream):
             kind = str(error) if isinstance(error, MappingError) else type(error).__name__
             msg = (
                 f"stream_maps cannot be applied to a record of {self.name}: {kind}. An expression "
-                "has to work for all values, null among them"
+                "must work for all values, including null"
             )
             raise ConfigurationError(msg) from error
 
@@ -303,7 +303,7 @@ class PipedriveStream(Stream):
             if new := names - self._drift_reported:
                 self._drift_reported |= new
                 self.logger.warning(
-                    "%s: %s, kept in _extra: %s", self.name, kind, ", ".join(sorted(new))
+                    "%s: %s, stored in _extra: %s", self.name, kind, ", ".join(sorted(new))
                 )
 
     # -- whether it is due -------------------------------------------------------------------
@@ -338,7 +338,9 @@ class PipedriveStream(Stream):
     def want(self, names: set[Name]) -> None:
         """Make this list due: records use names that it lacked when it was last read."""
         some = ", ".join(sorted(map(str, names))[:5])
-        self.logger.info("%s is due: a record names %s, which is not known", self.name, some)
+        self.logger.info(
+            "%s is read now: a record refers to %s, which it does not have yet", self.name, some
+        )
         self.wanted |= names
         self.stream_state.pop("read_at", None)
         if self.result.outcome is Outcome.NOT_DUE:
@@ -426,12 +428,12 @@ class PipedriveStream(Stream):
             raise EssentialRefusedError(msg) from error
         if not refused:
             self.result = StreamResult(Outcome.INCOMPLETE, reason, error)
-            self.logger.error("%s is incomplete, the other streams go on: %s", self.name, reason)
+            self.logger.error("%s is incomplete, the other streams continue: %s", self.name, reason)
             return
         if self.was_read(context):
             self.result = StreamResult(Outcome.REFUSED, reason, error)
             self.logger.error(
-                "%s is refused although it could be read before; the other streams go on: %s",
+                "%s is refused although it could be read before; the other streams continue: %s",
                 self.name,
                 reason,
             )
@@ -480,7 +482,9 @@ class PipedriveStream(Stream):
         """Run a walk; start it again, and log that, when a cursor expires."""
         return restarting(
             read,
-            lambda error: self.logger.warning("%s: starting its walk again (%s)", self.name, error),
+            lambda error: self.logger.warning(
+                "%s: reading it again from the start (%s)", self.name, error
+            ),
         )
 
     def sweep(self) -> None:
@@ -496,7 +500,7 @@ class PipedriveStream(Stream):
             self.emit(records)
         if self.quarantined or self.incomplete_parents:
             self.logger.warning(
-                "%s: not everything could be read, so that no record counts as deleted", self.name
+                "%s: it was read in part, so no record is marked as deleted", self.name
             )
             return
         self._write_activate_version_message(self._stream_version)

@@ -6,8 +6,8 @@ list calls, and one page of memory. A stream's bookmark moves when the stream ha
 A scan starts at the oldest bookmark of its streams.
 
 Per-record streams cost a call for each record, and their bookmarks move record by record. When
-their share of the day's tokens is spent they leave the scan, and the other streams go on. The next
-run scans for them alone, from where they stopped.
+their share of the day's tokens is spent they leave the scan, and the other streams continue. The
+next run scans for them alone, from where they stopped.
 
 A long list is first read page by page, then in several windows of time at the same time, all such
 lists together (:mod:`tap_pipedrive.sync.windows`), and page by page again behind the windows.
@@ -265,7 +265,7 @@ class SharedScan:
         except ShareSpentError as spent:
             late = per_record_of(bookmarks)
             names = [stream.name for stream in late]
-            self._run.logger.warning("%s stay behind until the next run: %s", names, spent)
+            self._run.logger.warning("%s are behind until the next run: %s", names, spent)
             for stream in late:
                 stream.fall_behind(str(spent))
                 del bookmarks[stream]

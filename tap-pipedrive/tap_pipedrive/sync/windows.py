@@ -290,7 +290,7 @@ class Windows(Generic[T]):
         restarting(
             lambda: self._follow(window),
             lambda error: self._logger.warning(
-                "starting a window again at %s (%s)", window.queued, error
+                "reading a time window again from %s (%s)", window.queued, error
             ),
         )
         with self._changed:

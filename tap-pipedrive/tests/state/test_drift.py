@@ -43,7 +43,7 @@ def test_invalid_definitions_do_not_stop_a_sync(
     stored = [r["_extra"] for rows in odd.records.values() for r in rows if r.get("_extra")]
     assert bool(stored) is (kind != "missing_properties")
     reported = " ".join(record.getMessage() for record in caplog.records)
-    assert ("kept in _extra" in reported) is (kind != "missing_properties")
+    assert ("stored in _extra" in reported) is (kind != "missing_properties")
 
 
 def test_differences_name_what_changed() -> None:

@@ -188,7 +188,7 @@ def test_an_expired_cursor_starts_the_read_again(
     output = sync(page_size=50)
     assert by_id(output.records["deals"]).keys() == listed(simulator, "deals").keys()
     assert by_id(output.records["persons"]).keys() == listed(simulator, "persons").keys()
-    assert "starting its walk again" in caplog.text
+    assert "reading it again from the start" in caplog.text
 
 
 def test_a_sweep_ends_with_activate_version(simulator: Any, sync: Sync) -> None:

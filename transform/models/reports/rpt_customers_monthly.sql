@@ -37,9 +37,9 @@ lost_customers as (
 )
 
 select
-    month,
-    pipeline_id,
-    owner_id,
+    coalesce(won_deals.month, lost_customers.month) as month,
+    coalesce(won_deals.pipeline_id, lost_customers.pipeline_id) as pipeline_id,
+    coalesce(won_deals.owner_id, lost_customers.owner_id) as owner_id,
     coalesce(won_deals.n_new, 0)::integer as n_new,
     coalesce(won_deals.n_returning, 0)::integer as n_returning,
     coalesce(won_deals.n_won_back, 0)::integer as n_won_back,
@@ -49,4 +49,8 @@ select
     coalesce(won_deals.won_back_value_base, 0) as won_back_value_base,
     coalesce(won_deals.deals_without_rate, 0)::integer as deals_without_rate
 from won_deals
-full join lost_customers using (month, pipeline_id, owner_id)
+full join lost_customers
+    on
+        won_deals.month = lost_customers.month
+        and won_deals.pipeline_id = lost_customers.pipeline_id
+        and won_deals.owner_id = lost_customers.owner_id

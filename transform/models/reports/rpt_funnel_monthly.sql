@@ -4,25 +4,28 @@
 -#}
 with counted as (
     select
-        pipeline_entered_month as cohort_month,
-        pipeline_id,
-        stage_id,
-        count(*) filter (where is_pipeline_entry) as n_came_in,
+        reached.pipeline_entered_month as cohort_month,
+        reached.pipeline_id,
+        reached.stage_id,
+        coalesce(deals.closing_owner_id, -1) as owner_id,
+        count(*) filter (where reached.is_pipeline_entry) as n_came_in,
         count(*) as n_reached,
-        count(*) filter (where entered_directly) as n_reached_strict,
-        count(*) filter (where reached_by = 'won') as n_won_past
-    from {{ ref('fct_deal_stage_reached') }}
-    where counted_as is not null and pipeline_entered_month is not null
-    group by pipeline_entered_month, pipeline_id, stage_id
+        count(*) filter (where reached.entered_directly) as n_reached_strict,
+        count(*) filter (where reached.reached_by = 'won') as n_won_past
+    from {{ ref('fct_deal_stage_reached') }} as reached
+    inner join {{ ref('int_counted_deals') }} as deals on reached.deal_id = deals.deal_id
+    where reached.counted_as is not null and reached.pipeline_entered_month is not null
+    group by reached.pipeline_entered_month, reached.pipeline_id, reached.stage_id, coalesce(deals.closing_owner_id, -1)
 ),
 
 cohorts as (
     select
         cohort_month,
         pipeline_id,
+        owner_id,
         sum(n_came_in) as n_entered
     from counted
-    group by cohort_month, pipeline_id
+    group by cohort_month, pipeline_id, owner_id
 )
 
 select
@@ -31,6 +34,7 @@ select
     stages.stage_id,
     stages.name as stage_name,
     stages.stage_rank,
+    cohorts.owner_id,
     cohorts.n_entered::integer as n_entered,
     coalesce(counted.n_reached, 0)::integer as n_reached_implied,
     coalesce(counted.n_reached_strict, 0)::integer as n_reached_strict,
@@ -44,4 +48,8 @@ select
     ) }} as stage_reached_rate
 from cohorts
 inner join {{ ref('dim_stage') }} as stages on cohorts.pipeline_id = stages.pipeline_id and stages.is_active
-left join counted on cohorts.cohort_month = counted.cohort_month and stages.stage_id = counted.stage_id
+left join counted
+    on
+        cohorts.cohort_month = counted.cohort_month
+        and stages.stage_id = counted.stage_id
+        and cohorts.owner_id = counted.owner_id

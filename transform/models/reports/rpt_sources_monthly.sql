@@ -4,6 +4,7 @@ select
     coalesce(origin, '(unknown)') as origin,
     channel,
     coalesce(pipeline_id, -1) as pipeline_id,
+    coalesce(closing_owner_id, -1) as owner_id,
     count(*)::integer as n_created,
     (count(*) filter (where source_lead_id is not null))::integer as n_from_lead,
     (count(*) filter (where is_won))::integer as n_won,
@@ -13,4 +14,9 @@ select
     {{ deals_without_rate('is_won') }} as deals_without_rate
 from {{ ref('int_counted_deals') }}
 where created_month is not null
-group by created_month, coalesce(origin, '(unknown)'), channel, coalesce(pipeline_id, -1)
+group by
+    created_month,
+    coalesce(origin, '(unknown)'),
+    channel,
+    coalesce(pipeline_id, -1),
+    coalesce(closing_owner_id, -1)

@@ -1,15 +1,17 @@
 {#- Of the deals that first entered a stage in a month, the share that later reached a further stage or was won. -#}
 with counted as (
     select
-        first_entered_month as cohort_month,
-        pipeline_id,
-        stage_id,
+        reached.first_entered_month as cohort_month,
+        reached.pipeline_id,
+        reached.stage_id,
+        coalesce(deals.closing_owner_id, -1) as owner_id,
         count(*) as n_entered,
-        count(*) filter (where has_got_further or counted_as = 'won') as n_progressed,
-        count(*) filter (where counted_as = 'open' and not has_got_further) as n_still_open
-    from {{ ref('fct_deal_stage_reached') }}
-    where entered_directly and counted_as is not null
-    group by first_entered_month, pipeline_id, stage_id
+        count(*) filter (where reached.has_got_further or reached.counted_as = 'won') as n_progressed,
+        count(*) filter (where reached.counted_as = 'open' and not reached.has_got_further) as n_still_open
+    from {{ ref('fct_deal_stage_reached') }} as reached
+    inner join {{ ref('int_counted_deals') }} as deals on reached.deal_id = deals.deal_id
+    where reached.entered_directly and reached.counted_as is not null
+    group by reached.first_entered_month, reached.pipeline_id, reached.stage_id, coalesce(deals.closing_owner_id, -1)
 )
 
 select
@@ -18,6 +20,7 @@ select
     counted.stage_id,
     stages.name as stage_name,
     stages.stage_rank,
+    counted.owner_id,
     counted.n_entered::integer as n_entered,
     counted.n_progressed::integer as n_progressed,
     counted.n_still_open::integer as n_still_open,

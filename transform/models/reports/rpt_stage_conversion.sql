@@ -4,21 +4,23 @@
 -#}
 with counted as (
     select
-        first_exited_month as month,
-        pipeline_id,
-        stage_id,
+        reached.first_exited_month as month,
+        reached.pipeline_id,
+        reached.stage_id,
+        coalesce(deals.closing_owner_id, -1) as owner_id,
         count(*) as n_exited,
-        count(*) filter (where first_exit_outcome in ('advanced', 'won')) as n_advanced,
-        count(*) filter (where first_exit_outcome = 'won') as n_won,
-        count(*) filter (where first_exit_outcome = 'lost') as n_lost,
-        count(*) filter (where first_exit_outcome = 'back') as n_back,
-        count(*) filter (where first_exit_outcome = 'pipeline') as n_moved_pipeline
-    from {{ ref('fct_deal_stage_reached') }}
+        count(*) filter (where reached.first_exit_outcome in ('advanced', 'won')) as n_advanced,
+        count(*) filter (where reached.first_exit_outcome = 'won') as n_won,
+        count(*) filter (where reached.first_exit_outcome = 'lost') as n_lost,
+        count(*) filter (where reached.first_exit_outcome = 'back') as n_back,
+        count(*) filter (where reached.first_exit_outcome = 'pipeline') as n_moved_pipeline
+    from {{ ref('fct_deal_stage_reached') }} as reached
+    inner join {{ ref('int_counted_deals') }} as deals on reached.deal_id = deals.deal_id
     where
-        entered_directly
-        and counted_as is not null
-        and first_exit_outcome in ('advanced', 'back', 'pipeline', 'won', 'lost')
-    group by first_exited_month, pipeline_id, stage_id
+        reached.entered_directly
+        and reached.counted_as is not null
+        and reached.first_exit_outcome in ('advanced', 'back', 'pipeline', 'won', 'lost')
+    group by reached.first_exited_month, reached.pipeline_id, reached.stage_id, coalesce(deals.closing_owner_id, -1)
 )
 
 select
@@ -27,6 +29,7 @@ select
     counted.stage_id,
     stages.name as stage_name,
     stages.stage_rank,
+    counted.owner_id,
     counted.n_exited::integer as n_exited,
     counted.n_advanced::integer as n_advanced,
     counted.n_won::integer as n_won,

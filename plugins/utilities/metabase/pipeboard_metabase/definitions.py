@@ -85,11 +85,11 @@ class Filter:
 class Card:
     """One question and how its answer is shown.
 
-    `columns` are those of the result, in order. `goal` is the column that holds what the figure of a
-    tile is to reach. `period` is one of PERIODS, unless the card has the filter of a period.
+    `columns` are those of the result, in order. `goal` is the column with the target of a tile's
+    figure. `period` is one of PERIODS, unless the card has the filter of a period.
     `unfiltered` names the other filters of its dashboards that cannot apply to it. `may_be_empty`
-    says why no row may be right on a healthy account. `rows_overlap`: a deal may be in several rows,
-    so that counts of rows must not be added up.
+    says why no row may be right on a healthy account. `rows_overlap`: a deal may be in several
+    rows, so counts of rows must not be added up.
     """
 
     key: str

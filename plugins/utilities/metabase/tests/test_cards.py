@@ -127,7 +127,7 @@ def test_the_target_is_that_of_all_deals(
     card = definitions.cards["won_this_month"]
     for key in card.filters:
         rows = answer(reader("demo"), card, {key: choices[key]})
-        assert {row[card.columns.index("target")] for row in rows} == {None}
+        assert {row[card.columns.index("won_value_target")] for row in rows} == {None}
 
 
 @each_chart

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from warehouse_kit import COMMANDS, ROOT, Warehouse
+from warehouse_helpers import COMMANDS, ROOT, Warehouse
 
 DBT_PYTHON = ROOT / ".pipeboard" / "env" / "dbt" / "bin" / "python"
 QUERIES = Path(__file__).with_name("metricflow_queries.py")

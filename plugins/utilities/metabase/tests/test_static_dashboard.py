@@ -348,12 +348,12 @@ def test_colours_of_a_chart_differ_for_all_readers(
 def differ_without_red_and_green(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
     """Compare what a dichromat keeps: brightness, and blue against yellow."""
 
-    def kept(colour: tuple[int, ...]) -> tuple[float, float]:
+    def remaining(colour: tuple[int, ...]) -> tuple[float, float]:
         red, green, blue = colour
         brightness = 0.299 * red + 0.587 * green + 0.114 * blue
         return brightness, blue - (red + green) / 2
 
-    (bright, hue), (bright_other, hue_other) = kept(one), kept(other)
+    (bright, hue), (bright_other, hue_other) = remaining(one), remaining(other)
     return abs(bright - bright_other) > 18 or abs(hue - hue_other) > 40
 
 

@@ -228,7 +228,7 @@ class Governor:
             return call(self._store)
         except redis.RedisError as error:
             self._logger.warning(
-                "Redis failed (%s): limits are kept in this process until the end of the run",
+                "Redis failed (%s): limits are counted in this process until the end of the run",
                 type(error).__name__,
             )
             self._store = LocalStore()

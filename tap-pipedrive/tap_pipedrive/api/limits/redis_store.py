@@ -39,7 +39,7 @@ def _checked(call: Callable[P, T]) -> Callable[P, T]:
         try:
             return call(*args, **kwargs)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            msg = f"Redis returns something else than was stored ({type(error).__name__})"
+            msg = f"Redis returns another value than the stored one ({type(error).__name__})"
             raise redis.InvalidResponse(msg) from error
 
     return checked

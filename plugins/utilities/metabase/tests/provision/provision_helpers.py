@@ -49,7 +49,7 @@ columns: [value_base]
 y: value_base
 format: {value_base: money}
 filters: {pipeline: marts.dim_pipeline.name}
-unfiltered: [period]
+period: now
 ---
 select sum(value_base) as value_base from marts.fct_deal
 where true [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
@@ -76,7 +76,8 @@ group by 1
 display: table
 columns: [title, deal_url, value_base]
 link: {title: deal_url}
-unfiltered: [period, pipeline]
+period: now
+unfiltered: [pipeline]
 size: {w: 24, h: 8}
 ---
 select title, 'https://example.org' as deal_url, value_base from marts.fct_deal
@@ -100,7 +101,8 @@ OWN_TEXTS = (
     *("card.total", "card.total.description", "card.by_owner", "card.by_owner.description"),
     *("card.deals", "card.deals.description", "dashboard.sales", "dashboard.sales.description"),
     *("dashboard.list", "dashboard.list.description", "tab.overview", "tab.attention"),
-    *("filter.period", "filter.pipeline", "phrase.unfiltered"),
+    *("filter.period", "filter.pipeline", "phrase.unfiltered", "phrase.filtered"),
+    *("phrase.covers", "phrase.chosen", "phrase.running", "period.now", "period.months"),
 )
 
 

@@ -49,7 +49,7 @@ def test_everything_ships_is_mapped_and_runs_and_a_second_apply_sends_nothing(
     run, standin, definitions = command(shipped, capsys), shipped.standin, shipped.definitions
     assert run("apply") == 0, shipped.err
     assert len(standin.cards) == len(definitions.cards)
-    assert len(standin.dashboards) == len(definitions.dashboards) == 11
+    assert len(standin.dashboards) == len(definitions.dashboards) == 9
     language = shipped.environ["METABASE_LOCALE"]
     by_name = {d["name"]: d for d in standin.dashboards.values()}
     names = {card["id"]: card["name"] for card in standin.cards.values()}

@@ -46,12 +46,14 @@ def add_products(account: Account, rng: Random) -> None:
             number += 1
             product = rng.randrange(len(names.PRODUCTS)) + 1
             quantity = rng.choice((1, 1, 1, 2, 4, 2.5))
+            discount = 10 if number % 5 == 0 else 0
             account.deal_products.put(
                 DealProduct(
                     id=number, sum=amount, deal_id=deal.id, product_id=product,
                     name=names.PRODUCTS[product - 1][0], order_nr=order, add_time=deal.add_time,
                     update_time=deal.update_time, currency=deal.currency, quantity=quantity,
-                    item_price=round(amount / quantity, 6),
+                    item_price=round(amount / quantity / (1 - discount / 100), 6),
+                    discount=discount,
                     billing_frequency=names.PRODUCTS[product - 1][4],
                 )
             )  # fmt: skip
@@ -165,3 +167,17 @@ def add_notes_and_leads(account: Account, rng: Random, start: int, now: int) -> 
                 ),
             )
         )  # fmt: skip
+
+
+def convert_leads(account: Account) -> None:
+    """Let every third lead become the next deal that was added after it."""
+    deals = iter(list(account.deals.records.values()))
+    leads = sorted(account.leads.records.values(), key=lambda lead: to_seconds(lead.add_time))
+    for lead in leads[::3]:
+        made = to_seconds(lead.add_time)
+        deal = next((deal for deal in deals if to_seconds(deal.add_time) > made), None)
+        if deal is None:
+            return
+        deal.source_lead_id = lead.id
+        lead.title, lead.owner_id, lead.person_id = deal.title, deal.owner_id, deal.person_id
+        lead.is_archived, lead.update_time = True, millis(deal.add_time)

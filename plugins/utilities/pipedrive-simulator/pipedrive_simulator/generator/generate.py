@@ -14,6 +14,7 @@ from pipedrive_simulator.generator.deal_items import (
     add_activities,
     add_notes_and_leads,
     add_products,
+    convert_leads,
     delete_and_merge_some,
 )
 from pipedrive_simulator.generator.field_plans import DEAL_FIELDS, DELETED_ORIGIN, TEMPERATURE
@@ -66,6 +67,7 @@ def generate(account: Account, deals: int) -> None:
     add_products(account, rng)
     add_activities(account, rng, now)
     add_notes_and_leads(account, rng, start, now)
+    convert_leads(account)
     delete_and_merge_some(account, rng, now)
     for field in fields.custom:
         # Records keep the id of the deleted option, which then has no label.

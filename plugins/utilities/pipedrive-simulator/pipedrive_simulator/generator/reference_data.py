@@ -64,7 +64,8 @@ PIPELINES = (
     )),
     PipelinePlan("Inside Sales", 0.31, 4_200, (
         StagePlan("Lead recebido", 1, 0.78), StagePlan("Contato feito", 2.5, 0.74),
-        StagePlan("Demonstração", 4, 0.80), StagePlan("Fechamento", 4, 0.85),
+        # The name of a stage in another pipeline too: ids tell them apart, names do not.
+        StagePlan("Apresentação", 4, 0.80), StagePlan("Fechamento", 4, 0.85),
     )),
     PipelinePlan("Parcerias e Canais", 0.13, 52_000, (
         StagePlan("Mapeamento", 12, 0.85), StagePlan("1ª reunião", 18, 0.82),

@@ -5,10 +5,13 @@ x: month
 y: stage_conversion_exited
 series: stage_name
 format: {month: month, stage_conversion_exited: percent}
-unfiltered: [owner, team]
 size: {w: 12, h: 7}
 static_dashboard: true
-filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.display_name}
+filters:
+  period: marts.dim_date.date_day
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
+  team: marts.dim_user.team_name
 ---
 with largest as (
     select pipeline_id
@@ -17,6 +20,8 @@ with largest as (
         true
         [[and month in (select month_start from marts.dim_date where {{period}})]]
         [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+        [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
+        [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
     group by pipeline_id
     order by sum(n_exited) desc, pipeline_id
     limit 1
@@ -32,5 +37,7 @@ inner join largest on exits.pipeline_id = largest.pipeline_id
 where
     true
     [[and exits.month in (select month_start from marts.dim_date where {{period}})]]
+    [[and exits.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and exits.owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by exits.month, exits.stage_id, stages.display_name, exits.stage_rank
 order by exits.stage_rank, exits.month

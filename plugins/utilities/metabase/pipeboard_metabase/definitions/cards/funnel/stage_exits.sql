@@ -4,10 +4,13 @@ columns: [stage_name, n_advanced, n_lost, n_back, n_moved_pipeline, pipeline_nam
 x: stage_name
 y: [n_advanced, n_lost, n_back, n_moved_pipeline]
 stacked: true
-unfiltered: [owner, team]
 size: {w: 12, h: 7}
 static_dashboard: true
-filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.display_name}
+filters:
+  period: marts.dim_date.date_day
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
+  team: marts.dim_user.team_name
 ---
 select
     stages.display_name as stage_name,
@@ -23,5 +26,7 @@ where
     true
     [[and exits.month in (select month_start from marts.dim_date where {{period}})]]
     [[and exits.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    [[and exits.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and exits.owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by pipelines.order_nr, pipelines.display_name, exits.stage_id, stages.display_name, exits.stage_rank
 order by pipelines.order_nr, pipelines.display_name, exits.stage_rank

@@ -6,10 +6,13 @@ y: n_created
 series: origin
 stacked: true
 format: {month: month}
-unfiltered: [owner, team]
 size: {w: 12, h: 6}
 static_dashboard: true
-filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.display_name}
+filters:
+  period: marts.dim_date.date_day
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
+  team: marts.dim_user.team_name
 ---
 select
     sources.month,
@@ -20,5 +23,7 @@ where
     true
     [[and sources.month in (select month_start from marts.dim_date where {{period}})]]
     [[and sources.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    [[and sources.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and sources.owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by sources.month, sources.origin
 order by sources.month, sources.origin

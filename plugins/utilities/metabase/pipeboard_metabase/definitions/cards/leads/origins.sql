@@ -2,10 +2,13 @@
 display: table
 columns: [origin, n_created, n_from_lead, n_won, n_lost, win_rate_by_cohort, won_value_base, deals_without_rate]
 format: {win_rate_by_cohort: percent, won_value_base: money}
-unfiltered: [owner, team]
 size: {w: 24, h: 6}
 static_dashboard: true
-filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.display_name}
+filters:
+  period: marts.dim_date.date_day
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
+  team: marts.dim_user.team_name
 ---
 select
     translated(sources.origin) as origin,
@@ -21,5 +24,7 @@ where
     true
     [[and sources.month in (select month_start from marts.dim_date where {{period}})]]
     [[and sources.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    [[and sources.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and sources.owner_id in (select user_id from marts.dim_user where {{team}})]]
 group by sources.origin
 order by n_created desc, origin

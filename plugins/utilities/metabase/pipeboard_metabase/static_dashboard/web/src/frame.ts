@@ -138,13 +138,18 @@ export function frameOf(card: Card, context: Context, part: string | null = null
     lists.length = MOST_SERIES;
   }
   const seriesColumn = card.columns[seriesAt] ?? NO_COLUMN;
-  const taken = new Set<string>();
-  const series = lists.map(({ column, title, values }) => {
+  const meanings = lists.map(({ column, title }) =>
+    meaningOf(seriesAt >= 0 ? String(title) : column.name, palette),
+  );
+  // A colour with a meaning goes to the first series that has it, whatever comes before.
+  const taken = new Set(meanings.filter((meaning) => meaning !== null));
+  const series = lists.map(({ column, title, values }, nr) => {
     const byTitle = seriesAt >= 0;
     const measure = translations.column(column.name);
     const name = byTitle ? formats.full(title, seriesColumn) : measure;
-    const meaning = meaningOf(byTitle ? String(title) : column.name, palette);
-    const colour = meaning && !taken.has(meaning) ? meaning : nextColour(palette, taken);
+    const meaning = meanings[nr] ?? null;
+    const isFirst = meaning !== null && meanings.indexOf(meaning) === nr;
+    const colour = isFirst ? meaning : nextColour(palette, taken);
     taken.add(colour);
     return {
       name: chartLabel(byTitle && card.y.length > 1 ? `${name} · ${measure}` : name),
