@@ -20,7 +20,8 @@ from pipeboard.run.changed import decision_of
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ROOT / ".pipeboard" / "bin"
-PERSONAL = ("PIPEDRIVE_", "PIPEBOARD_", "MELTANO_", "DBT_", "TAP_", "TARGET_", "PG", "REDIS_")
+#: What commands get of our environment. For each of its messages dbt looks through all variables.
+PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
 LOADING = {
     "_sdc_deleted_at": "timestamptz",
     "_sdc_extracted_at": "timestamptz",
@@ -104,9 +105,8 @@ class Warehouse:
     superuser: dict[str, Any] = field(default_factory=dict)
 
     def environ(self) -> dict[str, str]:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(PERSONAL)}
         return {
-            **clean,
+            **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
             # A complete environment: commands read no other settings.
             "PIPEBOARD_WORLD": "own",
             "PYTHON_DOTENV_DISABLED": "1",
