@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up stop sync reference backfill sweep reconcile plan history roles doctor status look docs \
-	prefect tune metabase test test-long bench lint readme lock deploy rollback clean
+	prefect tune metabase test test-long bench lint generate readme lock deploy rollback clean
 
 # The first Python that the pins are for; name another one by `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
@@ -93,6 +93,12 @@ bench: ## how fast it is, against baselines and floors (SCALE=1000000, ONLY=load
 lint: ## ruff, mypy, sqlfluff, yamllint, shellcheck, Meltano's own schema
 	@$(PYTHON) orchestrate/bootstrap.py dev
 	@.pipeboard/env/dev/bin/python tests/lint.py
+
+generate: ## rewrite what follows from streams, settings, cards and metrics (V1=v1.json V2=v2.json: facts of new API operations)
+	@$(PYTHON) orchestrate/bootstrap.py dev
+	@.pipeboard/env/dev/bin/python -m tap_pipedrive.generate $(V1) $(V2)
+	@.pipeboard/env/dev/bin/python -m pipeboard_metabase.exposures
+	@.pipeboard/env/dev/bin/python k8s/components/grafana/generate
 
 readme: setup ## run the demo in a place of its own, and write its output into README.md and docs
 	@$(PYTHON) tests/docs/readme.py

@@ -20,7 +20,7 @@ if [ -e "$folder" ]; then
     exit 64
 fi
 
-# A minute of its own, from the name: the same one each time, and companies spread over the half hour.
+# A minute derived from the name: always the same, and companies are spread over the half hour.
 minute=$(($(printf '%s' "$name" | cksum | cut -d ' ' -f 1) % 30))
 cp -R "$overlays/account-template" "$folder"
 sed -i.bak -e "s/pipeboard-example/pipeboard-$name/" -e "s/account: \"example\"/account: \"$name\"/" \

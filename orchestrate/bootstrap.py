@@ -53,6 +53,9 @@ class Environment:
     commands: tuple[str, ...] = ()
     # Building a source archive runs its code: only for packages without a wheel.
     wheels_only: bool = True
+    # On a read-only file system (container, service) every start would compile again. Tools of
+    # developers compile what they import: that is a small part of what is installed.
+    compiled: bool = True
 
     @property
     def folder(self) -> Path:
@@ -105,7 +108,7 @@ RUN = (
     Environment("metabase", members=(METABASE,), commands=("pipeboard-metabase",)),
     Environment("demo", members=(SIMULATOR,), commands=("pipedrive-simulator",)),
 )
-DEV = Environment("dev", members=(TAP, LOADER, SIMULATOR, METABASE, SUPERVISOR))
+DEV = Environment("dev", members=(TAP, LOADER, SIMULATOR, METABASE, SUPERVISOR), compiled=False)
 # Node, which builds the page of dashboards (`make look`). No sync needs it.
 STATIC_DASHBOARD = Environment("look")
 # What `pipeboard metrics-server` runs. No sync needs it.
@@ -116,9 +119,9 @@ PREFECT = Environment("prefect", commands=("prefect",))
 # dependencies have no wheel.
 RIVAL = Environment("bench-pipelinewise", wheels_only=False)
 # The policy scanner of the Kubernetes manifests; its many dependencies would change those of `dev`.
-POLICY = Environment("policy")
+POLICY = Environment("policy", compiled=False)
 # The linter of the dbt project.
-DBT_LINT = Environment("dbt-lint")
+DBT_LINT = Environment("dbt-lint", compiled=False)
 
 # What is built, by the arguments of the command line.
 WANTED = {
@@ -241,8 +244,8 @@ def build(uv: Path, environment: Environment) -> None:
         run(
             [str(uv), "pip", "sync", "-q", *python]
             + (["--no-build"] if environment.wheels_only else builders)
-            # On a read-only file system (container, service) every start would compile again.
-            + ["--compile-bytecode", "--require-hashes", str(environment.pins)],
+            + (["--compile-bytecode"] if environment.compiled else [])
+            + ["--require-hashes", str(environment.pins)],
             environment.name,
         )
         if environment.members:

@@ -22,7 +22,7 @@ PREFECT_PYTHON = ROOT / ".pipeboard" / "env" / "prefect" / "bin" / "python"
 TRANSFORM = ROOT / "transform"
 #: Fingerprints of clean SQL files, one a line.
 CLEAN_SQL = ROOT / ".pipeboard" / "cache" / "clean-sql.txt"
-#: Calls of sqlfluff, so that the two lanes end at about the same time.
+#: Calls of sqlfluff, so that the two threads end at about the same time.
 SHARES = 4
 DBT_LINT = ROOT / ".pipeboard" / "env" / "dbt-lint" / "bin" / "dbt-bouncer"
 PACKAGES = (
@@ -37,12 +37,12 @@ PACKAGES = (
 )
 
 
-#: What it is called, where it runs, and one command or several, each if the one before was content.
+#: What it is called, where it runs, and one command or several, each if the one before passed.
 Step = tuple[str, str, list[str]] | tuple[str, str, list[str], list[str]]
 
 
 def main() -> int:
-    """Run them all; 0 only if all are content."""
+    """Run all linters; return 0 only if all pass."""
     schema = next(MELTANO.glob("lib/python*/site-packages/meltano/schemas/meltano.schema.json"))
     shell = [".ci/run", ".pipeboard/bin/meltano", "run_project.sh", "docker/build.sh"]
     shell += ["k8s/new-account.sh", "tests/run_project/stand-ins/minikube"]
@@ -129,15 +129,15 @@ def dbt_project() -> list[Step]:
 
 
 def content(name: str, folder: str, *commands: list[str]) -> bool:
-    """Run one linter; show its words only if it has something to say."""
+    """Run one linter; print its output only if it fails."""
     began = time.monotonic()
     for command in commands:
         outcome = run(folder, command)
         if outcome.returncode:
             break
     well = outcome.returncode == 0
-    told = f"{name:<32} {'ok' if well else 'NOT OK':<7} {time.monotonic() - began:5.1f} s"
-    print(told if well else f"{told}\n{outcome.stdout}{outcome.stderr}", flush=True)
+    summary = f"{name:<32} {'ok' if well else 'NOT OK':<7} {time.monotonic() - began:5.1f} s"
+    print(summary if well else f"{summary}\n{outcome.stdout}{outcome.stderr}", flush=True)
     return well
 
 
@@ -149,7 +149,7 @@ def run(folder: str, command: list[str]) -> subprocess.CompletedProcess[str]:
         env={
             **os.environ,
             "PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}",
-            # What dbt wants to be told before it reads; it connects to nothing.
+            # dbt needs an address to parse the project; it opens no connection.
             "PIPEBOARD_DATABASE_URL": "postgresql://lint:lint@localhost/lint",
             "DBT_TARGET_PATH": str(ROOT / ".pipeboard" / "dbt" / "lint"),
             "COLUMNS": "160",

@@ -32,7 +32,7 @@ OLDEST_POSTGRES = (
 )
 NO_TESTS = 5
 MOST_JOBS = min(4, (os.cpu_count() or 1) + 2)
-#: The only settings of ours that get through to the tests.
+#: The only settings of this project that tests inherit.
 SETTINGS_OF_TESTS = (
     "PIPEBOARD_CRM_DIR",
     "PIPEBOARD_SIGNAL_ROUNDS",
@@ -74,6 +74,9 @@ END_TO_END_SHARE = tuple(
 WAREHOUSE_SHARE = tuple(
     f"test_{name}.py"
     for name in (
+        "exchange_rates",
+        "grouped_rules",
+        "incremental",
         "lifetime",
         "package",
         "public_crm",
@@ -113,7 +116,7 @@ class Visit(NamedTuple):
     files: tuple[str, ...] = ()
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Run the rooms named, or all; return what `make` needs to know."""
     parser = argparse.ArgumentParser(description="Run the tests of every room.")
     which = parser.add_mutually_exclusive_group()
@@ -122,7 +125,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--order", type=int, default=random.randrange(1_000_000), metavar="NUMBER")
     parser.add_argument("rooms", nargs="*", metavar="ROOM")
     parser.set_defaults(which="not long")
-    given = parser.parse_args(words)
+    given = parser.parse_args(arguments)
     unknown = set(given.rooms) - {room.name for room in ROOMS}
     if unknown:
         print(f"no such room: {', '.join(unknown)}; there are {', '.join(r.name for r in ROOMS)}")
@@ -179,7 +182,7 @@ def visits_of(room: Room, oldest: str | None) -> list[Visit]:
 
 
 def run_room(visit: Visit, options: list[str]) -> Outcome:
-    """Run one room; what it says is kept together, since another one runs beside it."""
+    """Run one room; print its output as one block, because another room runs beside it."""
     room, title, postgres, files = visit
     began = time.monotonic()
     print(f"######## {title} ...", flush=True)
@@ -188,7 +191,6 @@ def run_room(visit: Visit, options: list[str]) -> Outcome:
     environ = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("PIPEDRIVE_", "PIPEBOARD_"))},
         **{k: os.environ[k] for k in SETTINGS_OF_TESTS if k in os.environ},
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
     if postgres:
         # The supervisor's own setting, and the one of the loader's tests.
@@ -234,7 +236,7 @@ def oldest_postgres() -> str | None:
 
 
 def print_total(totals: Counter[str], failed: list[str], seconds: float) -> None:
-    """Say how all rooms together went, in pytest's own words."""
+    """Return the summary of all rooms, in pytest's format."""
     for title in failed:
         print(f"failed: {title}")
     counts = [

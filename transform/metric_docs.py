@@ -55,10 +55,10 @@ def code(columns: str) -> str:
     return ", ".join(f"`{name.strip()}`" for name in columns.split(","))
 
 
-def sentence(words: str) -> str:
+def sentence(text: str) -> str:
     """Begin with a capital letter, end with a full stop."""
-    words = words.strip()
-    return f"{words[0].upper()}{words[1:]}".rstrip(".") + "."
+    text = text.strip()
+    return f"{text[0].upper()}{text[1:]}".rstrip(".") + "."
 
 
 def main(arguments: list[str]) -> int:

@@ -33,7 +33,8 @@ def hold(path: Path, seconds: float) -> subprocess.Popen[str]:
         [sys.executable, "-c", HOLDER, str(path), str(seconds)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
+    with process.stdout as output:
+        assert output.readline() == "held\n"
     return process
 
 

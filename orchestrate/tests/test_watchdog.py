@@ -124,13 +124,16 @@ def test_a_lock_taken_anew_is_held_like_the_first(tmp_path: Path, database: Data
     until(lock.retake)
     child.hold(lock.socket)
     time.sleep(0.3)  # for the watchdog to get it
-    os.close(lock.connection.fileno())  # as if we died
+    # As if this process had died. libpq still owns the number of the descriptor, and will close it.
+    with Path(os.devnull).open() as null:
+        os.dup2(null.fileno(), lock.connection.fileno())
     assert not is_free(database)
     child.end()
     while child.line(0.2) is not None:
         pass
     child.close()
     until(lambda: is_free(database), 5)
+    lock.connection.close()
 
 
 def test_a_command_that_is_not_there_is_one_line(tmp_path: Path, database: DatabaseUrl) -> None:

@@ -4,10 +4,11 @@ Usage::
 
     python -m tap_pipedrive.generate [V1.json V2.json]
 
-Rewrites the tables of ``README.md`` and ``tests/catalog.json``; both belong to a source tree. A
-stream with a new operation needs the facts of that operation, too: name the two OpenAPI documents
-of Pipedrive (JSON, from its developer documentation), and ``api/openapi/facts.json`` is rewritten
-for all operations that the streams declare.
+Rewrites the tables of ``README.md``, ``tests/catalog.json`` and the sources of the dbt project
+beside this package, if there is one; all belong to a source tree. A stream with a new operation
+needs the facts of that operation, too: name the two OpenAPI documents of Pipedrive (as JSON, from
+https://developers.pipedrive.com/docs/api/v1), and ``api/openapi/facts.json`` is rewritten for all
+operations that the streams declare.
 """
 
 from __future__ import annotations
@@ -33,6 +34,14 @@ from tap_pipedrive.tap import TapPipedrive
 ROOM = Path(__file__).resolve().parent.parent
 README = ROOM / "README.md"
 CATALOG = ROOM / "tests" / "catalog.json"
+SOURCES = ROOM.parent / "transform" / "models" / "staging" / "__sources.yml"
+#: Below this line the sources are generated, for the streams that are not above it.
+SOURCES_MARK = "      # Generated from the streams of the tap: make generate.\n"
+SOURCE = """\
+      - name: NAME
+        identifier: "{{ var('pipedrive_tables').get('NAME', 'NAME') }}"
+        description: TEXT
+"""
 
 
 def how_it_is_read(stream: PipedriveStream) -> str:
@@ -95,6 +104,35 @@ def render(text: str) -> str:
     return text
 
 
+def description(stream: type[PipedriveStream]) -> str:
+    """Return the first sentence of what a class says about its stream."""
+    text = " ".join((stream.__doc__ or "").split()).replace("``", "`")
+    return re.split(r"(?<=\.) ", text, maxsplit=1)[0]
+
+
+def sources(text: str) -> str:
+    """Replace the generated part of the sources of dbt."""
+    head, mark, _ = text.partition(SOURCES_MARK)
+    by_hand = set(re.findall(r"^      - name: (\w+)$", head, re.M))
+    tables = [
+        SOURCE.replace("NAME", stream.name).replace("TEXT", json.dumps(description(stream)))
+        for stream in STREAMS
+        if stream.name not in by_hand
+    ]
+    return "".join([head, mark, *tables])
+
+
+def facts_lacking() -> dict[str, list[str]]:
+    """Return the operations without facts, and the streams that declare them."""
+    known = json.loads(openapi.FACTS_FILE.read_text(encoding="utf-8"))
+    lacking: dict[str, list[str]] = {}
+    for stream in STREAMS:
+        for key in stream.operations:
+            if key not in known:
+                lacking.setdefault(key, []).append(stream.name)
+    return lacking
+
+
 def facts(v1: dict[str, Any], v2: dict[str, Any]) -> dict[str, Any]:
     """Reduce the two OpenAPI documents to the operations that the streams declare."""
     keys = sorted({key for stream in STREAMS for key in stream.operations})
@@ -118,7 +156,7 @@ def catalog() -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
-    """Rewrite the generated files; return 64 for wrong arguments."""
+    """Rewrite the generated files; return 64 for wrong or missing arguments."""
     if len(arguments) not in (0, 2) or not README.exists():
         sys.stderr.write(f"{__doc__}\n")
         return 64
@@ -127,9 +165,16 @@ def main(arguments: list[str]) -> int:
         text = json.dumps(facts(v1, v2), indent=1, sort_keys=True, ensure_ascii=False)
         openapi.FACTS_FILE.write_text(text + "\n", encoding="utf-8")
         openapi.forget_facts()
+    elif lacking := facts_lacking():
+        for key, streams in lacking.items():
+            sys.stderr.write(f"no facts of {key}, which {', '.join(streams)} declares\n")
+        sys.stderr.write(f"{__doc__}\n")
+        return 64
     README.write_text(render(README.read_text(encoding="utf-8")), encoding="utf-8")
     text = json.dumps(catalog(), indent=1, sort_keys=True)
     CATALOG.write_text(text + "\n", encoding="utf-8")
+    if SOURCES.exists():
+        SOURCES.write_text(sources(SOURCES.read_text(encoding="utf-8")), encoding="utf-8")
     return 0
 
 

@@ -12,6 +12,13 @@ from singer_sdk.testing import SuiteConfig, get_tap_test_class
 from tap_pipedrive import generate
 from tap_pipedrive.tap import TapPipedrive
 
+#: The SDK's own tests warn of what is right here: no record has `_extra` unless the API sends a
+#: property that is not known, and some lists of the account are empty.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Fields in transformed catalog but not in records"),
+    pytest.mark.filterwarnings("ignore:No records were available to test"),
+]
+
 _SIMULATOR = running_simulator(deals=300, seed=7)
 _RUNNING = _SIMULATOR.__enter__()
 

@@ -22,6 +22,14 @@ def test_the_readme_is_up_to_date() -> None:
     assert "| `deals` |" in text and "| `api_token` |" in text
 
 
+def test_the_sources_of_dbt_are_up_to_date() -> None:
+    text = generate.SOURCES.read_text(encoding="utf-8")
+    assert generate.sources(text) == text, COMMAND
+    assert text.count("      - name: ") == len(generate.STREAMS)
+    without_one = text.replace("      - name: goals\n", "").partition(generate.SOURCES_MARK)[0]
+    assert "      - name: goals\n" in generate.sources(without_one + generate.SOURCES_MARK)
+
+
 def document(*paths: str) -> dict[str, Any]:
     """Make an OpenAPI document whose lists have records of an id and a colour."""
     properties = {"id": {"type": "integer"}, "colour": {"type": "string"}}
@@ -32,7 +40,7 @@ def document(*paths: str) -> dict[str, Any]:
 
 
 def test_a_new_stream_needs_its_class_and_one_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(PipedriveStream, "declared", [])
 
@@ -49,10 +57,14 @@ def test_a_new_stream_needs_its_class_and_one_command(
         monkeypatch.setattr(f"{module}.STREAMS", (Paints,))
     monkeypatch.setattr(generate, "README", readme)
     monkeypatch.setattr(generate, "CATALOG", catalog)
+    monkeypatch.setattr(generate, "SOURCES", tmp_path / "no sources")
     monkeypatch.setattr(openapi, "FACTS_FILE", facts)
+    facts.write_text("{}", encoding="utf-8")
     readme.write_text("<!-- streams -->\n<!-- /streams -->", encoding="utf-8")
     v1.write_text(json.dumps(document()), encoding="utf-8")
     v2.write_text(json.dumps(document("/paints", "/more")), encoding="utf-8")
+    assert generate.main([]) == 64
+    assert "no facts of v2 /paints, which paints declares" in capsys.readouterr().err
     try:
         assert generate.main([str(v1), str(v2)]) == 0
     finally:

@@ -57,7 +57,7 @@ def test_the_latency_is_judged_by_what_the_limit_allows() -> None:
     samples = [tap(0, 40_000, None), tap(50, 10_000, 120), tap(300, 27_000, 120)]
     assert arithmetic.ratios({"tap": samples})["tap_300ms_vs_reachable"] == 0.9
     assert arithmetic.ratios({"tap": samples})["tap_300ms_vs_reachable_all"] is None
-    # Ours is the lower one here.
+    # Pipeboard's is the lower one here.
     samples[0]["rows"] = 27_000
     assert arithmetic.ratios({"tap": samples})["tap_300ms_vs_reachable"] == 1.0
 

@@ -98,5 +98,5 @@ def test_every_target_of_prometheus_is_a_service_that_opens_the_port() -> None:
 def test_prometheus_keeps_as_long_as_in_the_cluster() -> None:
     twin = of_the_cluster("prometheus")
     assert twin is not None
-    kept = [word for word in twin["args"] if "retention" in word]
-    assert kept == [word for word in SERVICES["prometheus"]["command"] if "retention" in word]
+    retention = [word for word in twin["args"] if "retention" in word]
+    assert retention == [word for word in SERVICES["prometheus"]["command"] if "retention" in word]

@@ -1,7 +1,7 @@
 """The image, without an engine to build it: the same steps in a clean folder, read-only afterwards.
 
 What only an engine can show (layers, the base's own contents, the user) is left to hadolint and to
-the assertions on the Dockerfile's words.
+the assertions on the Dockerfile's text.
 """
 
 from __future__ import annotations
@@ -77,13 +77,19 @@ class Image:
             if path.is_file() and not path.is_symlink()
         }
 
-    def run(self, words: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    def run(self, command_line: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
         """Run a command with the project mounted read-only (root), or with no right to write."""
-        command = ["sh", "-c", f"exec {words}"]
+        command = ["sh", "-c", f"exec {command_line}"]
         if os.geteuid() == 0:
             here = shlex.quote(str(self.project))
             mount = f"mount --bind {here} {here} && mount -o remount,ro,bind {here}"
-            command = ["unshare", "--mount", "sh", "-c", f"{mount} && cd {here} && exec {words}"]
+            command = [
+                "unshare",
+                "--mount",
+                "sh",
+                "-c",
+                f"{mount} && cd {here} && exec {command_line}",
+            ]
         else:
             for path in (self.project, *self.project.rglob("*")):
                 if not path.is_symlink():
@@ -116,21 +122,21 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
 
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    kept = os.environ.get("PIPEBOARD_STATE_DIR")
+    state_dir = os.environ.get("PIPEBOARD_STATE_DIR")
     os.environ["PIPEBOARD_STATE_DIR"] = str(tmp_path_factory.mktemp("servers"))
     found = Services(Paths(ROOT))
     yield found
     found.stop()
     found.postgres.destroy()
     os.environ.pop("PIPEBOARD_STATE_DIR")
-    if kept:
-        os.environ["PIPEBOARD_STATE_DIR"] = kept
+    if state_dir:
+        os.environ["PIPEBOARD_STATE_DIR"] = state_dir
 
 
 def test_nothing_private_and_no_test_is_sent_to_the_builder() -> None:
     sent = sent_to_the_builder()
     assert {"meltano.yml", "docker/build.sh", "orchestrate/bootstrap.py"} <= set(sent)
-    # dbt's own tests are part of every run; ours are not.
+    # dbt's own tests are part of every run; this project's Python tests are not.
     tests = [name for name in sent if "/tests/" in name and not name.startswith("transform/")]
     assert tests == []
     assert [name for name in sent if Path(name).name.startswith(".")] == []
@@ -192,9 +198,9 @@ def test_a_sync_runs_in_it_and_writes_nothing_but_its_state(
         "PIPEBOARD_DATABASE_URL": database,
     }
     # What a release runs in the cluster, in its order.
-    for words in ("migrate", "doctor", "run sync"):
-        outcome = image.run(f".pipeboard/bin/pipeboard {words}", environ)
-        assert outcome.returncode == 0, words + outcome.stdout + outcome.stderr
+    for command_line in ("migrate", "doctor", "run sync"):
+        outcome = image.run(f".pipeboard/bin/pipeboard {command_line}", environ)
+        assert outcome.returncode == 0, command_line + outcome.stdout + outcome.stderr
     logged = [line for line in outcome.stdout.splitlines() if line.startswith("{")]
     assert [json.loads(line) for line in logged], "no JSON in the log of a container"
     assert image.files() == before

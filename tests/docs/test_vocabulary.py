@@ -47,7 +47,6 @@ def test_ordinary_words_pass(file: str, text: str) -> None:
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with one file, `a.md`, that has an old word in line 3."""
     monkeypatch.setattr(vocabulary, "ROOT", tmp_path)
-    monkeypatch.setattr(vocabulary, "FOLDERS", (".",))
     monkeypatch.setattr(vocabulary, "EXCEPTIONS", ())
     monkeypatch.setattr(vocabulary, "files", lambda: ["a.md"])
     (tmp_path / "a.md").write_text("Title\n\nThe keeper ends it.\n")
@@ -82,11 +81,10 @@ def test_all_files_but_ignored_ones_are_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vocabulary, "ROOT", tmp_path)
-    monkeypatch.setattr(vocabulary, "FOLDERS", ("docs", "README.md"))
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     (tmp_path / ".gitignore").write_text("*.log\n")
     (tmp_path / "docs").mkdir()
     for name in ("README.md", "other.md", "docs/new.md", "docs/run.log", "docs/facts.json"):
         (tmp_path / name).write_text("")
     subprocess.run(["git", "add", "README.md", "other.md"], cwd=tmp_path, check=True)
-    assert vocabulary.files() == ["README.md", "docs/new.md"]
+    assert vocabulary.files() == [".gitignore", "README.md", "docs/new.md", "other.md"]

@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
 from pipeboard.local.services import Services
 from pipeboard.local.simulator import Account, Simulator
 from pipeboard.paths import Paths
@@ -28,9 +29,16 @@ DEALS, CHANGES = 600, 20
 PERSONAL = ("PIPEDRIVE_", "MELTANO_", "DBT_", "TAP_", "TARGET_", "PG", "REDIS_", "PUSHGATEWAY_")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the order of the tests of a module: they share a set-up, and change it."""
+    for item in items:
+        item.add_marker(pytest.mark.random_order(disabled=True))
+
+
 @dataclass(frozen=True)
 class Run:
-    """What one command said, and how long it took."""
+    """Output, exit code and duration of one command."""
 
     code: int
     out: str
@@ -58,23 +66,23 @@ class Checkout:
 
     def environ(self, given: Mapping[str, str]) -> dict[str, str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(PERSONAL)}
-        # Empty variables hide what a developer's own .env says.
+        # Empty variables override a developer's own .env.
         clean |= dict.fromkeys(("PIPEDRIVE_API_TOKEN", "PIPEDRIVE_API_URL"), "")
         clean |= dict.fromkeys(("PIPEDRIVE_COMPANY_DOMAIN", "PIPEBOARD_DATABASE_URL"), "")
         return {**clean, "PIPEBOARD_STATE_DIR": str(self.state), **given}
 
-    def run(self, *words: str, name: str = "pipeboard", **environ: str) -> Run:
+    def run(self, *arguments: str, name: str = "pipeboard", **environ: str) -> Run:
         """Run one of the commands."""
         began = time.monotonic()
         outcome = subprocess.run(
-            [str(COMMANDS / name), *words],
+            [str(COMMANDS / name), *arguments],
             cwd=ROOT,
             env=self.environ(environ),
             text=True,
             capture_output=True,
             check=False,
         )
-        report = self.state / "reports" / f"{'demo' if 'demo' in words else 'dev'}.json"
+        report = self.state / "reports" / f"{'demo' if 'demo' in arguments else 'dev'}.json"
         return Run(
             outcome.returncode,
             outcome.stdout,
@@ -84,7 +92,7 @@ class Checkout:
         )
 
     def query(self, database: str, query: str) -> list[tuple[Any, ...]]:
-        """Ask one of the embedded databases."""
+        """Query one of the embedded databases."""
         urls = self.services.postgres.urls(database)
         assert urls is not None, "the embedded PostgreSQL does not run"
         with psycopg.connect(urls[database]) as connection:
@@ -92,7 +100,7 @@ class Checkout:
 
 
 def truth(simulator: Simulator, name: str) -> Iterator[dict[str, Any]]:
-    """Ask an account what is really so, past its API."""
+    """Yield the records of an account, read past its API."""
     ready = simulator.ready()
     assert ready is not None, "the simulated account does not run"
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -108,13 +116,21 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 
 
 @pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """The PostgreSQL of all sites, which exist one after the other."""
+    found = EmbeddedPostgres(tmp_path_factory.mktemp("postgres of sites"))
+    yield found
+    found.destroy()
+
+
+@pytest.fixture(scope="session")
 def first_demo(checkout: Checkout) -> Run:
     return checkout.run("demo", "--deals", str(DEALS), "--changes", str(CHANGES))
 
 
 @dataclass(frozen=True)
 class SecondDemo:
-    """The second demo run, and what the account counted meanwhile."""
+    """The second demo run, and the account's statistics of it."""
 
     run: Run
     before: dict[str, Any]
@@ -138,7 +154,7 @@ def second_demo(checkout: Checkout, first_demo: Run) -> SecondDemo:
 
 @pytest.fixture(scope="session")
 def own_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    """Somebody's own account. (Public CRM data: tests/warehouse/test_public_crm.py.)"""
+    """An account of its own. (Public CRM data: tests/warehouse/test_public_crm.py.)"""
     simulator = Simulator(tmp_path_factory.mktemp("own account"), COMMANDS / "pipedrive-simulator")
     simulator.start(Account(deals=300, seed=7))
     yield simulator

@@ -1,5 +1,5 @@
-"""A site that faults can be tried on: an account that can be made to hang, a PostgreSQL of its
-own, a Pushgateway; and runs that are looked at, and killed, while they are at work."""
+"""The project with parts that can fail: an account that can hang, a PostgreSQL of its own, a
+Pushgateway; and runs that can be inspected and killed while they run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -28,7 +29,7 @@ from pipeboard.local.postgres_binaries import Binaries
 from pipeboard.local.services import Services
 from pipeboard.local.simulator import Account, Simulator
 
-# Nobody cuts the power of a test: what is written survives every kill of a process all the same.
+# Without a power cut, written data survives every kill of a process even without fsync.
 embedded_postgres.SETTINGS["fsync"] = "off"
 GATEWAY = Path("/usr/bin/prometheus-pushgateway")
 DATABASE = "site"
@@ -37,20 +38,20 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def until(what: str, look: Callable[[], T], seconds: float = 60) -> T:
-    """Wait for something to be so."""
+    """Wait until `look` returns a true value, and return it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = look()
         if found:
             return found
         time.sleep(0.1)
-    words = f"{what}: not within {seconds} s"
-    raise AssertionError(words)
+    message = f"{what}: not within {seconds} s"
+    raise AssertionError(message)
 
 
 @dataclass
 class Site:
-    """One account and where it is synced to."""
+    """One account and the database it is synced to."""
 
     checkout: Checkout
     simulator: Simulator
@@ -85,13 +86,13 @@ class Site:
             **self.given,
         }
 
-    def run(self, *words: str, **environ: str) -> Run:
-        return self.checkout.run(*words, **{**self.environ, **environ})
+    def run(self, *arguments: str, **environ: str) -> Run:
+        return self.checkout.run(*arguments, **{**self.environ, **environ})
 
-    def start(self, *words: str, **environ: str) -> Live:
-        """Start a run and leave it to itself."""
+    def start(self, *arguments: str, **environ: str) -> Live:
+        """Start a run in the background."""
         process = subprocess.Popen(
-            [str(COMMANDS / "pipeboard"), *words],
+            [str(COMMANDS / "pipeboard"), *arguments],
             cwd=ROOT,
             env=self.checkout.environ({**self.environ, **environ}),
             text=True,
@@ -135,7 +136,7 @@ class Site:
 
     @contextmanager
     def slow(self, kind: str = "slow_body", after: int = 20) -> Iterator[None]:
-        """Let change logs come slowly from the so-many-th on, until the block ends."""
+        """Delay the change logs after the first `after` ones, until the block ends."""
         rule = {"kind": kind, "operation": "getDealChangelog", "after": after}
         self.control("faults", {**rule, **({"seconds": 3} if kind == "slow_body" else {})})
         try:
@@ -144,7 +145,7 @@ class Site:
             self.control("faults", method="DELETE")
 
     def is_slow(self) -> bool:
-        """Whether a run has come to where it is slow."""
+        """Whether a run has reached the delayed requests."""
         return any(rule["fired"] for rule in self.control("faults", method="GET"))
 
     def metrics(self, pipeline: str) -> dict[str, dict[tuple[str, ...], float]]:
@@ -166,7 +167,7 @@ class Site:
 
 @dataclass
 class Live:
-    """A run at work."""
+    """A run in the background."""
 
     process: subprocess.Popen[str]
 
@@ -183,15 +184,17 @@ class Live:
         found: dict[str, int] = {}
         parents = {self.process.pid}
         for name, word in (("watchdog", "watchdog.py"), ("meltano", "/meltano ")):
-            ours = [pid for pid, parent, words in known if parent in parents and word in words]
-            if ours:
-                found[name] = ours[0]
-            parents = set(ours)
-        for pid, parent, words in known:
+            children = [
+                pid for pid, parent, command in known if parent in parents and word in command
+            ]
+            if children:
+                found[name] = children[0]
+            parents = set(children)
+        for pid, parent, command in known:
             if parent in parents:
                 for name in ("tap-pipedrive", "target-postgres", "dbt"):
                     marks = (f"bin/{name} ", f"bin/pipeboard-{name}", f"/{name}_of_sync.py")
-                    if any(mark in f"{words} " for mark in marks):
+                    if any(mark in f"{command} " for mark in marks):
                         found[name] = pid
         return found
 
@@ -206,7 +209,7 @@ class Live:
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process runs; one that nobody has buried yet does not."""
+    """Return whether a process runs; a zombie does not."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
@@ -214,9 +217,9 @@ def alive(pid: int) -> bool:
 
 @contextmanager
 def pushgateway(memory: Path) -> Iterator[str | None]:
-    """Start a real Pushgateway, None where there is none.
+    """Start a real Pushgateway; yield None if it is not installed.
 
-    Debian's remembers what it was told, machine-wide, unless it gets another file to do so.
+    Debian's package stores metrics for the whole machine unless another file is given.
     """
     if not GATEWAY.exists():
         yield None
@@ -245,18 +248,28 @@ def pushgateway(memory: Path) -> Iterator[str | None]:
 
 
 @contextmanager
-def make_site(folder: Path, deals: int = 120) -> Iterator[Site]:
-    """Make a site in a folder, and take it away."""
+def make_site(server: EmbeddedPostgres, folder: Path, deals: int = 120) -> Iterator[Site]:
+    """Make a site in a folder, and take it away.
+
+    Server and database have the same address for each site: then what dbt parsed for one site
+    is valid for the next one, which gets a copy of it.
+    """
     checkout = Checkout(folder / "state")
     simulator = Simulator(folder / "account", COMMANDS / "pipedrive-simulator")
     simulator.start(Account(deals=deals, seed=11))
-    binaries = Services(checkout.services.paths).binaries()
-    server = EmbeddedPostgres(folder / "postgres")
-    server.start(binaries, DATABASE)
+    paths = checkout.services.paths
+    binaries = Services(paths).binaries()
+    server.start(binaries, DATABASE, fresh=True)
+    parsed = paths.dbt("dev") / "target" / "partial_parse.msgpack"
+    stored = server.state.with_name(parsed.name)
+    if stored.exists():
+        parsed.parent.mkdir(parents=True)
+        shutil.copy(stored, parsed)
     with pushgateway(folder / "metrics") as gateway:
         yield Site(checkout, simulator, server, binaries, gateway)
     simulator.stop()
-    server.destroy()
+    if parsed.exists():
+        shutil.copy(parsed, stored)
 
 
 def kill_server(server: EmbeddedPostgres) -> None:

@@ -17,7 +17,7 @@ STREAMS = (
 FIELDS = ("deal", "person", "organization", "product", "activity")
 #: A deal's change log is read again when one of these changed.
 MOVES = ("stage_id", "status", "pipeline_id")
-#: Depends on who asks.
+#: Properties that depend on the token's user.
 IGNORED = ("is_you", "last_login")
 TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d")
 
@@ -30,15 +30,15 @@ def differences(site: Site) -> list[str]:
 def _records(site: Site) -> Iterator[str]:
     readable = _readable_deals(site)
     for stream in STREAMS:
-        kept = {row["id"]: row for row in _rows(site, stream)}
+        stored = {row["id"]: row for row in _rows(site, stream)}
         known = {record["id"]: record for record in truth(site.simulator, stream)}
-        yield from (f"{stream} {key}: not in the account" for key in kept.keys() - known.keys())
+        yield from (f"{stream} {key}: not in the account" for key in stored.keys() - known.keys())
         for key, record in known.items():
             if not record.get("_listed", True):
                 continue
             if stream == "deal_products" and record["deal_id"] not in readable:
                 continue
-            yield from _differing(f"{stream} {key}", record, kept.get(key))
+            yield from _differing(f"{stream} {key}", record, stored.get(key))
     lines: dict[int, set[int]] = {}
     for record in truth(site.simulator, "deal_products"):
         if record["deal_id"] in readable:
@@ -50,27 +50,27 @@ def _records(site: Site) -> Iterator[str]:
 
 
 def _fields(site: Site) -> Iterator[str]:
-    kept = {
+    stored = {
         entity: {row["field_code"]: row for row in _rows(site, f"{entity}_fields")}
         for entity in FIELDS
     }
     for field in truth(site.simulator, "fields"):
         entity = field.pop("entity")
-        if entity in kept:
+        if entity in stored:
             name = f"{entity}_fields {field['field_code']}"
-            yield from _differing(name, field, kept[entity].get(field["field_code"]))
+            yield from _differing(name, field, stored[entity].get(field["field_code"]))
 
 
 def _histories(site: Site) -> Iterator[str]:
     readable = _readable_deals(site)
     known = Counter(_change(row, readable) for row in truth(site.simulator, "deal_changelog"))
-    kept = Counter(_change(row, readable) for row in _rows(site, "deal_changelog"))
-    yield from (f"deal_changelog: {change} is not in the account" for change in kept - known)
-    for change in known - kept:
+    stored = Counter(_change(row, readable) for row in _rows(site, "deal_changelog"))
+    yield from (f"deal_changelog: {change} is not in the account" for change in stored - known)
+    for change in known - stored:
         if change and change[2] in MOVES:
             yield f"deal_changelog: {change} is missing"
-    asked = {row["deal_id"] for row in _rows(site, "deal_changelog_sync")}
-    yield from (f"deal_changelog_sync {deal}: missing" for deal in readable - asked)
+    synced = {row["deal_id"] for row in _rows(site, "deal_changelog_sync")}
+    yield from (f"deal_changelog_sync {deal}: missing" for deal in readable - synced)
 
 
 def _readable_deals(site: Site) -> set[int]:

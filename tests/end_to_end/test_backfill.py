@@ -8,14 +8,16 @@ from collections.abc import Iterator
 import pytest
 from project_under_test import Site, alive, make_site, until
 
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
+
 DAILY = {"PIPEDRIVE_DAILY_TOKENS": "2000"}
 HISTORY = ("backfill", "--history", "--no-build")
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An account whose deals are loaded, and none of their histories."""
-    with make_site(tmp_path_factory.mktemp("backfilled site")) as found:
+    with make_site(server, tmp_path_factory.mktemp("backfilled site")) as found:
         first = found.checkout.run(
             *("run", "tap-pipedrive", "target-postgres"),
             name="meltano",
@@ -35,7 +37,7 @@ def logs_read(site: Site) -> int:
     return int(stats["operations"].get("getDealChangelog", {}).get("calls", 0))
 
 
-def test_a_history_is_read_over_days_and_kills(site: Site) -> None:
+def test_a_backfill_resumes_on_the_next_day_and_after_a_kill(site: Site) -> None:
     by_value = [
         i for (i,) in site.query("select id from pipedrive.deals order by value desc nulls last")
     ]
@@ -85,11 +87,11 @@ def _is_past_deals(site: Site) -> bool:
     ) == [(True,)]
 
 
-def test_a_full_backfill_goes_on_where_it_stood(site: Site) -> None:
+def test_a_full_backfill_resumes_where_it_stopped(site: Site) -> None:
     site.control("clock", {"advance_seconds": 86_400})
-    words = ("backfill", "--streams", "deals,deal_changelog,deal_changelog_sync", "--no-build")
+    arguments = ("backfill", "--streams", "deals,deal_changelog,deal_changelog_sync", "--no-build")
     site.control("stats/reset", {})
-    first = site.run(*words, **DAILY)
+    first = site.run(*arguments, **DAILY)
     assert first.code == 75, first.out + first.err
     # A wrong word, or another wish that nobody confirmed, discards nothing.
     wrong = site.run("backfill", "--streams", "dealz", "--no-build")
@@ -97,7 +99,7 @@ def test_a_full_backfill_goes_on_where_it_stood(site: Site) -> None:
     once = logs_read(site)
     assert 0 < once < len(marks(site)), first.out
     site.control("clock", {"advance_seconds": 86_400})
-    second = site.run(*words, **DAILY)
+    second = site.run(*arguments, **DAILY)
     assert second.code == 0, second.out + second.err
     assert "goes on: deals" in second.out
     assert logs_read(site) <= len(marks(site)) + 10, "begun once"

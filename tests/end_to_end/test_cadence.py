@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from project_under_test import Site, make_site
 
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
+
 SCHEDULED = {"PIPEBOARD_SCHEDULED": "true"}
-#: What is not asked again within an hour.
+#: Streams that are not read again within an hour.
 NOT_DUE = {
     *("lead_labels", "products", "pipelines", "stages", "activity_types", "users"),
     *("deal_fields", "person_fields", "organization_fields", "product_fields", "activity_fields"),
@@ -19,9 +21,9 @@ NOT_DUE = {
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An account after a sync by hand and one on schedule, and then a deal in a new stage."""
-    with make_site(tmp_path_factory.mktemp("site on schedule"), deals=60) as found:
+    with make_site(server, tmp_path_factory.mktemp("site on schedule"), deals=60) as found:
         for environ in ({}, SCHEDULED):
             ended = found.run("run", "sync", **environ)
             assert ended.code == 0, ended.out + ended.err
@@ -58,7 +60,7 @@ def test_a_scheduled_sync_leaves_out_what_is_not_due(site: Site) -> None:
     ]
 
 
-def test_what_is_not_due_is_as_old_as_it_is_and_not_gone(site: Site) -> None:
+def test_lists_that_are_not_due_keep_their_age_and_rows(site: Site) -> None:
     known = ages(site)
     began = [at for (at,) in site.query("select started_at from ops.etl_run order by started_at")]
     assert known["deals"] > began[1], "read by the second sync"
@@ -70,7 +72,7 @@ def test_what_is_not_due_is_as_old_as_it_is_and_not_gone(site: Site) -> None:
     assert "Streams to look at" not in site.run("status").out
 
 
-def test_a_deal_in_a_new_stage_brings_the_stage_along(site: Site) -> None:
+def test_a_deal_in_a_new_stage_causes_a_reading_of_stages(site: Site) -> None:
     (pipeline,) = edited(site, op="create_pipeline", name="Novo")
     (stage,) = edited(site, op="create_stage", name="Novo", pipeline_id=pipeline["id"])
     edited(site, op="create_deal", title="Novo", stage_id=stage["id"])
@@ -86,8 +88,8 @@ def test_a_deal_in_a_new_stage_brings_the_stage_along(site: Site) -> None:
     ) == [("Novo",)]
 
 
-def test_the_plan_says_what_an_idle_day_costs(site: Site) -> None:
-    told = site.run("plan", "sync").out
-    assert "on a schedule every 3 h" in told
-    assert "With nothing new it costs 260 tokens by hand, and an idle day of 48" in told
-    assert "scheduled runs 6,280." in told
+def test_the_plan_shows_the_cost_of_an_idle_day(site: Site) -> None:
+    output = site.run("plan", "sync").out
+    assert "on a schedule every 3 h" in output
+    assert "With nothing new it costs 260 tokens by hand, and an idle day of 48" in output
+    assert "scheduled runs 6,280." in output

@@ -15,17 +15,17 @@ QUESTIONS = (
 )
 
 
-def test_the_first_run_ends_with_answers(checkout: Checkout, first_demo: Run) -> None:
+def test_the_first_run_prints_the_demo_queries(checkout: Checkout, first_demo: Run) -> None:
     assert first_demo.code == 0, first_demo.out + first_demo.err
-    for words in (*QUESTIONS, "Rows and API tokens", "psql 'postgresql://", "What next"):
-        assert words in first_demo.out
+    for text in (*QUESTIONS, "Rows and API tokens", "psql 'postgresql://", "What next"):
+        assert text in first_demo.out
     assert "Traceback" not in first_demo.out + first_demo.err
     assert "\x1b[" not in first_demo.out, "colours are for terminals"
     assert first_demo.rows("deals") > DEALS * 0.9
     assert checkout.query("pipeboard_demo", "select count(*) > 0 from marts.deal_wide") == [(True,)]
 
 
-def test_the_marts_say_what_the_account_says(checkout: Checkout, second_demo: SecondDemo) -> None:
+def test_the_marts_equal_the_account(checkout: Checkout, second_demo: SecondDemo) -> None:
     assert second_demo.run.code == 0, second_demo.run.out + second_demo.run.err
     # What was purged before anybody read it cannot be known.
     really = {
@@ -41,7 +41,7 @@ def test_the_marts_say_what_the_account_says(checkout: Checkout, second_demo: Se
     assert {row[0]: row[1:] for row in rows} == really
 
 
-def test_the_second_run_syncs_what_changed_and_says_so(second_demo: SecondDemo) -> None:
+def test_the_second_run_syncs_only_changes_and_prints_so(second_demo: SecondDemo) -> None:
     run = second_demo.run
     assert run.code == 0, run.out + run.err
     assert f"the account moved on: {CHANGES} deals changed" in run.out
@@ -57,11 +57,11 @@ def test_the_readme_can_show_what_both_runs_print(first_demo: Run, second_demo: 
         assert readme["excerpt"](output, readme["SHOWN"][name])
 
 
-def test_history_is_asked_for_the_deals_that_moved_only(second_demo: SecondDemo) -> None:
+def test_only_changed_deals_have_their_history_read(second_demo: SecondDemo) -> None:
     assert 0 < second_demo.calls("getDealChangelog") <= second_demo.run.rows("deals")
 
 
-def test_state_lives_in_the_warehouse(checkout: Checkout, first_demo: Run) -> None:
+def test_state_is_in_the_warehouse(checkout: Checkout, first_demo: Run) -> None:
     ids = checkout.query("pipeboard_demo", "select state_id from meltano.state")
     assert ids == [("demo:tap-pipedrive-to-target-postgres:simulated",)]
 

@@ -1,4 +1,4 @@
-"""Whatever is killed during a run: the next one ends right, history and metrics tell the truth."""
+"""Killed processes during a run: the next run is complete, and history and metrics are right."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 from conftest import truth
 from project_under_test import Live, Site, alive, kill_server, make_site, until
 
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
 from pipeboard.run.run_lock import is_locked
 
 # The fastest job that reads and loads: what ends it does not care what comes after.
@@ -21,14 +22,14 @@ JOB = "backfill"
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with make_site(tmp_path_factory.mktemp("site")) as found:
+def site(server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with make_site(server, tmp_path_factory.mktemp("site")) as found:
         yield found
 
 
-def at_work(site: Site, *words: str) -> tuple[Live, dict[str, int]]:
+def started(site: Site, *arguments: str) -> tuple[Live, dict[str, int]]:
     """Start a run and wait until it is in the middle of it; return it and its parts."""
-    live = site.start("run", JOB, *words)
+    live = site.start("run", JOB, *arguments)
     until("a run in the middle", site.is_slow)
     parts = live.parts()
     assert set(parts) == {"watchdog", "meltano", "tap-pipedrive", "target-postgres"}, parts
@@ -53,17 +54,17 @@ def test_a_part_that_is_killed_fails_the_run(
     site: Site, victim: str, code: int, stage: str
 ) -> None:
     with site.slow():
-        live, parts = at_work(site)
+        live, parts = started(site)
         os.kill(parts[victim], signal.SIGKILL)
         ended, out = live.wait()
     assert ended == code, out
     assert not any(map(alive, parts.values()))
     assert site.history()[-1] == ("failed", code, stage), out
     ((reason,),) = site.query("select reason from ops.etl_run order by started_at desc limit 1")
-    words = (
+    message = (
         "its watchdog was killed" if victim == "watchdog" else "killed by signal 9 (SIGKILL), prob"
     )
-    assert words in reason
+    assert message in reason
     assert lock_is_free(site)
     if site.gateway:
         metrics = site.metrics("backfill")
@@ -72,28 +73,28 @@ def test_a_part_that_is_killed_fails_the_run(
         assert "pipedrive_etl_last_success_timestamp_seconds" not in metrics
 
 
-def test_a_supervisor_that_is_killed_leaves_nothing_behind(site: Site) -> None:
+def test_a_killed_supervisor_leaves_no_process(site: Site) -> None:
     with site.slow():
-        live, parts = at_work(site)
+        live, parts = started(site)
         live.end(signal.SIGKILL)
         freed_early = lock_is_free(site) and alive(parts["meltano"])
         until("the end of all its parts", lambda: not any(map(alive, parts.values())), 40)
     assert not freed_early
     until("a free lock", lambda: lock_is_free(site), 5)
     assert site.history()[-1][0] == "running", "nobody could tell yet"
-    told = site.run("history", "--last", "1")
-    assert "abandoned" in told.out
+    history = site.run("history", "--last", "1")
+    assert "abandoned" in history.out
 
 
-def test_a_second_run_skips_and_says_who_is_at_work(site: Site) -> None:
+def test_a_second_run_is_skipped_and_names_the_running_one(site: Site) -> None:
     with site.slow():
-        live, _ = at_work(site)
+        live, _ = started(site)
         assert site.history()[-2][0] == "abandoned", "the next run found out"
         second = site.run("run", JOB)
         assert second.code == 0
         (run_id,) = site.query("select run_id from ops.etl_run where status = 'running'")[0]
         assert f"skipped       run {run_id} of backfill has been running since" in second.out
-        # Asked to end: gently, with what was read loaded and its state kept.
+        # SIGTERM: the records read so far are loaded and the state is stored.
         code, out = live.end(signal.SIGTERM)
     assert code == 143, out
     assert "interrupted by SIGTERM" in out
@@ -114,20 +115,20 @@ def test_a_run_that_hangs_is_ended(site: Site) -> None:
     assert "no progress for 3 s" in reason
 
 
-def test_a_database_that_is_killed_and_comes_back(site: Site) -> None:
+def test_a_run_survives_or_fails_with_a_killed_database(site: Site) -> None:
     with site.slow():
-        live, parts = at_work(site)
+        live, parts = started(site)
         kill_server(site.server)
         site.server.start(site.binaries, "site")
     code, out = live.wait()
-    # Loader and Meltano may have come back as well, or not; either is told as it was.
-    status, told, _ = site.history()[-1]
-    assert (status, told) in {("succeeded", 0), ("failed", 69)}, out
-    assert code == told
+    # Loader and Meltano may have survived or not; the recorded outcome must be the real one.
+    status, exit_code, _ = site.history()[-1]
+    assert (status, exit_code) in {("succeeded", 0), ("failed", 69)}, out
+    assert code == exit_code
     assert not any(map(alive, parts.values()))
 
 
-def test_then_the_next_run_ends_right(site: Site) -> None:
+def test_the_run_after_faults_is_complete(site: Site) -> None:
     seen = {status for status, *_ in site.history()}
     assert {"failed", "interrupted", "skipped", "abandoned"} <= seen
     run = site.run("run", JOB)
@@ -138,14 +139,14 @@ def test_then_the_next_run_ends_right(site: Site) -> None:
     known = {i for (i,) in site.query("select deal_id from pipedrive.deal_changelog_sync")}
     assert known == really
     changes = site.query("select count(*), count(distinct id) from pipedrive.deal_changelog")
-    told = [c for c in truth(site.simulator, "deal_changelog") if c["deal_id"] in really]
-    assert changes == [(len(told), len(told))]
+    expected = [c for c in truth(site.simulator, "deal_changelog") if c["deal_id"] in really]
+    assert changes == [(len(expected), len(expected))]
 
 
 # From here on `sync`, as it is scheduled: what is killed may be the build as well.
 
 
-def test_a_supervisor_that_is_killed_while_dbt_builds(site: Site) -> None:
+def test_a_supervisor_killed_while_dbt_builds_leaves_no_process(site: Site) -> None:
     site.control("advance", {"deals": 30, "hours": 6})
     with site.building() as (live, parts):
         assert {"watchdog", "meltano", "dbt"} <= set(parts), parts
@@ -155,7 +156,7 @@ def test_a_supervisor_that_is_killed_while_dbt_builds(site: Site) -> None:
     assert "abandoned" in site.run("history", "--last", "1").out
 
 
-def test_a_database_that_is_killed_while_dbt_builds(site: Site) -> None:
+def test_a_database_killed_while_dbt_builds_fails_the_run(site: Site) -> None:
     with suppress(psycopg.OperationalError), site.building() as (live, parts):
         runs = site.query("select status, reason from ops.etl_run order by started_at desc")
         assert runs[1] == (
@@ -178,7 +179,7 @@ def test_a_database_that_is_killed_while_dbt_builds(site: Site) -> None:
         assert "pipedrive_etl_last_success_timestamp_seconds" not in metrics
 
 
-def test_then_the_next_sync_ends_right_in_every_table(site: Site) -> None:
+def test_the_sync_after_faults_is_right_in_every_table(site: Site) -> None:
     run = site.run("run", "sync")
     assert run.code == 0, run.out + run.err
     assert site.history()[-1][:2] == ("succeeded", 0)
@@ -194,9 +195,9 @@ def test_then_the_next_sync_ends_right_in_every_table(site: Site) -> None:
         known = site.query(f"select id from pipedrive.{name} where _sdc_deleted_at is null")
         assert really <= {i for (i,) in known}, name
     known = {d["id"] for d in truth(site.simulator, "deals") if not d["_purged"]}
-    told = [c for c in truth(site.simulator, "deal_changelog") if c["deal_id"] in known]
+    expected = [c for c in truth(site.simulator, "deal_changelog") if c["deal_id"] in known]
     changes = site.query("select count(*), count(distinct id) from pipedrive.deal_changelog")
-    assert changes == [(len(told), len(told))], "nothing twice, nothing missing"
+    assert changes == [(len(expected), len(expected))], "nothing twice, nothing missing"
     if site.gateway:
         metrics = site.metrics("main")
         assert metrics["pipedrive_etl_last_run_status"] == {(): 1.0}
@@ -205,19 +206,19 @@ def test_then_the_next_sync_ends_right_in_every_table(site: Site) -> None:
         assert metrics["pipedrive_etl_dbt_tests"][("error", "fail")] == 0
 
 
-def test_a_restored_backup_goes_on_where_it_stood(site: Site, tmp_path: Path) -> None:
+def test_a_restored_backup_resumes_from_its_state(site: Site, tmp_path: Path) -> None:
     """By the commands of the operator's guide, as the role that syncs, which is no superuser."""
     assert site.run("run", JOB).code == 0
     dump, url = tmp_path / "pipeboard.dump", site.url
     programs = site.binaries.folder
-    words = [programs / "pg_dump", "--format=custom", f"--file={dump}", url]
-    subprocess.run(words, check=True, capture_output=True, env={})
+    arguments = [programs / "pg_dump", "--format=custom", f"--file={dump}", url]
+    subprocess.run(arguments, check=True, capture_output=True, env={})
     counted = "select count(*), sum(hashtext(deals::text)) from marts.fct_deal as deals"
     before, runs = site.query(counted), site.history()
     site.server.start(site.binaries, "site", fresh=True)
     assert site.query("select to_regclass('marts.fct_deal') is null") == [(True,)]
-    words = [programs / "pg_restore", "--no-owner", "--exit-on-error", f"--dbname={url}", dump]
-    subprocess.run(words, check=True, capture_output=True, env={})
+    arguments = [programs / "pg_restore", "--no-owner", "--exit-on-error", f"--dbname={url}", dump]
+    subprocess.run(arguments, check=True, capture_output=True, env={})
     assert (site.query(counted), site.history()) == (before, runs)
     site.control("stats/reset", {})
     run = site.run("run", JOB)

@@ -11,7 +11,7 @@ from conftest import COMMANDS, ROOT, Checkout, Run, truth
 
 from pipeboard.local.simulator import Simulator
 
-# The target ours extends, as its authors ship it: its own command line, none of our code.
+# The stock target, as its authors ship it: its own command line, without code of this project.
 PYTHON = ROOT / ".pipeboard" / "env" / "loader" / "bin" / "python"
 STOCK = "from target_postgres.target import TargetPostgres; TargetPostgres.cli()"
 
@@ -59,7 +59,7 @@ def test_the_stock_target_loads_the_taps_output(
             listed = [
                 record
                 for record in truth(own_account, stream)
-                # What hangs on a deal that was deleted long ago cannot be asked for either.
+                # Parts of a deal that was deleted long ago cannot be read, either.
                 if record.get("_listed", True) and record.get("deal_id", None) in {None, *deals}
             ]
             assert loaded == len(listed), stream

@@ -15,12 +15,14 @@ import pytest
 from conftest import Run
 from project_under_test import Live, Site, alive, make_site, until
 
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
+
 JOB = "backfill"
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with make_site(tmp_path_factory.mktemp("site of outcomes"), deals=100) as found:
+def site(server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with make_site(server, tmp_path_factory.mktemp("site of outcomes"), deals=100) as found:
         yield found
 
 
@@ -53,8 +55,8 @@ def streams(site: Site) -> dict[str, str]:
     )
 
 
-def said(site: Site, *words: str) -> str:
-    found = site.run(*words)
+def output_of(site: Site, *arguments: str) -> str:
+    found = site.run(*arguments)
     return found.out + found.err
 
 
@@ -86,16 +88,16 @@ def test_a_stream_that_was_never_permitted_is_named_and_no_failure(site: Site, f
     assert ended["leads"] == "not_permitted"
     assert {outcome for name, outcome in ended.items() if name != "leads"} == {"complete"}
     assert "leads: refused, and never readable with this token" in first.out
-    assert "leads: refused, and never readable with this token" in said(site, "status")
+    assert "leads: refused, and never readable with this token" in output_of(site, "status")
     assert "Connect: psql 'postgresql://" in first.out
 
 
 @pytest.fixture(scope="module")
 def whole(site: Site, first: Run) -> Run:
-    """Afterwards everything may be read, and was."""
+    """A run in which everything may be read, and was."""
     found = run(site, JOB)
     assert found.code == 0, found.out + found.err
-    # Pipedrive's totals are asked for once a day, and were.
+    # Pipedrive's totals are read once a day, and were read in this run.
     ended = {name: outcome for name, outcome in streams(site).items() if outcome != "complete"}
     assert ended == {"deal_summary_daily": "not_due"}
     return found
@@ -110,7 +112,7 @@ def test_what_the_tap_sent_is_what_the_loader_received(site: Site, whole: Run) -
     assert [name for name, sent, received in counts if sent != received] == []
 
 
-def test_a_stream_that_was_lost_makes_the_run_incomplete_and_the_rest_is_built(
+def test_a_refused_stream_makes_the_run_incomplete_and_the_rest_is_built(
     site: Site, whole: Run
 ) -> None:
     # The first sync has read activities and notes; now the token may not.
@@ -127,7 +129,7 @@ def test_a_stream_that_was_lost_makes_the_run_incomplete_and_the_rest_is_built(
     }
     assert site.query("select count(*) > 0 from marts.fct_deal") == [(True,)], "built"
     assert "sync is incomplete" in found.out
-    assert "activities: refused, and readable before" in said(site, "status")
+    assert "activities: refused, and readable before" in output_of(site, "status")
     if site.gateway:
         metrics = site.metrics("main")
         assert metrics["pipedrive_etl_last_run_outcome"][("incomplete",)] == 1
@@ -136,7 +138,7 @@ def test_a_stream_that_was_lost_makes_the_run_incomplete_and_the_rest_is_built(
 
 
 @pytest.mark.parametrize(
-    ("rule", "status", "code", "words"),
+    ("rule", "status", "code", "message"),
     [
         # A stream that nothing can do without; an account that is not open at all.
         ({"kind": "403", "operation": "getDeals"}, "failed", 77, "deals"),
@@ -144,13 +146,13 @@ def test_a_stream_that_was_lost_makes_the_run_incomplete_and_the_rest_is_built(
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_what_the_account_refuses(
-    site: Site, whole: Run, rule: dict[str, Any], status: str, code: int, words: str
+def test_a_refused_request_has_its_status_and_exit_code(
+    site: Site, whole: Run, rule: dict[str, Any], status: str, code: int, message: str
 ) -> None:
     found = run(site, JOB, rule)
     assert found.code == code, found.out + found.err
     assert last(site)[:2] == (status, code)
-    assert words in last(site)[2]
+    assert message in last(site)[2]
     if site.gateway:
         metrics = site.metrics("backfill")
         assert metrics["pipedrive_etl_last_run_outcome"][(status,)] == 1
@@ -158,7 +160,7 @@ def test_what_the_account_refuses(
         assert metrics["pipedrive_etl_last_run_status"] == {(): good}
 
 
-def test_a_spent_budget_is_behind_and_no_failure_for_a_cluster(site: Site, whole: Run) -> None:
+def test_a_used_up_budget_is_behind_and_no_failure_for_a_cluster(site: Site, whole: Run) -> None:
     rule = {"kind": "429_daily", "operation": "getNotes"}
     found = run(site, JOB, rule, PIPEBOARD_EXIT_CODE_BEHIND="0")
     assert found.code == 0, found.out + found.err
@@ -174,7 +176,7 @@ def test_a_spent_budget_is_behind_and_no_failure_for_a_cluster(site: Site, whole
     assert (wrong.code, last(site)[:2]) == (78, ("failed", 78))
 
 
-def at_work(site: Site) -> tuple[Live, dict[str, int]]:
+def started(site: Site) -> tuple[Live, dict[str, int]]:
     """Start a run that reads every change log anew, and wait until it is in the middle of it."""
     live = site.start("run", JOB, "--full-refresh")
     until("a run in the middle", site.is_slow)
@@ -182,21 +184,21 @@ def at_work(site: Site) -> tuple[Live, dict[str, int]]:
 
 
 @pytest.mark.parametrize("victim", ["tap-pipedrive", "target-postgres"])
-def test_a_part_that_is_asked_to_end_fails_the_run(site: Site, whole: Run, victim: str) -> None:
-    """Gently ended is ended: what it left undone is not done."""
+def test_a_part_that_gets_sigterm_fails_the_run(site: Site, whole: Run, victim: str) -> None:
+    """A part that ends after SIGTERM has not done all its work, so the run fails."""
     with site.slow():
-        live, parts = at_work(site)
+        live, parts = started(site)
         os.kill(parts[victim], signal.SIGTERM)
         code, out = live.wait()
-    status, told, reason = last(site)
-    assert (status, told) == ("failed", 69), out
-    assert code == told
+    status, exit_code, reason = last(site)
+    assert (status, exit_code) == ("failed", 69), out
+    assert code == exit_code
     assert reason == f"{victim} was ended by signal 15 (SIGTERM)"
     assert not any(map(alive, parts.values()))
 
 
-def test_a_good_run_ends_all_complaints(site: Site, whole: Run) -> None:
+def test_a_successful_run_clears_the_status(site: Site, whole: Run) -> None:
     found = run(site, JOB)
     assert found.code == 0, found.out + found.err
     assert last(site)[:2] == ("succeeded", 0)
-    assert "to look at" not in said(site, "status")
+    assert "to look at" not in output_of(site, "status")

@@ -1,4 +1,4 @@
-"""`make sync`: somebody's own account, beside the demo."""
+"""`make sync`: an account of its own, beside the demo."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_sync_works_beside_the_demo(first_sync: Run) -> None:
     assert "done: sync" in first_sync.out
 
 
-def test_worlds_do_not_mix(
+def test_environments_do_not_share_data_or_state(
     checkout: Checkout, second_demo: SecondDemo, own_account: Simulator, first_sync: Run
 ) -> None:
     query = "select deal_id, title from marts.fct_deal where not is_deleted"
@@ -36,7 +36,7 @@ def test_worlds_do_not_mix(
     assert all(state.startswith("dev:") for (state,) in states)
 
 
-def test_nothing_changed_costs_one_call_per_list(idle_sync: SecondDemo) -> None:
+def test_a_sync_without_changes_costs_one_call_per_list(idle_sync: SecondDemo) -> None:
     assert idle_sync.run.code == 0, idle_sync.run.out + idle_sync.run.err
     calls = {operation: idle_sync.calls(operation) for operation in LISTS}
     assert all(count <= 1 for count in calls.values()), calls
@@ -44,22 +44,20 @@ def test_nothing_changed_costs_one_call_per_list(idle_sync: SecondDemo) -> None:
     assert idle_sync.run.rows("deals") < 50
 
 
-def test_nothing_changed_builds_nothing_and_history_says_so(
-    checkout: Checkout, idle_sync: SecondDemo
-) -> None:
+def test_a_sync_without_changes_builds_no_model(checkout: Checkout, idle_sync: SecondDemo) -> None:
     assert "nothing has changed; " in idle_sync.run.out
-    told = checkout.query(
+    runs_on_record = checkout.query(
         "pipeboard",
         "select status, details -> 'dbt', (details -> 'current_models')::int from ops.etl_run "
         "where job = 'sync' order by started_at desc limit 1",
     )
     current = checkout.query("pipeboard", "select count(*) from ops.ops_dbt_model_status")
-    assert told == [("succeeded", None, current[0][0])]
+    assert runs_on_record == [("succeeded", None, current[0][0])]
     due = "select count(*) from ops.ops_dbt_model_status where due_because is not null"
     assert checkout.query("pipeboard", due) == [(0,)]
 
 
-def test_backfill_leaves_the_state_of_sync_alone(
+def test_backfill_does_not_change_the_state_of_sync(
     checkout: Checkout, idle_sync: SecondDemo, own_environ: dict[str, str]
 ) -> None:
     query = (
@@ -76,7 +74,7 @@ def test_backfill_leaves_the_state_of_sync_alone(
     assert len(states) == 2
 
 
-def test_meltano_and_dbt_by_hand_are_in_the_same_world(
+def test_meltano_and_dbt_by_hand_use_the_same_environment(
     checkout: Checkout, idle_sync: SecondDemo, own_environ: dict[str, str]
 ) -> None:
     listed = checkout.run("state", "list", name="meltano", **own_environ)

@@ -1,4 +1,4 @@
-"""What a person gets wrong first: one line, before any work."""
+"""Common mistakes in settings: one line, before any work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ GOOD = {"PIPEDRIVE_API_TOKEN": "wrong-token", "PIPEDRIVE_API_URL": "http://127.0
 
 
 @pytest.mark.parametrize(
-    ("given", "code", "words"),
+    ("given", "code", "message"),
     [
         ({}, 78, "PIPEDRIVE_API_TOKEN is not set"),
         ({"PIPEDRIVE_API_TOKEN": "wrong-token"}, 78, "PIPEDRIVE_COMPANY_DOMAIN is not set"),
@@ -32,12 +32,12 @@ def test_a_mistake_is_one_line_before_any_work(
     own_environ: dict[str, str],
     given: dict[str, str],
     code: int,
-    words: str,
+    message: str,
 ) -> None:
     url, token = own_environ["PIPEDRIVE_API_URL"], own_environ["PIPEDRIVE_API_TOKEN"]
     filled = {k: v.replace("{url}", url).replace("{token}", token) for k, v in given.items()}
     logs = sorted((checkout.state / "logs").glob("*"))
     run = checkout.run("run", "sync", **filled)
     assert (run.code, run.err.count("\n")) == (code, 1), run.err
-    assert words in run.err
+    assert message in run.err
     assert sorted((checkout.state / "logs").glob("*")) == logs, "work was begun"

@@ -14,6 +14,7 @@ from conftest import ROOT, Run
 from project_under_test import DATABASE, Site, make_site
 
 from pipeboard.database_url import DatabaseUrl
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
 
 REFUSALS = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
 
@@ -51,8 +52,8 @@ def lines_of(file: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def roles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Roles]:
-    with make_site(tmp_path_factory.mktemp("roles"), deals=60) as site:
+def roles(server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Roles]:
+    with make_site(server, tmp_path_factory.mktemp("roles"), deals=60) as site:
         cluster = site.server.record.load()
         assert cluster is not None
         admin = DatabaseUrl.parse(site.url)
@@ -79,7 +80,7 @@ def roles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Roles]:
         yield Roles(site, urls, made, again, site.run("run", "sync"))
 
 
-def test_one_command_makes_them_and_shows_no_password(roles: Roles) -> None:
+def test_one_command_creates_the_roles_and_shows_no_password(roles: Roles) -> None:
     assert roles.made.code == 0, roles.made.err
     assert roles.again.code == 0, roles.again.err
     assert set(roles.urls) == {
@@ -88,8 +89,8 @@ def test_one_command_makes_them_and_shows_no_password(roles: Roles) -> None:
         "PIPEBOARD_METRICS_DATABASE_URL",
         "METABASE_DATABASE_URL",
     }
-    said = roles.made.out + roles.made.err + roles.again.out + roles.again.err
-    assert not [url for url in roles.urls.values() if DatabaseUrl.parse(url).password in said]
+    output = roles.made.out + roles.made.err + roles.again.out + roles.again.err
+    assert not [url for url in roles.urls.values() if DatabaseUrl.parse(url).password in output]
 
 
 def test_a_whole_sync_works_with_a_role_that_loads_and_one_that_builds(roles: Roles) -> None:

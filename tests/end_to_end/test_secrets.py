@@ -15,6 +15,8 @@ import pytest
 from conftest import COMMANDS, ROOT
 from project_under_test import Live, Site, alive, make_site, until
 
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 #: Secrets of programs that are no part of a run, and of programs we know nothing of.
@@ -31,8 +33,8 @@ BY_HAND = ("tap-pipedrive-reference", "target-postgres", "dbt:debug")
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with make_site(tmp_path_factory.mktemp("secrets")) as found:
+def site(server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with make_site(server, tmp_path_factory.mktemp("secrets")) as found:
         found.given.update(OTHERS)
         yield found
 
@@ -51,8 +53,8 @@ def child(pid: int, program: str) -> int | None:
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            words = (entry / "cmdline").read_text().split("\0")
-            if parent == pid and any(word.endswith(f"bin/{program}") for word in words[:2]):
+            command_line = (entry / "cmdline").read_text().split("\0")
+            if parent == pid and any(word.endswith(f"bin/{program}") for word in command_line[:2]):
                 return int(entry.name)
     return None
 
@@ -108,12 +110,12 @@ def test_each_child_has_its_secrets_only_and_files_are_private_also_after_a_kill
             name: {secret for secret, text in secrets.items() if text in environ_of(pid)}
             for name, pid in parts.items()
         }
-        words = "".join(Path(f"/proc/{pid}/cmdline").read_text() for pid in parts.values())
+        command_lines = "".join(Path(f"/proc/{pid}/cmdline").read_text() for pid in parts.values())
         during = readable_by_others(site, began)
         end_everything(live, parts)
     assert held["tap-pipedrive"] == {"token"}
     assert held["target-postgres"] == {"database"}
-    assert not [secret for secret, text in secrets.items() if text in words]
+    assert not [secret for secret, text in secrets.items() if text in command_lines]
     assert during == []
     assert readable_by_others(site, began) == []
     assert list(files_with_secrets(site, began)), "a killed run left nothing to look at"

@@ -23,6 +23,7 @@ from conftest import truth
 from project_under_test import Live, Site, alive, make_site, until
 from raw_tables import differences
 
+from pipeboard.local.embedded_postgres import EmbeddedPostgres
 from pipeboard.outcomes import ABANDONED, STATUSES, SUCCEEDED, SUCCESSES
 from pipeboard.run import history
 from pipeboard.run.jobs import KNOWN
@@ -92,8 +93,8 @@ def planned(job: str, number: int, targets: tuple[str, ...]) -> Round:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with make_site(tmp_path_factory.mktemp("site of signals"), deals=60) as found:
+def site(server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with make_site(server, tmp_path_factory.mktemp("site of signals"), deals=60) as found:
         found.given.update(SMALL_STEPS)
         found.gateway = None
         yield found
@@ -105,7 +106,7 @@ def test_signals_while_a_run_loads(site: Site) -> None:
     play(site, [planned("backfill", n, targets) for n in range(ROUNDS - ROUNDS // 4)])
 
 
-def test_a_missing_or_older_row_would_be_seen(site: Site) -> None:
+def test_the_check_finds_missing_and_older_rows(site: Site) -> None:
     assert differences(site) == []
     ((note,),) = site.query("delete from pipedrive.notes where id = 1 returning id")
     ((deal, stage),) = site.query(
@@ -162,18 +163,18 @@ def play_round(site: Site, one: Round, lives: dict[str, float]) -> str:
     until("no process of the run", lambda: not left_over(site), 45)
     with psycopg.connect(site.url) as connection:
         assert not is_locked(connection, KNOWN[one.job].concurrency_group), about
-    told = [run for run in reversed(runs(site)) if run["run_id"] not in before]
-    for run in told:
+    recorded = [run for run in reversed(runs(site)) if run["run_id"] not in before]
+    for run in recorded:
         ends = STATUSES[run["status"]].exit_codes
         assert run["exit_code"] in (ends or (None,)), (run, about)
         if run["status"] in SUCCESSES:
             assert differences(site) == [], about
-    last = told[-1] if told else {"status": "unknown", "exit_code": None}
+    last = recorded[-1] if recorded else {"status": "unknown", "exit_code": None}
     ended_by_signal = was_sent and one.target == "supervisor" and code in ends_by(one.signal)
     if ended_by_signal:
-        # Before there was a run, or after its end was told, the process ends on the spot.
+        # Before the run began, or after its end was recorded, the process ends immediately.
         assert last["status"] != ABANDONED or one.signal == signal.SIGKILL, about
-        assert told or one.signal == signal.SIGKILL or "\naccount " not in f"\n{out}", about
+        assert recorded or one.signal == signal.SIGKILL or "\naccount " not in f"\n{out}", about
     else:
         assert last["exit_code"] == code, (last, about)
     if code == 0:
@@ -200,7 +201,7 @@ def send(live: Live, one: Round, lives: dict[str, float]) -> tuple[dict[str, int
             rest = one.moment * lives[one.target] - lived
             if rest <= 0.3:
                 time.sleep(max(rest, 0))
-                # One that has ended, and that nobody has buried yet, takes a signal as well.
+                # A zombie accepts a signal, too.
                 with suppress(ProcessLookupError):
                     if alive(found[one.target]):
                         os.kill(found[one.target], one.signal)
@@ -214,7 +215,7 @@ def ends_by(number: int) -> tuple[int, int]:
 
 
 def check_state(site: Site, one: Round) -> None:
-    """What the killed runs left is complete after one that nobody disturbs."""
+    """After an undisturbed run, the data of the killed runs is complete."""
     found = site.run("run", one.job)
     assert found.code == 0, (str(one), found.out + found.err)
     assert runs(site)[0]["status"] == SUCCEEDED
@@ -235,8 +236,8 @@ def left_over(site: Site) -> list[str]:
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             environ = folder.joinpath("environ").read_bytes().split(b"\0")
-            is_ours = f"PIPEBOARD_STATE_DIR={site.checkout.state}".encode() in environ
-            if is_ours and any(line.startswith(b"PIPEBOARD_RUN_ID=") for line in environ):
+            is_of_site = f"PIPEBOARD_STATE_DIR={site.checkout.state}".encode() in environ
+            if is_of_site and any(line.startswith(b"PIPEBOARD_RUN_ID=") for line in environ):
                 found.append(folder.joinpath("cmdline").read_text().replace("\0", " "))
     return found
 

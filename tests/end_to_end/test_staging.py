@@ -1,4 +1,4 @@
-"""What one package emits, the next one reads: every stream of the tap has its staging model."""
+"""Every stream of the tap has its staging model."""
 
 from __future__ import annotations
 

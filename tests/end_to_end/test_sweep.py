@@ -1,4 +1,4 @@
-"""What vanished without a trace is found by a sweep, marked, and never deleted."""
+"""A sweep finds records that were deleted without a trace; it marks them and never deletes them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def edit(simulator: Simulator, **change: object) -> None:
 
 def load(checkout: Checkout, report: Path, **environ: str) -> dict[str, Any]:
     """Run tap and loader of `sync`, without dbt; return what the tap read, by stream."""
-    words = ("run", "tap-pipedrive", "target-postgres")
-    run = checkout.run(*words, name="meltano", PIPEBOARD_RUN_REPORT=str(report), **environ)
+    arguments = ("run", "tap-pipedrive", "target-postgres")
+    run = checkout.run(*arguments, name="meltano", PIPEBOARD_RUN_REPORT=str(report), **environ)
     assert run.code == 0, run.out + run.err
     return json.loads(report.read_text())["streams"]  # type: ignore[no-any-return]
 
 
-def test_a_sweep_marks_what_is_gone(
+def test_a_sweep_marks_deleted_records(
     checkout: Checkout,
     first_sync: Run,
     idle_sync: SecondDemo,

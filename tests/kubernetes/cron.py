@@ -18,10 +18,10 @@ ITEM = re.compile(r"(?:(\*|\?)|(\w+)(?:-(\w+))?)(?:/(\d+))?")
 
 def cron_problem(schedule: str) -> str | None:
     """Say what is wrong with a schedule, None if nothing is."""
-    words = schedule.split()
-    if len(words) != len(FIELDS):
-        return f"{len(words)} fields instead of {len(FIELDS)}"
-    for word, (name, low, high, names) in zip(words, FIELDS, strict=True):
+    values = schedule.split()
+    if len(values) != len(FIELDS):
+        return f"{len(values)} fields instead of {len(FIELDS)}"
+    for word, (name, low, high, names) in zip(values, FIELDS, strict=True):
         for item in word.split(","):
             found = ITEM.fullmatch(item)
             if not found:

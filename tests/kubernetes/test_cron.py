@@ -9,7 +9,7 @@ from cron import cron_problem
 @pytest.mark.parametrize(
     "schedule", ["*/30 * * * *", "7-59/30 * * * *", "10 5 * * mon-fri", "0 0 1,15 jan *"]
 )
-def test_good_ones_pass(schedule: str) -> None:
+def test_valid_schedules_pass(schedule: str) -> None:
     assert cron_problem(schedule) is None
 
 
@@ -26,5 +26,5 @@ def test_good_ones_pass(schedule: str) -> None:
     ]
     + ["* * * *", "@half-hourly", "CRON_TZ=UTC 0 4 * * *", "a * * * *", ""],
 )
-def test_bad_ones_do_not(schedule: str) -> None:
+def test_invalid_schedules_fail(schedule: str) -> None:
     assert cron_problem(schedule)

@@ -1,4 +1,4 @@
-"""What every overlay must be, whatever it adds."""
+"""Rules for every overlay."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PINNED = re.compile(r"[\w./-]+:[\w.-]*\d[\w.-]*(@sha256:[0-9a-f]{64})?")
 EXIT_CODES_NOT_MENDED_BY_RETRYING = [64, 65, 77, 78]
 
 
-def test_the_schema_of_kubernetes_knows_every_word(overlay: Rendered) -> None:
+def test_manifests_match_the_schema_of_kubernetes(overlay: Rendered) -> None:
     for document in overlay.documents:
         kubernetes_validate.validate(document, "1.37", strict=True)
 
@@ -31,7 +31,7 @@ def test_the_schema_check_can_fail(overlay: Rendered) -> None:
         kubernetes_validate.validate(job, "1.37", strict=True)
 
 
-def test_everything_lies_in_the_overlays_namespace(overlay: Rendered) -> None:
+def test_every_object_is_in_the_overlays_namespace(overlay: Rendered) -> None:
     (namespace,) = overlay.names("Namespace")
     others = [d["metadata"] for d in overlay.documents if d["kind"] != "Namespace"]
     assert {metadata["namespace"] for metadata in others} == {namespace}
@@ -46,7 +46,7 @@ def test_no_secret_is_in_a_manifest(overlay: Rendered) -> None:
             assert not re.search("PASSWORD|TOKEN$|SECRET|_KEY$", name.upper()), name
 
 
-def test_images_are_pinned_and_ours_says_its_version(overlay: Rendered) -> None:
+def test_images_are_pinned_and_have_a_version(overlay: Rendered) -> None:
     package = (ROOT / "orchestrate" / "pyproject.toml").read_text()
     (version,) = re.findall(r'^version = "(.+)"$', package, re.MULTILINE)
     for name, container in overlay.containers():
@@ -55,7 +55,7 @@ def test_images_are_pinned_and_ours_says_its_version(overlay: Rendered) -> None:
             assert container["image"] == f"pipeboard:{version}", name
 
 
-def test_no_container_may_more_than_it_needs(overlay: Rendered) -> None:
+def test_no_container_has_more_rights_than_it_needs(overlay: Rendered) -> None:
     for name, template in overlay.pods():
         security = template["spec"]["securityContext"]
         assert security["runAsNonRoot"] is True and security["runAsUser"] > 0, name
@@ -96,7 +96,7 @@ def test_services_have_probes_and_jobs_have_none(overlay: Rendered) -> None:
             assert len(probes) == (0 if "Job/" in name else 2), name
 
 
-def test_nothing_lasting_is_written_by_a_job(overlay: Rendered) -> None:
+def test_jobs_write_no_permanent_data(overlay: Rendered) -> None:
     for name, template in overlay.pods():
         if "Job/" in name:
             kinds = {key for v in template["spec"]["volumes"] for key in v if key != "name"}
@@ -122,8 +122,8 @@ def test_cronjobs_never_overlap_never_hang_and_never_pile_up(overlay: Rendered) 
     assert minutes.endswith("/30") and rest == ["*"] * 4
 
 
-def test_meltano_yml_and_the_cronjobs_say_the_same() -> None:
-    """One schedule, whoever keeps it: `make up` and `docker compose` read that of meltano.yml."""
+def test_meltano_yml_and_the_cronjobs_have_the_same_schedules() -> None:
+    """All schedulers use one schedule: `make up` and `docker compose` read meltano.yml's."""
     base = [yaml.safe_load(path.read_text()) for path in (ROOT / "k8s/base").glob("cronjob-*.yaml")]
     cronjobs = {}
     for document in base:

@@ -1,4 +1,4 @@
-"""Who reaches whom: the policies of an overlay, read as a cluster's network would."""
+"""Allowed connections: the policies of an overlay, evaluated like a cluster's network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from conftest import Rendered
 
 NAME = "app.kubernetes.io/name"
-# Every connection that the installation needs, and the ones that somebody would like to have.
+# Every connection that the installation needs, and connections that must be denied.
 WANTED = {
     ("pipeboard", "postgres", 5432),
     ("pipeboard", "redis", 6379),
@@ -108,9 +108,7 @@ def test_without_a_policy_of_its_own_a_pod_reaches_nothing(overlay: Rendered) ->
 
 
 @pytest.mark.parametrize("private", ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"])
-def test_the_way_to_the_internet_is_no_way_into_the_cluster(
-    overlay: Rendered, private: str
-) -> None:
+def test_access_to_the_internet_excludes_the_cluster(overlay: Rendered, private: str) -> None:
     rules = overlay.one("NetworkPolicy", "jobs")["spec"]["egress"]
     (internet,) = [r for r in rules if any("ipBlock" in peer for peer in r["to"])]
     assert internet["ports"] == [{"port": 443, "protocol": "TCP"}]
@@ -132,7 +130,7 @@ def crosses(rules: list[dict[str, Any]], side: str, there: Rendered, name: str) 
     )
 
 
-def test_accounts_share_the_limits_and_are_looked_after_and_nothing_else(
+def test_accounts_share_only_redis_and_prometheus(
     rendered: dict[str, Rendered],
 ) -> None:
     """Both sides of each way: out of the one namespace, and into the other."""

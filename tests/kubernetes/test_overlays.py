@@ -1,4 +1,4 @@
-"""What one overlay adds to another: prod beside minikube, Prefect beside cron, an account."""
+"""Differences of overlays: prod and minikube, Prefect and cron, an account."""
 
 from __future__ import annotations
 
@@ -95,14 +95,14 @@ def test_prefect_runs_the_pod_of_a_cronjob(rendered: dict[str, Rendered]) -> Non
     ]
     template = json.loads(pool["data"]["base-job-template.json"])
     job = template["job_configuration"]["job_manifest"]["spec"]
-    ours = only_pod(overlay, "CronJob", "sync")
-    pod, wanted = dict(job["template"]["spec"]), dict(ours["spec"])
+    cronjob = only_pod(overlay, "CronJob", "sync")
+    pod, wanted = dict(job["template"]["spec"]), dict(cronjob["spec"])
     # Prefect insists on these two in the pod, where Kubernetes has no use for them.
     assert (pod.pop("completions"), pod.pop("parallelism")) == (1, 1)
     (container,), (wanted_container,) = pod.pop("containers"), wanted.pop("containers")
     defaults = {k: v.get("default") for k, v in template["variables"]["properties"].items()}
     assert filled(pod, defaults) == wanted
-    assert job["template"]["metadata"]["annotations"] == ours["metadata"]["annotations"]
+    assert job["template"]["metadata"]["annotations"] == cronjob["metadata"]["annotations"]
     assert container["command"] == ["tini", "--"]
     for key in (
         "image",
@@ -117,7 +117,7 @@ def test_prefect_runs_the_pod_of_a_cronjob(rendered: dict[str, Rendered]) -> Non
     assert defaults["backoff_limit"] == 0
 
 
-def test_the_flows_go_out_and_back_with_the_worker(rendered: dict[str, Rendered]) -> None:
+def test_flows_are_deployed_and_rolled_back_with_the_worker(rendered: dict[str, Rendered]) -> None:
     overlay = rendered["minikube-prefect"]
     pod = only_pod(overlay, "Deployment", "prefect-worker")["spec"]
     (register,) = pod["initContainers"]
@@ -125,14 +125,14 @@ def test_the_flows_go_out_and_back_with_the_worker(rendered: dict[str, Rendered]
     assert register["image"] == image
     # Where run_project.sh writes which image it deploys.
     assert register["env"][0] == {"name": "PIPEBOARD_IMAGE", "value": image}
-    words = [*register["command"], *register["args"]]
-    for program in (w.removeprefix("/project/") for w in words if w.endswith(".py")):
+    argv = [*register["command"], *register["args"]]
+    for program in (w.removeprefix("/project/") for w in argv if w.endswith(".py")):
         assert (ROOT / program).is_file()
     worker = pod["containers"][0]["args"]
     for option in ("--pool", "--type"):
-        assert words[words.index(option) + 1] == worker[worker.index(option) + 1] == "kubernetes"
+        assert argv[argv.index(option) + 1] == worker[worker.index(option) + 1] == "kubernetes"
     # Secrets of the cluster do what blocks do elsewhere.
-    assert "--no-blocks" in words
+    assert "--no-blocks" in argv
 
 
 def filled(template: Any, values: dict[str, Any]) -> Any:
@@ -175,8 +175,8 @@ def test_prefects_worker_watches_its_own_namespace(own_k8s: Path) -> None:
         # Its Jobs run where it looks.
         (register,) = pod["initContainers"]
         assert {"name": "POD_NAMESPACE", "valueFrom": own_namespace} in register["env"]
-        words = register["args"]
-        assert words[words.index("--namespace") + 1] == "$(POD_NAMESPACE)"
+        argv = register["args"]
+        assert argv[argv.index("--namespace") + 1] == "$(POD_NAMESPACE)"
 
 
 def test_metabase_computes_in_the_reporting_time_zone(own_k8s: Path) -> None:
@@ -189,9 +189,9 @@ def test_metabase_computes_in_the_reporting_time_zone(own_k8s: Path) -> None:
         assert overlay.one("ConfigMap", of["name"])["data"][of["key"]] == "America/Sao_Paulo"
 
 
-def new_account(k8s: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def new_account(k8s: Path, *argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(k8s / "new-account.sh"), *words], text=True, capture_output=True, check=False
+        [str(k8s / "new-account.sh"), *argv], text=True, capture_output=True, check=False
     )
 
 
@@ -229,8 +229,8 @@ def test_an_account_is_never_overwritten_and_its_name_is_checked(own_k8s: Path) 
     assert new_account(own_k8s, "acme").returncode == 0
     again = new_account(own_k8s, "acme", "other")
     assert again.returncode == 64 and "nothing was changed" in again.stderr
-    for words in ([], ["Acme"], ["a/b"], ["acme.corp"], ["x", "y z"], ["-x"], ["x", "y", "z"]):
-        assert new_account(own_k8s, *words).returncode == 64, words
+    for argv in ([], ["Acme"], ["a/b"], ["acme.corp"], ["x", "y z"], ["-x"], ["x", "y", "z"]):
+        assert new_account(own_k8s, *argv).returncode == 64, argv
     assert sorted(p.name for p in (own_k8s / "overlays").glob("account-*")) == [
         *("account-acme", "account-template")
     ]

@@ -24,7 +24,7 @@ LOGINS = (*WAREHOUSE, "metabase", "prefect")
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A fresh server on which roles.sql ran as the image's entry point runs it, by psql."""
-    kept = os.environ.get("PIPEBOARD_STATE_DIR")
+    state_dir = os.environ.get("PIPEBOARD_STATE_DIR")
     os.environ["PIPEBOARD_STATE_DIR"] = str(tmp_path_factory.mktemp("server"))
     services = Services(Paths(ROOT))
     url = services.start_postgres(Console(), "pipeboard_first")
@@ -57,15 +57,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     services.stop()
     services.postgres.destroy()
     os.environ.pop("PIPEBOARD_STATE_DIR")
-    if kept:
-        os.environ["PIPEBOARD_STATE_DIR"] = kept
+    if state_dir:
+        os.environ["PIPEBOARD_STATE_DIR"] = state_dir
 
 
 def connect(place: dict[str, str], role: str, database: str) -> psycopg.Connection:
     return psycopg.connect(user=role, password=PASSWORD, dbname=database, autocommit=True, **place)
 
 
-def test_everyone_gets_into_their_own_database_only(place: dict[str, str]) -> None:
+def test_each_role_connects_to_its_own_database_only(place: dict[str, str]) -> None:
     own = {"metabase": {"metabase"}, "prefect": {"prefect"}}
     for role in LOGINS:
         entered = set()

@@ -1,4 +1,4 @@
-"""Whatever Prometheus scrapes answers: port, Service, setting and policies, of every overlay."""
+"""Every target of Prometheus exists: port, Service, setting and policies, of every overlay."""
 
 from __future__ import annotations
 

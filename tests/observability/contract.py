@@ -1,4 +1,4 @@
-"""The metric contract: who declares what, and what dashboards and rules use of it."""
+"""The metric contract: declared metrics, and their use in dashboards and rules."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ QUERIES = COMPONENTS / "metrics-server" / "queries.yml"
 RUNBOOKS = ROOT / "docs" / "runbooks"
 GUIDE = ROOT / "docs" / "observability.md"
 
-#: A metric of ours; one that a rule records has a colon before the prefix.
+#: A metric of this project; one that a rule records has a colon before the prefix.
 METRIC = re.compile(r"(?<![:\w])pipedrive_etl_\w+")
 RECORDED = re.compile(r"\b[a-z]+:pipedrive_etl_\w+")
 SELECTED = re.compile(r"(?<![:\w])(pipedrive_etl_\w+)\{([^}]*)\}")
@@ -97,6 +97,6 @@ def queries() -> list[Query]:
 
 
 def unused_on_purpose() -> set[str]:
-    """Return the metrics that the guide says nobody shows."""
+    """Return the metrics that the guide lists as not shown."""
     section = GUIDE.read_text().partition("## Declared and not shown")[2].partition("\n## ")[0]
     return set(METRIC.findall(section))

@@ -1,4 +1,4 @@
-"""This checkout with local state of its own, and questions to a Prometheus."""
+"""Helpers of the tests: this checkout with local state of its own, and queries of Prometheus."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def until(what: str, look: Callable[[], T], seconds: float = 60) -> T:
-    """Wait for something to be so."""
+    """Wait until `look` returns a true value, and return it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = look()
         if found:
             return found
         time.sleep(0.1)
-    words = f"{what}: not within {seconds} s"
-    raise AssertionError(words)
+    message = f"{what}: not within {seconds} s"
+    raise AssertionError(message)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Machine:
             for k, v in os.environ.items()
             if not k.startswith(PERSONAL) or k == "PIPEBOARD_POSTGRES_BIN"
         }
-        # Empty variables hide what a developer's own .env says.
+        # Empty variables override a developer's own .env.
         hidden = ("PIPEDRIVE_API_TOKEN", "PIPEDRIVE_API_URL", "PIPEDRIVE_COMPANY_DOMAIN")
         hidden += ("PIPEBOARD_DATABASE_URL", "REDIS_URL", "PUSHGATEWAY_URL")
         return {
@@ -58,10 +58,10 @@ class Machine:
             **more,
         }
 
-    def run(self, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        """Run `pipeboard`; what it says on both streams is in `stdout`."""
+    def run(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run `pipeboard`; `stdout` has the output of both streams."""
         return subprocess.run(
-            [str(COMMANDS / "pipeboard"), *words],
+            [str(COMMANDS / "pipeboard"), *arguments],
             cwd=ROOT,
             env=self.environ(**environ),
             text=True,
@@ -72,7 +72,7 @@ class Machine:
 
 
 def answers(url: str) -> bool:
-    """Tell whether a page is there."""
+    """Return whether a page answers with status 200."""
     try:
         with _direct.open(url, timeout=2) as answer:
             return bool(answer.status == 200)
@@ -101,8 +101,8 @@ class Prometheus:
         try:
             found = self.ask("query", query=promql)
         except urllib.error.HTTPError as error:
-            words = f"{promql}: {error.read().decode()}"
-            raise AssertionError(words) from error
+            message = f"{promql}: {error.read().decode()}"
+            raise AssertionError(message) from error
         assert found["resultType"] == "vector", promql
         return list(found["result"])
 
@@ -119,18 +119,18 @@ class Prometheus:
 
 
 def processes(state: Path) -> dict[int, str]:
-    """Return the processes that know of this local state: {number: command line}.
+    """Return the processes that use this local state: {number: command line}.
 
-    Not the embedded PostgreSQL, which gets nothing of our environment, and not Redis, which writes
-    its name over its own.
+    The embedded PostgreSQL is not included, because it gets none of these variables; nor is Redis,
+    which overwrites its command line.
     """
     mark = f"PIPEBOARD_STATE_DIR={state}".encode()
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            if str(state) in words or mark in (folder / "environ").read_bytes().split(b"\0"):
-                found[int(folder.name)] = words
+            command_line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            if str(state) in command_line or mark in (folder / "environ").read_bytes().split(b"\0"):
+                found[int(folder.name)] = command_line
         except OSError:  # it ended meanwhile
             continue
     return found

@@ -23,8 +23,10 @@ LABELS = {name: labels for part in contract.declared().values() for name, labels
 
 
 def test_each_metric_is_declared_once() -> None:
-    for (one, ours), (other, theirs) in itertools.combinations(contract.declared().items(), 2):
-        assert not ours.keys() & theirs.keys(), f"{one} and {other} declare the same"
+    for (one, metrics), (other, other_metrics) in itertools.combinations(
+        contract.declared().items(), 2
+    ):
+        assert not metrics.keys() & other_metrics.keys(), f"{one} and {other} declare the same"
 
 
 def test_dashboards_and_rules_use_what_is_declared_and_nothing_else() -> None:
@@ -39,8 +41,8 @@ def test_dashboards_and_rules_use_what_is_declared_and_nothing_else() -> None:
 def test_queries_match_labels_that_the_metric_has() -> None:
     for query in contract.queries():
         for name, matchers in contract.SELECTED.findall(query.text):
-            asked = set(contract.MATCHED.findall(matchers))
-            assert asked <= LABELS[name] | contract.GIVEN, f"{query.where}: {name}{{{matchers}}}"
+            labels = set(contract.MATCHED.findall(matchers))
+            assert labels <= LABELS[name] | contract.GIVEN, f"{query.where}: {name}{{{matchers}}}"
 
 
 def test_what_is_recorded_is_used() -> None:
@@ -87,14 +89,14 @@ def test_each_alert_fires_and_resolves_in_a_unit_test() -> None:
 
 
 @needs_promtool
-def test_promtool_is_content() -> None:
-    for words in (
+def test_promtool_accepts_the_rules() -> None:
+    for arguments in (
         ["check", "config", "--syntax-only", str(contract.RULES.parent / "prometheus.yml")],
         ["check", "rules", str(contract.RULES)],
         ["test", "rules", *map(str, contract.RULE_TESTS)],
     ):
         outcome = subprocess.run(
-            [str(PROMTOOL), *words], text=True, capture_output=True, check=False
+            [str(PROMTOOL), *arguments], text=True, capture_output=True, check=False
         )
         assert outcome.returncode == 0, outcome.stdout + outcome.stderr
 
@@ -110,7 +112,7 @@ def test_the_dashboards_are_what_their_definitions_say(monkeypatch: pytest.Monke
     )
 
 
-def test_panels_are_whole() -> None:
+def test_panels_have_title_query_and_unit() -> None:
     for query in contract.panel_queries():
         panel = query.panel
         assert panel is not None

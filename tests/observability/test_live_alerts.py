@@ -57,7 +57,7 @@ def faster(rule: dict[str, Any]) -> dict[str, Any]:
     return {**rule, "expr": expr, **({"for": shorter(rule["for"])} if "for" in rule else {})}
 
 
-def test_time_is_all_that_runs_faster() -> None:
+def test_the_faster_rules_differ_only_in_time() -> None:
     rules = contract.alerts()
     assert list(rules)[:5] == LIVE, "the first five"
     quick = {name: faster(rule) for name, rule in rules.items()}
@@ -133,12 +133,12 @@ def site(tmp_path: Path) -> Iterator[Site]:
     }
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
     try:
-        words = ["prometheus-pushgateway", f"--web.listen-address=127.0.0.1:{ports['gateway']}"]
-        words += [f"--persistence.file={tmp_path / 'metrics'}"]
-        gateway.start(ServiceSpec(words, {}, lambda: answers(f"{url}/-/ready")))
-        words = ["prometheus", f"--config.file={tmp_path / 'prometheus.yml'}"]
-        words += [f"--web.listen-address={address}", f"--storage.tsdb.path={tmp_path / 'data'}"]
-        watcher.start(ServiceSpec(words, {}, lambda: answers(f"http://{address}/-/ready")))
+        arguments = ["prometheus-pushgateway", f"--web.listen-address=127.0.0.1:{ports['gateway']}"]
+        arguments += [f"--persistence.file={tmp_path / 'metrics'}"]
+        gateway.start(ServiceSpec(arguments, {}, lambda: answers(f"{url}/-/ready")))
+        arguments = ["prometheus", f"--config.file={tmp_path / 'prometheus.yml'}"]
+        arguments += [f"--web.listen-address={address}", f"--storage.tsdb.path={tmp_path / 'data'}"]
+        watcher.start(ServiceSpec(arguments, {}, lambda: answers(f"http://{address}/-/ready")))
         yield Site(machine, ControlClient(ready["url"]), Prometheus(f"http://{address}"))
     finally:
         watcher.stop()

@@ -78,9 +78,9 @@ def prometheus(up: str) -> Prometheus:
     return Prometheus(found[1])
 
 
-def lines(told: str) -> dict[str, str]:
-    """Return what was said, by its topic."""
-    pairs = [line.split(maxsplit=1) for line in told.splitlines() if " " in line.strip()]
+def lines(services: str) -> dict[str, str]:
+    """Return the printed lines as {first word: rest}."""
+    pairs = [line.split(maxsplit=1) for line in services.splitlines() if " " in line.strip()]
     return {pair[0]: pair[1] for pair in pairs}
 
 
@@ -91,15 +91,15 @@ def running(machine: Machine) -> dict[str, TrackedProcess]:
     return {name: found for name, found in records.items() if found and found.is_running()}
 
 
-def test_everything_is_started_and_what_is_not_is_named(up: str) -> None:
-    told = lines(up)
+def test_every_service_is_started_or_named_as_missing(up: str) -> None:
+    services = lines(up)
     for name in SERVICES:
-        assert told[name].startswith("started, "), up
-    assert told["schedule"].endswith(
+        assert services[name].startswith("started, "), up
+    assert services["schedule"].endswith(
         "sync at */30 * * * *; sweep at 40 3 * * *; reference at 10 5 * * *"
     )
     for name in ("grafana", "metabase"):
-        assert told[name].startswith("not here: no package"), up
+        assert services[name].startswith("not here: no package"), up
 
 
 def test_a_second_up_starts_nothing_twice(machine: Machine, up: str) -> None:
@@ -112,8 +112,8 @@ def test_a_second_up_starts_nothing_twice(machine: Machine, up: str) -> None:
     assert running(machine) == before
 
 
-def test_a_scheduled_run_is_seen(machine: Machine, prometheus: Prometheus) -> None:
-    """It is the scheduler's: nobody else ran one."""
+def test_a_scheduled_run_is_on_record(machine: Machine, prometheus: Prometheus) -> None:
+    """The scheduler started it: no other run was started."""
     until(
         "the first scheduled sync in Prometheus",
         lambda: (
@@ -151,18 +151,18 @@ def test_runs_are_wired_to_what_was_started(machine: Machine, up: str) -> None:
 
 
 def test_the_tap_shares_its_limits_through_redis(machine: Machine, prometheus: Prometheus) -> None:
-    test_a_scheduled_run_is_seen(machine, prometheus)
+    test_a_scheduled_run_is_on_record(machine, prometheus)
     found = re.search(r"REDIS_URL='?(redis://[^'\s]+)", machine.run("env").stdout)
     assert found
     with redis.Redis.from_url(found[1]) as home:
-        assert home.dbsize() > 0, "the scheduled run kept its ledger there"
+        assert home.dbsize() > 0, "the scheduled run stored its token ledger there"
 
 
 def test_doctor_and_status_know_of_it(machine: Machine, prometheus: Prometheus) -> None:
     doctor = machine.run("doctor")
-    told = lines(doctor.stdout)
+    services = lines(doctor.stdout)
     assert doctor.returncode == 0, doctor.stdout
-    assert told["redis"].startswith("ok: ") and told["pushgateway"].startswith("ok: ")
+    assert services["redis"].startswith("ok: ") and services["pushgateway"].startswith("ok: ")
     status = machine.run("status").stdout
     for name in SERVICES:
         assert re.search(rf"^ +{name} +runs ", status, re.MULTILINE), status
@@ -172,7 +172,7 @@ def test_doctor_and_status_know_of_it(machine: Machine, prometheus: Prometheus) 
 @pytest.fixture(scope="module")
 def seen(machine: Machine, prometheus: Prometheus) -> Prometheus:
     """Prometheus, after a run, a build and some scrapes."""
-    test_a_scheduled_run_is_seen(machine, prometheus)
+    test_a_scheduled_run_is_on_record(machine, prometheus)
     until(
         "three scrapes since the run",
         lambda: (
@@ -207,22 +207,22 @@ def test_every_panel_has_data_or_a_reason(machine: Machine, seen: Prometheus) ->
 def test_every_sql_panel_has_rows_or_a_reason(machine: Machine, seen: Prometheus) -> None:
     found = re.search(r"PIPEBOARD_DATABASE_URL=(\S+)", machine.run("env").stdout)
     assert found
-    asked = 0
+    queries = 0
     with psycopg.connect(found[1].strip("'"), autocommit=True) as connection:
         for panel in contract.panel_queries():
             if panel.is_sql:
-                asked += 1
+                queries += 1
                 rows = connection.execute(panel.text.encode()).fetchall()
                 assert rows or panel.where in EMPTY, f"{panel.where}: no rows, and no reason"
-    assert asked
+    assert queries
 
 
-def test_reasons_are_for_panels_that_there_are() -> None:
+def test_reasons_are_for_existing_panels() -> None:
     assert EMPTY.keys() <= {panel.where for panel in contract.panel_queries()}
 
 
 def test_the_demo_has_services_of_its_own_and_stop_ends_all(machine: Machine, up: str) -> None:
-    """Also a run that is at work, gently."""
+    """A running run ends, too, by SIGTERM."""
     demo = machine.run("up", "--demo", PIPEBOARD_DEMO_DEALS="60")
     assert demo.returncode == 0, demo.stdout
     for name in SERVICES:
@@ -230,8 +230,10 @@ def test_the_demo_has_services_of_its_own_and_stop_ends_all(machine: Machine, up
     log = machine.state / "logs" / "demo-schedule.log"
     until("a scheduled run of the demo", lambda: "begins" in log.read_text(), 60)
     until(
-        "Meltano at work",
-        lambda: any("--environment=demo" in words for words in processes(machine.state).values()),
+        "a running Meltano",
+        lambda: any(
+            "--environment=demo" in arguments for arguments in processes(machine.state).values()
+        ),
         90,
     )
     before = running(machine)
@@ -247,7 +249,7 @@ def test_the_demo_has_services_of_its_own_and_stop_ends_all(machine: Machine, up
     assert machine.run("stop").stdout == "nothing was running\n"
 
 
-def test_ports_and_data_are_kept(machine: Machine, prometheus: Prometheus) -> None:
+def test_a_restart_has_the_same_ports_and_data(machine: Machine, prometheus: Prometheus) -> None:
     """The test above stopped everything; what was measured before is still there afterwards."""
     again = machine.run("up")
     assert again.returncode == 0, again.stdout

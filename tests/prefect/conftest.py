@@ -38,7 +38,7 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def until(what: str, action: Callable[[], T], seconds: float = 90) -> T:
-    """Wait for something to be so."""
+    """Wait until `look` returns a true value, and return it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = action()
@@ -184,7 +184,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     assert first.returncode == 0, first.stdout + first.stderr
     found = Site(state, simulator, database, service, (first.stdout, ""))
     try:
-        # From here on nothing runs but what a test asks for, whatever the time of day.
+        # From here on only runs requested by a test start, at any time of day.
         for deployment in found.api("/deployments/filter", {}):
             found.api(f"/deployments/{deployment['id']}/pause_deployment", {})
         again = pipeboard(environ, "prefect")

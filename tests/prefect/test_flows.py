@@ -41,14 +41,14 @@ def test_a_second_start_changes_nothing(site: Site) -> None:
     assert f"for the own environment, on {site.service.url}; its worker waits for runs" in status
 
 
-def test_the_server_answers_nobody_who_cannot_read_its_password(site: Site) -> None:
+def test_the_server_refuses_clients_without_its_password(site: Site) -> None:
     assert site.service.password_file.stat().st_mode & 0o077 == 0
     with pytest.raises(urllib.error.HTTPError) as refused:
         called(f"{site.service.url}/api/deployments/filter", {})
     assert refused.value.code == 401
 
 
-def test_the_page_asks_the_server_that_it_came_from(site: Site) -> None:
+def test_the_page_calls_the_server_that_served_it(site: Site) -> None:
     """Prefect's default is its own port, whatever port the server has."""
     assert called(f"{site.service.url}/ui-settings")["api_url"] == "/api"
 
@@ -97,7 +97,7 @@ def prefect_of(site: Site) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def main_run(site: Site) -> str:
     """A main run whose first attempt meets an API that is down, and whose second one saves."""
-    # From here on nothing but what a test asks for may run, whatever the clock says.
+    # From here on only runs requested by a test may start, at any time of day.
     for found in site.api("/deployments/filter", {}):
         site.api(f"/deployments/{found['id']}/pause_deployment", {})
     site.control("faults", {"kind": "503", "operation": "getCurrentUser", "count": 1})
@@ -115,7 +115,7 @@ def test_a_sync_that_ran_out_of_tokens_is_completed_and_behind(site: Site, main_
     assert deals == loaded > DEALS * 0.9
 
 
-def test_what_is_unavailable_is_tried_once_more_and_no_more(site: Site, main_run: str) -> None:
+def test_an_unavailable_source_is_tried_exactly_twice(site: Site, main_run: str) -> None:
     (task,) = site.tasks(main_run)
     assert task["run_count"] == 2
     rows = site.query("select status, exit_code from ops.etl_run order by started_at")
@@ -127,7 +127,7 @@ def texts(site: Site, run: str) -> str:
 
 
 def test_the_log_of_the_supervisor_is_the_log_of_the_run(site: Site, main_run: str) -> None:
-    # The first attempt has said that it ended, too.
+    # The first attempt has logged its end, too.
     last = "status=behind exit_code=0"
     until("the last line", lambda: last in texts(site, main_run), 20)
     log = texts(site, main_run)
@@ -138,7 +138,7 @@ def test_the_log_of_the_supervisor_is_the_log_of_the_run(site: Site, main_run: s
         assert secret not in log
 
 
-def test_artifacts_say_rows_tokens_results_and_where_it_is_behind(
+def test_artifacts_have_rows_tokens_results_and_streams_that_are_behind(
     site: Site, main_run: str
 ) -> None:
     found = site.artifacts(main_run)
@@ -198,7 +198,7 @@ def site_is_slow(site: Site) -> Any:
 
 @pytest.fixture(scope="session")
 def slow_run(site: Site, main_run: str) -> dict[str, Any]:
-    """A run that takes long: what becomes of others meanwhile, and of itself when cancelled."""
+    """A long run: its effect on other runs, and its own cancellation."""
     with Slow(site):
         found = site.api("/deployments/name/main_etl_flow/sync")
         body = {"state": {"type": "SCHEDULED"}, "parameters": {"full_refresh": True}}
@@ -211,7 +211,7 @@ def slow_run(site: Site, main_run: str) -> dict[str, Any]:
         return {"id": run, "cancelled": site.final_state(run, 90), **states}
 
 
-def test_a_second_run_meanwhile_is_left_out(slow_run: dict[str, Any]) -> None:
+def test_a_second_run_meanwhile_is_skipped(slow_run: dict[str, Any]) -> None:
     """As the concurrencyPolicy of the CronJobs would: not queued."""
     assert slow_run["second"]["type"] == "CANCELLED"
 

@@ -58,7 +58,7 @@ def test_every_status_has_the_state_of_the_table(status: Status) -> None:
         assert state.name == (status.prefect or CODES[code].name)
 
 
-def test_what_trying_again_does_not_mend_is_what_the_cluster_does_not_try_again() -> None:
+def test_flows_and_cluster_retry_after_the_same_exit_codes() -> None:
     job = yaml.safe_load((ROOT / "k8s" / "base" / "patch-cronjob.yaml").read_text())
     rules = job["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
     (codes,) = [rule["onExitCodes"]["values"] for rule in rules if "onExitCodes" in rule]
@@ -132,7 +132,7 @@ def test_a_failure_says_where_and_why() -> None:
         ("[1, 2]", logging.INFO, "[1, 2]"),
     ],
 )
-def test_what_others_say_is_for_debuggers_unless_it_is_bad(
+def test_log_lines_of_libraries_are_debug_unless_they_are_warnings(
     entry: dict[str, Any] | str, level: int, text: str
 ) -> None:
     line = CommandResult().read(entry if isinstance(entry, str) else json.dumps(entry))

@@ -51,7 +51,7 @@ def test_a_deployment_is_its_cronjob(name: str) -> None:
     assert set(container["args"]) <= set(constants)
 
 
-def test_what_no_cronjob_does_has_no_schedule() -> None:
+def test_deployments_without_a_cronjob_have_no_schedule() -> None:
     others = set(DEPLOYMENTS) - set(cronjobs())
     assert others == {"people", "batch-size"}
     assert all(DEPLOYMENTS[name]["schedules"] == [] for name in others)
@@ -69,7 +69,7 @@ def test_a_flow_has_its_function_s_name_and_ends_when_its_pod_would(name: str) -
     assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
 
 
-def test_the_two_flows_are_called_as_everybody_calls_them() -> None:
+def test_the_two_flows_have_their_documented_names() -> None:
     assert {"main_etl_flow", "backfill_stage_history_flow"} <= {
         flow_of(found).name for found in DEPLOYMENTS.values()
     }

@@ -32,7 +32,7 @@ RELATIONS = """
     join pg_catalog.pg_namespace on pg_namespace.oid = relnamespace
     where nspname in ('marts', 'ops', 'other') and relkind in ('r', 'v') order by 1
 """
-#: Views of somebody else upon ours, of every kind: on a table, on a view, on a view on both, in ops.
+#: Views of another project on this one's: on a table, on a view, on a view on both, in ops.
 FOREIGN = """
     create schema other;
     create view other.stages as select * from marts.dim_stage;
@@ -175,7 +175,7 @@ def test_readers_notice_neither_edits_nor_a_full_refresh(account: Account) -> No
         account.warehouse.build("run", "--select", "fct_deal", "dim_stage", "int_deal_current")
 
 
-def test_a_new_custom_field_takes_nothing_away(account: Account) -> None:
+def test_a_new_custom_field_drops_no_column(account: Account) -> None:
     field = account.simulator.account.add_field("deal", "Nova medida", "double")
     deal = next(d for d in account.simulator.account.deals.records.values() if not d.is_deleted)
     account.simulator.account.update_deal(deal.id, custom_fields={field.code: 2.5})
@@ -208,7 +208,7 @@ def test_a_build_that_is_killed_leaves_every_mart(account: Account) -> None:
     account.warehouse.build("run")
 
 
-def test_a_failing_test_leaves_what_stands_on_it(account: Account) -> None:
+def test_a_failing_test_leaves_dependent_models_unchanged(account: Account) -> None:
     twice = "insert into pipedrive.stages select * from pipedrive.stages where id = (select min(id) from pipedrive.stages)"
     constraint = account.warehouse.rows(
         "select conname from pg_constraint where conrelid = 'pipedrive.stages'::regclass and contype = 'p'"

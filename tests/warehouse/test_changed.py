@@ -132,7 +132,7 @@ def test_nothing_new_starts_no_dbt(account: Account) -> None:
     assert results.stat().st_mtime_ns == before
 
 
-def test_new_notes_build_what_stands_on_notes(account: Account) -> None:
+def test_new_notes_build_models_of_notes_only(account: Account) -> None:
     deal = next(d for d in account.simulator.account.deals.records.values() if not d.is_deleted)
     account.simulator.account.create_note("called back", deal_id=deal.id)
     account.sync()
@@ -164,7 +164,7 @@ def test_a_new_column_of_a_raw_table_is_noticed(account: Account) -> None:
     )
 
 
-def test_the_next_day_builds_what_stands_on_the_calendar(account: Account) -> None:
+def test_the_next_day_builds_models_of_the_calendar_only(account: Account) -> None:
     account.build_changed()
     (day_ends,) = account.warehouse.rows(
         "select min(valid_until) > now() from ops.ops_dbt_model_build"
@@ -225,7 +225,7 @@ def test_a_failed_test_leaves_its_model_and_what_was_skipped_due(account: Accoun
     assert account.warehouse.due() == set()
 
 
-def test_a_killed_build_is_made_up_for_and_equals_a_full_one(account: Account) -> None:
+def test_the_build_after_a_killed_one_equals_a_full_one(account: Account) -> None:
     # With variables of its own: whatever else it changed, all is due.
     build = ("build", "--select", "dim_lost_reason", "--vars", "{stalled_after_days: 1}")
     account.warehouse.build(*build)
@@ -237,10 +237,10 @@ def test_a_killed_build_is_made_up_for_and_equals_a_full_one(account: Account) -
     assert account.warehouse.due() is None
     account.build_changed()
     assert account.warehouse.due() == set()
-    kept = account.marts()
-    assert kept["fct_deal"][0], "there are deals to compare"
+    marts_before = account.marts()
+    assert marts_before["fct_deal"][0], "there are deals to compare"
     account.warehouse.build(*BUILD)
     assert "int_raw_loads" in account.standing_on("source.pipeboard.pipedrive.activities")
     assert len(account.ran()["model"]) > 100, "a build by hand builds everything"
-    assert account.marts() == kept
+    assert account.marts() == marts_before
     assert account.warehouse.due() == set()

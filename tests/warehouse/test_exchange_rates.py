@@ -86,7 +86,7 @@ def company(new_warehouse: NewWarehouse) -> Iterator[Company]:
         yield company
 
 
-def test_without_a_rate_every_figure_says_what_it_leaves_out(company: Company) -> None:
+def test_without_a_rate_every_figure_counts_what_it_leaves_out(company: Company) -> None:
     left_out = company.left_out()
     assert left_out == company.expected_left_out({*CONVERTED, UNKNOWN})
     assert min(left_out.values()) > 0
@@ -125,13 +125,13 @@ def test_rates_of_pipedrive_apply_once_they_are_read(company: Company) -> None:
 def test_sums_agree_with_pipedrives_converted_totals(company: Company) -> None:
     """The rate is of today, like Pipedrive's: each deal is rounded to a hundredth, no more."""
     account = company.simulator.account
-    ours = company.warehouse.rows(
+    warehouse_rows = company.warehouse.rows(
         "select currency, status, sum(value_base), count(*) from marts.fct_deal"
         " where not is_deleted and not is_archived group by 1, 2"
     )
     compared = 0
-    for currency, status, value_base, deals in ours:
-        theirs = sum(
+    for currency, status, value_base, deals in warehouse_rows:
+        expected = sum(
             d.value * totals.exchange_rate(d.currency, account.base_currency)
             for d in company.counted_deals()
             if not d.is_archived and (d.currency, d.status) == (currency, status)
@@ -140,11 +140,11 @@ def test_sums_agree_with_pipedrives_converted_totals(company: Company) -> None:
             assert value_base is None
             continue
         compared += 1
-        assert float(value_base) == pytest.approx(theirs, abs=0.005 * deals + 0.01)
+        assert float(value_base) == pytest.approx(expected, abs=0.005 * deals + 0.01)
     assert compared >= 12
 
 
-def test_each_day_keeps_its_rate_and_the_seed_wins(
+def test_each_day_keeps_its_rate_and_the_seed_has_precedence(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(totals.RATES_IN_BRL, "USD", 5.25)
@@ -157,19 +157,19 @@ def test_each_day_keeps_its_rate_and_the_seed_wins(
         "select rate, source, is_backdated, valid_to = 'infinity' from intermediate.int_fx_rates"
         " where currency = 'USD' order by valid_from"
     )
-    kept = [
+    rows_before = [
         (Decimal(5), "pipedrive", True, False),
         (Decimal(5), "pipedrive", False, False),
         (Decimal("5.25"), "pipedrive", False, True),
     ]
     rates = ("int_fx_rates_seeded", "int_fx_rates_pipedrive", "int_fx_rates")
     company.warehouse.build("run", "--select", "+fct_deal")
-    assert company.warehouse.rows(query) == kept
+    assert company.warehouse.rows(query) == rows_before
     prices = "select fx_rate from marts.fct_deal where currency = 'USD' and not is_deleted and status = '{}'"
     assert set(company.warehouse.rows(prices.format("won"))) == {(Decimal(5),)}
     assert set(company.warehouse.rows(prices.format("open"))) == {(Decimal("5.25"),)}
     company.warehouse.build("run", "--full-refresh", "--select", *rates)
-    assert company.warehouse.rows(query) == kept, "history is in the raw table"
+    assert company.warehouse.rows(query) == rows_before, "history is in the raw table"
 
     company.warehouse.write(
         "insert into intermediate.fx_rates (rate_date, from_currency, to_currency, rate)"
@@ -177,5 +177,5 @@ def test_each_day_keeps_its_rate_and_the_seed_wins(
         " where currency = 'USD' and rate = 5.25 and source = 'pipedrive'"
     )
     company.warehouse.build("run", "--select", *rates)
-    assert company.warehouse.rows(query) == [*kept[:2], (Decimal(4), "seed", False, True)]
+    assert company.warehouse.rows(query) == [*rows_before[:2], (Decimal(4), "seed", False, True)]
     assert set(company.warehouse.rows(prices.format("open"))) == {(Decimal(4),)}

@@ -36,7 +36,7 @@ VERSIONS = "select * from input.versions"
 WATERMARKS = (ROOT / "transform/models/intermediate/int_build_watermarks.sql").read_text()
 DEALS = "{{ config(materialized='published_view') }} select * from {{ source('pipedrive', 'deals') }} where name is not null"
 STAGES = "{{ config(materialized='published_table') }} select * from input.stages"
-KEPT = """
+BY_DEAL = """
 {{ config(materialized='incremental_by_deal', summed_into='sums', summed_by={'stage_id': 'stage_id'},
           sums={'n': 'count(*)', 'weight': 'sum(weight)'}) }}
 -- depends_on: {{ ref('sums') }}
@@ -51,7 +51,7 @@ select null::bigint as stage_id, null::bigint as n, null::numeric as weight wher
 """
 ABOVE = """
 {{ config(materialized='incremental_by_deal') }}
-select deal_id, weight from {{ ref('kept') }} {{ where_deal_changed() }}
+select deal_id, weight from {{ ref('by_deal') }} {{ where_deal_changed() }}
 """
 
 
@@ -75,7 +75,7 @@ def project(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> P
     project = Project(folder, warehouse)
     for name, text in {
         "int_deal_versions": VERSIONS, "int_build_watermarks": WATERMARKS, "deals": DEALS, "stages": STAGES,
-        "sums": SUMS, "kept": KEPT, "above": ABOVE,
+        "sums": SUMS, "by_deal": BY_DEAL, "above": ABOVE,
     }.items():  # fmt: skip
         project.model(name, text)
     project.build()
@@ -102,7 +102,7 @@ def rewritten(project: Project, *relations: str) -> list[set[int]]:
 
 def assert_as_a_full_refresh(project: Project) -> None:
     queries = (
-        "select * from marts.kept order by 1",
+        "select * from marts.by_deal order by 1",
         "select * from marts.above order by 1",
         "select * from marts.sums order by 1",
     )
@@ -111,13 +111,13 @@ def assert_as_a_full_refresh(project: Project) -> None:
     assert found == [project.rows(query) for query in queries]
 
 
-KEPT_TABLES = ("marts.kept", "marts.above")
+BY_DEAL_TABLES = ("marts.by_deal", "marts.above")
 ALL_DEALS = set(range(1, 10))
 
 
 def test_a_build_without_changes_writes_nothing(project: Project) -> None:
     watermarks = project.rows("select * from marts.int_build_watermarks order by 1")
-    assert rewritten(project, *KEPT_TABLES) == [set(), set()]
+    assert rewritten(project, *BY_DEAL_TABLES) == [set(), set()]
     assert project.rows("select * from marts.int_build_watermarks order by 1") == watermarks
 
 
@@ -125,8 +125,10 @@ def test_deals_with_a_new_version_are_replaced_and_no_others(project: Project) -
     project.sql("update input.deals set name = 'changed', stage_id = 2 where deal_id = 3")
     project.sql("update input.deals set name = 'not told' where deal_id = 4")
     new_version(project, 3)
-    assert rewritten(project, *KEPT_TABLES) == [{3}, {3}]
-    assert project.rows("select name from marts.kept where deal_id in (3, 4) order by deal_id") == [
+    assert rewritten(project, *BY_DEAL_TABLES) == [{3}, {3}]
+    assert project.rows(
+        "select name from marts.by_deal where deal_id in (3, 4) order by deal_id"
+    ) == [
         ("changed",),
         ("deal 4",),
     ]
@@ -137,10 +139,10 @@ def test_deals_with_a_new_version_are_replaced_and_no_others(project: Project) -
     ]
 
 
-def test_rows_of_a_deal_that_is_gone_go(project: Project) -> None:
+def test_rows_of_a_deleted_deal_are_deleted(project: Project) -> None:
     project.sql("delete from input.deals where deal_id in (3, 6, 9)")
     new_version(project, 3, 6, 9)
-    assert rewritten(project, *KEPT_TABLES) == [{3, 6, 9}, {3, 6, 9}]
+    assert rewritten(project, *BY_DEAL_TABLES) == [{3, 6, 9}, {3, 6, 9}]
     # nothing is left of that stage, not even a sum of nothing
     assert project.rows("select stage_id, n from marts.sums order by 1") == [(1, 3), (2, 3)]
     assert_as_a_full_refresh(project)
@@ -148,66 +150,66 @@ def test_rows_of_a_deal_that_is_gone_go(project: Project) -> None:
 
 def test_a_small_table_is_followed_in_the_columns_that_are_read(project: Project) -> None:
     project.sql("update input.stages set label = 'nobody reads this'")
-    assert rewritten(project, *KEPT_TABLES) == [set(), set()]
+    assert rewritten(project, *BY_DEAL_TABLES) == [set(), set()]
     project.sql("update input.stages set weight = 7 where stage_id = 1")
-    assert rewritten(project, *KEPT_TABLES) == [{1, 4, 7}, {1, 4, 7}]
+    assert rewritten(project, *BY_DEAL_TABLES) == [{1, 4, 7}, {1, 4, 7}]
     assert_as_a_full_refresh(project)
 
 
 def test_the_text_and_the_variables_of_a_model_are_followed(project: Project) -> None:
     project.build("run", "--vars", "{factor: 5}")
-    assert project.rows("select sum(weight) from marts.kept") == [(5 * 333,)]
+    assert project.rows("select sum(weight) from marts.by_deal") == [(5 * 333,)]
     assert project.rows("select sum(weight) from marts.above") == [(5 * 333,)], (
         "what stands on it is built, too"
     )
-    project.model("kept", KEPT.replace("deal_id, name", "deal_id, upper(name) as name"))
+    project.model("by_deal", BY_DEAL.replace("deal_id, name", "deal_id, upper(name) as name"))
     project.build()
-    assert project.rows("select name from marts.kept where deal_id = 1") == [("DEAL 1",)]
+    assert project.rows("select name from marts.by_deal where deal_id = 1") == [("DEAL 1",)]
     assert_as_a_full_refresh(project)
 
 
 def test_the_text_of_a_view_between_is_followed(project: Project) -> None:
     project.model("deals", DEALS + " and deal_id <> 5")
-    assert rewritten(project, *KEPT_TABLES) == [{5}, {5}]
+    assert rewritten(project, *BY_DEAL_TABLES) == [{5}, {5}]
     assert_as_a_full_refresh(project)
 
 
-def test_a_build_that_broke_off_is_made_up_for(project: Project) -> None:
+def test_the_build_after_a_failed_one_is_complete(project: Project) -> None:
     project.sql("update input.deals set name = 'changed' where deal_id = 1")
     new_version(project, 1)
     project.sql("update input.stages set weight = 11 where stage_id = 1")
-    project.model("kept", KEPT.replace("deal_id, name", "deal_id, name, 1 / 0 as broken"))
+    project.model("by_deal", BY_DEAL.replace("deal_id, name", "deal_id, name, 1 / 0 as broken"))
     with pytest.raises(AssertionError, match="division by zero"):
         project.build()
     # Another deal changes before the next build.
-    project.model("kept", KEPT)
+    project.model("by_deal", BY_DEAL)
     project.sql("update input.deals set name = 'changed later' where deal_id = 2")
     new_version(project, 2)
     project.build("run", "--select", "int_deal_versions", "above")
-    project.build("run", "--select", "kept")
+    project.build("run", "--select", "by_deal")
     project.build()
     assert project.rows(
-        "select name, weight from marts.kept where deal_id < 3 order by deal_id"
+        "select name, weight from marts.by_deal where deal_id < 3 order by deal_id"
     ) == [("changed", 11), ("changed later", 100)]
     assert_as_a_full_refresh(project)
 
 
-def test_what_a_model_sees_to_itself_is_not_followed(project: Project) -> None:
-    project.model("kept", KEPT.replace("materialized=", "follows=['stages'], materialized="))
+def test_relations_in_follows_are_not_compared(project: Project) -> None:
+    project.model("by_deal", BY_DEAL.replace("materialized=", "follows=['stages'], materialized="))
     project.build()
     project.sql("update input.stages set weight = 12 where stage_id = 1")
-    assert rewritten(project, *KEPT_TABLES) == [set(), set()]
+    assert rewritten(project, *BY_DEAL_TABLES) == [set(), set()]
 
 
 def test_rows_of_the_same_key_are_replaced(project: Project) -> None:
     """A model may compute some rows anew of deals that did not change."""
-    text = KEPT.replace("materialized=", "unique_key='deal_id', materialized=")
+    text = BY_DEAL.replace("materialized=", "unique_key='deal_id', materialized=")
     again = "{% if is_incremental() %} /* only changes: */ union all select deal_id, 'again', stage_id, 1 from {{ this }} where deal_id = 8 /* :only changes */ {% endif %}"
-    project.model("kept", text + again)
+    project.model("by_deal", text + again)
     project.build()
     project.build()
-    assert project.rows("select name from marts.kept where deal_id = 8") == [("again",)]
-    assert project.rows("select count(*) from marts.kept") == [(9,)]
+    assert project.rows("select name from marts.by_deal where deal_id = 8") == [("again",)]
+    assert project.rows("select count(*) from marts.by_deal") == [(9,)]
     assert project.rows("select sum(weight) from marts.sums") == project.rows(
-        "select sum(weight) from marts.kept"
+        "select sum(weight) from marts.by_deal"
     )

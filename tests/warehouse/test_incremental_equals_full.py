@@ -73,7 +73,7 @@ class Project:
     environ: dict[str, str] = field(default_factory=dict)
     rates: dict[tuple[str, str, str], str] = field(default_factory=lambda: dict(RATES))
 
-    def build(self, *words: str) -> None:
+    def build(self, *arguments: str) -> None:
         """Build all models, without tests."""
         self.seed(
             "fx_rates",
@@ -81,7 +81,7 @@ class Project:
             {(*k, v) for k, v in self.rates.items()},
         )
         arguments = (
-            "build", "--exclude-resource-type", "test", "unit_test", *words,
+            "build", "--exclude-resource-type", "test", "unit_test", *arguments,
             "--vars", yaml.safe_dump(self.variables, default_flow_style=True),
             "--project-dir", self.folder, "--profiles-dir", self.folder,
             "--target-path", self.folder / "target", "--log-path", self.folder / "logs",
@@ -113,7 +113,7 @@ class Project:
             if column not in BUILD_TIMES.get(relation, set())
         )
 
-    def differences(self, *words: str) -> dict[str, list[Any]]:
+    def differences(self, *arguments: str) -> dict[str, list[Any]]:
         """Copy what was built, build it all anew, and return the rows that differ, by relation."""
         relations = self.relations()
         queries = {name: f"select {self.columns(name)} from {name}" for name in relations}
@@ -122,7 +122,8 @@ class Project:
         self.warehouse.write(
             "; ".join(f"create table {copies[name]} as {queries[name]}" for name in relations)
         )
-        self.build("--full-refresh", *words)
+        # Views of staging have no rows of their own.
+        self.build("--full-refresh", *arguments, "--exclude", "staging")
         assert self.relations() == relations
         found = {}
         for name in relations:
@@ -528,8 +529,9 @@ NOT_INPUTS = {
     "test_all_deals", "reader_role", "as_of", "pipedrive_schema", "loader_schema", "pipedrive_tables", "schema_prefix",
     "extra_streams", "PIPEBOARD_PROJECT_FINGERPRINT",
 }  # fmt: skip
-#: A single day passes in each round of test_thirty_days.py.
-ROUNDS = (RECORDS, UNSWEPT, FX, {"months": DAYS["two months pass"]}, {"back": DAYS["the day moves back"]},
+#: A single day passes in each round of test_thirty_days.py. Months that pass do not touch what is
+#: written about a deal that is back.
+ROUNDS = (RECORDS, FX, {**UNSWEPT, "months": DAYS["two months pass"]}, {"back": DAYS["the day moves back"]},
           DEFINITIONS, SETTINGS)  # fmt: skip
 #: So many of them each time, by chance: every one takes a full refresh.
 ALONE_TESTED = int(os.environ.get("PIPEBOARD_CHANGES_ALONE", "1"))
@@ -551,7 +553,7 @@ def check(project: Project, *changes: Callable[[Project], None]) -> None:
 
 
 @pytest.mark.parametrize("changes", ROUNDS, ids=lambda changes: next(iter(changes)))
-def test_what_changed_is_followed(
+def test_an_incremental_build_follows_all_changes(
     project: Project, changes: dict[str, Callable[[Project], None]]
 ) -> None:
     check(project, *changes.values())
@@ -563,7 +565,7 @@ def test_each_change_alone_is_followed(project: Project, name: str) -> None:
     check(project, ALONE[name])
 
 
-def test_a_dependency_taken_away_is_found(project: Project) -> None:
+def test_a_removed_dependency_is_found(project: Project) -> None:
     """Without the digest of small tables, nothing tells that a stage has another probability."""
     inputs = project.folder / "macros" / "incremental" / "inputs.sql"
     text = inputs.read_text()

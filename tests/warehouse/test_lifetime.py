@@ -1,7 +1,7 @@
 """A warehouse from nothing on: empty, a part of the streams, all of them, edits, a full refresh.
 
 On the way: every type of custom field, under every kind of label, becomes a named and typed column
-without anybody doing anything, and keeps its name.
+without any action, and keeps its name.
 """
 
 # ruff: noqa: E501 (SQL has a width of its own)
@@ -98,7 +98,7 @@ def test_an_empty_database_builds_and_every_unit_test_passes(lifetime: Lifetime)
     lifetime.warehouse.build("build")
 
 
-def test_a_part_of_the_streams_loaded_once_runs_and_tests(lifetime: Lifetime) -> None:
+def test_a_partial_warehouse_builds_and_passes_its_tests(lifetime: Lifetime) -> None:
     """Nothing else was called before: no seed, no snapshot."""
     lifetime.warehouse.forget_models()
     lifetime.sync(*PART)
@@ -157,7 +157,8 @@ def test_every_value_is_in_its_column(lifetime: Lifetime) -> None:
     for of in lifetime.fields:
         assert types[columns[of.code]] == TYPES.get(of.type, "text"), of.name
         expected = {
-            deal["id"]: told(of, deal["custom_fields"].get(of.code), names) for deal in deals
+            deal["id"]: readable_value(of, deal["custom_fields"].get(of.code), names)
+            for deal in deals
         }
         parts = [""] if all(e is None for e in expected.values()) else suffixes(expected)
         found = lifetime.wide(*(columns[of.code] + part for part in parts))
@@ -172,7 +173,7 @@ def suffixes(expected: dict[int, dict[str, Any] | None]) -> list[str]:
     return list(next(values for values in expected.values() if values))
 
 
-def told(
+def readable_value(
     of: FieldDefinition, value: Any, names: dict[str, dict[int, str]]
 ) -> dict[str, Any] | None:
     """Return what the columns of a field have to show, by suffix."""
@@ -267,8 +268,10 @@ def test_a_field_made_today_is_a_column_after_the_next_sync(lifetime: Lifetime) 
     lifetime.warehouse.build("build", "--exclude-resource-type", "test", "unit_test")
 
     wide = lifetime.wide("cf_campo_novo", "cf_temperatura_do_lead", published)
-    told_of = {deal: row["cf_campo_novo"] for deal, row in wide.items() if row["cf_campo_novo"]}
-    assert told_of == {alive[0].id: "Um", alive[1].id: "Dois"}
+    values_by_deal = {
+        deal: row["cf_campo_novo"] for deal, row in wide.items() if row["cf_campo_novo"]
+    }
+    assert values_by_deal == {alive[0].id: "Um", alive[1].id: "Dois"}
     columns = lifetime.columns()
     assert lifetime.seen["columns"].items() <= columns.items(), "names once published stay"
     assert re.fullmatch("cf_concorrente_[0-9a-f]{4}", columns[named_again.code])
@@ -293,7 +296,7 @@ def test_a_field_made_today_is_a_column_after_the_next_sync(lifetime: Lifetime) 
     assert published.endswith(f"_{stage}")
 
 
-KEPT = {
+SURVIVING = {
     "custom field names": "select entity, field_code, column_name, column_names from intermediate.int_custom_field_registry",
     "stage columns": "select stage_id, column_name, slug from intermediate.int_stage_column_registry",
     "options": "select entity, field_code, option_id, label, is_deleted from intermediate.int_field_options",
@@ -315,17 +318,17 @@ def test_what_cannot_be_recomputed_survives_a_full_refresh(lifetime: Lifetime) -
         "insert into ops.ops_reconciliation (subject, measure, theirs, ours, is_within_tolerance, asked_at) "
         "values ('kept', 'deals', 1, 1, true, '2020-01-01Z')"
     )
-    before = {name: sorted(map(repr, warehouse.rows(query))) for name, query in KEPT.items()}
+    before = {name: sorted(map(repr, warehouse.rows(query))) for name, query in SURVIVING.items()}
     history = "select * from marts.fct_deal_field_change order by change_id"
     changes = warehouse.rows(history)
     warehouse.build(*BUILD, "--full-refresh")
-    for name, query in KEPT.items():
+    for name, query in SURVIVING.items():
         assert before[name], name
         assert sorted(map(repr, warehouse.rows(query))) == before[name], name
     assert warehouse.rows(history) == changes, "the changelog is raw, and comes out the same again"
 
 
-def test_how_tests_went_is_in_the_warehouse(lifetime: Lifetime) -> None:
+def test_results_of_tests_are_in_the_warehouse(lifetime: Lifetime) -> None:
     went = dict(
         lifetime.warehouse.rows(
             "select status, count(*) from ops.ops_dbt_test_result group by status"
@@ -392,7 +395,7 @@ def test_activities_that_are_new_are_written_and_no_others(lifetime: Lifetime) -
     assert rest == others
 
 
-def test_what_was_stamped_before_the_last_build_and_committed_after_it_is_seen(
+def test_rows_stamped_before_and_committed_after_a_build_are_read(
     lifetime: Lifetime,
 ) -> None:
     """A backfill loads beside a sync, and its batch may commit when the sync's build has begun."""

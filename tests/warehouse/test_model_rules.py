@@ -39,7 +39,7 @@ def test_personal_data_is_tagged() -> None:
     assert not untagged
 
 
-def test_money_of_a_report_says_which_deals_it_leaves_out() -> None:
+def test_sums_of_money_have_a_count_of_left_out_deals() -> None:
     """Deals without a rate: counted beside each sum, marked in each row about one deal."""
     columns_of: dict[str, set[str]] = {}
     for model, column in columns():

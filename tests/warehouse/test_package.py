@@ -55,7 +55,7 @@ class Database:
     folder: Path
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Return what the superuser sees: developers' tables are closed to everybody else."""
+        """Query as the superuser: other roles may not read developers' tables."""
         with psycopg.connect(**self.warehouse.superuser) as connection:
             return connection.execute(query.encode()).fetchall()
 
@@ -78,8 +78,8 @@ class Database:
         )
         return {name for (name,) in found}
 
-    def example(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run dbt in a copy of the example, as somebody who has none of our settings."""
+    def example(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run dbt in a copy of the example, without this project's settings."""
         place = conninfo_to_dict(self.warehouse.url)
         environ = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
         for name in ("host", "port", "user", "password"):
@@ -87,7 +87,7 @@ class Database:
         environ["PGDATABASE"] = str(place["dbname"])
         environ |= {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DBT_VERSION_CHECK": "false"}
         return subprocess.run(
-            [str(DBT), "--no-use-colors", *words],
+            [str(DBT), "--no-use-colors", *arguments],
             cwd=self.folder, env=environ, text=True, capture_output=True, check=False,
         )  # fmt: skip
 
@@ -146,9 +146,15 @@ def test_an_importing_project_reads_its_own_source_with_its_own_settings(
         "stg_pipedrive__call_logs",
         "ops_dbt_test_result",
     )
-    words = (*wanted, "--indirect-selection", "buildable", "--exclude-resource-type", "unit_test")
+    arguments = (
+        *wanted,
+        "--indirect-selection",
+        "buildable",
+        "--exclude-resource-type",
+        "unit_test",
+    )
     for _ in range(2):
-        done = database.example("build", "--profiles-dir", ".", *words)
+        done = database.example("build", "--profiles-dir", ".", *arguments)
         assert done.returncode == 0, done.stdout[-6000:]
     assert database.catalogue(*SCHEMAS, "pipedrive") == before
     assert database.schemas() - schemas == {"analytics", *(f"analytics_{name}" for name in SCHEMAS)}
@@ -183,8 +189,8 @@ def test_an_importing_project_reads_its_own_source_with_its_own_settings(
 @pytest.mark.long
 def test_an_importing_project_builds_and_tests_the_whole_package(database: Database) -> None:
     before = database.catalogue(*SCHEMAS, "pipedrive")
-    for words in (("deps",), ("build", "--profiles-dir", ".")):
-        done = database.example(*words)
+    for arguments in (("deps",), ("build", "--profiles-dir", ".")):
+        done = database.example(*arguments)
         assert done.returncode == 0, done.stdout[-6000:]
     assert database.catalogue(*SCHEMAS, "pipedrive") == before
 
@@ -208,9 +214,9 @@ def test_developers_build_in_schemas_of_their_own(database: Database) -> None:
             settings={"PIPEBOARD_DEVELOPER": name},
         )
         schemas = database.schemas()
-        words = ("--target", "personal", "--target-path", str(database.folder.parent / name))
-        words += ("--select", "+fct_deal", "--indirect-selection", "buildable")
-        warehouse.build("build", *words, "--exclude-resource-type", "unit_test")
+        arguments = ("--target", "personal", "--target-path", str(database.folder.parent / name))
+        arguments += ("--select", "+fct_deal", "--indirect-selection", "buildable")
+        warehouse.build("build", *arguments, "--exclude-resource-type", "unit_test")
         assert {
             f"{name}_{schema}" for schema in ("staging", "intermediate", "marts", "snapshots")
         } <= database.schemas()
@@ -231,7 +237,7 @@ def test_staging_models_of_extra_streams_are_built_by_name(database: Database) -
     assert database.warehouse.rows("select * from staging.stg_pipedrive__call_logs") == [("old",)]
 
     def build(stream: str) -> subprocess.CompletedProcess[str]:
-        words = (
+        arguments = (
             "run",
             "--select",
             "staging.activities",
@@ -239,7 +245,7 @@ def test_staging_models_of_extra_streams_are_built_by_name(database: Database) -
             f"{{extra_streams: [{stream}]}}",
         )
         target = database.folder.parent / "target"
-        return database.warehouse.dbt(*words, "--target-path", str(target))
+        return database.warehouse.dbt(*arguments, "--target-path", str(target))
 
     done = build("call_logs")
     assert done.returncode == 0, done.stdout[-3000:]
@@ -248,4 +254,7 @@ def test_staging_models_of_extra_streams_are_built_by_name(database: Database) -
     )
     done = build("call_log")
     assert done.returncode == 2
-    assert "extra_streams names call_log, which has no model stg_pipedrive__call_log" in done.stdout
+    assert (
+        "extra_streams contains call_log, but there is no model stg_pipedrive__call_log"
+        in done.stdout
+    )

@@ -54,7 +54,7 @@ def warehouse(new_warehouse: NewWarehouse) -> Warehouse:
     return warehouse
 
 
-def test_the_known_facts_of_this_data(warehouse: Warehouse) -> None:
+def test_totals_equal_the_published_ones(warehouse: Warehouse) -> None:
     facts = warehouse.rows(
         "select count(*), count(*) filter (where status = 'won'), "
         "sum(value) filter (where status = 'won')::bigint, "
@@ -79,7 +79,7 @@ def revenue(rows: list[dict[str, str]], key: str) -> dict[str, float]:
     return dict(sums)
 
 
-def told(warehouse: Warehouse, query: str) -> dict[str, float]:
+def query_result(warehouse: Warehouse, query: str) -> dict[str, float]:
     found: list[tuple[Any, ...]] = warehouse.rows(query)
     return {"".join(str(name or "").split()): float(value) for name, value in found}
 
@@ -102,7 +102,7 @@ def test_win_rate_per_agent(warehouse: Warehouse, closed: list[dict[str, str]]) 
     outcomes: dict[str, list[bool]] = defaultdict(list)
     for row in closed:
         outcomes["".join(row["sales_agent"].split())].append(row["deal_stage"] == "Won")
-    found = told(
+    found = query_result(
         warehouse,
         "select users.name, sum(n_won)::numeric / sum(n_closed) from marts.rpt_deals_monthly "
         "join marts.dim_user as users on users.user_id = owner_id "
@@ -115,7 +115,7 @@ def test_revenue_by_quarter(warehouse: Warehouse, closed: list[dict[str, str]]) 
     for row in closed:
         day = date.fromisoformat(row["close_date"])
         row["quarter"] = f"{day.year}-Q{(day.month + 2) // 3}"
-    found = told(
+    found = query_result(
         warehouse,
         "select to_char(month, 'YYYY-\"Q\"Q'), sum(won_value_base) from marts.rpt_deals_monthly "
         "where n_won > 0 group by 1",
@@ -147,5 +147,5 @@ def test_revenue_by_quarter(warehouse: Warehouse, closed: list[dict[str, str]]) 
     ],
 )
 def test_revenue(warehouse: Warehouse, closed: list[dict[str, str]], key: str, query: str) -> None:
-    found = told(warehouse, query.format(won="where status = 'won' group by 1"))
+    found = query_result(warehouse, query.format(won="where status = 'won' group by 1"))
     assert found == pytest.approx(revenue(closed, key))

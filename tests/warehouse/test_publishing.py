@@ -1,6 +1,6 @@
 """What the materializations of `macros/publishing` do to relations, in a small project.
 
-The project has nothing of ours but that folder, as one that imports it would.
+The project has only that folder of this one, like a project that imports it.
 """
 
 # ruff: noqa: E501 (SQL has a width of its own)
@@ -55,14 +55,14 @@ class Project:
             f"models: [{{name: {name}, description: '{description or name}'}}]"
         )
 
-    def build(self, *words: str) -> str:
-        """Run dbt, in the process that has it loaded already; return what it said."""
-        return self.warehouse.build(*self.arguments(*words))
+    def build(self, *arguments: str) -> str:
+        """Run dbt, in the process that has it loaded already; return its output."""
+        return self.warehouse.build(*self.arguments(*arguments))
 
-    def arguments(self, *words: str) -> list[str]:
+    def arguments(self, *arguments: str) -> list[str]:
         places = ("--project-dir", self.folder, "--profiles-dir", ROOT / "transform")
         target = ("--target-path", self.folder / "target", "--log-path", self.folder)
-        return [*(words or ("run",)), *map(str, places + target)]
+        return [*(arguments or ("run",)), *map(str, places + target)]
 
     def sql(self, statement: str) -> None:
         self.warehouse.write(statement)
@@ -218,7 +218,7 @@ def test_a_new_column_is_added_in_place(project: Project) -> None:
     assert "UNCHANGED" in project.build()
 
 
-def test_an_old_column_stays_while_a_view_of_others_uses_it(project: Project) -> None:
+def test_an_old_column_stays_while_another_projects_view_uses_it(project: Project) -> None:
     project.model("keyed", KEYED + "select * from input.rows")
     project.model(
         "seen", "{{ config(materialized='published_view') }} select id, name from input.rows"
@@ -230,9 +230,9 @@ def test_an_old_column_stays_while_a_view_of_others_uses_it(project: Project) ->
     )
     project.model("keyed", KEYED + "select id, name from input.rows")
     project.model("seen", "{{ config(materialized='published_view') }} select id from input.rows")
-    told = project.build()
-    assert "marts.keyed: the old column value stays, because other.keyed uses it" in told
-    assert "marts.seen: the old columns name stay, because other.seen" in told
+    output = project.build()
+    assert "marts.keyed: the old column value stays, because other.keyed uses it" in output
+    assert "marts.seen: the old columns name stay, because other.seen" in output
     assert len(project.rows("select * from other.keyed")) == 3
     assert len(project.rows("select * from other.seen")) == 3
     project.sql("drop schema other cascade")
@@ -241,7 +241,7 @@ def test_an_old_column_stays_while_a_view_of_others_uses_it(project: Project) ->
     assert project.rows("select * from marts.seen where id = 1") == [(1,)]
 
 
-def test_another_type_takes_its_place_with_all_that_stands_on_it(project: Project) -> None:
+def test_a_new_type_replaces_the_table_and_its_views(project: Project) -> None:
     project.model("keyed", KEYED + "select id, value from input.rows")
     project.model(
         "seen",
@@ -265,13 +265,13 @@ def test_another_type_takes_its_place_with_all_that_stands_on_it(project: Projec
     assert "ROWS +0 ~0 -0" in project.build()
 
 
-def test_the_old_type_stays_while_a_view_of_others_stands_on_it(project: Project) -> None:
+def test_the_old_type_stays_while_another_projects_view_uses_it(project: Project) -> None:
     project.model("keyed", KEYED + "select id, name from input.rows")
     project.build()
     project.sql("create schema other; create view other.keyed as select * from marts.keyed")
     oid = project.oid("other.keyed")
     project.model("keyed", KEYED + "select id, length(name) as name from input.rows")
-    assert "because other.keyed, not of this project, stands on it" in project.build()
+    assert "because other.keyed, not of this project, depends on it" in project.build()
     assert project.oid("other.keyed") == oid
     assert project.rows("select name from other.keyed where id = 3") == [("5",)]
     project.sql("drop view other.keyed")
@@ -302,7 +302,7 @@ def test_a_table_becomes_a_view_and_a_view_a_table(project: Project) -> None:
     assert ("nine",) in project.rows("select name from other.name")
 
 
-def test_a_change_waits_for_a_reader_and_nobody_waits_for_the_change(project: Project) -> None:
+def test_a_change_waits_for_readers_without_blocking_others(project: Project) -> None:
     project.model("keyed", KEYED + "select id, name from input.rows")
     project.build()
     project.model("keyed", KEYED + "select id, name, value from input.rows")
@@ -327,7 +327,7 @@ def test_a_change_waits_for_a_reader_and_nobody_waits_for_the_change(project: Pr
     assert project.rows("select value from marts.keyed where id = 2") == [(2,)]
 
 
-def test_of_two_builds_at_once_none_fails_and_no_row_is_twice(project: Project) -> None:
+def test_two_simultaneous_builds_succeed_without_duplicates(project: Project) -> None:
     project.model("plain", "{{ config(materialized='published_table') }} select * from input.rows")
     project.build()
     project.sql("insert into input.rows select i, 'many', i from generate_series(10, 3000) as i")
@@ -343,19 +343,23 @@ def test_a_full_refresh_of_an_incremental_model_writes_what_differs(project: Pro
         "{{ config(materialized='published_incremental', unique_key='id', incremental_strategy='delete+insert') }} "
         "select * from input.rows {% if is_incremental() %} where id > 2 {% endif %}"
     )
-    project.model("kept", text)
+    project.model("with_view", text)
     project.build()
-    project.sql("create schema other; create view other.kept as select * from marts.kept")
+    project.sql("create schema other; create view other.with_view as select * from marts.with_view")
     project.sql("update input.rows set name = 'changed'")
     project.build()
-    assert sorted(project.rows("select name from marts.kept")) == [("changed",), ("one",), ("two",)]
+    assert sorted(project.rows("select name from marts.with_view")) == [
+        ("changed",),
+        ("one",),
+        ("two",),
+    ]
     project.sql("delete from input.rows where id = 1")
-    before = project.written("marts.kept")
+    before = project.written("marts.with_view")
     assert "ROWS +0 ~1 -1" in project.build("run", "--full-refresh")
-    after = project.written("marts.kept")
+    after = project.written("marts.with_view")
     assert after.keys() == {2, 3}
     assert after[3] == before[3]
-    assert len(project.rows("select * from other.kept")) == 2
+    assert len(project.rows("select * from other.with_view")) == 2
 
 
 def test_descriptions_are_written_when_they_change(project: Project) -> None:

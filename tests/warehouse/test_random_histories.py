@@ -35,7 +35,7 @@ class Change:
 
 @dataclass
 class Life:
-    """A deal, all that happened to it, and how much of that the warehouse is told."""
+    """A deal, its changes, and the part of them that is loaded into the warehouse."""
 
     number: int
     added: datetime
@@ -95,29 +95,31 @@ def fall_behind(deal: Life, at: datetime, rng: Random) -> datetime:
 
 
 def reference(deal: Life) -> Iterator[tuple[State, datetime, datetime | None]]:
-    """Tell the stays of a deal as far as anybody can know them."""
-    told = [] if deal.view == "row" else deal.changes
+    """Yield the stays of a deal, as far as the loaded data can show them."""
+    changes = [] if deal.view == "row" else deal.changes
     # A first stage is what the first change replaced: unknown if the only move was not read.
     moved_unread = (
         deal.stage_changed is not None
-        and not any(c.key == "stage_id" for c in told)
+        and not any(c.key == "stage_id" for c in changes)
         and deal.stage_changed > deal.added
     )
-    born = None if moved_unread else deal.born_in
-    moments: dict[datetime, dict[str, Any]] = {deal.added: {"stage_id": born, "status": "open"}}
-    for change in told:
+    first_stage = None if moved_unread else deal.born_in
+    moments: dict[datetime, dict[str, Any]] = {
+        deal.added: {"stage_id": first_stage, "status": "open"}
+    }
+    for change in changes:
         if change.key in ("stage_id", "status"):
             value = int(change.new) if change.key == "stage_id" else change.new
             moments.setdefault(change.at, {})[change.key] = value
-    known = {"stage_id": born, "status": "open"}
-    for change in told:
+    known = {"stage_id": first_stage, "status": "open"}
+    for change in changes:
         known[change.key] = int(change.new) if change.key == "stage_id" else change.new
     if known["stage_id"] != deal.stage and deal.stage_changed is not None:
         moments.setdefault(deal.stage_changed, {})["stage_id"] = deal.stage
     if known["status"] != deal.status and deal.closed is not None:
         moments.setdefault(deal.closed, {})["status"] = deal.status
     states: list[tuple[State, datetime]] = []
-    stage, status = born, "open"
+    stage, status = first_stage, "open"
     for at in sorted(moments):
         stage = moments[at].get("stage_id", stage)
         status = moments[at].get("status", status)
@@ -196,7 +198,7 @@ def warehouse(new_warehouse: NewWarehouse, lives: list[Life]) -> Warehouse:
     return warehouse
 
 
-def test_stays_are_those_of_the_reference(warehouse: Warehouse, lives: list[Life]) -> None:
+def test_stays_equal_those_of_the_reference(warehouse: Warehouse, lives: list[Life]) -> None:
     found: dict[int, list[Any]] = {}
     for deal, stage, status, begin, end in warehouse.rows(
         "select deal_id, stage_id, status, valid_from, valid_to "
@@ -211,7 +213,7 @@ def test_stays_are_those_of_the_reference(warehouse: Warehouse, lives: list[Life
     assert not wrong, f"{len(wrong)} deals, among them {next(iter(wrong.items()))}"
 
 
-def test_every_way_of_knowing_was_tried(warehouse: Warehouse) -> None:
+def test_the_examples_have_every_history_quality(warehouse: Warehouse) -> None:
     qualities = dict(
         warehouse.rows(
             "select history_quality, count(distinct deal_id) "
@@ -221,7 +223,7 @@ def test_every_way_of_knowing_was_tried(warehouse: Warehouse) -> None:
     assert min(qualities.get(q, 0) for q in ("exact", "exact_then_current", "current_only")) > 30
 
 
-def test_what_was_reached_is_what_the_reference_stood_in(
+def test_reached_stages_equal_those_of_the_reference(
     warehouse: Warehouse, lives: list[Life]
 ) -> None:
     found = {

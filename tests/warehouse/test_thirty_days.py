@@ -145,14 +145,14 @@ def stays_of(month: Month, *statuses: str) -> dict[int, list[Stay]]:
     """Return what the account itself knows, without what lasted no second."""
     began = {d["id"]: instant(d["add_time"]) for d in month.simulator.truth("deals")}
     stays: dict[int, list[Stay]] = {}
-    for told in month.simulator.truth("stage_intervals"):
-        begin, end = instant(told["valid_from"]), instant(told["valid_to"])
-        known = stays.setdefault(told["deal_id"], [])
+    for interval in month.simulator.truth("stage_intervals"):
+        begin, end = instant(interval["valid_from"]), instant(interval["valid_to"])
+        known = stays.setdefault(interval["deal_id"], [])
         # A creation date set anew is where the deal begins, however long it has been there.
-        begin = max(begin, began[told["deal_id"]]) if known else began[told["deal_id"]]
+        begin = max(begin, began[interval["deal_id"]]) if known else began[interval["deal_id"]]
         if begin == end or (end is not None and end <= begin):
             continue
-        state = (told["stage_id"], told["status"])
+        state = (interval["stage_id"], interval["status"])
         if known and known[-1][:2] == state and known[-1][3] == begin:
             # what lasted no second lay between two stays of one kind
             known[-1] = (*state, known[-1][2], end)
@@ -173,7 +173,7 @@ def stays_found(month: Month, *statuses: str) -> dict[int, list[Stay]]:
     return found
 
 
-def test_stays_are_the_accounts_own_to_the_second(month: Month) -> None:
+def test_stays_equal_the_accounts_to_the_second(month: Month) -> None:
     truth, found = stays_of(month, "open", "won", "lost"), stays_found(month, "open", "won", "lost")
     listed = {d["id"] for d in month.simulator.truth("deals") if d["_listed"]}
     assert found.keys() >= listed, "every deal that can be asked for is there"
@@ -216,8 +216,8 @@ def test_time_in_stage_adds_up_to_the_second(month: Month) -> None:
     assert found == {key: total for key, total in seconds.items() if key[0] in read and total}
 
 
-#: What is kept step by step over all the syncs, beside what everything adds up to today.
-KEPT = {
+#: {name: (query of an incremental table, query that computes the same from all rows)}.
+INCREMENTAL_AND_TODAY = {
     "options chosen": (
         "select deal_id, field_code, option_id, pipeline_id, owner_id, status, value_base "
         "from intermediate.int_deal_options",
@@ -268,11 +268,11 @@ KEPT = {
 }
 
 
-@pytest.mark.parametrize("name", KEPT)
-def test_what_is_kept_is_what_everything_adds_up_to(month: Month, name: str) -> None:
-    kept, today = KEPT[name]
-    assert month.warehouse.rows(f"select count(*) from ({kept}) as kept") > [(10,)]
-    for one, other in ((kept, today), (today, kept)):
+@pytest.mark.parametrize("name", INCREMENTAL_AND_TODAY)
+def test_incremental_tables_equal_full_ones(month: Month, name: str) -> None:
+    incremental, today = INCREMENTAL_AND_TODAY[name]
+    assert month.warehouse.rows(f"select count(*) from ({incremental}) as incremental") > [(10,)]
+    for one, other in ((incremental, today), (today, incremental)):
         assert month.warehouse.rows(f"({one}) except all ({other})") == []
 
 
@@ -302,7 +302,7 @@ ODD_LIVES = {
 
 
 @pytest.mark.parametrize("life", ODD_LIVES)
-def test_an_odd_life_is_told_as_it_was(month: Month, life: str) -> None:
+def test_an_unusual_history_equals_the_accounts(month: Month, life: str) -> None:
     deal, every = month.cast[life], ("open", "won", "lost")
     assert stays_found(month, *every)[deal] == stays_of(month, *every)[deal]
     ((holds, quality),) = month.warehouse.rows(
@@ -352,7 +352,7 @@ def test_only_marts_and_ops_are_readable_by_the_reader(month: Month) -> None:
         "group by nspname"
     )
     assert {schema for schema, reads, _, uses in privileges if reads and uses} == {"marts", "ops"}
-    # Refused records are counted by a view of ours, and never read.
+    # A view counts refused records; the records themselves cannot be read.
     quarantine = month.warehouse.rows(
         "select has_table_privilege('bi_read', 'ops.quarantine', 'select'), "
         "has_column_privilege('bi_read', 'ops.quarantine', 'reason', 'select'), "
@@ -378,7 +378,7 @@ def reconcile(month: Month) -> int:
     return month.warehouse.dbt("build", "--select", *streams, "tag:reconciliation").returncode
 
 
-def test_our_numbers_are_pipedrives_until_somebody_tampers(month: Month) -> None:
+def test_figures_equal_pipedrives_and_a_manipulated_row_is_found(month: Month) -> None:
     query = "select subject, count(*) from ops.ops_reconciliation where {} group by subject"
     compared = dict(month.warehouse.rows(query.format("true")))
     assert min(compared[s] for s in ("deals/summary", "movement_statistics")) >= 10
@@ -393,7 +393,7 @@ def test_our_numbers_are_pipedrives_until_somebody_tampers(month: Month) -> None
     assert dict(month.warehouse.rows(query.format("not is_within_tolerance"))).keys() == {
         "deals/summary"
     }
-    # Movements are asked for again, and compared again, although their answer is the same.
+    # Movements are read and compared again, although the response is the same.
     month.warehouse.write("delete from intermediate.int_deal_stage_intervals where deal_id % 2 = 0")
     assert reconcile(month) != 0
     assert "movement_statistics" in dict(

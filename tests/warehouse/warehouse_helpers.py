@@ -112,7 +112,7 @@ class Warehouse:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(PERSONAL)}
         return {
             **clean,
-            # Complete: commands ask nothing more, and dbt writes where it is told to.
+            # A complete environment: commands read no other settings.
             "PIPEBOARD_WORLD": "own",
             "PYTHON_DOTENV_DISABLED": "1",
             "PATH": f"{COMMANDS}{os.pathsep}{os.environ['PATH']}",
@@ -165,15 +165,15 @@ class Warehouse:
 
     # -- what writes to it
 
-    def dbt(self, *words: str, **environ: str) -> Finished:
+    def dbt(self, *arguments: str, **environ: str) -> Finished:
         """Run dbt with these variables, in our project if the words name no other."""
         settings = {**self.environ(), "DBT_PROJECT_DIR": str(ROOT / "transform"), **environ}
         settings = environ_of_program("dbt", DBT, settings)
-        return self.dbt_process.invoke(["--no-use-colors", *words], settings)
+        return self.dbt_process.invoke(["--no-use-colors", *arguments], settings)
 
-    def build(self, *words: str, **environ: str) -> str:
+    def build(self, *arguments: str, **environ: str) -> str:
         """Run dbt and return its messages."""
-        done = self.dbt(*words, **environ)
+        done = self.dbt(*arguments, **environ)
         assert done.returncode == 0, done.stdout[-4000:]
         return done.stdout
 
@@ -226,17 +226,17 @@ class Warehouse:
             )  # fmt: skip
             self.discovered = found.stdout
         catalog.write_text(selected(json.loads(self.discovered), streams))
-        words = [COMMANDS / "tap-pipedrive", "--config", config, "--catalog", catalog]
+        arguments = [COMMANDS / "tap-pipedrive", "--config", config, "--catalog", catalog]
         tap = subprocess.Popen(
-            [*words, *(["--state", state] if state.exists() else [])],
+            [*arguments, *(["--state", state] if state.exists() else [])],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ,
         )  # fmt: skip
         target = subprocess.run(
             [COMMANDS / "target-postgres", "--config", sink],
             stdin=tap.stdout, capture_output=True, text=True, env=environ, check=False,
         )  # fmt: skip
-        words_of_tap = tap.communicate()[1]
-        assert tap.returncode == 0, words_of_tap.decode()[-2000:]
+        tap_output = tap.communicate()[1]
+        assert tap.returncode == 0, tap_output.decode()[-2000:]
         assert target.returncode == 0, target.stderr[-2000:]
         states = target.stdout.splitlines()
         if states:

@@ -1,7 +1,6 @@
 {#-
-    Custom fields as columns. Three rules hold everywhere here: a column's name comes from the registry,
-    never from a live label; a field's key is checked to be 40 hex digits before it becomes part of a
-    statement; labels stay data.
+    Custom fields as columns. Three rules hold here: a column's name comes from the registry, never from a current
+    label; a field's key is checked to be 40 hex digits before it becomes part of a statement; labels are only data.
 -#}
 
 {#- The companion columns of each field type, reserved in the registry together with the field's own. -#}
@@ -33,9 +32,9 @@
 {%- endmacro %}
 
 {#-
-    The published fields of an entity: [{'key', 'type', 'column'}], read when the calling model is compiled,
-    which dbt does right before it runs that model, after everything it depends on. So a field that is new in
-    this very run is already there. The caller must name the registry: -- depends_on: ref(...).
+    The published fields of an entity: [{'key', 'type', 'column'}], read when the calling model is compiled. dbt
+    compiles a model right before it runs it, after all its dependencies, so fields that are new in this run are
+    included. The caller must name the registry: -- depends_on: ref(...).
 -#}
 {% macro published_custom_fields(entity) -%}
     {%- set fields = [] -%}
@@ -61,7 +60,7 @@
     {{ return(fields) }}
 {%- endmacro %}
 
-{#- All custom fields of a row taken out of its json at once: reading them one by one would parse it as often. -#}
+{#- All custom fields of a row, parsed from its json in one step: one step per field would parse it each time. -#}
 {% macro custom_fields_record(json, fields) -%}
     jsonb_to_record(
         case when jsonb_typeof({{ json }}) = 'object' then {{ json }} else '{}' end
@@ -72,7 +71,7 @@
     )
 {%- endmacro %}
 
-{#- The columns of one field as they are stored, typed: ids, not names. Needs custom_fields_record() as `field`. -#}
+{#- The columns of one field as stored, typed: ids, not names. Needs custom_fields_record() as `field`. -#}
 {% macro custom_field_stored_columns(field) -%}
     {%- set json = 'field."' ~ field.key ~ '"' -%}
     {%- set value = _cf_part(json, 'value') -%}
@@ -118,8 +117,8 @@
 {%- endmacro %}
 
 {#-
-    The same columns as they are shown, from `stored`: the id of an option, user, person or organization
-    beside what it is called today; an option nobody knows shows as '#id'.
+    The same columns for display, from `stored`: the id of an option, user, person or organization beside its
+    current name; an unknown option is shown as '#id'.
 -#}
 {% macro custom_field_columns(field) -%}
     {%- set name = field.column -%}
@@ -137,7 +136,10 @@
     {%- endfor -%}
 {%- endmacro %}
 
-{#- The joins this needs. Each is by a key, so PostgreSQL leaves out those whose columns nobody asks for. -#}
+{#-
+    The joins for these columns. Each is by a key, so PostgreSQL omits the joins of columns that a query does not
+    need.
+-#}
 {% macro custom_field_joins(fields) -%}
     {%- set dims = {'user': ('dim_user', 'user_id'), 'org': ('dim_organization', 'org_id'), 'people': ('dim_person', 'person_id')} -%}
     {%- for field in fields %}
@@ -153,7 +155,7 @@
     {%- endfor %}
 {%- endmacro %}
 
-{#- Several options of a deal by their labels, in the order of the field's own list. -#}
+{#- The labels of a deal's options, in the order of the field's list. -#}
 {% macro option_labels(ids, of_field) -%}
     (
         select string_agg(coalesce(known.label, '#' || element.id), '; ' order by known.position, element.id)
@@ -170,7 +172,7 @@
     )
 {%- endmacro %}
 
-{#- The labels of an entity. Accounts list them as options of the field `label_ids`, of `label`, or of both. -#}
+{#- The labels of an entity. Accounts have them as options of the field `label_ids`, of `label`, or of both. -#}
 {% macro label_options(entity) -%}
     select distinct on (option_id)
         option_id,
@@ -181,12 +183,12 @@
     order by option_id asc, is_deleted asc, field_code desc
 {%- endmacro %}
 
-{#- A part of a compound value as text; a plain value is its own part. -#}
+{#- A part of a compound value as text; a plain value is its only part. -#}
 {% macro _cf_part(json, part) -%}
     (case when jsonb_typeof({{ json }}) = 'object' then {{ json }} ->> '{{ part }}' else {{ json }} #>> '{}' end)
 {%- endmacro %}
 
-{#- The id a value points at, whether it came plain or as an object. -#}
+{#- The id in a value, which is a plain id or an object. -#}
 {% macro _cf_reference(json) -%}
     (case when jsonb_typeof({{ json }}) = 'object' then coalesce({{ json }} ->> 'id', {{ json }} ->> 'value') else {{ json }} #>> '{}' end)
 {%- endmacro %}
@@ -203,7 +205,7 @@
     end
 {%- endmacro %}
 
-{#- Describes the generated columns in the database itself, by the names fields and stages have today. -#}
+{#- Describes the generated columns in the database, with the current labels of fields and names of stages. -#}
 {% macro comment_custom_fields(entity) -%}
     {%- if execute %}
     do $comment$
@@ -216,7 +218,7 @@
                     named.column_name,
                     coalesce(fields.field_name, registry.label_when_published)
                     || ' (' || registry.field_type
-                    -- a companion says which part it is
+                    -- a companion column names its part
                     || coalesce(', ' || nullif(ltrim(substr(named.column_name, length(registry.column_name) + 1), '_'), ''), '')
                     || ')' as description
                 from {{ ref('int_custom_field_registry') }} as registry

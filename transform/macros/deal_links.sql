@@ -1,6 +1,6 @@
 {#-
-    What opens a deal in Pipedrive when its id is put behind it. Null without a company domain, and for a simulated
-    account: it is reached by plain http and has no pages that a link could open.
+    URL of a deal in Pipedrive without the deal's id at its end. Null without a company domain, and for a simulated
+    account, which has plain http and no pages.
 -#}
 {% macro deal_url_prefix() -%}
     {%- set domain = env_var('PIPEDRIVE_COMPANY_DOMAIN', var('company_domain', '')) -%}

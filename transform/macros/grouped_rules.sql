@@ -1,13 +1,13 @@
 {#-
     A rule is a generic test of a model, declared beside it. As a node of dbt each costs a connection and some
-    statements, more than most rules take. A sync therefore leaves out the rules tagged `grouped`, and checks
-    them by the tests in tests/groups: one node, and one statement, for all rules of a group of models. The rules, their
-    ids, their results in ops_dbt_test_result, and the rows in schema test_failures are the same either way.
+    statements, more than most rules take. A sync therefore excludes the rules tagged `grouped`, and checks them by
+    the tests in tests/groups: one node, and one statement, for all rules of a group of models. The rules, their
+    ids, their results in ops_dbt_test_result, and the rows in schema test_failures are the same in both cases.
 -#}
 
 {#-
-    For a test in tests/groups: which rules of these models are broken, and by how many rows. `references` are the other
-    models that these rules read. `with_extra_streams`: the staging models that are on by the variable, too.
+    For a test in tests/groups: the broken rules of these models, with the number of failing rows. `references` are
+    other models that these rules read. `with_extra_streams`: also the staging models that a variable enables.
 -#}
 {% macro grouped_rules(models, references=[], with_extra_streams=false) -%}
     {%- for stream in var('extra_streams') if with_extra_streams -%}
@@ -33,8 +33,8 @@
 {%- endmacro %}
 
 {#-
-    The rules of the group's severity about the models that were selected; about all, if none was. None if any of them is
-    selected as a test of its own: whoever does not leave them out by their tag has them all.
+    The rules of the group's severity for the selected models; for all models, if none was selected. None if one of
+    the rules is selected as a test of its own: a selection that does not exclude the tag has all of them.
 -#}
 {% macro rules_of_group(group) -%}
     {%- set parents = group.depends_on.nodes -%}
@@ -44,7 +44,7 @@
     {%- for id in due -%}
         {%- do names.append(id.split('.') | last) -%}
     {%- endfor -%}
-    {#- The id of a generic test holds the names of its models. Each look at a node copies it. -#}
+    {#- The id of a generic test contains the names of its models. dbt copies a node at each access. -#}
     {%- set names_one = modules.re.compile('test[.].*(' ~ names | join('|') ~ ')').match -%}
     {%- set rules = [] -%}
     {%- for id in graph.nodes if names_one(id) -%}
@@ -61,7 +61,7 @@
     {{ return(rules) }}
 {%- endmacro %}
 
-{#- By the id of each rule: a query that returns the rows that break it. -#}
+{#- {rule's id: query for the rows that break it}. -#}
 {% macro rule_queries(rules) -%}
     {%- set queries, changed_since = {}, {} -%}
     {%- set seen_by = tested_through_by(rules) -%}
@@ -92,7 +92,7 @@
     {{ return(queries) }}
 {%- endmacro %}
 
-{#- How each test of a run ended, and each rule of a group: the test, its status, how many rows broke it, a message. -#}
+{#- The result of each test of a run, and of each rule of a group: test, status, number of failing rows, message. -#}
 {% macro test_outcomes(results) -%}
     {%- set outcomes = [] -%}
     {%- for result in results if result.node.resource_type == 'test' and result.status | string != 'skipped' -%}
@@ -126,7 +126,10 @@
     {{ return(outcomes) }}
 {%- endmacro %}
 
-{#- The rows that broke a rule of a group go where dbt stores those of a test; a table of a rule that holds again goes. -#}
+{#-
+    Failing rows of a group's rule are stored where dbt stores those of a test; the table of a rule that passes
+    again is dropped.
+-#}
 {% macro store_broken_rules(outcomes) -%}
     {%- set rules = {} -%}
     {%- set broken = [] -%}

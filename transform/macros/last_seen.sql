@@ -1,7 +1,7 @@
 {#-
-    When the source last listed a record; of a deleted one, until when it may have. A row that did not change is not
-    written again, so what counts is the day its list was last read: int_stream_last_load, joined as last_load. To the
-    day, for a table in which this moved with each sync would be written with each sync.
+    When the source last listed a record; for a deleted one, until when it may have. An unchanged row is not written
+    again, so the value is the day on which its list was last read: int_stream_last_load, joined as last_load. In
+    days, because a time that changes with each sync would rewrite the table in each sync.
 -#}
 {% macro last_seen_at(records) -%}
     case

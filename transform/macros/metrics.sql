@@ -1,21 +1,24 @@
-{#- What several models must define alike. -#}
+{#- Definitions that several models share. -#}
 
-{#- The present. A value, not a join: of a query that does not ask for it, PostgreSQL leaves it out. -#}
+{#- The current time. A scalar subquery, not a join: PostgreSQL omits it if a query does not need it. -#}
 {% macro as_of() -%}
     (select clock.as_of from {{ ref('int_warehouse_clock') }} as clock)
 {%- endmacro %}
 
-{#- A share of something; null, never 0, where there is nothing to have a share of. -#}
+{#- A share; null, never 0, if the denominator is 0. -#}
 {% macro ratio(part, whole) -%}
     round(({{ part }})::numeric / nullif({{ whole }}, 0), 4)
 {%- endmacro %}
 
-{#- By way of timestamp: from a date, PostgreSQL would go by way of the session's time zone, at thrice the time. -#}
+{#-
+    Converted through timestamp: from a date, PostgreSQL would use the session's time zone, which takes three times
+    as long.
+-#}
 {% macro month_of(day) -%}
     date_trunc('month', ({{ day }})::timestamp)::date
 {%- endmacro %}
 
-{#- Reasons typed alike are one reason: without accents, case and superfluous blanks. -#}
+{#- Reasons that differ only in accents, case and superfluous blanks are one reason. -#}
 {% macro lost_reason_norm(reason) -%}
     coalesce(nullif(trim(regexp_replace(
         lower(regexp_replace(normalize(coalesce({{ reason }}, ''), nfkd), '[\u0300-\u036f]', '', 'g')), '\s+', ' ', 'g'
@@ -23,8 +26,8 @@
 {%- endmacro %}
 
 {#-
-    Office hours passed up to an instant, counted from the calendar's first day: the difference of two is the
-    office time between them. Needs the instant's day of dim_date under the name given.
+    Office hours up to an instant, from the calendar's first day: the difference of two values is the office time
+    between them. Needs the instant's row of dim_date under the given name.
 -#}
 {% macro office_seconds(instant, day) -%}
     (

@@ -1,16 +1,19 @@
 {#-
-    What each model was last built from: written when a build starts and when it ends, read by ops_dbt_model_status,
-    which says what the next build must run. A row belongs to the run that began it: a run that is killed, that fails,
-    or that leaves out a test of the model leaves `is_complete` false, and the model is built again.
+    The inputs of each model's last build: written at the start and end of a build, read by ops_dbt_model_status,
+    which lists the models that the next build must run. A row belongs to the run that began it: if a run is killed,
+    fails, or leaves out a test of the model, `is_complete` stays false, and the model is built again.
 -#}
 
-{#- Not a model: it must be there before the first model is built. -#}
+{#- Not a model: it must exist before the first model is built. -#}
 {% macro model_builds_table() -%}
     {%- set status = model_relation('ops_dbt_model_status') -%}
     {{ return(api.Relation.create(database=status.database, schema=status.schema, identifier='ops_dbt_model_build')) }}
 {%- endmacro %}
 
-{#- When a run starts: what it selected is not complete; what the project no longer has is forgotten. -#}
+{#-
+    At the start of a run: the selected models are marked as incomplete; rows of nodes that the project no longer
+    has are deleted.
+-#}
 {% macro record_build_start() -%}
     {%- if execute and flags.WHICH in ('run', 'build', 'seed', 'snapshot') -%}
         {%- set table = model_builds_table() -%}
@@ -31,7 +34,7 @@
         finished_at timestamptz,
         valid_until timestamptz
     );
-            {%- for column, words in {
+            {%- for column, description in {
                 'node_id': 'The model, seed or snapshot, as dbt names it in full.',
                 'resource_type': 'model, seed or snapshot.',
                 'relation': 'Its table or view.',
@@ -44,13 +47,13 @@
                 'finished_at': 'When it was complete.',
                 'valid_until': 'When the day ends that it was built for; null if it does not change with the day.'
             }.items() %}
-    comment on column {{ table }}.{{ column }} is '{{ words }}';
+    comment on column {{ table }}.{{ column }} is '{{ description }}';
             {%- endfor %}
         {%- endif %}
         {%- set nodes = [] -%}
         {%- set known_sources = {} -%}
         {%- for id in graph.nodes if id.split('.')[0] in ('model', 'seed', 'snapshot') -%}
-            {#- Each look at a node copies it. -#}
+            {#- dbt copies a node at each access. -#}
             {%- set node = graph.nodes[id] -%}
             {%- if _is_built_on_schedule(node) -%}
                 {%- set sources = _sources_of(node, known_sources) -%}
@@ -101,10 +104,10 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- When a run ends: complete is what was built, and whose tests all ran and passed. -#}
+{#- At the end of a run: models that were built and whose tests all ran and passed are marked as complete. -#}
 {% macro record_build_end(results, outcomes) -%}
     {%- set table = model_builds_table() -%}
-    {#- dbt's cache does not know the table when this run has made it. -#}
+    {#- dbt's cache does not contain the table if this run has created it. -#}
     {%- if run_query("select to_regclass('" ~ table ~ "') is not null").rows[0][0] -%}
         {%- set passed, failed, untested = {}, {}, {} -%}
         {%- for outcome in outcomes -%}
@@ -115,7 +118,7 @@
             {%- do built.append(result.node.unique_id) -%}
         {%- endfor -%}
         {%- set broken = {} -%}
-        {#- Each look at a node copies it. -#}
+        {#- dbt copies a node at each access. -#}
         {%- for id in graph.nodes if id.startswith('test.') and id not in passed -%}
             {%- set test = graph.nodes[id] -%}
             {%- if 'reconciliation' not in test.tags and 'group_of_rules' not in test.tags -%}
@@ -139,7 +142,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Reconciling asks Pipedrive for its own numbers, and has a job of its own. -#}
+{#- Reconciliation requests Pipedrive's own figures, and has a job of its own. -#}
 {% macro _is_built_on_schedule(node) -%}
     {{ return(
         node.resource_type in ('model', 'seed', 'snapshot') and node.config.materialized != 'ephemeral'
@@ -147,7 +150,7 @@
     ) }}
 {%- endmacro %}
 
-{#- The sources below a node, at any depth, as keys; and `the calendar`, below int_warehouse_clock. -#}
+{#- The sources of a node, at any depth, as keys; and `the calendar`, if it depends on int_warehouse_clock. -#}
 {% macro _sources_of(node, known) -%}
     {%- if node.unique_id not in known -%}
         {%- set found = {} -%}
@@ -173,10 +176,10 @@
 {%- endmacro %}
 
 {#-
-    Of each source a text that is another when its columns or its rows are. Rows: what the loader has recorded, which is
-    exact, and PostgreSQL's own counters, for what others write. The counters start anew when the server crashed or
-    the database was restored; then everything is built once. The loader forgets old records: of each table the sum
-    since a week before its newest change is compared, so that a backfill beside a sync is seen.
+    For each source a text that changes with its columns and its rows. Rows: from the loader's bookkeeping, which is
+    exact, and from PostgreSQL's own counters, for other writers. The counters restart after a crash or a restore;
+    then everything is built once. The loader deletes old bookkeeping: for each table the sum since a week before
+    its newest change is compared, so that a backfill beside a sync is detected.
 -#}
 {% macro source_states() -%}
     {%- set loads = source('ops', 'stream_load') -%}
@@ -206,7 +209,7 @@
     from (
         values {{ sources | join(',\n        ') or "('', '', '', '')" }}
     ) as sources (source_id, schema_name, table_name, changes_count)
-    -- not to_regclass(): who may read the view may not use all of these schemas
+    -- not to_regclass(): a role that may read the view may lack the right to use these schemas
     left join pg_catalog.pg_namespace as schemas on sources.schema_name = schemas.nspname
     left join pg_catalog.pg_class as relations
         on schemas.oid = relations.relnamespace and sources.table_name = relations.relname
@@ -251,13 +254,13 @@
     {%- endif %}
 {%- endmacro %}
 
-{#- What was built with variables of its own, or without rows, is like nothing else. -#}
+{#- A build with other variables, or without rows, has no fingerprint. -#}
 {% macro _fingerprint() -%}
     {%- set is_special = invocation_args_dict.get('vars') or flags.EMPTY or flags.SAMPLE -%}
     {{ return('' if is_special else env_var('PIPEBOARD_PROJECT_FINGERPRINT', '') ~ ' ' ~ target.name) }}
 {%- endmacro %}
 
-{#- When the warehouse's next day begins. An account may live at another time: the clock knows how far it is off. -#}
+{#- The start of the warehouse's next day. The source's clock may differ: int_warehouse_clock has the difference. -#}
 {% macro _end_of_day() -%}
     {%- set clock = load_relation(model_relation('int_warehouse_clock')) -%}
     {%- if clock -%}

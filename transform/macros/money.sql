@@ -1,6 +1,6 @@
 {#-
-    A column of the exchange rate of the day a deal goes by (`currency` and `rated_on` of `deals_with_days`), as a subquery of its own:
-    of a query that does not ask for it, PostgreSQL leaves it out.
+    A column of the exchange rate of a deal's day (`currency` and `rated_on` of `deals_with_days`), as a scalar
+    subquery: PostgreSQL omits it if a query does not need it.
 -#}
 {% macro rate_in_force(column) -%}
     (
@@ -13,7 +13,7 @@
 {%- endmacro %}
 
 {#-
-    How many of the deals of a group have a value and no exchange rate: a sum in the base currency leaves them out, so
+    Number of deals of a group with a value and no exchange rate: a sum in the base currency leaves them out, so
     each report with such a sum has this count beside it. Needs `fx_missing` of each deal.
 -#}
 {% macro deals_without_rate(condition=none) -%}

@@ -1,12 +1,9 @@
 {#-
-    The named columns of a raw table, each cast to the type staging relies on. A date, a time or a
-    number that cannot be one becomes null, see safe_casts.sql.
-
-    A stream that was not selected has no table, and a property that was not selected has no column:
-    both become typed nulls, so that every model above builds on a partial warehouse too.
-
-    raw_columns('pipelines', {'id': 'bigint', 'name': 'text'})
-      -> select "id"::bigint as "id", "name"::text as "name" from "db"."pipedrive"."pipelines"
+    The named columns of a raw table, each cast to the type that staging needs. An invalid date, time or number
+    becomes null, see safe_casts.sql. A stream that was not selected has no table, and a property that was not
+    selected has no column: both become typed nulls, so that every model also builds on a partial warehouse.
+    raw_columns('pipelines', {'id': 'bigint', 'name': 'text'}) -> select "id"::bigint as "id", "name"::text as
+    "name" from "db"."pipedrive"."pipelines"
 -#}
 {% macro raw_columns(stream, columns, source_name='pipedrive') -%}
     {%- set raw = source(source_name, stream) -%}
@@ -28,7 +25,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- The columns that a raw table has, and their types; none where there is no such table. -#}
+{#- The columns of a raw table, and their types; empty if the table does not exist. -#}
 {% macro raw_column_types(raw) -%}
     {%- set relation = load_relation(raw) -%}
     {%- set types = {} -%}
@@ -38,7 +35,7 @@
     {{ return(types if relation else none) }}
 {%- endmacro %}
 
-{#- Loading columns are the loader's own, and looked up by index: they are taken as they are. -#}
+{#- Loading columns belong to the loader and are looked up by index: they are not cast. -#}
 {% macro _raw_column(name, type, stored_type) -%}
     {%- set column = '"' ~ name ~ '"' -%}
     {%- if type == 'numeric' -%}

@@ -1,4 +1,4 @@
-{#- What ops_row_counts asks of a raw table: by its indexes where it has them, not by reading all of it. -#}
+{#- The counts of a raw table for ops_row_counts: by index where there is one, not by a full scan. -#}
 
 {% macro _count_of(relation, column, columns) -%}
     {%- if column in columns -%}
@@ -8,7 +8,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Of the row that was loaded last. -#}
+{#- Of the last loaded row. -#}
 {% macro _newest_of(relation, column, columns) -%}
     {%- if column in columns and '_sdc_batched_at' in columns -%}
     (

@@ -1,8 +1,8 @@
 {#-
-    BI tools read marts and ops, nothing else, as this role. Default privileges make the grants outlive every
-    rebuilt table and view. Who may not create roles gets told what an administrator has to run, once. Refused
-    records are no BI: ops.quarantine is left out, and the loader withdraws what default privileges give on it.
-    Schemas with a prefix are a developer's, or another project's: there, a role reads only if reader_role names one.
+    BI tools read as this role, and only marts and ops. Default privileges give the same grants to every rebuilt
+    table and view. If the current role may not create roles, a message has the statements that an administrator
+    must run once. ops.quarantine is excluded: the loader revokes what default privileges grant on it. Schemas with
+    a prefix belong to a developer or another project: there a role may read only if reader_role names one.
 -#}
 {% macro grant_to_reader() -%}
     {%- if execute and flags.WHICH in ('run', 'build') -%}
@@ -35,13 +35,16 @@
             {{ _grant_on_own_relations(schema, reader) }}
             {%- endfor -%}
         {%- else -%}
-            {{ log("role " ~ reader ~ " is missing, so nobody but the owner reads marts and ops. As an administrator"
-                ~ " run: create role " ~ reader ~ " nologin; the next build grants it what it needs.", info=true) }}
+            {{ log("role " ~ reader ~ " is missing, so only the owner can read marts and ops. As an administrator"
+                ~ " run: create role " ~ reader ~ " nologin; the next build grants it its rights.", info=true) }}
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
 
-{#- A schema that another role made (`pipeboard roles`) is that role's to grant; it may not be made once more. -#}
+{#-
+    A schema that another role created (`pipeboard roles`) can be granted only by that role; this role may not
+    create it again.
+-#}
 {% macro _make_schema_of_own(schema, reader) %}
             do $schema$
             begin
@@ -55,7 +58,7 @@
             $schema$;
 {%- endmacro %}
 
-{#- Whether a role may enter a schema, and read what we shall make in it. -#}
+{#- Whether a role may use a schema, and read the tables that this role will create in it. -#}
 {% macro _may_read(schema, reader) -%}
     {%- set query -%}
         select
@@ -75,7 +78,7 @@
     {{ return(run_query(query).rows[0][0]) }}
 {%- endmacro %}
 
-{#- What another role owns in these schemas is that role's to grant. -#}
+{#- Relations of other roles in these schemas can be granted only by their owners. -#}
 {% macro _grant_on_own_relations(schema, reader) %}
             do $grant$
             declare

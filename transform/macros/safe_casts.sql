@@ -1,4 +1,4 @@
-{#- Casts that give null instead of an error: what people type into a CRM must not stop a build. -#}
+{#- Casts that give null instead of an error: values typed into a CRM must not stop a build. -#}
 
 {% macro try_numeric(text) -%}
     case when {{ text }} ~ '^[-+]?[0-9]{1,100}([.][0-9]{1,100})?([eE][-+]?[0-9]{1,2})?$' then ({{ text }})::numeric end
@@ -8,7 +8,7 @@
     case when {{ text }} ~ '^-?[0-9]{1,18}$' then ({{ text }})::bigint end
 {%- endmacro %}
 
-{#- The inner branch knows how long the month is: 2026-02-30 is text, not a date. -#}
+{#- The inner branch checks the length of the month: 2026-02-30 is not a date. -#}
 {% macro try_date(text) -%}
     case
         when {{ text }} ~ '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$' and left({{ text }}, 4) <> '0000'
@@ -38,8 +38,8 @@
 {%- endmacro %}
 
 {#-
-    A column of a type may hold what no record means and no reader can show: infinity, PHP's zero date, the year
-    292277. A day lies in the years 1 to 9999, which is what dates have in every language that reads them; an
+    A column may contain values that are not plausible and that many programs cannot read: infinity, PHP's zero
+    date, the year 292277. A date must be in the years 1 to 9999, the range of dates in common languages; an
     instant, which machines write, between 1900 and 2200.
 -#}
 {% macro possible_date(day) -%}
@@ -50,7 +50,7 @@
     case when {{ instant }} >= '1900-01-01 00:00:00+00' and {{ instant }} < '2200-01-01 00:00:00+00' then {{ instant }} end
 {%- endmacro %}
 
-{#- One value that is not a number makes every sum it is in one. -#}
+{#- One NaN would make every sum NaN. -#}
 {% macro possible_number(number) -%}
     case when {{ number }} not in ('NaN', 'Infinity', '-Infinity') then {{ number }} end
 {%- endmacro %}

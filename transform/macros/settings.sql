@@ -1,4 +1,4 @@
-{#- Settings an operator changes without touching a file: the environment wins over dbt_project.yml. -#}
+{#- Settings that an operator changes without editing a file: the environment overrides dbt_project.yml. -#}
 
 {% macro base_currency() -%}
     {%- set currency = env_var('PIPEBOARD_BASE_CURRENCY', var('base_currency')) -%}
@@ -24,7 +24,7 @@
     {{ return(policy) }}
 {%- endmacro %}
 
-{#- The calendar day of an instant where the sales team works. -#}
+{#- The calendar day of an instant in the team's time zone. -#}
 {% macro local_date(instant) -%}
     ({{ instant }} at time zone {{ reporting_timezone() }})::date
 {%- endmacro %}
@@ -37,12 +37,13 @@
     '{{ var("outbound_activity_types") | join("', '") }}'
 {%- endmacro %}
 
-{#- A misspelled stream would build nothing and say nothing. -#}
+{#- A misspelled stream would build no model without any message. -#}
 {% macro check_extra_streams() -%}
     {%- if execute -%}
         {%- for stream in var('extra_streams') if 'model.pipeboard.stg_pipedrive__' ~ stream not in graph.nodes -%}
             {{ exceptions.raise_compiler_error(
-                "extra_streams names " ~ stream ~ ", which has no model stg_pipedrive__" ~ stream
+                "extra_streams contains " ~ stream ~ ", but there is no model stg_pipedrive__" ~ stream
+                ~ "; correct its name"
             ) }}
         {%- endfor -%}
     {%- endif -%}

@@ -1,6 +1,6 @@
 {#-
-    A label as an identifier: 'Previsão de Ganho' -> 'previsao_de_ganho'. Done in the database, because only
-    PostgreSQL's normalize() takes accents off without losing the letter. Labels of other scripts give ''.
+    A label as an identifier: 'Previsão de Ganho' -> 'previsao_de_ganho'. Computed in the database, because only
+    PostgreSQL's normalize() removes accents and keeps the letter. Labels in other scripts give ''.
 -#}
 {% macro slug(label) -%}
     trim(both '_' from regexp_replace(lower(regexp_replace(normalize(translate(

@@ -1,7 +1,7 @@
 {#-
-    Up to when the changelog of a deal is known. A log that could not be read any more (no page came) leaves
-    what an earlier reading knew. One that broke off between pages lacks its beginning, because the newest
-    changes come first.
+    The time up to which a deal's changelog is known. If the changelog cannot be read any more (no page was
+    returned), the result of the earlier reading stays. If reading stopped between pages, the oldest changes are
+    missing, because the newest come first.
 -#}
 {% macro changelog_watermark(syncs, last_change_at) -%}
     case

@@ -1,6 +1,6 @@
 {#-
-    The stays in a stage that durations are made of: open, and of deals that count. Stays whose start is an
-    estimate, and deals whose changelog contradicts itself, are left out.
+    The stays in a stage used for durations: open, and of deals that count. Stays whose start is an estimate, and
+    deals whose changelog contradicts itself, are left out.
 -#}
 {% macro measured_stays(until) -%}
     select
@@ -19,13 +19,13 @@
         and counted_as is not null
 {%- endmacro %}
 
-{#- Those that are over: running ones are short because they are not. -#}
+{#- Finished stays only: running ones would make the durations too short. -#}
 {% macro finished_stays() -%}
     {{ measured_stays(until='valid_to') }}
         and valid_to is not null
 {%- endmacro %}
 
-{#- Three of a kind in one go: the rows are sorted once. -#}
+{#- Three percentiles in one call: the rows are sorted once. -#}
 {% macro percentiles(days, shares=[0.5, 0.75, 0.9]) -%}
     percentile_cont(array[{{ shares | join(', ') }}]::double precision []) within group (order by {{ days }})
 {%- endmacro %}

@@ -1,6 +1,5 @@
 {#
-    One row per field definition of an entity. All entities define fields alike; only the table differs.
-
+    One row per field definition of an entity. All entities have the same structure; only the table differs.
     staged_fields('deal_fields')
 #}
 {% macro staged_fields(table) %}

@@ -1,4 +1,4 @@
-{#- For what is not published: as finish_relation() does. -#}
+{#- Like finish_relation(), for tables that are not published. -#}
 {% macro analyze_table() -%}
     {%- if execute -%}
         {%- set query -%}
@@ -10,7 +10,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- The same for raw tables that a first load has just filled, as far as they are ours to look at. -#}
+{#- The same for raw tables after a first load, if the current role owns them. -#}
 {% macro analyze_new_raw_tables() -%}
     {%- if execute and flags.WHICH in ('run', 'build') -%}
         {%- set query -%}
@@ -31,8 +31,8 @@
 {%- endmacro %}
 
 {#-
-    The loader looks rows up by their own id. The models want those of a few deals, and those that are new, without
-    reading them all.
+    The loader looks rows up by their own id. The models look up rows of few deals, and new rows, without a full
+    scan.
 -#}
 {% macro index_raw_tables() -%}
     {%- if execute and flags.WHICH in ('run', 'build') -%}
@@ -59,7 +59,7 @@
         {%- for kind, table, column, condition in wanted -%}
             {%- set index = raw_index(table, kind).identifier -%}
             {%- if table.identifier ~ '.' ~ column in there and index not in there -%}
-                {#- Another build may be at it as well. -#}
+                {#- Another build may create the index at the same time. -#}
                 {%- do run_query(
                     'create index if not exists ' ~ adapter.quote(index) ~ ' on ' ~ table
                     ~ ' (' ~ column ~ ') ' ~ condition

@@ -1,6 +1,6 @@
 {#-
-    How each data test last went, kept in the warehouse: what runs unattended must be seen to fail. One row per
-    test, so it never grows; `failing_since` tells a new failure from an old one.
+    The last result of each data test, stored in the warehouse, so that failures of unattended runs are visible. One
+    row per test, so the table does not grow; `failing_since` separates new failures from old ones.
 -#}
 {% macro record_test_results(outcomes) -%}
     {%- set table = load_relation(model_relation('ops_dbt_test_result')) -%}
@@ -15,25 +15,25 @@
         ] | map('replace', "'", "''") | join("', '") ~ "')") -%}
     {%- endfor -%}
     {%- if table and rows %}
-    with told (test_id, test_name, model, column_name, severity, status, n_failures, message) as (
+    with results (test_id, test_name, model, column_name, severity, status, n_failures, message) as (
         values {{ rows | join(',\n        ') }}
     ),
     renewed as (
         delete from {{ table }} as known
-        using told
-        where known.test_id = told.test_id
+        using results
+        where known.test_id = results.test_id
         returning known.test_id, known.failing_since
     )
     insert into {{ table }} (
         test_id, test_name, model, column_name, severity, status, n_failures, message, failing_since, tested_at
     )
     select
-        told.test_id, told.test_name, nullif(told.model, ''), nullif(told.column_name, ''), told.severity,
-        told.status, told.n_failures::bigint, nullif(told.message, ''),
-        case when told.status <> 'pass' then coalesce(renewed.failing_since, now()) end,
+        results.test_id, results.test_name, nullif(results.model, ''), nullif(results.column_name, ''), results.severity,
+        results.status, results.n_failures::bigint, nullif(results.message, ''),
+        case when results.status <> 'pass' then coalesce(renewed.failing_since, now()) end,
         now()
-    from told
-    left join renewed on told.test_id = renewed.test_id;
+    from results
+    left join renewed on results.test_id = renewed.test_id;
         {%- set present = [] -%}
         {%- for id in graph.nodes if id.startswith('test.') -%}
             {%- do present.append(id) -%}
@@ -43,7 +43,7 @@
     {{ mark_tested(outcomes) }}
 {%- endmacro %}
 
-{#- When a run has ended: how its tests went, and what is complete. -#}
+{#- At the end of a run: the results of its tests, and the complete models. -#}
 {% macro record_results(results) -%}
     {%- if execute and flags.WHICH in ('test', 'build') -%}
         {%- set outcomes = test_outcomes(results) -%}

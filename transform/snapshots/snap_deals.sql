@@ -1,6 +1,6 @@
 {#-
-    What deals looked like at each sync. Where no changelog tells, this does. Only deals with a new version
-    are looked at; they differ from what is stored, or nothing is written.
+    States of deals at each sync, used where the changelog has none. Only deals with a new version are read; a row
+    is written only if it differs from the stored one.
 -#}
 {% snapshot snap_deals %}
 {{ config(

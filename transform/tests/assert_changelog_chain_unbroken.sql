@@ -1,5 +1,6 @@
--- I8: each change starts from the value the one before left, and the last one leads to where the deal is.
--- The source owns this, so it warns; such deals say history_quality = 'broken_chain'.
+-- I8: the old value of each change equals the new value of the previous one, and the last change leads to the deal's
+-- current state. The source is responsible for this, so the test only warns; such deals have history_quality =
+-- 'broken_chain'.
 {{ config(severity='warn') }}
 select
     deal_id,

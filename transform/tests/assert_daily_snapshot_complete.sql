@@ -1,4 +1,4 @@
--- On each of the last days, the snapshot shows exactly the deals that were open at the day's end; today, now.
+-- On each of the last days, the snapshot has exactly the deals that were open at the day's end; today, those open now.
 with days as (
     select
         dates.date_day,
@@ -17,7 +17,7 @@ expected as (
     from days
     inner join {{ ref('fct_deal_stage_history') }} as history
         on case
-            -- what ends this very instant is over
+            -- an interval that ends at this instant has ended
             when days.ends_at > days.as_of
                 then days.as_of >= history.valid_from and days.as_of < coalesce(history.valid_to, 'infinity')
             else days.ends_at > history.valid_from and days.ends_at <= coalesce(history.valid_to, 'infinity')
@@ -32,7 +32,7 @@ shown as (
         snapshot.date_day,
         snapshot.deal_id
     from {{ ref('fct_deal_daily_snapshot') }} as snapshot
-    -- an array: of a joined table, PostgreSQL would not know that it holds a few days, and read all days
+    -- an array, so that PostgreSQL knows that it has few days; with a join it would read all days
     where snapshot.date_day = any(array(select days.date_day from days))
 )
 

@@ -1,4 +1,4 @@
--- No deal is lost and none doubled on the way from staging to the marts, nor does its value change on it.
+-- No deal is lost or duplicated between staging and the marts, and its value does not change.
 with staged as (
     select count(*) as n_deals from {{ ref('stg_pipedrive__deals') }}
 ),

@@ -1,5 +1,5 @@
--- Values without an exchange rate are missing from every sum in the base currency: add the rate to
--- seeds/fx_rates.csv, and `dbt seed`.
+-- Values without an exchange rate are missing in every sum in the base currency: add the rate to seeds/fx_rates.csv,
+-- and run `dbt seed`.
 {{ config(severity='warn') }}
 select
     currency,

@@ -1,5 +1,5 @@
--- Our numbers are Pipedrive's, as of the last time it was asked (job reconcile). If not: was a sync just before
--- it? Else compare the deals of the pipeline named, in ops.ops_reconciliation.
+-- The warehouse's figures equal Pipedrive's at the last reading (job reconcile). If not: did a sync run right before
+-- it? If it did, compare the deals of the pipeline in ops.ops_reconciliation.
 {{ config(tags=['reconciliation']) }}
 with latest as (
     select

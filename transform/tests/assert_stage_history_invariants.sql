@@ -1,4 +1,4 @@
--- What every deal's history must obey, whatever the source sent. A row is a deal that breaks a rule.
+-- Rules for every deal's history, for any input. A row is a deal that breaks a rule.
 with history as (
     select
         *,

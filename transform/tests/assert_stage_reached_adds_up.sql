@@ -1,4 +1,4 @@
--- The time in the stages a deal reached is the time its finished stays lasted, and every visit ended in one way.
+-- The time in the stages of a deal equals the length of its finished stays, and every visit has exactly one end.
 with reached as (
     select
         deal_id,

@@ -93,8 +93,8 @@ begin
         execute format('alter schema %I owner to %I', item.name, item.owner);
     end loop;
 
-    -- Hand over what is there. Of ops dbt has what its models are called: ops_. What other people made
-    -- stays theirs.
+    -- Change the owner of existing relations. In ops, dbt owns the relations named ops_. Relations of
+    -- other roles keep their owner.
     for item in
         select
             pg_class.oid::regclass as relation,

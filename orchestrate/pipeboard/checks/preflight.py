@@ -144,7 +144,8 @@ def check_account(given: Mapping[str, str], base: str, timeout: float = 20.0) ->
         headers, requested_at, body = within(1.5 * timeout, f"the answer of {base}", request_user)
         data = dict(json.loads(body)["data"])
     except urllib.error.HTTPError as error:
-        raise _refused(error, base) from error
+        with error:  # it holds the connection
+            raise _refused(error, base) from error
     except (urllib.error.URLError, OSError) as error:
         raise _unreachable(error, base) from error
     except (ValueError, KeyError, TypeError) as error:

@@ -107,6 +107,7 @@ def check_pushgateway(url: str) -> str:
             build = dict(json.loads(answer.read())["data"]["build_information"])
         return f"Pushgateway {build.get('version', '?')}, {place_of(base)}"
     except urllib.error.HTTPError as error:
+        error.close()
         what = f"what answers at {place_of(base)} is no Pushgateway ({error.code})"
         raise PipeboardError(what, "Check PUSHGATEWAY_URL", ExitCode.CONFIGURATION) from error
     except (KeyError, TypeError, ValueError, HTTPException) as error:

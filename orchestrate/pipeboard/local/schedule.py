@@ -226,7 +226,7 @@ class Scheduler:
             return 0
         began = time.monotonic()
         self._log(schedule, "begins")
-        process = subprocess.Popen(
+        with subprocess.Popen(
             self.command(schedule.job),
             cwd=self._paths.root,
             env={**os.environ, **({SCHEDULED: "true"} if syncs(schedule) else {})},
@@ -236,18 +236,18 @@ class Scheduler:
             text=True,
             errors="replace",
             start_new_session=True,  # Ctrl-C in a terminal does not reach it
-        )
-        self._running.add(process)
-        last: deque[str] = deque(maxlen=3)
-        assert process.stdout is not None
-        for line in process.stdout:
-            if not self._quiet:
-                sys.stdout.write(line)
-                sys.stdout.flush()
-            if line.strip():
-                last.append(line.strip())
-        code = process.wait()
+        ) as process:
+            self._running.add(process)
+            last: deque[str] = deque(maxlen=3)
+            assert process.stdout is not None
+            for line in process.stdout:
+                if not self._quiet:
+                    sys.stdout.write(line)
+                    sys.stdout.flush()
+                if line.strip():
+                    last.append(line.strip())
         self._running.discard(process)
+        code = process.returncode
         text = f"ended with {code} after {time.monotonic() - began:.0f} s"
         self._log(schedule, text + (f": {' | '.join(last)}" if code and self._quiet else ""))
         return code

@@ -127,7 +127,8 @@ class Simulator:
             with opener.open(request, timeout=300) as answer:
                 found: dict[str, Any] = json.loads(answer.read())
         except urllib.error.HTTPError as error:
-            reason = error.read().decode(errors="replace")
+            with error:
+                reason = error.read().decode(errors="replace")
             what = f"the simulated account refuses to {action} ({error.code}): {reason[:200]}"
             raise PipeboardError(what, f"See {self.daemon.log}", ExitCode.UNAVAILABLE) from error
         return found

@@ -69,6 +69,7 @@ class Child:
         with self._channel.makefile() as reply:
             first = reply.readline()
         if not first:
+            self._channel.close()
             reason = self._watchdog.communicate()[0].strip()
             what = f"the run does not start: {reason or 'no reason given'}"
             raise PipeboardError(what, "Run `make setup`", ExitCode.CONFIGURATION)
@@ -141,8 +142,9 @@ class Child:
 
     def _pump(self) -> None:
         assert self._watchdog.stdout is not None
-        for line in self._watchdog.stdout:
-            self._lines.put(line)
+        with self._watchdog.stdout as output:
+            for line in output:
+                self._lines.put(line)
         self._lines.put(None)
 
 

@@ -47,9 +47,9 @@ class NoUpdates:
 
 
 def main() -> None:
-    """Run `mf` with the words of the command line; it ends this process with its exit code."""
-    words = sys.argv[1:]
-    if QUERIES.intersection(words) and "--help" not in words:
+    """Run `mf` with the arguments of the command line; it ends this process with its exit code."""
+    arguments = sys.argv[1:]
+    if QUERIES.intersection(arguments) and "--help" not in arguments:
         _make_manifest(Path(os.environ["DBT_TARGET_PATH"]))
     _stand_in("halo", Halo=Progress)
     _stand_in("update_checker", UpdateChecker=NoUpdates)

@@ -63,8 +63,11 @@ def watch(
     """Run a command to its end, or until a limit or a signal ends it."""
     console = session.console
     watched = Watched()
-    log_out = _LogFile(log_file, console)
-    child = Child(command, root, environ, session.lock.socket)
+    with contextlib.ExitStack() as if_not_started:
+        log_out = _LogFile(log_file, console)
+        if_not_started.callback(log_out.close)
+        child = Child(command, root, environ, session.lock.socket)
+        if_not_started.pop_all()
     guard = _Guard(child, session, watched, log, memory)
     try:
         while (line := child.line(timeout=0.5)) is not None:

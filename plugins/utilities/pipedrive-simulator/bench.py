@@ -1,8 +1,8 @@
 """Measures the server: deals per second at 500 per page, and changelog calls per second.
 
 Run `python bench.py [DEALS]`. The server is a process of its own; the client is one keep-alive
-connection over the standard library. Besides calls per second of wall time it tells what the server
-alone spent of processor time, since that is what a core can do.
+connection over the standard library. It prints calls per second of wall time, and per second of
+the server's processor time, which shows the speed of one core.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def measure(
 
 
 def main(deals: int) -> None:
-    """Serve a generated account and walk it."""
+    """Serve a generated account and read it."""
     with running_simulator(deals=deals, process=True) as simulator:
         pid = int(simulator.control("GET", "process")["pid"])
         headers = simulator.headers
@@ -56,7 +56,7 @@ def main(deals: int) -> None:
             while cursor is not None:
                 path = "/api/v2/deals?limit=500&sort_by=update_time"
                 body = get(connection, path + (f"&cursor={cursor}" if cursor else ""))
-                # The cursor is at the end; decoding everything would be the client's cost.
+                # The cursor is at the end of the body; decoding all of it would measure the client.
                 tail = body[body.rindex(b'"next_cursor":') :]
                 cursor = json.loads(b"{" + tail[:-1])["next_cursor"]
                 seen += body.count(b'{"id":')

@@ -1,8 +1,6 @@
 """The streams, one file per family.
 
-A new stream: declare its class in the file of its family, with one of the types of
-``stream_types.py``; children after their parent. Then run ``python -m tap_pipedrive.generate`` (see
-there), and select the stream in ``meltano.yml``.
+A new stream: see ``docs/recipes.md``. Children come after their parent.
 """
 
 from tap_pipedrive.streams import (

@@ -42,7 +42,7 @@ class RoleAssignments(DefinitionStream):
 
 
 class PermissionSets(DefinitionStream):
-    """GET /api/v1/permissionSets."""
+    """Sets of permissions users are given. GET /api/v1/permissionSets."""
 
     name = "permission_sets"
     operations = ("v1 /permissionSets",)

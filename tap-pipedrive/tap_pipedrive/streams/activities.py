@@ -99,7 +99,7 @@ class MailThreads(FullTableStream):
 
 
 class MailMessages(FullTableStream):
-    """Messages of those threads. GET /api/v1/mailbox/mailThreads/{id}/mailMessages, per thread."""
+    """Mails of those threads. GET /api/v1/mailbox/mailThreads/{id}/mailMessages, per thread."""
 
     name = "mail_messages"
     more_properties = {"draft_flag": "number"}

@@ -85,7 +85,7 @@ class Stages(DefinitionStream):
 
 
 class Currencies(DefinitionStream):
-    """GET /api/v1/currencies."""
+    """Currencies the account may use. GET /api/v1/currencies."""
 
     name = "currencies"
     operations = ("v1 /currencies",)
@@ -94,7 +94,7 @@ class Currencies(DefinitionStream):
 
 
 class ActivityTypes(DefinitionStream):
-    """GET /api/v1/activityTypes."""
+    """Kinds of activities. GET /api/v1/activityTypes."""
 
     name = "activity_types"
     operations = ("v1 /activityTypes",)

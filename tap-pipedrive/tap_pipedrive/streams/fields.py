@@ -17,7 +17,7 @@ class _V2FieldStream(FieldStream):
 
 
 class DealFields(_V2FieldStream):
-    """GET /api/v2/dealFields; leads share them."""
+    """Field definitions of deals (and leads). GET /api/v2/dealFields; leads share them."""
 
     name = "deal_fields"
     operations = ("v2 /dealFields",)
@@ -25,35 +25,35 @@ class DealFields(_V2FieldStream):
 
 
 class PersonFields(_V2FieldStream):
-    """GET /api/v2/personFields."""
+    """Field definitions of people. GET /api/v2/personFields."""
 
     name = "person_fields"
     operations = ("v2 /personFields",)
 
 
 class OrganizationFields(_V2FieldStream):
-    """GET /api/v2/organizationFields."""
+    """Field definitions of organizations. GET /api/v2/organizationFields."""
 
     name = "organization_fields"
     operations = ("v2 /organizationFields",)
 
 
 class ProductFields(_V2FieldStream):
-    """GET /api/v2/productFields."""
+    """Field definitions of products. GET /api/v2/productFields."""
 
     name = "product_fields"
     operations = ("v2 /productFields",)
 
 
 class ActivityFields(_V2FieldStream):
-    """GET /api/v2/activityFields."""
+    """Field definitions of activities. GET /api/v2/activityFields."""
 
     name = "activity_fields"
     operations = ("v2 /activityFields",)
 
 
 class ProjectFields(_V2FieldStream):
-    """GET /api/v2/projectFields (Projects add-on)."""
+    """Field definitions of projects. GET /api/v2/projectFields (Projects add-on)."""
 
     name = "project_fields"
     operations = ("v2 /projectFields",)
@@ -61,7 +61,7 @@ class ProjectFields(_V2FieldStream):
 
 
 class LeadFields(FieldStream):
-    """GET /api/v1/leadFields; v1 shape, keyed by ``key``."""
+    """Field definitions of leads, as API v1 gives them. GET /api/v1/leadFields."""
 
     name = "lead_fields"
     operations = ("v1 /leadFields",)
@@ -69,7 +69,7 @@ class LeadFields(FieldStream):
 
 
 class NoteFields(FieldStream):
-    """GET /api/v1/noteFields; v1 shape, keyed by ``key``."""
+    """Field definitions of notes, as API v1 gives them. GET /api/v1/noteFields."""
 
     name = "note_fields"
     operations = ("v1 /noteFields",)

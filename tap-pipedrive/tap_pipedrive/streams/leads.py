@@ -45,7 +45,7 @@ class Leads(IncrementalStream):
 
 
 class LeadLabels(DefinitionStream):
-    """GET /api/v1/leadLabels."""
+    """Labels of leads. GET /api/v1/leadLabels."""
 
     name = "lead_labels"
     operations = ("v1 /leadLabels",)
@@ -53,7 +53,7 @@ class LeadLabels(DefinitionStream):
 
 
 class LeadSources(DefinitionStream):
-    """GET /api/v1/leadSources."""
+    """Where leads come from. GET /api/v1/leadSources."""
 
     name = "lead_sources"
     operations = ("v1 /leadSources",)

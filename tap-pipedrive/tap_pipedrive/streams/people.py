@@ -10,7 +10,7 @@ from tap_pipedrive.streams.stream_types import FullTableStream, IncrementalStrea
 
 
 class Persons(IncrementalStream):
-    """Contacts. GET /api/v2/persons."""
+    """Persons. GET /api/v2/persons."""
 
     name = "persons"
     operations = ("v2 /persons",)
@@ -20,7 +20,7 @@ class Persons(IncrementalStream):
 
 
 class PersonChangelog(ChangeLog):
-    """GET /api/v1/persons/{id}/changelog."""
+    """One change of one field of one person. GET /api/v1/persons/{id}/changelog."""
 
     name = "person_changelog"
     operations = ("v1 /persons/{id}/changelog",)
@@ -31,7 +31,7 @@ class PersonChangelog(ChangeLog):
 
 
 class Organizations(IncrementalStream):
-    """Companies. GET /api/v2/organizations."""
+    """Organizations. GET /api/v2/organizations."""
 
     name = "organizations"
     operations = ("v2 /organizations",)
@@ -41,7 +41,7 @@ class Organizations(IncrementalStream):
 
 
 class OrganizationChangelog(ChangeLog):
-    """GET /api/v1/organizations/{id}/changelog."""
+    """One change of one field of one organization. GET /api/v1/organizations/{id}/changelog."""
 
     name = "organization_changelog"
     operations = ("v1 /organizations/{id}/changelog",)

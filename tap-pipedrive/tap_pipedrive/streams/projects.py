@@ -37,14 +37,14 @@ class Projects(_ProjectsAddOn):
 
 
 class ProjectBoards(_ProjectsAddOn, DefinitionStream):
-    """GET /api/v2/boards."""
+    """Boards that projects are on. GET /api/v2/boards."""
 
     name = "project_boards"
     operations = ("v2 /boards",)
 
 
 class ProjectPhases(_ProjectsAddOn, DefinitionStream):
-    """GET /api/v2/phases, a call for each board."""
+    """Phases of the project boards. GET /api/v2/phases, a call for each board."""
 
     name = "project_phases"
     operations = ("v2 /phases",)
@@ -58,14 +58,14 @@ class ProjectPhases(_ProjectsAddOn, DefinitionStream):
 
 
 class ProjectTasks(_ProjectsAddOn):
-    """GET /api/v2/tasks."""
+    """Tasks of projects. GET /api/v2/tasks."""
 
     name = "project_tasks"
     operations = ("v2 /tasks",)
 
 
 class ProjectTemplates(_ProjectsAddOn, DefinitionStream):
-    """GET /api/v2/projectTemplates."""
+    """Templates that projects are made from. GET /api/v2/projectTemplates."""
 
     name = "project_templates"
     operations = ("v2 /projectTemplates",)

@@ -125,14 +125,20 @@ class _OfLastMonth(_Statistics):
 
 
 class PipelineMovements(_OfLastMonth):
-    """GET /api/v1/pipelines/{id}/movement_statistics."""
+    """Pipedrive's own count of what moved in the last whole month.
+
+    GET /api/v1/pipelines/{id}/movement_statistics.
+    """
 
     name = "pipeline_movements"
     operations = ("v1 /pipelines/{id}/movement_statistics",)
 
 
 class PipelineConversions(_OfLastMonth):
-    """GET /api/v1/pipelines/{id}/conversion_statistics."""
+    """Pipedrive's own conversion rates of the last whole month.
+
+    GET /api/v1/pipelines/{id}/conversion_statistics.
+    """
 
     name = "pipeline_conversions"
     operations = ("v1 /pipelines/{id}/conversion_statistics",)

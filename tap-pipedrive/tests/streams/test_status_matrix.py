@@ -1,9 +1,13 @@
-"""The effect of each status on each default stream, and on the other streams."""
+"""The effect of each status on each default stream, and on the other streams.
+
+Refusals: 403 refuses each stream alone. Of the other statuses, each refuses some streams of a run,
+until each stream had each status; in each run some streams are not refused.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,46 +107,88 @@ def by_outcome(report: Any) -> dict[str, set[str]]:
     return found
 
 
-def with_it(stream: str) -> set[str]:
-    """The stream, and those whose rows come with its calls."""
-    return {stream, *(name for name in DEFAULT if COMES_WITH.get(name) == stream)}
+def with_them(streams: Iterable[str]) -> set[str]:
+    """The streams, and those whose rows come with their calls."""
+    return {*streams, *(name for name in DEFAULT if COMES_WITH.get(name) in streams)}
 
 
-@pytest.mark.parametrize("stream", REQUESTED)
-@pytest.mark.parametrize("status", [403, 404, 410, 415])
+def names_of_run(run: dict[str, Any]) -> str:
+    """The id of a test: the first streams that fail."""
+    return ", ".join([*failing(run)][:2])
+
+
+def rotated(streams: list[str], *faults: Any) -> list[dict[str, Any]]:
+    """The faults of each stream in some runs: in one run none, in the others one each."""
+    choices = (None, *faults)
+    return [
+        {name: choices[(nr + turn) % len(choices)] for nr, name in enumerate(streams)}
+        for turn in range(len(choices))
+    ]
+
+
+def failing(run: dict[str, Any]) -> dict[str, Any]:
+    """The streams of a run that fail, and how."""
+    return {name: fault for name, fault in run.items() if fault is not None}
+
+
+OPTIONAL = [name for name in REQUESTED if name not in ESSENTIAL]
+
+
+@pytest.mark.parametrize(
+    "statuses",
+    [*({name: 403} for name in OPTIONAL), *rotated(OPTIONAL, 404, 410, 415)],
+    ids=names_of_run,
+)
 def test_a_stream_that_was_never_read_and_is_refused(
-    simulator: RunningSimulator, tmp_path: Path, stream: str, status: int
+    simulator: RunningSimulator, tmp_path: Path, statuses: dict[str, Any]
 ) -> None:
-    fail(simulator, stream, status, error="Feature is not enabled")
+    for stream, status in failing(statuses).items():
+        fail(simulator, stream, status, error="Feature is not enabled")
     code, report = outcome(simulator, {}, tmp_path)
-    if stream in ESSENTIAL:
-        assert (code, report["exit_code"], report["stopped"]) == (77, 77, "error")
-        assert stream in report["message"]
-        assert by_outcome(report)["refused"] == {stream}
-        return
     assert (code, report["exit_code"], report["stopped"]) == (0, 0, None)
-    affected = with_it(stream)
+    affected = with_them(failing(statuses))
     assert by_outcome(report) == {
         "not_permitted": affected,
         "complete": set(DEFAULT) - affected,
     }
-    assert str(status) in report["streams"][stream]["reason"]
+    for stream, status in failing(statuses).items():
+        assert str(status) in report["streams"][stream]["reason"]
+
+
+@pytest.mark.parametrize("stream", sorted(ESSENTIAL))
+@pytest.mark.parametrize("status", [403, 404, 410, 415])
+def test_an_essential_stream_that_is_refused_ends_the_run(
+    simulator: RunningSimulator, tmp_path: Path, stream: str, status: int
+) -> None:
+    fail(simulator, stream, status, error="Feature is not enabled")
+    code, report = outcome(simulator, {}, tmp_path)
+    assert (code, report["exit_code"], report["stopped"]) == (77, 77, "error")
+    assert stream in report["message"]
+    assert by_outcome(report)["refused"] == {stream}
 
 
 #: Children of deals that changed: without a change they are not called.
 BY_DEAL = {"deal_changelog", "deal_products"}
 
 
-@pytest.mark.parametrize("stream", [name for name in REQUESTED if name not in ESSENTIAL | BY_DEAL])
-@pytest.mark.parametrize("status", [403, 410])
+READ_AGAIN = [name for name in OPTIONAL if name not in BY_DEAL]
+
+
+@pytest.mark.parametrize(
+    "statuses",
+    [*({name: 403} for name in READ_AGAIN), *rotated(READ_AGAIN, 410)],
+    ids=names_of_run,
+)
 def test_a_stream_that_could_be_read_before_and_is_refused(
-    simulator: RunningSimulator, tmp_path: Path, state: dict[str, Any], stream: str, status: int
+    simulator: RunningSimulator, tmp_path: Path, state: dict[str, Any], statuses: dict[str, Any]
 ) -> None:
-    fail(simulator, stream, status)
+    for stream, status in failing(statuses).items():
+        fail(simulator, stream, status)
     code, report = outcome(simulator, state, tmp_path)
     assert (code, report["exit_code"], report["stopped"]) == (0, 77, None)
-    assert by_outcome(report) == {"refused": {stream}, "complete": set(DEFAULT) - {stream}}
-    assert stream in report["message"]
+    refused = set(failing(statuses))
+    assert by_outcome(report) == {"refused": refused, "complete": set(DEFAULT) - refused}
+    assert all(stream in report["message"] for stream in refused)
 
 
 @pytest.mark.parametrize("stream", sorted(BY_DEAL))
@@ -155,8 +201,8 @@ def test_a_child_stream_that_is_refused_later(
     code, report = outcome(simulator, state, tmp_path)
     assert (code, report["exit_code"]) == (0, 77)
     assert by_outcome(report) == {
-        "refused": with_it(stream),
-        "complete": set(DEFAULT) - with_it(stream),
+        "refused": with_them({stream}),
+        "complete": set(DEFAULT) - with_them({stream}),
     }
 
 
@@ -189,7 +235,7 @@ def test_a_stream_whose_operation_keeps_failing(
     fail(simulator, stream, status, headers=headers)
     code, report = outcome(simulator, state_for(stream, state), tmp_path)
     assert (code, report["exit_code"], report["stopped"]) == (0, 69, None)
-    affected = with_it(stream)
+    affected = with_them({stream})
     if stream == "deals":  # what is read by deals has none
         affected |= {*BY_DEAL, *COMES_WITH}
     assert by_outcome(report) == {"incomplete": affected, "complete": set(DEFAULT) - affected}

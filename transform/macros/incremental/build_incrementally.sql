@@ -1,10 +1,10 @@
 {#-
-    Build a table from what changed, or whole when that is not enough. See README.md.
+    Build a table from changed rows, or completely if that is not enough. See README.md.
 
-    sql       the model; what stands between the markers of only_changes() leaves out what did not change
-    followed  names of the relations whose changes the model sees row by row
-    replaced  conditions: the rows that go before those that were built come
-    newest    a query for the watermark the table has after this build
+    sql       the model; text between the markers of only_changes() limits it to changed rows
+    followed  names of the relations whose changes the model follows row by row
+    replaced  conditions: the rows to delete before the new rows are inserted
+    newest    a query for the table's watermark after this build
 -#}
 {% macro build_incrementally(sql, followed, replaced, newest) -%}
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
@@ -28,7 +28,7 @@
         {%- endcall -%}
     {%- endif -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {#- In the transaction that changes the rows, so that the two never disagree. -#}
+    {#- In the transaction that changes the rows, so that rows and watermark always agree. -#}
     {%- do run_query(set_watermark(newest, fingerprint)) -%}
     {%- do finish_relation(published) -%}
     {{ adapter.commit() }}
@@ -36,7 +36,7 @@
     {{ return({'relations': [published]}) }}
 {%- endmacro %}
 
-{#- Unlike delete+insert by key, this also takes away the rows of a deal that has none any more. -#}
+{#- Unlike delete+insert by key, this also deletes the rows of a deal that has none any more. -#}
 {% macro replace_rows(relation, built, columns, replaced) -%}
     {%- set conditions = replaced | list -%}
     {%- if config.get('unique_key') -%}
@@ -54,7 +54,7 @@
     {{ drop_empty_sums() }}
 {%- endmacro %}
 
-{#- Text of a model that a whole build leaves out. Clauses, or common table expressions with their comma. -#}
+{#- Text of a model that a full build leaves out: clauses, or common table expressions with their comma. -#}
 {% macro only_changes(text) -%}
     /* only changes: */ {{ text }} /* :only changes */
 {%- endmacro %}
@@ -63,12 +63,12 @@
     {{- return(modules.re.sub('(?s)/[*] only changes: [*]/.*?/[*] :only changes [*]/', '', sql)) -}}
 {%- endmacro %}
 
-{#- In a model, within only_changes(): this build has to be a whole one. -#}
+{#- In a model, within only_changes(): this build must be a full one. -#}
 {% macro rebuild_marker() -%}
     {{- return('/* rebuild */') -}}
 {%- endmacro %}
 
-{#- How far a table is built: `watermark`, and the `fingerprint` of what else it was built from. -#}
+{#- The state of a table's build: `watermark`, and the `fingerprint` of its other inputs. -#}
 {% macro stored_watermark() -%}
     {%- set stored = {'watermark': '-infinity', 'fingerprint': none} -%}
     {%- if execute -%}
@@ -97,8 +97,8 @@
 {%- endmacro %}
 
 {#-
-    Tests of what changed since they passed look at everything again, for all rows may be other ones: tests of this table,
-    and of the views on it.
+    After a full build, tests of only the changed rows check all rows again: tests of this table, and of the views
+    on it.
 -#}
 {% macro test_anew() -%}
     {%- set read = {model.unique_id: true} -%}
@@ -124,12 +124,12 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Of a table that survives a full refresh: whether this is one. -#}
+{#- For a table that a full refresh does not replace: whether this is a full refresh. -#}
 {% macro is_full_refresh() -%}
     {{- return((execute and flags.FULL_REFRESH) | string | lower == 'true') -}}
 {%- endmacro %}
 
-{#- The table that held the watermarks until version 0.1; they are noted anew. -#}
+{#- The table of watermarks until version 0.1; watermarks are recorded again. -#}
 {% macro drop_earlier_watermarks() -%}
     {%- if execute and not load_relation(this) -%}
     drop table if exists {{ this.incorporate(path={'identifier': 'int_build_marks'}) }}

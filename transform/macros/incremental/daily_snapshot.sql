@@ -1,6 +1,6 @@
-{#- What fct_deal_daily_snapshot sees to itself: the day, and the rates. -#}
+{#- The parts of fct_deal_daily_snapshot that depend on the day and on rates. -#}
 
-{#- Days that have left the recent past, unless they end a month. -#}
+{#- Days that are no longer in the recent past, except month ends. -#}
 {% macro drop_old_snapshot_days() -%}
     {% if is_incremental() -%}
         {%- for table in [this, model_relation('int_pipeline_days')] %}
@@ -14,7 +14,7 @@
     {%- endif %}
 {%- endmacro %}
 
-{#- Whether there are days that have not come yet; then days are missing, too, that were dropped as old ones. -#}
+{#- Whether the window has days that are not built yet; then days that were dropped as old ones are missing, too. -#}
 {% macro snapshot_day_moved_back() -%}
     {%- set query -%}
         select max(date_day) > (select {{ local_date('as_of') }} from {{ ref('int_warehouse_clock') }}) from {{ this }}
@@ -23,8 +23,8 @@
 {%- endmacro %}
 
 {#-
-    Rows that have another rate than the one they were made with, of deals that did not change. Which currencies, and
-    from which day on, is asked before: without any, no row is read.
+    Rows of unchanged deals with another rate than the current one. The changed currencies and first days are
+    queried before: without any, no row is read.
 -#}
 {% macro where_rate_changed(rows) -%}
     {%- set query -%}

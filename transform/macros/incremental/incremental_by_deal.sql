@@ -1,6 +1,6 @@
 {#-
-    Tables kept deal by deal: a build replaces the rows of the deals that have a new version in `int_deal_versions`,
-    and all rows when anything else that the model reads is another one. See README.md.
+    Tables built incrementally by deal: a build replaces the rows of the deals that have a new version in
+    `int_deal_versions`, and all rows when another input of the model has changed. See README.md.
 -#}
 {% materialization incremental_by_deal, adapter='postgres' %}
     {{ return(build_incrementally(
@@ -11,7 +11,7 @@
     )) }}
 {% endmaterialization %}
 
-{#- In a model: `where deal_id = any(...)`, or nothing when everything is built. -#}
+{#- In a model: `where deal_id = any(...)`, or nothing in a full build. -#}
 {% macro where_deal_changed(deal_id='deal_id', first='where') -%}
     {%- do ref('int_deal_versions') -%}
     {%- do ref('int_build_watermarks') -%}
@@ -20,12 +20,12 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Whether a deal has a newer version than the one this model was built from. -#}
+{#- Whether a deal has a newer version than this model's watermark. -#}
 {% macro is_changed_deal(deal_id='deal_id') -%}
     {{- is_newer_deal(deal_id, watermark(), ref('int_deal_versions')) -}}
 {%- endmacro %}
 
-{#- Whether a deal has a version newer than that. -#}
+{#- Whether a deal has a version newer than the given one. -#}
 {% macro is_newer_deal(deal_id, watermark, versions) -%}
     {%- set newer -%}
         select versions.deal_id
@@ -36,9 +36,8 @@
 {%- endmacro %}
 
 {#-
-    Whether a deal is one of those that a query finds. A few are named one by one: PostgreSQL then knows that they
-    are few, and such a condition gets into a view, where the indexes are, before its rows are made; a subquery
-    does not.
+    Whether a deal is in the result of a query. Few deals are listed as an array: PostgreSQL then knows that they
+    are few, and can push the condition into a view, where the indexes are; a subquery it cannot push.
 -#}
 {% macro is_one_of(deal_id, query) -%}
     {%- set few = 5000 -%}
@@ -51,8 +50,8 @@
 {%- endmacro %}
 
 {#-
-    What `int_deal_versions` follows row by row: raw tables, and what is itself kept deal by deal. Names of relations;
-    those that do not exist do no harm.
+    The inputs that `int_deal_versions` follows row by row: raw tables, and tables that are themselves built
+    incrementally by deal. Names of relations; missing ones have no effect.
 -#}
 {% macro followed_by_deal() -%}
     {%- set followed = [] -%}
@@ -60,7 +59,7 @@
         {%- do followed.append(raw_relation(stream)) -%}
     {%- endfor -%}
     {%- for id in graph.nodes if id.startswith(('model.', 'snapshot.')) -%}
-        {#- Each look at a node copies it. -#}
+        {#- dbt copies a node at each access. -#}
         {%- set node = graph.nodes[id] -%}
         {%- if node.name == 'snap_deals' or node.config.materialized == 'incremental_by_deal' -%}
             {%- do followed.append(node.relation_name) -%}

@@ -1,13 +1,13 @@
 {#-
-    What a table is built from, beside the rows it follows, as one digest. Nothing of this is declared: PostgreSQL
-    itself tells what a query reads, down to the columns, when a view is made of it.
+    A digest of a table's inputs other than the rows it follows. Nothing is declared: from a view of the query,
+    PostgreSQL itself lists the relations and columns that the query reads.
 
-    - The text of the query: settings, variables, macros and generated columns are in it.
-    - Views it reads that read what is followed: their text, and what they read in turn.
-    - Tables that are kept by the same means: their digest. When one is built whole, so is what stands on it.
-    - All other tables and views: the contents of the columns that are read. They are meant to be small.
+    - The text of the query: it contains settings, variables, macros and generated columns.
+    - Views that read followed relations: their text, and their own inputs.
+    - Other incremental tables: their digest. A full build of one causes full builds of the models that read it.
+    - All other tables and views: the contents of the columns that are read. They should be small.
 
-    `follows` of the model's configuration names relations it sees to itself.
+    `follows` in the model's configuration lists relations that the model compares itself.
 -#}
 {% macro input_fingerprint(sql, followed) -%}
     {%- set probe = 'pg_temp.' ~ adapter.quote(this.identifier ~ '__inputs') -%}
@@ -58,7 +58,7 @@
         left join {{ ref('int_build_watermarks') }} as watermarks on relname = watermarks.name
         where
             reads.reader in (select followed.relation from followed)
-            -- what a raw table that is a view stands on is its own affair
+            -- if a raw table is a view, its own inputs are not followed
             and not exists (select from rows_followed where rows_followed.relation = reads.reader)
             and reads.relation not in (
                 select to_regclass(name)::oid from unnest(array[{{ _as_texts(not_hashed) }}]) as names (name)
@@ -84,7 +84,7 @@
     {{ return(local_md5(parts | join('|'))) }}
 {%- endmacro %}
 
-{#- A digest of some columns of all rows; without any, of how many there are. -#}
+{#- A digest of some columns of all rows; without columns, of the number of rows. -#}
 {% macro _contents(relation, columns) -%}
     (
         select md5(concat(count(*), string_agg(held::text, '|' order by held::text)))

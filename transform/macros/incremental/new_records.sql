@@ -1,10 +1,10 @@
 {#-
-    Which records are new to a table that is kept: those of the batches and sweeps that `int_raw_loads` has noticed since
-    the table was last built. A batch is one transaction and has one stamp, so its rows are looked up by index
-    instead of comparing all rows.
+    Finds the records that are new for an incremental table: those of batches and sweeps that `int_raw_loads` has
+    detected since the table's last build. A batch is one transaction and has one stamp, so its rows are found by
+    index instead of comparing all rows.
 -#}
 
-{#- Tables kept record by record: config `stream`, and `unique_key`, one column. See README.md. -#}
+{#- Tables built incrementally by record: config `stream`, and `unique_key`, one column. See README.md. -#}
 {% materialization incremental_by_record, adapter='postgres' %}
     {{ return(build_incrementally(
         sql,
@@ -15,8 +15,8 @@
 {% endmaterialization %}
 
 {#-
-    For int_raw_loads: the stamps of a raw table and how many rows have each; `stamped_at`, `n_rows`. Of a row without a
-    stamp nobody knows when it came: '-infinity'. PostgreSQL reads this from the index made for it.
+    For int_raw_loads: the stamps of a raw table and the number of rows of each; `stamped_at`, `n_rows`. A row
+    without a stamp has no known load time: '-infinity'. PostgreSQL reads this from a special index.
 -#}
 {% macro stamps_of(stream, kind) -%}
     {%- set raw = load_relation(raw_relation(stream)) if execute -%}
@@ -37,8 +37,8 @@
 {%- endmacro %}
 
 {#-
-    Whether a record of a stream came, or was swept, since this model was built. The stamps are named one by one, see
-    is_one_of(): of a subquery PostgreSQL expects a share of all rows, and reads them all.
+    Whether a record of a stream was loaded, or swept, since this model was built. The stamps are listed as an
+    array, see is_one_of(): for a subquery PostgreSQL expects a share of all rows, and scans them all.
 -#}
 {% macro is_new_record(stream, kinds=['load', 'sweep']) -%}
     {%- set conditions = [] -%}
@@ -51,7 +51,7 @@
         {%- set stamps = remembered_query(query).columns[0].values() if execute else [] -%}
         {%- do conditions.append(column ~ " = any('{" ~ stamps | join(',') ~ "}'::timestamptz[])") -%}
         {%- if kind == 'load' -%}
-            {#- Another loader may write no stamp; nothing tells when such a row came. -#}
+            {#- Another loader may write no stamp; the load time of such a row is unknown. -#}
             {%- do conditions.append(column ~ ' is null') -%}
         {%- endif -%}
     {%- endfor -%}
@@ -59,8 +59,8 @@
 {%- endmacro %}
 
 {#-
-    Whether fewer rows of a stream have some stamp than when this model was built: they have a newer one, or were
-    deleted by hand, or are no longer swept.
+    Whether a stamp of a stream has fewer rows than when this model was built: rows got a newer one, were deleted by
+    hand, or are no longer swept.
 -#}
 {% macro has_lost_rows(stream, kind='load') -%}
     {%- set query -%}
@@ -71,7 +71,7 @@
     {{- return(execute and remembered_query(query).rows | length > 0) -}}
 {%- endmacro %}
 
-{#- `where` the record is new; or nothing when everything is built. -#}
+{#- `where` the record is new; or nothing in a full build. -#}
 {% macro where_new_record(stream) -%}
     {%- do ref('int_raw_loads') -%}
     {%- do ref('int_build_watermarks') -%}
@@ -79,10 +79,13 @@
         {%- set key = config.get('unique_key') -%}
         {%- set conditions = [is_new_record(stream)] -%}
         {%- if has_lost_rows(stream) -%}
-            {#- As many as came may have left the stamp: what is not in the table yet is looked for. -#}
+            {#-
+                The stamp may have lost as many rows as it gained, so records that are not in the table yet are
+                searched.
+            -#}
             {%- set unknown -%}
                 select records.{{ key }} from {{ ref('stg_pipedrive__' ~ stream) }} as records
-                where not exists (select from {{ this }} as kept where kept.{{ key }} = records.{{ key }})
+                where not exists (select from {{ this }} as stored where stored.{{ key }} = records.{{ key }})
             {%- endset -%}
             {%- do conditions.append(is_one_of(key, unknown)) -%}
         {%- endif -%}
@@ -93,14 +96,14 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Of the table that is kept: whether the record is no longer in the raw table. -#}
+{#- For an incremental table: whether the record is no longer in the raw table. -#}
 {% macro is_vanished_record(stream, key) -%}
     {%- if is_incremental() and has_lost_rows(stream) -%}
-        {#- Asked on its own, PostgreSQL compares the two by several processes at once; a `delete` does not. -#}
+        {#- As a query of its own, PostgreSQL compares the two with parallel workers; in a `delete` it does not. -#}
         {%- set vanished -%}
-            select kept.{{ key }} from {{ this }} as kept
+            select stored.{{ key }} from {{ this }} as stored
             where not exists (
-                select from {{ ref('stg_pipedrive__' ~ stream) }} as records where records.{{ key }} = kept.{{ key }}
+                select from {{ ref('stg_pipedrive__' ~ stream) }} as records where records.{{ key }} = stored.{{ key }}
             )
         {%- endset -%}
         {{- is_one_of(key, vanished) -}}

@@ -1,9 +1,8 @@
 {#-
-    Sums over a table that is kept by changes: what the rows that go added is taken off, what the rows that come add
-    is added, in the transaction that changes the rows. A sum is therefore what adding up all rows would give, and costs
-    what changed. The model names the table of sums (`summed_into`), what there is a row for each combination of
-    (`summed_by`, columns and their expressions, never null), and the sums (`sums`, columns and the aggregates that make
-    them, never null either).
+    Sums over a table that is updated incrementally: the sums of deleted rows are subtracted, those of new rows are
+    added, in the transaction that changes the rows. So a sum equals the sum over all rows, at the cost of the
+    changes. The model declares the table of sums (`summed_into`), the group by columns with their expressions,
+    never null (`summed_by`), and the sums with their aggregates, never null (`sums`).
 -#}
 {% macro sum_up_anew(rows) -%}
     {%- if config.get('summed_into') -%}
@@ -17,9 +16,9 @@
     {%- set sums = config.get('sums') -%}
     {%- set added = [] -%}
     {%- for name in sums -%}
-        {%- do added.append(name ~ ' = coalesce(kept.' ~ name ~ ', 0) + excluded.' ~ name) -%}
+        {%- do added.append(name ~ ' = coalesce(stored.' ~ name ~ ', 0) + excluded.' ~ name) -%}
     {%- endfor -%}
-    insert into {{ _sums_table() }} as kept ({{ by | join(', ') }}, {{ sums | join(', ') }})
+    insert into {{ _sums_table() }} as stored ({{ by | join(', ') }}, {{ sums | join(', ') }})
     select {{ by.values() | join(', ') }}, {{ sign }}{{ sums.values() | join(', ' ~ sign) }}
     from {{ rows }} as summed
     group by {{ by.values() | join(', ') }}
@@ -27,7 +26,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Combinations that no row has any more: the first sum is the number of rows. -#}
+{#- Groups without rows: the first sum is the number of rows. -#}
 {% macro drop_empty_sums() -%}
     {%- if config.get('summed_into') -%}
     delete from {{ _sums_table() }} where {{ config.get('sums') | first }} = 0;

@@ -1,8 +1,8 @@
 {#-
-    Tests of tables with rows of many deals look at the deals that changed since the test last passed: the rows of
-    the others are the rows it saw then. A test that fails keeps what it failed on in view until it passes; a
-    test that is new, or written anew, looks at everything, and so does `--vars 'test_all_deals: true'`.
-    How far a test has come is noted in int_build_watermarks, by record_test_results().
+    Tests of tables with many rows per deal check only the deals that changed since the test last passed: the rows
+    of the others are unchanged since then. A test that fails checks the same rows again until it passes; a new or
+    changed test checks all rows, and so does `--vars 'test_all_deals: true'`. record_test_results() stores a test's
+    watermark in int_build_watermarks.
 -#}
 
 {#- For singular tests: `where deal_id in (...)`, or nothing. -#}
@@ -13,21 +13,21 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- For generic tests: dbt asks this macro what to select from. -#}
+{#- For generic tests: dbt calls this macro for the relation to select from. -#}
 {% macro postgres__get_where_subquery(relation) -%}
     {%- set how = how_incremental(model) -%}
     {{- untested_rows(relation, how, tested_through() if how, config.get('where')) -}}
 {%- endmacro %}
 
 {#-
-    The rows of a table that a test has to look at: what it selects from. `is_changed`: the condition that a deal has
-    changed since then, where it is known already.
+    The rows of a table that a test must check. `is_changed`: the condition that a deal has changed since then, if
+    it is known already.
 -#}
 {% macro untested_rows(relation, how, seen, wanted, is_changed=none) -%}
     {%- if seen and how == 'incremental_by_record' -%}
         (
             select * from {{ relation }}
-            -- a minute, lest two clocks differ; of a row without a stamp nobody knows when it came
+            -- one minute of tolerance for different clocks; a row without a stamp has no known load time
             where
                 (_loaded_at > '{{ seen }}'::timestamptz - interval '1 minute' or _loaded_at is null)
                 {{ 'and (' ~ wanted ~ ')' if wanted }}
@@ -48,7 +48,7 @@
     {{- missing_references(model, column_name, to, field, is_partial=execute and how_incremental(context['model']) and tested_through()) -}}
 {%- endmacro %}
 
-{#- Of the few rows that are looked at, what they name is looked up; else the other table is read in whole. -#}
+{#- References of the few checked rows are looked up by index; otherwise the other table is scanned. -#}
 {% macro missing_references(rows, column_name, to, field, is_partial) -%}
     with child as (
         select {{ column_name }} as from_field
@@ -71,9 +71,9 @@
 {%- endmacro %}
 
 {#-
-    What the model a test is about says of its rows (`meta`). incremental_by_deal: each depends on one deal alone.
-    incremental_by_record: each on one record alone, and a key holds them apart, so that those loaded since tell
-    everything. none: neither.
+    The kind of rows of a test's model (`meta`). incremental_by_deal: each row depends on one deal only.
+    incremental_by_record: each row depends on one record only and has a key, so rows loaded since then are enough.
+    none: neither.
 -#}
 {% macro how_incremental(test) -%}
     {%- set node = graph.nodes.get(test.attached_node) if execute and graph and test.attached_node else none -%}
@@ -84,14 +84,14 @@
     ) }}
 {%- endmacro %}
 
-{#- The newest version of a deal that this test has passed for; null = it has to look at all. -#}
+{#- The newest version of a deal for which this test has passed; null if it must check all deals. -#}
 {% macro tested_through() -%}
     {%- if execute -%}
         {{ return(tested_through_by([model]).get(model.unique_id)) }}
     {%- endif -%}
 {%- endmacro %}
 
-{#- The same of several tests, by their ids. -#}
+{#- The same for several tests, by their ids. -#}
 {% macro tested_through_by(tests) -%}
     {%- set found = {} -%}
     {%- if execute and flags.WHICH in ('test', 'build') and not var('test_all_deals', false) -%}
@@ -114,7 +114,7 @@
     {{ return(found) }}
 {%- endmacro %}
 
-{#- What passed has seen every deal there is by now. A test that is written anew is another one. -#}
+{#- A passed test has checked all present deals. A changed test counts as a new one. -#}
 {% macro mark_tested(outcomes) -%}
     {%- set watermarks = load_relation(model_relation('int_build_watermarks')) -%}
     {%- set versions = load_relation(model_relation('int_deal_versions')) -%}

@@ -1,6 +1,6 @@
 {#-
-    What is in the database under a name: its kind (r table, v view, …), its columns in order, and its indexes on plain
-    columns, the primary key first. None where there is nothing.
+    A relation as it is in the database: its kind (r table, v view, …), its columns in order, and its indexes on
+    plain columns, the primary key first. None if it does not exist.
 -#}
 {% macro relation_state(relation) -%}
     {%- set rows = run_query('select ' ~ _state_of(relation)).rows -%}
@@ -37,7 +37,7 @@
     )
 {%- endmacro %}
 
-{#- How two lists of columns differ: what is new, what is gone, what has another type. -#}
+{#- The difference of two lists of columns: new columns, removed columns, columns with another type. -#}
 {% macro compare_columns(old, new) -%}
     {%- set types = {} -%}
     {%- set found = {'added': [], 'gone': [], 'changed': []} -%}
@@ -61,14 +61,14 @@
 {%- endmacro %}
 
 {#-
-    Makes the columns of a table fit those wanted, which are those of what was built, and returns the ones to write. A new
-    column is added in place, one that nothing uses is dropped. Where a column has another type now, or a view becomes a
-    table, a new table takes the place of the old one, unless something of others stands on it: then the old column, or
-    view (none), stays. Of only a part of the rows, nothing but new columns can be taken in.
+    Changes the columns of a table to the wanted ones, those of the build, and returns the columns to write. A new
+    column is added in place, a column that no view uses is dropped. If a column has another type, or a view becomes
+    a table, a new table replaces the old one, unless a view of another project depends on it: then the old column,
+    or view (none), stays. A build of only some rows can only add columns.
 -#}
 {% macro fit_columns(relation, existing, wanted, built, is_partial=false) -%}
     {%- set found = compare_columns(existing.columns, wanted) -%}
-    {%- set kept = {} -%}
+    {%- set converted = {} -%}
     {%- if is_partial -%}
         {%- do found.update({'gone': [], 'changed': []}) -%}
     {%- elif existing.kind != 'r' or found.changed -%}
@@ -79,7 +79,7 @@
         {%- endif -%}
     {%- endif -%}
     {%- for column in found.changed -%}
-        {%- do kept.update({column.name: _kept_value('new.' ~ column.quoted, column)}) -%}
+        {%- do converted.update({column.name: _value_in_present_type('new.' ~ column.quoted, column)}) -%}
     {%- endfor -%}
     {%- set changes = [] -%}
     {%- for column in found.added -%}
@@ -95,7 +95,7 @@
             {%- if using -%}
                 {%- do exceptions.warn(
                     relation.schema ~ '.' ~ relation.identifier ~ ': the old column ' ~ column.name ~ ' stays, because '
-                    ~ using | join(', ') ~ ' uses it. It goes when nothing does.'
+                    ~ using | join(', ') ~ ' uses it. A later build drops the column when no view uses it.'
                 ) -%}
             {%- else -%}
                 {%- do changes.append('drop column ' ~ column.quoted) -%}
@@ -108,14 +108,14 @@
     {%- set columns = [] -%}
     {%- for column in wanted -%}
         {%- do columns.append({
-            'name': column.name, 'quoted': column.quoted, 'value': kept.get(column.name, 'new.' ~ column.quoted)
+            'name': column.name, 'quoted': column.quoted, 'value': converted.get(column.name, 'new.' ~ column.quoted)
         }) -%}
     {%- endfor -%}
     {{ return(columns) }}
 {%- endmacro %}
 
-{#- A value in the type its column has had so far; null where not every value has one. -#}
-{% macro _kept_value(value, column) -%}
+{#- A value in the column's present type; null if not every value can be converted. -#}
+{% macro _value_in_present_type(value, column) -%}
     {%- set query -%}
         select
             format('{{ column.type }}')::text in ('text', 'character varying')

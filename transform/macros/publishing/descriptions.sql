@@ -1,13 +1,13 @@
 {#-
-    What a relation needs after a build: descriptions as comments, those that are other ones than there; and, of a table,
-    new statistics if it has none or has grown by a tenth. The next model joins it before PostgreSQL gets round to it:
-    without statistics, a plan can be a thousand times slower than it need be.
+    Finishes a relation after a build: writes changed descriptions as comments; and analyzes a table that has no
+    statistics or has grown by a tenth. The next model joins it before autovacuum analyzes it: without statistics a
+    plan can be a thousand times slower.
 -#}
 {% macro finish_relation(relation) -%}
-    {%- set told = [] -%}
+    {%- set described = [] -%}
     {%- if config.persist_column_docs() -%}
         {%- for name, column in model.columns.items() -%}
-            {%- do told.append([name, column.description]) -%}
+            {%- do described.append([name, column.description]) -%}
         {%- endfor -%}
     {%- endif -%}
     {%- set queries = [] -%}
@@ -17,24 +17,24 @@
     {%- endif -%}
     {%- if config.persist_relation_docs() -%}
         {%- set query %}
-        select format('comment on {{ relation.type }} %s is %L', '{{ relation }}', told.description)
-        from (select nullif('{{ model.description | replace("'", "''") }}', '') as description) as told
-        where told.description is distinct from obj_description(to_regclass('{{ relation }}'), 'pg_class')
+        select format('comment on {{ relation.type }} %s is %L', '{{ relation }}', described.description)
+        from (select nullif('{{ model.description | replace("'", "''") }}', '') as description) as described
+        where described.description is distinct from obj_description(to_regclass('{{ relation }}'), 'pg_class')
         {%- endset -%}
         {%- do queries.append(query) -%}
     {%- endif -%}
-    {%- if told -%}
+    {%- if described -%}
         {%- set query %}
-        select format('comment on column %s.%I is %L', '{{ relation }}', attname, told.description)
+        select format('comment on column %s.%I is %L', '{{ relation }}', attname, described.description)
         from (
             values
-            {%- for name, description in told %}
+            {%- for name, description in described %}
             ('{{ name }}', nullif('{{ description | replace("'", "''") }}', '')){{ ',' if not loop.last }}
             {%- endfor %}
-        ) as told (name, description)
+        ) as described (name, description)
         inner join pg_catalog.pg_attribute
-            on attrelid = to_regclass('{{ relation }}') and attname = told.name and not attisdropped
-        where told.description is distinct from col_description(attrelid, attnum)
+            on attrelid = to_regclass('{{ relation }}') and attname = described.name and not attisdropped
+        where described.description is distinct from col_description(attrelid, attnum)
         {%- endset -%}
         {%- do queries.append(query) -%}
     {%- endif -%}
@@ -46,7 +46,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Of a row of pg_class: whether the table's statistics are those of a table of about its size. -#}
+{#- For a row of pg_class: whether the table's statistics are of a table of about its size. -#}
 {% macro has_statistics(relation) -%}
     pg_relation_size(oid) / current_setting('block_size')::int <= relpages * 1.1
     and (

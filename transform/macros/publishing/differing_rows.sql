@@ -1,9 +1,9 @@
 {#-
-    Replaces the rows of a table that differ from those built aside; the rest is not touched. Counts what was added,
-    changed and deleted. Columns of the table that are not built keep their values, and are null in new rows.
+    Replaces the rows of a table that differ from the new ones; other rows stay. Counts added, changed and deleted
+    rows. Columns of the table that are not in the build keep their values, and are null in new rows.
 -#}
 {% macro replace_differing_rows(relation, built, columns, indexes) -%}
-    -- Of two builds at once, each compares with what the other one left.
+    -- Of two simultaneous builds, each compares with the result of the other one.
     select pg_advisory_xact_lock(hashtext('pipeboard replaces rows'), '{{ relation }}'::regclass::oid::int);
     {%- set key = _key_that_holds(built, columns, indexes) %}
     {%- if key %}
@@ -13,7 +13,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- By key: the two are joined once, and what that finds is deleted, updated and inserted. -#}
+{#- By key: one join, whose result is deleted, updated and inserted. -#}
 {% macro _replace_by_key(relation, built, columns, key) -%}
     {%- set values = columns | rejectattr('name', 'in', key) | list -%}
     with differing as materialized (
@@ -64,7 +64,7 @@
         (select count(*) from deleted) as n_deleted
 {%- endmacro %}
 
-{#- Null equals null, in a form that PostgreSQL can look up in a hash table. -#}
+{#- Null equals null, in a form that PostgreSQL can use in a hash join. -#}
 {% macro _equal_keys(columns, key) -%}
     {%- for column in columns if column.name in key -%}
         {{ ' and ' if not loop.first }}
@@ -77,7 +77,7 @@
     {%- endfor -%}
 {%- endmacro %}
 
-{#- Without a key a row is all of its values, as text, of which a digest is compared; equal rows are numbered. -#}
+{#- Without a key a row is compared by a digest of all its values as text; equal rows are numbered. -#}
 {% macro _replace_by_value(relation, built, columns) -%}
     with old_rows as materialized (
         {{ _numbered_rows(relation, 'old', columns, 'quoted') }}
@@ -131,8 +131,8 @@
 {%- endmacro %}
 
 {#-
-    The columns that name one row each: those of the table's primary key, or unique index, or of the model's
-    unique_key; if what was built keeps to it. Of each, whether it has nulls.
+    The key columns: those of the table's primary key, or unique index, or of the model's unique_key, if the build's
+    rows are unique by it. For each, whether it has nulls.
 -#}
 {% macro _key_that_holds(built, columns, indexes) -%}
     {%- set keys = [] -%}

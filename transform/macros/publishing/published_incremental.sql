@@ -1,7 +1,7 @@
 {#-
-    Like dbt's incremental, for readers who never notice a build: a full refresh replaces the rows that differ, and no
-    relation is dropped. `incremental_strategy`, `unique_key`, `on_schema_change` and `full_refresh` mean what they
-    mean to dbt. See README.md.
+    Like dbt's incremental, but readers never notice a build: a full refresh replaces the rows that differ, and no
+    relation is dropped. `incremental_strategy`, `unique_key`, `on_schema_change` and `full_refresh` have dbt's
+    meaning. See README.md.
 -#}
 {% materialization published_incremental, adapter='postgres' %}
     {%- set strategy = adapter.get_incremental_strategy_macro(context, config.get('incremental_strategy') or 'default') -%}
@@ -16,7 +16,7 @@
         {%- set found = compare_columns(existing.columns, wanted) -%}
         {%- if config.get('on_schema_change') == 'fail' and (found.added or found.gone or found.changed) -%}
             {%- do exceptions.raise_compiler_error(
-                'The columns of ' ~ this ~ ' are other ones than those that were built; build it with --full-refresh.'
+                'The columns of ' ~ this ~ ' differ from those of the model; build it with --full-refresh.'
             ) -%}
         {%- endif -%}
         {%- do fit_columns(this, existing, wanted, built, is_partial=true) -%}
@@ -41,7 +41,7 @@
     {{ return({'relations': [published]}) }}
 {% endmaterialization %}
 
-{#- dbt's own macro of this name asks for dbt's own materialization. -#}
+{#- dbt's macro of this name requires dbt's own materialization. -#}
 {% macro is_incremental() -%}
     {%- if not execute -%}
         {{ return(false) }}

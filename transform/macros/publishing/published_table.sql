@@ -1,6 +1,6 @@
 {#-
-    A table whose readers never notice a build: the result is made in a temporary table, and the rows that differ are
-    replaced in one transaction. Nothing is dropped, and a build that changes nothing writes nothing. See README.md.
+    A table whose readers never notice a build: the result is written to a temporary table, and the rows that differ
+    are replaced in one transaction. Nothing is dropped, and a build without changes writes nothing. See README.md.
 -#}
 {% materialization published_table, adapter='postgres' %}
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
@@ -13,20 +13,20 @@
     {{ return({'relations': [published]}) }}
 {% endmaterialization %}
 
-{#- Make a relation hold the rows of a query. -#}
+{#- Replaces a relation's rows by those of a query. -#}
 {% macro publish_rows(relation, sql) -%}
     {%- if load_cached_relation(relation) is none -%}
         {{ return(create_published_table(relation, sql)) }}
     {%- endif -%}
     {%- set aside = build_aside(sql, beside=relation) -%}
     {%- if aside.existing is none -%}
-        {#- It was dropped since dbt looked. -#}
+        {#- It was dropped after dbt read the catalogue. -#}
         {{ return(create_published_table(relation, sql)) }}
     {%- endif -%}
     {%- set built = aside.relation -%}
     {%- set columns = fit_columns(relation, aside.existing, aside.columns, built) -%}
     {%- if columns is none -%}
-        {#- A view that a view of others stands on cannot become a table. -#}
+        {#- A view that another project's view depends on cannot become a table. -#}
         {{ return(publish_view(relation, sql)) }}
     {%- endif -%}
     {%- call statement('main', fetch_result=True) -%}
@@ -46,9 +46,9 @@
 {%- endmacro %}
 
 {#-
-    The result of a query as a temporary table, or view: `relation`, its `columns`, and the state of the relation it is to
-    be published as (`existing`). One round trip, for each costs dbt more than PostgreSQL. A table goes with the
-    connection, which dbt closes after each node.
+    The result of a query as a temporary table, or view: `relation`, its `columns`, and the state of the relation to
+    publish (`existing`). One round trip, because each costs more in dbt than in PostgreSQL. A temporary table is
+    dropped with the connection, which dbt closes after each node.
 -#}
 {% macro build_aside(sql, beside, kind='table') -%}
     {%- set aside = make_temp_relation(this) -%}
@@ -68,7 +68,7 @@
     {%- endcall -%}
     {%- set found = load_result('build_aside').table.rows[0] -%}
     {%- if found.breaks_contract -%}
-        {#- dbt's own comparison has the last word, and says what is wrong. -#}
+        {#- dbt's own comparison decides, and its message names the difference. -#}
         {%- do get_assert_columns_equivalent(sql) -%}
     {%- endif -%}
     {{ return({
@@ -79,12 +79,12 @@
     }) }}
 {%- endmacro %}
 
-{#- Compiling the many expressions of one statement takes longer than running them once. -#}
+{#- JIT-compiling the many expressions of one statement takes longer than running them once. -#}
 {% macro without_compiling_queries() -%}
     set jit = off;
 {%- endmacro %}
 
-{#- Whether a column is not there, is not declared, or has another type, where the model has a contract. -#}
+{#- Whether a column is missing, is not declared, or has another type, in a model with a contract. -#}
 {% macro _breaks_contract(aside) -%}
     {%- if config.get('contract').enforced -%}
     exists (
@@ -109,7 +109,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- What replace_differing_rows() found, as dbt shows and records it. -#}
+{#- The counts of replace_differing_rows(), in the form that dbt shows and records. -#}
 {% macro report_rows() -%}
     {%- set counts = load_result('main').table.rows[0].values() | map('int') | list -%}
     {%- do store_raw_result(

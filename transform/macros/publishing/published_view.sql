@@ -1,6 +1,6 @@
 {#-
-    A view whose readers never notice a build. One that would come out as it is is left alone; another text takes its
-    place by `create or replace`, with the columns it had first. See README.md.
+    A view whose readers never notice a build. An unchanged view is not touched; a changed one is replaced by
+    `create or replace`, with its present columns first. See README.md.
 -#}
 {% materialization published_view, adapter='postgres' %}
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
@@ -28,7 +28,7 @@
         {%- if take_the_place_of(relation, existing.kind, 'view', sql, found) -%}
             {%- set is_replaced.by = 'NEW VIEW' -%}
         {%- elif existing.kind != 'v' -%}
-            {#- A table that a view of others stands on cannot become a view. -#}
+            {#- A table that another project's view depends on cannot become a view. -#}
             {%- do run_query('drop view ' ~ aside.relation) -%}
             {{ return(publish_rows(relation, sql)) }}
         {%- endif -%}
@@ -50,7 +50,7 @@
     {{ return(relation.incorporate(type='view')) }}
 {%- endmacro %}
 
-{#- A view keeps the columns it has in their order; new ones come after them, and old ones that must stay are null. -#}
+{#- A view keeps its columns in their order; new ones come after them, and old ones that must stay are null. -#}
 {% macro _in_the_order_of(old, new, found, sql) -%}
     {%- if (old | map(attribute='name') | list) == (new | map(attribute='name') | list)[:old | length]
         and not found.changed -%}
@@ -62,7 +62,7 @@
     {%- endfor -%}
     {%- for column in found.changed -%}
         {%- do values.update({
-            column.name: _kept_value('published.' ~ column.quoted, column) ~ ' as ' ~ column.quoted
+            column.name: _value_in_present_type('published.' ~ column.quoted, column) ~ ' as ' ~ column.quoted
         }) -%}
     {%- endfor -%}
     {%- set selected = [] -%}

@@ -1,6 +1,6 @@
 {#-
-    Rows of a seed are replaced without emptying its table for who reads it meanwhile, and a full refresh drops nothing
-    that stands on it. It takes the place of dbt's macro of that name for the seeds of the project that it is in.
+    Replaces the rows of a seed without truncating its table, which others may read; a full refresh drops no
+    dependent relation. It overrides dbt's macro of that name for the seeds of this project.
 -#}
 {% macro reset_csv_table(model, full_refresh, old_relation, agate_table) -%}
     {%- set existing = relation_state(old_relation).columns | map(attribute='name') | list -%}

@@ -1,25 +1,26 @@
 {#-
-    A change of a relation waits until nobody reads it, and everybody who comes meanwhile waits behind it. So it is
-    tried for a fifth of a second at a time, holding nothing else, until it succeeds. Whoever reads for all of five
-    minutes is named in the error.
+    DDL on a relation waits for its readers, and later readers wait behind the DDL. So it is tried for a fifth of a
+    second at a time, without holding another lock, until it succeeds. If one session reads for five minutes, the
+    error names it.
 -#}
 {% macro in_short_transaction(relation, statement) -%}
     {%- do _run_in_short_transaction(relation, 'execute $statement$' ~ statement ~ '$statement$;') -%}
 {%- endmacro %}
 
-{#- Steps in PL/pgSQL. With `is_optional`, an error of theirs is returned, and nothing is changed. -#}
+{#- Steps in PL/pgSQL. With `is_optional`, an error in them is returned, and nothing is changed. -#}
 {% macro _run_in_short_transaction(relation, steps, is_optional=false) -%}
     {%- do run_query('commit') -%}
     {%- set block -%}
         do $transaction$
         declare
-            gives_up_at timestamptz := clock_timestamp() + interval '5 minutes';
+            deadline timestamptz := clock_timestamp() + interval '5 minutes';
             began_at timestamptz;
             item record;
-            told text;
-            kept jsonb := '[]';
+            holders text;
+            statement text;
+            recreated jsonb := '[]';
         begin
-            -- Two at once would each wait for what the other one holds.
+            -- Two simultaneous builds would wait for each other's lock.
             perform pg_advisory_xact_lock(hashtext('pipeboard changes a relation'));
             perform set_config('lock_timeout', '200ms', true);
             perform set_config('pipeboard.problem', '', false);
@@ -30,17 +31,17 @@
                     return;
                 exception
                     when lock_not_available then
-                        if clock_timestamp() > gives_up_at then
+                        if clock_timestamp() > deadline then
                             select string_agg(distinct format(
                                 'process %s (%s, %s) since %s', pid, usename, application_name, xact_start
                             ), '; ')
-                            into told
+                            into holders
                             from pg_catalog.pg_locks
                             inner join pg_catalog.pg_stat_activity using (pid)
                             where relation = to_regclass('{{ relation }}') and granted and pid <> pg_backend_pid();
                             raise exception
-                                'cannot change {{ relation.schema }}.{{ relation.identifier }}, which is in use: %. It stays as it is; the next build tries again.',
-                                coalesce(told, 'by a process that has ended since');
+                                'cannot change {{ relation.schema }}.{{ relation.identifier }}: it is in use: %. It is unchanged; the next build tries again.',
+                                coalesce(holders, 'by a process that has ended');
                         end if;
                     {%- if is_optional %}
                     when others then
@@ -59,24 +60,24 @@
 {%- endmacro %}
 
 {#-
-    Puts a new table or view in the place of a relation, in one short transaction with the views of this project that
-    stand on it: they are made again as they were. Whether it succeeded; a warning says why not. Views of others are
-    never dropped.
+    Replaces a relation by a new table or view, in one short transaction with the dependent views of this project,
+    which are created again unchanged. Returns whether it succeeded; if not, a warning has the reason. Views of
+    other projects are never dropped.
 -#}
 {% macro take_the_place_of(relation, old_kind, new_kind, sql, found) -%}
     {%- set name = relation.schema ~ '.' ~ relation.identifier -%}
     {%- set left = (found.gone + found.changed) | map(attribute='name') | list -%}
     {%- set users = dependents_of(relation) -%}
-    {%- set ours = names_of_this_project() -%}
+    {%- set own_names = names_of_this_project() -%}
     {%- set in_the_way = [] -%}
-    {%- for user in users if user.name not in ours -%}
+    {%- for user in users if user.name not in own_names -%}
         {%- do in_the_way.append(user.name) -%}
     {%- endfor -%}
     {%- set change = 'the old ' ~ ('columns ' ~ left | join(', ') ~ ' stay' if left else 'kind of relation stays') -%}
     {%- if in_the_way -%}
         {%- do exceptions.warn(
-            name ~ ': ' ~ change ~ ', because ' ~ in_the_way | join(', ') ~ ', not of this project, stands on it.'
-            ~ ' Drop that, build again, and make it anew.'
+            name ~ ': ' ~ change ~ ', because ' ~ in_the_way | join(', ') ~ ', not of this project, depends on it.'
+            ~ ' Drop that view, build again, and create it again.'
         ) -%}
         {{ return(false) }}
     {%- endif -%}
@@ -90,35 +91,35 @@
     {%- endif -%}
     {%- set kinds = {'r': 'table', 'v': 'view', 'm': 'materialized view', 'p': 'table', 'f': 'foreign table'} -%}
     {%- set steps -%}
-        kept := '[]';
-        for item in {{ _standing_on(relation) }} order by depth desc
+        recreated := '[]';
+        for item in {{ _dependent_views(relation) }} order by depth desc
         loop
             if item.name <> all (array['{{ users | map(attribute="name") | join("', '") }}']) then
-                raise exception '% has come to stand on it', item.name;
+                raise exception 'view % now depends on it', item.name;
             end if;
-            kept := jsonb_build_array({{ _as_it_is('item.oid') }}) || kept;
+            recreated := jsonb_build_array({{ _recreating_statements('item.oid') }}) || recreated;
             execute format('drop view %s', item.quoted);
-            -- Longer, and those who wait for us could be taken for a deadlock.
+            -- A longer wait could be taken for a deadlock of the sessions that wait for this one.
             if clock_timestamp() > began_at + interval '600 milliseconds' then
                 raise lock_not_available;
             end if;
         end loop;
-        kept := jsonb_build_array({{ _as_it_is("to_regclass('" ~ relation ~ "')") }}) || kept;
+        recreated := jsonb_build_array({{ _recreating_statements("to_regclass('" ~ relation ~ "')") }}) || recreated;
         execute 'drop {{ kinds[old_kind] }} {{ relation }}';
         execute 'alter {{ new_kind }} {{ new }} rename to {{ adapter.quote(relation.identifier) }}';
-        for item in select value as was, nr from jsonb_array_elements(kept) with ordinality as listed (value, nr) order by nr
+        for item in select value as was, nr from jsonb_array_elements(recreated) with ordinality as listed (value, nr) order by nr
         loop
             if item.nr > 1 then
                 execute format(
                     'create view %s %s as %s', item.was ->> 'name', item.was ->> 'options', item.was ->> 'definition'
                 );
             end if;
-            for told in
+            for statement in
                 select jsonb_array_elements_text(item.was -> 'grants')
                 union all
                 select jsonb_array_elements_text(item.was -> 'comments') where item.nr > 1
             loop
-                execute told;
+                execute statement;
             end loop;
         end loop;
     {%- endset -%}
@@ -130,7 +131,7 @@
     {{ return(not problem) }}
 {%- endmacro %}
 
-{#- All views that stand on a relation, directly or not, and what columns of it they use. -#}
+{#- All views that depend on a relation, directly or not, and the columns of it that they use. -#}
 {% macro dependents_of(relation) -%}
     {%- set query -%}
         select coalesce(json_agg(json_build_object('name', name, 'columns', coalesce((
@@ -142,12 +143,12 @@
                 classid = 'pg_rewrite'::regclass and refclassid = 'pg_class'::regclass
                 and refobjid = to_regclass('{{ relation }}') and ev_class = found.oid
         ), '[]'))), '[]')::text
-        from ({{ _standing_on(relation) }}) as found
+        from ({{ _dependent_views(relation) }}) as found
     {%- endset -%}
     {{ return(fromjson(run_query(query).rows[0][0])) }}
 {%- endmacro %}
 
-{% macro _standing_on(relation) -%}
+{% macro _dependent_views(relation) -%}
     with recursive standing (oid, depth) as (
         select to_regclass('{{ relation }}')::oid, 0
         union all
@@ -169,8 +170,8 @@
     group by pg_class.oid, nspname, relname
 {%- endmacro %}
 
-{#- All that is needed to make a view again: its text, its options, who may read it, what is said of it. -#}
-{% macro _as_it_is(oid) -%}
+{#- The statements that create a view again: its text, options, grants and comments. -#}
+{% macro _recreating_statements(oid) -%}
     (
         select jsonb_build_object(
             'name', named.quoted,
@@ -208,7 +209,7 @@
 {% macro names_of_this_project() -%}
     {%- set names = [] -%}
     {%- for id in graph.nodes if id.startswith(('model.', 'snapshot.', 'seed.')) -%}
-        {#- Each look at a node copies it. -#}
+        {#- dbt copies a node at each access. -#}
         {%- set node = graph.nodes[id] -%}
         {%- do names.append(node.schema ~ '.' ~ node.alias) -%}
     {%- endfor -%}

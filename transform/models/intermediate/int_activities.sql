@@ -1,6 +1,6 @@
 {#-
-    What an activity tells about itself, stored; what depends on the hour, and on what else the warehouse holds,
-    comes in fct_activity. Only new records are read and written.
+    Stored properties of activities. fct_activity adds the properties that depend on the current time or on other
+    records. Only new records are read and written.
 -#}
 {{ config(
     materialized='incremental_by_record',
@@ -19,7 +19,7 @@ with activities as (
     {{ where_new_record('activities') }}
 ),
 
--- A time of day is given in UTC, with the day it is in UTC; without one, the day is that of the team.
+-- A time of day comes in UTC, with the day in UTC; without a time, the day is in the team's time zone.
 moments as (
     select
         *,
@@ -37,7 +37,7 @@ due_days as (
 days as (
     select
         *,
-        -- the end of the day it is due, where the team works
+        -- the end of the due day, in the team's time zone
         (due_date_local + 1)::timestamp at time zone {{ reporting_timezone() }} as due_day_ends_at
     from due_days
 )

@@ -1,4 +1,4 @@
-{#- Written by the models themselves, see macros/incremental; empty again, everything is built anew. -#}
+{#- Written by the models themselves, see macros/incremental. If it is empty, all tables are built completely. -#}
 {{ config(
     materialized='published_incremental',
     incremental_strategy='append',

@@ -1,10 +1,10 @@
 {#-
-    The deals that metrics count: neither deleted nor merged away (a merged deal is a deleted one to the API).
-    Archived ones count. Closed deals are credited to who owned them at closing, not to who inherited them.
+    The deals that metrics count: not deleted and not merged into another deal (the API marks merged deals as
+    deleted). Archived deals count. A closed deal counts for its owner at closing, not for a later owner.
 -#}
 {#-
-    Stored, for some twenty reports read it; kept deal by deal, so nothing here may depend on the hour: ages of open
-    deals are in fct_deal.
+    Stored, because about twenty reports read it. Built incrementally by deal, so no column may depend on the
+    current time: fct_deal has the ages of open deals.
 -#}
 {{ config(
     materialized='incremental_by_deal',

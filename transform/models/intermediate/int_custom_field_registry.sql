@@ -1,9 +1,8 @@
 {#-
-    The column name of every custom field, for ever. Insert-only: a field gets its name when it is first
-    seen and keeps it whatever its label becomes. A field's companion columns (currency, until, id, …)
-    are reserved with it. Names are given one by one, oldest field first, each the first of its candidates
-    of which no column is taken yet:
-        cf_<slug>, cf_<slug>_<first 4 of the key>, cf_<slug>_<first 8 of the key>, cf_field_<whole key>
+    The permanent column name of every custom field. Insert-only: a field gets its name when it is first seen and
+    keeps it after changes of its label. The field's companion columns (currency, until, id, …) are reserved with
+    it. Names are given in order of the fields' age; each field gets the first candidate whose columns are all free:
+    cf_<slug>, cf_<slug>_<first 4 of the key>, cf_<slug>_<first 8 of the key>, cf_field_<whole key>
 -#}
 {{ config(
     materialized='published_incremental',
@@ -46,7 +45,7 @@ new_fields as (
     where published.field_code is null
 ),
 
--- 44 bytes of slug leave room for prefix, key and the longest suffix within the 63 of an identifier.
+-- 44 bytes of slug leave room for prefix, key and the longest suffix within PostgreSQL's limit of 63 bytes.
 slugs as (
     select
         entity,
@@ -86,7 +85,7 @@ taken_before as (
     group by published.entity
 ),
 
--- Before the first new field of an entity, only the published names are taken.
+-- Before the first new field of an entity, only the published names are in use.
 starts as (
     select distinct
         new_fields.entity,

@@ -1,7 +1,7 @@
 {#-
-    What a deal was worth, whose it was and when it was expected to close, at any time of its life: the value a
-    field has now, taken back change by change. Like the stage history, told by the changelog; where the
-    present differs from what the changelog ends in, the deal's own row tells the rest.
+    Value, currency, owner, expected close date and probability of a deal at any time: computed backwards from the
+    current value, change by change. The changes come from the changelog; if the deal's row differs from the
+    changelog's last value, the row's value is appended.
 -#}
 {%- set fields = {
     'value': 'numeric', 'currency': 'text', 'owner_id': 'bigint', 'expected_close_date': 'date', 'probability': 'numeric'
@@ -75,7 +75,7 @@ stays as (
     {{ where_deal_changed() }}
 ),
 
--- What each field was before its first change, and is after its last.
+-- The value of each field before its first change, and after its last change.
 ends as (
     select
         deal_id,
@@ -131,7 +131,7 @@ moments as (
     {%- endfor %}
 ),
 
--- No "ignore nulls" in PostgreSQL: a running count numbers the stretch a value holds for.
+-- PostgreSQL has no "ignore nulls": a running count numbers the rows for which a value holds.
 stretches as (
     select
         *
@@ -153,7 +153,7 @@ carried as (
     from stretches
 ),
 
--- Of several moments at one instant the last one counts.
+-- Of several changes at the same instant the last one counts.
 settled as (
     select distinct on (deal_id, occurred_at) *
     from carried

@@ -1,4 +1,7 @@
-{#- What a set holds, one by one, and the one option of a list. Without what it is called, which changes by itself. -#}
+{#-
+    The options of a set, one per row, and the option of a single-choice field. Labels are not stored, because they
+    change independently.
+-#}
 {{ config(materialized='published_view') }}
 with registry as (
     select
@@ -15,7 +18,7 @@ select
     element.id as option_id
 from {{ ref('int_deal_custom_field_values') }} as field_values
 inner join registry on field_values.field_code = registry.field_code
--- value by value: a condition on deals then reaches the table below
+-- as a lateral join, so that a condition on deals reaches the table below
 cross join
     lateral (
         select distinct listed.id

@@ -1,4 +1,4 @@
-{#- Of the changes in fct_deal_field_change these are few, and rpt_slippage reads them at every build. -#}
+{#- A small subset of fct_deal_field_change, stored because rpt_slippage reads it in every build. -#}
 {{ config(
     materialized='incremental_by_deal',
     indexes=[{'columns': ['change_id'], 'unique': true}, {'columns': ['deal_id']}]

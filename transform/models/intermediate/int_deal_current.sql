@@ -1,4 +1,7 @@
-{#- All that a deal tells about itself, with its history in numbers. What depends on today comes in fct_deal. -#}
+{#-
+    All stored properties of a deal, and figures from its history. fct_deal adds the columns that depend on the
+    current time.
+-#}
 {{ config(
     materialized='incremental_by_deal',
     indexes=[

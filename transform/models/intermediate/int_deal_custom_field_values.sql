@@ -1,4 +1,4 @@
-{#- Every custom field value a deal has, one by one: what deal_wide holds in columns, for fields of any number. -#}
+{#- Every custom field value of a deal as a row; deal_wide has the same values as columns. -#}
 -- depends_on: {{ ref('int_deal_custom_field_counts') }}
 {{ config(
     materialized='incremental_by_deal',

@@ -1,6 +1,6 @@
 {#-
-    The first time somebody talked to the customer of a deal: a done call, e-mail or meeting, or a mail sent from
-    a thread of the deal. What happened before the deal was created counts as at once. Bots talk to nobody.
+    The first contact with a deal's customer: a done call, e-mail or meeting, or a mail sent from a thread of the
+    deal. A contact before the deal was created counts as an immediate response. Activities of bots do not count.
 -#}
 {{ config(materialized='published_view') }}
 with deals as (

@@ -1,6 +1,6 @@
 {#-
-    What is known about the history of each deal, and how well: where it starts and ends, up to when its
-    changelog was read, the state it was born in, and the last state that changelog or earlier syncs tell of.
+    The known part of each deal's history and its quality: start and end, the time up to which the changelog was
+    read, the initial state, and the last state known from the changelog or from earlier syncs.
 -#}
 {{ config(
     materialized='incremental_by_deal',
@@ -50,7 +50,7 @@ last_changes as (
     group by deal_id
 ),
 
--- Earlier syncs saw what came after the changelog's end.
+-- Earlier syncs saw states after the changelog's end.
 observed as (
     select
         deal_id,
@@ -115,8 +115,8 @@ joined as (
     left join observed on deals.deal_id = observed.deal_id
 ),
 
--- The state at birth. No changelog row tells it: it is what the first change replaced, or the present
--- state of a deal that never moved. Otherwise it is unknown, never guessed.
+-- The initial state. No changelog row contains it: it is the old value of the first change, or the current state of a
+-- deal without changes. Otherwise it is unknown and stays null.
 seeded as (
     select
         *,
@@ -135,8 +135,8 @@ seeded as (
     from joined
 ),
 
--- Where the changelog ends in another state than the deal is in, the deal's own row tells the rest,
--- dated by its own clocks where they can be trusted.
+-- If the changelog ends in another state than the deal's row, the row's state is appended, with the row's own
+-- timestamps where they are reliable.
 finished as (
     select
         *,

@@ -1,8 +1,8 @@
 {#-
-    What earlier syncs saw of a deal after its changelog ends: the states between the last change that the log
-    tells and the deal's present row. A copy seen tells the exact time of its own last move; that a deal was
-    reopened is only known to have happened before it was seen. The present copy is not among them: that one
-    is the deal's own row. Without snapshots (`dbt run` alone makes none) this is empty.
+    States of a deal that earlier syncs saw after its changelog ends and before its current row. A copy contains the
+    exact time of its last stage change; the time of a reopening is only known to be before the copy. The current
+    copy is not included, because it is the deal's row. Without snapshots (`dbt run` alone creates none) this model
+    is empty.
 -#}
 -- depends_on: {{ ref('snap_deals') }}
 {{ config(
@@ -61,7 +61,7 @@ changes as (
     group by deal_id
 ),
 
--- Of a deal that is deleted now, the last copies seen may already say so: that is its end, not a state.
+-- For a deleted deal, the last copies may already be deleted: they are its end, not a state.
 seen as (
     select
         copies.deal_id,
@@ -89,8 +89,8 @@ seen as (
 moves as (
     select
         seen.deal_id,
-        told.field_key,
-        told.value,
+        fields.field_key,
+        fields.value,
         greatest(seen.stage_change_time, seen.started_at) as occurred_at,
         false as is_inferred,
         seen.copy_nr
@@ -100,12 +100,12 @@ moves as (
             values
             ('stage_id', seen.stage_id::text),
             ('pipeline_id', seen.pipeline_id::text)
-        ) as told (field_key, value)
+        ) as fields (field_key, value)
     where
-        told.value is not null
+        fields.value is not null
         and (
             seen.stage_change_time > seen.known_until + {{ tolerance }}
-            -- Seen before it ever moved: that is where it was born.
+            -- A copy from before the first change shows the initial state.
             or (
                 seen.copy_nr = 1 and seen.known_until = seen.started_at
                 and coalesce(seen.stage_change_time, seen.started_at) <= seen.started_at + {{ tolerance }}
@@ -143,5 +143,5 @@ from (
     select * from moves
     union all
     select * from turns
-) as told
+) as changes
 order by deal_id asc, field_key asc, occurred_at asc, copy_nr desc

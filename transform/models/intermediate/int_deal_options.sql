@@ -1,7 +1,7 @@
 {#-
-    The options deals chose, as metrics count them: with the outcome and the value of the deal. Kept deal by deal,
-    and added up in int_deal_option_sums, see macros/incremental/sums_by_deal.sql: millions of rows need not be read to count
-    some thousand that changed.
+    The options that deals chose, as metrics count them, with outcome and value of the deal. Built incrementally by
+    deal. int_deal_option_sums has the sums, see macros/incremental/sums_by_deal.sql, so that a change of some
+    thousand rows does not need a scan of millions.
 -#}
 -- depends_on: {{ ref('int_deal_option_sums') }}
 {{ config(

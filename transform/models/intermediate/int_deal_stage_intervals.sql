@@ -1,4 +1,7 @@
-{#- The states of a deal as half-open intervals, with what began them and how the stage moved. -#}
+{#-
+    The states of a deal as half-open intervals, with the event that began them and the direction of the stage
+    change.
+-#}
 {{ config(
     materialized='incremental_by_deal',
     indexes=[
@@ -40,7 +43,7 @@ intervals as (
     window in_time as (partition by states.deal_id order by states.occurred_at)
 )
 
--- A skip passes over at least one stage that is in use; direction goes by the order of the stages today.
+-- A skip passes over at least one active stage; the direction follows the current order of the stages.
 select
     intervals.deal_id,
     intervals.seq::integer as seq,

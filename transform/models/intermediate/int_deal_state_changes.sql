@@ -1,4 +1,4 @@
-{#- What moves a deal between states: the `stage_id`, `status` and `pipeline_id` rows of its changelog, in order. -#}
+{#- Changes of a deal's state: the `stage_id`, `status` and `pipeline_id` rows of its changelog, in order. -#}
 {{ config(
     materialized='incremental_by_deal',
     indexes=[{'columns': ['deal_id']}]
@@ -7,7 +7,7 @@ with deals as (
     select
         deal_id,
         coalesce(add_time, stage_change_time, won_time, lost_time, update_time, _extracted_at) as started_at,
-        -- The newest moment this copy of the deal can know about.
+        -- The latest time that this copy of the deal can reflect.
         greatest(add_time, update_time, stage_change_time, won_time, lost_time, close_time) as row_known_until
     from {{ ref('stg_pipedrive__deals') }}
     {{ where_deal_changed() }}
@@ -23,8 +23,8 @@ changes as (
     {{ where_deal_changed(first='and') }}
 ),
 
--- A changelog is read a moment after its deal: what happened in between waits for the next sync,
--- so that history and current state describe the same moment.
+-- A changelog is read shortly after its deal. Changes in between are used only after the next sync, so that history
+-- and current state are of the same time.
 known as (
     select
         changes.*,
@@ -44,7 +44,7 @@ ordered as (
         case when field_key = 'status' or old_value ~ '^[0-9]{1,18}$' then old_value end as old_value,
         new_value,
         changed_at,
-        -- A creation date set to later than real changes happens: those changes count from that date on.
+        -- A creation date may be set to a time after real changes: those changes then count from that date on.
         greatest(changed_at, started_at) as effective_at,
         second_seq,
         actor_user_id,

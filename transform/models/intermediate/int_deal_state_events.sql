@@ -1,4 +1,4 @@
-{#- Point events: from this moment on, this field of this deal had this value. One winner per moment. -#}
+{#- Events: from this time on, this field of this deal had this value. One row per deal, field and time. -#}
 {{ config(
     materialized='incremental_by_deal',
     indexes=[{'columns': ['deal_id']}]

@@ -1,4 +1,4 @@
-{#- The states a deal went through: events folded into one row per moment, values carried on, repetitions dropped. -#}
+{#- The states of a deal: events combined into one row per time, values carried forward, repetitions removed. -#}
 {{ config(
     materialized='incremental_by_deal',
     indexes=[{'columns': ['deal_id']}]
@@ -25,7 +25,7 @@ moments as (
     group by deal_id, occurred_at
 ),
 
--- No "ignore nulls" in PostgreSQL: a running count numbers the stretch a value holds for.
+-- PostgreSQL has no "ignore nulls": a running count numbers the rows for which a value holds.
 stretches as (
     select
         *,

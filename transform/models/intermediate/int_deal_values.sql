@@ -1,6 +1,6 @@
 {#-
-    What deals are worth in the base currency, and how likely they are. A view: rates and the probabilities of stages
-    change without the deal. Without the hour, so that int_counted_deals can stand on it.
+    Values of deals in the base currency, and their probability. A view, because rates and the probabilities of
+    stages change independently of the deal. Independent of the current time, so that int_counted_deals can read it.
 -#}
 {{ config(materialized='published_view') }}
 -- noqa: disable=AM04
@@ -18,7 +18,7 @@ stages as (
 deals_with_days as (
     select
         *,
-        -- the day whose exchange rate applies; without one, the newest rate
+        -- the day of the exchange rate; infinity for the newest rate
         case '{{ fx_policy() }}'
             when 'close' then coalesce(close_date_local, 'infinity')
             when 'add' then coalesce(add_date_local, 'infinity')
@@ -30,7 +30,7 @@ deals_with_days as (
 deals_with_rates as (
     select
         deals_with_days.*,
-        -- Looked up one by one: only asked for where the currency is another one, and only if selected.
+        -- Scalar subqueries: evaluated only if the currency differs from the base currency and the column is selected.
         case
             when deals_with_days.currency = {{ base_currency() }} then 1 else {{ rate_in_force('rate') }}
         end as fx_rate,

@@ -1,9 +1,8 @@
 {#-
-    Which deals changed since the last build, so that the models after this one rebuild only those. A deal has a new
-    version when its row, or the row that says how far its changelog was read, is another one than when it was last
-    versioned, or is gone; and when rows of its changelog came or went. It keeps a version when its row is gone: the
-    models after this one learn by it that the deal has no rows any more. Every deal gets a new version by a full
-    refresh.
+    Which deals changed since the last build, so that later models rebuild only those. A deal gets a new version
+    when its row, or the row that records how far its changelog was read, was changed or deleted since the last
+    version; and when changelog rows were added or removed. A deal whose row is deleted keeps a version: from it,
+    later models learn that they must delete its rows. A full refresh gives every deal a new version.
 -#}
 {{ config(
     materialized='published_incremental',
@@ -15,14 +14,14 @@
 ) }}
 -- depends_on: {{ ref('int_build_watermarks') }}
 -- depends_on: {{ ref('int_raw_loads') }}
-{#- What an earlier release left knows no counts: it is not compared with. -#}
+{#- Rows of an earlier release have no counts and are not compared. -#}
 {%- set columns = adapter.get_columns_in_relation(this) if execute and is_incremental() else [] -%}
 {%- set has_counts = 'is_gone' in columns | map(attribute='name') -%}
 {%- set compares_all = not has_counts or watermark() == '-infinity' or is_full_refresh() -%}
 {%- set where_candidate = '' -%}
 {%- set is_new_change = 'false' -%}
 {%- if not compares_all -%}
-{#- Of the deals that new rows are about, what is stored is compared. -#}
+{#- Stored rows are compared for the deals of new rows. -#}
 {%- set is_new_change = is_new_record('deal_changelog', ['load']) -%}
 {%- set candidates -%}
 select deal_id from {{ ref('stg_pipedrive__deals') }}
@@ -33,7 +32,10 @@ where {{ is_new_record('deal_changelog_sync', ['load']) }}
 union
 select deal_id from {{ ref('stg_pipedrive__deal_changelog') }}
 where {{ is_new_change }} and deal_id is not null
-{#- Rows have left a stamp: for a newer one, or for good; and as many may have come to it unnoticed. -#}
+{#-
+    Rows lost this stamp, because they got a newer one or were deleted; the same number may have been added
+    unnoticed.
+-#}
 {%- if has_lost_rows('deals') %}
 union
 select coalesce(known.deal_id, deals.deal_id) from (select deal_id from {{ this }} where not is_gone) as known

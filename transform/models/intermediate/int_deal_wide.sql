@@ -1,8 +1,8 @@
 {#-
-    The generated columns of deal_wide as they are stored: when a deal first stood in each stage, and its custom
+    The generated columns of deal_wide as stored: the time of a deal's first entry into each stage, and its custom
     fields, typed, with ids where deal_wide shows names. See macros/custom_fields.sql and stage_columns.sql. The
-    registries must be named here, so that dbt builds them before it compiles this model. A column that is
-    new since the last build makes all deals be built anew.
+    registries must be named here, so that dbt builds them before it compiles this model. A new column causes a
+    build of all deals.
 -#}
 -- depends_on: {{ ref('int_custom_field_registry') }}
 -- depends_on: {{ ref('int_stage_column_registry') }}
@@ -10,7 +10,7 @@
     materialized='incremental_by_deal',
     indexes=[{'columns': ['deal_id'], 'unique': true}]
 ) }}
--- The linter sees this without its generated columns.
+-- The linter sees this file without its generated columns.
 -- noqa: disable=ST03,ST11,LT02,LT09
 {%- set fields = published_custom_fields('deal') %}
 {%- set stage_columns = published_stage_columns() %}
@@ -23,7 +23,7 @@ with deals as (
     {{ where_deal_changed() }}
 ),
 
--- The first time a deal stood in a stage, the one it was created in included.
+-- The time of a deal's first entry into a stage, including the stage of its creation.
 first_entries as (
     select
         deal_id

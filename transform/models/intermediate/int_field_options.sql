@@ -1,6 +1,6 @@
 {#-
-    The options of every field with their latest known label. A deleted option leaves the source's list
-    but stays in old records, so it stays here too, with the last label it had.
+    The options of every field with their latest known label. A deleted option is missing in the source's list, but
+    old records still contain it, so it stays here with its last label.
 -#}
 {{ config(
     materialized='published_incremental',

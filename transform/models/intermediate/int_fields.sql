@@ -1,4 +1,4 @@
-{#- The field definitions of every entity under one roof. -#}
+{#- The field definitions of all entities in one table. -#}
 {%- set entities = ['deal', 'person', 'organization', 'product', 'activity'] %}
 {% for entity in entities -%}
 select

@@ -1,7 +1,8 @@
 {#-
-    What one unit of a currency is worth in the base currency, and from which day to which. The seed wins from its
-    first rate of a currency on; before that, and where it has none, the rates of Pipedrive's own totals apply.
-    Days before the first rate go by Pipedrive's first one, and say so.
+    The value of one unit of a currency in the base currency, with the first and last day of each rate. The seed's
+    rates apply from the first day that the seed has for a currency. Before that day, and for currencies that the
+    seed does not have, the rates implied by Pipedrive's converted totals apply. Days before the first rate use
+    Pipedrive's first rate and are marked as backdated.
 -#}
 {{ config(indexes=[{'columns': ['currency', 'valid_from']}]) }}
 with seeded as (

@@ -1,4 +1,7 @@
-{#- The rates that have begun to hold: when one is added, changed or its day comes, prices are other ones. -#}
+{#-
+    The rates whose first day has come. When a rate is added or changed, or its first day comes, converted values
+    change.
+-#}
 {{ config(materialized='published_view') }}
 select
     rates.currency,

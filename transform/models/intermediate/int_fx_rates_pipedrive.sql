@@ -1,9 +1,9 @@
 {#-
-    The rates that Pipedrive's own totals imply: the converted total of a currency divided by its total, of each
-    day that has a reading. Pipedrive converts into the account's currency, and names it nowhere. Another base
-    currency is reached through its own total, or through the seed's rate of the currency that is converted 1:1.
-    The converted total is rounded to a hundredth: that is how far off a rate may be, and a rate that may be
-    off by more than reconciliation_tolerance is not used.
+    The rates implied by Pipedrive's totals: the converted total of a currency divided by its total, for each day
+    with a reading. Pipedrive converts into the account's currency, but does not name it. Another base currency is
+    computed from its own total, or with the seed's rate of the currency that is converted 1:1. The converted total
+    is rounded to a hundredth, which limits the precision of a rate; a rate whose error may exceed
+    reconciliation_tolerance is not used.
 -#}
 with totals as (
     select
@@ -16,7 +16,7 @@ with totals as (
     cross join lateral jsonb_each(summary.values_total) as entry (currency, content)
 ),
 
--- Nothing follows from a total of 0, nor from a currency that Pipedrive has no rate for: it is converted to 0.
+-- A total of 0 implies no rate, nor does a currency without a rate in Pipedrive: it is converted to 0.
 to_account as (
     select
         as_of,
@@ -72,7 +72,7 @@ to_base as (
     where to_account.currency <> {{ base_currency() }}
 ),
 
--- To the digits that are certain: the same rate then comes out the same from the totals of another day.
+-- Rounded to the certain digits, so that totals of different days give the same rate.
 certain as (
     select
         *,
@@ -91,7 +91,7 @@ rounded as (
     from certain
 )
 
--- Of several readings of a day, the largest total is the most exact.
+-- Of several readings of a day, the largest total gives the most exact rate.
 select distinct on (currency, rate_date)
     currency,
     rate_date,

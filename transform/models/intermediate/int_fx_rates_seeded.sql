@@ -1,5 +1,6 @@
 {#-
-    The rates of the seed, into the base currency. `dbt run` alone loads no seeds: without the table there is none.
+    The seed's rates, converted to the base currency. `dbt run` alone loads no seeds: without the table there are no
+    rates.
 -#}
 {{ config(materialized='published_view') }}
 {%- set seeded = not execute or load_relation(ref('fx_rates')) %}
@@ -31,7 +32,7 @@ to_base as (
     from rates
     where to_currency = {{ base_currency() }}
     union all
-    -- A pair given the other way round serves as well.
+    -- A pair in the opposite direction is inverted.
     select
         to_currency as currency,
         rate_date,
@@ -55,6 +56,6 @@ select
     currency,
     rate,
     rate_date as valid_from,
-    -- Weekends and holidays go by the last day that had a rate.
+    -- Weekends and holidays use the rate of the last day that had one.
     coalesce(lead(rate_date) over (partition by currency order by rate_date), 'infinity'::date) as valid_to
 from chosen

@@ -1,9 +1,9 @@
 {#-
-    The loads and sweeps of the raw tables of which only new records are read, as builds notice them. The models
-    after this one take in what is noticed here since they were last built, so that all of a build tell of the
-    same loads. A batch is stamped before it is committed, perhaps by another machine's clock, and a backup may bring
-    back rows of any stamp: what counts is that a stamp has more rows than before, or fewer, not its time. A full refresh
-    leaves this alone: what was not built since needs it.
+    The loads and sweeps of those raw tables of which only new records are read, as builds first see them. Later
+    models process the loads that are new here since their own last build, so that all models of a build include the
+    same loads. A batch gets its stamp before the commit, perhaps from another machine's clock, and a restored
+    backup may add rows with any stamp. So a load is detected by a change in a stamp's number of rows, not by its
+    time. A full refresh does not change this model, because models that were not built since then need it.
 -#}
 {{ config(unique_key=['stream', 'kind', 'stamped_at']) }}
 {%- set read_by_load = [
@@ -18,7 +18,7 @@
 {%- set is_counted = noticed and 'n_rows' in adapter.get_columns_in_relation(noticed) | map(attribute='name') %}
 with stamps as (
     {% for stream, kind in read_by_load -%}
-    {#- The raw table itself is asked, so that its index is used; what stands on it is derived from ref(). -#}
+    {#- The raw table is read directly, so that its index is used; the dependency comes from ref(). -#}
     {%- do ref('stg_pipedrive__' ~ stream) -%}
     select
         '{{ stream }}' as stream,

@@ -1,6 +1,6 @@
 {#-
-    The column of `deal_wide` that belongs to each stage. Written once per stage: renaming a stage later
-    changes its name in dim_stage, never a column that somebody's question already uses.
+    The column of `deal_wide` of each stage. Written once per stage: renaming a stage later changes its name in
+    dim_stage, but not the column, which saved questions may use.
 -#}
 {{ config(
     materialized='published_incremental',
@@ -24,7 +24,7 @@ new_stages as (
     {%- endif %}
 ),
 
--- An identifier has 63 bytes at most; the id at its end is what makes it unique.
+-- An identifier has at most 63 bytes; the id at the end makes it unique.
 shortened as (
     select
         stage_id,

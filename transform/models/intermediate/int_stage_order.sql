@@ -1,4 +1,4 @@
-{#- The place of each stage on its board, counting the stages in use only. -#}
+{#- The position of each stage in its pipeline, counting active stages only. -#}
 {{ config(materialized='published_view') }}
 with stages as (
     select * from {{ ref('stg_pipedrive__stages') }}

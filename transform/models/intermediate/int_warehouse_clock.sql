@@ -1,9 +1,9 @@
 {#-
-    Stands still while nothing new comes in, until the next day: a build that finds nothing new then finds every age as
-    it was, and writes nothing.
+    Does not change until new data comes in or the next day begins: a build without new data finds the same ages as
+    before, and writes nothing.
 -#}
-{%- set kept = load_relation(this) if execute and not should_full_refresh() and not var('as_of') -%}
-{%- set can_stand_still = kept and 'set_at' in adapter.get_columns_in_relation(kept) | map(attribute='name') -%}
+{%- set clock = load_relation(this) if execute and not should_full_refresh() and not var('as_of') -%}
+{%- set can_stand_still = clock and 'set_at' in adapter.get_columns_in_relation(clock) | map(attribute='name') -%}
 -- depends_on: {{ ref('int_raw_loads') }}
 with deals as (
     select max(update_time) as newest from {{ ref('int_deal_current') }}
@@ -17,8 +17,8 @@ newest_changelog as (
     select max(synced_through) as newest from changelogs
 ),
 
--- How far the source's clock is from ours. Less than a day is lateness; more is an account that lives at
--- another time, as simulated ones do, and its ages must be counted by its own calendar.
+-- The difference between the source's clock and the database's clock. Less than a day is a delay; more means that the
+-- account has a clock of its own, as simulated accounts do, and ages must be computed with it.
 other_calendar as (
     select shift
     from (
@@ -31,7 +31,7 @@ other_calendar as (
     where abs(extract(epoch from shift)) > 86400
 ),
 
--- No age may be negative: the present is never before the newest time the source gave.
+-- No age may be negative: now is never before the newest time in the source.
 clock as (
     select
         coalesce(

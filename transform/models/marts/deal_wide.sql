@@ -1,12 +1,12 @@
 {#-
-    A view, like fct_deal, and for the same reason: names change without the deal. What is stored of the
-    generated columns is int_deal_wide; see macros/custom_fields.sql and macros/stage_columns.sql.
+    A view, like fct_deal, because names change independently of the deal. int_deal_wide stores the generated
+    columns; see macros/custom_fields.sql and macros/stage_columns.sql.
 -#}
 -- depends_on: {{ ref('int_custom_field_registry') }}
 -- depends_on: {{ ref('int_stage_column_registry') }}
 -- depends_on: {{ ref('int_fields') }}
 {{ config(materialized='published_view', post_hook="{{ comment_custom_fields('deal') }}") }}
--- The linter sees this without its generated columns.
+-- The linter sees this file without its generated columns.
 -- noqa: disable=ST03,ST11,LT02,LT09
 {%- set fields = published_custom_fields('deal') %}
 {%- set stage_columns = published_stage_columns() %}

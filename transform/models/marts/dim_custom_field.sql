@@ -21,7 +21,7 @@ option_lists as (
     group by entity, field_code
 ),
 
--- Deals are counted from their values, which are there one by one; the others are few enough to look at.
+-- Deals are counted in the table of their values; the other entities have few records and are scanned.
 records as (
     {% for entity, model in records.items() -%}
     select
@@ -52,7 +52,7 @@ deleted_deals as (
     where is_deleted
 ),
 
--- Counted as they are stored; deleted deals are few, and taken off.
+-- Stored counts include deleted deals; these are few, and are subtracted.
 filled_of_deals as (
     select
         field_code,
@@ -83,13 +83,26 @@ filled as (
         sum(n_filled)::bigint as n_filled
     from filled_of_deals
     group by field_code
+),
+
+labelled as (
+    select
+        registry.*,
+        coalesce(fields.field_name, registry.label_when_published) as label
+    from registry
+    left join fields on registry.entity = fields.entity and registry.field_code = fields.field_code
+),
+
+display_names as (
+    {{ display_names('labelled', 'field_code', name='label', qualifier='column_name', within='entity') }}
 )
 
 select
     registry.entity,
     registry.field_code as field_key,
     registry.column_name,
-    coalesce(fields.field_name, registry.label_when_published) as label,
+    registry.label,
+    display_names.display_name,
     registry.label_when_published,
     registry.field_type,
     fields.description,
@@ -100,7 +113,9 @@ select
     coalesce(fields.is_deleted, true) as is_deleted,
     registry.first_seen_at,
     {{ last_seen_at('fields') }} as last_seen_at
-from registry
+from labelled as registry
+inner join display_names
+    on registry.entity = display_names.entity and registry.field_code = display_names.field_code
 left join fields on registry.entity = fields.entity and registry.field_code = fields.field_code
 left join option_lists on registry.entity = option_lists.entity and registry.field_code = option_lists.field_code
 left join counted on registry.entity = counted.entity

@@ -19,7 +19,7 @@ days as (
     from bounds
     cross join
         lateral generate_series(
-            -- Backdated records must not make a calendar of centuries; whole years, so that weeks are whole.
+            -- Backdated records must not create a calendar of centuries. Whole years, so that weeks are complete.
             date_trunc('year', greatest(bounds.first_day, '1990-01-01'::date))::timestamp,
             (date_trunc('year', bounds.today + interval '3 years') - interval '1 day')::timestamp,
             interval '1 day'
@@ -69,7 +69,7 @@ select
     to_char(date_day, 'YYYY-"Q"Q') as quarter_label,
     to_char(date_day, 'YYYY-MM') as month_label,
     to_char(date_day, 'IYYY-"W"IW') as week_label,
-    -- the fiscal year is named after the calendar year it ends in
+    -- the fiscal year has the number of the calendar year in which it ends
     extract(
         year from (fiscal_day + interval '{{ 12 if first_month > 1 else 0 }} months')
     )::integer as fiscal_year,

@@ -1,6 +1,6 @@
-{#- What people type, made one: spellings of a reason share a key, and the seed may put keys into groups. -#}
+{#- Lost reasons: different spellings of a reason share a key, and the seed may assign keys to groups. -#}
 {%- set grouped = not execute or load_relation(ref('lost_reason_groups')) %}
--- What was typed, before anything is made of it: few texts of many deals.
+-- The distinct texts as typed, before normalisation: few texts of many deals.
 with typed as (
     select
         lost_reason,

@@ -58,7 +58,7 @@ known as (
         on industries.field_code = 'industry' and organizations.industry_id::text = industries.option_id
 ),
 
--- Where facts point when the record they name is not there.
+-- The target of facts whose record does not exist.
 unknown as (
     select
         -1 as org_id,

@@ -53,7 +53,7 @@ known as (
     left join organizations on persons.org_id = organizations.org_id
 ),
 
--- Where facts point when the record they name is not there.
+-- The target of facts whose record does not exist.
 unknown as (
     select
         -1 as person_id,

@@ -17,7 +17,7 @@ known as (
     from pipelines
 ),
 
--- Pipelines that deals, their history or stages still name, although the source lists them no longer.
+-- Pipelines that are referenced by deals, their history or stages, but are missing in the source's list.
 named as (
     select pipeline_id from {{ ref('int_deal_current') }}
     union
@@ -57,8 +57,20 @@ completed as (
         null::timestamptz as deleted_at,
         null::timestamptz as _loaded_at
     from unknown
+),
+
+everything as (
+    select * from known
+    union all
+    select * from completed
+),
+
+display_names as (
+    {{ display_names('everything', 'pipeline_id') }}
 )
 
-select * from known
-union all
-select * from completed
+select
+    everything.*,
+    display_names.display_name
+from everything
+inner join display_names on everything.pipeline_id = display_names.pipeline_id

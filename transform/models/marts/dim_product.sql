@@ -35,7 +35,7 @@ known as (
     left join users on products.owner_id = users.user_id
 ),
 
--- Where facts point when the record they name is not there.
+-- The target of facts whose record does not exist.
 unknown as (
     select
         -1 as product_id,
@@ -55,8 +55,20 @@ unknown as (
         null::timestamptz as update_time,
         null::timestamptz as deleted_at,
         null::timestamptz as _loaded_at
+),
+
+everything as (
+    select * from known
+    union all
+    select * from unknown
+),
+
+display_names as (
+    {{ display_names('everything', 'product_id', qualifier='code') }}
 )
 
-select * from known
-union all
-select * from unknown
+select
+    everything.*,
+    display_names.display_name
+from everything
+inner join display_names on everything.product_id = display_names.product_id

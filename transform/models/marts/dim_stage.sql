@@ -43,7 +43,7 @@ known as (
     left join last_load on true
 ),
 
--- The stages of millions of stays: by the index from each to the next, instead of reading them all.
+-- The stages among millions of stays: found by index lookups from one value to the next, without a full scan.
 visited as (
     (
         select
@@ -71,7 +71,7 @@ visited as (
         ) as following
 ),
 
--- Stages that deals or their history still name, although the source lists them no longer.
+-- Stages that are referenced by deals or their history, but are missing in the source's list.
 named as (
     select
         stage_id,
@@ -129,8 +129,29 @@ completed as (
         null::timestamptz as deleted_at,
         null::timestamptz as _loaded_at
     from unknown
+),
+
+everything as (
+    select * from known
+    union all
+    select * from completed
+),
+
+named_in_pipelines as (
+    select
+        everything.stage_id,
+        everything.name,
+        pipelines.display_name as pipeline_name
+    from everything
+    left join {{ ref('dim_pipeline') }} as pipelines on everything.pipeline_id = pipelines.pipeline_id
+),
+
+display_names as (
+    {{ display_names('named_in_pipelines', 'stage_id', qualifier='pipeline_name') }}
 )
 
-select * from known
-union all
-select * from completed
+select
+    everything.*,
+    display_names.display_name
+from everything
+inner join display_names on everything.stage_id = display_names.stage_id

@@ -9,7 +9,7 @@ roles as (
     from {{ ref('stg_pipedrive__roles') }}
 ),
 
--- Who is in several teams is shown with all of them, and filed under the oldest.
+-- A user in several teams is shown with all of them; team_id is the oldest one.
 teams as (
     select
         {{ try_bigint('member.id') }} as user_id,
@@ -48,7 +48,7 @@ known as (
     left join teams on users.user_id = teams.user_id
 ),
 
--- Where facts point when the record they name is not there.
+-- The target of facts whose record does not exist.
 unknown as (
     select
         -1 as user_id,
@@ -70,8 +70,20 @@ unknown as (
         null::timestamptz as last_login_time,
         null::timestamptz as deleted_at,
         null::timestamptz as _loaded_at
+),
+
+everyone as (
+    select * from known
+    union all
+    select * from unknown
+),
+
+display_names as (
+    {{ display_names('everyone', 'user_id', qualifier='email') }}
 )
 
-select * from known
-union all
-select * from unknown
+select
+    everyone.*,
+    display_names.display_name
+from everyone
+inner join display_names on everyone.user_id = display_names.user_id

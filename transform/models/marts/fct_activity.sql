@@ -1,6 +1,7 @@
 {#-
-    A view: whether an activity is overdue, and whether what it names is there, changes without it. Each joined
-    table has a key, so PostgreSQL leaves out those that a query does not ask for. What is stored is int_activities.
+    A view, because an activity can become overdue, and referenced records can appear, without a change of the
+    activity. Each joined table has a key, so PostgreSQL omits joins that a query does not need. int_activities
+    stores the properties.
 -#}
 {{ config(materialized='published_view') }}
 with activities as (
@@ -23,7 +24,7 @@ persons as (
     select person_id from {{ ref('dim_person') }}
 ),
 
--- The account's own name for a type; of a type that was deleted and made again, the one in use.
+-- The account's name of a type; if a type was deleted and created again, the active one.
 types as (
     select distinct on (activity_type)
         activity_type,

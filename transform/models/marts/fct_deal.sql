@@ -1,6 +1,7 @@
 {#-
-    A view: ages, exchange rates and the records a deal names change without the deal. Each joined table has a
-    key, so PostgreSQL leaves out those that a query does not ask for. What is stored is int_deal_current; values come from int_deal_values.
+    A view, because ages, exchange rates and referenced records change independently of the deal. Each joined table
+    has a key, so PostgreSQL omits joins that a query does not need. int_deal_current stores the properties;
+    int_deal_values computes the values.
 -#}
 {{ config(materialized='published_view') }}
 with deal_values as (
@@ -32,18 +33,18 @@ deals as (
 select
     deals.deal_id,
     deals.title,
-    -- who: -1 is a record the source names but does not show
+    -- people; -1 is a record that the source references but does not return
     case when deals.owner_id is not null then coalesce(owners.user_id, -1) end as owner_id,
     case when deals.creator_user_id is not null then coalesce(creators.user_id, -1) end as creator_user_id,
     case when deals.org_id is not null then coalesce(organizations.org_id, -1) end as org_id,
     case when deals.person_id is not null then coalesce(persons.person_id, -1) end as person_id,
-    -- where
+    -- pipeline and stage
     deals.pipeline_id,
     deals.stage_id,
     deals.status,
     deals.is_deleted,
     deals.is_archived,
-    -- how much
+    -- values
     deals.value,
     deals.currency,
     deals.value_base,
@@ -57,7 +58,7 @@ select
     deals.arr,
     deals.mrr,
     deals.acv,
-    -- when
+    -- times
     deals.add_time,
     deals.update_time,
     deals.stage_change_time,
@@ -73,7 +74,7 @@ select
     deals.won_date_local,
     deals.lost_date_local,
     deals.close_date_local,
-    -- why and whence
+    -- reason and origin
     deals.lost_reason,
     case
         when deals.status = 'lost' or deals.lost_reason is not null
@@ -82,7 +83,7 @@ select
     deals.origin,
     deals.channel,
     deals.source_lead_id,
-    -- how long
+    -- durations
     deals.cycle_days,
     {{ days_between('deals.add_time', 'coalesce(deals.ended_at, deals.as_of)') }} as age_days,
     case
@@ -121,7 +122,7 @@ select
     deals.fx_is_backdated,
     counted_deals.closing_owner_id
 from deals
--- not by a name above: one that is used twice is a table of its own to PostgreSQL, and has no key
+-- an inline subquery: PostgreSQL materialises a CTE that is used twice, and it then has no key
 left join {{ ref('dim_user') }} as owners on deals.owner_id = owners.user_id
 left join {{ ref('dim_user') }} as creators on deals.creator_user_id = creators.user_id
 left join organizations on deals.org_id = organizations.org_id

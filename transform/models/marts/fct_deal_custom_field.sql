@@ -1,4 +1,4 @@
-{#- A view: names of fields and options are those of today. What is stored is int_deal_custom_field_values. -#}
+{#- A view with the current names of fields and options. int_deal_custom_field_values stores the values. -#}
 {{ config(materialized='published_view') }}
 with field_values as (
     select * from {{ ref('int_deal_custom_field_values') }}

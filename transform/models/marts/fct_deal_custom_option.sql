@@ -1,4 +1,4 @@
-{#- What a set holds, one by one: the text in deal_wide is to be read, this is to be counted by. -#}
+{#- The options of a set, one per row, for counting; deal_wide has them as text. -#}
 {{ config(materialized='published_view') }}
 with chosen as (
     select * from {{ ref('int_deal_chosen_options') }}

@@ -1,9 +1,8 @@
 {#-
-    Bounded on purpose: open days only, every day of the recent past and month ends before it. A deal is built
-    again when it changed. Of an open one that did not, a new day is added to those that are there: rebuilding
-    every open deal's days each morning would be most of a full build. When a rate is added, changed or removed, the
-    days it holds for get their value anew, and no others: int_fx_rates_applied holds the rates that the rows were made
-    with. int_pipeline_days holds what the rows add up to.
+    Limited to open days: every day of the recent past, and month ends before it. A changed deal is built again. For
+    an unchanged open deal only new days are added: rebuilding all days of all open deals each morning would be most
+    of a full build. When a rate is added, changed or removed, only the days of that rate get a new value:
+    int_fx_rates_applied has the rates used for the rows. int_pipeline_days has the sums of the rows.
 -#}
 {{ config(
     materialized='incremental_by_deal',
@@ -39,7 +38,7 @@ with clock as (
 
 rates as (
     {% if fx_policy() == 'latest' -%}
-    -- Whoever wants today's rates everywhere gets them here too.
+    -- With fx_policy latest, today's rates apply here, too.
     select distinct on (currency)
         currency,
         rate,
@@ -101,7 +100,7 @@ stays as (
         stay.status = 'open'
         and (stay.valid_to is null or {{ local_date('stay.valid_to') }} > built.last_day + 1)
         and not {{ is_changed_deal('stay.deal_id') }}
-        -- known before the first row is read: without a new day, none is
+        -- known before any row is read: without a new day, no row is read
         and (select is_new_day.is_one from is_new_day)
     /* :only changes */
     {%- endif %}
@@ -127,7 +126,7 @@ stages as (
     from {{ ref('dim_stage') }}
 ),
 
--- Both known from one instant to another; a day shows what held at its end.
+-- Both intervals are known; a day shows the values at its end.
 spans as (
     select
         stays.deal_id,
@@ -203,19 +202,19 @@ deal_days as (
     /* only changes: */
     union all
     select
-        kept.date_day,
-        kept.deal_id,
-        kept.pipeline_id,
-        kept.stage_id,
-        kept.owner_id,
-        kept.value,
-        kept.currency,
-        kept.effective_prob,
-        kept.expected_close_date,
-        kept.history_quality,
-        kept._loaded_at
-    from {{ this }} as kept
-    {{ where_rate_changed('kept') }}
+        stored.date_day,
+        stored.deal_id,
+        stored.pipeline_id,
+        stored.stage_id,
+        stored.owner_id,
+        stored.value,
+        stored.currency,
+        stored.effective_prob,
+        stored.expected_close_date,
+        stored.history_quality,
+        stored._loaded_at
+    from {{ this }} as stored
+    {{ where_rate_changed('stored') }}
     /* :only changes */
     {%- endif %}
 )

@@ -1,4 +1,4 @@
-{#- Every change of a deal that was made, from its changelog. Kept deal by deal. -#}
+{#- Every change of a deal, from its changelog. Built incrementally by deal. -#}
 {{ config(
     materialized='incremental_by_deal',
     on_schema_change='fail',

@@ -1,4 +1,4 @@
-{#- The labels of deals one by one: the text in deal_wide is to be read, this is to filter by. -#}
+{#- The labels of deals, one per row, for filters; deal_wide has them as text. -#}
 {{ config(materialized='published_view') }}
 with stored as (
     select
@@ -17,7 +17,7 @@ select
     element.id as label_id,
     coalesce(options.label, '#' || element.id) as label
 from stored
--- deal by deal: a condition on deals then reaches the table below
+-- as a lateral join, so that a condition on deals reaches the table below
 cross join
     lateral (
         select distinct listed.id

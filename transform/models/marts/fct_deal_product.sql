@@ -1,10 +1,13 @@
-{#- A view, like fct_deal: the rate of an open deal changes by the day, and what is named may come later. -#}
+{#-
+    A view, like fct_deal, because the rate of an open deal changes daily, and referenced records may be loaded
+    later.
+-#}
 {{ config(materialized='published_view') }}
 with deal_lines as (
     select * from {{ ref('stg_pipedrive__deal_products_sync') }}
 ),
 
--- A line that was taken off is no longer among those of its deal, and never told of.
+-- A removed line is missing in its deal's list; the API returns no record of the removal.
 lines as (
     select products.*
     from {{ ref('stg_pipedrive__deal_products') }} as products
@@ -40,8 +43,17 @@ select
     lines.tax_method,
     lines.line_sum,
     lines.currency,
-    -- at the same rate as the deal, so that lines and deal add up alike
+    -- at the same rate as the deal, so that lines and deal have the same sum
     case when lines.currency = deals.currency then round(lines.line_sum * deals.fx_rate, 2) end as line_sum_base,
+    case
+        when lines.currency = deals.currency
+            then round(
+                case
+                    when lines.discount_type = 'amount' then lines.discount
+                    else lines.quantity * lines.item_price * lines.discount / 100
+                end * deals.fx_rate, 2
+            )
+    end as discount_base,
     coalesce(lines.is_enabled, true) as is_enabled,
     lines.billing_frequency,
     lines.billing_frequency_cycles,

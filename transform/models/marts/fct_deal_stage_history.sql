@@ -1,4 +1,4 @@
-{#- A view, because running intervals grow by the minute; what is stored is int_deal_stage_intervals. -#}
+{#- A view, because the length of a running interval changes; int_deal_stage_intervals stores the intervals. -#}
 {{ config(materialized='published_view') }}
 with intervals as (
     select * from {{ ref('int_deal_stage_intervals') }}

@@ -1,6 +1,7 @@
 {#-
-    A visit is the time from entering a stage to leaving it for another one; closing and reopening on the spot
-    do not end it. Skipping a stage passes through it; so does, for the stages after the last, winning.
+    A visit is the time from entering a stage to leaving it for another stage; closing and reopening in the same
+    stage do not end it. A deal that skips a stage passes through it; a deal that is won passes through all later
+    stages.
 -#}
 {{ config(
     materialized='incremental_by_deal',
@@ -123,7 +124,7 @@ entered as (
     group by deal_id, stage_id
 ),
 
--- A deal's time in a pipeline, and how it began and ended there.
+-- A deal's period in a pipeline, with its first and last stage.
 presences as (
     select
         ended.deal_id,
@@ -166,7 +167,7 @@ reached as (
     select
         *,
         case
-            -- Into another pipeline a deal comes where it comes: what lies before was not passed.
+            -- A deal may enter another pipeline at any stage: earlier stages are not passed.
             when was_created_there or order_nr >= lowest_order_nr then entered_this_or_later_at
         end as passed_at,
         case when order_nr > won_order_nr then won_at end as won_past_at

@@ -1,6 +1,6 @@
 {#-
-    What was expected, as it was expected: one set of rows a day, added once and never changed, so that a
-    forecast can be held against what came. Cannot be recomputed: a full refresh leaves it alone.
+    The forecast of each day: one set of rows a day, added once and never changed, so that a forecast can be
+    compared with the result. It cannot be recomputed, so a full refresh does not change it.
 -#}
 {{ config(
     materialized='published_incremental',
@@ -34,7 +34,7 @@ deals as (
     left join {{ ref('rpt_stage_win_probability') }} as stages on deals.stage_id = stages.stage_id
     cross join clock
     {% if is_incremental() -%}
-    -- known before the first deal is read: on a day that is on record, none is
+    -- known before any deal is read: on a day with a snapshot, no deal is read
     where (select is_new_day.is_one from is_new_day)
     {%- endif %}
 ),
@@ -62,7 +62,7 @@ expected as (
     group by period, period_start, pipeline_id, owner_id
 ),
 
--- This month so far, and the month before it, so that its end is on record.
+-- This month to date, and the previous month, so that its end is recorded.
 won as (
     select
         to_char(closed_month, 'YYYY-MM') as period,

@@ -1,6 +1,6 @@
 {#-
-    Goals repeat their target every interval. What was reached is counted from the same facts as every other
-    metric, by the present owner, like Pipedrive's own progress.
+    A goal repeats its target in every interval. Progress is computed from the same facts as all other metrics, by
+    current owner, like Pipedrive's own progress.
 -#}
 with goals as (
     select
@@ -45,7 +45,7 @@ periods as (
         ) as period (at)
 ),
 
--- Whom a goal is for: one person, a team's members, or everybody (no row).
+-- The users of a goal: one person, a team's members, or all users (no row).
 teams as (
     select
         teams.team_id,
@@ -82,7 +82,7 @@ deals as (
     select * from {{ ref('int_counted_deals') }}
 ),
 
--- What happened per day: few rows, however many deals there are.
+-- Counts per day: few rows even for many deals.
 happened as (
     select
         'deals_won' as goal_type,
@@ -172,7 +172,7 @@ counted as (
     group by periods.goal_id, periods.period_start
 ),
 
--- A deal that comes to the stage twice in a period has progressed once.
+-- A deal that enters the stage twice in a period counts once.
 progressed as (
     select
         goal_id,
@@ -207,7 +207,7 @@ progressed as (
     group by goal_id, period_start
 ),
 
--- A target in another currency is compared at today's rate.
+-- A target in another currency is converted at today's rate.
 rated as (
     select
         currencies.currency_id,

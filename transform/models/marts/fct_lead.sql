@@ -8,7 +8,7 @@ with leads as (
     select * from {{ ref('stg_pipedrive__leads') }}
 ),
 
--- The first deal a lead became; Pipedrive tells it on the deal.
+-- The first deal of a converted lead; only the deal refers to the lead.
 conversions as (
     select distinct on (source_lead_id)
         source_lead_id as lead_id,

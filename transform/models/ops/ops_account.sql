@@ -1,4 +1,4 @@
-{#- What reports need to know about the account they show: one row, also of an account without a deal. -#}
+{#- Properties of the account for reports: one row, also for an account without a deal. -#}
 select
     {{ base_currency() }}::text as base_currency,
     {{ reporting_timezone() }}::text as reporting_timezone,

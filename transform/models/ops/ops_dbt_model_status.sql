@@ -1,4 +1,4 @@
-{#- What the next build must run, and why: see macros/model_builds.sql. -#}
+{#- The models that the next build must run, with the reason: see macros/model_builds.sql. -#}
 with builds as (
     select * from {{ model_builds_table() if execute else 'builds' }}
 ),

@@ -1,4 +1,4 @@
-{#- Written when a run has ended, see macros/test_results.sql; the model itself only makes the table. -#}
+{#- Written at the end of a run, see macros/test_results.sql; the model only creates the table. -#}
 {{ config(
     materialized='published_incremental',
     incremental_strategy='append',

@@ -1,6 +1,6 @@
 {#-
-    How well the past is known: a history read in part makes short stays and missing visits. A table: who looks at
-    it need not wait until all deals are counted.
+    The quality of the deals' history: a partly read history gives short stays and missing visits. A table, so that
+    queries need not count all deals.
 -#}
 {{ config(materialized='published_table') }}
 with deals as (

@@ -1,6 +1,6 @@
 {#-
-    What was refused, counted. The records stay in ops.quarantine, which BI tools may not read, and so do the
-    reasons, which quote values: the loader keeps a class of each reason without what it quotes.
+    Counts of refused records. The records and their reasons, which may quote values, stay in ops.quarantine, which
+    BI tools may not read; the loader stores a class of each reason without quoted values.
 -#}
 with refused as (
     {{ raw_columns('quarantine', {

@@ -1,8 +1,8 @@
 {#-
-    Our numbers beside Pipedrive's own, of the moment they were asked for (job `reconcile`, right after a sync).
-    Rows are added when new answers are there, and stay: how far apart we were is itself worth knowing.
-    Compared is what Pipedrive counts: neither deleted nor archived deals, by their present owner; sums per
-    currency, so that no exchange rate comes in between.
+    The warehouse's figures and Pipedrive's own figures at the same time (job `reconcile`, right after a sync). New
+    readings add rows; old rows stay, as a record of earlier differences. Only deals that Pipedrive counts are
+    compared: neither deleted nor archived, by current owner; sums per currency, so that exchange rates have no
+    effect.
 -#}
 {{ config(
     materialized='published_incremental',
@@ -12,9 +12,9 @@
     tags=['reconciliation']
 ) }}
 with
--- Statistics of a month that is over come out the same again and are not loaded twice; the summary, which
--- carries its own time, tells that Pipedrive was asked anew.
-asked as (
+-- Statistics of a past month do not change and are not loaded twice; the summary has its own time, which shows a new
+-- reading.
+latest_reading as (
     select coalesce(
         (select max(summary.as_of) from {{ ref('stg_pipedrive__deal_summary') }} as summary),
         (select max(movements._extracted_at) from {{ ref('stg_pipedrive__pipeline_movements') }} as movements),
@@ -23,12 +23,12 @@ asked as (
 ),
 
 pending as (
-    select asked.asked_at
-    from asked
+    select latest_reading.asked_at
+    from latest_reading
     where
-        asked.asked_at is not null
+        latest_reading.asked_at is not null
         {%- if is_incremental() %}
-        and asked.asked_at > (select coalesce(max(done.asked_at), '-infinity') from {{ this }} as done)
+        and latest_reading.asked_at > (select coalesce(max(done.asked_at), '-infinity') from {{ this }} as done)
         {%- endif %}
 ),
 
@@ -54,7 +54,7 @@ summary as (
     cross join pending
 ),
 
-summary_theirs as (
+pipedrive_summary as (
     select
         pipeline_id,
         status,
@@ -80,7 +80,7 @@ summary_theirs as (
     where summary.status = 'open'
 ),
 
-summary_ours as (
+warehouse_summary as (
     select
         pipeline_id,
         status,
@@ -107,33 +107,33 @@ summary_ours as (
     group by pipeline_id, status, currency
 ),
 
--- A pipeline that was not asked about is not compared.
-summary_ours_asked as (
-    select summary_ours.*
-    from summary_ours
+-- Pipelines without a reading are not compared.
+comparable_warehouse_summary as (
+    select warehouse_summary.*
+    from warehouse_summary
     inner join summary
-        on summary_ours.pipeline_id = summary.pipeline_id and summary_ours.status = summary.status
+        on warehouse_summary.pipeline_id = summary.pipeline_id and warehouse_summary.status = summary.status
 ),
 
 summaries as (
     select
         'deals/summary' as subject,
-        coalesce(theirs.pipeline_id, ours.pipeline_id) as pipeline_id,
+        coalesce(pipedrive.pipeline_id, warehouse.pipeline_id) as pipeline_id,
         null::bigint as user_id,
-        coalesce(theirs.status, ours.status) as detail,
-        coalesce(theirs.measure, ours.measure) as measure,
+        coalesce(pipedrive.status, warehouse.status) as detail,
+        coalesce(pipedrive.measure, warehouse.measure) as measure,
         null::date as period_start,
         null::date as period_end,
-        coalesce(theirs.theirs, 0) as theirs,
-        coalesce(ours.ours, 0) as ours,
+        coalesce(pipedrive.theirs, 0) as theirs,
+        coalesce(warehouse.ours, 0) as ours,
         'relative' as tolerance_kind,
         pending.asked_at
-    from summary_theirs as theirs
-    full join summary_ours_asked as ours
+    from pipedrive_summary as pipedrive
+    full join comparable_warehouse_summary as warehouse
         on
-            theirs.pipeline_id = ours.pipeline_id
-            and theirs.status = ours.status
-            and theirs.measure = ours.measure
+            pipedrive.pipeline_id = warehouse.pipeline_id
+            and pipedrive.status = warehouse.status
+            and pipedrive.measure = warehouse.measure
     cross join pending
 ),
 
@@ -144,14 +144,14 @@ movements as (
     cross join pending
 ),
 
--- Only the last period that was asked about, and who was asked about in it.
+-- Only the last requested period, and the users requested in it.
 periods as (
     select
         max(pending.asked_at) as asked_at,
-        max(told.start_date) as start_date,
-        max(told.end_date) as end_date,
-        max(told.start_date)::timestamp at time zone {{ reporting_timezone() }} as begins_at,
-        (max(told.end_date) + 1)::timestamp at time zone {{ reporting_timezone() }} as ends_at
+        max(users_of_reading.start_date) as start_date,
+        max(users_of_reading.end_date) as end_date,
+        max(users_of_reading.start_date)::timestamp at time zone {{ reporting_timezone() }} as begins_at,
+        (max(users_of_reading.end_date) + 1)::timestamp at time zone {{ reporting_timezone() }} as ends_at
     from (
         select
             start_date,
@@ -162,7 +162,7 @@ periods as (
             start_date,
             end_date
         from {{ ref('stg_pipedrive__pipeline_conversions') }}
-    ) as told
+    ) as users_of_reading
     cross join pending
 ),
 
@@ -172,7 +172,7 @@ moved as (
     inner join periods on movements.start_date = periods.start_date
 ),
 
--- Every state up to the end of the period, of deals whose present owner was asked about.
+-- Every state up to the end of the period, for deals whose current owner was requested.
 states as (
     select
         history.deal_id,
@@ -225,7 +225,7 @@ stage_moves as (
     group by old_stages.pipeline_id, deals.owner_id
 ),
 
-movement_ours as (
+warehouse_movement as (
     select
         first_pipeline_id as pipeline_id,
         owner_id,
@@ -261,7 +261,7 @@ movement_ours as (
     from stage_moves
 ),
 
-movement_theirs as (
+pipedrive_movement as (
     select
         moved.pipeline_id,
         moved.user_id,
@@ -282,24 +282,24 @@ movement_theirs as (
 movement_pairs as (
     select
         'movement_statistics' as subject,
-        theirs.pipeline_id,
+        pipedrive.pipeline_id,
         null::bigint as user_id,
         null as detail,
-        theirs.measure,
+        pipedrive.measure,
         periods.start_date as period_start,
         periods.end_date as period_end,
-        sum(theirs.n)::numeric as theirs,
-        coalesce(sum(ours.n), 0)::numeric as ours,
+        sum(pipedrive.n)::numeric as theirs,
+        coalesce(sum(warehouse.n), 0)::numeric as ours,
         'relative' as tolerance_kind,
         periods.asked_at
-    from movement_theirs as theirs
+    from pipedrive_movement as pipedrive
     cross join periods
-    left join movement_ours as ours
+    left join warehouse_movement as warehouse
         on
-            theirs.pipeline_id = ours.pipeline_id
-            and theirs.user_id = ours.owner_id
-            and theirs.measure = ours.measure
-    group by theirs.pipeline_id, theirs.measure, periods.start_date, periods.end_date, periods.asked_at
+            pipedrive.pipeline_id = warehouse.pipeline_id
+            and pipedrive.user_id = warehouse.owner_id
+            and pipedrive.measure = warehouse.measure
+    group by pipedrive.pipeline_id, pipedrive.measure, periods.start_date, periods.end_date, periods.asked_at
 ),
 
 -- conversion_statistics: whole percents per user, so nothing can be added up ------------------------------------
@@ -308,7 +308,7 @@ conversions as (
     inner join periods on conversions.start_date = periods.start_date
 ),
 
-conversion_theirs as (
+pipedrive_conversion as (
     select
         conversions.pipeline_id,
         conversions.user_id,
@@ -341,7 +341,7 @@ advanced as (
         and states.order_nr > previous.order_nr
 ),
 
-conversion_ours as (
+warehouse_conversion as (
     select
         worked.owner_id,
         worked.stage_id,
@@ -358,19 +358,20 @@ conversion_ours as (
 conversion_pairs as (
     select
         'conversion_statistics' as subject,
-        theirs.pipeline_id,
-        theirs.user_id,
-        'from stage ' || theirs.stage_id as detail,
+        pipedrive.pipeline_id,
+        pipedrive.user_id,
+        'from stage ' || pipedrive.stage_id as detail,
         'conversion in percent' as measure,
         periods.start_date as period_start,
         periods.end_date as period_end,
-        theirs.rate as theirs,
-        coalesce(ours.rate, 0) as ours,
+        pipedrive.rate as theirs,
+        coalesce(warehouse.rate, 0) as ours,
         'percent points' as tolerance_kind,
         periods.asked_at
-    from conversion_theirs as theirs
+    from pipedrive_conversion as pipedrive
     cross join periods
-    left join conversion_ours as ours on theirs.user_id = ours.owner_id and theirs.stage_id = ours.stage_id
+    left join warehouse_conversion as warehouse
+        on pipedrive.user_id = warehouse.owner_id and pipedrive.stage_id = warehouse.stage_id
 ),
 
 compared as (
@@ -393,7 +394,7 @@ select
     ours,
     ours - theirs as difference,
     case
-        -- both sides round to whole percents
+        -- both figures are rounded to whole percents
         when tolerance_kind = 'percent points'
             then abs(ours - theirs) <= 1 + 100 * {{ var('reconciliation_tolerance') }}
         else abs(ours - theirs) <= greatest(abs(theirs) * {{ var('reconciliation_tolerance') }}, 0.01)

@@ -1,4 +1,4 @@
-{#- How many rows each raw table holds, beside those of the mart that shows them all. Counted at each build. -#}
+{#- Number of rows of each raw table, and of the mart that shows them. Counted at each build. -#}
 {%- set marts = {
     'deals': 'fct_deal', 'deal_changelog': 'fct_deal_field_change', 'activities': 'fct_activity', 'leads': 'fct_lead',
 } %}

@@ -1,6 +1,6 @@
 {#-
-    How old what is shown may be. A quiet stream has old rows although it was just read: what counts is when it
-    was last read, which the loader notes down; without those notes, the newest row has to do.
+    The age of the data. A quiet stream has old rows although it was just read, so the time of its last load counts,
+    from the loader's bookkeeping; without bookkeeping, the newest row's time.
 -#}
 with latest as (
     select * from {{ ref('int_stream_last_load') }}

@@ -1,4 +1,7 @@
-{#- Of each stream, how its last run ended. A stream that is behind or incomplete is right as far as it was read. -#}
+{#-
+    The result of each stream's last run. The data of a stream that is behind or incomplete is correct as far as it
+    was read.
+-#}
 with outcomes as (
     {{ raw_columns('stream_outcome', {
         'run_id': 'text',

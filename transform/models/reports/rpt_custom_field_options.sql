@@ -1,8 +1,8 @@
 {#-
-    What became of the deals with each option of each custom field. Works for the fields of any account; a deal
-    with two options of a field counts for both.
+    Outcomes of deals by option of each custom field, for the fields of any account. A deal with two options of a
+    field counts for both.
 -#}
--- The sums are written with: {{ ref('int_deal_options') }}
+-- int_deal_options writes the sums: {{ ref('int_deal_options') }}
 with outcomes as (
     select
         field_code,
@@ -33,13 +33,28 @@ options as (
         position
     from {{ ref('int_field_options') }}
     where entity = 'deal'
+),
+
+labelled as (
+    select distinct
+        outcomes.field_code,
+        outcomes.option_id,
+        coalesce(options.label, '#' || outcomes.option_id) as label
+    from outcomes
+    left join options on outcomes.field_code = options.field_code and outcomes.option_id = options.option_id
+),
+
+display_names as (
+    {{ display_names('labelled', 'option_id', name='label', within='field_code') }}
 )
 
 select
     outcomes.field_code as field_key,
     fields.label as field_label,
+    fields.display_name as field_display_name,
     outcomes.option_id,
     coalesce(options.label, '#' || outcomes.option_id) as option_label,
+    display_names.display_name as option_display_name,
     options.position as option_position,
     outcomes.pipeline_id,
     outcomes.owner_id,
@@ -59,3 +74,5 @@ from outcomes
 inner join {{ ref('dim_custom_field') }} as fields
     on fields.entity = 'deal' and outcomes.field_code = fields.field_key
 left join options on outcomes.field_code = options.field_code and outcomes.option_id = options.option_id
+inner join display_names
+    on outcomes.field_code = display_names.field_code and outcomes.option_id = display_names.option_id

@@ -1,4 +1,4 @@
-{#- What makes figures worse than they could be, counted. Shares are of the deals that a check looks at. -#}
+{#- Counts of data problems that affect figures. Each share is of the deals that the check looks at. -#}
 with deals as (
     select * from {{ ref('int_counted_deals') }}
 ),
@@ -10,7 +10,7 @@ clock as (
     from {{ ref('int_warehouse_clock') }}
 ),
 
--- The deals are read once: each check is a pair of counts.
+-- One scan of the deals: each check is a pair of counts.
 of_deals as (
     select
         count(*) as n_deals,

@@ -1,6 +1,6 @@
 {#-
-    What came in and what was closed, by month. Created deals count for their present owner, closed ones for the
-    owner at closing.
+    Created and closed deals by month. Created deals count for their current owner, closed ones for the owner at
+    closing.
 -#}
 with deals as (
     select * from {{ ref('int_counted_deals') }}
@@ -29,7 +29,7 @@ closed as (
         count(*) filter (where is_lost) as n_lost,
         sum(value_base) filter (where is_won) as won_value_base,
         sum(value_base) filter (where is_lost) as lost_value_base,
-        -- a creation date set to after the closing says nothing about the length of a sale
+        -- a creation date after the closing gives no valid length of a sale
         count(*) filter (where is_won and cycle_days >= 0) as n_won_with_cycle,
         sum(cycle_days) filter (where is_won and cycle_days >= 0) as won_cycle_days,
         sum(open_days) filter (where is_won and cycle_days >= 0) as won_active_cycle_days,

@@ -1,6 +1,4 @@
-{#-
-    The currencies that deals are in, what they are converted at, and how many deals are left out for want of a rate.
--#}
+{#- The currencies of deals, their rates, and the number of deals that are left out because no rate is known. -#}
 with deals as (
     select
         currency,

@@ -1,8 +1,8 @@
 {#-
-    How soon new deals were talked to, by the month they were created in. Deals nobody talked to are counted,
-    not timed.
+    Time to the first contact with new deals, by month of creation. Deals without contact are counted, but have no
+    time.
 -#}
-{#- Each helper would gather all first touches for itself. -#}
+{#- Parallel workers would each hash all first contacts. -#}
 {{ config(pre_hook="set local max_parallel_workers_per_gather = 0") }}
 with responses as (
     select * from {{ ref('int_deal_first_touch') }}

@@ -1,6 +1,6 @@
 {#-
-    What is expected to come in, by month of the expected close date. Open deals without one, or whose date has
-    passed, are in periods of their own: they are not expected this month.
+    Expected value by month of the expected close date. Open deals without a date, or with a past date, are in
+    separate periods: they are not expected this month.
 -#}
 with deals as (
     select

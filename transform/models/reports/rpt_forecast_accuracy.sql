@@ -1,6 +1,6 @@
 {#-
-    What a month brought, against what was expected of it on its first day (or on the first day in it that has a
-    snapshot), and as it was reported when it was over.
+    The result of a month, compared with the forecast on its first day (or on the first day with a snapshot), and
+    the result as reported at its end.
 -#}
 with snapshots as (
     select
@@ -24,7 +24,7 @@ dates as (
     select distinct as_of_date from snapshots
 ),
 
--- A pipeline without any row on that day expected nothing.
+-- A pipeline without rows on that day had no forecast.
 days as (
     select
         months.period_start,

@@ -1,6 +1,6 @@
 {#-
-    Of the deals that came into a pipeline in a month, how many reached each stage. A skipped stage was passed;
-    `reached_strict` counts only deals that really stood there.
+    Of the deals that entered a pipeline in a month, how many reached each stage. A skipped stage counts as reached;
+    `reached_strict` counts only deals that were really in it.
 -#}
 with counted as (
     select

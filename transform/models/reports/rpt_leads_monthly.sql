@@ -1,4 +1,4 @@
-{#- Leads by the month they came in, and what became of them and of the deals they turned into. -#}
+{#- Leads by month of creation, with the outcome of the leads and of the deals they became. -#}
 with leads as (
     select
         {{ month_of('leads.add_date_local') }} as month,

@@ -1,6 +1,6 @@
 {#-
-    The deals lost one by one, with why: to ask again whom a second try could win back. A view: half of all deals
-    are none that a build should write again each time.
+    Lost deals, one per row, with their reasons, to find deals to contact again. A view: half of all deals are lost,
+    too many to write again in each build.
 -#}
 {{ config(materialized='published_view') }}
 with lost as (
@@ -22,7 +22,7 @@ select
     lost.closed_month as month,
     lost.close_date_local as lost_date_local,
     coalesce(lost.pipeline_id, -1) as pipeline_id,
-    -- a deal is lost where it stands: its stage at closing is its last open one
+    -- a deal is lost in its last open stage
     lost.stage_id as last_open_stage_id,
     coalesce(lost.closing_owner_id, -1) as owner_id,
     facts.org_id,

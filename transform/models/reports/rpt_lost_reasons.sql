@@ -2,7 +2,7 @@ with lost as (
     select
         deals.closed_month as month,
         coalesce(deals.pipeline_id, -1) as pipeline_id,
-        -- a deal is lost where it stands: its stage at closing is its last open one
+        -- a deal is lost in its last open stage
         deals.stage_id as last_open_stage_id,
         coalesce(deals.closing_owner_id, -1) as owner_id,
         reasons.reason_group,

@@ -1,4 +1,4 @@
-{#- The open deals one by one, with what asks for attention. -#}
+{#- Open deals, one per row, with flags for deals that need attention. -#}
 {{ config(unique_key='deal_id') }}
 with deals as (
     select * from {{ ref('int_counted_deals') }}

@@ -1,4 +1,4 @@
-{#- One line per owner and month: the figures of the other reports side by side, none defined anew. -#}
+{#- One row per owner and month: figures of other reports side by side, without definitions of its own. -#}
 with deals as (
     select
         month,

@@ -1,5 +1,5 @@
 {{ config(unique_key=['date_day', 'pipeline_id', 'stage_id', 'owner_id']) }}
--- The sums of the days are written with: {{ ref('fct_deal_daily_snapshot') }}
+-- fct_deal_daily_snapshot writes the sums: {{ ref('fct_deal_daily_snapshot') }}
 with days as (
     select * from {{ ref('int_pipeline_days') }}
     where open_count > 0
@@ -10,7 +10,7 @@ deleted_deals as (
     where is_deleted
 ),
 
--- Deals deleted since: they were there then.
+-- Deals deleted later: they were open on that day.
 deleted as (
     select
         snapshot.date_day,
@@ -19,7 +19,7 @@ deleted as (
         coalesce(snapshot.owner_id, 0) as owner_id,
         count(*) as n_deals
     from {{ ref('fct_deal_daily_snapshot') }} as snapshot
-    -- an array, so that their days are looked up: joined, all days of all deals would be read
+    -- an array, so that the index is used; a join would read all days of all deals
     where snapshot.deal_id = any((select deleted_deals.ids from deleted_deals)::bigint[])
     group by
         snapshot.date_day,

@@ -1,4 +1,4 @@
-{#- How often and how far expected close dates were moved. Setting a date for the first time moves nothing. -#}
+{#- How often, and by how many days, expected close dates were changed. A first date is not a change. -#}
 with moves as (
     select
         deal_id,

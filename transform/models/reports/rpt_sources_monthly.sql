@@ -1,4 +1,4 @@
-{#- Where deals come from, by the month they were created in, and what they brought. -#}
+{#- Origins of deals by month of creation, and the value they won. -#}
 select
     created_month as month,
     coalesce(origin, '(unknown)') as origin,

@@ -1,4 +1,4 @@
-{#- Of the deals that first entered a stage in a month, which share ever got further, or was won. -#}
+{#- Of the deals that first entered a stage in a month, the share that later reached a further stage or was won. -#}
 with counted as (
     select
         first_entered_month as cohort_month,

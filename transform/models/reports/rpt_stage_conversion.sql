@@ -1,6 +1,6 @@
 {#-
-    How visits to a stage ended, by the month they ended in. The first visit of each deal counts; running ones
-    do not.
+    Outcomes of visits to a stage, by the month in which they ended. Only the first visit of each deal counts;
+    running visits do not.
 -#}
 with counted as (
     select

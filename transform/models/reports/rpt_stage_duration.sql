@@ -1,7 +1,5 @@
-{#-
-    How long deals stay. Only finished stays make the benchmark: running ones are short because they are not over.
--#}
-{#- Most rows of two tables are read: by their indexes, PostgreSQL's choice, that takes six times as long. -#}
+{#- Duration of stays. Only finished stays count for the benchmark: running stays would make it too short. -#}
+{#- Most rows of two tables are read; by index, PostgreSQL's choice, that takes six times as long. -#}
 {{ config(pre_hook="set local enable_indexscan = off") }}
 with stays as (
     {{ measured_stays(until='coalesce(valid_to, ' ~ as_of() ~ ')') }}
@@ -19,7 +17,7 @@ stayed as (
     group by stage_id
 ),
 
--- Coming back adds up: one figure per deal and stage, when no stay in it runs any more.
+-- Several stays of a deal in a stage are added up, once none of them is running.
 totals as (
     select
         stage_id,

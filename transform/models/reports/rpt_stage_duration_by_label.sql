@@ -1,5 +1,5 @@
 {#-
-    How long the deals with each label stay; a deal with two labels counts for both. Finished stays only, as in
+    Duration of stays by label; a deal with two labels counts for both. Finished stays only, as in
     rpt_stage_duration.
 -#}
 with stays as (

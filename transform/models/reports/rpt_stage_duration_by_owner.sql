@@ -1,9 +1,9 @@
-{#- How long the deals of each owner stay. Finished stays only, as in rpt_stage_duration. -#}
+{#- Duration of stays by owner. Finished stays only, as in rpt_stage_duration. -#}
 with stays as (
     {{ finished_stays() }}
 ),
 
--- Sorted by numbers of few digits, and named afterwards.
+-- Sorted by short integers; names are joined afterwards.
 measured as (
     select
         stays.stage_id,

@@ -13,7 +13,7 @@ with moves as (
     group by began_month, pipeline_id, owner_id
 ),
 
--- Apart from the others: counting what is distinct sorts, and these are few.
+-- A separate aggregation: counting distinct values sorts, and these rows are few.
 regressions as (
     select
         began_month,

@@ -1,6 +1,6 @@
 {#-
-    How likely a deal is won that reached a stage, seen on the deals closed in the trailing window. Few deals
-    tell little: the overall rate stands beside them with the weight of some deals.
+    The share of won deals among the closed deals of the trailing window that reached a stage. With few deals, the
+    overall rate is mixed in with the weight of some deals.
 -#}
 with clock as (
     select {{ local_date('as_of') }} - {{ var('win_probability_window_days') }} as first_day
@@ -24,7 +24,7 @@ per_stage as (
     where
         counted_as is not null
         and close_date_local > (select clock.first_day from clock)
-        -- who won from an earlier stage says nothing about those who stood in this one
+        -- deals won from an earlier stage are no evidence for this stage
         and reached_by <> 'won'
     group by stage_id
 )

@@ -1,6 +1,6 @@
 {#-
-    By how much deals grew and shrank while they were open. Both amounts are converted at the same rate, the
-    day's, so that what currencies do is left out; so is a change of the currency itself.
+    Changes of the value of open deals. Both amounts are converted at the rate of the same day, so that changes of
+    exchange rates have no effect; a change of the currency itself is left out.
 -#}
 with changes as (
     select

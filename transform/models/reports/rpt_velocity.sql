@@ -1,7 +1,7 @@
 {#-
-    Sales velocity: opportunities x win rate x average won value / average cycle, in base currency per day. All
-    four terms are of the same trailing window; null as soon as one of them is. A row for everything, one per
-    pipeline, one per owner.
+    Sales velocity: opportunities x win rate x average won value / average cycle, in base currency per day. All four
+    terms are of the same trailing window; null if one of them is null. One row in total, one per pipeline, one per
+    owner.
 -#}
 with clock as (
     select

@@ -1,4 +1,4 @@
-{#- Of the deals created in a month, what became of them. Young cohorts are still open: they say so. -#}
+{#- Outcomes of the deals created in a month. Deals of recent cohorts are still open, which a column shows. -#}
 with deals as (
     select * from {{ ref('int_counted_deals') }}
     where created_month is not null
@@ -8,7 +8,7 @@ clock as (
     select as_of from {{ ref('int_warehouse_clock') }}
 ),
 
--- Once four in five of the deals ever won took less time than a cohort has had, it has told its story.
+-- A cohort is mature when it is older than the time in which four in five of all won deals were won.
 maturity as (
     select percentile_cont(0.8) within group (order by cycle_days) as p80_cycle_days
     from deals

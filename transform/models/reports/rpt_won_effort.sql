@@ -1,4 +1,4 @@
-{#- What it took to win: activities done on a deal until it was won, by the month it was won in. -#}
+{#- Effort per won deal: activities done before the deal was won, by the month in which it was won. -#}
 with won as (
     select
         deal_id,

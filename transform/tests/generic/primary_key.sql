@@ -1,4 +1,4 @@
-{#- A column that names one row each: never null, never twice. One pass over the table for both. -#}
+{#- A key column: never null, never twice. One scan of the table for both. -#}
 {% test primary_key(model, column_name) %}
 select
     {{ column_name }},

@@ -1,4 +1,4 @@
-{#- No two rows agree in all of these columns, and none of them is null. -#}
+{#- No two rows have the same values in all of these columns, and none of the values is null. -#}
 {% test unique_combination(model, columns) %}
 select
     {{ columns | join(', ') }},

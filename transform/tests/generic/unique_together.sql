@@ -1,4 +1,4 @@
-{#- No two rows agree in all of these columns; null is a value like any other. -#}
+{#- No two rows have the same values in all of these columns; two nulls are equal. -#}
 {% test unique_together(model, columns) %}
 select
     {{ columns | join(', ') }},

@@ -27,10 +27,10 @@ def m(name: str, **labels: str) -> str:
 OVERVIEW = Dashboard(
     "overview",
     "Overview",
-    "Is the data fresh, do runs succeed, what did the last one do?",
+    "Age of the data, results of runs, and details of the last run.",
     (
         Panel(
-            "Since the last good run",
+            "Since the last successful run",
             ((f"pipeline:pipedrive_etl_success_age_seconds{OF}", "{{pipeline}}"),),
             "stat",
             "s",
@@ -108,7 +108,7 @@ OVERVIEW = Dashboard(
             "s",
             ((None, "green"), (3 * 3600, "orange"), (6 * 3600, "red")),
             runbook="EtlStreamStale",
-            note="Since a run that succeeded loaded the stream to its end.",
+            note="Time since a successful run loaded the whole stream.",
             width=12,
             height=10,
         ),
@@ -153,7 +153,7 @@ OVERVIEW = Dashboard(
 API = Dashboard(
     "api",
     "API and tokens",
-    "What Pipedrive is asked, how it answers, and what that costs.",
+    "Requests to Pipedrive, its responses, and their cost in tokens.",
     (
         Panel(
             "Tokens of the day: left and granted",
@@ -191,7 +191,7 @@ API = Dashboard(
             stacked=True,
         ),
         Panel(
-            "Refused for speed (429)",
+            "Refused by the rate limit (429)",
             ((f"pipeline:pipedrive_etl_api_rate_limited_ratio{OF}", "{{pipeline}}"),),
             unit="percentunit",
             steps=((None, "green"), (0.05, "red")),
@@ -204,12 +204,12 @@ API = Dashboard(
             quiet=True,
         ),
         Panel(
-            "Tried again, by reason",
+            "Retries, by reason",
             ((f"sum by (reason) ({m('api_retries')})", "{{reason}}"),),
             quiet=True,
         ),
         Panel(
-            "Given up, by endpoint and reason",
+            "Failed requests, by endpoint and reason",
             ((f"sum by (endpoint, reason) ({m('api_errors')})", "{{endpoint}} {{reason}}"),),
             quiet=True,
         ),
@@ -238,10 +238,10 @@ API = Dashboard(
 LOADER = Dashboard(
     "loader",
     "Batches and loader",
-    "How what was read comes into PostgreSQL.",
+    "Loading of records into PostgreSQL.",
     (
         Panel(
-            "Rows by what became of them, last run",
+            "Rows by outcome, last run",
             ((f"sum by (outcome) ({m('loader_rows')})", "{{outcome}}"),),
             stacked=True,
             width=12,
@@ -261,7 +261,7 @@ LOADER = Dashboard(
         Panel(
             "Records of a batch",
             ((m("loader_batch_rows"), "{{pipeline}} quantile {{quantile}}"),),
-            note="Batches end by size, by count or by age: many small ones mean a slow source.",
+            note="A batch ends by size, count or age: many small batches mean a slow source.",
         ),
         Panel(
             "Time to load a batch",
@@ -272,10 +272,10 @@ LOADER = Dashboard(
             "Time spent loading",
             ((m("loader_busy_seconds"), "{{pipeline}}"),),
             unit="s",
-            note="Near the duration of extract: the database is what takes the time.",
+            note="If it is near the duration of extract, the database is the bottleneck.",
         ),
         Panel(
-            "Connections made anew",
+            "Reconnections",
             ((m("loader_reconnects"), "{{pipeline}}"),),
             steps=ZERO_IS_GOOD,
         ),
@@ -303,7 +303,7 @@ LOADER = Dashboard(
 MEMORY = Dashboard(
     "memory",
     "Memory",
-    "What runs need, against what they may have.",
+    "Memory of runs, compared with their limits.",
     (
         Panel(
             "Used of the limit, last run",
@@ -317,7 +317,7 @@ MEMORY = Dashboard(
             "percentunit",
             ((None, "green"), (0.75, "orange"), (0.9, "red")),
             runbook="MemoryNearLimit",
-            note="Empty where there is no limit.",
+            note="Empty without a limit.",
             quiet=True,
         ),
         Panel(
@@ -333,14 +333,14 @@ MEMORY = Dashboard(
             "Peak of the tap",
             ((m("tap_peak_memory_bytes"), "{{pipeline}}"),),
             unit="bytes",
-            note="A page at a time: it does not grow with the account.",
+            note="The tap reads page by page, so its memory does not grow with the account.",
             width=12,
         ),
         Panel(
             "Peak of the loader",
             ((m("loader_peak_memory_bytes"), "{{pipeline}}"),),
             unit="bytes",
-            note="About four times batch_size_bytes, and what Python needs.",
+            note="About four times batch_size_bytes, plus Python itself.",
             width=12,
         ),
         Panel(
@@ -356,7 +356,7 @@ MEMORY = Dashboard(
 FAILURES = Dashboard(
     "failures",
     "Failures",
-    "What went wrong, when and why.",
+    "Failures, with time and reason.",
     (
         Panel(
             "Runs a day, by result",
@@ -372,7 +372,7 @@ FAILURES = Dashboard(
             note="65 data, 69 unavailable, 75 budget used up, 77 not permitted, 78 configuration.",
         ),
         Panel(
-            "How the last run ended",
+            "Result of the last run",
             (
                 (
                     f"max by (pipeline, outcome) ({m('last_run_outcome')}) == 1",
@@ -404,7 +404,7 @@ FAILURES = Dashboard(
             width=24,
         ),
         Panel(
-            "The last 50 runs that were not good",
+            "The last 50 runs that did not succeed",
             (
                 (
                     "select started_at, job, status, exit_code, failed_stage, reason,"
@@ -442,10 +442,10 @@ KNOWN = "pipedrive_etl_warehouse_history_deals"
 BACKFILL = Dashboard(
     "backfill",
     "Backfill",
-    "How much of the deals' history is known, and when the rest will be.",
+    "The known share of the deals' history, and when it will be complete.",
     (
         Panel(
-            "Deals whose history is still to be read",
+            "Deals with unread history",
             ((LEFT, "left"),),
             "stat",
             runbook="StageHistoryStalled",
@@ -459,17 +459,17 @@ BACKFILL = Dashboard(
             height=5,
         ),
         Panel(
-            "Days to go, at the pace of the last day",
+            "Days left, at the speed of the last day",
             ((f"{LEFT} / (-delta({LEFT}[1d]) > 0)", ""),),
             "stat",
             "d",
-            note="Empty while nothing was read for a day.",
+            note="Empty if nothing was read for a day.",
             quiet=True,
             height=5,
         ),
         Panel("Left", ((LEFT, "left"),), width=12),
         Panel("Read a day", ((f"clamp_min(-delta({LEFT}[1d]), 0)", "deals"),), width=12),
-        Panel("How well history is known", ((KNOWN, "{{quality}}"),), "piechart", width=12),
+        Panel("Quality of the history", ((KNOWN, "{{quality}}"),), "piechart", width=12),
         Panel(
             "Tokens a day, by pipeline",
             (("increase(pipedrive_etl_run_api_tokens_total[1d])", "{{pipeline}}"),),
@@ -483,7 +483,7 @@ BACKFILL = Dashboard(
 QUALITY = Dashboard(
     "quality",
     "Data quality",
-    "Whether what is in the warehouse can be trusted.",
+    "Quality of the data in the warehouse.",
     (
         Panel(
             "Tests by severity and result",
@@ -492,7 +492,7 @@ QUALITY = Dashboard(
             runbook="DqErrors",
         ),
         Panel(
-            "Rows that a test found wrong",
+            "Rows that failed a test",
             ((f"topk(20, max by (check) ({m('dq_failures')}) > 0)", "{{check}}"),),
             "bargauge",
             quiet=True,
@@ -509,8 +509,8 @@ QUALITY = Dashboard(
             ),
             "bargauge",
             runbook="EtlIncomplete",
-            note="behind and not_permitted are no faults; refused and incomplete are. A list that "
-            "was not due is left out.",
+            note="behind and not_permitted are no faults; refused and incomplete are. "
+            "Lists that were not due are left out.",
             quiet=True,
             width=12,
         ),
@@ -532,7 +532,7 @@ QUALITY = Dashboard(
             ),
             "bargauge",
             runbook="QuarantineFilling",
-            note="Each was handled at its own level; the rest was loaded.",
+            note="These records and values were set aside; all others were loaded.",
             quiet=True,
             width=12,
         ),
@@ -543,7 +543,7 @@ QUALITY = Dashboard(
             runbook="QuarantineFilling",
         ),
         Panel(
-            "Changes of the source met, last run",
+            "Changes of the source, last run",
             ((f"sum by (kind) ({m('schema_changes')})", "{{kind}}"),),
             runbook="SourceChanged",
             quiet=True,
@@ -559,7 +559,7 @@ QUALITY = Dashboard(
             ),
             "bargauge",
             "s",
-            note="In Pipedrive's own time. A quiet stream is old and yet complete.",
+            note="By Pipedrive's clock. A stream without changes is old but complete.",
         ),
         Panel(
             "Loaded to its end, by stream",
@@ -571,7 +571,7 @@ QUALITY = Dashboard(
             ),
             "bargauge",
             "s",
-            note="As the warehouse itself has it, whatever became of the run.",
+            note="From the warehouse itself, also for runs that failed.",
             height=10,
         ),
         Panel(
@@ -603,7 +603,7 @@ QUALITY = Dashboard(
 PLATFORM = Dashboard(
     "platform",
     "Platform",
-    "Whether what watches works itself.",
+    "State of the monitoring itself.",
     (
         Panel(
             "Answering",

@@ -33,7 +33,7 @@ _CONDITIONS = (
     " or program_limit_exceeded or raise_exception"
 )
 #: PostgreSQL accepts these words as times, and years beyond ISO 8601; both are refused here.
-_REFUSE_TIME_WORDS = """
+_REFUSE_NAMED_TIMES = """
     if $1 ~* '(now|today|tomorrow|yesterday|epoch|allballs)' then
         return 'not a point in time: "' || $1 || '" [22007]';
     end if;
@@ -132,7 +132,7 @@ def _wrong_values(cursor: psycopg.Cursor, column: Column, values: set[bytes]) ->
         else:
             suspects[t.cast("str", fields(value)[0])] = value
     if suspects:
-        more = (_REFUSE_TIME_WORDS if base.startswith(("time", "date")) else "") + (
+        more = (_REFUSE_NAMED_TIMES if base.startswith(("time", "date")) else "") + (
             _REFUSE_OUT_OF_RANGE if column.type in DATES else ""
         )
         body = _CHECK.format(type=column.type, more=more, conditions=_CONDITIONS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
 import subprocess
 import sys
@@ -26,13 +25,11 @@ class Process:
     def __init__(self, warehouse: Warehouse, folder: Path, **changes: t.Any) -> None:
         config = folder / "config.json"
         config.write_text(json.dumps(warehouse.config(**{"batch_size_rows": 300, **changes})))
-        env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "pipeboard_target_postgres", "--config", str(config)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=env,
         )
         self.states: queue.Queue[int] = queue.Queue()
         self.log: list[str] = []

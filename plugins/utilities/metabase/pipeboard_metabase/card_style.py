@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pipeboard_metabase.definitions import LEFT_OUT, Card
+from pipeboard_metabase.definitions import LEFT_OUT, TILES, Card
 from pipeboard_metabase.run import Run
 
 CARTESIAN = ("bar", "row", "line", "area", "combo")
@@ -20,7 +20,7 @@ NUMBERS = ("integer", "decimal", "money", "percent", "days", "hours", "seconds")
 
 def display(card: Card) -> str:
     """Return Metabase's name of a display; a heat map is a table with coloured cells."""
-    return "table" if card.display == "heatmap" else card.display
+    return {"heatmap": "table", "trend": "smartscalar"}.get(card.display, card.display)
 
 
 def visualization(run: Run, card: Card) -> dict[str, Any]:
@@ -36,8 +36,12 @@ def visualization(run: Run, card: Card) -> dict[str, Any]:
         settings.update({"pie.dimension": card.x[0], "pie.metric": card.y[0]})
     elif card.display == "funnel":
         settings.update({"funnel.dimension": card.x[0], "funnel.metric": card.y[0]})
-    elif card.display == "scalar":
+    elif card.display in TILES:
         settings["scalar.field"] = card.y[0]
+        if card.display == "trend":
+            settings["scalar.comparisons"] = [{"id": "previous", "type": "previousPeriod"}]
+            # A loss that grows is no good news.
+            settings["scalar.switch_positive_negative"] = card.y[0].startswith("lost_")
     else:
         settings.update(_table(card))
     return settings

@@ -24,13 +24,24 @@ from pipeboard_metabase.translations import (
 )
 
 GRID = 24
-DISPLAYS = ("scalar", "bar", "row", "line", "area", "combo", "funnel", "pie", "heatmap", "table")
+DISPLAYS = (
+    *("scalar", "trend", "bar", "row", "line", "area", "combo", "funnel", "pie", "heatmap"),
+    "table",
+)
+#: One figure: alone, or the last of a row of months.
+TILES = ("scalar", "trend")
 #: What a number or text means to people, beyond its type. `percent` is a share of 1.
 FORMATS = (
     *("integer", "decimal", "money", "percent", "days", "hours", "seconds"),
     *("date", "month", "time", "text", "url"),
 )
 FILTER_TYPES = ("date", "text")
+#: What a card covers that no filter of a period reaches; each has a text `period.<key>`.
+PERIODS = ("now", "this_month", "from_this_month", "last_quarter", "last_year", "all")
+#: The filter that says which days or months a card covers.
+PERIOD = "period"
+#: A default of a period, in Metabase's notation: whole months before this one, and this one.
+PAST_MONTHS = re.compile(r"past(\d+)months~")
 #: What a card with a sum of money counts beside it: deals that the sum leaves out.
 LEFT_OUT = "deals_without_rate"
 KEY = re.compile(r"^[a-z][a-z0-9_]*$")
@@ -63,14 +74,22 @@ class Filter:
     default: str | None = None
     partial: bool = False
 
+    @property
+    def months(self) -> int | None:
+        """How many months before this one it keeps by default; None when it keeps all."""
+        matched = PAST_MONTHS.fullmatch(self.default or "")
+        return int(matched.group(1)) if matched else None
+
 
 @dataclass(frozen=True)
 class Card:
     """One question and how its answer is shown.
 
-    `columns` are those of the result, in order. `unfiltered` names the filters of its dashboards
-    that cannot apply to it. `may_be_empty` says why no row may be right on a healthy account.
-    `rows_overlap`: a deal may be in several rows, so that counts of rows must not be added up.
+    `columns` are those of the result, in order. `goal` is the column that holds what the figure of a
+    tile is to reach. `period` is one of PERIODS, unless the card has the filter of a period.
+    `unfiltered` names the other filters of its dashboards that cannot apply to it. `may_be_empty`
+    says why no row may be right on a healthy account. `rows_overlap`: a deal may be in several rows,
+    so that counts of rows must not be added up.
     """
 
     key: str
@@ -81,11 +100,13 @@ class Card:
     x: tuple[str, ...] = ()
     y: tuple[str, ...] = ()
     series: str | None = None
+    goal: str | None = None
     stacked: bool = False
     lines: tuple[str, ...] = ()
     right_axis: tuple[str, ...] = ()
     format: Mapping[str, str] = field(default_factory=dict)
     filters: Mapping[str, Column] = field(default_factory=dict)
+    period: str | None = None
     unfiltered: tuple[str, ...] = ()
     link: Mapping[str, str] = field(default_factory=dict)
     width: int = 6
@@ -142,14 +163,47 @@ class Definitions:
         kind = "card" if isinstance(card, Card) else "dashboard"
         return self.translations.text(f"{kind}.{card.key}", language)
 
-    def description(self, card: Card | Dashboard, language: str) -> str:
-        """Return what it shows, and for a card which filters leave it alone."""
+    def description(
+        self, card: Card | Dashboard, language: str, *, with_filters: bool = True
+    ) -> str:
+        """Return what it shows, and for a card which period and which filters it obeys.
+
+        Without filters, the period is the default one.
+        """
         kind = "card" if isinstance(card, Card) else "dashboard"
         text = self.translations.text(f"{kind}.{card.key}.description", language)
-        if isinstance(card, Card) and card.unfiltered:
-            names = [self.translations.text(f"filter.{key}", language) for key in card.unfiltered]
-            text += f" {self.translations.text('phrase.unfiltered', language)}: {', '.join(names)}."
-        return text
+        if isinstance(card, Dashboard):
+            return text
+        period = self.period(card, language)
+        if with_filters and PERIOD in card.filters:
+            chosen = self.translations.text("phrase.chosen", language)
+            period = chosen.replace("{period}", period)
+        parts = [text, self._phrase("covers", language, period)]
+        if with_filters and card.x and card.format.get(card.x[0]) == "month":
+            parts.append(self.translations.text("phrase.running", language))
+        if with_filters:
+            lists = {"filtered": card.filters, "unfiltered": card.unfiltered}
+            for phrase, keys in lists.items():
+                names = [
+                    self.translations.text(f"filter.{key}", language)
+                    for key in keys
+                    if key != PERIOD
+                ]
+                if names:
+                    parts.append(self._phrase(phrase, language, ", ".join(names)))
+        return " ".join(parts)
+
+    def period(self, card: Card, language: str) -> str:
+        """Return the time that a card covers in words, of one with a filter by its default."""
+        if PERIOD not in card.filters:
+            return self.translations.text(f"period.{card.period}", language)
+        months = self.filters[PERIOD].months
+        if months is None:
+            return self.translations.text("period.all", language)
+        return self.translations.text("period.months", language).replace("{count}", str(months))
+
+    def _phrase(self, key: str, language: str, text: str) -> str:
+        return f"{self.translations.text(f'phrase.{key}', language)}: {text}."
 
 
 def load() -> Definitions:
@@ -176,6 +230,11 @@ def load() -> Definitions:
     if forgotten := set(cards) - placed:
         message = f"on no dashboard: {', '.join(sorted(forgotten))}"
         raise DefinitionError(message)
+    for card in cards.values():
+        reached = {k for each in dashboards if card.key in each.cards for k in each.filters}
+        if unknown := set(card.unfiltered) - reached:
+            message = f"card {card.key}: none of its dashboards has a filter {', '.join(unknown)}"
+            raise DefinitionError(message)
     by_key = {dashboard.key: dashboard for dashboard in dashboards}
     if len(by_key) != len({dashboard.position for dashboard in dashboards}):
         message = "dashboards/: two dashboards have the same position"
@@ -197,9 +256,21 @@ def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) 
     data = _mapping(where, yaml.safe_load(parts[1]))
     sql = parts[2].strip()
     known = {
-        *("display", "columns", "x", "y", "series", "stacked", "lines", "right_axis", "format"),
+        *(
+            "display",
+            "columns",
+            "x",
+            "y",
+            "series",
+            "goal",
+            "stacked",
+            "lines",
+            "right_axis",
+            "format",
+        ),
         *(
             "filters",
+            "period",
             "unfiltered",
             "link",
             "size",
@@ -220,6 +291,7 @@ def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) 
         x=_names(where, "x", data),
         y=_names(where, "y", data),
         series=data.get("series"),
+        goal=data.get("goal"),
         stacked=bool(data.get("stacked", False)),
         lines=_names(where, "lines", data),
         right_axis=_names(where, "right_axis", data),
@@ -228,6 +300,7 @@ def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) 
             key: _column(where, str(value))
             for key, value in _mapping(f"{where}: filters", data.get("filters", {})).items()
         },
+        period=data.get("period"),
         unfiltered=_names(where, "unfiltered", data),
         link=_mapping(f"{where}: link", data.get("link", {})),
         width=int(size["w"]),
@@ -255,6 +328,7 @@ def check_card(where: str, card: Card, filters: Mapping[str, Filter]) -> None:
         "x": card.x,
         "y": card.y,
         "series": (card.series,) if card.series else (),
+        "goal": (card.goal,) if card.goal else (),
         "lines": card.lines,
         "right_axis": card.right_axis,
         "format": card.format,
@@ -273,6 +347,10 @@ def check_card(where: str, card: Card, filters: Mapping[str, Filter]) -> None:
         errors.append("y must name what is measured")
     if card.display not in ("table", "scalar") and not card.x:
         errors.append("x must name what it is measured by")
+    if card.display in TILES and len(card.y) != 1:
+        errors.append("a tile shows one figure")
+    if card.goal and card.display not in TILES:
+        errors.append("goal is for tiles")
     tags = TAG.findall(card.sql)
     in_clauses = [tag for clause in CLAUSE.findall(card.sql) for tag in TAG.findall(clause)]
     if set(tags) != set(card.filters):
@@ -282,6 +360,12 @@ def check_card(where: str, card: Card, filters: Mapping[str, Filter]) -> None:
     mentioned = (*card.filters, *card.unfiltered)
     errors += [f"filter {key} is not in filters.yml" for key in mentioned if key not in filters]
     errors += [f"filter {k} applies and does not" for k in card.unfiltered if k in card.filters]
+    if PERIOD in card.filters and card.period:
+        errors.append("it has the filter of a period, and must not name another period")
+    if PERIOD not in card.filters and card.period not in PERIODS:
+        errors.append(f"period must be one of {', '.join(PERIODS)}, not {card.period}")
+    if PERIOD in card.unfiltered:
+        errors.append("unfiltered must not name the period: `period` says what the card covers")
     if not 1 <= card.width <= GRID or card.height < 1:
         errors.append(f"size must be within {GRID} columns")
     if errors:
@@ -326,10 +410,12 @@ def read_dashboard(
         if wanted not in filters:
             message = f"{where}: filter {wanted} is not in filters.yml"
             raise DefinitionError(message)
-        mentioned = [
-            c for c in dashboard.cards if wanted in (*cards[c].filters, *cards[c].unfiltered)
-        ]
-        silent = set(dashboard.cards) - set(mentioned)
+        silent = {
+            c
+            for c in dashboard.cards
+            if wanted not in (*cards[c].filters, *cards[c].unfiltered)
+            and not (wanted == PERIOD and cards[c].period)
+        }
         if silent and not filters[wanted].partial:
             message = (
                 f"{where}: {', '.join(sorted(silent))} must map filter {wanted}, "

@@ -17,6 +17,11 @@ from pipeboard_metabase.translations import DefinitionError, Translations
 
 TRANSLATED = re.compile(r"\btranslated\(\s*((?:[a-z_][a-z0-9_]*\.)*([a-z_][a-z0-9_]*))\s*\)")
 
+#: The same with the name that the column has in the result.
+TRANSLATED_AS = re.compile(
+    r"\btranslated\(\s*(?:[a-z_][a-z0-9_]*\.)*([a-z_][a-z0-9_]*)\s*\) as ([a-z0-9_]+)"
+)
+
 
 @dataclass(frozen=True)
 class Between:

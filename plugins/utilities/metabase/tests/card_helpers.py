@@ -17,7 +17,7 @@ from pipeboard.local.embedded_postgres import READER, EmbeddedPostgres
 from pipeboard.local.postgres_binaries import Binaries
 
 #: What no sync reads by default, but reports show when it is there.
-MORE_STREAMS = ("goals", "teams")
+MORE_STREAMS = ("currencies", "goals", "teams")
 #: Connects to a warehouse, by the name of its fixture, as who may only read marts and ops.
 Reader = Callable[[str], psycopg.Connection[Any]]
 #: Every warehouse is built under one name: of another one dbt would parse the project anew.
@@ -74,12 +74,34 @@ def streams() -> list[str]:
     return [*(rule.split(".")[0] for rule in tap["select"]), *MORE_STREAMS]
 
 
-def filled(server: Server, name: str, deals: int, **more: str) -> Warehouse:
+#: Gives pipelines, stages, users, products, activity types, fields and options the names of others.
+EQUAL_NAMES = """
+    update pipedrive.pipelines set name = 'Vendas';
+    update pipedrive.stages set name = 'Etapa ' || order_nr;
+    update pipedrive.users set name = 'Ana Souza' where id % 3 <> 0;
+    update pipedrive.products set name = 'Plano' where id % 3 <> 0;
+    update pipedrive.activity_types set name = 'Contato' where id % 3 <> 0;
+    update pipedrive.deal_fields set
+        field_name = 'Campo',
+        options = (
+            select jsonb_agg(option || jsonb_build_object('label', 'Sim'))
+            from jsonb_array_elements(options) as option
+        )
+    where is_custom_field and jsonb_typeof(options) = 'array'
+"""
+
+
+def filled(
+    server: Server, name: str, deals: int, *, changes: str | None = None, **more: str
+) -> Warehouse:
+    """Return a warehouse with a simulated account, its raw tables changed by a statement."""
     with (
         server.building(name, PIPEDRIVE_COMPANY_DOMAIN="Acme", **more) as warehouse,
         running_simulator(deals=deals) as simulator,
     ):
         source = {"api_url": simulator.url, "api_token": simulator.token}
         warehouse.sync(source, streams())
+        if changes:
+            warehouse.write(changes)
         warehouse.build("run")
     return warehouse

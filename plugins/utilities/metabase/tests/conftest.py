@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from card_helpers import Reader, Server, filled
+from card_helpers import EQUAL_NAMES, Reader, Server, filled
 from pipeboard_metabase.definitions import Definitions, load
 from warehouse_helpers import ROOT, Dbt, Warehouse
 
@@ -42,7 +42,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def demo(server: Server) -> Warehouse:
-    return filled(server, "demo", DEALS)
+    """An account where much has the same name: what groups by names is wrong on it."""
+    return filled(server, "demo", DEALS, changes=EQUAL_NAMES)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ from pipeboard_metabase.definitions import (
     FORMATS,
     GRID,
     LEFT_OUT,
+    PERIODS,
+    TILES,
     Definitions,
     Filter,
     Place,
@@ -22,12 +24,17 @@ from pipeboard_metabase.sql import TRANSLATED
 from pipeboard_metabase.translations import DefinitionError, translations_of
 
 CODE = "".join(path.read_text() for path in Path(exposures.__file__).parent.rglob("*.py"))
-FILTERS = {"owner": Filter("owner", "text"), "period": Filter("period", "date")}
+FILTERS = {
+    "owner": Filter("owner", "text"),
+    "pipeline": Filter("pipeline", "text"),
+    "period": Filter("period", "date"),
+}
 CARD = """---
 display: bar
 columns: [name, n]
 x: name
 y: n
+period: now
 filters: {owner: marts.dim_user.name}
 ---
 select name, n from marts.t where true [[and {{owner}}]]
@@ -37,6 +44,8 @@ select name, n from marts.t where true [[and {{owner}}]]
 def used_texts(definitions: Definitions) -> set[str]:
     """Every text that some card or dashboard needs, values left out."""
     used = {f"filter.{key}" for key in definitions.filters}
+    used |= {f"period.{key}" for key in (*PERIODS, "months")}
+    used |= {f"phrase.{key}" for key in ("covers", "chosen", "running", "filtered", "unfiltered")}
     for card in definitions.cards.values():
         used |= {f"card.{card.key}", f"card.{card.key}.description"}
         used |= {f"column.{column}" for column in card.shown}
@@ -53,9 +62,10 @@ def is_in_code(word: str) -> bool:
     return f'"{word}"' in CODE or f"'{word}'" in CODE or made.get(kind, False)
 
 
-def test_eleven_dashboards_come_in_order(definitions: Definitions) -> None:
+def test_few_dashboards_come_in_order(definitions: Definitions) -> None:
     positions = [dashboard.position for dashboard in definitions.dashboards.values()]
-    assert positions == list(range(1, 12))
+    assert positions == list(range(1, 10))
+    assert len(definitions.cards) <= 65
 
 
 def test_every_text_is_used_and_none_is_missing(definitions: Definitions) -> None:
@@ -82,6 +92,11 @@ def test_cards_fit_the_grid_and_never_overlap(definitions: Definitions) -> None:
                 assert not cells(first) & cells(second), (dashboard.key, first, second)
 
 
+def test_tables_of_many_columns_have_the_whole_width(definitions: Definitions) -> None:
+    tables = [card for card in definitions.cards.values() if card.display == "table"]
+    assert not {card.key for card in tables if len(card.shown) > 5 and card.width < GRID}
+
+
 def test_sums_of_money_say_which_deals_they_leave_out(definitions: Definitions) -> None:
     """A list of deals shows the deal without a value; a sum needs a count beside it."""
     money = {
@@ -94,7 +109,7 @@ def test_sums_of_money_say_which_deals_they_leave_out(definitions: Definitions) 
     assert not silent
     for dashboard in definitions.dashboards.values():
         # Metabase shows one figure of a scalar: the count stands on the dashboard.
-        if any(definitions.cards[c].display == "scalar" for c in money & set(dashboard.cards)):
+        if any(definitions.cards[c].display in TILES for c in money & set(dashboard.cards)):
             assert "deals_left_out" in dashboard.cards, dashboard.key
 
 
@@ -105,11 +120,29 @@ def test_columns_of_the_same_name_have_the_same_format(definitions: Definitions)
             assert seen.setdefault(column, kind) == kind, (card.key, column)
 
 
-def test_what_a_filter_cannot_reach_is_reported_the_reader(definitions: Definitions) -> None:
-    card = definitions.cards["time_in_stage"]
-    assert definitions.description(card, "en").endswith(
-        "Not filtered by: Period (whole months), Owner, Team, Label."
-    )
+@pytest.mark.parametrize(
+    ("key", "ends"),
+    [
+        (
+            "time_in_stage",
+            "Period: since the first record. Filters: Pipeline. Not filtered by: Owner, Team.",
+        ),
+        (
+            "lost_by_month",
+            "Period: as chosen; otherwise this month and the 12 months before. "
+            "The current month is not over. Filters: Pipeline, Owner, Team.",
+        ),
+        ("data_as_of", "Period: now. Not filtered by: Pipeline, Owner, Team, Label."),
+    ],
+)
+def test_a_card_says_which_period_and_filters_it_obeys(
+    definitions: Definitions, key: str, ends: str
+) -> None:
+    assert definitions.description(definitions.cards[key], "en").endswith(ends)
+
+
+def test_every_period_is_used(definitions: Definitions) -> None:
+    assert {card.period for card in definitions.cards.values()} == {*PERIODS, None}
 
 
 def test_a_card_is_read() -> None:
@@ -135,6 +168,14 @@ def test_a_card_is_read() -> None:
         ("[[and {{owner}}]]", "and {{owner}}", "must be in a clause"),
         ("{owner: marts.dim_user.name}", "{owner: a.b.c}\nunfiltered: [owner]", "and does not"),
         ("y: n\n", "y: n\nunfiltered: [team]\n", "filter team is not in filters.yml"),
+        ("y: n\n", "y: n\nunfiltered: [period]\n", "unfiltered must not name the period"),
+        ("period: now\n", "", "period must be one of now"),
+        ("period: now\n", "period: soon\n", "not soon"),
+        (
+            "owner: marts.dim_user.name",
+            "period: marts.dim_date.date_day",
+            "not name another period",
+        ),
         ("---\ndisplay", "display", "must begin with front matter"),
     ],
 )
@@ -152,7 +193,8 @@ def test_a_card_that_contradicts_itself_is_refused(was: str, becomes: str, says:
         ({"rows": [["nobody"]]}, "there is no card nobody"),
         ({"rows": [["key"] * 5]}, "wider than 24 columns"),
         ({"rows": [["key"]], "filters": ["team"]}, "filter team is not in filters.yml"),
-        ({"rows": [["key"]], "filters": ["period"]}, "key must map filter period"),
+        ({"rows": [["key"]], "filters": ["pipeline"]}, "key must map filter pipeline"),
+        ({"rows": [["key"]], "filters": ["period"]}, "filter period applies to no card"),
         ({"rows": [["key"]], "tabs": []}, "either rows or tabs"),
         ({}, "either rows or tabs"),
         ({"tabs": [{"key": "one", "rows": [["key"]]}]}, "at least two"),

@@ -29,7 +29,7 @@ def test_dbt_knows_every_dashboard(manifest: dict[str, Any], definitions: Defini
     assert set(found) == {f"dashboard_{key}" for key in definitions.dashboards}
     losses = found["dashboard_losses"]
     assert "model.pipeboard.rpt_lost_reasons" in losses["depends_on"]["nodes"]
-    assert losses["url"] == "http://localhost:3000/search?q=Losses"
+    assert losses["url"] == "http://localhost:3000/search?q=Wins%20and%20losses"
     assert losses["owner"]["name"] == "Pipeboard"
 
 

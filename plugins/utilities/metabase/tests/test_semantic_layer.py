@@ -75,9 +75,9 @@ def project(demo: Warehouse) -> dict[str, str]:
 
 def test_the_command_answers(demo: Warehouse, project: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "answer.csv"
-    words = ["query", "--metrics", "won_value", "--group-by", "owner", "--csv", str(file)]
+    arguments = ["query", "--metrics", "won_value", "--group-by", "owner", "--csv", str(file)]
     outcome = subprocess.run(
-        [COMMANDS / "mf", *words], env=project, capture_output=True, text=True, check=False
+        [COMMANDS / "mf", *arguments], env=project, capture_output=True, text=True, check=False
     )
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     assert "new version" not in outcome.stdout  # it would ask PyPI

@@ -68,7 +68,7 @@ def test_values_are_translated_only_on_request() -> None:
 
 
 def test_metabase_gets_its_own_template(definitions: Definitions) -> None:
-    text = template(definitions.cards["open_by_owner"], definitions.translations, "pt")
+    text = template(definitions.cards["won_by_owner_and_month"], definitions.translations, "pt")
     assert "{{owner}}" in text
     assert "'Desconhecido'" in text
     assert "translated" not in text
@@ -99,7 +99,16 @@ def _is_additive(column: str) -> bool:
         return True
     return column.startswith(("n_", "days_", "minutes_")) or column in (
         *("value_base", "open_count", "won_cycle_days", "won_value_target"),
-        *("open_value_base", "weighted_value_base", "won_value_base", "lost_value_base"),
+        *("sold_value_base", "discount_value_base", "one_time_value_base", "new_mrr_base"),
+        *("new_arr_base", "new_value_base", "returning_value_base", "won_back_value_base"),
+        *(
+            "target",
+            "actual",
+            "open_value_base",
+            "weighted_value_base",
+            "won_value_base",
+            "lost_value_base",
+        ),
         *("landing_base", "historic_landing_base", "commit_value_base", "forecast_value_base"),
         *("weighted_forecast_base", "up_value_base", "down_value_base", "net_value_base"),
     )

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, datetime, timezone
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -182,19 +183,17 @@ def test_every_chart_is_drawn_and_nothing_is_requested_of_any_server(
 def test_numbers_are_the_marts_own_in_the_readers_language(
     browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path]
 ) -> None:
-    ((value, count),) = demo.rows(
-        "select sum(open_value_base), sum(open_count) from marts.rpt_pipeline_now"
-    )
+    ((value,),) = demo.rows("select sum(open_value_base) from marts.rpt_pipeline_now")
     browser.open(page_of(demo))
     browser.run("location.hash = '#/pipeline_now'")
     full = browser.one("[data-card=open_value] .big").get_attribute("title")
     assert full == f"R${value:,.0f}"
-    assert browser.one("[data-card=open_count] .big").text == f"{count:,}"
     browser.one("button[lang=pt]").click()
     full = browser.one("[data-card=open_value] .big").get_attribute("title")
     assert full.replace("\xa0", " ") == "R$ " + f"{value:,.0f}".replace(",", ".")
+    browser.run("location.hash = '#/customers'")
     cells = [
-        cell.get_attribute("textContent") for cell in browser.all("[data-card=overdue_deals] td")
+        cell.get_attribute("textContent") for cell in browser.all("[data-card=top_customers] td")
     ]
     assert any(re.fullmatch(r"\d\d/\d\d/\d{4}", str(cell)) for cell in cells), cells
 
@@ -214,7 +213,8 @@ def test_money_says_which_deals_it_leaves_out(
         found = results[key]
         at = found.columns.index(LEFT_OUT)
         rows = [(*row[:at], 0, *row[at + 1 :]) for row in found.rows]
-        rows[0] = (*rows[0][:at], 1234, *rows[0][at + 1 :])
+        # The last row: the one that a tile shows.
+        rows[-1] = (*rows[-1][:at], 1234, *rows[-1][at + 1 :])
         results[key] = replace(found, rows=tuple(rows))
     path = folder / "left_out.html"
     write(path, render_page(definitions, account, results, bundle, demo=True))
@@ -282,6 +282,81 @@ def test_a_phone_scrolls_down_only(
         assert browser.run(wide) <= PHONE[0], title
 
 
+def test_no_column_of_a_table_is_cut_off(
+    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path]
+) -> None:
+    wide = """
+        return [...document.querySelectorAll(".scroll")]
+            .filter((box) => box.scrollWidth > box.clientWidth + 1)
+            .map((box) => box.closest("article").dataset.card);
+    """
+    browser.open(page_of(demo))
+    for language in ("en", "pt"):
+        browser.one(f"button[lang={language}]").click()
+        for title in browser.dashboards():
+            assert browser.run(wide) == [], title
+
+
+def test_axes_begin_at_zero_and_the_running_month_is_marked(
+    browser: Browser, definitions: Definitions, bundle: Bundle, folder: Path
+) -> None:
+    months = [date(2026, month, 1) for month in (9, 10, 11)]
+    card = definitions.cards["no_response_by_month"]
+    results = {
+        # Nobody was contacted in a month, everybody in another; and nothing at all.
+        "no_response_by_month": CardResult(
+            card.columns, ("date", "int8", "int8", "numeric"),
+            tuple((m, 4, 4 - nr, nr / 4) for nr, m in enumerate(months)),
+        ),
+        "win_rates_by_month": CardResult(
+            definitions.cards["win_rates_by_month"].columns, ("date", *["numeric"] * 3),
+            tuple((m, 0.0, 0.0, 0.0) for m in months),
+        ),
+    }  # fmt: skip
+    account = Account(datetime.now(timezone.utc), 3, "BRL", months[-1], "America/Sao_Paulo")
+    path = folder / "axes.html"
+    write(path, render_page(definitions, account, results, bundle))
+    labels = "return [...document.querySelectorAll('.chart svg text')].map((t) => t.textContent)"
+    browser.open(path)
+    shares = {text for text in browser.run(labels) if text.endswith("%")}
+    assert shares == {"0%", "20%", "40%", "60%", "80%", "100%"}
+    assert browser.one(".note").text == "The current month is not over."
+    dashed = "return document.querySelectorAll('svg path[stroke-dasharray]').length"
+    assert browser.run(dashed) > 0
+    browser.run("location.hash = '#/team'")
+    assert not [text for text in browser.run(labels) if text.startswith("-")]
+    assert browser.run(dashed) > 0
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_colours_of_a_chart_differ_for_all_readers(
+    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path], dark: bool
+) -> None:
+    """Brightness or hue without red and green: what a reader with deuteranopia sees."""
+    browser.open(page_of(demo), dark=dark)
+    for title in browser.dashboards():
+        legends = browser.run("""
+            return [...document.querySelectorAll(".legend")].map((legend) =>
+                [...legend.querySelectorAll(".dot")].map((dot) =>
+                    getComputedStyle(dot).backgroundColor.match(/[0-9]+/g).map(Number)));
+        """)
+        for legend in legends:
+            for one, other in combinations(map(tuple, legend), 2):
+                assert differ_without_red_and_green(one, other), (title, one, other)
+
+
+def differ_without_red_and_green(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Compare what a dichromat keeps: brightness, and blue against yellow."""
+
+    def kept(colour: tuple[int, ...]) -> tuple[float, float]:
+        red, green, blue = colour
+        brightness = 0.299 * red + 0.587 * green + 0.114 * blue
+        return brightness, blue - (red + green) / 2
+
+    (bright, hue), (bright_other, hue_other) = kept(one), kept(other)
+    return abs(bright - bright_other) > 18 or abs(hue - hue_other) > 40
+
+
 def test_everything_is_reached_and_used_by_keyboard(
     browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path]
 ) -> None:
@@ -320,14 +395,16 @@ def test_everything_is_reached_and_used_by_keyboard(
 def test_charts_say_what_they_show(
     browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path]
 ) -> None:
-    ((owner,),) = demo.rows(
-        "select name from marts.rpt_pipeline_now join marts.dim_user on owner_id = user_id "
-        "group by name order by sum(open_value_base) desc limit 1"
+    ((product,),) = demo.rows(
+        "select display_name "
+        "from marts.rpt_products_monthly join marts.dim_product using (product_id) "
+        "where month >= (select this_month - interval '1 year' from ops.ops_account) "
+        "group by display_name order by sum(sold_value_base) desc limit 1"
     )
     browser.open(page_of(demo))
-    browser.run("location.hash = '#/pipeline_now'")
-    message = browser.one("[data-card=open_by_owner] .chart").get_attribute("aria-label")
-    assert f"highest {owner} with R$" in message
+    browser.run("location.hash = '#/customers'")
+    message = browser.one("[data-card=products_sold] .chart").get_attribute("aria-label")
+    assert f"highest {product} with R$" in message
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -382,12 +459,12 @@ HOSTILE = (
 def test_labels_stay_text(
     browser: Browser, definitions: Definitions, bundle: Bundle, folder: Path
 ) -> None:
-    owners = CardResult(
-        ("owner_name", "open_value_base", "open_count"),
+    products = CardResult(
+        ("product_name", "sold_value_base", "n_deals"),
         ("text", "numeric", "int8"),
         tuple((label, 100 - nr, nr) for nr, label in enumerate(HOSTILE)),
     )
-    columns = definitions.cards["stalled_deals"].columns
+    columns = definitions.cards["deals_needing_attention"].columns
     deals = CardResult(
         columns,
         tuple("text" for _ in columns),
@@ -396,12 +473,17 @@ def test_labels_stay_text(
             for label in HOSTILE
         ),
     )
-    account = Account(datetime.now(timezone.utc), 3, "BRL", date(2026, 11, 1))
+    account = Account(datetime.now(timezone.utc), 3, "BRL", date(2026, 11, 1), "America/Sao_Paulo")
     broken = CardResult(error=HOSTILE[0])
-    results = {"open_by_owner": owners, "stalled_deals": deals, "open_by_age": broken}
+    results = {
+        "products_sold": products,
+        "deals_needing_attention": deals,
+        "open_by_age": broken,
+    }
     path = folder / "hostile.html"
     write(path, render_page(definitions, account, results, bundle))
     browser.open(path)
+    browser.run("location.hash = '#/pipeline_now'")
     rows = browser.run(
         "return [...document.querySelectorAll('tbody tr')].map(r => r.cells[0].innerText)"
     )
@@ -411,7 +493,8 @@ def test_labels_stay_text(
     assert not browser.all("main a"), "javascript: is no address"
     assert HOSTILE[0] in browser.one("[data-card=open_by_age]").text
     # Tooltips are made of the same labels.
-    chart = browser.one("[data-card=open_by_owner] .chart")
+    browser.run("location.hash = '#/customers'")
+    chart = browser.one("[data-card=products_sold] .chart")
     ActionChains(browser.chrome).move_to_element_with_offset(
         chart, 0, -chart.size["height"] // 2 + 15
     ).perform()
@@ -424,7 +507,7 @@ def test_labels_stay_text(
 def test_a_foreign_script_does_not_run(
     browser: Browser, definitions: Definitions, bundle: Bundle, folder: Path
 ) -> None:
-    account = Account(None, 0, "BRL", date(2026, 11, 1))
+    account = Account(None, 0, "BRL", date(2026, 11, 1), "America/Sao_Paulo")
     text = render_page(definitions, account, {}, bundle)
     path = folder / "tampered.html"
     write(path, text.replace("</body>", "<script>window.caught = 1</script></body>"))
@@ -439,7 +522,7 @@ def test_the_policy_is_what_keeps_the_page_silent(
     """Our script itself may not ask: what a library might do one day is refused today."""
     asks = replace(bundle, script='fetch("https://127.0.0.1:9/").catch(() => {});')
     path = folder / "asks.html"
-    account = Account(None, 0, "BRL", date(2026, 11, 1))
+    account = Account(None, 0, "BRL", date(2026, 11, 1), "America/Sao_Paulo")
     write(path, render_page(definitions, account, {}, asks))
     browser.open(path)
     assert any("Content Security Policy" in line for line in browser.complaints())

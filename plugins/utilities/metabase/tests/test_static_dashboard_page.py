@@ -31,7 +31,13 @@ from warehouse_helpers import ROOT, Warehouse
 
 from pipeboard.local.embedded_postgres import READER
 
-ACCOUNT = Account(datetime(2026, 11, 24, 19, tzinfo=timezone.utc), 3, "BRL", date(2026, 11, 1))
+ACCOUNT = Account(
+    datetime(2026, 11, 24, 19, tzinfo=timezone.utc),
+    3,
+    "BRL",
+    date(2026, 11, 1),
+    "America/Sao_Paulo",
+)
 
 
 def test_data_cannot_end_its_element() -> None:
@@ -42,7 +48,7 @@ def test_data_cannot_end_its_element() -> None:
 
 
 def test_what_looks_like_a_placeholder_stays(definitions: Definitions) -> None:
-    results = {"open_count": CardResult(("open_count",), ("text",), (("{script}{policy}",),))}
+    results = {"open_value": CardResult(("open_value",), ("text",), (("{script}{policy}",),))}
     text = render_page(definitions, ACCOUNT, results, Bundle("let here = 1;", "b{}"))
     assert text.count("let here = 1;") == 1
     assert text.count("{script}{policy}") == 1
@@ -101,8 +107,8 @@ def test_neighbours_share_the_room_of_cards_that_are_not_shown(definitions: Defi
 
 
 def test_a_card_that_fails_costs_no_other_one(definitions: Definitions, demo: Warehouse) -> None:
-    good = definitions.cards["open_count"]
-    bad = replace(good, sql="select 1 / 0 as open_count")
+    good = definitions.cards["open_value"]
+    bad = replace(good, sql="select 1 / 0 as open_value")
     with psycopg.connect(demo.url) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         assert answer(connection, bad).error == "division by zero"
@@ -110,9 +116,9 @@ def test_a_card_that_fails_costs_no_other_one(definitions: Definitions, demo: Wa
 
 
 def test_many_rows_are_cut_with_a_note(definitions: Definitions, demo: Warehouse) -> None:
-    many = "select n as open_count from generate_series(1, 100000) as n order by n"
+    many = "select n as open_value from generate_series(1, 100000) as n order by n"
     with psycopg.connect(demo.url) as connection:
-        found = answer(connection, replace(definitions.cards["open_count"], sql=many))
+        found = answer(connection, replace(definitions.cards["open_value"], sql=many))
     assert len(found.rows) == queries.MOST_ROWS
     assert found.rows[-1] == (queries.MOST_ROWS,)
     assert found.cut
@@ -139,7 +145,7 @@ def test_cards_are_read_as_the_reader_in_one_snapshot(
     definitions: Definitions, demo: Warehouse, server: Server
 ) -> None:
     card = replace(
-        definitions.cards["open_count"], key="who", static_dashboard=True,
+        definitions.cards["open_value"], key="who", static_dashboard=True,
         sql="select current_user, "
         "current_setting('transaction_read_only'), current_setting('transaction_isolation')",
     )  # fmt: skip

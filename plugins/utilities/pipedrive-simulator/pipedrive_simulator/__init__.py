@@ -1,3 +1,3 @@
-"""A local Pipedrive account that speaks the REST API, for demos and tests."""
+"""A simulated Pipedrive account with the REST API, for demos and tests."""
 
 __version__ = "0.1.0"

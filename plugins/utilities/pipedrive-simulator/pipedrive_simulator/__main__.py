@@ -1,4 +1,4 @@
-"""Lets `python -m pipedrive_simulator` do what the console script does."""
+"""`python -m pipedrive_simulator`: the same as the console script."""
 
 import sys
 

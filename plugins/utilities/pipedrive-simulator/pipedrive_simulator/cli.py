@@ -19,7 +19,7 @@ EXIT_UNAVAILABLE = 69
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; return the exit code (0 done, 64 usage, 69 simulator not there)."""
+    """Run a command; return the exit code (0 done, 64 usage, 69 simulator does not run)."""
     parser = build_parser()
     args = parser.parse_args(argv)
     try:
@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Describe all commands."""
     parser = argparse.ArgumentParser(
         prog="pipedrive-simulator",
-        description="A local Pipedrive account that speaks the REST API, for demos and tests.",
+        description="A simulated Pipedrive account with the REST API, for demos and tests.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -44,44 +44,60 @@ def build_parser() -> argparse.ArgumentParser:
         "serve", help="serve an account until SIGTERM or SIGINT",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     ))  # fmt: skip
-    advance = _client_command(commands, "advance", _advance, "let the sales team work for a while")
+    advance = _client_command(
+        commands, "advance", _advance, "change deals and move the clock forward"
+    )
     advance.add_argument("--deals", type=int, default=200, help="deals that change (default: 200)")
-    advance.add_argument("--hours", type=float, default=6.0, help="hours that pass (default: 6)")
+    advance.add_argument(
+        "--hours", type=float, default=6.0, help="hours to move the clock forward (default: 6)"
+    )
     faults = _client_command(commands, "faults", _faults, "list, add or clear faults")
     faults.add_argument("--add", metavar="KIND", help="add a rule of this kind")
     faults.add_argument("--operation", default="*", help="operation id, with * (default: all)")
     faults.add_argument("--path", default="*", help="path as called, with * (default: all)")
-    faults.add_argument("--count", type=int, help="how often it fires (default: for ever)")
+    faults.add_argument("--count", type=int, help="how often it fires (default: without limit)")
     faults.add_argument("--probability", type=float, default=1.0, help="0 to 1 (default: 1)")
-    faults.add_argument("--every", type=int, default=1, help="each so-many-th call (default: 1)")
+    faults.add_argument(
+        "--every", type=int, default=1, help="fire on each n-th matching call (default: 1)"
+    )
     faults.add_argument("--fault-seed", type=int, default=0, help="for --probability (default: 0)")
     faults.add_argument("--clear", action="store_true", help="remove all rules")
-    truth = _client_command(commands, "truth", _truth, "print what is really so, as JSON lines")
+    truth = _client_command(
+        commands, "truth", _truth, "print the account's records as JSON lines, past the API"
+    )
     truth.add_argument("entity", help="counts, deals, stage_intervals, ...")
-    stats = _client_command(commands, "stats", _stats, "print what was called, and its tokens")
+    stats = _client_command(commands, "stats", _stats, "print the API calls and their tokens")
     stats.add_argument("--reset", action="store_true", help="start counting anew")
     return parser
 
 
 def _serve_options(serve: argparse.ArgumentParser) -> None:
     serve.set_defaults(run=_serve)
-    serve.add_argument("--host", default="127.0.0.1", help="a loopback address; others are refused")
+    serve.add_argument(
+        "--host", default="127.0.0.1", help="a loopback address (others are refused)"
+    )
     serve.add_argument("--port", type=int, default=0, help="0 takes a free one")
     serve.add_argument("--ready-file", type=Path, help="write url, port, pid, token when listening")
-    serve.add_argument("--state-file", type=Path, help="journal; the same file, the same account")
+    serve.add_argument(
+        "--state-file", type=Path, help="journal file; a restart with it gives the same account"
+    )
     account = serve.add_argument_group("account")
     account.add_argument(
         "--account",
         choices=("generated", "csv", "endless"),
         default="generated",
-        help="generated above 100,000 deals is endless: pages made by id",
+        help="above 100,000 deals, generated becomes endless: deals are computed from their ids",
     )
     account.add_argument("--deals", type=int, default=10_000, help="0 to 1,000,000")
-    account.add_argument("--seed", type=int, default=42, help="the same seed, the same account")
-    account.add_argument("--csv-dir", help="folder of the csv account's four files")
-    account.add_argument("--now", help="the account's present, e.g. 2026-01-31T12:00:00Z")
     account.add_argument(
-        "--freeze-clock", action="store_true", help="time stands still unless control moves it"
+        "--seed", type=int, default=42, help="the same seed gives the same account"
+    )
+    account.add_argument("--csv-dir", help="folder with the four files of a csv account")
+    account.add_argument(
+        "--now", help="start time of the account's clock, e.g. 2026-01-31T12:00:00Z"
+    )
+    account.add_argument(
+        "--freeze-clock", action="store_true", help="stop the clock; only control routes move it"
     )
     account.add_argument("--company", default="demo", help="company domain")
     api = serve.add_argument_group("API")
@@ -94,7 +110,7 @@ def _serve_options(serve: argparse.ArgumentParser) -> None:
     )
     api.add_argument("--burst", type=int, help="calls per rolling two seconds")
     api.add_argument("--daily-tokens", type=int, help="tokens per day of the account's clock")
-    api.add_argument("--latency-ms", type=float, default=0.0, help="added to every API answer")
+    api.add_argument("--latency-ms", type=float, default=0.0, help="delay of every API response")
     api.add_argument(
         "--strict",
         dest="strict",
@@ -110,7 +126,7 @@ def _serve_options(serve: argparse.ArgumentParser) -> None:
         type=int,
         choices=(404, 410),
         default=410,
-        help="what removed v1 paths answer",
+        help="HTTP status of removed v1 paths",
     )
     api.add_argument("--log-requests", action="store_true", help="one line per API call")
 
@@ -123,8 +139,8 @@ def _client_command(commands: Any, name: str, run: Any, text: str) -> argparse.A
 
 
 def _serve(args: argparse.Namespace) -> int:
-    # Imported here, so that the small clients start at once.
-    from pipedrive_simulator.account.journal import held
+    # Imported here, so that the client commands start fast.
+    from pipedrive_simulator.account.journal import locked
     from pipedrive_simulator.account.state import EditError
     from pipedrive_simulator.csvfiles.load import CsvError
     from pipedrive_simulator.opening import Plan, PlanError, open_account
@@ -141,7 +157,7 @@ def _serve(args: argparse.Namespace) -> int:
     lock = contextlib.ExitStack()
     try:
         listener = bind(args.host, args.port)
-        lock.enter_context(held(args.state_file))
+        lock.enter_context(locked(args.state_file))
         account = open_account(plan, args.state_file)
     except (PlanError, CsvError, EditError, HostError, ValueError, OSError) as error:
         print(f"pipedrive-simulator: {error}", file=sys.stderr)
@@ -149,7 +165,7 @@ def _serve(args: argparse.Namespace) -> int:
             listener.close()
         lock.close()
         return EXIT_USAGE
-    # What was made lives as long as the process: keep it out of every later collection.
+    # These objects exist until the process ends: exclude them from garbage collection.
     gc.freeze()
     settings = ApiSettings(
         args.token, OAuthSettings(access_token=args.bearer), args.strict, args.removed_status

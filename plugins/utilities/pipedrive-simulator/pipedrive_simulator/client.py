@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 
 class ControlCallError(RuntimeError):
-    """The simulator refused a control call, or is not there."""
+    """The simulator refused a control call, or does not run."""
 
 
 class ControlClient:
@@ -20,7 +20,7 @@ class ControlClient:
     def __init__(self, url: str, *, timeout: float = 300.0) -> None:
         self.url = url.rstrip("/")
         self.timeout = timeout
-        # Loopback only: a proxy of the environment must not get in between.
+        # Loopback only: a proxy from the environment must not be used.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def call(self, method: str, route: str, body: Any = None, **query: Any) -> Any:
@@ -29,7 +29,7 @@ class ControlClient:
             return json.load(answer)
 
     def truth(self, name: str) -> Iterator[dict[str, Any]]:
-        """Yield the truth about an entity, one record at a time."""
+        """Yield the account's records of an entity, read past the API, one at a time."""
         with self._open("GET", f"truth/{name}", None, {}) as answer:
             for line in answer:
                 yield json.loads(line)
@@ -49,5 +49,5 @@ class ControlClient:
                 msg = f"{method} {address}: {error.code} {error.read().decode('utf-8', 'replace')}"
             raise ControlCallError(msg) from None
         except urllib.error.URLError as error:
-            msg = f"no simulator answers at {self.url}: {error.reason}"
+            msg = f"no simulator at {self.url}: {error.reason}; run `pipedrive-simulator serve`"
             raise ControlCallError(msg) from None

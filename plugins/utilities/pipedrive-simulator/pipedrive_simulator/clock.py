@@ -1,7 +1,7 @@
-"""Time: the account's own clock, and the text forms in which the API writes instants.
+"""The account's clock, and the text forms of instants in the API.
 
 Inside the account an instant is always the text `YYYY-MM-DDTHH:MM:SSZ` (UTC, whole seconds).
-That text sorts in time order, so it serves as sort key, as JSON value and as cursor value at once.
+This text sorts in time order, so it is sort key, JSON value and cursor value at once.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def plus_days(text: str, days: float) -> str:
 
 
 def naive(text: str) -> str:
-    """Write an instant the v1 way: `YYYY-MM-DD HH:MM:SS`, UTC without saying so."""
+    """Write an instant as v1 does: `YYYY-MM-DD HH:MM:SS`, in UTC without a zone."""
     return f"{text[:10]} {text[11:19]}"
 
 
 def millis(text: str) -> str:
-    """Write an instant the way leads do: with milliseconds."""
+    """Write an instant with milliseconds, as in leads."""
     return f"{text[:19]}.000Z"
 
 
@@ -60,9 +60,9 @@ def http_date(seconds: int) -> str:
 
 
 def parse_query_instant(text: str) -> str | None:
-    """Normalise an `updated_since` value; None when the API would call it not a valid datetime.
+    """Normalise an `updated_since` value; None if the API would refuse it as no valid datetime.
 
-    The real API refuses fractional seconds, which is why this is stricter than `to_seconds`.
+    The real API refuses fractional seconds, so this is stricter than `to_seconds`.
     """
     if not _RFC3339.match(text):
         return None
@@ -75,8 +75,8 @@ def parse_query_instant(text: str) -> str | None:
 class Clock:
     """The account's clock: the machine's clock plus an offset, or frozen.
 
-    Seconds since 1970. A frozen clock moves only when told; a running one keeps its offset, so an
-    account that is served again after a pause has lived through that pause, as a real CRM would.
+    Seconds since 1970. A frozen clock moves only by `advance`. A running clock keeps its offset, so
+    it also moves forward while the account is not served, as in a real CRM.
     """
 
     def __init__(self, now: int, *, frozen: bool = False, started: float | None = None) -> None:
@@ -86,11 +86,11 @@ class Clock:
         self._offset = now - (time.time() if started is None else started)
 
     def seconds(self) -> int:
-        """Return the account's present, in whole seconds."""
+        """Return the account's current time, in whole seconds."""
         return self._frozen_at if self.frozen else int(time.time() + self._offset)
 
     def text(self) -> str:
-        """Return the account's present as `YYYY-MM-DDTHH:MM:SSZ`."""
+        """Return the account's current time as `YYYY-MM-DDTHH:MM:SSZ`."""
         return to_text(self.seconds())
 
     def advance(self, seconds: float) -> None:

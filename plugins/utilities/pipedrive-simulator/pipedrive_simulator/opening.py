@@ -1,4 +1,4 @@
-"""Opening an account: make it from a plan, or rebuild it from its journal."""
+"""Opens an account: creates it from a plan, or rebuilds it from its journal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipedrive_simulator.account.journal import Journal
 from pipedrive_simulator.clock import Clock, to_seconds, to_text
 from pipedrive_simulator.generator.simulated_account import SimulatedAccount
 
-#: Up to here every deal has a life of its own; above, pages are made by id on the fly.
+#: Up to this size every deal is generated in full; above, deals are computed from their ids.
 LIVING_LIMIT = 100_000
 ENDLESS_LIMIT = 1_000_000
 KINDS = ("generated", "endless", "csv")
@@ -24,10 +24,10 @@ class PlanError(ValueError):
 
 @dataclass(frozen=True)
 class Plan:
-    """What an account is made from. `now` is an instant; None means the machine's present.
+    """The parameters of an account. `now` is an instant; None means the machine's current time.
 
-    `kind` is `generated` (a living process; above 100,000 deals it turns `endless`), `endless`
-    (pages by id, flat memory) or `csv` (files in `csv_dir`).
+    `kind` is `generated` (a simulated sales process; above 100,000 deals `endless`), `endless`
+    (deals computed from their ids, constant memory) or `csv` (files in `csv_dir`).
     """
 
     kind: str = "generated"
@@ -40,7 +40,7 @@ class Plan:
 
 
 def open_account(plan: Plan, state_file: Path | None = None) -> SimulatedAccount:
-    """Return the account of a plan; with a state file, the one that the file tells of."""
+    """Return the account of a plan; with an existing state file, the account of that file."""
     if state_file is None:
         return _build(plan, time.time())
     journal = Journal(state_file)
@@ -65,7 +65,7 @@ def _rebuild(plan: Plan, first: dict[str, Any], lines: list[dict[str, Any]]) -> 
                 f"not {getattr(plan, name)!r}; use another state file for another account"
             )
             raise PlanError(msg)
-    # The files may have moved meanwhile; whether the clock stands still is this run's choice.
+    # The CSV folder and the frozen clock may differ in each run.
     made |= {"csv_dir": plan.csv_dir or made["csv_dir"], "frozen": plan.frozen}
     account = _build(Plan(**made), first["started"])
     for line in lines:
@@ -74,7 +74,7 @@ def _rebuild(plan: Plan, first: dict[str, Any], lines: list[dict[str, Any]]) -> 
 
 
 def _build(plan: Plan, started: float) -> SimulatedAccount:
-    """Make an account. A million objects are born and none dies: the collector would only cost."""
+    """Create an account, without garbage collection: a million new objects, and none is freed."""
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -94,7 +94,7 @@ def _make(plan: Plan, started: float) -> SimulatedAccount:
         msg = f"--deals must lie between 0 and {ENDLESS_LIMIT:,}, not {plan.deals:,}"
         raise PlanError(msg)
     now = int(started) if plan.now is None else to_seconds(plan.now)
-    # The clock stands still while the past is made, so that the past is the same each time.
+    # The clock is frozen during generation, so that the history is the same each time.
     standing = Clock(now, frozen=True)
     account = SimulatedAccount(seed=plan.seed, clock=standing, company=plan.company)
     if plan.kind == "endless" or plan.deals > LIVING_LIMIT:

@@ -1,4 +1,4 @@
-"""A simulator inside a test: in a thread (the account at hand) or as a process of its own.
+"""A simulator for tests: in a thread (with access to the account) or as a process of its own.
 
 from pipedrive_simulator.testing import running_simulator
 
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipedrive_simulator.account.journal import held
+from pipedrive_simulator.account.journal import locked
 from pipedrive_simulator.client import ControlClient
 from pipedrive_simulator.generator.simulated_account import SimulatedAccount
 from pipedrive_simulator.opening import Plan, open_account
@@ -32,14 +32,14 @@ from pipedrive_simulator.server.app import App
 from pipedrive_simulator.server.limits import Limits
 from pipedrive_simulator.server.run import bind, make_server, url_of
 
-#: The present of accounts in tests, unless a test asks for another one.
+#: The current time of accounts in tests, unless a test gives another one.
 TEST_NOW = "2026-06-15T12:00:00Z"
 _START_SECONDS = 60.0
 
 
 @dataclass
 class RunningSimulator:
-    """A simulator that answers calls. `account` and `api` are None for one in another process."""
+    """A running simulator. `account` and `api` exist only if it runs in a thread."""
 
     url: str
     token: str
@@ -50,7 +50,7 @@ class RunningSimulator:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers that let an API call in."""
+        """Headers with the API token."""
         return {"x-api-token": self.token}
 
     @property
@@ -70,7 +70,7 @@ class RunningSimulator:
         return self.client.call(method, route, body, **query)
 
     def truth(self, name: str) -> list[dict[str, Any]]:
-        """Return the truth about an entity."""
+        """Return the account's records of an entity, read past the API."""
         return list(self.client.truth(name))
 
 
@@ -95,8 +95,8 @@ def running_simulator(  # noqa: PLR0913 - options, each with a default
 ) -> Iterator[RunningSimulator]:
     """Run a simulator on a free port for the length of a `with` block.
 
-    Give an `account` that was made before, or what to make it from. The clock stands still unless
-    `frozen` is false. `process=True` starts another process, which only the control routes reach.
+    Pass an existing `account`, or the parameters of a new one. The clock is frozen unless
+    `frozen` is false. `process=True` starts another process, reached only by the control routes.
     """
     folder = None if csv_dir is None else str(csv_dir)
     plan = Plan(kind, deals, seed, folder, None if kind == "csv" else now, company, frozen)
@@ -105,7 +105,7 @@ def running_simulator(  # noqa: PLR0913 - options, each with a default
             yield running
         return
     journal = None if state_file is None or account is not None else Path(state_file)
-    with held(journal):
+    with locked(journal):
         if account is None:
             account = open_account(plan, journal)
         with _in_thread(account, token, burst, daily_tokens, strict, latency) as running:
@@ -163,8 +163,8 @@ def _in_process(
         command += ["--freeze-clock"] if plan.frozen else []
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ)
         try:
-            told = _wait_for(ready, process)
-            url = told["url"]
+            ready_file = _wait_for(ready, process)
+            url = ready_file["url"]
             yield RunningSimulator(url, token, plan.company, ControlClient(url))
         finally:
             process.terminate()
@@ -178,5 +178,5 @@ def _wait_for(ready: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]:
             msg = f"the simulator did not start (exit code {process.poll()})"
             raise RuntimeError(msg)
         time.sleep(0.01)
-    told: dict[str, Any] = json.loads(ready.read_text(encoding="utf-8"))
-    return told
+    ready_file: dict[str, Any] = json.loads(ready.read_text(encoding="utf-8"))
+    return ready_file

@@ -1,4 +1,4 @@
-"""Fixtures: accounts to test with, and where the official documents are."""
+"""Fixtures: accounts, and the folder of the official documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accounts to test with, and calls without a network."""
+"""Helpers of the tests: accounts, and calls without a network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOW = "2026-06-15T12:00:00Z"
 
 @dataclass
 class Caller:
-    """Calls an API in this process, token included."""
+    """Calls an API in this process, with its token."""
 
     api: Api
 

@@ -1,4 +1,4 @@
-"""From the official OpenAPI documents to JSON Schema, as far as these documents need it.
+"""Converts the official OpenAPI documents to JSON Schema.
 
 They under-declare nullability: open deals have no won_time, stages never edited no update_time, and
 so on, although the documents say otherwise. So every schema is taken as nullable here. Properties
@@ -14,7 +14,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-_KEPT = ("properties", "items", "allOf", "oneOf", "anyOf", "required", "enum", "type",
+_SCHEMAS = ("properties", "items", "allOf", "oneOf", "anyOf", "required", "enum", "type",
          "additionalProperties")  # fmt: skip
 # Shown by the official examples, missing from the official schemas.
 EXAMPLE_ONLY = {
@@ -49,7 +49,7 @@ def convert(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     out: dict[str, Any] = {}
-    for name in _KEPT:
+    for name in _SCHEMAS:
         if name not in schema:
             continue
         value = schema[name]

@@ -28,7 +28,7 @@ def get(simulator: RunningSimulator, path: str) -> Any:
         return json.load(answer)
 
 
-def test_edits_by_control_and_the_truth() -> None:
+def test_control_routes_edit_and_return_the_records() -> None:
     with running_simulator(deals=20) as simulator:
         done = simulator.control(
             "POST", "edit",
@@ -63,12 +63,12 @@ def test_edits_by_control_and_the_truth() -> None:
      ("edit", {"op": "add_field", "entity": "deal", "name": "x", "type": "nope"}),
      ("limits", {"nope": 1}), ("faults", {"kind": "nope"}), ("nowhere", {})],
 )  # fmt: skip
-def test_refused_control_calls_say_why(route: str, body: dict[str, Any]) -> None:
+def test_refused_control_calls_name_the_reason(route: str, body: dict[str, Any]) -> None:
     with running_simulator(deals=1) as simulator, pytest.raises(ControlCallError, match="40"):
         simulator.control("POST", route, body)
 
 
-def test_control_is_never_counted_and_the_clock_moves() -> None:
+def test_control_calls_are_not_counted_and_move_the_clock() -> None:
     with running_simulator(deals=3) as simulator:
         assert (
             simulator.control("POST", "clock", {"advance_seconds": 61})["now"][11:19] == "12:01:01"
@@ -99,7 +99,7 @@ def test_limits_can_be_set_while_it_runs() -> None:
         assert simulator.control("GET", "stats")["served_429"] == 1
 
 
-def test_answers_can_be_slowed_down_while_it_runs() -> None:
+def test_the_latency_can_be_set_while_it_runs() -> None:
     with running_simulator(deals=5) as simulator:
         assert simulator.control("POST", "latency", {"seconds": 0.2}) == {"seconds": 0.2}
         begun = time.monotonic()
@@ -116,7 +116,7 @@ def test_only_loopback_is_served(host: str) -> None:
     assert main(["serve", "--host", host]) == 64
 
 
-def test_a_small_account_is_there_at_once() -> None:
+def test_a_small_account_starts_within_two_seconds() -> None:
     with running_simulator(deals=1):
         pass
     start = time.monotonic()
@@ -141,18 +141,18 @@ def start(ready: Path, *options: str) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_serve_ends_cleanly_and_starts_again_where_it_was(tmp_path: Path, number: int) -> None:
+def test_serve_ends_with_0_and_resumes_its_account(tmp_path: Path, number: int) -> None:
     ready, state = tmp_path / "a folder" / "ready.json", tmp_path / "state.jsonl"
     options = ["--state-file", str(state), "--deals", "40", "--now", NOW]
     process = start(ready, *options)
-    told = json.loads(ready.read_text())
-    assert (told["pid"], told["token"], told["company_domain"]) == (
+    ready_file = json.loads(ready.read_text())
+    assert (ready_file["pid"], ready_file["token"], ready_file["company_domain"]) == (
         process.pid,
         "demo-token",
         "demo",
     )
-    assert main(["advance", "--url", told["url"], "--deals", "7", "--hours", "3"]) == 0
-    running = RunningSimulator(told["url"], "demo-token", "demo", _client(told["url"]))
+    assert main(["advance", "--url", ready_file["url"], "--deals", "7", "--hours", "3"]) == 0
+    running = RunningSimulator(ready_file["url"], "demo-token", "demo", _client(ready_file["url"]))
     before = running.truth("deals")
     os.kill(process.pid, number)
     assert process.wait(10) == 0
@@ -186,7 +186,7 @@ def test_a_state_file_is_served_by_one_simulator_at_a_time(
         assert len(simulator.account.deals) == 4
 
 
-def test_an_account_that_cannot_be_made_leaves_no_state_file(tmp_path: Path) -> None:
+def test_a_failed_creation_leaves_no_state_file(tmp_path: Path) -> None:
     state = tmp_path / "state.jsonl"
     assert main(["serve", "--state-file", str(state), "--deals", "-1"]) == 64
     assert not state.exists()
@@ -212,7 +212,7 @@ def _client(url: str) -> Any:
     return ControlClient(url)
 
 
-def test_small_clients(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_client_commands_print_their_results(capsys: pytest.CaptureFixture[str]) -> None:
     with running_simulator(kind="csv", csv_dir=TINY_CSV) as simulator:
         url = ["--url", simulator.url]
         assert main(["advance", *url, "--deals", "3"]) == 0
@@ -227,16 +227,16 @@ def test_small_clients(capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["stats", *url, "--reset"]) == 0
 
 
-def test_clients_say_when_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:
+def test_clients_exit_with_69_without_a_simulator(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stats", "--url", "http://127.0.0.1:9"]) == 69
-    assert "no simulator answers" in capsys.readouterr().err
+    assert "no simulator at" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     "options", [["--account", "csv"], ["--account", "csv", "--csv-dir", "/nonexistent"],
                 ["--deals", "1000001"], ["--deals", "-1"], ["--now", "tomorrow"]],
 )  # fmt: skip
-def test_a_plan_that_cannot_be_carried_out(
+def test_an_invalid_plan_exits_with_64(
     options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["serve", *options]) == 64

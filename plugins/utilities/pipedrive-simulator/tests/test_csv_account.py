@@ -1,4 +1,4 @@
-"""The account made from CSV files: rules on made-up files, facts on the real ones."""
+"""The account from CSV files: rules with small test files, counts with the real ones."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_prospecting_deals_are_spread_over_the_last_days(tiny: Caller) -> None:
     assert added == ["2019-03-31T12:00:00Z", "2019-04-15T12:00:00Z"]
 
 
-def test_history_has_only_what_the_file_tells(tiny: Caller) -> None:
+def test_history_has_only_facts_of_the_file(tiny: Caller) -> None:
     rows = tiny.get("/v1/deals/1/changelog")["data"]
     assert {r["field_key"]: r["new_value"] for r in rows} == {
         "status": "won", "won_time": "2019-02-20 12:00:00", "value": "90",
@@ -49,11 +49,11 @@ def test_history_has_only_what_the_file_tells(tiny: Caller) -> None:
 def test_names_become_custom_fields(tiny: Caller) -> None:
     (deal,) = tiny.get("/api/v2/deals", ids=2, include_option_labels="true")["data"]
     names = {f.code: f.name for f in tiny.account.fields["deal"].custom}
-    told = {names[key]: value for key, value in deal["custom_fields"].items()}
-    assert told["Product"]["label"] == "Box Two"
-    assert told["Manager"]["label"] == "Nair Pinho"
-    assert told["Regional office"]["label"] == "North"
-    assert told["Opportunity ID"] == "AAAA0002"
+    values = {names[key]: value for key, value in deal["custom_fields"].items()}
+    assert values["Product"]["label"] == "Box Two"
+    assert values["Manager"]["label"] == "Nair Pinho"
+    assert values["Regional office"]["label"] == "North"
+    assert values["Opportunity ID"] == "AAAA0002"
 
 
 def test_accounts_become_organizations(tiny: Caller) -> None:
@@ -80,7 +80,7 @@ def test_agents_become_users_and_there_are_no_persons(tiny: Caller) -> None:
     assert tiny.get("/api/v2/persons")["data"] == []
 
 
-def test_it_moves_forward_too(tiny: Caller) -> None:
+def test_a_csv_account_can_advance(tiny: Caller) -> None:
     summary = tiny.account.advance(deals=5, hours=2)
     assert sum(len(ids) for ids in summary["deal_ids"].values()) == 5
 
@@ -90,7 +90,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_files(tmp_path)
 
 
-def test_facts_of_the_real_files(crm_dir: Path) -> None:
+def test_counts_of_the_real_files(crm_dir: Path) -> None:
     caller = from_folder(crm_dir)
     deals = caller.all("/api/v2/deals", limit=500, sort_by="update_time")
     assert Counter(d["status"] for d in deals) == {"won": 4238, "lost": 2473, "open": 2089}

@@ -85,7 +85,7 @@ def test_a_restart_rebuilds_the_account(tmp_path: Path) -> None:
     edit_everything(account)
     again = open_account(plan, path)
     assert fingerprint(again) == fingerprint(account)
-    # It goes on being journaled.
+    # Later edits are journaled, too.
     for one in (account, again):
         one.journal = None
         one.advance(deals=5, hours=1)
@@ -135,7 +135,7 @@ def test_a_running_clock_goes_on_over_a_restart(tmp_path: Path) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(deals=st.integers(0, 120), hours=st.floats(0, 48), size=st.integers(0, 80))
-def test_advance_touches_exactly_so_many_deals(deals: int, hours: float, size: int) -> None:
+def test_advance_changes_exactly_the_requested_deals(deals: int, hours: float, size: int) -> None:
     account = make_account(deals=size)
     before = {d.id: bytes(account.deals.encode(d)) for d in account.deals.records.values()}
     start = account.clock.text()

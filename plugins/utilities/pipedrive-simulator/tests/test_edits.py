@@ -1,4 +1,4 @@
-"""Edits keep history, references and definitions in step, and refuse what a real account would."""
+"""Edits update history, references and definitions; edits that a real account refuses fail."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from simulator_helpers import Caller
 DEALS = "/api/v2/deals"
 
 
-def test_merged_deals(caller: Caller) -> None:
+def test_merging_deals_deletes_one_and_updates_the_other(caller: Caller) -> None:
     account = caller.account
     loser, survivor = account.create_deal("perde"), account.create_deal("fica")
     line = account.attach_product(loser.id, 1)
@@ -26,7 +26,7 @@ def test_merged_deals(caller: Caller) -> None:
         account.merge_deals(survivor.id, into=survivor.id)
 
 
-def test_merged_persons_take_their_deals_along(caller: Caller) -> None:
+def test_a_merged_persons_deals_move_to_the_other_person(caller: Caller) -> None:
     account = caller.account
     deal = account.create_deal("com contato", person_id=1)
     account.clock.advance(60)
@@ -37,7 +37,7 @@ def test_merged_persons_take_their_deals_along(caller: Caller) -> None:
     assert caller.get("/api/v2/persons", ids="1")["data"] == []
 
 
-def test_merged_organizations_take_their_persons_along(caller: Caller) -> None:
+def test_a_merged_organizations_persons_move_to_the_other(caller: Caller) -> None:
     account = caller.account
     person = account.create_person("Fulana", org_id=1)
     account.merge_organizations(1, into=2)
@@ -90,9 +90,9 @@ def test_fields_and_options_change_without_touching_records(caller: Caller) -> N
     account.rename_option("deal", field.code, int(added.id), "3")
     account.remove_option("deal", field.code, int((field.options or [])[0].id))
     account.rename_field("deal", field.code, "Escolha")
-    told = caller.get(f"/api/v2/dealFields/{field.code}")["data"]
-    assert told["field_name"] == "Escolha"
-    assert [option["label"] for option in told["options"]] == ["dois", "3"]
+    definition = caller.get(f"/api/v2/dealFields/{field.code}")["data"]
+    assert definition["field_name"] == "Escolha"
+    assert [option["label"] for option in definition["options"]] == ["dois", "3"]
     account.remove_field("deal", field.code)
     assert field.code not in caller.get(f"{DEALS}/{deal.id}")["data"]["custom_fields"]
     assert caller.reply(f"/api/v2/dealFields/{field.code}").status == 404

@@ -1,4 +1,4 @@
-"""Deals made from their ids: the same walks as everywhere, also with edited ones laid over them."""
+"""Deals computed from their ids: the same pages as in other accounts, also after edits."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def key(record: dict[str, Any], field: str) -> tuple[Any, int]:
     field=st.sampled_from(["id", "update_time", "add_time"]),
     direction=st.sampled_from(["asc", "desc"]),
 )
-def test_walks_are_complete_and_ordered(
+def test_pages_are_complete_and_ordered(
     endless: Caller, limit: int, field: str, direction: str
 ) -> None:
     order = {"limit": limit, "sort_by": field, "sort_direction": direction}
@@ -45,7 +45,7 @@ def test_walks_are_complete_and_ordered(
     assert found == list(range(1, len(endless.account.deals) + 1))
 
 
-def test_windows_select_made_and_edited_deals(endless: Caller) -> None:
+def test_windows_select_computed_and_edited_deals(endless: Caller) -> None:
     everything = endless.all(DEALS, limit=500)
     middle = everything[len(everything) // 2]["update_time"]
     for sort_by in ("id", "update_time", "add_time"):

@@ -1,4 +1,4 @@
-"""Each kind of fault over a real connection, and when rules fire."""
+"""Each kind of fault over a real connection, and the conditions of rules."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ STATUSES = {
 }  # fmt: skip
 
 
-def test_an_error_of_any_status_with_its_words_and_headers(simulator: RunningSimulator) -> None:
+def test_an_error_has_the_rules_status_message_and_headers(simulator: RunningSimulator) -> None:
     headers = {"retry-after": "7", "x-ratelimit-limit": None}
     fail(simulator, "status", status=415, error="Feature is not enabled", headers=headers)
     status, answered, body = fetch(simulator)
@@ -63,7 +63,7 @@ def test_an_error_of_any_status_with_its_words_and_headers(simulator: RunningSim
 
 
 @pytest.mark.parametrize("kind", STATUSES)
-def test_replaced_answers(simulator: RunningSimulator, kind: str) -> None:
+def test_a_fault_replaces_the_response(simulator: RunningSimulator, kind: str) -> None:
     fail(simulator, kind)
     status, headers, body = fetch(simulator)
     assert status == STATUSES[kind]
@@ -119,7 +119,7 @@ def test_a_slow_body_arrives_whole(simulator: RunningSimulator) -> None:
     assert len(records(body)) > 10
 
 
-def test_a_hang_runs_into_the_time_out(simulator: RunningSimulator) -> None:
+def test_a_hang_ends_in_a_timeout(simulator: RunningSimulator) -> None:
     fail(simulator, "hang")
     with pytest.raises(TimeoutError):
         fetch(simulator, timeout=0.3)
@@ -157,7 +157,7 @@ def test_paging_facts_can_be_flat(simulator: RunningSimulator) -> None:
     assert nested == {"pagination": flat}
 
 
-def test_damaged_records(simulator: RunningSimulator) -> None:
+def test_faults_damage_records(simulator: RunningSimulator) -> None:
     good = records(fetch(simulator)[2])
     for kind in ("wrong_types", "unknown_properties", "missing_properties"):
         fail(simulator, kind)
@@ -179,7 +179,7 @@ def test_a_bad_record_leaves_the_others_alone(simulator: RunningSimulator, oddit
     assert first in body
 
 
-def test_a_bad_value_is_what_was_asked_for(simulator: RunningSimulator) -> None:
+def test_a_bad_value_is_the_rules_value(simulator: RunningSimulator) -> None:
     fail(simulator, "bad_record", field_name="update_time", value='"yesterday"')
     assert records(fetch(simulator)[2])[0]["update_time"] == "yesterday"
 
@@ -199,7 +199,7 @@ def test_a_short_page_is_followed_by_others(simulator: RunningSimulator) -> None
     assert short["additional_data"] == whole["additional_data"]
 
 
-def test_more_for_ever(simulator: RunningSimulator) -> None:
+def test_endless_paging_always_announces_another_page(simulator: RunningSimulator) -> None:
     fail(simulator, "more_for_ever")
     assert json.loads(fetch(simulator)[2])["additional_data"]["next_cursor"]
     fail(simulator, "more_for_ever")
@@ -207,13 +207,13 @@ def test_more_for_ever(simulator: RunningSimulator) -> None:
     assert counts["pagination"]["more_items_in_collection"] is True
 
 
-def test_a_body_can_drip(simulator: RunningSimulator) -> None:
+def test_a_dripping_body_arrives_slowly(simulator: RunningSimulator) -> None:
     fail(simulator, "dripping_body", seconds=0.3)
     with pytest.raises(http.client.IncompleteRead):
         fetch(simulator)
 
 
-def test_edits_during_a_walk(simulator: RunningSimulator) -> None:
+def test_records_can_be_edited_between_pages(simulator: RunningSimulator) -> None:
     before = simulator.control("GET", "truth/counts")
     fail(simulator, "edit_during_walk", operation="getDeals",
          edits=[{"op": "create_deal", "title": "no meio"}])  # fmt: skip
@@ -224,7 +224,7 @@ def test_edits_during_a_walk(simulator: RunningSimulator) -> None:
     assert fetch(simulator)[0] == 200
 
 
-def test_every_kind_is_tested_above() -> None:
+def test_every_kind_of_fault_has_a_test() -> None:
     assert set(KINDS) - set(STATUSES) == {
         "empty_page", "redirect", "flat_pagination", "null_body", "truncated_json", "reset",
         "slow_body", "hang", "expired_cursor",

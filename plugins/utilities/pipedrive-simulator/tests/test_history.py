@@ -1,4 +1,4 @@
-"""The changelog against the truth: replaying its rows gives the stays in stages."""
+"""The changelog against the account's records: replaying its rows gives the stays in stages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ State = tuple[str, int, int, str]
 
 
 def replay(record: dict[str, Any], rows: list[dict[str, Any]]) -> list[State]:
-    """Rebuild the states of a deal from its present and its changelog, newest row first."""
+    """Rebuild the states of a deal from its record and its changelog, newest row first."""
     stage, pipeline, status = record["stage_id"], record["pipeline_id"], record["status"]
     states: list[State] = []
     for row in rows:
@@ -39,14 +39,14 @@ def replay(record: dict[str, Any], rows: list[dict[str, Any]]) -> list[State]:
 
 
 def consistent(states: list[State], truth: list[dict[str, Any]], pipelines: dict[int, int]) -> None:
-    """Rows of one edit make intermediate states that never lasted; the truth has none of them."""
+    """Remove intermediate states between the rows of one edit, which the account does not have."""
     possible = [s for s in states if pipelines[s[1]] == s[2]]
-    told = [(t["valid_from"], t["stage_id"], t["pipeline_id"], t["status"]) for t in truth]
+    data = [(t["valid_from"], t["stage_id"], t["pipeline_id"], t["status"]) for t in truth]
     collapsed: list[State] = []
     for state in possible:
         if not collapsed or collapsed[-1][1:] != state[1:]:
             collapsed.append(state)
-    assert collapsed == told
+    assert collapsed == data
     ends = [t["valid_to"] for t in truth]
     assert ends == [t["valid_from"] for t in truth[1:]] + [None]
 
@@ -85,7 +85,7 @@ def test_replaying_the_changelog_gives_the_stays(plan: dict[str, Any]) -> None:
         max_size=15,
     )
 )  # fmt: skip
-def test_several_edits_within_a_second_keep_their_order(edits: list[tuple[int, str, int]]) -> None:
+def test_edits_within_a_second_keep_their_order(edits: list[tuple[int, str, int]]) -> None:
     account = make_account(deals=0)
     deal = account.create_deal("um negócio", stage_id=1)
     for stage, what, seconds in edits:
@@ -114,18 +114,18 @@ def test_values_are_text_and_fields_have_their_v1_names(caller: Caller) -> None:
                                        modules.code: chosen})  # fmt: skip
     account.lose_deal(deal.id, "Preço")
     rows = caller.get(f"/v1/deals/{deal.id}/changelog")["data"]
-    told = {row["field_key"]: (row["old_value"], row["new_value"]) for row in rows}
-    assert told["value"] == ("100", "250.5")
-    assert told["user_id"] == ("1", "3")
-    assert told["expected_close_date"] == (None, "2026-07-01")
-    assert told["lost_reason"] == (None, "Preço")
-    assert told["status"] == ("open", "lost")
-    assert told[money] == (None, "10")
-    assert told[f"{money}_currency"] == (None, "BRL")
-    assert told[modules.code] == (None, ",".join(map(str, chosen)))
+    data = {row["field_key"]: (row["old_value"], row["new_value"]) for row in rows}
+    assert data["value"] == ("100", "250.5")
+    assert data["user_id"] == ("1", "3")
+    assert data["expected_close_date"] == (None, "2026-07-01")
+    assert data["lost_reason"] == (None, "Preço")
+    assert data["status"] == ("open", "lost")
+    assert data[money] == (None, "10")
+    assert data[f"{money}_currency"] == (None, "BRL")
+    assert data[modules.code] == (None, ",".join(map(str, chosen)))
 
 
-def test_flow_has_the_creation_and_hides_custom_fields_unless_asked(caller: Caller) -> None:
+def test_flow_has_the_creation_and_custom_fields_only_if_requested(caller: Caller) -> None:
     account = caller.account
     deal = account.create_deal("fluxo")
     account.update_deal(deal.id, custom_fields={"Concorrente": "NexoERP"}, value=3)
@@ -143,7 +143,7 @@ def test_persons_and_organizations_have_changelogs(caller: Caller) -> None:
     assert caller.get("/v1/organizations/1/changelog")["data"][0]["field_key"] == "name"
 
 
-def test_history_of_a_purged_deal_is_gone(caller: Caller) -> None:
+def test_a_purged_deal_has_no_history(caller: Caller) -> None:
     account = caller.account
     deal = account.create_deal("apagado")
     account.delete_deal(deal.id)

@@ -1,4 +1,4 @@
-"""Token, burst window, daily budget, and the page for those who ignore refusals."""
+"""Token, burst window, daily budget, and the block page after many refusals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def call(
     [{}, {b"x-api-token": b"wrong"}, {b"authorization": b"Bearer demo-token"},
      {b"authorization": b"Basic demo-bearer"}],
 )  # fmt: skip
-def test_without_a_valid_token_the_gateway_answers(caller: Caller, headers: Any) -> None:
+def test_calls_without_a_valid_token_get_401(caller: Caller, headers: Any) -> None:
     reply = call(caller, headers)
     assert (reply.status, reply.headers["x-401-by-gw"]) == (401, "true")
     assert json.loads(reply.body) == {
@@ -53,7 +53,7 @@ def test_removed_endpoints_can_answer_404(caller: Caller) -> None:
     assert other.reply("/v1/deals").status == 404
 
 
-def test_only_reading_is_served(caller: Caller) -> None:
+def test_only_get_is_served(caller: Caller) -> None:
     assert call(caller, {b"x-api-token": b"demo-token"}, method="POST").status == 405
 
 
@@ -101,7 +101,7 @@ def test_the_daily_budget_ends_and_comes_back_with_the_next_day() -> None:
     assert caller.reply(DEALS).status == 200
 
 
-def test_ignored_refusals_bring_the_block_page() -> None:
+def test_calls_after_many_refusals_get_the_block_page() -> None:
     now = [0.0]
     limited = gate(now, burst=1, cloudflare_after=3, cloudflare_seconds=5)
     statuses = []
@@ -118,12 +118,12 @@ def test_ignored_refusals_bring_the_block_page() -> None:
     assert limited.admit("t", 1) is None
 
 
-def test_plans() -> None:
+def test_plan_limits_depend_on_plan_and_seats() -> None:
     assert plan_limits("lite", 1) == Limits(burst=20, daily_tokens=30_000)
     assert plan_limits("ultimate", 10) == Limits(burst=120, daily_tokens=2_100_000)
 
 
-def test_the_default_never_limits() -> None:
+def test_the_default_has_no_limits() -> None:
     caller = make_caller(make_account(deals=5))
     assert {caller.reply(DEALS, limit=1).status for _ in range(400)} == {200}
 
@@ -140,7 +140,7 @@ def test_stats_count_calls_and_tokens(caller: Caller) -> None:
     assert summary["max_in_2s"] == 4
 
 
-def test_the_date_is_the_accounts(caller: Caller) -> None:
+def test_the_date_header_is_the_accounts_time(caller: Caller) -> None:
     assert caller.reply(DEALS).headers["date"] == "Mon, 15 Jun 2026 12:00:00 GMT"
 
 
@@ -150,7 +150,7 @@ def grant(caller: Caller, refresh: str = "demo-refresh", client: str = "demo-cli
     return caller.api.oauth.grant({b"authorization": b"Basic " + basic}, form, "http://here")
 
 
-def test_a_refresh_token_buys_access_tokens_that_expire(caller: Caller) -> None:
+def test_a_refresh_token_gives_access_tokens_that_expire(caller: Caller) -> None:
     granted = json.loads(grant(caller).body)
     assert (granted["api_domain"], granted["refresh_token"]) == ("http://here", "demo-refresh")
     headers = {b"authorization": b"Bearer " + granted["access_token"].encode()}
@@ -159,6 +159,6 @@ def test_a_refresh_token_buys_access_tokens_that_expire(caller: Caller) -> None:
     assert call(caller, headers).status == 401
 
 
-def test_refused_grants(caller: Caller) -> None:
+def test_wrong_credentials_get_no_access_token(caller: Caller) -> None:
     assert json.loads(grant(caller, refresh="x").body)["error"] == "invalid_grant"
     assert grant(caller, client="x").status == 401

@@ -1,4 +1,4 @@
-"""What lists return: filters, windows, deleted and archived records, shapes of custom fields."""
+"""Lists: filters, windows, deleted and archived records, shapes of custom fields."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_bad_instants_are_refused(big: Caller, value: str) -> None:
     assert b"not a valid datetime" in reply.body
 
 
-def test_statuses_and_deleted_deals(caller: Caller) -> None:
+def test_status_selects_also_deleted_deals(caller: Caller) -> None:
     account = caller.account
     deal = account.create_deal("vai ser apagado")
     account.delete_deal(deal.id)
@@ -77,7 +77,7 @@ def test_archived_deals_are_in_their_own_list_only(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("path", ["persons", "organizations", "activities", "products"])
-def test_other_deleted_records_vanish(caller: Caller, path: str) -> None:
+def test_other_deleted_records_are_not_listed(caller: Caller, path: str) -> None:
     url = f"/api/v2/{path}"
     first = caller.get(url, limit=1)["data"][0]["id"]
     singular = {"activities": "activity"}.get(path, path.removesuffix("s"))
@@ -140,14 +140,14 @@ def test_shapes_of_every_custom_field_type(big: Caller, kind: str) -> None:
             assert isinstance(value, shape)
 
 
-def test_optional_properties_come_only_when_asked_for(big: Caller) -> None:
+def test_optional_properties_are_returned_only_if_requested(big: Caller) -> None:
     plain = big.get(DEALS, limit=1)["data"][0]
     assert "activities_count" not in plain
-    told = big.get(DEALS, limit=1, include_fields="activities_count,first_won_time")["data"][0]
-    assert set(told) - set(plain) == {"activities_count", "first_won_time"}
+    data = big.get(DEALS, limit=1, include_fields="activities_count,first_won_time")["data"][0]
+    assert set(data) - set(plain) == {"activities_count", "first_won_time"}
 
 
-def test_chosen_custom_fields_and_labels(big: Caller) -> None:
+def test_custom_fields_and_labels_can_be_chosen(big: Caller) -> None:
     field = big.account.fields["deal"].find("Segmento")
     deal = next(
         d for d in big.account.deals.records.values() if d.custom_fields.values.get(field.code)
@@ -161,7 +161,7 @@ def test_chosen_custom_fields_and_labels(big: Caller) -> None:
     assert big.reply(DEALS, custom_fields=",".join("x" * i for i in range(1, 18))).status == 400
 
 
-def test_a_deleted_option_stays_in_records_unexplained(big: Caller) -> None:
+def test_a_deleted_option_stays_in_records_without_a_label(big: Caller) -> None:
     field = big.account.fields["deal"].find("Origem da oportunidade")
     known = {option.id for option in field.options or []}
     used = {r["custom_fields"][field.code] for r in big.all(DEALS, limit=500)} - {None}
@@ -210,7 +210,7 @@ def test_v1_instants_are_naive_and_leads_carry_flat_custom_fields(big: Caller) -
     }
 
 
-def test_the_process_looks_like_a_sales_team() -> None:
+def test_the_generated_process_has_plausible_rates() -> None:
     account = make_account(deals=3000)
     deals = list(account.deals.records.values())
     won = sum(d.status == "won" for d in deals)
@@ -239,7 +239,7 @@ def test_the_process_looks_like_a_sales_team() -> None:
     assert all(s.time <= NOW for states in account.deal_states.values() for s in states)
 
 
-def test_an_empty_account_answers_everywhere() -> None:
+def test_an_empty_account_answers_every_operation() -> None:
     empty = make_caller(make_account(deals=0))
     assert empty.get(DEALS) == {
         "success": True, "data": [], "additional_data": {"next_cursor": None},
@@ -249,9 +249,9 @@ def test_an_empty_account_answers_everywhere() -> None:
 
 def test_the_summary_adds_up(big: Caller) -> None:
     deals = [d for d in big.all(DEALS, limit=500) if d["status"] == "open"]
-    told = big.get("/v1/deals/summary", status="open")["data"]
-    assert told["total_count"] == len(deals)
-    for currency, total in told["values_total"].items():
+    data = big.get("/v1/deals/summary", status="open")["data"]
+    assert data["total_count"] == len(deals)
+    for currency, total in data["values_total"].items():
         values = [d["value"] for d in deals if d["currency"] == currency]
         assert (total["count"], total["value"]) == (len(values), pytest.approx(sum(values)))
 
@@ -263,15 +263,15 @@ def test_the_summary_converts_into_the_currency_of_the_account() -> None:
         (70, "EUR", "lost"), (5_000, "XAU", "open"), (0, "ARS", "open"),
     ):  # fmt: skip
         caller.account.create_deal(value=value, currency=currency, status=status)
-    told = caller.get("/v1/deals/summary")["data"]
-    assert told["values_total"]["USD"] == {
+    data = caller.get("/v1/deals/summary")["data"]
+    assert data["values_total"]["USD"] == {
         "value": 1_234.57, "count": 2, "value_converted": 6_172.85,
         "value_formatted": "US$1,234.57", "value_converted_formatted": "R$6,172.85",
     }  # fmt: skip
-    converted = {code: entry["value_converted"] for code, entry in told["values_total"].items()}
+    converted = {code: entry["value_converted"] for code, entry in data["values_total"].items()}
     assert converted == {"BRL": 10.25, "USD": 6_172.85, "EUR": 385.0, "XAU": 0.0, "ARS": 0.0}
-    assert told["total_currency_converted_value"] == 6_568.10, "XAU has no rate: it is left out"
-    assert told["total_count"] == 6
+    assert data["total_currency_converted_value"] == 6_568.10, "XAU has no rate: it is left out"
+    assert data["total_count"] == 6
 
 
 def test_some_records_were_deleted_or_merged(big: Caller) -> None:

@@ -1,4 +1,4 @@
-"""Numbers about a period, against numbers counted here from the truth's stays."""
+"""Numbers about a period, against numbers counted from the stays of deals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from pipedrive_simulator.account.oracle import TRUTHS
 from simulator_helpers import Caller
 
-# The company's days begin at three o'clock UTC.
+# The company's days begin at 03:00 UTC.
 BEGIN, END = "2026-05-01T03:00:00Z", "2026-06-01T03:00:00Z"
 MONTH = {"start_date": "2026-05-01", "end_date": "2026-05-31"}
 
@@ -36,10 +36,10 @@ def over_all_users(big: Caller, pipeline: int, kind: str) -> list[dict[str, Any]
 
 
 @pytest.mark.parametrize("pipeline", [1, 2, 3])
-def test_movements_are_those_of_the_history(
+def test_movements_equal_those_of_the_history(
     big: Caller, stays: dict[int, list[dict[str, Any]]], pipeline: int
 ) -> None:
-    told = over_all_users(big, pipeline, "movement_statistics")
+    data = over_all_users(big, pipeline, "movement_statistics")
     last = {deal: own[-1] for deal, own in stays.items() if own[-1]["pipeline_id"] == pipeline}
     turned: dict[str, set[int]] = {"won": set(), "lost": set()}
     for deal, stay in last.items():
@@ -58,14 +58,14 @@ def test_movements_are_those_of_the_history(
         "lost_deals": turned["lost"],
     }  # fmt: skip
     for name, deals in expected.items():
-        assert {i for one in told for i in one[name]["deals_ids"]} == deals, name
-        assert sum(one[name]["count"] for one in told) == len(deals) > 0
+        assert {i for one in data for i in one[name]["deals_ids"]} == deals, name
+        assert sum(one[name]["count"] for one in data) == len(deals) > 0
     values = Counter[str]()
     for deal in expected["won_deals"]:
         values[big.account.deals.records[deal].currency] += big.account.deals.records[deal].value
     for currency, value in values.items():
-        found = sum(one["won_deals"]["values"].get(currency, 0) for one in told)
-        assert found == pytest.approx(value, abs=len(told))
+        found = sum(one["won_deals"]["values"].get(currency, 0) for one in data)
+        assert found == pytest.approx(value, abs=len(data))
     moves = sum(
         1
         for own in stays.values()
@@ -74,19 +74,23 @@ def test_movements_are_those_of_the_history(
         and a["stage_id"] != b["stage_id"]
         and a["pipeline_id"] == b["pipeline_id"] == pipeline
     )
-    assert sum(one["movements_between_stages"]["count"] for one in told) == moves > 0
+    assert sum(one["movements_between_stages"]["count"] for one in data) == moves > 0
 
 
-def test_ages_are_those_of_deals_left_open(
+def test_ages_equal_those_of_deals_left_open(
     big: Caller, stays: dict[int, list[dict[str, Any]]]
 ) -> None:
-    told = big.get("/v1/pipelines/1/movement_statistics", **MONTH, user_id=3)["data"]
-    ages = told["average_age_in_days"]
-    deals = [big.account.deals.records[i] for i in told["deals_left_open"]["deals_ids"]]
+    data = big.get("/v1/pipelines/1/movement_statistics", **MONTH, user_id=3)["data"]
+    ages = data["average_age_in_days"]
+    deals = [big.account.deals.records[i] for i in data["deals_left_open"]["deals_ids"]]
     assert 0 < ages["across_all_stages"] < 200
     assert [entry["stage_id"] for entry in ages["by_stages"]] == [1, 2, 3, 4, 5]
-    held = {stays[deal.id][-1]["stage_id"] for deal in deals}
-    assert all(entry["value"] == 0 for entry in ages["by_stages"] if entry["stage_id"] not in held)
+    stages_with_deals = {stays[deal.id][-1]["stage_id"] for deal in deals}
+    assert all(
+        entry["value"] == 0
+        for entry in ages["by_stages"]
+        if entry["stage_id"] not in stages_with_deals
+    )
 
 
 @pytest.mark.parametrize("pipeline", [1, 2])
@@ -95,13 +99,13 @@ def test_conversions_are_shares_of_the_deals_in_a_stage(
 ) -> None:
     stages = [s.id for s in big.account.stages.records.values() if s.pipeline_id == pipeline]
     for user in (1, 2, 3):
-        told = big.get(
+        data = big.get(
             f"/v1/pipelines/{pipeline}/conversion_statistics", **MONTH, user_id=user
         )["data"]  # fmt: skip
-        steps = [(c["from_stage_id"], c["to_stage_id"]) for c in told["stage_conversions"]]
+        steps = [(c["from_stage_id"], c["to_stage_id"]) for c in data["stage_conversions"]]
         assert steps == list(pairwise(stages))
         own = [s for deal, s in stays.items() if big.account.deals.records[deal].owner_id == user]
-        for conversion in told["stage_conversions"]:
+        for conversion in data["stage_conversions"]:
             here = conversion["from_stage_id"]
             were = [
                 deal for deal in own
@@ -116,10 +120,10 @@ def test_conversions_are_shares_of_the_deals_in_a_stage(
             ]  # fmt: skip
             share = round(100 * len(went) / len(were)) if were else 0
             assert conversion["conversion_rate"] == share
-        assert 0 <= told["won_conversion"] + told["lost_conversion"] <= 100
+        assert 0 <= data["won_conversion"] + data["lost_conversion"] <= 100
 
 
-def test_statistics_are_ones_own_unless_asked(big: Caller) -> None:
+def test_statistics_are_of_the_tokens_user_by_default(big: Caller) -> None:
     path = "/v1/pipelines/1/movement_statistics"
     assert big.get(path, **MONTH) == big.get(path, **MONTH, user_id=1)
     assert big.reply(path).status == 400
@@ -127,10 +131,10 @@ def test_statistics_are_ones_own_unless_asked(big: Caller) -> None:
     assert big.reply("/v1/pipelines/99/movement_statistics", **MONTH).status == 404
 
 
-def test_the_summary_of_a_pipeline_and_status(big: Caller) -> None:
+def test_the_summary_can_be_limited_to_pipeline_and_status(big: Caller) -> None:
     deals = big.all("/api/v2/deals", pipeline_id=2, status="won", limit=500)
-    told = big.get("/v1/deals/summary", pipeline_id=2, status="won")["data"]
-    assert told["total_count"] == len(deals) > 0
+    data = big.get("/v1/deals/summary", pipeline_id=2, status="won")["data"]
+    assert data["total_count"] == len(deals) > 0
 
 
 def goals(caller: Caller, **query: Any) -> list[dict[str, Any]]:
@@ -138,7 +142,7 @@ def goals(caller: Caller, **query: Any) -> list[dict[str, Any]]:
     return found
 
 
-def test_goals_are_ones_own_unless_asked(big: Caller) -> None:
+def test_goals_are_of_the_tokens_user_by_default(big: Caller) -> None:
     assert {goal["assignee"]["id"] for goal in goals(big)} == {1}
     kinds = [goal["type"]["name"] for goal in goals(big, **{"assignee.type": "company"})]
     assert kinds == ["deals_won", "deals_progressed"]
@@ -149,15 +153,15 @@ def test_goals_are_ones_own_unless_asked(big: Caller) -> None:
     assert big.reply("/v1/goals/find", **{"period.start": "2030-01-01"}).status == 400
 
 
-def test_progress_of_goals(big: Caller) -> None:
+def test_the_progress_of_goals_equals_the_history(big: Caller) -> None:
     account = big.account
     period = {"period.start": "2026-01-01", "period.end": "2026-06-15"}
     progress = {}
     for kind in ("company", "team", "person"):
         for goal in goals(big, **{"assignee.type": kind}):
-            told = big.get(f"/v1/goals/{goal['id']}/results", **period)["data"]
-            assert told["goal"] == goal
-            progress[goal["type"]["name"]] = told["progress"]
+            data = big.get(f"/v1/goals/{goal['id']}/results", **period)["data"]
+            assert data["goal"] == goal
+            progress[goal["type"]["name"]] = data["progress"]
     deals = [d for d in account.deals.records.values() if not (d.is_deleted or d.is_archived)]
     rates = {"BRL": 1, "USD": 5, "EUR": 5.5}
     won = [d for d in deals if d.status == "won" and (d.won_time or "") >= "2026-01-01T03"]

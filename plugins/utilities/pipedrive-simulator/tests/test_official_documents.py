@@ -30,7 +30,7 @@ def account_caller(request: pytest.FixtureRequest) -> Caller:
 
 
 def path_id(op: Operation, account: Account, number: str) -> str:
-    """Return an id of which there are rows, where the first record has none."""
+    """Return the id of a record with rows, if the first record has none."""
     chosen: list[Any] = {
         "getGoalResult": [g.id for g in account.goals.records.values() if g.is_active],
         "getPersonChangelog": list(account.logs["person"]._rows),
@@ -83,15 +83,15 @@ def test_responses_follow_the_schema(op: Operation, account_caller: Caller, spec
         official = {
             p["name"]: p for p in openapi.operation(spec_dir, op.version, op.path)["parameters"]
         }
-        words = {w for v in official["include_fields"]["schema"]["enum"] for w in v.split(",")}
-        shapes.append({"include_fields": ",".join(sorted(words & _known_extras(op)))})
+        choices = {w for v in official["include_fields"]["schema"]["enum"] for w in v.split(",")}
+        shapes.append({"include_fields": ",".join(sorted(choices & _known_extras(op)))})
     if op.id in ("getDeals", "getArchivedDeals"):
         shapes.append({"status": "open,won,lost,deleted"})
     for shape in shapes:
         for number in ("1", "7") if "{id}" in op.path else ("1",):
             account = account_caller.account
-            asked = required(op, account) | shape
-            reply = account_caller.reply(url(op, account, number), **asked)
+            query = required(op, account) | shape
+            reply = account_caller.reply(url(op, account, number), **query)
             if reply.status == 404 and "{id}" in op.path:
                 continue  # the empty account has no such record
             assert reply.status == 200, reply.body
@@ -100,12 +100,12 @@ def test_responses_follow_the_schema(op: Operation, account_caller: Caller, spec
 
 
 def _known_extras(op: Operation) -> set[str]:
-    """The simulated account has no marketing add-on: those two fields cannot be asked for."""
+    """Return the optional properties; the simulator has no marketing add-on with two more."""
     return set(op.params["include_fields"].__closure__[0].cell_contents)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("op", _BY_ID)
-def test_no_property_is_made_up(op: Operation, big: Caller, spec_dir: Path) -> None:
+def test_every_property_is_official(op: Operation, big: Caller, spec_dir: Path) -> None:
     official = openapi.property_names(openapi.record_schema(spec_dir, op.version, op.path))
     known = official | openapi.EXAMPLE_ONLY.get(op.id, set())
     data = big.get(url(op, big.account), **required(op, big.account))["data"]
@@ -138,11 +138,11 @@ def test_official_choices_are_accepted_and_others_refused(
                 continue
             # v1 sorts take a direction behind the field.
             value = f"{choice} DESC" if p["name"] == "sort" else choice
-            asked = required(op, big.account) | {p["name"]: value}
-            assert big.reply(url(op, big.account), **asked).status == 200
+            query = required(op, big.account) | {p["name"]: value}
+            assert big.reply(url(op, big.account), **query).status == 200
         if p["in"] == "query" and "enum" in p["schema"]:
-            asked = required(op, big.account) | {p["name"]: "nonsense"}
-            answer = big.reply(url(op, big.account), **asked)
+            query = required(op, big.account) | {p["name"]: "nonsense"}
+            answer = big.reply(url(op, big.account), **query)
             assert answer.status == 400, p["name"]
 
 

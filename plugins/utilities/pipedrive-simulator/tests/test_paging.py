@@ -1,4 +1,4 @@
-"""Walking pages: each record exactly once and in order, also while the account changes."""
+"""Paging: each record exactly once and in order, also while the account changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def ordered(records: list[dict[str, Any]], field: str, direction: str) -> bool:
 
 @settings(max_examples=60, deadline=None)
 @given(limit=st.integers(1, 500), field=sort_fields, direction=directions)
-def test_a_walk_returns_every_record_once_and_in_order(
+def test_pages_return_every_record_once_and_in_order(
     big: Caller, limit: int, field: str, direction: str
 ) -> None:
     limit = max(limit, 40)
@@ -73,7 +73,7 @@ def edit(caller: Caller, what: str, deal_id: int, seconds: int) -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(limit=st.integers(1, 30), batches=st.lists(EDITS, min_size=1, max_size=5))
-def test_nothing_is_lost_when_records_are_edited_during_an_ascending_walk(
+def test_ascending_pages_miss_no_record_that_is_edited_meanwhile(
     limit: int, batches: list[list[tuple[str, int, int]]]
 ) -> None:
     caller = make_caller(make_account(deals=60))
@@ -96,8 +96,8 @@ def test_nothing_is_lost_when_records_are_edited_during_an_ascending_walk(
         d.id: d for d in caller.account.deals.records.values()
         if not caller.account.is_purged("deal", d.id)
     }  # fmt: skip
-    # The live walk came first: what was archived later is in the second walk. Only a deal that was
-    # edited after its walk had ended may be behind; none may be missing that existed before it.
+    # The live list is read first, so deals archived meanwhile are in the second list. Only a deal
+    # that was edited after its list was read may be outdated; no earlier deal may be missing.
     missing = {i for i in truth if i not in latest and i <= 60}
     assert missing == set()
 
@@ -122,7 +122,7 @@ def test_a_cursor_of_another_order_is_refused(big: Caller) -> None:
 
 
 @pytest.mark.parametrize(("limit", "status"), [("0", 400), ("501", 400), ("x", 400), ("500", 200)])
-def test_limits_of_a_page(big: Caller, limit: str, status: int) -> None:
+def test_the_limit_of_a_page_is_checked(big: Caller, limit: str, status: int) -> None:
     assert big.reply(DEALS, limit=limit).status == status
 
 

@@ -1,4 +1,4 @@
-"""What hangs on deals: the lists of each, the counters that promise them, and their edits."""
+"""Parts of deals: their lists, counters and edits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def counts(caller: Caller, deal_id: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["generated", "endless"])
-def test_counters_promise_what_the_lists_hold(kind: str) -> None:
+def test_counters_equal_the_lengths_of_the_lists(kind: str) -> None:
     caller = make_caller(make_account(deals=120, kind=kind))
     files: dict[int, int] = {}
     for start in range(0, 1000, 100):
@@ -47,7 +47,7 @@ def test_ids_of_participants_are_unique(big: Caller) -> None:
     assert len(seen) == len(set(seen)) > len(account.participants)
 
 
-def test_deals_that_are_not_there_have_no_parts(caller: Caller) -> None:
+def test_missing_deals_have_no_parts(caller: Caller) -> None:
     deal = caller.account.create_deal("some")
     caller.account.delete_deal(deal.id)
     caller.account.advance_clock(31 * 86_400)
@@ -57,7 +57,7 @@ def test_deals_that_are_not_there_have_no_parts(caller: Caller) -> None:
             assert caller.reply(path).status == 404
 
 
-def test_edits_of_parts(caller: Caller) -> None:
+def test_edits_of_parts_change_counters_and_lists(caller: Caller) -> None:
     account = caller.account
     deal = account.create_deal("com partes", person_id=1)
     account.advance_clock(60)
@@ -69,8 +69,8 @@ def test_edits_of_parts(caller: Caller) -> None:
     row = account.add_participant(deal.id, 2)
     account.add_discount(deal.id, 10, description="Fidelidade")
     assert deal.update_time == before
-    told = counts(caller, deal.id)
-    assert [told[f"{n}_count"] for n in ("participants", "followers", "files")] == [2, 1, 1]
+    data = counts(caller, deal.id)
+    assert [data[f"{n}_count"] for n in ("participants", "followers", "files")] == [2, 1, 1]
     (discount,) = caller.get(f"{DEALS}/{deal.id}/discounts")["data"]
     assert (discount["type"], discount["amount"]) == ("percentage", 10)
     assert caller.get(f"{DEALS}/{deal.id}/followers")["data"][0]["user_id"] == 2
@@ -85,11 +85,11 @@ def test_edits_of_parts(caller: Caller) -> None:
     account.unfollow_deal(deal.id, 2)
     account.remove_participant(row.id)
     account.delete_file(file.id)
-    told = counts(caller, deal.id)
-    assert [told[f"{n}_count"] for n in ("participants", "followers", "files")] == [1, 0, 0]
+    data = counts(caller, deal.id)
+    assert [data[f"{n}_count"] for n in ("participants", "followers", "files")] == [1, 0, 0]
 
 
-def test_parts_follow_a_merge(caller: Caller) -> None:
+def test_a_merged_deals_parts_move_to_the_other_deal(caller: Caller) -> None:
     account = caller.account
     loser, survivor = account.create_deal("a"), account.create_deal("b")
     for deal in (loser, survivor):
@@ -99,15 +99,15 @@ def test_parts_follow_a_merge(caller: Caller) -> None:
     account.add_participant(loser.id, 5)
     account.merge_deals(loser.id, survivor.id)
     account.merge_persons(5, into=6)
-    told = counts(caller, survivor.id)
-    assert [told[f"{n}_count"] for n in ("participants", "followers", "files")] == [1, 2, 1]
+    data = counts(caller, survivor.id)
+    assert [data[f"{n}_count"] for n in ("participants", "followers", "files")] == [1, 2, 1]
     (row,) = caller.get(f"/v1/deals/{survivor.id}/participants")["data"]
     assert row["person_id"]["value"] == 6
     person = caller.get("/api/v2/persons/6", include_fields="participant_open_deals_count")
     assert person["data"]["participant_open_deals_count"] >= 1
 
 
-def test_mail_by_folder_and_thread(big: Caller) -> None:
+def test_mail_is_listed_by_folder_and_thread(big: Caller) -> None:
     path = "/v1/mailbox/mailThreads"
     assert big.reply(path).status == 400
     threads = {f: big.get(path, folder=f)["data"] for f in ("inbox", "sent", "archive", "drafts")}
@@ -121,10 +121,10 @@ def test_mail_by_folder_and_thread(big: Caller) -> None:
     assert any("inbox" in thread["folders"] for thread in threads["sent"])
     assert big.reply(f"{path}/9999/mailMessages").status == 404
     thread = threads["archive"][0]
-    told = big.get(
+    data = big.get(
         f"{DEALS}/{thread['deal_id']}", include_fields="last_incoming_mail_time"
     )["data"]  # fmt: skip
-    assert told["last_incoming_mail_time"][:19] >= thread["last_message_received_timestamp"][:19]
+    assert data["last_incoming_mail_time"][:19] >= thread["last_message_received_timestamp"][:19]
 
 
 def test_files_are_sorted_and_at_most_a_hundred(big: Caller) -> None:
@@ -137,40 +137,40 @@ def test_files_are_sorted_and_at_most_a_hundred(big: Caller) -> None:
     assert of_deal["deal_name"] == big.account.deals.records[of_deal["deal_id"]].title
 
 
-def test_call_logs_are_ones_own_and_at_most_fifty(big: Caller) -> None:
+def test_call_logs_are_of_the_tokens_user_and_at_most_fifty(big: Caller) -> None:
     assert big.reply("/v1/callLogs", limit=51).status == 400
     calls = big.get("/v1/callLogs")["data"]
     assert {call["user_id"] for call in calls} == {1}
     assert len(big.account.call_logs) > len(calls)
 
 
-def test_relationships_are_told_from_both_sides(big: Caller) -> None:
+def test_relationships_are_listed_for_both_organizations(big: Caller) -> None:
     rows = big.account.organization_relationships.records.values()
     row = next(row for row in rows if row.type == "parent")
-    for asked, other, kind in (
+    for org_id, other, kind in (
         (row.rel_owner_org_id, row.rel_linked_org_id, "daughter"),
         (row.rel_linked_org_id, row.rel_owner_org_id, "parent"),
     ):
-        told = big.get("/v1/organizationRelationships", org_id=asked)["data"]
-        (found,) = [one for one in told if one["id"] == row.id]
+        data = big.get("/v1/organizationRelationships", org_id=org_id)["data"]
+        (found,) = [one for one in data if one["id"] == row.id]
         assert (found["calculated_type"], found["calculated_related_org_id"]) == (kind, other)
         assert found["rel_owner_org_id"]["value"] == row.rel_owner_org_id
     assert big.reply("/v1/organizationRelationships").status == 400
     assert big.get("/v1/organizationRelationships", org_id=99_999)["data"] is None
 
 
-def test_contacts_have_a_history_that_moves_no_update_time(big: Caller) -> None:
+def test_a_contacts_history_does_not_change_its_update_time(big: Caller) -> None:
     for entity, table in (("person", "persons"), ("organization", "organizations")):
         rows = big.account.logs[entity]._rows
         assert rows
         number, (row, *_) = next(iter(rows.items()))
-        (told,) = big.get(f"/v1/{table}/{number}/changelog")["data"]
+        (data,) = big.get(f"/v1/{table}/{number}/changelog")["data"]
         record = big.account.table(table).records[number]
-        assert (told["field_key"], told["new_value"]) == ("user_id", str(record.owner_id))
+        assert (data["field_key"], data["new_value"]) == ("user_id", str(record.owner_id))
         assert row.time == record.add_time <= record.update_time
 
 
 @pytest.mark.parametrize("seed", [1, 7, 42])
-def test_even_a_small_account_has_something_in_every_list(seed: int) -> None:
+def test_a_small_account_has_records_in_every_list(seed: int) -> None:
     account = make_account(deals=25, seed=seed)
     assert [name for name, table in account.tables.items() if not len(table)] == []

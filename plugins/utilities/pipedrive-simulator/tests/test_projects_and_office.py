@@ -1,4 +1,4 @@
-"""Projects with all that belongs to them, and what an administrator sees."""
+"""Projects with boards, phases and tasks, and the lists of an administrator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from simulator_helpers import NOW, Caller
 PROJECTS, TASKS = "/api/v2/projects", "/api/v2/tasks"
 
 
-def test_live_archived_and_deleted_projects(big: Caller) -> None:
+def test_projects_are_live_archived_or_deleted(big: Caller) -> None:
     live, archived = big.all(PROJECTS), big.all(f"{PROJECTS}/archived")
     deleted = big.all(PROJECTS, status="deleted")
     assert live
@@ -32,8 +32,8 @@ def test_live_archived_and_deleted_projects(big: Caller) -> None:
 )  # fmt: skip
 def test_projects_can_be_selected(big: Caller, parameter: str, of: str) -> None:
     everything = big.all(PROJECTS)
-    held = next(p[of] for p in everything if p[of])
-    wanted = held[0] if isinstance(held, list) else held
+    found = next(p[of] for p in everything if p[of])
+    wanted = found[0] if isinstance(found, list) else found
     expected = [p["id"] for p in everything if wanted in (p[of], *_list(p[of]))]
     assert [p["id"] for p in big.all(PROJECTS, **{parameter: wanted})] == expected
 
@@ -42,7 +42,7 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def test_boards_and_their_phases(big: Caller) -> None:
+def test_phases_belong_to_boards(big: Caller) -> None:
     phases = {}
     for board in big.get("/api/v2/boards")["data"]:
         found = big.get("/api/v2/phases", board_id=board["id"])["data"]
@@ -66,7 +66,7 @@ def test_tasks_can_be_selected(big: Caller) -> None:
     assert not any(task["is_milestone"] for task in mine)
 
 
-def test_pages_of_projects(big: Caller) -> None:
+def test_projects_have_pages(big: Caller) -> None:
     pages = list(big.walk(PROJECTS, limit=3))
     assert [p for page in pages for p in page] == big.all(PROJECTS, limit=500)
     assert len(pages) > 2
@@ -82,7 +82,7 @@ def test_project_fields_have_options_and_can_be_added(caller: Caller) -> None:
     assert len(caller.all(PROJECTS)[0]["custom_fields"]) == 3
 
 
-def test_variations_of_products(big: Caller) -> None:
+def test_products_have_variations(big: Caller) -> None:
     product = next(iter(big.account.product_variations.records.values())).product_id
     path = f"/api/v2/products/{product}/variations"
     found = big.all(path)
@@ -91,20 +91,20 @@ def test_variations_of_products(big: Caller) -> None:
     assert big.reply("/api/v2/products/999/variations").status == 404
 
 
-def test_who_may_do_what(big: Caller) -> None:
+def test_permission_sets_and_roles_list_their_users(big: Caller) -> None:
     sets = big.get("/v1/permissionSets")["data"]
     for one in sets:
-        held = big.get(f"/v1/permissionSets/{one['id']}/assignments")["data"] or []
-        assert one["assignment_count"] == len(held) > 0
+        found = big.get(f"/v1/permissionSets/{one['id']}/assignments")["data"] or []
+        assert one["assignment_count"] == len(found) > 0
     assert big.get("/v1/permissionSets", app="projects")["data"] == []
     assert big.reply("/v1/permissionSets/none/assignments").status == 404
     (role,) = big.get("/v1/roles")["data"]
-    held = big.get("/v1/roles/1/assignments")["data"]
-    assert len(held) == int(role["assignment_count"])
+    found = big.get("/v1/roles/1/assignments")["data"]
+    assert len(found) == int(role["assignment_count"])
     assert big.reply("/v1/roles/2/assignments").status == 404
 
 
-def test_teams_and_webhooks(big: Caller) -> None:
+def test_teams_and_webhooks_are_listed(big: Caller) -> None:
     names = [team["name"] for team in big.get("/v1/legacyTeams", order_by="name")["data"]]
     assert names == sorted(names)
     assert "users" not in big.get("/v1/legacyTeams", skip_users=1)["data"][0]
@@ -113,7 +113,7 @@ def test_teams_and_webhooks(big: Caller) -> None:
     assert any(hook["http_auth_password"] for hook in body["data"])
 
 
-def test_comments_of_notes(caller: Caller) -> None:
+def test_notes_have_comments(caller: Caller) -> None:
     comment = next(iter(caller.account.note_comments.records.values()))
     path = f"/v1/notes/{comment.note_id}/comments"
     found = caller.get(path)["data"]

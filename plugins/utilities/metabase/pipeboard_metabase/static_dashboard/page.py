@@ -17,8 +17,9 @@ from typing import Any
 import yaml
 
 from pipeboard_metabase.definitions import GRID, LEFT_OUT, Card, Dashboard, Definitions, Place
+from pipeboard_metabase.sql import TRANSLATED_AS
 from pipeboard_metabase.static_dashboard.bundle import Bundle
-from pipeboard_metabase.static_dashboard.queries import Account, CardResult, months_of
+from pipeboard_metabase.static_dashboard.queries import Account, CardResult
 from pipeboard_metabase.translations import LANGUAGES, Translations, translations_of
 
 #: The longest text that a cell carries; titles of Pipedrive end at 255.
@@ -80,6 +81,8 @@ def page_data(
             "madeAt": plain(datetime.now(timezone.utc)),
             "currency": account.currency,
             "deals": account.deals,
+            "thisMonth": plain(account.this_month),
+            "zone": account.zone,
             "demo": demo,
         },
         "translations": _translations(definitions, dashboards, cards),
@@ -130,10 +133,8 @@ def _dashboard(
             # Where a card of the row is not on the page, its neighbours share the room.
             shown = {"card": place.card, "w": place.w * GRID // taken, "h": place.h}
             tabs.setdefault(tab, []).append(shown)
-    periods = [months_of(definitions.filters[key]) for key in dashboard.filters]
     return {
         "key": dashboard.key,
-        "months": next((months for months in periods if months is not None), None),
         "tabs": [{"key": key, "cards": cards} for key, cards in tabs.items()],
     }
 
@@ -148,8 +149,10 @@ def _card(card: Card, answer: CardResult) -> dict[str, Any]:
     return {
         "key": card.key,
         "display": card.display,
+        "period": card.period,
         "x": x,
         "y": list(card.y),
+        "goal": card.goal,
         "series": card.series or next(iter(more), None),
         "stacked": card.stacked,
         "lines": list(card.lines),
@@ -168,7 +171,9 @@ def _left_out(card: Card, answer: CardResult) -> dict[str, Any] | None:
     if LEFT_OUT not in answer.columns or LEFT_OUT in card.y:
         return None
     at = answer.columns.index(LEFT_OUT)
-    counts = [int(str(row[at] or 0)) for row in answer.rows]
+    # Of a row of months a tile shows the last.
+    rows = answer.rows[-1:] if card.display == "trend" else answer.rows
+    counts = [int(str(row[at] or 0)) for row in rows]
     count = (max if card.rows_overlap else sum)(counts or [0])
     return {"count": count, "perRow": card.rows_overlap} if count else None
 
@@ -194,4 +199,21 @@ def _translations(
     wanted |= {f"column.{column['name']}" for card in cards.values() for column in card["columns"]}
     texts = definitions.translations.texts
     used = {key: t for key, t in texts.items() if key in wanted or key.startswith("value.")}
+    for key in cards:
+        used[f"card.{key}.description"] = {
+            language: definitions.description(definitions.cards[key], language, with_filters=False)
+            for language in LANGUAGES
+        }
+        used |= _values_by_name(definitions, definitions.cards[key])
     return {**page_translations().texts, **used}
+
+
+def _values_by_name(definitions: Definitions, card: Card) -> dict[str, Mapping[str, str]]:
+    """Return the texts of values under the names that the columns have in the result."""
+    texts = definitions.translations.texts
+    return {
+        f"value.{name}.{key.split('.', 2)[2]}": text
+        for column, name in TRANSLATED_AS.findall(card.sql)
+        for key, text in texts.items()
+        if key.startswith(f"value.{column}.")
+    }

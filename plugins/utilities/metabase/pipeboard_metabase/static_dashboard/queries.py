@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -26,21 +25,21 @@ ACCOUNT = """
         (select max(data_as_of) from ops.ops_stream_freshness where stream = 'deals') as as_of,
         (select count(*) from marts.fct_deal where not is_deleted) as deals,
         base_currency,
-        this_month
+        this_month,
+        reporting_timezone
     from ops.ops_account
 """
-#: A default of a period, in Metabase's notation: whole months before this one, and this one.
-PAST_MONTHS = re.compile(r"past(\d+)months~")
 
 
 @dataclass(frozen=True)
 class Account:
-    """The account as a whole. `currency` is that of all `_base` columns."""
+    """The account: `currency` is that of all `_base` columns, `zone` the one of all days."""
 
     as_of: datetime | None
     deals: int
     currency: str
     this_month: date
+    zone: str
 
 
 @dataclass(frozen=True)
@@ -84,15 +83,9 @@ def read(url: str, definitions: Definitions) -> tuple[Account, dict[str, CardRes
         return account, {card.key: answer(connection, card, defaults) for card in wanted}
 
 
-def months_of(found: Filter) -> int | None:
-    """Return how many months before this one a filter keeps by itself; None when it keeps all."""
-    matched = PAST_MONTHS.fullmatch(found.default or "")
-    return int(matched.group(1)) if matched else None
-
-
 def default_of(found: Filter, this_month: date) -> Between | None:
     """Return what a filter is set to when nobody sets it, at the account's time."""
-    months = months_of(found)
+    months = found.months
     if months is None:
         return None
     this = this_month.year * 12 + this_month.month - 1

@@ -64,12 +64,12 @@ def test_everything_ships_is_mapped_and_runs_and_a_second_apply_sends_nothing(
             card = definitions.cards[titles[names[dashcard["card_id"]]]]
             mapped = {slugs[m["parameter_id"]] for m in dashcard["parameter_mappings"]}
             assert mapped == set(card.filters) & set(dashboard.filters), card.key
-    overdue = next(
+    customers = next(
         card
         for card in standin.cards.values()
-        if card["name"] == definitions.title(definitions.cards["overdue_deals"], language)
+        if card["name"] == definitions.title(definitions.cards["top_customers"], language)
     )
-    style = overdue["visualization_settings"]["column_settings"]['["name","expected_close_date"]']
+    style = customers["visualization_settings"]["column_settings"]['["name","last_won_date"]']
     assert style["date_style"] == {"en": "YYYY-MM-DD", "pt": "DD/MM/YYYY"}[language]
     described = [f for t in standin.tables.values() for f in t["fields"] if f["description"]]
     assert len(described) > 500

@@ -17,7 +17,7 @@ class Account(PartEdits, RecordEdits, DefinitionEdits):
 
     @mutation
     def advance_clock(self, seconds: float, *, at: str = "") -> None:
-        """Let time pass without anybody working."""
+        """Move the clock forward without changing any record."""
         self.clock.advance(seconds)
 
     @mutation
@@ -27,7 +27,7 @@ class Account(PartEdits, RecordEdits, DefinitionEdits):
         self.clock.advance(to_seconds(now) - to_seconds(at))
 
     def apply(self, op: str, **arguments: Any) -> Any:
-        """Run a mutation by name: what the journal and the control routes do."""
+        """Run a mutation by name, for the journal and the control routes."""
         if op not in MUTATIONS:
             msg = f"no such edit {op!r}; one of {', '.join(sorted(MUTATIONS))}"
             raise EditError(msg)

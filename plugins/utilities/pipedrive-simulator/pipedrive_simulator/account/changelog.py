@@ -1,8 +1,7 @@
-"""History of records: one row per changed field, as v1 `GET /deals/{id}/changelog` tells it.
+"""History of records: one row per changed field, as in v1 `GET /deals/{id}/changelog`.
 
-Rows are kept oldest first and served newest first. Values are text or null, also ids and amounts.
-There is no row for the values a record was created with, so the first stage of a deal is told by
-no row at all.
+Rows are stored oldest first and served newest first. Values are text or null, also ids and amounts.
+The values at creation have no rows, so no row has the first stage of a deal.
 """
 
 from __future__ import annotations
@@ -10,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-# Properties that the changelog calls by their v1 names.
+# Properties that have their v1 names in the changelog.
 _V1_NAMES = {"owner_id": "user_id", "label_ids": "label"}
-# Bookkeeping that moves with the others and has no row of its own.
+# Properties that change together with others and have no rows of their own.
 _SILENT = {
     "update_time",
     "stage_change_time",
@@ -31,7 +30,7 @@ FieldChange = tuple[str, str | None, str | None]
 
 
 class Change(NamedTuple):
-    """One row. `number` rises over the whole account; `time` is an instant."""
+    """One row. `number` increases over the whole account; `time` is an instant."""
 
     number: int
     time: str
@@ -55,7 +54,7 @@ class Changelog:
         return self._rows.get(record_id, [])
 
     def forget(self, record_id: int) -> None:
-        """Drop the history of a record: a purged one takes it along."""
+        """Delete the history of a purged record."""
         self._rows.pop(record_id, None)
 
     def add(
@@ -68,7 +67,7 @@ class Changelog:
         source: str = "app",
         is_bulk: bool = False,
     ) -> int:
-        """Append one row per (field, old, new) that differs; return how many there were."""
+        """Append one row per (field, old, new) that differs; return their number."""
         rows = self._rows.setdefault(record_id, [])
         before = len(rows)
         for key, old, new in changes:
@@ -96,7 +95,7 @@ def field_changes(name: str, old: Any, new: Any) -> Iterator[FieldChange]:
 
 
 def as_text(value: Any) -> str | None:
-    """Write a value the way the changelog does: `1500`, `12.5`, `1` for true, `3,4` for a set."""
+    """Write a value as the changelog does: `1500`, `12.5`, `1` for true, `3,4` for a set."""
     if value is None or value == []:
         return None
     if isinstance(value, bool):

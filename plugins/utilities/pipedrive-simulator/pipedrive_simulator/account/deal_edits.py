@@ -1,4 +1,4 @@
-"""Every way to change a deal, as exact scripted edits. Each keeps history and truth in step."""
+"""All edits of deals. Each also updates the deal's history and its stage states."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pipedrive_simulator.account.state import AccountState, DealState, EditError
 
 
 class DealEdits(AccountState):
-    """Mutations of deals and of what hangs on them.
+    """Mutations of deals and of their parts.
 
-    Common arguments: `at`, the instant of the change (the present if left out; an earlier one makes
-    a late commit); `actor`, a user id (the deal's owner if left out).
+    Common arguments: `at`, the instant of the change (default: now; an earlier instant simulates a
+    late commit); `actor`, a user id (default: the deal's owner).
     """
 
     @mutation
     def create_deal(
         self, title: str | None = None, *, at: str = "", deal_id: int | None = None, **values: Any
     ) -> Deal:
-        """Create a deal; `stage_id` and `owner_id` have defaults, `custom_fields` go by key."""
+        """Create a deal; `stage_id` and `owner_id` have defaults; `custom_fields` are by key."""
         number = self.next_id(self.deals) if deal_id is None else deal_id
         if self.deals.get(number) is not None:
             msg = f"deal {number} exists already"
@@ -63,7 +63,7 @@ class DealEdits(AccountState):
         is_bulk: bool = False,
         **changes: Any,
     ) -> Deal:
-        """Set properties of a deal (`custom_fields` merges: a null clears). Rules as in the app."""
+        """Set properties of a deal, by the app's rules. In `custom_fields`, null clears a value."""
         deal = self._open_to_edits(deal_id)
         self._change_deal(deal, changes, at=at, actor=actor, is_bulk=is_bulk)
         return deal
@@ -109,7 +109,7 @@ class DealEdits(AccountState):
 
     @mutation
     def unarchive_deal(self, deal_id: int, *, at: str = "") -> Deal:
-        """Bring a deal back from the archive."""
+        """Move a deal from the archived list back to the live list."""
         deal = self._deal(deal_id)
         if deal.is_deleted:
             msg = f"deal {deal_id} is deleted: not editable"
@@ -131,7 +131,7 @@ class DealEdits(AccountState):
         """Undo a deletion; the deal gets back the status it had."""
         deal = self._deal(deal_id)
         if self.is_purged("deal", deal_id) or deal_id in self.merged["deal"]:
-            msg = f"deal {deal_id} cannot be restored any more"
+            msg = f"deal {deal_id} was purged: it cannot be restored"
             raise EditError(msg)
         if deal.is_deleted:
             before = self.deal_states[deal_id][-2].status
@@ -141,7 +141,7 @@ class DealEdits(AccountState):
 
     @mutation
     def merge_deals(self, deal_id: int, into: int, *, at: str = "") -> Deal:
-        """Merge a deal into another: the loser looks deleted, the survivor was updated."""
+        """Merge a deal into another: the first looks deleted, the other one is updated."""
         loser, survivor = self._open_to_edits(deal_id), self._open_to_edits(into)
         if loser is survivor:
             msg = f"deal {deal_id} cannot be merged into itself"
@@ -166,7 +166,7 @@ class DealEdits(AccountState):
     def attach_product(
         self, deal_id: int, product_id: int | None, *, at: str = "", **values: Any
     ) -> DealProduct:
-        """Add a product line to a deal, which counts as an update; its value is left alone."""
+        """Add a product line to a deal: updates the deal's update time, not its value."""
         deal = self._open_to_edits(deal_id)
         product = self.products.records.get(product_id)
         price = values.pop("item_price", product.prices[0]["price"] if product else 0.0)
@@ -190,7 +190,7 @@ class DealEdits(AccountState):
 
     @mutation
     def detach_product(self, line_id: int, *, at: str = "") -> None:
-        """Remove a product line, which counts as an update; nothing tells that it was there."""
+        """Remove a product line: updates the deal's update time and leaves no other trace."""
         line = self.deal_products.records[line_id]
         self._change_deal(self._open_to_edits(line.deal_id), {}, at=at)
         self.products_of_deal[line.deal_id].remove(line_id)
@@ -207,7 +207,7 @@ class DealEdits(AccountState):
         actor: int | None = None,
         is_bulk: bool = False,
     ) -> None:
-        changes = self._with_consequences(deal, changes, at)
+        changes = self._with_derived_values(deal, changes, at)
         rows: list[FieldChange] = []
         for name, new in changes.items():
             if name == "custom_fields":
@@ -227,10 +227,10 @@ class DealEdits(AccountState):
         if state[1:] != states[-1][1:]:
             self.deal_states[deal.id] = [*states, state]
 
-    def _with_consequences(self, deal: Deal, asked: Json, at: str) -> Json:
-        """Add what follows from a change: pipeline of a stage, times of an outcome."""
+    def _with_derived_values(self, deal: Deal, requested: Json, at: str) -> Json:
+        """Return the requested changes and derived ones: a stage's pipeline, an outcome's times."""
         changes: Json = {}
-        for name, new in asked.items():
+        for name, new in requested.items():
             if name == "stage_id" and new != deal.stage_id:
                 changes["pipeline_id"] = self._stage(new).pipeline_id
                 changes["stage_id"] = new
@@ -248,7 +248,7 @@ class DealEdits(AccountState):
         return changes
 
     def _custom(self, entity: str, values: Json) -> Json:
-        """Accept labels beside keys, so that scripted edits read well."""
+        """Replace labels of custom fields by their keys."""
         return {self.fields[entity].find(code).code: value for code, value in values.items()}
 
     def _deal(self, deal_id: int) -> Deal:
@@ -273,7 +273,7 @@ class DealEdits(AccountState):
         return stage
 
     def _outcome(self, old: str, new: str, at: str) -> Json:
-        """Return what a change of status sets: the times of winning and losing, and their dates."""
+        """Return the properties that a change of status sets: times and dates of the outcome."""
         changes: Json = {"status": new}
         if new == "deleted" or old == "deleted":
             return changes

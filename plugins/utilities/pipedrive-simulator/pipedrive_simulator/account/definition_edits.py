@@ -1,4 +1,4 @@
-"""Edits of what an administrator defines: fields, options, pipelines and stages."""
+"""Edits of definitions: fields, options, pipelines and stages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipedrive_simulator.account.table import Table
 
 
 class DefinitionEdits(AccountState):
-    """Mutations of definitions. Editing a definition moves no record's update time."""
+    """Mutations of definitions. They change no record's update time."""
 
     @mutation
     def add_field(
@@ -62,7 +62,7 @@ class DefinitionEdits(AccountState):
 
     @mutation
     def remove_option(self, entity: str, field: str, option_id: int, *, at: str = "") -> None:
-        """Delete an option; records that chose it keep the id, which nothing explains any more."""
+        """Delete an option; records keep its id, which then has no label."""
         options = self._options(entity, field)
         options[:] = [option for option in options if option.id != option_id]
 

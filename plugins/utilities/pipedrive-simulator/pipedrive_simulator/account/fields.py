@@ -1,4 +1,4 @@
-"""Field definitions: what v2 `GET /dealFields` and its siblings tell about an entity's fields."""
+"""Field definitions of an entity, as in v2 `GET /dealFields` and alike."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from pipedrive_simulator.account.records import Json
 
-# The 16 types in which a custom field can be made.
+# The 16 types of custom fields.
 CUSTOM_TYPES = (
     "varchar", "varchar_auto", "text", "double", "monetary", "date", "set", "enum", "user", "org",
     "people", "phone", "time", "timerange", "daterange", "address",
@@ -18,7 +18,7 @@ ADDRESS_PARTS = (
     "subpremise", "street_number", "route", "sublocality", "locality", "admin_area_level_1",
     "admin_area_level_2", "country", "postal_code", "formatted_address",
 )  # fmt: skip
-# Compound types and the parts of their values, by part code: the type of the part.
+# Compound types -> {code of a part: its type}.
 SUBFIELDS: dict[str, dict[str, str]] = {
     "monetary": {"value": "double", "currency": "varchar"},
     "daterange": {"value": "date", "until": "date"},
@@ -54,11 +54,11 @@ class FieldDefinition:
 
     @property
     def key(self) -> str:
-        """What v1 calls the code."""
+        """The code, under its v1 name."""
         return self.code
 
     def as_v2(self) -> Json:
-        """Render as an item of v2 `GET /{entity}Fields`, without the parts asked for by name."""
+        """Render as an item of v2 `GET /{entity}Fields`, without the optional parts."""
         options = self.options
         parts = SUBFIELDS.get(self.type)
         return {
@@ -103,7 +103,7 @@ class FieldDefinition:
             "searchable_flag": False,
             "filtering_allowed": True,
             "sortable_flag": True,
-            # Ids that v2 writes as text are numbers here, where they are numbers.
+            # v2 writes all ids as text; v1 writes numeric ids as numbers.
             "options": self.options
             and [
                 {"id": int(o.id) if str(o.id).isdigit() else o.id, "label": o.label}
@@ -135,7 +135,7 @@ class FieldSet:
     def add(
         self, name: str, kind: str, options: list[str] | None = None, *, first_option: int = 1
     ) -> FieldDefinition:
-        """Define a custom field; its key follows from the account's seed and its turn."""
+        """Define a custom field; its key is derived from the account's seed and its number."""
         if kind not in CUSTOM_TYPES:
             msg = f"no such field type: {kind!r}; one of {', '.join(CUSTOM_TYPES)}"
             raise ValueError(msg)
@@ -159,7 +159,7 @@ class FieldSet:
         return gone
 
     def find(self, code: str) -> FieldDefinition:
-        """Return a custom field by key, or else the first one with that label."""
+        """Return a custom field by key, or the first one with that label."""
         if code in self._by_key:
             return self._by_key[code]
         for known in self.custom:
@@ -178,7 +178,7 @@ class FieldSet:
         return max(used, default=0) + 1
 
     def with_option_labels(self, values: Json) -> Json:
-        """Replace option ids by `{id, label}`, as `include_option_labels=true` asks for."""
+        """Replace option ids by `{id, label}`, as `include_option_labels=true` does."""
         shown = dict(values)
         for known in self.custom:
             value = shown.get(known.code)

@@ -1,8 +1,8 @@
 """The journal: every change of an account as one JSON line, so that a restart can repeat it.
 
-The first line holds what the account was made from; each further line is a mutation with all its
-arguments and the account's time at which it happened. Mutations draw no randomness but from the
-account's seed and their own line number, hence the same lines give the same account.
+The first line has the parameters of the account; each further line is a mutation with all its
+arguments and the account's time. Mutations draw random numbers only from the account's seed and
+their line number, so the same lines give the same account.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def mutation(function: F) -> F:
     """Make a method of the account a journaled mutation.
 
     It runs under the account's lock and gets `at` (an instant; the account's present if left out).
-    A mutation called by another one is part of that one and writes no line of its own.
+    A mutation called by another mutation is part of it and writes no line of its own.
     """
     parameters = inspect.signature(function)
     MUTATIONS.add(function.__name__)
@@ -66,14 +66,14 @@ class StateFileInUseError(ValueError):
 
 
 @contextlib.contextmanager
-def held(path: Path | None) -> Iterator[None]:
-    """Keep a state file to ourselves while serving it: two writers would garble it.
+def locked(path: Path | None) -> Iterator[None]:
+    """Lock a state file while it is served: two writers would corrupt it.
 
-    The lock is the system's and goes with the process, however that ends. Where the system has
-    none of this kind (Windows), nothing is locked.
+    The operating system releases the lock when the process ends. Systems without such locks
+    (Windows) lock nothing.
 
     Raises:
-        StateFileInUseError: somebody else holds the file.
+        StateFileInUseError: another simulator has locked the file.
 
     """
     try:
@@ -96,7 +96,7 @@ def held(path: Path | None) -> Iterator[None]:
         try:
             yield
         finally:
-            # An account that could not be made leaves nothing behind.
+            # If the account cannot be created, no file stays.
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_size == 0:
                     path.unlink()
@@ -109,7 +109,7 @@ class Journal:
         self.path = path
 
     def lines(self) -> list[dict[str, Any]]:
-        """Read what is there; a last line cut short by a crash is dropped from the file."""
+        """Read all lines; an incomplete last line, after a crash, is removed from the file."""
         if not self.path.exists():
             return []
         content = self.path.read_bytes()

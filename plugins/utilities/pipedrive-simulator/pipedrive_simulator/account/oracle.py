@@ -1,7 +1,7 @@
-"""What is really so, for tests to compare with: every record, deleted ones too, and every stay.
+"""The account's real content, for comparison in tests: every record, also deleted, and every stay.
 
 Each line is the record as the API would return it, plus properties that begin with `_`:
-`_listed` (some list operation can return it now), `_purged` (deleted so long ago that none can),
+`_listed` (a list operation can return it now), `_purged` (deleted so long ago that none can),
 `_deleted_at` and `_merged_into`.
 """
 
@@ -39,7 +39,7 @@ def _records(name: str) -> Callable[[Account], Iterator[bytes]]:
 def _flags(account: Account, entity: str, record: Any) -> Json:
     deleted_at = account.deleted_at.get((entity, record.id))
     purged = account.is_purged(entity, record.id)
-    # Deleted deals can be listed on request; other deleted records never.
+    # Deleted deals are listed if requested; other deleted records never.
     hidden = purged if entity == "deal" else record.is_deleted
     return {
         "_listed": not hidden,
@@ -86,7 +86,7 @@ def _fields(account: Account) -> Iterator[bytes]:
 
 
 def counts(account: Account) -> Json:
-    """Return the number of records per table, and of deals by standing."""
+    """Return the number of records per table, and of deals by status."""
     deals: dict[str, int] = {}
     for deal in account.deals.all_records():
         purged = deal.is_deleted and account.is_purged("deal", deal.id)

@@ -1,4 +1,4 @@
-"""Edits of what hangs on a deal: followers, participants, discounts and files."""
+"""Edits of a deal's parts: followers, participants, discounts and files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PartEdits(DealEdits):
 
     @mutation
     def follow_deal(self, deal_id: int, user_id: int, *, at: str = "") -> Follower:
-        """Let a user follow a deal."""
+        """Add a follower to a deal."""
         deal = self._deal(deal_id)
         if any(row.user_id == user_id for row in self.followers.group(deal.id)):
             msg = f"user {user_id} follows deal {deal_id} already"
@@ -30,7 +30,7 @@ class PartEdits(DealEdits):
 
     @mutation
     def unfollow_deal(self, deal_id: int, user_id: int, *, at: str = "") -> None:
-        """Let a user follow a deal no longer; nothing tells that he did."""
+        """Remove a follower from a deal, without a trace."""
         for row in self.followers.group(deal_id):
             if row.user_id == user_id:
                 self.followers.drop(row)
@@ -49,7 +49,7 @@ class PartEdits(DealEdits):
         if person_id in known | {deal.person_id}:
             msg = f"person {person_id} takes part in deal {deal_id} already"
             raise EditError(msg)
-        # Odd: even ids are those of the deals' contact persons.
+        # An odd id: contact persons of deals have even ones.
         row = Participant(
             id=self.next_id(self.participants) | 1, deal_id=deal_id, person_id=person_id,
             add_time=at, added_by_user_id=self.me().id,
@@ -59,7 +59,7 @@ class PartEdits(DealEdits):
 
     @mutation
     def remove_participant(self, participant_id: int, *, at: str = "") -> None:
-        """Take a further person from a deal; nothing tells that he was there."""
+        """Remove a further person from a deal, without a trace."""
         row = self.participants.get(participant_id)
         if row is None:
             msg = f"no participant {participant_id}"
@@ -77,7 +77,7 @@ class PartEdits(DealEdits):
         *,
         at: str = "",
     ) -> Discount:
-        """Grant a discount on a deal as a whole; its value is left alone."""
+        """Add a discount to a whole deal; the deal's value does not change."""
         deal = self._open_to_edits(deal_id)
         if type not in ("percentage", "amount"):
             msg = f"a discount is a percentage or an amount, not {type!r}"
@@ -94,7 +94,7 @@ class PartEdits(DealEdits):
 
     @mutation
     def attach_file(self, deal_id: int, name: str, *, at: str = "", size: int = 1000) -> File:
-        """Attach a file (its description, that is) to a deal."""
+        """Attach a file (only its description) to a deal."""
         self._deal(deal_id)
         file = File(
             id=self.next_id(self.files), user_id=self.me().id, deal_id=deal_id, add_time=naive(at),

@@ -1,4 +1,4 @@
-"""Edits of everything but deals: contacts, activities, products, notes, leads and users."""
+"""Edits of contacts, activities, products, notes, leads and users."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RecordEdits(AccountState):
 
     @mutation
     def merge_persons(self, person_id: int, into: int, *, at: str = "") -> Person:
-        """Merge a person into another; deals and activities follow the survivor."""
+        """Merge a person into another, which gets its deals and activities."""
         return self._merge(self.persons, "person", person_id, into, at)
 
     @mutation
@@ -60,7 +60,7 @@ class RecordEdits(AccountState):
 
     @mutation
     def merge_organizations(self, org_id: int, into: int, *, at: str = "") -> Organization:
-        """Merge an organization into another; deals, persons and activities follow."""
+        """Merge an organization into another, which gets its deals, persons and activities."""
         return self._merge(self.organizations, "organization", org_id, into, at)
 
     @mutation
@@ -83,7 +83,7 @@ class RecordEdits(AccountState):
 
     @mutation
     def create_activity(self, subject: str, *, at: str = "", **values: Any) -> Activity:
-        """Create an activity. Its deal's update time does not move."""
+        """Create an activity. Its deal's update time does not change."""
         values.setdefault("type", "call")
         made = self._create(self.activities, Activity, at, {"subject": subject, **values})
         if made.deal_id is not None:
@@ -92,7 +92,7 @@ class RecordEdits(AccountState):
 
     @mutation
     def update_activity(self, activity_id: int, *, at: str = "", **changes: Any) -> Activity:
-        """Set properties of an activity; `done=True` also notes when."""
+        """Set properties of an activity; `done=True` also sets the time."""
         if changes.get("done") is not None:
             changes.setdefault("marked_as_done_time", at if changes["done"] else None)
         before = self._record(self.activities, activity_id).deal_id
@@ -130,7 +130,7 @@ class RecordEdits(AccountState):
 
     @mutation
     def create_lead(self, title: str, *, at: str = "", **values: Any) -> Lead:
-        """Create a lead; its id is a uuid that follows from the seed and the turn."""
+        """Create a lead; its id is a uuid derived from the seed and its number."""
         owner = values.pop("owner_id", self.me().id)
         custom = CustomFields(values.pop("custom_fields", {}))
         lead = Lead(
@@ -149,7 +149,7 @@ class RecordEdits(AccountState):
 
     @mutation
     def delete_lead(self, lead_id: str, *, at: str = "") -> None:
-        """Delete a lead without trace."""
+        """Delete a lead without a trace."""
         self.leads.drop(self._record(self.leads, lead_id))
 
     @mutation
@@ -214,7 +214,7 @@ class RecordEdits(AccountState):
 
     def _delete(self, table: Table[R], entity: str, record_id: int, at: str) -> R:
         record = self._record(table, record_id)
-        # Its update time is when it was deleted: nothing else tells.
+        # Its update time is the time of the deletion, which no other property has.
         table.change(record, {"is_deleted": True, "update_time": at})
         self.deleted_at[entity, record_id] = at
         return record

@@ -1,7 +1,7 @@
 """One class per entity: its properties as the API returns them, in the API's order.
 
-Instants are `YYYY-MM-DDTHH:MM:SSZ` unless a class says otherwise. `custom_fields` holds only what
-is set; the table that encodes a record adds a null for every other field the account defines.
+Instants are `YYYY-MM-DDTHH:MM:SSZ` unless a class says otherwise. `custom_fields` has only values
+that are set; the table that encodes a record adds a null for every other custom field.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Json = dict[str, Any]
 class CustomFields:
     """Values of the custom fields that are set, by field key, in their v2 shapes.
 
-    A class of its own so that the encoder asks the table what to write (see `Table.encode`).
+    A class of its own, so that the encoder calls a hook of the table (see `Table.encode`).
     """
 
     __slots__ = ("values",)
@@ -26,7 +26,7 @@ class CustomFields:
 
 
 class Record(msgspec.Struct, kw_only=True):
-    """What every entity has. `id` is an integer, or text for uuids."""
+    """Properties of every entity. `id` is an integer, or text for uuids."""
 
     id: Any
 
@@ -168,7 +168,7 @@ class Product(Record, kw_only=True):
 
 
 class DealProduct(Record, kw_only=True):
-    """v2 `GET /deals/products`. `product_id` is null once the product itself is gone."""
+    """v2 `GET /deals/products`. `product_id` is null after the product is deleted."""
 
     sum: float
     tax: float = 0
@@ -231,7 +231,7 @@ class ProductVariation(Record, kw_only=True):
 
 
 class Pipeline(Record, kw_only=True):
-    """v2 `GET /pipelines`. `update_time` is null until somebody edits it."""
+    """v2 `GET /pipelines`. `update_time` is null until the first edit."""
 
     name: str
     order_nr: int

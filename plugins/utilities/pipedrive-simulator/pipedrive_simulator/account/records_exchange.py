@@ -1,4 +1,4 @@
-"""What people exchange: files, calls, comments and mail. v1; flags of mail are 0 or 1."""
+"""Files, calls, comments and mail. v1; flags of mail are 0 or 1."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pipedrive_simulator.account.records import Json, Record
 
 
 class File(Record, kw_only=True):
-    """v1 `GET /files`, which adds the names of what the file hangs on. Instants are naive."""
+    """v1 `GET /files`, which adds the names of related records. Instants are naive."""
 
     user_id: int
     deal_id: int | None = None

@@ -1,4 +1,4 @@
-"""Projects (an add-on) and what belongs to them. Instants have milliseconds and a Z."""
+"""Projects (an add-on), boards, phases, tasks, templates. Instants have milliseconds and a Z."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entities that only v1 serves. Instants are `YYYY-MM-DD HH:MM:SS` in UTC unless noted."""
+"""Entities of v1 only. Instants are `YYYY-MM-DD HH:MM:SS` in UTC unless noted."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class User(Record, kw_only=True):
 class Lead(Record, kw_only=True):
     """v1 `GET /leads`. `id` is a uuid; instants have milliseconds and a Z.
 
-    A lead inherits the deal's custom fields as flat v1 keys; those it lacks are simply absent.
+    A lead has the custom fields of deals as flat v1 keys; fields without a value are absent.
     """
 
     title: str
@@ -93,7 +93,7 @@ class Note(Record, kw_only=True):
 
 
 class ActivityType(Record, kw_only=True):
-    """v1 `GET /activityTypes`. `key_string` is what an activity's `type` holds."""
+    """v1 `GET /activityTypes`. An activity's `type` is a `key_string`."""
 
     name: str
     icon_key: str
@@ -144,7 +144,7 @@ class LeadLabel(Record, kw_only=True):
 
 
 class LeadSource(Record, kw_only=True):
-    """v1 `GET /leadSources`. The API returns the name only; the id is ours and not served."""
+    """v1 `GET /leadSources`. The API returns the name only; the id exists only in the simulator."""
 
     name: str
 
@@ -163,7 +163,7 @@ class Role(Record, kw_only=True):
 class Participant(Record, kw_only=True):
     """v1 `GET /deals/{id}/participants`, which wraps ids in objects; `add_time` is an instant.
 
-    Held are the further ones only: a deal's contact person is always the first participant.
+    The table has only the further persons; a deal's contact person is always the first participant.
     """
 
     deal_id: int
@@ -183,7 +183,7 @@ class OrganizationRelationship(Record, kw_only=True):
 
 
 class PermissionSet(Record, kw_only=True):
-    """v1 `GET /permissionSets`. `id` is a uuid; users name theirs in `access`."""
+    """v1 `GET /permissionSets`. `id` is a uuid; a user's `access` names its permission set."""
 
     name: str
     description: str

@@ -1,4 +1,4 @@
-"""Everything an account consists of, without any rule about how it changes."""
+"""The data of an account, without the rules for changing it."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ from pipedrive_simulator.account.records_v1 import (
 from pipedrive_simulator.account.table import Table
 from pipedrive_simulator.clock import Clock, to_seconds, to_text
 
-# For how long the API still lists a deleted deal.
+# How long the API lists a deleted deal.
 DELETED_VISIBLE_SECONDS = 30 * 86_400
 
 
 class DealState(NamedTuple):
-    """From `time` on the deal was in this stage and status (the truth behind the changelog)."""
+    """From `time` on the deal was in this stage and status (the changelog is derived from it)."""
 
     time: str
     stage_id: int
@@ -73,7 +73,7 @@ class DealState(NamedTuple):
 
 
 class EditError(ValueError):
-    """An edit that a real account would refuse, or that names something unknown."""
+    """An edit that a real account would refuse, or with an unknown name or id."""
 
 
 class AccountState:
@@ -86,7 +86,7 @@ class AccountState:
         self.clock = clock
         self.company = company
         self.base_currency = base
-        #: Of the company, in seconds: São Paulo.
+        #: Offset of the company's time zone in seconds: São Paulo.
         self.utc_offset = -3 * 3600
         self.created_at = clock.seconds()
         self.lock = threading.RLock()
@@ -170,10 +170,10 @@ class AccountState:
 
         self.logs = {name: Changelog() for name in ("deal", "person", "organization")}
         self.deal_states: dict[int, list[DealState]] = {}
-        # What belongs to a deal, by deal id.
+        # Parts of deals, by deal id.
         self.products_of_deal: dict[int, list[int]] = defaultdict(list)
         self.activities_of_deal: dict[int, list[int]] = defaultdict(list)
-        # Losers of a merge and their survivors, by entity.
+        # {entity: {id of a merged record: id of the record it was merged into}}
         self.merged: dict[str, dict[int, int]] = defaultdict(dict)
         self.deleted_at: dict[tuple[str, int], str] = {}
         self._last_ids: dict[str, int] = {}
@@ -197,7 +197,7 @@ class AccountState:
     def next_id(self, table: Table[Any]) -> int:
         """Return an integer id that the table has never used."""
         number = self._last_ids.get(table.name, table.last_id()) + 1
-        # Scripted edits may have chosen ids of their own.
+        # Edits may have used ids of their own choice.
         while table.get(number) is not None:
             number += 1
         self._last_ids[table.name] = number
@@ -208,7 +208,7 @@ class AccountState:
         return to_text(to_seconds(at) + self.utc_offset)[:10]
 
     def move_parts(self, deal_id: int, into: int) -> None:
-        """Hang discounts, participants, files and followers of a merged deal on the survivor."""
+        """Move discounts, participants, files and followers of a merged deal to the other one."""
         parts: tuple[Table[Any], ...] = (self.discounts, self.participants, self.files)
         for table in parts:
             for record in table.group(deal_id):
@@ -225,12 +225,12 @@ class AccountState:
         return to_text(self.clock.seconds() - DELETED_VISIBLE_SECONDS)
 
     def is_purged(self, entity: str, record_id: int) -> bool:
-        """Tell whether a record was deleted so long ago that the API no longer knows it."""
+        """Return whether a record was deleted so long ago that the API no longer returns it."""
         deleted = self.deleted_at.get((entity, record_id))
         return deleted is not None and deleted < self.purge_line()
 
     def me(self) -> User:
-        """Return the user whose token it is."""
+        """Return the user of the API token."""
         return next((u for u in self.users.records.values() if u.is_you), self._first_user())
 
     def _first_user(self) -> User:

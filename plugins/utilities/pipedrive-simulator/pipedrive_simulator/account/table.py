@@ -1,9 +1,9 @@
-"""A table of records: lookup by id, sorted walks, and the encoded form of each record.
+"""A table of records: lookup by id, sorted pages, and the encoded form of each record.
 
-A table has one or more named *lists* (live and archived deals, for instance): what one list
-operation of the API can return. For each list and sort field it keeps, from first use on, a sorted
-index of `(value, id)`, so that a page is a binary search and a slice however large the table is.
-A table may be grouped by a property: the records of one deal are then found at once.
+A table has one or more named *lists* (live and archived deals, for instance): the records that one
+list operation of the API can return. For each list and sort field it has a sorted index of
+`(value, id)`, created at the first use, so that a page is a binary search and a slice for any size
+of the table. A table may be grouped by a property, for fast access to the records of one deal.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Marker = tuple[Any, Any]  # (value of the sort field, id)
 _NULL = ""
 
 
-class Walk(NamedTuple):
-    """One page of a sorted walk: what to return and where to start.
+class PageQuery(NamedTuple):
+    """A request for one page of a sorted list: which records, and where to start.
 
     `since` is inclusive and `until` exclusive, both on `update_time`; a record without update time
     is outside any such window. `marker` is the first record of the page (inclusive).
@@ -42,9 +42,9 @@ class Walk(NamedTuple):
 
 
 class Table(Generic[R]):
-    """Records of one entity. All changes go through `put`, `change` and `drop`."""
+    """Records of one entity. Only `put`, `change` and `drop` change it."""
 
-    #: Edits of any table so far: what was made of several tables holds until the next one.
+    #: Number of edits of all tables; a cached value of several tables is valid until the next edit.
     edits: ClassVar[int] = 0
 
     def __init__(
@@ -88,13 +88,13 @@ class Table(Generic[R]):
         return max(self.records, default=0)
 
     def candidates(self, rng: Random, count: int) -> list[R]:
-        """Return records among which to choose `count`: here, all of them."""
+        """Return records from which `count` can be drawn: here, all records."""
         return list(self.records.values())
 
     # ---- changes
 
     def load(self, records: Iterable[R]) -> None:
-        """Add many records before the first walk."""
+        """Add many records before the first query."""
         for record in records:
             self.records[record.id] = record
             self._join(record)
@@ -110,7 +110,7 @@ class Table(Generic[R]):
         return record
 
     def change(self, record: R, values: dict[str, Any]) -> None:
-        """Set properties of a record and keep indexes and encoded form in step."""
+        """Set properties of a record, and update the indexes and its encoded form."""
         before = {
             place: _key(record, place[1]) if self._lists[place[0]](record) else None
             for place in self._indexes
@@ -131,7 +131,7 @@ class Table(Generic[R]):
                 insort(index, new)
 
     def drop(self, record: R) -> None:
-        """Remove a record without trace (a purge)."""
+        """Remove a record without a trace (a purge)."""
         for (list_name, field), index in self._indexes.items():
             if self._lists[list_name](record):
                 del index[bisect_left(index, _key(record, field))]
@@ -140,30 +140,30 @@ class Table(Generic[R]):
         del self.records[record.id]
 
     def forget_encoded(self) -> None:
-        """Drop all encoded forms: the entity's field definitions have changed."""
+        """Delete all encoded forms, after a change of the entity's field definitions."""
         Table.edits += 1
         self._encoded.clear()
 
     # ---- reading
 
-    def walk(self, walk: Walk) -> tuple[list[R], Marker | None]:
+    def read_page(self, query: PageQuery) -> tuple[list[R], Marker | None]:
         """Return one page and the marker of the next page's first record, None at the end."""
-        index = self._index(walk.list_name, walk.sort_by)
-        forwards, first, last = not walk.descending, 0, len(index)
-        if walk.sort_by == "update_time":
-            # Bounds on the sort field itself are positions, not comparisons per record.
-            if walk.since is not None or walk.until is not None:
-                first = bisect_left(index, (walk.since or " ",))
-            if walk.until is not None:
-                last = bisect_left(index, (walk.until,))
-        if walk.marker is not None:
+        index = self._index(query.list_name, query.sort_by)
+        forwards, first, last = not query.descending, 0, len(index)
+        if query.sort_by == "update_time":
+            # Limits of the sort field itself are found by binary search, not per record.
+            if query.since is not None or query.until is not None:
+                first = bisect_left(index, (query.since or " ",))
+            if query.until is not None:
+                last = bisect_left(index, (query.until,))
+        if query.marker is not None:
             if forwards:
-                first = max(first, bisect_left(index, walk.marker))
+                first = max(first, bisect_left(index, query.marker))
             else:
-                last = min(last, bisect_right(index, walk.marker))
+                last = min(last, bisect_right(index, query.marker))
         positions = range(first, last) if forwards else range(last - 1, first - 1, -1)
         page: list[R] = []
-        records, keep, limit = self.records, self._keep(walk), walk.limit
+        records, keep, limit = self.records, self._keep(query), query.limit
         for position in positions:
             marker = index[position]
             record = records[marker[1]]
@@ -175,19 +175,19 @@ class Table(Generic[R]):
         return page, None
 
     def encode(self, record: R) -> bytes:
-        """Return the record as JSON, every custom field included; remembered until it changes."""
+        """Return the record as JSON with every custom field; cached until it changes."""
         encoded = self._encoded.get(record.id)
         if encoded is None:
             encoded = self._encoded[record.id] = self._encoder.encode(record)
         return encoded
 
     def encode_with(self, record: R, names: tuple[str, ...], get: Callable[[str], Any]) -> bytes:
-        """Return the record as JSON with more properties, remembered until anything changes.
+        """Return the record as JSON with more properties, cached until the next edit of any table.
 
         Args:
-            record: what it has of itself is not asked for again.
-            names: the properties, the same from call to call or nothing is remembered.
-            get: returns one of them.
+            record: the record; properties that it has are not computed again.
+            names: the additional properties; the cache works only for the same names.
+            get: computes one of them.
 
         """
         if self._extended_by != (Table.edits, names):
@@ -204,7 +204,7 @@ class Table(Generic[R]):
         return extended
 
     def as_json(self, record: R) -> Json:
-        """Return the record as a dictionary of its own, every custom field included."""
+        """Return a copy of the record as a dictionary, with every custom field."""
         value: Json = msgspec.json.decode(self._encoder.encode(record))
         return value
 
@@ -237,10 +237,10 @@ class Table(Generic[R]):
             self._indexes[place] = index
         return index
 
-    def _keep(self, walk: Walk) -> Callable[[R], bool] | None:
-        if walk.sort_by == "update_time" or (walk.since is None and walk.until is None):
-            return walk.keep
-        since, until, keep = walk.since or " ", walk.until or "~", walk.keep
+    def _keep(self, query: PageQuery) -> Callable[[R], bool] | None:
+        if query.sort_by == "update_time" or (query.since is None and query.until is None):
+            return query.keep
+        since, until, keep = query.since or " ", query.until or "~", query.keep
 
         def inside(record: Any) -> bool:
             updated = record.update_time

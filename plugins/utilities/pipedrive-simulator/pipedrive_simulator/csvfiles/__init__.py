@@ -1,1 +1,1 @@
-"""An account made from CSV files of a sales pipeline."""
+"""An account created from CSV files of a sales pipeline."""

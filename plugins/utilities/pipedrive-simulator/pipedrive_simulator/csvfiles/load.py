@@ -1,18 +1,18 @@
 """Builds an account from four CSV files: accounts, products, sales_pipeline, sales_teams.
 
-Rules (the README repeats them for people):
+Rules:
 
 * A row of `sales_pipeline.csv` is a deal, in file order, ids from 1. There is one pipeline with the
   stages Prospecting and Engaging; won and lost deals closed in Engaging.
-* `engage_date` is the deal's add time and `close_date` its close time, both at noon UTC, so that no
-  time zone moves them into another quarter. Prospecting rows have no date: they are spread evenly
-  over the 30 days before the last date of the file.
-* `close_value` is the value, in USD. Rows without one (still open) carry the product's list price.
-* The history of a deal is what the file tells: created in its stage, then one change at closing
-  (status, and the value if it differs from the list price). No stage moves are made up.
+* `engage_date` is the deal's add time and `close_date` its close time, both at noon UTC, so that
+  they are in the same quarter in every time zone. Prospecting rows have no date: they are spread
+  evenly over the 30 days before the last date of the file.
+* `close_value` is the value, in USD. Rows without one (still open) have the product's list price.
+* The history of a deal has only facts of the file: created in its stage, then one change at
+  closing (status, and the value if it differs from the list price), and no stage changes.
 * Organizations are the accounts; there are no persons and no activities, because the files have
   none. Each deal has one product line; lines of lost deals are disabled.
-* The account's present is noon of the day after the last date, unless another one is asked for.
+* The account's current time is noon of the day after the last date, unless a setting gives another.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Rows = list[dict[str, str]]
 
 
 class CsvError(ValueError):
-    """The folder does not hold files of the expected shape."""
+    """The folder does not contain files of the expected shape."""
 
 
 def read_files(folder: Path) -> dict[str, Rows]:
@@ -89,7 +89,7 @@ class _Loader:
         self.account, self.tables = account, tables
         self.end = last_date(tables)
         engaged = [r["engage_date"] for r in tables["sales_pipeline"] if r["engage_date"]]
-        # Everything but deals was there a day before the first deal.
+        # All records except deals were created a day before the first deal.
         self.opened = plus_days(noon(min(engaged, default=self.end[:10])), -1)
         self.user_ids: dict[str, int] = {}
         self.org_ids: dict[str, int] = {}
@@ -167,7 +167,7 @@ class _Loader:
                 custom_fields=CustomFields(),
             )  # fmt: skip
             self.account.products.put(made)
-            # The pipeline writes "GTXPro" where the product list has "GTX Pro".
+            # The pipeline has "GTXPro", the product list "GTX Pro".
             self.products_by_name[_squeeze(made.name)] = made
 
     def deals(self) -> None:
@@ -264,5 +264,5 @@ def _squeeze(name: str) -> str:
 
 
 def present_of(tables: dict[str, Rows]) -> int:
-    """Return the account's present (seconds): noon of the day after the last date."""
+    """Return the account's current time (seconds): noon of the day after the last date."""
     return to_seconds(plus_days(last_date(tables), 1))

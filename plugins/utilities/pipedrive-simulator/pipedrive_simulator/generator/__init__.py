@@ -1,1 +1,1 @@
-"""The generated account: a Brazilian sales team at work over two years."""
+"""The generated account: two years of a Brazilian sales team."""

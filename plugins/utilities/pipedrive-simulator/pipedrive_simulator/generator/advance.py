@@ -1,7 +1,7 @@
-"""Some hours of work in an existing account, generated or loaded: what `advance` does.
+"""Simulates some hours of work in an existing account, generated or loaded from CSV (`advance`).
 
-Exactly the asked number of deals changes, each by one kind of event; activities come on top. All
-events lie within the hours asked for, so that afterwards every change is in the account's past.
+Exactly the requested number of deals changes, each by one event; activities are additional. All
+events are within the requested hours, so that afterwards they are in the account's past.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipedrive_simulator.generator.values import ValueMaker
 if TYPE_CHECKING:
     from pipedrive_simulator.account.account import Account
 
-# What happens to a deal, and how often. Each kind needs deals of a certain standing.
+# Kinds of events and their weights. Each kind needs deals of a certain status.
 _MIX = {
     "moved": 36, "lost": 12, "won": 8, "created": 12, "value_changed": 10, "field_changed": 9,
     "close_date_moved": 5, "reopened": 3, "archived": 2, "deleted": 2, "owner_changed": 1,
@@ -32,7 +32,7 @@ def advance(account: Account, *, deals: int, hours: float, start: int) -> dict[s
     worker = _Worker(account, rng, deals)
     span = int(hours * 3600)
     if deals < 0 or span < 0:
-        msg = "neither deals nor hours may be negative"
+        msg = "deals and hours must not be negative"
         raise EditError(msg)
     seconds = sorted(start + min(1 + int(rng.random() * span), span) for _ in range(deals))
     ids: dict[str, list[int]] = {kind: [] for kind in _MIX}
@@ -51,7 +51,7 @@ def advance(account: Account, *, deals: int, hours: float, start: int) -> dict[s
 
 
 class _Worker:
-    """Picks deals that nobody has touched yet in this advance, and changes them."""
+    """Chooses deals that this advance has not changed yet, and changes them."""
 
     def __init__(self, account: Account, rng: Random, count: int) -> None:
         self.account, self.rng = account, rng
@@ -77,7 +77,7 @@ class _Worker:
             return kind, self._create(at).id
         pool = self.closed if kind in _OF_CLOSED else self.open
         if not pool:
-            # A small account runs out of deals to touch; new ones make up for it.
+            # A small account may have too few deals to change; then a new deal is created.
             return "created", self._create(at).id
         deal = pool.pop()
         return getattr(self, f"_{kind}")(deal, at), deal.id
@@ -126,7 +126,7 @@ class _Worker:
         elif here > 0:
             target = stages[here - 1]
         else:
-            # The pipeline's only stage: the deal goes to another pipeline, or is won.
+            # The pipeline has only one stage: the deal moves to another pipeline, or is won.
             others = [s[0] for p, s in self.stages.items() if p != deal.pipeline_id]
             if not others:
                 return self._value_changed(deal, at)

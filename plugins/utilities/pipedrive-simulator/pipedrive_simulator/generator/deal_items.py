@@ -1,4 +1,4 @@
-"""What belongs to generated deals: product lines, activities, notes and leads."""
+"""Product lines, activities, notes and leads of generated deals."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TYPE_WEIGHTS = (34, 20, 14, 14, 4, 1, 9, 4)
 
 
 def add_products(account: Account, rng: Random) -> None:
-    """Give most deals one or two product lines that add up to the deal's value."""
+    """Add one or two product lines to most deals; they sum up to the deal's value."""
     number = 0
     for deal in account.deals.records.values():
         if not deal.value or rng.random() > 0.62:
@@ -74,7 +74,7 @@ def add_installments(account: Account, deal: Deal) -> None:
 
 
 def add_activities(account: Account, rng: Random, now: int) -> None:
-    """Give each deal some activities along its life; open deals have some to come."""
+    """Add activities to each deal between creation and close; open deals also get future ones."""
     number = 0
     for deal in account.deals.records.values():
         first = to_seconds(deal.add_time)
@@ -93,7 +93,7 @@ def _activity(rng: Random, deal: Deal, number: int, first: int, last: int, now: 
     finished = min(due + int(rng.expovariate(1 / 30_000)), now)
     kind = rng.choices(_TYPES, _TYPE_WEIGHTS)[0]
     day, clock = divmod(due, SECONDS_PER_DAY)
-    # A third of activities have no hour: they are for the day.
+    # A third of the activities are for a whole day, without a time.
     hour = f"{clock // 3600:02d}:{clock % 3600 // 60:02d}:00" if rng.random() < 0.67 else None
     person = deal.person_id
     return Activity(
@@ -107,8 +107,8 @@ def _activity(rng: Random, deal: Deal, number: int, first: int, last: int, now: 
     )  # fmt: skip
 
 
-def lose_some(account: Account, rng: Random, now: int) -> None:
-    """Delete and merge a few records, as people do: what refers to deleted ones keeps doing so."""
+def delete_and_merge_some(account: Account, rng: Random, now: int) -> None:
+    """Delete and merge a few records; references to deleted records stay, as in a real account."""
 
     def later(update_time: str | None) -> str:
         first = to_seconds(update_time) if update_time else now
@@ -119,10 +119,10 @@ def lose_some(account: Account, rng: Random, now: int) -> None:
     for number in range(150, len(account.activities) + 1, 150):
         account.delete_activity(number, at=later(account.activities.records[number].update_time))
     if len(account.persons) > 30 and len(account.organizations) > 20:
-        # Merges update every deal of the loser: at the very end, so that no time runs backwards.
+        # A merge updates every deal of the merged record, so it comes last: times must increase.
         account.merge_persons(30, into=7, at=to_text(now))
         account.merge_organizations(20, into=3, at=to_text(now))
-        # Lines of the deleted product stay, without a product.
+        # Product lines of the deleted product stay, without a product.
         account.delete_product(len(names.PRODUCTS), at=to_text(now))
 
 

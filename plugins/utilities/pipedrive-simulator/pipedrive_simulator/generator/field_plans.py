@@ -1,8 +1,9 @@
-"""Custom fields of the generated account: every type, and labels that trip up naive tools.
+"""Custom fields of the generated account: every type, and labels that are hard for other tools.
 
 Each plan is (label, type, share of records that have a value, options). Among the labels: accents,
-two that fold together, the same label twice, reserved words, more than 63 bytes, a shared prefix of
-63 bytes, other scripts, emoji, and one that collides with the second part of a monetary field.
+two that differ only in case or accents, the same label twice, reserved words, more than 63 bytes, a
+shared prefix of 63 bytes, other scripts, emoji, and one that collides with the second part of a
+monetary field.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class FieldPlan(NamedTuple):
     options: tuple[str, ...] = ()
 
 
-# The one that predicts a win: see `process.TEMPERATURE_EFFECT`.
+# This field predicts a win: see `process.TEMPERATURE_EFFECT`.
 TEMPERATURE = "Temperatura do lead"
 # One option of this field is deleted after records have chosen it.
 ORIGIN = "Origem da oportunidade"

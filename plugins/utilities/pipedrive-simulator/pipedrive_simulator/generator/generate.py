@@ -1,4 +1,4 @@
-"""Makes the generated account: about two years of a sales team's life, deterministic by seed."""
+"""Creates the generated account: about two years of a sales team, deterministic by seed."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from pipedrive_simulator.generator.deal_items import (
     add_activities,
     add_notes_and_leads,
     add_products,
-    lose_some,
+    delete_and_merge_some,
 )
 from pipedrive_simulator.generator.field_plans import DEAL_FIELDS, DELETED_ORIGIN, TEMPERATURE
-from pipedrive_simulator.generator.org_setup import settle
+from pipedrive_simulator.generator.org_setup import add_org_setup
 from pipedrive_simulator.generator.process import (
     TEMPERATURE_EFFECT,
     Event,
     Place,
-    live,
+    deal_events,
     office_time,
 )
-from pipedrive_simulator.generator.reference_data import PIPELINES, USERS, build_world
-from pipedrive_simulator.generator.related_records import surround
+from pipedrive_simulator.generator.reference_data import PIPELINES, USERS, add_reference_data
+from pipedrive_simulator.generator.related_records import add_related_records
 from pipedrive_simulator.generator.values import ValueMaker
 
 HISTORY_DAYS = 730
 # New deals per month relative to the year's mean, January first: summer holidays, year-end rush.
 _SEASON = (0.72, 0.82, 1.08, 1.02, 1.05, 1.0, 0.94, 1.06, 1.12, 1.14, 1.18, 0.87)
 _CURRENCIES, _CURRENCY_WEIGHTS = ("BRL", "USD", "EUR"), (90, 6, 4)
-# Two clean-ups that changed many deals within one second: (days ago, share of deals at rest).
+# Two bulk edits that changed many deals within one second: (days ago, share of unchanged deals).
 _BULK_EDITS = ((61, 0.07), (4, 0.02))
 
 
 def generate(account: Account, deals: int) -> None:
-    """Fill an empty account with `deals` deals and all that belongs to them."""
+    """Fill an empty account with `deals` deals and all related records."""
     rng = Random(account.seed)
     now = account.clock.seconds()
     start = now - HISTORY_DAYS * SECONDS_PER_DAY
-    # Nothing of what follows is an edit of its own: the journal holds one line for all of it.
+    # The journal has one line for the whole generation, none for its steps.
     account.mutation_depth += 1
-    build_world(
+    add_reference_data(
         account, rng, start=start - 20 * SECONDS_PER_DAY,
         companies=(deals * 3 + 9) // 10, people=(deals * 9 + 19) // 20,
     )  # fmt: skip
@@ -57,26 +57,28 @@ def generate(account: Account, deals: int) -> None:
         deal = _new_deal(account, rng, maker, fills, number, second, place := _first_place(rng))
         effect = effects.get(deal.custom_fields.values.get(temperature.code), 0.0)
         pace = rng.lognormvariate(0, 0.35)
-        events = list(live(rng, place, second, now, effect=effect, value=deal.value, pace=pace))
+        events = list(
+            deal_events(rng, place, second, now, effect=effect, value=deal.value, pace=pace)
+        )
         _fold(account, rng, maker, fills, deal, events)
-        _afterlife(account, rng, deal, now)
+        _archive_or_delete(account, rng, deal, now)
     _bulk_edits(account, rng, now)
     add_products(account, rng)
     add_activities(account, rng, now)
     add_notes_and_leads(account, rng, start, now)
-    lose_some(account, rng, now)
+    delete_and_merge_some(account, rng, now)
     for field in fields.custom:
-        # Records keep the id of the option that goes; from now on nothing explains it.
+        # Records keep the id of the deleted option, which then has no label.
         if field.options:
             field.options[:] = [o for o in field.options if o.label != DELETED_ORIGIN]
-    # Drawn apart, so that what was there before these came is still the same.
-    settle(account, Random(f"{account.seed}/office"), start, now)
-    surround(account, Random(f"{account.seed}/surroundings"), now)
+    # Random numbers of their own, so that the records above stay the same.
+    add_org_setup(account, Random(f"{account.seed}/office"), start, now)
+    add_related_records(account, Random(f"{account.seed}/surroundings"), now)
     account.mutation_depth -= 1
 
 
 def _arrivals(rng: Random, count: int, start: int, now: int) -> list[int]:
-    """When deals are added: more each month of the year's rush, few on weekends, growing 30 %."""
+    """Return the times of new deals: seasonal by month, few on weekends, 30 % growth a year."""
     first = start // SECONDS_PER_DAY
     days = range(first, now // SECONDS_PER_DAY)
     weights = [
@@ -105,7 +107,7 @@ def _new_deal(
     currency = rng.choices(_CURRENCIES, _CURRENCY_WEIGHTS)[0]
     value = rng.lognormvariate(0, 0.8) * PIPELINES[place.pipeline].value
     rate = 1 if currency == "BRL" else 5
-    # Contacts exist from the start of the history on, in order of id: take one that is there.
+    # Contacts are created in the order of their ids: choose one that exists at this time.
     companies, people = len(account.organizations), len(account.persons)
     org = rng.randrange(companies) + 1 if rng.random() < 0.93 else None
     day = second // SECONDS_PER_DAY
@@ -135,7 +137,7 @@ def _fold(
 ) -> None:  # fmt: skip
     for second, changes in events:
         if rng.random() < 0.1:
-            # Salespeople fill in a field while they move the deal.
+            # A field is filled in at the same time as the deal moves.
             field, share = rng.choice(fills)
             if share:
                 value = maker.make(field, second, deal.currency)
@@ -143,8 +145,8 @@ def _fold(
         account._change_deal(deal, changes, at=to_text(second))
 
 
-def _afterlife(account: Account, rng: Random, deal: Deal, now: int) -> None:
-    """Archive some closed deals, and delete some whatever their status."""
+def _archive_or_delete(account: Account, rng: Random, deal: Deal, now: int) -> None:
+    """Archive some closed deals, and delete some deals of any status."""
     last = deal.update_time or deal.add_time
     roll = rng.random()
     if roll < 0.06 and deal.status in ("won", "lost"):
@@ -153,7 +155,7 @@ def _afterlife(account: Account, rng: Random, deal: Deal, now: int) -> None:
         if roll < 0.004:
             account.delete_deal(deal.id, at=_between(rng, at, now))
     elif roll > 0.982:
-        # Four in ten are recent enough to be still listed.
+        # Four in ten were deleted so recently that the API still lists them.
         recent = to_text(now - 25 * SECONDS_PER_DAY)
         account.delete_deal(
             deal.id, at=_between(rng, max(last, recent) if roll > 0.99 else last, now)
@@ -168,7 +170,7 @@ def _between(rng: Random, after: str, now: int) -> str:
 
 
 def _bulk_edits(account: Account, rng: Random, now: int) -> None:
-    """Hand many deals over at once, so that far more than a page shares one update time."""
+    """Change the owner of many deals at once, so that several pages share one update time."""
     for days_ago, share in _BULK_EDITS:
         at = to_text(now - days_ago * SECONDS_PER_DAY)
         for deal in account.deals.records.values():

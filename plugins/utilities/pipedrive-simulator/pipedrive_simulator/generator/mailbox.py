@@ -1,4 +1,4 @@
-"""The mailbox of the token's own user: threads with the contacts of some deals."""
+"""The mailbox of the token's user: threads with the contacts of some deals."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ _SNIPPET = "Olá, segue conforme conversamos."
 
 
 class _Plan(NamedTuple):
-    """What becomes of a thread: its folders, and for each message whether we sent it."""
+    """The plan of a thread: its folders, and for each message whether the token's user sent it."""
 
     folders: list[str]
     sent: tuple[bool, ...]
     is_draft: bool = False
 
 
-# In turn, so that even a small mailbox has something in each folder.
+# Used in turn, so that even a small mailbox has threads in each folder.
 _PLANS = (
     _Plan(["inbox"], (False,)),
     _Plan(["sent"], (True,)),
     _Plan(["archive"], (False, True, False)),
     _Plan(["drafts"], (True,), is_draft=True),
-    # A thread that was answered stands in two folders.
+    # A thread with an answer is in two folders.
     _Plan(["inbox", "sent"], (False, True)),
 )
 
 
 def add_mail(account: Account, rng: Random, deals: list[Deal], now: int) -> None:
-    """Write threads about one deal in thirty, four at least, with contacts that have an address."""
+    """Add threads for one deal in thirty, four at least, with contacts that have an address."""
     persons = account.persons.records
     reachable = [d for d in deals if d.person_id is not None and persons[d.person_id].emails]
     chosen = some(rng, reachable, max(1 / 30, 4 / max(len(reachable), 1)))
@@ -55,14 +55,14 @@ def add_mail(account: Account, rng: Random, deals: list[Deal], now: int) -> None
 def _thread(account: Account, subject: str, plan: _Plan, deal: Deal, times: list[str]) -> None:
     number = len(account.mail_threads) + 1
     person = account.persons.records[deal.person_id or 0]
-    theirs, ours = _parties(account, person)
+    contact, own = _parties(account, person)
     received = [time for time, sent in zip(times, plan.sent, strict=True) if not sent]
     sent = [time for time, sent in zip(times, plan.sent, strict=True) if sent]
     account.mail_threads.put(
         MailThread(
             id=number,
-            parties={"to": [theirs if plan.sent[0] else ours],
-                     "from": [ours if plan.sent[0] else theirs]},
+            parties={"to": [contact if plan.sent[0] else own],
+                     "from": [own if plan.sent[0] else contact]},
             folders=plan.folders, account_id=_mailbox(account), user_id=account.me().id,
             version=len(times), subject=subject, snippet=_SNIPPET,
             snippet_draft=_SNIPPET if plan.is_draft else None,
@@ -78,19 +78,19 @@ def _thread(account: Account, subject: str, plan: _Plan, deal: Deal, times: list
             all_messages_sent_flag=int(not received and not plan.is_draft),
         )
     )  # fmt: skip
-    for time, is_ours in zip(times, plan.sent, strict=True):
-        _message(account, account.mail_threads.records[number], plan, time, theirs, ours, is_ours)
+    for time, is_sent in zip(times, plan.sent, strict=True):
+        _message(account, account.mail_threads.records[number], plan, time, contact, own, is_sent)
 
 
 def _message(
-    account: Account, thread: MailThread, plan: _Plan, time: str, theirs: Json, ours: Json,
-    is_ours: bool,
+    account: Account, thread: MailThread, plan: _Plan, time: str, contact: Json, own: Json,
+    is_sent: bool,
 ) -> None:  # fmt: skip
     number = len(account.mail_messages) + 1
-    left = is_ours and not plan.is_draft
+    left = is_sent and not plan.is_draft
     account.mail_messages.put(
         MailMessage(
-            id=number, sender=[ours if is_ours else theirs], to=[theirs if is_ours else ours],
+            id=number, sender=[own if is_sent else contact], to=[contact if is_sent else own],
             body_url=f"https://{account.company}.pipedrive.com/v1/mailbox/bodies/{number}",
             account_id=thread.account_id, user_id=thread.user_id, mail_thread_id=thread.id,
             subject=thread.subject, snippet=_SNIPPET, read_flag=thread.read_flag,
@@ -108,14 +108,14 @@ def _mailbox(account: Account) -> str:
 def _parties(account: Account, person: Person) -> tuple[Json, Json]:
     """Return the contact and the token's user as parties of a thread."""
     me = account.me()
-    theirs: Json = {
+    contact: Json = {
         "id": 2 * person.id, "name": person.name, "email_address": person.emails[0]["value"],
         "linked_person_id": person.id, "linked_person_name": person.name,
         "linked_organization_id": person.org_id, "mail_message_party_id": 2 * person.id,
     }  # fmt: skip
-    ours: Json = {
+    own: Json = {
         "id": 2 * me.id + 1, "name": me.name, "email_address": me.email, "linked_person_id": None,
         "linked_person_name": None, "linked_organization_id": None,
         "mail_message_party_id": 2 * me.id + 1,
     }  # fmt: skip
-    return theirs, ours
+    return contact, own

@@ -47,7 +47,7 @@ JOB_TITLES = (
     "Diretor(a) comercial", "Gerente de compras", "Sócio(a)", "Analista de TI", "CEO",
     "Coordenador(a) de operações", "Gerente financeiro", "Assistente administrativo",
 )  # fmt: skip
-# (reason, weight): the same reason is written in more than one way, as people do.
+# (reason, weight): the same reason has several spellings, as in real accounts.
 LOST_REASONS = (
     ("Preço", 26), ("preço alto", 5), ("Sem resposta", 20), ("Sem orçamento", 14),
     ("Escolheu o concorrente", 13), ("Concorrência", 4), ("Projeto adiado", 8),

@@ -1,4 +1,4 @@
-"""How the company works: permission sets, teams, webhooks, goals and projects."""
+"""The company's setup: permission sets, teams, webhooks, goals and projects."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _TASKS = ("Reunião de abertura", "Levantar requisitos", "Configurar ambiente", 
           "Homologar com o cliente")  # fmt: skip
 
 
-def settle(account: Account, rng: Random, start: int, now: int) -> None:
-    """Set up the office as the company opened its account, and projects for deals it won."""
+def add_org_setup(account: Account, rng: Random, start: int, now: int) -> None:
+    """Add the setup at the account's start, and projects for won deals."""
     opened = to_text(start)
     for admin, name, kind in ((True, "Administração de negócios", "admin"),
                               (False, "Uso regular de negócios", "regular")):  # fmt: skip
@@ -78,7 +78,7 @@ def _webhooks(account: Account, stamp: str) -> None:
 
 
 def _goals(account: Account, year: int) -> None:
-    """Goals of this year, one of each sort, and one of last year that is no longer active."""
+    """Add goals of this year, one of each type, and one of last year that is no longer active."""
     company = {"id": account.company_id, "type": "company"}
     this_year = {"start": f"{year}-01-01", "end": f"{year}-12-31"}
     by_sum = {"target": 900_000, "tracking_metric": "sum", "currency_id": 1}
@@ -150,7 +150,7 @@ def _projects(account: Account, rng: Random, now: int) -> None:
 
 
 def some(rng: Random, pool: list[Any], share: float) -> list[Any]:
-    """Draw a share of a pool, in its order; at least one where there is any."""
+    """Draw a share of a pool, in its order; at least one unless the pool is empty."""
     count = min(len(pool), max(1, round(len(pool) * share)))
     return [pool[i] for i in sorted(rng.sample(range(len(pool)), count))]
 
@@ -181,7 +181,7 @@ def _project(rng: Random, deal: Deal, number: int, begin: int, now: int) -> Proj
 
 
 def _tasks(account: Account, rng: Random, project: Project, begin: int, now: int) -> None:
-    """Give a project three to five tasks; the first is a milestone, the last below the second."""
+    """Add three to five tasks; the first is a milestone, the last a subtask of the second."""
     count = rng.randrange(3, len(_TASKS) + 1)
     first = len(account.tasks) + 1
     stamp = millis(to_text(begin))

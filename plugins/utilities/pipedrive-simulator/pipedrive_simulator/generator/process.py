@@ -1,8 +1,8 @@
-"""How one deal lives: a random walk through its pipeline, as a list of timed changes.
+"""The history of one deal: random changes in its pipeline, each with a time.
 
 Times in stages are log-normal around the stage's median. A deal may skip a stage, fall back, change
-pipeline, be lost or won from any stage, and be reopened. What it will become depends on one custom
-field (the lead's temperature) more than on anything else a dashboard can see.
+pipeline, be lost or won from any stage, and be reopened. Its outcome depends on one custom field
+(the lead's temperature) more than on any other property.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pipedrive_simulator.clock import SECONDS_PER_DAY, day_text
 from pipedrive_simulator.generator import names
 from pipedrive_simulator.generator.reference_data import PIPELINES
 
-# By option label: how the chance of going forwards changes at each stage.
+# By option label: added to the chance of moving forward, at each stage.
 TEMPERATURE_EFFECT = {"Quente": 0.09, "Morno": 0.0, "Frio": -0.13}
 # Spread of the time in a stage (sigma of the logarithm).
 SIGMA = 0.95
@@ -29,21 +29,21 @@ _REASON_WEIGHTS = [weight for _, weight in names.LOST_REASONS]
 
 
 class Event(NamedTuple):
-    """Some properties of the deal change at a second."""
+    """A change of some properties of the deal, at a second."""
 
     second: int
     changes: Json
 
 
 class Place(NamedTuple):
-    """Where a deal stands: pipeline and stage by position, and the stage's id."""
+    """Pipeline and stage of a deal, by position, and the stage's id."""
 
     pipeline: int
     stage: int
 
     @property
     def stage_id(self) -> int:
-        """Ids are given to stages in order, pipeline by pipeline."""
+        """The stage's id: stages are numbered in order, pipeline by pipeline."""
         return sum(len(plan.stages) for plan in PIPELINES[: self.pipeline]) + self.stage + 1
 
 
@@ -58,16 +58,16 @@ def office_time(rng: Random, second: int, after: int) -> int:
 
 
 def lost_reason(rng: Random) -> str | None:
-    """Pick a reason as a salesperson would write it."""
+    """Draw a reason, in one of its spellings."""
     return rng.choices(_REASONS, _REASON_WEIGHTS)[0]
 
 
-def live(
+def deal_events(
     rng: Random, place: Place, start: int, now: int, *, effect: float, value: float, pace: float
 ) -> Iterator[Event]:
-    """Yield what happens to a deal from `start` to `now`.
+    """Yield the changes of a deal from `start` to `now`.
 
-    `effect` shifts the chance of going forwards, `pace` stretches the time in stages.
+    `effect` is added to the chance of moving forward, `pace` multiplies the time in stages.
     """
     second, closed = start, False
     while True:
@@ -92,7 +92,7 @@ def live(
                 value = round(value * rng.uniform(0.7, 1.25), 2)
                 changes["value"] = value
             if roll < 0.35:
-                # Pushed back, sometimes pulled in.
+                # The expected close date moves back, sometimes forward.
                 push = second // SECONDS_PER_DAY + rng.randrange(5, 60)
                 changes["expected_close_date"] = day_text(push)
             elif roll > 0.96:
@@ -101,7 +101,7 @@ def live(
         if closed:
             if rng.random() > 0.04:
                 return
-            # Reopened: it goes on in the stage where it was closed.
+            # Reopened: it continues in the stage where it was closed.
             second = office_time(
                 rng, second + int(rng.expovariate(1 / 20) * SECONDS_PER_DAY), second
             )

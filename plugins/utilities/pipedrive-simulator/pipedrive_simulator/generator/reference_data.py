@@ -1,4 +1,4 @@
-"""What stands before the first deal: users, pipelines, fields, products, companies and people."""
+"""The records before the first deal: users, pipelines, fields, products, companies and people."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Filled = list[tuple[FieldDefinition, float]]
 
 
 class StagePlan(NamedTuple):
-    """A stage: median days a deal stays, and the chance that it leaves forwards."""
+    """A stage: median days of a deal in it, and the chance that the deal then moves forward."""
 
     name: str
     days: float
@@ -88,8 +88,10 @@ _INACTIVE = (7, 11)
 _LABELS = (("Cliente antigo", "green"), ("Estratégico", "red"), ("Indicação", "blue"))
 
 
-def build_world(account: Account, rng: Random, *, companies: int, people: int, start: int) -> None:
-    """Fill everything that deals refer to; `start` is when the account was opened (seconds)."""
+def add_reference_data(
+    account: Account, rng: Random, *, companies: int, people: int, start: int
+) -> None:
+    """Add all records that deals refer to; `start` is the account's opening time (seconds)."""
     opened = to_text(start)
     _definitions(account, opened)
     _users(account, rng, start)
@@ -120,7 +122,7 @@ def define_fields(account: Account, entity: str, plans: tuple[FieldPlan, ...]) -
 def _definitions(account: Account, opened: str) -> None:
     number = 0
     for order, plan in enumerate(PIPELINES, 1):
-        # The first pipeline was edited once; the others never were, nor were most stages.
+        # The first pipeline was edited once; the other pipelines and most stages never.
         edited = opened if order == 1 else None
         account.pipelines.put(
             Pipeline(id=order, name=plan.name, order_nr=order, add_time=opened, update_time=edited)
@@ -254,6 +256,6 @@ def _persons(account: Account, maker: ValueMaker, fields: Filled, count: int, st
 
 
 def ascii_name(text: str) -> str:
-    """Write a name with letters that may stand in an e-mail address."""
+    """Write a name with letters that are allowed in an e-mail address."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return plain.lower()

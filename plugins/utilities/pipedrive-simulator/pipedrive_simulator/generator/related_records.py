@@ -1,6 +1,6 @@
-"""What gathers around deals and contacts: followers, participants, discounts, files, calls, mail.
+"""Records related to deals and contacts: followers, participants, discounts, files, calls, mail.
 
-How much there is depends on the size of the account; a few dozen deals have something of each.
+Their number depends on the size of the account; a few dozen deals have some of each kind.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _OUTCOMES = ("connected", "no_answer", "left_message", "left_voicemail", "wrong_
 _COMMENTS = ("Confirmado com o cliente.", "Retomar na semana que vem.", "Ótimo, obrigado!")
 
 
-def surround(account: Account, rng: Random, now: int) -> None:
-    """Add all of it to an account that has its deals and contacts."""
+def add_related_records(account: Account, rng: Random, now: int) -> None:
+    """Add related records to an account that has deals and contacts."""
     live = [d for d in account.deals.records.values() if not d.is_deleted]
     _followers(account, rng, live, now)
     _participants(account, rng, live, now)
@@ -45,7 +45,7 @@ def surround(account: Account, rng: Random, now: int) -> None:
 
 
 def moment(rng: Random, deal: Deal, now: int) -> int:
-    """Return a time in the life of a deal: from its creation to its close, or to now."""
+    """Return a random time between a deal's creation and its close, or now."""
     first = to_seconds(deal.add_time)
     last = to_seconds(deal.close_time) if deal.close_time else now
     return first + int(rng.random() * max(last - first, 1))
@@ -98,7 +98,7 @@ def _discounts(account: Account, rng: Random, deals: list[Deal]) -> None:
 
 
 def _installments(account: Account, deals: list[Deal]) -> None:
-    """Plan payments for one deal of a small account, where chance has planned none."""
+    """Add payments to one deal of a small account if no deal has any."""
     if not account.installments.records:
         won = (d for d in deals if d.status == "won" and account.products_of_deal.get(d.id))
         for deal in islice(won, 1):
@@ -151,7 +151,7 @@ def _file(
 
 
 def _calls(account: Account, rng: Random) -> None:
-    """Log half of the calls that the users made, and one of the token's user at least."""
+    """Log half of the users' calls, and at least one of the token's user."""
     me = account.me().id
     made = [
         activity
@@ -159,7 +159,7 @@ def _calls(account: Account, rng: Random) -> None:
         if activity.type == "call" and activity.done and not activity.is_deleted
     ]
     mine = [activity for activity in made if activity.owner_id == me]
-    # Only the token's own user is ever told of his calls; a few of others show that.
+    # The API returns only calls of the token's user; a few calls of other users test that.
     for activity in some(rng, mine or made, 0.5) + some(rng, made, 0.02):
         number = len(account.call_logs) + 1
         seconds = rng.choice((0, 35, 80, 240, 610))
@@ -210,9 +210,9 @@ def _relationships(account: Account, rng: Random) -> None:
 
 
 def _contact_histories(account: Account, rng: Random) -> None:
-    """Hand contacts that a form brought in to their owners: in the second they were made.
+    """Change the owner of contacts from a web form in the second of their creation.
 
-    The change is thus no later update, which would have moved their update time.
+    In this way the change does not move their update time.
     """
     for table, entity in ((account.persons, "person"), (account.organizations, "organization")):
         records: list[Any] = list(table.records.values())

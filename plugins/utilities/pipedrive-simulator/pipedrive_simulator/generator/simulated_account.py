@@ -1,4 +1,4 @@
-"""The account as the simulator serves it: with a sales team that goes on working."""
+"""The account that the simulator serves: it can simulate further work of the sales team."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pipedrive_simulator.generator.advance import advance
 
 
 class SimulatedAccount(Account):
-    """An account whose deals move when it is told to advance."""
+    """An account with `advance`, which changes deals and moves the clock."""
 
     @mutation
     def advance(self, deals: int = 200, hours: float = 6.0, *, at: str = "") -> dict[str, Any]:
-        """Let the sales team work for some hours: exactly `deals` deals change, the clock moves."""
+        """Simulate some hours of work: change exactly `deals` deals, and move the clock."""
         summary = advance(self, deals=deals, hours=hours, start=to_seconds(at))
         self.clock.advance(hours * 3600)
         return summary

@@ -1,8 +1,8 @@
-"""Up to a million deals without holding them: each is made from its id when somebody asks.
+"""Up to a million deals without storing them: each is computed from its id at each request.
 
 For load tests and first full syncs of big accounts. Deals have plausible values and a short
-history, but no life of their own: no re-entries, no product lines, no activities. Memory does not
-grow with the number of deals. Deals that are edited are kept, so `advance` works here too.
+history, but no re-entries, no product lines and no activities. Memory does not grow with the number
+of deals. Edited deals are stored, so `advance` works here, too.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from pipedrive_simulator.account.account import Account
 from pipedrive_simulator.account.changelog import Change, Changelog
 from pipedrive_simulator.account.records import CustomFields, Deal
 from pipedrive_simulator.account.state import DealState
-from pipedrive_simulator.account.table import Marker, Table, Walk
+from pipedrive_simulator.account.table import Marker, PageQuery, Table
 from pipedrive_simulator.clock import SECONDS_PER_DAY, day_text, to_text
 from pipedrive_simulator.generator.field_plans import DEAL_FIELDS
 from pipedrive_simulator.generator.generate import HISTORY_DAYS
-from pipedrive_simulator.generator.reference_data import PIPELINES, USERS, build_world
+from pipedrive_simulator.generator.reference_data import PIPELINES, USERS, add_reference_data
 from pipedrive_simulator.generator.values import ValueMaker
 
-# Deals that share one second of update time; every so many-th deal is archived.
+# Number of deals that share one second of update time; every n-th deal is archived.
 _PER_SECOND = 3
 _ARCHIVED_EVERY = 50
-# One set of custom field values per this many deals, repeated.
+# Custom field values repeat after this number of deals.
 _PALETTE = 512
 _DAYS_BEFORE_UPDATE = 30
 
 
 class DealMaker:
-    """Makes deal `n` of an account: the same one each time."""
+    """Computes deal `n` of an account, the same each time."""
 
     def __init__(self, account: Account, count: int) -> None:
         self.count = count
@@ -50,11 +50,11 @@ class DealMaker:
         self.palette = [maker.fill(fills, now) for _ in range(_PALETTE)]
 
     def updated(self, number: int) -> int:
-        """Return when deal `number` was last changed; never earlier than any deal before it."""
+        """Return the update time of deal `number`; it never decreases with the number."""
         return min(self.start + number // _PER_SECOND * self.step, self.limit)
 
     def states(self, number: int) -> list[DealState]:
-        """Return the stages and outcomes the deal went through, evenly spread over its 30 days."""
+        """Return the stages and outcomes of the deal, evenly spread over its 30 days."""
         mixed = number * 2654435761 % 2**32
         pipeline = mixed % len(PIPELINES)
         before = sum(len(plan.stages) for plan in PIPELINES[:pipeline])
@@ -97,9 +97,9 @@ class DealMaker:
 
 
 class EndlessDeals(Table[Deal]):
-    """A table of made deals, over which edited and new ones are laid.
+    """A table of computed deals; stored deals (edited or new) replace or extend them.
 
-    The three sort fields rise together with the id, so a walk over made deals is a range of ids.
+    The three sort fields increase with the id, so a page of computed deals is a range of ids.
     """
 
     def __init__(self, account: Account, maker: DealMaker) -> None:
@@ -116,14 +116,14 @@ class EndlessDeals(Table[Deal]):
         return max(self.maker.count, max(self.records, default=0))
 
     def get(self, record_id: Any) -> Deal | None:
-        """Return a deal: the kept one, or a made one."""
-        kept = self.records.get(record_id)
-        if kept is None and isinstance(record_id, int) and 1 <= record_id <= self.maker.count:
+        """Return the stored deal, or the computed one."""
+        stored = self.records.get(record_id)
+        if stored is None and isinstance(record_id, int) and 1 <= record_id <= self.maker.count:
             return self.maker.deal(record_id)
-        return kept
+        return stored
 
     def all_records(self) -> Iterator[Deal]:
-        """Every deal, made one by one."""
+        """Yield every deal, one at a time."""
         for number in range(1, self.last_id() + 1):
             deal = self.get(number)
             if deal is not None:
@@ -136,68 +136,68 @@ class EndlessDeals(Table[Deal]):
         return [deal for deal in map(self.get, numbers) if deal is not None]
 
     def change(self, record: Deal, values: dict[str, Any]) -> None:
-        """Keep the deal from now on, changed."""
+        """Change the deal and store it."""
         if record.id not in self.records:
             self.put(record)
         super().change(record, values)
 
     def encode(self, record: Deal) -> bytes:
-        """Return the deal as JSON; nothing is remembered."""
+        """Return the deal as JSON, without a cache."""
         return self._encoder.encode(record)
 
-    def walk(self, walk: Walk) -> tuple[list[Deal], Marker | None]:
-        """Merge a range of made deals with the kept ones."""
-        kept, _ = super().walk(walk._replace(limit=walk.limit + 1))
-        field = walk.sort_by
+    def read_page(self, query: PageQuery) -> tuple[list[Deal], Marker | None]:
+        """Merge a range of computed deals with the stored ones."""
+        stored, _ = super().read_page(query._replace(limit=query.limit + 1))
+        field = query.sort_by
 
         def key(deal: Deal) -> Marker:
             return (getattr(deal, field) or "", deal.id)
 
         page: list[Deal] = []
-        for deal in merge(self._made(walk, key), kept, key=key, reverse=walk.descending):
-            if len(page) == walk.limit:
+        for deal in merge(self._made(query, key), stored, key=key, reverse=query.descending):
+            if len(page) == query.limit:
                 return page, key(deal)
             page.append(deal)
         return page, None
 
-    def _made(self, walk: Walk, key: Any) -> Iterator[Deal]:
+    def _made(self, query: PageQuery, key: Any) -> Iterator[Deal]:
         maker, records = self.maker, self.records
         numbers = range(1, maker.count + 1)
         first, last = 0, len(numbers)
-        if walk.since is not None:
-            first = bisect_left(numbers, walk.since, key=lambda n: to_text(maker.updated(n)))
-        if walk.until is not None:
-            last = bisect_left(numbers, walk.until, key=lambda n: to_text(maker.updated(n)))
-        if walk.marker is not None:
-            here = bisect_left(numbers, walk.marker, key=lambda n: key(maker.deal(n)))
-            if not walk.descending:
+        if query.since is not None:
+            first = bisect_left(numbers, query.since, key=lambda n: to_text(maker.updated(n)))
+        if query.until is not None:
+            last = bisect_left(numbers, query.until, key=lambda n: to_text(maker.updated(n)))
+        if query.marker is not None:
+            here = bisect_left(numbers, query.marker, key=lambda n: key(maker.deal(n)))
+            if not query.descending:
                 first = max(first, here)
             else:
-                at_marker = here < len(numbers) and key(maker.deal(numbers[here])) == walk.marker
+                at_marker = here < len(numbers) and key(maker.deal(numbers[here])) == query.marker
                 last = min(last, here + at_marker)
         chosen = numbers[first:last]
-        archived = walk.list_name == "archived"
-        for number in reversed(chosen) if walk.descending else chosen:
+        archived = query.list_name == "archived"
+        for number in reversed(chosen) if query.descending else chosen:
             if (number % _ARCHIVED_EVERY == 0) is archived and number not in records:
                 deal = maker.deal(number)
-                if walk.keep is None or walk.keep(deal):
+                if query.keep is None or query.keep(deal):
                     yield deal
 
 
 class EndlessStates(dict[int, list[DealState]]):
-    """States of kept deals; those of made deals are made when asked for."""
+    """States of stored deals; those of computed deals are computed at each access."""
 
     def __init__(self, maker: DealMaker) -> None:
         super().__init__()
         self._maker = maker
 
     def __missing__(self, number: int) -> list[DealState]:
-        # Made anew each time for readers; an edit stores the longer list itself.
+        # Readers get a new list each time; an edit stores the longer list itself.
         return self._maker.states(number)
 
 
 class EndlessChangelog(Changelog):
-    """History of made deals, derived from their states, before what was really changed."""
+    """History: rows derived from the states of computed deals, then rows of real edits."""
 
     def __init__(self, maker: DealMaker) -> None:
         super().__init__()
@@ -216,16 +216,16 @@ class EndlessChangelog(Changelog):
             for name in ("stage_id", "status"):
                 old, new = getattr(before, name), getattr(after, name)
                 if old != new:
-                    # Below all numbers of real changes, so that they stay the newer ones.
+                    # Lower numbers than those of real changes, which are newer.
                     row += 1
                     yield Change(row, after.time, name, str(old), str(new), 1, "app", False)
 
 
 def make_endless(account: Account, deals: int) -> None:
-    """Fill an empty account with contacts and definitions, and lay endless deals over it."""
+    """Fill an empty account with contacts and definitions, and add computed deals."""
     account.mutation_depth += 1
     start = account.clock.seconds() - (HISTORY_DAYS + 60) * SECONDS_PER_DAY
-    build_world(account, Random(account.seed), companies=1000, people=2000, start=start)
+    add_reference_data(account, Random(account.seed), companies=1000, people=2000, start=start)
     maker = DealMaker(account, deals)
     account.deals = EndlessDeals(account, maker)
     account.deal_states = EndlessStates(maker)

@@ -1,4 +1,4 @@
-"""Values for custom fields, in their v2 shapes, one maker per field type."""
+"""Values for custom fields, in their v2 shapes, one function per field type."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SENTENCES = (
     "Desconto condicionado à assinatura anual.",
 )
 _COMPETITORS = ("TotalSis", "GestãoJá", "Planilha própria", "NexoERP", "SysVarejo")
-_WORDS = ("padrão", "urgente", "renovação", "piloto", "expansão", "retorno", "teste")
+_SHORT_TEXTS = ("padrão", "urgente", "renovação", "piloto", "expansão", "retorno", "teste")
 _TIMEZONE = {"timezone_id": 125, "timezone_name": "America/Sao_Paulo"}
 
 
@@ -33,7 +33,9 @@ class ValueMaker:
         self.rng = rng
         self._users = list(account.users.records)
         self._makers: dict[str, Callable[[FieldDefinition, int, str], Any]] = {
-            "varchar": lambda f, day, cur: f"{rng.choice(_WORDS)}-{rng.randrange(1000, 9999)}",
+            "varchar": lambda f, day, cur: (
+                f"{rng.choice(_SHORT_TEXTS)}-{rng.randrange(1000, 9999)}"
+            ),
             "varchar_auto": lambda f, day, cur: rng.choice(_COMPETITORS),
             "text": lambda f, day, cur: rng.choice(_SENTENCES),
             "double": lambda f, day, cur: float(rng.choice((1, 2, 3, 5, 8, 10, 12.5, 15, 20, 50))),
@@ -56,13 +58,13 @@ class ValueMaker:
         }
 
     def make(self, field: FieldDefinition, second: int, currency: str = "BRL") -> Any:
-        """Return a value for a field of a record that was made at `second`."""
+        """Return a value for a field of a record that was created at `second`."""
         return self._makers[field.type](field, second // SECONDS_PER_DAY, currency)
 
     def fill(
         self, plans: list[tuple[FieldDefinition, float]], second: int, currency: str = "BRL"
     ) -> dict[str, Any]:
-        """Return values for some of the fields, each with its own likelihood."""
+        """Return values for some of the fields, each with its own probability."""
         random, makers, day = self.rng.random, self._makers, second // SECONDS_PER_DAY
         values = {
             field.code: makers[field.type](field, day, currency)
@@ -72,7 +74,7 @@ class ValueMaker:
         return {key: value for key, value in values.items() if value is not None}
 
     def _any_id(self, table: Any) -> int | None:
-        # Ids of a generated account are dense, so no list of them is needed.
+        # Ids of a generated account have no gaps, so no list of them is needed.
         return self.rng.randrange(len(table)) + 1 if len(table) else None
 
     def _monetary(self, field: FieldDefinition, day: int, currency: str) -> dict[str, Any]:

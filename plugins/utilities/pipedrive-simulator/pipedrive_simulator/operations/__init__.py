@@ -1,4 +1,4 @@
-"""Every operation the simulator serves, one declaration each, one file per family.
+"""All operations of the simulator: one declaration each, one file per family.
 
 To add an operation, declare it in its family's `OPERATIONS`; the server needs nothing else.
 """
@@ -44,6 +44,6 @@ OPERATIONS: tuple[Operation, ...] = (
     *goals.OPERATIONS,
 )
 
-# v1 paths that went out of support; the first part is enough, exceptions are named.
+# Removed v1 paths, by their first part, except the named ones.
 REMOVED_V1 = ("activities", "deals", "itemSearch", "organizations", "persons", "pipelines",
               "products", "stages")  # fmt: skip

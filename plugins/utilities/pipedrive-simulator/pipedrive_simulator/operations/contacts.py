@@ -1,4 +1,4 @@
-"""Persons, organizations, and how organizations are related."""
+"""Persons, organizations, and relationships of organizations."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _extras(reference: str) -> dict[str, Extra]:
 
 
 def _participant_count(*statuses: str) -> Extra:
-    """Count the deals where a person takes part without being the contact."""
+    """Count the deals in which a person is a participant but not the contact."""
 
     def count(account: Account, person: Any) -> int:
         rows = account.participants.records.values()
@@ -95,11 +95,11 @@ def _of_deal(reference: str) -> Callable[[Request, int], Keep]:
 
 
 def _relationships(request: Request) -> bytes:
-    """Tell what an organization is to others; those with a deleted one are not told."""
+    """Return an organization's relationships, except those with deleted organizations."""
     account, org_id = request.account, request.required("org_id")
     known = account.organizations.records
 
-    def told(org: Organization) -> Json:
+    def organization_object(org: Organization) -> Json:
         return {
             "name": org.name, "owner_id": org.owner_id, "active_flag": not org.is_deleted,
             "address": (org.address or {}).get("value"), "value": org.id,
@@ -112,8 +112,8 @@ def _relationships(request: Request) -> bytes:
         return {
             "id": row.id,
             "type": row.type,
-            "rel_owner_org_id": told(known[row.rel_owner_org_id]),
-            "rel_linked_org_id": told(known[row.rel_linked_org_id]),
+            "rel_owner_org_id": organization_object(known[row.rel_owner_org_id]),
+            "rel_linked_org_id": organization_object(known[row.rel_linked_org_id]),
             "add_time": naive(row.add_time),
             "update_time": naive(row.update_time),
             "active_flag": "true",

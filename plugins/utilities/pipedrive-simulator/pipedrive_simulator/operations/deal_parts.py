@@ -1,4 +1,4 @@
-"""What hangs on one deal: discounts, followers and participants."""
+"""Parts of one deal: discounts, followers and participants."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from pipedrive_simulator.operations.query_params import Request
 
 
 def followers_of(account: Account, deal: Deal) -> list[Follower]:
-    """Return who follows a deal."""
+    """Return the followers of a deal."""
     return account.followers.group(deal.id)
 
 
 def participants_of(account: Account, deal: Deal) -> list[Participant]:
     """Return the persons of a deal: its contact person first, then the further ones.
 
-    The contact person's row follows from the deal itself; its id is even, those of others are odd.
+    The contact person's row is derived from the deal; its id is even, the ids of others are odd.
     """
     found = [row for row in account.participants.group(deal.id) if row.person_id != deal.person_id]
     if deal.person_id is not None and account.persons.get(deal.person_id) is not None:
@@ -40,7 +40,7 @@ def participants_of(account: Account, deal: Deal) -> list[Participant]:
 
 
 def user_object(user: User | None) -> Json | None:
-    """Write a user the way v1 does inside other records."""
+    """Render a user as v1 does inside other records."""
     if user is None:
         return None
     return {
@@ -69,14 +69,14 @@ def _participants(request: Request) -> bytes:
 
     def render(row: Participant) -> Json:
         person = account.persons.records[row.person_id]
-        told: Json = {
+        person_object: Json = {
             "active_flag": not person.is_deleted, "name": person.name, "email": person.emails,
             "phone": person.phones, "owner_id": person.owner_id, "company_id": account.company_id,
             "value": person.id,
         }  # fmt: skip
         return {
             "id": row.id,
-            "person_id": told,
+            "person_id": person_object,
             "add_time": naive(row.add_time),
             "active_flag": True,
             "related_item_data": {"deal_id": deal.id, "title": deal.title},
@@ -90,7 +90,7 @@ def _participants(request: Request) -> bytes:
 
 
 def _person(account: Account, person_id: int) -> Json:
-    """Write a person the v1 way, less the counters."""
+    """Render a person as v1 does, without the counters."""
     person = account.persons.records[person_id]
     org = account.organizations.get(person.org_id)
     owner = account.users.get(person.owner_id)

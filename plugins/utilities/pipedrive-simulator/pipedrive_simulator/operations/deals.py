@@ -1,4 +1,4 @@
-"""Deals, live and archived, and the product lines and instalments that hang on them."""
+"""Deals, live and archived, and their product lines and instalments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WINDOW = ("updated_since", "updated_until")
 
 
 def _visible(request: Request) -> Keep:
-    """Return what the status parameter selects; deleted deals only for 30 days."""
+    """Return the filter of the status parameter; deleted deals pass it only for 30 days."""
     wanted = request.get("status")
     if not wanted:
         return lambda deal: not deal.is_deleted
@@ -61,7 +61,7 @@ def _count(done: bool | None) -> Extra:
 
 
 def zero(account: Account, record: Any) -> int:
-    """Count something of which the account has none."""
+    """Return 0, for records that the simulator does not have."""
     return 0
 
 
@@ -101,7 +101,7 @@ def _deals(op_id: str, path: str, list_name: str, *, cost: int, labels: bool) ->
 
 
 def _of_deals(table: str, *sorts: str) -> Any:
-    """Answer with the rows of a table that belong to the asked deals."""
+    """Return an operation's answer: the rows of a table for the requested deals."""
 
     def answer(request: Request) -> bytes:
         wanted = set(request.required("deal_ids"))

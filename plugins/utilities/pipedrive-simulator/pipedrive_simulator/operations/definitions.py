@@ -39,7 +39,7 @@ _PARTS: dict[str, Json] = {
     "activity": {"ui_visibility": _UI},
 }  # fmt: skip
 _PARTS["organization"] = _PARTS["person"]
-# A note's field tells less than a lead's.
+# A note's field has fewer properties than a lead's.
 _NOTE_FIELD = {"id", "key", "name", "field_type", "active_flag", "edit_flag", "bulk_edit_allowed",
                "mandatory_flag", "options"}  # fmt: skip
 
@@ -47,7 +47,7 @@ _NOTE_FIELD = {"id", "key", "name", "field_type", "active_flag", "edit_flag", "b
 def _render(entity: str, field: FieldDefinition, request: Request) -> bytes:
     value = field.as_v2()
     if entity != "deal":
-        # The official schema has it for deals alone.
+        # In the official schema only deals have it.
         del value["description"]
     parts = {name: _PARTS[entity][name] for name in request.get("include_fields", ())}
     return msgspec.json.encode(value | parts)

@@ -18,12 +18,12 @@ _MOST_FILES, _MOST_CALLS = 100, 50
 
 
 def files_of(account: Account, deal: Deal) -> list[File]:
-    """Return the files of a deal that are still there."""
+    """Return the files of a deal that are not deleted."""
     return [file for file in account.files.group(deal.id) if file.active_flag]
 
 
 def file_count(reference: str) -> Callable[[Account, Any], int]:
-    """Count the files that hang on a record by `person_id` or `org_id`."""
+    """Count the files of a record by `person_id` or `org_id`."""
 
     def count(account: Account, record: Any) -> int:
         return sum(
@@ -60,7 +60,7 @@ def _files(request: Request) -> bytes:
 
 
 def _call_logs(request: Request) -> bytes:
-    """Answer with the calls of the token's own user."""
+    """Return the calls of the token's user."""
     me = request.account.me().id
     rows = [call for call in request.account.call_logs.records.values() if call.user_id == me]
     return v1_page(request, rows, as_is, maximum=_MOST_CALLS)

@@ -1,4 +1,4 @@
-"""Goals of the company, its teams and people, and how far they have come."""
+"""Goals of the company, its teams and people, and their progress."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipedrive_simulator.operations.totals import exchange_rate
 KINDS = ("deals_won", "deals_progressed", "activities_completed", "activities_added",
          "deals_started")  # fmt: skip
 ASSIGNEES = ("person", "company", "team")
-# Whoever asks for none of these is told of his own goals only.
+# Without any of these parameters, only goals of the token's user are returned.
 _EVERYONES = ("type.name", "assignee.id", "assignee.type", "expected_outcome.target",
               "expected_outcome.tracking_metric", "expected_outcome.currency_id",
               "type.params.pipeline_id", "type.params.stage_id",
@@ -32,7 +32,7 @@ def _ids_or_null(values: list[str]) -> list[int] | None:
 def _find(request: Request) -> bytes:
     query, goals = request.query, request.account.goals.records.values()
     if ("period.start" in query) != ("period.end" in query):
-        refuse("period.start", "goes together with period.end")
+        refuse("period.start", "must be given together with period.end")
     wanted: Json = {"is_active": True} | {
         name: value for name, value in query.items() if not name.startswith("period.")
     }
@@ -50,7 +50,7 @@ def _find(request: Request) -> bytes:
 
 
 def _property(goal: Goal, name: str) -> Any:
-    """Return `type.params.stage_id` and the like, None where a goal has no such part."""
+    """Return `type.params.stage_id` and alike; None if a goal has no such part."""
     value: Any = as_is(goal)
     for part in name.split("."):
         value = value.get(part)
@@ -66,9 +66,9 @@ def _result(request: Request) -> bytes:
         not_found("goal")
     period = period_of(account, request, "period.start", "period.end")
     if request.query["period.start"] < goal.duration["start"]:
-        refuse("period.start", "lies before the goal's duration")
+        refuse("period.start", "must not be before the goal's duration")
     if goal.duration["end"] and request.query["period.end"] > goal.duration["end"]:
-        refuse("period.end", "lies after the goal's duration")
+        refuse("period.end", "must not be after the goal's duration")
     return v1_body({"goal": as_is(goal), "progress": _progress(account, goal, period)})
 
 
@@ -99,7 +99,7 @@ def _people(account: Account, goal: Goal) -> set[int]:
 
 
 def _counts(course: Course, goal: Goal, period: Period) -> bool:
-    """Tell whether a deal was won, started or moved to the goal's stage in the period."""
+    """Return whether a deal was won, started or moved to the goal's stage in the period."""
     name, params = goal.type["name"], goal.type["params"]
     pipelines = params.get("pipeline_id")
     if name == "deals_won":

@@ -1,4 +1,4 @@
-"""What happened to a record: changelogs of deals, persons and organizations, and a deal's flow."""
+"""History of records: changelogs of deals, persons and organizations, and a deal's flow."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _render(row: Change) -> bytes:
 
 
 def _changelog(entity: str, table: str) -> Operation:
-    """Newest first; the cursor is the number of the next page's first row."""
+    """Declare a changelog, newest first; the cursor is the number of the next page's first row."""
 
     def answer(request: Request) -> bytes:
         number = request.record_id()
@@ -83,7 +83,7 @@ def _row_number(cursor: str) -> int:
 
 
 def _flow(request: Request) -> bytes:
-    """Answer with the deal's changes and activities; creation is a change of `add_time`."""
+    """Return the deal's changes and activities; creation is a change of `add_time`."""
     account = request.account
     deal = account.deals.get(request.record_id())
     if deal is None or account.is_purged("deal", deal.id):

@@ -34,15 +34,15 @@ def render_lead(lead: Lead) -> Json:
         if name != "custom_fields":
             lead_values[name] = getattr(lead, name)
     value: Json = msgspec.to_builtins(lead_values)
-    for key, held in (custom.values if custom is not None else {}).items():
-        if isinstance(held, dict):
-            for part, content in held.items():
-                value[key if part == "value" else f"{key}_{part}"] = content
-        elif isinstance(held, list):
-            value[key] = ",".join(str(item) for item in held)
+    for key, content in (custom.values if custom is not None else {}).items():
+        if isinstance(content, dict):
+            for part, part_value in content.items():
+                value[key if part == "value" else f"{key}_{part}"] = part_value
+        elif isinstance(content, list):
+            value[key] = ",".join(str(item) for item in content)
         else:
             # Options are text in v1.
-            value[key] = str(held) if isinstance(held, int) else held
+            value[key] = str(content) if isinstance(content, int) else content
     return value
 
 

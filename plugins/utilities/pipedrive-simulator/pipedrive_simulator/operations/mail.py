@@ -1,4 +1,4 @@
-"""The mailbox of the token's own user: threads by folder, and the messages of a thread."""
+"""The mailbox of the token's user: threads by folder, and the messages of a thread."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FOLDERS = ("inbox", "drafts", "sent", "archive")
 
 
 def messages_of(account: Account, deal: Deal) -> list[MailMessage]:
-    """Return the messages that are linked to a deal; a draft is none yet."""
+    """Return the messages that are linked to a deal, without drafts."""
     return [
         message
         for thread in account.mail_threads.group(deal.id)
@@ -27,7 +27,7 @@ def messages_of(account: Account, deal: Deal) -> list[MailMessage]:
 
 
 def last_mail(*, sent: bool) -> Callable[[Account, Deal], str | None]:
-    """Tell when the last message about a deal left, or came in."""
+    """Return a function for the time of a deal's last sent, or last received, message."""
 
     def last(account: Account, deal: Deal) -> str | None:
         times = [m.message_time for m in messages_of(account, deal) if m.sent_flag == sent]

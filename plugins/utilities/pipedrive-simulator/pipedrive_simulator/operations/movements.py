@@ -1,7 +1,7 @@
-"""What a pipeline's deals did in a period, told by their history.
+"""Movements of a pipeline's deals in a period, computed from their history.
 
-Days are the company's. Counted are deals that are neither deleted nor archived now, those of one
-user (their owner now). A deal is won in a period if it turned won in it and still is at its end.
+Days are in the company's time zone. Only deals of one user (their owner now) are counted, without
+deleted and archived ones. A deal is won in a period if it became won in it and is won at its end.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Period(NamedTuple):
     end: str
 
     def has(self, time: str) -> bool:
-        """Tell whether an instant lies in it."""
+        """Return whether an instant is in the period."""
         return self.begin <= time < self.end
 
 
@@ -39,13 +39,13 @@ def period_of(account: Account, request: Request, first: str, last: str) -> Peri
     """Read two parameters as the first and the last day of a period, in the company's zone."""
     begin, end = request.required(first), request.required(last)
     if end < begin:
-        refuse(last, f"must not lie before {first}")
+        refuse(last, f"must not be before {first}")
     seconds = to_seconds(f"{begin}T00:00:00Z"), to_seconds(f"{end}T00:00:00Z") + SECONDS_PER_DAY
     return Period(*(to_text(second - account.utc_offset) for second in seconds))
 
 
 class Course(NamedTuple):
-    """A deal and the states it had come to by the end of a period, oldest first."""
+    """A deal and its states up to the end of a period, oldest first."""
 
     deal: Deal
     states: list[DealState]
@@ -56,7 +56,7 @@ class Course(NamedTuple):
         return self.states[-1]
 
     def since(self, *names: str) -> str:
-        """Tell from when on the properties had the values they had at the end."""
+        """Return the time since which the properties have had their final values."""
         begin = self.last
         for state in reversed(self.states):
             if any(getattr(state, name) != getattr(begin, name) for name in names):
@@ -65,22 +65,22 @@ class Course(NamedTuple):
         return begin.time
 
     def ended(self, status: str, period: Period) -> bool:
-        """Tell whether the deal turned to this status in the period and still was so at its end."""
+        """Return whether the deal got this status in the period and still had it at its end."""
         return self.last.status == status and period.has(self.since("status"))
 
     def steps(self, period: Period) -> Iterator[tuple[DealState, DealState]]:
-        """Yield each change that happened in the period: state before, state after."""
+        """Yield each change in the period: state before, state after."""
         return ((a, b) for a, b in pairwise(self.states) if period.has(b.time))
 
     def stays(self, period: Period) -> Iterator[DealState]:
-        """Yield the states that held at some time in the period."""
+        """Yield the states during the period."""
         for state, following in zip(self.states, [*self.states[1:], None], strict=True):
             if period.has(state.time) or following is None or following.time > period.begin:
                 yield state
 
 
 def courses(account: Account, period: Period) -> Iterator[Course]:
-    """Yield every deal that is neither deleted nor archived, as far as it had come."""
+    """Yield the course of every deal that is neither deleted nor archived."""
     for deal in account.deals.all_records():
         if deal.is_deleted or deal.is_archived:
             continue
@@ -89,8 +89,8 @@ def courses(account: Account, period: Period) -> Iterator[Course]:
             yield Course(deal, states)
 
 
-def _asked(request: Request) -> tuple[int, Period, list[Course]]:
-    """Return the pipeline's id, the period and the deals of the user named."""
+def _courses_of_request(request: Request) -> tuple[int, Period, list[Course]]:
+    """Return the pipeline's id, the period and the deals of the requested user."""
     account = request.account
     pipeline = existing(request, "pipelines", "pipeline")
     period = period_of(account, request, "start_date", "end_date")
@@ -98,7 +98,7 @@ def _asked(request: Request) -> tuple[int, Period, list[Course]]:
     return pipeline.id, period, [c for c in courses(account, period) if c.deal.owner_id == user]
 
 
-def _told(account: Account, found: list[Course]) -> Json:
+def _deal_list(account: Account, found: list[Course]) -> Json:
     values: dict[str, float] = {}
     for course in found:
         values[course.deal.currency] = values.get(course.deal.currency, 0) + course.deal.value
@@ -111,7 +111,7 @@ def _told(account: Account, found: list[Course]) -> Json:
 
 
 def _movements(request: Request) -> bytes:
-    pipeline, period, found = _asked(request)
+    pipeline, period, found = _courses_of_request(request)
     account = request.account
     here = [course for course in found if course.last.pipeline_id == pipeline]
     left_open = [course for course in here if course.last.status == _OPEN]
@@ -132,14 +132,14 @@ def _movements(request: Request) -> bytes:
     return v1_body(
         {
             "movements_between_stages": {"count": moves},
-            "new_deals": _told(
+            "new_deals": _deal_list(
                 account,
                 [c for c in found
                  if c.states[0].pipeline_id == pipeline and period.has(c.states[0].time)],
             ),
-            "deals_left_open": _told(account, left_open),
-            "won_deals": _told(account, [c for c in here if c.ended(_WON, period)]),
-            "lost_deals": _told(account, [c for c in here if c.ended(_LOST, period)]),
+            "deals_left_open": _deal_list(account, left_open),
+            "won_deals": _deal_list(account, [c for c in here if c.ended(_WON, period)]),
+            "lost_deals": _deal_list(account, [c for c in here if c.ended(_LOST, period)]),
             "average_age_in_days": {
                 "across_all_stages": age([course.states[0].time for course in left_open]),
                 "by_stages": [
@@ -151,8 +151,8 @@ def _movements(request: Request) -> bytes:
 
 
 def _conversions(request: Request) -> bytes:
-    """Tell which share of the deals that were open in a stage went forwards from it."""
-    pipeline, period, found = _asked(request)
+    """Return, for each stage, the share of its open deals that moved forward."""
+    pipeline, period, found = _courses_of_request(request)
     stages = _stages(request.account, pipeline)
     order = {stage.id: position for position, stage in enumerate(stages)}
     were: dict[int, set[int]] = {stage.id: set() for stage in stages}

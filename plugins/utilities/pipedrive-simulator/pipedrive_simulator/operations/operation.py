@@ -1,4 +1,4 @@
-"""What an operation is, and the two builders with which most v2 operations are declared."""
+"""The class of an operation, and the two functions that declare most v2 operations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from pipedrive_simulator.account.account import Account
 from pipedrive_simulator.account.records import Json
-from pipedrive_simulator.account.table import Walk
+from pipedrive_simulator.account.table import PageQuery
 from pipedrive_simulator.operations import query_params
 from pipedrive_simulator.operations.paging import (
     PAGE_PARAMS,
@@ -29,7 +29,7 @@ Extra = Callable[[Account, Any], Any]
 
 @dataclass(frozen=True)
 class Operation:
-    """One GET operation: its official name, path, token cost, parameters, and how it answers."""
+    """One GET operation: official name, path, token cost, parameters, and answer function."""
 
     id: str
     version: str
@@ -60,9 +60,9 @@ def v2_list(  # noqa: PLR0913 - a declaration, each argument by its name
     """Declare a v2 list of one table.
 
     `equals`: parameters that select by the property of the same name. `select`: parameters that
-    select by a rule. `window`: which of updated_since and updated_until there are. `visible`: what
-    is listed at all. `extras`: properties on demand. `entity`: whose custom fields can be chosen.
-    `labels`: whether option and label names can be asked for.
+    select by a rule. `window`: which of updated_since and updated_until exist. `visible`: filter
+    of all records. `extras`: optional properties. `entity`: the entity whose custom fields can be
+    chosen. `labels`: whether option and label names can be requested.
     """
     equals, select, extras = equals or {}, select or {}, extras or {}
     params: dict[str, Parser] = {
@@ -77,7 +77,7 @@ def v2_list(  # noqa: PLR0913 - a declaration, each argument by its name
         keeps = [visible(request)]
         filter_id = request.get("filter_id")
         if filter_id is not None:
-            # A filter overrides every other selection.
+            # A saved filter overrides all other filters.
             keeps.append(_filter(request.account, filter_id))
         else:
             wanted = {name: request.query[name] for name in equals if name in request.query}
@@ -97,8 +97,8 @@ def v2_list(  # noqa: PLR0913 - a declaration, each argument by its name
     def answer(request: Request) -> bytes:
         records = request.account.table(table)
         sort_by, descending, marker = read_cursor(request)
-        page, following = records.walk(
-            Walk(
+        page, following = records.read_page(
+            PageQuery(
                 list_name, sort_by, descending, marker, request.limit(),
                 request.get("updated_since"), request.get("updated_until"), keep_for(request),
             )
@@ -136,7 +136,7 @@ def v2_get(
 
 
 def existing(request: Request, table: str, name: str) -> Any:
-    """Return the record whose id is in the path; refused if there is none (any more)."""
+    """Return the record whose id is in the path; answer 404 if it does not exist or is deleted."""
     record = request.account.table(table).get(request.record_id())
     if record is None or request.account.is_purged(name, record.id):
         not_found(name)
@@ -144,12 +144,12 @@ def existing(request: Request, table: str, name: str) -> Any:
 
 
 def not_found(name: str) -> NoReturn:
-    """Refuse because the path names nothing."""
+    """Answer 404: no record has the id in the path."""
     raise ApiError(404, f"{name.capitalize()} not found", "Object was not found.")
 
 
 def shape_params(extras: dict[str, Extra], entity: str | None, labels: bool) -> dict[str, Parser]:
-    """Return the parameters that change what a record looks like."""
+    """Return the parameters that change the properties of returned records."""
     params: dict[str, Parser] = {}
     if extras:
         params["include_fields"] = query_params.some_of(*extras)
@@ -166,7 +166,7 @@ def shape_params(extras: dict[str, Extra], entity: str | None, labels: bool) -> 
 def shape(
     request: Request, table: Any, extras: dict[str, Extra], entity: str | None
 ) -> Callable[[Any], bytes]:
-    """Return how records are encoded for this call: as remembered, or changed as request."""
+    """Return the encoder for this call: from the cache, or with the requested changes."""
     account, query = request.account, request.query
     shapers = ("include_fields", "custom_fields", "include_option_labels", "include_labels")
     given = [name for name in shapers if query.get(name)]
@@ -204,7 +204,7 @@ def shape(
 
 
 def _filter(account: Account, filter_id: int) -> Keep | None:
-    """Return what a saved filter selects: the first one open deals, the others everything."""
+    """Return the rule of a saved filter: the first selects open deals, the others all records."""
     if account.filters.get(filter_id) is None:
         raise ApiError(404, "Filter not found", "Object was not found.")
     return (lambda record: getattr(record, "status", "open") == "open") if filter_id == 1 else None

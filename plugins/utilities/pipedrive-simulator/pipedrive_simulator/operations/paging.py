@@ -31,7 +31,7 @@ def sort_params(*fields: str) -> dict[str, Parser]:
 
 
 def make_cursor(field: str, descending: bool, marker: Marker) -> str:
-    """Encode where the next page starts: its first record's sort value and id."""
+    """Encode the start of the next page: sort value and id of its first record."""
     content = {
         "field": field,
         "fieldValue": marker[0],
@@ -44,7 +44,7 @@ def make_cursor(field: str, descending: bool, marker: Marker) -> str:
 def read_cursor(request: Request) -> tuple[str, bool, Marker | None]:
     """Return (sort field, descending, first record of the page).
 
-    A cursor carries its own order; query_params for another one beside it is refused.
+    A cursor contains its order; a different order in the query is refused.
     """
     field, direction = request.get("sort_by", "id"), request.get("sort_direction", "asc")
     cursor = request.get("cursor")
@@ -58,7 +58,7 @@ def read_cursor(request: Request) -> tuple[str, bool, Marker | None]:
     except (msgspec.DecodeError, KeyError):
         refuse("cursor", "is not valid")
     if (request.get("sort_by", order[0]), request.get("sort_direction", order[1])) != order:
-        refuse("cursor", "does not fit the order requested")
+        refuse("cursor", "does not match sort_by and sort_direction")
     return order[0], order[1] == "desc", marker
 
 
@@ -79,7 +79,7 @@ def v2_page(parts: list[bytes], cursor: str | None) -> bytes:
 
 
 def v2_rows(request: Request, rows: Iterable[Any], encode: Callable[[Any], bytes]) -> bytes:
-    """Cut a page out of a few records by cursor, in the order asked for (by id if none is)."""
+    """Return a page of a few records by cursor, in the requested order (default: by id)."""
     field, descending, marker = read_cursor(request)
 
     def key(record: Any) -> Marker:
@@ -102,7 +102,7 @@ def v2_one(part: bytes) -> bytes:
 
 
 def sort_rows(rows: list[Any], order: str | None, allowed: tuple[str, ...]) -> list[Any]:
-    """Sort by `field ASC, other DESC`, the v1 way; the last named is the least important."""
+    """Sort by `field ASC, other DESC` as in v1; the first field is the most important."""
     for part in reversed((order or "").split(",")):
         name, _, direction = part.strip().partition(" ")
         if not name:
@@ -129,10 +129,10 @@ def v1_page(
     maximum: int = 500,
     **more: Any,
 ) -> bytes:
-    """Cut a page out of all rows by `start` and `limit`.
+    """Return a page of all rows by `start` and `limit`.
 
-    Paging facts are nested under `pagination`, as the live API does also where the official
-    document shows them flat. `next_start` is missing on the last page. An empty list is a null.
+    Paging data is nested under `pagination`, as in the live API, although some official schemas
+    have it flat. `next_start` is missing on the last page. An empty list is null.
     """
     start, limit = request.get("start", 0), request.limit(maximum)
     if start < 0:

@@ -1,4 +1,4 @@
-"""Who may do what, who works together, and who listens: roles, permission sets, teams, webhooks."""
+"""Roles, permission sets, teams and webhooks."""
 
 from __future__ import annotations
 

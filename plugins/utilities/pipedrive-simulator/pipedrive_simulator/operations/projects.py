@@ -13,7 +13,7 @@ STATUSES = ("open", "completed", "canceled", "deleted")
 
 
 def _visible(request: Request) -> Keep:
-    """Return what the status parameter selects; without it, all but deleted projects."""
+    """Return the filter of the status parameter; without it, all projects except deleted ones."""
     wanted = request.get("status") or STATUSES[:-1]
     return lambda project: project.status in wanted
 
@@ -33,7 +33,7 @@ def _projects(op_id: str, path: str, list_name: str, **select: str) -> Operation
 
 
 def _whole(table: str, choose: Callable[[Request], list[Any]]) -> Callable[[Request], bytes]:
-    """Answer with some records of a table, unpaged."""
+    """Return an answer function: some records of a table, without paging."""
 
     def answer(request: Request) -> bytes:
         encode = request.account.table(table).encode

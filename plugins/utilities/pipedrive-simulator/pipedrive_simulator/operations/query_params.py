@@ -1,4 +1,4 @@
-"""Query parameters: how each kind is read, and how a bad value is refused."""
+"""Query parameters: a parser for each type, and the refusal of bad values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_CUSTOM_FIELDS = 15
 
 
 class ApiError(Exception):
-    """An error answer of the API: HTTP status, `error` and `error_info`."""
+    """An error response of the API: HTTP status, `error` and `error_info`."""
 
     def __init__(self, status: int, error: str, info: str | None = None) -> None:
         super().__init__(error)
@@ -39,14 +39,14 @@ class Request:
         return self.query.get(name, default)
 
     def limit(self, maximum: int = MAX_LIMIT) -> int:
-        """Return the page size. Beyond the maximum: refused when strict, else cut down to it."""
+        """Return the page size; above the maximum it is refused if strict, else reduced."""
         limit = self.query.get("limit", min(100, maximum))
         if limit < 1 or (limit > maximum and self.strict):
-            refuse("limit", f"must lie between 1 and {maximum}")
+            refuse("limit", f"must be between 1 and {maximum}")
         return int(min(limit, maximum))
 
     def required(self, name: str) -> Any:
-        """Return a query parameter without which there is no answer."""
+        """Return a required query parameter."""
         if name not in self.query:
             refuse(name, "is required")
         return self.query[name]
@@ -60,7 +60,7 @@ class Request:
 
 
 def refuse(name: str, why: str) -> NoReturn:
-    """Refuse a parameter that cannot be understood."""
+    """Refuse a parameter with a bad value."""
     raise ApiError(
         400, f"Validation failed: {name}: {name} {why}", "Check the parameters."
     ) from None
@@ -69,7 +69,7 @@ def refuse(name: str, why: str) -> NoReturn:
 def parse_query(
     given: dict[str, list[str]], known: dict[str, Parser], *, strict: bool
 ) -> dict[str, Any]:
-    """Parse all given parameters; unknown ones are refused when strict, else ignored."""
+    """Parse all parameters; unknown ones are refused if strict, else ignored."""
     parsed = {}
     for name, values in given.items():
         parser = known.get(name)
@@ -131,7 +131,7 @@ def day(values: list[str]) -> str:
 
 
 def one_of(*choices: str) -> Parser:
-    """Read one of the given words."""
+    """Return a parser for one of these values."""
 
     def parse(values: list[str]) -> str:
         if values[-1] not in choices:
@@ -143,15 +143,15 @@ def one_of(*choices: str) -> Parser:
 
 
 def some_of(*choices: str) -> Parser:
-    """Read some of the given words, separated by commas."""
+    """Return a parser for some of these values, separated by commas."""
 
     def parse(values: list[str]) -> list[str]:
-        words = [word.strip() for word in values[-1].split(",") if word.strip()]
-        unknown = [word for word in words if word not in choices]
+        found = [word.strip() for word in values[-1].split(",") if word.strip()]
+        unknown = [word for word in found if word not in choices]
         if unknown:
             msg = f"must be some of {', '.join(choices)}, not {unknown[0]}"
             raise ValueError(msg)
-        return words
+        return found
 
     return parse
 

@@ -1,4 +1,4 @@
-"""What an administrator sets up and v1 lists whole: users, currencies, filters, labels, roles."""
+"""Lists of v1 without paging: users, currencies, filters, labels, roles."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def v1_list(
     params: dict[str, Parser] | None = None,
     keep: Callable[[Request, Any], bool] = lambda request, record: True,
 ) -> Operation:
-    """Declare a v1 list without paging: the whole table in one answer."""
+    """Declare a v1 list without paging: the whole table in one response."""
 
     def answer(request: Request) -> bytes:
         records = request.account.table(table).records.values()

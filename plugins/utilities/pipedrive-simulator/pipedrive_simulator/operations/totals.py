@@ -1,4 +1,4 @@
-"""Totals that the API computes itself: an independent check for whoever adds up deals."""
+"""Totals that the API computes itself, to check sums over deals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pipedrive_simulator.account.state import AccountState
     from pipedrive_simulator.operations.query_params import Request
 
-#: What one unit of a currency is worth in BRL: fixed, so that totals can be checked.
+#: Value of one unit of a currency in BRL: constant, so that totals can be checked.
 RATES_IN_BRL = {"BRL": 1.0, "USD": 5.0, "EUR": 5.5, "ARS": 0.005}
 _STATUSES = ("open", "won", "lost")
 
@@ -78,14 +78,14 @@ def _summary(request: Request) -> bytes:
 
 
 def exchange_rate(currency: str, base: str) -> float:
-    """Units of ``base`` for one unit; 0.0 for a currency without a rate: it is in no total."""
+    """Return units of ``base`` for one unit; 0.0 for a currency without a rate (in no total)."""
     if currency == base:
         return 1.0
     return RATES_IN_BRL.get(currency, 0.0) / RATES_IN_BRL.get(base, inf)
 
 
 def money(account: AccountState, amount: float, currency: str) -> str:
-    """Write an amount of money for people, with the symbol that the account has for it."""
+    """Format an amount of money with the account's symbol of the currency."""
     symbols = {c.code: c.symbol for c in account.currencies.records.values()}
     return f"{symbols.get(currency, currency)}{amount:,.2f}"
 

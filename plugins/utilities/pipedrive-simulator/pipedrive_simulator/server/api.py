@@ -1,4 +1,4 @@
-"""From a call to an answer: token, limits, faults, operation, headers."""
+"""Answers a call: token, limits, faults, operation, headers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipedrive_simulator.server.stats import Call, Stats
 
 @dataclass
 class ApiSettings:
-    """How the API behaves. `removed_status` is what removed v1 paths answer: 410 or 404."""
+    """Settings of the API. `removed_status` is the HTTP status of removed v1 paths: 410 or 404."""
 
     token: str = "demo-token"
     oauth: OAuthSettings = field(default_factory=OAuthSettings)
@@ -39,12 +39,12 @@ class Api:
         self.router = Router()
         self.oauth = OAuth(settings.oauth, lambda: account.clock.seconds())
         self.gate = Gate(limits, lambda: account.clock.seconds() // SECONDS_PER_DAY)
-        #: Seconds added to each answer.
+        #: Delay of each response in seconds.
         self.latency = 0.0
         self._correlation = itertools.count(1)
 
     def answer(self, method: str, path: str, query: str, headers: dict[bytes, bytes]) -> Reply:
-        """Answer one call; everything but sending it."""
+        """Return the reply to one call, without sending it."""
         self.stats.arrived()
         route = self.router.find(path)
         operation = route.operation if route else None
@@ -72,7 +72,7 @@ class Api:
         return reply
 
     def _token(self, headers: dict[bytes, bytes]) -> tuple[str | None, bool]:
-        """Return the caller's valid token, and whether it came by OAuth."""
+        """Return the caller's valid token, and whether it is an OAuth token."""
         given = headers.get(b"x-api-token", b"").decode("latin-1")
         if given:
             return (given if given == self.settings.token else None), False

@@ -1,4 +1,4 @@
-"""The ASGI application: reads a call, lets the API or the control answer, and sends the answer."""
+"""The ASGI application: passes each call to the API or the control routes, and sends the reply."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _LINES_PER_CHUNK = 500
 
-#: Open connections by the client's (host, port): a reset must reach under ASGI for its socket.
+#: Open connections by the client's (host, port): a reset needs the socket, which ASGI hides.
 _CONNECTIONS: WeakValueDictionary[tuple[str, int], Any] = WeakValueDictionary()
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, remembering its transport so that a fault can reset the connection."""
+    """uvicorn's protocol; it stores its transport, so that a fault can reset the connection."""
 
     def connection_made(self, transport: Any) -> None:
-        """Note who is connected."""
+        """Store the client's connection."""
         super().connection_made(transport)
         peer = transport.get_extra_info("peername")
         if peer:
@@ -43,7 +43,7 @@ class App:
     def __init__(
         self, api: Api, *, latency: float = 0.0, log: Callable[[str], None] | None = None
     ) -> None:
-        """`latency` is added to each API answer, in seconds; `log` gets a line per API call."""
+        """`latency` is the delay of API responses in seconds; `log` gets a line per API call."""
         self.api = api
         self.api.latency = latency
         self.control = Control(api)
@@ -74,11 +74,11 @@ class App:
         body = await _read(receive)
         try:
             if path.startswith("truth/") and scope["method"] == "GET":
-                told = self.control.truth(path[len("truth/") :])
-                if not isinstance(told, dict):
-                    await _stream(send, told)
+                result = self.control.truth(path[len("truth/") :])
+                if not isinstance(result, dict):
+                    await _stream(send, result)
                     return
-                content: Any = told
+                content: Any = result
             else:
                 query = scope["query_string"].decode("latin-1")
                 content = self.control.answer(scope["method"], path, query, body)
@@ -128,7 +128,7 @@ async def _plain(scope: Scope, send: Send, reply: Reply) -> None:
 
 
 async def _slow(scope: Scope, send: Send, reply: Reply) -> None:
-    """Send the body in ten parts over the given time."""
+    """Send the body in ten parts, spread over the rule's seconds."""
     await _start(send, reply)
     size = len(reply.body) // 10 + 1
     for first in range(0, len(reply.body), size):
@@ -139,7 +139,7 @@ async def _slow(scope: Scope, send: Send, reply: Reply) -> None:
 
 
 async def _drip(scope: Scope, send: Send, reply: Reply) -> None:
-    """Send the body byte by byte, so that it would take the given time."""
+    """Send the body byte by byte, spread over the rule's seconds."""
     await _start(send, reply)
     until = asyncio.get_running_loop().time() + reply.seconds
     for at in range(len(reply.body)):
@@ -152,26 +152,26 @@ async def _drip(scope: Scope, send: Send, reply: Reply) -> None:
 
 
 async def _hang(scope: Scope, send: Send, reply: Reply) -> None:
-    """Say nothing for a long time."""
+    """Send nothing for the rule's seconds."""
     await asyncio.sleep(reply.seconds)
     await _plain(scope, send, reply)
 
 
 async def _reset(scope: Scope, send: Send, reply: Reply) -> None:
-    """Send half of the body, then cut the connection as a lost peer would."""
+    """Send half of the body, then reset the connection."""
     await _start(send, reply)
     half = reply.body[: len(reply.body) // 2]
     await send({"type": "http.response.body", "body": half, "more_body": True})
-    # The half must leave before the connection is aborted, which drops what is buffered.
+    # The half must be sent before the abort, which discards buffered data.
     await asyncio.sleep(0.01)
     connection = _CONNECTIONS.get(tuple(scope["client"]))
     if connection is not None:
         raw = connection.transport.get_extra_info("socket")
         if raw is not None:
-            # Linger zero: closing sends RST instead of an orderly end.
+            # With a linger time of zero, closing sends RST instead of FIN.
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.transport.abort()
-    # uvicorn now knows the peer is gone; completing the answer does nothing more.
+    # uvicorn knows that the connection is closed; completing the response has no effect.
     await send({"type": "http.response.body", "body": reply.body[len(half) :]})
 
 

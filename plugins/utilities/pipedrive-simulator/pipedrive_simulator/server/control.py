@@ -1,6 +1,6 @@
-"""Control routes under `/_control/`: move, edit, break and inspect the account.
+"""Control routes under `/_control/`: change, damage and inspect the account.
 
-Never counted, never limited, no token: they exist on loopback only.
+They are not counted, have no limits and need no token, so they exist on loopback only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ControlError(ValueError):
 
 
 class Control:
-    """Answers control calls with JSON, or with lines of JSON for the truth."""
+    """Answers control calls with JSON; the `truth` routes with lines of JSON."""
 
     def __init__(self, api: Api) -> None:
         self.api = api
@@ -56,7 +56,7 @@ class Control:
         }
 
     def answer(self, method: str, path: str, query: str, body: bytes) -> Json | list[Any]:
-        """Answer a call whose answer fits in memory."""
+        """Return the response to a call; the `truth` routes have their own method."""
         handler = self._routes.get((method, path))
         if handler is None:
             raise ControlError(404, f"no control route {method} {PREFIX}{path}")
@@ -71,7 +71,7 @@ class Control:
             raise ControlError(400, str(error)) from error
 
     def truth(self, name: str) -> Iterator[bytes] | Json:
-        """Return the truth about an entity as lines of JSON, or the counts."""
+        """Return the account's records of an entity as lines of JSON, or the counts."""
         if name == "counts":
             return counts(self.api.account)
         tell = TRUTHS.get(name)
@@ -126,7 +126,7 @@ class Control:
         return {"seconds": self.api.latency}
 
     def _reset(self, body: Json) -> Any:
-        """Forget the counts; the day's budget is given back too if `budget` says so."""
+        """Reset the counts; with `budget`, also the tokens used today."""
         self.api.stats.reset()
         if body.get("budget"):
             self.api.gate.tokens_used = 0
@@ -139,7 +139,7 @@ class Control:
 
 
 def _plain(value: Any) -> Any:
-    """Return the result of an edit as JSON: the record's id, or the definition made."""
+    """Return the result of an edit as JSON: the record's id, or the new definition."""
     if isinstance(value, msgspec.Struct):
         return {"id": value.id}  # type: ignore[attr-defined]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

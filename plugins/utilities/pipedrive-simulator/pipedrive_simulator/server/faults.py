@@ -1,4 +1,4 @@
-"""Faults on demand: rules that replace, damage or delay the answers of chosen calls."""
+"""Faults: rules that replace, damage or delay the responses of matching calls."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ Query = dict[str, list[str]]
 def _too_many(daily: bool) -> Reply:
     reply = failure(429, "Too Many Requests", "Daily budget" if daily else "Request over limit")
     reply.headers["retry-after"] = "3" if daily else "2"
-    # Which of the two limits it was shows in the headers only.
+    # Only the headers show which of the two limits was exceeded.
     name = "x-daily-ratelimit-token-remaining" if daily else "x-ratelimit-remaining"
     reply.headers[name] = "0"
     return reply
 
 
 def _any_status(rule: Rule, query: Query) -> Reply:
-    """Return an error of any status, with the words and headers that the rule gives."""
+    """Return an error of any status, with the rule's message and headers."""
     reply = failure(rule.status or 500, rule.error, None)
     reply.headers = dict(rule.headers)
     return reply
 
 
-#: Kinds that take the place of the answer.
+#: Kinds that replace the response.
 _REPLACE: dict[str, Callable[[Rule, Query], Reply]] = {
     "429_burst": lambda rule, query: _too_many(False),
     "429_daily": lambda rule, query: _too_many(True),
@@ -58,7 +58,7 @@ _REPLACE: dict[str, Callable[[Rule, Query], Reply]] = {
     ),
     "expired_cursor": lambda rule, query: failure(400, "Invalid cursor", "The cursor has expired."),
     "null_body": lambda rule, query: Reply(200, b"null"),
-    # An empty page is not the last one: only a null cursor says so.
+    # An empty page is not the last one: only a null cursor marks the end.
     "empty_page": lambda rule, query: Reply(200, v2_page([], query["cursor"][-1])),
     "redirect": lambda rule, query: Reply(302, b"", headers={"location": rule.location}),
     "status": _any_status,
@@ -66,7 +66,7 @@ _REPLACE: dict[str, Callable[[Rule, Query], Reply]] = {
 
 
 def _each(change: Callable[[Json], None]) -> Callable[[Rule, Reply], Reply]:
-    """Damage every record of an answer (or its only one)."""
+    """Return a fault that damages every record of a response."""
 
     def damage(rule: Rule, reply: Reply) -> Reply:
         body = msgspec.json.decode(reply.body)
@@ -104,7 +104,7 @@ def _missing_properties(record: Json) -> None:
             del record[name]
 
 
-#: What makes one record of a page odd, as JSON text. `{value}` takes the place of a property.
+#: JSON text that replaces a property (`{value}`) of one record of a page, by oddity.
 _ODD_VALUES: dict[str, bytes] = {
     "invalid_utf8": b'"caf\xe9"',
     "lone_surrogate": b'"a\\ud800b"',
@@ -114,7 +114,7 @@ _ODD_VALUES: dict[str, bytes] = {
     "huge_integer": b"9" * 5000,
     "deep": b"[" * 1000 + b"]" * 1000,
 }
-#: Records that are none, or lack what tells them apart.
+#: Items that are not records, or have no id.
 _ODD_RECORDS: dict[str, bytes] = {
     "no_id": b'{"title":"nobody","update_time":"2026-01-01T00:00:00Z"}',
     "null_id": b'{"id":null,"update_time":"2026-01-01T00:00:00Z"}',
@@ -126,7 +126,7 @@ ODDITIES = (*_ODD_VALUES, *_ODD_RECORDS)
 
 
 def _bad_record(rule: Rule, reply: Reply) -> Reply:
-    """Make one record of the page odd, or put an odd one before it; the others stay."""
+    """Damage one record of the page, or insert a damaged one before it; the others stay."""
     body = msgspec.json.decode(reply.body, type=dict[str, msgspec.Raw])
     try:
         parts = [bytes(part) for part in msgspec.json.decode(body["data"], type=list[msgspec.Raw])]
@@ -147,14 +147,14 @@ def _bad_record(rule: Rule, reply: Reply) -> Reply:
     return reply
 
 
-def _hollow(rule: Rule, reply: Reply) -> Reply:
-    """Answer well, but without the list that is due."""
+def _without_list(rule: Rule, reply: Reply) -> Reply:
+    """Answer with status 200, but without the list."""
     reply.body = (rule.value or '{"success":true,"data":null}').encode()
     return reply
 
 
 def _page_change(change: Callable[[Json, Json], None]) -> Callable[[Rule, Reply], Reply]:
-    """Change the body of a list and what it says about the next page."""
+    """Return a fault that changes the body of a list and its data about the next page."""
 
     def damage(rule: Rule, reply: Reply) -> Reply:
         body = msgspec.json.decode(reply.body)
@@ -167,20 +167,20 @@ def _page_change(change: Callable[[Json, Json], None]) -> Callable[[Rule, Reply]
 
 
 def _short_page(body: Json, counts: Json) -> None:
-    """Leave out every third record of a page that others follow, as hidden ones are."""
+    """Remove every third record of a page that is not the last, like hidden records."""
     if counts.get("more_items_in_collection") and body.get("data"):
         del body["data"][::3]
 
 
 def _more_for_ever(body: Json, counts: Json) -> None:
-    """Say that another page follows, whatever is on this one."""
+    """Announce another page after every page."""
     if "next_cursor" in counts:
         counts["next_cursor"] = counts["next_cursor"] or "b25jZSBtb3Jl"
     elif "more_items_in_collection" in counts:
         counts["more_items_in_collection"] = True
 
 
-def _manner(manner: str, seconds: float = 0.0) -> Callable[[Rule, Reply], Reply]:
+def _send_as(manner: str, seconds: float = 0.0) -> Callable[[Rule, Reply], Reply]:
     def send(rule: Rule, reply: Reply) -> Reply:
         reply.manner, reply.seconds = manner, rule.seconds or seconds
         return reply
@@ -194,7 +194,7 @@ def _truncate(rule: Rule, reply: Reply) -> Reply:
 
 
 def _flatten_pagination(rule: Rule, reply: Reply) -> Reply:
-    """Write v1 paging facts as some official schemas have them, without `pagination`."""
+    """Write v1 paging data as in some official schemas, without `pagination`."""
     body = msgspec.json.decode(reply.body)
     more = body.get("additional_data") or {}
     if "pagination" in more:
@@ -203,45 +203,45 @@ def _flatten_pagination(rule: Rule, reply: Reply) -> Reply:
     return reply
 
 
-#: Kinds that change the answer, or how it is sent.
+#: Kinds that change the response, or the way it is sent.
 _DAMAGE: dict[str, Callable[[Rule, Reply], Reply]] = {
     "truncated_json": _truncate,
-    "reset": _manner("reset"),
-    "slow_body": _manner("slow", 2.0),
-    "dripping_body": _manner("drip", 3600.0),
+    "reset": _send_as("reset"),
+    "slow_body": _send_as("slow", 2.0),
+    "dripping_body": _send_as("drip", 3600.0),
     "bad_record": _bad_record,
-    "hollow": _hollow,
+    "hollow": _without_list,
     "short_page": _page_change(_short_page),
     "more_for_ever": _page_change(_more_for_ever),
-    "hang": _manner("hang", 3600.0),
+    "hang": _send_as("hang", 3600.0),
     "wrong_types": _each(_wrong_types),
     "unknown_properties": _each(_unknown_properties),
     "missing_properties": _each(_missing_properties),
     "flat_pagination": _flatten_pagination,
 }
-#: A kind that edits the account before the answer is made: records move under a page walk.
+#: A kind that edits the account before the response, so that records move between pages.
 EDIT = "edit_during_walk"
-#: Kinds that make sense only for calls that continue a walk.
+#: Kinds that apply only to calls with a cursor.
 _WITH_CURSOR = ("expired_cursor", "empty_page")
 KINDS = (*_REPLACE, *_DAMAGE, EDIT)
 
 
 class RuleError(ValueError):
-    """A rule that makes no sense."""
+    """A rule with invalid or contradictory values."""
 
 
 @dataclass
 class Rule:
-    """When and how to fail.
+    """A fault and its conditions.
 
-    `operation` (an official operation id) and `path` are patterns with `*`; `path` is compared
-    with the path as called. It fires on matching calls after the first `after` ones: `count` times
-    (for ever if None), each `every`-th, each with `probability` drawn from `seed`. `status` is for
-    `removed` and `status`, `error` and `headers` are for `status` (a header that is null is left
-    out), `seconds` for `slow_body`, `dripping_body` and `hang`, `location` for `redirect`, `deals`
-    and `edits` for `edit_during_walk`. `oddity` says what is wrong with the record number `record`
-    of a page (`bad_record`), in the property `field_name`; `value` gives the JSON text of that
-    property instead, or the whole body of a `hollow` answer.
+    `operation` (an official operation id) and `path` (the called path) are patterns with `*`. The
+    rule fires on matching calls after the first `after` ones: `count` times (None: without limit),
+    on each `every`-th, each with `probability` drawn from `seed`. `status` is for `removed` and
+    `status`; `error` and `headers` are for `status` (a header that is null is left out); `seconds`
+    for `slow_body`, `dripping_body` and `hang`; `location` for `redirect`; `deals` and `edits` for
+    `edit_during_walk`. For `bad_record`, `oddity` is the defect of record number `record` of a
+    page, in the property `field_name`; `value` is the JSON text of that property instead, or the
+    whole body of a `hollow` response.
     """
 
     kind: str
@@ -280,7 +280,7 @@ class Rule:
         self._rng = Random(self.seed)
 
     def fires(self, operation: str, path: str, has_cursor: bool) -> bool:
-        """Tell whether this call is hit, and count it."""
+        """Return whether the rule fires on this call, and count the call."""
         if self.count is not None and self.fired >= self.count:
             return False
         if self.kind in _WITH_CURSOR and not has_cursor:
@@ -296,12 +296,12 @@ class Rule:
         return True
 
     def replacement(self, query: Query) -> Reply | None:
-        """Return the answer that takes the place of the real one, if that is the kind."""
+        """Return the response that replaces the real one; None for other kinds."""
         make = _REPLACE.get(self.kind)
         return make(self, query) if make else None
 
     def damage(self, reply: Reply) -> Reply:
-        """Change a good answer as the kind says."""
+        """Damage a good response by the rule's kind."""
         change = _DAMAGE.get(self.kind)
         return change(self, reply) if change and reply.status == 200 else reply
 
@@ -311,7 +311,7 @@ class Rule:
 
 
 class Faults:
-    """The rules in force, in the order in which they were added; the first that fires wins."""
+    """The active rules in their order of addition; the first that fires is used."""
 
     def __init__(self) -> None:
         self.rules: list[Rule] = []
@@ -328,13 +328,13 @@ class Faults:
         return rule
 
     def clear(self, rule_id: int | None = None) -> int:
-        """Remove one rule, or all; return how many went."""
+        """Remove one rule, or all; return the number of removed rules."""
         before = len(self.rules)
         self.rules = [r for r in self.rules if rule_id is not None and r.id != rule_id]
         return before - len(self.rules)
 
     def pick(self, operation: str, path: str, has_cursor: bool) -> Rule | None:
-        """Return the rule that hits this call."""
+        """Return the rule that fires on this call."""
         for rule in self.rules:
             if rule.fires(operation, path, has_cursor):
                 return rule

@@ -1,7 +1,7 @@
 """The two limits of the API: calls per rolling two seconds, and tokens per day.
 
-Both count real calls. The burst window runs on the machine's clock, since it is about how fast a
-client really is; the day is the account's, so that moving the account's clock starts a new budget.
+Both count real calls. The burst window uses the machine's clock, because it limits the client's
+real speed. The day is the account's, so that moving the account's clock starts a new budget.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pipedrive_simulator.server.reply import Reply, cloudflare_block, failure
 
 WINDOW_SECONDS = 2.0
-#: "No limit" as the headers tell it: high enough that no client slows down.
+#: "No limit" in the headers: high enough that no client slows down.
 UNLIMITED_BURST = 1_000_000
 UNLIMITED_TOKENS = 1_000_000_000
 #: Calls per window for an API token, and the multiplier of the daily budget, by plan.
@@ -26,7 +26,7 @@ OAUTH_FACTOR = 4
 
 @dataclass
 class Limits:
-    """What is allowed. `cloudflare_after` refusals in a row bring the block page for a while."""
+    """The limits. After `cloudflare_after` refusals in a row, the block page is sent for a time."""
 
     burst: int = UNLIMITED_BURST
     daily_tokens: int = UNLIMITED_TOKENS
@@ -42,7 +42,7 @@ def plan_limits(plan: str, seats: int) -> Limits:
 
 
 class _Caller:
-    """What one token did lately."""
+    """The recent calls of one token."""
 
     def __init__(self) -> None:
         self.accepted: deque[float] = deque()
@@ -51,7 +51,7 @@ class _Caller:
 
 
 class Gate:
-    """Lets calls through, or says why not."""
+    """Admits or refuses calls by the limits."""
 
     def __init__(
         self, limits: Limits, today: Callable[[], int], clock: Callable[[], float] = time.monotonic
@@ -64,7 +64,7 @@ class Gate:
         self.tokens_used = 0
 
     def admit(self, token: str, cost: int, *, oauth: bool = False) -> Reply | None:
-        """Count a call and return None, or the refusal it gets."""
+        """Count a call; return None, or the refusal."""
         caller = self._callers.setdefault(token, _Caller())
         now = self._clock()
         if now < caller.blocked_until:

@@ -1,4 +1,4 @@
-"""OAuth as far as a data pipeline needs it: a refresh token buys access tokens that expire."""
+"""The part of OAuth that a data pipeline needs: a refresh token gives access tokens that expire."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIFETIME_SECONDS = 3600
 
 @dataclass
 class OAuthSettings:
-    """The one app that is known, and its refresh token. `access_token` is valid without end."""
+    """The only registered app, and its refresh token. `access_token` never expires."""
 
     client_id: str = "demo-client"
     client_secret: str = "demo-secret"
@@ -37,7 +37,7 @@ class OAuth:
         self._expires: dict[str, int] = {}
 
     def accepts(self, token: str) -> bool:
-        """Tell whether an access token is valid now."""
+        """Return whether an access token is valid now."""
         if token == self.settings.access_token:
             return True
         return self._expires.get(token, 0) > self._now()

@@ -1,4 +1,4 @@
-"""An answer on its way out, and the error bodies the API is known for."""
+"""A reply before it is sent, and the API's usual error bodies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _INFO = "Please check developers.pipedrive.com"
 class Reply:
     """Status, body and headers; `manner` is how the body is sent (see `faults`).
 
-    A header that is None is left out although every answer has it.
+    A header that is None is left out, even one that every response has.
     """
 
     status: int
@@ -36,18 +36,18 @@ def failure(status: int, error: str, info: str | None = _INFO, **more: object) -
 
 
 def unauthorized() -> Reply:
-    """Return what the gateway says to a missing or wrong token."""
+    """Return the gateway's reply to a missing or wrong token."""
     body = {"success": False, "error": "unauthorized access", "errorCode": 401, "error_info": _INFO}
     return Reply(401, msgspec.json.encode(body), headers={"x-401-by-gw": "true"})
 
 
 def payment_required() -> Reply:
-    """Return what every call gets once the company's trial has ended."""
+    """Return the reply to every call after the end of the company's trial."""
     return failure(402, "Company account is not open (possible reason: trial expired).")
 
 
 def html_page(status: int, title: str, text: str) -> Reply:
-    """Return a page as the network in front of the API serves it: not JSON at all."""
+    """Return an HTML page as the network in front of the API sends it."""
     page = (
         f"<!DOCTYPE html>\n<html><head><title>{title}</title></head>\n"
         f"<body><h1>{title}</h1><p>{text}</p><hr><p>cloudflare</p></body></html>\n"
@@ -56,7 +56,7 @@ def html_page(status: int, title: str, text: str) -> Reply:
 
 
 def cloudflare_block() -> Reply:
-    """Return the page that clients get who keep calling after 429."""
+    """Return the page for clients that do not stop calling after 429."""
     return html_page(403, "Access denied | Error 1015", "You are being rate limited.")
 
 

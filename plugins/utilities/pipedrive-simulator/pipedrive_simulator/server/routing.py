@@ -1,4 +1,4 @@
-"""From a path to an operation. v2 lives under `/api/v2` only, v1 under `/api/v1` and `/v1`."""
+"""Finds the operation of a path. v2 is under `/api/v2` only, v1 under `/api/v1` and `/v1`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Router:
                 self._fixed[operation.version, operation.path] = Route(operation, {})
 
     def find(self, path: str) -> Route | None:
-        """Return the route of a path; None where there was never anything."""
+        """Return the route of a path; None if the API never had such a path."""
         for prefix, version in _PREFIXES:
             if path.startswith(prefix):
                 return self._find(version, path[len(prefix) - 1 :])

@@ -1,4 +1,4 @@
-"""Running the application under uvicorn: in the foreground, or in a thread of a test."""
+"""Runs the application under uvicorn: in the foreground, or in a thread of a test."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class HostError(ValueError):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Open the listening socket; anything but loopback is refused, since control has no token."""
+    """Open the listening socket, on loopback only, because the control routes need no token."""
     try:
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
@@ -53,7 +53,7 @@ def url_of(listener: socket.socket) -> str:
 class Server(uvicorn.Server):
     """uvicorn without its own signal handling, which would end the process by the signal.
 
-    It ends as soon as it is told to, where uvicorn looks for that ten times a second.
+    It ends immediately after `end`; uvicorn itself checks for that only ten times a second.
     """
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -63,7 +63,7 @@ class Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def end(self, *, force: bool = False) -> None:
-        """End, from whichever thread; with `force`, without waiting for calls under way."""
+        """End the server, from any thread; with `force`, without waiting for running calls."""
         self.should_exit = True
         self.force_exit = force
         if self._loop is not None:
@@ -80,7 +80,7 @@ class Server(uvicorn.Server):
         await self._ending.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close everything; uvicorn's own way to do so waits a tenth of a second in any case."""
+        """Close everything, without uvicorn's wait of a tenth of a second."""
         if not self.force_exit:
             await super().shutdown(sockets)
             return
@@ -122,10 +122,10 @@ def make_server(app: App) -> Server:
 def serve(
     app: App, listener: socket.socket, ready: dict[str, Any], ready_file: Path | None
 ) -> None:
-    """Serve until SIGTERM or SIGINT; tell in the ready file once calls are answered.
+    """Serve until SIGTERM or SIGINT; write the ready file once calls are answered.
 
-    The file stays afterwards, so that a supervisor can ask for the same port again; its pid tells
-    whether it is still true.
+    The file stays afterwards, so that a supervisor can use the same port again; its pid shows
+    whether the server still runs.
     """
     server = make_server(app)
 
@@ -151,7 +151,7 @@ def serve(
 
 
 def write_atomically(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON so that a reader sees all of it or nothing."""
+    """Write JSON so that a reader sees the whole file or no file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.write_text(json.dumps(content) + "\n", encoding="utf-8")

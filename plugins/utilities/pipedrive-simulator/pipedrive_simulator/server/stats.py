@@ -1,4 +1,4 @@
-"""What was called: counts and tokens per operation, refusals, peaks, and a log of recent calls."""
+"""Statistics of calls: counts and tokens per operation, refusals, peaks, and recent calls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pipedrive_simulator.account.records import Json
 from pipedrive_simulator.server.limits import WINDOW_SECONDS
 
-_KEPT_CALLS = 50_000
+_MAX_RECENT_CALLS = 50_000
 
 
 class Call(NamedTuple):
@@ -30,17 +30,17 @@ class Stats:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Reset all counts and the recent calls."""
         self.calls: Counter[str] = Counter()
         self.tokens: Counter[str] = Counter()
         self.statuses: Counter[int] = Counter()
         self.faults: Counter[str] = Counter()
-        self.recent: deque[Call] = deque(maxlen=_KEPT_CALLS)
+        self.recent: deque[Call] = deque(maxlen=_MAX_RECENT_CALLS)
         self.peak = 0
         self._arrivals: deque[float] = deque()
 
     def arrived(self) -> None:
-        """Note that a call came in, for the peak in any two seconds."""
+        """Count a call at its arrival, for the peak in any two seconds."""
         now = time.monotonic()
         arrivals = self._arrivals
         arrivals.append(now)
@@ -49,7 +49,7 @@ class Stats:
         self.peak = max(self.peak, len(arrivals))
 
     def answered(self, call: Call) -> None:
-        """Note the outcome of a call."""
+        """Count a call with its outcome."""
         name = call.operation or "unknown"
         self.calls[name] += 1
         self.tokens[name] += call.tokens
@@ -59,7 +59,7 @@ class Stats:
         self.recent.append(call)
 
     def summary(self) -> Json:
-        """Return everything as JSON; `max_in_2s` counts all calls, also refused ones."""
+        """Return all statistics as JSON; `max_in_2s` includes refused calls."""
         return {
             "calls": sum(self.calls.values()),
             "tokens": sum(self.tokens.values()),

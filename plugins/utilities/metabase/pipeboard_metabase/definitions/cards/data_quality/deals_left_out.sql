@@ -2,7 +2,8 @@
 display: scalar
 columns: [deals_without_rate]
 y: deals_without_rate
-unfiltered: [period, pipeline, owner, team, label, field]
+period: now
+unfiltered: [pipeline, owner, team, label, field]
 size: {w: 24, h: 2}
 ---
 select coalesce(sum(deals_without_rate), 0) as deals_without_rate

@@ -2,6 +2,7 @@
 display: table
 columns: [currency, n_deals, rate, rate_source, rate_date, n_at_later_rate, deals_without_rate, value_without_rate, remedy]
 format: {rate: decimal, rate_date: date, value_without_rate: decimal}
+period: now
 unfiltered: [pipeline]
 size: {w: 24, h: 5}
 static_dashboard: true

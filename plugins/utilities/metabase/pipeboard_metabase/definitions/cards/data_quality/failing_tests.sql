@@ -2,6 +2,7 @@
 display: table
 columns: [test_name, model, severity, n_failures, failing_since, tested_at]
 format: {failing_since: time, tested_at: time}
+period: now
 unfiltered: [pipeline]
 size: {w: 24, h: 6}
 may_be_empty: On a healthy account no test of the data fails.

@@ -3,9 +3,10 @@ display: bar
 columns: [history_quality, n_deals]
 x: history_quality
 y: n_deals
+period: all
 size: {w: 12, h: 6}
 static_dashboard: true
-filters: {pipeline: marts.dim_pipeline.name}
+filters: {pipeline: marts.dim_pipeline.display_name}
 ---
 select
     translated(coverage.history_quality) as history_quality,

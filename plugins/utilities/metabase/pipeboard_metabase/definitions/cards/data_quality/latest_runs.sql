@@ -2,8 +2,9 @@
 display: table
 columns: [started_at, job, status, duration_s, n_rows, n_tokens, failed_stage, reason]
 format: {started_at: time, duration_s: seconds}
+period: all
 unfiltered: [pipeline]
-size: {w: 12, h: 6}
+size: {w: 24, h: 6}
 static_dashboard: true
 may_be_empty: Only the supervisor notes down its runs.
 ---

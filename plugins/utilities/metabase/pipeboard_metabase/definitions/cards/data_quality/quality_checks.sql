@@ -2,6 +2,7 @@
 display: table
 columns: [check_name, n_looked_at, n_found, share_found]
 format: {share_found: percent}
+period: now
 unfiltered: [pipeline]
 size: {w: 12, h: 7}
 static_dashboard: true

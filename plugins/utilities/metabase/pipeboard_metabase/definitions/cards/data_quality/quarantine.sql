@@ -2,8 +2,9 @@
 display: table
 columns: [stream, level, reason, n_records, first_at, last_at]
 format: {first_at: time, last_at: time}
+period: all
 unfiltered: [pipeline]
-size: {w: 12, h: 6}
+size: {w: 24, h: 6}
 static_dashboard: true
 may_be_empty: On a healthy account no record is refused.
 ---

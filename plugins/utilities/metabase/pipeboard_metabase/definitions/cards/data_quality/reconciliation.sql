@@ -2,14 +2,15 @@
 display: table
 columns: [asked_at, subject, pipeline_name, measure, theirs, ours, difference]
 format: {asked_at: time, theirs: decimal, ours: decimal, difference: decimal}
-size: {w: 12, h: 6}
+period: all
+size: {w: 24, h: 6}
 may_be_empty: Only where `make reconcile` asked, and something differed.
-filters: {pipeline: marts.dim_pipeline.name}
+filters: {pipeline: marts.dim_pipeline.display_name}
 ---
 select
     checks.asked_at,
     checks.subject,
-    pipelines.name as pipeline_name,
+    pipelines.display_name as pipeline_name,
     checks.measure,
     checks.theirs,
     checks.ours,

@@ -4,12 +4,12 @@ columns: [month, n_created, n_won, n_lost]
 x: month
 y: [n_created, n_won, n_lost]
 format: {month: month}
-size: {w: 12, h: 6}
+size: {w: 24, h: 6}
 static_dashboard: true
 filters:
   period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.name
-  owner: marts.dim_user.name
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 select

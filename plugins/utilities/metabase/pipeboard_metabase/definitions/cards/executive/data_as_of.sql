@@ -3,8 +3,9 @@ display: scalar
 columns: [data_as_of]
 y: data_as_of
 format: {data_as_of: time}
-unfiltered: [period, pipeline, owner, team, label]
-size: {w: 6, h: 3}
+period: now
+unfiltered: [pipeline, owner, team, label]
+size: {w: 6, h: 4}
 static_dashboard: true
 ---
 select max(data_as_of) as data_as_of

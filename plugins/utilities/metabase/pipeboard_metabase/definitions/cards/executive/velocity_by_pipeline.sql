@@ -6,13 +6,14 @@ format:
   avg_won_value_base: money
   avg_cycle_days: days
   velocity_base_per_day: money
-unfiltered: [period, owner, team]
-size: {w: 12, h: 5}
+period: last_quarter
+unfiltered: [owner, team]
+size: {w: 24, h: 5}
 static_dashboard: true
-filters: {pipeline: marts.dim_pipeline.name}
+filters: {pipeline: marts.dim_pipeline.display_name}
 ---
 select
-    pipelines.name as pipeline_name,
+    pipelines.display_name as pipeline_name,
     velocity.n_opportunities,
     velocity.win_rate,
     velocity.avg_won_value_base,
@@ -24,4 +25,4 @@ inner join marts.dim_pipeline as pipelines on velocity.pipeline_id = pipelines.p
 where
     velocity.scope = 'pipeline'
     [[and velocity.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-order by velocity.velocity_base_per_day desc nulls last, pipelines.name
+order by velocity.velocity_base_per_day desc nulls last, pipelines.display_name

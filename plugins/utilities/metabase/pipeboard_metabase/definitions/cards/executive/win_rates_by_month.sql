@@ -12,8 +12,8 @@ size: {w: 12, h: 6}
 static_dashboard: true
 filters:
   period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.name
-  owner: marts.dim_user.name
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 with closed as (
@@ -27,7 +27,7 @@ with closed as (
         [[and month in (select month_start from marts.dim_date where {{period}})]]
         [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
         [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
+        [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
     group by month
 ),
 
@@ -43,7 +43,7 @@ cohorts as (
         [[and cohort_month in (select month_start from marts.dim_date where {{period}})]]
         [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
         [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
+        [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
     group by cohort_month
 )
 

@@ -10,13 +10,13 @@ size: {w: 12, h: 6}
 static_dashboard: true
 filters:
   period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.name
-  owner: marts.dim_user.name
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 select
     deals.month,
-    pipelines.name as pipeline_name,
+    pipelines.display_name as pipeline_name,
     sum(deals.won_value_base) as won_value_base,
     sum(deals.won_deals_without_rate) as deals_without_rate
 from marts.rpt_deals_monthly as deals
@@ -27,5 +27,5 @@ where
     [[and deals.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and deals.owner_id in (select user_id from marts.dim_user where {{owner}})]]
     [[and deals.owner_id in (select user_id from marts.dim_user where {{team}})]]
-group by deals.month, pipelines.name
-order by deals.month, pipelines.name
+group by deals.month, pipelines.display_name
+order by deals.month, pipelines.display_name

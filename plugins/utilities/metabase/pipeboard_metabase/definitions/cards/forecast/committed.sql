@@ -3,12 +3,13 @@ display: scalar
 columns: [commit_value_base, deals_without_rate]
 y: commit_value_base
 format: {commit_value_base: money}
-unfiltered: [period]
-size: {w: 6, h: 3}
+period: now
+unfiltered: [label]
+size: {w: 6, h: 4}
 static_dashboard: true
 filters:
-  pipeline: marts.dim_pipeline.name
-  owner: marts.dim_user.name
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 select

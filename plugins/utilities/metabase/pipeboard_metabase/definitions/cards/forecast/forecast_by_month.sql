@@ -5,12 +5,12 @@ x: period
 y: [won_value_base, weighted_forecast_base]
 stacked: true
 format: {won_value_base: money, weighted_forecast_base: money, open_value_base: money}
-unfiltered: [period]
+period: from_this_month
 size: {w: 24, h: 7}
 static_dashboard: true
 filters:
-  pipeline: marts.dim_pipeline.name
-  owner: marts.dim_user.name
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 select

@@ -2,14 +2,15 @@
 display: table
 columns: [pipeline_name, stage_name, configured_probability, n_closed, observed_win_rate, win_probability]
 format: {observed_win_rate: percent, win_probability: percent, configured_probability: integer}
-unfiltered: [period, owner, team]
-size: {w: 12, h: 6}
+period: last_year
+unfiltered: [owner, team]
+size: {w: 24, h: 6}
 static_dashboard: true
-filters: {pipeline: marts.dim_pipeline.name}
+filters: {pipeline: marts.dim_pipeline.display_name}
 ---
 select
-    pipelines.name as pipeline_name,
-    probabilities.stage_name,
+    pipelines.display_name as pipeline_name,
+    stages.display_name as stage_name,
     probabilities.configured_probability,
     probabilities.n_closed,
     probabilities.observed_win_rate,
@@ -20,4 +21,4 @@ inner join marts.dim_stage as stages on probabilities.stage_id = stages.stage_id
 where
     stages.is_active
     [[and probabilities.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-order by pipelines.order_nr, pipelines.name, stages.stage_rank
+order by pipelines.order_nr, pipelines.display_name, stages.stage_rank

@@ -8,7 +8,7 @@ format: {month: month, stage_conversion_exited: percent}
 unfiltered: [owner, team]
 size: {w: 12, h: 7}
 static_dashboard: true
-filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
+filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.display_name}
 ---
 with largest as (
     select pipeline_id
@@ -24,12 +24,13 @@ with largest as (
 
 select
     exits.month,
-    exits.stage_name,
+    stages.display_name as stage_name,
     round(sum(exits.n_advanced)::numeric / nullif(sum(exits.n_exited), 0), 4) as stage_conversion_exited
 from marts.rpt_stage_conversion as exits
+inner join marts.dim_stage as stages on exits.stage_id = stages.stage_id
 inner join largest on exits.pipeline_id = largest.pipeline_id
 where
     true
     [[and exits.month in (select month_start from marts.dim_date where {{period}})]]
-group by exits.month, exits.stage_id, exits.stage_name, exits.stage_rank
+group by exits.month, exits.stage_id, stages.display_name, exits.stage_rank
 order by exits.stage_rank, exits.month

@@ -7,7 +7,7 @@ format: {stage_reached_rate: percent}
 unfiltered: [owner, team]
 size: {w: 12, h: 8}
 static_dashboard: true
-filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
+filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.display_name}
 ---
 with largest as (
     select pipeline_id
@@ -22,15 +22,16 @@ with largest as (
 )
 
 select
-    funnel.stage_name,
+    stages.display_name as stage_name,
     sum(funnel.n_reached) as n_reached,
     round(sum(funnel.n_reached)::numeric / nullif(sum(funnel.n_entered), 0), 4) as stage_reached_rate,
-    pipelines.name as pipeline_name
+    pipelines.display_name as pipeline_name
 from marts.rpt_funnel_monthly as funnel
+inner join marts.dim_stage as stages on funnel.stage_id = stages.stage_id
 inner join largest on funnel.pipeline_id = largest.pipeline_id
 inner join marts.dim_pipeline as pipelines on funnel.pipeline_id = pipelines.pipeline_id
 where
     true
     [[and funnel.cohort_month in (select month_start from marts.dim_date where {{period}})]]
-group by pipelines.name, funnel.stage_id, funnel.stage_name, funnel.stage_rank
+group by pipelines.display_name, funnel.stage_id, stages.display_name, funnel.stage_rank
 order by funnel.stage_rank

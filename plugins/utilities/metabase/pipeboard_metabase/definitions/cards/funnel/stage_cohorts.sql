@@ -8,7 +8,7 @@ format: {cohort_month: month, stage_conversion_entered_cohort: percent, pct_open
 unfiltered: [owner, team]
 size: {w: 24, h: 6}
 static_dashboard: true
-filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
+filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.display_name}
 ---
 with largest as (
     select pipeline_id
@@ -23,14 +23,15 @@ with largest as (
 )
 
 select
-    cohorts.stage_name,
+    stages.display_name as stage_name,
     cohorts.cohort_month,
     round(sum(cohorts.n_progressed)::numeric / nullif(sum(cohorts.n_entered), 0), 4) as stage_conversion_entered_cohort,
     round(sum(cohorts.n_still_open)::numeric / nullif(sum(cohorts.n_entered), 0), 4) as pct_open
 from marts.rpt_stage_cohort as cohorts
+inner join marts.dim_stage as stages on cohorts.stage_id = stages.stage_id
 inner join largest on cohorts.pipeline_id = largest.pipeline_id
 where
     true
     [[and cohorts.cohort_month in (select month_start from marts.dim_date where {{period}})]]
-group by cohorts.stage_id, cohorts.stage_name, cohorts.stage_rank, cohorts.cohort_month
+group by cohorts.stage_id, stages.display_name, cohorts.stage_rank, cohorts.cohort_month
 order by cohorts.stage_rank, cohorts.cohort_month

@@ -7,20 +7,21 @@ stacked: true
 unfiltered: [owner, team]
 size: {w: 12, h: 7}
 static_dashboard: true
-filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
+filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.display_name}
 ---
 select
-    exits.stage_name,
+    stages.display_name as stage_name,
     sum(exits.n_advanced) as n_advanced,
     sum(exits.n_lost) as n_lost,
     sum(exits.n_back) as n_back,
     sum(exits.n_moved_pipeline) as n_moved_pipeline,
-    pipelines.name as pipeline_name
+    pipelines.display_name as pipeline_name
 from marts.rpt_stage_conversion as exits
+inner join marts.dim_stage as stages on exits.stage_id = stages.stage_id
 inner join marts.dim_pipeline as pipelines on exits.pipeline_id = pipelines.pipeline_id
 where
     true
     [[and exits.month in (select month_start from marts.dim_date where {{period}})]]
     [[and exits.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-group by pipelines.order_nr, pipelines.name, exits.stage_id, exits.stage_name, exits.stage_rank
-order by pipelines.order_nr, pipelines.name, exits.stage_rank
+group by pipelines.order_nr, pipelines.display_name, exits.stage_id, stages.display_name, exits.stage_rank
+order by pipelines.order_nr, pipelines.display_name, exits.stage_rank

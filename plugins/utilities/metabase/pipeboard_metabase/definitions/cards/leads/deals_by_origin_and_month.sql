@@ -9,7 +9,7 @@ format: {month: month}
 unfiltered: [owner, team]
 size: {w: 12, h: 6}
 static_dashboard: true
-filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
+filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.display_name}
 ---
 select
     sources.month,

@@ -12,7 +12,7 @@ static_dashboard: true
 may_be_empty: An account need not use leads.
 filters:
   period: marts.dim_date.date_day
-  owner: marts.dim_user.name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 select

@@ -3,12 +3,12 @@ display: table
 columns: [source_name, n_leads, n_converted, lead_conversion_rate, n_archived, n_won, won_value_base, deals_without_rate]
 format: {lead_conversion_rate: percent, won_value_base: money}
 unfiltered: [pipeline]
-size: {w: 12, h: 6}
+size: {w: 24, h: 6}
 static_dashboard: true
 may_be_empty: An account need not use leads.
 filters:
   period: marts.dim_date.date_day
-  owner: marts.dim_user.name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 select

@@ -3,9 +3,9 @@ display: table
 columns: [origin, n_created, n_from_lead, n_won, n_lost, win_rate_by_cohort, won_value_base, deals_without_rate]
 format: {win_rate_by_cohort: percent, won_value_base: money}
 unfiltered: [owner, team]
-size: {w: 12, h: 6}
+size: {w: 24, h: 6}
 static_dashboard: true
-filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.name}
+filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.display_name}
 ---
 select
     translated(sources.origin) as origin,

@@ -9,8 +9,8 @@ size: {w: 12, h: 6}
 static_dashboard: true
 filters:
   period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.name
-  owner: marts.dim_user.name
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 select

@@ -8,15 +8,15 @@ size: {w: 12, h: 6}
 static_dashboard: true
 filters:
   period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.name
-  owner: marts.dim_user.name
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 select
-    stages.name as stage_name,
+    stages.display_name as stage_name,
     sum(lost.n_lost) as n_lost,
     sum(lost.lost_value_base) as lost_value_base,
-    pipelines.name as pipeline_name,
+    pipelines.display_name as pipeline_name,
     sum(lost.deals_without_rate) as deals_without_rate
 from marts.rpt_lost_reasons as lost
 inner join marts.dim_stage as stages on lost.last_open_stage_id = stages.stage_id
@@ -27,5 +27,5 @@ where
     [[and lost.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and lost.owner_id in (select user_id from marts.dim_user where {{owner}})]]
     [[and lost.owner_id in (select user_id from marts.dim_user where {{team}})]]
-group by pipelines.order_nr, pipelines.name, stages.stage_rank, stages.name
-order by pipelines.order_nr, pipelines.name, stages.stage_rank
+group by pipelines.order_nr, pipelines.display_name, stages.stage_rank, stages.display_name
+order by pipelines.order_nr, pipelines.display_name, stages.stage_rank

@@ -1,17 +1,15 @@
 ---
-display: combo
+display: row
 columns: [reason_group, n_lost, lost_value_base, cumulative_share, deals_without_rate]
 x: reason_group
-y: [n_lost, cumulative_share]
-lines: [cumulative_share]
-right_axis: [cumulative_share]
+y: n_lost
 format: {lost_value_base: money, cumulative_share: percent}
 size: {w: 24, h: 7}
 static_dashboard: true
 filters:
   period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.name
-  owner: marts.dim_user.name
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 with reasons as (

@@ -3,12 +3,12 @@ display: scalar
 columns: [no_reason_share]
 y: no_reason_share
 format: {no_reason_share: percent}
-size: {w: 8, h: 3}
+size: {w: 12, h: 4}
 static_dashboard: true
 filters:
   period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.name
-  owner: marts.dim_user.name
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 select round(coalesce(sum(n_lost) filter (where not is_given), 0)::numeric / nullif(sum(n_lost), 0), 4) as no_reason_share

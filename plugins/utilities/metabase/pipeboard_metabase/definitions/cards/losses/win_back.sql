@@ -6,15 +6,15 @@ format: {lost_date_local: date, value_base: money}
 size: {w: 24, h: 8}
 filters:
   period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.name
-  owner: marts.dim_user.name
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 select
     lost.title,
     translated(organizations.name) as org_name,
-    translated(users.name) as owner_name,
-    stages.name as stage_name,
+    translated(users.display_name) as owner_name,
+    stages.display_name as stage_name,
     translated(lost.reason) as reason,
     lost.lost_date_local,
     lost.value_base,

@@ -1,23 +1,27 @@
 ---
 display: table
-columns: [owner_name, open_count, n_stalled, n_rotten, n_stuck, n_overdue, n_without_close_date, n_without_next_activity]
+columns: [owner_name, open_value_base, open_count, n_stalled, n_rotten, n_stuck, n_overdue, n_without_close_date, n_without_next_activity, deals_without_rate]
+format: {open_value_base: money}
+period: now
 unfiltered: [label]
 size: {w: 24, h: 6}
 static_dashboard: true
 filters:
-  pipeline: marts.dim_pipeline.name
-  owner: marts.dim_user.name
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 select
-    translated(users.name) as owner_name,
+    translated(users.display_name) as owner_name,
+    sum(pipeline.open_value_base) as open_value_base,
     sum(pipeline.open_count) as open_count,
     sum(pipeline.n_stalled) as n_stalled,
     sum(pipeline.n_rotten) as n_rotten,
     sum(pipeline.n_stuck) as n_stuck,
     sum(pipeline.n_overdue) as n_overdue,
     sum(pipeline.n_without_close_date) as n_without_close_date,
-    sum(pipeline.n_without_next_activity) as n_without_next_activity
+    sum(pipeline.n_without_next_activity) as n_without_next_activity,
+    sum(pipeline.deals_without_rate) as deals_without_rate
 from marts.rpt_pipeline_now as pipeline
 inner join marts.dim_user as users on coalesce(pipeline.owner_id, -1) = users.user_id
 where
@@ -25,5 +29,5 @@ where
     [[and pipeline.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and pipeline.owner_id in (select user_id from marts.dim_user where {{owner}})]]
     [[and pipeline.owner_id in (select user_id from marts.dim_user where {{team}})]]
-group by users.name
-order by open_count desc, owner_name
+group by users.display_name
+order by open_value_base desc, owner_name

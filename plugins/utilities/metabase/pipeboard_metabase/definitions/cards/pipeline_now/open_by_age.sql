@@ -4,11 +4,12 @@ columns: [days_in_stage, open_count, open_value_base, deals_without_rate]
 x: days_in_stage
 y: open_count
 format: {open_value_base: money, days_in_stage: text}
+period: now
 size: {w: 12, h: 6}
 static_dashboard: true
 filters:
-  pipeline: marts.dim_pipeline.name
-  owner: marts.dim_user.name
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
   label: marts.fct_deal_label.label
 ---

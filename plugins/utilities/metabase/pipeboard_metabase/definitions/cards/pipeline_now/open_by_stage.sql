@@ -4,17 +4,18 @@ columns: [stage_name, pipeline_name, open_value_base, weighted_value_base, open_
 x: stage_name
 y: [open_value_base, weighted_value_base]
 format: {open_value_base: money, weighted_value_base: money}
+period: now
 size: {w: 12, h: 6}
 static_dashboard: true
 filters:
-  pipeline: marts.dim_pipeline.name
-  owner: marts.dim_user.name
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
   label: marts.fct_deal_label.label
 ---
 select
-    stages.name as stage_name,
-    pipelines.name as pipeline_name,
+    stages.display_name as stage_name,
+    pipelines.display_name as pipeline_name,
     coalesce(sum(deals.value_base), 0) as open_value_base,
     coalesce(sum(deals.weighted_value_base), 0) as weighted_value_base,
     count(*) as open_count,
@@ -28,5 +29,5 @@ where
     [[and deals.owner_id in (select user_id from marts.dim_user where {{owner}})]]
     [[and deals.owner_id in (select user_id from marts.dim_user where {{team}})]]
     [[and deals.deal_id in (select deal_id from marts.fct_deal_label where {{label}})]]
-group by pipelines.order_nr, pipelines.name, stages.stage_rank, stages.name
-order by pipelines.order_nr, pipelines.name, stages.stage_rank
+group by pipelines.order_nr, pipelines.display_name, stages.stage_rank, stages.display_name
+order by pipelines.order_nr, pipelines.display_name, stages.stage_rank

@@ -34,7 +34,7 @@ export function view(card: Card, placed: Placed, level: 3 | 4, context: Context)
   const head = element("header", {}, element(tag, { id }, title));
   const node = element(
     "article",
-    { class: `card ${card.display}`, "aria-labelledby": id, "data-card": card.key },
+    { class: `card ${isTile(card) ? "tile " : ""}${card.display}`, "aria-labelledby": id, "data-card": card.key },
     head,
   );
   node.style.setProperty("--w", String(placed.w));
@@ -47,9 +47,10 @@ export function view(card: Card, placed: Placed, level: 3 | 4, context: Context)
     );
     return still;
   }
-  if (card.display === "scalar") {
-    node.append(...scalar(card, context), ...notes(card, [], context));
-    return still;
+  if (isTile(card)) {
+    const spark = trendOf(card, title, context);
+    node.append(...figure(card, context), ...(spark ? [spark.node] : []), ...notes(card, [], context));
+    return spark ? { ...still, draw: spark.draw } : still;
   }
   if (!hasData(card)) {
     node.append(element("p", { class: "nothing" }, translations.text("page.no_data")));
@@ -76,11 +77,17 @@ function hasData(card: Card): boolean {
   return card.rows.some((row) => measured.some((at) => typeof row[at] === "number"));
 }
 
-function scalar(card: Card, { formats, palette, translations }: Context): HTMLElement[] {
+function isTile(card: Card): boolean {
+  return card.display === "scalar" || card.display === "trend";
+}
+
+/** The figure of a tile: the last row, with the one before it and the goal where there is one. */
+function figure(card: Card, { formats, palette, translations, thisMonth }: Context): HTMLElement[] {
   const name = card.y[0] ?? "";
   const at = columnIndex(card, name);
   const column = card.columns[at] ?? { name, format: "text" as const };
-  const value: Cell = card.rows[0]?.[at] ?? null;
+  const last = card.rows[card.rows.length - 1];
+  const value: Cell = last?.[at] ?? null;
   const number = element("p", { class: "big" });
   if (value === null) {
     number.append(
@@ -99,7 +106,62 @@ function scalar(card: Card, { formats, palette, translations }: Context): HTMLEl
   if (short !== full) number.title = full;
   const colour = meaningOf(card.key, palette) ?? meaningOf(name, palette);
   if (colour) number.style.setProperty("--mark", colour);
-  return [number];
+  const lines: HTMLElement[] = [];
+  const before = card.display === "trend" ? card.rows[card.rows.length - 2] : undefined;
+  const earlier = before?.[at] ?? null;
+  if (before && typeof earlier === "number") {
+    const month = card.columns[columnIndex(card, card.x)];
+    const isRunning = card.period === "this_month" && last?.[columnIndex(card, card.x)] === thisMonth;
+    // Part of a month is not compared with a whole one.
+    const change =
+      !isRunning && typeof value === "number" && earlier !== 0 && column.format !== "percent"
+        ? ` (${formats.change(value / earlier - 1)})`
+        : "";
+    lines.push(
+      element(
+        "p",
+        { class: "beside" },
+        `${month ? formats.full(before[columnIndex(card, card.x)] ?? null, month) : ""}: ` +
+          `${formats.short(earlier, column)}${change}`,
+      ),
+    );
+  }
+  const goal = last?.[columnIndex(card, card.goal)] ?? null;
+  if (typeof goal === "number" && goal > 0 && typeof value === "number") {
+    const share = value / goal;
+    const bar = element("span", { class: "reached" });
+    bar.style.width = `${Math.min(100, Math.max(0, share * 100))}%`;
+    lines.push(
+      element(
+        "p",
+        { class: "beside" },
+        translations.text("page.goal", {
+          goal: formats.short(goal, column),
+          share: formats.short(share, { name: "", format: "percent" }),
+        }),
+      ),
+      element("div", { class: "goal", "aria-hidden": "true" }, bar),
+    );
+  }
+  return [number, ...lines];
+}
+
+/** The months of a tile as a small line; null where there are too few. */
+function trendOf(
+  card: Card,
+  title: string,
+  context: Context,
+): { node: HTMLElement; draw: () => Chart[] } | null {
+  const frame = frameOf(card, context);
+  if (card.display !== "trend" || (frame.series[0]?.values.filter((v) => v !== null).length ?? 0) < 3) {
+    return null;
+  }
+  const place = element("div", {
+    class: "chart spark",
+    role: "img",
+    "aria-label": `${title}. ${findings(frame, context)}`,
+  });
+  return { node: place, draw: () => [draw(place, card, frame, context)] };
 }
 
 function chartView(
@@ -111,7 +173,10 @@ function chartView(
   context: Context,
 ): View {
   const { translations, formats } = context;
-  const parts = partsOf(card).map((part) => ({ ...part, frame: frameOf(part.card, context) }));
+  const parts = partsOf(card).map((part) => ({
+    ...part,
+    frame: frameOf(part.card, context, part.of ? formats.full(part.of.value, part.of.column) : null),
+  }));
   const highest = Math.max(...parts.map(({ frame }) => highestOf(card, frame)));
   const names = Math.max(...parts.map(({ frame }) => namesOf(frame)));
   const figures = parts.map((part) => {
@@ -155,7 +220,7 @@ function chartView(
     rows.hidden = !on;
   });
   head.append(toggle);
-  node.append(charts, rows, ...notes(card, parts.map((part) => part.frame.left), context));
+  node.append(charts, rows, ...notes(card, parts.map((part) => part.frame), context));
   return {
     node,
     measure: () => {
@@ -202,12 +267,13 @@ function legend(frames: Frame[]): HTMLElement | null {
 /** What the chart, or the page, leaves out: said, never silent. */
 function notes(
   card: Card,
-  left: { categories: number; series: number }[],
+  frames: Frame[],
   { translations, formats }: Context,
 ): HTMLElement[] {
-  const categories = left.reduce((sum, one) => sum + one.categories, 0);
-  const series = left.reduce((sum, one) => sum + one.series, 0);
+  const categories = frames.reduce((sum, { left }) => sum + left.categories, 0);
+  const series = frames.reduce((sum, { left }) => sum + left.series, 0);
   const said = [
+    frames.some((frame) => frame.running >= 0) ? translations.text("page.running") : null,
     categories + series > 0
       ? translations.text("page.left_to_table", { count: String(categories + series) })
       : null,

@@ -8,7 +8,6 @@ import { SVGRenderer } from "echarts/renderers";
 import { element } from "./dom";
 import type { Context, Frame, Series } from "./frame";
 import { isTime } from "./format";
-import type { Palette } from "./palette";
 import type { Card, Column } from "./types";
 
 echarts.use([
@@ -99,6 +98,8 @@ export function options(card: Card, frame: Frame, context: Context, width: numbe
     aria: { enabled: false },
   };
   switch (card.display) {
+    case "trend":
+      return { ...base, ...spark(frame, context) };
     case "pie":
       return { ...base, ...pie(frame, context, width) };
     case "heatmap":
@@ -197,12 +198,13 @@ function valueAxis(column: Column, context: Context, extra: Option = {}): Option
     splitNumber: column.format === "percent" ? 5 : 4,
     alignTicks: true,
     minInterval: column.format === "integer" ? 1 : 0,
-    ...(column.format === "percent"
-      ? {
-          max: (range: { max: number }) => (range.max > 0.6 && range.max <= 1 ? 1 : null),
-          minInterval: 0.05,
-        }
-      : {}),
+    // From 0, whatever the axis beside it does; where all is 0, up to what is a lot.
+    min: (range: { min: number }) => (range.min >= 0 ? 0 : null),
+    max: (range: { min: number; max: number }) => {
+      if (range.min >= 0 && range.max <= 0) return 1;
+      return column.format === "percent" && range.max > 0.6 && range.max <= 1 ? 1 : null;
+    },
+    ...(column.format === "percent" ? { minInterval: 0.05 } : {}),
     splitLine: { lineStyle: { color: palette.line } },
     axisLabel: {
       color: palette.muted,
@@ -260,35 +262,85 @@ function upright(card: Card, frame: Frame, context: Context, width: number): Opt
     yAxis: sides.map((column, side) =>
       valueAxis(column, context, side ? { splitLine: { show: false } } : {}),
     ),
-    series: frame.series.map((series) => {
+    series: frame.series.flatMap((series, nr) => {
       const side = sides.length > 1 && onRight(series) ? 1 : 0;
       const asLine = lines || card.lines.includes(series.column.name);
-      const data = series.values.map((value, index) =>
-        timeAxis ? [frame.categories[index], value] : value,
-      );
-      const common = { name: series.name, yAxisIndex: side, data, color: series.colour };
-      return asLine
-        ? {
+      const common = { name: series.name, yAxisIndex: side, color: series.colour };
+      if (!asLine) return [{ ...common, ...bar(series, frame) }];
+      const line = {
             ...common,
             type: "line",
-            symbol: "circle",
-            symbolSize: points > 40 ? 0 : 5,
+            symbol: SYMBOLS[nr % SYMBOLS.length],
+            symbolSize: points > 40 ? 0 : 6,
             showSymbol: points <= 40,
             lineStyle: { width: 2 },
             connectNulls: false,
+            data: series.values.map((value, index) =>
+              timeAxis ? [frame.categories[index], value] : index === frame.running ? null : value,
+            ),
             ...(card.display === "area"
               ? { areaStyle: { opacity: 0.14 }, ...(card.stacked ? { stack: "all" } : {}) }
               : {}),
-          }
-        : {
-            ...common,
-            type: "bar",
-            barMaxWidth: 36,
-            barGap: overlaid ? "-100%" : "12%",
-            barCategoryGap: "28%",
-            ...(card.stacked ? { stack: "all" } : { itemStyle: { borderRadius: [3, 3, 0, 0] } }),
-          };
+      };
+      if (frame.running < 0) return [line];
+      // The way to the running month is dashed: it is not over.
+      const end = series.values.map((value, index) =>
+        index === frame.running || index === frame.running - 1 ? value : null,
+      );
+      return [line, { ...line, data: end, lineStyle: { width: 2, type: [4, 4] }, itemStyle: { opacity: 0.5 } }];
     }),
+  };
+
+  function bar(series: Series, { running }: Frame): Option {
+    const rounded = card.stacked ? {} : { borderRadius: [3, 3, 0, 0] };
+    return {
+      type: "bar",
+      barMaxWidth: 36,
+      barGap: overlaid ? "-100%" : "12%",
+      barCategoryGap: "28%",
+      itemStyle: rounded,
+      ...(card.stacked ? { stack: "all" } : {}),
+      data: series.values.map((value, index) =>
+        index === running ? { value, itemStyle: { ...rounded, ...unfinished(series.colour) } } : value,
+      ),
+    };
+  }
+}
+
+const SYMBOLS = ["circle", "rect", "triangle", "diamond"] as const;
+
+/** How a bar looks whose month is not over. */
+function unfinished(colour: string): Option {
+  return { opacity: 0.45, borderColor: colour, borderWidth: 1.5, borderType: "dashed" };
+}
+
+/** A line without axes; the way to the running month is dashed. */
+function spark(frame: Frame, context: Context): Option {
+  const [series] = frame.series;
+  const values = series?.values ?? [];
+  const colour = series?.colour ?? context.palette.open;
+  const until = frame.running < 0 ? values.length : frame.running;
+  const line = { type: "line", color: colour, symbol: "none", lineStyle: { width: 2 } };
+  return {
+    grid: { left: 2, right: 5, top: 5, bottom: 5, outerBoundsMode: "none" },
+    tooltip: tooltip(frame, context, "axis"),
+    xAxis: { type: "category", data: frame.labels, show: false, boundaryGap: false },
+    yAxis: {
+      type: "value",
+      show: false,
+      min: (range: { min: number }) => Math.min(0, range.min),
+    },
+    series: [
+      { ...line, areaStyle: { opacity: 0.1 }, data: values.map((v, nr) => (nr < until ? v : null)) },
+      {
+        ...line,
+        symbol: "circle",
+        symbolSize: (_: unknown, { dataIndex }: { dataIndex: number }) =>
+          dataIndex === values.length - 1 ? 6 : 0,
+        lineStyle: { width: 2, type: frame.running < 0 ? "solid" : [3, 3] },
+        data: values.map((v, nr) => (nr >= Math.min(until, values.length - 1) - 1 ? v : null)),
+      },
+    ],
   };
 }
 
@@ -302,7 +354,7 @@ function rows(card: Card, frame: Frame, context: Context, width: number): Option
       ? `  ${formats.short(value / first, SHARE)}`
       : "";
   const labelled = !card.stacked;
-  const most = Math.min(220, width * 0.38);
+  const most = Math.min(260, width * 0.42);
   const names = Math.ceil(Math.min(most, frame.names ?? namesOf(frame)));
   const told = (series: Series, value: number | null) =>
     value === null ? "" : formats.short(value, series.column) + share(value);
@@ -330,7 +382,7 @@ function rows(card: Card, frame: Frame, context: Context, width: number): Option
       data: frame.labels,
       axisLine: { show: false },
       axisTick: { show: false },
-      axisLabel: { color: palette.text, width: names, overflow: "truncate", margin: 10 },
+      axisLabel: { color: palette.text, width: names, overflow: "break", lineHeight: 13, margin: 10 },
     },
     series: frame.series.map((series) => ({
       type: "bar",
@@ -449,7 +501,7 @@ function heatmap(frame: Frame, context: Context, width: number): Option {
       data: frame.series.map((series) => series.name),
       axisLine: { show: false },
       axisTick: { show: false },
-      axisLabel: { color: palette.text, width: 120, overflow: "truncate" },
+      axisLabel: { color: palette.text, width: 150, overflow: "break", lineHeight: 13 },
     },
     series: [
       {
@@ -459,7 +511,7 @@ function heatmap(frame: Frame, context: Context, width: number): Option {
           label: {
             show: room > 34,
             fontSize: 11,
-            color: readable(((cell[2] ?? 0) - lowest) / (highest - lowest), palette),
+            color: palette.text,
             formatter: () => formats.short(cell[2] ?? null, measure),
           },
         })),
@@ -468,27 +520,4 @@ function heatmap(frame: Frame, context: Context, width: number): Option {
       },
     ],
   };
-}
-
-/** The text colour that reads better on a step of the scale, 0 to 1. */
-function readable(step: number, { scaleLow, scaleHigh, text, onScaleHigh }: Palette): string {
-  const [low, high] = [channels(scaleLow), channels(scaleHigh)];
-  const ground = luminance(low.map((value, nr) => value + ((high[nr] ?? 0) - value) * step));
-  const contrast = (colour: string) => {
-    const other = luminance(channels(colour));
-    return (Math.max(ground, other) + 0.05) / (Math.min(ground, other) + 0.05);
-  };
-  return contrast(text) >= contrast(onScaleHigh) ? text : onScaleHigh;
-}
-
-function channels(colour: string): number[] {
-  return [1, 3, 5].map((at) => Number.parseInt(colour.slice(at, at + 2), 16) / 255);
-}
-
-/** Relative luminance of WCAG 2. */
-function luminance(rgb: number[]): number {
-  const [red = 0, green = 0, blue = 0] = rgb.map((value) =>
-    value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4,
-  );
-  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 }

@@ -30,6 +30,7 @@ export class Formats {
   constructor(
     private readonly translations: Translations,
     private readonly currency: string | null,
+    private readonly zone: string,
   ) {}
 
   /** A cell in full, as tables and tooltips show it. */
@@ -40,6 +41,15 @@ export class Formats {
   /** The same where there is little room: axes, tiles. */
   short(value: Cell, column: Column): string {
     return this.cell(value, column, true);
+  }
+
+  /** By how much something grew or shrank: +12% or -3%. */
+  change(share: number): string {
+    return this.numberFormat(`change${Math.abs(share) < 0.1}`, {
+      style: "percent",
+      maximumFractionDigits: Math.abs(share) < 0.1 ? 1 : 0,
+      signDisplay: "exceptZero",
+    }).format(share);
   }
 
   private cell(value: Cell, { name, format }: Column, short: boolean): string {
@@ -99,7 +109,7 @@ export class Formats {
     const isDay = value.length === 10;
     const date = new Date(isDay ? `${value}T00:00:00Z` : value);
     if (Number.isNaN(date.getTime())) return value;
-    const zone: Intl.DateTimeFormatOptions = isDay ? { timeZone: "UTC" } : {};
+    const zone: Intl.DateTimeFormatOptions = { timeZone: isDay ? "UTC" : this.zone };
     if (format === "month") {
       const month = this.dateFormat(`month${short}`, {
         ...zone,
@@ -113,6 +123,7 @@ export class Formats {
     }
     if (format === "time" && short) {
       return this.dateFormat("timeshort", {
+        ...zone,
         day: "numeric",
         month: "short",
         hour: "numeric",

@@ -4,6 +4,7 @@ import type { Card, Cell, Column } from "./types";
 import type { Formats } from "./format";
 import type { Palette } from "./palette";
 import type { Translations } from "./translations";
+import { mostDistinct } from "./colours";
 import { isTime } from "./format";
 import { meaningOf } from "./palette";
 
@@ -16,6 +17,8 @@ export interface Context {
   translations: Translations;
   formats: Formats;
   palette: Palette;
+  /** First day of the month that is not over, as ISO 8601. */
+  thisMonth: string;
 }
 
 export interface Series {
@@ -33,6 +36,8 @@ export interface Frame {
   categories: Cell[];
   labels: string[];
   series: Series[];
+  /** The category that is not over yet, or -1: the running month. */
+  running: number;
   /** The largest value of any part of the card, so that parts beside one another compare. */
   highest: number | null;
   /** The widest name of any part, in CSS pixels. */
@@ -93,7 +98,7 @@ function besides(card: Card): number {
   return card.columns.findIndex(({ name, format }) => format === "text" && !used.has(name));
 }
 
-export function frameOf(card: Card, context: Context): Frame {
+export function frameOf(card: Card, context: Context, part: string | null = null): Frame {
   const { translations, formats, palette } = context;
   const xAt = columnIndex(card, card.x);
   const axisColumn = card.columns[xAt] ?? NO_COLUMN;
@@ -155,7 +160,10 @@ export function frameOf(card: Card, context: Context): Frame {
   const labels = kept.map(([, row], nr) => {
     const text = texts[nr] ?? "";
     const alone = texts.indexOf(text) === texts.lastIndexOf(text) || !other;
-    return chartLabel(alone ? text : `${text} · ${formats.full(row[besidesAt] ?? null, other)}`);
+    const label = alone ? text : `${text} · ${formats.full(row[besidesAt] ?? null, other)}`;
+    // A part already has its heading: the name of the pipeline is not repeated behind each stage.
+    const short = part && label.endsWith(` · ${part}`) ? label.slice(0, -part.length - 3) : label;
+    return chartLabel(short && !texts.includes(short) ? short : label);
   });
   return {
     axis: card.x ? translations.column(card.x) : "",
@@ -163,6 +171,7 @@ export function frameOf(card: Card, context: Context): Frame {
     categories,
     labels,
     series,
+    running: axisColumn.format === "month" ? categories.indexOf(context.thisMonth) : -1,
     highest: null,
     names: null,
     left,
@@ -177,6 +186,6 @@ function keys(card: Card, xAt: number, seriesAt: number): (row: Cell[], nr: numb
 }
 
 function nextColour(palette: Palette, taken: ReadonlySet<string>): string {
-  const free = palette.series.find((colour) => !taken.has(colour));
-  return free ?? palette.calm;
+  const free = palette.series.filter((colour) => !taken.has(colour));
+  return mostDistinct(free, taken) ?? palette.calm;
 }

@@ -41,8 +41,9 @@ function show(moved: boolean): void {
   const translations = new Translations(page.translations, lang);
   const context: Context = {
     translations,
-    formats: new Formats(translations, page.meta.currency),
+    formats: new Formats(translations, page.meta.currency, page.meta.zone),
     palette: readPalette(),
+    thisMonth: page.meta.thisMonth,
   };
   const asked = location.hash.replace(/^#\/?/, "");
   const dashboard = page.dashboards.find(({ key }) => key === asked) ?? page.dashboards[0];
@@ -244,13 +245,6 @@ function section(dashboard: Dashboard, context: Context, views: View[]): HTMLEle
       translations.text(`dashboard.${dashboard.key}`),
     ),
     translations.has(about) ? element("p", { class: "lead" }, translations.text(about)) : null,
-    dashboard.months !== null
-      ? element(
-          "p",
-          { class: "lead" },
-          translations.text("page.period", { count: String(dashboard.months) }),
-        )
-      : null,
     ...dashboard.tabs.flatMap((tab) => {
       const cards = tab.cards.flatMap((placed) => {
         const card = page.cards[placed.card];

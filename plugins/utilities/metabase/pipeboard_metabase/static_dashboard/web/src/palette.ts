@@ -13,7 +13,6 @@ export interface Palette {
   calm: string;
   scaleLow: string;
   scaleHigh: string;
-  onScaleHigh: string;
   series: string[];
 }
 
@@ -33,7 +32,6 @@ export function readPalette(): Palette {
     calm: colour("calm"),
     scaleLow: colour("scale-low"),
     scaleHigh: colour("scale-high"),
-    onScaleHigh: colour("on-scale-high"),
     series: [1, 2, 3, 4, 5, 6, 7, 8].map((number) => colour(`series-${number}`)),
   };
 }

@@ -24,6 +24,7 @@ export type Format =
 
 export type Display =
   | "scalar"
+  | "trend"
   | "bar"
   | "row"
   | "line"
@@ -42,8 +43,12 @@ export interface Column {
 export interface Card {
   key: string;
   display: Display;
+  /** What it covers where no filter of a period applies: now, this_month, ... */
+  period: string | null;
   x: string | null;
   y: string[];
+  /** The column with what the figure of a tile is to reach. */
+  goal: string | null;
   series: string | null;
   stacked: boolean;
   /** Measures of a combo that are lines, and measures with a scale of their own on the right. */
@@ -69,8 +74,6 @@ export interface Placed {
 
 export interface Dashboard {
   key: string;
-  /** Months before this one that cards with a period show; null where none has one. */
-  months: number | null;
   tabs: { key: string | null; cards: Placed[] }[];
 }
 
@@ -82,6 +85,10 @@ export interface Meta {
   /** ISO code of the base currency; null when it is not known. */
   currency: string | null;
   deals: number;
+  /** First day of the month that is not over; of the reporting time zone, like all days. */
+  thisMonth: string;
+  /** The reporting time zone, by its IANA name. */
+  zone: string;
   demo: boolean;
 }
 

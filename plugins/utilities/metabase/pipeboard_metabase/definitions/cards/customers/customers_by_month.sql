@@ -1,0 +1,31 @@
+---
+display: combo
+columns: [month, n_new, n_returning, n_won_back, n_lost_customers]
+x: month
+y: [n_new, n_returning, n_won_back, n_lost_customers]
+stacked: true
+lines: [n_lost_customers]
+format: {month: month}
+size: {w: 12, h: 7}
+static_dashboard: true
+filters:
+  period: marts.dim_date.date_day
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
+  team: marts.dim_user.team_name
+---
+select
+    customers.month,
+    sum(customers.n_new) as n_new,
+    sum(customers.n_returning) as n_returning,
+    sum(customers.n_won_back) as n_won_back,
+    sum(customers.n_lost_customers) as n_lost_customers
+from marts.rpt_customers_monthly as customers
+where
+    true
+    [[and customers.month in (select month_start from marts.dim_date where {{period}})]]
+    [[and customers.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    [[and customers.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and customers.owner_id in (select user_id from marts.dim_user where {{team}})]]
+group by customers.month
+order by customers.month

@@ -1,0 +1,35 @@
+---
+display: table
+columns: [customer_name, customer_status, n_won, won_value_base, first_won_date, last_won_date, deals_without_rate]
+format: {won_value_base: money, first_won_date: date, last_won_date: date}
+period: all
+size: {w: 24, h: 8}
+static_dashboard: true
+filters:
+  pipeline: marts.dim_pipeline.display_name
+  owner: marts.dim_user.display_name
+  team: marts.dim_user.team_name
+---
+select
+    customers.customer_name,
+    translated(customers.customer_status) as customer_status,
+    sum(customers.n_won) as n_won,
+    sum(customers.won_value_base) as won_value_base,
+    customers.first_won_date,
+    customers.last_won_date,
+    sum(customers.deals_without_rate) as deals_without_rate
+from marts.rpt_customers as customers
+where
+    true
+    [[and customers.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    [[and customers.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and customers.owner_id in (select user_id from marts.dim_user where {{team}})]]
+group by
+    customers.customer_type,
+    customers.customer_id,
+    customers.customer_name,
+    customers.customer_status,
+    customers.first_won_date,
+    customers.last_won_date
+order by won_value_base desc, customers.customer_name, customers.customer_id
+limit 200
