@@ -1,67 +1,142 @@
-"""The dbt of a sync writes manifest.json only when the project has changed."""
+"""The dbt of a sync gives dbt's results for less work."""
 
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
+from pipeboard.database_url import DatabaseUrl
 from pipeboard.run import dbt_of_sync
 
-#: In dbt's place: writes a manifest when it has parsed, and another one when it has run.
-MODULES = {
-    "parser/manifest.py": "def write_manifest(path, text): open(path, 'w').write(text)",
-    "task/runnable.py": "from dbt.parser.manifest import write_manifest",
-    "cli/main.py": """
-import os, sys
-import dbt.parser.manifest, dbt.task.runnable
-def cli():
-    path = os.environ["DBT_TARGET_PATH"] + "/manifest.json"
-    dbt.parser.manifest.write_manifest(path, "parsed")
-    dbt.task.runnable.write_manifest(path, " ".join(sys.argv[1:]))
-    sys.exit(3)
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = ROOT / ".pipeboard" / "env" / "dbt" / "bin" / "python"
+SESSION = "pg_backend_pid() as session, current_setting('work_mem') as work_mem"
+PROJECT = {
+    "dbt_project.yml": """
+name: small
+profile: small
+models: {+materialized: table}
+flags: {send_anonymous_usage_stats: false, version_check: false}
+on-run-end: ["create table if not exists at_end as select pg_backend_pid() as session"]
+""",
+    "profiles.yml": """
+small:
+  target: any
+  outputs:
+    any: &any
+      {type: postgres, host: "{{ env_var('HOST') }}", port: "{{ env_var('PORT') | as_number }}",
+       user: "{{ env_var('USER') }}", password: "{{ env_var('PASSWORD') }}", dbname: test,
+       schema: public, threads: 1, application_name: small}
+""",
+    "models/staging/first.sql": f"""
+{{{{ config(pre_hook=["set work_mem = '77MB'", "create temporary table left_behind (n int)"]) }}}}
+select {SESSION}
+""",
+    "models/staging/second.sql": f"""
+-- depends_on: {{{{ ref('first') }}}}
+select {SESSION}, to_regclass('pg_temp.left_behind') is null as is_clean
+""",
+    "models/marts/broken.sql": "-- depends_on: {{ ref('second') }}\nselect 1 / 0 as n",
+    "models/marts/third.sql": f"-- depends_on: {{{{ ref('second') }}}}\nselect {SESSION}",
+    # In the middle of a run, the server ends the sessions that are idle.
+    "models/ending/ending.sql": """
+{{ config(post_hook="select pg_terminate_backend(pid) from pg_stat_activity
+    where application_name = 'small' and pid <> pg_backend_pid()") }}
+select 1 as n
 """,
 }
 
 
+class Dbt:
+    """The dbt of a sync in a small project."""
+
+    def __init__(self, folder: Path, database: DatabaseUrl) -> None:
+        self.folder, self.database = folder, database
+        self.manifest = folder / "target" / "manifest.json"
+        for name, text in PROJECT.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    def run(self, *arguments: str, fingerprint: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command; return its exit code and output."""
+        server = conninfo_to_dict(self.database.url)
+        return subprocess.run(
+            [PYTHON, "-I", dbt_of_sync.__file__, *arguments],
+            env={
+                "HOST": str(server["host"]),
+                "PORT": str(server["port"]),
+                "USER": str(server["user"]),
+                "PASSWORD": str(server["password"]),
+                "DBT_TARGET_PATH": str(self.folder / "target"),
+                "DBT_PROFILES_DIR": str(self.folder),
+                "PIPEBOARD_PROJECT_FINGERPRINT": fingerprint,
+            },
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        """Return the rows of a query."""
+        with psycopg.connect(self.database.url) as connection:
+            return connection.execute(query.encode()).fetchall()
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    for name, text in MODULES.items():
-        path = tmp_path / "dbt" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        (path.parent / "__init__.py").touch()
-    (tmp_path / "dbt" / "__init__.py").touch()
-    return tmp_path
+def dbt(tmp_path: Path, database: DatabaseUrl) -> Dbt:
+    return Dbt(tmp_path, database)
 
 
-def manifest_after(folder: Path, word: str, fingerprint: str) -> str:
-    """Run it with a word; return what the manifest holds then."""
-    done = subprocess.run(
-        [sys.executable, dbt_of_sync.__file__, word],
-        env={
-            "PYTHONPATH": str(folder),
-            "DBT_TARGET_PATH": str(folder),
-            "PIPEBOARD_PROJECT_FINGERPRINT": fingerprint,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 3, done.stderr
-    return (folder / "manifest.json").read_text()
+def test_nodes_share_one_session_that_is_reset(dbt: Dbt) -> None:
+    done = dbt.run("run", "--exclude", "ending")
+    assert "division by zero" in done.stdout
+    assert done.returncode == 1, done.stdout
+    ((default,),) = dbt.rows("show work_mem")
+    (first,) = dbt.rows("select session, work_mem from first")
+    (second,) = dbt.rows("select session, work_mem, is_clean from second")
+    (third,) = dbt.rows("select session, work_mem from third")
+    assert first[1] == "77MB"
+    assert second == (first[0], default, True)
+    assert third == (first[0], default)
 
 
-def test_a_manifest_is_written_when_the_project_has_changed(folder: Path) -> None:
-    assert manifest_after(folder, "first", "a") == "first"
-    assert manifest_after(folder, "second", "a") == "first"
-    assert manifest_after(folder, "third", "b") == "third"
-    assert manifest_after(folder, "fourth", "b") == "third"
+def test_a_session_that_the_server_has_ended_is_replaced(dbt: Dbt) -> None:
+    done = dbt.run("run", "--select", "second", "ending")
+    assert done.returncode == 0, done.stdout
+    assert dbt.rows("select count(*) from at_end") == [(1,)]
 
 
-def test_a_manifest_that_another_program_wrote_is_replaced(folder: Path) -> None:
-    manifest_after(folder, "first", "a")
-    (folder / "manifest.json").write_text("of another project")
-    assert manifest_after(folder, "second", "a") == "second"
+def test_names_and_folders_are_selected_as_by_dbt(dbt: Dbt) -> None:
+    def selected(*arguments: str) -> set[str]:
+        done = dbt.run("-q", "ls", "--output", "name", *arguments)
+        assert done.returncode == 0, done.stdout
+        return set(done.stdout.split())
+
+    assert selected("--select", "first", "marts") == {"first", "broken", "third"}
+    assert selected("--select", "small", "--exclude", "staging", "small.marts.broken") == {
+        "third",
+        "ending",
+    }
+
+
+def test_manifest_and_templates_are_those_of_the_project(dbt: Dbt) -> None:
+    model = dbt.folder / "models" / "ending" / "ending.sql"
+    written = []
+    for number, fingerprint in ((1, "a"), (1, "a"), (2, "b")):
+        model.write_text(f"select {number} as n")
+        done = dbt.run("run", "--select", "ending", fingerprint=fingerprint)
+        assert dbt.rows("select n from ending") == [(number,)], done.stdout
+        written.append(dbt.manifest.stat().st_mtime_ns)
+    assert written[0] == written[1] < written[2]
+    templates = [path.read_bytes() for path in (dbt.folder / "target" / "templates").iterdir()]
+    assert [b"select 2 as n" in text for text in templates].count(True) == 1
+    assert not any(b"select 1 as n" in text for text in templates)
+    dbt.manifest.write_text("of another program")
+    dbt.run("parse", fingerprint="b")
+    assert dbt.manifest.read_text() != "of another program"

@@ -16,6 +16,7 @@ import yaml
 from psycopg import sql
 
 from pipeboard.launch import environ_of_program
+from pipeboard.run import dbt_of_sync
 from pipeboard.run.changed import decision_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,12 +33,16 @@ LOADING = {
 #: The program itself: `.pipeboard/bin/dbt` is for our own project.
 DBT = ROOT / ".pipeboard" / "env" / "dbt" / "bin" / "dbt"
 DBT_SERVER = """
-import json, os, sys
+import json, os, pathlib, runpy, sys
 results = os.fdopen(os.dup(1), "w")
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 from dbt.cli.main import dbtRunner
+save_work = runpy.run_path(sys.argv[1])["save_work"]
 for line in sys.stdin:
     arguments, environ = json.loads(line)
+    if save_work:
+        save_work(pathlib.Path(environ["DBT_TARGET_PATH"], "templates"), is_changed=False)
+        save_work = None
     os.environ.clear()
     os.environ.update(environ)
     messages = []
@@ -63,15 +68,15 @@ class Finished(NamedTuple):
 
 
 class Dbt:
-    """A dbt process that runs one command after the other, in the folder of our project.
+    """A dbt process, changed as for a sync, that runs one command after the other in our project.
 
     Starting dbt takes longer than many a test needs it for.
     """
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [DBT.parent / "python", "-c", DBT_SERVER], text=True, cwd=ROOT / "transform",
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [DBT.parent / "python", "-c", DBT_SERVER, dbt_of_sync.__file__],
+            text=True, cwd=ROOT / "transform", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
 
     def invoke(self, arguments: Sequence[str], environ: Mapping[str, str]) -> Finished:

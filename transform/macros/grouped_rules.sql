@@ -40,9 +40,14 @@
     {%- set parents = group.depends_on.nodes -%}
     {%- set due = parents | select('in', selected_resources) | list or parents -%}
     {%- set models = group.config.meta.rules_of -%}
+    {%- set names = [] -%}
+    {%- for id in due -%}
+        {%- do names.append(id.split('.') | last) -%}
+    {%- endfor -%}
+    {#- The id of a generic test contains the names of its models. dbt copies a node at each access. -#}
+    {%- set names_one = modules.re.compile('test[.].*(' ~ names | join('|') ~ ')').match -%}
     {%- set rules = [] -%}
-    {%- for id in graph.nodes if id.startswith('test.') and _names_one_of(id, due) -%}
-        {#- dbt copies a node at each access. -#}
+    {%- for id in graph.nodes if names_one(id) -%}
         {%- set test = graph.nodes[id] -%}
         {%- if 'grouped' in test.tags and test.attached_node.split('.') | last in models
             and test.config.severity | lower == group.config.severity | lower
@@ -54,14 +59,6 @@
         {%- endif -%}
     {%- endfor -%}
     {{ return(rules) }}
-{%- endmacro %}
-
-{#- The id of a generic test contains the name of its model, and of the model it refers to. -#}
-{% macro _names_one_of(id, models) -%}
-    {%- for node in models if node.split('.') | last in id -%}
-        {{ return(true) }}
-    {%- endfor -%}
-    {{ return(false) }}
 {%- endmacro %}
 
 {#- {rule's id: query for the rows that break it}. -#}

@@ -1,13 +1,14 @@
-"""The command `dbt` as a sync runs it: the same results for half the work of the process.
+"""The command `dbt` as a sync runs it: the same results for less work.
 
-launch.py starts this file with dbt's own Python. Each function here replaces one part of dbt, whose
-version requirements/ pins:
+launch.py starts this file with dbt's own Python. Each function replaces one part of dbt, whose
+version is pinned in requirements/:
 
 * manifest.json, which dbt writes twice in each run, is written when the project has changed;
 * the next node gets the session of an earlier one, reset, instead of a new session;
 * compiled Jinja templates are kept in the target folder;
 * a name in `--select` is compared with the nodes that have it, not with all nodes, three times;
-* debug messages that no logger writes are not made.
+* debug messages that no logger writes are not made;
+* `graph` gives macros one dictionary for each node, and a query's result has types that are known.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import select
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -41,10 +43,12 @@ def reuse_sessions() -> None:
     """Keep the session of a closed connection for the next connection.
 
     A session that cannot be reset, or that the server has ended, is closed. For dbt a closed
-    connection is closed, so a run that is cancelled ends the sessions in use and no others.
+    connection is closed, so a run that is cancelled ends the sessions in use and no others. All are
+    closed when dbt closes what a run has left open.
     """
     manager = import_module("dbt.adapters.postgres.connections").PostgresConnectionManager
     open_session, close_session = manager.open.__func__, manager._close_handle.__func__
+    cleanup = manager.cleanup_all
     idle: list[Any] = []
 
     def open_or_reuse(cls: Any, connection: Any) -> Any:
@@ -70,7 +74,13 @@ def reuse_sessions() -> None:
         else:
             idle.append(session)
 
+    def end_all(self: Any) -> None:
+        cleanup(self)
+        while idle:
+            idle.pop().close()
+
     manager.open, manager._close_handle = classmethod(open_or_reuse), classmethod(reset_or_close)
+    manager.cleanup_all = end_all
 
 
 def keep_compiled_templates(folder: Path, *, is_changed: bool) -> None:
@@ -107,22 +117,24 @@ def select_by_index() -> None:
     """Compare a name in `--select` or `--exclude` with the nodes that have it in their path."""
     method = import_module("dbt.graph.selector_methods").QualifiedNameSelectorMethod
     search = method.search
-    index: dict[str, set[str]] = defaultdict(set)
 
-    def index_nodes(manifest: Any) -> None:
+    def index_nodes(manifest: Any) -> dict[str, set[str]]:
+        index: dict[str, set[str]] = defaultdict(set)
         kinds = ("nodes", "exposures", "metrics", "unit_tests", "semantic_models")
         for kind in (*kinds, "saved_queries", "functions"):
             for node_id, node in getattr(manifest, kind).items():
                 # Of a model with versions, the last two together are a name.
-                arguments = ".".join(node.fqn).split(".")
-                for name in (*arguments, *node.fqn, "_".join(node.fqn[-2:])):
+                parts = ".".join(node.fqn).split(".")
+                for name in (*parts, *node.fqn, "_".join(node.fqn[-2:])):
                     index[name].add(node_id)
+        return index
 
     def search_index(self: Any, included_nodes: Any, selector: str) -> Iterator[Any]:
-        if not index:
-            index_nodes(self.manifest)
+        known = vars(self.manifest)
         if selector.isidentifier():
-            included_nodes = index[selector].intersection(included_nodes)
+            if "nodes_by_name" not in known:
+                known["nodes_by_name"] = index_nodes(self.manifest)
+            included_nodes = known["nodes_by_name"][selector].intersection(included_nodes)
         yield from search(self, included_nodes, selector)
 
     method.search = search_index
@@ -141,6 +153,45 @@ def skip_unwritten_messages() -> None:
     manager.fire_event = fire_if_written
 
 
+def keep_nodes_of_graph() -> None:
+    """Make the dictionary of a node in the macros' `graph` once; they read what parsing has set."""
+    mapping = import_module("dbt.contracts.graph.manifest").FlatGraphMapping
+    make = mapping.__getitem__
+
+    def make_once(self: Any, key: str) -> Any:
+        made = vars(self).setdefault("made", {})
+        if key not in made:
+            made[key] = make(self, key)
+        return made[key]
+
+    mapping.__getitem__ = make_once
+
+
+def keep_type_testers() -> None:
+    """Make the types of a result's columns once for each set of text columns."""
+    helper = vars(import_module("dbt_common.clients.agate_helper"))
+    make = lru_cache(maxsize=None)(helper["build_type_tester"])
+    helper["build_type_tester"] = lambda text_columns, string_null_values=("null", ""): make(
+        frozenset(text_columns), tuple(string_null_values)
+    )
+
+
+def save_work(templates: Path, *, is_changed: bool) -> None:
+    """Change dbt in this process, for any number of commands.
+
+    Args:
+        templates: the folder of compiled templates.
+        is_changed: the project has changed since they were written.
+
+    """
+    reuse_sessions()
+    keep_compiled_templates(templates, is_changed=is_changed)
+    select_by_index()
+    skip_unwritten_messages()
+    keep_nodes_of_graph()
+    keep_type_testers()
+
+
 def main() -> None:
     """Run dbt with the words of the command line; it ends this process with its exit code."""
     fingerprint = os.environ.get("PIPEBOARD_PROJECT_FINGERPRINT", "")
@@ -149,10 +200,7 @@ def main() -> None:
     known = is_current(manifest, stamp, fingerprint)
     if known:
         keep_manifest()
-    reuse_sessions()
-    keep_compiled_templates(target / "templates", is_changed=not known)
-    select_by_index()
-    skip_unwritten_messages()
+    save_work(target / "templates", is_changed=not known)
     began = time.time_ns()
     try:
         import_module("dbt.cli.main").cli()

@@ -2,22 +2,18 @@
 {%- set marts = {
     'deals': 'fct_deal', 'deal_changelog': 'fct_deal_field_change', 'activities': 'fct_activity', 'leads': 'fct_lead',
 } %}
-{%- set tables = graph.sources.values() if execute else [] %}
+{%- set tables = raw_tables_and_stamps() if execute else {} %}
 {{ config(materialized='published_table') }}
 with counted as (
-    {% for table in tables | selectattr('package_name', 'equalto', 'pipeboard')
-        | selectattr('source_name', 'equalto', 'pipedrive') | sort(attribute='name') -%}
-    {%- set relation = load_relation(source('pipedrive', table.name)) -%}
-    {%- if relation -%}
-    {%- set columns = adapter.get_columns_in_relation(relation) | map(attribute='name') | list %}
+    {% for stream, stamps in tables.items() -%}
+    {%- set relation = raw_relation(stream) %}
     select
-        '{{ table.name }}' as stream,
+        '{{ stream }}' as stream,
         (select count(*) from {{ relation }}) as n_rows,
-        {{ _count_of(relation, '_sdc_deleted_at', columns) }} as n_vanished,
-        {{ _newest_of(relation, '_sdc_extracted_at', columns) }} as newest_extracted_at,
-        {{ _newest_of(relation, '_sdc_batched_at', columns) }} as newest_loaded_at
+        {{ _count_of(relation, '_sdc_deleted_at', stamps) }} as n_vanished,
+        {{ _newest_of(relation, '_sdc_extracted_at', stamps) }} as newest_extracted_at,
+        {{ _newest_of(relation, '_sdc_batched_at', stamps) }} as newest_loaded_at
     union all
-    {%- endif -%}
     {%- endfor %}
     select
         null::text as stream,
