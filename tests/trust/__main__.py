@@ -1,0 +1,132 @@
+"""Play stories and report them: `python tests/trust --seeds 1000`, `--seed 42` for one.
+
+Each seed is a story of ten runs of tap and loader over an account that is edited, with faults of
+the API, of the database and of the processes. Exit code 0: every promise held in every story.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pipeline
+from play import BrokenPromiseError, Play
+from server import ROOT, postgres
+from shrink import shrink
+from story import Story, write_story
+
+REPORT = ROOT / ".pipeboard" / "trust" / "report.json"
+
+
+@dataclass
+class Result:
+    """What became of one story."""
+
+    seed: int
+    outcomes: list[str]
+    faults: int
+    kills: int
+    broken: str | None
+    log: list[str]
+
+
+def play(story: Story, url: str) -> Result:
+    """Play one story."""
+    pipeline.quiet()
+    playing = Play(story, url)
+    broken = None
+    try:
+        playing.run()
+    except BrokenPromiseError as error:
+        broken = str(error)
+    except Exception as error:  # a story that cannot be played is a finding too
+        broken = f"seed {story.seed}: {type(error).__name__}: {error}"
+        playing.log.append(f"BROKEN: {broken}")
+    syncs = story.syncs
+    faults = sum(len(s.faults) + bool(s.session_ends) + bool(s.daily_tokens) for s in syncs)
+    kills = sum(bool(s.tap_ends) + bool(s.loader_ends) for s in syncs)
+    return Result(story.seed, playing.outcomes, faults, kills, broken, playing.log)
+
+
+def play_all(seeds: range, syncs: int, url: str, jobs: int) -> Iterator[Result]:
+    """Play many stories side by side, in any order."""
+    with ProcessPoolExecutor(jobs, max_tasks_per_child=50) as pool:
+        futures = [pool.submit(play, write_story(seed, syncs), url) for seed in seeds]
+        for future in as_completed(futures):
+            yield future.result()
+
+
+def main(arguments: list[str]) -> int:
+    """Play, print and report."""
+    parser = argparse.ArgumentParser(prog="make trust", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=50, help="how many stories (default 50)")
+    parser.add_argument("--first", type=int, default=1, help="the first seed (default 1)")
+    parser.add_argument("--seed", type=int, help="play this story alone and print its log")
+    parser.add_argument("--syncs", type=int, default=10, help="runs of a story (default 10)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="side by side")
+    options = parser.parse_args(arguments)
+    with (
+        tempfile.TemporaryDirectory(prefix="pipeboard-trust-") as folder,
+        postgres(Path(folder) / "server") as url,
+    ):
+        if options.seed is not None:
+            result = play(write_story(options.seed, options.syncs), url)
+            print("\n".join(result.log))
+            return 1 if result.broken else 0
+        return _many(options, url)
+
+
+def _many(options: argparse.Namespace, url: str) -> int:
+    began = time.monotonic()
+    seeds = range(options.first, options.first + options.seeds)
+    results: list[Result] = []
+    is_terminal = sys.stdout.isatty()
+    for result in play_all(seeds, options.syncs, url, options.jobs):
+        results.append(result)
+        if result.broken:
+            _explain(result, options, url)
+        if is_terminal:
+            print(f"\r{len(results)} of {options.seeds} stories", end="", flush=True)
+    print("\r" if is_terminal else "", end="")
+    broken = [result for result in results if result.broken]
+    outcomes = Counter(outcome for result in results for outcome in result.outcomes)
+    report = {
+        "seeds": [seeds.start, seeds.stop - 1],
+        "syncs": sum(outcomes.values()),
+        "faults": sum(result.faults for result in results),
+        "kills": sum(result.kills for result in results),
+        "outcomes": dict(outcomes.most_common()),
+        "broken": [asdict(result) for result in broken],
+        "seconds": round(time.monotonic() - began),
+    }
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    REPORT.write_text(json.dumps(report, indent=1) + "\n")
+    words = ", ".join(f"{count:,} {name}" for name, count in outcomes.most_common())
+    print(
+        f"{len(results):,} stories, {report['syncs']:,} runs ({words}), {report['faults']:,} "
+        f"faults and {report['kills']:,} kills in {report['seconds']} s: "
+        f"{len(broken)} broken promises"
+    )
+    return 1 if broken else 0
+
+
+def _explain(result: Result, options: argparse.Namespace, url: str) -> None:
+    """Print a short story that breaks the same promise."""
+    short = shrink(
+        write_story(result.seed, options.syncs), lambda story: play(story, url).broken is not None
+    )
+    print(f"\n{result.broken}\nThe shortest story found; all of it: make trust SEED={result.seed}")
+    print("\n".join(f"  {line:.200}" for line in play(short, url).log))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
