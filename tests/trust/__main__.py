@@ -13,56 +13,15 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-import pipeline
-from play import BrokenPromiseError, Play
 from server import ROOT, postgres
 from shrink import shrink
-from story import Story, write_story
+from stories import Result, play, play_all
+from story import write_story
 
 REPORT = ROOT / ".pipeboard" / "trust" / "report.json"
-
-
-@dataclass
-class Result:
-    """What became of one story."""
-
-    seed: int
-    outcomes: list[str]
-    faults: int
-    kills: int
-    broken: str | None
-    log: list[str]
-
-
-def play(story: Story, url: str) -> Result:
-    """Play one story."""
-    pipeline.quiet()
-    playing = Play(story, url)
-    broken = None
-    try:
-        playing.run()
-    except BrokenPromiseError as error:
-        broken = str(error)
-    except Exception as error:  # a story that cannot be played is a finding too
-        broken = f"seed {story.seed}: {type(error).__name__}: {error}"
-        playing.log.append(f"BROKEN: {broken}")
-    syncs = story.syncs
-    faults = sum(len(s.faults) + bool(s.session_ends) + bool(s.daily_tokens) for s in syncs)
-    kills = sum(bool(s.tap_ends) + bool(s.loader_ends) for s in syncs)
-    return Result(story.seed, playing.outcomes, faults, kills, broken, playing.log)
-
-
-def play_all(seeds: range, syncs: int, url: str, jobs: int) -> Iterator[Result]:
-    """Play many stories side by side, in any order."""
-    with ProcessPoolExecutor(jobs, max_tasks_per_child=50) as pool:
-        futures = [pool.submit(play, write_story(seed, syncs), url) for seed in seeds]
-        for future in as_completed(futures):
-            yield future.result()
 
 
 def main(arguments: list[str]) -> int:
@@ -110,9 +69,9 @@ def _many(options: argparse.Namespace, url: str) -> int:
     }
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.write_text(json.dumps(report, indent=1) + "\n")
-    words = ", ".join(f"{count:,} {name}" for name, count in outcomes.most_common())
+    text = ", ".join(f"{count:,} {name}" for name, count in outcomes.most_common())
     print(
-        f"{len(results):,} stories, {report['syncs']:,} runs ({words}), {report['faults']:,} "
+        f"{len(results):,} stories, {report['syncs']:,} runs ({text}), {report['faults']:,} "
         f"faults and {report['kills']:,} kills in {report['seconds']} s: "
         f"{len(broken)} broken promises"
     )

@@ -18,12 +18,12 @@ def make(account: SimulatedAccount, edit: Edit) -> str:
     arguments = _arguments(account, edit)
     if arguments is None:
         return f"{edit.op}: nothing to edit"
-    words = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+    text = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
     try:
         account.apply(edit.op, **arguments)
     except EditError as error:
-        return f"{edit.op}({words}): refused ({error})"
-    return f"{edit.op}({words})"
+        return f"{edit.op}({text}): refused ({error})"
+    return f"{edit.op}({text})"
 
 
 def _arguments(account: SimulatedAccount, edit: Edit) -> dict[str, Any] | None:

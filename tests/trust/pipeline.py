@@ -22,16 +22,16 @@ from pipeboard_target_postgres import reader as loader_reader
 from pipeboard_target_postgres import report as loader_report
 from pipeboard_target_postgres.loader import Loader
 from pipeboard_target_postgres.target import TargetPostgres
-from tap_pipedrive import errors as tap_errors
-from tap_pipedrive import termination
-from tap_pipedrive.api import client as tap_client
-from tap_pipedrive.reporting import run_report
-from tap_pipedrive.tap import TapPipedrive
 from transport import URL, Killed, Transport
 
 from pipeboard.run.jobs import Job
 from pipeboard.run.proof import Evidence, Judgement, judge
 from pipeboard.run.run_log import RunLog
+from tap_pipedrive import errors as tap_errors
+from tap_pipedrive import termination
+from tap_pipedrive.api import client as tap_client
+from tap_pipedrive.reporting import run_report
+from tap_pipedrive.tap import TapPipedrive
 
 #: Small, so that a killed loader has loaded something.
 LINES_PER_BLOCK = 5
@@ -171,7 +171,7 @@ def run_loader(
         try:
             target = TargetPostgres(config=warehouse.config(batch_rows))
             target.dispatcher.call(target.loader.connect)
-            target.listen(_lines(lines, cut))
+            target.listen(_Lines(lines, cut))
         except Killed:
             code = -signal.SIGKILL
             if where == "input":
@@ -193,7 +193,7 @@ def run_loader(
     return LoaderRun(states, code, _read(report))
 
 
-class _lines:  # noqa: N801 - used like a function
+class _Lines:
     """The messages, up to the thousandth at which the loader is killed."""
 
     def __init__(self, lines: bytes, cut: int | None) -> None:
@@ -250,9 +250,13 @@ def judged(tap: TapRun, loader: LoaderRun, streams: list[str]) -> Judgement:
     job = Job("trust", "trust", plugin="tap-pipedrive")
     return judge(
         Evidence(
-            job, code=1 if log.failed else 0, log=log, selected=frozenset(streams),
-            tap=tap.report, loader=loader.report,
-        )  # fmt: skip
+            job,
+            code=1 if log.failed else 0,
+            log=log,
+            selected=frozenset(streams),
+            tap=tap.report,
+            loader=loader.report,
+        )
     )
 
 

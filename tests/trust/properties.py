@@ -115,9 +115,7 @@ def _differences(rows: _Rows, streams: set[str], before: Truth, after: Truth) ->
         yield from _differing_histories(rows, readable, before, after)
 
 
-def _differing_lines(
-    rows: _Rows, readable: set[int], before: Truth, after: Truth
-) -> Iterator[str]:
+def _differing_lines(rows: _Rows, readable: set[int], before: Truth, after: Truth) -> Iterator[str]:
     stored = {row["deal_id"]: set(row["line_ids"]) for row in rows.of("deal_products_sync")}
     for deal in sorted(readable):
         allowed = [
@@ -134,14 +132,14 @@ def _differing_histories(
     stored = Counter(
         _change(row) for row in rows.of("deal_changelog") if row["deal_id"] in readable
     )
-    asked = {row["deal_id"]: row["complete"] for row in rows.of("deal_changelog_sync")}
+    synced = {row["deal_id"]: row["complete"] for row in rows.of("deal_changelog_sync")}
     for change in stored - after.changes:
         yield f"deal_changelog: {change} is not in the account, or stored twice"
     for change in before.changes - stored:
         # A log that was refused is marked as not complete, and read again by a later run.
-        if change[0] in readable and change[2] in MOVES and asked.get(change[0], True):
+        if change[0] in readable and change[2] in MOVES and synced.get(change[0], True):
             yield f"deal_changelog: {change} is missing"
-    yield from (f"deal_changelog_sync {deal}: missing" for deal in sorted(readable - asked.keys()))
+    yield from (f"deal_changelog_sync {deal}: missing" for deal in sorted(readable - synced.keys()))
 
 
 def _differing(name: str, row: Record | None, *wanted: Record) -> Iterator[str]:

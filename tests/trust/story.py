@@ -151,7 +151,10 @@ def _sync(rng: Random, number: int) -> Sync:
         sync.tap_ends = (rng.randrange(1, 60), rng.choice(("KILL", "KILL", "TERM", "INT")))
     if rng.random() < 0.2:
         where = rng.choice(("input", "commit", "state"))
-        sync.loader_ends = (where, rng.randrange(1000) if where == "input" else rng.randrange(1, 12))
+        sync.loader_ends = (
+            where,
+            rng.randrange(1000) if where == "input" else rng.randrange(1, 12),
+        )
     if rng.random() < 0.15:
         sync.session_ends = rng.randrange(1, 12)
     if rng.random() < 0.08:
@@ -161,7 +164,9 @@ def _sync(rng: Random, number: int) -> Sync:
 
 
 def _edit(rng: Random) -> Edit:
-    return Edit(rng.choice(EDITS), rng.randrange(200), rng.randrange(50), rng.choice((0, 0, 1, 300)))
+    return Edit(
+        rng.choice(EDITS), rng.randrange(200), rng.randrange(50), rng.choice((0, 0, 1, 300))
+    )
 
 
 def _fault(rng: Random) -> dict[str, Any]:

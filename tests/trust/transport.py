@@ -78,7 +78,7 @@ class _Adapter(BaseAdapter):
         super().__init__()
         self._transport = transport
 
-    def send(  # noqa: PLR0913 - the interface of requests
+    def send(
         self,
         request: requests.PreparedRequest,
         stream: bool = False,

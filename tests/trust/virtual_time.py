@@ -10,6 +10,7 @@ from typing import Any
 from unittest import mock
 
 import backoff._sync
+
 from tap_pipedrive.api import auth, client
 from tap_pipedrive.api.limits import governor, store
 from tap_pipedrive.streams import base
