@@ -22,6 +22,7 @@ from pipeboard_target_postgres import reader as loader_reader
 from pipeboard_target_postgres import report as loader_report
 from pipeboard_target_postgres.loader import Loader
 from pipeboard_target_postgres.target import TargetPostgres
+from story import Story, Sync
 from transport import URL, Killed, Transport
 
 from pipeboard.run.jobs import Job
@@ -56,14 +57,14 @@ class Warehouse:
         """The schema of the loader's bookkeeping."""
         return f"ops_{self.name}"
 
-    def config(self, batch_rows: int) -> dict[str, Any]:
+    def config(self, story: Story) -> dict[str, Any]:
         """Return the settings of the loader."""
         return {
             "sqlalchemy_url": self.url,
             "default_target_schema": self.raw,
             "ops_schema": self.ops,
-            "batch_size_rows": batch_rows,
-            "reconnect_seconds": 5,
+            "batch_size_rows": story.batch_rows,
+            "reconnect_seconds": 5 if story.reconnects else 0,
         }
 
     def drop(self) -> None:
@@ -152,24 +153,23 @@ def _signals_restored() -> Iterator[None]:
 
 
 def run_loader(
-    warehouse: Warehouse, lines: bytes, batch_rows: int, folder: Path,
-    ends: tuple[str, int] | None, session_ends: int | None,
-) -> LoaderRun:  # fmt: skip
+    warehouse: Warehouse, lines: bytes, story: Story, sync: Sync, folder: Path
+) -> LoaderRun:
     """Run the loader over the messages; a killed one leaves what it had committed."""
     report = folder / "loader.json"
     report.unlink(missing_ok=True)
     output = io.StringIO()
-    where, number = ends or ("", 0)
+    where, number = sync.loader_ends or ("", 0)
     cut = number if where == "input" else None
     code, outcome, message = 0, "complete", None
     target: TargetPostgres | None = None
     with (
         contextlib.redirect_stdout(output),
         mock.patch.object(loader_reader, "_LINES_PER_BLOCK", LINES_PER_BLOCK),
-        _disturbed(warehouse.url, where, number, session_ends),
+        _disturbed(warehouse.url, where, number, sync.session_ends),
     ):
         try:
-            target = TargetPostgres(config=warehouse.config(batch_rows))
+            target = TargetPostgres(config=warehouse.config(story))
             target.dispatcher.call(target.loader.connect)
             target.listen(_Lines(lines, cut))
         except Killed:

@@ -91,10 +91,7 @@ class Play:
             self._note(f"  {edits.make(self._account, edit)}")
         before = Truth.of(self._account, self.story.streams)
         tap = self._tap(sync, page_size or self.story.page_size)
-        loader = pipeline.run_loader(
-            self._warehouse, tap.lines, self.story.batch_rows, self._home, sync.loader_ends,
-            sync.session_ends,
-        )  # fmt: skip
+        loader = pipeline.run_loader(self._warehouse, tap.lines, self.story, sync, self._home)
         if loader.states:
             self._warehouse.state = loader.states[-1]
         judgement = pipeline.judged(tap, loader, self.story.streams)

@@ -97,12 +97,18 @@ class Sync:
 
 @dataclass
 class Story:
-    """An account and its syncs."""
+    """An account and its syncs.
+
+    Attributes:
+        reconnects: whether the loader opens another session when it loses one.
+
+    """
 
     seed: int
     deals: int
     page_size: int
     batch_rows: int
+    reconnects: bool
     streams: list[str]
     syncs: list[Sync]
 
@@ -131,6 +137,7 @@ def write_story(seed: int, syncs: int = 10) -> Story:
         deals=rng.choice((1, 5, 12, 25)),
         page_size=rng.choice((2, 5, 9, 500)),
         batch_rows=rng.choice((1, 7, 40, 5000)),
+        reconnects=rng.random() < 0.5,
         streams=sorted({*CORE, *(name for family in families for name in family)}),
         syncs=[_sync(rng, number) for number in range(syncs)],
     )
@@ -155,7 +162,7 @@ def _sync(rng: Random, number: int) -> Sync:
             where,
             rng.randrange(1000) if where == "input" else rng.randrange(1, 12),
         )
-    if rng.random() < 0.15:
+    if rng.random() < 0.25:
         sync.session_ends = rng.randrange(1, 12)
     if rng.random() < 0.08:
         sync.daily_tokens = rng.choice((20, 100, 300))

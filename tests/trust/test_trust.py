@@ -66,7 +66,9 @@ def test_a_failure_is_shrunk_to_a_short_story() -> None:
 
 
 def test_a_broken_promise_tells_what_led_to_it(url: str) -> None:
-    story = Story(7, 5, 500, 5000, ["deals", "stages", "pipelines", "users"], [Sync(0), Sync(60)])
+    story = Story(
+        7, 5, 500, 5000, True, ["deals", "stages", "pipelines", "users"], [Sync(0), Sync(60)]
+    )
     story.syncs[1].edits = [Edit("update_deal", 0, 9)]
     with built_in(next(fault for fault in FAULTS if fault.__name__ == "no_row_is_updated")):
         result: Result = play(story, url)
