@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up stop sync reference backfill sweep reconcile plan history roles doctor status look docs \
-	prefect tune metabase test test-long bench lint generate readme lock deploy rollback clean
+	prefect tune metabase test test-long trust bench lint generate readme lock deploy rollback clean
 
 # The first Python that the pins are for; name another one by `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
@@ -83,6 +83,10 @@ test: ## the tests of every room, on the embedded PostgreSQL and on 15 where ins
 test-long: ## the long ones that `make test` leaves out: random signals, thirty days ...
 	@$(PYTHON) orchestrate/bootstrap.py dev
 	@.pipeboard/env/dev/bin/python tests/run.py --long
+
+trust: ## random stories of edits, faults and kills, each checked (SEEDS=1000, SEED=42 replays one)
+	@$(PYTHON) orchestrate/bootstrap.py dev
+	@.pipeboard/env/dev/bin/python tests/trust $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))
 
 bench: ## how fast it is, against baselines and floors (SCALE=1000000, ONLY=loader,tap, REPEAT=3)
 	@$(PYTHON) orchestrate/bootstrap.py bench

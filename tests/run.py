@@ -38,6 +38,7 @@ SETTINGS_OF_TESTS = (
     "PIPEBOARD_SIGNAL_ROUNDS",
     "PIPEBOARD_SIGNAL_SEED",
     "PIPEBOARD_CHANGES_ALONE",
+    "PIPEBOARD_TRUST_SEEDS",
 )
 
 
@@ -97,6 +98,7 @@ ROOMS = (
     Room("metabase", "plugins/utilities/metabase"),
     Room("observability", "tests/observability"),
     Room("target-postgres", "plugins/loaders/target-postgres", on_oldest=True, on_both=LOADERS_SQL),
+    Room("trust", "tests/trust"),
     Room("image", "tests/docker"),
     Room("kubernetes", "tests/kubernetes"),
     Room("pipedrive-simulator", "plugins/utilities/pipedrive-simulator"),

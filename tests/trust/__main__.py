@@ -1,0 +1,91 @@
+"""Play stories and report them: `python tests/trust --seeds 1000`, `--seed 42` for one.
+
+Each seed is a story of ten runs of tap and loader over an account that is edited, with faults of
+the API, of the database and of the processes. Exit code 0: every promise held in every story.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+from server import ROOT, postgres
+from shrink import shrink
+from stories import Result, play, play_all
+from story import write_story
+
+REPORT = ROOT / ".pipeboard" / "trust" / "report.json"
+
+
+def main(arguments: list[str]) -> int:
+    """Play, print and report."""
+    parser = argparse.ArgumentParser(prog="make trust", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=50, help="how many stories (default 50)")
+    parser.add_argument("--first", type=int, default=1, help="the first seed (default 1)")
+    parser.add_argument("--seed", type=int, help="play this story alone and print its log")
+    parser.add_argument("--syncs", type=int, default=10, help="runs of a story (default 10)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="side by side")
+    options = parser.parse_args(arguments)
+    with (
+        tempfile.TemporaryDirectory(prefix="pipeboard-trust-") as folder,
+        postgres(Path(folder) / "server") as url,
+    ):
+        if options.seed is not None:
+            result = play(write_story(options.seed, options.syncs), url)
+            print("\n".join(result.log))
+            return 1 if result.broken else 0
+        return _many(options, url)
+
+
+def _many(options: argparse.Namespace, url: str) -> int:
+    began = time.monotonic()
+    seeds = range(options.first, options.first + options.seeds)
+    results: list[Result] = []
+    is_terminal = sys.stdout.isatty()
+    for result in play_all(seeds, options.syncs, url, options.jobs):
+        results.append(result)
+        if result.broken:
+            _explain(result, options, url)
+        if is_terminal:
+            print(f"\r{len(results)} of {options.seeds} stories", end="", flush=True)
+    print("\r" if is_terminal else "", end="")
+    broken = [result for result in results if result.broken]
+    outcomes = Counter(outcome for result in results for outcome in result.outcomes)
+    report = {
+        "seeds": [seeds.start, seeds.stop - 1],
+        "syncs": sum(outcomes.values()),
+        "faults": sum(result.faults for result in results),
+        "kills": sum(result.kills for result in results),
+        "outcomes": dict(outcomes.most_common()),
+        "broken": [asdict(result) for result in broken],
+        "seconds": round(time.monotonic() - began),
+    }
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    REPORT.write_text(json.dumps(report, indent=1) + "\n")
+    text = ", ".join(f"{count:,} {name}" for name, count in outcomes.most_common())
+    print(
+        f"{len(results):,} stories, {report['syncs']:,} runs ({text}), {report['faults']:,} "
+        f"faults and {report['kills']:,} kills in {report['seconds']} s: "
+        f"{len(broken)} broken promises"
+    )
+    return 1 if broken else 0
+
+
+def _explain(result: Result, options: argparse.Namespace, url: str) -> None:
+    """Print a short story that breaks the same promise."""
+    short = shrink(
+        write_story(result.seed, options.syncs), lambda story: play(story, url).broken is not None
+    )
+    print(f"\n{result.broken}\nThe shortest story found; all of it: make trust SEED={result.seed}")
+    print("\n".join(f"  {line:.200}" for line in play(short, url).log))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

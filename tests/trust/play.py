@@ -1,0 +1,156 @@
+"""Plays a story: its edits, faults and kills, one run after the other, and checks the promises."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import edits
+import pipeline
+from pipedrive_simulator.generator.simulated_account import SimulatedAccount
+from pipedrive_simulator.opening import Plan, open_account
+from pipedrive_simulator.server.api import Api, ApiSettings
+from pipedrive_simulator.server.limits import Limits
+from properties import Truth, differences
+from story import Story, Sync
+from transport import EndlessError, Transport
+from virtual_time import VirtualTime, in_virtual_time
+
+from pipeboard.outcomes import BEHIND, SUCCEEDED
+from pipeboard.run.proof import streams_of
+
+NOW = "2026-06-15T12:00:00Z"
+#: Longer than any circuit stays open, and the next day's tokens.
+RECOVERY_SECONDS = 90_000
+#: No run of these small accounts needs as many calls.
+MOST_CALLS = 4_000
+#: In the end an account without edits and faults costs one call a list, and no call a record.
+MOST_IDLE_CALLS = 40
+
+
+class BrokenPromiseError(AssertionError):
+    """A promise is broken."""
+
+
+@dataclass
+class Play:
+    """One story as it is played.
+
+    Attributes:
+        log: what was done and how each run ended; the same for the same story.
+        outcomes: of the runs.
+
+    """
+
+    story: Story
+    url: str
+    log: list[str] = field(default_factory=list)
+    outcomes: list[str] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Play the story, then one run that nothing disturbs, then an idle one.
+
+        Raises:
+            BrokenPromiseError: a promise is broken; the log tells what led to it.
+
+        """
+        story = self.story
+        account = open_account(Plan(deals=story.deals, seed=story.seed, now=NOW, frozen=True))
+        warehouse = pipeline.Warehouse(self.url, f"trust_{story.seed}")
+        warehouse.drop()
+        with tempfile.TemporaryDirectory(prefix="pipeboard-trust-") as name:
+            self._live(account, warehouse, Path(name))
+        warehouse.drop()
+
+    def _live(self, account: SimulatedAccount, warehouse: pipeline.Warehouse, home: Path) -> None:
+        api = Api(account, ApiSettings(), Limits(burst=100_000, daily_tokens=10_000_000))
+        clock = VirtualTime(float(account.clock.seconds()), account.advance_clock)
+        transport = Transport(api, clock.sleep, MOST_CALLS)
+        self._account, self._api, self._clock = account, api, clock
+        self._transport, self._warehouse, self._home = transport, warehouse, home
+        with in_virtual_time(clock, self.story.seed):
+            for number, sync in enumerate(self.story.syncs):
+                self._sync(f"run {number}", sync)
+            clock.sleep(RECOVERY_SECONDS)
+            status = self._sync("undisturbed run", Sync(0))
+            if status not in (SUCCEEDED, BEHIND):
+                msg = f"a run that nothing disturbs is {status}"
+                raise self._broken(msg)
+            self._sync("idle run", Sync(5), page_size=500)
+            if transport.calls > MOST_IDLE_CALLS:
+                msg = f"an idle run makes {transport.calls} calls"
+                raise self._broken(msg)
+
+    def _sync(self, name: str, sync: Sync, page_size: int | None = None) -> str:
+        """Run once; return the outcome."""
+        self._clock.sleep(sync.pause)
+        self._note(f"{name}: after {sync.pause} s")
+        for edit in sync.edits:
+            self._note(f"  {edits.make(self._account, edit)}")
+        before = Truth.of(self._account, self.story.streams)
+        tap = self._tap(sync, page_size or self.story.page_size)
+        loader = pipeline.run_loader(self._warehouse, tap.lines, self.story, sync, self._home)
+        if loader.states:
+            self._warehouse.state = loader.states[-1]
+        judgement = pipeline.judged(tap, loader, self.story.streams)
+        self.outcomes.append(judgement.status)
+        self._note(
+            f"  {self._transport.calls} calls, tap {tap.code}, loader {loader.code}: "
+            f"{judgement.status} ({judgement.reason or 'as it should be'})"
+        )
+        if judgement.status in (SUCCEEDED, BEHIND):
+            self._check(tap, before)
+        return judgement.status
+
+    def _tap(self, sync: Sync, page_size: int) -> pipeline.TapRun:
+        config: dict[str, Any] = {
+            "api_token": self._api.settings.token, "page_size": page_size,
+            "state_dir": str(self._home / "state"), "windows": 1, "lists_ahead": 1,
+            "calls_ahead": 1,
+        }  # fmt: skip
+        if sync.loses_state_folder:
+            config["state_dir"] = str(self._home / f"state{len(self.outcomes)}")
+        if sync.daily_tokens:
+            config["daily_tokens"] = sync.daily_tokens
+        for rule in sync.faults:
+            self._note(f"  fault {rule}")
+            self._api.faults.add(**rule, seed=self.story.seed)
+        during = {int(call): edit for call, edit in sync.edits_during.items()}
+
+        def edit_at(call: int) -> None:
+            if call in during:
+                self._note(f"  at call {call}: {edits.make(self._account, during[call])}")
+
+        for what in ("tap_ends", "loader_ends", "session_ends", "daily_tokens"):
+            if getattr(sync, what):
+                self._note(f"  {what}: {getattr(sync, what)}")
+        try:
+            return pipeline.run_tap(
+                self._transport, config, self._warehouse.state, self.story.streams, self._home,
+                sync.tap_ends, edit_at,
+            )  # fmt: skip
+        except EndlessError as error:
+            raise self._broken(str(error)) from error
+        finally:
+            self._api.faults.clear()
+
+    def _check(self, tap: pipeline.TapRun, before: Truth) -> None:
+        """Check that a success is one: the raw tables are the account as of the run's start."""
+        outcomes = streams_of(tap.report or {})
+        complete = {
+            name for name in self.story.streams
+            if outcomes.get(name, {}).get("outcome") == "complete"
+        }  # fmt: skip
+        after = Truth.of(self._account, self.story.streams)
+        wrong = differences(self._warehouse, complete, before, after)
+        if wrong:
+            raise self._broken("; ".join(wrong[:5]))
+
+    def _broken(self, why: str) -> BrokenPromiseError:
+        self._note(f"BROKEN: {why}")
+        return BrokenPromiseError(f"seed {self.story.seed}: {why}")
+
+    def _note(self, line: str) -> None:
+        self.log.append(line)

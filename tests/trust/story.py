@@ -1,0 +1,192 @@
+"""The life of an account and its syncs, drawn from one number and written as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from random import Random
+from typing import Any
+
+#: Read in every story: what a deal's history needs.
+CORE = (
+    "deals", "deal_changelog", "deal_changelog_sync", "pipelines", "stages", "users",
+)  # fmt: skip
+#: Some of these too, a few in each story.
+MORE = (
+    ("persons",), ("organizations",), ("products",), ("activities",), ("notes",), ("leads",),
+    ("deal_products", "deal_products_sync"), ("deal_fields",), ("person_fields",),
+    ("lead_labels",), ("activity_types",),
+)  # fmt: skip
+FAMILIES_PER_STORY = 3
+
+#: Answers that are plainly wrong: a tap may retry or fail, but must not believe them.
+PASSING_FAULTS = (
+    "429_burst", "500", "502", "503", "524", "reset", "hang", "slow_body", "truncated_json",
+    "null_body", "hollow",
+)  # fmt: skip
+ENDING_FAULTS = (
+    "429_daily", "401", "402", "403", "403_cloudflare", "redirect", "more_for_ever",
+    "expired_cursor", "empty_page", "flat_pagination",
+)  # fmt: skip
+#: Records that are none, put before a good one.
+ODDITIES = ("no_id", "null_id", "not_an_object", "null", "broken")
+#: Lists in which an odd record may stand.
+LISTS = ("getDeals", "getPersons", "getOrganizations", "getActivities", "getProducts", "getNotes")
+
+EDITS = (
+    *("create_deal",) * 3, *("move_deal",) * 5, *("win_deal", "lose_deal", "reopen_deal") * 2,
+    *("update_deal",) * 3, "archive_deal", "unarchive_deal", "delete_deal", "restore_deal",
+    "merge_deals", "attach_product", "detach_product", "create_person", "update_person",
+    "merge_persons", "create_organization", "update_organization", "create_product",
+    "update_product", "create_activity", "update_activity", "create_note", "create_lead",
+    "update_lead", "create_user", "update_user", "add_field", "rename_field", "remove_field",
+    "add_option", "rename_option", "remove_option", "create_stage", "rename_stage",
+    "rename_pipeline",
+)  # fmt: skip
+#: Seconds between two syncs, or between two edits.
+PAUSES = (0, 0, 1, 1, 60, 1800, 1800, 90_000)
+
+
+@dataclass
+class Edit:
+    """An edit of the account: `which` and `how` choose the record and the value when it happens."""
+
+    op: str
+    which: int
+    how: int
+    pause: int = 0
+
+
+@dataclass
+class Sync:
+    """One run, and what happens before and during it.
+
+    Attributes:
+        pause: seconds since the run before.
+        edits: of the account, before the run.
+        edits_during: by the number of the call before which they happen.
+        faults: rules for the simulated API (`pipedrive_simulator.server.faults`).
+        tap_ends: the number of a call, and KILL, TERM or INT.
+        loader_ends: where the loader is killed: `input` and the thousandth of its input, `commit`
+            and the number of a commit that does not happen, `state` and the number of a state that
+            is not written any more.
+        session_ends: the number of the load during which the server ends the loader's session.
+        daily_tokens: the budget of the company for this day.
+        loses_state_folder: the folder in which the tap caches is gone.
+
+    """
+
+    pause: int
+    edits: list[Edit] = field(default_factory=list)
+    edits_during: dict[str, Edit] = field(default_factory=dict)
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    tap_ends: tuple[int, str] | None = None
+    loader_ends: tuple[str, int] | None = None
+    session_ends: int | None = None
+    daily_tokens: int | None = None
+    loses_state_folder: bool = False
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether anything happens to the run itself."""
+        return bool(
+            self.faults or self.tap_ends or self.loader_ends or self.session_ends
+            or self.daily_tokens or self.edits_during
+        )  # fmt: skip
+
+
+@dataclass
+class Story:
+    """An account and its syncs.
+
+    Attributes:
+        reconnects: whether the loader opens another session when it loses one.
+
+    """
+
+    seed: int
+    deals: int
+    page_size: int
+    batch_rows: int
+    reconnects: bool
+    streams: list[str]
+    syncs: list[Sync]
+
+    def as_json(self) -> str:
+        """Return the story as text; the same seed gives the same text."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Story:
+        """Read a story."""
+        values = json.loads(text)
+        for sync in values["syncs"]:
+            sync["edits"] = [Edit(**edit) for edit in sync["edits"]]
+            sync["edits_during"] = {at: Edit(**e) for at, e in sync["edits_during"].items()}
+            for name in ("tap_ends", "loader_ends"):
+                sync[name] = tuple(sync[name]) if sync[name] else None
+        return cls(**{**values, "syncs": [Sync(**sync) for sync in values["syncs"]]})
+
+
+def write_story(seed: int, syncs: int = 10) -> Story:
+    """Draw a story from a number."""
+    rng = Random(seed)
+    families = rng.sample(MORE, FAMILIES_PER_STORY)
+    return Story(
+        seed,
+        deals=rng.choice((1, 5, 12, 25)),
+        page_size=rng.choice((2, 5, 9, 500)),
+        batch_rows=rng.choice((1, 7, 40, 5000)),
+        reconnects=rng.random() < 0.5,
+        streams=sorted({*CORE, *(name for family in families for name in family)}),
+        syncs=[_sync(rng, number) for number in range(syncs)],
+    )
+
+
+def _sync(rng: Random, number: int) -> Sync:
+    sync = Sync(rng.choice(PAUSES) if number else 0)
+    if number:
+        sync.edits = [_edit(rng) for _ in range(rng.choice((0, 1, 3, 8)))]
+    if rng.random() < 0.45:
+        return sync  # an undisturbed run
+    if rng.random() < 0.6:
+        sync.faults = [_fault(rng) for _ in range(rng.choice((1, 1, 2)))]
+    if rng.random() < 0.3:
+        at = sorted(rng.sample(range(2, 40), rng.choice((1, 2))))
+        sync.edits_during = {str(call): _edit(rng) for call in at}
+    if rng.random() < 0.25:
+        sync.tap_ends = (rng.randrange(1, 60), rng.choice(("KILL", "KILL", "TERM", "INT")))
+    if rng.random() < 0.2:
+        where = rng.choice(("input", "commit", "state"))
+        sync.loader_ends = (
+            where,
+            rng.randrange(1000) if where == "input" else rng.randrange(1, 12),
+        )
+    if rng.random() < 0.25:
+        sync.session_ends = rng.randrange(1, 12)
+    if rng.random() < 0.08:
+        sync.daily_tokens = rng.choice((20, 100, 300))
+    sync.loses_state_folder = rng.random() < 0.05
+    return sync
+
+
+def _edit(rng: Random) -> Edit:
+    return Edit(
+        rng.choice(EDITS), rng.randrange(200), rng.randrange(50), rng.choice((0, 0, 1, 300))
+    )
+
+
+def _fault(rng: Random) -> dict[str, Any]:
+    if rng.random() < 0.15:
+        return {
+            "kind": "bad_record", "operation": rng.choice(LISTS), "record": rng.randrange(3),
+            "oddity": rng.choice(ODDITIES), "count": 1,
+        }  # fmt: skip
+    lasts = rng.random() < 0.25
+    kind = rng.choice(ENDING_FAULTS if lasts else PASSING_FAULTS)
+    rule: dict[str, Any] = {"kind": kind, "after": rng.randrange(30)}
+    if rng.random() < 0.4:
+        rule["operation"] = rng.choice((*LISTS, "getDealChangelog", "getArchivedDeals", "get*s"))
+        rule["after"] = rng.randrange(4)
+    rule["count"] = rng.choice((1, 1, 2, 7, None)) if kind != "hang" else 1
+    return rule

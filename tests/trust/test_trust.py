@@ -1,0 +1,88 @@
+"""Stories of random edits, faults and kills; and faults built in, which the stories must find."""
+
+from __future__ import annotations
+
+import os
+import runpy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from built_in_faults import FAULTS, built_in
+from server import postgres
+from shrink import shrink
+from stories import Result, play, play_all
+from story import Edit, Story, Sync, write_story
+
+SEEDS = int(os.environ.get("PIPEBOARD_TRUST_SEEDS", "8"))
+#: Each built-in fault must be found by one of so many stories.
+MOST_SEEDS = 200
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with postgres(tmp_path_factory.mktemp("trust") / "server") as address:
+        yield address
+
+
+def test_every_promise_holds_in_every_story(url: str) -> None:
+    results = list(play_all(range(1, SEEDS + 1), 10, url, jobs=1))
+    assert len(results) == SEEDS
+    broken = [result for result in results if result.broken]
+    assert not broken, "\n".join(broken[0].log)
+    assert sum(result.faults for result in results) >= SEEDS
+    assert {"succeeded", "failed"} <= {name for result in results for name in result.outcomes}
+
+
+def test_a_seed_gives_the_same_story_byte_for_byte(url: str) -> None:
+    first, second = (play(write_story(36, 6), url) for _ in range(2))
+    assert first.log == second.log
+    assert first.outcomes == second.outcomes
+    assert write_story(36).as_json() == write_story(36).as_json()
+    assert Story.from_json(write_story(36).as_json()) == write_story(36)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_the_stories_find_a_fault_that_is_built_in(fault: Callable[..., Any], url: str) -> None:
+    with built_in(fault):
+        found = next((seed for seed in range(1, MOST_SEEDS + 1) if _breaks(seed, url)), None)
+    assert found is not None, f"{fault.__name__} was not found by {MOST_SEEDS} stories"
+
+
+def _breaks(seed: int, url: str) -> bool:
+    return play(write_story(seed), url).broken is not None
+
+
+def test_a_failure_is_shrunk_to_a_short_story() -> None:
+    def breaks(story: Story) -> bool:
+        return any(edit.op == "win_deal" for sync in story.syncs for edit in sync.edits)
+
+    story = next(s for s in map(write_story, range(1, 100)) if breaks(s))
+    short = shrink(story, breaks)
+    assert [edit.op for sync in short.syncs for edit in sync.edits] == ["win_deal"]
+    assert not any(sync.is_disturbed for sync in short.syncs)
+
+
+def test_a_broken_promise_tells_what_led_to_it(url: str) -> None:
+    story = Story(
+        7, 5, 500, 5000, True, ["deals", "stages", "pipelines", "users"], [Sync(0), Sync(60)]
+    )
+    story.syncs[1].edits = [Edit("update_deal", 0, 9)]
+    with built_in(next(fault for fault in FAULTS if fault.__name__ == "no_row_is_updated")):
+        result: Result = play(story, url)
+    assert result.broken is not None
+    assert "value is" in result.broken
+    assert any("update_deal(deal_id=1" in line for line in result.log)
+    assert result.log[-1].startswith("BROKEN")
+
+
+def test_the_command_prints_the_log_of_one_seed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main = runpy.run_path(str(Path(__file__).with_name("__main__.py")))["main"]
+    assert main(["--seed", "3", "--syncs", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "run 0: after 0 s" in printed
+    assert "undisturbed run" in printed
