@@ -5,5 +5,6 @@
     'rpt_pipeline_daily', 'rpt_pipeline_now', 'rpt_slippage', 'rpt_sources_monthly', 'rpt_stage_cohort',
     'rpt_stage_conversion', 'rpt_stage_duration', 'rpt_stage_duration_by_label', 'rpt_stage_duration_by_owner',
     'rpt_stage_moves', 'rpt_stage_win_probability', 'rpt_value_changes', 'rpt_velocity', 'rpt_win_rate_cohort',
-    'rpt_won_effort'
+    'rpt_won_effort',
+    'rpt_customers', 'rpt_customers_monthly', 'rpt_products_monthly'
 ], references=['fct_deal']) }}
