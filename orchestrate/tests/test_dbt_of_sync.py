@@ -129,7 +129,7 @@ def test_manifest_and_templates_are_those_of_the_project(dbt: Dbt) -> None:
     model = dbt.folder / "models" / "ending" / "ending.sql"
     written = []
     for number, fingerprint in ((1, "a"), (1, "a"), (2, "b")):
-        model.write_text(f"select {number} as n")
+        model.write_text(f"{{{{ config(tags=[]) }}}}\nselect {number} as n")
         done = dbt.run("run", "--select", "ending", fingerprint=fingerprint)
         assert dbt.rows("select n from ending") == [(number,)], done.stdout
         written.append(dbt.manifest.stat().st_mtime_ns)

@@ -26,17 +26,17 @@ SERVICES = {"redis", "pushgateway", "metrics-server", "prometheus", "schedule"}
 EMPTY = {
     "failures: Since the last run that failed": "no run failed",
     "failures: Alerts": "none fires",
-    "failures: The last 50 runs that were not good": "all were",
+    "failures: The last 50 runs that did not succeed": "all did",
     "api: 429 by endpoint, last run": "nothing was refused",
-    "api: Tried again, by reason": "nothing was",
-    "api: Given up, by endpoint and reason": "nothing was",
-    "backfill: Days to go, at the pace of the last day": "no history was read since yesterday",
+    "api: Retries, by reason": "nothing was",
+    "api: Failed requests, by endpoint and reason": "nothing was",
+    "backfill: Days left, at the speed of the last day": "no history was read since yesterday",
     "memory: Used of the limit, last run": "outside Kubernetes nothing limits it",
     "memory: Peak of a run": "its second query: the limit, see above",
     "platform: Pushes refused": "none was",
     "quality: Streams not read to their end, last run": "each was",
     "quality: Set aside, last run": "nothing was",
-    "quality: Rows that a test found wrong": "none, unless the account has some",
+    "quality: Rows that failed a test": "none, unless the account has some",
 }
 
 

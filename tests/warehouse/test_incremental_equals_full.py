@@ -513,6 +513,7 @@ SETTINGS: dict[str, Callable[[Project], None]] = {
     "outbound_activity_types": setting("outbound_activity_types", ["task"]),
     "bot_user_ids": setting("bot_user_ids", [1, 2]),
     "stalled_after_days": setting("stalled_after_days", 3),
+    "customer_lost_after_days": setting("customer_lost_after_days", 60),
     "velocity_window_days": setting("velocity_window_days", 30),
     "win_probability_window_days": setting("win_probability_window_days", 60),
     "win_probability_prior_deals": setting("win_probability_prior_deals", 3),

@@ -25,7 +25,7 @@ def test_the_page_is_current() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_thirty_metrics_each_in_existing_columns() -> None:
+def test_metrics_are_numbered_and_each_is_in_existing_columns() -> None:
     numbers = set()
     for name, model in described().items():
         columns = {column["name"] for column in model.get("columns", [])}
@@ -33,4 +33,5 @@ def test_thirty_metrics_each_in_existing_columns() -> None:
             numbers.add(metric["number"])
             named = {part.strip() for part in metric["columns"].split(",")}
             assert named <= columns, (name, metric["name"], named - columns)
-    assert numbers == set(range(1, 31))
+    assert numbers == set(range(1, len(numbers) + 1))
+    assert len(numbers) >= 30

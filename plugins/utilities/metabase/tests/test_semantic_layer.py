@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -65,44 +66,53 @@ COMPARISONS = [
 ]
 
 
+@dataclass
+class Answer:
+    """MetricFlow's project folder as `mf` makes it, and the answer to a query."""
+
+    environ: dict[str, str]
+    output: str
+    owners: dict[int, Decimal]
+
+
 @pytest.fixture(scope="module")
-def project(demo: Warehouse) -> dict[str, str]:
-    """Return the environment of MetricFlow; `mf` itself has made its project folder."""
+def answer(demo: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Answer:
+    """Ask `mf` itself for the won value by owner."""
     environ = {**demo.environ(), "DBT_PROJECT_DIR": str(ROOT / "transform")}
     environ["DBT_PROFILES_DIR"] = environ["DBT_PROJECT_DIR"]
-    return environ
-
-
-def test_the_command_answers(demo: Warehouse, project: dict[str, str], tmp_path: Path) -> None:
-    file = tmp_path / "answer.csv"
-    arguments = ["query", "--metrics", "won_value", "--group-by", "owner", "--csv", str(file)]
+    file = tmp_path_factory.mktemp("answer") / "answer.csv"
+    query = ["query", "--metrics", "won_value", "--group-by", "owner", "--csv", str(file)]
     outcome = subprocess.run(
-        [COMMANDS / "mf", *arguments], env=project, capture_output=True, text=True, check=False
+        [COMMANDS / "mf", *query], env=environ, capture_output=True, text=True, check=False
     )
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
-    assert "new version" not in outcome.stdout  # it would ask PyPI
-    with file.open(newline="") as answer:
-        found = {int(owner): cents(value) for owner, value in list(csv.reader(answer))[1:]}
+    with file.open(newline="") as text:
+        owners = {int(owner): cents(value) for owner, value in list(csv.reader(text))[1:]}
+    folder = Path(environ["DBT_TARGET_PATH"]).parent
+    return Answer({**environ, "DBT_PROJECT_DIR": str(folder)}, outcome.stdout, owners)
+
+
+def test_the_command_answers(demo: Warehouse, answer: Answer) -> None:
+    assert "new version" not in answer.output  # it would ask PyPI
     known = "select owner_id, sum(won_value_base) from marts.rpt_deals_monthly group by owner_id"
-    assert {k: v for k, v in found.items() if v} == {
+    assert {k: v for k, v in answer.owners.items() if v} == {
         k: cents(v) for k, v in demo.rows(known) if cents(v)
     }
 
 
-def test_every_metric_equals_its_report(demo: Warehouse, project: dict[str, str]) -> None:
-    test_folder = Path(project["DBT_TARGET_PATH"]).parent
+def test_every_metric_equals_its_report(demo: Warehouse, answer: Answer) -> None:
     questions = [[list(metrics), dimension] for metrics, dimension, *_ in COMPARISONS]
     outcome = subprocess.run(
         [DBT_PYTHON, "-I", QUERIES],
-        env={**project, "DBT_PROJECT_DIR": str(test_folder)},
+        env=answer.environ,
         input=json.dumps(questions), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     answers = json.loads(outcome.stdout)
-    for (metrics, dimension, expression, report), answer in zip(COMPARISONS, answers, strict=True):
+    for (metrics, dimension, expression, report), rows in zip(COMPARISONS, answers, strict=True):
         columns = ", ".join(metrics.values())
         known = demo.rows(f"select {expression}, {columns} from {report} group by 1")
-        assert by_key(answer) == by_key(known), dimension
+        assert by_key(rows) == by_key(known), dimension
 
 
 def test_the_reports_have_something_of_everything(demo: Warehouse) -> None:
