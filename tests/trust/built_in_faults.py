@@ -20,11 +20,11 @@ from tap_pipedrive.errors import TapError
 from tap_pipedrive.state.bookmarks import Bookmark
 from tap_pipedrive.state.seen_deals import SeenDeals
 from tap_pipedrive.streams import changelogs
-from tap_pipedrive.streams.base import PipedriveStream
+from tap_pipedrive.streams.emitting import EmittingStream
 from tap_pipedrive.sync.shared_scan import SharedScan
 from tap_pipedrive.times import LOOKBACK, to_text, to_time
 
-_by_cursor, _run, _emit = pagination._by_cursor, Loader.run, PipedriveStream.emit
+_by_cursor, _run, _emit = pagination._by_cursor, Loader.run, EmittingStream.emit
 _since = Bookmark.since.fget
 _merge, _lists, _number = Merge.run, SharedScan._lists, changelogs.number_changes
 
@@ -85,7 +85,7 @@ def no_row_is_updated(self: Merge, *arguments: Any, **more: Any) -> Counts:
     return _merge(self, *arguments, **more)
 
 
-def deleted_records_are_left_out(self: PipedriveStream, records: list[Any]) -> None:
+def deleted_records_are_left_out(self: EmittingStream, records: list[Any]) -> None:
     """A record that says it is deleted is not sent."""
     _emit(self, [record for record in records if not record.get("is_deleted")])
 
@@ -121,7 +121,7 @@ FAULTS: dict[Callable[..., Any], tuple[Any, str]] = {
     an_error_of_a_load_is_swallowed: (Loader, "run"),
     a_success_needs_no_proof: (pipeline, "judge"),
     no_row_is_updated: (Merge, "run"),
-    deleted_records_are_left_out: (PipedriveStream, "emit"),
+    deleted_records_are_left_out: (EmittingStream, "emit"),
     only_the_first_list_is_read: (SharedScan, "_lists"),
     returned_deals_are_not_noticed: (SeenDeals, "may_have_returned"),
     a_change_gets_a_new_key_each_time: (changelogs, "number_changes"),

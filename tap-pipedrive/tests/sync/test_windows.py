@@ -83,7 +83,7 @@ def test_windows_read_records_without_update_time(
     simulator: Any, sync: Sync, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     if end == "last":
-        read_table = Table.walk
+        read_table = Table.read_page
 
         def timed_only(self: Any, requested: Any) -> Any:
             if requested.since is not None:
@@ -94,7 +94,7 @@ def test_windows_read_records_without_update_time(
             return read_table(self, requested)
 
         monkeypatch.setattr("pipedrive_simulator.account.table._NULL", "~")
-        monkeypatch.setattr(Table, "walk", timed_only)
+        monkeypatch.setattr(Table, "read_page", timed_only)
     untimed = [simulator.account.create_deal(update_time=None).id for _ in range(8)]
     output = sync(page_size=5, windows=4)
     assert windowed(simulator, "getDeals")
@@ -137,7 +137,7 @@ def test_a_fault_in_one_window_changes_no_record(
     check_all(simulator, sync(only=ONLY, windows=4, page_size=5))
     assert simulator.control("GET", "stats")["faults"][kind] == 2 * len(LISTS)
     if kind == "expired_cursor":
-        assert "starting a window again" in caplog.text
+        assert "reading a time window again" in caplog.text
 
 
 def test_the_next_run_completes_windows_after_a_spent_budget(

@@ -49,6 +49,10 @@ def answer(
     return rows
 
 
+def test_there_are_at_most_65_cards() -> None:
+    assert len(CARDS) <= 65
+
+
 @pytest.fixture(scope="session")
 def choices(demo: Warehouse) -> dict[str, Value]:
     """A value for each filter that plenty of the demo account has."""
