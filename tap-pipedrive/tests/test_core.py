@@ -23,7 +23,8 @@ _SIMULATOR = running_simulator(deals=300, seed=7)
 _RUNNING = _SIMULATOR.__enter__()
 
 
-@pytest.fixture(scope="module", autouse=True)
+# Not by module: in a random order the SDK's class is another group than the tests of this module.
+@pytest.fixture(scope="session", autouse=True)
 def _stop_the_simulator() -> object:
     yield
     _SIMULATOR.__exit__(None, None, None)
