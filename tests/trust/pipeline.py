@@ -126,7 +126,7 @@ def run_tap(
                 stream.selected = stream.name in streams
             tap.run()
         except Killed:
-            code = -signal.SIGKILL
+            pass  # written_at_death says so, also if the tap goes on after it
         except tap_errors.TapError as error:
             code = error.exit_code
         except termination.TerminationRequested as request:
@@ -200,10 +200,9 @@ class _Lines:
         self._lines, self._cut = lines, cut
 
     def __iter__(self) -> Iterator[bytes]:
-        if self._cut is None:
-            yield from io.BytesIO(self._lines)
-        else:
-            yield from io.BytesIO(self._lines[: len(self._lines) * self._cut // 1000])
+        end = None if self._cut is None else len(self._lines) * self._cut // 1000
+        yield from io.BytesIO(self._lines[:end])
+        if end is not None:
             raise Killed
 
 
