@@ -143,6 +143,8 @@ class SecondDemo:
     run: Run
     before: dict[str, Any]
     after: dict[str, Any]
+    #: What `ops` says at its end: other modules run other syncs of the account, in any order.
+    on_record: tuple[Any, ...] = ()
 
     def calls(self, operation: str) -> int:
         return operation_calls(self.after, operation) - operation_calls(self.before, operation)
@@ -189,4 +191,11 @@ def idle_sync(
     """A second sync of it, with nothing changed."""
     before = own_account.stats()
     run = checkout.run("run", "sync", **own_environ)
-    return SecondDemo(run, before, own_account.stats())
+    (on_record,) = checkout.query(
+        "pipeboard",
+        "select status, details -> 'dbt', (details -> 'current_models')::int, "
+        "(select count(*) from ops.ops_dbt_model_status), "
+        "(select count(*) from ops.ops_dbt_model_status where due_because is not null) "
+        "from ops.etl_run where job = 'sync' order by started_at desc limit 1",
+    )
+    return SecondDemo(run, before, own_account.stats(), on_record)

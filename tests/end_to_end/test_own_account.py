@@ -44,17 +44,11 @@ def test_a_sync_without_changes_costs_one_call_per_list(idle_sync: SecondDemo) -
     assert idle_sync.run.rows("deals") < 50
 
 
-def test_a_sync_without_changes_builds_no_model(checkout: Checkout, idle_sync: SecondDemo) -> None:
+def test_a_sync_without_changes_builds_no_model(idle_sync: SecondDemo) -> None:
     assert "nothing has changed; " in idle_sync.run.out
-    runs_on_record = checkout.query(
-        "pipeboard",
-        "select status, details -> 'dbt', (details -> 'current_models')::int from ops.etl_run "
-        "where job = 'sync' order by started_at desc limit 1",
-    )
-    current = checkout.query("pipeboard", "select count(*) from ops.ops_dbt_model_status")
-    assert runs_on_record == [("succeeded", None, current[0][0])]
-    due = "select count(*) from ops.ops_dbt_model_status where due_because is not null"
-    assert checkout.query("pipeboard", due) == [(0,)]
+    status, dbt, current, models, due = idle_sync.on_record
+    assert (status, dbt, due) == ("succeeded", None, 0)
+    assert current == models
 
 
 def test_backfill_does_not_change_the_state_of_sync(
