@@ -32,7 +32,8 @@ small:
     any: &any
       {type: postgres, host: "{{ env_var('HOST') }}", port: "{{ env_var('PORT') | as_number }}",
        user: "{{ env_var('USER') }}", password: "{{ env_var('PASSWORD') }}",
-       dbname: "{{ env_var('DATABASE', 'test') }}", schema: public, threads: 1, application_name: small}
+       dbname: "{{ env_var('DATABASE', 'test') }}", schema: public, threads: 1,
+       application_name: small}
 """,
     "models/staging/first.sql": f"""
 {{{{ config(pre_hook=["set work_mem = '77MB'", "create temporary table left_behind (n int)"]) }}}}
