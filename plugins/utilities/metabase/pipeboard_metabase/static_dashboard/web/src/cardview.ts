@@ -7,7 +7,8 @@ import { findings } from "./finding";
 import type { Context, Frame } from "./frame";
 import { columnIndex, frameOf, partsOf } from "./frame";
 import { meaningOf } from "./palette";
-import { table } from "./table";
+import type { OnCell } from "./table";
+import { exporter, table } from "./table";
 import type { Card, Cell, Placed } from "./types";
 
 /**
@@ -57,17 +58,25 @@ export function view(card: Card, placed: Placed, level: 3 | 4, context: Context)
     return still;
   }
   if (card.display === "table") {
-    const box = table(card, title, context);
+    const box = table(card, title, context, NOTHING_BEHIND);
+    head.append(tools(exporter(card, title, context)));
     node.append(box, ...notes(card, [], context));
     return { ...still, measure: () => giveRoom(box) };
   }
   return chartView(card, placed, title, node, head, context);
 }
 
+const NOTHING_BEHIND: OnCell = () => null;
+
+function tools(...buttons: HTMLElement[]): HTMLElement {
+  return element("div", { class: "card-tools" }, ...buttons);
+}
+
 /** A table is as tall as it needs, up to a height that leaves the page readable, or as its row. */
 function giveRoom(box: HTMLElement): void {
   const content = box.querySelector("table")?.offsetHeight ?? 0;
-  box.style.minHeight = `${Math.min(content + 2, MOST_TABLE_HEIGHT)}px`;
+  const scroll = box.querySelector<HTMLElement>(".scroll-box") ?? box;
+  scroll.style.minHeight = `${Math.min(content + 2, MOST_TABLE_HEIGHT)}px`;
 }
 
 /** A chart of nothing but nulls says nothing; zeros are something. */
@@ -208,18 +217,19 @@ function chartView(
       class: "toggle",
       "aria-pressed": "false",
       "aria-label": translations.text("page.table_of", { title }),
+      "data-focus": `table-${card.key}`,
     },
     translations.text("page.table"),
   );
   toggle.addEventListener("click", () => {
     const on = toggle.getAttribute("aria-pressed") !== "true";
-    if (on && !rows.hasChildNodes()) rows.append(table(card, title, context));
+    if (on && !rows.hasChildNodes()) rows.append(table(card, title, context, NOTHING_BEHIND));
     toggle.setAttribute("aria-pressed", String(on));
     rows.style.minHeight = `${charts.offsetHeight || rows.offsetHeight}px`;
     charts.hidden = on;
     rows.hidden = !on;
   });
-  head.append(toggle);
+  head.append(tools(toggle, exporter(card, title, context)));
   node.append(charts, rows, ...notes(card, parts.map((part) => part.frame), context));
   return {
     node,

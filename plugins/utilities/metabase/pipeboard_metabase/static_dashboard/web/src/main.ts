@@ -3,6 +3,7 @@
 import type { Chart } from "./chart";
 import type { View } from "./cardview";
 import { view } from "./cardview";
+import { read } from "./address";
 import { element } from "./dom";
 import { ago, Formats } from "./format";
 import type { Context } from "./frame";
@@ -45,8 +46,8 @@ function show(moved: boolean): void {
     palette: readPalette(),
     thisMonth: page.meta.thisMonth,
   };
-  const asked = location.hash.replace(/^#\/?/, "");
-  const dashboard = page.dashboards.find(({ key }) => key === asked) ?? page.dashboards[0];
+  const state = read(location.hash);
+  const dashboard = page.dashboards.find(({ key }) => key === state.dashboard) ?? page.dashboards[0];
   document.documentElement.lang = translations.locale;
   const heading = dashboard ? translations.text(`dashboard.${dashboard.key}`) : translations.text("page.title");
   document.title = `${heading} · Pipeboard`;
