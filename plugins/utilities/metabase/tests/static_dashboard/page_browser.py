@@ -64,6 +64,20 @@ class Browser:
             assert self.one("main section").get_attribute("data-dashboard") == key
             yield self.one("h2").text
 
+    def violations(self) -> list[Any]:
+        """What axe-core, which must have been run as a script, calls serious or critical."""
+        return list(
+            self.chrome.execute_async_script(
+                """
+                const done = arguments[arguments.length - 1];
+                axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) =>
+                    done(violations
+                        .filter(({ impact }) => ["serious", "critical"].includes(impact))
+                        .map(({ id, nodes }) => [id, nodes.slice(0, 3).map((node) => node.html)])));
+                """
+            )
+        )
+
     def complaints(self) -> list[str]:
         return [entry["message"] for entry in self.chrome.get_log("browser")]
 

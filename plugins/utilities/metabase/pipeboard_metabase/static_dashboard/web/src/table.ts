@@ -5,18 +5,21 @@ import { amend, read } from "./address";
 import { csvOf, download } from "./csv";
 import { element, webAddress } from "./dom";
 import type { Context } from "./frame";
-import { columnIndex, LEFT_OUT } from "./frame";
+import { columnIndex, LEFT_OUT, leftOut } from "./frame";
 import { isNumeric, isTime } from "./format";
 import type { Card, Cell, Column } from "./types";
 
 /** Fewer rows are read faster than searched. */
 const LEAST_TO_SEARCH = 6;
 
+/** More rows than this are searched and exported, and not drawn. */
+const MOST_DRAWN = 500;
+
 /** What a click on a cell does, or null where it does nothing. */
 export type OnCell = (row: Cell[], column: Column) => (() => void) | null;
 
 export function table(card: Card, title: string, context: Context, onCell: OnCell): HTMLElement {
-  const { translations } = context;
+  const { translations, formats } = context;
   const { sort, find } = read(location.hash);
   let order: Order | null = sort[card.key] ?? null;
   let wanted = find[card.key] ?? "";
@@ -51,7 +54,7 @@ export function table(card: Card, title: string, context: Context, onCell: OnCel
     }
     const found = sorted(matching(card, shown, wanted, context), card, order, translations.locale);
     body.replaceChildren(
-      ...found.map((row) =>
+      ...found.slice(0, MOST_DRAWN).map((row) =>
         element(
           "tr",
           {},
@@ -59,9 +62,15 @@ export function table(card: Card, title: string, context: Context, onCell: OnCel
         ),
       ),
     );
-    count.textContent = wanted
-      ? translations.text("page.found", { found: String(found.length), count: String(card.rows.length) })
-      : "";
+    const [shownRows, all] = [found.length, card.rows.length].map((rows) =>
+      formats.full(rows, { name: "", format: "integer" }),
+    ) as [string, string];
+    count.textContent =
+      found.length > MOST_DRAWN
+        ? translations.text("page.first_rows", { shown: String(MOST_DRAWN), count: shownRows })
+        : wanted
+          ? translations.text("page.found", { found: shownRows, count: all })
+          : "";
   };
   fill();
   const scroll = element(
@@ -135,7 +144,7 @@ const NO_COLUMN: Column = { name: "", format: "text" };
 function shownColumns(card: Card): number[] {
   const addresses = new Set(Object.values(card.link).map((name) => columnIndex(card, name)));
   // The count of deals that are left out is a column only where there are any.
-  const counted = card.leftOut ? -1 : columnIndex(card, card.y.includes(LEFT_OUT) ? null : LEFT_OUT);
+  const counted = leftOut(card) ? -1 : columnIndex(card, card.y.includes(LEFT_OUT) ? null : LEFT_OUT);
   return card.columns.map((_, at) => at).filter((at) => !addresses.has(at) && at !== counted);
 }
 
@@ -156,7 +165,12 @@ function cell(
   if (address && value !== null) {
     content = element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, text);
   } else if (open) {
-    content = element("button", { type: "button", class: "behind" }, text);
+    content = element(
+      "button",
+      { type: "button", class: "behind", "data-focus": `behind-${card.key}-${column.name}-${card.rows.indexOf(row)}` },
+      text,
+    );
+    content.setAttribute("aria-haspopup", "dialog");
     content.addEventListener("click", open);
   }
   const kind = isNumeric(column.format) ? "number" : isTime(column.format) ? "time" : null;
