@@ -9,6 +9,7 @@ from typing import Any
 
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
 from warehouse_helpers import ROOT
 
 CACHE = ROOT / ".pipeboard" / "look"
@@ -45,6 +46,7 @@ class Browser:
         self.chrome.get_log("browser")
         self.chrome.get_log("performance")
         self.chrome.get(page.as_uri())
+        self.drawn()
 
     def run(self, script: str, *arguments: Any) -> Any:
         return self.chrome.execute_script(script, *arguments)
@@ -62,7 +64,12 @@ class Browser:
             key = link.get_attribute("href").partition("#/")[2]
             self.run("arguments[0].click()", link)
             assert self.one("main section").get_attribute("data-dashboard") == key
+            self.drawn()
             yield self.one("h2").text
+
+    def drawn(self) -> None:
+        """Wait until also what is out of sight is drawn."""
+        WebDriverWait(self.chrome, 10).until(lambda _: not self.all("[data-drawing]"))
 
     def violations(self) -> list[Any]:
         """What axe-core, which must have been run as a script, calls serious or critical."""

@@ -173,7 +173,11 @@ function show(moved: boolean): void {
     main.focus();
   });
   for (const each of views) each.measure();
-  charts = views.flatMap((each) => each.draw());
+  // What is in sight is drawn at once, the rest when the browser has shown it.
+  const tops = views.map(({ node }) => node.getBoundingClientRect().top + (onward ? scrollY : scrollY - top));
+  const inSight = (nr: number) => (tops[nr] ?? 0) < innerHeight;
+  charts = views.filter((_, nr) => inSight(nr)).flatMap((each) => each.draw());
+  drawLater(views.filter((_, nr) => !inSight(nr)), main);
   const current = document.querySelector<HTMLElement>('nav [aria-current="page"]');
   const list = current?.closest("ul");
   if (current && list) list.scrollLeft = current.offsetLeft - 16;
@@ -204,6 +208,18 @@ function showList({ listed, filters }: State): void {
       delete state.find["deals"];
     });
     if (before instanceof HTMLElement) before.focus({ preventScroll: true });
+  });
+}
+
+/** Draw views one after the other, unless the page was drawn anew meanwhile. */
+function drawLater(views: View[], main: HTMLElement): void {
+  main.toggleAttribute("data-drawing", views.length > 0);
+  const [next, ...rest] = views;
+  if (!next) return;
+  setTimeout(() => {
+    if (!main.isConnected) return;
+    charts.push(...next.draw());
+    drawLater(rest, main);
   });
 }
 
