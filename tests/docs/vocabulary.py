@@ -149,6 +149,7 @@ EXCEPTIONS: tuple[Allowed, ...] = (
             "orchestrate/flows/supervised.py",
             "orchestrate/pipeboard/environments.py",
             "orchestrate/pipeboard/local/prefect_service.py",
+            "tests/docker/test_image.py",
             "tests/warehouse/warehouse_helpers.py",
         )
     ),
