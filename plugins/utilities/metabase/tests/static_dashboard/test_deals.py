@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -101,12 +101,10 @@ def test_without_a_company_domain_no_deal_has_a_link(
 ) -> None:
     account, results = read(demo.url, definitions)
     assert account.database is not None
-    file = folder / "no_domain.sqlite"
-    file.write_bytes(account.database.file)
-    with sqlite3.connect(file) as connection:
-        connection.execute("update ops_ops_account set deal_url_prefix = null")
-    connection.close()
-    database = replace(account.database, file=file.read_bytes())
+    tables = json.loads(account.database.file)
+    of_account = tables["ops_ops_account"]
+    of_account["values"][list(of_account["columns"]).index("deal_url_prefix")] = [None]
+    database = replace(account.database, file=json.dumps(tables).encode())
     path = folder / "no_domain.html"
     write(path, render_page(definitions, replace(account, database=database), results, bundle))
     browser.open(path)

@@ -23,14 +23,43 @@ export interface Chosen {
   team: readonly string[];
 }
 
+/** A table of the file: its columns with their types in SQLite, and the values of each. */
+interface Table {
+  columns: Record<string, string>;
+  values: Value[][];
+}
+
+/** Rows that are inserted before the browser may do something else. */
+const ROWS_AT_ONCE = 5_000;
+
+async function fill(database: Database, name: string, { columns, values }: Table): Promise<void> {
+  const names = Object.keys(columns);
+  const types = names.map((column) => `${column} ${columns[column]}`);
+  database.run(`create table ${name} (${types.join(", ")})`);
+  const insert = database.prepare(`insert into ${name} values (${names.map(() => "?").join(", ")})`);
+  const count = values[0]?.length ?? 0;
+  for (let row = 0; row < count; row += 1) {
+    insert.run(values.map((column) => column[row] ?? null));
+    if (row % ROWS_AT_ONCE === ROWS_AT_ONCE - 1) await new Promise((resolve) => setTimeout(resolve));
+  }
+  insert.free();
+}
+
 export class Engine {
-  private constructor(private readonly database: Database) {}
+  private constructor(
+    private readonly database: Database,
+    /** When also the lists of deals can be asked for: they are most of the rows. */
+    readonly complete: Promise<void>,
+  ) {}
 
   static async open(program: ArrayBuffer, file: ArrayBuffer): Promise<Engine> {
     const sql = await initSqlJs({ wasmBinary: program });
-    const database = new sql.Database(new Uint8Array(file));
+    const database = new sql.Database();
     database.create_function("round", rounded);
-    return new Engine(database);
+    const { deals, ...tables } = JSON.parse(new TextDecoder().decode(file)) as Record<string, Table>;
+    database.run("begin");
+    for (const [name, table] of Object.entries(tables)) await fill(database, name, table);
+    return new Engine(database, deals ? fill(database, "deals", deals) : Promise.resolve());
   }
 
   /** Return the rows of a card for filters; of those that it does not have, none applies. */

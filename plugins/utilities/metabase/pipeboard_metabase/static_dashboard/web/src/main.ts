@@ -118,7 +118,7 @@ function filtered(card: Card, { filters }: State): Card {
 /** Draw everything anew; `moved` tells that the address is another one. */
 function show(moved: boolean): void {
   const state = stateNow();
-  if (page.choices && !engine && (hasFilters(state) || state.listed)) {
+  if (page.choices && !engine && hasFilters(state)) {
     // Figures without the filters of the address would be taken for filtered ones.
     document.body.setAttribute("aria-busy", "true");
     void load().then(() => show(moved));
@@ -192,8 +192,21 @@ function show(moved: boolean): void {
 }
 
 /** Open the list of deals that the address names, or close the open one. */
-function showList({ listed, filters }: State): void {
+function showList({ listed }: State): void {
   document.querySelector<HTMLDialogElement>("dialog.deals")?.remove();
+  if (!listed || !page.choices) return;
+  const asked = location.hash;
+  document.body.setAttribute("aria-busy", "true");
+  void load()
+    .then(() => engine?.complete)
+    .then(() => {
+      document.body.removeAttribute("aria-busy");
+      // The reader may have gone on meanwhile.
+      if (location.hash === asked) openList(stateNow());
+    });
+}
+
+function openList({ listed, filters }: State): void {
   if (!listed || !engine || !shownContext) return;
   const chosen = chosenOf(filters);
   const dialog = dealList(page.cards[listed.card], listed, page.lists, engine, chosen, shownContext);
