@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,8 +32,10 @@ LOADING = {
 
 #: The program itself: `.pipeboard/bin/dbt` is for our own project.
 DBT = ROOT / ".pipeboard" / "env" / "dbt" / "bin" / "dbt"
+#: The garbage collector finds little in a parsed project: with these thresholds it runs seldom.
 DBT_SERVER = """
-import json, os, pathlib, runpy, sys
+import gc, json, os, pathlib, runpy, sys
+gc.set_threshold(100_000, 50, 100)
 results = os.fdopen(os.dup(1), "w")
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 from dbt.cli.main import dbtRunner
@@ -177,25 +179,42 @@ class Warehouse:
         assert done.returncode == 0, done.stdout[-4000:]
         return done.stdout
 
-    def changed(self, start: Callable[..., Any] = subprocess.run, **environ: str) -> Any:
-        """Run `dbt:changed` as the jobs do; return what starts it returns."""
-        return start(
+    def start_changed(self, **environ: str) -> subprocess.Popen[str]:
+        """Start `dbt:changed` as the jobs do."""
+        return subprocess.Popen(
             [str(COMMANDS / CHANGED["executable"]), *CHANGED_ARGUMENTS],
             cwd=ROOT / "transform",
             env={**self.environ(), "PIPEBOARD_BUILD_REPORT": str(self.build_report), **environ},
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
+
+    def decide(self) -> tuple[str, list[str]]:
+        """Let `dbt:changed` decide what to build; return its output and how it would call dbt.
+
+        No words mean that dbt would not be started.
+        """
+        stand_in, words = self.folder / "decide" / "dbt", self.folder / "decide" / "words"
+        stand_in.parent.mkdir(exist_ok=True)
+        stand_in.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{shlex.quote(str(words))}\n')
+        stand_in.chmod(0o755)
+        words.unlink(missing_ok=True)
+        started = self.start_changed(PATH=f"{stand_in.parent}{os.pathsep}{os.environ['PATH']}")
+        output = started.communicate()[0]
+        assert started.returncode == 0, output
+        return output, words.read_text().splitlines() if words.exists() else []
+
+    def changed(self, **environ: str) -> Finished:
+        """Build what `dbt:changed` decides, in the dbt that is loaded already."""
+        output, words = self.decide()
+        done = self.dbt(*words, **environ) if words else Finished(0, "")
+        return Finished(done.returncode, output + done.stdout)
 
     def due(self) -> set[str] | None:
         """Return what `dbt:changed` would build now, None for everything; nothing is built."""
-        stand_in = self.folder / "nothing" / "dbt"
-        stand_in.parent.mkdir(exist_ok=True)
-        stand_in.write_text("#!/bin/sh\n")
-        stand_in.chmod(0o755)
-        done = self.changed(PATH=f"{stand_in.parent}{os.pathsep}{os.environ['PATH']}")
-        assert done.returncode == 0, done.stdout
+        self.decide()
         return self.decided()
 
     def decided(self) -> set[str] | None:
