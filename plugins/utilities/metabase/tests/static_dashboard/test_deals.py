@@ -26,8 +26,9 @@ WON = "[data-card=owner_scorecard] tbody tr:first-child td:nth-child(3) .behind"
 def opened(browser: Browser) -> list[str]:
     """Wait for the list; return the titles of its deals."""
     WebDriverWait(browser.chrome, 10).until(lambda _: browser.all("dialog[open]"))
-    script = "return [...document.querySelectorAll('dialog tbody tr')].map(r => r.innerText)"
-    return list(browser.run(script))
+    # The first rows are drawn at once, the others when the list has been shown.
+    script = "setTimeout(() => arguments[0]([...document.querySelectorAll('dialog tbody tr')]"
+    return list(browser.chrome.execute_async_script(f"{script}.map(r => r.innerText)), 50)"))
 
 
 def closed(browser: Browser) -> None:
