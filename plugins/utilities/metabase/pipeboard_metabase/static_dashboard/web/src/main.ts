@@ -79,7 +79,9 @@ function hasFilters({ filters }: State): boolean {
 /** What an element of the file carries, unpacked. */
 async function unpacked(id: keyof typeof carried): Promise<ArrayBuffer> {
   const text = carried[id]?.textContent ?? "";
-  const packed = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const characters = atob(text);
+  const packed = new Uint8Array(characters.length);
+  for (let at = 0; at < packed.length; at += 1) packed[at] = characters.charCodeAt(at);
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   const bytes = await new Response(stream).arrayBuffer();
   carried[id] = null;
@@ -121,6 +123,13 @@ function show(moved: boolean): void {
   if (page.choices && !engine && hasFilters(state)) {
     // Figures without the filters of the address would be taken for filtered ones.
     document.body.setAttribute("aria-busy", "true");
+    if (shownView === null) {
+      const translations = new Translations(page.translations, lang);
+      document.documentElement.lang = translations.locale;
+      document.body.replaceChildren(
+        element("main", { class: "loading" }, element("p", { role: "status" }, translations.text("page.loading"))),
+      );
+    }
     void load().then(() => show(moved));
     return;
   }
