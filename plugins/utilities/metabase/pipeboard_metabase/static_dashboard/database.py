@@ -141,7 +141,7 @@ def read_database(connection: psycopg.Connection, cards: Iterable[Card]) -> Page
 
 
 def relations(cards: Iterable[Card]) -> dict[tuple[str, str], set[str]]:
-    """Return the relations that the selects of cards read, and the words that may be columns."""
+    """Return the relations that the selects of cards read, and the identifiers that may be columns."""
     found: dict[tuple[str, str], set[str]] = {}
     for card in cards:
         columns = [column for key, column in card.filters.items() if key in PAGE_FILTERS]
@@ -149,32 +149,32 @@ def relations(cards: Iterable[Card]) -> dict[tuple[str, str], set[str]]:
             lambda clause: clause[0] if set(TAG.findall(clause[1])) <= set(PAGE_FILTERS) else "",
             COMMENT.sub("", card.sql),
         )
-        words = set(WORD.findall(text)) | {column.name for column in columns}
+        identifiers = set(WORD.findall(text)) | {column.name for column in columns}
         for relation in {*RELATION.findall(text), *((c.schema, c.relation) for c in columns)}:
-            found.setdefault(relation, set()).update(words)
+            found.setdefault(relation, set()).update(identifiers)
     return found
 
 
 def _file(connection: psycopg.Connection, tables: Mapping[tuple[str, str], set[str]]) -> bytes:
     """Return the tables column by column, which compresses to half of what rows do."""
     found = {}
-    for (schema, name), words in sorted(tables.items()):
+    for (schema, name), identifiers in sorted(tables.items()):
         source = sql.SQL("select * from {}").format(sql.Identifier(schema, name))
-        found[f"{schema}_{name}"] = _read(connection, source, words)
+        found[f"{schema}_{name}"] = _read(connection, source, identifiers)
     found[TABLE] = _read(connection, sql.SQL(SOURCE), None)
     known = {name: table for name, table in found.items() if table}
     return json.dumps(known, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def _read(
-    connection: psycopg.Connection, source: sql.Composable, words: Collection[str] | None
+    connection: psycopg.Connection, source: sql.Composable, identifiers: Collection[str] | None
 ) -> dict[str, Any] | None:
-    """Return the columns of a select that are among some words, or all; None if it fails."""
+    """Return the columns of a select that are among some identifiers, or all; None if it fails."""
     try:
         with connection.transaction():
             query = sql.SQL("select * from ({}) as source limit 0").format(source)
             described = connection.execute(query).description or ()
-            columns = [c for c in described if words is None or c.name in words]
+            columns = [c for c in described if identifiers is None or c.name in identifiers]
             names = [c.name for c in columns]
             # Neighbours that are alike compress well.
             order = sorted(names, key=lambda name: not name.endswith("_id"))

@@ -134,9 +134,9 @@ def test_axe_finds_no_barrier_in_a_list(
 def test_an_address_of_a_list_that_is_none_opens_none(
     browser: Browser, demo: Warehouse, page_of: Page
 ) -> None:
-    for asked in ("nothing.n_won", "owner_scorecard.owner_name", "owner_scorecard.n_pushes"):
+    for requested in ("nothing.n_won", "owner_scorecard.owner_name", "owner_scorecard.n_pushes"):
         browser.chrome.get("about:blank")
-        browser.chrome.get(f"{page_of(demo).as_uri()}#/team?deals={asked}&of=x.y")
+        browser.chrome.get(f"{page_of(demo).as_uri()}#/team?deals={requested}&of=x.y")
         WebDriverWait(browser.chrome, 10).until(lambda _: browser.all(WON))
         assert not browser.all("dialog")
 
