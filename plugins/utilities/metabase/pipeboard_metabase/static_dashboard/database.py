@@ -141,7 +141,7 @@ def read_database(connection: psycopg.Connection, cards: Iterable[Card]) -> Page
 
 
 def relations(cards: Iterable[Card]) -> dict[tuple[str, str], set[str]]:
-    """Return the relations that the selects of cards read, and the identifiers that may be columns."""
+    """Return what the selects of cards read, and the identifiers that may be its columns."""
     found: dict[tuple[str, str], set[str]] = {}
     for card in cards:
         columns = [column for key, column in card.filters.items() if key in PAGE_FILTERS]
