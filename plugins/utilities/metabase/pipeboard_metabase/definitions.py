@@ -85,12 +85,12 @@ class Filter:
 class DealSet:
     """Deals that a figure counts, by columns of static_dashboard/deals.sql.
 
-    `owner` is the owner that they count for, and `month` the month; None where all months count.
+    `owner` is the owner that they count for, and `date` the day; None where all days count.
     """
 
     where: str
     owner: str
-    month: str | None = None
+    date: str | None = None
 
 
 @dataclass(frozen=True)
@@ -479,9 +479,9 @@ def _deal_sets(data: Any) -> dict[str, DealSet]:
     found = {}
     for key, value in _mapping("deal_sets.yml", data).items():
         where = f"deal_sets.yml: {key}"
-        _only(where, _mapping(where, value), {"where", "owner", "month"})
+        _only(where, _mapping(where, value), {"where", "owner", "date"})
         found[_key(where, key)] = DealSet(
-            value.get("where", "true"), str(value.get("owner")), value.get("month")
+            value.get("where", "true"), str(value.get("owner")), value.get("date")
         )
     return found
 

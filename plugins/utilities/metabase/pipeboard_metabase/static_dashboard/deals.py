@@ -42,7 +42,7 @@ DIMENSIONS = {
 MONTHS = ("month", "cohort_month")
 SELECT = """
     select
-        deals.title,
+        coalesce(replace(deals.title, char(1), deals.org_name), deals.title),
         deals.org_name,
         owners.display_name,
         pipelines.display_name,
@@ -64,7 +64,7 @@ SELECT = """
         [[team:and owners.team_name in (select value from json_each(:team))]]
 """
 PERIOD = """
-        [[period:and deals.{month} in (
+        [[period:and {month} in (
             select month_start from marts_dim_date
             where date_day between :period_first and :period_last
         )]]"""
@@ -81,8 +81,9 @@ def lists(definitions: Definitions) -> dict[str, Any]:
 
 
 def _list(found: DealSet) -> dict[str, Any]:
-    period = PERIOD.format(month=found.month) if found.month else ""
-    months = dict.fromkeys(MONTHS, f"deals.{found.month}") if found.month else {}
+    month = f"date(deals.{found.date}, 'start of month')"
+    period = PERIOD.format(month=month) if found.date else ""
+    months = dict.fromkeys(MONTHS, month) if found.date else {}
     return {
         "select": SELECT.format(owner=found.owner, where=found.where, period=period),
         "dimensions": {**DIMENSIONS, **months},

@@ -41,6 +41,7 @@ function unpacked(id: string): ArrayBuffer {
 
 const page = JSON.parse(held("page-data")) as Page;
 const engine = await Engine.open(unpacked("page-engine"), unpacked("page-database"));
+await engine.complete;
 const asked = JSON.parse(readFileSync(0, "utf-8")) as { address: string; card: string }[];
 const answers = asked.map(({ address, card: key }) => {
   const { filters } = read(address);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,8 +26,9 @@ WON = "[data-card=owner_scorecard] tbody tr:first-child td:nth-child(3) .behind"
 def opened(browser: Browser) -> list[str]:
     """Wait for the list; return the titles of its deals."""
     WebDriverWait(browser.chrome, 10).until(lambda _: browser.all("dialog[open]"))
-    script = "return [...document.querySelectorAll('dialog tbody tr')].map(r => r.innerText)"
-    return list(browser.run(script))
+    # The first rows are drawn at once, the others when the list has been shown.
+    script = "setTimeout(() => arguments[0]([...document.querySelectorAll('dialog tbody tr')]"
+    return list(browser.chrome.execute_async_script(f"{script}.map(r => r.innerText)), 50)"))
 
 
 def closed(browser: Browser) -> None:
@@ -101,12 +102,10 @@ def test_without_a_company_domain_no_deal_has_a_link(
 ) -> None:
     account, results = read(demo.url, definitions)
     assert account.database is not None
-    file = folder / "no_domain.sqlite"
-    file.write_bytes(account.database.file)
-    with sqlite3.connect(file) as connection:
-        connection.execute("update ops_ops_account set deal_url_prefix = null")
-    connection.close()
-    database = replace(account.database, file=file.read_bytes())
+    tables = json.loads(account.database.file)
+    of_account = tables["ops_ops_account"]
+    of_account["values"][list(of_account["columns"]).index("deal_url_prefix")] = [None]
+    database = replace(account.database, file=json.dumps(tables).encode())
     path = folder / "no_domain.html"
     write(path, render_page(definitions, replace(account, database=database), results, bundle))
     browser.open(path)
@@ -135,9 +134,9 @@ def test_axe_finds_no_barrier_in_a_list(
 def test_an_address_of_a_list_that_is_none_opens_none(
     browser: Browser, demo: Warehouse, page_of: Page
 ) -> None:
-    for asked in ("nothing.n_won", "owner_scorecard.owner_name", "owner_scorecard.n_pushes"):
+    for requested in ("nothing.n_won", "owner_scorecard.owner_name", "owner_scorecard.n_pushes"):
         browser.chrome.get("about:blank")
-        browser.chrome.get(f"{page_of(demo).as_uri()}#/team?deals={asked}&of=x.y")
+        browser.chrome.get(f"{page_of(demo).as_uri()}#/team?deals={requested}&of=x.y")
         WebDriverWait(browser.chrome, 10).until(lambda _: browser.all(WON))
         assert not browser.all("dialog")
 

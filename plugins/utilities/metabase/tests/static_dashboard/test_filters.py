@@ -32,7 +32,7 @@ Page = Callable[[Warehouse], Path]
 
 
 @dataclass(frozen=True)
-class Asked:
+class CardRequest:
     """A card and what the filters are set to, as an address has it."""
 
     card: Card
@@ -44,7 +44,7 @@ class Asked:
 
 
 @pytest.fixture(scope="module")
-def evaluate(folder: Path) -> Callable[[Path, Sequence[Asked]], list[dict[str, Any]]]:
+def evaluate(folder: Path) -> Callable[[Path, Sequence[CardRequest]], list[dict[str, Any]]]:
     """Run the page's engine with Node."""
     node = node_in(NODE)
     modules = packages(CACHE, node)
@@ -60,8 +60,8 @@ def evaluate(folder: Path) -> Callable[[Path, Sequence[Asked]], list[dict[str, A
         check=True, env={**os.environ, "NODE_PATH": str(modules)},
     )  # fmt: skip
 
-    def answers(page: Path, asked: Sequence[Asked]) -> list[dict[str, Any]]:
-        given = json.dumps([{"address": each.address, "card": each.card.key} for each in asked])
+    def answers(page: Path, request: Sequence[CardRequest]) -> list[dict[str, Any]]:
+        given = json.dumps([{"address": each.address, "card": each.card.key} for each in request])
         done = subprocess.run([node, script, page], input=given, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return list(json.loads(done.stdout))
@@ -69,14 +69,16 @@ def evaluate(folder: Path) -> Callable[[Path, Sequence[Asked]], list[dict[str, A
     return answers
 
 
-def marts_rows(connection: psycopg.Connection[Any], asked: Asked, period: Any) -> list[list[Any]]:
+def marts_rows(
+    connection: psycopg.Connection[Any], request: CardRequest, period: Any
+) -> list[list[Any]]:
     values: dict[str, Value] = {
-        key: names for key, names in asked.values.items() if key in asked.card.filters
+        key: names for key, names in request.values.items() if key in request.card.filters
     }
     values.pop(PERIOD, None)
-    if PERIOD in asked.card.filters and period:
+    if PERIOD in request.card.filters and period:
         values[PERIOD] = Between(*map(date.fromisoformat, period))
-    query, parameters = render(asked.card, values)
+    query, parameters = render(request.card, values)
     rows = connection.execute(query.encode(), parameters).fetchall()
     return [[plain(cell) for cell in row] for row in rows]
 
@@ -137,7 +139,7 @@ def settings_of(
 )
 def test_figures_equal_the_marts_for_random_filters(
     definitions: Definitions, demo: Warehouse, page_of: Page, n_settings: int, n_cards: int | None,
-    evaluate: Callable[[Path, Sequence[Asked]], list[dict[str, Any]]],
+    evaluate: Callable[[Path, Sequence[CardRequest]], list[dict[str, Any]]],
 ) -> None:  # fmt: skip
     seed = random.randrange(1_000_000)
     random_ = random.Random(seed)
@@ -147,8 +149,8 @@ def test_figures_equal_the_marts_for_random_filters(
     assert all(len(names) > 1 for names in database.choices.values()), "without teams, say"
     cards = filtered_cards(definitions)
     assert len(cards) > 45
-    asked = [
-        Asked(card, values)
+    request = [
+        CardRequest(card, values)
         for values in (
             settings_of(random_, dict(database.choices), database.first_month, account.this_month)
             for _ in range(n_settings)
@@ -158,7 +160,7 @@ def test_figures_equal_the_marts_for_random_filters(
     with psycopg.connect(demo.url) as connection:
         connection.execute("set jit = off")
         n_rows = n_lists = 0
-        for each, found in zip(asked, evaluate(page_of(demo), asked), strict=True):
+        for each, found in zip(request, evaluate(page_of(demo), request), strict=True):
             expected = marts_rows(connection, each, found["period"])
             assert differences(found["rows"], expected) == [], (seed, each)
             assert unexplained(found["lists"]) == [], (seed, each)
@@ -170,11 +172,11 @@ def test_figures_equal_the_marts_for_random_filters(
 
 def test_without_a_choice_the_engine_answers_as_the_page_opens(
     definitions: Definitions, demo: Warehouse, page_of: Page,
-    evaluate: Callable[[Path, Sequence[Asked]], list[dict[str, Any]]],
+    evaluate: Callable[[Path, Sequence[CardRequest]], list[dict[str, Any]]],
 ) -> None:  # fmt: skip
     _, results = read(demo.url, definitions)
-    asked = [Asked(card, {}) for card in filtered_cards(definitions)]
-    for each, found in zip(asked, evaluate(page_of(demo), asked), strict=True):
+    request = [CardRequest(card, {}) for card in filtered_cards(definitions)]
+    for each, found in zip(request, evaluate(page_of(demo), request), strict=True):
         shown = [[plain(cell) for cell in row] for row in results[each.card.key].rows]
         assert differences(found["rows"][: len(shown)], shown) == [], each.card.key
 
@@ -191,7 +193,7 @@ def test_without_a_choice_the_engine_answers_as_the_page_opens(
 def test_deals_that_a_sum_leaves_out_are_counted(
     definitions: Definitions, demo: Warehouse, bundle: Bundle, folder: Path, card: str,
     counts: tuple[int, ...], expected: object,
-    evaluate: Callable[[Path, Sequence[Asked]], list[dict[str, Any]]],
+    evaluate: Callable[[Path, Sequence[CardRequest]], list[dict[str, Any]]],
 ) -> None:  # fmt: skip
     account, _ = read(demo.url, definitions)
     rows = " union all ".join(f"select 1 as n, {count} as {LEFT_OUT}" for count in counts)
@@ -200,7 +202,7 @@ def test_deals_that_a_sum_leaves_out_are_counted(
     path = folder / "left_out_counts.html"
     only = replace(definitions, cards={**definitions.cards, **cards})
     write(path, render_page(only, account, {card: columns}, bundle))
-    (found,) = evaluate(path, [Asked(cards[card], {})])
+    (found,) = evaluate(path, [CardRequest(cards[card], {})])
     assert found["leftOut"] == expected
 
 

@@ -66,10 +66,17 @@ export function view(card: Card, placed: Placed, level: 3 | 4, context: Context)
   }
   const behind: OnCell = (row, column) => context.behind(card, column.name, row);
   if (card.display === "table") {
-    const box = table(card, title, context, behind);
+    const { node: box, complete } = table(card, title, context, behind);
     head.append(tools(exporter(card, title, context)));
     node.append(box, ...notes(card, [], context));
-    return { ...still, measure: () => giveRoom(box) };
+    return {
+      ...still,
+      measure: () => giveRoom(box),
+      draw: () => {
+        complete();
+        return [];
+      },
+    };
   }
   return chartView(card, placed, title, node, head, context);
 }
@@ -239,7 +246,11 @@ function chartView(
   );
   toggle.addEventListener("click", () => {
     const on = toggle.getAttribute("aria-pressed") !== "true";
-    if (on && !rows.hasChildNodes()) rows.append(table(card, title, context, behind));
+    if (on && !rows.hasChildNodes()) {
+      const { node: box, complete } = table(card, title, context, behind);
+      rows.append(box);
+      complete();
+    }
     toggle.setAttribute("aria-pressed", String(on));
     rows.style.minHeight = `${charts.offsetHeight || rows.offsetHeight}px`;
     charts.hidden = on;

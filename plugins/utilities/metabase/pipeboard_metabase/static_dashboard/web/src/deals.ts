@@ -93,6 +93,8 @@ export function dealList(
     { type: "button", class: "close", "aria-label": translations.text("page.close"), title: translations.text("page.close") },
     element("span", { "aria-hidden": "true" }, "×"),
   );
+  const found = table(list, title, context, () => null);
+  setTimeout(found.complete);
   const dialog = element(
     "dialog",
     { class: "deals", "aria-labelledby": "deals-title" },
@@ -111,7 +113,7 @@ export function dealList(
         value: formats.full(values.reduce((sum, value) => sum + value, 0), money),
       }),
     ),
-    table(list, title, context, () => null),
+    found.node,
   );
   close.addEventListener("click", () => dialog.close());
   // A click beside it, which is one on the dialog itself.

@@ -23,14 +23,62 @@ export interface Chosen {
   team: readonly string[];
 }
 
+/** A table of the file: its columns with their types in SQLite, and the values of each. */
+interface Table {
+  columns: Record<string, string>;
+  values: Value[][];
+}
+
+/** Rows that are inserted before the browser may do something else. */
+const ROWS_AT_ONCE = 5_000;
+const RELATION = /\b(?:marts|ops)_\w+/g;
+
 export class Engine {
-  private constructor(private readonly database: Database) {}
+  /** When also the lists of deals can be asked for: they are most of the rows. */
+  readonly complete: Promise<void>;
+
+  private constructor(
+    private readonly database: Database,
+    /** Tables that are not made yet: a select makes those that it reads. */
+    private readonly pending: Map<string, Table>,
+  ) {
+    this.complete = this.makeAll();
+  }
 
   static async open(program: ArrayBuffer, file: ArrayBuffer): Promise<Engine> {
     const sql = await initSqlJs({ wasmBinary: program });
-    const database = new sql.Database(new Uint8Array(file));
+    const database = new sql.Database();
     database.create_function("round", rounded);
-    return new Engine(database);
+    database.run("begin");
+    const tables = JSON.parse(new TextDecoder().decode(file)) as Record<string, Table>;
+    return new Engine(database, new Map(Object.entries(tables)));
+  }
+
+  private async makeAll(): Promise<void> {
+    const pause = () => new Promise((resolve) => setTimeout(resolve));
+    for (const name of [...this.pending.keys()]) {
+      await pause();
+      for (const _ of this.make(name)) await pause();
+    }
+  }
+
+  /** Make a table, with a stop after some rows. */
+  private *make(name: string): Generator<void> {
+    const table = this.pending.get(name);
+    if (!table) return;
+    this.pending.delete(name);
+    const names = Object.keys(table.columns);
+    const types = names.map((column) => `${column} ${table.columns[column]}`);
+    this.database.run(`create table ${name} (${types.join(", ")})`);
+    const places = names.map(() => "?").join(", ");
+    const insert = this.database.prepare(`insert into ${name} values (${places})`);
+    const count = table.values[0]?.length ?? 0;
+    for (let row = 0; row < count; row += 1) {
+      insert.run(table.values.map((column) => column[row] ?? null));
+      // Only the deals are never made by a select, which would have to wait for the rest.
+      if (name === "deals" && row % ROWS_AT_ONCE === ROWS_AT_ONCE - 1) yield;
+    }
+    insert.free();
   }
 
   /** Return the rows of a card for filters; of those that it does not have, none applies. */
@@ -58,6 +106,7 @@ export class Engine {
       values[`:${filter}`] = JSON.stringify(names);
       return clause;
     });
+    for (const [name] of text.matchAll(RELATION)) Array.from(this.make(name));
     const statement = this.database.prepare(text);
     try {
       statement.bind(values);

@@ -79,7 +79,9 @@ function hasFilters({ filters }: State): boolean {
 /** What an element of the file carries, unpacked. */
 async function unpacked(id: keyof typeof carried): Promise<ArrayBuffer> {
   const text = carried[id]?.textContent ?? "";
-  const packed = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const characters = atob(text);
+  const packed = new Uint8Array(characters.length);
+  for (let at = 0; at < packed.length; at += 1) packed[at] = characters.charCodeAt(at);
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   const bytes = await new Response(stream).arrayBuffer();
   carried[id] = null;
@@ -118,9 +120,16 @@ function filtered(card: Card, { filters }: State): Card {
 /** Draw everything anew; `moved` tells that the address is another one. */
 function show(moved: boolean): void {
   const state = stateNow();
-  if (page.choices && !engine && (hasFilters(state) || state.listed)) {
+  if (page.choices && !engine && hasFilters(state)) {
     // Figures without the filters of the address would be taken for filtered ones.
     document.body.setAttribute("aria-busy", "true");
+    if (shownView === null) {
+      const translations = new Translations(page.translations, lang);
+      document.documentElement.lang = translations.locale;
+      document.body.replaceChildren(
+        element("main", { class: "loading" }, element("p", { role: "status" }, translations.text("page.loading"))),
+      );
+    }
     void load().then(() => show(moved));
     return;
   }
@@ -192,8 +201,21 @@ function show(moved: boolean): void {
 }
 
 /** Open the list of deals that the address names, or close the open one. */
-function showList({ listed, filters }: State): void {
+function showList({ listed }: State): void {
   document.querySelector<HTMLDialogElement>("dialog.deals")?.remove();
+  if (!listed || !page.choices) return;
+  const asked = location.hash;
+  document.body.setAttribute("aria-busy", "true");
+  void load()
+    .then(() => engine?.complete)
+    .then(() => {
+      document.body.removeAttribute("aria-busy");
+      // The reader may have gone on meanwhile.
+      if (location.hash === asked) openList(stateNow());
+    });
+}
+
+function openList({ listed, filters }: State): void {
   if (!listed || !engine || !shownContext) return;
   const chosen = chosenOf(filters);
   const dialog = dealList(page.cards[listed.card], listed, page.lists, engine, chosen, shownContext);

@@ -6,15 +6,17 @@ declare module "sql.js" {
     bind(values: Record<string, Value>): boolean;
     step(): boolean;
     get(): Value[];
+    run(values: Value[]): void;
     free(): boolean;
   }
 
   export interface Database {
+    run(statement: string): void;
     prepare(select: string): Statement;
     create_function(name: string, body: (...values: Value[]) => Value): void;
   }
 
   export default function initSqlJs(options: { wasmBinary: ArrayBuffer }): Promise<{
-    Database: new (file: Uint8Array) => Database;
+    Database: new () => Database;
   }>;
 }

@@ -15,10 +15,19 @@ const LEAST_TO_SEARCH = 6;
 /** More rows than this are searched and exported, and not drawn. */
 const MOST_DRAWN = 500;
 
+/** Rows that fill the height of a table; the rest can wait until the page is shown. */
+const FIRST_DRAWN = 40;
+
+/** A table in the document; `complete` draws the rows that do not show at first. */
+export interface Table {
+  node: HTMLElement;
+  complete(): void;
+}
+
 /** What a click on a cell does, or null where it does nothing. */
 export type OnCell = (row: Cell[], column: Column) => (() => void) | null;
 
-export function table(card: Card, title: string, context: Context, onCell: OnCell): HTMLElement {
+export function table(card: Card, title: string, context: Context, onCell: OnCell): Table {
   const { translations, formats } = context;
   const { sort, find } = read(location.hash);
   let order: Order | null = sort[card.key] ?? null;
@@ -47,14 +56,14 @@ export function table(card: Card, title: string, context: Context, onCell: OnCel
     });
     return { head, name };
   });
-  const fill = () => {
+  const fill = (most = MOST_DRAWN) => {
     for (const { head, name } of heads) {
       const way = order?.column !== name ? "none" : order.down ? "descending" : "ascending";
       head.setAttribute("aria-sort", way);
     }
     const found = sorted(matching(card, shown, wanted, context), card, order, translations.locale);
     body.replaceChildren(
-      ...found.slice(0, MOST_DRAWN).map((row) =>
+      ...found.slice(0, most).map((row) =>
         element(
           "tr",
           {},
@@ -72,7 +81,12 @@ export function table(card: Card, title: string, context: Context, onCell: OnCel
           ? translations.text("page.found", { found: shownRows, count: all })
           : "";
   };
-  fill();
+  fill(FIRST_DRAWN);
+  let isComplete = card.rows.length <= FIRST_DRAWN;
+  const complete = () => {
+    if (!isComplete) fill();
+    isComplete = true;
+  };
   const scroll = element(
     "div",
     { class: "scroll", tabindex: 0, role: "region", "aria-label": title },
@@ -84,7 +98,7 @@ export function table(card: Card, title: string, context: Context, onCell: OnCel
     ),
   );
   const box = element("div", { class: "scroll-box" }, scroll);
-  if (card.rows.length < LEAST_TO_SEARCH) return box;
+  if (card.rows.length < LEAST_TO_SEARCH) return { node: box, complete };
   const field = element("input", {
     type: "search",
     class: "search",
@@ -98,7 +112,8 @@ export function table(card: Card, title: string, context: Context, onCell: OnCel
     amend((state) => (state.find[card.key] = wanted));
     fill();
   });
-  return element("div", { class: "searched" }, element("div", { class: "find" }, field, count), box);
+  const search = element("div", { class: "find" }, field, count);
+  return { node: element("div", { class: "searched" }, search, box), complete };
 }
 
 /** A button that saves the rows of a card, as its table shows them, as a file. */
