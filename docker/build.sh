@@ -28,8 +28,10 @@ export PREFECT_HOME="$scratch/prefect" DO_NOT_TRACK=1
 prefect --version
 .pipeboard/env/prefect/bin/python orchestrate/flows/register.py --help >/dev/null
 pipeboard-metabase --help >/dev/null
-dbt --quiet parse --project-dir transform --profiles-dir transform
-# What the models say of themselves, for Metabase to say it, too.
+# As a sync runs it, dbt leaves what it parsed in .pipeboard/dbt/parsed, and no container parses again.
 mkdir -p .pipeboard/dbt
+PIPEBOARD_DBT_OF_SYNC=1 dbt --quiet parse --project-dir transform --profiles-dir transform
+# What the models say of themselves, for Metabase to say it, too.
 cp "$scratch/target/manifest.json" .pipeboard/dbt/manifest.json
+chmod -R a+rX .pipeboard/dbt
 echo "image         built and tried"

@@ -22,6 +22,7 @@ PREFECT_PYTHON = ROOT / ".pipeboard" / "env" / "prefect" / "bin" / "python"
 TRANSFORM = ROOT / "transform"
 #: Fingerprints of clean SQL files, one a line.
 CLEAN_SQL = ROOT / ".pipeboard" / "cache" / "clean-sql.txt"
+SQLFLUFF = ("python", str(ROOT / "tests" / "lint_sql.py"))
 #: Calls of sqlfluff, so that the two threads end at about the same time.
 SHARES = 4
 DBT_LINT = ROOT / ".pipeboard" / "env" / "dbt-lint" / "bin" / "dbt-bouncer"
@@ -51,7 +52,7 @@ def main() -> int:
     unknown = sorted(name for name, fingerprint in sql.items() if fingerprint not in known)
     steps: list[Step] = [
         *(
-            (f"sqlfluff {nr + 1} of {SHARES}", "transform", ["sqlfluff", "lint", "-q", *share])
+            (f"sqlfluff {nr + 1} of {SHARES}", "transform", [*SQLFLUFF, "lint", "-q", *share])
             for nr in range(SHARES)
             if (share := unknown[nr::SHARES])
         ),
@@ -68,7 +69,11 @@ def main() -> int:
             "orchestrate/flows",
             ["mypy", "--strict", "--python-executable", str(PREFECT_PYTHON), "."],
         ),
-        ("mypy bootstrap", ".", ["mypy", "orchestrate/bootstrap.py", "tests/run.py", __file__]),
+        (
+            "mypy bootstrap",
+            ".",
+            ["mypy", "orchestrate/bootstrap.py", "tests/run.py", "tests/lint_sql.py", __file__],
+        ),
         ("mypy docs", "tests/docs", ["mypy", "."]),
         ("vocabulary", ".", ["python", "tests/docs/vocabulary.py"]),
         *dbt_project(),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -29,8 +31,9 @@ small:
   outputs:
     any: &any
       {type: postgres, host: "{{ env_var('HOST') }}", port: "{{ env_var('PORT') | as_number }}",
-       user: "{{ env_var('USER') }}", password: "{{ env_var('PASSWORD') }}", dbname: test,
-       schema: public, threads: 1, application_name: small}
+       user: "{{ env_var('USER') }}", password: "{{ env_var('PASSWORD') }}",
+       dbname: "{{ env_var('DATABASE', 'test') }}", schema: public, threads: 1,
+       application_name: small}
 """,
     "models/staging/first.sql": f"""
 {{{{ config(pre_hook=["set work_mem = '77MB'", "create temporary table left_behind (n int)"]) }}}}
@@ -62,7 +65,9 @@ class Dbt:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
 
-    def run(self, *arguments: str, fingerprint: str = "") -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, fingerprint: str = "", **environ: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command; return its exit code and output."""
         server = conninfo_to_dict(self.database.url)
         return subprocess.run(
@@ -75,6 +80,7 @@ class Dbt:
                 "DBT_TARGET_PATH": str(self.folder / "target"),
                 "DBT_PROFILES_DIR": str(self.folder),
                 "PIPEBOARD_PROJECT_FINGERPRINT": fingerprint,
+                **environ,
             },
             cwd=self.folder,
             capture_output=True,
@@ -140,3 +146,38 @@ def test_manifest_and_templates_are_those_of_the_project(dbt: Dbt) -> None:
     dbt.manifest.write_text("of another program")
     dbt.run("parse", fingerprint="b")
     assert dbt.manifest.read_text() != "of another program"
+
+
+def test_a_parse_serves_every_database_of_the_project(tmp_path: Path) -> None:
+    """It equals a parse from nothing, edits are seen, and a broken one does no harm."""
+    dbt = Dbt(tmp_path / "transform", DatabaseUrl.parse("postgresql://a:b@127.0.0.1:9/test"))
+    (tmp_path / ".pipeboard").mkdir()
+    source = "version: 2\nsources: [{name: raw, tables: [{name: deals}]}]\n"
+    (dbt.folder / "models" / "sources.yml").write_text(source)
+
+    def parsed(target: str, **environ: str) -> tuple[dict[str, Any], str]:
+        folder = tmp_path / target
+        done = dbt.run("parse", DBT_TARGET_PATH=str(folder), **environ)
+        assert done.returncode == 0, done.stdout
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest.pop("metadata")
+        return without_times(manifest), done.stdout
+
+    anew = "Unable to do partial parsing"
+    assert anew in parsed("first")[1]
+    (dbt.folder / "models" / "marts" / "third.sql").write_text("select 3 as n")
+    elsewhere = {"DATABASE": 'o"ther', "PORT": "10", "USER": "else"}
+    shared, output = parsed("second", **elsewhere)
+    assert anew not in output
+    assert shared["nodes"]["model.small.first"]["relation_name"] == '"o"ther"."public"."first"'
+    (tmp_path / ".pipeboard" / "dbt" / "parsed" / "any-public.msgpack").write_bytes(b"no parse")
+    whole, output = parsed("third", **elsewhere)
+    assert anew in output
+    assert shared == whole
+
+
+def without_times(part: Any) -> Any:
+    """Return a part of a manifest without the moments at which its nodes were parsed."""
+    if isinstance(part, dict):
+        return {key: without_times(value) for key, value in part.items() if key != "created_at"}
+    return [*map(without_times, part)] if isinstance(part, list) else part

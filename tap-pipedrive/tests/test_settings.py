@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import run_tap
+from conftest import PYTHON, run_tap
 
 from tap_pipedrive.errors import ConfigurationError
 
@@ -56,7 +55,7 @@ def test_an_invalid_setting_is_a_configuration_error(wrong: dict[str, Any], says
 
 
 def run_process(config: str, *arguments: str, **env: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "tap_pipedrive", "--config", "/dev/stdin", *arguments]
+    command = [PYTHON, "-m", "tap_pipedrive", "--config", "/dev/stdin", *arguments]
     done = subprocess.run(
         command, input=config, capture_output=True, text=True, check=False, timeout=60,
         env={**os.environ, **env},

@@ -8,14 +8,13 @@ import random
 import signal
 import stat
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
-from conftest import Output, run_tap
+from conftest import PYTHON, Output, run_tap
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
 
 #: Seconds in which a tap must end, on a busy machine.
@@ -52,7 +51,7 @@ def running_tap(
     """Run the tap as a separate process, which is killed at the end if it still runs."""
     config = {"api_token": simulator.token, "api_url": simulator.url, **settings}
     process = subprocess.Popen(
-        [sys.executable, *(command or ("-m", "tap_pipedrive")), "--config", "/dev/stdin"],
+        [PYTHON, *(command or ("-m", "tap_pipedrive")), "--config", "/dev/stdin"],
         stdin=subprocess.PIPE,
         stdout=stdout,
         stderr=subprocess.PIPE,

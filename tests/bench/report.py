@@ -18,6 +18,7 @@ from bench.arithmetic import (
 )
 from bench.cards_report import cards_section
 from bench.cases.dbt import CHANGES, LIMITS
+from bench.page_report import page_section
 
 Row = Iterable[object]
 
@@ -60,6 +61,7 @@ def render(measured: dict[str, Any]) -> str:
         "calls": calls_section,
         "dbt": dbt_section,
         "cards": cards_section,
+        "page": page_section,
     }
     lines = [*head(measured), "", *ratio_section(measured)]
     for name, section in sections.items():

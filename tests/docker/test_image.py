@@ -157,6 +157,26 @@ def test_the_image_holds_what_a_job_runs_and_no_installer(image: Image) -> None:
 
 
 @pytest.mark.long
+def test_no_container_parses_the_project_again(image: Image, tmp_path: Path) -> None:
+    """With its own database, as another user, and from a target folder with nothing in it."""
+    parsed = image.project / ".pipeboard" / "dbt" / "parsed" / "dev-marts.msgpack"
+    assert parsed.stat().st_mode & 0o444 == 0o444
+    environ = {
+        **PLAIN,
+        "PATH": f"{image.project / '.pipeboard' / 'bin'}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "PIPEBOARD_WORLD": "own",
+        "PIPEBOARD_DBT_OF_SYNC": "1",
+        "PIPEBOARD_DATABASE_URL": "postgresql://some:thing@elsewhere.invalid:7777/else",
+        "DBT_TARGET_PATH": str(tmp_path / "target"),
+        "DBT_LOG_PATH": str(tmp_path / "logs"),
+    }
+    outcome = image.run("dbt parse --project-dir transform --profiles-dir transform", environ)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    assert "Unable to do partial parsing" not in outcome.stdout
+
+
+@pytest.mark.long
 def test_the_image_provisions_metabase_with_what_the_models_say_of_themselves(
     image: Image, tmp_path: Path
 ) -> None:

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -249,27 +248,15 @@ def pushgateway(memory: Path) -> Iterator[str | None]:
 
 @contextmanager
 def make_site(server: EmbeddedPostgres, folder: Path, deals: int = 120) -> Iterator[Site]:
-    """Make a site in a folder, and take it away.
-
-    Server and database have the same address for each site: then what dbt parsed for one site
-    is valid for the next one, which gets a copy of it.
-    """
+    """Make a site in a folder, and take it away."""
     checkout = Checkout(folder / "state")
     simulator = Simulator(folder / "account", COMMANDS / "pipedrive-simulator")
     simulator.start(Account(deals=deals, seed=11))
-    paths = checkout.services.paths
-    binaries = Services(paths).binaries()
+    binaries = Services(checkout.services.paths).binaries()
     server.start(binaries, DATABASE, fresh=True)
-    parsed = paths.dbt("dev") / "target" / "partial_parse.msgpack"
-    stored = server.state.with_name(parsed.name)
-    if stored.exists():
-        parsed.parent.mkdir(parents=True)
-        shutil.copy(stored, parsed)
     with pushgateway(folder / "metrics") as gateway:
         yield Site(checkout, simulator, server, binaries, gateway)
     simulator.stop()
-    if parsed.exists():
-        shutil.copy(parsed, stored)
 
 
 def kill_server(server: EmbeddedPostgres) -> None:

@@ -18,6 +18,15 @@ from story import Edit, Story, Sync, write_story
 SEEDS = int(os.environ.get("PIPEBOARD_TRUST_SEEDS", "8"))
 #: Each built-in fault must be found by one of so many stories.
 MOST_SEEDS = 200
+#: A story that finds the fault, where the first one does not. It is tried first: the search costs
+#: ten times as much, and is made when stories have changed and this one finds the fault no longer.
+FIRST_SEEDS = {
+    "a_bookmark_is_late": 2,
+    "the_state_comes_before_the_commit": 3,
+    "an_error_of_a_load_is_swallowed": 11,
+    "a_success_needs_no_proof": 2,
+    "only_the_first_list_is_read": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +55,9 @@ def test_a_seed_gives_the_same_story_byte_for_byte(url: str) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_the_stories_find_a_fault_that_is_built_in(fault: Callable[..., Any], url: str) -> None:
+    seeds = (FIRST_SEEDS.get(fault.__name__, 1), *range(1, MOST_SEEDS + 1))
     with built_in(fault):
-        found = next((seed for seed in range(1, MOST_SEEDS + 1) if _breaks(seed, url)), None)
+        found = next((seed for seed in seeds if _breaks(seed, url)), None)
     assert found is not None, f"{fault.__name__} was not found by {MOST_SEEDS} stories"
 
 

@@ -8,16 +8,19 @@ version is pinned in requirements/:
 * compiled Jinja templates are kept in the target folder;
 * a name in `--select` is compared with the nodes that have it, not with all nodes, three times;
 * debug messages that no logger writes are not made;
-* `graph` gives macros one dictionary for each node, and a query's result has types that are known.
+* `graph` gives macros one dictionary for each node, and a query's result has types that are known;
+* a target folder with nothing in it begins with what was parsed for another database.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import shutil
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -176,6 +179,68 @@ def keep_type_testers() -> None:
     )
 
 
+def share_parsed_project() -> None:
+    """Read what dbt parsed for another database, where the target folder has nothing yet.
+
+    dbt keeps what it parsed for one connection, although all that a parse has of the connection are
+    the names of database and schema. A copy is kept in `parsed/` beside the target folders, for
+    each target and schema; an image has it from the start.
+    """
+    parser = import_module("dbt.parser.manifest")
+    loader = parser.ManifestLoader
+    read, write = loader.read_manifest_for_partial_parse, loader.write_manifest_for_partial_parse
+
+    def own_and_shared(project: Any) -> tuple[Path, Path]:
+        name = f"{project.target_name}-{project.credentials.schema}.msgpack"
+        own = Path(project.project_target_path, parser.PARTIAL_PARSE_FILE_NAME)
+        return own, Path(project.project_root).parent / ".pipeboard" / "dbt" / "parsed" / name
+
+    def read_own_or_shared(self: Any) -> Any:
+        own, shared = own_and_shared(self.root_project)
+        if not own.exists() and shared.exists():
+            # Whatever is wrong with it, dbt then parses from nothing.
+            with suppress(Exception):
+                parsed = parser.extended_mashumuro_decoder(shared.read_bytes())
+                known = next(iter(parsed["nodes"].values()))["database"]
+                parsed = in_database(parsed, known, self.root_project.credentials.database)
+                parsed["state_check"]["profile_hash"] = (
+                    self.manifest.state_check.profile_hash.to_dict()
+                )
+                content = parser.extended_mashumaro_encoder(parsed)
+                own.parent.mkdir(parents=True, exist_ok=True)
+                own.write_bytes(content)
+        return read(self)
+
+    def write_own_and_shared(self: Any) -> None:
+        write(self)
+        own, shared = own_and_shared(self.root_project)
+        # An image is read-only; a project elsewhere has no such folder.
+        with suppress(OSError):
+            if shared.parents[2].is_dir():
+                shared.parent.mkdir(parents=True, exist_ok=True)
+                new = shared.with_suffix(f".{os.getpid()}")
+                shutil.copyfile(own, new)
+                new.replace(shared)
+
+    loader.read_manifest_for_partial_parse = read_own_or_shared
+    loader.write_manifest_for_partial_parse = write_own_and_shared
+
+
+def in_database(part: Any, known: str, name: str) -> Any:
+    """Return a part of a manifest, as of a database of another name."""
+    if isinstance(part, dict):
+        found = {key: in_database(value, known, name) for key, value in part.items()}
+        if found.get("database") == known:
+            found["database"] = name
+        relation = found.get("relation_name")
+        if isinstance(relation, str) and relation.startswith(f'"{known}".'):
+            found["relation_name"] = f'"{name}".{relation[len(known) + 3 :]}'
+        return found
+    if isinstance(part, list):
+        return [in_database(value, known, name) for value in part]
+    return part
+
+
 def save_work(templates: Path, *, is_changed: bool) -> None:
     """Change dbt in this process, for any number of commands.
 
@@ -190,6 +255,7 @@ def save_work(templates: Path, *, is_changed: bool) -> None:
     skip_unwritten_messages()
     keep_nodes_of_graph()
     keep_type_testers()
+    share_parsed_project()
 
 
 def main() -> None:

@@ -99,6 +99,9 @@ class Row(msgspec.Struct, gc=False):
         return getattr(self, name, msgspec.UNSET) is not msgspec.UNSET
 
 
+_TAKEN_NAMES = frozenset((*dir(Row), EXTRA))
+
+
 class PageReader:
     """Reads a whole page of a v2 list at once, if all its records fit the schema as they are."""
 
@@ -138,9 +141,8 @@ class PageReader:
     @classmethod
     def of(cls, types: Mapping[str, str], keys: Iterable[str] = ()) -> PageReader | None:
         """Make a reader; None if a property has a name that no field may have."""
-        taken = {*dir(Row), EXTRA}
         plain = all(n.isidentifier() and not keyword.iskeyword(n) for n in types)
-        return cls(types, keys) if plain and not taken & types.keys() else None
+        return cls(types, keys) if plain and not _TAKEN_NAMES & types.keys() else None
 
     def read(self, body: bytes) -> tuple[list[Any], dict[str, Any]] | None:
         """Return rows and ``additional_data``; None if the page has to be checked by record."""

@@ -51,10 +51,15 @@ class EmittingStream(Stream):
         super().__init__(tap=tap, schema=stream_schema(types, self.primary_keys))
         self._run = run
         self._shaper = RecordShaper(types, self.withheld)
-        self._reader = PageReader.of(types, self.primary_keys)
+        self._types = types
         self._schema_written = False
         self._drift_reported: set[str] = set()
         self.emitted = 0
+
+    @cached_property
+    def _reader(self) -> PageReader | None:
+        """Reads whole pages; made for the streams that a run reads, as it takes a while."""
+        return PageReader.of(self._types, self.primary_keys)
 
     @property
     def quarantined(self) -> int:

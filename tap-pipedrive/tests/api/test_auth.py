@@ -6,12 +6,11 @@ import json
 import logging
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Output, run_tap
+from conftest import PYTHON, Output, run_tap
 from scripted_server import scripted_server
 
 from tap_pipedrive import logs
@@ -123,7 +122,7 @@ def test_a_wrong_token_exits_with_77(simulator: Any) -> None:
 
 
 def run_process(config: dict[str, Any], *arguments: str, **env: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "tap_pipedrive", "--config", "/dev/stdin", *arguments]
+    command = [PYTHON, "-m", "tap_pipedrive", "--config", "/dev/stdin", *arguments]
     done = subprocess.run(
         command, input=json.dumps(config), capture_output=True, text=True, timeout=120,
         env={**os.environ, **env}, check=False,

@@ -6,7 +6,6 @@ import contextlib
 import json
 import socketserver
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 import redis
+from conftest import PYTHON
 from pipedrive_simulator.testing import running_simulator
 from valkey_server import Valkey, running_valkey
 
@@ -266,7 +266,7 @@ def test_an_unusable_state_dir_is_a_configuration_error(sync: Any, tmp_path: Pat
 
 
 def run_taps(url: str, count: int, **settings: Any) -> list[subprocess.CompletedProcess[str]]:
-    command = [sys.executable, "-m", "tap_pipedrive", "--config", "/dev/stdin"]
+    command = [PYTHON, "-m", "tap_pipedrive", "--config", "/dev/stdin"]
     config = json.dumps({"api_token": "demo-token", "api_url": url, **settings})
     running = [
         subprocess.Popen(

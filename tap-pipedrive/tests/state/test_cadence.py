@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +20,7 @@ from valkey_server import running_valkey
 
 from tap_pipedrive.api.prefetch import ListRequest, Prefetch
 from tap_pipedrive.api.responses import Page
+from tap_pipedrive.context import account_key
 from tap_pipedrive.errors import ConfigurationError
 from tap_pipedrive.settings import DEFAULTS, SCHEMA
 from tap_pipedrive.state.cadence import Cadence
@@ -69,23 +72,47 @@ class Schedule:
         return {name for name, entry in self.streams.items() if entry["outcome"] == outcome}
 
 
+def small_account() -> Any:
+    """Run a small account, the same each time: the results do not depend on its size."""
+    return running_simulator(deals=60, seed=7, burst=1000)
+
+
 @pytest.fixture
 def simulator() -> Iterator[Any]:
-    """A small account: the results do not depend on its size."""
-    with running_simulator(deals=60, seed=7, burst=1000) as running:
+    with small_account() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Schedule:
+    """The first two runs of a schedule: the second one settles the records of the first."""
+    folder = tmp_path_factory.mktemp("two_runs")
+    with small_account() as running:
+        config = {"api_token": running.token, "api_url": running.url, "state_dir": str(folder)}
+        schedule = Schedule(running, config, folder / "no report")
+        schedule.run()
+        schedule.run()
+    return schedule
 
 
 @pytest.fixture
 def schedule(
-    simulator: Any, config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    simulator: Any,
+    config: dict[str, Any],
+    two_runs: Schedule,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Schedule:
-    """A schedule after its first two runs: the second one settles the records of the first."""
-    report = tmp_path / "report.json"
+    """Go on after the two runs, with the same account at an address of its own."""
+    report, folder = tmp_path / "report.json", tmp_path / "tap"
     monkeypatch.setenv("PIPEBOARD_RUN_REPORT", str(report))
-    schedule = Schedule(simulator, {**config, "state_dir": str(tmp_path / "tap")}, report)
-    schedule.run()
-    schedule.run()
+    shutil.copytree(two_runs.config["state_dir"], folder)
+    before, now = (account_key(url) for url in (two_runs.config["api_url"], simulator.url))
+    for path in [*folder.rglob(f"*{before}*")]:
+        path.rename(path.with_name(path.name.replace(before, now)))
+    simulator.account.advance_clock(2 * HALF_AN_HOUR)
+    schedule = Schedule(simulator, {**config, "state_dir": str(folder)}, report)
+    schedule.state = copy.deepcopy(two_runs.state)
     return schedule
 
 

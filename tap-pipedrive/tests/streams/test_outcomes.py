@@ -288,14 +288,14 @@ def test_a_stream_whose_parents_are_all_refused_is_refused(
 
 def test_a_stream_that_fails_midway_resumes_there(simulator: Any, sync: Sync, report: Any) -> None:
     fail(simulator, "getPersons", 500, after=2)
-    first = sync(only={"persons", "users"}, page_size=40)
+    first = sync(only={"persons", "users"}, page_size=20)
     reported = report()
     assert (reported["exit_code"], reported["stopped"]) == (69, None)
     assert outcomes(reported) == {"persons": "incomplete", "users": "complete"}
     assert "500" in reported["streams"]["persons"]["reason"]
     assert reported["streams"]["persons"]["records"] == len(first.records["persons"]) > 0
     heal(simulator)
-    second = sync(first.state, only={"persons", "users"}, page_size=40)
+    second = sync(first.state, only={"persons", "users"}, page_size=20)
     assert ids(first, "persons") | ids(second, "persons") == listed(simulator, "persons")
     assert first.records["persons"][0]["id"] not in ids(second, "persons"), "it started over"
 

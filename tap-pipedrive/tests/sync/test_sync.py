@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Output, run_tap
+from conftest import PYTHON, Output, run_tap
 
 from tap_pipedrive.api import client as client_module
 from tap_pipedrive.errors import SourceUnavailableError
@@ -255,7 +254,7 @@ def test_a_sync_after_kill_9_has_every_record(
     simulator: Any, sync: Sync, config: dict[str, Any]
 ) -> None:
     """Records before the last complete state are stored; the others come again."""
-    command = [sys.executable, "-m", "tap_pipedrive", "--config", "/dev/stdin"]
+    command = [PYTHON, "-m", "tap_pipedrive", "--config", "/dev/stdin"]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )

@@ -6,13 +6,12 @@ import itertools
 import json
 import math
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import Output, run_tap
+from conftest import PYTHON, Output, run_tap
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipedrive_simulator.account.table import Table
@@ -132,9 +131,9 @@ def test_a_fault_in_one_window_changes_no_record(
 ) -> None:
     monkeypatch.setattr("backoff._sync.time.sleep", lambda _: None)
     for operation in LISTS.values():
-        rule = {"kind": kind, "operation": operation, "after": 14, "count": 2}
+        rule = {"kind": kind, "operation": operation, "after": 8, "count": 2}
         simulator.control("POST", "faults", rule)
-    check_all(simulator, sync(only=ONLY, windows=4, page_size=5))
+    check_all(simulator, sync(only=ONLY, windows=4, page_size=3))
     assert simulator.control("GET", "stats")["faults"][kind] == 2 * len(LISTS)
     if kind == "expired_cursor":
         assert "reading a time window again" in caplog.text
@@ -186,7 +185,7 @@ def test_windows_make_progress_in_every_interrupted_run(
 def test_windows_resume_after_kill_9(simulator: Any, sync: Sync, config: dict[str, Any]) -> None:
     settings = {"changelog_mode": "off", "page_size": 5, "windows": 4}
     process = subprocess.Popen(
-        [sys.executable, "-m", "tap_pipedrive", "--config", "/dev/stdin"],
+        [PYTHON, "-m", "tap_pipedrive", "--config", "/dev/stdin"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

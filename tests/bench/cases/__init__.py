@@ -1,6 +1,6 @@
 """What is measured: one file per question, each with a TITLE and a function `measure`."""
 
-from bench.cases import batch, calls, cards, dbt, idle, loader, memory, run, tap
+from bench.cases import batch, calls, cards, dbt, idle, loader, memory, page, run, tap
 
 CASES = {
     "tap": tap,
@@ -13,4 +13,5 @@ CASES = {
     "dbt": dbt,
     # after dbt, whose marts it asks
     "cards": cards,
+    "page": page,
 }

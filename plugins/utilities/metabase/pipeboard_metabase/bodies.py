@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeboard_metabase import sql
-from pipeboard_metabase.card_style import display, visualization
+from pipeboard_metabase.card_style import display, reference, visualization
 from pipeboard_metabase.definitions import Card, Column, Dashboard, Filter
 from pipeboard_metabase.errors import ExitCode, PipeboardError
 from pipeboard_metabase.run import Run
@@ -18,6 +18,8 @@ _NAMES = uuid.UUID("6f1a55a4-39a7-4b5b-8a3e-2f5fb9f0a4b1")
 #: How each type of filter asks for its value.
 WIDGETS = {"date": "date/all-options", "text": "string/="}
 SECTIONS = {"date": "date", "text": "string"}
+#: Columns whose values are those of a filter.
+FILTER_OF_NAME = {"owner_name": "owner", "pipeline_name": "pipeline"}
 #: Our collections, from the outside in: the dashboards, and beside them the cards they show.
 COLLECTIONS = {"pipeboard": None, "cards": "pipeboard"}
 
@@ -97,7 +99,7 @@ def dashboard_body(
                 "col": place.x,
                 "size_x": place.w,
                 "size_y": place.h,
-                "visualization_settings": {},
+                "visualization_settings": clicks(card, dashboard),
                 "parameter_mappings": [
                     {
                         "parameter_id": parameter_id(key),
@@ -119,6 +121,31 @@ def dashboard_body(
         "tabs": [{"id": number, "name": run.text(f"tab.{tab}")} for tab, number in tabs.items()],
         "dashcards": dashcards,
     }
+
+
+def clicks(card: Card, dashboard: Dashboard) -> dict[str, Any]:
+    """Return what a click on a card does: a name filters the dashboard by itself."""
+    names = {
+        column: {
+            "type": "crossfilter",
+            "parameterMapping": {
+                parameter_id(key): {
+                    "id": parameter_id(key),
+                    "source": {"type": "column", "id": column, "name": column},
+                    "target": {"type": "parameter", "id": parameter_id(key)},
+                }
+            },
+        }
+        for column, key in FILTER_OF_NAME.items()
+        if column in card.columns and key in dashboard.filters
+    }
+    if card.display in ("table", "heatmap"):
+        settings = {reference(name): {"click_behavior": found} for name, found in names.items()}
+        return {"column_settings": settings} if settings else {}
+    for column in (card.series, *card.x):
+        if column in names:
+            return {"click_behavior": names[column]}
+    return {}
 
 
 def _parameter(run: Run, wanted: Filter) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def visualization(run: Run, card: Card) -> dict[str, Any]:
     """Return the visualization settings of a card."""
     settings: dict[str, Any] = {
         "column_settings": {
-            _reference(column): _column(run, card, column) for column in card.columns
+            reference(column): _column(run, card, column) for column in card.columns
         }
     }
     if card.display in CARTESIAN:
@@ -47,7 +47,7 @@ def visualization(run: Run, card: Card) -> dict[str, Any]:
     return settings
 
 
-def _reference(column: str) -> str:
+def reference(column: str) -> str:
     """Return how settings refer to a column of the result."""
     return json.dumps(["name", column], separators=(",", ":"))
 
@@ -62,7 +62,7 @@ def _axes(run: Run, card: Card) -> dict[str, Any]:
     }
     if LEFT_OUT in card.columns:
         # Shown by the tooltip of each point.
-        settings["graph.tooltip_columns"] = [_reference(LEFT_OUT)]
+        settings["graph.tooltip_columns"] = [reference(LEFT_OUT)]
     if card.stacked:
         settings["stackable.stack_type"] = "stacked"
     if not card.series:

@@ -82,6 +82,18 @@ class Filter:
 
 
 @dataclass(frozen=True)
+class DealSet:
+    """Deals that a figure counts, by columns of static_dashboard/deals.sql.
+
+    `owner` is the owner that they count for, and `month` the month; None where all months count.
+    """
+
+    where: str
+    owner: str
+    month: str | None = None
+
+
+@dataclass(frozen=True)
 class Card:
     """One question and how its answer is shown.
 
@@ -89,7 +101,7 @@ class Card:
     figure. `period` is one of PERIODS, unless the card has the filter of a period.
     `unfiltered` names the other filters of its dashboards that cannot apply to it. `may_be_empty`
     says why no row may be right on a healthy account. `rows_overlap`: a deal may be in several
-    rows, so counts of rows must not be added up.
+    rows, so counts of rows must not be added up. `deals` names the set of deals behind a measure.
     """
 
     key: str
@@ -114,6 +126,7 @@ class Card:
     static_dashboard: bool = False
     may_be_empty: str | None = None
     rows_overlap: bool = False
+    deals: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -157,40 +170,33 @@ class Definitions:
     dashboards: Mapping[str, Dashboard]
     filters: Mapping[str, Filter]
     translations: Translations
+    deal_sets: Mapping[str, DealSet] = field(default_factory=dict)
 
     def title(self, card: Card | Dashboard, language: str) -> str:
         """Return what a card or dashboard is called."""
         kind = "card" if isinstance(card, Card) else "dashboard"
         return self.translations.text(f"{kind}.{card.key}", language)
 
-    def description(
-        self, card: Card | Dashboard, language: str, *, with_filters: bool = True
-    ) -> str:
-        """Return what it shows, and for a card which period and which filters it obeys.
-
-        Without filters, the period is the default one.
-        """
+    def description(self, card: Card | Dashboard, language: str) -> str:
+        """Return what it shows, and for a card which period and which filters it obeys."""
         kind = "card" if isinstance(card, Card) else "dashboard"
         text = self.translations.text(f"{kind}.{card.key}.description", language)
         if isinstance(card, Dashboard):
             return text
         period = self.period(card, language)
-        if with_filters and PERIOD in card.filters:
+        if PERIOD in card.filters:
             chosen = self.translations.text("phrase.chosen", language)
             period = chosen.replace("{period}", period)
         parts = [text, self._phrase("covers", language, period)]
-        if with_filters and card.x and card.format.get(card.x[0]) == "month":
+        if card.x and card.format.get(card.x[0]) == "month":
             parts.append(self.translations.text("phrase.running", language))
-        if with_filters:
-            lists = {"filtered": card.filters, "unfiltered": card.unfiltered}
-            for phrase, keys in lists.items():
-                names = [
-                    self.translations.text(f"filter.{key}", language)
-                    for key in keys
-                    if key != PERIOD
-                ]
-                if names:
-                    parts.append(self._phrase(phrase, language, ", ".join(names)))
+        lists = {"filtered": card.filters, "unfiltered": card.unfiltered}
+        for phrase, keys in lists.items():
+            names = [
+                self.translations.text(f"filter.{key}", language) for key in keys if key != PERIOD
+            ]
+            if names:
+                parts.append(self._phrase(phrase, language, ", ".join(names)))
         return " ".join(parts)
 
     def period(self, card: Card, language: str) -> str:
@@ -235,11 +241,16 @@ def load() -> Definitions:
         if unknown := set(card.unfiltered) - reached:
             message = f"card {card.key}: none of its dashboards has a filter {', '.join(unknown)}"
             raise DefinitionError(message)
+    deal_sets = _deal_sets(yaml.safe_load((DEFINITIONS / "deal_sets.yml").read_text("utf-8")))
+    named = {name for card in cards.values() for name in card.deals.values()}
+    if different := named ^ set(deal_sets):
+        message = f"deal_sets.yml and the cards differ: {', '.join(sorted(different))}"
+        raise DefinitionError(message)
     by_key = {dashboard.key: dashboard for dashboard in dashboards}
     if len(by_key) != len({dashboard.position for dashboard in dashboards}):
         message = "dashboards/: two dashboards have the same position"
         raise DefinitionError(message)
-    return Definitions(cards, by_key, filters, load_translations())
+    return Definitions(cards, by_key, filters, load_translations(), deal_sets)
 
 
 def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) -> Card:
@@ -277,6 +288,7 @@ def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) 
             "static_dashboard",
             "may_be_empty",
             "rows_overlap",
+            "deals",
         ),
     }
     _only(where, data, known)
@@ -308,6 +320,7 @@ def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) 
         static_dashboard=bool(data.get("static_dashboard", False)),
         may_be_empty=data.get("may_be_empty"),
         rows_overlap=bool(data.get("rows_overlap", False)),
+        deals=_mapping(f"{where}: deals", data.get("deals", {})),
     )
     check_card(where, card, filters)
     return card
@@ -333,6 +346,7 @@ def check_card(where: str, card: Card, filters: Mapping[str, Filter]) -> None:
         "right_axis": card.right_axis,
         "format": card.format,
         "link": (*card.link, *card.link.values()),
+        "deals": card.deals,
     }
     for what, names in named.items():
         errors += [f"{what} names {n}, no column of it" for n in names if n not in card.columns]
@@ -457,6 +471,17 @@ def _filters(data: Any) -> dict[str, Filter]:
             raise DefinitionError(message)
         found[_key("filters.yml", key)] = Filter(
             key, value["type"], value.get("default"), bool(value.get("partial", False))
+        )
+    return found
+
+
+def _deal_sets(data: Any) -> dict[str, DealSet]:
+    found = {}
+    for key, value in _mapping("deal_sets.yml", data).items():
+        where = f"deal_sets.yml: {key}"
+        _only(where, _mapping(where, value), {"where", "owner", "month"})
+        found[_key(where, key)] = DealSet(
+            value.get("where", "true"), str(value.get("owner")), value.get("month")
         )
     return found
 

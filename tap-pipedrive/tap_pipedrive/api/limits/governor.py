@@ -17,10 +17,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-import redis
-
 from tap_pipedrive import termination
-from tap_pipedrive.api.limits.store import LimitStore, LocalStore
+from tap_pipedrive.api.limits.store import LimitStore, LocalStore, StoreUnavailableError
 from tap_pipedrive.errors import BudgetSpentError, ConfigurationError, SourceUnavailableError
 
 T = TypeVar("T")
@@ -226,10 +224,10 @@ class Governor:
         """
         try:
             return call(self._store)
-        except redis.RedisError as error:
+        except StoreUnavailableError as error:
             self._logger.warning(
                 "Redis failed (%s): limits are counted in this process until the end of the run",
-                type(error).__name__,
+                error,
             )
             self._store = LocalStore()
             return call(self._store)

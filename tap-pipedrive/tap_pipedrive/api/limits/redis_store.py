@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import redis
 
+from tap_pipedrive.api.limits.store import StoreUnavailableError
 from tap_pipedrive.errors import ConfigurationError
 
 #: A rolling window as a sorted set of grants, by the server's own clock, in one atomic step.
@@ -32,15 +33,17 @@ T = TypeVar("T")
 
 
 def _checked(call: Callable[P, T]) -> Callable[P, T]:
-    """Turn an error of the client about an unexpected reply into a Redis error."""
+    """Turn the client's errors, also those about an unexpected reply, into one of the store."""
 
     @wraps(call)
     def checked(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return call(*args, **kwargs)
+        except redis.RedisError as error:
+            raise StoreUnavailableError(type(error).__name__) from error
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            msg = f"Redis returns another value than the stored one ({type(error).__name__})"
-            raise redis.InvalidResponse(msg) from error
+            msg = f"{type(error).__name__}: another value than the stored one"
+            raise StoreUnavailableError(msg) from error
 
     return checked
 
@@ -48,8 +51,8 @@ def _checked(call: Callable[P, T]) -> Callable[P, T]:
 class RedisStore:
     """The store of an account in Redis; every key starts with ``pipeboard:{account}:``.
 
-    Every method raises :class:`redis.RedisError` when Redis cannot be reached, or when it returns
-    something that this class has not stored.
+    Every method raises :class:`StoreUnavailableError` when Redis cannot be reached, or when it
+    returns something that this class has not stored.
     """
 
     def __init__(self, url: str, account: str) -> None:

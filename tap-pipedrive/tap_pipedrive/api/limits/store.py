@@ -23,6 +23,10 @@ except ImportError:  # Windows: one process at a time, then
 LEDGER_DAYS = 3
 
 
+class StoreUnavailableError(Exception):
+    """The store cannot be reached, or returned an unexpected value; the message names the error."""
+
+
 class LimitStore(Protocol):
     """Keeps what a governor needs between calls. All times are in seconds."""
 

@@ -1,4 +1,4 @@
-"""The browser's part, made of web/src and ECharts by esbuild, and kept until either changes.
+"""The browser's part: web/src, ECharts and SQLite, bundled by esbuild until one of them changes.
 
 Node comes from a pinned wheel (`python3 orchestrate/bootstrap.py look`), its packages from the npm
 registry by web/package-lock.json, which pins every one by hash. Nothing is installed globally, and
@@ -7,6 +7,8 @@ no script of a package is run.
 
 from __future__ import annotations
 
+import base64
+import gzip
 import hashlib
 import os
 import shutil
@@ -21,7 +23,9 @@ from pipeboard_metabase.errors import ExitCode, PipeboardError
 WEB = Path(str(resources.files(__package__))) / "web"
 #: What decides over the packages; the rest of web/ decides over the bundle only.
 MANIFEST = ("package.json", "package-lock.json", ".npmrc")
-PARTS = ("main.js", "style.css")
+PARTS = ("main.js", "style.css", "engine")
+#: SQLite for the browser.
+ENGINE = ("sql.js", "dist", "sql-wasm-browser.wasm")
 INSTALL_SECONDS = 180
 #: Variables with secrets, which npm and esbuild do not get.
 SECRET_PREFIXES = ("PIPEBOARD_DATABASE_", "METABASE_", "PG")
@@ -30,15 +34,22 @@ REMEDIES = {
     "esbuild": "Delete .pipeboard/look and try again",
 }
 #: Goes wherever the page goes, as their licences ask.
-BANNER = "/*! Contains Apache ECharts (Apache-2.0) and zrender (BSD-3-Clause). */"
+BANNER = (
+    "/*! Contains Apache ECharts (Apache-2.0), zrender (BSD-3-Clause), sql.js (MIT) and SQLite "
+    "(public domain). */"
+)
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """Script and style sheet of the page, each safe inside its element."""
+    """Script and style sheet of the page, each safe inside its element.
+
+    `engine` is SQLite for the browser, as packed() writes it.
+    """
 
     script: str
     style: str
+    engine: str = ""
 
 
 class NoBundle(PipeboardError):
@@ -59,8 +70,13 @@ def make_bundle(cache: Path, environment: Path) -> Bundle:
     stored = cache / "bundles" / digest
     if not all((stored / name).exists() for name in PARTS):
         _build(cache, node_in(environment), stored)
-    script, style = ((stored / name).read_text(encoding="utf-8") for name in PARTS)
-    return Bundle(_inside(script, "script"), _inside(style, "style"))
+    script, style, engine = ((stored / name).read_text(encoding="utf-8") for name in PARTS)
+    return Bundle(_inside(script, "script"), _inside(style, "style"), engine)
+
+
+def packed(data: bytes) -> str:
+    """Write bytes as text that can stand inside any element: base64 of gzip."""
+    return base64.b64encode(gzip.compress(data, mtime=0)).decode()
 
 
 def packages(cache: Path, node: Path, *, development: bool = False) -> Path:
@@ -120,6 +136,8 @@ def _build(cache: Path, node: Path, stored: Path) -> None:
             "esbuild",
             NODE_PATH=str(modules),
         )
+        engine = packed(modules.joinpath(*ENGINE).read_bytes())
+        (Path(folder) / "engine").write_text(engine, encoding="utf-8")
         stored.mkdir(exist_ok=True)
         for name in PARTS:
             (Path(folder) / name).replace(stored / name)

@@ -16,10 +16,12 @@ from typing import Any
 
 import yaml
 
-from pipeboard_metabase.definitions import GRID, LEFT_OUT, Card, Dashboard, Definitions, Place
+from pipeboard_metabase.definitions import GRID, PERIOD, Card, Dashboard, Definitions, Place
 from pipeboard_metabase.sql import TRANSLATED_AS
-from pipeboard_metabase.static_dashboard.bundle import Bundle
-from pipeboard_metabase.static_dashboard.queries import Account, CardResult
+from pipeboard_metabase.static_dashboard.bundle import Bundle, packed
+from pipeboard_metabase.static_dashboard.database import PAGE_FILTERS, is_filtered, template
+from pipeboard_metabase.static_dashboard.deals import COLUMNS, lists
+from pipeboard_metabase.static_dashboard.queries import MOST_ROWS, Account, CardResult
 from pipeboard_metabase.translations import LANGUAGES, Translations, translations_of
 
 #: The longest text that a cell carries; titles of Pipedrive end at 255.
@@ -28,10 +30,13 @@ LONGEST_TEXT = 300
 BY_TYPE = {
     **dict.fromkeys(("int2", "int4", "int8"), "integer"),
     **dict.fromkeys(("numeric", "float4", "float8"), "decimal"),
+    "bool": "boolean",
     "date": "date",
     **dict.fromkeys(("timestamp", "timestamptz"), "time"),
 }
-PLACEHOLDER = re.compile(r"\{(policy|style|without_script|data|script)\}")
+#: What every page may need, whatever is on it.
+TEXTS_OF_ALL = ("value.", "filter.", "period.", "phrase.covers", "phrase.unfiltered")
+PLACEHOLDER = re.compile(r"\{(policy|style|without_script|data|engine|database|script)\}")
 
 
 def render_page(
@@ -45,11 +50,12 @@ def render_page(
     """Return the page.
 
     Its policy lets the one script run that is named by its hash, and lets nothing be fetched from
-    anywhere. ECharts sets styles on what it draws, so inline styles are allowed.
+    anywhere. ECharts sets styles on what it draws, so inline styles are allowed; SQLite is
+    WebAssembly, so compiling that is allowed.
     """
     digest = base64.b64encode(hashlib.sha256(bundle.script.encode()).digest()).decode()
     parts = {
-        "policy": f"default-src 'none'; script-src 'sha256-{digest}'; "
+        "policy": f"default-src 'none'; script-src 'sha256-{digest}' 'wasm-unsafe-eval'; "
         "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'",
         "style": bundle.style,
         "without_script": " ".join(
@@ -57,6 +63,8 @@ def render_page(
             f"{html.escape(page_translations().text('page.without_script', language))}</p>"
             for language in LANGUAGES
         ),
+        "engine": bundle.engine if account.database else "",
+        "database": packed(account.database.file) if account.database else "",
         "data": embedded(page_data(definitions, account, results, demo=demo)),
         "script": bundle.script,
     }
@@ -75,6 +83,7 @@ def page_data(
         if (shown := _dashboard(dashboard, definitions, results))["tabs"]
     ]
     cards = {key: _card(definitions.cards[key], answer) for key, answer in results.items()}
+    database = account.database
     return {
         "meta": {
             "asOf": plain(account.as_of),
@@ -84,10 +93,16 @@ def page_data(
             "thisMonth": plain(account.this_month),
             "zone": account.zone,
             "demo": demo,
+            "months": definitions.filters[PERIOD].months or 0,
         },
         "translations": _translations(definitions, dashboards, cards),
         "dashboards": dashboards,
         "cards": cards,
+        "lists": lists(definitions),
+        "mostRows": MOST_ROWS,
+        "choices": {"firstMonth": plain(database.first_month), **database.choices}
+        if database
+        else None,
     }
 
 
@@ -135,6 +150,11 @@ def _dashboard(
             tabs.setdefault(tab, []).append(shown)
     return {
         "key": dashboard.key,
+        "filters": [
+            key
+            for key in PAGE_FILTERS
+            if any(key in definitions.cards[c].filters for c in dashboard.cards if c in results)
+        ],
         "tabs": [{"key": key, "cards": cards} for key, cards in tabs.items()],
     }
 
@@ -158,24 +178,15 @@ def _card(card: Card, answer: CardResult) -> dict[str, Any]:
         "lines": list(card.lines),
         "rightAxis": list(card.right_axis),
         "columns": columns,
+        "filters": [key for key in PAGE_FILTERS if key in card.filters],
+        "query": template(card) if is_filtered(card) else None,
         "rows": [[plain(value) for value in row] for row in answer.rows],
         "cut": answer.cut,
-        "leftOut": _left_out(card, answer),
+        "rowsOverlap": card.rows_overlap,
         "link": dict(card.link),
+        "deals": dict(card.deals),
         "error": answer.error,
     }
-
-
-def _left_out(card: Card, answer: CardResult) -> dict[str, Any] | None:
-    """Return how many deals the sums of a card leave out: in all, or at most in one row."""
-    if LEFT_OUT not in answer.columns or LEFT_OUT in card.y:
-        return None
-    at = answer.columns.index(LEFT_OUT)
-    # Of a row of months a tile shows the last.
-    rows = answer.rows[-1:] if card.display == "trend" else answer.rows
-    counts = [int(str(row[at] or 0)) for row in rows]
-    count = (max if card.rows_overlap else sum)(counts or [0])
-    return {"count": count, "perRow": card.rows_overlap} if count else None
 
 
 def _format(card: Card, column: str, kind: str) -> str:
@@ -197,13 +208,10 @@ def _translations(
     wanted |= {f"card.{key}" for key in cards}
     wanted |= {f"{key}.description" for key in wanted}
     wanted |= {f"column.{column['name']}" for card in cards.values() for column in card["columns"]}
+    wanted |= {f"column.{name}" for name in COLUMNS}
     texts = definitions.translations.texts
-    used = {key: t for key, t in texts.items() if key in wanted or key.startswith("value.")}
+    used = {key: t for key, t in texts.items() if key in wanted or key.startswith(TEXTS_OF_ALL)}
     for key in cards:
-        used[f"card.{key}.description"] = {
-            language: definitions.description(definitions.cards[key], language, with_filters=False)
-            for language in LANGUAGES
-        }
         used |= _values_by_name(definitions, definitions.cards[key])
     return {**page_translations().texts, **used}
 

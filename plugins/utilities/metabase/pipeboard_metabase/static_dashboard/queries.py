@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 import psycopg
@@ -11,6 +11,7 @@ from psycopg import sql
 
 from pipeboard_metabase.definitions import Card, Definitions, Filter
 from pipeboard_metabase.sql import Between, Value, render
+from pipeboard_metabase.static_dashboard.database import PageDatabase, read_database
 from pipeboard_metabase.warehouse import NoMarts, connected
 
 #: The role that Metabase reads with; what it may not read, the page must not show either.
@@ -33,13 +34,17 @@ ACCOUNT = """
 
 @dataclass(frozen=True)
 class Account:
-    """The account: `currency` is that of all `_base` columns, `zone` the one of all days."""
+    """The account: `currency` is that of all `_base` columns, `zone` the one of all days.
+
+    `database` is what the page filters; without one it shows the default period only.
+    """
 
     as_of: datetime | None
     deals: int
     currency: str
     this_month: date
     zone: str
+    database: PageDatabase | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,8 @@ def read(url: str, definitions: Definitions) -> tuple[Account, dict[str, CardRes
             for key, found in definitions.filters.items()
             if (value := default_of(found, account.this_month))
         }
-        return account, {card.key: answer(connection, card, defaults) for card in wanted}
+        results = {card.key: answer(connection, card, defaults) for card in wanted}
+        return replace(account, database=read_database(connection, wanted)), results
 
 
 def default_of(found: Filter, this_month: date) -> Between | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,14 +19,14 @@ from provision_helpers import (
     READER_PASSWORD,
     WAREHOUSE,
     Command,
+    OpenSite,
     Site,
+    command,
     manifest,
     readme_sql,
     small_definitions,
 )
 from standin import StandIn
-
-OpenSite = Callable[[str, Path, Definitions], Site]
 
 
 @pytest.fixture(scope="session")
@@ -103,23 +103,6 @@ def site(warehouse: str, open_site: OpenSite, tmp_path: Path) -> Site:
 @pytest.fixture
 def run(site: Site, capsys: pytest.CaptureFixture[str]) -> Command:
     return command(site, capsys)
-
-
-def command(site: Site, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Return pipeboard-metabase as a function; what it said is in site.out and site.err."""
-
-    def run(*arguments: str, **more: str) -> int:
-        environ = {k: v for k, v in {**site.environ, **more}.items() if v}
-        site.standin.log.clear()
-        with pytest.raises(SystemExit) as end:
-            cli.main(list(arguments), environ)
-        site.out, site.err = capsys.readouterr()
-        site.shown += [site.out, site.err]
-        for message in (site.out, site.err):
-            assert PASSWORD not in message and READER_PASSWORD not in message
-        return int(end.value.code or 0)
-
-    return run
 
 
 _APPLIED: list[tuple[dict[str, Any], str]] = []

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pytest
+from pipeboard_metabase import cli
 from pipeboard_metabase.definitions import Definitions, Filter, read_card, read_dashboard
 from pipeboard_metabase.translations import Translations, load_translations
 from standin import StandIn
@@ -212,3 +214,24 @@ class Site:
 
 
 Command = Callable[..., int]
+
+
+#: Opens a site: the database's address, dbt's manifest, and what is defined.
+OpenSite = Callable[[str, Path, Definitions], Site]
+
+
+def command(site: Site, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Return pipeboard-metabase as a function; what it said is in site.out and site.err."""
+
+    def run(*arguments: str, **more: str) -> int:
+        environ = {k: v for k, v in {**site.environ, **more}.items() if v}
+        site.standin.log.clear()
+        with pytest.raises(SystemExit) as end:
+            cli.main(list(arguments), environ)
+        site.out, site.err = capsys.readouterr()
+        site.shown += [site.out, site.err]
+        for message in (site.out, site.err):
+            assert PASSWORD not in message and READER_PASSWORD not in message
+        return int(end.value.code or 0)
+
+    return run

@@ -9,9 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 from card_helpers import Server
-from conftest import OpenSite, command
 from pipeboard_metabase.definitions import Definitions
-from provision_helpers import Site
+from provision_helpers import OpenSite, Site, command
 from warehouse_helpers import Warehouse
 
 

@@ -6,6 +6,7 @@ y: [n_created, n_won, n_lost]
 format: {month: month}
 size: {w: 24, h: 6}
 static_dashboard: true
+deals: {n_created: created, n_won: won, n_lost: lost}
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name

@@ -7,6 +7,7 @@ format: {month: month, win_rate_by_close_date: percent}
 period: this_month
 size: {w: 6, h: 4}
 static_dashboard: true
+deals: {win_rate_by_close_date: closed}
 filters:
   pipeline: marts.dim_pipeline.display_name
   owner: marts.dim_user.display_name

@@ -10,6 +10,7 @@ format:
   win_rate_cohort_matured: percent
 size: {w: 12, h: 6}
 static_dashboard: true
+deals: {win_rate_by_close_date: closed, win_rate_by_cohort: created, win_rate_cohort_matured: created}
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name

@@ -8,6 +8,7 @@ stacked: true
 format: {month: month, won_value_base: money}
 size: {w: 12, h: 6}
 static_dashboard: true
+deals: {won_value_base: won}
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name

@@ -8,6 +8,7 @@ format: {month: month, won_value_base: money, won_value_target: money}
 period: this_month
 size: {w: 6, h: 4}
 static_dashboard: true
+deals: {won_value_base: won}
 filters:
   pipeline: marts.dim_pipeline.display_name
   owner: marts.dim_user.display_name

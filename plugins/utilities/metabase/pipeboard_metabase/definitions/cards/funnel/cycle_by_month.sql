@@ -6,6 +6,7 @@ y: avg_cycle_days
 format: {month: month, avg_cycle_days: days}
 size: {w: 12, h: 6}
 static_dashboard: true
+deals: {avg_cycle_days: won}
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name

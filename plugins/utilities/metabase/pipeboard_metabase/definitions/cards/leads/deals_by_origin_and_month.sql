@@ -8,6 +8,7 @@ stacked: true
 format: {month: month}
 size: {w: 12, h: 6}
 static_dashboard: true
+deals: {n_created: created_of_closing_owner}
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name

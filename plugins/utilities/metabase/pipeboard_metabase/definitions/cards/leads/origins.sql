@@ -4,6 +4,13 @@ columns: [origin, n_created, n_from_lead, n_won, n_lost, win_rate_by_cohort, won
 format: {win_rate_by_cohort: percent, won_value_base: money}
 size: {w: 24, h: 6}
 static_dashboard: true
+deals:
+  n_created: created_of_closing_owner
+  n_from_lead: from_lead
+  n_won: won_by_creation
+  n_lost: lost_by_creation
+  win_rate_by_cohort: created_of_closing_owner
+  won_value_base: won_by_creation
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name

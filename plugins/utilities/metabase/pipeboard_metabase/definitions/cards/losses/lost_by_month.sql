@@ -7,6 +7,7 @@ right_axis: [lost_value_base]
 format: {month: month, lost_value_base: money}
 size: {w: 12, h: 6}
 static_dashboard: true
+deals: {n_lost: lost, lost_value_base: lost}
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name

@@ -6,6 +6,7 @@ y: n_lost
 format: {lost_value_base: money, cumulative_share: percent}
 size: {w: 24, h: 7}
 static_dashboard: true
+deals: {n_lost: lost, lost_value_base: lost}
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name

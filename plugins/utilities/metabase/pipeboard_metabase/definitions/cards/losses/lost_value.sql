@@ -7,6 +7,7 @@ format: {month: month, lost_value_base: money}
 period: this_month
 size: {w: 12, h: 4}
 static_dashboard: true
+deals: {lost_value_base: lost}
 filters:
   pipeline: marts.dim_pipeline.display_name
   owner: marts.dim_user.display_name

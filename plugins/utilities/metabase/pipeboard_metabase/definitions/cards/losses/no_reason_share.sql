@@ -5,6 +5,7 @@ y: no_reason_share
 format: {no_reason_share: percent}
 size: {w: 12, h: 4}
 static_dashboard: true
+deals: {no_reason_share: lost_without_reason}
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name

@@ -6,6 +6,15 @@ period: now
 unfiltered: [label]
 size: {w: 24, h: 6}
 static_dashboard: true
+deals:
+  open_value_base: open
+  open_count: open
+  n_stalled: stalled
+  n_rotten: rotten
+  n_stuck: stuck
+  n_overdue: overdue
+  n_without_close_date: without_close_date
+  n_without_next_activity: without_next_activity
 filters:
   pipeline: marts.dim_pipeline.display_name
   owner: marts.dim_user.display_name

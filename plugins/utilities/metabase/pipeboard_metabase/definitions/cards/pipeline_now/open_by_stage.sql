@@ -7,6 +7,7 @@ format: {open_value_base: money, weighted_value_base: money}
 period: now
 size: {w: 12, h: 6}
 static_dashboard: true
+deals: {open_value_base: open, weighted_value_base: open, open_count: open}
 filters:
   pipeline: marts.dim_pipeline.display_name
   owner: marts.dim_user.display_name

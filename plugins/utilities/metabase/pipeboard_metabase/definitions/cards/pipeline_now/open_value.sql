@@ -7,6 +7,7 @@ format: {month: month, open_value_base: money}
 period: now
 size: {w: 6, h: 4}
 static_dashboard: true
+deals: {open_value_base: open}
 filters:
   pipeline: marts.dim_pipeline.display_name
   owner: marts.dim_user.display_name

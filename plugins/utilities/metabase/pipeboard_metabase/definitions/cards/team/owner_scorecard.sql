@@ -21,6 +21,13 @@ format:
 unfiltered: [pipeline]
 size: {w: 24, h: 8}
 static_dashboard: true
+deals:
+  n_created: created
+  n_won: won
+  n_lost: lost
+  win_rate_by_close_date: closed
+  won_value_base: won
+  avg_won_value_base: won
 filters:
   period: marts.dim_date.date_day
   owner: marts.dim_user.display_name

@@ -3,11 +3,14 @@
 import type { Chart } from "./chart";
 import { draw, heightOf, highestOf, liesDown, mostOf, namesOf } from "./chart";
 import { element } from "./dom";
+import { isSet } from "./engine";
 import { findings } from "./finding";
 import type { Context, Frame } from "./frame";
-import { columnIndex, frameOf, partsOf } from "./frame";
+import { columnIndex, frameOf, leftOut, partsOf } from "./frame";
 import { meaningOf } from "./palette";
-import { table } from "./table";
+import { periodName } from "./period";
+import type { OnCell } from "./table";
+import { exporter, table } from "./table";
 import type { Card, Cell, Placed } from "./types";
 
 /**
@@ -28,8 +31,9 @@ export function view(card: Card, placed: Placed, level: 3 | 4, context: Context)
   const title = translations.text(`card.${card.key}`);
   const id = `card-${card.key}`;
   const tag = `h${level}` as "h3" | "h4";
+  const period = card.period ? translations.text(`period.${card.period}`) : periodName(context.filters.period, context);
   const description = translations.has(`card.${card.key}.description`)
-    ? translations.text(`card.${card.key}.description`)
+    ? `${translations.text(`card.${card.key}.description`)} ${translations.text("phrase.covers")}: ${period}.`
     : null;
   const head = element("header", {}, element(tag, { id }, title));
   const node = element(
@@ -53,21 +57,32 @@ export function view(card: Card, placed: Placed, level: 3 | 4, context: Context)
     return spark ? { ...still, draw: spark.draw } : still;
   }
   if (!hasData(card)) {
-    node.append(element("p", { class: "nothing" }, translations.text("page.no_data")));
+    const isFiltered = card.filters.some((key) => isSet(context.filters, key));
+    node.append(
+      element("p", { class: "nothing" }, translations.text(isFiltered ? "page.no_match" : "page.no_data")),
+      ...notes(card, [], context),
+    );
     return still;
   }
+  const behind: OnCell = (row, column) => context.behind(card, column.name, row);
   if (card.display === "table") {
-    const box = table(card, title, context);
+    const box = table(card, title, context, behind);
+    head.append(tools(exporter(card, title, context)));
     node.append(box, ...notes(card, [], context));
     return { ...still, measure: () => giveRoom(box) };
   }
   return chartView(card, placed, title, node, head, context);
 }
 
+function tools(...buttons: HTMLElement[]): HTMLElement {
+  return element("div", { class: "card-tools" }, ...buttons);
+}
+
 /** A table is as tall as it needs, up to a height that leaves the page readable, or as its row. */
 function giveRoom(box: HTMLElement): void {
   const content = box.querySelector("table")?.offsetHeight ?? 0;
-  box.style.minHeight = `${Math.min(content + 2, MOST_TABLE_HEIGHT)}px`;
+  const scroll = box.querySelector<HTMLElement>(".scroll-box") ?? box;
+  scroll.style.minHeight = `${Math.min(content + 2, MOST_TABLE_HEIGHT)}px`;
 }
 
 /** A chart of nothing but nulls says nothing; zeros are something. */
@@ -82,7 +97,8 @@ function isTile(card: Card): boolean {
 }
 
 /** The figure of a tile: the last row, with the one before it and the goal where there is one. */
-function figure(card: Card, { formats, palette, translations, thisMonth }: Context): HTMLElement[] {
+function figure(card: Card, context: Context): HTMLElement[] {
+  const { formats, palette, translations, thisMonth } = context;
   const name = card.y[0] ?? "";
   const at = columnIndex(card, name);
   const column = card.columns[at] ?? { name, format: "text" as const };
@@ -99,10 +115,18 @@ function figure(card: Card, { formats, palette, translations, thisMonth }: Conte
   if (typeof value === "string") number.classList.add("wordy");
   const short = formats.short(value, column);
   const full = formats.full(value, column);
-  number.append(
+  const open = last && value !== 0 ? context.behind(card, name, last) : null;
+  const place = open
+    ? element("button", { type: "button", class: "behind", "aria-haspopup": "dialog", "data-focus": `behind-${card.key}` })
+    : number;
+  place.append(
     element("span", { "aria-hidden": short === full ? null : "true" }, short),
     ...(short === full ? [] : [element("span", { class: "unseen" }, full)]),
   );
+  if (open) {
+    place.addEventListener("click", open);
+    number.append(place);
+  }
   if (short !== full) number.title = full;
   const colour = meaningOf(card.key, palette) ?? meaningOf(name, palette);
   if (colour) number.style.setProperty("--mark", colour);
@@ -173,6 +197,7 @@ function chartView(
   context: Context,
 ): View {
   const { translations, formats } = context;
+  const behind: OnCell = (row, column) => context.behind(card, column.name, row);
   const parts = partsOf(card).map((part) => ({
     ...part,
     frame: frameOf(part.card, context, part.of ? formats.full(part.of.value, part.of.column) : null),
@@ -208,18 +233,19 @@ function chartView(
       class: "toggle",
       "aria-pressed": "false",
       "aria-label": translations.text("page.table_of", { title }),
+      "data-focus": `table-${card.key}`,
     },
     translations.text("page.table"),
   );
   toggle.addEventListener("click", () => {
     const on = toggle.getAttribute("aria-pressed") !== "true";
-    if (on && !rows.hasChildNodes()) rows.append(table(card, title, context));
+    if (on && !rows.hasChildNodes()) rows.append(table(card, title, context, behind));
     toggle.setAttribute("aria-pressed", String(on));
     rows.style.minHeight = `${charts.offsetHeight || rows.offsetHeight}px`;
     charts.hidden = on;
     rows.hidden = !on;
   });
-  head.append(toggle);
+  head.append(tools(toggle, exporter(card, title, context)));
   node.append(charts, rows, ...notes(card, parts.map((part) => part.frame), context));
   return {
     node,
@@ -268,18 +294,23 @@ function legend(frames: Frame[]): HTMLElement | null {
 function notes(
   card: Card,
   frames: Frame[],
-  { translations, formats }: Context,
+  { translations, formats, filters, filterKeys }: Context,
 ): HTMLElement[] {
+  const without = leftOut(card);
+  const ignored = filterKeys.filter((key) => isSet(filters, key) && !card.filters.includes(key));
   const categories = frames.reduce((sum, { left }) => sum + left.categories, 0);
   const series = frames.reduce((sum, { left }) => sum + left.series, 0);
   const said = [
+    ignored.length > 0
+      ? `${translations.text("phrase.unfiltered")}: ${ignored.map((key) => translations.text(key === "period" ? "phrase.covers" : `filter.${key}`)).join(", ")}.`
+      : null,
     frames.some((frame) => frame.running >= 0) ? translations.text("page.running") : null,
     categories + series > 0
       ? translations.text("page.left_to_table", { count: String(categories + series) })
       : null,
-    card.leftOut
-      ? translations.text(card.leftOut.perRow ? "page.left_out_of_row" : "page.left_out", {
-          count: formats.full(card.leftOut.count, { name: "", format: "integer" }),
+    without
+      ? translations.text(without.perRow ? "page.left_out_of_row" : "page.left_out", {
+          count: formats.full(without.count, { name: "", format: "integer" }),
         })
       : null,
     card.cut ? translations.text("page.cut", { count: String(card.rows.length) }) : null,

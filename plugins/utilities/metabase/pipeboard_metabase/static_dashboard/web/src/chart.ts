@@ -32,7 +32,20 @@ const ROW_HEIGHT = 30;
 export function draw(place: HTMLElement, card: Card, frame: Frame, context: Context): Chart {
   const chart = echarts.init(place, null, { renderer: "svg" });
   chart.setOption(options(card, frame, context, place.clientWidth));
+  const openerAt = ({ seriesName, dataIndex }: Clicked) => {
+    const series = frame.series.find(({ name }) => name === seriesName);
+    const row = series?.rows[dataIndex];
+    return series && row ? context.behind(card, series.column.name, row) : null;
+  };
+  chart.on("click", (event) => openerAt(event as Clicked)?.());
+  if (Object.keys(card.deals).length) place.classList.add("listed");
   return chart;
+}
+
+/** A mark of a chart: all are of a series, and of a category by its index. */
+interface Clicked {
+  seriesName?: string;
+  dataIndex: number;
 }
 
 /** How tall a chart has to be, in CSS pixels; rows need room for each. */

@@ -1,5 +1,6 @@
 /** A card's rows as a chart takes them: categories along one axis, one list of numbers per series. */
 
+import type { FilterKey, Filters } from "./address";
 import type { Card, Cell, Column } from "./types";
 import type { Formats } from "./format";
 import type { Palette } from "./palette";
@@ -19,6 +20,13 @@ export interface Context {
   palette: Palette;
   /** First day of the month that is not over, as ISO 8601. */
   thisMonth: string;
+  /** How many months before it are shown by default. */
+  months: number;
+  /** What the filters of the bar are set to, and those that the dashboard has. */
+  filters: Filters;
+  filterKeys: readonly FilterKey[];
+  /** What opens the deals behind a measure of a row; null where there is no list of them. */
+  behind(card: Card, measure: string, row: readonly Cell[]): (() => void) | null;
 }
 
 export interface Series {
@@ -27,6 +35,8 @@ export interface Series {
   column: Column;
   colour: string;
   values: (number | null)[];
+  /** The rows of the card that the values are from. */
+  rows: (Cell[] | null)[];
 }
 
 export interface Frame {
@@ -50,6 +60,18 @@ const NO_COLUMN: Column = { name: "", format: "text" };
 
 export function columnIndex(card: Card, name: string | null): number {
   return card.columns.findIndex((column) => column.name === name);
+}
+
+/** Deals that the sums of a card leave out for want of an exchange rate: in all, or at most in one row. */
+export function leftOut(card: Card): { count: number; perRow: boolean } | null {
+  const at = columnIndex(card, card.y.includes(LEFT_OUT) ? null : LEFT_OUT);
+  // Of a row of months a tile shows the last.
+  const rows = card.display === "trend" ? card.rows.slice(-1) : card.rows;
+  const counts = rows.map((row) => toNumber(row[at]) ?? 0);
+  const count = card.rowsOverlap
+    ? Math.max(0, ...counts)
+    : counts.reduce((sum, value) => sum + value, 0);
+  return count > 0 ? { count, perRow: card.rowsOverlap } : null;
 }
 
 export function toNumber(cell: Cell | undefined): number | null {
@@ -117,7 +139,7 @@ export function frameOf(card: Card, context: Context, part: string | null = null
     kept = kept.slice(0, MOST_CATEGORIES);
   }
   const place = new Map(kept.map(([key], index) => [key, index]));
-  const found = new Map<string, { column: Column; title: Cell; values: (number | null)[] }>();
+  const found = new Map<string, { column: Column; title: Cell; values: (number | null)[]; rows: (Cell[] | null)[] }>();
   card.rows.forEach((row, nr) => {
     const index = place.get(keyOf(row, nr));
     if (index === undefined) return;
@@ -127,8 +149,9 @@ export function frameOf(card: Card, context: Context, part: string | null = null
       if (!column) continue;
       const title = seriesAt < 0 ? null : (row[seriesAt] ?? null);
       const key = JSON.stringify([name, title]);
-      const series = found.get(key) ?? { column, title, values: kept.map(() => null) };
+      const series = found.get(key) ?? { column, title, values: kept.map(() => null), rows: kept.map(() => null) };
       series.values[index] = toNumber(row[at]);
+      series.rows[index] = row;
       found.set(key, series);
     }
   });
@@ -143,7 +166,7 @@ export function frameOf(card: Card, context: Context, part: string | null = null
   );
   // A colour with a meaning goes to the first series that has it, whatever comes before.
   const taken = new Set(meanings.filter((meaning) => meaning !== null));
-  const series = lists.map(({ column, title, values }, nr) => {
+  const series = lists.map(({ column, title, values, rows }, nr) => {
     const byTitle = seriesAt >= 0;
     const measure = translations.column(column.name);
     const name = byTitle ? formats.full(title, seriesColumn) : measure;
@@ -156,6 +179,7 @@ export function frameOf(card: Card, context: Context, part: string | null = null
       column,
       colour,
       values,
+      rows,
     };
   });
   const categories = kept.map(([, row]) => row[xAt] ?? null);

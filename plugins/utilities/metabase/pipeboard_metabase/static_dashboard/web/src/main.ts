@@ -3,26 +3,46 @@
 import type { Chart } from "./chart";
 import type { View } from "./cardview";
 import { view } from "./cardview";
+import type { Filters, State } from "./address";
+import { go, read, write } from "./address";
+import { dealList, opener } from "./deals";
 import { element } from "./dom";
+import type { Chosen } from "./engine";
+import { Engine, isSet } from "./engine";
+import { filterBar } from "./filterbar";
 import { ago, Formats } from "./format";
 import type { Context } from "./frame";
 import { readPalette } from "./palette";
-import type { Dashboard, Lang, Page } from "./types";
+import { isPeriod, rangeOf } from "./period";
+import type { Card, Dashboard, Lang, Page } from "./types";
 import { firstLanguage, Translations } from "./translations";
 
 const STALE_HOURS = 24;
 type Theme = "light" | "dark";
 
 const page = JSON.parse(document.getElementById("page-data")?.textContent ?? "{}") as Page;
+/** Found before the first drawing, which takes them out of the document. */
+const carried = {
+  "page-engine": document.getElementById("page-engine"),
+  "page-database": document.getElementById("page-database"),
+};
 const remembered = store();
 let lang = firstLanguage(remembered.get("lang"), navigator.languages);
 let charts: Chart[] = [];
+/** Null until it is loaded: most readers never filter, and the page opens without it. */
+let engine: Engine | null = null;
+let loading: Promise<void> | null = null;
+let cannotFilter = false;
+let shownView: string | null = null;
+let shownContext: Context | null = null;
+let shownDashboard: string | null = null;
 
 function start(): void {
   const theme = remembered.get("theme");
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
   show(false);
   addEventListener("hashchange", () => show(true));
+  if (page.choices) whenIdle(() => void load());
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show(false));
   let width = innerWidth;
   let waiting = 0;
@@ -35,18 +55,100 @@ function start(): void {
   });
 }
 
-/** Draw everything anew; `moved` tells that the reader went to another dashboard. */
+/** Load what the page filters with; where the browser cannot, filters are taken back, with a message. */
+function load(): Promise<void> {
+  loading ??= Promise.all([unpacked("page-engine"), unpacked("page-database")])
+    .then(([program, file]) => Engine.open(program, file))
+    .then((opened) => {
+      engine = opened;
+    })
+    .catch(() => {
+      page.choices = null;
+      cannotFilter = true;
+      if (hasFilters(read(location.hash))) go((state) => Object.assign(state.filters, NO_FILTERS));
+    });
+  return loading;
+}
+
+const NO_FILTERS = { period: null, pipeline: [], owner: [], team: [] };
+
+function hasFilters({ filters }: State): boolean {
+  return (["period", "pipeline", "owner", "team"] as const).some((key) => isSet(filters, key));
+}
+
+/** What an element of the file carries, unpacked. */
+async function unpacked(id: keyof typeof carried): Promise<ArrayBuffer> {
+  const text = carried[id]?.textContent ?? "";
+  const packed = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const bytes = await new Response(stream).arrayBuffer();
+  carried[id] = null;
+  return bytes;
+}
+
+function whenIdle(work: () => void): void {
+  if ("requestIdleCallback" in window) requestIdleCallback(work, { timeout: 2_000 });
+  else setTimeout(work, 200);
+}
+
+/** What the address says, without what is no choice of this page. */
+function stateNow(): State {
+  const state = read(location.hash);
+  const { filters } = state;
+  if (!page.choices) Object.assign(filters, NO_FILTERS);
+  if (filters.period !== null && !isPeriod(filters.period)) filters.period = null;
+  return state;
+}
+
+function chosenOf(filters: Filters): Chosen {
+  return { ...filters, period: rangeOf(filters.period, page.meta.thisMonth, page.meta.months) };
+}
+
+/** A card as the filters have it. */
+function filtered(card: Card, { filters }: State): Card {
+  if (!engine || card.query === null || !card.filters.some((key) => isSet(filters, key))) return card;
+  try {
+    const rows = engine.rowsOf(card, chosenOf(filters));
+    return { ...card, rows: rows.slice(0, page.mostRows), cut: rows.length > page.mostRows };
+  } catch (error) {
+    return { ...card, error: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** Draw everything anew; `moved` tells that the address is another one. */
 function show(moved: boolean): void {
+  const state = stateNow();
+  if (page.choices && !engine && (hasFilters(state) || state.listed)) {
+    // Figures without the filters of the address would be taken for filtered ones.
+    document.body.setAttribute("aria-busy", "true");
+    void load().then(() => show(moved));
+    return;
+  }
+  document.body.removeAttribute("aria-busy");
+  const view = write({ ...state, listed: null, sort: {}, find: {} });
+  if (moved && view === shownView) {
+    // Only a list of deals is opened or closed: what is below it stays.
+    showList(state);
+    return;
+  }
+  shownView = view;
   for (const chart of charts) chart.dispose();
   const translations = new Translations(page.translations, lang);
+  const dashboard = page.dashboards.find(({ key }) => key === state.dashboard) ?? page.dashboards[0];
   const context: Context = {
     translations,
     formats: new Formats(translations, page.meta.currency, page.meta.zone),
     palette: readPalette(),
     thisMonth: page.meta.thisMonth,
+    months: page.meta.months,
+    filters: state.filters,
+    filterKeys: dashboard?.filters ?? [],
+    behind: (card, measure, row) => (page.choices ? opener(card, measure, row, page.lists) : null),
   };
-  const asked = location.hash.replace(/^#\/?/, "");
-  const dashboard = page.dashboards.find(({ key }) => key === asked) ?? page.dashboards[0];
+  shownContext = context;
+  const onward = moved && dashboard?.key !== shownDashboard;
+  shownDashboard = dashboard?.key ?? null;
+  const top = scrollY;
   document.documentElement.lang = translations.locale;
   const heading = dashboard ? translations.text(`dashboard.${dashboard.key}`) : translations.text("page.title");
   document.title = `${heading} · Pipeboard`;
@@ -57,13 +159,13 @@ function show(moved: boolean): void {
     "main",
     { id: "main", tabindex: -1 },
     page.meta.deals === 0 ? welcome(context) : null,
-    ...(dashboard ? [section(dashboard, context, views)] : []),
+    ...(dashboard ? [section(dashboard, state, context, views)] : []),
     footer(context),
   );
   document.body.replaceChildren(
     element("a", { class: "skip", href: "#main", "data-focus": "skip" }, translations.text("page.skip")),
     header(context),
-    element("div", { class: "frame" }, navigation(dashboard, context), main),
+    element("div", { class: "frame" }, navigation(dashboard, state, context), main),
   );
   document.querySelector(".skip")?.addEventListener("click", (event) => {
     // The address names the dashboard, so it is not for this.
@@ -71,16 +173,54 @@ function show(moved: boolean): void {
     main.focus();
   });
   for (const each of views) each.measure();
-  charts = views.flatMap((each) => each.draw());
+  // What is in sight is drawn at once, the rest when the browser has shown it.
+  const tops = views.map(({ node }) => node.getBoundingClientRect().top + (onward ? scrollY : scrollY - top));
+  const inSight = (nr: number) => (tops[nr] ?? 0) < innerHeight;
+  charts = views.filter((_, nr) => inSight(nr)).flatMap((each) => each.draw());
+  drawLater(views.filter((_, nr) => !inSight(nr)), main);
   const current = document.querySelector<HTMLElement>('nav [aria-current="page"]');
   const list = current?.closest("ul");
   if (current && list) list.scrollLeft = current.offsetLeft - 16;
-  if (moved) {
+  if (onward) {
     scrollTo({ top: 0 });
     document.getElementById("dashboard-title")?.focus({ preventScroll: true });
-  } else if (focused) {
-    document.querySelector<HTMLElement>(`[data-focus="${focused}"]`)?.focus();
+  } else {
+    scrollTo({ top });
+    if (focused) document.querySelector<HTMLElement>(`[data-focus="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
+  showList(state);
+}
+
+/** Open the list of deals that the address names, or close the open one. */
+function showList({ listed, filters }: State): void {
+  document.querySelector<HTMLDialogElement>("dialog.deals")?.remove();
+  if (!listed || !engine || !shownContext) return;
+  const chosen = chosenOf(filters);
+  const dialog = dealList(page.cards[listed.card], listed, page.lists, engine, chosen, shownContext);
+  if (!dialog) return;
+  const before = document.activeElement;
+  document.body.append(dialog);
+  dialog.showModal();
+  dialog.addEventListener("close", () => {
+    go((state) => {
+      state.listed = null;
+      delete state.sort["deals"];
+      delete state.find["deals"];
+    });
+    if (before instanceof HTMLElement) before.focus({ preventScroll: true });
+  });
+}
+
+/** Draw views one after the other, unless the page was drawn anew meanwhile. */
+function drawLater(views: View[], main: HTMLElement): void {
+  main.toggleAttribute("data-drawing", views.length > 0);
+  const [next, ...rest] = views;
+  if (!next) return;
+  setTimeout(() => {
+    if (!main.isConnected) return;
+    charts.push(...next.draw());
+    drawLater(rest, main);
+  });
 }
 
 function header({ translations, formats }: Context): HTMLElement {
@@ -206,7 +346,7 @@ function themeNow(): Theme {
   return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
 }
 
-function navigation(current: Dashboard | undefined, { translations }: Context): HTMLElement {
+function navigation(current: Dashboard | undefined, { filters }: State, { translations }: Context): HTMLElement {
   return element(
     "nav",
     { "aria-label": translations.text("page.dashboards") },
@@ -220,7 +360,8 @@ function navigation(current: Dashboard | undefined, { translations }: Context): 
           element(
             "a",
             {
-              href: `#/${key}`,
+              // The filters go along.
+              href: write({ dashboard: key, filters, sort: {}, find: {}, listed: null }),
               "aria-current": key === current?.key ? "page" : null,
               "data-focus": `nav-${key}`,
             },
@@ -232,7 +373,7 @@ function navigation(current: Dashboard | undefined, { translations }: Context): 
   );
 }
 
-function section(dashboard: Dashboard, context: Context, views: View[]): HTMLElement {
+function section(dashboard: Dashboard, state: State, context: Context, views: View[]): HTMLElement {
   const { translations } = context;
   const about = `dashboard.${dashboard.key}.description`;
   const level = dashboard.tabs.length > 1 ? 4 : 3;
@@ -245,11 +386,15 @@ function section(dashboard: Dashboard, context: Context, views: View[]): HTMLEle
       translations.text(`dashboard.${dashboard.key}`),
     ),
     translations.has(about) ? element("p", { class: "lead" }, translations.text(about)) : null,
+    page.choices && dashboard.filters.length
+      ? filterBar(dashboard.filters, page.choices, state.filters, context)
+      : null,
+    cannotFilter ? element("p", { class: "note", role: "status" }, translations.text("page.cannot_filter")) : null,
     ...dashboard.tabs.flatMap((tab) => {
       const cards = tab.cards.flatMap((placed) => {
         const card = page.cards[placed.card];
         if (!card) return [];
-        const made = view(card, placed, level, context);
+        const made = view(filtered(card, state), placed, level, context);
         views.push(made);
         return [made.node];
       });

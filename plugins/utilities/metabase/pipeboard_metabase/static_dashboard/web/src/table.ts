@@ -1,86 +1,207 @@
-/** A card's rows as a table: sorted by a click on a heading, links where the card has addresses. */
+/** A card's rows as a table: sorted by a click on a heading, searched, exported, with links. */
 
+import type { Order } from "./address";
+import { amend, read } from "./address";
+import { csvOf, download } from "./csv";
 import { element, webAddress } from "./dom";
 import type { Context } from "./frame";
-import { columnIndex, LEFT_OUT } from "./frame";
+import { columnIndex, LEFT_OUT, leftOut } from "./frame";
 import { isNumeric, isTime } from "./format";
-import type { Card, Cell } from "./types";
+import type { Card, Cell, Column } from "./types";
 
-type Order = { at: number; down: boolean } | null;
+/** Fewer rows are read faster than searched. */
+const LEAST_TO_SEARCH = 6;
 
-export function table(card: Card, title: string, context: Context): HTMLElement {
-  const { translations } = context;
-  let order: Order = null;
-  const addresses = new Set(Object.values(card.link).map((name) => columnIndex(card, name)));
-  // The count of deals that are left out is a column only where there are any.
-  const counted = card.leftOut ? -1 : columnIndex(card, card.y.includes(LEFT_OUT) ? null : LEFT_OUT);
-  const shown = card.columns
-    .map((_, at) => at)
-    .filter((at) => !addresses.has(at) && at !== counted);
+/** More rows than this are searched and exported, and not drawn. */
+const MOST_DRAWN = 500;
+
+/** What a click on a cell does, or null where it does nothing. */
+export type OnCell = (row: Cell[], column: Column) => (() => void) | null;
+
+export function table(card: Card, title: string, context: Context, onCell: OnCell): HTMLElement {
+  const { translations, formats } = context;
+  const { sort, find } = read(location.hash);
+  let order: Order | null = sort[card.key] ?? null;
+  let wanted = find[card.key] ?? "";
+  const shown = shownColumns(card);
   const body = element("tbody");
+  const count = element("span", { class: "found", role: "status" });
   const heads = shown.map((at) => {
-    const column = card.columns[at];
-    const button = element("button", { type: "button" }, translations.column(column?.name ?? ""));
+    const { name, format } = card.columns[at] ?? NO_COLUMN;
+    const button = element(
+      "button",
+      { type: "button", "data-focus": `sort-${card.key}-${name}` },
+      translations.column(name),
+    );
     const head = element(
       "th",
-      { scope: "col", "aria-sort": "none", class: numeric(card, at) ? "number" : null },
+      { scope: "col", class: isNumeric(format) ? "number" : null },
       button,
     );
     button.addEventListener("click", () => {
       // Numbers from the largest first, names from A.
-      const first = numeric(card, at);
-      order = order?.at === at ? { at, down: !order.down } : { at, down: first };
-      for (const other of heads) other.setAttribute("aria-sort", "none");
-      head.setAttribute("aria-sort", order.down ? "descending" : "ascending");
+      order = { column: name, down: order?.column === name ? !order.down : isNumeric(format) };
+      const chosen = order;
+      amend((state) => (state.sort[card.key] = chosen));
       fill();
     });
-    return head;
+    return { head, name };
   });
-  const fill = () =>
+  const fill = () => {
+    for (const { head, name } of heads) {
+      const way = order?.column !== name ? "none" : order.down ? "descending" : "ascending";
+      head.setAttribute("aria-sort", way);
+    }
+    const found = sorted(matching(card, shown, wanted, context), card, order, translations.locale);
     body.replaceChildren(
-      ...sorted(card.rows, order, translations.locale).map((row) =>
-        element("tr", {}, ...shown.map((at, nr) => cell(card, row, at, nr === 0, context))),
+      ...found.slice(0, MOST_DRAWN).map((row) =>
+        element(
+          "tr",
+          {},
+          ...shown.map((at, nr) => cell(card, row, at, nr === 0, context, onCell)),
+        ),
       ),
     );
+    const [shownRows, all] = [found.length, card.rows.length].map((rows) =>
+      formats.full(rows, { name: "", format: "integer" }),
+    ) as [string, string];
+    count.textContent =
+      found.length > MOST_DRAWN
+        ? translations.text("page.first_rows", { shown: String(MOST_DRAWN), count: shownRows })
+        : wanted
+          ? translations.text("page.found", { found: shownRows, count: all })
+          : "";
+  };
   fill();
   const scroll = element(
     "div",
     { class: "scroll", tabindex: 0, role: "region", "aria-label": title },
-    element("table", {}, element("thead", {}, element("tr", {}, ...heads)), body),
+    element(
+      "table",
+      {},
+      element("thead", {}, element("tr", {}, ...heads.map(({ head }) => head))),
+      body,
+    ),
   );
-  return element("div", { class: "scroll-box" }, scroll);
+  const box = element("div", { class: "scroll-box" }, scroll);
+  if (card.rows.length < LEAST_TO_SEARCH) return box;
+  const field = element("input", {
+    type: "search",
+    class: "search",
+    value: wanted,
+    placeholder: translations.text("page.search"),
+    "aria-label": translations.text("page.search_in", { title }),
+    "data-focus": `find-${card.key}`,
+  });
+  field.addEventListener("input", () => {
+    wanted = field.value.trim();
+    amend((state) => (state.find[card.key] = wanted));
+    fill();
+  });
+  return element("div", { class: "searched" }, element("div", { class: "find" }, field, count), box);
 }
 
-function numeric(card: Card, at: number): boolean {
-  const format = card.columns[at]?.format;
-  return format !== undefined && isNumeric(format);
+/** A button that saves the rows of a card, as its table shows them, as a file. */
+export function exporter(card: Card, title: string, context: Context): HTMLElement {
+  const { translations } = context;
+  const button = element(
+    "button",
+    {
+      type: "button",
+      class: "toggle csv",
+      "aria-label": translations.text("page.csv_of", { title }),
+      "data-focus": `csv-${card.key}`,
+    },
+    "CSV",
+  );
+  button.addEventListener("click", () => download(`${card.key}.csv`, exported(card, context)));
+  return button;
 }
 
-function cell(card: Card, row: Cell[], at: number, first: boolean, context: Context): HTMLElement {
-  const column = card.columns[at] ?? { name: "", format: "text" as const };
+function exported(card: Card, context: Context): string {
+  const { translations, formats } = context;
+  const { sort, find } = read(location.hash);
+  const shown = shownColumns(card);
+  const links = Object.values(card.link).map((name) => columnIndex(card, name));
+  const every = [...shown, ...links];
+  const found = matching(card, shown, find[card.key] ?? "", context);
+  const rows = sorted(found, card, sort[card.key] ?? null, translations.locale).map((row) =>
+    every.map((at) => {
+      const column = card.columns[at] ?? NO_COLUMN;
+      const value = row[at] ?? null;
+      // Values that this project named are written as they are read; times as ISO 8601.
+      return typeof value === "string" && !isTime(column.format) ? formats.full(value, column) : value;
+    }),
+  );
+  return csvOf(
+    every.map((at) => translations.column(card.columns[at]?.name ?? "")),
+    rows,
+  );
+}
+
+const NO_COLUMN: Column = { name: "", format: "text" };
+
+function shownColumns(card: Card): number[] {
+  const addresses = new Set(Object.values(card.link).map((name) => columnIndex(card, name)));
+  // The count of deals that are left out is a column only where there are any.
+  const counted = leftOut(card) ? -1 : columnIndex(card, card.y.includes(LEFT_OUT) ? null : LEFT_OUT);
+  return card.columns.map((_, at) => at).filter((at) => !addresses.has(at) && at !== counted);
+}
+
+function cell(
+  card: Card,
+  row: Cell[],
+  at: number,
+  first: boolean,
+  context: Context,
+  onCell: OnCell,
+): HTMLElement {
+  const column = card.columns[at] ?? NO_COLUMN;
   const value = row[at] ?? null;
   const text = element("bdi", {}, context.formats.full(value, column));
   const address = webAddress(row[columnIndex(card, card.link[column.name] ?? null)]);
-  const content =
-    address && value !== null
-      ? element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, text)
-      : text;
-  const kind = numeric(card, at) ? "number" : isTime(column.format) ? "time" : null;
+  const open = value === null || value === 0 ? null : onCell(row, column);
+  let content: HTMLElement = text;
+  if (address && value !== null) {
+    content = element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, text);
+  } else if (open) {
+    content = element(
+      "button",
+      { type: "button", class: "behind", "data-focus": `behind-${card.key}-${column.name}-${card.rows.indexOf(row)}` },
+      text,
+    );
+    content.setAttribute("aria-haspopup", "dialog");
+    content.addEventListener("click", open);
+  }
+  const kind = isNumeric(column.format) ? "number" : isTime(column.format) ? "time" : null;
   return first
     ? element("th", { scope: "row", class: kind }, content)
     : element("td", { class: kind }, content);
 }
 
-function sorted(rows: Cell[][], order: Order, locale: string): Cell[][] {
-  if (!order) return rows;
+/** The rows in which a text stands, in any cell, whatever its case and accents. */
+function matching(card: Card, shown: number[], wanted: string, { formats }: Context): Cell[][] {
+  const text = plain(wanted);
+  if (!text) return card.rows;
+  return card.rows.filter((row) =>
+    shown.some((at) => plain(formats.full(row[at] ?? null, card.columns[at] ?? NO_COLUMN)).includes(text)),
+  );
+}
+
+function plain(text: string): string {
+  return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+}
+
+function sorted(rows: Cell[][], card: Card, order: Order | null, locale: string): Cell[][] {
+  const at = columnIndex(card, order?.column ?? null);
+  if (!order || at < 0) return rows;
   const collator = new Intl.Collator(locale, { numeric: true });
-  const { at, down } = order;
   return [...rows].sort((one, other) => {
     const a = one[at] ?? null;
     const b = other[at] ?? null;
     // What is not known stands last, whichever way it goes.
     if (a === null || b === null) return a === b ? 0 : a === null ? 1 : -1;
     const way = typeof a === "number" && typeof b === "number" ? a - b : collator.compare(String(a), String(b));
-    return down ? -way : way;
+    return order.down ? -way : way;
   });
 }

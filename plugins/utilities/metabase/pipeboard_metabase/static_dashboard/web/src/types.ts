@@ -1,3 +1,5 @@
+import type { FilterKey } from "./address";
+
 /** What Python writes into the page; page.py is the other end of this contract. */
 
 export type Lang = "en" | "pt";
@@ -55,13 +57,19 @@ export interface Card {
   lines: string[];
   rightAxis: string[];
   columns: Column[];
+  /** The filters of the bar that it obeys. */
+  filters: FilterKey[];
+  /** Its select for the database of the page; null where the page cannot compute it. */
+  query: string | null;
   rows: Cell[][];
   /** More rows than the page carries. */
   cut: boolean;
-  /** Deals that the sums leave out for want of an exchange rate: in all, or at most in one row. */
-  leftOut: { count: number; perRow: boolean } | null;
+  /** A deal may be in several rows, so counts of rows are not added up. */
+  rowsOverlap: boolean;
   /** Column -> the column that holds its address. */
   link: Record<string, string>;
+  /** Measure -> the set of deals behind it. */
+  deals: Record<string, string>;
   /** Why the card could not be read, in the database's own message; null when it could. */
   error: string | null;
 }
@@ -74,6 +82,8 @@ export interface Placed {
 
 export interface Dashboard {
   key: string;
+  /** Those of the bar that at least one of its cards obeys. */
+  filters: FilterKey[];
   tabs: { key: string | null; cards: Placed[] }[];
 }
 
@@ -90,6 +100,25 @@ export interface Meta {
   /** The reporting time zone, by its IANA name. */
   zone: string;
   demo: boolean;
+  /** How many months before the running one are shown by default. */
+  months: number;
+}
+
+/** How the deals behind a figure are found. */
+export interface Lists {
+  columns: Column[];
+  order: string;
+  /** A select for each set, and what a column of a card says about its deals. */
+  sets: Record<string, { select: string; dimensions: Record<string, string> }>;
+}
+
+/** What the filters of the bar can be set to. */
+export interface Choices {
+  /** First day of the first month with deals. */
+  firstMonth: string;
+  pipeline: string[];
+  owner: string[];
+  team: string[];
 }
 
 export interface Page {
@@ -97,4 +126,9 @@ export interface Page {
   translations: Record<string, Record<Lang, string>>;
   dashboards: Dashboard[];
   cards: Record<string, Card>;
+  lists: Lists;
+  /** The most rows of a card that the page shows. */
+  mostRows: number;
+  /** Null where the page has no database to filter. */
+  choices: Choices | null;
 }

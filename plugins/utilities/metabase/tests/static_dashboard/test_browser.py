@@ -5,156 +5,32 @@ Without Chromium and its driver (Debian: chromium, chromium-driver) these are sk
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime, timezone
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import pytest
+from page_browser import CACHE, MARKS, NODE, PHONE, Browser
 from pipeboard_metabase.definitions import LEFT_OUT, Definitions
 from pipeboard_metabase.static_dashboard.bundle import (
     WEB,
     Bundle,
     _run,
-    make_bundle,
     node_in,
     packages,
 )
 from pipeboard_metabase.static_dashboard.command import write
 from pipeboard_metabase.static_dashboard.page import render_page
 from pipeboard_metabase.static_dashboard.queries import Account, CardResult, read
-from selenium import webdriver
 from selenium.webdriver import ActionChains
-from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
-from warehouse_helpers import ROOT, Warehouse
-
-CACHE = ROOT / ".pipeboard" / "look"
-NODE = ROOT / ".pipeboard" / "env" / "look"
-DESK, PHONE = (1280, 900), (390, 844)
-#: Marks of a chart are what is drawn in none of the colours of text, lines and ground.
-MARKS = """
-    const style = getComputedStyle(document.documentElement);
-    const names = ["text", "muted", "line", "surface", "raised", "on-scale-high"];
-    const plain = new Set(names.map((name) => style.getPropertyValue("--" + name).trim()));
-    const coloured = (colour) =>
-        colour && !["none", "transparent"].includes(colour) && !plain.has(colour);
-    return [...document.querySelectorAll(".chart")].map((chart) => [
-        chart.closest("article").dataset.card,
-        [...chart.querySelectorAll("svg path")].filter((path) =>
-            coloured(path.getAttribute("fill")) || coloured(path.getAttribute("stroke"))).length,
-    ]);
-"""
-Write = Callable[[str, str], Path]
-
-
-@pytest.fixture(scope="module")
-def bundle() -> Bundle:
-    return make_bundle(CACHE, NODE)
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    found = packages(CACHE, node_in(NODE), development=True) / "axe-core" / "axe.min.js"
-    return found.read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("static dashboard")
-
-
-@pytest.fixture(scope="module")
-def page_of(definitions: Definitions, bundle: Bundle, folder: Path) -> Callable[[Warehouse], Path]:
-    def page(warehouse: Warehouse) -> Path:
-        path = folder / f"{warehouse.folder.name}.html"
-        if not path.exists():
-            account, results = read(warehouse.url, definitions)
-            write(path, render_page(definitions, account, results, bundle, demo=True))
-        return path
-
-    return page
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[webdriver.Chrome]:
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not program or not driver:
-        pytest.skip("NOT TESTED: apt install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(word)
-    options.add_experimental_option("prefs", {"intl.accept_languages": "en-US"})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chrome = webdriver.Chrome(options=options, service=Service(driver))
-    yield chrome
-    chrome.quit()
-
-
-class Browser:
-    """A browser as a reader uses it; nothing of the page's own is called."""
-
-    def __init__(self, chrome: webdriver.Chrome) -> None:
-        self.chrome = chrome
-
-    def open(self, page: Path, size: tuple[int, int] = DESK, *, dark: bool = False) -> None:
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-        width, height = size
-        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-        self.chrome.get("about:blank")
-        self.chrome.get_log("browser")
-        self.chrome.get_log("performance")
-        self.chrome.get(page.as_uri())
-
-    def run(self, script: str, *arguments: Any) -> Any:
-        return self.chrome.execute_script(script, *arguments)
-
-    def all(self, selector: str) -> list[Any]:
-        return self.chrome.find_elements(By.CSS_SELECTOR, selector)
-
-    def one(self, selector: str) -> Any:
-        return self.chrome.find_element(By.CSS_SELECTOR, selector)
-
-    def dashboards(self) -> Iterator[str]:
-        """Follow every link of the navigation; give each dashboard's heading."""
-        for nr in range(len(self.all("nav a"))):
-            link = self.all("nav a")[nr]
-            key = link.get_attribute("href").partition("#/")[2]
-            self.run("arguments[0].click()", link)
-            assert self.one("main section").get_attribute("data-dashboard") == key
-            yield self.one("h2").text
-
-    def complaints(self) -> list[str]:
-        return [entry["message"] for entry in self.chrome.get_log("browser")]
-
-    def requested(self) -> list[str]:
-        """The addresses asked for since the page was opened, but for the page itself."""
-        events = [json.loads(e["message"])["message"] for e in self.chrome.get_log("performance")]
-        urls = [
-            event["params"]["request"]["url"]
-            for event in events
-            if event["method"] == "Network.requestWillBeSent"
-        ]
-        return [url for url in urls if not url.startswith(("file://", "data:"))]
-
-
-@pytest.fixture
-def browser(chromium: webdriver.Chrome) -> Iterator[Browser]:
-    browser = Browser(chromium)
-    yield browser
-    # The next reader is another one.
-    browser.run("localStorage.clear()")
+from warehouse_helpers import Warehouse
 
 
 def titles_of(definitions: Definitions, kind: str, language: str) -> set[str]:
@@ -361,7 +237,7 @@ def test_everything_is_reached_and_used_by_keyboard(
     browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path]
 ) -> None:
     browser.open(page_of(demo))
-    controls = "[...document.querySelectorAll('a[href], button, [tabindex=\"0\"]')]"
+    controls = "[...document.querySelectorAll('a[href], button, input, select, [tabindex=\"0\"]')]"
     visible = f"{controls}.filter((one) => one.offsetParent !== null)"
     missed = set(browser.run(f"return {visible}.map((one, nr) => (one.nr = nr, nr))"))
     for _ in range(len(missed) + 3):
@@ -416,15 +292,7 @@ def test_axe_finds_no_barrier(
     for title in browser.dashboards():
         for toggle in browser.all(".toggle")[:1]:
             browser.run("arguments[0].click()", toggle)
-        found = browser.chrome.execute_async_script(
-            """
-            const done = arguments[arguments.length - 1];
-            axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) =>
-                done(violations.filter(({ impact }) => ["serious", "critical"].includes(impact))
-                    .map(({ id, nodes }) => [id, nodes.slice(0, 3).map((node) => node.html)])));
-            """
-        )
-        assert found == [], title
+        assert browser.violations() == [], title
 
 
 # -- other accounts

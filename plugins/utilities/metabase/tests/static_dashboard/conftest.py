@@ -1,0 +1,70 @@
+"""The page of a warehouse, and a browser to read it with."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from page_browser import CACHE, NODE, Browser
+from pipeboard_metabase.definitions import Definitions
+from pipeboard_metabase.static_dashboard.bundle import Bundle, make_bundle, node_in, packages
+from pipeboard_metabase.static_dashboard.command import write
+from pipeboard_metabase.static_dashboard.page import render_page
+from pipeboard_metabase.static_dashboard.queries import read
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from warehouse_helpers import Warehouse
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Bundle:
+    return make_bundle(CACHE, NODE)
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    found = packages(CACHE, node_in(NODE), development=True) / "axe-core" / "axe.min.js"
+    return found.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("static dashboard")
+
+
+@pytest.fixture(scope="session")
+def page_of(definitions: Definitions, bundle: Bundle, folder: Path) -> Callable[[Warehouse], Path]:
+    def page(warehouse: Warehouse) -> Path:
+        path = folder / f"{warehouse.folder.name}.html"
+        if not path.exists():
+            account, results = read(warehouse.url, definitions)
+            write(path, render_page(definitions, account, results, bundle, demo=True))
+        return path
+
+    return page
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[webdriver.Chrome]:
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not program or not driver:
+        pytest.skip("NOT TESTED: apt install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(word)
+    options.add_experimental_option("prefs", {"intl.accept_languages": "en-US"})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=Service(driver))
+    yield chrome
+    chrome.quit()
+
+
+@pytest.fixture
+def browser(chromium: webdriver.Chrome) -> Iterator[Browser]:
+    browser = Browser(chromium)
+    yield browser
+    # The next reader is another one.
+    browser.run("localStorage.clear()")

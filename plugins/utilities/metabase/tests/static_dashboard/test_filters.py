@@ -1,0 +1,308 @@
+"""The page filters: its engine's figures are the marts' own, and its bar shows them."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import psycopg
+import pytest
+from page_browser import CACHE, NODE, PHONE, Browser
+from pipeboard_metabase.definitions import LEFT_OUT, PERIOD, Card, Definitions
+from pipeboard_metabase.sql import Between, Value, render
+from pipeboard_metabase.static_dashboard.bundle import WEB, Bundle, node_in, packages
+from pipeboard_metabase.static_dashboard.command import write
+from pipeboard_metabase.static_dashboard.database import is_filtered
+from pipeboard_metabase.static_dashboard.page import plain, render_page
+from pipeboard_metabase.static_dashboard.queries import CardResult, read
+from selenium.webdriver.support.select import Select
+from selenium.webdriver.support.wait import WebDriverWait
+from warehouse_helpers import Warehouse
+
+RELATIVE = ("this-month", "last-month", "this-quarter", "last-quarter", "this-year", "last-year")
+Page = Callable[[Warehouse], Path]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A card and what the filters are set to, as an address has it."""
+
+    card: Card
+    values: dict[str, list[str]]
+
+    @property
+    def address(self) -> str:
+        return f"#/executive?{urlencode(self.values, doseq=True)}"
+
+
+@pytest.fixture(scope="module")
+def evaluate(folder: Path) -> Callable[[Path, Sequence[Asked]], list[dict[str, Any]]]:
+    """Run the page's engine with Node."""
+    node = node_in(NODE)
+    modules = packages(CACHE, node)
+    script = folder / "evaluate.mjs"
+    subprocess.run(
+        [node, modules / "esbuild" / "bin" / "esbuild", Path(__file__).with_name("evaluate.ts"),
+         "--bundle", "--format=esm", "--platform=node", f"--alias:@web={WEB / 'src'}",
+         f"--alias:sql.js={modules / 'sql.js' / 'dist' / 'sql-wasm.js'}",
+         "--banner:js=import { createRequire } from 'node:module'; "
+         "const require = createRequire(import.meta.url); const __dirname = '.'; "
+         "const __filename = 'evaluate.mjs';",
+         "--log-level=error", f"--outfile={script}"],
+        check=True, env={**os.environ, "NODE_PATH": str(modules)},
+    )  # fmt: skip
+
+    def answers(page: Path, asked: Sequence[Asked]) -> list[dict[str, Any]]:
+        given = json.dumps([{"address": each.address, "card": each.card.key} for each in asked])
+        done = subprocess.run([node, script, page], input=given, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return list(json.loads(done.stdout))
+
+    return answers
+
+
+def marts_rows(connection: psycopg.Connection[Any], asked: Asked, period: Any) -> list[list[Any]]:
+    values: dict[str, Value] = {
+        key: names for key, names in asked.values.items() if key in asked.card.filters
+    }
+    values.pop(PERIOD, None)
+    if PERIOD in asked.card.filters and period:
+        values[PERIOD] = Between(*map(date.fromisoformat, period))
+    query, parameters = render(asked.card, values)
+    rows = connection.execute(query.encode(), parameters).fetchall()
+    return [[plain(cell) for cell in row] for row in rows]
+
+
+def differences(found: list[list[Any]], expected: list[list[Any]]) -> list[Any]:
+    """Return the rows that differ: numbers by more than what sums of doubles may."""
+
+    def same(one: Any, other: Any) -> bool:
+        if isinstance(one, float | int) and isinstance(other, float | int):
+            return one == pytest.approx(other, rel=1e-12, abs=1e-6)
+        return bool(one == other)
+
+    if len(found) != len(expected):
+        return [len(found), len(expected)]
+    return [
+        pair
+        for pair in zip(found, expected, strict=True)
+        if not all(map(same, *pair)) or len(pair[0]) != len(pair[1])
+    ]
+
+
+def unexplained(lists: list[dict[str, Any]]) -> list[Any]:
+    """Return figures that their deals do not add up to: counts, and sums of values."""
+    sums = {"won_value_base", "lost_value_base", "open_value_base"}
+    return [
+        each
+        for each in lists
+        if (
+            (each["measure"].startswith("n_") or each["measure"] == "open_count")
+            and each["figure"] != each["count"]
+        )
+        or (each["measure"] in sums and each["figure"] != pytest.approx(each["sum"], abs=1e-4))
+    ]
+
+
+def filtered_cards(definitions: Definitions) -> list[Card]:
+    return [c for c in definitions.cards.values() if c.static_dashboard and is_filtered(c)]
+
+
+def settings_of(
+    random_: random.Random, choices: dict[str, tuple[str, ...]], first: date, this: date
+) -> dict[str, list[str]]:
+    """Set each filter or not; of names up to three; of periods any kind."""
+    values: dict[str, list[str]] = {}
+    for key, names in choices.items():
+        if names and random_.random() < 0.5:
+            values[key] = random_.sample(names, random_.randint(1, min(3, len(names))))
+    month = random_.randint(first.year * 12 + first.month - 1, this.year * 12 + this.month - 1)
+    year, nr = divmod(month, 12)
+    kinds = ("all", *RELATIVE, f"{year}", f"{year}-Q{nr // 3 + 1}", f"{year}-{nr + 1:02}")
+    if random_.random() < 0.7:
+        values[PERIOD] = [random_.choice(kinds)]
+    return values
+
+
+@pytest.mark.parametrize(
+    ("n_settings", "n_cards"), [(40, 10), pytest.param(200, None, marks=pytest.mark.long)]
+)
+def test_figures_equal_the_marts_for_random_filters(
+    definitions: Definitions, demo: Warehouse, page_of: Page, n_settings: int, n_cards: int | None,
+    evaluate: Callable[[Path, Sequence[Asked]], list[dict[str, Any]]],
+) -> None:  # fmt: skip
+    seed = random.randrange(1_000_000)
+    random_ = random.Random(seed)
+    account, _ = read(demo.url, definitions)
+    database = account.database
+    assert database is not None
+    assert all(len(names) > 1 for names in database.choices.values()), "without teams, say"
+    cards = filtered_cards(definitions)
+    assert len(cards) > 45
+    asked = [
+        Asked(card, values)
+        for values in (
+            settings_of(random_, dict(database.choices), database.first_month, account.this_month)
+            for _ in range(n_settings)
+        )
+        for card in random_.sample(cards, n_cards or len(cards))
+    ]
+    with psycopg.connect(demo.url) as connection:
+        connection.execute("set jit = off")
+        n_rows = n_lists = 0
+        for each, found in zip(asked, evaluate(page_of(demo), asked), strict=True):
+            expected = marts_rows(connection, each, found["period"])
+            assert differences(found["rows"], expected) == [], (seed, each)
+            assert unexplained(found["lists"]) == [], (seed, each)
+            n_lists += len(found["lists"])
+            n_rows += len(expected)
+    assert n_rows > 10 * n_settings
+    assert n_lists > n_settings
+
+
+def test_without_a_choice_the_engine_answers_as_the_page_opens(
+    definitions: Definitions, demo: Warehouse, page_of: Page,
+    evaluate: Callable[[Path, Sequence[Asked]], list[dict[str, Any]]],
+) -> None:  # fmt: skip
+    _, results = read(demo.url, definitions)
+    asked = [Asked(card, {}) for card in filtered_cards(definitions)]
+    for each, found in zip(asked, evaluate(page_of(demo), asked), strict=True):
+        shown = [[plain(cell) for cell in row] for row in results[each.card.key].rows]
+        assert differences(found["rows"][: len(shown)], shown) == [], each.card.key
+
+
+@pytest.mark.parametrize(
+    ("card", "counts", "expected"),
+    [
+        ("won_by_month", (1, 0, 2), {"count": 3, "perRow": False}),
+        ("won_by_month", (0, 0, 0), None),
+        ("pipeline_by_day", (1, 0, 2), {"count": 2, "perRow": True}),
+        ("won_this_month", (9, 1), {"count": 1, "perRow": False}),
+    ],
+)
+def test_deals_that_a_sum_leaves_out_are_counted(
+    definitions: Definitions, demo: Warehouse, bundle: Bundle, folder: Path, card: str,
+    counts: tuple[int, ...], expected: object,
+    evaluate: Callable[[Path, Sequence[Asked]], list[dict[str, Any]]],
+) -> None:  # fmt: skip
+    account, _ = read(demo.url, definitions)
+    rows = " union all ".join(f"select 1 as n, {count} as {LEFT_OUT}" for count in counts)
+    cards = {card: replace(definitions.cards[card], sql=rows)}
+    columns = CardResult(("n", LEFT_OUT), ("int8", "int8"))
+    path = folder / "left_out_counts.html"
+    only = replace(definitions, cards={**definitions.cards, **cards})
+    write(path, render_page(only, account, {card: columns}, bundle))
+    (found,) = evaluate(path, [Asked(cards[card], {})])
+    assert found["leftOut"] == expected
+
+
+def rows_of(browser: Browser, card: str) -> list[str]:
+    script = "return [...document.querySelectorAll(arguments[0])].map((r) => r.textContent)"
+    return list(browser.run(script, f"[data-card={card}] tbody tr"))
+
+
+def choose(browser: Browser, key: str, text: str) -> None:
+    Select(browser.one(f"[data-filter={key}]")).select_by_visible_text(text)
+    shown = "return document.querySelector('[data-filter=' + arguments[0] + ']').value"
+    value = browser.one(f"[data-filter={key}]").get_attribute("value")
+    WebDriverWait(browser.chrome, 10).until(
+        lambda _: (
+            browser.run("return document.body.ariaBusy") is None
+            and browser.run("return location.hash.includes(arguments[0] + '=')", key) == bool(value)
+            and browser.run(shown, key) == value
+        )
+    )
+
+
+def test_the_bar_filters_the_cards_and_says_which_do_not_obey(
+    browser: Browser, demo: Warehouse, page_of: Page
+) -> None:
+    ((owner, n_won),) = demo.rows(
+        "select users.display_name, sum(scores.n_won) from marts.rpt_owner_scorecard as scores "
+        "join marts.dim_user as users on scores.owner_id = users.user_id "
+        "where month >= (select date_trunc('year', this_month) from ops.ops_account) "
+        "group by 1 order by 2 desc limit 1"
+    )
+    browser.open(page_of(demo))
+    browser.run("location.hash = '#/team'")
+    everybody = len(rows_of(browser, "owner_scorecard"))
+    assert everybody > 2
+    choose(browser, "owner", owner)
+    assert len(rows_of(browser, "owner_scorecard")) == 1
+    # The reader is still where the choice was made.
+    assert browser.run("return document.activeElement.dataset.filter") == "owner"
+    choose(browser, "period", "this year")
+    (row,) = browser.all("[data-card=owner_scorecard] tbody tr")
+    assert row.find_elements("css selector", "td")[1].text == str(n_won)
+    assert "Period: this year." in browser.one("[data-card=owner_scorecard] .about").text
+    assert "Not filtered by" not in browser.one("[data-card=owner_scorecard]").text
+    # To another dashboard the choice goes along, and cards without owners say so.
+    link = browser.one("nav li:first-child a")
+    assert "owner=" in str(link.get_attribute("href"))
+    link.click()
+    velocity = "[data-card=velocity_by_pipeline]"
+    WebDriverWait(browser.chrome, 10).until(lambda _: browser.all(velocity))
+    note = browser.one(f"{velocity} .note").text
+    assert note.startswith("Not filtered by: Period, Owner.")
+    browser.one(".clear").click()
+    WebDriverWait(browser.chrome, 10).until(lambda _: not browser.one(".clear").is_displayed())
+    assert browser.run("return location.hash") == "#/executive"
+    assert not [n for n in browser.all(".note") if "Not filtered" in n.text]
+    assert browser.complaints() == []
+
+
+def test_the_back_button_takes_a_filter_back_and_an_address_brings_it(
+    browser: Browser, demo: Warehouse, page_of: Page
+) -> None:
+    browser.open(page_of(demo))
+    browser.run("location.hash = '#/team'")
+    before = rows_of(browser, "owner_scorecard")
+    team = browser.all("[data-filter=team] option")[1].text
+    choose(browser, "team", team)
+    filtered = rows_of(browser, "owner_scorecard")
+    assert filtered != before
+    address = browser.chrome.current_url
+    browser.chrome.back()
+    WebDriverWait(browser.chrome, 10).until(lambda _: rows_of(browser, "owner_scorecard") == before)
+    browser.chrome.get("about:blank")
+    browser.chrome.get(address)
+    WebDriverWait(browser.chrome, 10).until(lambda _: rows_of(browser, "owner_scorecard"))
+    assert rows_of(browser, "owner_scorecard") == filtered
+
+
+def test_a_browser_that_cannot_filter_shows_no_figure_as_filtered(
+    browser: Browser, demo: Warehouse, page_of: Page, folder: Path
+) -> None:
+    path = folder / "no_engine.html"
+    write(path, page_of(demo).read_text().replace('id="page-engine">', 'id="page-engine">x'))
+    browser.chrome.get("about:blank")
+    browser.chrome.get(f"{path.as_uri()}#/team?period=2020")
+    WebDriverWait(browser.chrome, 10).until(lambda _: browser.all(".card"))
+    assert "cannot filter" in browser.one("[role=status]").text
+    assert "period" not in browser.run("return location.hash")
+    assert not browser.all(".filters")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_no_barrier_in_filtered_dashboards(
+    browser: Browser, demo: Warehouse, page_of: Page, axe: str, dark: bool
+) -> None:
+    browser.open(page_of(demo), PHONE, dark=dark)
+    browser.run(axe)
+    browser.one("button[lang=pt]").click()
+    for dashboard in ("executive", "team"):
+        browser.run("location.hash = arguments[0]", f"#/{dashboard}?period=2001&owner=nobody")
+        WebDriverWait(browser.chrome, 10).until(
+            lambda _, key=dashboard: browser.all(f"[data-dashboard={key}] .set")
+        )
+        assert browser.violations() == []
+        assert browser.run("return document.documentElement.scrollWidth") <= PHONE[0]
+    assert browser.complaints() == []
