@@ -103,7 +103,6 @@ def run(copy: Path, command: str, database: str) -> None:
     environ = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("PIPEDRIVE_", "PIPEBOARD_"))},
         "PYTHONPATH": os.pathsep.join(str(copy / package) for package in PACKAGES),
-        "PYTHONDONTWRITEBYTECODE": "1",
         # The environments are built already, and belong to this tree.
         "PYTHON": "true",
         "PIPEBOARD_DATABASE_URL": database,

@@ -102,8 +102,8 @@ class Account:
         assert build.wait() != 0
         assert killed, "the build ended before it was killed"
 
-    def build_changed(self) -> None:
-        done = self.warehouse.changed(**JSON)
+    def build_changed(self, **environ: str) -> None:
+        done = self.warehouse.changed(**environ)
         assert done.returncode == 0, done.stdout[-4000:]
 
 
@@ -119,16 +119,16 @@ def account(new_warehouse: NewWarehouse) -> Iterator[Account]:
             "select is_complete from ops.ops_dbt_model_build where node_id like '%.stg_pipedrive__currencies'"
         ) == [(True,)], "the build that makes the table of builds is recorded as well"
         account.kill_build(signal.SIGTERM)
-        account.build_changed()
+        account.build_changed(**JSON)
         yield account
 
 
 def test_nothing_new_starts_no_dbt(account: Account) -> None:
     account.sync()
-    output, words_for_dbt = account.warehouse.decide()
+    output, dbt_arguments = account.warehouse.decide()
     assert output.startswith("no model is due: nothing has changed; "), output
     assert account.warehouse.decided() == set()
-    assert words_for_dbt == []
+    assert dbt_arguments == []
 
 
 def test_new_notes_build_models_of_notes_only(account: Account) -> None:
@@ -136,7 +136,7 @@ def test_new_notes_build_models_of_notes_only(account: Account) -> None:
     account.simulator.account.create_note("called back", deal_id=deal.id)
     account.sync()
     before = account.tested()
-    account.build_changed()
+    account.build_changed(**JSON)
     wanted = account.standing_on("source.pipeboard.pipedrive.notes") | COUNTS
     assert account.warehouse.decided() == wanted
     ran = account.ran()
@@ -190,7 +190,7 @@ def test_other_settings_build_everything(account: Account) -> None:
 def test_a_model_built_without_its_tests_stays_due(account: Account) -> None:
     account.warehouse.build("build", "--select", "dim_user", "--exclude-resource-type", "test")
     assert account.warehouse.due() == {"dim_user"}
-    account.build_changed()
+    account.build_changed(**JSON)
     assert account.ran()["model"] == {"dim_user"}
     assert account.warehouse.due() == set()
 
@@ -219,7 +219,7 @@ def test_a_failed_test_leaves_its_model_and_what_was_skipped_due(account: Accoun
     account.warehouse.write(
         "delete from pipedrive.pipelines as a using pipedrive.pipelines as b where a.id = b.id and a.ctid > b.ctid"
     )
-    account.build_changed()
+    account.build_changed(**JSON)
     assert standing <= set().union(*account.ran().values())
     assert account.warehouse.due() == set()
 

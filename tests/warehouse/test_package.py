@@ -17,10 +17,9 @@ import pytest
 from conftest import NewWarehouse
 from pipedrive_simulator.testing import running_simulator
 from psycopg.conninfo import conninfo_to_dict
-from warehouse_helpers import ROOT, Warehouse
+from warehouse_helpers import DBT, ROOT, Finished, Warehouse
 
 EXAMPLE = ROOT / "examples" / "dbt_project_on_top"
-DBT = ROOT / ".pipeboard" / "env" / "dbt" / "bin" / "dbt"
 DEALS, SEED = 40, 5
 STREAMS = (
     "deals", "deal_changelog", "deal_changelog_sync", "deal_products", "persons", "organizations", "products",
@@ -78,18 +77,30 @@ class Database:
         )
         return {name for (name,) in found}
 
-    def example(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run dbt in a copy of the example, without this project's settings."""
+    def environ(self) -> dict[str, str]:
+        """Return the environment of dbt in the copy of the example: nothing of this project's."""
         place = conninfo_to_dict(self.warehouse.url)
         environ = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
         for name in ("host", "port", "user", "password"):
             environ[f"PG{name.upper()}"] = str(place[name])
         environ["PGDATABASE"] = str(place["dbname"])
         environ |= {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DBT_VERSION_CHECK": "false"}
-        return subprocess.run(
+        return environ
+
+    def start(self, *arguments: str) -> Finished:
+        """Run dbt in the copy, as its developers do."""
+        done = subprocess.run(
             [str(DBT), "--no-use-colors", *arguments],
-            cwd=self.folder, env=environ, text=True, capture_output=True, check=False,
+            cwd=self.folder, env=self.environ(), text=True, capture_output=True, check=False,
         )  # fmt: skip
+        return Finished(done.returncode, done.stdout + done.stderr)
+
+    def example(self, *arguments: str) -> Finished:
+        """Run the dbt that is loaded already in the copy."""
+        places = {"DBT_PROJECT_DIR": str(self.folder), "DBT_PROFILES_DIR": str(self.folder)}
+        return self.warehouse.dbt_process.invoke(
+            ["--no-use-colors", *arguments], {**self.environ(), **places}
+        )
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +139,10 @@ def database(
     warehouse.build(
         "build", *NO_TESTS, "--select", "+fct_deal", "+ops_account", "ops_dbt_test_result"
     )
-    yield Database(warehouse, folder)
+    database = Database(warehouse, folder)
+    done = database.example("deps")
+    assert done.returncode == 0, done.stdout
+    yield database
 
 
 def test_an_importing_project_reads_its_own_source_with_its_own_settings(
@@ -137,8 +151,6 @@ def test_an_importing_project_reads_its_own_source_with_its_own_settings(
     rows = database.warehouse.rows
     before = database.catalogue(*SCHEMAS, "pipedrive")
     schemas = database.schemas()
-    done = database.example("deps")
-    assert done.returncode == 0, done.stdout + done.stderr
     wanted = (
         "--select",
         "+won_by_owner",
@@ -153,8 +165,8 @@ def test_an_importing_project_reads_its_own_source_with_its_own_settings(
         "--exclude-resource-type",
         "unit_test",
     )
-    for _ in range(2):
-        done = database.example("build", "--profiles-dir", ".", *arguments)
+    for build in (database.start, database.example):
+        done = build("build", *arguments)
         assert done.returncode == 0, done.stdout[-6000:]
     assert database.catalogue(*SCHEMAS, "pipedrive") == before
     assert database.schemas() - schemas == {"analytics", *(f"analytics_{name}" for name in SCHEMAS)}
@@ -189,9 +201,8 @@ def test_an_importing_project_reads_its_own_source_with_its_own_settings(
 @pytest.mark.long
 def test_an_importing_project_builds_and_tests_the_whole_package(database: Database) -> None:
     before = database.catalogue(*SCHEMAS, "pipedrive")
-    for arguments in (("deps",), ("build", "--profiles-dir", ".")):
-        done = database.example(*arguments)
-        assert done.returncode == 0, done.stdout[-6000:]
+    done = database.example("build")
+    assert done.returncode == 0, done.stdout[-6000:]
     assert database.catalogue(*SCHEMAS, "pipedrive") == before
 
 
@@ -236,7 +247,7 @@ def test_staging_models_of_extra_streams_are_built_by_name(database: Database) -
     # A view of an earlier release stays until its stream is turned on.
     assert database.warehouse.rows("select * from staging.stg_pipedrive__call_logs") == [("old",)]
 
-    def build(stream: str) -> subprocess.CompletedProcess[str]:
+    def build(stream: str) -> Finished:
         arguments = (
             "run",
             "--select",

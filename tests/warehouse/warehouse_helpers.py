@@ -192,24 +192,27 @@ class Warehouse:
         )
 
     def decide(self) -> tuple[str, list[str]]:
-        """Let `dbt:changed` decide what to build; return its output and how it would call dbt.
+        """Let `dbt:changed` decide what to build, with a stand-in for dbt.
 
-        No words mean that dbt would not be started.
+        Returns:
+            The output, and the arguments of dbt; none if dbt would not be started.
+
         """
-        stand_in, words = self.folder / "decide" / "dbt", self.folder / "decide" / "words"
-        stand_in.parent.mkdir(exist_ok=True)
-        stand_in.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{shlex.quote(str(words))}\n')
+        folder = self.folder / "decide"
+        stand_in, arguments = folder / "dbt", folder / "arguments"
+        folder.mkdir(exist_ok=True)
+        stand_in.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{shlex.quote(str(arguments))}\n')
         stand_in.chmod(0o755)
-        words.unlink(missing_ok=True)
-        started = self.start_changed(PATH=f"{stand_in.parent}{os.pathsep}{os.environ['PATH']}")
+        arguments.unlink(missing_ok=True)
+        started = self.start_changed(PATH=f"{folder}{os.pathsep}{os.environ['PATH']}")
         output = started.communicate()[0]
         assert started.returncode == 0, output
-        return output, words.read_text().splitlines() if words.exists() else []
+        return output, arguments.read_text().splitlines() if arguments.exists() else []
 
     def changed(self, **environ: str) -> Finished:
         """Build what `dbt:changed` decides, in the dbt that is loaded already."""
-        output, words = self.decide()
-        done = self.dbt(*words, **environ) if words else Finished(0, "")
+        output, arguments = self.decide()
+        done = self.dbt(*arguments, **environ) if arguments else Finished(0, "")
         return Finished(done.returncode, output + done.stdout)
 
     def due(self) -> set[str] | None:
