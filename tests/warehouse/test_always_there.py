@@ -9,10 +9,10 @@ import re
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 
 import psycopg
 import pytest
@@ -98,7 +98,9 @@ def account(new_warehouse: NewWarehouse) -> Iterator[Account]:
 
 @contextmanager
 def read_all(account: Account) -> Iterator[None]:
-    """Let three clients read every relation each tenth of a second, and a fourth look for absent ones.
+    """Let three clients read every relation again and again, and a fourth look for absent ones.
+
+    They pause, or reading would cost more than the build; the three do not pause together.
 
     A relation that has rows before and after must have some at each moment.
     """
@@ -110,7 +112,7 @@ def read_all(account: Account) -> Iterator[None]:
     def read(nr: int) -> None:
         with psycopg.connect(account.warehouse.url, autocommit=True) as connection:
             connection.execute("set statement_timeout = '3s'")
-            while not ended.wait(0.1):
+            while not ended.wait(0.5 + 0.1 * nr):
                 for relation in account.relations:
                     try:
                         if not has_rows(connection, relation):
@@ -197,11 +199,14 @@ def test_a_build_that_is_killed_leaves_every_mart(account: Account) -> None:
         build = subprocess.Popen(
             [DBT, "run", "--full-refresh"],
             cwd=ROOT / "transform", env=account.warehouse.environ(),
-            stdout=subprocess.DEVNULL, start_new_session=True,
+            stdout=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
-        time.sleep(rng.uniform(4, 20))
+        assert build.stdout
+        built = (line for line in build.stdout if re.search(r"\b\d+ of \d+ OK ", line))
+        assert len([*islice(built, rng.randint(1, 100))]) > 0
         os.killpg(build.pid, (signal.SIGTERM, signal.SIGKILL)[nr % 2])
-        build.wait()
+        build.stdout.close()
+        assert build.wait() != 0
         assert set(account.relations) <= set(account.names())
         for relation in account.relations:
             account.warehouse.rows(f"select * from {relation} limit 1")
