@@ -85,6 +85,12 @@ def main() -> int:
             ".",
             ["check-jsonschema", "--builtin-schema", "vendor.compose-spec"] + ["compose.yaml"],
         ),
+        (
+            "issue forms",
+            ".",
+            ["check-jsonschema", "--builtin-schema", "vendor.github-issue-forms"]
+            + [f".github/ISSUE_TEMPLATE/{name}.yml" for name in ("fault", "wish")],
+        ),
         ("meltano.yml", ".", ["check-jsonschema", "--schemafile", str(schema), "meltano.yml"]),
     ]
     # A dependency that a package names but nobody pinned; dbt's is left out on purpose.
