@@ -241,7 +241,7 @@ def test_the_bar_filters_the_cards_and_says_which_do_not_obey(
     assert len(rows_of(browser, "owner_scorecard")) == 1
     # The reader is still where the choice was made.
     assert browser.run("return document.activeElement.dataset.filter") == "owner"
-    choose(browser, "period", "this year")
+    choose(browser, "period", "This year")
     (row,) = browser.all("[data-card=owner_scorecard] tbody tr")
     assert row.find_elements("css selector", "td")[1].text == str(n_won)
     assert "Period: this year." in browser.one("[data-card=owner_scorecard] .about").text
@@ -276,8 +276,9 @@ def test_the_back_button_takes_a_filter_back_and_an_address_brings_it(
     WebDriverWait(browser.chrome, 10).until(lambda _: rows_of(browser, "owner_scorecard") == before)
     browser.chrome.get("about:blank")
     browser.chrome.get(address)
-    WebDriverWait(browser.chrome, 10).until(lambda _: rows_of(browser, "owner_scorecard"))
-    assert rows_of(browser, "owner_scorecard") == filtered
+    WebDriverWait(browser.chrome, 10).until(
+        lambda _: rows_of(browser, "owner_scorecard") == filtered
+    )
 
 
 def test_a_browser_that_cannot_filter_shows_no_figure_as_filtered(

@@ -122,7 +122,7 @@ def test_the_address_has_the_order_and_the_search(browser: Browser, deals: Path)
     address = browser.chrome.current_url
     browser.chrome.get("about:blank")
     browser.chrome.get(address)
-    assert titles(browser) == found
+    WebDriverWait(browser.chrome, 10).until(lambda _: titles(browser) == found)
     head = browser.one(f"{CARD} thead th:nth-child(4)")
     assert head.get_attribute("aria-sort") == "ascending"
     assert browser.one(f"{CARD} .search").get_attribute("value") == "x"
@@ -133,5 +133,5 @@ def test_an_address_of_another_page_breaks_nothing(browser: Browser, deals: Path
     browser.open(deals)
     browser.chrome.get("about:blank")
     browser.chrome.get(address)
-    assert len(titles(browser)) == len(TITLES)
+    WebDriverWait(browser.chrome, 10).until(lambda _: len(titles(browser)) == len(TITLES))
     assert browser.complaints() == []

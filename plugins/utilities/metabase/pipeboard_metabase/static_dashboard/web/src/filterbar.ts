@@ -55,15 +55,20 @@ function option(value: string, text: string, chosen: boolean): HTMLOptionElement
   return element("option", { value, selected: chosen }, text);
 }
 
+function capital(text: string): string {
+  return text.charAt(0).toLocaleUpperCase() + text.slice(1);
+}
+
 function periods(choices: Choices, { period }: Filters, context: Context): HTMLElement[] {
   const { translations, thisMonth } = context;
   const { years, quarters, months } = calendar(choices.firstMonth, thisMonth);
-  const named = (key: string) => option(key, periodName(key, context), key === period);
+  const nameOf = (key: string | null) => capital(periodName(key, context));
+  const named = (key: string) => option(key, nameOf(key), key === period);
   const group = (name: string, keys: readonly string[]) =>
     element("optgroup", { label: translations.text(`page.${name}`) }, ...keys.map(named));
   const listed = [...RELATIVE, ...years, ...quarters, ...months];
   return [
-    option("", periodName(null, context), period === null),
+    option("", nameOf(null), period === null),
     ...(period !== null && !listed.includes(period) ? [named(period)] : []),
     ...RELATIVE.map(named),
     group("years", years),
