@@ -126,8 +126,11 @@ class Play:
                 self._note(f"  at call {call}: {edits.make(self._account, during[call])}")
 
         self._clock.error = sync.clock_error
+        if sync.loses_state:
+            self._warehouse.state = {}
         for what in (
             "tap_ends", "loader_ends", "session_ends", "daily_tokens", "clock_error", "database",
+            "loses_state",
         ):  # fmt: skip
             if getattr(sync, what):
                 self._note(f"  {what}: {getattr(sync, what)}")

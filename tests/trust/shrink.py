@@ -47,7 +47,8 @@ def _with(story: Story, syncs: list[Sync]) -> Story:
 def _less(sync: Sync) -> Iterator[Sync]:
     for name, empty in (
         ("tap_ends", None), ("loader_ends", None), ("session_ends", None), ("daily_tokens", None),
-        ("loses_state_folder", False), ("clock_error", 0), ("database", None), ("threads", 1),
+        ("loses_state_folder", False), ("loses_state", False), ("clock_error", 0),
+        ("database", None), ("threads", 1),
         ("edits_during", {}), ("edits", []), ("faults", []),
     ):  # fmt: skip
         if getattr(sync, name) != empty:

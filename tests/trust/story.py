@@ -78,6 +78,7 @@ class Sync:
         session_ends: the number of the load during which the server ends the loader's session.
         daily_tokens: the budget of the company for this day.
         loses_state_folder: the folder in which the tap caches is gone.
+        loses_state: the Singer state is gone, and the tables are still there.
         clock_error: seconds by which the clock of the machine is wrong, not that of the source.
         database: `unreachable`, or `read_only` for the sessions of this run.
         threads: how many lists, windows and logs are read at the same time.
@@ -96,6 +97,7 @@ class Sync:
     clock_error: int = 0
     database: str | None = None
     threads: int = 1
+    loses_state: bool = False
 
     @property
     def is_disturbed(self) -> bool:
@@ -156,6 +158,9 @@ def write_story(seed: int, syncs: int = 10) -> Story:
     rng = Random(f"more of {seed}")
     for sync in story.syncs:
         _add_to(sync, rng)
+    rng = Random(f"what is lost in {seed}")
+    for sync in story.syncs:
+        sync.loses_state = rng.random() < 0.03
     return story
 
 
