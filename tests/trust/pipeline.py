@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import gc
 import io
 import json
 import logging
@@ -277,5 +278,6 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def quiet() -> None:
-    """Log nothing: the story's own log tells what happened."""
+    """Log nothing, since the story's own log tells what happened, and collect garbage rarely."""
     logging.disable(logging.CRITICAL)
+    gc.set_threshold(50_000)

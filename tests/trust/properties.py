@@ -157,6 +157,8 @@ def _differing(name: str, row: Record | None, *wanted: Record) -> Iterator[str]:
             # Adding or removing a field changes no record's update time: keys come and go as null.
             yield from _differing(f"{name}:", stored or {}, *map(_customs, wanted))
             continue
+        if stored == value:
+            continue
         allowed = [_plain(record.get(column)) for record in wanted]
         if _plain(stored) not in allowed:
             yield f"{name}: {column} is {stored!r:.80}, not {value!r:.80}"
