@@ -26,16 +26,6 @@ SQLFLUFF = ("python", str(ROOT / "tests" / "lint_sql.py"))
 #: Calls of sqlfluff, so that the two threads end at about the same time.
 SHARES = 4
 DBT_LINT = ROOT / ".pipeboard" / "env" / "dbt-lint" / "bin" / "dbt-bouncer"
-PACKAGES = (
-    ("tap-pipedrive", "tap_pipedrive"),
-    ("plugins/loaders/target-postgres", "pipeboard_target_postgres"),
-    ("plugins/utilities/pipedrive-simulator", "pipedrive_simulator"),
-    ("plugins/utilities/metabase", "pipeboard_metabase"),
-    ("orchestrate", "pipeboard"),
-    ("orchestrate", "deploy"),
-    ("tests", "bench"),
-    ("k8s/components/grafana/generate", "."),
-)
 
 
 #: What it is called, where it runs, and one command or several, each if the one before passed.
@@ -58,10 +48,7 @@ def main() -> int:
         ),
         ("ruff check", ".", ["ruff", "check", "."]),
         ("ruff format", ".", ["ruff", "format", "--check", "."]),
-        *(
-            (f"mypy {folder if package == '.' else package}", folder, ["mypy", package])
-            for folder, package in PACKAGES
-        ),
+        ("mypy", ".", ["mypy"]),
         ("imports of the tap", "tap-pipedrive", ["lint-imports", "--no-cache"]),
         ("imports of the supervisor", "orchestrate", ["lint-imports", "--no-cache"]),
         (
@@ -69,19 +56,6 @@ def main() -> int:
             "orchestrate/flows",
             ["mypy", "--strict", "--python-executable", str(PREFECT_PYTHON), "."],
         ),
-        (
-            "mypy bootstrap",
-            ".",
-            [
-                "mypy",
-                "orchestrate/bootstrap.py",
-                "orchestrate/release.py",
-                "tests/run.py",
-                "tests/lint_sql.py",
-                __file__,
-            ],
-        ),
-        ("mypy docs", "tests/docs", ["mypy", "."]),
         ("vocabulary", ".", ["python", "tests/docs/vocabulary.py"]),
         *dbt_project(),
         ("yamllint", ".", ["yamllint", "--strict", "."]),
