@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.cluster import Cluster, connect
+from deploy.cluster import SPARE_SECONDS, Cluster, connect
 from deploy.deployment import Deployment, deploy_release, suspend_schedule
 from deploy.errors import DeployError, ExitCode
 from deploy.images import choose_image
@@ -13,7 +13,7 @@ from deploy.manifest import Manifest, render
 from deploy.ports import forward, stop_forwarding
 from deploy.releases import CURRENT, PREVIOUS, Release, record_release, require_release
 from deploy.settings import Settings
-from deploy.shell import Shell, require_tools, say
+from deploy.shell import BUILD_TIMEOUT_SECONDS, Shell, require_tools, say
 from deploy.target import Target
 
 
@@ -45,7 +45,9 @@ class Commands:
             self.check_settings()
             require_tools("minikube")
             if self.shell.read("minikube", "status") is None:
-                self.shell.change("minikube", "start", "--cni=calico")
+                self.shell.change(
+                    "minikube", "start", "--cni=calico", timeout=BUILD_TIMEOUT_SECONDS
+                )
         cluster, manifest = self.deploy()
         forward(cluster, self.target, manifest)
 
@@ -109,10 +111,11 @@ class Commands:
             self.shell.change(
                 *("kubectl", "--context", cluster.context, "delete", "namespace"),
                 *(cluster.namespace, "--wait", f"--timeout={self.timeout}s"),
+                timeout=self.timeout + SPARE_SECONDS,
             )
         elif self.target.is_minikube:
             require_tools("minikube")
-            self.shell.change("minikube", "stop")
+            self.shell.change("minikube", "stop", timeout=BUILD_TIMEOUT_SECONDS)
         else:
             suspend_schedule(self.connect())
             say("down", "the schedule is suspended; everything else goes on")

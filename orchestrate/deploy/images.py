@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from deploy.errors import DeployError, ExitCode
 from deploy.settings import Settings
-from deploy.shell import Shell, say
+from deploy.shell import BUILD_TIMEOUT_SECONDS, Shell, say
 from deploy.target import Target
 
 
@@ -97,8 +97,10 @@ def build(shell: Shell, target: Target, image: Image) -> None:
     shell.change(
         *("docker", "build", "--quiet", "--build-arg", f"REVISION={revision}"),
         *("--tag", str(image), "."),
+        timeout=BUILD_TIMEOUT_SECONDS,
     )
     if target.is_minikube:
-        shell.change("minikube", "image", "load", str(image))
+        load = ("minikube", "image", "load", str(image))
     else:
-        shell.change("docker", "push", "--quiet", str(image))
+        load = ("docker", "push", "--quiet", str(image))
+    shell.change(*load, timeout=BUILD_TIMEOUT_SECONDS)

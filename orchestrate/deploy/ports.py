@@ -14,7 +14,7 @@ from pathlib import Path
 from deploy.cluster import Cluster
 from deploy.errors import DeployError, ExitCode
 from deploy.manifest import Manifest
-from deploy.shell import Shell, call, say
+from deploy.shell import READ_TIMEOUT_SECONDS, Shell, call, say
 from deploy.target import Target
 
 #: Service, its port on this machine, its port in the cluster.
@@ -43,7 +43,11 @@ class Forwarding:
         if process is None:
             return False
         shown = call(
-            ("ps", "-o", "args=", "-p", str(process)), cwd=self.folder, capture=True, quiet=True
+            ("ps", "-o", "args=", "-p", str(process)),
+            cwd=self.folder,
+            capture=True,
+            quiet=True,
+            timeout=READ_TIMEOUT_SECONDS,
         )
         return PROGRAM_NAME in shown.stdout
 

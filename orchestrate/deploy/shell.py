@@ -14,6 +14,8 @@ from pathlib import Path
 from deploy.errors import DeployError, ExitCode
 
 READ_TIMEOUT_SECONDS = 120
+#: To start or stop minikube, to build an image, or to move it over a slow network.
+BUILD_TIMEOUT_SECONDS = 3600
 TERMINATE_TIMEOUT_SECONDS = 10
 
 
@@ -44,7 +46,7 @@ def call(
     stdin: str | None = None,
     capture: bool = False,
     quiet: bool = False,
-    timeout: float | None = None,
+    timeout: float,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, whatever its exit code.
 
@@ -91,10 +93,10 @@ class Shell:
         done = call(command, cwd=self.root, capture=True, quiet=quiet, timeout=READ_TIMEOUT_SECONDS)
         return None if done.returncode else done.stdout.rstrip("\n")
 
-    def change(self, *command: str, stdin: str | None = None, timeout: float | None = None) -> None:
+    def change(self, *command: str, stdin: str | None = None, timeout: float) -> None:
         """Run a program that changes something, or with `--dry-run` print its command line.
 
-        Raises 1 if it fails.
+        Raises 1 if it fails, 69 after `timeout` seconds.
         """
         if self.dry_run:
             say("would", " ".join(command))

@@ -7,9 +7,11 @@ import shutil
 import subprocess
 from dataclasses import replace
 
+import psutil
 import pytest
 from conftest import IMAGE, Site
 
+from deploy import images
 from deploy.deployment import Deployment, name_accounts_to_prometheus
 from deploy.errors import DeployError, ExitCode
 from deploy.images import Image, choose_image
@@ -155,3 +157,12 @@ def test_the_one_prometheus_scrapes_an_account_as_soon_as_it_is_deployed(prod: S
 def choose(site: Site, tag: str = "") -> Image:
     target = Target(site.checkout, "minikube")
     return choose_image(Shell(site.checkout), Settings(site.checkout), target, tag)
+
+
+def test_a_build_that_does_not_end_is_ended(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "BUILD_TIMEOUT_SECONDS", 3)
+    site.set(slow_build="yes")
+    with pytest.raises(DeployError, match=r"`docker build .*` did not end within") as error:
+        images.build(Shell(site.checkout), Target(site.checkout, "minikube"), choose(site))
+    assert error.value.code == ExitCode.UNAVAILABLE
+    assert not psutil.pid_exists(int((site.cluster / "slow-build").read_text()))

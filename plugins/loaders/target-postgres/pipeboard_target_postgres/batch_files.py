@@ -14,7 +14,7 @@ from singer_sdk.singerlib.json import deserialize_json
 from pipeboard_target_postgres.errors import ConfigurationError, DataRefusedError, one_line
 
 
-def records(message: dict, config: t.Mapping[str, t.Any] | None) -> Iterator[t.Any]:
+def records(message: dict[str, t.Any], config: t.Mapping[str, t.Any] | None) -> Iterator[t.Any]:
     """Yield the records of a BATCH message's files.
 
     Args:

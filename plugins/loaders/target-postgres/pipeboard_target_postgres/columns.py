@@ -78,7 +78,7 @@ def identifier(name: str) -> str:
     return raw[: MAX_IDENTIFIER_BYTES - 9].decode("utf-8", "ignore") + "_" + digest
 
 
-def type_name(sql_type: sqlalchemy.types.TypeEngine, dialect: sqlalchemy.Dialect) -> str:
+def type_name(sql_type: sqlalchemy.types.TypeEngine[t.Any], dialect: sqlalchemy.Dialect) -> str:
     """Return the type as PostgreSQL's `format_type` would spell it."""
     text = sql_type.compile(dialect=dialect).lower().replace(", ", ",")
     base, bracket, rest = text.partition("(")

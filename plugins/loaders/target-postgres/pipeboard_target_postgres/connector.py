@@ -45,7 +45,7 @@ _SSL_SETTINGS = {
 }
 
 
-def _integer(schema: dict) -> sqlalchemy.types.TypeEngine:
+def _integer(schema: dict[str, t.Any]) -> sqlalchemy.types.TypeEngine[t.Any]:
     """Return bigint, or numeric if the schema says that its numbers may not fit."""
     for name in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"):
         bound = schema.get(name)
@@ -57,7 +57,7 @@ def _integer(schema: dict) -> sqlalchemy.types.TypeEngine:
     return BIGINT()
 
 
-def _union(types: list[sqlalchemy.types.TypeEngine]) -> sqlalchemy.types.TypeEngine:
+def _union(types: list[sqlalchemy.types.TypeEngine[t.Any]]) -> sqlalchemy.types.TypeEngine[t.Any]:
     """Return the narrowest type that can store the values of all types."""
     for kind in (JSONB, ARRAY):
         for sql_type in types:
@@ -85,7 +85,7 @@ class PostgresConnector(StockConnector):
         to_sql.register_format_handler("date-time", lambda _: TIMESTAMP(timezone=True))
         return to_sql
 
-    def to_sql_type(self, jsonschema_type: t.Any) -> sqlalchemy.types.TypeEngine:
+    def to_sql_type(self, jsonschema_type: t.Any) -> sqlalchemy.types.TypeEngine[t.Any]:
         """Return the type of a column that can store every value the schema allows.
 
         A schema that is not an object (`true`, `[]`) allows any value, as `{}` does.

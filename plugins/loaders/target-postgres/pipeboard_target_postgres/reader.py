@@ -44,13 +44,13 @@ class BlockReader(GenericSingerReader[bytes]):
     def __init__(self) -> None:
         super().__init__()
         self.encoders: dict[bytes, Callable[[bytes], bool]] = {}
-        self.register: Callable[[bytes, dict], None] = lambda _prefix, _message: None
+        self.register: Callable[[bytes, dict[str, t.Any]], None] = lambda _prefix, _message: None
         self.wait_seconds: Callable[[], float | None] = lambda: None
         self.tick: Callable[[], None] = lambda: None
         self.begin: Callable[[], None] = lambda: None
         self.raw: bytes = b""
 
-    def deserialize_json(self, line: bytes) -> dict:
+    def deserialize_json(self, line: bytes) -> dict[str, t.Any]:
         """Decode a line as the SDK does: floats as Decimal.
 
         Raises:
@@ -68,7 +68,9 @@ class BlockReader(GenericSingerReader[bytes]):
             raise InvalidInputLine(f"Unable to parse line as JSON: {text!r} ({exc})") from exc
 
     def process_lines(
-        self, file_input: t.IO[t.Any] | None, callbacks: dict[str, t.Callable[[dict], None]]
+        self,
+        file_input: t.IO[t.Any] | None,
+        callbacks: dict[str, t.Callable[[dict[str, t.Any]], None]],
     ) -> Counter[str]:
         """Read to the end of the input; see the SDK for the arguments."""
         stats: Counter[str] = Counter()
@@ -81,7 +83,7 @@ class BlockReader(GenericSingerReader[bytes]):
     def _take(
         self,
         block: Iterable[bytes],
-        callbacks: dict[str, t.Callable[[dict], None]],
+        callbacks: dict[str, t.Callable[[dict[str, t.Any]], None]],
         stats: Counter[str],
     ) -> None:
         encoders, fast = self.encoders, 0

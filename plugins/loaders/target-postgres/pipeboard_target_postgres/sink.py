@@ -102,7 +102,7 @@ class PostgresSink(StockSink):
             LoaderError: a right is missing, or the schema does not have a key property.
         """
         self.append_only = not self.key_properties
-        properties: Mapping[str, dict] = self.schema["properties"]
+        properties: Mapping[str, dict[str, t.Any]] = self.schema["properties"]
         absent = [key for key in self.key_properties if key not in properties]
         if absent:
             raise DataRefusedError(
@@ -247,17 +247,19 @@ class PostgresSink(StockSink):
         """Always False for the SDK: the dispatcher decides when a batch is loaded."""
         return False
 
-    def _add_sdc_metadata_to_record(self, record: dict, message: dict, context: dict) -> None:
+    def _add_sdc_metadata_to_record(
+        self, record: dict[str, t.Any], message: dict[str, t.Any], context: dict[str, t.Any]
+    ) -> None:
         record["_sdc_extracted_at"] = message.get("time_extracted")
         record["_sdc_table_version"] = message.get("version")
 
-    def _singer_validate_message(self, record: dict) -> None:
+    def _singer_validate_message(self, record: dict[str, t.Any]) -> None:
         """Do nothing: `add` quarantines a record without its key, on both paths."""
 
     def _parse_timestamps_in_record(self, *args: t.Any, **kwargs: t.Any) -> None:
         """Do nothing: PostgreSQL parses times, and wrong ones are quarantined."""
 
-    def process_record(self, record: dict, context: dict) -> None:
+    def process_record(self, record: dict[str, t.Any], context: dict[str, t.Any]) -> None:
         """Add a record that the SDK has processed."""
         self._run.note_passed_maps()
         message = {
@@ -272,7 +274,7 @@ class PostgresSink(StockSink):
         self.add(dump(message))
         self._fast -= 1  # the SDK counts these
 
-    def process_batch(self, context: dict) -> None:
+    def process_batch(self, context: dict[str, t.Any]) -> None:
         """Do nothing: the dispatcher loads batches, and the target reads BATCH files."""
 
     def activate_version(self, new_version: int) -> None:

@@ -84,7 +84,7 @@ def _json(value: t.Any) -> str:
     return dump(value).decode().replace("\\u0000", "\\ufffd")
 
 
-def _stream_of(message: dict) -> str:
+def _stream_of(message: dict[str, t.Any]) -> str:
     """Return the name of a message's stream.
 
     Raises:
@@ -98,7 +98,7 @@ def _stream_of(message: dict) -> str:
     return stream
 
 
-def _check_schema_message(message: dict) -> None:
+def _check_schema_message(message: dict[str, t.Any]) -> None:
     """Normalise a SCHEMA message: properties are objects, keys are unique names.
 
     Raises:
@@ -123,7 +123,11 @@ def _check_schema_message(message: dict) -> None:
     message["key_properties"] = list(dict.fromkeys(keys))
 
 
-def _transform(stream: str, apply: Callable[[dict], dict | None], record: dict) -> dict | None:
+def _transform(
+    stream: str,
+    apply: Callable[[dict[str, t.Any]], dict[str, t.Any] | None],
+    record: dict[str, t.Any],
+) -> dict[str, t.Any] | None:
     """Apply a stream map.
 
     Raises:
@@ -149,7 +153,7 @@ class TargetPostgres(StockTarget):
 
     name = "target-postgres"
     package_name = "pipeboard-target-postgres"
-    config_jsonschema: t.ClassVar[dict] = settings.config_jsonschema()
+    config_jsonschema: t.ClassVar[dict[str, t.Any]] = settings.config_jsonschema()
     default_sink_class = PostgresSink
     message_reader_class = BlockReader
     message_reader: BlockReader
@@ -221,7 +225,7 @@ class TargetPostgres(StockTarget):
             sys.exit(errors.EX_CONFIG)
 
     @classmethod
-    def invoke(
+    def invoke(  # type: ignore[override] # as in the SDK's own target
         cls,
         *,
         about: bool = False,
@@ -391,7 +395,7 @@ class TargetPostgres(StockTarget):
             return "flattening is on"
         return None
 
-    def _register(self, line: bytes, message: dict) -> None:
+    def _register(self, line: bytes, message: dict[str, t.Any]) -> None:
         """Register the fast path for lines that begin like this one, if its stream may use it."""
         stream = message.get("stream")
         if not isinstance(stream, str) or stream not in self._sinks_active:
@@ -407,7 +411,7 @@ class TargetPostgres(StockTarget):
         else:
             self.note_slow_path(stream, "its messages do not begin with the stream's name")
 
-    def _process_schema_message(self, message_dict: dict) -> None:
+    def _process_schema_message(self, message_dict: dict[str, t.Any]) -> None:
         """Ignore a repeated schema; pass a new one to the SDK."""
         _check_schema_message(message_dict)
         stream, line = message_dict["stream"], self.message_reader.raw
@@ -424,7 +428,7 @@ class TargetPostgres(StockTarget):
                     setattr(stream_map, "transform", transform)  # noqa: B010
             self._schemas[stream] = line
 
-    def _process_record_message(self, message_dict: dict) -> None:
+    def _process_record_message(self, message_dict: dict[str, t.Any]) -> None:
         """Load a record that did not take the fast path."""
         quarantine = self._quarantine_stream
         if quarantine is not None and message_dict.get("stream") == quarantine.name:
@@ -450,8 +454,8 @@ class TargetPostgres(StockTarget):
         self,
         stream_name: str,
         *,
-        record: dict | None = None,
-        schema: dict | None = None,
+        record: dict[str, t.Any] | None = None,
+        schema: dict[str, t.Any] | None = None,
         key_properties: t.Sequence[str] | None = None,
     ) -> Sink:
         """Return the stream's sink; for a new schema, load the old sink's rows and replace it."""
@@ -471,7 +475,7 @@ class TargetPostgres(StockTarget):
             self._sinks_to_clear.clear()
         return new
 
-    def _process_state_message(self, message_dict: dict) -> None:
+    def _process_state_message(self, message_dict: dict[str, t.Any]) -> None:
         self._assert_line_requires(message_dict, requires={"value"})
         try:
             value = bytes(msgspec.json.decode(self.message_reader.raw, type=_StateMessage).value)
@@ -481,7 +485,7 @@ class TargetPostgres(StockTarget):
             ).encode()
         self.dispatcher.state(value)
 
-    def _process_activate_version_message(self, message_dict: dict) -> None:
+    def _process_activate_version_message(self, message_dict: dict[str, t.Any]) -> None:
         """Check the message, then mark the rows that the full scan did not return."""
         stream, version = _stream_of(message_dict), message_dict.get("version")
         if stream not in self.mapper.stream_maps:
@@ -492,7 +496,7 @@ class TargetPostgres(StockTarget):
             )
         super()._process_activate_version_message(message_dict)
 
-    def _process_batch_message(self, message_dict: dict) -> None:
+    def _process_batch_message(self, message_dict: dict[str, t.Any]) -> None:
         """Load the records of BATCH files like RECORD messages.
 
         So stream maps, flattening and validation apply to them, unlike in the SDK.
