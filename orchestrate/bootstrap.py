@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,8 +129,10 @@ WANTED = {
     ("metrics",): (*RUN, METRICS),
     ("look",): (*RUN, STATIC_DASHBOARD),
     ("prefect",): (*RUN, PREFECT),
-    # A cluster has a real account and its own database.
-    ("image",): (*(each for each in RUN if each.name != "demo"), METRICS, PREFECT),
+    # A cluster has a real account and its own database. docker/shrink.py compiles.
+    ("image",): tuple(
+        replace(each, compiled=False) for each in (*RUN, METRICS, PREFECT) if each.name != "demo"
+    ),
     ("dev",): (*RUN, STATIC_DASHBOARD, METRICS, PREFECT, DEV, POLICY, DBT_LINT),
     ("bench",): (*RUN, DEV, RIVAL),
 }
