@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeboard.launch import environ_of
+from pipeboard.launch import SYSTEM_CERTIFICATES, environ_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -389,13 +389,6 @@ REMEDIES = (
         "Packages come from your package registry: is it reachable? Behind a mirror, set "
         "PIP_INDEX_URL; behind a proxy, HTTPS_PROXY",
     ),
-)
-
-
-#: Where Linux keeps its certificates, by distribution.
-SYSTEM_CERTIFICATES = (
-    *("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"),
-    *("/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"),
 )
 
 
