@@ -57,7 +57,8 @@ class Engine:
             '[network]\nnetwork_backend = "netavark"\n'
         )
         self._environ = {**os.environ, "CONTAINERS_CONF": str(config)}
-        info = self.podman("info", check=False)
+        # Tests that were killed leave containers.
+        info = self.podman("rm", "--force", "--all", check=False)
         if info.returncode:
             reason = f"podman does not work: {info.stderr.strip().splitlines()[-1]}"
             raise Unavailable(reason)
