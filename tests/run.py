@@ -102,6 +102,7 @@ ROOMS = (
     Room("target-postgres", "plugins/loaders/target-postgres", on_oldest=True, on_both=LOADERS_SQL),
     Room("trust", "tests/trust"),
     Room("kubernetes", "tests/kubernetes"),
+    Room("release", "tests/release"),
     Room("pipedrive-simulator", "plugins/utilities/pipedrive-simulator"),
     Room("bench", "tests/bench"),
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from pipeboard.environments import demo_environment, own_environment, settings
 from pipeboard.errors import PipeboardError
 from pipeboard.local.services import Services
 from pipeboard.paths import Paths
+from pipeboard.run.jobs import job_named
 
+ROOT = Path(__file__).resolve().parents[2]
 URL = "postgresql://ana:secret@db/crm"
 ACCOUNT = {"token": "simulated-token", "company_domain": "simulated", "url": "http://127.0.0.1:1"}
 
@@ -18,6 +21,7 @@ ACCOUNT = {"token": "simulated-token", "company_domain": "simulated", "url": "ht
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
     (tmp_path / ".pipeboard").mkdir()
+    shutil.copy(ROOT / "meltano.yml", tmp_path)
     return Paths(tmp_path)
 
 
@@ -78,6 +82,13 @@ def test_a_program_inside_the_demo_never_reads_dotenv(paths: Paths) -> None:
     assert (environment.name, environment.variables["MELTANO_RUN_STATE_ID_SUFFIX"]) == (
         *("demo", "simulated"),
     )
+
+
+def test_the_demo_reads_more_lists_than_a_sync_by_default(paths: Paths) -> None:
+    sync = job_named(paths.root, "sync")
+    demo = sync.selected(demo_environment(paths, {}, URL, ACCOUNT).variables)
+    assert demo - sync.streams == {"currencies", "goals", "teams"}
+    assert demo > sync.streams
 
 
 def suffix(paths: Paths, url: str = URL, **given: str) -> str:

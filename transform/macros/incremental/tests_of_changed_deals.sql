@@ -48,26 +48,29 @@
     {{- missing_references(model, column_name, to, field, is_partial=execute and how_incremental(context['model']) and tested_through()) -}}
 {%- endmacro %}
 
-{#- References of the few checked rows are looked up by index; otherwise the other table is scanned. -#}
+{#-
+    References of the few checked rows are looked up by index; otherwise the other table is scanned. PostgreSQL does not
+    know how many are looked up: joined, they would be compared with every row in turn, so it is `not in`, which hashes.
+-#}
 {% macro missing_references(rows, column_name, to, field, is_partial) -%}
     with child as (
         select {{ column_name }} as from_field
         from {{ rows }}
         where {{ column_name }} is not null
-    ),
-
-    parent as (
-        select {{ field }} as to_field
-        from {{ to }}
-        {%- if is_partial %}
-        where {{ field }} = any(array(select child.from_field from child))
-        {%- endif %}
     )
 
     select child.from_field
     from child
-    left join parent on child.from_field = parent.to_field
-    where parent.to_field is null
+    {%- if is_partial %}
+    where
+        child.from_field not in (
+            select {{ field }} from {{ to }}
+            where {{ field }} = any(array(select looked_up.from_field from child as looked_up))
+        )
+    {%- else %}
+    left join {{ to }} as parent on child.from_field = parent.{{ field }}
+    where parent.{{ field }} is null
+    {%- endif %}
 {%- endmacro %}
 
 {#-
