@@ -2,7 +2,8 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up stop sync reference backfill sweep reconcile plan history roles doctor status look docs \
-	prefect tune metabase test test-long trust bench lint generate readme lock deploy rollback clean
+	prefect tune metabase test test-long trust bench lint generate readme lock audit secrets release \
+	deploy rollback clean
 
 # The first Python that the pins are for; name another one by `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
@@ -11,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 PIPEBOARD := .pipeboard/bin/pipeboard
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
 	| while IFS='|' read -r name words; do printf '%-18s %s\n' "$$name" "$$words"; done
 
 setup: ## build what a run needs (every other target does it by itself)
@@ -109,6 +110,21 @@ readme: setup ## run the demo in a place of its own, and write its output into R
 
 lock: ## recompile requirements/*.txt (UPGRADE=1 takes newer versions)
 	@$(PYTHON) orchestrate/bootstrap.py lock
+
+audit: ## look for known faults of the pinned packages (asks PyPI)
+	@$(PYTHON) orchestrate/bootstrap.py dev
+	@.pipeboard/env/dev/bin/python tests/audit.py
+
+secrets: ## look for passwords and tokens in the files of the repository
+	@$(PYTHON) orchestrate/bootstrap.py dev
+	@git ls-files -z | xargs -0 .pipeboard/env/dev/bin/detect-secrets-hook --cores 2 \
+		--disable-plugin KeywordDetector --disable-plugin BasicAuthDetector \
+		--exclude-files '^requirements/|/facts\.json$$|/bench/results/'
+
+release: ## all of a release but the push: VERSION=0.2.0 (DRY_RUN=1 restores the tree, REPOSITORY=https://... its page)
+	@$(PYTHON) orchestrate/bootstrap.py dev
+	@.pipeboard/env/dev/bin/python orchestrate/release.py $(VERSION) $(if $(DRY_RUN),--dry-run) \
+		$(if $(REPOSITORY),--repository "$(REPOSITORY)")
 
 deploy: ## to Kubernetes: minikube, or ENV=prod (./run_project.sh --help tells more)
 	@./run_project.sh deploy --env $(or $(ENV),minikube)

@@ -72,6 +72,20 @@ def main() -> int:
             ["check-jsonschema", "--builtin-schema", "vendor.github-issue-forms"]
             + [f".github/ISSUE_TEMPLATE/{name}.yml" for name in ("fault", "wish")],
         ),
+        (
+            "dependabot",
+            ".",
+            ["check-jsonschema", "--builtin-schema", "vendor.dependabot"]
+            + [".github/dependabot.yml"],
+        ),
+        ("workflows", ".", ["actionlint"]),
+        *security_of_workflows(),
+        (
+            "time limits of workflows",
+            ".",
+            ["check-jsonschema", "--builtin-schema", "custom.github-workflows-require-timeout"]
+            + [str(path) for path in sorted((ROOT / ".github/workflows").glob("*.yml"))],
+        ),
         ("meltano.yml", ".", ["check-jsonschema", "--schemafile", str(schema), "meltano.yml"]),
     ]
     # A dependency that a package names but nobody pinned; dbt's is left out on purpose.
@@ -118,6 +132,15 @@ def dbt_project() -> list[Step]:
     return [
         ("dbt project", "transform", ["dbt", "--quiet", "parse"], [str(DBT_LINT), "run"]),
     ]
+
+
+def security_of_workflows() -> list[Step]:
+    """Hold the workflows to least rights and pinned actions; the tool needs a newer Python, too."""
+    if not (TOOLS / "zizmor").exists():
+        print("security of workflows            left out: it needs Python 3.11", flush=True)
+        return []
+    command = ["zizmor", "--offline", "--quiet", "--no-progress", "--strict-collection", "."]
+    return [("security of workflows", ".", command)]
 
 
 def content(name: str, folder: str, *commands: list[str]) -> bool:

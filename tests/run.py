@@ -102,6 +102,7 @@ ROOMS = (
     Room("trust", "tests/trust"),
     Room("image", "tests/docker"),
     Room("kubernetes", "tests/kubernetes"),
+    Room("release", "tests/release"),
     Room("pipedrive-simulator", "plugins/utilities/pipedrive-simulator"),
     Room("bench", "tests/bench"),
 )

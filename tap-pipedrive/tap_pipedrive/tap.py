@@ -41,7 +41,7 @@ class TapPipedrive(Tap):
     """Singer tap for Pipedrive."""
 
     name = "tap-pipedrive"
-    package_name = "tap-pipedrive"
+    package_name = "pipeboard-tap-pipedrive"
     message_writer_class = PageWriter
     # BATCH is for other targets: in a measurement, files cost more than they saved in the loader.
     capabilities = [

@@ -59,10 +59,10 @@ class Play:
         story = self.story
         account = open_account(Plan(deals=story.deals, seed=story.seed, now=NOW, frozen=True))
         warehouse = pipeline.Warehouse(self.url, f"trust_{story.seed}")
-        warehouse.drop()
-        with tempfile.TemporaryDirectory(prefix="pipeboard-trust-") as name:
+        with warehouse.connection, tempfile.TemporaryDirectory(prefix="pipeboard-trust-") as name:
+            warehouse.drop()
             self._live(account, warehouse, Path(name))
-        warehouse.drop()
+            warehouse.drop()
 
     def _live(self, account: SimulatedAccount, warehouse: pipeline.Warehouse, home: Path) -> None:
         api = Api(account, ApiSettings(), Limits(burst=100_000, daily_tokens=10_000_000))

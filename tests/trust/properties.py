@@ -68,16 +68,15 @@ def differences(
 
     A record that was edited meanwhile may be stored as it was before or after the edit.
     """
-    with psycopg.connect(warehouse.url) as connection:
-        rows = _Rows(connection, warehouse.raw)
-        return list(_differences(rows, set(streams), before, after))
+    rows = _Rows(warehouse.connection, warehouse.raw)
+    return list(_differences(rows, set(streams), before, after))
 
 
 class _Rows:
     def __init__(self, connection: psycopg.Connection, schema: str) -> None:
         self._connection, self._schema = connection, schema
         found = connection.execute(
-            "select table_name from information_schema.tables where table_schema = %s", (schema,)
+            "select tablename from pg_tables where schemaname = %s", (schema,)
         )
         self._tables = {name for (name,) in found}
 

@@ -134,5 +134,5 @@ def collect(run: RunContext, streams: Streams) -> CollectorRegistry:
     gauge["pipedrive_etl_circuit_breaker_state"].labels("pipedrive").set(2 * governor.is_open)
     gauge["pipedrive_etl_circuit_breaker_trips"].labels("pipedrive").set(governor.trips)
     gauge["pipedrive_etl_tap_peak_memory_bytes"].set(peak_memory_bytes())
-    gauge["pipedrive_etl_tap_build_info"].labels(version("tap-pipedrive")).set(1)
+    gauge["pipedrive_etl_tap_build_info"].labels(version("pipeboard-tap-pipedrive")).set(1)
     return registry

@@ -21,7 +21,7 @@ from tap_pipedrive.api.client import PipedriveClient
 from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.api.responses import Page
 
-SECRET = "0123456789abcdef0123456789abcdef01234567"
+SECRET = "0123456789abcdef0123456789abcdef01234567"  # pragma: allowlist secret
 DEALS = operation("v2 /deals")
 GOOD = {"success": True, "data": [{"id": 1}], "additional_data": {"next_cursor": None}}
 HTML = b"<!DOCTYPE html><title>Attention required</title>"

@@ -154,15 +154,16 @@ class LocalStore:
                 yield self._memory
                 return
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            with self._file.open("a+", encoding="utf-8") as file:
+            handle = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o666)
+            with open(handle, "r+", encoding="utf-8") as file:
                 if fcntl is not None:
                     fcntl.flock(file, fcntl.LOCK_EX)
-                file.seek(0)
                 before = file.read()
                 stored = _parsed(before)
                 yield stored
                 after = json.dumps(stored)
                 if after != before:
                     file.seek(0)
-                    file.truncate()
                     file.write(after)
+                    # After the text: a file system may write a file out at once that was emptied.
+                    file.truncate()
