@@ -105,6 +105,7 @@ generate: ## rewrite what follows from streams, settings, cards and metrics (V1=
 	@.pipeboard/env/dev/bin/python -m tap_pipedrive.generate $(V1) $(V2)
 	@.pipeboard/env/dev/bin/python -m pipeboard_metabase.exposures
 	@.pipeboard/env/dev/bin/python k8s/components/grafana/generate
+	@.pipeboard/env/dev/bin/python plugins/hub/generate.py
 
 readme: setup ## run the demo in a place of its own, and write its output into README.md and docs
 	@$(PYTHON) tests/docs/readme.py

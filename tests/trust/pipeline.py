@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import gc
 import io
 import json
 import logging
@@ -57,10 +58,15 @@ class Warehouse:
         """The schema of the loader's bookkeeping."""
         return f"ops_{self.name}"
 
-    def config(self, story: Story) -> dict[str, Any]:
-        """Return the settings of the loader."""
+    def config(self, story: Story, sync: Sync) -> dict[str, Any]:
+        """Return the settings of the loader for one run."""
+        url = self.url
+        if sync.database == "read_only":
+            url += "?options=-cdefault_transaction_read_only%3Don"
+        elif sync.database == "unreachable":
+            url = "postgresql://nobody@127.0.0.1:1/nowhere"
         return {
-            "sqlalchemy_url": self.url,
+            "sqlalchemy_url": url,
             "default_target_schema": self.raw,
             "ops_schema": self.ops,
             "batch_size_rows": story.batch_rows,
@@ -177,7 +183,7 @@ def run_loader(
         _disturbed(warehouse.url, where, number, sync.session_ends),
     ):
         try:
-            target = TargetPostgres(config=warehouse.config(story))
+            target = TargetPostgres(config=warehouse.config(story, sync))
             target.dispatcher.call(target.loader.connect)
             target.listen(_Lines(lines, cut))
         except Killed:
@@ -272,5 +278,6 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def quiet() -> None:
-    """Log nothing: the story's own log tells what happened."""
+    """Log nothing, since the story's own log tells what happened, and collect garbage rarely."""
     logging.disable(logging.CRITICAL)
+    gc.set_threshold(50_000)
