@@ -38,14 +38,20 @@ def main() -> int:
     write("docs/settings.md", settings())
     write("docs/tables.md", tables())
     write("docs/runbooks/README.md", runbooks())
+    return render(SOURCE, SITE, navigation())
+
+
+def render(source: Path, site: Path, pages: list[Any]) -> int:
+    """Run mkdocs in strict mode, and return its exit code."""
     config = (ROOT / "docs" / "site" / "mkdocs.yml").read_text(encoding="utf-8")
-    added = {"docs_dir": str(SOURCE), "site_dir": str(SITE), "nav": navigation()}
-    path = ROOT / "build" / "mkdocs.yml"
+    added = {"docs_dir": str(source), "site_dir": str(site), "nav": pages}
+    path = source.with_name(f"{source.name}.yml")
     path.write_text(config + yaml.safe_dump(added, sort_keys=False), encoding="utf-8")
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--clean"]
+    # Not `--quiet`: that hides the warnings from strict mode, too.
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--clean"]
+    command += ["--config-file", str(path)]
     # The theme advertises its successor at each build.
     environ = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    command += ["--config-file", str(path)]
     return subprocess.run(command, cwd=ROOT, env=environ, check=False).returncode
 
 

@@ -13,6 +13,21 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
+sys.path.insert(0, str(ROOT / "docs" / "site"))
+from build import render  # noqa: E402
+
+
+@pytest.mark.parametrize(
+    ("link", "code"), [("b.md#there", 0), ("b.md#nowhere", 1), ("nowhere.md", 1)]
+)
+def test_a_link_that_leads_nowhere_fails_the_build(tmp_path: Path, link: str, code: int) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "index.md").write_text(f"# A\n\n[b]({link})\n")
+    (source / "b.md").write_text("# B\n\n## There\n")
+    assert render(source, tmp_path / "site", ["index.md", "b.md"]) == code
+
+
 @pytest.fixture(scope="module")
 def site() -> Path:
     done = subprocess.run(
