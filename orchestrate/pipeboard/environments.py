@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+import yaml
 from dotenv import dotenv_values
 
 from pipeboard.company import company_of
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.launch import TRANSFORM_DATABASE
 from pipeboard.redaction import Redactor
-from pipeboard.run.jobs import job_named
 
 if TYPE_CHECKING:
     from pipeboard.paths import Paths
@@ -28,7 +28,7 @@ OWN, DEMO = "own", "demo"
 OWN_DATABASE, DEMO_DATABASE = "pipeboard", "pipeboard_demo"
 STATE_SCHEMA = "meltano"
 #: What a sync does not read by default and reports show where it is read: the demo reads it.
-DEMO_STREAMS = frozenset({"currencies", "goals", "teams"})
+DEMO_STREAMS = ("currencies", "goals", "teams")
 LOOPBACK = "127.0.0.1,localhost,::1"
 
 # Variables that name a real account or database, or a person's preferences.
@@ -166,8 +166,9 @@ def demo_environment(
 
 
 def _demo_select(paths: Paths) -> str:
-    streams = job_named(paths.root, "sync").streams | DEMO_STREAMS
-    return json.dumps([f"{stream}.*" for stream in sorted(streams)])
+    project = yaml.safe_load((paths.root / "meltano.yml").read_text(encoding="utf-8"))
+    tap = next(p for p in project["plugins"]["extractors"] if p["name"] == "tap-pipedrive")
+    return json.dumps([*tap["select"], *(f"{stream}.*" for stream in DEMO_STREAMS)])
 
 
 def _common(paths: Paths, environment: str, database: DatabaseUrl) -> dict[str, str]:
