@@ -99,9 +99,9 @@ lint: ## ruff, mypy, sqlfluff, yamllint, shellcheck, Meltano's own schema
 	@$(PYTHON) orchestrate/bootstrap.py dev
 	@.pipeboard/env/dev/bin/python tests/lint.py
 
-generate: ## rewrite what follows from streams, settings, cards and metrics (V1=v1.json V2=v2.json: facts of new API operations)
+generate: ## rewrite what follows from streams, settings, cards and metrics (V2=openapi-v2.yaml: adds new API operations)
 	@$(PYTHON) orchestrate/bootstrap.py dev
-	@.pipeboard/env/dev/bin/python -m tap_pipedrive.generate $(V1) $(V2)
+	@.pipeboard/env/dev/bin/python -m tap_pipedrive.generate $(if $(V1),--v1 $(V1)) $(if $(V2),--v2 $(V2))
 	@.pipeboard/env/dev/bin/python -m pipeboard_metabase.exposures
 	@.pipeboard/env/dev/bin/python k8s/components/grafana/generate
 
