@@ -77,7 +77,7 @@ docs: setup ## the data dictionary (all tables and columns): build/docs/index.ht
 metabase: setup ## what would change in the Metabase of .env; DO=apply changes it, DO=check, DO=smoke
 	@$(PIPEBOARD) env -- pipeboard-metabase $(or $(DO),plan)
 
-test: ## the tests of every room, on the embedded PostgreSQL and on 15 where installed
+test: ## the tests of all packages, on the embedded PostgreSQL and on 15 where installed
 	@$(PYTHON) orchestrate/bootstrap.py dev
 	@.pipeboard/env/dev/bin/python tests/run.py
 
