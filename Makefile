@@ -82,7 +82,7 @@ docs-site: ## the documentation as a site, with search: build/site (python3 -m h
 metabase: setup ## what would change in the Metabase of .env; DO=apply changes it, DO=check, DO=smoke
 	@$(PIPEBOARD) env -- pipeboard-metabase $(or $(DO),plan)
 
-test: ## the tests of every room, on the embedded PostgreSQL and on 15 where installed
+test: ## the tests of all packages, on the embedded PostgreSQL and on 15 where installed
 	@$(PYTHON) orchestrate/bootstrap.py dev
 	@.pipeboard/env/dev/bin/python tests/run.py
 
@@ -104,9 +104,9 @@ lint: ## ruff, mypy, sqlfluff, yamllint, shellcheck, Meltano's own schema
 	@$(PYTHON) orchestrate/bootstrap.py dev
 	@.pipeboard/env/dev/bin/python tests/lint.py
 
-generate: ## rewrite what follows from streams, settings, cards and metrics (V1=v1.json V2=v2.json: facts of new API operations)
+generate: ## rewrite what follows from streams, settings, cards and metrics (V2=openapi-v2.yaml: adds new API operations)
 	@$(PYTHON) orchestrate/bootstrap.py dev
-	@.pipeboard/env/dev/bin/python -m tap_pipedrive.generate $(V1) $(V2)
+	@.pipeboard/env/dev/bin/python -m tap_pipedrive.generate $(if $(V1),--v1 $(V1)) $(if $(V2),--v2 $(V2))
 	@.pipeboard/env/dev/bin/python -m pipeboard_metabase.exposures
 	@.pipeboard/env/dev/bin/python k8s/components/grafana/generate
 	@.pipeboard/env/dev/bin/python plugins/hub/generate.py

@@ -139,11 +139,12 @@ def greet(console: Console, account: preflight.Account | None) -> None:
 @click.argument("job")
 @click.pass_obj
 def plan(services: Services, job: str) -> int:
-    """Show what JOB would cost now: calls, tokens, days. This costs 60 tokens at most."""
+    """Show what JOB would cost now: calls, tokens, days. This costs 62 tokens at most."""
     known = job_named(services.paths.root, job)
     given = settings(services.paths)
     console = console_for(given)
-    check_settings(given)
+    # The tap retries for minutes before it gives up a host; this check says at once what is wrong.
+    check_account(given, check_settings(given))
     environment = services.own(console)
     prepare_database(environment)
     plan_job(services.paths, environment, known, console).show(console)

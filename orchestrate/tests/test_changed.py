@@ -22,7 +22,7 @@ NOW = "0123 dev"
 @pytest.mark.parametrize(
     ("rows", "decision"),
     [
-        ([], Decision(None, None, "nothing is built yet")),
+        ([], Decision(None, None, "no model was built before")),
         (
             [Row("a", None, NOW), Row("b", None, NOW)],
             Decision((), 2, "nothing has changed"),
@@ -175,7 +175,7 @@ def test_another_version_of_dbt_has_another_fingerprint(project: Path) -> None:
 @pytest.mark.parametrize(
     ("built", "decision", "metric"),
     [
-        (3, Decision(None, None, "nothing is built yet"), {("built",): 3, ("current",): 0}),
+        (3, Decision(None, None, "no model was built before"), {("built",): 3, ("current",): 0}),
         (2, Decision(("a", "b"), 5, ""), {("built",): 2, ("current",): 5}),
         (None, Decision((), 7, "nothing has changed"), {("built",): 0, ("current",): 7}),
         (3, None, {("built",): 3, ("current",): 0}),

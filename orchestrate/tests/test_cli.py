@@ -10,6 +10,7 @@ import pytest
 
 from pipeboard import cli
 from pipeboard.console import Console, JsonConsole, console_for
+from pipeboard.local.loopback import free_port
 
 
 def pipeboard(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -63,6 +64,14 @@ def test_a_problem_is_one_line_and_its_code() -> None:
     assert outcome.stderr.startswith("pipeboard: PIPEDRIVE_API_TOKEN is not set. ")
     assert outcome.stderr.count("\n") == 1
     assert outcome.stdout == ""
+
+
+def test_a_plan_says_at_once_that_the_account_cannot_be_reached() -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    outcome = pipeboard("plan", "sync", PIPEDRIVE_API_TOKEN="token", PIPEDRIVE_API_URL=address)
+    assert outcome.returncode == 69
+    assert outcome.stderr.startswith(f"pipeboard: {address} cannot be reached")
+    assert outcome.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,20 @@
 """Generate the files that follow from the declarations of streams and settings.
 
-Usage::
+``make generate`` runs it. It rewrites the tables of ``README.md``, ``tests/catalog.json`` and the
+sources of the dbt project beside this package, if there is one; all belong to a source tree.
 
-    python -m tap_pipedrive.generate [V1.json V2.json]
-
-Rewrites the tables of ``README.md``, ``tests/catalog.json`` and the sources of the dbt project
-beside this package, if there is one; all belong to a source tree. A stream with a new operation
-needs the facts of that operation, too: name the two OpenAPI documents of Pipedrive (as JSON, from
-https://developers.pipedrive.com/docs/api/v1), and ``api/openapi/facts.json`` is rewritten for all
-operations that the streams declare.
+A stream with a new operation needs the facts of that operation, too. They are read from Pipedrive's
+OpenAPI documents, one per version of the API, and added to ``api/openapi/facts.json``. The facts of
+other operations stay: documents of another day would change the types of raw tables that exist.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,11 @@ ROOM = Path(__file__).resolve().parent.parent
 README = ROOM / "README.md"
 CATALOG = ROOM / "tests" / "catalog.json"
 SOURCES = ROOM.parent / "transform" / "models" / "staging" / "__sources.yml"
+#: Pipedrive's OpenAPI documents, by version of the API.
+DOCUMENTS = {
+    "v1": "https://developers.pipedrive.com/docs/api/v1/openapi.yaml",
+    "v2": "https://developers.pipedrive.com/docs/api/v1/openapi-v2.yaml",
+}
 #: Below this line the sources are generated, for the streams that are not above it.
 SOURCES_MARK = "      # Generated from the streams of the tap: make generate.\n"
 SOURCE = """\
@@ -42,6 +46,10 @@ SOURCE = """\
         identifier: "{{ var('pipedrive_tables').get('NAME', 'NAME') }}"
         description: TEXT
 """
+
+
+class LackingError(Exception):
+    """Operations without facts; one line each, with what to do."""
 
 
 def how_it_is_read(stream: PipedriveStream) -> str:
@@ -127,9 +135,8 @@ def sources(text: str) -> str:
     return "".join([head, mark, *tables])
 
 
-def facts_lacking() -> dict[str, list[str]]:
+def facts_lacking(known: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the operations without facts, and the streams that declare them."""
-    known = json.loads(openapi.FACTS_FILE.read_text(encoding="utf-8"))
     lacking: dict[str, list[str]] = {}
     for name, stream in by_name().items():
         for key in stream.operations:
@@ -138,10 +145,46 @@ def facts_lacking() -> dict[str, list[str]]:
     return lacking
 
 
-def facts(v1: dict[str, Any], v2: dict[str, Any]) -> dict[str, Any]:
-    """Reduce the two OpenAPI documents to the operations that the streams declare."""
-    keys = sorted({key for stream in STREAMS for key in stream.operations})
-    return documents.trim({"v1": v1, "v2": v2}, keys)
+def add_facts(files: Mapping[str, Path]) -> None:
+    """Add the operations without facts to ``facts.json``.
+
+    Args:
+        files: the OpenAPI documents, JSON or YAML, by version: ``{"v2": Path("openapi-v2.yaml")}``.
+
+    Raises:
+        LackingError: an operation is in no given document.
+
+    """
+    known = json.loads(openapi.FACTS_FILE.read_text(encoding="utf-8"))
+    if not (lacking := facts_lacking(known)):
+        return
+    # Not at the top: the tap itself does not need it. Every JSON document is a YAML document.
+    import yaml
+
+    read = {
+        version: yaml.load(
+            file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        )
+        for version, file in files.items()
+    }
+    problems = []
+    for key, streams in lacking.items():
+        version, path = key.split(" ", 1)
+        declared = f"{key}, which {', '.join(streams)} declares"
+        if version not in read:
+            problems.append(
+                f"facts.json does not have {declared}: save {DOCUMENTS.get(version, version)} "
+                f"and run make generate {version.upper()}=<the file>"
+            )
+        elif path not in read[version].get("paths", {}):
+            problems.append(f"{files[version]} does not have {declared}")
+        else:
+            known.update(documents.trim(read, [key]))
+    if problems:
+        raise LackingError("\n".join(problems))
+    text = json.dumps(known, indent=1, sort_keys=True, ensure_ascii=False)
+    openapi.FACTS_FILE.write_text(text + "\n", encoding="utf-8")
+    openapi.forget_facts()
 
 
 def catalog() -> dict[str, Any]:
@@ -161,19 +204,15 @@ def catalog() -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
-    """Rewrite the generated files; return 64 for wrong or missing arguments."""
-    if len(arguments) not in (0, 2) or not README.exists():
-        sys.stderr.write(f"{__doc__}\n")
-        return 64
-    if arguments:
-        v1, v2 = (json.loads(Path(name).read_text(encoding="utf-8")) for name in arguments)
-        text = json.dumps(facts(v1, v2), indent=1, sort_keys=True, ensure_ascii=False)
-        openapi.FACTS_FILE.write_text(text + "\n", encoding="utf-8")
-        openapi.forget_facts()
-    elif lacking := facts_lacking():
-        for key, streams in lacking.items():
-            sys.stderr.write(f"no facts of {key}, which {', '.join(streams)} declares\n")
-        sys.stderr.write(f"{__doc__}\n")
+    """Rewrite the generated files; return 64 if facts of an operation are lacking."""
+    parser = argparse.ArgumentParser(prog="python -m tap_pipedrive.generate")
+    for version, address in DOCUMENTS.items():
+        parser.add_argument(f"--{version}", type=Path, help=f"a copy of {address}")
+    given = {version: file for version, file in vars(parser.parse_args(arguments)).items() if file}
+    try:
+        add_facts(given)
+    except LackingError as error:
+        sys.stderr.write(f"{error}\n")
         return 64
     README.write_text(render(README.read_text(encoding="utf-8")), encoding="utf-8")
     text = json.dumps(catalog(), indent=1, sort_keys=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import yaml
 
 from tap_pipedrive import generate
 from tap_pipedrive.api import openapi
@@ -52,25 +53,30 @@ def test_a_new_stream_needs_its_class_and_one_command(
         primary_keys: ClassVar = ("id",)  # type: ignore[misc]
 
     assert PipedriveStream.declared == [Paints]
-    readme, catalog, facts, v1, v2 = (tmp_path / name for name in ("r", "c", "f", "v1", "v2"))
+    readme, catalog, facts, empty, v2 = (tmp_path / name for name in ("r", "c", "f", "e", "v2"))
     for module in ("tap_pipedrive.generate", "tap_pipedrive.tap"):
         monkeypatch.setattr(f"{module}.STREAMS", (Paints,))
     monkeypatch.setattr(generate, "README", readme)
     monkeypatch.setattr(generate, "CATALOG", catalog)
     monkeypatch.setattr(generate, "SOURCES", tmp_path / "no sources")
     monkeypatch.setattr(openapi, "FACTS_FILE", facts)
-    facts.write_text("{}", encoding="utf-8")
+    facts.write_text('{"v2 /old": {"cost": 3}}', encoding="utf-8")
     readme.write_text("<!-- streams -->\n<!-- /streams -->", encoding="utf-8")
-    v1.write_text(json.dumps(document()), encoding="utf-8")
-    v2.write_text(json.dumps(document("/paints", "/more")), encoding="utf-8")
+    empty.write_text(json.dumps(document()), encoding="utf-8")
+    v2.write_text(yaml.safe_dump(document("/paints", "/old")), encoding="utf-8")
     assert generate.main([]) == 64
-    assert "no facts of v2 /paints, which paints declares" in capsys.readouterr().err
+    output = capsys.readouterr().err
+    assert output.startswith("facts.json does not have v2 /paints, which paints declares: save ")
+    assert "run make generate V2=<the file>" in output
+    assert generate.main(["--v2", str(empty)]) == 64
+    assert f"{empty} does not have v2 /paints" in capsys.readouterr().err
     try:
-        assert generate.main([str(v1), str(v2)]) == 0
+        assert generate.main(["--v2", str(v2)]) == 0
     finally:
         openapi.forget_facts()
     found = json.loads(facts.read_text(encoding="utf-8"))
-    assert {key: fact["cost"] for key, fact in found.items()} == {"v2 /paints": 7}
+    costs = {key: fact["cost"] for key, fact in found.items()}
+    assert costs == {"v2 /paints": 7, "v2 /old": 3}, "the facts that were known stay"
     assert json.loads(catalog.read_text(encoding="utf-8"))["paints"]["properties"] == {
         "_extra": "object/null",
         "colour": "string/null",
@@ -80,6 +86,16 @@ def test_a_new_stream_needs_its_class_and_one_command(
     assert row in readme.read_text(encoding="utf-8")
 
 
-def test_wrong_arguments_show_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    assert generate.main(["one.json"]) == 64
-    assert "python -m tap_pipedrive.generate" in capsys.readouterr().err
+def test_a_key_that_the_operation_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PipedriveStream, "declared", [])
+
+    class Followers(FullTableStream):
+        """GET /api/v2/stages."""
+
+        name = "followers"
+        operations = ("v2 /stages",)
+        primary_keys: ClassVar = ("id", "user")  # type: ignore[misc]
+
+    monkeypatch.setattr("tap_pipedrive.tap.STREAMS", (Followers,))
+    with pytest.raises(TypeError, match=r"key 'user'\. Add the key and its type to more"):
+        generate.catalog()

@@ -103,7 +103,7 @@ def show_dbt(console: Console, build: Build | None, decision: Decision | None) -
     console.heading("dbt")
     if decision:
         current = "" if decision.current is None else f"; {decision.current:,} models are current"
-        console.line(f"{decision.reason}{current}")
+        console.line(f"reason: {decision.reason}{current}")
     if build is None:
         return
     console.table(

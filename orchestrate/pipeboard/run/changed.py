@@ -85,7 +85,7 @@ def decide(rows: Sequence[Row], fingerprint: str) -> Decision:
 
     """
     if not rows:
-        return Decision(None, None, "nothing is built yet")
+        return Decision(None, None, "no model was built before")
     if any(row.fingerprint != fingerprint for row in rows):
         return Decision(None, None, "the project, a setting or dbt itself has changed")
     due = tuple(row.name for row in rows if row.due_because)
@@ -107,7 +107,7 @@ def decide_by_warehouse(environ: Mapping[str, str]) -> Decision:
         with connect(DatabaseUrl.parse(environ.get(DATABASE, "")).url) as connection:
             rows = [Row(*row) for row in connection.execute(STATUS.encode()).fetchall()]
     except psycopg.errors.UndefinedTable:
-        return Decision(None, None, "nothing is built yet")
+        return Decision(None, None, "no model was built before")
     except psycopg.Error as error:
         return Decision(None, None, f"the warehouse does not say what changed: {first_line(error)}")
     except PipeboardError as error:

@@ -48,6 +48,12 @@ class EmittingStream(Stream):
         """
         types = stream_types((operation(key) for key in self.operations), self.more_properties)
         types = {name: kind for name, kind in types.items() if name not in self.withheld}
+        if unknown := [key for key in self.primary_keys if key not in types]:
+            msg = (
+                f"{type(self).__name__}: no operation of the stream has its key {unknown[0]!r}. "
+                "Add the key and its type to more_properties"
+            )
+            raise TypeError(msg)
         super().__init__(tap=tap, schema=stream_schema(types, self.primary_keys))
         self._run = run
         self._shaper = RecordShaper(types, self.withheld)

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pipeboard_metabase.definitions import Card, Dashboard, Definitions, load
+from pipeboard_metabase.translations import DefinitionError
 
 FILE = Path(__file__).resolve().parents[4] / "transform" / "models" / "exposures.yml"
 LANGUAGE = "en"
@@ -27,11 +28,17 @@ RELATION = re.compile(r"\b(marts|ops)\.([a-z][a-z0-9_]*)\b")
 
 
 def main(arguments: list[str]) -> int:
-    """Write the file, or check it."""
+    """Write the file, or check it; return 1 if it is not current, or a definition is faulty."""
     parser = argparse.ArgumentParser(prog="python -m pipeboard_metabase.exposures")
     parser.add_argument("--check", action="store_true", help="write nothing; is it current?")
     given = parser.parse_args(arguments)
-    text = render(load())
+    try:
+        text = render(load())
+    except DefinitionError as error:
+        print(
+            f"{error}. The keys: plugins/utilities/metabase/README.md#definitions", file=sys.stderr
+        )
+        return 1
     if given.check:
         current = FILE.exists() and FILE.read_text(encoding="utf-8") == text
         if not current:

@@ -11,6 +11,7 @@ from card_helpers import Server
 from pipeboard_metabase import exposures
 from pipeboard_metabase.definitions import Definitions
 from pipeboard_metabase.sql import render
+from pipeboard_metabase.translations import DefinitionError
 from warehouse_helpers import Warehouse
 
 
@@ -22,6 +23,19 @@ def manifest(nothing: Warehouse, server: Server) -> dict[str, Any]:
 
 def test_the_file_is_current() -> None:
     assert exposures.main(["--check"]) == 0, "run python -m pipeboard_metabase.exposures"
+
+
+def test_a_faulty_definition_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def faulty() -> Definitions:
+        message = "cards/a.sql: unknown colour"
+        raise DefinitionError(message)
+
+    monkeypatch.setattr(exposures, "load", faulty)
+    assert exposures.main(["--check"]) == 1
+    output = capsys.readouterr().err
+    assert output.startswith("cards/a.sql: unknown colour. The keys: ") and output.count("\n") == 1
 
 
 def test_dbt_knows_every_dashboard(manifest: dict[str, Any], definitions: Definitions) -> None:
