@@ -1,7 +1,7 @@
 # One thin line per thing a person types; the logic lives in orchestrate/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up stop sync reference backfill sweep reconcile plan history roles doctor status look docs \
+.PHONY: help setup demo up stop sync reference backfill sweep reconcile plan history roles doctor status look docs docs-site \
 	prefect tune metabase test test-long trust bench lint generate readme lock audit secrets release \
 	deploy rollback clean
 
@@ -74,6 +74,10 @@ look: setup ## the dashboards as one page that works offline: build/dashboard/in
 
 docs: setup ## the data dictionary (all tables and columns): build/docs/index.html
 	@$(PIPEBOARD) docs
+
+docs-site: ## the documentation as a site, with search: build/site (python3 -m http.server -d build/site)
+	@$(PYTHON) orchestrate/bootstrap.py dev
+	@.pipeboard/env/dev/bin/python docs/site/build.py
 
 metabase: setup ## what would change in the Metabase of .env; DO=apply changes it, DO=check, DO=smoke
 	@$(PIPEBOARD) env -- pipeboard-metabase $(or $(DO),plan)

@@ -70,6 +70,8 @@ class Engine:
         command = ["podman", "--root", str(STORAGE / "storage"), "--runroot", str(STORAGE / "run")]
         done = subprocess.run(
             [*command, *argv],
+            # It leaves a file where it works if a container has too little memory.
+            cwd=STORAGE,
             env=self._environ,
             text=True,
             capture_output=True,
