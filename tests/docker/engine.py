@@ -91,8 +91,16 @@ class Engine:
         It also gets what the machine itself needs to install packages: certificates and settings.
         """
         full = f"docker.io/library/{name}"
-        if self.podman("image", "exists", full, check=False).returncode == 0:
-            return
+        if self.podman("image", "exists", full, check=False).returncode:
+            self._import_base(name, full)
+        started = self.podman(
+            "run", "--rm", "--network=host", "--memory=64m", full, "true", check=False
+        )
+        if started.returncode:
+            reason = f"podman starts no container: {started.stderr.strip().splitlines()[-1]}"
+            raise Unavailable(reason)
+
+    def _import_base(self, name: str, full: str) -> None:
         archive = STORAGE / "base.tar"
         options = [f"--dpkgopt=path-exclude={path}" for path in UNNEEDED]
         packages = ",".join(BASES[name.partition(":")[0]])
