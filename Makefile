@@ -6,9 +6,10 @@ SHELL := /bin/sh
 	deploy rollback clean
 
 # The first Python that the pins are for; name another one by `make PYTHON=...`.
-PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
+PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null && echo "$$p" && exit; \
-	done; echo python3)
+	done),$(error no Python 3.10 to 3.14 was found ($(or $(shell python3 --version 2>&1),no python3)). \
+	Install one, or name it: make PYTHON=/path/to/python3.13))
 PIPEBOARD := .pipeboard/bin/pipeboard
 
 help: ## this list
@@ -115,6 +116,7 @@ readme: setup ## run the demo in a place of its own, and write its output into R
 
 lock: ## recompile requirements/*.txt (UPGRADE=1 takes newer versions)
 	@$(PYTHON) orchestrate/bootstrap.py lock
+	@$(PYTHON) tests/platforms.py
 
 audit: ## look for known faults of the pinned packages (asks PyPI)
 	@$(PYTHON) orchestrate/bootstrap.py dev

@@ -6,8 +6,9 @@ which database is written, so that nothing leaks from one environment into the o
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -133,10 +134,12 @@ def demo_environment(
     database_url: str,
     account: Mapping[str, str],
     services: Mapping[str, str] | None = None,
+    streams: Iterable[str] = (),
 ) -> Environment:
     """Return the environment of the simulated account (its ready file), without .env.
 
-    `services` are the variables of what `up` started for the demo.
+    `services` are the variables of what `up` started for the demo, `streams` those that it reads;
+    none: those of meltano.yml.
     """
     database = DatabaseUrl.parse(database_url)
     clean = {
@@ -157,6 +160,8 @@ def demo_environment(
             **(services or {}),
         }
     )
+    if streams:
+        clean["TAP_PIPEDRIVE__SELECT"] = json.dumps([f"{name}.*" for name in sorted(streams)])
     return Environment(DEMO, DEMO, database, embedded=True, variables=_past_proxies(clean))
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,16 @@ from pipeboard.errors import PipeboardError
 from pipeboard.local.services import Services
 from pipeboard.paths import Paths
 
+ROOT = Path(__file__).resolve().parents[2]
 URL = "postgresql://ana:secret@db/crm"
+STREAMS = ("deals", "goals")
 ACCOUNT = {"token": "simulated-token", "company_domain": "simulated", "url": "http://127.0.0.1:1"}
 
 
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
     (tmp_path / ".pipeboard").mkdir()
+    shutil.copy(ROOT / "meltano.yml", tmp_path)
     return Paths(tmp_path)
 
 
@@ -56,7 +60,7 @@ def test_nothing_personal_is_in_the_demo(paths: Paths) -> None:
         "HOME": "/home/ana",
         "PIPEBOARD_SCHEDULED": "true",
     }
-    environment = demo_environment(paths, personal, URL, ACCOUNT)
+    environment = demo_environment(paths, personal, URL, ACCOUNT, None, STREAMS)
     assert environment.variables["PIPEBOARD_SCHEDULED"] == "true", "a schedule may start it"
     assert "real" not in " ".join(environment.variables.values())
     assert not {"PIPEDRIVE_START_DATE", "TAP_PIPEDRIVE_PAGE_SIZE", "DBT_TARGET"} & set(
@@ -64,6 +68,7 @@ def test_nothing_personal_is_in_the_demo(paths: Paths) -> None:
     )
     assert environment.variables["PIPEDRIVE_API_TOKEN"] == "simulated-token"
     assert environment.variables["MELTANO_ENVIRONMENT"] == "demo"
+    assert environment.variables["TAP_PIPEDRIVE__SELECT"] == '["deals.*", "goals.*"]'
     assert environment.variables["PYTHON_DOTENV_DISABLED"] == "1"
     assert environment.variables["HOME"] == "/home/ana"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 from singer_sdk.contrib.msgspec import MsgSpecWriter
-from singer_sdk.singerlib.encoding.simple import Message, RecordMessage
+from singer_sdk.singerlib.encoding.simple import Message, RecordMessage, StateMessage
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -27,7 +27,11 @@ class PageWriter(MsgSpecWriter):
     def write_message(self, message: Message) -> None:
         """Write one message; records stay in the buffer until the next state."""
         out = sys.stdout.buffer
-        out.write(self.format_message(message))
+        if isinstance(message, StateMessage):
+            # The SDK copies the whole state to encode it, at each page of records.
+            out.write(_ENCODER.encode({"type": "STATE", "value": message.value}) + b"\n")
+        else:
+            out.write(self.format_message(message))
         if isinstance(message, RecordMessage):
             self.sent[message.stream] += 1
         else:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 import runpy
+from typing import Any
 
 from conftest import CHANGES, DEALS, ROOT, Checkout, Run, SecondDemo, truth
+
+from pipeboard.commands.static_dashboard import page_of
 
 QUESTIONS = (
     "How many deals do we win?",
@@ -23,6 +28,35 @@ def test_the_first_run_prints_the_demo_queries(checkout: Checkout, first_demo: R
     assert "\x1b[" not in first_demo.out, "colours are for terminals"
     assert first_demo.rows("deals") > DEALS * 0.9
     assert checkout.query("pipeboard_demo", "select count(*) > 0 from marts.deal_wide") == [(True,)]
+
+
+def rows_of(page: dict[str, Any], card: str) -> list[dict[str, Any]]:
+    found = page["cards"][card]
+    names = [column["name"] for column in found["columns"]]
+    return [dict(zip(names, row, strict=True)) for row in found["rows"]]
+
+
+def test_the_page_of_the_demo_has_something_of_everything(
+    checkout: Checkout, first_demo: Run
+) -> None:
+    text = page_of(checkout.services.paths).read_text(encoding="utf-8")
+    data = re.search(r'id="page-data">([^<]*)<', text)
+    assert data
+    page = json.loads(data[1])
+    attained = [goal["attainment"] for goal in rows_of(page, "goals")]
+    assert any(attained) and None not in attained
+    assert all(month["won_value_target"] for month in rows_of(page, "target_by_month"))
+    rates = rows_of(page, "exchange_rates")
+    assert {rate["currency"] for rate in rates} == {"USD", "EUR"}
+    assert all(rate["rate"] and not rate["deals_without_rate"] for rate in rates)
+    assert any(month["n_converted"] for month in rows_of(page, "leads_by_month"))
+    stages = {row["stage_name"] for row in rows_of(page, "time_in_stage")}
+    assert {"Apresentação · Vendas", "Apresentação · Inside Sales"} <= stages
+    assert any(month["n_won_back"] for month in rows_of(page, "customers_by_month"))
+    assert "lost" in {row["customer_status"] for row in rows_of(page, "top_customers")}
+    assert page["choices"]["team"]
+    left = checkout.query("pipeboard_demo", "select name from marts.dim_user where not is_active")
+    assert {name for (name,) in left} & set(page["choices"]["owner"])
 
 
 def test_the_marts_equal_the_account(checkout: Checkout, second_demo: SecondDemo) -> None:

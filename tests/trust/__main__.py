@@ -9,12 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import sys
 import tempfile
 import time
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from server import ROOT, postgres
 from shrink import shrink
@@ -22,6 +24,7 @@ from stories import Result, play, play_all
 from story import write_story
 
 REPORT = ROOT / ".pipeboard" / "trust" / "report.json"
+STORIES_PER_REPORT = 50
 
 
 def main(arguments: list[str]) -> int:
@@ -55,27 +58,44 @@ def _many(options: argparse.Namespace, url: str) -> int:
             _explain(result, options, url)
         if is_terminal:
             print(f"\r{len(results)} of {options.seeds} stories", end="", flush=True)
+        if len(results) % STORIES_PER_REPORT == 0:  # one that is stopped leaves what it found
+            _write(_report(results, began))
     print("\r" if is_terminal else "", end="")
-    broken = [result for result in results if result.broken]
+    report = _report(results, began)
+    _write(report)
+    text = ", ".join(f"{count:,} {name}" for name, count in report["outcomes"].items())
+    print(
+        f"{report['seeds']:,} stories, {report['runs']:,} runs ({text}), {report['faults']:,} "
+        f"faults and {report['kills']:,} kills in {report['seconds']} s: "
+        f"{report['survived']:,} survived, {report['lost']:,} records lost, "
+        f"{report['doubled']:,} doubled"
+    )
+    return 1 if report["broken"] else 0
+
+
+def _report(results: list[Result], began: float) -> dict[str, Any]:
+    """Count what happened in the stories so far, and what became of it."""
     outcomes = Counter(outcome for result in results for outcome in result.outcomes)
-    report = {
-        "seeds": [seeds.start, seeds.stop - 1],
-        "syncs": sum(outcomes.values()),
+    broken = sorted((r for r in results if r.broken), key=lambda result: result.seed)
+    return {
+        "seeds": len(results),
+        "runs": sum(outcomes.values()),
         "faults": sum(result.faults for result in results),
         "kills": sum(result.kills for result in results),
+        "survived": len(results) - len(broken),
+        "lost": sum(result.lost for result in results),
+        "doubled": sum(result.doubled for result in results),
         "outcomes": dict(outcomes.most_common()),
         "broken": [asdict(result) for result in broken],
         "seconds": round(time.monotonic() - began),
+        "cpu_seconds": round(sum(result.cpu_seconds for result in results)),
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
     }
+
+
+def _write(report: dict[str, Any]) -> None:
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.write_text(json.dumps(report, indent=1) + "\n")
-    text = ", ".join(f"{count:,} {name}" for name, count in outcomes.most_common())
-    print(
-        f"{len(results):,} stories, {report['syncs']:,} runs ({text}), {report['faults']:,} "
-        f"faults and {report['kills']:,} kills in {report['seconds']} s: "
-        f"{len(broken)} broken promises"
-    )
-    return 1 if broken else 0
 
 
 def _explain(result: Result, options: argparse.Namespace, url: str) -> None:

@@ -41,6 +41,7 @@ class Play:
     Attributes:
         log: what was done and how each run ended; the same for the same story.
         outcomes: of the runs.
+        differences: between the raw tables and the account, of the run that broke a promise.
 
     """
 
@@ -48,6 +49,7 @@ class Play:
     url: str
     log: list[str] = field(default_factory=list)
     outcomes: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
 
     def run(self) -> None:
         """Play the story, then one run that nothing disturbs, then an idle one.
@@ -59,10 +61,10 @@ class Play:
         story = self.story
         account = open_account(Plan(deals=story.deals, seed=story.seed, now=NOW, frozen=True))
         warehouse = pipeline.Warehouse(self.url, f"trust_{story.seed}")
-        warehouse.drop()
-        with tempfile.TemporaryDirectory(prefix="pipeboard-trust-") as name:
+        with warehouse.connection, tempfile.TemporaryDirectory(prefix="pipeboard-trust-") as name:
+            warehouse.drop()
             self._live(account, warehouse, Path(name))
-        warehouse.drop()
+            warehouse.drop()
 
     def _live(self, account: SimulatedAccount, warehouse: pipeline.Warehouse, home: Path) -> None:
         api = Api(account, ApiSettings(), Limits(burst=100_000, daily_tokens=10_000_000))
@@ -107,8 +109,8 @@ class Play:
     def _tap(self, sync: Sync, page_size: int) -> pipeline.TapRun:
         config: dict[str, Any] = {
             "api_token": self._api.settings.token, "page_size": page_size,
-            "state_dir": str(self._home / "state"), "windows": 1, "lists_ahead": 1,
-            "calls_ahead": 1,
+            "state_dir": str(self._home / "state"), "windows": sync.threads,
+            "lists_ahead": sync.threads, "calls_ahead": sync.threads,
         }  # fmt: skip
         if sync.loses_state_folder:
             config["state_dir"] = str(self._home / f"state{len(self.outcomes)}")
@@ -123,7 +125,13 @@ class Play:
             if call in during:
                 self._note(f"  at call {call}: {edits.make(self._account, during[call])}")
 
-        for what in ("tap_ends", "loader_ends", "session_ends", "daily_tokens"):
+        self._clock.error = sync.clock_error
+        if sync.loses_state:
+            self._warehouse.state = {}
+        for what in (
+            "tap_ends", "loader_ends", "session_ends", "daily_tokens", "clock_error", "database",
+            "loses_state",
+        ):  # fmt: skip
             if getattr(sync, what):
                 self._note(f"  {what}: {getattr(sync, what)}")
         try:
@@ -144,9 +152,9 @@ class Play:
             if outcomes.get(name, {}).get("outcome") == "complete"
         }  # fmt: skip
         after = Truth.of(self._account, self.story.streams)
-        wrong = differences(self._warehouse, complete, before, after)
-        if wrong:
-            raise self._broken("; ".join(wrong[:5]))
+        self.differences = differences(self._warehouse, complete, before, after)
+        if self.differences:
+            raise self._broken("; ".join(self.differences[:5]))
 
     def _broken(self, why: str) -> BrokenPromiseError:
         self._note(f"BROKEN: {why}")

@@ -23,6 +23,8 @@ RECORDS = (
 MOVES = ("stage_id", "status", "pipeline_id")
 #: Depends on who asks.
 IGNORED = ("is_you", "last_login")
+#: Merging two contacts changes these in a deleted record too, without a new update time.
+REFERENCES = ("person_id", "org_id")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d")
 _decode = msgspec.json.decode
 Record = dict[str, Any]
@@ -68,16 +70,15 @@ def differences(
 
     A record that was edited meanwhile may be stored as it was before or after the edit.
     """
-    with psycopg.connect(warehouse.url) as connection:
-        rows = _Rows(connection, warehouse.raw)
-        return list(_differences(rows, set(streams), before, after))
+    rows = _Rows(warehouse.connection, warehouse.raw)
+    return list(_differences(rows, set(streams), before, after))
 
 
 class _Rows:
     def __init__(self, connection: psycopg.Connection, schema: str) -> None:
         self._connection, self._schema = connection, schema
         found = connection.execute(
-            "select table_name from information_schema.tables where table_schema = %s", (schema,)
+            "select tablename from pg_tables where schemaname = %s", (schema,)
         )
         self._tables = {name for (name,) in found}
 
@@ -102,6 +103,8 @@ def _differences(rows: _Rows, streams: set[str], before: Truth, after: Truth) ->
                 continue
             if stream == "deal_products" and record["deal_id"] not in readable:
                 continue
+            if record.get("is_deleted"):
+                record = {name: value for name, value in record.items() if name not in REFERENCES}
             yield from _differing(f"{stream} {key}", stored.get(key), record, later)
     if "deal_products_sync" in streams:
         yield from _differing_lines(rows, readable, before, after)
@@ -153,6 +156,8 @@ def _differing(name: str, row: Record | None, *wanted: Record) -> Iterator[str]:
         if column == "custom_fields":
             # Adding or removing a field changes no record's update time: keys come and go as null.
             yield from _differing(f"{name}:", stored or {}, *map(_customs, wanted))
+            continue
+        if stored == value:
             continue
         allowed = [_plain(record.get(column)) for record in wanted]
         if _plain(stored) not in allowed:

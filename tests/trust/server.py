@@ -17,7 +17,10 @@ ROOT = Path(__file__).resolve().parents[2]
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """Yield the URL of an empty database."""
-    embedded_postgres.SETTINGS["fsync"] = "off"  # what is in it is gone with the stories anyway
+    # What is in it is gone with the stories anyway.
+    embedded_postgres.SETTINGS.update(
+        fsync="off", full_page_writes="off", synchronous_commit="off", shared_buffers="32MB"
+    )
     server = EmbeddedPostgres(folder)
     named = os.environ.get("PIPEBOARD_POSTGRES_BIN")
     binaries = (

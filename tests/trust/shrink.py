@@ -47,9 +47,11 @@ def _with(story: Story, syncs: list[Sync]) -> Story:
 def _less(sync: Sync) -> Iterator[Sync]:
     for name, empty in (
         ("tap_ends", None), ("loader_ends", None), ("session_ends", None), ("daily_tokens", None),
-        ("loses_state_folder", False), ("edits_during", {}), ("edits", []), ("faults", []),
+        ("loses_state_folder", False), ("loses_state", False), ("clock_error", 0),
+        ("database", None), ("threads", 1),
+        ("edits_during", {}), ("edits", []), ("faults", []),
     ):  # fmt: skip
-        if getattr(sync, name):
+        if getattr(sync, name) != empty:
             less = copy.deepcopy(sync)
             setattr(less, name, copy.deepcopy(empty))
             yield less

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -14,12 +15,26 @@ from story import Story, write_story
 
 @dataclass
 class Result:
-    """What became of one story."""
+    """What became of one story.
+
+    Attributes:
+        outcomes: of its runs.
+        faults: how many it has, of the API, the database and the machine.
+        kills: how often a process is killed, or ended by a signal.
+        lost: records and changes that are missing where they must not be.
+        doubled: those that are stored twice, or are not in the account.
+        cpu_seconds: of this process, without the server's.
+        broken: the promise that is broken, if any.
+
+    """
 
     seed: int
     outcomes: list[str]
     faults: int
     kills: int
+    lost: int
+    doubled: int
+    cpu_seconds: float
     broken: str | None
     log: list[str]
 
@@ -27,6 +42,7 @@ class Result:
 def play(story: Story, url: str) -> Result:
     """Play one story."""
     pipeline.quiet()
+    began = time.process_time()
     playing = Play(story, url)
     broken = None
     try:
@@ -37,9 +53,23 @@ def play(story: Story, url: str) -> Result:
         broken = f"seed {story.seed}: {type(error).__name__}: {error}"
         playing.log.append(f"BROKEN: {broken}")
     syncs = story.syncs
-    faults = sum(len(s.faults) + bool(s.session_ends) + bool(s.daily_tokens) for s in syncs)
+    faults = sum(
+        len(s.faults) + sum(map(bool, (s.session_ends, s.daily_tokens, s.clock_error, s.database)))
+        for s in syncs
+    )
     kills = sum(bool(s.tap_ends) + bool(s.loader_ends) for s in syncs)
-    return Result(story.seed, playing.outcomes, faults, kills, broken, playing.log)
+    wrong = playing.differences
+    return Result(
+        story.seed,
+        playing.outcomes,
+        faults,
+        kills,
+        lost=sum(line.endswith("missing") for line in wrong),
+        doubled=sum("not in the account" in line for line in wrong),
+        cpu_seconds=time.process_time() - began,
+        broken=broken,
+        log=playing.log,
+    )
 
 
 def play_all(seeds: range, syncs: int, url: str, jobs: int) -> Iterator[Result]:

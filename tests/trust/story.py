@@ -43,6 +43,11 @@ EDITS = (
     "add_option", "rename_option", "remove_option", "create_stage", "rename_stage",
     "rename_pipeline",
 )  # fmt: skip
+#: Faults that leave the records right, beside those above; `removed` and `status` have a status.
+MORE_FAULTS = ("unknown_properties", "short_page", "removed", "status", "dripping_body")
+STATUSES = (400, 404, 405, 410, 415, 418, 422, 500, 520)
+#: How wrong the clock of the machine is in a run, in seconds.
+CLOCK_ERRORS = (-90_000, -3_600, 3_600, 90_000, 40_000_000)
 #: Seconds between two syncs, or between two edits.
 PAUSES = (0, 0, 1, 1, 60, 1800, 1800, 90_000)
 
@@ -73,6 +78,10 @@ class Sync:
         session_ends: the number of the load during which the server ends the loader's session.
         daily_tokens: the budget of the company for this day.
         loses_state_folder: the folder in which the tap caches is gone.
+        loses_state: the Singer state is gone, and the tables are still there.
+        clock_error: seconds by which the clock of the machine is wrong, not that of the source.
+        database: `unreachable`, or `read_only` for the sessions of this run.
+        threads: how many lists, windows and logs are read at the same time.
 
     """
 
@@ -85,13 +94,17 @@ class Sync:
     session_ends: int | None = None
     daily_tokens: int | None = None
     loses_state_folder: bool = False
+    clock_error: int = 0
+    database: str | None = None
+    threads: int = 1
+    loses_state: bool = False
 
     @property
     def is_disturbed(self) -> bool:
         """Whether anything happens to the run itself."""
         return bool(
             self.faults or self.tap_ends or self.loader_ends or self.session_ends
-            or self.daily_tokens or self.edits_during
+            or self.daily_tokens or self.edits_during or self.database
         )  # fmt: skip
 
 
@@ -132,7 +145,7 @@ def write_story(seed: int, syncs: int = 10) -> Story:
     """Draw a story from a number."""
     rng = Random(seed)
     families = rng.sample(MORE, FAMILIES_PER_STORY)
-    return Story(
+    story = Story(
         seed,
         deals=rng.choice((1, 5, 12, 25)),
         page_size=rng.choice((2, 5, 9, 500)),
@@ -141,6 +154,31 @@ def write_story(seed: int, syncs: int = 10) -> Story:
         streams=sorted({*CORE, *(name for family in families for name in family)}),
         syncs=[_sync(rng, number) for number in range(syncs)],
     )
+    # Another source of numbers, so that the rest of a story does not change with these.
+    rng = Random(f"more of {seed}")
+    for sync in story.syncs:
+        _add_to(sync, rng)
+    rng = Random(f"what is lost in {seed}")
+    for sync in story.syncs:
+        sync.loses_state = rng.random() < 0.03
+    return story
+
+
+def _add_to(sync: Sync, rng: Random) -> None:
+    """Add disturbances of the machine and the database, and a few faults more."""
+    if rng.random() < 0.1:
+        sync.clock_error = rng.choice(CLOCK_ERRORS)
+    if not sync.is_disturbed:
+        # With threads, the order of calls depends on the machine: nothing may happen at a call.
+        sync.threads = rng.choice((1, 3))
+        return
+    if rng.random() < 0.06:
+        sync.database = rng.choice(("unreachable", "read_only"))
+    if rng.random() < 0.2:
+        rule = {"kind": rng.choice(MORE_FAULTS), "after": rng.randrange(20), "count": 1}
+        if rule["kind"] in ("removed", "status"):
+            rule["status"] = rng.choice(STATUSES)
+        sync.faults.append(rule)
 
 
 def _sync(rng: Random, number: int) -> Sync:

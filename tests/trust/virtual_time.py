@@ -23,21 +23,25 @@ class VirtualTime:
     """Stands in for the module `time`: a wait moves the clock of the account, and takes no time.
 
     `move` is told how many whole seconds have passed.
+
+    Attributes:
+        error: seconds by which the clock of the machine is wrong; the source's is always right.
+
     """
 
     def __init__(self, now: float, move: Callable[[int], None]) -> None:
-        self._now, self._move, self._rest = now, move, 0.0
+        self._now, self._move, self._rest, self.error = now, move, 0.0, 0
 
     def time(self) -> float:
         """Return seconds since 1970."""
-        return self._now
+        return self._now + self.error
 
     def time_ns(self) -> int:
         """Return nanoseconds since 1970."""
-        return int(self._now * 1e9)
+        return int(self.time() * 1e9)
 
     def monotonic(self) -> float:
-        """Return the same clock: it never moves back while the tap runs."""
+        """Return seconds that never move back."""
         return self._now
 
     def sleep(self, seconds: float) -> None:

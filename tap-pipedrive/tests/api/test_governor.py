@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socketserver
+import struct
 import subprocess
 import threading
 import time
@@ -302,3 +303,28 @@ def test_four_processes_share_a_window_of_twenty(valkey: Valkey) -> None:
     assert stats["calls"] > 100
     assert stats["served_429"] == 0
     assert 10 < stats["max_in_2s"] <= 20
+
+
+def test_a_clock_that_was_ahead_keeps_nothing_for_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine may start with a wrong clock, which is put right later."""
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 400 * 86400)
+    LocalStore(tmp_path, "a").open_circuit(60, "outage")
+    LocalStore(tmp_path, "a").remember("fresh", b"1", 3600)
+    LocalStore(tmp_path, "a").remember("for ever", b"2", 500 * 86400)
+    monkeypatch.setattr(time, "time", lambda: now)
+    store = LocalStore(tmp_path, "a")
+    assert store.circuit()[0] == 0.0
+    assert store.recall("fresh") is None
+    assert store.recall("for ever") == b"2"
+
+
+def test_a_value_that_an_earlier_version_wrote_is_read(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path, "a")
+    store.remember("key", b"value", 60)
+    [file] = tmp_path.glob("cache-a/*")
+    for seconds, found in ((60, b"value"), (-60, None)):
+        file.write_bytes(struct.pack("!d", time.time() + seconds) + b"value")
+        assert LocalStore(tmp_path, "a").recall("key") == found

@@ -13,7 +13,10 @@ with counted as (
         count(*) filter (where reached.first_exit_outcome = 'won') as n_won,
         count(*) filter (where reached.first_exit_outcome = 'lost') as n_lost,
         count(*) filter (where reached.first_exit_outcome = 'back') as n_back,
-        count(*) filter (where reached.first_exit_outcome = 'pipeline') as n_moved_pipeline
+        count(*) filter (where reached.first_exit_outcome = 'pipeline') as n_moved_pipeline,
+        count(*) filter (where reached.is_measured) as n_timed,
+        sum(extract(epoch from reached.first_exited_at - reached.first_entered_at)) filter (where reached.is_measured)
+        / 86400 as days_in_stage
     from {{ ref('fct_deal_stage_reached') }} as reached
     inner join {{ ref('int_counted_deals') }} as deals on reached.deal_id = deals.deal_id
     where
@@ -36,6 +39,8 @@ select
     counted.n_lost::integer as n_lost,
     counted.n_back::integer as n_back,
     counted.n_moved_pipeline::integer as n_moved_pipeline,
-    {{ ratio('counted.n_advanced', 'counted.n_exited') }} as stage_conversion_exited
+    {{ ratio('counted.n_advanced', 'counted.n_exited') }} as stage_conversion_exited,
+    counted.n_timed::integer as n_timed,
+    coalesce(round(counted.days_in_stage, 3), 0) as days_in_stage
 from counted
 left join {{ ref('dim_stage') }} as stages on counted.stage_id = stages.stage_id

@@ -15,7 +15,8 @@ RANGE = ["#FFFFFF", "#509EE3"]
 SEPARATORS = {"pt": ",."}
 #: How a day and a month are written.
 DATES = {"en": ("YYYY-MM-DD", "YYYY-MM"), "pt": ("DD/MM/YYYY", "MM/YYYY")}
-NUMBERS = ("integer", "decimal", "money", "percent", "days", "hours", "seconds")
+#: What is written with no separators; a column without a format may be a number.
+NO_NUMBERS = ("date", "month", "time", "text", "url")
 
 
 def display(card: Card) -> str:
@@ -40,6 +41,11 @@ def visualization(run: Run, card: Card) -> dict[str, Any]:
         settings["scalar.field"] = card.y[0]
         if card.display == "trend":
             settings["scalar.comparisons"] = [{"id": "previous", "type": "previousPeriod"}]
+            if card.goal:
+                settings["scalar.comparisons"].append(
+                    {"id": "goal", "type": "anotherColumn", "column": card.goal,
+                     "label": _title(run, card.goal)}
+                )  # fmt: skip
             # A loss that grows is no good news.
             settings["scalar.switch_positive_negative"] = card.y[0].startswith("lost_")
     else:
@@ -111,7 +117,7 @@ def _column(run: Run, card: Card, column: str) -> dict[str, Any]:
     settings: dict[str, Any] = {"column_title": _title(run, column)}
     form = card.format.get(column)
     day, month = DATES[run.language]
-    if form in NUMBERS and run.language in SEPARATORS:
+    if form not in NO_NUMBERS and run.language in SEPARATORS:
         settings["number_separators"] = SEPARATORS[run.language]
     if form == "integer":
         settings["decimals"] = 0

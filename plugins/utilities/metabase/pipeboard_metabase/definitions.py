@@ -85,12 +85,14 @@ class Filter:
 class DealSet:
     """Deals that a figure counts, by columns of static_dashboard/deals.sql.
 
-    `owner` is the owner that they count for, and `date` the day; None where all days count.
+    `owner` is the owner that they count for, and `date` the day; None where all days count. `via`
+    is the table whose rows are counted instead: `visits` to stages, or `product_lines`.
     """
 
     where: str
     owner: str
     date: str | None = None
+    via: str | None = None
 
 
 @dataclass(frozen=True)
@@ -479,9 +481,9 @@ def _deal_sets(data: Any) -> dict[str, DealSet]:
     found = {}
     for key, value in _mapping("deal_sets.yml", data).items():
         where = f"deal_sets.yml: {key}"
-        _only(where, _mapping(where, value), {"where", "owner", "date"})
+        _only(where, _mapping(where, value), {"where", "owner", "date", "via"})
         found[_key(where, key)] = DealSet(
-            value.get("where", "true"), str(value.get("owner")), value.get("date")
+            value.get("where", "true"), str(value.get("owner")), value.get("date"), value.get("via")
         )
     return found
 

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from pipedrive_simulator.account.account import Account
 from pipedrive_simulator.clock import to_seconds
+from pipedrive_simulator.generator.reference_data import LEFT_DAYS
 from simulator_helpers import make_account
 
 
@@ -52,3 +53,28 @@ def test_owners_leave_and_customers_return_after_a_year(account: Account) -> Non
         for earlier, later in zip(sorted(times), sorted(times)[1:], strict=False)
     ]
     assert max(gaps) > 365 * 86_400
+
+
+def test_an_owner_who_left_gets_no_new_deals(account: Account) -> None:
+    left = {user.id for user in account.users.records.values() if not user.active_flag}
+    created = {
+        owner: [deal.add_time for deal in account.deals.records.values() if deal.owner_id == owner]
+        for owner in left
+    }
+    end = account.clock.seconds() - LEFT_DAYS * 86_400
+    assert all(created.values())
+    # One that another user handed over before may have been created later than most.
+    assert all(to_seconds(max(times)) < end for times in created.values())
+
+
+def test_some_goals_are_reached_and_others_missed(account: Account) -> None:
+    monthly = next(g for g in account.goals.records.values() if g.title == "Faturamento")
+    won: Counter[str] = Counter()
+    for deal in account.deals.records.values():
+        if deal.won_time and deal.currency == "BRL":
+            won[deal.won_time[:7]] += deal.value
+    target = monthly.expected_outcome["target"]
+    reached = [total / target for total in won.values()]
+    assert max(reached) > 0.7
+    assert min(reached) < 0.9
+    assert max(reached) < 2

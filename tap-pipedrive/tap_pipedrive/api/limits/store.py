@@ -21,6 +21,9 @@ except ImportError:  # Windows: one process at a time, then
 
 #: Days in the ledger.
 LEDGER_DAYS = 3
+#: What is written before a cached value: a mark, the time of writing and the seconds it is kept.
+#: Earlier versions wrote only the time of its end.
+_HEAD, _MARK = struct.Struct("!4sdd"), b"pbc2"
 
 
 class StoreUnavailableError(Exception):
@@ -65,6 +68,25 @@ def _parsed(text: str) -> dict[str, Any]:
     return stored if fits else {}
 
 
+def _left(since: float, seconds: float) -> float:
+    """Return for how many seconds more something holds that has held since a time.
+
+    The clock may be put right in between: what was noted further ahead than it was to hold, counts
+    as ended.
+    """
+    passed = time.time() - since
+    return seconds - passed if abs(passed) < seconds else 0.0
+
+
+def _unpacked(blob: bytes) -> tuple[float, float, bytes]:
+    """Return when a cached value was written, for how many seconds it is kept, and the value."""
+    if blob.startswith(_MARK):
+        _, written, seconds = _HEAD.unpack(blob[: _HEAD.size])
+        return written, seconds, blob[_HEAD.size :]
+    now = time.time()
+    return now, struct.unpack("!d", blob[:8])[0] - now, blob[8:]
+
+
 class LocalStore:
     """The store of one process.
 
@@ -79,7 +101,7 @@ class LocalStore:
         self._slots: deque[float] = deque()
         self._lock = threading.Lock()
         self._memory: dict[str, Any] = {}
-        self._cache: dict[str, tuple[float, bytes]] = {}
+        self._cache: dict[str, tuple[float, float, bytes]] = {}
 
     def reserve(self, limit: int, window: float) -> float:
         """See :meth:`LimitStore.reserve`."""
@@ -109,32 +131,33 @@ class LocalStore:
     def open_circuit(self, seconds: float, why: str) -> None:
         """See :meth:`LimitStore.open_circuit`."""
         with self._stored() as stored:
-            stored.update(open_until=time.time() + seconds, why=why)
+            stored.update(opened_at=time.time(), seconds=seconds, why=why)
 
     def circuit(self) -> tuple[float, str]:
         """See :meth:`LimitStore.circuit`."""
         with self._stored() as stored:
-            return max(0.0, stored.get("open_until", 0.0) - time.time()), stored.get("why", "")
+            return _left(stored.get("opened_at", 0.0), stored.get("seconds", 0.0)), stored.get(
+                "why", ""
+            )
 
     def remember(self, key: str, value: bytes, seconds: float) -> None:
         """See :meth:`LimitStore.remember`."""
-        expires = time.time() + seconds
-        self._cache[key] = (expires, value)
+        written = time.time()
+        self._cache[key] = (written, seconds, value)
         if self._cache_folder is not None:
             self._cache_folder.mkdir(parents=True, exist_ok=True)
             file = self._cache_file(key)
             draft = file.with_suffix(f".{os.getpid()}")
-            draft.write_bytes(struct.pack("!d", expires) + value)
+            draft.write_bytes(_HEAD.pack(_MARK, written, seconds) + value)
             draft.replace(file)
 
     def recall(self, key: str) -> bytes | None:
         """See :meth:`LimitStore.recall`."""
         if key not in self._cache and self._cache_folder is not None:
             with contextlib.suppress(OSError, struct.error):
-                blob = self._cache_file(key).read_bytes()
-                self._cache[key] = (struct.unpack("!d", blob[:8])[0], blob[8:])
-        expires, value = self._cache.get(key, (0.0, b""))
-        return value if expires > time.time() else None
+                self._cache[key] = _unpacked(self._cache_file(key).read_bytes())
+        written, seconds, value = self._cache.get(key, (0.0, 0.0, b""))
+        return value if _left(written, seconds) else None
 
     def forget(self, key: str) -> None:
         """See :meth:`LimitStore.forget`."""
@@ -154,15 +177,16 @@ class LocalStore:
                 yield self._memory
                 return
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            with self._file.open("a+", encoding="utf-8") as file:
+            handle = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o666)
+            with os.fdopen(handle, "r+", encoding="utf-8") as file:
                 if fcntl is not None:
                     fcntl.flock(file, fcntl.LOCK_EX)
-                file.seek(0)
                 before = file.read()
                 stored = _parsed(before)
                 yield stored
                 after = json.dumps(stored)
                 if after != before:
                     file.seek(0)
-                    file.truncate()
                     file.write(after)
+                    # After the text: a file system may write a file out at once that was emptied.
+                    file.truncate()

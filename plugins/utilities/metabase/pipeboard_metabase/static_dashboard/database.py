@@ -12,7 +12,6 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -20,7 +19,8 @@ from psycopg import sql
 
 from pipeboard_metabase.definitions import CLAUSE, PERIOD, TAG, Card, Column
 from pipeboard_metabase.sql import translate
-from pipeboard_metabase.static_dashboard.deals import JOINED, SOURCE, TABLE
+from pipeboard_metabase.static_dashboard.cells import stored
+from pipeboard_metabase.static_dashboard.deals import JOINED, SOURCES
 
 #: The filters of the page, in the order of its bar.
 PAGE_FILTERS = (PERIOD, "pipeline", "owner", "team")
@@ -94,9 +94,14 @@ def _name(column: Column) -> str:
 
 @dataclass(frozen=True)
 class PageDatabase:
-    """What the page filters: the file, and what each filter of the bar can be set to."""
+    """What the page filters: its tables, and what each filter of the bar can be set to.
+
+    `file` has what cards read, `lists` the deals behind figures, which are made when a
+    reader asks for some.
+    """
 
     file: bytes
+    lists: bytes
     first_month: date
     choices: Mapping[str, tuple[str, ...]]
 
@@ -132,12 +137,20 @@ def read_database(connection: psycopg.Connection, cards: Iterable[Card]) -> Page
     row = connection.execute(CHOICES).fetchone()
     assert row is not None, "ops.ops_account always has a row"
     first_month, *names = row
-    choices = {key: tuple(found) for key, found in zip(PAGE_FILTERS[1:], names, strict=True)}
+    choices = {
+        key: tuple(str(stored(name)) for name in found)
+        for key, found in zip(PAGE_FILTERS[1:], names, strict=True)
+    }
     filtered = [card for card in cards if is_filtered(card)]
     tables = relations(filtered)
     for key, columns in JOINED.items():
         tables[key] = tables.get(key, set()) | columns
-    return PageDatabase(_file(connection, tables), first_month, choices)
+    found = {}
+    for (schema, name), identifiers in sorted(tables.items()):
+        source = sql.SQL("select * from {}").format(sql.Identifier(schema, name))
+        found[f"{schema}_{name}"] = _read(connection, source, identifiers)
+    lists = {key: _read(connection, sql.SQL(text), None) for key, text in SOURCES.items()}
+    return PageDatabase(_file(found), _file(lists), first_month, choices)
 
 
 def relations(cards: Iterable[Card]) -> dict[tuple[str, str], set[str]]:
@@ -155,14 +168,9 @@ def relations(cards: Iterable[Card]) -> dict[tuple[str, str], set[str]]:
     return found
 
 
-def _file(connection: psycopg.Connection, tables: Mapping[tuple[str, str], set[str]]) -> bytes:
-    """Return the tables column by column, which compresses to half of what rows do."""
-    found = {}
-    for (schema, name), identifiers in sorted(tables.items()):
-        source = sql.SQL("select * from {}").format(sql.Identifier(schema, name))
-        found[f"{schema}_{name}"] = _read(connection, source, identifiers)
-    found[TABLE] = _read(connection, sql.SQL(SOURCE), None)
-    known = {name: table for name, table in found.items() if table}
+def _file(tables: Mapping[str, dict[str, Any] | None]) -> bytes:
+    """Return tables column by column, which compresses to half of what rows do."""
+    known = {name: table for name, table in tables.items() if table}
     return json.dumps(known, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
@@ -200,15 +208,3 @@ def _type(column: psycopg.Column) -> str:
     if known is None or known.name not in NUMBERS:
         return "text"
     return "integer" if column.name.endswith("_id") else "real"
-
-
-def stored(value: object) -> str | int | float | None:
-    """Return a value of PostgreSQL for the file: dates in ISO 8601, truth as 0 and 1."""
-    if isinstance(value, Decimal | float):
-        number = float(value)
-        return int(number) if number.is_integer() else number
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    return None if value is None else str(value)

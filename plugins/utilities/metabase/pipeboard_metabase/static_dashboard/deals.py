@@ -7,16 +7,19 @@ from typing import Any
 
 from pipeboard_metabase.definitions import DealSet, Definitions
 
-#: The table of deals in the database of the page, and the select that fills it.
-TABLE = "deals"
-SOURCE = resources.files(__package__).joinpath("deals.sql").read_text(encoding="utf-8")
+#: The tables of the lists in the database of the page, and the selects that fill them.
+SOURCES = {
+    name: resources.files(__package__).joinpath(f"{name}.sql").read_text(encoding="utf-8")
+    for name in ("deals", "visits", "product_lines")
+}
 #: Relations that the lists join, whether a card reads them or not.
 JOINED = {
     ("marts", "dim_user"): {"user_id", "display_name", "team_name"},
     ("marts", "dim_pipeline"): {"pipeline_id", "display_name"},
-    ("marts", "dim_stage"): {"stage_id", "display_name"},
+    ("marts", "dim_stage"): {"stage_id", "pipeline_id", "display_name"},
+    ("marts", "dim_product"): {"product_id", "display_name"},
     ("marts", "dim_date"): {"date_day", "month_start"},
-    ("ops", "ops_account"): {"deal_url_prefix"},
+    ("ops", "ops_account"): {"deal_url_prefix", "this_month"},
 }
 #: The columns of a list with their formats; the last is the address of the first.
 COLUMNS = {
@@ -38,8 +41,25 @@ DIMENSIONS = {
     "stage_name": "stages.display_name",
     "origin": "deals.origin",
     "reason_group": "deals.reason_group",
+    "days_in_stage": "deals.days_in_stage",
+    "period": "coalesce(deals.expected_period, substr(deals.closed_date, 1, 7))",
 }
 MONTHS = ("month", "cohort_month")
+#: How the tables are joined that count a deal several times. A visit is in the pipeline of its
+#: stage, which need not be the deal's present one.
+VIA = {
+    "visits": """
+    inner join visits on deals.deal_id = visits.deal_id
+    inner join marts_dim_stage as visited on visits.stage_id = visited.stage_id
+    inner join marts_dim_pipeline as visited_in on visited.pipeline_id = visited_in.pipeline_id""",
+    "product_lines": """
+    inner join product_lines as lines on deals.deal_id = lines.deal_id
+    inner join marts_dim_product as products on lines.product_id = products.product_id""",
+}
+DIMENSIONS_VIA = {
+    "visits": {"stage_name": "visited.display_name", "pipeline_name": "visited_in.display_name"},
+    "product_lines": {"product_name": "products.display_name"},
+}
 SELECT = """
     select
         coalesce(replace(deals.title, char(1), deals.org_name), deals.title),
@@ -56,10 +76,10 @@ SELECT = """
     cross join ops_ops_account as account
     left join marts_dim_user as owners on deals.{owner} = owners.user_id
     left join marts_dim_pipeline as pipelines on deals.pipeline_id = pipelines.pipeline_id
-    left join marts_dim_stage as stages on deals.stage_id = stages.stage_id
+    left join marts_dim_stage as stages on deals.stage_id = stages.stage_id{via}
     where
         {where}{period}
-        [[pipeline:and pipelines.display_name in (select value from json_each(:pipeline))]]
+        [[pipeline:and {pipeline} in (select value from json_each(:pipeline))]]
         [[owner:and owners.display_name in (select value from json_each(:owner))]]
         [[team:and owners.team_name in (select value from json_each(:team))]]
 """
@@ -81,10 +101,18 @@ def lists(definitions: Definitions) -> dict[str, Any]:
 
 
 def _list(found: DealSet) -> dict[str, Any]:
-    month = f"date(deals.{found.date}, 'start of month')"
+    # A month of a visit has no day.
+    month = f"date(substr({found.date}, 1, 7) || '-01')"
     period = PERIOD.format(month=month) if found.date else ""
     months = dict.fromkeys(MONTHS, month) if found.date else {}
+    dimensions = {**DIMENSIONS, **DIMENSIONS_VIA.get(found.via or "", {}), **months}
     return {
-        "select": SELECT.format(owner=found.owner, where=found.where, period=period),
-        "dimensions": {**DIMENSIONS, **months},
+        "select": SELECT.format(
+            owner=found.owner,
+            where=found.where,
+            period=period,
+            via=VIA.get(found.via or "", ""),
+            pipeline=dimensions["pipeline_name"],
+        ),
+        "dimensions": dimensions,
     }

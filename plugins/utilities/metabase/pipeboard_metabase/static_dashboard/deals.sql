@@ -20,6 +20,21 @@ select
     case when deals.source_lead_id is not null then 1 end as source_lead_id,
     reasons.reason_group,
     reasons.is_given,
+    -- As in the card open_by_age.
+    case
+        when warnings.days_in_current_stage < 7 then '0-7'
+        when warnings.days_in_current_stage < 14 then '7-14'
+        when warnings.days_in_current_stage < 30 then '14-30'
+        when warnings.days_in_current_stage < 60 then '30-60'
+        when warnings.days_in_current_stage < 90 then '60-90'
+        when warnings.days_in_current_stage >= 90 then '90+'
+    end as days_in_stage,
+    -- As in rpt_forecast.
+    case
+        when warnings.is_without_close_date then 'no date'
+        when warnings.is_overdue then 'overdue'
+        else to_char(warnings.expected_close_date, 'YYYY-MM')
+    end as expected_period,
     nullif(warnings.is_rotten, false) as is_rotten,
     nullif(warnings.is_stalled, false) as is_stalled,
     nullif(warnings.is_stuck, false) as is_stuck,

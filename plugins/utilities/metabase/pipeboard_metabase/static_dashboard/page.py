@@ -6,11 +6,9 @@ import base64
 import hashlib
 import html
 import json
-import math
 import re
 from collections.abc import Mapping
-from datetime import date, datetime, timezone
-from decimal import Decimal
+from datetime import datetime, timezone
 from importlib import resources
 from typing import Any
 
@@ -19,13 +17,12 @@ import yaml
 from pipeboard_metabase.definitions import GRID, PERIOD, Card, Dashboard, Definitions, Place
 from pipeboard_metabase.sql import TRANSLATED_AS
 from pipeboard_metabase.static_dashboard.bundle import Bundle, packed
+from pipeboard_metabase.static_dashboard.cells import plain
 from pipeboard_metabase.static_dashboard.database import PAGE_FILTERS, is_filtered, template
 from pipeboard_metabase.static_dashboard.deals import COLUMNS, lists
 from pipeboard_metabase.static_dashboard.queries import MOST_ROWS, Account, CardResult
 from pipeboard_metabase.translations import LANGUAGES, Translations, translations_of
 
-#: The longest text that a cell carries; titles of Pipedrive end at 255.
-LONGEST_TEXT = 300
 #: How a column is shown when its card does not say: by PostgreSQL's type.
 BY_TYPE = {
     **dict.fromkeys(("int2", "int4", "int8"), "integer"),
@@ -36,7 +33,7 @@ BY_TYPE = {
 }
 #: What every page may need, whatever is on it.
 TEXTS_OF_ALL = ("value.", "filter.", "period.", "phrase.covers", "phrase.unfiltered")
-PLACEHOLDER = re.compile(r"\{(policy|style|without_script|data|engine|database|script)\}")
+PLACEHOLDER = re.compile(r"\{(policy|style|without_script|data|engine|database|lists|script)\}")
 
 
 def render_page(
@@ -65,6 +62,7 @@ def render_page(
         ),
         "engine": bundle.engine if account.database else "",
         "database": packed(account.database.file) if account.database else "",
+        "lists": packed(account.database.lists) if account.database else "",
         "data": embedded(page_data(definitions, account, results, demo=demo)),
         "script": bundle.script,
     }
@@ -92,6 +90,7 @@ def page_data(
             "deals": account.deals,
             "thisMonth": plain(account.this_month),
             "zone": account.zone,
+            "fiscalMonth": account.fiscal_month,
             "demo": demo,
             "months": definitions.filters[PERIOD].months or 0,
         },
@@ -119,19 +118,6 @@ def embedded(data: object) -> str:
     for character in ("<", ">", "&", "\u2028", "\u2029"):
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text.encode("utf-8", "replace").decode()
-
-
-def plain(value: object) -> str | float | int | bool | None:
-    """Return a value of PostgreSQL as JSON knows it; numbers as the double that JavaScript has."""
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, Decimal | float):
-        number = float(value)
-        return number if math.isfinite(number) else None
-    if isinstance(value, date):
-        return value.isoformat()
-    text = str(value)
-    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 
 
 def _dashboard(

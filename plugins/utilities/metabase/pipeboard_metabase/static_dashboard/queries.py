@@ -27,7 +27,10 @@ ACCOUNT = """
         (select count(*) from marts.fct_deal where not is_deleted) as deals,
         base_currency,
         this_month,
-        reporting_timezone
+        reporting_timezone,
+        coalesce(
+            (select month from marts.dim_date where fiscal_month = 1 limit 1), 1
+        ) as fiscal_month
     from ops.ops_account
 """
 
@@ -36,6 +39,7 @@ ACCOUNT = """
 class Account:
     """The account: `currency` is that of all `_base` columns, `zone` the one of all days.
 
+    `fiscal_month` is the month (1 to 12) in which the fiscal year begins.
     `database` is what the page filters; without one it shows the default period only.
     """
 
@@ -44,6 +48,7 @@ class Account:
     currency: str
     this_month: date
     zone: str
+    fiscal_month: int = 1
     database: PageDatabase | None = None
 
 

@@ -63,13 +63,20 @@ def test_everything_ships_is_mapped_and_runs_and_a_second_apply_sends_nothing(
             card = definitions.cards[titles[names[dashcard["card_id"]]]]
             mapped = {slugs[m["parameter_id"]] for m in dashcard["parameter_mappings"]}
             assert mapped == set(card.filters) & set(dashboard.filters), card.key
-    customers = next(
-        card
-        for card in standin.cards.values()
-        if card["name"] == definitions.title(definitions.cards["top_customers"], language)
-    )
-    style = customers["visualization_settings"]["column_settings"]['["name","last_won_date"]']
-    assert style["date_style"] == {"en": "YYYY-MM-DD", "pt": "DD/MM/YYYY"}[language]
+
+    def settings(key: str) -> dict[str, Any]:
+        title = definitions.title(definitions.cards[key], language)
+        (found,) = (c for c in standin.cards.values() if c["name"] == title)
+        return dict(found["visualization_settings"])
+
+    columns = settings("top_customers")["column_settings"]
+    date_style = columns['["name","last_won_date"]']["date_style"]
+    assert date_style == {"en": "YYYY-MM-DD", "pt": "DD/MM/YYYY"}[language]
+    for column in ("n_won", "won_value_base"):
+        separators = columns[f'["name","{column}"]'].get("number_separators")
+        assert separators == {"en": None, "pt": ",."}[language]
+    compared = settings("landing_this_month")["scalar.comparisons"]
+    assert [each["type"] for each in compared] == ["previousPeriod", "anotherColumn"]
     described = [f for t in standin.tables.values() for f in t["fields"] if f["description"]]
     assert len(described) > 500
     custom = [f["display_name"] for f in described if f["name"].startswith("cf_")]

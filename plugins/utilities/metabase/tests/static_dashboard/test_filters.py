@@ -19,9 +19,10 @@ from page_browser import CACHE, NODE, PHONE, Browser
 from pipeboard_metabase.definitions import LEFT_OUT, PERIOD, Card, Definitions
 from pipeboard_metabase.sql import Between, Value, render
 from pipeboard_metabase.static_dashboard.bundle import WEB, Bundle, node_in, packages
+from pipeboard_metabase.static_dashboard.cells import plain
 from pipeboard_metabase.static_dashboard.command import write
 from pipeboard_metabase.static_dashboard.database import is_filtered
-from pipeboard_metabase.static_dashboard.page import plain, render_page
+from pipeboard_metabase.static_dashboard.page import render_page
 from pipeboard_metabase.static_dashboard.queries import CardResult, read
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
@@ -33,10 +34,11 @@ Page = Callable[[Warehouse], Path]
 
 @dataclass(frozen=True)
 class CardRequest:
-    """A card and what the filters are set to, as an address has it."""
+    """A card and what the filters are set to, as an address has it; `lists`: also its lists."""
 
     card: Card
     values: dict[str, list[str]]
+    lists: bool = True
 
     @property
     def address(self) -> str:
@@ -61,7 +63,9 @@ def evaluate(folder: Path) -> Callable[[Path, Sequence[CardRequest]], list[dict[
     )  # fmt: skip
 
     def answers(page: Path, request: Sequence[CardRequest]) -> list[dict[str, Any]]:
-        given = json.dumps([{"address": each.address, "card": each.card.key} for each in request])
+        given = json.dumps(
+            [{"address": r.address, "card": r.card.key, "lists": r.lists} for r in request]
+        )
         done = subprocess.run([node, script, page], input=given, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return list(json.loads(done.stdout))
@@ -134,8 +138,12 @@ def settings_of(
     return values
 
 
+#: Lists of deals take longer than the cards themselves: those of so many cards for each setting.
+LISTED = 10
+
+
 @pytest.mark.parametrize(
-    ("n_settings", "n_cards"), [(40, 10), pytest.param(200, None, marks=pytest.mark.long)]
+    ("n_settings", "n_cards"), [(40, LISTED), pytest.param(200, None, marks=pytest.mark.long)]
 )
 def test_figures_equal_the_marts_for_random_filters(
     definitions: Definitions, demo: Warehouse, page_of: Page, n_settings: int, n_cards: int | None,
@@ -150,12 +158,12 @@ def test_figures_equal_the_marts_for_random_filters(
     cards = filtered_cards(definitions)
     assert len(cards) > 45
     request = [
-        CardRequest(card, values)
+        CardRequest(card, values, lists=nr < LISTED)
         for values in (
             settings_of(random_, dict(database.choices), database.first_month, account.this_month)
             for _ in range(n_settings)
         )
-        for card in random_.sample(cards, n_cards or len(cards))
+        for nr, card in enumerate(random_.sample(cards, n_cards or len(cards)))
     ]
     with psycopg.connect(demo.url) as connection:
         connection.execute("set jit = off")
@@ -176,9 +184,40 @@ def test_without_a_choice_the_engine_answers_as_the_page_opens(
 ) -> None:  # fmt: skip
     _, results = read(demo.url, definitions)
     request = [CardRequest(card, {}) for card in filtered_cards(definitions)]
+    lists = {}
     for each, found in zip(request, evaluate(page_of(demo), request), strict=True):
         shown = [[plain(cell) for cell in row] for row in results[each.card.key].rows]
         assert differences(found["rows"][: len(shown)], shown) == [], each.card.key
+        lists[each.card.key] = found["lists"]
+    ((n_landing,),) = demo.rows(
+        "select sum(n_won + n_open) from marts.rpt_forecast, ops.ops_account "
+        "where period_start = this_month"
+    )
+    assert [each["count"] for each in lists["landing_this_month"]] == [n_landing]
+
+
+def test_years_and_quarters_are_fiscal_ones(
+    definitions: Definitions, demo: Warehouse, bundle: Bundle, folder: Path,
+    evaluate: Callable[[Path, Sequence[CardRequest]], list[dict[str, Any]]],
+) -> None:  # fmt: skip
+    account, results = read(demo.url, definitions)
+    assert account.fiscal_month == 1
+    other = replace(account, fiscal_month=4, this_month=date(2026, 2, 1))
+    path = folder / "fiscal.html"
+    write(path, render_page(definitions, other, results, bundle))
+    expected = {
+        "this-year": ["2025-04-01", "2026-03-31"],
+        "last-year": ["2024-04-01", "2025-03-31"],
+        "this-quarter": ["2026-01-01", "2026-03-31"],
+        "last-quarter": ["2025-10-01", "2025-12-31"],
+        "2026": ["2025-04-01", "2026-03-31"],
+        "2026-Q1": ["2025-04-01", "2025-06-30"],
+        "2025-12": ["2025-12-01", "2025-12-31"],
+    }
+    card = definitions.cards["won_by_month"]
+    request = [CardRequest(card, {PERIOD: [key]}) for key in expected]
+    found = [each["period"] for each in evaluate(path, request)]
+    assert dict(zip(expected, found, strict=True)) == expected
 
 
 @pytest.mark.parametrize(

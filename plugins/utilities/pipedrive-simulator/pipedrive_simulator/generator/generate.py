@@ -26,7 +26,12 @@ from pipedrive_simulator.generator.process import (
     deal_events,
     office_time,
 )
-from pipedrive_simulator.generator.reference_data import PIPELINES, USERS, add_reference_data
+from pipedrive_simulator.generator.reference_data import (
+    PIPELINES,
+    USERS,
+    add_reference_data,
+    owner_at,
+)
 from pipedrive_simulator.generator.related_records import add_related_records
 from pipedrive_simulator.generator.values import ValueMaker
 
@@ -120,7 +125,7 @@ def _new_deal(
         at=at,
         deal_id=number,
         stage_id=place.stage_id,
-        owner_id=rng.randrange(USERS) + 1,
+        owner_id=owner_at(rng.randrange(USERS) + 1, second, account.clock.seconds()),
         value=round(value / rate, -1) if rng.random() < 0.94 else 0,
         currency=currency,
         org_id=org,
@@ -174,9 +179,10 @@ def _between(rng: Random, after: str, now: int) -> str:
 def _bulk_edits(account: Account, rng: Random, now: int) -> None:
     """Change the owner of many deals at once, so that several pages share one update time."""
     for days_ago, share in _BULK_EDITS:
-        at = to_text(now - days_ago * SECONDS_PER_DAY)
+        second = now - days_ago * SECONDS_PER_DAY
+        at = to_text(second)
         for deal in account.deals.records.values():
             at_rest = (deal.update_time or "") < at and not (deal.is_archived or deal.is_deleted)
             if at_rest and rng.random() < share:
-                owner = deal.owner_id % USERS + 1
+                owner = owner_at(deal.owner_id % USERS + 1, second, now)
                 account._change_deal(deal, {"owner_id": owner}, at=at, actor=1, is_bulk=True)

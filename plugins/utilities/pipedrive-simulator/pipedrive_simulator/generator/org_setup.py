@@ -55,7 +55,8 @@ def add_org_setup(account: Account, rng: Random, start: int, now: int) -> None:
             )
         )  # fmt: skip
     _webhooks(account, millis(opened))
-    _goals(account, int(to_text(now)[:4]))
+    months = (now - start) / SECONDS_PER_DAY / 30.4
+    _goals(account, int(to_text(now)[:4]), len(account.deals) / months)
     _boards(account, millis(opened))
     _projects(account, rng, now)
 
@@ -77,23 +78,28 @@ def _webhooks(account: Account, stamp: str) -> None:
         )  # fmt: skip
 
 
-def _goals(account: Account, year: int) -> None:
-    """Add goals of this year, one of each type, and one of last year that is no longer active."""
+def _goals(account: Account, year: int, new_deals: float) -> None:
+    """Add goals of this year, one of each type, and one of last year that is no longer active.
+
+    Targets are in reach of an account with so many new deals in a month: some are missed.
+    """
     company = {"id": account.company_id, "type": "company"}
     this_year = {"start": f"{year}-01-01", "end": f"{year}-12-31"}
-    by_sum = {"target": 900_000, "tracking_metric": "sum", "currency_id": 1}
+    by_sum = {"target": max(1_000, round(11_500 * new_deals, -3)), "tracking_metric": "sum",
+              "currency_id": 1}  # fmt: skip
     plans: tuple[tuple[str, str, Json, Json, Json], ...] = (
         ("Faturamento", "deals_won", {"pipeline_id": None}, company, by_sum),
         ("Negócios novos dos caçadores", "deals_started", {"pipeline_id": [1, 2]},
-         {"id": 1, "type": "team"}, _quantity(40)),
+         {"id": 1, "type": "team"}, _quantity(0.4 * new_deals)),
         ("Propostas enviadas", "deals_progressed", {"pipeline_id": [1], "stage_id": 4},
-         company, _quantity(25)),
+         company, _quantity(0.35 * new_deals)),
         ("Ligações feitas", "activities_completed",
          {"pipeline_id": None, "activity_type_id": [1]}, {"id": 1, "type": "person"},
-         _quantity(60)),
+         _quantity(0.1 * new_deals)),
         ("Reuniões marcadas", "activities_added", {"pipeline_id": None, "activity_type_id": [2]},
-         {"id": 3, "type": "person"}, _quantity(15)),
-        ("Contratos do ano passado", "deals_won", {"pipeline_id": [3]}, company, _quantity(10)),
+         {"id": 3, "type": "person"}, _quantity(0.08 * new_deals)),
+        ("Contratos do ano passado", "deals_won", {"pipeline_id": [3]}, company,
+         _quantity(0.05 * new_deals)),
     )  # fmt: skip
     last_year = {"start": f"{year - 1}-01-01", "end": f"{year - 1}-12-31"}
     for number, (title, name, params, assignee, outcome) in enumerate(plans, 1):
@@ -109,8 +115,8 @@ def _goals(account: Account, year: int) -> None:
         )  # fmt: skip
 
 
-def _quantity(target: int) -> Json:
-    return {"target": target, "tracking_metric": "quantity"}
+def _quantity(target: float) -> Json:
+    return {"target": max(1, round(target)), "tracking_metric": "quantity"}
 
 
 def _boards(account: Account, stamp: str) -> None:

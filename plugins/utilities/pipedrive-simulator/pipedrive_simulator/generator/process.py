@@ -15,7 +15,7 @@ from typing import NamedTuple
 from pipedrive_simulator.account.records import Json
 from pipedrive_simulator.clock import SECONDS_PER_DAY, day_text
 from pipedrive_simulator.generator import names
-from pipedrive_simulator.generator.reference_data import PIPELINES
+from pipedrive_simulator.generator.reference_data import PIPELINES, USERS, owner_at
 
 # By option label: added to the chance of moving forward, at each stage.
 TEMPERATURE_EFFECT = {"Quente": 0.09, "Morno": 0.0, "Frio": -0.13}
@@ -96,7 +96,7 @@ def deal_events(
                 push = second // SECONDS_PER_DAY + rng.randrange(5, 60)
                 changes["expected_close_date"] = day_text(push)
             elif roll > 0.96:
-                changes["owner_id"] = rng.randrange(12) + 1
+                changes["owner_id"] = owner_at(rng.randrange(USERS) + 1, second, now)
             yield Event(second, changes)
         if closed:
             if rng.random() > 0.04:

@@ -86,6 +86,8 @@ _LEAD_SOURCES = ("Manually created", "Deal", "Web forms", "Prospector", "Live ch
                  "Website visitors", "Workflow automation", "API")  # fmt: skip
 USERS = 12
 _INACTIVE = (7, 11)
+#: How long ago those users left.
+LEFT_DAYS = 200
 _LABELS = (("Cliente antigo", "green"), ("Estratégico", "red"), ("Indicação", "blue"))
 
 
@@ -178,6 +180,12 @@ def _users(account: Account, rng: Random, start: int) -> None:
                 phone=phone(rng) if i % 2 else None,
             )
         )  # fmt: skip
+
+
+def owner_at(number: int, second: int, now: int) -> int:
+    """Return a user who may get a deal at a time: the next one in place of one who has left."""
+    has_left = number in _INACTIVE and second > now - LEFT_DAYS * SECONDS_PER_DAY
+    return number + 1 if has_left else number
 
 
 def permission_set(admin: bool) -> str:

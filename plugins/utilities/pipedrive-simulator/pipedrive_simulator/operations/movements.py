@@ -41,7 +41,10 @@ def period_of(account: Account, request: Request, first: str, last: str) -> Peri
     if end < begin:
         refuse(last, f"must not be before {first}")
     seconds = to_seconds(f"{begin}T00:00:00Z"), to_seconds(f"{end}T00:00:00Z") + SECONDS_PER_DAY
-    return Period(*(to_text(second - account.utc_offset) for second in seconds))
+    try:
+        return Period(*(to_text(second - account.utc_offset) for second in seconds))
+    except OverflowError:
+        refuse(last, "is not a valid date")
 
 
 class Course(NamedTuple):

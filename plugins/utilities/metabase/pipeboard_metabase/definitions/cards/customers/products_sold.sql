@@ -11,6 +11,7 @@ format:
   new_mrr_base: money
 size: {w: 12, h: 8}
 static_dashboard: true
+deals: {sold_value_base: sold, n_deals: sold}
 rows_overlap: true
 may_be_empty: An account need not use products.
 filters:

@@ -1,18 +1,56 @@
 ---
-display: scalar
-columns: [landing_base, won_value_target, deals_without_rate]
+display: trend
+columns: [month, landing_base, won_value_target, deals_without_rate]
+x: month
 y: landing_base
 goal: won_value_target
-format: {landing_base: money, won_value_target: money}
+format: {month: month, landing_base: money, won_value_target: money}
 period: this_month
 size: {w: 6, h: 4}
 static_dashboard: true
+deals: {landing_base: landing}
 filters:
   pipeline: marts.dim_pipeline.display_name
   owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
-with -- The company's own goals are about all deals: none where a filter leaves some out.
+with months as (
+    select distinct dates.month_start as month
+    from marts.dim_date as dates
+    cross join ops.ops_account as account
+    where dates.date_day between account.this_month - interval '12 months' and account.this_month
+),
+
+-- What the months before landed at is what was won in them.
+landed as (
+    select
+        deals.month,
+        sum(deals.won_value_base) as landing_base,
+        sum(deals.won_deals_without_rate) as deals_without_rate
+    from marts.rpt_deals_monthly as deals
+    cross join ops.ops_account as account
+    where
+        deals.month < account.this_month
+        [[and deals.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+        [[and deals.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+        [[and deals.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    group by deals.month
+    union all
+    select
+        forecast.period_start as month,
+        sum(forecast.landing_base) as landing_base,
+        sum(forecast.deals_without_rate) as deals_without_rate
+    from marts.rpt_forecast as forecast
+    inner join ops.ops_account as account on forecast.period_start = account.this_month
+    where
+        true
+        [[and forecast.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+        [[and forecast.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+        [[and forecast.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    group by forecast.period_start
+),
+
+-- The company's own goals are about all deals: none where a filter leaves some out.
 targets as (
     select
         goals.period_start as month,
@@ -32,14 +70,11 @@ targets as (
 )
 
 select
-    coalesce(sum(forecast.landing_base), 0) as landing_base,
-    max(targets.target) as won_value_target,
-    coalesce(sum(forecast.deals_without_rate), 0) as deals_without_rate
-from ops.ops_account as account
-left join marts.rpt_forecast as forecast
-    on
-        account.this_month = forecast.period_start
-        [[and forecast.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-        [[and forecast.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-        [[and forecast.owner_id in (select user_id from marts.dim_user where {{team}})]]
-left join targets on account.this_month = targets.month
+    months.month,
+    coalesce(landed.landing_base, 0) as landing_base,
+    targets.target as won_value_target,
+    coalesce(landed.deals_without_rate, 0) as deals_without_rate
+from months
+left join landed on months.month = landed.month
+left join targets on months.month = targets.month
+order by months.month

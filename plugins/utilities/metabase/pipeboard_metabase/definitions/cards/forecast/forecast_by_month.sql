@@ -8,6 +8,7 @@ format: {won_value_base: money, weighted_forecast_base: money, open_value_base: 
 period: from_this_month
 size: {w: 24, h: 7}
 static_dashboard: true
+deals: {won_value_base: won, weighted_forecast_base: open, open_value_base: open}
 filters:
   pipeline: marts.dim_pipeline.display_name
   owner: marts.dim_user.display_name

@@ -7,6 +7,7 @@ series: stage_name
 format: {month: month, stage_conversion_exited: percent}
 size: {w: 12, h: 7}
 static_dashboard: true
+deals: {stage_conversion_exited: left_stage}
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name

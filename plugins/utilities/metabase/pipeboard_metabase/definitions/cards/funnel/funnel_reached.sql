@@ -6,6 +6,7 @@ y: n_reached
 format: {stage_reached_rate: percent}
 size: {w: 12, h: 8}
 static_dashboard: true
+deals: {n_reached: reached, stage_reached_rate: reached}
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name

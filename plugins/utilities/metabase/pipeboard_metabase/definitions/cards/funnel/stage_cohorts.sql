@@ -7,6 +7,7 @@ series: stage_name
 format: {cohort_month: month, stage_conversion_entered_cohort: percent, pct_open: percent}
 size: {w: 24, h: 6}
 static_dashboard: true
+deals: {stage_conversion_entered_cohort: entered}
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name

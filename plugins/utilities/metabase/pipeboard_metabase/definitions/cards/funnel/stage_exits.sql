@@ -6,6 +6,7 @@ y: [n_advanced, n_lost, n_back, n_moved_pipeline]
 stacked: true
 size: {w: 12, h: 7}
 static_dashboard: true
+deals: {n_advanced: advanced, n_lost: lost_in_stage, n_back: moved_back, n_moved_pipeline: moved_pipeline}
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name

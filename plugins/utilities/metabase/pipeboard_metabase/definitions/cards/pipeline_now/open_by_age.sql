@@ -7,6 +7,7 @@ format: {open_value_base: money, days_in_stage: text}
 period: now
 size: {w: 12, h: 6}
 static_dashboard: true
+deals: {open_count: open_in_stage, open_value_base: open_in_stage}
 filters:
   pipeline: marts.dim_pipeline.display_name
   owner: marts.dim_user.display_name

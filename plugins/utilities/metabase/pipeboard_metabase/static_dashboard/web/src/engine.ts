@@ -12,8 +12,6 @@ import type { Card, Cell, Column } from "./types";
 
 /** A clause of a select and the filter that it is about: it is left out where that one is not set. */
 const CLAUSE = /\[\[(\w+):([\s\S]*?)\]\]/g;
-/** As in page.py: the longest text that a cell carries. */
-const LONGEST_TEXT = 300;
 
 /** What filters are set to: the first and the last day of a period, names of the others. */
 export interface Chosen {
@@ -30,36 +28,56 @@ interface Table {
 }
 
 /** Rows that are inserted before the browser may do something else. */
-const ROWS_AT_ONCE = 5_000;
+const ROWS_AT_ONCE = 2_000;
+/** Columns that large tables are joined by: without an index a select would make one each time. */
+const JOINED_BY = ["date_day", "deal_id"];
 const RELATION = /\b(?:marts|ops)_\w+/g;
 
 export class Engine {
-  /** When also the lists of deals can be asked for: they are most of the rows. */
-  readonly complete: Promise<void>;
+  private listing: Promise<void> | null = null;
 
   private constructor(
     private readonly database: Database,
     /** Tables that are not made yet: a select makes those that it reads. */
     private readonly pending: Map<string, Table>,
+    private readonly lists: () => Promise<ArrayBuffer>,
   ) {
-    this.complete = this.makeAll();
+    void this.makePending();
   }
 
-  static async open(program: ArrayBuffer, file: ArrayBuffer): Promise<Engine> {
+  static async open(
+    program: ArrayBuffer,
+    file: ArrayBuffer,
+    lists: () => Promise<ArrayBuffer>,
+  ): Promise<Engine> {
     const sql = await initSqlJs({ wasmBinary: program });
     const database = new sql.Database();
     database.create_function("round", rounded);
     database.run("begin");
-    const tables = JSON.parse(new TextDecoder().decode(file)) as Record<string, Table>;
-    return new Engine(database, new Map(Object.entries(tables)));
+    return new Engine(database, tablesOf(file), lists);
   }
 
-  private async makeAll(): Promise<void> {
-    const pause = () => new Promise((resolve) => setTimeout(resolve));
+  /** Make the tables of the cards before a select needs them, between which the browser may draw. */
+  private async makePending(): Promise<void> {
     for (const name of [...this.pending.keys()]) {
       await pause();
-      for (const _ of this.make(name)) await pause();
+      Array.from(this.make(name));
     }
+  }
+
+  /**
+   * Make also the tables of the lists. They have most of the rows, and most readers open no list: they
+   * are made for the first one.
+   */
+  withLists(): Promise<void> {
+    this.listing ??= this.lists().then(async (file) => {
+      const tables = tablesOf(file);
+      for (const [name, table] of tables) this.pending.set(name, table);
+      for (const name of tables.keys()) {
+        for (const _ of this.make(name)) await pause();
+      }
+    });
+    return this.listing;
   }
 
   /** Make a table, with a stop after some rows. */
@@ -75,10 +93,12 @@ export class Engine {
     const count = table.values[0]?.length ?? 0;
     for (let row = 0; row < count; row += 1) {
       insert.run(table.values.map((column) => column[row] ?? null));
-      // Only the deals are never made by a select, which would have to wait for the rest.
-      if (name === "deals" && row % ROWS_AT_ONCE === ROWS_AT_ONCE - 1) yield;
+      if (row % ROWS_AT_ONCE === ROWS_AT_ONCE - 1) yield;
     }
     insert.free();
+    for (const column of JOINED_BY.filter((each) => names.includes(each))) {
+      this.database.run(`create index ${name}_${column} on ${name} (${column})`);
+    }
   }
 
   /** Return the rows of a card for filters; of those that it does not have, none applies. */
@@ -121,6 +141,15 @@ export class Engine {
   }
 }
 
+function pause(): Promise<unknown> {
+  return new Promise((resolve) => setTimeout(resolve));
+}
+
+function tablesOf(file: ArrayBuffer): Map<string, Table> {
+  const tables = JSON.parse(new TextDecoder().decode(file)) as Record<string, Table>;
+  return new Map(Object.entries(tables));
+}
+
 /**
  * Round as PostgreSQL rounds decimals: 8917.095 is 8917.10, though its double is a little less. What
  * is nearer to a half than sums of doubles are exact is taken for one.
@@ -132,9 +161,6 @@ function rounded(value: Value, digits: Value): Value {
 }
 
 function cellOf(value: string | number | null, column: Column | undefined): Cell {
-  if (typeof value === "string") {
-    return value.length > LONGEST_TEXT ? `${value.slice(0, LONGEST_TEXT - 1)}…` : value;
-  }
   return column?.format === "boolean" && value !== null ? value !== 0 : value;
 }
 

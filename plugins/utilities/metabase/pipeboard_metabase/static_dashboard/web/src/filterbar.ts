@@ -60,8 +60,8 @@ function capital(text: string): string {
 }
 
 function periods(choices: Choices, { period }: Filters, context: Context): HTMLElement[] {
-  const { translations, thisMonth } = context;
-  const { years, quarters, months } = calendar(choices.firstMonth, thisMonth);
+  const { translations } = context;
+  const { years, quarters, months } = calendar(choices.firstMonth, context);
   const nameOf = (key: string | null) => capital(periodName(key, context));
   const named = (key: string) => option(key, nameOf(key), key === period);
   const group = (name: string, keys: readonly string[]) =>

@@ -20,7 +20,9 @@ export interface Context {
   palette: Palette;
   /** First day of the month that is not over, as ISO 8601. */
   thisMonth: string;
-  /** How many months before it are shown by default. */
+  /** The month in which the fiscal year begins. */
+  fiscalMonth: number;
+  /** How many months before the running one are shown by default. */
   months: number;
   /** What the filters of the bar are set to, and those that the dashboard has. */
   filters: Filters;

@@ -25,6 +25,7 @@ const page = JSON.parse(document.getElementById("page-data")?.textContent ?? "{}
 const carried = {
   "page-engine": document.getElementById("page-engine"),
   "page-database": document.getElementById("page-database"),
+  "page-lists": document.getElementById("page-lists"),
 };
 const remembered = store();
 let lang = firstLanguage(remembered.get("lang"), navigator.languages);
@@ -58,7 +59,7 @@ function start(): void {
 /** Load what the page filters with; where the browser cannot, filters are taken back, with a message. */
 function load(): Promise<void> {
   loading ??= Promise.all([unpacked("page-engine"), unpacked("page-database")])
-    .then(([program, file]) => Engine.open(program, file))
+    .then(([program, file]) => Engine.open(program, file, () => unpacked("page-lists")))
     .then((opened) => {
       engine = opened;
     })
@@ -103,7 +104,7 @@ function stateNow(): State {
 }
 
 function chosenOf(filters: Filters): Chosen {
-  return { ...filters, period: rangeOf(filters.period, page.meta.thisMonth, page.meta.months) };
+  return { ...filters, period: rangeOf(filters.period, page.meta) };
 }
 
 /** A card as the filters have it. */
@@ -149,6 +150,7 @@ function show(moved: boolean): void {
     formats: new Formats(translations, page.meta.currency, page.meta.zone),
     palette: readPalette(),
     thisMonth: page.meta.thisMonth,
+    fiscalMonth: page.meta.fiscalMonth,
     months: page.meta.months,
     filters: state.filters,
     filterKeys: dashboard?.filters ?? [],
@@ -181,7 +183,7 @@ function show(moved: boolean): void {
     event.preventDefault();
     main.focus();
   });
-  for (const each of views) each.measure();
+  for (const settle of views.map((each) => each.measure())) settle();
   // What is in sight is drawn at once, the rest when the browser has shown it.
   const tops = views.map(({ node }) => node.getBoundingClientRect().top + (onward ? scrollY : scrollY - top));
   const inSight = (nr: number) => (tops[nr] ?? 0) < innerHeight;
@@ -207,7 +209,7 @@ function showList({ listed }: State): void {
   const asked = location.hash;
   document.body.setAttribute("aria-busy", "true");
   void load()
-    .then(() => engine?.complete)
+    .then(() => engine?.withLists())
     .then(() => {
       document.body.removeAttribute("aria-busy");
       // The reader may have gone on meanwhile.

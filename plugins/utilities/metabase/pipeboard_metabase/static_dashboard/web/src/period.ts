@@ -1,6 +1,10 @@
-/** Periods of whole months, by keys that the address has: `this-year`, `2026`, `2026-Q3`, `2026-11`. */
+/**
+ * Periods of whole months, by keys that the address has: `this-year`, `2026`, `2026-Q3`, `2026-11`.
+ * Years and quarters are fiscal ones; a fiscal year is called by the calendar year in which it ends.
+ */
 
 import type { Context } from "./frame";
+import type { Meta } from "./types";
 
 /** Periods that go along with the data: a shared view shows the same question, not the same days. */
 export const RELATIVE = [
@@ -31,14 +35,30 @@ function days(first: number, count: number): [string, string] {
   return [`${monthOf(first)}-01`, last.toISOString().slice(0, 10)];
 }
 
+/** The first month of a fiscal year. */
+function yearStart(year: number, fiscalMonth: number): number {
+  return fiscalMonth === 1 ? year * 12 : (year - 1) * 12 + fiscalMonth - 1;
+}
+
+/** The fiscal year of a month and the number of its quarter, from 1 to 4. */
+function fiscal(nr: number, fiscalMonth: number): { year: number; quarter: number } {
+  const month = nr - fiscalMonth + 1;
+  const year = Math.floor(month / 12) + (fiscalMonth === 1 ? 0 : 1);
+  return { year, quarter: Math.floor((month % 12) / 3) + 1 };
+}
+
 /**
  * Return the first and last day of a period; null is without end. A key that is none is the default:
  * the running month and `months` before it.
  */
-export function rangeOf(key: string | null, thisMonth: string, months: number): [string, string] | null {
+export function rangeOf(
+  key: string | null,
+  { thisMonth, months, fiscalMonth }: Pick<Meta, "thisMonth" | "months" | "fiscalMonth">,
+): [string, string] | null {
   const now = numberOf(thisMonth);
-  const year = now - (now % 12);
-  const quarter = now - (now % 3);
+  const running = fiscal(now, fiscalMonth);
+  const year = yearStart(running.year, fiscalMonth);
+  const quarter = year + (running.quarter - 1) * 3;
   switch (key) {
     case "all":
       return null;
@@ -55,10 +75,10 @@ export function rangeOf(key: string | null, thisMonth: string, months: number): 
     case "last-year":
       return days(year - 12, 12);
   }
-  if (key && YEAR.test(key)) return days(Number(key) * 12, 12);
+  if (key && YEAR.test(key)) return days(yearStart(Number(key), fiscalMonth), 12);
   if (key && MONTH.test(key)) return days(numberOf(key), 1);
   const found = QUARTER.exec(key ?? "");
-  if (found) return days(Number(found[1]) * 12 + (Number(found[2]) - 1) * 3, 3);
+  if (found) return days(yearStart(Number(found[1]), fiscalMonth) + (Number(found[2]) - 1) * 3, 3);
   return days(now - months, months + 1);
 }
 
@@ -68,21 +88,32 @@ export function isPeriod(key: string): boolean {
 }
 
 /** The years, quarters and months from a first month to the running one, the newest first. */
-export function calendar(firstMonth: string, thisMonth: string): { years: string[]; quarters: string[]; months: string[] } {
+export function calendar(
+  firstMonth: string,
+  { thisMonth, fiscalMonth }: Pick<Meta, "thisMonth" | "fiscalMonth">,
+): { years: string[]; quarters: string[]; months: string[] } {
   const months: string[] = [];
   for (let nr = numberOf(thisMonth); nr >= numberOf(firstMonth); nr -= 1) months.push(monthOf(nr));
-  const quarters = months.map((m) => `${m.slice(0, 4)}-Q${Math.ceil(Number(m.slice(5)) / 3)}`);
+  const spans = months.map((month) => fiscal(numberOf(month), fiscalMonth));
   const once = (keys: string[]) => [...new Set(keys)];
-  return { years: once(months.map((m) => m.slice(0, 4))), quarters: once(quarters), months };
+  return {
+    years: once(spans.map(({ year }) => String(year))),
+    quarters: once(spans.map(({ year, quarter }) => `${year}-Q${quarter}`)),
+    months,
+  };
 }
 
 /** What a period is called. */
-export function periodName(key: string | null, { translations, formats, months }: Context): string {
+export function periodName(key: string | null, { translations, formats, months, fiscalMonth }: Context): string {
   if (key === null || !isPeriod(key)) {
     return translations.text("period.months", { count: String(months) });
   }
   if (MONTH.test(key)) return formats.full(`${key}-01`, { name: "", format: "month" });
   const quarter = QUARTER.exec(key);
-  if (quarter) return translations.text("page.quarter", { year: quarter[1] ?? "", nr: quarter[2] ?? "" });
-  return translations.has(`page.period.${key}`) ? translations.text(`page.period.${key}`) : key;
+  const yearName = (year: string) =>
+    fiscalMonth === 1 ? year : translations.text("page.fiscal_year", { year });
+  if (quarter) {
+    return translations.text("page.quarter", { year: yearName(quarter[1] ?? ""), nr: quarter[2] ?? "" });
+  }
+  return translations.has(`page.period.${key}`) ? translations.text(`page.period.${key}`) : yearName(key);
 }

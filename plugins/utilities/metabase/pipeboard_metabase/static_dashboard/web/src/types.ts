@@ -100,6 +100,8 @@ export interface Meta {
   /** The reporting time zone, by its IANA name. */
   zone: string;
   demo: boolean;
+  /** The month, from 1 to 12, in which the fiscal year begins. */
+  fiscalMonth: number;
   /** How many months before the running one are shown by default. */
   months: number;
 }
