@@ -41,6 +41,7 @@ def main() -> int:
     write("docs/runbooks/README.md", runbooks())
     cost = (ROOT / "docs" / "site" / "cost.js").read_text(encoding="utf-8")
     write("docs/site/cost.js", costs.script() + cost)
+    shutil.copy2(ROOT / "docs" / "site" / "site.css", SOURCE / "docs" / "site")
     return render(SOURCE, SITE, navigation())
 
 
@@ -103,7 +104,7 @@ def navigation() -> list[Any]:
     table = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     sections: dict[str, list[Any]] = {}
     purpose = ""
-    for row in re.findall(r"^\| *(.*?) *\| (.*) \|$", table, re.M)[2:]:
+    for row in re.findall(r"^\| *(.*?) *\| (.*) \|$", table, re.M)[1:]:
         purpose = row[0] or purpose
         pages = sections.setdefault(purpose, [])
         for title, address in re.findall(r"\[([^]]+)\]\(([^)#]+)", row[1]):
