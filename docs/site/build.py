@@ -1,10 +1,10 @@
 """Build the documentation as a site: `make docs-site` writes build/site.
 
 The pages stay where they are; here they are copied with their folders, so that all links work as
-on a code host, and pages are added that follow from code: the settings of `.env`, the tables, and
-the list of runbooks. The table of docs/README.md is the navigation.
-mkdocs runs in strict mode: a link or an anchor that leads nowhere fails the build. Nothing is
-downloaded.
+on a code host, and pages are added that follow from code: the settings of `.env`, the tables,
+the list of runbooks and the numbers of the cost page. The table of docs/README.md is the
+navigation. mkdocs runs in strict mode: a link or an anchor that leads nowhere fails the build.
+Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import costs
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +39,9 @@ def main() -> int:
     write("docs/settings.md", settings())
     write("docs/tables.md", tables())
     write("docs/runbooks/README.md", runbooks())
+    cost = (ROOT / "docs" / "site" / "cost.js").read_text(encoding="utf-8")
+    write("docs/site/cost.js", costs.script() + cost)
+    shutil.copy2(ROOT / "docs" / "site" / "site.css", SOURCE / "docs" / "site")
     return render(SOURCE, SITE, navigation())
 
 
@@ -100,7 +104,7 @@ def navigation() -> list[Any]:
     table = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     sections: dict[str, list[Any]] = {}
     purpose = ""
-    for row in re.findall(r"^\| *(.*?) *\| (.*) \|$", table, re.M)[2:]:
+    for row in re.findall(r"^\| *(.*?) *\| (.*) \|$", table, re.M)[1:]:
         purpose = row[0] or purpose
         pages = sections.setdefault(purpose, [])
         for title, address in re.findall(r"\[([^]]+)\]\(([^)#]+)", row[1]):
