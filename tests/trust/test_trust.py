@@ -65,7 +65,9 @@ def test_the_stories_find_a_fault_that_is_built_in(fault: Callable[..., Any], ur
 
 
 def _breaks(seed: int, url: str) -> bool:
-    return play(write_story(seed), url).broken is not None
+    result = play(write_story(seed), url)
+    assert result.is_played, result.broken
+    return result.broken is not None
 
 
 def test_a_failure_is_shrunk_to_a_short_story() -> None:
