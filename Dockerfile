@@ -4,7 +4,7 @@
 ARG PYTHON_IMAGE=python:3.11.15-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
-ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy
+ENV UV_LINK_MODE=copy
 WORKDIR /project
 COPY . .
 RUN --mount=type=cache,target=/root/.cache docker/build.sh

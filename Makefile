@@ -1,14 +1,15 @@
 # One thin line per thing a person types; the logic lives in orchestrate/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up stop sync reference backfill sweep reconcile plan history roles doctor status look docs \
+.PHONY: help setup demo up stop sync reference backfill sweep reconcile plan history roles doctor status look docs docs-site \
 	prefect tune metabase test test-long trust bench lint generate readme lock audit secrets release \
 	deploy rollback clean
 
 # The first Python that the pins are for; name another one by `make PYTHON=...`.
-PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
+PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null && echo "$$p" && exit; \
-	done; echo python3)
+	done),$(error no Python 3.10 to 3.14 was found ($(or $(shell python3 --version 2>&1),no python3)). \
+	Install one, or name it: make PYTHON=/path/to/python3.13))
 PIPEBOARD := .pipeboard/bin/pipeboard
 
 help: ## this list
@@ -74,6 +75,10 @@ look: setup ## the dashboards as one page that works offline: build/dashboard/in
 docs: setup ## the data dictionary (all tables and columns): build/docs/index.html
 	@$(PIPEBOARD) docs
 
+docs-site: ## the documentation as a site, with search: build/site (python3 -m http.server -d build/site)
+	@$(PYTHON) orchestrate/bootstrap.py dev
+	@.pipeboard/env/dev/bin/python docs/site/build.py
+
 metabase: setup ## what would change in the Metabase of .env; DO=apply changes it, DO=check, DO=smoke
 	@$(PIPEBOARD) env -- pipeboard-metabase $(or $(DO),plan)
 
@@ -104,12 +109,14 @@ generate: ## rewrite what follows from streams, settings, cards and metrics (V1=
 	@.pipeboard/env/dev/bin/python -m tap_pipedrive.generate $(V1) $(V2)
 	@.pipeboard/env/dev/bin/python -m pipeboard_metabase.exposures
 	@.pipeboard/env/dev/bin/python k8s/components/grafana/generate
+	@.pipeboard/env/dev/bin/python plugins/hub/generate.py
 
 readme: setup ## run the demo in a place of its own, and write its output into README.md and docs
 	@$(PYTHON) tests/docs/readme.py
 
 lock: ## recompile requirements/*.txt (UPGRADE=1 takes newer versions)
 	@$(PYTHON) orchestrate/bootstrap.py lock
+	@$(PYTHON) tests/platforms.py
 
 audit: ## look for known faults of the pinned packages (asks PyPI)
 	@$(PYTHON) orchestrate/bootstrap.py dev

@@ -1,13 +1,14 @@
 #!/bin/sh
-# Build and try what the image runs. The Dockerfile calls this, and so does a test, in a clean folder:
-# nothing in here knows that it is in a container.
+# Build what the image runs, make it smaller, and try it. The Dockerfile calls this.
 set -eu
 cd "$(dirname "$0")/.."
 
 python3 orchestrate/bootstrap.py image
 
-# Only building needs these; the image is read-only afterwards.
+# Only building needs these; the image is read-only afterwards. Meltano requires them to install plugins.
+.pipeboard/env/uv/bin/uv --quiet pip uninstall --python .pipeboard/env/meltano/bin/python pip uv
 rm -rf .pipeboard/env/uv .pipeboard/cache .pipeboard/bootstrap.lock
+python3 docker/shrink.py .
 
 # Try every program once, so that a broken image is never finished. No database is asked: dbt reads
 # its project, and the URL below leads nowhere.

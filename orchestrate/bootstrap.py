@@ -21,11 +21,11 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeboard.launch import environ_of
+from pipeboard.launch import SYSTEM_CERTIFICATES, environ_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,8 +129,10 @@ WANTED = {
     ("metrics",): (*RUN, METRICS),
     ("look",): (*RUN, STATIC_DASHBOARD),
     ("prefect",): (*RUN, PREFECT),
-    # A cluster has a real account and its own database.
-    ("image",): (*(each for each in RUN if each.name != "demo"), METRICS, PREFECT),
+    # A cluster has a real account and its own database. docker/shrink.py compiles.
+    ("image",): tuple(
+        replace(each, compiled=False) for each in (*RUN, METRICS, PREFECT) if each.name != "demo"
+    ),
     ("dev",): (*RUN, STATIC_DASHBOARD, METRICS, PREFECT, DEV, POLICY, DBT_LINT),
     ("bench",): (*RUN, DEV, RIVAL),
 }
@@ -387,13 +389,6 @@ REMEDIES = (
         "Packages come from your package registry: is it reachable? Behind a mirror, set "
         "PIP_INDEX_URL; behind a proxy, HTTPS_PROXY",
     ),
-)
-
-
-#: Where Linux keeps its certificates, by distribution.
-SYSTEM_CERTIFICATES = (
-    *("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"),
-    *("/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"),
 )
 
 

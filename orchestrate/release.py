@@ -240,7 +240,7 @@ def write_version(version: str) -> None:
 
 
 def write_urls(repository: str) -> None:
-    """Write the project's addresses into every package, for the page on PyPI."""
+    """Write the project's addresses into packages and plugin definitions, for PyPI and the Hub."""
     for folder in PACKAGES:
         path = ROOT / folder / "pyproject.toml"
         page = f"{repository}/tree/main/{folder}"
@@ -251,6 +251,9 @@ def write_urls(repository: str) -> None:
         )
         text = re.sub(r"^\[project\.urls\]\n(?:\w.*\n)*\n", "", path.read_text(), flags=re.M)
         path.write_text(text.replace("[project.scripts]\n", urls + "[project.scripts]\n", 1))
+    for path in (ROOT / "plugins" / "hub").glob("*/*/*.yml"):
+        text = re.sub(r"^repo: .*\n", "", path.read_text(), flags=re.M)
+        path.write_text(text + f"repo: {repository}\n")
 
 
 def section(name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -19,7 +19,6 @@ from pipeboard.company import company_of
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.launch import TRANSFORM_DATABASE
 from pipeboard.redaction import Redactor
-from pipeboard.run.jobs import job_named
 
 if TYPE_CHECKING:
     from pipeboard.paths import Paths
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 OWN, DEMO = "own", "demo"
 OWN_DATABASE, DEMO_DATABASE = "pipeboard", "pipeboard_demo"
 STATE_SCHEMA = "meltano"
-#: What a sync does not read by default and reports show where it is read: the demo reads it.
-DEMO_STREAMS = frozenset({"currencies", "goals", "teams"})
 LOOPBACK = "127.0.0.1,localhost,::1"
 
 # Variables that name a real account or database, or a person's preferences.
@@ -137,10 +134,12 @@ def demo_environment(
     database_url: str,
     account: Mapping[str, str],
     services: Mapping[str, str] | None = None,
+    streams: Iterable[str] = (),
 ) -> Environment:
     """Return the environment of the simulated account (its ready file), without .env.
 
-    `services` are the variables of what `up` started for the demo.
+    `services` are the variables of what `up` started for the demo, `streams` those that it reads;
+    none: those of meltano.yml.
     """
     database = DatabaseUrl.parse(database_url)
     clean = {
@@ -158,16 +157,12 @@ def demo_environment(
             # The port of the simulator may change between runs; the account stays the same.
             "MELTANO_RUN_STATE_ID_SUFFIX": "simulated",
             "PIPEBOARD_TAP_STATE_DIR": str(paths.tap(f"{DEMO}-simulated")),
-            "TAP_PIPEDRIVE__SELECT": _demo_select(paths),
             **(services or {}),
         }
     )
+    if streams:
+        clean["TAP_PIPEDRIVE__SELECT"] = json.dumps([f"{name}.*" for name in sorted(streams)])
     return Environment(DEMO, DEMO, database, embedded=True, variables=_past_proxies(clean))
-
-
-def _demo_select(paths: Paths) -> str:
-    streams = job_named(paths.root, "sync").streams | DEMO_STREAMS
-    return json.dumps([f"{stream}.*" for stream in sorted(streams)])
 
 
 def _common(paths: Paths, environment: str, database: DatabaseUrl) -> dict[str, str]:

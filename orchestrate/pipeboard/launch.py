@@ -53,6 +53,14 @@ NEEDS: dict[str, tuple[str, ...]] = {
     # For pip and uv in bootstrap.py: the URL of a mirror may hold a password.
     "pip": ("PIP_", "UV_", "NETRC", *PROXIES),
 }
+#: Programs that read HTTPS by requests, which trusts a list of its own unless a file is named.
+READERS_BY_REQUESTS = ("tap-pipedrive", "pipeboard-metabase")
+CERTIFICATES_OF_REQUESTS = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+#: Where Linux keeps its certificates, by distribution.
+SYSTEM_CERTIFICATES = (
+    *("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"),
+    *("/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"),
+)
 
 
 def main(arguments: list[str]) -> None:
@@ -73,8 +81,17 @@ def main(arguments: list[str]) -> None:
 
 
 def environ_of_program(name: str, program: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a program, for dbt with the fingerprint of its project."""
+    """Return the environment of a program.
+
+    Those that read HTTPS trust the authorities of the system, or of `SSL_CERT_FILE`; those that
+    build get the fingerprint of their project.
+    """
     found = environ_of(name, environ)
+    if name in READERS_BY_REQUESTS and not any(map(found.get, CERTIFICATES_OF_REQUESTS)):
+        named = filter(None, map(found.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
+        existing = [path for path in (*named, *SYSTEM_CERTIFICATES) if Path(path).exists()]
+        if existing:
+            found[CERTIFICATES_OF_REQUESTS[0]] = existing[0]
     if name in BUILDERS:
         found.pop(FINGERPRINT, None)
         found[FINGERPRINT] = _fingerprint(program, found)

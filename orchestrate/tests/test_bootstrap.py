@@ -6,6 +6,7 @@ import datetime
 import http.server
 import importlib.util
 import ipaddress
+import json
 import os
 import ssl
 import subprocess
@@ -24,7 +25,10 @@ from cryptography.x509.oid import NameOID
 
 ROOT = Path(__file__).resolve().parents[2]
 UV = ROOT / ".pipeboard" / "env" / "uv" / "bin" / "uv"
-CERTIFICATES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "PIP_INDEX_URL")
+CERTIFICATES = (
+    *("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    "PIP_INDEX_URL",
+)
 #: The message of bootstrap.py, without the output of uv.
 UNTRUSTED, NO_WHEEL, UNREACHABLE = (
     "TLS certificate is not trusted here",
@@ -67,7 +71,8 @@ class Registry:
 class _Index(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         body = b"<html><body></body></html>"
-        self.send_response(200)
+        # Pipedrive's answer to a wrong token ends the tap at once.
+        self.send_response(401 if self.path.startswith("/api") else 200)
         self.send_header("Content-Type", "text/html")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -170,6 +175,27 @@ def test_uv_trusts_the_certificates_of_the_system_by_default(
     assert bootstrap.clean_environ()["UV_SYSTEM_CERTS"] == "false"
 
 
+@pytest.mark.parametrize("variable", ["", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
+def test_the_tap_trusts_the_certificate_authority_of_the_company(
+    registry: Registry, tmp_path: Path, variable: str
+) -> None:
+    url = registry.url.removesuffix("/simple")
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"api_token": "token", "api_url": url}))
+    environ = {k: v for k, v in os.environ.items() if k not in CERTIFICATES}
+    done = subprocess.run(
+        [str(ROOT / ".pipeboard" / "bin" / "tap-pipedrive"), "--config", str(config)],
+        cwd=tmp_path,
+        env={**environ, **({variable: str(registry.authority)} if variable else {})},
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == (77 if variable else 78), done.stderr
+    assert ("could not be verified" in done.stderr) == (not variable)
+
+
 def test_a_registry_that_does_not_answer_is_reported_as_such(
     bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -219,29 +245,49 @@ def test_a_python_that_the_pins_are_not_for_is_refused(
     assert message in capsys.readouterr().err
 
 
-def test_make_chooses_a_python_that_fits(tmp_path: Path) -> None:
-    """Where `python3` is too new, the next name that fits is taken."""
-    for name, version in (
-        ("python3", "(3, 15)"),
-        ("python3.14", "(3, 9)"),
-        ("python3.13", "(3, 13)"),
-    ):
+def chosen_python(
+    tmp_path: Path, versions: dict[str, tuple[int, int]]
+) -> subprocess.CompletedProcess[str]:
+    """Let make choose where these are the Pythons."""
+    for name in ("python3", *(f"python3.{minor}" for minor in range(10, 15))):
+        version = versions.get(name, (3, 9))
         program = tmp_path / name
         check = f"import sys; sys.version_info = {version}\n"
         program.write_text(
-            f'#!/bin/sh\n[ "$1" = -c ] && exec {sys.executable} -c \'{check}\'"$2"\necho {name}\n'
+            f'#!/bin/sh\n[ "$1" = -c ] && exec {sys.executable} -c \'{check}\'"$2"\n'
+            f"echo Python {'.'.join(map(str, version))}\n"
         )
         program.chmod(0o755)
     makefile = tmp_path / "Makefile"
     makefile.write_text(f"include {ROOT}/Makefile\nwhich-python: ; @echo $(PYTHON)\n")
-    outcome = subprocess.run(
+    return subprocess.run(
         ["make", "--no-print-directory", "-f", str(makefile), "which-python"],
         env={"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
         text=True,
         capture_output=True,
-        check=True,
+        check=False,
     )
+
+
+def test_make_chooses_a_python_that_fits(tmp_path: Path) -> None:
+    """Where `python3` is too new, the next name that fits is taken."""
+    outcome = chosen_python(tmp_path, {"python3": (3, 15), "python3.13": (3, 13)})
     assert outcome.stdout.strip() == "python3.13"
+
+
+def test_make_says_so_where_no_python_fits(tmp_path: Path) -> None:
+    """Python 3.6, which some distributions call `python3`, cannot even read bootstrap.py."""
+    outcome = chosen_python(tmp_path, {"python3": (3, 6)})
+    assert outcome.returncode == 2
+    assert "no Python 3.10 to 3.14 was found (Python 3.6)" in outcome.stderr
+    assert "make PYTHON=/path/to/python3.13" in outcome.stderr
+
+
+def test_every_package_requires_the_pythons_that_bootstrap_takes(bootstrap: ModuleType) -> None:
+    oldest, newest = bootstrap.OLDEST, bootstrap.NEWEST
+    wanted = f'requires-python = ">=3.{oldest[1]},<3.{newest[1] + 1}"'
+    for member in bootstrap.DEV.members:
+        assert wanted in (ROOT / member / "pyproject.toml").read_text(), member
 
 
 def test_an_installation_gets_none_of_the_secrets(

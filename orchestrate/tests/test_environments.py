@@ -11,10 +11,10 @@ from pipeboard.environments import demo_environment, own_environment, settings
 from pipeboard.errors import PipeboardError
 from pipeboard.local.services import Services
 from pipeboard.paths import Paths
-from pipeboard.run.jobs import job_named
 
 ROOT = Path(__file__).resolve().parents[2]
 URL = "postgresql://ana:secret@db/crm"
+STREAMS = ("deals", "goals")
 ACCOUNT = {"token": "simulated-token", "company_domain": "simulated", "url": "http://127.0.0.1:1"}
 
 
@@ -60,7 +60,7 @@ def test_nothing_personal_is_in_the_demo(paths: Paths) -> None:
         "HOME": "/home/ana",
         "PIPEBOARD_SCHEDULED": "true",
     }
-    environment = demo_environment(paths, personal, URL, ACCOUNT)
+    environment = demo_environment(paths, personal, URL, ACCOUNT, None, STREAMS)
     assert environment.variables["PIPEBOARD_SCHEDULED"] == "true", "a schedule may start it"
     assert "real" not in " ".join(environment.variables.values())
     assert not {"PIPEDRIVE_START_DATE", "TAP_PIPEDRIVE_PAGE_SIZE", "DBT_TARGET"} & set(
@@ -68,6 +68,7 @@ def test_nothing_personal_is_in_the_demo(paths: Paths) -> None:
     )
     assert environment.variables["PIPEDRIVE_API_TOKEN"] == "simulated-token"
     assert environment.variables["MELTANO_ENVIRONMENT"] == "demo"
+    assert environment.variables["TAP_PIPEDRIVE__SELECT"] == '["deals.*", "goals.*"]'
     assert environment.variables["PYTHON_DOTENV_DISABLED"] == "1"
     assert environment.variables["HOME"] == "/home/ana"
 
@@ -82,13 +83,6 @@ def test_a_program_inside_the_demo_never_reads_dotenv(paths: Paths) -> None:
     assert (environment.name, environment.variables["MELTANO_RUN_STATE_ID_SUFFIX"]) == (
         *("demo", "simulated"),
     )
-
-
-def test_the_demo_reads_more_lists_than_a_sync_by_default(paths: Paths) -> None:
-    sync = job_named(paths.root, "sync")
-    demo = sync.selected(demo_environment(paths, {}, URL, ACCOUNT).variables)
-    assert demo - sync.streams == {"currencies", "goals", "teams"}
-    assert demo > sync.streams
 
 
 def suffix(paths: Paths, url: str = URL, **given: str) -> str:

@@ -145,7 +145,8 @@ class RunContext:
             self.auth,
             self.governor,
             timeout=float(self.config["request_timeout"]),
-            user_agent=self.config.get("user_agent") or f"tap-pipedrive/{version('pipeboard-tap-pipedrive')}",
+            user_agent=self.config.get("user_agent")
+            or f"tap-pipedrive/{version('pipeboard-tap-pipedrive')}",
             logger=self.logger,
         )
 

@@ -50,7 +50,7 @@ def test_the_page_of_the_demo_has_something_of_everything(
     assert {rate["currency"] for rate in rates} == {"USD", "EUR"}
     assert all(rate["rate"] and not rate["deals_without_rate"] for rate in rates)
     assert any(month["n_converted"] for month in rows_of(page, "leads_by_month"))
-    stages = {row["stage_name"] for row in rows_of(page, "open_by_stage")}
+    stages = {row["stage_name"] for row in rows_of(page, "time_in_stage")}
     assert {"Apresentação · Vendas", "Apresentação · Inside Sales"} <= stages
     assert any(month["n_won_back"] for month in rows_of(page, "customers_by_month"))
     assert "lost" in {row["customer_status"] for row in rows_of(page, "top_customers")}

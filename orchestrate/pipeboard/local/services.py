@@ -24,6 +24,7 @@ from pipeboard.local.prefect_service import PrefectService
 from pipeboard.local.schedule import ZONE_VARIABLE
 from pipeboard.local.simulator import Account, Simulator
 from pipeboard.local.stack import SCRAPE_VARIABLE, Stack
+from pipeboard.run.jobs import job_named
 from pipeboard.run.reporting import CommandScope
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from pipeboard.console import Console
     from pipeboard.paths import Paths
     from pipeboard.run.jobs import Job
+
+#: What a sync does not read by default and reports show where it is read: the demo reads it.
+DEMO_STREAMS = frozenset({"currencies", "goals", "teams"})
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,9 @@ class Services:
         if not running:
             took = f"{time.monotonic() - began:.1f} s"
             console.note("account", f"simulated, on {ready['url']} ({took})")
-        return demo_environment(self.paths, os.environ, url, ready, self.stack(DEMO).environ())
+        streams = job_named(self.paths.root, "sync").streams | DEMO_STREAMS
+        services = self.stack(DEMO).environ()
+        return demo_environment(self.paths, os.environ, url, ready, services, streams)
 
     def scope(
         self, job: Job, console: Console, given: Mapping[str, str], kind: str

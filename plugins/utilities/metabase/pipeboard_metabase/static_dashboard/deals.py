@@ -45,8 +45,8 @@ DIMENSIONS = {
     "period": "coalesce(deals.expected_period, substr(deals.closed_date, 1, 7))",
 }
 MONTHS = ("month", "cohort_month")
-#: What a set is of where a deal may be in it several times: how it is joined, and what its own names
-#: are. Visits are in the pipeline of their stage, which need not be the deal's present one.
+#: How the tables are joined that count a deal several times. A visit is in the pipeline of its
+#: stage, which need not be the deal's present one.
 VIA = {
     "visits": """
     inner join visits on deals.deal_id = visits.deal_id

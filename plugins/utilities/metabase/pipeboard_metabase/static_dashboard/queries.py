@@ -29,8 +29,8 @@ ACCOUNT = """
         this_month,
         reporting_timezone,
         coalesce(
-            (select extract(month from date_day) from marts.dim_date where fiscal_month = 1 limit 1), 1
-        )::integer as fiscal_month
+            (select month from marts.dim_date where fiscal_month = 1 limit 1), 1
+        ) as fiscal_month
     from ops.ops_account
 """
 

@@ -42,13 +42,13 @@ function unpacked(id: string): ArrayBuffer {
 const page = JSON.parse(held("page-data")) as Page;
 const engine = await Engine.open(unpacked("page-engine"), unpacked("page-database"), async () => unpacked("page-lists"));
 await engine.withLists();
-const asked = JSON.parse(readFileSync(0, "utf-8")) as { address: string; card: string }[];
-const answers = asked.map(({ address, card: key }) => {
+const asked = JSON.parse(readFileSync(0, "utf-8")) as { address: string; card: string; lists: boolean }[];
+const answers = asked.map(({ address, card: key, lists: listed }) => {
   const { filters } = read(address);
   const card = page.cards[key];
   if (!card) throw new Error(`no card ${key}`);
   const chosen = { ...filters, period: rangeOf(filters.period, page.meta) };
   const rows = engine.rowsOf(card, chosen);
-  return { period: chosen.period, rows, leftOut: leftOut({ ...card, rows }), lists: lists(card, rows, chosen) };
+  return { period: chosen.period, rows, leftOut: leftOut({ ...card, rows }), lists: listed ? lists(card, rows, chosen) : [] };
 });
 console.log(JSON.stringify(answers));

@@ -18,8 +18,8 @@ from pipeboard_metabase.definitions import GRID, Definitions, Filter
 from pipeboard_metabase.sql import Between
 from pipeboard_metabase.static_dashboard import queries
 from pipeboard_metabase.static_dashboard.bundle import Bundle, NoBundle, make_bundle
-from pipeboard_metabase.static_dashboard.command import NAMES
 from pipeboard_metabase.static_dashboard.cells import plain
+from pipeboard_metabase.static_dashboard.command import NAMES
 from pipeboard_metabase.static_dashboard.page import embedded, page_data, render_page
 from pipeboard_metabase.static_dashboard.queries import (
     Account,

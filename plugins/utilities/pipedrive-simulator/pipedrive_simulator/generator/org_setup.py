@@ -98,7 +98,8 @@ def _goals(account: Account, year: int, new_deals: float) -> None:
          _quantity(0.1 * new_deals)),
         ("Reuniões marcadas", "activities_added", {"pipeline_id": None, "activity_type_id": [2]},
          {"id": 3, "type": "person"}, _quantity(0.08 * new_deals)),
-        ("Contratos do ano passado", "deals_won", {"pipeline_id": [3]}, company, _quantity(0.05 * new_deals)),
+        ("Contratos do ano passado", "deals_won", {"pipeline_id": [3]}, company,
+         _quantity(0.05 * new_deals)),
     )  # fmt: skip
     last_year = {"start": f"{year - 1}-01-01", "end": f"{year - 1}-12-31"}
     for number, (title, name, params, assignee, outcome) in enumerate(plans, 1):

@@ -15,11 +15,12 @@ import type { Card, Cell, Placed } from "./types";
 
 /**
  * A card in the document. All cards are measured first, which settles how tall a row of them is, and
- * drawn then into what room there is.
+ * drawn then into what room there is. `measure` only reads and returns what sets the height: a card
+ * that set its own before the next is measured would make the browser lay out the page for each.
  */
 export interface View {
   node: HTMLElement;
-  measure(): void;
+  measure(): () => void;
   draw(): Chart[];
 }
 
@@ -42,7 +43,7 @@ export function view(card: Card, placed: Placed, level: 3 | 4, context: Context)
     head,
   );
   node.style.setProperty("--w", String(placed.w));
-  const still: View = { node, measure: () => undefined, draw: () => [] };
+  const still: View = { node, measure: () => () => undefined, draw: () => [] };
   if (description) node.append(element("p", { class: "about" }, description));
   if (card.error) {
     node.append(
@@ -86,10 +87,12 @@ function tools(...buttons: HTMLElement[]): HTMLElement {
 }
 
 /** A table is as tall as it needs, up to a height that leaves the page readable, or as its row. */
-function giveRoom(box: HTMLElement): void {
+function giveRoom(box: HTMLElement): () => void {
   const content = box.querySelector("table")?.offsetHeight ?? 0;
   const scroll = box.querySelector<HTMLElement>(".scroll-box") ?? box;
-  scroll.style.minHeight = `${Math.min(content + 2, MOST_TABLE_HEIGHT)}px`;
+  return () => {
+    scroll.style.minHeight = `${Math.min(content + 2, MOST_TABLE_HEIGHT)}px`;
+  };
 }
 
 /** A chart of nothing but nulls says nothing; zeros are something. */
@@ -266,15 +269,16 @@ function chartView(
       const lying =
         card.display === "bar" &&
         (parts.length > 1 || parts.some((part) => liesDown(part.card, part.frame, width)));
-      figures.forEach(({ place }, nr) => {
-        const part = parts[nr];
-        if (!part) return;
-        if (lying) part.card = { ...part.card, display: "row" };
-        const asked = Math.max(200, placed.h * CELL_HEIGHT - 96);
-        const least = heightOf(part.card, part.frame, asked);
-        place.style.minHeight = `${least}px`;
-        place.style.maxHeight = `${mostOf(part.card, least)}px`;
-      });
+      return () =>
+        figures.forEach(({ place }, nr) => {
+          const part = parts[nr];
+          if (!part) return;
+          if (lying) part.card = { ...part.card, display: "row" };
+          const asked = Math.max(200, placed.h * CELL_HEIGHT - 96);
+          const least = heightOf(part.card, part.frame, asked);
+          place.style.minHeight = `${least}px`;
+          place.style.maxHeight = `${mostOf(part.card, least)}px`;
+        });
     },
     draw: () =>
       figures.flatMap(({ place }, nr) => {

@@ -183,7 +183,7 @@ function show(moved: boolean): void {
     event.preventDefault();
     main.focus();
   });
-  for (const each of views) each.measure();
+  for (const settle of views.map((each) => each.measure())) settle();
   // What is in sight is drawn at once, the rest when the browser has shown it.
   const tops = views.map(({ node }) => node.getBoundingClientRect().top + (onward ? scrollY : scrollY - top));
   const inSight = (nr: number) => (tops[nr] ?? 0) < innerHeight;
