@@ -16,7 +16,7 @@ from shrink import shrink
 from stories import Result, play, play_all
 from story import Edit, Story, Sync, write_story
 
-SEEDS = int(os.environ.get("PIPEBOARD_TRUST_SEEDS", "50"))
+SEEDS = int(os.environ.get("PIPEBOARD_TRUST_SEEDS", "10"))
 #: Half of what `make trust` plays: a fault that the first five do not find is found by more seeds.
 SYNCS = 5
 #: Each built-in fault must be found by one of so many stories.
