@@ -25,6 +25,8 @@ from story import write_story
 
 REPORT = ROOT / ".pipeboard" / "trust" / "report.json"
 STORIES_PER_REPORT = 50
+#: So many broken stories are made short: each of them is played up to sixty times for it.
+MOST_EXPLAINED = 3
 
 
 def main(arguments: list[str]) -> int:
@@ -55,7 +57,7 @@ def _many(options: argparse.Namespace, url: str) -> int:
     for result in play_all(seeds, options.syncs, url, options.jobs):
         results.append(result)
         if result.broken:
-            _explain(result, options, url)
+            print(f"\r{result.broken}", flush=True)
         if is_terminal:
             print(f"\r{len(results)} of {options.seeds} stories", end="", flush=True)
         if len(results) % STORIES_PER_REPORT == 0:  # one that is stopped leaves what it found
@@ -63,6 +65,8 @@ def _many(options: argparse.Namespace, url: str) -> int:
     print("\r" if is_terminal else "", end="")
     report = _report(results, began)
     _write(report)
+    for result in [result for result in results if result.broken][:MOST_EXPLAINED]:
+        _explain(result, options, url)
     text = ", ".join(f"{count:,} {name}" for name, count in report["outcomes"].items())
     print(
         f"{report['seeds']:,} stories, {report['runs']:,} runs ({text}), {report['faults']:,} "

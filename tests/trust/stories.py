@@ -25,6 +25,7 @@ class Result:
         doubled: those that are stored twice, or are not in the account.
         cpu_seconds: of this process, without the server's.
         broken: the promise that is broken, if any.
+        is_played: whether it could be played to its end, or until the promise was broken.
 
     """
 
@@ -36,6 +37,7 @@ class Result:
     doubled: int
     cpu_seconds: float
     broken: str | None
+    is_played: bool
     log: list[str]
 
 
@@ -44,13 +46,13 @@ def play(story: Story, url: str) -> Result:
     pipeline.quiet()
     began = time.process_time()
     playing = Play(story, url)
-    broken = None
+    broken, is_played = None, True
     try:
         playing.run()
     except BrokenPromiseError as error:
         broken = str(error)
     except Exception as error:  # a story that cannot be played is a finding too
-        broken = f"seed {story.seed}: {type(error).__name__}: {error}"
+        broken, is_played = f"seed {story.seed}: {type(error).__name__}: {error}", False
         playing.log.append(f"BROKEN: {broken}")
     syncs = story.syncs
     faults = sum(
@@ -68,6 +70,7 @@ def play(story: Story, url: str) -> Result:
         doubled=sum("not in the account" in line for line in wrong),
         cpu_seconds=time.process_time() - began,
         broken=broken,
+        is_played=is_played,
         log=playing.log,
     )
 

@@ -78,7 +78,8 @@ class Sync:
         session_ends: the number of the load during which the server ends the loader's session.
         daily_tokens: the budget of the company for this day.
         loses_state_folder: the folder in which the tap caches is gone.
-        loses_state: the Singer state is gone, and the tables are still there.
+        loses_state: the Singer state is gone, and the tables are still there. No story draws it:
+            product lines that were removed before stay live until a sweep.
         clock_error: seconds by which the clock of the machine is wrong, not that of the source.
         database: `unreachable`, or `read_only` for the sessions of this run.
         threads: how many lists, windows and logs are read at the same time.
@@ -158,9 +159,6 @@ def write_story(seed: int, syncs: int = 10) -> Story:
     rng = Random(f"more of {seed}")
     for sync in story.syncs:
         _add_to(sync, rng)
-    rng = Random(f"what is lost in {seed}")
-    for sync in story.syncs:
-        sync.loses_state = rng.random() < 0.03
     return story
 
 
