@@ -49,6 +49,14 @@ def test_a_backfill_resumes_on_the_next_day_and_after_a_kill(site: Site) -> None
     assert 45 <= len(known) <= 75, "what its share of the day's tokens buys"
     values = dict(site.query("select id, coalesce(value, 0) from pipedrive.deals"))
     assert min(values[i] for i in known) >= max(values[i] for i in set(by_value) - known)
+    # A history that was read before the deal's last move is missing, too.
+    ((moved, at),) = site.query(
+        "update pipedrive.deal_changelog_sync as known "
+        "set synced_through = deals.stage_change_time - interval '1 hour' from pipedrive.deals "
+        "where known.deal_id = deals.id and deals.id = (select min(id) from pipedrive.deals "
+        "inner join pipedrive.deal_changelog_sync on deal_id = id "
+        "where stage_change_time is not null) returning deals.id, deals.stage_change_time"
+    )
 
     # The next day; killed in the middle.
     site.control("clock", {"advance_seconds": 86_400})
@@ -64,6 +72,8 @@ def test_a_backfill_resumes_on_the_next_day_and_after_a_kill(site: Site) -> None
     second = site.run(*HISTORY, **DAILY)
     assert second.code == 0, second.out + second.err
     assert marks(site) == set(by_value)
+    read = "select deal_id from pipedrive.deal_changelog_sync where synced_through >= %s"
+    assert (moved,) in site.query(read, at)
     assert "0 deals without history are left" in second.out
     assert logs_read(site) <= len(by_value) + 40, "paid twice: what the kill cost at the most"
     assert site.query(

@@ -47,11 +47,15 @@ HISTORY_SHARE = 0.7 * 0.95
 #: Deals read in one run; then the list is computed again, since sync reads histories, too.
 DEALS_A_RUN = 10_000
 
+# No history, or one that was read before the deal's last move.
 MISSING = """
     from pipedrive.deals
     {marts}
     where not exists (
-        select from pipedrive.deal_changelog_sync as known where known.deal_id = deals.id
+        select from pipedrive.deal_changelog_sync as known
+        where
+            known.deal_id = deals.id
+            and known.synced_through >= coalesce(deals.stage_change_time, known.synced_through)
     )
       and (%(since)s::date is null or deals.update_time >= %(since)s::date)
 """

@@ -13,6 +13,9 @@
   idle account costs no call twice.
 * ``read_at`` is the source's time at the start of the last complete read, for a list that a
   scheduled run reads at an interval.
+* ``complete_through`` is where a read began that has not ended. The bookmark moves with each page,
+  but a record on a later page may have changed long before its last update: what happened to it
+  after ``complete_through`` is still unknown, also in the run after an interruption.
 
 Times in a state are ``YYYY-MM-DDTHH:MM:SSZ``; they compare as text.
 """
@@ -52,6 +55,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "replication_key_value": (str, type(None)),
     "after_id": int,
     "read_at": str,
+    "complete_through": str,
     "windows": (list, type(None)),
     "settled": dict,
     "memory": dict,
@@ -83,7 +87,7 @@ def _check_entry(where: str, entry: Any) -> None:
         if name in entry and not isinstance(entry[name], types):
             msg = f"{name} of {where} has a wrong type"
             raise ValueError(msg)
-    for name in ("replication_key_value", "read_at"):
+    for name in ("replication_key_value", "read_at", "complete_through"):
         try:
             to_text(to_time(entry.get(name) or "1970-01-02") - LOOKBACK)
         except (ValueError, OverflowError):
@@ -132,6 +136,18 @@ class Bookmark:
         """
         return bool(self._state.get("first_walk_done"))
 
+    @property
+    def complete_through(self) -> str | None:
+        """The time up to which all changes are known; None if that is true of none."""
+        if not self.finished:
+            return None
+        return self._state.get("complete_through", self.since) or None
+
+    def begin(self) -> None:
+        """Note before the first page of a read up to when all changes are known."""
+        if self.finished:
+            self._state.setdefault("complete_through", self.since or "")
+
     def rewind(self) -> None:
         """Go back to the position at the start of this run."""
         self._state.clear()
@@ -152,8 +168,8 @@ class Bookmark:
         self._state["first_walk_done"] = True
         if read_at is not None:
             self._state["read_at"] = to_text(read_at)
-        self._state.pop("after_id", None)
-        self._state.pop("windows", None)
+        for name in ("after_id", "windows", "complete_through"):
+            self._state.pop(name, None)
         before = self._state.get("settled", {})
         # An impossible time does not say when it leaves the lookback: keep it if it comes again.
         before = {i: v for i, v in before.items() if not v.startswith(_IMPOSSIBLE)}

@@ -215,6 +215,8 @@ class SharedScan:
         signpost: datetime | None = None
         reached: str | None = None
         request = self._parent.list_request(key, start_of(bookmarks))
+        for bookmark in bookmarks.values():
+            bookmark.begin()
         for number, page in enumerate(self._run.prefetch.pages(request), 1):
             bind_contextvars(page=number)
             signpost = signpost or page.answered_at or self._run.client.source_now
@@ -256,7 +258,7 @@ class SharedScan:
             with self._leaving_out(stream, bookmarks):
                 requested_at = self._run.client.source_now
                 news = self._news(stream, records, bookmark)
-                stream.restarting(partial(stream.on_page, news, watermark(bookmark)))
+                stream.restarting(partial(stream.on_page, news, bookmark.complete_through))
                 bookmark.advance([latest], signpost)
                 if stream is not self._parent:
                     bookmark.settle(news, requested_at)
@@ -379,7 +381,7 @@ class SharedScan:
         answered_at: datetime | None,
     ) -> None:
         per_record = per_record_of(bookmarks)
-        watermarks = {s: watermark(b) for s, b in per_record.items()}
+        watermarks = {s: b.complete_through for s, b in per_record.items()}
         # Taken before the first call about this page: a later response may be older than it seems.
         requested_at = self._run.client.source_now
         for stream, bookmark in per_record.items():
@@ -446,11 +448,6 @@ def per_record_of(bookmarks: Bookmarks) -> Bookmarks:
 
 def _all_rows(stream: SharedScanStream, records: list[Record]) -> list[list[Record]]:
     return [*stream.rows_for(records, None)]
-
-
-def watermark(bookmark: Bookmark) -> str | None:
-    """Return the time up to which a stream is complete; None before its first scan has ended."""
-    return bookmark.since if bookmark.finished else None
 
 
 def start_of(bookmarks: Bookmarks) -> str | None:

@@ -135,6 +135,64 @@ def test_only_the_logs_of_moved_deals_are_read(
     assert requested["getDeals"] == requested["getArchivedDeals"] == 1
 
 
+@pytest.fixture
+def moved(simulator: Any) -> Callable[[list[dict[str, Any]]], set[tuple[int, str]]]:
+    """Move six open deals, and edit them hours later, so that a page of two is hours long."""
+
+    def move(deals: list[dict[str, Any]]) -> set[tuple[int, str]]:
+        account = simulator.account
+        open_deals = [d for d in deals if d["status"] == "open" and not d["is_archived"]][:6]
+        wanted = set()
+        for deal in open_deals:
+            simulator.control("POST", "clock", {"advance_seconds": 600})
+            stage = next(i for i in account.stages.records if i != deal["stage_id"])
+            account.move_deal(deal["id"], stage)
+            wanted.add((deal["id"], str(stage)))
+        for deal in open_deals:
+            simulator.control("POST", "clock", {"advance_seconds": 3600})
+            account.update_deal(deal["id"], value=deal["id"] + 0.5)
+        return wanted
+
+    return move
+
+
+def moves(*outputs: Output) -> set[tuple[int, str]]:
+    return {
+        (row["deal_id"], row["new_value"])
+        for output in outputs
+        for row in output.records["deal_changelog"]
+        if row["field_key"] == "stage_id"
+    }
+
+
+def test_a_move_long_before_the_last_edit_is_read_on_every_page(
+    simulator: Any, sync: Sync, moved: Any, tmp_path: Any
+) -> None:
+    first = sync(state_dir=str(tmp_path))
+    wanted = moved(first.records["deals"])
+    second = sync(first.state, state_dir=str(tmp_path), page_size=2)
+    assert wanted - moves(second) == set()
+    assert "complete_through" not in json.dumps(second.state)
+
+
+@pytest.mark.parametrize("pages", [1, 2])
+def test_a_move_long_before_the_last_edit_is_read_after_an_interruption(
+    pages: int, simulator: Any, sync: Sync, moved: Any, tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(client_module, "MAX_TRIES", 1)
+    first = sync(state_dir=str(tmp_path))
+    wanted = moved(first.records["deals"])
+    fault = {"kind": "503", "operation": "getDeals", "after": pages, "count": 1}
+    simulator.control("POST", "faults", fault)
+    with pytest.raises(SourceUnavailableError):
+        sync(first.state, state_dir=str(tmp_path), page_size=2)
+    broken = run_tap.last  # type: ignore[attr-defined]
+    simulator.control("DELETE", "faults")
+    last = sync(broken.state, state_dir=str(tmp_path), page_size=2)
+    assert wanted - moves(broken, last) == set()
+
+
 def test_the_log_of_a_reopened_deal_is_read(simulator: Any, sync: Sync, tmp_path: Any) -> None:
     first = sync(state_dir=str(tmp_path))
     lost = next(
