@@ -49,6 +49,11 @@ def a_bookmark_is_late(self: Bookmark) -> str | None:
     return to_text(to_time(value) + LOOKBACK + timedelta(seconds=1)) if self.value else value
 
 
+def a_watermark_moves_with_each_page(self: Bookmark) -> str | None:
+    """A deal on a later page has moved before the last record of the page before: not noticed."""
+    return self.since if self.finished else None
+
+
 def the_state_comes_before_the_commit(
     self: Loader, batches: Sequence[Any], write_state: Callable[[], None] | None,
     final: bool = False,
@@ -117,6 +122,7 @@ FAULTS: dict[Callable[..., Any], tuple[Any, str]] = {
     a_page_is_dropped: (pagination, "_by_cursor"),
     an_error_ends_a_list: (pagination, "_by_cursor"),
     a_bookmark_is_late: (Bookmark, "since"),
+    a_watermark_moves_with_each_page: (Bookmark, "complete_through"),
     the_state_comes_before_the_commit: (Loader, "run"),
     an_error_of_a_load_is_swallowed: (Loader, "run"),
     a_success_needs_no_proof: (pipeline, "judge"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from pipedrive_simulator.generator.simulated_account import SimulatedAccount
 from pipedrive_simulator.opening import Plan, open_account
 from pipedrive_simulator.server.api import Api, ApiSettings
 from pipedrive_simulator.server.limits import Limits
-from properties import Truth, differences
+from properties import Span, Truth, differences
 from story import Story, Sync
 from transport import EndlessError, Transport
 from virtual_time import VirtualTime, in_virtual_time
@@ -72,6 +73,7 @@ class Play:
         transport = Transport(api, clock.sleep, MOST_CALLS)
         self._account, self._api, self._clock = account, api, clock
         self._transport, self._warehouse, self._home = transport, warehouse, home
+        self._runs: list[Span] = []
         with in_virtual_time(clock, self.story.seed):
             for number, sync in enumerate(self.story.syncs):
                 self._sync(f"run {number}", sync)
@@ -91,8 +93,11 @@ class Play:
         self._note(f"{name}: after {sync.pause} s")
         for edit in sync.edits:
             self._note(f"  {edits.make(self._account, edit)}")
-        before = Truth.of(self._account, self.story.streams)
+        self._versions = [self._truth()]
+        began = self._now()
         tap = self._tap(sync, page_size or self.story.page_size)
+        self._versions.append(self._truth())
+        self._runs.append((began, self._now()))
         loader = pipeline.run_loader(self._warehouse, tap.lines, self.story, sync, self._home)
         if loader.states:
             self._warehouse.state = loader.states[-1]
@@ -103,7 +108,7 @@ class Play:
             f"{judgement.status} ({judgement.reason or 'as it should be'})"
         )
         if judgement.status in (SUCCEEDED, BEHIND):
-            self._check(tap, before)
+            self._check(tap)
         return judgement.status
 
     def _tap(self, sync: Sync, page_size: int) -> pipeline.TapRun:
@@ -124,6 +129,7 @@ class Play:
         def edit_at(call: int) -> None:
             if call in during:
                 self._note(f"  at call {call}: {edits.make(self._account, during[call])}")
+                self._versions.append(self._truth())
 
         self._clock.error = sync.clock_error
         if sync.loses_state:
@@ -144,15 +150,21 @@ class Play:
         finally:
             self._api.faults.clear()
 
-    def _check(self, tap: pipeline.TapRun, before: Truth) -> None:
+    def _truth(self) -> Truth:
+        return Truth.of(self._account, self.story.streams)
+
+    def _now(self) -> str:
+        now = datetime.fromtimestamp(self._account.clock.seconds(), timezone.utc)
+        return now.isoformat()[:19]
+
+    def _check(self, tap: pipeline.TapRun) -> None:
         """Check that a success is one: the raw tables are the account as of the run's start."""
         outcomes = streams_of(tap.report or {})
         complete = {
             name for name in self.story.streams
             if outcomes.get(name, {}).get("outcome") == "complete"
         }  # fmt: skip
-        after = Truth.of(self._account, self.story.streams)
-        self.differences = differences(self._warehouse, complete, before, after)
+        self.differences = differences(self._warehouse, complete, self._versions, self._runs)
         if self.differences:
             raise self._broken("; ".join(self.differences[:5]))
 

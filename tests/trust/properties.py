@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -28,6 +29,9 @@ REFERENCES = ("person_id", "org_id")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d")
 _decode = msgspec.json.decode
 Record = dict[str, Any]
+Change = tuple[Any, ...]
+#: Two times as text, as in a change.
+Span = tuple[str, str]
 
 
 @dataclass
@@ -64,14 +68,20 @@ def _truth(account: SimulatedAccount, name: str) -> Iterator[Record]:
 
 
 def differences(
-    warehouse: Warehouse, streams: Iterable[str], before: Truth, after: Truth
+    warehouse: Warehouse, streams: Iterable[str], versions: Sequence[Truth], runs: Sequence[Span]
 ) -> list[str]:
-    """Return how the raw tables differ from the account as of the run's start and its end.
+    """Return how the raw tables differ from the account.
 
-    A record that was edited meanwhile may be stored as it was before or after the edit.
+    Args:
+        warehouse: the raw tables.
+        streams: whose tables.
+        versions: the account at the start of the last run, and after each edit during that run. A
+            record that was edited meanwhile may be stored as it was before or after the edit.
+        runs: when runs of the tap began and ended.
+
     """
     rows = _Rows(warehouse.connection, warehouse.raw)
-    return list(_differences(rows, set(streams), before, after))
+    return list(_differences(rows, set(streams), versions, runs))
 
 
 class _Rows:
@@ -89,7 +99,10 @@ class _Rows:
         return [row for (row,) in self._connection.execute(query.encode())]
 
 
-def _differences(rows: _Rows, streams: set[str], before: Truth, after: Truth) -> Iterator[str]:
+def _differences(
+    rows: _Rows, streams: set[str], versions: Sequence[Truth], runs: Sequence[Span]
+) -> Iterator[str]:
+    before, *during, after = versions[0], *versions
     readable = before.readable_deals & after.readable_deals
     for stream in sorted(streams & set(RECORDS)):
         stored = {row["id"]: row for row in rows.of(stream)}
@@ -105,7 +118,8 @@ def _differences(rows: _Rows, streams: set[str], before: Truth, after: Truth) ->
                 continue
             if record.get("is_deleted"):
                 record = {name: value for name, value in record.items() if name not in REFERENCES}
-            yield from _differing(f"{stream} {key}", stored.get(key), record, later)
+            others = [v.records[stream][key] for v in during if key in v.records[stream]]
+            yield from _differing(f"{stream} {key}", stored.get(key), record, *others)
     if "deal_products_sync" in streams:
         yield from _differing_lines(rows, readable, before, after)
     for stream in sorted(streams & before.fields.keys()):
@@ -115,7 +129,7 @@ def _differences(rows: _Rows, streams: set[str], before: Truth, after: Truth) ->
                 later = after.fields[stream][code]
                 yield from _differing(f"{stream} {code}", stored.get(code), field, later)
     if "deal_changelog" in streams:
-        yield from _differing_histories(rows, readable, before, after)
+        yield from _differing_histories(rows, readable, before, after, runs)
 
 
 def _differing_lines(rows: _Rows, readable: set[int], before: Truth, after: Truth) -> Iterator[str]:
@@ -130,7 +144,7 @@ def _differing_lines(rows: _Rows, readable: set[int], before: Truth, after: Trut
 
 
 def _differing_histories(
-    rows: _Rows, readable: set[int], before: Truth, after: Truth
+    rows: _Rows, readable: set[int], before: Truth, after: Truth, runs: Sequence[Span]
 ) -> Iterator[str]:
     stored = Counter(
         _change(row) for row in rows.of("deal_changelog") if row["deal_id"] in readable
@@ -138,11 +152,31 @@ def _differing_histories(
     synced = {row["deal_id"]: row["complete"] for row in rows.of("deal_changelog_sync")}
     for change in stored - after.changes:
         yield f"deal_changelog: {change} is not in the account, or stored twice"
-    for change in before.changes - stored:
+    missing = before.changes - stored
+    for change in missing - _unseen(missing, runs):
         # A log that was refused is marked as not complete, and read again by a later run.
         if change[0] in readable and change[2] in MOVES and synced.get(change[0], True):
             yield f"deal_changelog: {change} is missing"
     yield from (f"deal_changelog_sync {deal}: missing" for deal in sorted(readable - synced.keys()))
+
+
+def _unseen(missing: Counter[Change], runs: Sequence[Span]) -> Counter[Change]:
+    """Return the changes of status that were undone before a run could see them.
+
+    A deal that is open before and after shows no trace of them: the tap's README says so.
+    """
+    found: Counter[Change] = Counter()
+    by_deal: dict[int, list[Change]] = {}
+    for change in sorted(missing, key=str):
+        if change[2] == "status":
+            by_deal.setdefault(change[0], []).append(change)
+    for changes in by_deal.values():
+        for done, undone in pairwise(sorted(changes, key=lambda change: change[1])):
+            is_undone = (done[3], done[4]) == (undone[4], undone[3])
+            was_seen = any(begin <= undone[1] and done[1] <= end for begin, end in runs)
+            if is_undone and not was_seen:
+                found.update((done, undone))
+    return found
 
 
 def _differing(name: str, row: Record | None, *wanted: Record) -> Iterator[str]:
