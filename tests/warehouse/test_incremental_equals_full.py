@@ -200,12 +200,16 @@ def update(project: Project, table: str, values: str, offset: int, stamp: str = 
 def insert_like(
     project: Project, table: str, values: str, offset: int, stamp: str = "now()"
 ) -> None:
-    """Add a row that is like another one, except for some values (a jsonb object)."""
+    """Add a row that is like another one, except for some values (a jsonb object).
+
+    A change may be made twice: then the row is loaded again.
+    """
     key = key_of(table)
     project.warehouse.write(
         f"insert into pipedrive.{table} select (jsonb_populate_record(existing, {values} || "
         f"jsonb_build_object('_sdc_batched_at', {stamp}))).* from pipedrive.{table} as existing "
-        f"order by {key} offset {offset} limit 1"
+        f"order by {key} offset {offset} limit 1 "
+        f"on conflict ({key}) do update set _sdc_batched_at = excluded._sdc_batched_at"
     )
 
 
