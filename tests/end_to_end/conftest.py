@@ -26,6 +26,11 @@ from pipeboard.paths import Paths
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ROOT / ".pipeboard" / "bin"
 DEALS, CHANGES = 600, 20
+#: Modules that `make test` leaves out: each makes an account of its own and many runs.
+LONG = {
+    *("test_backfill", "test_cadence", "test_faults", "test_other_target", "test_roles"),
+    *("test_secrets", "test_signals", "test_sweep"),
+}
 PERSONAL = ("PIPEDRIVE_", "MELTANO_", "DBT_", "TAP_", "TARGET_", "PG", "REDIS_", "PUSHGATEWAY_")
 
 
@@ -42,6 +47,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the order of the tests of a module: they share a set-up, and change it."""
     for item in items:
         item.add_marker(pytest.mark.random_order(disabled=True))
+        if item.path.stem in LONG:
+            item.add_marker(pytest.mark.long)
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,6 @@ from pipeboard.run import history
 from pipeboard.run.jobs import KNOWN
 from pipeboard.run.run_lock import is_locked
 
-pytestmark = pytest.mark.long
-
 ROUNDS = int(os.environ.get("PIPEBOARD_SIGNAL_ROUNDS", "4"))
 SEED = os.environ.get("PIPEBOARD_SIGNAL_SEED") or str(random.randrange(10**6))
 #: A new database, and a run without signals at its end, after so many rounds.

@@ -562,7 +562,13 @@ def check(project: Project, *changes: Callable[[Project], None]) -> None:
     )
 
 
-@pytest.mark.parametrize("changes", ROUNDS, ids=lambda changes: next(iter(changes)))
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param(changes, id=next(iter(changes)), marks=[pytest.mark.long] * (number > 0))
+        for number, changes in enumerate(ROUNDS)
+    ],
+)
 def test_an_incremental_build_follows_all_changes(
     project: Project, changes: dict[str, Callable[[Project], None]]
 ) -> None:
@@ -575,6 +581,7 @@ def test_each_change_alone_is_followed(project: Project, name: str) -> None:
     check(project, ALONE[name])
 
 
+@pytest.mark.long
 def test_a_removed_dependency_is_found(project: Project) -> None:
     """Without the digest of small tables, nothing tells that a stage has another probability."""
     inputs = project.folder / "macros" / "incremental" / "inputs.sql"

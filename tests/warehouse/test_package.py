@@ -19,6 +19,7 @@ from pipedrive_simulator.testing import running_simulator
 from psycopg.conninfo import conninfo_to_dict
 from warehouse_helpers import DBT, ROOT, Finished, Warehouse
 
+pytestmark = pytest.mark.long
 EXAMPLE = ROOT / "examples" / "dbt_project_on_top"
 DEALS, SEED = 40, 5
 STREAMS = (
@@ -165,9 +166,9 @@ def test_an_importing_project_reads_its_own_source_with_its_own_settings(
         "--exclude-resource-type",
         "unit_test",
     )
-    for build in (database.start, database.example):
-        done = build("build", *arguments)
-        assert done.returncode == 0, done.stdout[-6000:]
+    # As its developers do, by a dbt that this project has not changed.
+    done = database.start("build", *arguments)
+    assert done.returncode == 0, done.stdout[-6000:]
     assert database.catalogue(*SCHEMAS, "pipedrive") == before
     assert database.schemas() - schemas == {"analytics", *(f"analytics_{name}" for name in SCHEMAS)}
 
@@ -198,7 +199,6 @@ def test_an_importing_project_reads_its_own_source_with_its_own_settings(
     ) == [(True, 1)]
 
 
-@pytest.mark.long
 def test_an_importing_project_builds_and_tests_the_whole_package(database: Database) -> None:
     before = database.catalogue(*SCHEMAS, "pipedrive")
     done = database.example("build")
