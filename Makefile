@@ -111,7 +111,7 @@ generate: ## rewrite what follows from streams, settings, cards and metrics (V2=
 	@.pipeboard/env/dev/bin/python k8s/components/grafana/generate
 	@.pipeboard/env/dev/bin/python plugins/hub/generate.py
 
-readme: setup ## run the demo in a place of its own, and write its output into README.md and docs
+readme: setup ## run the demo in a place of its own; write its output, and the last report of make trust, into README.md and docs
 	@$(PYTHON) tests/docs/readme.py
 
 lock: ## recompile requirements/*.txt (UPGRADE=1 takes newer versions)

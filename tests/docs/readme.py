@@ -1,12 +1,14 @@
 """Run the demo and write what it prints into README.md and the operator's guide (`make readme`).
 
 The demo runs with local state of its own, which is deleted afterwards: a first sync, one after
-changes, and one without any. A page has the blocks between `<!-- make readme: NAME -->` and
-`<!-- end -->`.
+changes, and one without any. The figures of `make trust` come from the report of its last run; if
+there is none, they stay. A page has the blocks between `<!-- make readme: NAME -->` and
+`<!-- end -->`. `readme.py trust` writes that block alone.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -14,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PIPEBOARD = ROOT / ".pipeboard" / "bin" / "pipeboard"
@@ -46,13 +49,30 @@ SHOWN = {
 }
 COSTS = "costs"
 COSTS_HEAD = "| run | rows | calls | tokens |\n|---|---:|---:|---:|"
+TRUST = "trust"
+TRUST_REPORT = ROOT / ".pipeboard" / "trust" / "report.json"
+TRUST_HEAD = (
+    "| stories | syncs | faults | kills | stories survived | records lost | doubled |\n"
+    "|---:|---:|---:|---:|---:|---:|---:|"
+)
 TOTAL = re.compile(r"^  total +([\d,]+) +([\d,]+) +([\d,]+)$", re.M)
 BLOCK = re.compile(r"<!-- make readme: (\w+) -->\n(.*?)<!-- end -->\n", re.S)
 PAGES = ("README.md", "docs/operators-guide.md")
 
 
-def main() -> int:
-    """Run the demo three times and rewrite the blocks of all pages."""
+def main(only: list[str]) -> int:
+    """Rewrite the blocks of all pages."""
+    blocks = {} if only == [TRUST] else of_the_demo()
+    if TRUST_REPORT.exists():
+        blocks[TRUST] = trust(json.loads(TRUST_REPORT.read_text()))
+    for name in PAGES:
+        page = ROOT / name
+        page.write_text(rewritten(page.read_text(encoding="utf-8"), blocks), encoding="utf-8")
+    return 0
+
+
+def of_the_demo() -> dict[str, str]:
+    """Run the demo three times; return the blocks that show its output."""
     with tempfile.TemporaryDirectory(prefix="pipeboard-readme-") as state:
         try:
             outputs = [
@@ -61,15 +81,11 @@ def main() -> int:
             ]
         finally:
             pipeboard(state, "stop", "--forget")
-    blocks = {
+    return {
         "first": as_code(excerpt(outputs[0], SHOWN["first"])),
         "second": as_code(excerpt(outputs[1], SHOWN["second"])),
         COSTS: costs(outputs),
     }
-    for name in PAGES:
-        page = ROOT / name
-        page.write_text(rewritten(page.read_text(encoding="utf-8"), blocks), encoding="utf-8")
-    return 0
 
 
 def pipeboard(state: str, *arguments: str) -> str:
@@ -125,12 +141,22 @@ def costs(outputs: list[str]) -> str:
     return "\n".join(["", COSTS_HEAD, *rows, "", ""])
 
 
+def trust(report: dict[str, Any]) -> str:
+    """Return the table of what the stories of `make trust` were, and what became of them."""
+    names = ("seeds", "runs", "faults", "kills", "survived", "lost", "doubled")
+    row = " | ".join(f"{report[name]:,}" for name in names)
+    return f"{TRUST_HEAD}\n| {row} |\n"
+
+
 def rewritten(page: str, blocks: dict[str, str]) -> str:
-    """Replace the content of each block of a page."""
+    """Replace the content of each block of a page; one without new content stays."""
     return BLOCK.sub(
-        lambda block: f"<!-- make readme: {block[1]} -->\n{blocks[block[1]]}<!-- end -->\n", page
+        lambda block: (
+            f"<!-- make readme: {block[1]} -->\n{blocks.get(block[1], block[2])}<!-- end -->\n"
+        ),
+        page,
     )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -5,7 +5,20 @@ from __future__ import annotations
 import re
 
 import pytest
-from readme import BLOCK, COSTS, COSTS_HEAD, PAGES, ROOT, SHOWN, costs, excerpt, rewritten
+from readme import (
+    BLOCK,
+    COSTS,
+    COSTS_HEAD,
+    PAGES,
+    ROOT,
+    SHOWN,
+    TRUST,
+    TRUST_HEAD,
+    costs,
+    excerpt,
+    rewritten,
+    trust,
+)
 
 OUTPUT = """\
 sync          0:09  starting
@@ -28,7 +41,7 @@ def blocks() -> dict[str, str]:
 
 
 def test_every_block_is_on_a_page_and_no_other() -> None:
-    assert set(blocks()) == {*SHOWN, COSTS}
+    assert set(blocks()) == {*SHOWN, COSTS, TRUST}
     marks = sum((ROOT / page).read_text().count("<!-- make readme:") for page in PAGES)
     assert marks == len(blocks())
 
@@ -47,6 +60,22 @@ def test_the_costs_are_a_row_for_each_sync() -> None:
     assert head == ""
     found = re.findall(r"^\| [^|]+ \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|$", rows, re.M)
     assert len(found) == len(rows.strip().splitlines()) == 3
+
+
+def test_the_stories_are_a_row_of_figures_and_no_record_is_lost() -> None:
+    head, row = blocks()[TRUST].strip().split(TRUST_HEAD)
+    assert head == ""
+    cells = [int(cell.replace(",", "")) for cell in row.strip().strip("|").split("|")]
+    stories, syncs, faults, kills, survived, lost, doubled = cells
+    assert syncs > stories <= faults
+    assert kills > 0
+    assert (survived, lost, doubled) == (stories, 0, 0)
+
+
+def test_the_figures_of_the_stories_are_those_of_the_report() -> None:
+    names = ("seeds", "runs", "faults", "kills", "survived", "lost", "doubled")
+    report = {name: number for number, name in enumerate(names, 1000)}
+    assert "\n| 1,000 | 1,001 | 1,002 | 1,003 | 1,004 | 1,005 | 1,006 |\n" in trust(report)
 
 
 def test_an_excerpt_marks_what_it_leaves_out() -> None:
