@@ -138,10 +138,14 @@ class Bookmark:
 
     @property
     def complete_through(self) -> str | None:
-        """The time up to which all changes are known; None if that is true of none."""
+        """The time up to which all changes are known; None before a read has ended.
+
+        Empty if that read met no record: any record of the list may be new to it, and yet be known
+        to the warehouse, since records move from one list into another.
+        """
         if not self.finished:
             return None
-        return self._state.get("complete_through", self.since) or None
+        return str(self._state.get("complete_through", self.since or ""))
 
     def begin(self) -> None:
         """Note before the first page of a read up to when all changes are known."""

@@ -89,6 +89,16 @@ class DealProducts(BatchedChildStream):
     is_swept = True
     references = {"product_id": "products"}
 
+    def rows_for(self, records: list[Record], since: str | None) -> Iterator[list[Record]]:
+        """Read the lines of a page's deals; deals that need no call have no lines.
+
+        They are listed too: an interrupted first read may have sent a line that is gone by now.
+        """
+        yield from super().rows_for(records, since)
+        empty = [r for r in records if "id" in r and not self.may_have_rows(r, since)]
+        if empty:
+            yield LineLists(_lines_of(deal, []) for deal in empty)
+
     def rows_of_many(self, parents: list[Record]) -> Iterator[list[Record]]:
         """Read the lines of some deals, then yield for each deal the ids of its lines."""
         for at in range(0, len(parents), self.parents_per_call):
@@ -102,11 +112,7 @@ class DealProducts(BatchedChildStream):
                     lines.get(str(line.get("deal_id")), []).append(line["id"])
                 yield page.records
             if is_whole:
-                yield LineLists(
-                    {"deal_id": deal["id"], "update_time": deal.get("update_time"),
-                     "line_ids": sorted(lines[str(deal["id"])])}
-                    for deal in batch
-                )  # fmt: skip
+                yield LineLists(_lines_of(deal, lines[str(deal["id"])]) for deal in batch)
 
     def emit(self, records: list[Record]) -> None:
         """Write a page of lines, or pass the lists of lines on to ``deal_products_sync``."""
@@ -124,6 +130,10 @@ class DealProducts(BatchedChildStream):
         for key in Deals.lists.values():
             for deals in self.pages(operation(key), query={**Deals.query, "sort_by": "id"}):
                 yield from self.rows_of_many([d for d in deals.records if d.get("products_count")])
+
+
+def _lines_of(deal: Record, ids: list[int]) -> Record:
+    return {"deal_id": deal["id"], "update_time": deal.get("update_time"), "line_ids": sorted(ids)}
 
 
 class LineLists(list[Record]):

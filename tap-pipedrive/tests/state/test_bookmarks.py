@@ -46,6 +46,26 @@ def test_start_date_bounds_the_read_but_not_the_bookmark(start: datetime, seen: 
     assert bookmark.since == max(to_text(start), to_text(to_time(to_text(seen)) - LOOKBACK))
 
 
+def test_all_is_known_through_the_start_of_a_read_until_it_ends() -> None:
+    state: dict[str, Any] = {}
+    bookmark = Bookmark(state, "update_time", None)
+    bookmark.begin()
+    assert bookmark.complete_through is None, "a first read"
+    bookmark.finish()
+    assert bookmark.complete_through == "", "the list was empty"
+    for last in ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"):
+        bookmark.begin()
+        before = bookmark.complete_through
+        bookmark.advance([last], to_time("2026-02-01"))
+        assert bookmark.complete_through == before
+        resumed = Bookmark(state, "update_time", None)
+        resumed.begin()
+        assert resumed.complete_through == before, "a run that was interrupted"
+        bookmark.finish()
+        assert bookmark.complete_through == bookmark.since
+    check_state({"bookmarks": {"deals": state}})
+
+
 def test_an_interrupted_first_read_is_not_finished() -> None:
     state: dict[str, str] = {}
     Bookmark(state, "update_time", None).advance(["2026-01-01T00:00:00Z"], to_time("2026-02-01"))
