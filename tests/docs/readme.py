@@ -41,7 +41,6 @@ SHOWN = {
     "second": (
         r"Rows and API tokens$",
         r"  stream +rows",
-        r"  deals ",
         r"  deal_changelog ",
         r"  total ",
         r"Only what changed was synced",
