@@ -96,7 +96,6 @@ class Play:
         self._versions = [self._truth()]
         began = self._now()
         tap = self._tap(sync, page_size or self.story.page_size)
-        self._versions.append(self._truth())
         self._runs.append((began, self._now()))
         loader = pipeline.run_loader(self._warehouse, tap.lines, self.story, sync, self._home)
         if loader.states:

@@ -102,7 +102,7 @@ class _Rows:
 def _differences(
     rows: _Rows, streams: set[str], versions: Sequence[Truth], runs: Sequence[Span]
 ) -> Iterator[str]:
-    before, *during, after = versions[0], *versions
+    before, after = versions[0], versions[-1]
     readable = before.readable_deals & after.readable_deals
     for stream in sorted(streams & set(RECORDS)):
         stored = {row["id"]: row for row in rows.of(stream)}
@@ -118,7 +118,7 @@ def _differences(
                 continue
             if record.get("is_deleted"):
                 record = {name: value for name, value in record.items() if name not in REFERENCES}
-            others = [v.records[stream][key] for v in during if key in v.records[stream]]
+            others = [v.records[stream][key] for v in versions[1:] if key in v.records[stream]]
             yield from _differing(f"{stream} {key}", stored.get(key), record, *others)
     if "deal_products_sync" in streams:
         yield from _differing_lines(rows, readable, before, after)

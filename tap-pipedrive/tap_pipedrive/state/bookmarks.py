@@ -149,8 +149,8 @@ class Bookmark:
 
     def begin(self) -> None:
         """Note before the first page of a read up to when all changes are known."""
-        if self.finished:
-            self._state.setdefault("complete_through", self.since or "")
+        if (known := self.complete_through) is not None:
+            self._state["complete_through"] = known
 
     def rewind(self) -> None:
         """Go back to the position at the start of this run."""
