@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,7 +71,7 @@ def table(first: str, rows: dict[str, tuple[str, tuple[int, int]]]) -> list[str]
         for label, (machine, python) in rows.items():
             cells = []
             for names in USES.values():
-                found = pool.map(lambda name: missing(machine, python, name), names)  # noqa: B023
+                found = pool.map(partial(missing, machine, python), names)
                 without = sorted({package for package in found if package})
                 cells.append("no " + ", ".join(without) if without else "yes")
             lines.append("| " + " | ".join([label, *cells]) + " |")

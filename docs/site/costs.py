@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from pipeboard.run.jobs import job_named
 from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.settings import SCHEMA
 from tap_pipedrive.streams.base import PipedriveStream
@@ -24,8 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def selected_streams(tap: TapPipedrive) -> list[PipedriveStream]:
     """Return the streams that `sync` reads."""
-    project = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
-    names = {each.split(".")[0] for each in project["plugins"]["extractors"][0]["select"]}
+    names = job_named(ROOT, "sync").streams
     return [stream for stream in tap.stream_set.selected if stream.name in names]
 
 

@@ -117,9 +117,7 @@ def kind(schema: dict[str, Any]) -> dict[str, Any]:
     if schema.get("format") == "date-time":
         return {"kind": "date_iso8601"}
     types = schema.get("type", "string")
-    (known,) = [each for each in ([types] if isinstance(types, str) else types) if each != "null"][
-        :1
-    ]
+    known = next(each for each in ([types] if isinstance(types, str) else types) if each != "null")
     return {"kind": KINDS[known]} if known in KINDS else {}
 
 
