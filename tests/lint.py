@@ -78,6 +78,7 @@ def main() -> int:
             ["check-jsonschema", "--builtin-schema", "vendor.dependabot"]
             + [".github/dependabot.yml"],
         ),
+        ("changelog.d", ".", ["towncrier", "build", "--draft", "--version", "next"]),
         ("workflows", ".", ["actionlint"]),
         *security_of_workflows(),
         (

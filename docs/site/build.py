@@ -30,7 +30,12 @@ LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]+)?\)")
 def main() -> int:
     """Copy and generate the pages, and run mkdocs."""
     shutil.rmtree(SOURCE, ignore_errors=True)
-    pages = tracked("*.md")
+    # Files of changelog.d link as the page that they become a part of.
+    pages = [
+        name
+        for name in tracked("*.md")
+        if not name.startswith("changelog.d/") or name == "changelog.d/README.md"
+    ]
     for name in pages:
         write(name, links_of_the_site(name, (ROOT / name).read_text(encoding="utf-8")))
     for name in tracked("docs/images/*"):

@@ -61,7 +61,7 @@ def test_generated_pages_have_settings_and_tables(site: Path) -> None:
     assert {name for name in marts if f'id="{name}"' not in tables} == set()
 
 
-def test_the_page_of_messages_has_what_programs_say(site: Path, tmp_path: Path) -> None:
+def test_the_page_of_messages_has_the_output_of_programs(site: Path, tmp_path: Path) -> None:
     page = html.unescape((site / "docs" / "messages.html").read_text(encoding="utf-8"))
     listed = {
         (int(code), ".*".join(map(re.escape, re.sub(r"</?code>", "`", text).split(messages.VALUE))))
@@ -80,8 +80,8 @@ def test_the_page_of_messages_has_what_programs_say(site: Path, tmp_path: Path) 
             [str(ROOT / ".pipeboard" / "bin" / program), *arguments],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, cwd=ROOT,
         )  # fmt: skip
-        said = " ".join(done.stderr.split())
-        assert [t for code, t in listed if code == done.returncode and re.search(t, said)], said
+        output = " ".join(done.stderr.split())
+        assert [t for code, t in listed if code == done.returncode and re.search(t, output)], output
 
 
 def test_search_finds_both_languages(site: Path) -> None:
