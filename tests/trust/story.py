@@ -187,8 +187,8 @@ def write_story(seed: int, syncs: int = 10) -> Story:
     story = Story(
         seed,
         deals=rng.choice((1, 5, 12, 25)),
-        page_size=rng.choice((2, 5, 9, 500)),
-        batch_rows=rng.choice((1, 7, 40, 5000)),
+        page_size=rng.choice((3, 5, 9, 500)),
+        batch_rows=rng.choice((4, 9, 40, 5000)),
         reconnects=rng.random() < 0.5,
         streams=sorted({*CORE, *(name for family in families for name in family)}),
         syncs=[_sync(rng, number) for number in range(syncs)],
