@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up stop sync reference backfill sweep reconcile plan history roles doctor status look docs docs-site \
-	prefect tune metabase test test-long trust bench lint generate readme lock audit secrets release \
+	prefect tune metabase test test-long test-nightly trust bench lint generate readme lock audit secrets release \
 	deploy rollback clean
 
 # The first Python that the pins are for; name another one by `make PYTHON=...`.
@@ -89,6 +89,10 @@ test: ## the tests of all packages, on the embedded PostgreSQL and on 15 where i
 test-long: ## the long ones that `make test` leaves out: random signals, thirty days ...
 	@$(PYTHON) orchestrate/bootstrap.py dev
 	@.pipeboard/env/dev/bin/python tests/run.py --long
+
+test-nightly: ## more of what the tests show, at a length that is not for each change
+	@$(PYTHON) orchestrate/bootstrap.py dev
+	@.pipeboard/env/dev/bin/python tests/run.py --nightly
 
 trust: ## random stories of edits, faults and kills, each checked (SEEDS=1000, SEED=42 replays one)
 	@$(PYTHON) orchestrate/bootstrap.py dev

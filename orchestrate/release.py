@@ -1,7 +1,7 @@
 """Make a release, except for the push.
 
-`release.py VERSION` writes the version into every package, manifest and page that names it, turns
-the changelog's "Unreleased" into a section, checks the licences of all dependencies, builds wheels
+`release.py VERSION` writes the version into every package, manifest and page that names it, makes
+a section of the changelog from changelog.d, checks the licences of all dependencies, builds wheels
 and a list of components (SBOM, CycloneDX) into build/release, commits and tags. `--dry-run` does
 the same and restores the tree. `release.py --files-of TAG` only builds the files again, byte for
 byte, from a checkout of the tag: that is what the workflow publishes.
@@ -168,8 +168,8 @@ def check(version: str, repository: str) -> dict[str, Any]:
         refuse(f"the tree has changes that are not committed:\n{changed}")
     if git("tag", "--list", f"v{version}"):
         refuse(f"the tag v{version} exists")
-    if not section("Unreleased"):
-        refuse("CHANGELOG.md has nothing below Unreleased")
+    if len(list((ROOT / "changelog.d").glob("*.md"))) == 1:
+        refuse("changelog.d has nothing but its README")
     return check_licences(components())
 
 
@@ -213,7 +213,7 @@ def release(version: str, repository: str, bom: dict[str, Any], *, dry_run: bool
             git("tag", "--annotate", f"v{version}", "--message", section(version), **at)
     finally:
         if not done:
-            git("checkout", "--", ".")
+            git("checkout", "HEAD", "--", ".")
     if dry_run:
         print("The tree is as before. Without DRY_RUN=1 this would be committed and tagged.")
     else:
@@ -264,11 +264,11 @@ def section(name: str) -> str:
 
 
 def write_changelog(version: str, day: str) -> None:
-    """Make a section of "Unreleased", and leave that empty."""
-    path = ROOT / "CHANGELOG.md"
-    head = "## [Unreleased]\n"
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace(head, f"{head}\n## [{version}] - {day}\n", 1), encoding="utf-8")
+    """Make a section of the files in changelog.d, and delete them."""
+    subprocess.run(
+        [sys.executable, "-m", "towncrier", "build", "--yes", "--version", version, "--date", day],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
 
 
 def make_files(epoch: int, version: str, bom: dict[str, Any]) -> None:

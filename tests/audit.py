@@ -24,7 +24,8 @@ def main(options: list[str]) -> int:
             continue
         print(f"#### {path.name}", flush=True)
         command = [sys.executable, "-m", "pip_audit", "--requirement", str(path), *options]
-        command += ["--disable-pip", "--require-hashes", "--progress-spinner", "off"]
+        # Strict: a package that the advisories do not know was not audited.
+        command += ["--disable-pip", "--require-hashes", "--progress-spinner", "off", "--strict"]
         command += [word for advisory in IGNORED for word in ("--ignore-vuln", advisory)]
         if subprocess.run(command, check=False).returncode:
             failed.append(path.name)

@@ -1,9 +1,10 @@
 """Run the tests of every room, each with its own settings, and end with one line for all.
 
-`python tests/run.py [--long | --all] [--order NUMBER] [ROOM...]` runs some of them, up to four side
-by side, two more than there are cores, since rooms also wait (JOBS=1: one by one). Tests marked
-`long` are left out; `--long` runs only these, `--all` both. The modules of a room, and the tests of
-a module, run in a random order; `--order` repeats the order that has this number. Where the
+`python tests/run.py [--long | --all | --nightly] [--order NUMBER] [ROOM...]` runs some of them, up
+to four side by side, two more than there are cores, since rooms also wait (JOBS=1: one by one).
+Tests marked `long` are left out; `--long` runs only these, `--all` both. Tests marked `nightly` are
+more of what shorter ones show, and run with `--nightly` alone. The modules of a room, and the tests
+of a module, run in a random order; `--order` repeats the order that has this number. Where the
 programs of PostgreSQL 15, the oldest we promise, are installed, the whole pipeline and the loader
 run on it; of the loader's tests, those about SQL run on the embedded server too.
 """
@@ -32,6 +33,8 @@ OLDEST_POSTGRES = (
 )
 NO_TESTS = 5
 MOST_JOBS = min(4, (os.cpu_count() or 1) + 2)
+#: Options that choose tests, and the marks that each of them chooses.
+CHOICES = {"long": "long and not nightly", "all": "not nightly", "nightly": "nightly"}
 #: The only settings of this project that tests inherit.
 SETTINGS_OF_TESTS = (
     "PIPEBOARD_CRM_DIR",
@@ -123,11 +126,13 @@ def main(arguments: list[str]) -> int:
     """Run the rooms named, or all; return what `make` needs to know."""
     parser = argparse.ArgumentParser(description="Run the tests of every room.")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--long", action="store_const", const="long", dest="which")
-    which.add_argument("--all", action="store_const", const="", dest="which")
+    for name, marked in CHOICES.items():
+        which.add_argument(
+            f"--{name}", action="store_const", const=marked, dest="which", help=f"run: {marked}"
+        )
     parser.add_argument("--order", type=int, default=random.randrange(1_000_000), metavar="NUMBER")
-    parser.add_argument("rooms", nargs="*", metavar="ROOM")
-    parser.set_defaults(which="not long")
+    parser.add_argument("rooms", nargs="*", metavar="ROOM", help="default: all of them")
+    parser.set_defaults(which="not long and not nightly")
     given = parser.parse_args(arguments)
     unknown = set(given.rooms) - {room.name for room in ROOMS}
     if unknown:

@@ -2,9 +2,9 @@
 
 The pages stay where they are; here they are copied with their folders, so that all links work as
 on a code host, and pages are added that follow from code: the settings of `.env`, the tables,
-the list of runbooks and the numbers of the cost page. The table of docs/README.md is the
-navigation. mkdocs runs in strict mode: a link or an anchor that leads nowhere fails the build.
-Nothing is downloaded.
+the error messages, the list of runbooks and the numbers of the cost page. The table of
+docs/README.md is the navigation. mkdocs runs in strict mode: a link or an anchor that leads nowhere
+fails the build. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import costs
+import messages
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +30,12 @@ LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]+)?\)")
 def main() -> int:
     """Copy and generate the pages, and run mkdocs."""
     shutil.rmtree(SOURCE, ignore_errors=True)
-    pages = tracked("*.md")
+    # Files of changelog.d link as the page that they become a part of.
+    pages = [
+        name
+        for name in tracked("*.md")
+        if not name.startswith("changelog.d/") or name == "changelog.d/README.md"
+    ]
     for name in pages:
         write(name, links_of_the_site(name, (ROOT / name).read_text(encoding="utf-8")))
     for name in tracked("docs/images/*"):
@@ -38,6 +44,7 @@ def main() -> int:
         shutil.copy2(ROOT / name, target)
     write("docs/settings.md", settings())
     write("docs/tables.md", tables())
+    write("docs/messages.md", messages.page())
     write("docs/runbooks/README.md", runbooks())
     cost = (ROOT / "docs" / "site" / "cost.js").read_text(encoding="utf-8")
     write("docs/site/cost.js", costs.script() + cost)
@@ -119,6 +126,7 @@ def navigation() -> list[Any]:
             else:
                 pages.append({title: page})
     sections["Reference"].append({"Tables": "docs/tables.md"})
+    sections["Reference"].append({"Messages": "docs/messages.md"})
     sections["Reference"].append({"Changes": "CHANGELOG.md"})
     return [{"Overview": "docs/README.md"}, *({name: pages} for name, pages in sections.items())]
 

@@ -124,7 +124,7 @@ def run(
             before=(lambda: greet(console, check_account(given, base))) if base else None,
             environ=known_histories(services.paths, environment) if reads_on else None,
         )
-        show_run(console, job, outcome)
+    show_run(console, job, outcome)
     show_connection(console, environment.database.url, embedded=environment.embedded)
     return process_code(outcome.status, outcome.code, os.environ)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -251,6 +252,24 @@ def test_an_error_of_the_machine_is_one_row_of_history(
     with psycopg.connect(environment.database.url) as connection:
         found = [(r["status"], r["exit_code"], r["failed_stage"]) for r in latest(connection, 9)]
     assert found == [("failed", 69, "preflight")]
+
+
+def test_a_signal_after_the_end_of_a_run_is_no_second_run(
+    tmp_path: Path, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = RunLock.close
+
+    def close_and_receive_sigterm(lock: RunLock) -> None:
+        close(lock)
+        sys.exit(143)
+
+    found = job("sync")
+    meltano(Paths(tmp_path), *whole_run(found))
+    monkeypatch.setattr(RunLock, "close", close_and_receive_sigterm)
+    scope = CommandScope(found, Console(), environment.variables, environment=environment)
+    with pytest.raises(SystemExit), report_failures(scope):
+        run_job(Paths(tmp_path), environment, found, Console())
+    assert statuses(environment) == ["succeeded"]
 
 
 def test_an_error_in_the_supervisor_is_recorded_and_ends_meltano(

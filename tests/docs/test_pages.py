@@ -20,8 +20,10 @@ PAGES = [
         text=True,
         check=True,
     ).stdout.splitlines()
-    # The changelog also names what was removed since.
-    if (ROOT / name).exists() and name != "CHANGELOG.md"
+    # The changelog also names what was removed since; its next section is in files of their own.
+    if (ROOT / name).exists()
+    and name != "CHANGELOG.md"
+    and (not name.startswith("changelog.d/") or name.endswith("/README.md"))
 ]
 CODE = re.compile(r"^```[^`]*^```|^ {4}[^\n]*$|`[^`\n]+`", re.M)
 LINK = re.compile(r"\]\(([^)\s]+)\)")

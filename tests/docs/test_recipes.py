@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -122,13 +123,21 @@ def test_the_page_has_the_five_recipes() -> None:
     assert all([step.verb for step in steps].count("Run") == 1 for steps in RECIPES.values())
 
 
-#: These two build models, and dbt takes long to begin.
+#: These build models, and dbt takes long to begin: one of them by chance among the long tests, the
+#: other one at night.
 BUILDS = ("Add a stream", "Add a mart")
+LONG_RECIPE = random.choice(BUILDS)
+
+
+def mark_of(recipe: str) -> list[pytest.MarkDecorator]:
+    if recipe not in BUILDS:
+        return []
+    return [pytest.mark.long if recipe == LONG_RECIPE else pytest.mark.nightly]
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.long] * (name in BUILDS)) for name in RECIPES],
+    [pytest.param(name, marks=mark_of(name)) for name in RECIPES],
 )
 def test_a_recipe_works_as_it_is_written(name: str, copy: Path, database: str) -> None:
     *edits, checks = RECIPES[name]

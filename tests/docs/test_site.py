@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import subprocess
@@ -14,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 sys.path.insert(0, str(ROOT / "docs" / "site"))
+import messages  # noqa: E402
 from build import render  # noqa: E402
 
 
@@ -57,6 +59,29 @@ def test_generated_pages_have_settings_and_tables(site: Path) -> None:
     tables = (site / "docs" / "tables.html").read_text(encoding="utf-8")
     marts = {path.stem for path in (ROOT / "transform" / "models" / "marts").rglob("*.sql")}
     assert {name for name in marts if f'id="{name}"' not in tables} == set()
+
+
+def test_the_page_of_messages_has_the_output_of_programs(site: Path, tmp_path: Path) -> None:
+    page = html.unescape((site / "docs" / "messages.html").read_text(encoding="utf-8"))
+    listed = {
+        (int(code), ".*".join(map(re.escape, re.sub(r"</?code>", "`", text).split(messages.VALUE))))
+        for code, text in re.findall(r"<td>(\d+)</td>\n<td>(.*?)</td>", page)
+    }
+    assert len(listed) > 150
+    config = {"api_token": "x", "company_domain": "a b"}
+    config["sqlalchemy_url"] = "postgresql+psycopg://u:p@127.0.0.1:1/d"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    for program, arguments in (
+        ("pipeboard", ["run", "nothing"]),
+        ("tap-pipedrive", ["--config", str(tmp_path / "config.json")]),
+        ("target-postgres", ["--config", str(tmp_path / "config.json")]),
+    ):
+        done = subprocess.run(
+            [str(ROOT / ".pipeboard" / "bin" / program), *arguments],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, cwd=ROOT,
+        )  # fmt: skip
+        output = " ".join(done.stderr.split())
+        assert [t for code, t in listed if code == done.returncode and re.search(t, output)], output
 
 
 def test_search_finds_both_languages(site: Path) -> None:

@@ -28,9 +28,10 @@ COMMANDS = ROOT / ".pipeboard" / "bin"
 DEALS, CHANGES = 600, 20
 #: Modules that `make test` leaves out: each makes an account of its own and many runs.
 LONG = {
-    *("test_backfill", "test_cadence", "test_faults", "test_other_target", "test_roles"),
-    *("test_secrets", "test_signals", "test_sweep"),
+    *("test_backfill", "test_faults", "test_roles", "test_secrets", "test_signals", "test_sweep"),
 }
+#: Modules for the night: the tap's own tests show what they show, there without a warehouse.
+NIGHTLY = {"test_cadence", "test_other_target"}
 PERSONAL = ("PIPEDRIVE_", "MELTANO_", "DBT_", "TAP_", "TARGET_", "PG", "REDIS_", "PUSHGATEWAY_")
 
 
@@ -49,6 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.random_order(disabled=True))
         if item.path.stem in LONG:
             item.add_marker(pytest.mark.long)
+        if item.path.stem in NIGHTLY:
+            item.add_marker(pytest.mark.nightly)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Random signals to every process of a run: no false success, no state ahead of its rows.
 
+Among the long tests, to runs that load; at night also to runs that build.
+
 `PIPEBOARD_SIGNAL_ROUNDS=200` for a long night; `PIPEBOARD_SIGNAL_SEED` repeats the plan of a run.
 """
 
@@ -117,6 +119,7 @@ def test_the_check_finds_missing_and_older_rows(site: Site) -> None:
     assert any(line.startswith("deal_changelog: (2,") for line in found)
 
 
+@pytest.mark.nightly
 def test_signals_while_a_run_builds(site: Site) -> None:
     targets = ("dbt", "dbt", "dbt", "tap-pipedrive", "target-postgres", "meltano", "supervisor")
     rounds = [planned("sync", n, targets) for n in range(ROUNDS // 4)]

@@ -72,6 +72,37 @@ def test_a_package_installs_from_a_git_address_and_runs(
     assert shown in done.stdout
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    ("folder", "package"),
+    [
+        ("tap-pipedrive", "tap_pipedrive"),
+        ("plugins/loaders/target-postgres", "pipeboard_target_postgres"),
+        ("plugins/utilities/pipedrive-simulator", "pipedrive_simulator"),
+    ],
+)
+def test_the_tests_of_a_package_pass_with_its_wheel(
+    copy: Path, tmp_path: Path, folder: str, package: str
+) -> None:
+    tree, installed = tmp_path / "tree", tmp_path / "installed"
+    subprocess.run(
+        [str(UV), "pip", "install", "--quiet", "--no-deps", "--target", str(installed)]
+        + ["--build-constraints", str(ROOT / "requirements" / "build.txt")]
+        + ["--python", sys.executable, str(copy / folder)],
+        check=True,
+    )
+    shutil.copytree(copy, tree, symlinks=True, ignore=shutil.ignore_patterns(".git"))
+    # Nothing but the wheel has the package's modules.
+    shutil.rmtree(tree / folder / package)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+        + ["-m", "not long and not nightly"],
+        cwd=tree / folder, env=environ(PYTHONPATH=str(installed)),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-5000:]
+
+
 @pytest.mark.parametrize(("module", "name", "facts"), generate.PLUGINS)
 def test_the_definitions_are_generated(module: str, name: str, facts: dict[str, object]) -> None:
     text = (generate.HUB / name).read_text(encoding="utf-8")

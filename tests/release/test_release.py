@@ -107,7 +107,10 @@ def test_a_release_is_made_and_its_tag_gives_the_same_bytes(copy: Path, tmp_path
     assert listed["bomFormat"] == "CycloneDX"
     assert {"singer-sdk", "requests"} <= {each["name"] for each in listed["components"]}
     changelog = (made_in / "CHANGELOG.md").read_text()
-    assert re.search(r"^## \[Unreleased\]\n\n## \[0\.2\.0\] - 2\d{3}-\d\d-\d\d\n", changelog, re.M)
+    assert re.search(r"-->\n\n## \[0\.2\.0\] - 2\d{3}-\d\d-\d\d\n\n### \w+\n\n- ", changelog)
+    assert "\n\n\n" not in changelog
+    left = git(made_in, "ls-files", "changelog.d").splitlines()
+    assert left == ["changelog.d/README.md", "changelog.d/section.md.jinja"]
     assert b"### Added" in made["notes.md"]
 
     # Elsewhere, later: what the workflow does.

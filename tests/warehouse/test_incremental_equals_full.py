@@ -543,8 +543,8 @@ NOT_INPUTS = {
 #: written about a deal that is back.
 ROUNDS = (RECORDS, FX, {**UNSWEPT, "months": DAYS["two months pass"]}, {"back": DAYS["the day moves back"]},
           DEFINITIONS, SETTINGS)  # fmt: skip
-#: So many of them each time, by chance: every one takes a full refresh.
-ALONE_TESTED = int(os.environ.get("PIPEBOARD_CHANGES_ALONE", "1"))
+#: So many of them each night, by chance: every one takes a full refresh.
+ALONE_TESTED = int(os.environ.get("PIPEBOARD_CHANGES_ALONE", "8"))
 ALONE = {
     name: change
     for changes in (DAYS, FX, RECORDS, UNSWEPT, DEFINITIONS, SETTINGS)
@@ -562,10 +562,20 @@ def check(project: Project, *changes: Callable[[Project], None]) -> None:
     )
 
 
+#: The records' round each time, one of the others by chance among the long tests, all at night.
+LONG_ROUND = random.randrange(1, len(ROUNDS))
+
+
+def mark_of(number: int) -> list[pytest.MarkDecorator]:
+    if number == 0:
+        return []
+    return [pytest.mark.long if number == LONG_ROUND else pytest.mark.nightly]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
-        pytest.param(changes, id=next(iter(changes)), marks=[pytest.mark.long] * (number > 0))
+        pytest.param(changes, id=next(iter(changes)), marks=mark_of(number))
         for number, changes in enumerate(ROUNDS)
     ],
 )
@@ -575,7 +585,7 @@ def test_an_incremental_build_follows_all_changes(
     check(project, *changes.values())
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", random.sample(sorted(ALONE), min(ALONE_TESTED, len(ALONE))))
 def test_each_change_alone_is_followed(project: Project, name: str) -> None:
     check(project, ALONE[name])

@@ -199,6 +199,7 @@ def test_an_importing_project_reads_its_own_source_with_its_own_settings(
     ) == [(True, 1)]
 
 
+@pytest.mark.nightly
 def test_an_importing_project_builds_and_tests_the_whole_package(database: Database) -> None:
     before = database.catalogue(*SCHEMAS, "pipedrive")
     done = database.example("build")
@@ -206,6 +207,7 @@ def test_an_importing_project_builds_and_tests_the_whole_package(database: Datab
     assert database.catalogue(*SCHEMAS, "pipedrive") == before
 
 
+@pytest.mark.nightly
 def test_developers_build_in_schemas_of_their_own(database: Database) -> None:
     readme = (ROOT / "transform" / "README.md").read_text()
     grants = re.search(

@@ -41,7 +41,7 @@ def run_demo(services: Services, console: Console, account: Account, changes: in
         else:
             console.note("account", f"{account.deals:,} deals and all that belongs to them")
         outcome = run_job(services.paths, environment, job, console)
-        show_run(console, "sync", outcome)
+    show_run(console, "sync", outcome)
     if outcome.status not in SUCCESSES:
         return outcome.code
     if again:

@@ -50,6 +50,7 @@ class CommandScope:
         given: the settings, as far as they could be read.
         find_database: answers with the URL of the database, None where none is in reach.
         environment: where the run takes place, once that is known.
+        is_recorded: whether the end of the run is recorded; what fails later is not the run.
 
     """
 
@@ -59,6 +60,7 @@ class CommandScope:
     find_database: Callable[[], str | None] = lambda: None
     environment: Environment | None = None
     began: float = field(default_factory=time.time)
+    is_recorded: bool = False
 
     @property
     def gateway(self) -> str | None:
@@ -104,7 +106,7 @@ def report_failures(scope: CommandScope) -> Iterator[CommandScope]:
             known = as_pipeboard_error(error)
             reported = known or error
             is_usage = isinstance(reported, PipeboardError) and reported.code == ExitCode.USAGE
-            if not is_usage and not is_reported(error):
+            if not (is_usage or is_reported(error) or scope.is_recorded):
                 _report(scope, reported)
             mark_reported(reported)
             if known is not None and known is not error:

@@ -116,6 +116,7 @@ def run_job(
     scope = CommandScope(job, console, environment.variables, environment=environment)
     with report_failures(scope), run_session(environment, job, console, scope.began) as session:
         if end := session.begin():
+            scope.is_recorded = True
             return _skipped(session, end)
         # A run that hangs shows in the metrics as a start without an end.
         started = MetricSet()
@@ -131,6 +132,7 @@ def run_job(
             mark_reported(error)
             raise
         run.finish(outcome)
+        scope.is_recorded = True
         return outcome
 
 
