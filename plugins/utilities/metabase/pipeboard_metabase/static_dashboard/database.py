@@ -17,7 +17,15 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pipeboard_metabase.definitions import CLAUSE, PERIOD, TAG, Card, Column
+from pipeboard_metabase.definitions import (
+    CLAUSE,
+    GRAIN,
+    PERIOD,
+    TAG,
+    Card,
+    Column,
+    filters_in,
+)
 from pipeboard_metabase.sql import translate
 from pipeboard_metabase.static_dashboard.cells import stored
 from pipeboard_metabase.static_dashboard.deals import JOINED, SOURCES
@@ -47,6 +55,7 @@ DIALECT = (
         re.compile(r"(account\.today) - ([a-z_]+\.[a-z_]*_date)\b"),
         r"(julianday(\1) - julianday(\2))",
     ),
+    (re.compile(r"percentile_cont\(0\.5\) within group \(order by ([a-z_.]+)\)"), r"median(\1)"),
     # The smallest of 0 and 1 is 0: one that is false makes all of them false.
     (re.compile(r"\bbool_and\("), "min("),
 )
@@ -62,14 +71,17 @@ def template(card: Card) -> str:
 
     A clause about another filter than the page's is left out, and one about texts has the parameter
     `:filter`, a JSON list of them; that of a period has `:period_first` and `:period_last`.
+    `:grain` always has a value.
     """
 
     def clause(found: re.Match[str]) -> str:
-        tags = TAG.findall(found.group(1))
+        tags = filters_in(found.group(1))
         return found.group(0) if set(tags) <= set(PAGE_FILTERS) else ""
 
     def condition(found: re.Match[str]) -> str:
         tag = found.group(1)
+        if tag == GRAIN:
+            return f":{GRAIN}"
         column = _name(card.filters[tag])
         if tag == PERIOD:
             return f"{column} {BETWEEN}"
@@ -77,7 +89,7 @@ def template(card: Card) -> str:
 
     text = CLAUSE.sub(clause, translate(COMMENT.sub("", card.sql), None, None))
     # The tag stays in front, so that the page knows which filter a clause is about.
-    text = CLAUSE.sub(lambda found: f"[[{TAG.findall(found[1])[0]}:{found[1]}]]", text)
+    text = CLAUSE.sub(lambda found: f"[[{filters_in(found[1])[0]}:{found[1]}]]", text)
     return TAG.sub(condition, to_sqlite(text))
 
 
@@ -159,7 +171,7 @@ def relations(cards: Iterable[Card]) -> dict[tuple[str, str], set[str]]:
     for card in cards:
         columns = [column for key, column in card.filters.items() if key in PAGE_FILTERS]
         text = CLAUSE.sub(
-            lambda clause: clause[0] if set(TAG.findall(clause[1])) <= set(PAGE_FILTERS) else "",
+            lambda clause: clause[0] if set(filters_in(clause[1])) <= set(PAGE_FILTERS) else "",
             COMMENT.sub("", card.sql),
         )
         identifiers = set(WORD.findall(text)) | {column.name for column in columns}

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import psycopg
 import pytest
 from page_browser import CACHE, NODE, PHONE, Browser
-from pipeboard_metabase.definitions import LEFT_OUT, PERIOD, Card, Definitions
+from pipeboard_metabase.definitions import GRAIN, GRAINS, LEFT_OUT, PERIOD, Card, Definitions
 from pipeboard_metabase.sql import Between, Value, render
 from pipeboard_metabase.static_dashboard.bundle import WEB, Bundle, node_in, packages
 from pipeboard_metabase.static_dashboard.cells import plain
@@ -78,7 +78,7 @@ def marts_rows(
     connection: psycopg.Connection[Any], request: CardRequest, period: Any
 ) -> list[list[Any]]:
     values: dict[str, Value] = {
-        key: names for key, names in request.values.items() if key in request.card.filters
+        key: names for key, names in request.values.items() if request.card.obeys(key)
     }
     values.pop(PERIOD, None)
     if PERIOD in request.card.filters and period:
@@ -108,6 +108,7 @@ def differences(found: list[list[Any]], expected: list[list[Any]]) -> list[Any]:
 def unexplained(lists: list[dict[str, Any]]) -> list[Any]:
     """Return figures that their deals do not add up to: counts, and sums of values."""
     sums = {"won_value_base", "lost_value_base", "open_value_base"}
+    sums |= {"new_value_base", "returning_value_base", "won_back_value_base"}
     return [
         each
         for each in lists
@@ -136,6 +137,8 @@ def settings_of(
     kinds = ("all", *RELATIVE, f"{year}", f"{year}-Q{nr // 3 + 1}", f"{year}-{nr + 1:02}")
     if random_.random() < 0.7:
         values[PERIOD] = [random_.choice(kinds)]
+    if random_.random() < 0.6:
+        values[GRAIN] = [random_.choice(tuple(GRAINS))]
     return values
 
 
@@ -270,8 +273,9 @@ def settled(browser: Browser) -> None:
     """Wait until the page shows what its address says."""
     WebDriverWait(browser.chrome, 10).until(
         lambda _: browser.run(
-            "return !document.body.ariaBusy && new URLSearchParams(location.hash.split('?')[1] ?? '')"
-            ".getAll('owner').length === document.querySelectorAll('#choices-owner :checked').length"
+            "const asked = new URLSearchParams(location.hash.split('?')[1] ?? '');"
+            "const ticked = document.querySelectorAll('#choices-owner :checked');"
+            "return !document.body.ariaBusy && asked.getAll('owner').length === ticked.length"
         )
     )
     browser.drawn()

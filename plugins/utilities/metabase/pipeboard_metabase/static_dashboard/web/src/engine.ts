@@ -6,7 +6,7 @@
 import type { Database, Value } from "sql.js";
 import initSqlJs from "sql.js";
 
-import type { Filters } from "./address";
+import type { Filters, Grain } from "./address";
 import { NAMED } from "./address";
 import type { Card, Cell, Column } from "./types";
 
@@ -16,6 +16,7 @@ const CLAUSE = /\[\[(\w+):([\s\S]*?)\]\]/g;
 /** What filters are set to: the first and the last day of a period, names of the others. */
 export interface Chosen {
   period: readonly [string, string] | null;
+  grain: Grain;
   pipeline: readonly string[];
   owner: readonly string[];
   team: readonly string[];
@@ -53,6 +54,14 @@ export class Engine {
     const sql = await initSqlJs({ wasmBinary: program });
     const database = new sql.Database();
     database.create_function("round", rounded);
+    database.create_aggregate("median", {
+      init: () => [] as number[],
+      step: (found: number[], value: Value) => {
+        if (typeof value === "number") found.push(value);
+        return found;
+      },
+      finalize: median,
+    });
     database.run("begin");
     return new Engine(database, tablesOf(file), lists);
   }
@@ -113,7 +122,7 @@ export class Engine {
     more: Record<string, string | number>,
     columns: readonly Column[],
   ): Cell[][] {
-    const values: Record<string, string | number> = {};
+    const values: Record<string, string | number> = { ":grain": chosen.grain };
     for (const [name, value] of Object.entries(more)) values[`:${name}`] = value;
     const text = select.replace(CLAUSE, (_, filter: string, clause: string) => {
       if (filter === "period") {
@@ -160,11 +169,19 @@ function rounded(value: Value, digits: Value): Value {
   return (Math.sign(value) * Math.round(Math.abs(value) * scale * (1 + 2e-14))) / scale;
 }
 
+/** As PostgreSQL's percentile_cont(0.5): of an even number of values the mean of the middle two. */
+function median(values: number[]): number | null {
+  const sorted = values.sort((one, other) => one - other);
+  const middle = (sorted.length - 1) / 2;
+  const [low, high] = [sorted[Math.floor(middle)], sorted[Math.ceil(middle)]];
+  return low === undefined || high === undefined ? null : low + (high - low) / 2;
+}
+
 function cellOf(value: string | number | null, column: Column | undefined): Cell {
   return column?.format === "boolean" && value !== null ? value !== 0 : value;
 }
 
 /** Whether a filter is set to anything but its default. */
 export function isSet(filters: Filters, key: keyof Filters): boolean {
-  return key === "period" ? filters.period !== null : filters[key].length > 0;
+  return key === "period" || key === "grain" ? filters[key] !== null : filters[key].length > 0;
 }

@@ -1,7 +1,7 @@
 /** One bar of filters for all cards; what is chosen is in the address. */
 
 import type { FilterKey, Filters } from "./address";
-import { go, NAMED } from "./address";
+import { go, GRAINS, NAMED } from "./address";
 import { element } from "./dom";
 import { isSet } from "./engine";
 import type { Context } from "./frame";
@@ -34,13 +34,17 @@ export function filterBar(
   );
   clear.hidden = !keys.some((key) => isSet(filters, key));
   clear.addEventListener("click", () => {
-    go((state) => (state.filters = { period: null, pipeline: [], owner: [], team: [] }));
+    go((state) => (state.filters = { period: null, grain: null, pipeline: [], owner: [], team: [] }));
   });
   return element(
     "div",
     { class: "filters", role: "group", "aria-label": translations.text("page.filters") },
     ...keys.map((key) =>
-      key === "period" ? periodFilter(choices, filters, context) : nameFilter(key, choices, filters, context),
+      key === "period"
+        ? oneOf(key, periods(choices, filters, context), filters, context)
+        : key === "grain"
+          ? oneOf(key, grains(filters, context), filters, context)
+          : nameFilter(key, choices, filters, context),
     ),
     clear,
   );
@@ -50,18 +54,25 @@ function className(filters: Filters, key: FilterKey): string {
   return isSet(filters, key) ? "filter set" : "filter";
 }
 
-function periodFilter(choices: Choices, filters: Filters, context: Context): HTMLElement {
-  const select = element(
-    "select",
-    { "data-focus": "filter-period", "data-filter": "period" },
-    ...periods(choices, filters, context),
-  );
-  select.addEventListener("change", () => go((state) => (state.filters.period = select.value || null)));
+function oneOf(key: "period" | "grain", options: HTMLElement[], filters: Filters, context: Context): HTMLElement {
+  const select = element("select", { "data-focus": `filter-${key}`, "data-filter": key }, ...options);
+  select.addEventListener("change", () => {
+    go((state) => {
+      if (key === "period") state.filters.period = select.value || null;
+      else state.filters.grain = GRAINS.find((grain) => grain === select.value) ?? null;
+    });
+  });
   return element(
     "label",
-    { class: className(filters, "period") },
-    element("span", {}, context.translations.text("filter.period")),
+    { class: className(filters, key) },
+    element("span", {}, context.translations.text(`filter.${key}`)),
     select,
+  );
+}
+
+function grains({ grain }: Filters, { translations }: Context): HTMLElement[] {
+  return GRAINS.map((key) =>
+    option(key === "month" ? "" : key, translations.text(`value.grain.${key}`), key === (grain ?? "month")),
   );
 }
 
@@ -179,7 +190,7 @@ function nameFilter(key: NameKey, choices: Choices, filters: Filters, context: C
     expand(false);
     button.focus();
   });
-  // Whoever goes on, by a click or by the Tab key, closes the list; a page drawn anew does not.
+  // A click elsewhere, or the Tab key, closes the list; a page that is drawn anew does not.
   box.addEventListener("focusout", () => {
     setTimeout(() => {
       if (box.isConnected && document.hasFocus() && !box.contains(document.activeElement)) expand(false);
