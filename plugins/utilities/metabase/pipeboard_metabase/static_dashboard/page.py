@@ -82,8 +82,9 @@ def page_data(
         for dashboard in definitions.dashboards.values()
         if (shown := _dashboard(dashboard, definitions, results))["tabs"]
     ]
-    cards = {key: _card(definitions.cards[key], answer) for key, answer in results.items()}
     database = account.database
+    texts = database.texts if database else frozenset()
+    cards = {key: _card(definitions.cards[key], answer, texts) for key, answer in results.items()}
     return {
         "meta": {
             "asOf": plain(account.as_of),
@@ -148,7 +149,7 @@ def _dashboard(
     }
 
 
-def _card(card: Card, answer: CardResult) -> dict[str, Any]:
+def _card(card: Card, answer: CardResult, texts: frozenset[str]) -> dict[str, Any]:
     columns = [
         {"name": name, "format": _format(card, name, kind)}
         for name, kind in zip(answer.columns, answer.types, strict=True)
@@ -169,7 +170,7 @@ def _card(card: Card, answer: CardResult) -> dict[str, Any]:
         "columns": columns,
         "filters": [key for key in BAR if card.obeys(key)],
         "grains": list(card.grains),
-        "query": template(card) if is_filtered(card) else None,
+        "query": template(card, texts | _text_columns(answer)) if is_filtered(card) else None,
         "rows": [[plain(value) for value in row] for row in answer.rows],
         "cut": answer.cut,
         "rowsOverlap": card.rows_overlap,
@@ -177,6 +178,10 @@ def _card(card: Card, answer: CardResult) -> dict[str, Any]:
         "deals": dict(card.deals),
         "error": answer.error,
     }
+
+
+def _text_columns(answer: CardResult) -> set[str]:
+    return {n for n, kind in zip(answer.columns, answer.types, strict=True) if kind == "text"}
 
 
 def _format(card: Card, column: str, kind: str) -> str:

@@ -127,7 +127,7 @@ def test_without_a_company_domain_no_deal_has_a_link(
     account, results = read(demo.url, definitions)
     assert account.database is not None
     tables = json.loads(account.database.file)
-    of_account = tables["ops_ops_account"]
+    of_account = tables["tables"]["ops_ops_account"]
     of_account["values"][list(of_account["columns"]).index("deal_url_prefix")] = [None]
     database = replace(account.database, file=json.dumps(tables).encode())
     path = folder / "no_domain.html"

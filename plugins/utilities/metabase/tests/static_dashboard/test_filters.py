@@ -15,15 +15,18 @@ from urllib.parse import urlencode
 
 import psycopg
 import pytest
+from card_helpers import Server
 from page_browser import CACHE, NODE, PHONE, Browser
 from pipeboard_metabase.definitions import GRAIN, GRAINS, LEFT_OUT, PERIOD, Card, Definitions
 from pipeboard_metabase.sql import Between, Value, render
 from pipeboard_metabase.static_dashboard.bundle import WEB, Bundle, node_in, packages
 from pipeboard_metabase.static_dashboard.cells import plain
 from pipeboard_metabase.static_dashboard.command import write
-from pipeboard_metabase.static_dashboard.database import is_filtered
+from pipeboard_metabase.static_dashboard.database import is_filtered, relations
+from pipeboard_metabase.static_dashboard.deals import JOINED
 from pipeboard_metabase.static_dashboard.page import render_page
-from pipeboard_metabase.static_dashboard.queries import CardResult, read
+from pipeboard_metabase.static_dashboard.queries import READER, CardResult, read
+from psycopg.conninfo import conninfo_to_dict
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
@@ -199,6 +202,79 @@ def test_without_a_choice_the_engine_answers_as_the_page_opens(
         "where period_start = this_month"
     )
     assert [each["count"] for each in lists["landing_this_month"]] == [n_landing]
+
+
+def test_texts_are_sorted_in_the_collation_of_the_database(
+    definitions: Definitions, demo: Warehouse, server: Server, bundle: Bundle, folder: Path,
+    evaluate: Callable[[Path, Sequence[CardRequest]], list[dict[str, Any]]],
+) -> None:  # fmt: skip
+    card = definitions.cards["duration_by_owner"]
+    url = collated(server, demo, [card])
+    only = replace(definitions, cards={card.key: card})
+    account, results = read(url, only)
+    path = folder / "collated.html"
+    write(path, render_page(only, account, results, bundle))
+    request = CardRequest(card, {PERIOD: ["all"]}, lists=False)
+    with psycopg.connect(url) as connection:
+        expected = marts_rows(connection, request, None)
+    names = [row[0] for row in expected]
+    assert names != sorted(names), "the collation sorts as bytes do"
+    (found,) = evaluate(path, [request])
+    assert differences(found["rows"], expected) == []
+
+
+CREATE = """
+    create database collated owner {owner}
+    template template0 locale_provider icu icu_locale 'pt-BR' encoding 'UTF8'
+"""
+
+
+def collated(server: Server, demo: Warehouse, cards: Sequence[Card]) -> str:
+    """Copy what cards read into a database that sorts texts as people do; return its address."""
+    with server.as_superuser(demo, dbname="postgres") as session:
+        owner = conninfo_to_dict(demo.url)["user"]
+        session.execute("drop database if exists collated")
+        try:
+            session.execute(CREATE.format(owner=owner).encode())
+        except psycopg.errors.FeatureNotSupported:
+            pytest.skip("NOT TESTED: this PostgreSQL is built without ICU")
+    url = f"{demo.url.rpartition('/')[0]}/collated"
+    names = {".".join(relation) for relation in relations(cards)} | {
+        f"marts.{name}"
+        for name in ("rpt_deals_monthly", "rpt_owner_scorecard", "rpt_open_deals", "fct_deal")
+    }
+    names |= {f"{schema}.{name}" for schema, name in JOINED} | {"ops.ops_stream_freshness"}
+    with psycopg.connect(demo.url) as source, psycopg.connect(url) as target:
+        target.execute("create schema marts")
+        target.execute("create schema ops")
+        for name in sorted(names):
+            copied(source, target, name)
+        target.execute(
+            "update marts.dim_user set display_name = "
+            "(array['Ágata', 'Bruno', 'ana', 'Zélia', 'beto'])[1 + user_id % 5] || ' ' || user_id "
+            "where user_id > 0"
+        )
+        target.execute(f"grant usage on schema marts, ops to {READER}".encode())
+        target.execute(f"grant select on all tables in schema marts, ops to {READER}".encode())
+    return url
+
+
+def copied(source: psycopg.Connection[Any], target: psycopg.Connection[Any], name: str) -> None:
+    """Copy a relation as a table, without its rules."""
+    row = source.execute(
+        "select string_agg(format('%%I %%s', attname, format_type(atttypid, atttypmod)), ', ' "
+        "order by attnum) from pg_attribute "
+        "where attrelid = %s::regclass and attnum > 0 and not attisdropped",
+        [name],
+    ).fetchone()
+    assert row is not None
+    target.execute(f"create table {name} ({row[0]})".encode())
+    with (
+        source.cursor().copy(f"copy (select * from {name}) to stdout".encode()) as rows,
+        target.cursor().copy(f"copy {name} from stdin".encode()) as table,
+    ):
+        for block in rows:
+            table.write(block)
 
 
 def test_years_and_quarters_are_fiscal_ones(

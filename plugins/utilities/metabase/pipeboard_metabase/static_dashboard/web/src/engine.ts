@@ -28,6 +28,12 @@ interface Table {
   values: Value[][];
 }
 
+/** Tables whose texts are numbers of a list, which is in the order of the database's collation. */
+interface File {
+  texts: string[];
+  tables: Record<string, Table>;
+}
+
 /** Rows that are inserted before the browser may do something else. */
 const ROWS_AT_ONCE = 2_000;
 /** Columns that large tables are joined by: without an index a select would make one each time. */
@@ -41,8 +47,11 @@ export class Engine {
     private readonly database: Database,
     /** Tables that are not made yet: a select makes those that it reads. */
     private readonly pending: Map<string, Table>,
+    /** The place of a text in the database's own order. */
+    ranks: ReadonlyMap<string, number>,
     private readonly lists: () => Promise<ArrayBuffer>,
   ) {
+    database.create_function("place_of", (value) => (typeof value === "string" ? (ranks.get(value) ?? value) : value));
     void this.makePending();
   }
 
@@ -63,7 +72,9 @@ export class Engine {
       finalize: median,
     });
     database.run("begin");
-    return new Engine(database, tablesOf(file), lists);
+    const { tables, texts } = read(file);
+    const ranks = new Map(texts.map((text, nr) => [text, nr]));
+    return new Engine(database, tables, ranks, lists);
   }
 
   /** Make the tables of the cards before a select needs them, between which the browser may draw. */
@@ -80,7 +91,7 @@ export class Engine {
    */
   withLists(): Promise<void> {
     this.listing ??= this.lists().then(async (file) => {
-      const tables = tablesOf(file);
+      const { tables } = read(file);
       for (const [name, table] of tables) this.pending.set(name, table);
       for (const name of tables.keys()) {
         for (const _ of this.make(name)) await pause();
@@ -154,9 +165,15 @@ function pause(): Promise<unknown> {
   return new Promise((resolve) => setTimeout(resolve));
 }
 
-function tablesOf(file: ArrayBuffer): Map<string, Table> {
-  const tables = JSON.parse(new TextDecoder().decode(file)) as Record<string, Table>;
-  return new Map(Object.entries(tables));
+function read(file: ArrayBuffer): { tables: Map<string, Table>; texts: string[] } {
+  const { tables, texts } = JSON.parse(new TextDecoder().decode(file)) as File;
+  for (const { columns, values } of Object.values(tables)) {
+    for (const [at, type] of Object.values(columns).entries()) {
+      if (type !== "text") continue;
+      values[at] = (values[at] ?? []).map((place) => (place === null ? null : (texts[Number(place)] ?? null)));
+    }
+  }
+  return { tables: new Map(Object.entries(tables)), texts };
 }
 
 /**
