@@ -1,6 +1,6 @@
 {#-
     Won deals with their customer, and what each is to the customer: the first, one more, or the first after a long
-    silence. A view: two reports read it, both only when deals change.
+    silence. A view: three reports read it, all only when deals change.
 -#}
 {{ config(materialized='published_view') }}
 with won as (
