@@ -12,7 +12,7 @@ version is pinned in requirements/:
 * the next node gets the session of an earlier one, reset, instead of a new session;
 * compiled Jinja templates are kept in the target folder;
 * a name in `--select` is compared with the nodes that have it, not with all nodes, three times;
-* debug messages that no logger writes are not made;
+* debug messages that no logger writes are not made, and their fields are not converted;
 * `graph` gives macros one dictionary for each node, and a query's result has types that are known;
 * a target folder with nothing in it begins with what was parsed for another database;
 * the garbage collector does not go through the parsed project again and again.
@@ -247,15 +247,33 @@ def select_by_index() -> None:
 
 
 def skip_unwritten_messages() -> None:
-    """Make no debug message, unless a logger writes it."""
+    """Make no debug message, unless a logger writes it; convert the fields of written ones only."""
     manager = import_module("dbt_common.events.event_manager").EventManager
-    debug = import_module("dbt_common.events.base_types").EventLevel.DEBUG
-    fire_event = manager.fire_event
+    events = import_module("dbt_common.events.base_types")
+    event, debug = events.BaseEvent, events.EventLevel.DEBUG
+    fire_event, convert = manager.fire_event, event.__init__
 
     def fire_if_written(self: Any, e: Any, level: Any = None, *rest: Any, **options: Any) -> None:
         if (level or e.level_tag()) != debug or any(x.level == debug for x in self.loggers):
             fire_event(self, e, level, *rest, **options)
 
+    def keep_fields(self: Any, *arguments: Any, **fields: Any) -> None:
+        vars(self)["unconverted"] = arguments, fields
+
+    def get(self: Any, name: str) -> Any:
+        if name != "pb_msg":
+            return getattr(self.pb_msg, name)
+        arguments, fields = vars(self).pop("unconverted")
+        convert(self, *arguments, **fields)
+        return vars(self)[name]
+
+    def set_field(self: Any, name: str, value: Any) -> None:
+        if name == "pb_msg":
+            vars(self)[name] = value
+        else:
+            setattr(self.pb_msg, name, value)
+
+    event.__init__, event.__getattr__, event.__setattr__ = keep_fields, get, set_field
     manager.fire_event = fire_if_written
 
 
