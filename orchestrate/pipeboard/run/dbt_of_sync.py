@@ -82,7 +82,7 @@ def keep_parsed_project(folder: Path, fingerprint: str) -> None:
             parser.write_manifest(manifest, project.project_target_path)
         return manifest
 
-    requires.parse_manifest = parse_once
+    vars(requires)["parse_manifest"] = parse_once
 
 
 def load_parts(path: Path, key: list[str]) -> Any:
