@@ -100,7 +100,8 @@ ROOMS = (
     Room("orchestrate", "orchestrate"),
     Room("prefect", "tests/prefect"),
     Room("docs", "tests/docs"),
-    Room("metabase", "plugins/utilities/metabase"),
+    # One test sorts by an ICU collation, which the embedded server is built without.
+    Room("metabase", "plugins/utilities/metabase", on_oldest=True),
     Room("observability", "tests/observability"),
     Room("target-postgres", "plugins/loaders/target-postgres", on_oldest=True, on_both=LOADERS_SQL),
     Room("trust", "tests/trust"),

@@ -1,6 +1,6 @@
 {#-
     Won deals with their customer, and what each is to the customer: the first, one more, or the first after a long
-    silence. A view: two reports read it, both only when deals change.
+    silence. A view: three reports read it, all only when deals change.
 -#}
 {{ config(materialized='published_view') }}
 with won as (
@@ -26,7 +26,7 @@ in_order as (
         lag(won_date_local) over in_turn as previous_won_date,
         lead(won_date_local) over in_turn as next_won_date
     from won
-    window in_turn as (partition by customer_type, customer_id order by close_time, deal_id)
+    window in_turn as (partition by customer_id, customer_type order by close_time, deal_id)
 )
 
 select

@@ -75,6 +75,7 @@ select
     )::integer as fiscal_year,
     extract(quarter from fiscal_day)::integer as fiscal_quarter,
     extract(month from fiscal_day)::integer as fiscal_month,
+    (date_trunc('quarter', fiscal_day) + interval '{{ first_month - 1 }} months')::date as fiscal_quarter_start,
     date_day = (date_trunc('month', date_day) + interval '1 month' - interval '1 day')::date as is_month_end,
     is_weekend,
     holiday_name,

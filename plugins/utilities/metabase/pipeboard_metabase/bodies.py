@@ -9,17 +9,22 @@ from typing import Any
 
 from pipeboard_metabase import sql
 from pipeboard_metabase.card_style import display, reference, visualization
-from pipeboard_metabase.definitions import Card, Column, Dashboard, Filter
+from pipeboard_metabase.definitions import GRAIN, PERIOD, Card, Column, Dashboard, Filter
 from pipeboard_metabase.errors import ExitCode, PipeboardError
 from pipeboard_metabase.run import Run
 
 #: Names under which our template tags and parameters get ids that are the same in every run.
 _NAMES = uuid.UUID("6f1a55a4-39a7-4b5b-8a3e-2f5fb9f0a4b1")
 #: How each type of filter asks for its value.
-WIDGETS = {"date": "date/all-options", "text": "string/="}
-SECTIONS = {"date": "date", "text": "string"}
+WIDGETS = {"date": "date/all-options", "text": "string/=", "choice": "string/="}
+SECTIONS = {"date": "date", "text": "string", "choice": "string"}
 #: Columns whose values are those of a filter.
 FILTER_OF_NAME = {"owner_name": "owner", "pipeline_name": "pipeline"}
+#: The card that lists deals, and its filters by the set of deals behind a figure.
+DEALS = "deals"
+CLOSED = {"won": "won", "lost": "lost"}
+#: Columns with the first day of a period.
+PERIODS = ("month", "period_start")
 #: Our collections, from the outside in: the dashboards, and beside them the cards they show.
 COLLECTIONS = {"pipeboard": None, "cards": "pipeboard"}
 
@@ -43,14 +48,26 @@ def card_body(
     """
     tags, parameters = {}, []
     for key in sql.tags(card):
+        wanted = run.definitions.filters[key]
+        tag_id, name = _tag_id(card.key, key), run.text(f"filter.{key}")
+        widget = WIDGETS[wanted.type]
+        # The tag alone makes no widget: the card must list it as a parameter, too.
+        parameters.append(
+            {"id": tag_id, "name": name, "slug": key, "type": widget, "target": _target(key),
+             **_choice(run, wanted)}
+        )  # fmt: skip
+        if wanted.type == "choice":
+            tags[key] = {
+                "id": tag_id, "name": key, "display-name": name, "type": "text",
+                "required": True, "default": wanted.default,
+            }  # fmt: skip
+            continue
         column = card.filters[key]
         if column not in fields:
             what = f"filter {key} of card {card.key} points at {column}, which the warehouse lacks"
             raise PipeboardError(
                 what, "Build the marts of this release: `make sync`", ExitCode.DATA
             )
-        widget = WIDGETS[run.definitions.filters[key].type]
-        tag_id, name = str(uuid.uuid5(_NAMES, f"{card.key}/{key}")), run.text(f"filter.{key}")
         tags[key] = {
             "id": tag_id,
             "name": key,
@@ -59,10 +76,6 @@ def card_body(
             "dimension": ["field", fields[column], None],
             "widget-type": widget,
         }
-        # The tag alone makes no widget: the card must list it as a parameter, too.
-        parameters.append(
-            {"id": tag_id, "name": name, "slug": key, "type": widget, "target": _target(key)}
-        )
     return {
         "name": run.definitions.title(card, run.language),
         "description": run.definitions.description(card, run.language),
@@ -99,7 +112,7 @@ def dashboard_body(
                 "col": place.x,
                 "size_x": place.w,
                 "size_y": place.h,
-                "visualization_settings": clicks(card, dashboard),
+                "visualization_settings": clicks(card, dashboard, cards.get(DEALS)),
                 "parameter_mappings": [
                     {
                         "parameter_id": parameter_id(key),
@@ -107,7 +120,7 @@ def dashboard_body(
                         "target": _target(key),
                     }
                     for key in dashboard.filters
-                    if key in card.filters
+                    if card.obeys(key)
                 ],
             }
         )
@@ -123,29 +136,75 @@ def dashboard_body(
     }
 
 
-def clicks(card: Card, dashboard: Dashboard) -> dict[str, Any]:
-    """Return what a click on a card does: a name filters the dashboard by itself."""
-    names = {
-        column: {
-            "type": "crossfilter",
-            "parameterMapping": {
-                parameter_id(key): {
-                    "id": parameter_id(key),
-                    "source": {"type": "column", "id": column, "name": column},
-                    "target": {"type": "parameter", "id": parameter_id(key)},
-                }
-            },
-        }
+def clicks(card: Card, dashboard: Dashboard, deals: int | None = None) -> dict[str, Any]:
+    """Return what a click on a card does.
+
+    A name filters the dashboard by itself. A figure of won or lost deals leads to the card that
+    lists them, if that has the number `deals`.
+    """
+    found = {
+        column: {"type": "crossfilter", "parameterMapping": {parameter_id(key): {
+            "id": parameter_id(key),
+            "source": {"type": "column", "id": column, "name": column},
+            "target": {"type": "parameter", "id": parameter_id(key)},
+        }}}
         for column, key in FILTER_OF_NAME.items()
         if column in card.columns and key in dashboard.filters
+    }  # fmt: skip
+    links = {
+        measure: _link(card, dashboard, CLOSED[behind], deals)
+        for measure, behind in card.deals.items()
+        if deals is not None and behind in CLOSED and _is_listed(card)
     }
     if card.display in ("table", "heatmap"):
-        settings = {reference(name): {"click_behavior": found} for name, found in names.items()}
+        settings = {
+            reference(name): {"click_behavior": click} for name, click in (found | links).items()
+        }
         return {"column_settings": settings} if settings else {}
+    # A chart has one behaviour for all of its measures.
+    if links.keys() >= set(card.y) and all(link == links[card.y[0]] for link in links.values()):
+        return {"click_behavior": links[card.y[0]]}
     for column in (card.series, *card.x):
-        if column in names:
-            return {"click_behavior": names[column]}
+        if column in found:
+            return {"click_behavior": found[column]}
     return {}
+
+
+def _is_listed(card: Card) -> bool:
+    """Tell whether the list of deals has a filter for all that a figure is measured by."""
+    dimensions = {*card.x, *([card.series] if card.series else [])}
+    if card.display == "table":
+        dimensions = set(card.columns[:1])
+    return dimensions <= {*FILTER_OF_NAME, *PERIODS}
+
+
+def _link(card: Card, dashboard: Dashboard, closed: str, deals: int | None) -> dict[str, Any]:
+    """Return the way from a figure to its deals, with the values of its row and the filters."""
+    columns = {name: key for name, key in FILTER_OF_NAME.items() if name in card.columns}
+    columns |= {name: closed for name in PERIODS if name in card.columns}
+    obeyed = [key for key in dashboard.filters if card.obeys(key)]
+    parameters = {key: closed if key == PERIOD else key for key in obeyed}
+    sources = {
+        target: {"type": "parameter", "id": parameter_id(key), "name": key}
+        for key, target in parameters.items()
+    } | {key: {"type": "column", "id": name, "name": name} for name, key in columns.items()}
+    return {
+        "type": "link",
+        "linkType": "question",
+        "targetId": deals,
+        "parameterMapping": {
+            (tag_id := _tag_id(DEALS, key)): {
+                "id": tag_id,
+                "source": source,
+                "target": {"type": "variable", "id": key},
+            }
+            for key, source in sources.items()
+        },
+    }
+
+
+def _tag_id(card: str, key: str) -> str:
+    return str(uuid.uuid5(_NAMES, f"{card}/{key}"))
 
 
 def _parameter(run: Run, wanted: Filter) -> dict[str, Any]:
@@ -158,9 +217,24 @@ def _parameter(run: Run, wanted: Filter) -> dict[str, Any]:
     }
     if wanted.type == "text":
         parameter["values_query_type"] = "list"
+    if wanted.type == "choice":
+        return parameter | _choice(run, wanted)
     if wanted.default is not None:
         parameter["default"] = wanted.default
     return parameter
+
+
+def _choice(run: Run, wanted: Filter) -> dict[str, Any]:
+    """Return how a choice lists its values in the reader's language; one is always chosen."""
+    if wanted.type != "choice":
+        return {}
+    values = [[value, run.text(f"value.{wanted.key}.{value}")] for value in wanted.values]
+    return {
+        "default": [wanted.default],
+        "values_query_type": "list",
+        "values_source_type": "static-list",
+        "values_source_config": {"values": values},
+    }
 
 
 def parameter_id(key: str) -> str:
@@ -169,4 +243,5 @@ def parameter_id(key: str) -> str:
 
 
 def _target(key: str) -> list[Any]:
-    return ["dimension", ["template-tag", key]]
+    # A choice is a value of the select itself, not a condition on a column.
+    return ["variable" if key == GRAIN else "dimension", ["template-tag", key]]

@@ -16,7 +16,7 @@ SEPARATORS = {"pt": ",."}
 #: How a day and a month are written.
 DATES = {"en": ("YYYY-MM-DD", "YYYY-MM"), "pt": ("DD/MM/YYYY", "MM/YYYY")}
 #: What is written with no separators; a column without a format may be a number.
-NO_NUMBERS = ("date", "month", "time", "text", "url")
+NO_NUMBERS = ("date", "month", "period", "time", "text", "url")
 
 
 def display(card: Card) -> str:
@@ -135,7 +135,7 @@ def _column(run: Run, card: Card, column: str) -> dict[str, Any]:
         settings |= {"number_style": "percent", "decimals": 1}
     elif form in ("days", "hours", "seconds"):
         settings |= {"decimals": 1, "suffix": f" {run.text(f'unit.{form}')}"}
-    elif form == "date":
+    elif form in ("date", "period"):
         settings |= {"date_style": day, "time_enabled": None}
     elif form == "month":
         settings |= {"date_style": month, "time_enabled": None}

@@ -33,13 +33,19 @@ TILES = ("scalar", "trend")
 #: What a number or text means to people, beyond its type. `percent` is a share of 1.
 FORMATS = (
     *("integer", "decimal", "money", "percent", "days", "hours", "seconds"),
-    *("date", "month", "time", "text", "url"),
+    # A period is the first day of a week, a month or a quarter.
+    *("date", "month", "period", "time", "text", "url"),
 )
-FILTER_TYPES = ("date", "text")
+FILTER_TYPES = ("date", "text", "choice")
 #: What a card covers that no filter of a period reaches; each has a text `period.<key>`.
 PERIODS = ("now", "this_month", "from_this_month", "last_quarter", "last_year", "all")
 #: The filter that says which days or months a card covers.
 PERIOD = "period"
+#: The choice of how long the periods of a chart are. It always has a value, so that selects may
+#: name it outside of a clause; `period_start()` in a select is the first day of dim_date's row.
+GRAIN = "grain"
+GRAINS = {"week": "week_start", "month": "month_start", "quarter": "fiscal_quarter_start"}
+PERIOD_START = "period_start()"
 #: A default of a period, in Metabase's notation: whole months before this one, and this one.
 PAST_MONTHS = re.compile(r"past(\d+)months~")
 #: What a card with a sum of money counts beside it: deals that the sum leaves out.
@@ -66,13 +72,15 @@ class Column:
 class Filter:
     """A filter of dashboards. `default` is in Metabase's own notation, such as past12months~.
 
-    One that is `partial` chooses what some cards show; the others need not mention it.
+    One that is `partial` chooses what some cards show; the others need not mention it. A choice
+    has one of its `values`.
     """
 
     key: str
     type: str
     default: str | None = None
     partial: bool = False
+    values: tuple[str, ...] = ()
 
     @property
     def months(self) -> int | None:
@@ -86,7 +94,7 @@ class DealSet:
     """Deals that a figure counts, by columns of static_dashboard/deals.sql.
 
     `owner` is the owner that they count for, and `date` the day; None where all days count. `via`
-    is the table whose rows are counted instead: `visits` to stages, or `product_lines`.
+    is the table whose rows are counted instead: `visits` to stages, `product_lines`, `customers`.
     """
 
     where: str
@@ -101,6 +109,7 @@ class Card:
 
     `columns` are those of the result, in order. `goal` is the column with the target of a tile's
     figure. `period` is one of PERIODS, unless the card has the filter of a period.
+    `grains` are the lengths of the periods that it can show; it shows months for any other.
     `unfiltered` names the other filters of its dashboards that cannot apply to it. `may_be_empty`
     says why no row may be right on a healthy account. `rows_overlap`: a deal may be in several
     rows, so counts of rows must not be added up. `deals` names the set of deals behind a measure.
@@ -121,6 +130,7 @@ class Card:
     format: Mapping[str, str] = field(default_factory=dict)
     filters: Mapping[str, Column] = field(default_factory=dict)
     period: str | None = None
+    grains: tuple[str, ...] = ()
     unfiltered: tuple[str, ...] = ()
     link: Mapping[str, str] = field(default_factory=dict)
     width: int = 6
@@ -129,6 +139,10 @@ class Card:
     may_be_empty: str | None = None
     rows_overlap: bool = False
     deals: Mapping[str, str] = field(default_factory=dict)
+
+    def obeys(self, key: str) -> bool:
+        """Tell whether it changes with a filter."""
+        return key in self.filters or (key == GRAIN and bool(self.grains))
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -190,9 +204,10 @@ class Definitions:
             chosen = self.translations.text("phrase.chosen", language)
             period = chosen.replace("{period}", period)
         parts = [text, self._phrase("covers", language, period)]
-        if card.x and card.format.get(card.x[0]) == "month":
+        if card.x and card.format.get(card.x[0]) in ("month", "period"):
             parts.append(self.translations.text("phrase.running", language))
-        lists = {"filtered": card.filters, "unfiltered": card.unfiltered}
+        obeyed = (*card.filters, *([GRAIN] if card.grains else []))
+        lists = {"filtered": obeyed, "unfiltered": card.unfiltered}
         for phrase, keys in lists.items():
             names = [
                 self.translations.text(f"filter.{key}", language) for key in keys if key != PERIOD
@@ -267,7 +282,8 @@ def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) 
         message = f"{where} must begin with front matter between two lines of ---"
         raise DefinitionError(message)
     data = _mapping(where, yaml.safe_load(parts[1]))
-    sql = parts[2].strip()
+    grains = _names(where, "grains", data)
+    sql = parts[2].strip().replace(PERIOD_START, _period_start(grains))
     known = {
         *(
             "display",
@@ -284,6 +300,7 @@ def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) 
         *(
             "filters",
             "period",
+            "grains",
             "unfiltered",
             "link",
             "size",
@@ -315,6 +332,7 @@ def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) 
             for key, value in _mapping(f"{where}: filters", data.get("filters", {})).items()
         },
         period=data.get("period"),
+        grains=grains,
         unfiltered=_names(where, "unfiltered", data),
         link=_mapping(f"{where}: link", data.get("link", {})),
         width=int(size["w"]),
@@ -367,12 +385,7 @@ def check_card(where: str, card: Card, filters: Mapping[str, Filter]) -> None:
         errors.append("a tile shows one figure")
     if card.goal and card.display not in TILES:
         errors.append("goal is for tiles")
-    tags = TAG.findall(card.sql)
-    in_clauses = [tag for clause in CLAUSE.findall(card.sql) for tag in TAG.findall(clause)]
-    if set(tags) != set(card.filters):
-        errors.append(f"filters are {sorted(card.filters)}, the select has {sorted(set(tags))}")
-    if len(in_clauses) != len(tags):
-        errors.append("every {{filter}} must be in a clause [[and ...]]")
+    errors += _errors_of_tags(card)
     mentioned = (*card.filters, *card.unfiltered)
     errors += [f"filter {key} is not in filters.yml" for key in mentioned if key not in filters]
     errors += [f"filter {k} applies and does not" for k in card.unfiltered if k in card.filters]
@@ -387,6 +400,28 @@ def check_card(where: str, card: Card, filters: Mapping[str, Filter]) -> None:
     if errors:
         message = f"{where}: {'; '.join(errors)}"
         raise DefinitionError(message)
+
+
+def _errors_of_tags(card: Card) -> list[str]:
+    errors = []
+    tags = filters_in(card.sql)
+    if (GRAIN in TAG.findall(card.sql)) != bool(card.grains) or not set(card.grains) <= set(GRAINS):
+        errors.append(f"grains are some of {', '.join(GRAINS)}, and the select uses them")
+    if set(tags) != set(card.filters):
+        errors.append(f"filters are {sorted(card.filters)}, the select has {sorted(set(tags))}")
+    if len(filters_in(" ".join(CLAUSE.findall(card.sql)))) != len(tags):
+        errors.append("every {{filter}} must be in a clause [[and ...]]")
+    return errors
+
+
+def filters_in(text: str) -> list[str]:
+    """Return the filters that a text names, without the grain."""
+    return [tag for tag in TAG.findall(text) if tag != GRAIN]
+
+
+def _period_start(grains: Iterable[str]) -> str:
+    cases = " ".join(f"when '{g}' then {GRAINS.get(g)}" for g in grains if g != "month")
+    return f"case {{{{{GRAIN}}}}} {cases} else {GRAINS['month']} end"
 
 
 def read_dashboard(
@@ -438,7 +473,7 @@ def read_dashboard(
                 "or name it under unfiltered"
             )
             raise DefinitionError(message)
-        if not any(wanted in cards[c].filters for c in dashboard.cards):
+        if not any(cards[c].obeys(wanted) for c in dashboard.cards):
             message = f"{where}: filter {wanted} applies to no card"
             raise DefinitionError(message)
     return dashboard
@@ -467,13 +502,14 @@ def _laid_out(
 def _filters(data: Any) -> dict[str, Filter]:
     found = {}
     for key, value in _mapping("filters.yml", data).items():
-        _only(f"filters.yml: {key}", value, {"type", "default", "partial"})
+        _only(f"filters.yml: {key}", value, {"type", "default", "partial", "values"})
         if value.get("type") not in FILTER_TYPES:
             message = f"filters.yml: {key}: type must be one of {', '.join(FILTER_TYPES)}"
             raise DefinitionError(message)
         found[_key("filters.yml", key)] = Filter(
-            key, value["type"], value.get("default"), bool(value.get("partial", False))
-        )
+            key, value["type"], value.get("default"), bool(value.get("partial", False)),
+            _names(f"filters.yml: {key}", "values", value),
+        )  # fmt: skip
     return found
 
 

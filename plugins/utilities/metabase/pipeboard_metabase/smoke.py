@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from pipeboard_metabase.client import Client, Refused
-from pipeboard_metabase.definitions import Card
+from pipeboard_metabase.definitions import GRAIN, Card
 from pipeboard_metabase.errors import ExitCode, PipeboardError
 from pipeboard_metabase.objects import CARD, ManagedObjects
 from pipeboard_metabase.openapi.compare import differences
@@ -44,7 +44,7 @@ def smoke(run: Run, client: Client) -> int:
 
 
 def _questions(run: Run, card: Card) -> list[dict[str, Any]]:
-    """Return what to ask with: no filter at all, and every filter that has a default."""
+    """Return what to ask with: no filter; every filter that has a default, and other periods."""
     defaults = [
         {
             "type": "date/all-options" if wanted.type == "date" else "string/=",
@@ -54,6 +54,9 @@ def _questions(run: Run, card: Card) -> list[dict[str, Any]]:
         for key in card.filters
         if (wanted := run.definitions.filters[key]).default is not None
     ]
+    if card.grains:
+        target = ["variable", ["template-tag", GRAIN]]
+        defaults.append({"type": "string/=", "target": target, "value": card.grains[-1]})
     bare: dict[str, Any] = {"ignore_cache": True, "parameters": []}
     return [bare, {**bare, "parameters": defaults}] if defaults else [bare]
 

@@ -11,8 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import cast
 
-from pipeboard_metabase.definitions import CLAUSE, TAG, Card, Column
+from pipeboard_metabase.definitions import CLAUSE, GRAIN, TAG, Card, Column, filters_in
 from pipeboard_metabase.translations import DefinitionError, Translations
 
 TRANSLATED = re.compile(r"\btranslated\(\s*((?:[a-z_][a-z0-9_]*\.)*([a-z_][a-z0-9_]*))\s*\)")
@@ -48,25 +49,27 @@ def render(
     Raises:
         DefinitionError: when a value is given for a filter that the card does not have.
     """
-    given = values or {}
-    if unknown := set(given) - set(card.filters):
+    given = {GRAIN: ["month"], **(values or {})}
+    if unknown := {key for key in values or {} if not card.obeys(key)}:
         message = f"card {card.key} has no filter {', '.join(sorted(unknown))}"
         raise DefinitionError(message)
     parameters: list[object] = []
 
     def clause(found: re.Match[str]) -> str:
-        text = found.group(1)
-        return TAG.sub(condition, text) if set(TAG.findall(text)) <= set(given) else ""
+        return found.group(1) if set(filters_in(found.group(1))) <= set(given) else ""
 
     def condition(found: re.Match[str]) -> str:
         tag = found.group(1)
+        if tag == GRAIN:
+            parameters.extend(cast("Sequence[str]", given[GRAIN]))
+            return "%s"
         text, more = _condition(card.filters[tag], given[tag])
         parameters.extend(more)
         return text
 
     # psycopg reads every % as the begin of a parameter
     text = translate(card.sql, translations, language).replace("%", "%%")
-    return CLAUSE.sub(clause, text), parameters
+    return TAG.sub(condition, CLAUSE.sub(clause, text)), parameters
 
 
 def template(card: Card, translations: Translations, language: str) -> str:

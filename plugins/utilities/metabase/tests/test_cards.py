@@ -12,7 +12,7 @@ import psycopg
 import pytest
 import sqlglot
 from card_helpers import Reader, Server
-from pipeboard_metabase.definitions import Card, Definitions, load
+from pipeboard_metabase.definitions import GRAIN, GRAINS, Card, Definitions, load
 from pipeboard_metabase.sql import Between, Value, render
 from psycopg.rows import tuple_row
 from sqlglot import exp
@@ -30,8 +30,7 @@ each_chart = pytest.mark.parametrize(
 PROJECT_NAMES = (
     "check_name",
     "history_quality",
-    "entity",
-    "field_type",
+    "deal_status",
     "status",
     "outcome",
 )
@@ -63,8 +62,9 @@ def choices(demo: Warehouse) -> dict[str, Value]:
     today: date = demo.rows("select today from ops.ops_account")[0][0]
     by_deals = "group by 1 order by count(*) desc, 1 limit 1"
     deals = "from marts.fct_deal as deals where status = 'open' and not is_deleted"
+    year = Between(today - timedelta(days=365), today)
     return {
-        "period": Between(today - timedelta(days=365), today),
+        **dict.fromkeys(("period", "won", "lost"), year),
         "pipeline": most(f"select (select display_name from marts.dim_pipeline as p "
                          f"where p.pipeline_id = deals.pipeline_id) {deals} {by_deals}"),
         "owner": most(f"select (select display_name from marts.dim_user as u "
@@ -147,7 +147,10 @@ def test_a_point_of_a_chart_is_one_record(card: Card, reader: Reader) -> None:
 def test_the_rows_of_a_card_add_up_to_its_mart(card: Card, reader: Reader) -> None:
     """The same select without its groups, and without the dimensions that only give names."""
     rows = answer(reader("demo"), card)
-    tree = sqlglot.parse_one(render(card)[0].replace("%%", "%"), read="postgres")
+    text, (*grains,) = render(card)
+    assert set(grains) <= {"month"}
+    query = text.replace("%s", "'month'").replace("%%", "%")
+    tree = sqlglot.parse_one(query, read="postgres")
     assert isinstance(tree, exp.Select)
     if tree.args.get("limit") and len(rows) == int(tree.args["limit"].expression.this):
         pytest.skip("the card shows the first rows only")
@@ -185,13 +188,44 @@ def test_it_answers_with_each_filter(card: Card, reader: Reader, choices: dict[s
         rows = answer(reader("demo"), card, {key: choices[key]})
         assert rows or card.may_be_empty, f"no row with {key}"
     answer(reader("demo"), card, {key: choices[key] for key in card.filters})
+    for grain in card.grains:
+        answer(reader("demo"), card, {**{k: choices[k] for k in card.filters}, GRAIN: [grain]})
+
+
+def test_trends_of_weeks_and_quarters_have_the_sums_of_months(
+    reader: Reader, definitions: Definitions
+) -> None:
+    counted = [c for c in definitions.cards.values() if set(c.grains) == set(GRAINS) and c.y]
+    assert {card.key for card in counted} == {"created_and_closed", "won_by_month"}
+    for card in counted:
+        places = [card.columns.index(name) for name in card.y]
+        start = card.columns.index("period_start")
+        found = {grain: answer(reader("demo"), card, {GRAIN: [grain]}) for grain in GRAINS}
+        sums = {g: [sum(row[at] for row in rows) for at in places] for g, rows in found.items()}
+        assert sums["week"] == sums["month"] == sums["quarter"]
+        starts = {grain: {row[start] for row in rows} for grain, rows in found.items()}
+        assert len(starts["week"]) > len(starts["month"]) > len(starts["quarter"]) > 1
+        assert {day.weekday() for day in starts["week"]} == {0}
+        assert {day.month for day in starts["quarter"]} <= {1, 4, 7, 10}
+
+
+def test_a_median_is_that_of_the_deals(reader: Reader, definitions: Definitions) -> None:
+    card = definitions.cards["cycle_by_month"]
+    expected = reader("demo").execute(
+        b"select date_trunc('month', close_date_local)::date, "
+        b"round(percentile_cont(0.5) within group (order by cycle_days)::numeric, 2) "
+        b"from marts.fct_deal where status = 'won' and not is_deleted and cycle_days >= 0 "
+        b"group by 1 order by 1"
+    )
+    found = [row[:2] for row in answer(reader("demo"), card)]
+    assert found == [tuple(row) for row in expected.fetchall()]
 
 
 @each_card
 def test_a_filter_that_matches_nothing_leaves_nothing(card: Card, reader: Reader) -> None:
     for key in card.filters:
         value: Value = ["nobody of this name"]
-        if key == "period":
+        if key in ("period", "won", "lost"):
             value = Between(date(1900, 1, 1), date(1900, 12, 31))
         rows = answer(reader("demo"), card, {key: value})
         # The months of a tile are there, whatever is in them.

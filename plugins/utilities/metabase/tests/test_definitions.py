@@ -76,7 +76,8 @@ def test_every_text_is_used_and_none_is_missing(definitions: Definitions) -> Non
     assert used <= texts, "without a text"
     values = {key for key in texts if key.startswith("value.")}
     assert texts - used - values == set(), "texts nobody uses"
-    assert {value.split(".")[1] for value in values} == translated
+    choices = {key for key, found in definitions.filters.items() if found.values}
+    assert {value.split(".")[1] for value in values} == translated | choices
 
 
 def test_cards_fit_the_grid_and_never_overlap(definitions: Definitions) -> None:
@@ -129,7 +130,7 @@ def test_columns_of_the_same_name_have_the_same_format(definitions: Definitions)
         (
             "lost_by_month",
             "Period: as chosen; otherwise this month and the 12 months before. "
-            "The current month is not over. Filters: Pipeline, Owner, Team.",
+            "The current period is not over. Filters: Pipeline, Owner, Team, Trends by.",
         ),
         ("data_as_of", "Period: now. Not filtered by: Pipeline, Owner, Team, Label."),
     ],

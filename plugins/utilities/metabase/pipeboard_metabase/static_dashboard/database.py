@@ -2,7 +2,8 @@
 
 The page filters in the browser by the selects that Metabase gets, so that a figure is defined once.
 The file has only the relations, and of them only the columns, that a select of the page names:
-JSON, column by column, from which the browser makes the tables.
+JSON, column by column, from which the browser makes the tables. Texts are numbers of one list in
+the order of the database's own collation, by which the page sorts too.
 """
 
 from __future__ import annotations
@@ -17,7 +18,15 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pipeboard_metabase.definitions import CLAUSE, PERIOD, TAG, Card, Column
+from pipeboard_metabase.definitions import (
+    CLAUSE,
+    GRAIN,
+    PERIOD,
+    TAG,
+    Card,
+    Column,
+    filters_in,
+)
 from pipeboard_metabase.sql import translate
 from pipeboard_metabase.static_dashboard.cells import stored
 from pipeboard_metabase.static_dashboard.deals import JOINED, SOURCES
@@ -30,7 +39,11 @@ BETWEEN = "between :period_first and :period_last"
 RELATION = re.compile(r"\b(marts|ops)\.([a-z][a-z0-9_]*)\b")
 COMMENT = re.compile(r"--[^\n]*")
 WORD = re.compile(r"[a-z_][a-z0-9_]*")
-#: PostgreSQL's types that are numbers in SQLite.
+#: The order of a select, and the names of columns in it.
+ORDER = re.compile(r"(?m)^(\s*order by )(.+)$")
+TEXT = re.compile(r"(?:[a-z_]+\.)?([a-z_]+)")
+#: PostgreSQL's types that are days, whose order is the same everywhere, and numbers in SQLite.
+DAYS = ("date", "timestamp", "timestamptz")
 NUMBERS = ("bool", "int2", "int4", "int8", "numeric", "float4", "float8")
 #: PostgreSQL's idioms in the cards and SQLite's own. All numbers but ids are stored as floating
 #: point, so that a quotient is never that of integers and a cast to numeric changes nothing.
@@ -47,6 +60,7 @@ DIALECT = (
         re.compile(r"(account\.today) - ([a-z_]+\.[a-z_]*_date)\b"),
         r"(julianday(\1) - julianday(\2))",
     ),
+    (re.compile(r"percentile_cont\(0\.5\) within group \(order by ([a-z_.]+)\)"), r"median(\1)"),
     # The smallest of 0 and 1 is 0: one that is false makes all of them false.
     (re.compile(r"\bbool_and\("), "min("),
 )
@@ -57,19 +71,23 @@ def is_filtered(card: Card) -> bool:
     return any(key in card.filters for key in PAGE_FILTERS)
 
 
-def template(card: Card) -> str:
+def template(card: Card, texts: Collection[str]) -> str:
     """Return the select of a card for SQLite, with its clauses still between [[ and ]].
 
+    It sorts the columns that are `texts` by their place in the order of the database's collation.
     A clause about another filter than the page's is left out, and one about texts has the parameter
     `:filter`, a JSON list of them; that of a period has `:period_first` and `:period_last`.
+    `:grain` always has a value.
     """
 
     def clause(found: re.Match[str]) -> str:
-        tags = TAG.findall(found.group(1))
+        tags = filters_in(found.group(1))
         return found.group(0) if set(tags) <= set(PAGE_FILTERS) else ""
 
     def condition(found: re.Match[str]) -> str:
         tag = found.group(1)
+        if tag == GRAIN:
+            return f":{GRAIN}"
         column = _name(card.filters[tag])
         if tag == PERIOD:
             return f"{column} {BETWEEN}"
@@ -77,8 +95,14 @@ def template(card: Card) -> str:
 
     text = CLAUSE.sub(clause, translate(COMMENT.sub("", card.sql), None, None))
     # The tag stays in front, so that the page knows which filter a clause is about.
-    text = CLAUSE.sub(lambda found: f"[[{TAG.findall(found[1])[0]}:{found[1]}]]", text)
-    return TAG.sub(condition, to_sqlite(text))
+    text = CLAUSE.sub(lambda found: f"[[{filters_in(found[1])[0]}:{found[1]}]]", text)
+
+    def collated(found: re.Match[str]) -> str:
+        return found[1] + TEXT.sub(
+            lambda term: f"place_of({term[0]})" if term[1] in texts else term[0], found[2]
+        )
+
+    return ORDER.sub(collated, TAG.sub(condition, to_sqlite(text)))
 
 
 def to_sqlite(text: str) -> str:
@@ -97,13 +121,14 @@ class PageDatabase:
     """What the page filters: its tables, and what each filter of the bar can be set to.
 
     `file` has what cards read, `lists` the deals behind figures, which are made when a
-    reader asks for some.
+    reader asks for some. `texts` are the names of columns of texts.
     """
 
     file: bytes
     lists: bytes
     first_month: date
     choices: Mapping[str, tuple[str, ...]]
+    texts: frozenset[str] = frozenset()
 
 
 #: One row: the first month with deals, and the names that filters can be set to, in their order.
@@ -150,7 +175,15 @@ def read_database(connection: psycopg.Connection, cards: Iterable[Card]) -> Page
         source = sql.SQL("select * from {}").format(sql.Identifier(schema, name))
         found[f"{schema}_{name}"] = _read(connection, source, identifiers)
     lists = {key: _read(connection, sql.SQL(text), None) for key, text in SOURCES.items()}
-    return PageDatabase(_file(found), _file(lists), first_month, choices)
+    texts = frozenset(
+        name
+        for table in found.values()
+        for name, kind in (table["columns"].items() if table else ())
+        if kind == "text"
+    )
+    return PageDatabase(
+        _file(connection, found), _file(connection, lists), first_month, choices, texts
+    )
 
 
 def relations(cards: Iterable[Card]) -> dict[tuple[str, str], set[str]]:
@@ -159,7 +192,7 @@ def relations(cards: Iterable[Card]) -> dict[tuple[str, str], set[str]]:
     for card in cards:
         columns = [column for key, column in card.filters.items() if key in PAGE_FILTERS]
         text = CLAUSE.sub(
-            lambda clause: clause[0] if set(TAG.findall(clause[1])) <= set(PAGE_FILTERS) else "",
+            lambda clause: clause[0] if set(filters_in(clause[1])) <= set(PAGE_FILTERS) else "",
             COMMENT.sub("", card.sql),
         )
         identifiers = set(WORD.findall(text)) | {column.name for column in columns}
@@ -168,9 +201,24 @@ def relations(cards: Iterable[Card]) -> dict[tuple[str, str], set[str]]:
     return found
 
 
-def _file(tables: Mapping[str, dict[str, Any] | None]) -> bytes:
+def _file(connection: psycopg.Connection, tables: Mapping[str, dict[str, Any] | None]) -> bytes:
     """Return tables column by column, which compresses to half of what rows do."""
-    known = {name: table for name, table in tables.items() if table}
+    found = {name: table for name, table in tables.items() if table}
+    columns = [
+        values
+        for table in found.values()
+        for kind, values in zip(table["columns"].values(), table["values"], strict=True)
+        if kind == "text"
+    ]
+    texts = {text for values in columns for text in values if text is not None}
+    rows = connection.execute(
+        "select text from unnest(%s::text[]) as texts (text) order by text", [list(texts)]
+    )
+    ordered = [text for (text,) in rows]
+    place = {text: nr for nr, text in enumerate(ordered)}
+    for values in columns:
+        values[:] = [None if text is None else place[text] for text in values]
+    known = {"texts": ordered, "tables": found}
     return json.dumps(known, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
@@ -205,6 +253,8 @@ def _read(
 def _type(column: psycopg.Column) -> str:
     """Return the type of a column in SQLite; a number that is no id is a floating-point one."""
     known = psycopg.adapters.types.get(column.type_code)
+    if known is not None and known.name in DAYS:
+        return "date"
     if known is None or known.name not in NUMBERS:
         return "text"
     return "integer" if column.name.endswith("_id") else "real"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
-from pipeboard_metabase.definitions import DealSet, Definitions
+from pipeboard_metabase.definitions import GRAINS, DealSet, Definitions
 
 #: The tables of the lists in the database of the page, and the selects that fill them.
 SOURCES = {
     name: resources.files(__package__).joinpath(f"{name}.sql").read_text(encoding="utf-8")
-    for name in ("deals", "visits", "product_lines")
+    for name in ("deals", "visits", "product_lines", "customers")
 }
 #: Relations that the lists join, whether a card reads them or not.
 JOINED = {
@@ -18,7 +18,7 @@ JOINED = {
     ("marts", "dim_pipeline"): {"pipeline_id", "display_name"},
     ("marts", "dim_stage"): {"stage_id", "pipeline_id", "display_name"},
     ("marts", "dim_product"): {"product_id", "display_name"},
-    ("marts", "dim_date"): {"date_day", "month_start"},
+    ("marts", "dim_date"): {"date_day", *GRAINS.values()},
     ("ops", "ops_account"): {"deal_url_prefix", "this_month"},
 }
 #: The columns of a list with their formats; the last is the address of the first.
@@ -55,10 +55,18 @@ VIA = {
     "product_lines": """
     inner join product_lines as lines on deals.deal_id = lines.deal_id
     inner join marts_dim_product as products on lines.product_id = products.product_id""",
+    "customers": """
+    inner join customers on deals.deal_id = customers.deal_id""",
 }
 DIMENSIONS_VIA = {
     "visits": {"stage_name": "visited.display_name", "pipeline_name": "visited_in.display_name"},
     "product_lines": {"product_name": "products.display_name"},
+    # Two customers may have one name, but hardly the same days too.
+    "customers": {
+        "customer_name": "coalesce(customers.other_name, deals.org_name)",
+        "first_won_date": "customers.first_won_date",
+        "last_won_date": "customers.last_won_date",
+    },
 }
 SELECT = """
     select
@@ -83,10 +91,16 @@ SELECT = """
         [[owner:and owners.display_name in (select value from json_each(:owner))]]
         [[team:and owners.team_name in (select value from json_each(:team))]]
 """
-PERIOD = """
-        [[period:and {month} in (
-            select month_start from marts_dim_date
-            where date_day between :period_first and :period_last
+START = " ".join(
+    ["case :grain", *(f"when '{grain}' then {column}" for grain, column in GRAINS.items()), "end"]
+)
+PERIOD = f"""
+        [[period:and {{day}} in (
+            select date_day from marts_dim_date
+            where {START} in (
+                select {START} from marts_dim_date
+                where date_day between :period_first and :period_last
+            )
         )]]"""
 ORDER = "order by deals.value_base desc nulls last, deals.deal_id"
 
@@ -101,11 +115,13 @@ def lists(definitions: Definitions) -> dict[str, Any]:
 
 
 def _list(found: DealSet) -> dict[str, Any]:
-    # A month of a visit has no day.
     month = f"date(substr({found.date}, 1, 7) || '-01')"
-    period = PERIOD.format(month=month) if found.date else ""
-    months = dict.fromkeys(MONTHS, month) if found.date else {}
-    dimensions = {**DIMENSIONS, **DIMENSIONS_VIA.get(found.via or "", {}), **months}
+    # A month of a visit has no day.
+    day = month if found.via == "visits" else found.date
+    period = PERIOD.format(day=day) if found.date else ""
+    start = f"(select {START} from marts_dim_date where date_day = {day})"
+    dates = {**dict.fromkeys(MONTHS, month), "period_start": start} if found.date else {}
+    dimensions = {**DIMENSIONS, **DIMENSIONS_VIA.get(found.via or "", {}), **dates}
     return {
         "select": SELECT.format(
             owner=found.owner,

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from pipeboard_metabase.definitions import GRID, PERIOD, Card, Dashboard, Definitions, Place
+from pipeboard_metabase.definitions import GRAIN, GRID, PERIOD, Card, Dashboard, Definitions, Place
 from pipeboard_metabase.sql import TRANSLATED_AS
 from pipeboard_metabase.static_dashboard.bundle import Bundle, packed
 from pipeboard_metabase.static_dashboard.cells import plain
@@ -33,6 +33,8 @@ BY_TYPE = {
 }
 #: What every page may need, whatever is on it.
 TEXTS_OF_ALL = ("value.", "filter.", "period.", "phrase.covers", "phrase.unfiltered")
+#: The bar of filters, in its order.
+BAR = (PERIOD, GRAIN, *PAGE_FILTERS[1:])
 PLACEHOLDER = re.compile(r"\{(policy|style|without_script|data|engine|database|lists|script)\}")
 
 
@@ -80,14 +82,16 @@ def page_data(
         for dashboard in definitions.dashboards.values()
         if (shown := _dashboard(dashboard, definitions, results))["tabs"]
     ]
-    cards = {key: _card(definitions.cards[key], answer) for key, answer in results.items()}
     database = account.database
+    texts = database.texts if database else frozenset()
+    cards = {key: _card(definitions.cards[key], answer, texts) for key, answer in results.items()}
     return {
         "meta": {
             "asOf": plain(account.as_of),
             "madeAt": plain(datetime.now(timezone.utc)),
             "currency": account.currency,
             "deals": account.deals,
+            "today": plain(account.today),
             "thisMonth": plain(account.this_month),
             "zone": account.zone,
             "fiscalMonth": account.fiscal_month,
@@ -138,14 +142,14 @@ def _dashboard(
         "key": dashboard.key,
         "filters": [
             key
-            for key in PAGE_FILTERS
-            if any(key in definitions.cards[c].filters for c in dashboard.cards if c in results)
+            for key in BAR
+            if any(definitions.cards[c].obeys(key) for c in dashboard.cards if c in results)
         ],
         "tabs": [{"key": key, "cards": cards} for key, cards in tabs.items()],
     }
 
 
-def _card(card: Card, answer: CardResult) -> dict[str, Any]:
+def _card(card: Card, answer: CardResult, texts: frozenset[str]) -> dict[str, Any]:
     columns = [
         {"name": name, "format": _format(card, name, kind)}
         for name, kind in zip(answer.columns, answer.types, strict=True)
@@ -164,8 +168,9 @@ def _card(card: Card, answer: CardResult) -> dict[str, Any]:
         "lines": list(card.lines),
         "rightAxis": list(card.right_axis),
         "columns": columns,
-        "filters": [key for key in PAGE_FILTERS if key in card.filters],
-        "query": template(card) if is_filtered(card) else None,
+        "filters": [key for key in BAR if card.obeys(key)],
+        "grains": list(card.grains),
+        "query": template(card, texts | _text_columns(answer)) if is_filtered(card) else None,
         "rows": [[plain(value) for value in row] for row in answer.rows],
         "cut": answer.cut,
         "rowsOverlap": card.rows_overlap,
@@ -173,6 +178,10 @@ def _card(card: Card, answer: CardResult) -> dict[str, Any]:
         "deals": dict(card.deals),
         "error": answer.error,
     }
+
+
+def _text_columns(answer: CardResult) -> set[str]:
+    return {n for n, kind in zip(answer.columns, answer.types, strict=True) if kind == "text"}
 
 
 def _format(card: Card, column: str, kind: str) -> str:

@@ -30,7 +30,8 @@ ACCOUNT = """
         reporting_timezone,
         coalesce(
             (select month from marts.dim_date where fiscal_month = 1 limit 1), 1
-        ) as fiscal_month
+        ) as fiscal_month,
+        today
     from ops.ops_account
 """
 
@@ -49,6 +50,7 @@ class Account:
     this_month: date
     zone: str
     fiscal_month: int = 1
+    today: date | None = None
     database: PageDatabase | None = None
 
 

@@ -556,10 +556,18 @@ class StandIn:
             raise Violation(msg)
         tags = {}
         for name, tag in native_query.get("template-tags", {}).items():
-            for needed in ("id", "name", "display-name", "type", "widget-type", "dimension"):
+            # A text is put into the query; a dimension becomes a condition on its field.
+            needed_for = {
+                "text": ("id", "name", "display-name"),
+                "dimension": ("id", "name", "display-name", "widget-type", "dimension"),
+            }
+            for needed in needed_for[tag["type"]]:
                 if not tag.get(needed):
                     msg = f"tag {name} has no {needed}"
                     raise Violation(msg)
+            if tag["type"] == "text":
+                tags[name] = dict(tag)
+                continue
             self.field(tag["dimension"][1])
             dimension = ["field", {"lib/uuid": str(uuid.uuid4())}, tag["dimension"][1]]
             tags[name] = {**tag, "dimension": dimension, "required": False}

@@ -47,7 +47,7 @@ const answers = asked.map(({ address, card: key, lists: listed }) => {
   const { filters } = read(address);
   const card = page.cards[key];
   if (!card) throw new Error(`no card ${key}`);
-  const chosen = { ...filters, period: rangeOf(filters.period, page.meta) };
+  const chosen = { ...filters, grain: filters.grain ?? "month", period: rangeOf(filters.period, page.meta) };
   const rows = engine.rowsOf(card, chosen);
   return { period: chosen.period, rows, leftOut: leftOut({ ...card, rows }), lists: listed ? lists(card, rows, chosen) : [] };
 });

@@ -97,13 +97,37 @@ def test_a_tile_opens_its_deals_as_filtered(
     assert all(pipeline in row for row in rows)
 
 
+def test_a_customer_opens_its_deals_and_a_lost_one_its_last(
+    browser: Browser, demo: Warehouse, page_of: Page
+) -> None:
+    browser.open(page_of(demo))
+    browser.run("location.hash = '#/customers'")
+    row = browser.all("[data-card=top_customers] tbody tr")[0]
+    customer, _, n_won = (cell.text for cell in row.find_elements("css selector", "th, td")[:3])
+    row.find_element("css selector", ".behind").click()
+    rows = opened(browser)
+    assert len(rows) == int(n_won)
+    assert all(customer in each for each in rows)
+    browser.one(".close").click()
+    closed(browser)
+    ((n_lost, month),) = demo.rows(
+        "select sum(n_lost_customers), month::text from marts.rpt_customers_monthly "
+        "where month <= (select this_month from ops.ops_account) group by month "
+        "having sum(n_lost_customers) > 0 order by month desc limit 1"
+    )
+    address = f"#/customers?deals=customers_by_month.n_lost_customers&of=month.{month}"
+    browser.run("location.hash = arguments[0]", address)
+    assert len(opened(browser)) == n_lost
+    assert browser.complaints() == []
+
+
 def test_without_a_company_domain_no_deal_has_a_link(
     browser: Browser, demo: Warehouse, definitions: Definitions, bundle: Bundle, folder: Path
 ) -> None:
     account, results = read(demo.url, definitions)
     assert account.database is not None
     tables = json.loads(account.database.file)
-    of_account = tables["ops_ops_account"]
+    of_account = tables["tables"]["ops_ops_account"]
     of_account["values"][list(of_account["columns"]).index("deal_url_prefix")] = [None]
     database = replace(account.database, file=json.dumps(tables).encode())
     path = folder / "no_domain.html"

@@ -7,6 +7,7 @@ stacked: true
 format: {month: month, new_value_base: money, returning_value_base: money, won_back_value_base: money}
 size: {w: 12, h: 7}
 static_dashboard: true
+deals: {new_value_base: won_of_new, returning_value_base: won_of_returning, won_back_value_base: won_of_won_back}
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name

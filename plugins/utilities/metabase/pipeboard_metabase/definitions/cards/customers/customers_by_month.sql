@@ -8,6 +8,7 @@ lines: [n_lost_customers]
 format: {month: month}
 size: {w: 12, h: 7}
 static_dashboard: true
+deals: {n_new: won_of_new, n_returning: won_of_returning, n_won_back: won_of_won_back, n_lost_customers: last_of_lost_customer}
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name

@@ -1,13 +1,14 @@
 ---
 display: bar
-columns: [month, new_arr_base, one_time_value_base, new_mrr_base, deals_without_rate]
-x: month
+columns: [period_start, new_arr_base, one_time_value_base, new_mrr_base, deals_without_rate]
+x: period_start
 y: [new_arr_base, one_time_value_base]
-format: {month: month, new_arr_base: money, one_time_value_base: money, new_mrr_base: money}
+format: {period_start: period, new_arr_base: money, one_time_value_base: money, new_mrr_base: money}
 size: {w: 12, h: 8}
 static_dashboard: true
 rows_overlap: true
 may_be_empty: An account need not use products.
+grains: [month, quarter]
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name
@@ -15,17 +16,18 @@ filters:
   team: marts.dim_user.team_name
 ---
 select
-    sold.month,
-    sum(sold.new_arr_base) as new_arr_base,
-    sum(sold.one_time_value_base) as one_time_value_base,
-    sum(sold.new_mrr_base) as new_mrr_base,
-    sum(sold.deals_without_rate) as deals_without_rate
+    period_start() as period_start,
+    sum(new_arr_base) as new_arr_base,
+    sum(one_time_value_base) as one_time_value_base,
+    sum(new_mrr_base) as new_mrr_base,
+    sum(deals_without_rate) as deals_without_rate
 from marts.rpt_products_monthly as sold
+inner join marts.dim_date as dates on sold.month = dates.date_day
 where
     true
-    [[and sold.month in (select month_start from marts.dim_date where {{period}})]]
-    [[and sold.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-    [[and sold.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and sold.owner_id in (select user_id from marts.dim_user where {{team}})]]
-group by sold.month
-order by sold.month
+    [[and period_start() in (select period_start() from marts.dim_date where {{period}})]]
+    [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
+group by period_start
+order by period_start

@@ -5,6 +5,7 @@ format: {won_value_base: money, first_won_date: date, last_won_date: date}
 period: all
 size: {w: 24, h: 8}
 static_dashboard: true
+deals: {n_won: won_of_customer, won_value_base: won_of_customer}
 filters:
   pipeline: marts.dim_pipeline.display_name
   owner: marts.dim_user.display_name

@@ -1,29 +1,53 @@
 ---
 display: bar
-columns: [month, n_created, n_won, n_lost]
-x: month
+columns: [period_start, n_created, n_won, n_lost]
+x: period_start
 y: [n_created, n_won, n_lost]
-format: {month: month}
+format: {period_start: period}
 size: {w: 24, h: 6}
 static_dashboard: true
 deals: {n_created: created, n_won: won, n_lost: lost}
+grains: [week, month, quarter]
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name
   owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
+with weeks_and_months as (
+    select
+        week as date_day,
+        pipeline_id,
+        owner_id,
+        n_created,
+        n_won,
+        n_lost
+    from marts.rpt_deals_weekly
+    where {{grain}} = 'week'
+    union all
+    select
+        month as date_day,
+        pipeline_id,
+        owner_id,
+        n_created,
+        n_won,
+        n_lost
+    from marts.rpt_deals_monthly
+    where {{grain}} <> 'week'
+)
+
 select
-    month,
-    sum(n_created) as n_created,
-    sum(n_won) as n_won,
-    sum(n_lost) as n_lost
-from marts.rpt_deals_monthly
+    period_start() as period_start,
+    sum(deals.n_created) as n_created,
+    sum(deals.n_won) as n_won,
+    sum(deals.n_lost) as n_lost
+from weeks_and_months as deals
+inner join marts.dim_date as dates on deals.date_day = dates.date_day
 where
     true
-    [[and month in (select month_start from marts.dim_date where {{period}})]]
-    [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-    [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
-group by month
-order by month
+    [[and period_start() in (select period_start() from marts.dim_date where {{period}})]]
+    [[and deals.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    [[and deals.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and deals.owner_id in (select user_id from marts.dim_user where {{team}})]]
+group by period_start
+order by period_start

@@ -1,17 +1,17 @@
 ---
 display: combo
-columns: [period_start, forecast_value_base, won_value_base, forecast_accuracy, deals_without_rate]
-x: period_start
+columns: [month, forecast_value_base, won_value_base, forecast_accuracy, deals_without_rate]
+x: month
 y: [forecast_value_base, won_value_base, forecast_accuracy]
 lines: [forecast_accuracy]
 right_axis: [forecast_accuracy]
-format: {period_start: month, forecast_value_base: money, won_value_base: money, forecast_accuracy: percent}
+format: {month: month, forecast_value_base: money, won_value_base: money, forecast_accuracy: percent}
 unfiltered: [owner, team]
 size: {w: 12, h: 6}
 filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.display_name}
 ---
 select
-    period_start,
+    period_start as month,
     sum(forecast_value_base) as forecast_value_base,
     sum(won_value_base) as won_value_base,
     round(sum(won_value_base) / nullif(sum(forecast_value_base), 0), 4) as forecast_accuracy,

@@ -1,13 +1,14 @@
 ---
 display: combo
-columns: [month, up_value_base, down_value_base, net_value_base, deals_without_rate]
-x: month
+columns: [period_start, up_value_base, down_value_base, net_value_base, deals_without_rate]
+x: period_start
 y: [up_value_base, down_value_base, net_value_base]
 lines: [net_value_base]
-format: {month: month, up_value_base: money, down_value_base: money, net_value_base: money}
+format: {period_start: period, up_value_base: money, down_value_base: money, net_value_base: money}
 size: {w: 12, h: 6}
 static_dashboard: true
 rows_overlap: true
+grains: [month, quarter]
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name
@@ -15,17 +16,18 @@ filters:
   team: marts.dim_user.team_name
 ---
 select
-    month,
+    period_start() as period_start,
     sum(up_value_base) as up_value_base,
     sum(down_value_base) as down_value_base,
     sum(net_value_base) as net_value_base,
     sum(deals_without_rate) as deals_without_rate
-from marts.rpt_value_changes
+from marts.rpt_value_changes as changes
+inner join marts.dim_date as dates on changes.month = dates.date_day
 where
     true
-    [[and month in (select month_start from marts.dim_date where {{period}})]]
+    [[and period_start() in (select period_start() from marts.dim_date where {{period}})]]
     [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
     [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
-group by month
-order by month
+group by period_start
+order by period_start

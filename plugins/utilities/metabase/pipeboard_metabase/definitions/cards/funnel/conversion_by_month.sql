@@ -1,13 +1,14 @@
 ---
 display: line
-columns: [month, stage_name, stage_conversion_exited]
-x: month
+columns: [period_start, stage_name, stage_conversion_exited]
+x: period_start
 y: stage_conversion_exited
 series: stage_name
-format: {month: month, stage_conversion_exited: percent}
+format: {period_start: period, stage_conversion_exited: percent}
 size: {w: 12, h: 7}
 static_dashboard: true
 deals: {stage_conversion_exited: left_stage}
+grains: [month, quarter]
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name
@@ -16,10 +17,11 @@ filters:
 ---
 with largest as (
     select pipeline_id
-    from marts.rpt_stage_conversion
+    from marts.rpt_stage_conversion as exits
+    inner join marts.dim_date as dates on exits.month = dates.date_day
     where
         true
-        [[and month in (select month_start from marts.dim_date where {{period}})]]
+        [[and period_start() in (select period_start() from marts.dim_date where {{period}})]]
         [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
         [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
         [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
@@ -29,16 +31,17 @@ with largest as (
 )
 
 select
-    exits.month,
+    period_start() as period_start,
     stages.display_name as stage_name,
     round(sum(exits.n_advanced)::numeric / nullif(sum(exits.n_exited), 0), 4) as stage_conversion_exited
 from marts.rpt_stage_conversion as exits
+inner join marts.dim_date as dates on exits.month = dates.date_day
 inner join marts.dim_stage as stages on exits.stage_id = stages.stage_id
 inner join largest on exits.pipeline_id = largest.pipeline_id
 where
     true
-    [[and exits.month in (select month_start from marts.dim_date where {{period}})]]
+    [[and period_start() in (select period_start() from marts.dim_date where {{period}})]]
     [[and exits.owner_id in (select user_id from marts.dim_user where {{owner}})]]
     [[and exits.owner_id in (select user_id from marts.dim_user where {{team}})]]
-group by exits.month, exits.stage_id, stages.display_name, exits.stage_rank
-order by exits.stage_rank, exits.month
+group by period_start, exits.stage_id, stages.display_name, exits.stage_rank
+order by exits.stage_rank, period_start

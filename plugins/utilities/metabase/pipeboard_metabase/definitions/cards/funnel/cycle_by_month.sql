@@ -1,12 +1,13 @@
 ---
 display: line
-columns: [month, avg_cycle_days]
-x: month
-y: avg_cycle_days
-format: {month: month, avg_cycle_days: days}
+columns: [period_start, median_cycle_days, avg_cycle_days]
+x: period_start
+y: [median_cycle_days, avg_cycle_days]
+format: {period_start: period, median_cycle_days: days, avg_cycle_days: days}
 size: {w: 12, h: 6}
 static_dashboard: true
-deals: {avg_cycle_days: won}
+deals: {median_cycle_days: won, avg_cycle_days: won}
+grains: [month, quarter]
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name
@@ -14,15 +15,16 @@ filters:
   team: marts.dim_user.team_name
 ---
 select
-    month,
-    round(sum(won_cycle_days) / nullif(sum(n_won_with_cycle), 0), 2) as avg_cycle_days
-from marts.rpt_deals_monthly
+    period_start() as period_start,
+    round((percentile_cont(0.5) within group (order by deals.cycle_days))::numeric, 2) as median_cycle_days,
+    round(sum(deals.cycle_days) / nullif(count(*), 0), 2) as avg_cycle_days
+from marts.rpt_won_deals as deals
+inner join marts.dim_date as dates on deals.month = dates.date_day
 where
-    true
-    [[and month in (select month_start from marts.dim_date where {{period}})]]
-    [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-    [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
-group by month
-having sum(n_won_with_cycle) > 0
-order by month
+    deals.cycle_days is not null
+    [[and period_start() in (select period_start() from marts.dim_date where {{period}})]]
+    [[and deals.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    [[and deals.owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and deals.owner_id in (select user_id from marts.dim_user where {{team}})]]
+group by period_start
+order by period_start

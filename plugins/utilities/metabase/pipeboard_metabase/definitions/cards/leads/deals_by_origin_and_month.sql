@@ -1,14 +1,15 @@
 ---
 display: bar
-columns: [month, origin, n_created]
-x: month
+columns: [period_start, origin, n_created]
+x: period_start
 y: n_created
 series: origin
 stacked: true
-format: {month: month}
+format: {period_start: period}
 size: {w: 12, h: 6}
 static_dashboard: true
 deals: {n_created: created_of_closing_owner}
+grains: [month, quarter]
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name
@@ -16,15 +17,16 @@ filters:
   team: marts.dim_user.team_name
 ---
 select
-    sources.month,
-    translated(sources.origin) as origin,
-    sum(sources.n_created) as n_created
+    period_start() as period_start,
+    translated(origin) as origin,
+    sum(n_created) as n_created
 from marts.rpt_sources_monthly as sources
+inner join marts.dim_date as dates on sources.month = dates.date_day
 where
     true
-    [[and sources.month in (select month_start from marts.dim_date where {{period}})]]
-    [[and sources.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-    [[and sources.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and sources.owner_id in (select user_id from marts.dim_user where {{team}})]]
-group by sources.month, sources.origin
-order by sources.month, sources.origin
+    [[and period_start() in (select period_start() from marts.dim_date where {{period}})]]
+    [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
+    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
+group by period_start, sources.origin
+order by period_start, origin

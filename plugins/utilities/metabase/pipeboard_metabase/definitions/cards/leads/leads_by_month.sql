@@ -1,30 +1,32 @@
 ---
 display: combo
-columns: [month, n_leads, n_converted, lead_conversion_rate]
-x: month
+columns: [period_start, n_leads, n_converted, lead_conversion_rate]
+x: period_start
 y: [n_leads, n_converted, lead_conversion_rate]
 lines: [lead_conversion_rate]
 right_axis: [lead_conversion_rate]
-format: {month: month, lead_conversion_rate: percent}
+format: {period_start: period, lead_conversion_rate: percent}
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
 static_dashboard: true
 may_be_empty: An account need not use leads.
+grains: [month, quarter]
 filters:
   period: marts.dim_date.date_day
   owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 select
-    month,
+    period_start() as period_start,
     sum(n_leads) as n_leads,
     sum(n_converted) as n_converted,
     round(sum(n_converted)::numeric / nullif(sum(n_leads), 0), 4) as lead_conversion_rate
-from marts.rpt_leads_monthly
+from marts.rpt_leads_monthly as leads
+inner join marts.dim_date as dates on leads.month = dates.date_day
 where
     true
-    [[and month in (select month_start from marts.dim_date where {{period}})]]
+    [[and period_start() in (select period_start() from marts.dim_date where {{period}})]]
     [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
     [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
-group by month
-order by month
+group by period_start
+order by period_start

@@ -1,13 +1,14 @@
 ---
 display: line
-columns: [month, n_lost, lost_value_base, deals_without_rate]
-x: month
+columns: [period_start, n_lost, lost_value_base, deals_without_rate]
+x: period_start
 y: [n_lost, lost_value_base]
 right_axis: [lost_value_base]
-format: {month: month, lost_value_base: money}
+format: {period_start: period, lost_value_base: money}
 size: {w: 12, h: 6}
 static_dashboard: true
 deals: {n_lost: lost, lost_value_base: lost}
+grains: [month, quarter]
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name
@@ -15,16 +16,17 @@ filters:
   team: marts.dim_user.team_name
 ---
 select
-    month,
+    period_start() as period_start,
     sum(n_lost) as n_lost,
     sum(lost_value_base) as lost_value_base,
     sum(deals_without_rate) as deals_without_rate
-from marts.rpt_lost_reasons
+from marts.rpt_lost_reasons as reasons
+inner join marts.dim_date as dates on reasons.month = dates.date_day
 where
     true
-    [[and month in (select month_start from marts.dim_date where {{period}})]]
+    [[and period_start() in (select period_start() from marts.dim_date where {{period}})]]
     [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
     [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
-group by month
-order by month
+group by period_start
+order by period_start

@@ -1,28 +1,30 @@
 ---
 display: bar
-columns: [month, n_done, n_planned, n_overdue]
-x: month
+columns: [period_start, n_done, n_planned, n_overdue]
+x: period_start
 y: [n_done, n_planned, n_overdue]
 stacked: true
-format: {month: month}
+format: {period_start: period}
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
 static_dashboard: true
+grains: [month, quarter]
 filters:
   period: marts.dim_date.date_day
   owner: marts.dim_user.display_name
   team: marts.dim_user.team_name
 ---
 select
-    month,
+    period_start() as period_start,
     sum(n_done) as n_done,
     sum(n_planned) as n_planned,
     sum(n_overdue) as n_overdue
-from marts.rpt_activities_monthly
+from marts.rpt_activities_monthly as activities
+inner join marts.dim_date as dates on activities.month = dates.date_day
 where
     true
-    [[and month in (select month_start from marts.dim_date where {{period}})]]
+    [[and period_start() in (select period_start() from marts.dim_date where {{period}})]]
     [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
     [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
-group by month
-order by month
+group by period_start
+order by period_start

@@ -3,16 +3,22 @@
  * back button works: `#/team?owner=Ana&sort=goals.target.down&find=goals.renewal`.
  */
 
+/** How long the periods of trends are. */
+export const GRAINS = ["week", "month", "quarter"] as const;
+export type Grain = (typeof GRAINS)[number];
+
 /** The filters of the bar: a period by its key (see period.ts), names of the others. */
 export interface Filters {
   period: string | null;
+  /** Null is the default: months. */
+  grain: Grain | null;
   pipeline: string[];
   owner: string[];
   team: string[];
 }
 
 export const NAMED = ["pipeline", "owner", "team"] as const;
-export type FilterKey = "period" | (typeof NAMED)[number];
+export type FilterKey = "period" | "grain" | (typeof NAMED)[number];
 
 /** How the rows of a table are sorted: by the name of a column. */
 export interface Order {
@@ -42,6 +48,7 @@ export function read(hash: string): State {
     dashboard: path,
     filters: {
       period: values.get("period"),
+      grain: GRAINS.find((grain) => grain === values.get("grain") && grain !== "month") ?? null,
       pipeline: values.getAll("pipeline"),
       owner: values.getAll("owner"),
       team: values.getAll("team"),
@@ -69,6 +76,7 @@ export function read(hash: string): State {
 export function write({ dashboard, filters, sort, find, listed }: State): string {
   const values = new URLSearchParams();
   if (filters.period) values.append("period", filters.period);
+  if (filters.grain) values.append("grain", filters.grain);
   for (const key of NAMED) for (const name of filters[key]) values.append(key, name);
   for (const [card, { column, down }] of Object.entries(sort)) {
     values.append("sort", `${card}.${column}.${down ? "down" : "up"}`);

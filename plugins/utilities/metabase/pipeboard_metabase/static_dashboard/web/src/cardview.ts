@@ -312,14 +312,21 @@ function notes(
   { translations, formats, filters, filterKeys }: Context,
 ): HTMLElement[] {
   const without = leftOut(card);
-  const ignored = filterKeys.filter((key) => isSet(filters, key) && !card.filters.includes(key));
+  const ignored = filterKeys.filter(
+    (key) => key !== "grain" && isSet(filters, key) && !card.filters.includes(key),
+  );
+  const { grain } = filters;
+  const running = frames.find((frame) => frame.running >= 0)?.axisColumn.format;
   const categories = frames.reduce((sum, { left }) => sum + left.categories, 0);
   const series = frames.reduce((sum, { left }) => sum + left.series, 0);
   const said = [
     ignored.length > 0
       ? `${translations.text("phrase.unfiltered")}: ${ignored.map((key) => translations.text(key === "period" ? "phrase.covers" : `filter.${key}`)).join(", ")}.`
       : null,
-    frames.some((frame) => frame.running >= 0) ? translations.text("page.running") : null,
+    grain && !isTile(card) && !card.grains.includes(grain) && card.columns.some(({ name, format }) => name === card.x && format === "month")
+      ? translations.text("page.by_month")
+      : null,
+    running ? translations.text(`page.running.${running}`) : null,
     categories + series > 0
       ? translations.text("page.left_to_table", { count: String(categories + series) })
       : null,

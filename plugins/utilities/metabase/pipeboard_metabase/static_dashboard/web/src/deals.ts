@@ -6,7 +6,7 @@ import { element } from "./dom";
 import type { Chosen, Engine } from "./engine";
 import type { Context } from "./frame";
 import { columnIndex, toNumber } from "./frame";
-import { periodName } from "./period";
+import { grainOf, periodName } from "./period";
 import { exporter, table } from "./table";
 import type { Card, Cell, Lists } from "./types";
 
@@ -43,6 +43,7 @@ export function dealsOf(
   // Only the filters that the card obeys: the list is of the deals that the figure counts.
   const obeyed: Chosen = {
     period: card.filters.includes("period") ? chosen.period : null,
+    grain: grainOf(card, chosen.grain),
     pipeline: card.filters.includes("pipeline") ? chosen.pipeline : [],
     owner: card.filters.includes("owner") ? chosen.owner : [],
     team: card.filters.includes("team") ? chosen.team : [],
@@ -84,7 +85,7 @@ export function dealList(
       const column = card.columns[columnIndex(card, name)];
       return column ? formats.full(value, column) : value;
     }),
-    ...(card.filters.includes("period") && !Object.keys(listed.of).some((name) => name.endsWith("month"))
+    ...(card.filters.includes("period") && !Object.keys(listed.of).some((name) => name.endsWith("month") || name === "period_start")
       ? [periodName(context.filters.period, context)]
       : []),
   ];

@@ -6,7 +6,7 @@
 import type { Database, Value } from "sql.js";
 import initSqlJs from "sql.js";
 
-import type { Filters } from "./address";
+import type { Filters, Grain } from "./address";
 import { NAMED } from "./address";
 import type { Card, Cell, Column } from "./types";
 
@@ -16,6 +16,7 @@ const CLAUSE = /\[\[(\w+):([\s\S]*?)\]\]/g;
 /** What filters are set to: the first and the last day of a period, names of the others. */
 export interface Chosen {
   period: readonly [string, string] | null;
+  grain: Grain;
   pipeline: readonly string[];
   owner: readonly string[];
   team: readonly string[];
@@ -25,6 +26,12 @@ export interface Chosen {
 interface Table {
   columns: Record<string, string>;
   values: Value[][];
+}
+
+/** Tables whose texts are numbers of a list, which is in the order of the database's collation. */
+interface File {
+  texts: string[];
+  tables: Record<string, Table>;
 }
 
 /** Rows that are inserted before the browser may do something else. */
@@ -40,8 +47,11 @@ export class Engine {
     private readonly database: Database,
     /** Tables that are not made yet: a select makes those that it reads. */
     private readonly pending: Map<string, Table>,
+    /** The place of a text in the database's own order. */
+    ranks: ReadonlyMap<string, number>,
     private readonly lists: () => Promise<ArrayBuffer>,
   ) {
+    database.create_function("place_of", (value) => (typeof value === "string" ? (ranks.get(value) ?? value) : value));
     void this.makePending();
   }
 
@@ -53,8 +63,18 @@ export class Engine {
     const sql = await initSqlJs({ wasmBinary: program });
     const database = new sql.Database();
     database.create_function("round", rounded);
+    database.create_aggregate("median", {
+      init: () => [] as number[],
+      step: (found: number[], value: Value) => {
+        if (typeof value === "number") found.push(value);
+        return found;
+      },
+      finalize: median,
+    });
     database.run("begin");
-    return new Engine(database, tablesOf(file), lists);
+    const { tables, texts } = read(file);
+    const ranks = new Map(texts.map((text, nr) => [text, nr]));
+    return new Engine(database, tables, ranks, lists);
   }
 
   /** Make the tables of the cards before a select needs them, between which the browser may draw. */
@@ -71,7 +91,7 @@ export class Engine {
    */
   withLists(): Promise<void> {
     this.listing ??= this.lists().then(async (file) => {
-      const tables = tablesOf(file);
+      const { tables } = read(file);
       for (const [name, table] of tables) this.pending.set(name, table);
       for (const name of tables.keys()) {
         for (const _ of this.make(name)) await pause();
@@ -113,7 +133,7 @@ export class Engine {
     more: Record<string, string | number>,
     columns: readonly Column[],
   ): Cell[][] {
-    const values: Record<string, string | number> = {};
+    const values: Record<string, string | number> = { ":grain": chosen.grain };
     for (const [name, value] of Object.entries(more)) values[`:${name}`] = value;
     const text = select.replace(CLAUSE, (_, filter: string, clause: string) => {
       if (filter === "period") {
@@ -145,9 +165,15 @@ function pause(): Promise<unknown> {
   return new Promise((resolve) => setTimeout(resolve));
 }
 
-function tablesOf(file: ArrayBuffer): Map<string, Table> {
-  const tables = JSON.parse(new TextDecoder().decode(file)) as Record<string, Table>;
-  return new Map(Object.entries(tables));
+function read(file: ArrayBuffer): { tables: Map<string, Table>; texts: string[] } {
+  const { tables, texts } = JSON.parse(new TextDecoder().decode(file)) as File;
+  for (const { columns, values } of Object.values(tables)) {
+    for (const [at, type] of Object.values(columns).entries()) {
+      if (type !== "text") continue;
+      values[at] = (values[at] ?? []).map((place) => (place === null ? null : (texts[Number(place)] ?? null)));
+    }
+  }
+  return { tables: new Map(Object.entries(tables)), texts };
 }
 
 /**
@@ -160,11 +186,19 @@ function rounded(value: Value, digits: Value): Value {
   return (Math.sign(value) * Math.round(Math.abs(value) * scale * (1 + 2e-14))) / scale;
 }
 
+/** As PostgreSQL's percentile_cont(0.5): of an even number of values the mean of the middle two. */
+function median(values: number[]): number | null {
+  const sorted = values.sort((one, other) => one - other);
+  const middle = (sorted.length - 1) / 2;
+  const [low, high] = [sorted[Math.floor(middle)], sorted[Math.ceil(middle)]];
+  return low === undefined || high === undefined ? null : low + (high - low) / 2;
+}
+
 function cellOf(value: string | number | null, column: Column | undefined): Cell {
   return column?.format === "boolean" && value !== null ? value !== 0 : value;
 }
 
 /** Whether a filter is set to anything but its default. */
 export function isSet(filters: Filters, key: keyof Filters): boolean {
-  return key === "period" ? filters.period !== null : filters[key].length > 0;
+  return key === "period" || key === "grain" ? filters[key] !== null : filters[key].length > 0;
 }

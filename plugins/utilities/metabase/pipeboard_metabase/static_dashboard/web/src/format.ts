@@ -1,5 +1,8 @@
 /** Numbers, money, shares, dates and times as the reader's language writes them. */
 
+import type { Grain } from "./address";
+import { GRAINS } from "./address";
+import { quarterOf } from "./period";
 import type { Cell, Column, Format } from "./types";
 import type { Translations } from "./translations";
 
@@ -21,7 +24,12 @@ export function isNumeric(format: Format): boolean {
 }
 
 export function isTime(format: Format): boolean {
-  return format === "date" || format === "month" || format === "time";
+  return format === "date" || format === "time" || isGrain(format);
+}
+
+/** Whether a column has first days of weeks, months or quarters. */
+export function isGrain(format: Format): format is Grain {
+  return (GRAINS as readonly string[]).includes(format);
 }
 
 export class Formats {
@@ -31,6 +39,7 @@ export class Formats {
     private readonly translations: Translations,
     private readonly currency: string | null,
     private readonly zone: string,
+    private readonly fiscalMonth: number,
   ) {}
 
   /** A cell in full, as tables and tooltips show it. */
@@ -105,6 +114,21 @@ export class Formats {
   }
 
   private time(value: string, format: Format, short: boolean): string {
+    if (format === "week") {
+      const day = this.time(value, "date", short);
+      return short ? day : this.translations.text("page.week_of", { day });
+    }
+    if (format === "quarter") {
+      const { year, quarter } = quarterOf(value, this.fiscalMonth);
+      const fiscalYear =
+        this.fiscalMonth === 1 || short
+          ? String(year)
+          : this.translations.text("page.fiscal_year", { year: String(year) });
+      return this.translations.text(short ? "page.quarter_short" : "page.quarter", {
+        nr: String(quarter),
+        year: fiscalYear,
+      });
+    }
     // A day has no hour: read as UTC and written as UTC it stays that day everywhere.
     const isDay = value.length === 10;
     const date = new Date(isDay ? `${value}T00:00:00Z` : value);

@@ -1,12 +1,12 @@
 /** A card's rows as a chart takes them: categories along one axis, one list of numbers per series. */
 
-import type { FilterKey, Filters } from "./address";
+import type { FilterKey, Filters, Grain } from "./address";
 import type { Card, Cell, Column } from "./types";
 import type { Formats } from "./format";
 import type { Palette } from "./palette";
 import type { Translations } from "./translations";
 import { mostDistinct } from "./colours";
-import { isTime } from "./format";
+import { isGrain, isTime } from "./format";
 import { meaningOf } from "./palette";
 
 export const MOST_CATEGORIES = 15;
@@ -20,6 +20,8 @@ export interface Context {
   palette: Palette;
   /** First day of the month that is not over, as ISO 8601. */
   thisMonth: string;
+  /** First days of the periods that are not over. */
+  running: Record<Grain, string>;
   /** The month in which the fiscal year begins. */
   fiscalMonth: number;
   /** How many months before the running one are shown by default. */
@@ -48,7 +50,7 @@ export interface Frame {
   categories: Cell[];
   labels: string[];
   series: Series[];
-  /** The category that is not over yet, or -1: the running month. */
+  /** The category that is not over yet, or -1: the running week, month or quarter. */
   running: number;
   /** The largest value of any part of the card, so that parts beside one another compare. */
   highest: number | null;
@@ -202,7 +204,7 @@ export function frameOf(card: Card, context: Context, part: string | null = null
     categories,
     labels,
     series,
-    running: axisColumn.format === "month" ? categories.indexOf(context.thisMonth) : -1,
+    running: isGrain(axisColumn.format) ? categories.indexOf(context.running[axisColumn.format]) : -1,
     highest: null,
     names: null,
     left,

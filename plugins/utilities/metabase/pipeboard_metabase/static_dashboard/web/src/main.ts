@@ -13,7 +13,7 @@ import { filterBar } from "./filterbar";
 import { ago, Formats } from "./format";
 import type { Context } from "./frame";
 import { readPalette } from "./palette";
-import { isPeriod, rangeOf } from "./period";
+import { grainOf, isPeriod, rangeOf, runningStarts } from "./period";
 import type { Card, Dashboard, Lang, Page } from "./types";
 import { firstLanguage, Translations } from "./translations";
 
@@ -71,10 +71,10 @@ function load(): Promise<void> {
   return loading;
 }
 
-const NO_FILTERS = { period: null, pipeline: [], owner: [], team: [] };
+const NO_FILTERS = { period: null, grain: null, pipeline: [], owner: [], team: [] };
 
 function hasFilters({ filters }: State): boolean {
-  return (["period", "pipeline", "owner", "team"] as const).some((key) => isSet(filters, key));
+  return (["period", "grain", "pipeline", "owner", "team"] as const).some((key) => isSet(filters, key));
 }
 
 /** What an element of the file carries, unpacked. */
@@ -104,11 +104,14 @@ function stateNow(): State {
 }
 
 function chosenOf(filters: Filters): Chosen {
-  return { ...filters, period: rangeOf(filters.period, page.meta) };
+  return { ...filters, grain: filters.grain ?? "month", period: rangeOf(filters.period, page.meta) };
 }
 
 /** A card as the filters have it. */
-function filtered(card: Card, { filters }: State): Card {
+function filtered(original: Card, { filters }: State): Card {
+  const grain = grainOf(original, filters.grain);
+  const columns = original.columns.map(({ name, format }) => ({ name, format: format === "period" ? grain : format }));
+  const card = { ...original, columns };
   if (!engine || card.query === null || !card.filters.some((key) => isSet(filters, key))) return card;
   try {
     const rows = engine.rowsOf(card, chosenOf(filters));
@@ -147,9 +150,10 @@ function show(moved: boolean): void {
   const dashboard = page.dashboards.find(({ key }) => key === state.dashboard) ?? page.dashboards[0];
   const context: Context = {
     translations,
-    formats: new Formats(translations, page.meta.currency, page.meta.zone),
+    formats: new Formats(translations, page.meta.currency, page.meta.zone, page.meta.fiscalMonth),
     palette: readPalette(),
     thisMonth: page.meta.thisMonth,
+    running: runningStarts(page.meta),
     fiscalMonth: page.meta.fiscalMonth,
     months: page.meta.months,
     filters: state.filters,
@@ -220,7 +224,8 @@ function showList({ listed }: State): void {
 function openList({ listed, filters }: State): void {
   if (!listed || !engine || !shownContext) return;
   const chosen = chosenOf(filters);
-  const dialog = dealList(page.cards[listed.card], listed, page.lists, engine, chosen, shownContext);
+  const card = page.cards[listed.card];
+  const dialog = dealList(card && filtered(card, stateNow()), listed, page.lists, engine, chosen, shownContext);
   if (!dialog) return;
   const before = document.activeElement;
   document.body.append(dialog);

@@ -3,8 +3,9 @@
  * Years and quarters are fiscal ones; a fiscal year is called by the calendar year in which it ends.
  */
 
+import type { Grain } from "./address";
 import type { Context } from "./frame";
-import type { Meta } from "./types";
+import type { Card, Meta } from "./types";
 
 /** Periods that go along with the data: a shared view shows the same question, not the same days. */
 export const RELATIVE = [
@@ -85,6 +86,28 @@ export function rangeOf(
 /** Whether a text names a period. */
 export function isPeriod(key: string): boolean {
   return (RELATIVE as readonly string[]).includes(key) || [YEAR, MONTH, QUARTER].some((p) => p.test(key));
+}
+
+/** How long the periods of a card are: a card that does not have the chosen length shows months. */
+export function grainOf(card: Card, chosen: Grain | null): Grain {
+  return chosen && card.grains.includes(chosen) ? chosen : "month";
+}
+
+/** First days of the week, the month and the quarter that are not over. */
+export function runningStarts({
+  today,
+  thisMonth,
+  fiscalMonth,
+}: Pick<Meta, "today" | "thisMonth" | "fiscalMonth">): Record<Grain, string> {
+  const monday = new Date(`${today ?? thisMonth}T00:00:00Z`);
+  monday.setUTCDate(monday.getUTCDate() - ((monday.getUTCDay() + 6) % 7));
+  const [quarter] = rangeOf("this-quarter", { thisMonth, months: 0, fiscalMonth }) ?? [thisMonth];
+  return { week: monday.toISOString().slice(0, 10), month: thisMonth, quarter };
+}
+
+/** The fiscal quarter that begins on a day: its year and its number. */
+export function quarterOf(start: string, fiscalMonth: number): { year: number; quarter: number } {
+  return fiscal(numberOf(start), fiscalMonth);
 }
 
 /** The years, quarters and months from a first month to the running one, the newest first. */

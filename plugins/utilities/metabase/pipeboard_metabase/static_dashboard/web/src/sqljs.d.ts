@@ -14,6 +14,10 @@ declare module "sql.js" {
     run(statement: string): void;
     prepare(select: string): Statement;
     create_function(name: string, body: (...values: Value[]) => Value): void;
+    create_aggregate<State>(
+      name: string,
+      functions: { init(): State; step(state: State, value: Value): State; finalize(state: State): Value },
+    ): void;
   }
 
   export default function initSqlJs(options: { wasmBinary: ArrayBuffer }): Promise<{

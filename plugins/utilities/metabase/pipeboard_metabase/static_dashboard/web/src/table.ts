@@ -203,7 +203,7 @@ function matching(card: Card, shown: number[], wanted: string, { formats }: Cont
   );
 }
 
-function plain(text: string): string {
+export function plain(text: string): string {
   return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
 }
 

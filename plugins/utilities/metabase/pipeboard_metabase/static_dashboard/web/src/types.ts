@@ -1,4 +1,4 @@
-import type { FilterKey } from "./address";
+import type { FilterKey, Grain } from "./address";
 
 /** What Python writes into the page; page.py is the other end of this contract. */
 
@@ -18,6 +18,9 @@ export type Format =
   | "seconds"
   | "date"
   | "month"
+  | "period"
+  | "week"
+  | "quarter"
   | "time"
   | "text"
   | "boolean"
@@ -59,6 +62,8 @@ export interface Card {
   columns: Column[];
   /** The filters of the bar that it obeys. */
   filters: FilterKey[];
+  /** The lengths of periods that it can show. */
+  grains: Grain[];
   /** Its select for the database of the page; null where the page cannot compute it. */
   query: string | null;
   rows: Cell[][];
@@ -95,6 +100,8 @@ export interface Meta {
   /** ISO code of the base currency; null when it is not known. */
   currency: string | null;
   deals: number;
+  /** The day of the data; null when it is not known. */
+  today: string | null;
   /** First day of the month that is not over; of the reporting time zone, like all days. */
   thisMonth: string;
   /** The reporting time zone, by its IANA name. */
