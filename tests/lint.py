@@ -130,7 +130,7 @@ def dbt_project() -> list[Step]:
     if not DBT_LINT.exists():
         print("dbt-bouncer                      left out: it needs Python 3.11", flush=True)
         return []
-    # As a sync runs it, dbt leaves what it parsed for whoever comes next: the tests.
+    # As a sync runs it, dbt leaves what it parsed for the tests.
     parse = [str(ROOT / ".pipeboard" / "bin" / "dbt"), "--quiet", "parse"]
     return [("dbt project", "transform", parse, [str(DBT_LINT), "run"])]
 

@@ -148,6 +148,25 @@ def test_manifest_and_templates_are_those_of_the_project(dbt: Dbt) -> None:
     assert dbt.manifest.read_text() != "of another program"
 
 
+def test_an_unchanged_project_is_not_parsed_again(dbt: Dbt) -> None:
+    """A parse serves the same project, target and variables, and nothing else."""
+    saved = dbt.folder / "target" / "parsed_project.pickle"
+
+    def listed(fingerprint: str, *arguments: str) -> bool:
+        done = dbt.run("-q", "ls", "--output", "name", *arguments, fingerprint=fingerprint)
+        assert done.returncode == 0, done.stdout
+        assert "first" in done.stdout.split()
+        return "late" in done.stdout.split()
+
+    assert not listed("a")
+    (dbt.folder / "models" / "late.sql").write_text("select 1 as n")
+    assert not listed("a")
+    assert listed("a", "--vars", "{any: 1}")
+    assert listed("b")
+    saved.write_bytes(saved.read_bytes()[:-1000])
+    assert listed("b")
+
+
 def test_a_parse_serves_every_database_of_the_project(tmp_path: Path) -> None:
     """It equals a parse from nothing, edits are seen, and a broken one does no harm."""
     dbt = Dbt(tmp_path / "transform", DatabaseUrl.parse("postgresql://a:b@127.0.0.1:9/test"))

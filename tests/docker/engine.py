@@ -12,6 +12,7 @@ import re
 import resource
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ FILE = re.compile(r"/|file:")
 #: What an official slim image leaves out, too.
 UNNEEDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 APT = 'Dir::Cache::pkgcache ""; Dir::Cache::srcpkgcache ""; Acquire::Languages "none";'
-#: A base for each image that a file of this repository names: its packages of Debian 12.
-BASES = {"python": ("python3", "python3-venv", "ca-certificates", "passwd")}
+#: The base of the Dockerfile: its packages of Debian 12.
+BASE = ("python3", "python3-venv", "ca-certificates", "passwd")
 
 
 class Unavailable(Exception):
@@ -37,6 +38,8 @@ class Unavailable(Exception):
 
 class Engine:
     """Podman as root, with its images in `.pipeboard/test`."""
+
+    options = ("--root", str(STORAGE / "storage"), "--runroot", str(STORAGE / "run"))
 
     def __init__(self) -> None:
         for program in ("podman", "runc", "mmdebstrap"):
@@ -56,7 +59,7 @@ class Engine:
             '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
             '[network]\nnetwork_backend = "netavark"\n'
         )
-        self._environ = {**os.environ, "CONTAINERS_CONF": str(config)}
+        self.environ = {**os.environ, "CONTAINERS_CONF": str(config)}
         # Tests that were killed leave containers.
         info = self.podman("rm", "--force", "--all", check=False)
         if info.returncode:
@@ -67,12 +70,11 @@ class Engine:
         self, *argv: str, check: bool = True, timeout: float = 120
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of Podman."""
-        command = ["podman", "--root", str(STORAGE / "storage"), "--runroot", str(STORAGE / "run")]
         done = subprocess.run(
-            [*command, *argv],
+            ["podman", *self.options, *argv],
             # It leaves a file where it works if a container has too little memory.
             cwd=STORAGE,
-            env=self._environ,
+            env=self.environ,
             text=True,
             capture_output=True,
             check=False,
@@ -92,7 +94,7 @@ class Engine:
         """
         full = f"docker.io/library/{name}"
         if self.podman("image", "exists", full, check=False).returncode:
-            self._import_base(name, full)
+            self._import_base(full)
         started = self.podman(
             "run", "--rm", "--network=host", "--memory=64m", full, "true", check=False
         )
@@ -100,13 +102,13 @@ class Engine:
             reason = f"podman starts no container: {started.stderr.strip().splitlines()[-1]}"
             raise Unavailable(reason)
 
-    def _import_base(self, name: str, full: str) -> None:
+    def debian(self, packages: Sequence[str], *hooks: str) -> Path:
+        """Return an archive of Debian packages; the hooks of mmdebstrap complete it."""
         archive = STORAGE / "base.tar"
         options = [f"--dpkgopt=path-exclude={path}" for path in UNNEEDED]
-        packages = ",".join(BASES[name.partition(":")[0]])
         made = subprocess.run(
-            ["mmdebstrap", "--quiet", "--variant=apt", f"--include={packages}", *options]
-            + [f"--aptopt={APT}", f"--customize-hook=upload {CERTIFICATES} {CERTIFICATES}"]
+            ["mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(packages)}", *options]
+            + [f"--aptopt={APT}", *(f"--customize-hook={hook}" for hook in hooks)]
             + ["bookworm", str(archive)],
             text=True,
             capture_output=True,
@@ -115,6 +117,10 @@ class Engine:
         if made.returncode:
             reason = f"no base of Debian packages: {made.stderr.strip().splitlines()[-1]}"
             raise Unavailable(reason)
+        return archive
+
+    def _import_base(self, full: str) -> None:
+        archive = self.debian(BASE, f"upload {CERTIFICATES} {CERTIFICATES}")
         environ = {"SSL_CERT_FILE": str(CERTIFICATES), "PIP_CERT": str(CERTIFICATES)}
         environ |= {
             variable: value

@@ -20,7 +20,7 @@ import psycopg
 import pytest
 import yaml
 from build_context import is_ignored, sent_to_the_builder
-from engine import Engine, Unavailable
+from engine import Engine
 
 from pipeboard.console import Console
 from pipeboard.local.services import Services
@@ -31,22 +31,6 @@ ROOT = Path(__file__).resolve().parents[2]
 KUBECTL = ROOT / ".pipeboard" / "env" / "dev" / "bin" / "kubectl"
 #: Two thirds of 1.12 GB, the size before equal files were stored once.
 LARGEST_IMAGE = 750_000_000
-
-
-@pytest.fixture(scope="session")
-def engine() -> Engine:
-    try:
-        return Engine()
-    except Unavailable as reason:
-        pytest.skip(str(reason))
-
-
-@pytest.fixture(scope="session")
-def image(engine: Engine) -> str:
-    try:
-        return engine.build(ROOT)
-    except Unavailable as reason:
-        pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="session")

@@ -150,6 +150,7 @@ EXCEPTIONS: tuple[Allowed, ...] = (
             "orchestrate/pipeboard/environments.py",
             "orchestrate/pipeboard/local/prefect_service.py",
             "tests/docker/test_image.py",
+            "tests/lint.py",
             "tests/warehouse/warehouse_helpers.py",
         )
     ),

@@ -158,6 +158,7 @@ def table(data: Any) -> list[dict[str, Any]]:
     return list(json.loads(data) if isinstance(data, str) else data)
 
 
+@pytest.mark.nightly
 def test_the_backfill_reads_the_histories_that_are_left(site: Site, main_run: str) -> None:
     missing = """
         select count(*) from pipedrive.deals as d where not exists (
@@ -211,17 +212,20 @@ def slow_run(site: Site, main_run: str) -> dict[str, Any]:
         return {"id": run, "cancelled": site.final_state(run, 90), **states}
 
 
+@pytest.mark.nightly
 def test_a_second_run_meanwhile_is_skipped(slow_run: dict[str, Any]) -> None:
     """As the concurrencyPolicy of the CronJobs would: not queued."""
     assert slow_run["second"]["type"] == "CANCELLED"
 
 
+@pytest.mark.nightly
 def test_a_taken_run_lock_is_a_skipped_run(slow_run: dict[str, Any]) -> None:
     state = slow_run["other"]
     assert (state["type"], state["name"]) == ("COMPLETED", "Skipped"), state
     assert "of sync has been running since" in state["message"]
 
 
+@pytest.mark.nightly
 def test_a_cancelled_run_ends_gently(site: Site, slow_run: dict[str, Any]) -> None:
     run = slow_run["id"]
     assert slow_run["cancelled"]["type"] == "CANCELLED", texts(site, run)
@@ -260,6 +264,7 @@ def test_a_wrong_token_fails_at_once_and_is_not_tried_again(site: Site, main_run
     assert "0000000000000000wrong" not in texts(site, run)
 
 
+@pytest.mark.nightly
 def test_the_batch_size_experiment_keeps_what_later_runs_use(site: Site, main_run: str) -> None:
     found = site.api("/deployments/name/batch_size_experiment_flow/batch-size")
     few = {"rows": 1_000, "rounds": 1, "sizes": [500, 1_000]}

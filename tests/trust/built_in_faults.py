@@ -16,7 +16,9 @@ from pipeboard_target_postgres.merge import Counts, Merge
 from pipeboard.outcomes import SUCCEEDED
 from pipeboard.run.proof import Judgement
 from tap_pipedrive.api import pagination
+from tap_pipedrive.api.records import RecordShaper
 from tap_pipedrive.errors import TapError
+from tap_pipedrive.quarantine import Quarantine
 from tap_pipedrive.state.bookmarks import Bookmark
 from tap_pipedrive.state.seen_deals import SeenDeals
 from tap_pipedrive.streams import changelogs
@@ -117,6 +119,17 @@ def a_change_gets_a_new_key_each_time(*arguments: Any, **more: Any) -> Any:
     return rows
 
 
+def a_bad_record_is_dropped(self: Quarantine, *arguments: Any, **more: Any) -> bool:
+    """A record without a usable id is left out in silence."""
+    del self, arguments, more
+    return False
+
+
+def a_bad_value_is_dropped(self: RecordShaper, record: Any, name: str, value: Any) -> None:
+    """A value that does not fit becomes null, and nobody learns which it was."""
+    del self, record, name, value
+
+
 #: Where each fault is built in.
 FAULTS: dict[Callable[..., Any], tuple[Any, str]] = {
     a_page_is_dropped: (pagination, "_by_cursor"),
@@ -131,6 +144,8 @@ FAULTS: dict[Callable[..., Any], tuple[Any, str]] = {
     only_the_first_list_is_read: (SharedScan, "_lists"),
     returned_deals_are_not_noticed: (SeenDeals, "may_have_returned"),
     a_change_gets_a_new_key_each_time: (changelogs, "number_changes"),
+    a_bad_record_is_dropped: (Quarantine, "add"),
+    a_bad_value_is_dropped: (RecordShaper, "_set_aside"),
 }
 
 

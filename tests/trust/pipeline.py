@@ -28,7 +28,7 @@ from story import Story, Sync
 from transport import URL, Killed, Transport
 
 from pipeboard.run.jobs import Job
-from pipeboard.run.proof import Evidence, Judgement, judge
+from pipeboard.run.proof import TAP_QUARANTINE, Evidence, Judgement, judge
 from pipeboard.run.run_log import RunLog
 from tap_pipedrive import errors as tap_errors
 from tap_pipedrive import tap, termination
@@ -71,6 +71,7 @@ class Warehouse:
             "ops_schema": self.ops,
             "batch_size_rows": story.batch_rows,
             "reconnect_seconds": 5 if story.reconnects else 0,
+            "quarantine_stream": TAP_QUARANTINE,  # as in meltano.yml
         }
 
     @cached_property

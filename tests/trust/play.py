@@ -8,12 +8,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import damages
 import edits
 import pipeline
 from pipedrive_simulator.generator.simulated_account import SimulatedAccount
 from pipedrive_simulator.opening import Plan, open_account
 from pipedrive_simulator.server.api import Api, ApiSettings
 from pipedrive_simulator.server.limits import Limits
+from pipedrive_simulator.server.reply import Reply
 from properties import Span, Truth, differences
 from story import Story, Sync
 from transport import EndlessError, Transport
@@ -74,23 +76,50 @@ class Play:
         self._account, self._api, self._clock = account, api, clock
         self._transport, self._warehouse, self._home = transport, warehouse, home
         self._runs: list[Span] = []
+        self._damaged: list[damages.Damaged] = []
+        transport.damage = self._damage
         with in_virtual_time(clock, self.story.seed):
             for number, sync in enumerate(self.story.syncs):
                 self._sync(f"run {number}", sync)
             clock.sleep(RECOVERY_SECONDS)
-            status = self._sync("undisturbed run", Sync(0))
-            if status not in (SUCCEEDED, BEHIND):
-                msg = f"a run that nothing disturbs is {status}"
-                raise self._broken(msg)
+            self._undisturbed("undisturbed run")
+            if self._damaged:
+                for damaged in self._damaged:
+                    damaged.runs_left = 0
+                self._undisturbed("run after the damages")
             self._sync("idle run", Sync(5), page_size=500)
             if transport.calls > MOST_IDLE_CALLS:
                 msg = f"an idle run makes {transport.calls} calls"
                 raise self._broken(msg)
 
+    def _undisturbed(self, name: str) -> None:
+        status = self._sync(name, Sync(0))
+        if status not in (SUCCEEDED, BEHIND):
+            msg = f"a run that nothing disturbs is {status}"
+            raise self._broken(msg)
+
+    def _damage(self, path: str, reply: Reply) -> None:
+        damages.damage(self._damaged, path, reply)
+
+    def _mend_and_damage(self, sync: Sync) -> None:
+        """Mend what was hostile long enough, and damage other records."""
+        for damaged in [d for d in self._damaged if d.runs_left <= 0]:
+            self._note(f"  mended: {damaged}")
+            damages.touch(self._account, damaged)
+            self._damaged.remove(damaged)
+        for damaged in self._damaged:
+            damaged.runs_left -= 1
+        for damage in sync.damages:
+            new = damages.begin(self._account, damage)
+            if new is not None and new.place not in [d.place for d in self._damaged]:
+                self._note(f"  hostile: {new}")
+                self._damaged.append(new)
+
     def _sync(self, name: str, sync: Sync, page_size: int | None = None) -> str:
         """Run once; return the outcome."""
         self._clock.sleep(sync.pause)
         self._note(f"{name}: after {sync.pause} s")
+        self._mend_and_damage(sync)
         for edit in sync.edits:
             self._note(f"  {edits.make(self._account, edit)}")
         self._versions = [self._truth()]
@@ -98,6 +127,8 @@ class Play:
         tap = self._tap(sync, page_size or self.story.page_size)
         self._runs.append((began, self._now()))
         loader = pipeline.run_loader(self._warehouse, tap.lines, self.story, sync, self._home)
+        for damaged in self._damaged:
+            damaged.note((tap.report, loader.report))
         if loader.states:
             self._warehouse.state = loader.states[-1]
         judgement = pipeline.judged(tap, loader, self.story.streams)
@@ -163,7 +194,9 @@ class Play:
             name for name in self.story.streams
             if outcomes.get(name, {}).get("outcome") == "complete"
         }  # fmt: skip
-        self.differences = differences(self._warehouse, complete, self._versions, self._runs)
+        self.differences = differences(
+            self._warehouse, complete, self._versions, self._runs, self._damaged
+        )
         if self.differences:
             raise self._broken("; ".join(self.differences[:5]))
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import msgspec
 import psycopg
+from damages import Damaged
 from pipedrive_simulator.account.oracle import TRUTHS
 from pipedrive_simulator.generator.simulated_account import SimulatedAccount
 from pipeline import Warehouse
@@ -32,6 +33,8 @@ Record = dict[str, Any]
 Change = tuple[Any, ...]
 #: Two times as text, as in a change.
 Span = tuple[str, str]
+#: Damaged records by stream and id.
+Hostile = Mapping[tuple[str, Any], Damaged]
 
 
 @dataclass
@@ -68,8 +71,9 @@ def _truth(account: SimulatedAccount, name: str) -> Iterator[Record]:
 
 
 def differences(
-    warehouse: Warehouse, streams: Iterable[str], versions: Sequence[Truth], runs: Sequence[Span]
-) -> list[str]:
+    warehouse: Warehouse, streams: Iterable[str], versions: Sequence[Truth], runs: Sequence[Span],
+    damaged: Sequence[Damaged] = (),
+) -> list[str]:  # fmt: skip
     """Return how the raw tables differ from the account.
 
     Args:
@@ -78,10 +82,24 @@ def differences(
         versions: the account at the start of the last run, and after each edit during that run. A
             record that was edited meanwhile may be stored as it was before or after the edit.
         runs: when runs of the tap began and ended.
+        damaged: records that the source serves with hostile values.
 
     """
     rows = _Rows(warehouse.connection, warehouse.raw)
-    return list(_differences(rows, set(streams), versions, runs))
+    hostile = {one.place: one for one in damaged if one.stream in streams}
+    found = _differences(rows, set(streams), versions, runs, hostile)
+    return [*found, *_differing_damages(warehouse, rows, hostile)]
+
+
+def _differing_damages(warehouse: Warehouse, rows: _Rows, hostile: Hostile) -> Iterator[str]:
+    if not hostile:
+        return
+    table = f"select to_jsonb(q) from {warehouse.ops}.quarantine as q"
+    quarantine = [row for (row,) in warehouse.connection.execute(table.encode())]
+    for one in hostile.values():
+        row = next((row for row in rows.of(one.stream) if row["id"] == one.key), None)
+        about = [entry for entry in quarantine if entry["stream"] == one.stream]
+        yield from one.differences(row, about)
 
 
 class _Rows:
@@ -100,10 +118,12 @@ class _Rows:
 
 
 def _differences(
-    rows: _Rows, streams: set[str], versions: Sequence[Truth], runs: Sequence[Span]
-) -> Iterator[str]:
+    rows: _Rows, streams: set[str], versions: Sequence[Truth], runs: Sequence[Span],
+    hostile: Hostile,
+) -> Iterator[str]:  # fmt: skip
     before, after = versions[0], versions[-1]
     readable = before.readable_deals & after.readable_deals
+    readable -= {one.key for one in hostile.values() if one.stream == "deals" and one.is_refused}
     for stream in sorted(streams & set(RECORDS)):
         stored = {row["id"]: row for row in rows.of(stream)}
         known = before.records[stream] | after.records[stream]
@@ -116,6 +136,11 @@ def _differences(
                 continue
             if stream == "deal_products" and record["deal_id"] not in readable:
                 continue
+            damaged = hostile.get((stream, key))
+            if damaged is not None and not damaged.is_the_last:
+                if damaged.is_refused:
+                    continue
+                record = {name: value for name, value in record.items() if name != damaged.field}
             if record.get("is_deleted"):
                 record = {name: value for name, value in record.items() if name not in REFERENCES}
             others = [v.records[stream][key] for v in versions[1:] if key in v.records[stream]]

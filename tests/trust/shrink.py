@@ -49,13 +49,13 @@ def _less(sync: Sync) -> Iterator[Sync]:
         ("tap_ends", None), ("loader_ends", None), ("session_ends", None), ("daily_tokens", None),
         ("loses_state_folder", False), ("loses_state", False), ("clock_error", 0),
         ("database", None), ("threads", 1),
-        ("edits_during", {}), ("edits", []), ("faults", []),
+        ("edits_during", {}), ("edits", []), ("faults", []), ("damages", []),
     ):  # fmt: skip
         if getattr(sync, name) != empty:
             less = copy.deepcopy(sync)
             setattr(less, name, copy.deepcopy(empty))
             yield less
-    for name in ("edits", "faults"):
+    for name in ("edits", "faults", "damages"):
         values = getattr(sync, name)
         for at in range(len(values)) if len(values) > 1 else ():
             less = copy.deepcopy(sync)

@@ -56,7 +56,9 @@ def play(story: Story, url: str) -> Result:
         playing.log.append(f"BROKEN: {broken}")
     syncs = story.syncs
     faults = sum(
-        len(s.faults) + sum(map(bool, (s.session_ends, s.daily_tokens, s.clock_error, s.database)))
+        len(s.faults)
+        + len(s.damages)
+        + sum(map(bool, (s.session_ends, s.daily_tokens, s.clock_error, s.database, s.loses_state)))
         for s in syncs
     )
     kills = sum(bool(s.tap_ends) + bool(s.loader_ends) for s in syncs)

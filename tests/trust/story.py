@@ -33,6 +33,23 @@ ODDITIES = ("no_id", "null_id", "not_an_object", "null", "broken")
 #: Lists in which an odd record may stand.
 LISTS = ("getDeals", "getPersons", "getOrganizations", "getActivities", "getProducts", "getNotes")
 
+#: Values that a property cannot have, or hardly: JSON text, or the name of an oddity of
+#: `pipedrive_simulator.server.faults`.
+HOSTILE_VALUES = (
+    '"abc"', "12.5", "true", '{"unexpected":[1]}', '[1,"a"]', '""', '"12.50"', '"a\\u0000b"',
+    "9223372036854775808", "-1", "1e300", '"2026-02-30T00:00:00Z"', '"0000-00-00 00:00:00"',
+    '"-0001-11-30T00:00:00Z"', '"yesterday"', '"9999-12-31T23:59:59Z"', '"292277-01-01T00:00:00Z"',
+    '"-infinity"', "LONG_TEXT",
+)  # fmt: skip
+LONG_TEXT = f'"{"x" * 2_000_000}"'
+HOSTILE_ODDITIES = (
+    "invalid_utf8", "lone_surrogate", "nan", "infinity", "1e400", "huge_integer", "deep", "twice",
+    "no_id", "null_id", "not_an_object", "null", "broken",
+)  # fmt: skip
+DAMAGED_STREAMS = (
+    *("deals",) * 5, "persons", "organizations", "products", "activities", "notes", "leads",
+)  # fmt: skip
+
 EDITS = (
     *("create_deal",) * 3, *("move_deal",) * 5, *("win_deal", "lose_deal", "reopen_deal") * 2,
     *("update_deal",) * 3, "archive_deal", "unarchive_deal", "delete_deal", "restore_deal",
@@ -63,6 +80,25 @@ class Edit:
 
 
 @dataclass
+class Damage:
+    """A record that the source serves with a hostile value in the next runs, then mends.
+
+    Attributes:
+        which: chooses the record, and `how` the property.
+        value: JSON text of the property; empty if `oddity` names what is wrong.
+        runs: for how many runs.
+
+    """
+
+    stream: str
+    which: int
+    how: int
+    value: str
+    oddity: str
+    runs: int
+
+
+@dataclass
 class Sync:
     """One run, and what happens before and during it.
 
@@ -78,10 +114,10 @@ class Sync:
         session_ends: the number of the load during which the server ends the loader's session.
         daily_tokens: the budget of the company for this day.
         loses_state_folder: the folder in which the tap caches is gone.
-        loses_state: the Singer state is gone, and the tables are still there. No story draws it:
-            product lines that were removed before stay live until a sweep.
+        loses_state: the Singer state is gone, and the tables are still there.
         clock_error: seconds by which the clock of the machine is wrong, not that of the source.
         database: `unreachable`, or `read_only` for the sessions of this run.
+        damages: records that are hostile from this run on.
         threads: how many lists, windows and logs are read at the same time.
 
     """
@@ -99,6 +135,7 @@ class Sync:
     database: str | None = None
     threads: int = 1
     loses_state: bool = False
+    damages: list[Damage] = field(default_factory=list)
 
     @property
     def is_disturbed(self) -> bool:
@@ -136,6 +173,7 @@ class Story:
         values = json.loads(text)
         for sync in values["syncs"]:
             sync["edits"] = [Edit(**edit) for edit in sync["edits"]]
+            sync["damages"] = [Damage(**damage) for damage in sync["damages"]]
             sync["edits_during"] = {at: Edit(**e) for at, e in sync["edits_during"].items()}
             for name in ("tap_ends", "loader_ends"):
                 sync[name] = tuple(sync[name]) if sync[name] else None
@@ -149,8 +187,8 @@ def write_story(seed: int, syncs: int = 10) -> Story:
     story = Story(
         seed,
         deals=rng.choice((1, 5, 12, 25)),
-        page_size=rng.choice((2, 5, 9, 500)),
-        batch_rows=rng.choice((1, 7, 40, 5000)),
+        page_size=rng.choice((3, 5, 9, 500)),
+        batch_rows=rng.choice((4, 9, 40, 5000)),
         reconnects=rng.random() < 0.5,
         streams=sorted({*CORE, *(name for family in families for name in family)}),
         syncs=[_sync(rng, number) for number in range(syncs)],
@@ -159,7 +197,24 @@ def write_story(seed: int, syncs: int = 10) -> Story:
     rng = Random(f"more of {seed}")
     for sync in story.syncs:
         _add_to(sync, rng)
+    rng = Random(f"data of {seed}")
+    for number, sync in enumerate(story.syncs):
+        if rng.random() < 0.12:
+            sync.damages.append(_damage(rng, story))
+        sync.loses_state = bool(number) and rng.random() < 0.04
     return story
+
+
+def _damage(rng: Random, story: Story) -> Damage:
+    value = rng.choice((*HOSTILE_VALUES, *HOSTILE_ODDITIES))
+    return Damage(
+        rng.choice([stream for stream in DAMAGED_STREAMS if stream in story.streams]),
+        which=rng.randrange(200),
+        how=rng.randrange(60),
+        value=value if value in HOSTILE_VALUES else "",
+        oddity=value if value in HOSTILE_ODDITIES else "",
+        runs=rng.choice((1, 1, 2, 4)),
+    )
 
 
 def _add_to(sync: Sync, rng: Random) -> None:

@@ -14,11 +14,11 @@ from built_in_faults import FAULTS, built_in
 from server import postgres
 from shrink import shrink
 from stories import Result, play, play_all
-from story import Edit, Story, Sync, write_story
+from story import Damage, Edit, Story, Sync, write_story
 
-SEEDS = int(os.environ.get("PIPEBOARD_TRUST_SEEDS", "10"))
-#: Half of what `make trust` plays: a fault that the first five do not find is found by more seeds.
-SYNCS = 5
+SEEDS = int(os.environ.get("PIPEBOARD_TRUST_SEEDS", "50"))
+#: Fewer than `make trust` plays: a fault that the first four do not find is found by more seeds.
+SYNCS = 4
 #: Each built-in fault must be found by one of so many stories.
 MOST_SEEDS = 200
 #: A story that finds the fault, where the first one does not. It is tried first: the search costs
@@ -93,6 +93,29 @@ def test_a_lost_state_and_a_lost_folder_cost_calls_and_no_record(url: str) -> No
 
 def _calls(log: list[str]) -> list[int]:
     return [int(found[1]) for line in log if (found := re.match(r" +(\d+) calls,", line))]
+
+
+def test_hostile_records_are_set_aside_and_stored_when_they_are_mended(url: str) -> None:
+    story = write_story(3, 4)
+    story.deals, story.streams = 12, sorted({*story.streams, "persons", "notes", "leads"})
+    odd = (
+        ("deals", 1, 1, "LONG_TEXT", ""), ("deals", 2, 0, "", ""), ("deals", 3, 3, "", "broken"),
+        ("deals", 4, 2, '"a\\u0000b"', ""), ("deals", 5, 4, "9223372036854775808", ""),
+        ("persons", 1, 2, "", "deep"), ("persons", 2, 1, "", "twice"),
+        ("notes", 1, 3, '"yesterday"', ""), ("leads", 0, 2, "", "no_id"),
+    )  # fmt: skip
+    moves = [Edit("move_deal", which, which) for which in range(6)]
+    story.syncs = [
+        Sync(0),
+        Sync(60, damages=[Damage(*each, runs=2) for each in odd]),
+        Sync(60, moves),
+        Sync(60),
+    ]
+    result = play(story, url)
+    assert result.broken is None
+    assert {"succeeded"} == set(result.outcomes)
+    assert sum("hostile: " in line for line in result.log) == len(odd)
+    assert sum("mended: " in line for line in result.log) == len(odd)
 
 
 def test_a_wrong_clock_a_database_that_refuses_and_threads_lose_nothing(url: str) -> None:

@@ -31,6 +31,7 @@ class Transport:
     Attributes:
         calls: how many were made in this run.
         before_call: called with the number of each call, from 1, before it is answered.
+        damage: called with the path of each call and its reply, which it may change.
 
     """
 
@@ -38,6 +39,7 @@ class Transport:
         self.api, self.sleep, self.most_calls = api, sleep, most_calls
         self.calls = 0
         self.before_call: Callable[[int], None] = lambda _: None
+        self.damage: Callable[[str, Reply], None] = lambda *_: None
 
     def adapter(self) -> BaseAdapter:
         """Return what a session of requests sends its calls with."""
@@ -61,6 +63,7 @@ class Transport:
             name.lower().encode(): str(value).encode() for name, value in request.headers.items()
         }
         reply = self.api.answer(request.method or "GET", parts.path, parts.query, headers)
+        self.damage(parts.path, reply)
         if reply.manner == "reset":
             msg = "connection reset by peer"
             raise requests.exceptions.ChunkedEncodingError(msg)

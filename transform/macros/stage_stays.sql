@@ -25,7 +25,15 @@
         and valid_to is not null
 {%- endmacro %}
 
-{#- Three percentiles in one call: the rows are sorted once. -#}
-{% macro percentiles(days, shares=[0.5, 0.75, 0.9]) -%}
-    percentile_cont(array[{{ shares | join(', ') }}]::double precision []) within group (order by {{ days }})
+{#-
+    To join: `percentiles` of the values that array_agg() has collected for a group. PostgreSQL sorts all rows by
+    group to compute percentiles beside other aggregates; it collects values of unsorted rows, and sorts only them.
+-#}
+{% macro percentiles_of(collected, shares=[0.5, 0.75, 0.9]) -%}
+    lateral (
+        select
+            percentile_cont(array[{{ shares | join(', ') }}]::double precision [])
+            within group (order by listed.value) as percentiles
+        from unnest({{ collected }}) as listed (value)
+    )
 {%- endmacro %}

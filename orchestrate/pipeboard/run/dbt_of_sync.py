@@ -4,10 +4,15 @@ launch.py starts this file with dbt's own Python. Each function replaces one par
 version is pinned in requirements/:
 
 * manifest.json, which dbt writes twice in each run, is written when the project has changed;
+* an unchanged project is not parsed: its manifest is a pickle, in the folder that dbt writes to;
+* code that converts objects to and from dictionaries is generated for the classes that need it;
+* files about the graph, which nobody reads, are not written;
+* files of the project that have passed dbt's check of their form are not checked again;
+* the source file that reads a flag is not searched for;
 * the next node gets the session of an earlier one, reset, instead of a new session;
 * compiled Jinja templates are kept in the target folder;
 * a name in `--select` is compared with the nodes that have it, not with all nodes, three times;
-* debug messages that no logger writes are not made;
+* debug messages that no logger writes are not made, and their fields are not converted;
 * `graph` gives macros one dictionary for each node, and a query's result has types that are known;
 * a target folder with nothing in it begins with what was parsed for another database;
 * the garbage collector does not go through the parsed project again and again.
@@ -17,8 +22,10 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 import select
 import shutil
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -42,6 +49,100 @@ def keep_manifest() -> None:
     """Write no manifest.json."""
     for module in ("dbt.parser.manifest", "dbt.task.runnable"):
         vars(import_module(module))["write_manifest"] = lambda *_, **__: None
+
+
+def keep_parsed_project(folder: Path, fingerprint: str) -> None:
+    """Parse the project when it has changed; otherwise load the manifest of the last parse.
+
+    Args:
+        folder: the file is here, which only this user can write.
+        fingerprint: of the project's files and of dbt.
+
+    """
+    requires, parser = import_module("dbt.cli.requires"), import_module("dbt.parser.manifest")
+    parse = requires.parse_manifest
+    path = folder / "parsed_project.pickle"
+
+    def parse_once(
+        project: Any, write_perf_info: bool, write: bool, write_json: bool, integrations: Any
+    ) -> Any:
+        # Whatever a parse depends on: the project, the target, and the names in its relations.
+        key = [fingerprint, sys.version, project.project_root, project.profile_name]
+        key += [project.target_name, project.credentials.database, project.credentials.schema]
+        manifest = None if project.cli_vars else load_parts(path, key)
+        if manifest is None:
+            manifest = parse(project, write_perf_info, write, write_json, integrations)
+            if not project.cli_vars:
+                save_parts(path, key, manifest)
+            return manifest
+        manifest.build_flat_graph()
+        manifest.metadata.invocation_id = parser.get_invocation_id()
+        requires._wire_adapter_for_external_manifest(project, manifest, integrations)
+        if write and write_json:
+            parser.write_manifest(manifest, project.project_target_path)
+        return manifest
+
+    vars(requires)["parse_manifest"] = parse_once
+
+
+def load_parts(path: Path, key: list[str]) -> Any:
+    """Return the manifest that was saved with this key; None if there is none."""
+    try:
+        with path.open("rb") as file:
+            if pickle.load(file) == key:
+                parts = pickle.load(file)
+                return import_module("dbt.contracts.graph.manifest").Manifest(**parts)
+    except Exception:  # whatever is wrong with it, dbt then parses
+        path.unlink(missing_ok=True)
+    return None
+
+
+def save_parts(path: Path, key: list[str], manifest: Any) -> None:
+    """Save what a parse has found; dbt builds its indexes anew, and `files` are for a parse."""
+    unused = ("files", "flat_graph")
+    parts = {
+        name: value
+        for name, value in vars(manifest).items()
+        if name[0] != "_" and name not in unused and name in manifest.__dataclass_fields__
+    }
+    new = path.with_suffix(f".{os.getpid()}")
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with new.open("wb") as file:
+            pickle.dump(key, file)
+            pickle.dump(parts, file, pickle.HIGHEST_PROTOCOL)
+        new.replace(path)
+
+
+def generate_code_when_needed() -> None:
+    """Generate a class's code for dictionaries at its first use; before dbt is imported."""
+    import_module("mashumaro.config").BaseConfig.lazy_compilation = True
+
+
+def skip_files_about_graph() -> None:
+    """Write no graph_summary.json and no graph.gpickle."""
+    compilation = import_module("dbt.compilation")
+    compilation.Linker.get_graph_summary = lambda *_: {}
+    compilation.Compiler.write_graph_file = lambda *_: None
+
+
+def skip_checked_forms() -> None:
+    """Check the form of connections only: files of a known project were checked when parsed."""
+    mixin = import_module("dbt_common.dataclass_schema").dbtClassMixin
+    credentials = import_module("dbt.adapters.contracts.connection").Credentials
+    check = mixin.validate.__func__
+
+    def check_connection(cls: Any, data: Any) -> None:
+        if issubclass(cls, credentials):
+            check(cls, data)
+
+    mixin.validate = classmethod(check_connection)
+
+
+def name_no_callers() -> None:
+    """Give a flag of dbt no name of the module that reads it, which only a warning shows."""
+    flags = import_module("dbt_common.behavior_flags").BehaviorFlagRendered
+    flags._default_source = staticmethod(lambda: "dbt")
 
 
 def reuse_sessions() -> None:
@@ -146,15 +247,33 @@ def select_by_index() -> None:
 
 
 def skip_unwritten_messages() -> None:
-    """Make no debug message, unless a logger writes it."""
+    """Make no debug message, unless a logger writes it; convert the fields of written ones only."""
     manager = import_module("dbt_common.events.event_manager").EventManager
-    debug = import_module("dbt_common.events.base_types").EventLevel.DEBUG
-    fire_event = manager.fire_event
+    events = import_module("dbt_common.events.base_types")
+    event, debug = events.BaseEvent, events.EventLevel.DEBUG
+    fire_event, convert = manager.fire_event, event.__init__
 
     def fire_if_written(self: Any, e: Any, level: Any = None, *rest: Any, **options: Any) -> None:
         if (level or e.level_tag()) != debug or any(x.level == debug for x in self.loggers):
             fire_event(self, e, level, *rest, **options)
 
+    def keep_fields(self: Any, *arguments: Any, **fields: Any) -> None:
+        vars(self)["unconverted"] = arguments, fields
+
+    def get(self: Any, name: str) -> Any:
+        if name != "pb_msg":
+            return getattr(self.pb_msg, name)
+        arguments, fields = vars(self).pop("unconverted")
+        convert(self, *arguments, **fields)
+        return vars(self)[name]
+
+    def set_field(self: Any, name: str, value: Any) -> None:
+        if name == "pb_msg":
+            vars(self)[name] = value
+        else:
+            setattr(self.pb_msg, name, value)
+
+    event.__init__, event.__getattr__, event.__setattr__ = keep_fields, get, set_field
     manager.fire_event = fire_if_written
 
 
@@ -251,6 +370,9 @@ def save_work(templates: Path, *, is_changed: bool) -> None:
         is_changed: the project has changed since they were written.
 
     """
+    generate_code_when_needed()
+    skip_files_about_graph()
+    name_no_callers()
     reuse_sessions()
     keep_compiled_templates(templates, is_changed=is_changed)
     select_by_index()
@@ -266,9 +388,12 @@ def main() -> None:
     target = Path(os.environ.get("DBT_TARGET_PATH", "target"))
     manifest, stamp = target / "manifest.json", target / "manifest.fingerprint"
     known = is_current(manifest, stamp, fingerprint)
+    save_work(target / "templates", is_changed=not known)
     if known:
         keep_manifest()
-    save_work(target / "templates", is_changed=not known)
+        skip_checked_forms()
+    if fingerprint:
+        keep_parsed_project(target, fingerprint)
     # In one command little becomes garbage after a while: a tenth of the CPU less, 5 MB more.
     gc.set_threshold(50_000, 50, 1_000_000)
     began = time.time_ns()

@@ -44,14 +44,22 @@
         {%- set key = key | join(', ') -%}
         {%- do conditions.append('(' ~ key ~ ') in (select ' ~ key ~ ' from ' ~ built ~ ')') -%}
     {%- endif -%}
+    {%- if config.get('summed_into') -%}
+    {%- set changed = {built: '+'} -%}
+    with
     {%- for condition in conditions %}
-    {{ add_to_sums('(select * from ' ~ relation ~ ' where ' ~ condition ~ ')', '-') }}
+    {%- do changed.update({'deleted_' ~ loop.index: '-'}) %}
+    deleted_{{ loop.index }} as (delete from {{ relation }} where {{ condition }} returning *){{ ',' if not loop.last }}
+    {%- endfor %}
+    {{ add_to_sums(changed) }}
+    {{ drop_empty_sums() }}
+    {%- else -%}
+    {%- for condition in conditions %}
     delete from {{ relation }} where {{ condition }};
     {%- endfor %}
+    {%- endif %}
     insert into {{ relation }} ({{ columns }})
     select {{ columns }} from {{ built }};
-    {{ add_to_sums(built, '+') }}
-    {{ drop_empty_sums() }}
 {%- endmacro %}
 
 {#- Text of a model that a full build leaves out: clauses, or common table expressions with their comma. -#}

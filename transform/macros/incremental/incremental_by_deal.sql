@@ -41,11 +41,16 @@
 -#}
 {% macro is_one_of(deal_id, query) -%}
     {%- set few = 5000 -%}
-    {%- set found = remembered_query(query ~ ' limit ' ~ (few + 1)).columns[0].values() if execute else [] -%}
-    {%- if found | length > few -%}
+    {#- One row: dbt takes longer to read thousands of rows than PostgreSQL to find them. -#}
+    {%- set listed -%}
+        select count(*), coalesce(string_agg(found.id::text, ','), '')
+        from ({{ query }} limit {{ few + 1 }}) as found (id)
+    {%- endset -%}
+    {%- set found = remembered_query(listed).rows[0] if execute else [0, ''] -%}
+    {%- if found[0] > few -%}
         {{ deal_id }} in ({{ query }})
     {%- else -%}
-        {{ deal_id }} = any('{ {{- found | join(',') -}} }'::bigint[])
+        {{ deal_id }} = any('{ {{- found[1] -}} }'::bigint[])
     {%- endif -%}
 {%- endmacro %}
 

@@ -26,7 +26,7 @@ in_order as (
         lag(won_date_local) over in_turn as previous_won_date,
         lead(won_date_local) over in_turn as next_won_date
     from won
-    window in_turn as (partition by customer_type, customer_id order by close_time, deal_id)
+    window in_turn as (partition by customer_id, customer_type order by close_time, deal_id)
 )
 
 select

@@ -17,20 +17,14 @@ known as (
     from pipelines
 ),
 
--- Pipelines that are referenced by deals, their history or stages, but are missing in the source's list.
-named as (
-    select pipeline_id from {{ ref('int_deal_current') }}
-    union
-    select pipeline_id from {{ ref('int_deal_stage_intervals') }}
-    union
-    select pipeline_id from {{ ref('stg_pipedrive__stages') }}
-),
-
+-- Pipelines that are referenced by deals, their history or stages, but are missing in the source's list. Each is
+-- looked up before the distinct ones are sought, as nearly all rows have a known one.
 vanished as (
-    select named.pipeline_id
-    from named
-    left join pipelines on named.pipeline_id = pipelines.pipeline_id
-    where named.pipeline_id is not null and pipelines.pipeline_id is null
+    {% for referencing in ['int_deal_current', 'int_deal_stage_intervals', 'stg_pipedrive__stages'] -%}
+    select pipeline_id from {{ ref(referencing) }}
+    where pipeline_id is not null and pipeline_id not in (select known.pipeline_id from known)
+    {{ 'union' if not loop.last }}
+    {% endfor -%}
 ),
 
 unknown as (

@@ -1,35 +1,9 @@
 {#-
     A view, because ages, exchange rates and referenced records change independently of the deal. Each joined table
     has a key, so PostgreSQL omits joins that a query does not need. int_deal_current stores the properties;
-    int_deal_values computes the values.
+    int_deal_values computes the values. Without `with`, for the reason that int_deal_values has.
 -#}
 {{ config(materialized='published_view') }}
-with deal_values as (
-    select * from {{ ref('int_deal_values') }}
-),
-
-stages as (
-    select * from {{ ref('dim_stage') }}
-),
-
-organizations as (
-    select org_id from {{ ref('dim_organization') }}
-),
-
-persons as (
-    select person_id from {{ ref('dim_person') }}
-),
-
-deals as (
-    select
-        deal_values.*,
-        stages.is_rotting_enabled,
-        stages.rotten_days,
-        {{ as_of() }} as as_of
-    from deal_values
-    left join stages on deal_values.stage_id = stages.stage_id
-)
-
 select
     deals.deal_id,
     deals.title,
@@ -121,10 +95,17 @@ select
     deals.fx_source,
     deals.fx_is_backdated,
     counted_deals.closing_owner_id
-from deals
--- an inline subquery: PostgreSQL materialises a CTE that is used twice, and it then has no key
+from (
+    select
+        deal_values.*,
+        stages.is_rotting_enabled,
+        stages.rotten_days,
+        {{ as_of() }} as as_of
+    from {{ ref('int_deal_values') }} as deal_values
+    left join {{ ref('dim_stage') }} as stages on deal_values.stage_id = stages.stage_id
+) as deals
 left join {{ ref('dim_user') }} as owners on deals.owner_id = owners.user_id
 left join {{ ref('dim_user') }} as creators on deals.creator_user_id = creators.user_id
-left join organizations on deals.org_id = organizations.org_id
-left join persons on deals.person_id = persons.person_id
+left join {{ ref('dim_organization') }} as organizations on deals.org_id = organizations.org_id
+left join {{ ref('dim_person') }} as persons on deals.person_id = persons.person_id
 left join {{ ref('int_counted_deals') }} as counted_deals on deals.deal_id = counted_deals.deal_id

@@ -31,7 +31,7 @@ products as (
 
 select
     lines.deal_product_id,
-    deals.deal_id,
+    lines.deal_id,
     case when lines.product_id is not null then coalesce(products.product_id, -1) end as product_id,
     lines.product_variation_id,
     lines.name,

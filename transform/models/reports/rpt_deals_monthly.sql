@@ -33,8 +33,7 @@ closed as (
         count(*) filter (where is_won and cycle_days >= 0) as n_won_with_cycle,
         sum(cycle_days) filter (where is_won and cycle_days >= 0) as won_cycle_days,
         sum(open_days) filter (where is_won and cycle_days >= 0) as won_active_cycle_days,
-        percentile_cont(0.5) within group (order by cycle_days) filter (where is_won and cycle_days >= 0)
-            as median_cycle_days,
+        array_agg(cycle_days) filter (where is_won and cycle_days >= 0) as all_cycle_days,
         {{ deals_without_rate('is_won') }} as won_deals_without_rate,
         {{ deals_without_rate() }} as deals_without_rate
     from deals
@@ -64,7 +63,7 @@ select
     coalesce(closed.won_cycle_days, 0) as won_cycle_days,
     round(closed.won_cycle_days / nullif(closed.n_won_with_cycle, 0), 2) as avg_cycle_days,
     round(closed.won_active_cycle_days / nullif(closed.n_won_with_cycle, 0), 2) as avg_active_cycle_days,
-    round(closed.median_cycle_days::numeric, 2) as median_cycle_days,
+    round(cycle.percentiles[1]::numeric, 2) as median_cycle_days,
     coalesce(created.created_deals_without_rate, 0) as created_deals_without_rate,
     coalesce(closed.won_deals_without_rate, 0) as won_deals_without_rate,
     coalesce(closed.deals_without_rate, 0) as deals_without_rate
@@ -74,3 +73,4 @@ full join closed
         created.month = closed.month
         and created.pipeline_id = closed.pipeline_id
         and created.owner_id = closed.owner_id
+cross join {{ percentiles_of('closed.all_cycle_days', [0.5]) }} as cycle

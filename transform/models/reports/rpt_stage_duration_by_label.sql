@@ -11,7 +11,7 @@ measured as (
         stays.stage_id,
         labels.label,
         count(*) as n_stays,
-        {{ percentiles('stays.days', [0.5, 0.9]) }} as days
+        array_agg(stays.days) as days
     from stays
     inner join {{ ref('fct_deal_label') }} as labels on stays.deal_id = labels.deal_id
     group by stays.stage_id, labels.label
@@ -24,7 +24,8 @@ select
     stages.stage_rank,
     measured.label,
     measured.n_stays::integer as n_stays,
-    round(measured.days[1]::numeric, 3) as median_days,
-    round(measured.days[2]::numeric, 3) as p90_days
+    round(stay.percentiles[1]::numeric, 3) as median_days,
+    round(stay.percentiles[2]::numeric, 3) as p90_days
 from measured
 inner join {{ ref('dim_stage') }} as stages on measured.stage_id = stages.stage_id
+cross join {{ percentiles_of('measured.days', [0.5, 0.9]) }} as stay

@@ -3,13 +3,12 @@ with stays as (
     {{ finished_stays() }}
 ),
 
--- Sorted by short integers; names are joined afterwards.
 measured as (
     select
         stays.stage_id,
         coalesce(users.user_id, -1) as owner_id,
         count(*) as n_stays,
-        {{ percentiles('stays.days', [0.5, 0.9]) }} as days
+        array_agg(stays.days) as days
     from stays
     left join {{ ref('dim_user') }} as users on stays.owner_id = users.user_id
     group by stays.stage_id, coalesce(users.user_id, -1)
@@ -22,7 +21,8 @@ select
     stages.stage_rank,
     measured.owner_id,
     measured.n_stays::integer as n_stays,
-    round(measured.days[1]::numeric, 3) as median_days,
-    round(measured.days[2]::numeric, 3) as p90_days
+    round(stay.percentiles[1]::numeric, 3) as median_days,
+    round(stay.percentiles[2]::numeric, 3) as p90_days
 from measured
 inner join {{ ref('dim_stage') }} as stages on measured.stage_id = stages.stage_id
+cross join {{ percentiles_of('measured.days', [0.5, 0.9]) }} as stay

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import cast
 
 from pipeboard_metabase.definitions import CLAUSE, GRAIN, TAG, Card, Column, filters_in
 from pipeboard_metabase.translations import DefinitionError, Translations
@@ -60,7 +61,7 @@ def render(
     def condition(found: re.Match[str]) -> str:
         tag = found.group(1)
         if tag == GRAIN:
-            parameters.extend(given[GRAIN])
+            parameters.extend(cast("Sequence[str]", given[GRAIN]))
             return "%s"
         text, more = _condition(card.filters[tag], given[tag])
         parameters.extend(more)

@@ -184,6 +184,18 @@ def test_a_bad_value_is_the_rules_value(simulator: RunningSimulator) -> None:
     assert records(fetch(simulator)[2])[0]["update_time"] == "yesterday"
 
 
+def test_a_record_is_bad_wherever_it_is_listed(simulator: RunningSimulator) -> None:
+    good = records(fetch(simulator)[2])
+    key = good[2]["id"]
+    rule = {"kind": "bad_record", "operation": "getDeals", "key": key, "value": '"odd"'}
+    simulator.control("POST", "faults", rule)
+    backwards = DEALS + ("&" if "?" in DEALS else "?") + "sort_direction=desc"
+    for path in (DEALS, backwards):
+        odd = [record["id"] for record in records(fetch(simulator, path)[2])
+               if record["value"] == "odd"]  # fmt: skip
+        assert odd == [key]
+
+
 def test_a_hollow_answer_has_no_list(simulator: RunningSimulator) -> None:
     fail(simulator, "hollow")
     assert json.loads(fetch(simulator)[2]) == {"success": True, "data": None}

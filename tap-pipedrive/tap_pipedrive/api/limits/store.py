@@ -176,8 +176,11 @@ class LocalStore:
             if self._file is None:
                 yield self._memory
                 return
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                handle = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o666)
+            except FileNotFoundError:  # the folder; looking for it first costs as much as the rest
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                handle = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o666)
             with os.fdopen(handle, "r+", encoding="utf-8") as file:
                 if fcntl is not None:
                     fcntl.flock(file, fcntl.LOCK_EX)

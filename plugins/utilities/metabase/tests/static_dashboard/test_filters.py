@@ -150,7 +150,7 @@ LISTED = 10
 
 
 @pytest.mark.parametrize(
-    ("n_settings", "n_cards"), [(40, LISTED), pytest.param(200, None, marks=pytest.mark.long)]
+    ("n_settings", "n_cards"), [(40, LISTED), pytest.param(200, None, marks=pytest.mark.nightly)]
 )
 def test_figures_equal_the_marts_for_random_filters(
     definitions: Definitions, demo: Warehouse, page_of: Page, n_settings: int, n_cards: int | None,

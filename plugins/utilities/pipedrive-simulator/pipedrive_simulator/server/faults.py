@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from random import Random
@@ -122,29 +122,64 @@ _ODD_RECORDS: dict[str, bytes] = {
     "null": b"null",
     "broken": b'{"id":5 "title":}',
 }
-ODDITIES = (*_ODD_VALUES, *_ODD_RECORDS)
+#: The property comes twice; the last one counts.
+_TWICE = "twice"
+ODDITIES = (*_ODD_VALUES, *_ODD_RECORDS, _TWICE)
 
 
 def _bad_record(rule: Rule, reply: Reply) -> Reply:
-    """Damage one record of the page, or insert a damaged one before it; the others stay."""
-    body = msgspec.json.decode(reply.body, type=dict[str, msgspec.Raw])
+    """Damage records of the page, or insert a damaged one before one; the others stay."""
+    bad_records([rule], reply)
+    return reply
+
+
+def bad_records(rules: Sequence[Rule], reply: Reply) -> list[Rule]:
+    """Damage records of a page by several rules of the kind `bad_record`.
+
+    Returns:
+        The rules whose record is in the page.
+
+    """
     try:
+        body = msgspec.json.decode(reply.body, type=dict[str, msgspec.Raw])
         parts = [bytes(part) for part in msgspec.json.decode(body["data"], type=list[msgspec.Raw])]
-    except (KeyError, msgspec.ValidationError):
-        return reply
-    at = min(rule.record, len(parts) - 1)
-    if rule.oddity in _ODD_RECORDS:
-        parts.insert(max(at, 0), _ODD_RECORDS[rule.oddity])
-    elif parts:
-        record = msgspec.json.decode(parts[at], type=dict[str, msgspec.Raw])
-        record.pop(rule.field_name, None)
-        value = rule.value.encode() if rule.value else _ODD_VALUES[rule.oddity]
-        head = b"{%b:%b" % (msgspec.json.encode(rule.field_name), value)
-        rest = msgspec.json.encode(record)[1:]
-        parts[at] = head + (b"}" if rest == b"}" else b"," + rest)
+    except (KeyError, msgspec.MsgspecError):
+        return []
+    applied: list[Rule] = []
+    keys = [_id_of(part) for part in parts]
+    for rule in rules:
+        at = min(rule.record, len(parts) - 1)
+        if rule.key is not None:
+            if rule.key not in keys:
+                continue
+            at = keys.index(rule.key)
+            parts[at] = _ODD_RECORDS.get(rule.oddity) or _with_value(rule, parts[at])
+        elif rule.oddity in _ODD_RECORDS:
+            parts.insert(max(at, 0), _ODD_RECORDS[rule.oddity])
+        elif parts:
+            parts[at] = _with_value(rule, parts[at])
+        applied.append(rule)
     rest = msgspec.json.encode({k: v for k, v in body.items() if k != "data"})[1:]
     reply.body = b'{"data":[%b]%b' % (b",".join(parts), rest if rest == b"}" else b"," + rest)
-    return reply
+    return applied
+
+
+def _id_of(part: bytes) -> Any:
+    try:
+        return msgspec.json.decode(part, type=dict[str, Any]).get("id")
+    except msgspec.ValidationError:
+        return None
+
+
+def _with_value(rule: Rule, part: bytes) -> bytes:
+    """Return a record with the rule's value in the rule's property."""
+    record = msgspec.json.decode(part, type=dict[str, msgspec.Raw])
+    if rule.oddity != _TWICE:
+        record.pop(rule.field_name, None)
+    value = rule.value.encode() if rule.value else _ODD_VALUES.get(rule.oddity, b'"first"')
+    head = b"{%b:%b" % (msgspec.json.encode(rule.field_name), value)
+    rest = msgspec.json.encode(record)[1:]
+    return head + (b"}" if rest == b"}" else b"," + rest)
 
 
 def _without_list(rule: Rule, reply: Reply) -> Reply:
@@ -240,8 +275,8 @@ class Rule:
     `status`; `error` and `headers` are for `status` (a header that is null is left out); `seconds`
     for `slow_body`, `dripping_body` and `hang`; `location` for `redirect`; `deals` and `edits` for
     `edit_during_walk`. For `bad_record`, `oddity` is the defect of record number `record` of a
-    page, in the property `field_name`; `value` is the JSON text of that property instead, or the
-    whole body of a `hollow` response.
+    page, or of each record with the id `key`, in the property `field_name`; `value` is the JSON
+    text of that property instead, or the whole body of a `hollow` response.
     """
 
     kind: str
@@ -263,6 +298,7 @@ class Rule:
     field_name: str = "value"
     value: str = ""
     record: int = 0
+    key: int | str | None = None
     id: int = 0
     matched: int = 0
     fired: int = 0
