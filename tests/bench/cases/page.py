@@ -47,8 +47,11 @@ FILTER = """
         done(performance.now() - began))), { once: true });
     location.hash = address;
 """
+#: Periods and their lengths are options, names are checkboxes.
 LAST_CHOICE = """
-    return [...document.querySelectorAll(`[data-filter=${arguments[0]}] option`)].at(-1)?.value;
+    const [key] = arguments;
+    const choices = `[data-filter=${key}] option, #choices-${key} input[type=checkbox]`;
+    return [...document.querySelectorAll(choices)].at(-1)?.value;
 """
 
 
@@ -103,7 +106,7 @@ def filtered(chrome: webdriver.Chrome, dashboard: str) -> dict[str, float]:
     chrome.execute_async_script(FILTER, f"#/{dashboard}?period=all")
     times = []
     before = busy_ms(chrome)
-    for key in ("period", "pipeline", "owner", "team"):
+    for key in ("period", "grain", "pipeline", "owner", "team"):
         value = chrome.execute_script(LAST_CHOICE, key)
         if value:
             for address in (f"#/{dashboard}?{urlencode({key: value})}", f"#/{dashboard}"):

@@ -26,7 +26,19 @@ with deals as (
         add_date_local as created_date,
         case when status <> 'open' then close_date_local end as closed_date
     from marts.fct_deal
-    where not is_deleted and status in ('open', 'won', 'lost')
+    where
+        not is_deleted
+        and status in ('open', 'won', 'lost')
+        [[and status = 'won' and close_date_local in (
+            select dates.date_day
+            from marts.dim_date as dates
+            where period_start() in (select period_start() from marts.dim_date where {{won}})
+        )]]
+        [[and status = 'lost' and close_date_local in (
+            select dates.date_day
+            from marts.dim_date as dates
+            where period_start() in (select period_start() from marts.dim_date where {{lost}})
+        )]]
 )
 
 select
@@ -46,11 +58,8 @@ left join marts.dim_organization as organizations on deals.org_id = organization
 left join marts.dim_user as users on deals.owner_id = users.user_id
 left join marts.dim_pipeline as pipelines on coalesce(deals.pipeline_id, -1) = pipelines.pipeline_id
 left join marts.dim_stage as stages on deals.stage_id = stages.stage_id
-left join marts.dim_date as dates on deals.closed_date = dates.date_day
 where
     true
-    [[and deals.deal_status = 'won' and period_start() in (select period_start() from marts.dim_date where {{won}})]]
-    [[and deals.deal_status = 'lost' and period_start() in (select period_start() from marts.dim_date where {{lost}})]]
     [[and pipelines.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
     [[and users.user_id in (select user_id from marts.dim_user where {{owner}})]]
     [[and users.user_id in (select user_id from marts.dim_user where {{team}})]]

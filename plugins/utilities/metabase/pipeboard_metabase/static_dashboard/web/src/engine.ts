@@ -117,7 +117,9 @@ export class Engine {
     }
     insert.free();
     for (const column of JOINED_BY.filter((each) => names.includes(each))) {
-      this.database.run(`create index ${name}_${column} on ${name} (${column})`);
+      // The calendar is joined for its other columns, which the index has too.
+      const indexed = column === "date_day" ? [column, ...names.filter((each) => each !== column)] : [column];
+      this.database.run(`create index ${name}_${column} on ${name} (${indexed.join(", ")})`);
     }
   }
 
