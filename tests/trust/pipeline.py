@@ -79,6 +79,11 @@ class Warehouse:
         """A connection for the checks; the loader opens its own."""
         return psycopg.connect(self.url, autocommit=True)
 
+    def close(self) -> None:
+        """Close the connection; the next use opens another one, as after a restart."""
+        self.connection.close()
+        del self.connection
+
     def drop(self) -> None:
         """Remove both schemas."""
         for schema in (self.raw, self.ops):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -45,6 +47,9 @@ class Play:
         log: what was done and how each run ended; the same for the same story.
         outcomes: of the runs.
         differences: between the raw tables and the account, of the run that broke a promise.
+        around: by the name of a run, what is done before and after it.
+        warehouse: the tables and the state, as soon as it is played; `transport`: the calls.
+        config: more settings of the tap, by the name of a run.
 
     """
 
@@ -53,6 +58,8 @@ class Play:
     log: list[str] = field(default_factory=list)
     outcomes: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
+    around: dict[str, Callable[[Play], AbstractContextManager[None]]] = field(default_factory=dict)
+    config: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def run(self) -> None:
         """Play the story, then one run that nothing disturbs, then an idle one.
@@ -64,7 +71,7 @@ class Play:
         story = self.story
         account = open_account(Plan(deals=story.deals, seed=story.seed, now=NOW, frozen=True))
         warehouse = pipeline.Warehouse(self.url, f"trust_{story.seed}")
-        with warehouse.connection, tempfile.TemporaryDirectory(prefix="pipeboard-trust-") as name:
+        with closing(warehouse), tempfile.TemporaryDirectory(prefix="pipeboard-trust-") as name:
             warehouse.drop()
             self._live(account, warehouse, Path(name))
             warehouse.drop()
@@ -73,8 +80,8 @@ class Play:
         api = Api(account, ApiSettings(), Limits(burst=100_000, daily_tokens=10_000_000))
         clock = VirtualTime(float(account.clock.seconds()), account.advance_clock)
         transport = Transport(api, clock.sleep, MOST_CALLS)
-        self._account, self._api, self._clock = account, api, clock
-        self._transport, self._warehouse, self._home = transport, warehouse, home
+        self._account, self._api, self.clock = account, api, clock
+        self.transport, self.warehouse, self._home = transport, warehouse, home
         self._runs: list[Span] = []
         self._damaged: list[damages.Damaged] = []
         transport.damage = self._damage
@@ -117,35 +124,42 @@ class Play:
 
     def _sync(self, name: str, sync: Sync, page_size: int | None = None) -> str:
         """Run once; return the outcome."""
-        self._clock.sleep(sync.pause)
+        self.clock.sleep(sync.pause)
         self._note(f"{name}: after {sync.pause} s")
         self._mend_and_damage(sync)
         for edit in sync.edits:
             self._note(f"  {edits.make(self._account, edit)}")
         self._versions = [self._truth()]
-        began = self._now()
-        tap = self._tap(sync, page_size or self.story.page_size)
-        self._runs.append((began, self._now()))
-        loader = pipeline.run_loader(self._warehouse, tap.lines, self.story, sync, self._home)
+        with self.around.get(name, lambda _: nullcontext())(self):
+            tap, loader = self._run(sync, page_size, self.config.get(name, {}))
         for damaged in self._damaged:
             damaged.note((tap.report, loader.report))
-        if loader.states:
-            self._warehouse.state = loader.states[-1]
         judgement = pipeline.judged(tap, loader, self.story.streams)
         self.outcomes.append(judgement.status)
         self._note(
-            f"  {self._transport.calls} calls, tap {tap.code}, loader {loader.code}: "
+            f"  {self.transport.calls} calls, tap {tap.code}, loader {loader.code}: "
             f"{judgement.status} ({judgement.reason or 'as it should be'})"
         )
         if judgement.status in (SUCCEEDED, BEHIND):
             self._check(tap)
         return judgement.status
 
-    def _tap(self, sync: Sync, page_size: int) -> pipeline.TapRun:
+    def _run(
+        self, sync: Sync, page_size: int | None, more: dict[str, Any]
+    ) -> tuple[pipeline.TapRun, pipeline.LoaderRun]:
+        began = self._now()
+        tap = self._tap(sync, page_size or self.story.page_size, more)
+        self._runs.append((began, self._now()))
+        loader = pipeline.run_loader(self.warehouse, tap.lines, self.story, sync, self._home)
+        if loader.states:
+            self.warehouse.state = loader.states[-1]
+        return tap, loader
+
+    def _tap(self, sync: Sync, page_size: int, more: dict[str, Any]) -> pipeline.TapRun:
         config: dict[str, Any] = {
             "api_token": self._api.settings.token, "page_size": page_size,
             "state_dir": str(self._home / "state"), "windows": sync.threads,
-            "lists_ahead": sync.threads, "calls_ahead": sync.threads,
+            "lists_ahead": sync.threads, "calls_ahead": sync.threads, **more,
         }  # fmt: skip
         if sync.loses_state_folder:
             config["state_dir"] = str(self._home / f"state{len(self.outcomes)}")
@@ -161,9 +175,9 @@ class Play:
                 self._note(f"  at call {call}: {edits.make(self._account, during[call])}")
                 self._versions.append(self._truth())
 
-        self._clock.error = sync.clock_error
+        self.clock.error = sync.clock_error
         if sync.loses_state:
-            self._warehouse.state = {}
+            self.warehouse.state = {}
         for what in (
             "tap_ends", "loader_ends", "session_ends", "daily_tokens", "clock_error", "database",
             "loses_state",
@@ -172,7 +186,7 @@ class Play:
                 self._note(f"  {what}: {getattr(sync, what)}")
         try:
             return pipeline.run_tap(
-                self._transport, config, self._warehouse.state, self.story.streams, self._home,
+                self.transport, config, self.warehouse.state, self.story.streams, self._home,
                 sync.tap_ends, edit_at,
             )  # fmt: skip
         except EndlessError as error:
@@ -195,7 +209,7 @@ class Play:
             if outcomes.get(name, {}).get("outcome") == "complete"
         }  # fmt: skip
         self.differences = differences(
-            self._warehouse, complete, self._versions, self._runs, self._damaged
+            self.warehouse, complete, self._versions, self._runs, self._damaged
         )
         if self.differences:
             raise self._broken("; ".join(self.differences[:5]))

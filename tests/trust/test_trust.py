@@ -91,6 +91,21 @@ def test_a_lost_state_and_a_lost_folder_cost_calls_and_no_record(url: str) -> No
     assert idle < again <= first
 
 
+def test_a_product_line_that_is_removed_while_the_state_is_lost_is_noticed(url: str) -> None:
+    """Also the only line of its deal."""
+    story = write_story(3, 3)
+    story.streams = sorted({*story.streams, "deal_products", "deal_products_sync", "products"})
+    removed = [Edit("detach_product", which, 0) for which in range(20)]
+    story.syncs = [
+        Sync(0, [Edit("attach_product", which, which) for which in range(5)]),
+        Sync(60, removed, loses_state=True),
+    ]
+    result = play(story, url)
+    assert result.broken is None
+    assert any("detach_product(line_id" in line for line in result.log)
+    assert {"succeeded"} == set(result.outcomes)
+
+
 def _calls(log: list[str]) -> list[int]:
     return [int(found[1]) for line in log if (found := re.match(r" +(\d+) calls,", line))]
 

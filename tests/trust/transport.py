@@ -13,6 +13,8 @@ from pipedrive_simulator.server.reply import Reply
 from requests.adapters import BaseAdapter
 from urllib3 import HTTPResponse
 
+from tap_pipedrive.api.deadline import DeadlineAdapter
+
 #: The address of the simulated API; nothing listens there.
 URL = "http://pipedrive.invalid"
 
@@ -31,6 +33,8 @@ class Transport:
     Attributes:
         calls: how many were made in this run.
         before_call: called with the number of each call, from 1, before it is answered.
+        elsewhere: where calls go instead, over the real network; None for the simulated API.
+        before_path: called with the path of each call, before it is answered.
         damage: called with the path of each call and its reply, which it may change.
 
     """
@@ -39,17 +43,18 @@ class Transport:
         self.api, self.sleep, self.most_calls = api, sleep, most_calls
         self.calls = 0
         self.before_call: Callable[[int], None] = lambda _: None
+        self.before_path: Callable[[str], None] = lambda _: None
+        self.elsewhere: str | None = None
         self.damage: Callable[[str, Reply], None] = lambda *_: None
 
     def adapter(self) -> BaseAdapter:
         """Return what a session of requests sends its calls with."""
         return _Adapter(self)
 
-    def answer(self, request: requests.PreparedRequest, timeout: float) -> Reply:
-        """Answer one call.
+    def count(self, request: requests.PreparedRequest) -> None:
+        """Count a call, and do what the story does at it.
 
         Raises:
-            requests.RequestException: the fault of this call is one of the connection.
             EndlessError: there were too many calls.
 
         """
@@ -58,6 +63,15 @@ class Transport:
             msg = f"more than {self.most_calls} calls in one run"
             raise EndlessError(msg)
         self.before_call(self.calls)
+        self.before_path(urlsplit(request.url or "").path)
+
+    def answer(self, request: requests.PreparedRequest, timeout: float) -> Reply:
+        """Answer one call.
+
+        Raises:
+            requests.RequestException: the fault of this call is one of the connection.
+
+        """
         parts = urlsplit(request.url or "")
         headers = {
             name.lower().encode(): str(value).encode() for name, value in request.headers.items()
@@ -79,7 +93,7 @@ class Transport:
 class _Adapter(BaseAdapter):
     def __init__(self, transport: Transport) -> None:
         super().__init__()
-        self._transport = transport
+        self._transport, self._real = transport, DeadlineAdapter()
 
     def send(
         self,
@@ -90,7 +104,11 @@ class _Adapter(BaseAdapter):
         cert: Any = None,
         proxies: Any = None,
     ) -> requests.Response:
-        del stream, verify, cert, proxies
+        self._transport.count(request)
+        if self._transport.elsewhere is not None:
+            moved = request.copy()
+            moved.url = f"{self._transport.elsewhere}/"
+            return self._real.send(moved, stream, timeout, verify, cert, proxies)
         seconds = timeout[1] if isinstance(timeout, tuple) else timeout or 60.0
         reply = self._transport.answer(request, seconds)
         headers = {k: v for k, v in reply.headers.items() if v is not None}

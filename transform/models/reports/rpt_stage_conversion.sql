@@ -15,8 +15,10 @@ with counted as (
         count(*) filter (where reached.first_exit_outcome = 'back') as n_back,
         count(*) filter (where reached.first_exit_outcome = 'pipeline') as n_moved_pipeline,
         count(*) filter (where reached.is_measured) as n_timed,
-        sum(extract(epoch from reached.first_exited_at - reached.first_entered_at)) filter (where reached.is_measured)
-        / 86400 as days_in_stage
+        -- intervals are added, which is exact and faster than adding numbers
+        extract(
+            epoch from sum(reached.first_exited_at - reached.first_entered_at) filter (where reached.is_measured)
+        ) / 86400 as days_in_stage
     from {{ ref('fct_deal_stage_reached') }} as reached
     inner join {{ ref('int_counted_deals') }} as deals on reached.deal_id = deals.deal_id
     where

@@ -1,0 +1,380 @@
+"""Faults and phases: what is broken, when, and how it is mended; the tests play each pair."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import psycopg
+import redis
+from pipeboard_target_postgres.connector import APPLICATION_NAME
+from pipeboard_target_postgres.loader import Loader
+from pipeboard_target_postgres.merge import Merge
+from play import Play
+from server import Server
+from transport import Killed
+from valkey_server import Valkey
+
+#: When a fault strikes. The last three are jobs of their own, with a state of their own.
+PHASES = ("first sync", "incremental", "history", "merge", "backfill", "sweep")
+#: In these the source is called.
+READING = tuple(phase for phase in PHASES if phase != "merge")
+SECONDS_WITHOUT_ANSWER = 1.0
+
+
+class NotPossibleError(Exception):
+    """This machine cannot make the fault; the message says why."""
+
+
+@dataclass
+class Bench:
+    """What the faults break."""
+
+    server: Server
+    valkey: Valkey | None = None
+    disk: Path | None = None
+    struck: int = 0
+    mends: ExitStack = field(default_factory=ExitStack)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault: what strikes, where it is noticed, and in which phases.
+
+    Attributes:
+        ends: how the run ends that meets it.
+        strike: breaks something, and may register on `bench.mends` how to mend it.
+        place: `source` (at a call of the tap), `loader` (at a load) or `copy` (in mid-COPY).
+        config: settings that the tap needs.
+
+    """
+
+    name: str
+    place: str
+    strike: Callable[[Bench, Play], None]
+    ends: str = "failed"
+    phases: tuple[str, ...] = PHASES
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+# -- faults of the network ------------------------------------------------------------------------
+
+
+def _call_nobody(bench: Bench, play: Play) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        play.transport.elsewhere = f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+def _lose_the_name(bench: Bench, play: Play) -> None:
+    play.transport.elsewhere = "http://pipedrive.invalid"
+
+
+def _talk(bench: Bench, answer: bytes | None) -> int:
+    """Start a server that says this to everybody, or nothing; return its port."""
+    listener = bench.mends.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+    def serve() -> None:
+        with ExitStack() as connections, suppress(OSError):
+            while True:
+                connection = connections.enter_context(listener.accept()[0])
+                if answer is not None:
+                    connection.recv(65536)
+                    connection.sendall(answer)
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    bench.mends.callback(thread.join)
+    bench.mends.callback(listener.shutdown, socket.SHUT_RDWR)
+    return int(listener.getsockname()[1])
+
+
+def _speak_no_tls(bench: Bench, play: Play) -> None:
+    play.transport.elsewhere = f"https://127.0.0.1:{_talk(bench, b'no TLS here')}"
+
+
+def _say_nothing(bench: Bench, play: Play) -> None:
+    play.transport.elsewhere = f"http://127.0.0.1:{_talk(bench, None)}"
+
+
+# -- faults of Redis ------------------------------------------------------------------------------
+
+
+def _redis(bench: Bench) -> redis.Redis:
+    assert bench.valkey is not None
+    return redis.Redis.from_url(bench.valkey.url)
+
+
+def _kill_redis(bench: Bench, play: Play) -> None:
+    assert bench.valkey is not None
+    bench.valkey.kill()
+
+
+def _fill_redis(bench: Bench, play: Play) -> None:
+    _redis(bench).config_set("maxmemory", 1)
+    _redis(bench).config_set("maxmemory-policy", "noeviction")
+
+
+def _stop_redis(bench: Bench, play: Play) -> None:
+    assert bench.valkey is not None
+    bench.valkey.process.send_signal(signal.SIGSTOP)
+
+
+def _garble_redis(bench: Bench, play: Play) -> None:
+    keys = list(_redis(bench).scan_iter())
+    assert keys
+    for key in keys:
+        _redis(bench).set(key, "garbage")
+
+
+# -- faults of processes and the machine -----------------------------------------------------------
+
+
+def _kill_the_process(bench: Bench, play: Play) -> None:
+    raise Killed
+
+
+def _wrong_the_clock(bench: Bench, play: Play) -> None:
+    play.clock.error = 40_000_000
+
+
+# -- faults of PostgreSQL --------------------------------------------------------------------------
+
+
+def _restart(bench: Bench, play: Play) -> None:
+    bench.server.restart()
+    play.warehouse.close()
+
+
+def _end_the_session(bench: Bench, play: Play) -> None:
+    ended = bench.server.ask_as_superuser(
+        "select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity"
+        f" where application_name = '{APPLICATION_NAME}'"
+    )
+    assert ended == 1
+
+
+def _refuse(bench: Bench, setting: str, undo: str) -> None:
+    role = psycopg.conninfo.conninfo_to_dict(bench.server.url)["user"]
+    bench.server.run_as_superuser(f'alter role "{role}" {setting}')
+    bench.mends.callback(bench.server.run_as_superuser, f'alter role "{role}" {undo}')
+
+
+def _refuse_connections(bench: Bench, play: Play) -> None:
+    _refuse(bench, "connection limit 0", "connection limit -1")
+    _end_the_session(bench, play)
+
+
+def _refuse_writing(bench: Bench, play: Play) -> None:
+    name = "default_transaction_read_only"
+    _refuse(bench, f"set {name} = on", f"reset {name}")
+    _end_the_session(bench, play)
+
+
+def _hold_a_lock(bench: Bench, play: Play) -> None:
+    holder = bench.mends.enter_context(psycopg.connect(bench.server.url))
+    table = f'"{play.warehouse.raw}".deals'
+    holder.execute(f"lock table {table} in access exclusive mode".encode())
+    timer = threading.Timer(SECONDS_WITHOUT_ANSWER, holder.rollback)
+    bench.mends.callback(timer.join)
+    timer.start()
+
+
+def _stop_the_session(bench: Bench, play: Play) -> None:
+    """Stop the server's process of the loader's session for a second."""
+    with psycopg.connect(bench.server.url) as other:
+        pids = [pid for (pid,) in other.execute(
+            "select pid from pg_stat_activity where pid not in (pg_backend_pid(), %s)"
+            " and backend_type = 'client backend'",
+            (play.warehouse.connection.info.backend_pid,),
+        )]  # fmt: skip
+    assert pids
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    timer = threading.Timer(
+        SECONDS_WITHOUT_ANSWER, lambda: [os.kill(pid, signal.SIGCONT) for pid in pids]
+    )
+    bench.mends.callback(timer.join)
+    timer.start()
+
+
+def _fill_the_disk(bench: Bench, play: Play) -> None:
+    assert bench.disk is not None
+    ballast = bench.disk / "ballast"
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while file.write(b"\0" * 8192):
+            pass
+    bench.mends.callback(ballast.unlink)
+
+
+@contextmanager
+def small_disk(server: Server) -> Iterator[Path]:
+    """Yield a file system of a few megabytes on which the loader's tables are from now on.
+
+    Raises:
+        NotPossibleError: nothing can be mounted here.
+
+    """
+    user = server.embedded.user
+    if user is None or sys.platform != "linux":
+        msg = "only root on Linux can mount a small disk"
+        raise NotPossibleError(msg)
+    disk = Path(server.cluster.home) / "small"
+    disk.mkdir(exist_ok=True)
+    options = f"size=16m,uid={user.uid},gid={user.gid},mode=0700"
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        msg = "mount is not permitted here"
+        raise NotPossibleError(msg)
+    database = psycopg.conninfo.conninfo_to_dict(server.url)["dbname"]
+    try:
+        server.run_as_superuser(f"create tablespace small location '{disk}'")
+        server.run_as_superuser("grant create on tablespace small to public")
+        server.run_as_superuser(f"alter database {database} set default_tablespace = small")
+        yield disk
+        server.run_as_superuser(f"alter database {database} reset default_tablespace")
+    finally:
+        server.run_as_superuser("drop tablespace if exists small")
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+        shutil.rmtree(disk)
+
+
+FAULTS = (
+    Fault("API down", "source", _call_nobody, "failed", READING),
+    Fault("DNS", "source", _lose_the_name, "failed", READING),
+    Fault("TLS", "source", _speak_no_tls, "failed", READING),
+    Fault("network silent", "source", _say_nothing, "failed", READING, {"request_timeout": 0.2}),
+    Fault("Redis gone", "source", _kill_redis, "succeeded", READING, {"redis_url": ""}),
+    Fault("Redis full", "source", _fill_redis, "succeeded", READING, {"redis_url": ""}),
+    Fault("Redis silent", "source", _stop_redis, "succeeded", READING, {"redis_url": ""}),
+    Fault("Redis garbage", "source", _garble_redis, "succeeded", READING, {"redis_url": ""}),
+    Fault("clock", "source", _wrong_the_clock, "succeeded", READING),
+    Fault("loader killed", "loader", _kill_the_process),
+    Fault("PostgreSQL restarted", "loader", _restart, "succeeded"),
+    Fault("session ended", "loader", _end_the_session),
+    Fault("cut in COPY", "copy", _end_the_session, "succeeded", READING),
+    # The sweep of the tests marks nothing, and so writes nothing.
+    Fault("disk full", "loader", _fill_the_disk, phases=PHASES[:-1]),
+    Fault("max_connections", "loader", _refuse_connections),
+    Fault("read-only", "loader", _refuse_writing),
+    Fault("lock held", "loader", _hold_a_lock, "succeeded"),
+    Fault("PostgreSQL silent", "loader", _stop_the_session, "succeeded"),
+)
+#: How a run ends in one phase that ends otherwise in the others: a sweep is not tried again.
+EXCEPTIONS = {("PostgreSQL restarted", "sweep"): "failed"}
+#: Pairs that run with each change; the others by night.
+EACH_CHANGE = {
+    ("API down", "history"), ("Redis gone", "incremental"), ("cut in COPY", "first sync"),
+    ("max_connections", "merge"),
+}  # fmt: skip
+#: Phases after the loading, and the tests that show the fault there.
+_FAULTS, _OUTCOMES = "tests/end_to_end/test_faults.py", "tests/end_to_end/test_outcomes.py"
+ELSEWHERE = {
+    ("PostgreSQL restarted", "dbt"): (
+        f"{_FAULTS}::test_a_database_killed_while_dbt_builds_fails_the_run"
+    ),
+    ("supervisor killed", "dbt"): (
+        f"{_FAULTS}::test_a_supervisor_killed_while_dbt_builds_leaves_no_process"
+    ),
+    ("dbt killed", "dbt"): f"{_OUTCOMES}::test_a_killed_dbt_fails_the_run",
+}
+
+
+@contextmanager
+def broken(bench: Bench, fault: Fault, phase: str, play: Play) -> Iterator[None]:
+    """Let the fault strike once, at the moment of its phase; mend it afterwards."""
+    bench.struck = 0
+
+    def strike() -> None:
+        if not bench.struck:
+            bench.struck += 1
+            fault.strike(bench, play)
+
+    with bench.mends, ExitStack() as patches:
+        if fault.place == "source":
+            patches.enter_context(_at_a_call(play, phase, strike))
+        elif fault.place == "copy":
+            patches.enter_context(_in_copy(strike))
+        else:
+            patches.enter_context(_at_a_load(phase, strike))
+        yield
+    play.transport.elsewhere, play.clock.error = None, 0
+
+
+@contextmanager
+def _at_a_call(play: Play, phase: str, strike: Callable[[], None]) -> Iterator[None]:
+    def at(path: str) -> None:
+        if play.transport.calls >= 3 and (phase != "history" or "/changelog" in path):
+            strike()
+
+    play.transport.before_path = at
+    try:
+        yield
+    finally:
+        play.transport.before_path = lambda _: None
+
+
+@contextmanager
+def _in_copy(strike: Callable[[], None]) -> Iterator[None]:
+    write = psycopg.Copy.write
+
+    def written(self: psycopg.Copy, buffer: Any) -> None:
+        write(self, buffer)
+        strike()
+
+    with mock.patch.object(psycopg.Copy, "write", written):
+        yield
+
+
+@contextmanager
+def _at_a_load(phase: str, strike: Callable[[], None]) -> Iterator[None]:
+    load, merge, activate = Loader._load, Merge.run, Loader.activate
+
+    def loading(self: Loader, batch: Any, cursor: Any) -> Any:
+        wanted = {"first sync", "incremental", "backfill"}
+        if phase in wanted or (phase == "history" and batch.stream.name == "deal_changelog"):
+            strike()
+        return load(self, batch, cursor)
+
+    def merging(self: Merge, *arguments: Any, **more: Any) -> Any:
+        if phase == "merge":
+            strike()
+        return merge(self, *arguments, **more)
+
+    def activating(self: Loader, *arguments: Any) -> Any:
+        if phase == "sweep":
+            strike()
+        return activate(self, *arguments)
+
+    with (
+        mock.patch.object(Loader, "_load", loading),
+        mock.patch.object(Merge, "run", merging),
+        mock.patch.object(Loader, "activate", activating),
+    ):
+        yield
+
+
+def table() -> str:
+    """Return the matrix as a table of Markdown."""
+    head = f"| fault | {' | '.join(PHASES)} |\n|{'---|' * (len(PHASES) + 1)}\n"
+    rows = []
+    for fault in FAULTS:
+        cells = [
+            "" if phase not in fault.phases
+            else "each change" if (fault.name, phase) in EACH_CHANGE else "nightly"
+            for phase in PHASES
+        ]  # fmt: skip
+        rows.append(f"| {fault.name} | {' | '.join(cells)} |\n")
+    return head + "".join(rows)
