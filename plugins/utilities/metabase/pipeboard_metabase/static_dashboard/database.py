@@ -97,12 +97,18 @@ def template(card: Card, texts: Collection[str]) -> str:
     # The tag stays in front, so that the page knows which filter a clause is about.
     text = CLAUSE.sub(lambda found: f"[[{filters_in(found[1])[0]}:{found[1]}]]", text)
 
-    def collated(found: re.Match[str]) -> str:
-        return found[1] + TEXT.sub(
-            lambda term: f"place_of({term[0]})" if term[1] in texts else term[0], found[2]
-        )
+    def place(term: re.Match[str]) -> str:
+        if term[1] not in texts:
+            return term[0]
+        # Inside of a function SQLite takes a column of that name before that of the result.
+        renamed = re.search(rf"([a-z_.]+) as {term[0]}\b", text)
+        return f"place_of({renamed[1] if renamed else term[0]})"
 
-    return ORDER.sub(collated, TAG.sub(condition, to_sqlite(text)))
+    def collated(found: re.Match[str]) -> str:
+        return found[1] + TEXT.sub(place, found[2])
+
+    text = TAG.sub(condition, to_sqlite(text))
+    return ORDER.sub(collated, text)
 
 
 def to_sqlite(text: str) -> str:

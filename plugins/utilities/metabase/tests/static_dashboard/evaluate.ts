@@ -41,8 +41,8 @@ function unpacked(id: string): ArrayBuffer {
 
 const page = JSON.parse(held("page-data")) as Page;
 const engine = await Engine.open(unpacked("page-engine"), unpacked("page-database"), async () => unpacked("page-lists"));
-await engine.withLists();
 const asked = JSON.parse(readFileSync(0, "utf-8")) as { address: string; card: string; lists: boolean }[];
+if (asked.some(({ lists: listed }) => listed)) await engine.withLists();
 const answers = asked.map(({ address, card: key, lists: listed }) => {
   const { filters } = read(address);
   const card = page.cards[key];
