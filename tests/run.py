@@ -201,6 +201,8 @@ def run_room(visit: Visit, options: list[str]) -> Outcome:
         **{k: v for k, v in os.environ.items() if not k.startswith(("PIPEDRIVE_", "PIPEBOARD_"))},
         **{k: os.environ[k] for k in SETTINGS_OF_TESTS if k in os.environ},
     }
+    # The environment of the tests is not compiled when it is made: its processes do it, once.
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if postgres:
         # The supervisor's own setting, and the one of the loader's tests.
         environ["PIPEBOARD_POSTGRES_BIN"] = environ["PIPEBOARD_TEST_POSTGRES_BIN"] = postgres
