@@ -167,13 +167,13 @@ def content(name: str, folder: str, *commands: list[str]) -> bool:
 
 def run(folder: str, command: list[str]) -> subprocess.CompletedProcess[str]:
     """Run a command with the tools' environment first on its path."""
-    # Compiled code of the tools is kept for the next ones.
-    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    # Compiled code of the tools is stored for the next ones.
+    environ = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     return subprocess.run(
         [str(TOOLS / command[0]), *command[1:]],
         cwd=ROOT / folder,
         env={
-            **kept,
+            **environ,
             "PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}",
             "PIPEBOARD_WORLD": "own",
             "PIPEBOARD_DBT_OF_SYNC": "1",
