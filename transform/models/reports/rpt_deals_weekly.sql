@@ -39,7 +39,7 @@ select
     (count(*) filter (where is_won))::integer as n_won,
     (count(*) filter (where is_lost))::integer as n_lost,
     coalesce(sum(value_base) filter (where is_won), 0) as won_value_base,
-    {{ deals_without_rate('is_won') }} as won_deals_without_rate
+    {{ deals_without_rate('is_won') }} as deals_without_rate
 from events
 where week is not null
 group by week, coalesce(pipeline_id, -1), coalesce(owner_id, -1)

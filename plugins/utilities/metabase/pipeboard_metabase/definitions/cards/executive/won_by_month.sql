@@ -22,7 +22,7 @@ with weeks_and_months as (
         pipeline_id,
         owner_id,
         won_value_base,
-        won_deals_without_rate
+        deals_without_rate
     from marts.rpt_deals_weekly
     where {{grain}} = 'week'
     union all
@@ -31,7 +31,7 @@ with weeks_and_months as (
         pipeline_id,
         owner_id,
         won_value_base,
-        won_deals_without_rate
+        won_deals_without_rate as deals_without_rate
     from marts.rpt_deals_monthly
     where {{grain}} <> 'week'
 )
@@ -40,7 +40,7 @@ select
     period_start() as period_start,
     pipelines.display_name as pipeline_name,
     sum(deals.won_value_base) as won_value_base,
-    sum(deals.won_deals_without_rate) as deals_without_rate
+    sum(deals.deals_without_rate) as deals_without_rate
 from weeks_and_months as deals
 inner join marts.dim_date as dates on deals.date_day = dates.date_day
 inner join marts.dim_pipeline as pipelines on deals.pipeline_id = pipelines.pipeline_id
