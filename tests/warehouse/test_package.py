@@ -245,6 +245,7 @@ def test_developers_build_in_schemas_of_their_own(database: Database) -> None:
         assert of_ana
 
 
+@pytest.mark.nightly
 def test_staging_models_of_extra_streams_are_built_by_name(database: Database) -> None:
     # A view of an earlier release stays until its stream is turned on.
     assert database.warehouse.rows("select * from staging.stg_pipedrive__call_logs") == [("old",)]
