@@ -32,6 +32,12 @@ APT = 'Dir::Cache::pkgcache ""; Dir::Cache::srcpkgcache ""; Acquire::Languages "
 BASE = ("python3", "python3-venv", "ca-certificates", "passwd")
 
 
+def whole_name(image: str) -> str:
+    """Return the whole name of an image, as Docker completes a short one."""
+    owner = "" if "/" in image else "library/"
+    return f"docker.io/{owner}{image}"
+
+
 class Unavailable(Exception):
     """This machine cannot build or run containers."""
 
@@ -92,7 +98,7 @@ class Engine:
 
         It also gets what the machine itself needs to install packages: certificates and settings.
         """
-        full = f"docker.io/library/{name}"
+        full = whole_name(name)
         if self.podman("image", "exists", full, check=False).returncode:
             self._import_base(full)
         started = self.podman(

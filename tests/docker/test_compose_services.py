@@ -20,7 +20,7 @@ from typing import Any
 import psycopg
 import pytest
 import yaml
-from engine import Engine
+from engine import Engine, whole_name
 
 from pipeboard.local.loopback import free_port
 
@@ -117,15 +117,10 @@ def connected(url: str) -> psycopg.Connection | None:
         return None
 
 
-def docker_name(image: str) -> str:
-    """Return the whole name of an image, as Docker completes a short one."""
-    return f"docker.io/{image}" if "/" in image else f"docker.io/library/{image}"
-
-
 def make_images(engine: Engine, services: dict[str, Any], scratch: Path) -> None:
     """Make one image of Debian packages, under the names that the services have."""
     made_of = hashlib.sha256(f"{PACKAGES} {FOLDERS} {IMAGES} {ENTRY_POINT}".encode()).hexdigest()
-    names = [docker_name(services[name]["image"]) for name in IMAGES]
+    names = [whole_name(services[name]["image"]) for name in IMAGES]
     if all(made_of in engine.podman("inspect", name, check=False).stdout for name in names):
         return
     entry_point = scratch / "entrypoint"
@@ -140,7 +135,7 @@ def make_images(engine: Engine, services: dict[str, Any], scratch: Path) -> None
         changes = [f"ENTRYPOINT {entry}", f"USER {user}", f"WORKDIR {folder}"]
         changes.append(f"LABEL made-of={made_of}")
         options = [word for change in changes for word in ("--change", change)]
-        image = docker_name(services[name]["image"])
+        image = whole_name(services[name]["image"])
         engine.podman("import", "--quiet", *options, str(archive), image)
     archive.unlink()
 
