@@ -143,8 +143,4 @@ def text_of(value: ast.expr, known: dict[str, ast.expr]) -> str:
 def cell(text: str) -> str:
     """Return a text as a cell of a table."""
     text = " ".join(text.split())
-    return (
-        ""
-        if text == VALUE
-        else text.replace("|", "\\|").replace("<", "&lt;").replace("{", "&#123;")
-    )
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("{", "&#123;")
