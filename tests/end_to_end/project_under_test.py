@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import signal
 import subprocess
 import time
@@ -250,7 +251,12 @@ def pushgateway(memory: Path) -> Iterator[str | None]:
 def make_site(server: EmbeddedPostgres, folder: Path, deals: int = 120) -> Iterator[Site]:
     """Make a site in a folder, and take it away."""
     checkout = Checkout(folder / "state")
-    simulator = Simulator(folder / "account", COMMANDS / "pipedrive-simulator")
+    # A token that no other file has: a test can look for it among all files.
+    command = folder / "pipedrive-simulator"
+    program = COMMANDS / "pipedrive-simulator"
+    command.write_text(f'#!/bin/sh\nexec "{program}" "$@" --token {secrets.token_hex(20)}\n')
+    command.chmod(0o700)
+    simulator = Simulator(folder / "account", command)
     simulator.start(Account(deals=deals, seed=11))
     binaries = Services(checkout.services.paths).binaries()
     server.start(binaries, DATABASE, fresh=True)
