@@ -167,6 +167,7 @@ def test_a_whole_run_succeeded() -> None:
             "the tap failed (65): it broke",
         ),
         (of_tap(exit_code=78), 78, "tap-pipedrive", "the tap failed (78): no reason given"),
+        (of_tap(stopped="error"), 1, "tap-pipedrive", "the tap failed (0): no reason given"),
         # A loader that did not keep everything.
         (
             of_loader(outcome="failed", exit_code=69, message="the database is away"),
@@ -346,7 +347,7 @@ def test_a_failure_says_which_part_and_why(
             0,
             None,
         ),
-        (stream("leads", outcome="not_due"), "failed", 1, "leads was not due, and yet"),
+        (stream("leads", outcome="not_due"), "failed", 1, "not due, and yet 1 records"),
         (
             both(
                 of_tap(stopped="budget", exit_code=75), stream("deal_changelog", outcome="behind")
@@ -441,6 +442,7 @@ GOES_ON = "the tokens for history are spent; the next run goes on with "
     ("change", "judgement"),
     [
         (of_tap(stopped="budget"), Judgement("behind", 75, "", SPENT)),
+        (of_tap(exit_code=75), Judgement("behind", 75, "", SPENT)),
         (of_tap(behind=["deals"]), Judgement("behind", 0, "", f"{GOES_ON}deals")),
         (
             both(of_tap(behind=["notes", "deals"]), stream("deals", outcome="behind")),
@@ -487,6 +489,12 @@ def test_a_code_of_a_signal_is_129_to_191(code: int, reason: str | None) -> None
     assert (judged.part, judged.reason) == ("tap-pipedrive", reason)
 
 
+def test_a_step_that_failed_is_a_failure_whatever_meltano_ended_with() -> None:
+    codes = completed(False, block_type="ExtractLoadBlocks", exit_codes={"loaders": 78})
+    judged = judge(meltano_ended(0, codes)(whole()))
+    assert (judged.status, judged.code, judged.part) == ("failed", 78, "target-postgres")
+
+
 def test_a_loader_that_was_lost_is_judged_by_what_is_known_of_it() -> None:
     broken = {"event": "", "exception": [{"exc_type": "BrokenPipeError"}]}
     codes = completed(False, block_type="ExtractLoadBlocks", exit_codes={"loaders": 78})
@@ -511,7 +519,8 @@ def test_a_job_needs_proof_of_its_own_steps_only(name: str) -> None:
 
 
 def test_every_selected_stream_has_an_outcome() -> None:
-    tap = stream("tap_quarantine", outcome="complete", records=1)(
+    quarantine = stream("tap_quarantine", outcome="complete", records=1)
+    tap = both(quarantine, stream("webhooks", outcome="complete"))(
         stream("deals", quarantined=2, nulled_values=3, incomplete_parents=1, reason="odd values")(
             without_stream("notes")(whole())
         )
@@ -522,7 +531,7 @@ def test_every_selected_stream_has_an_outcome() -> None:
             tap.tap, loaded("deals", quarantined=1, nulled_values=4)(tap).loader, tap.selected
         )
     }
-    assert found.keys() == SYNC.streams
+    assert found.keys() == {*SYNC.streams, "webhooks"}
     assert found["notes"].outcome == "interrupted"
     assert found["deals"] == StreamOutcome("deals", "complete", 1, 1, 3, 7, 1, "odd values")
     unknown = stream_outcomes(None, None, SYNC.streams)
