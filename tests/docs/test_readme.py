@@ -15,7 +15,10 @@ from readme import (
     TRUST,
     TRUST_HEAD,
     costs,
+    coverage,
     excerpt,
+    marts,
+    mutation,
     rewritten,
     trust,
 )
@@ -76,6 +79,27 @@ def test_the_figures_of_the_stories_are_those_of_the_report() -> None:
     names = ("seeds", "runs", "faults", "kills", "survived", "lost", "doubled")
     report = {name: number for number, name in enumerate(names, 1000)}
     assert "\n| 1,000 | 1,001 | 1,002 | 1,003 | 1,004 | 1,005 | 1,006 |\n" in trust(report)
+
+
+def test_the_other_figures_of_the_proof_are_those_of_their_reports() -> None:
+    names = ("stories", "builds", "killed_builds", "histories", "broken")
+    line = marts({name: number for number, name in enumerate(names, 2)})
+    assert "2 stories, 3 builds after 4 that were killed, 5 stage histories" in line
+    assert "6 stories broken" in line
+    files = {
+        f"/x/{package}/a.py": {
+            "summary": {
+                "covered_lines": lines,
+                "num_statements": 10,
+                "covered_branches": 5,
+                "num_branches": 5,
+            }
+        }
+        for package, lines in (("tap_pipedrive", 10), ("pipeboard_target_postgres", 9))
+    }
+    assert "reach 100.0 % of the tap and 93.3 % of the loader" in coverage({"files": files})
+    parts = {"merge": {"percent": 97, "mutants": 50}, "verdict": {"percent": 98, "mutants": 60}}
+    assert "Noticed: merge 97 % of 50, verdict 98 % of 60." in mutation(parts)
 
 
 def test_an_excerpt_marks_what_it_leaves_out() -> None:
