@@ -12,6 +12,8 @@ version is pinned in requirements/:
 * the next node gets the session of an earlier one, reset, instead of a new session;
 * compiled Jinja templates are kept in the target folder;
 * a name in `--select` is compared with the nodes that have it, not with all nodes, three times;
+* a view that this project has created, and whose text does not depend on the database, is not
+  compared with itself;
 * debug messages that no logger writes are not made, and their fields are not converted;
 * `graph` gives macros one dictionary for each node, and a query's result has types that are known;
 * a target folder with nothing in it begins with what was parsed for another database;
@@ -23,9 +25,11 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import re
 import select
 import shutil
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -294,6 +298,65 @@ def select_by_index() -> None:
     method.search = search_index
 
 
+#: What the text of a view must not use, to be the same in each build of a project.
+DATABASE_OR_TIME = re.compile(
+    r"\b(adapter|statement|run_query|load_relation|load_result|run_started_at|invocation_id|datetime)\b"
+)
+
+
+def skip_known_views(names: frozenset[str]) -> None:
+    """Leave out views whose text only the project decides; their tests still run.
+
+    Args:
+        names: of the models that the project, as it is, has built before.
+
+    """
+    runner = import_module("dbt.task.run")
+    compile_and_execute = runner.ModelRunner.compile_and_execute
+
+    def is_known(self: Any, manifest: Any) -> bool:
+        node = self.node
+        config = node.config
+        if node.name not in names or "view" not in config.materialized:
+            return False
+        if config.pre_hook or config.post_hook:
+            return False
+        if reads_database_or_time(node, manifest.macros):
+            return False
+        found = self.adapter.get_relation(node.database, node.schema, node.alias)
+        return found is not None and found.type == "view"
+
+    def execute_unless_known(self: Any, manifest: Any, ctx: Any) -> Any:
+        if not is_known(self, manifest):
+            return compile_and_execute(self, manifest, ctx)
+        return runner.RunResult(
+            node=self.node,
+            status=runner.RunStatus.Success,
+            timing=[],
+            thread_id=threading.current_thread().name,
+            execution_time=0.0,
+            message="UNCHANGED",
+            adapter_response={},
+            failures=None,
+            batch_results=None,
+        )
+
+    runner.ModelRunner.compile_and_execute = execute_unless_known
+
+
+def reads_database_or_time(node: Any, macros: Any) -> bool:
+    """Tell whether a model, or a macro that it uses at any depth, may give other text each time."""
+    texts, seen = [node.raw_code], set()
+    found = list(node.depends_on.macros)
+    while found:
+        name = found.pop()
+        if name not in seen and name in macros:
+            seen.add(name)
+            texts.append(macros[name].macro_sql)
+            found += macros[name].depends_on.macros
+    return any(map(DATABASE_OR_TIME.search, texts))
+
+
 def skip_unwritten_messages() -> None:
     """Make no debug message, unless a logger writes it; convert the fields of written ones only."""
     manager = import_module("dbt_common.events.event_manager").EventManager
@@ -439,6 +502,7 @@ def main() -> None:
     # In one command little becomes garbage after a while: a tenth of the CPU less, 5 MB more.
     gc.set_threshold(50_000, 50, 1_000_000)
     save_work(target / "templates", is_changed=not known)
+    skip_known_views(frozenset(os.environ.get("PIPEBOARD_MODELS_BUILT_BEFORE", "").split()))
     if known:
         keep_manifest()
         skip_checked_forms()
