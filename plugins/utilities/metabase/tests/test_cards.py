@@ -221,6 +221,35 @@ def test_a_median_is_that_of_the_deals(reader: Reader, definitions: Definitions)
     assert found == [tuple(row) for row in expected.fetchall()]
 
 
+def test_a_median_is_that_of_the_visits(
+    reader: Reader, definitions: Definitions, choices: dict[str, Value]
+) -> None:
+    """For any months and owners, not only for those that the mart adds up."""
+    owner, year = choices["owner"], choices["period"]
+    assert isinstance(year, Between)
+    assert not isinstance(owner, Between)
+    expected = reader("demo").execute(
+        b"select stages.display_name, count(*), "
+        b"round((percentile_cont(0.5) within group (order by round(extract("
+        b"epoch from first_exited_at - first_entered_at) / 86400, 2)))::numeric, 2) "
+        b"from marts.fct_deal_stage_reached as visits "
+        b"join marts.fct_deal as deals using (deal_id) "
+        b"join marts.dim_user as users on coalesce(deals.closing_owner_id, -1) = users.user_id "
+        b"join marts.dim_stage as stages on visits.stage_id = stages.stage_id "
+        b"where entered_directly and is_measured and first_exit_outcome not in ('open', 'deleted') "
+        b"and not deals.is_deleted and users.display_name = %s "
+        b"and first_exited_month between date_trunc('month', %s::date) and %s "
+        b"group by 1 order by 1",
+        [owner[0], year.first, year.last],
+    )
+    card = definitions.cards["time_in_stage"]
+    rows = answer(reader("demo"), card, {"owner": owner, "period": year})
+    places = [card.columns.index(name) for name in ("stage_name", "n_timed", "median_days")]
+    found = sorted(tuple(row[at] for at in places) for row in rows)
+    assert found == [tuple(row) for row in expected.fetchall()]
+    assert sum(row[1] for row in found) > 50
+
+
 @each_card
 def test_a_filter_that_matches_nothing_leaves_nothing(card: Card, reader: Reader) -> None:
     for key in card.filters:
