@@ -64,9 +64,11 @@ def choices(demo: Warehouse) -> dict[str, Value]:
     deals = "from marts.fct_deal as deals where status = 'open' and not is_deleted"
     year = Between(today - timedelta(days=365), today)
     return {
-        **dict.fromkeys(("period", "won", "lost"), year),
+        **dict.fromkeys(("period", "created", "won", "lost"), year),
         "pipeline": most(f"select (select display_name from marts.dim_pipeline as p "
                          f"where p.pipeline_id = deals.pipeline_id) {deals} {by_deals}"),
+        "stage": most(f"select (select display_name from marts.dim_stage as s "
+                      f"where s.stage_id = deals.stage_id) {deals} {by_deals}"),
         "owner": most(f"select (select display_name from marts.dim_user as u "
                       f"where u.user_id = deals.owner_id) {deals} {by_deals}"),
         "team": most("select team_name from marts.dim_user where team_name is not null "
@@ -254,7 +256,7 @@ def test_a_median_is_that_of_the_visits(
 def test_a_filter_that_matches_nothing_leaves_nothing(card: Card, reader: Reader) -> None:
     for key in card.filters:
         value: Value = ["nobody of this name"]
-        if key in ("period", "won", "lost"):
+        if key in ("period", "created", "won", "lost"):
             value = Between(date(1900, 1, 1), date(1900, 12, 31))
         rows = answer(reader("demo"), card, {key: value})
         # The months of a tile are there, whatever is in them.
