@@ -6,7 +6,7 @@ import json
 import math
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -143,6 +143,13 @@ def plan_job(
     state_id = f"{environment.name}:{job.plugin}-to-target-postgres:{suffix}"
     console.progress("plan", "looking at the account", 0)
     arguments = ["invoke", job.plugin, "--plan"]
+    # With arguments, `meltano invoke` applies no selection: it passes on the catalog that the last
+    # run left, also that of another environment. Of two catalogs the tap reads the last one.
+    selected = job.selected(complete)
+    if selected:
+        catalog_file = folder / f"{environment.name}-{job.name}.catalog.json"
+        catalog_file.write_text(json.dumps(_catalog(selected)))
+        arguments += ["--catalog", str(catalog_file)]
     state = _meltano(paths, environment, complete, "state", "get", state_id, check=False)
     found = _singer_state(state)
     if found:
@@ -169,6 +176,17 @@ def read_plan(output: str) -> Plan:
             lists = [(_number(n), _number(s)) for n, s in AT_INTERVALS.findall(found[3])]
             idle = Idle(_number(found[1]), _number(found[2]), lists)
     return Plan(estimates, a_day, idle)
+
+
+def _catalog(streams: Iterable[str]) -> dict[str, object]:
+    """Return a catalog that selects these streams and no other; it has no schemas."""
+    selected = [{"breadcrumb": [], "metadata": {"selected": True}}]
+    return {
+        "streams": [
+            {"tap_stream_id": name, "stream": name, "schema": {}, "metadata": selected}
+            for name in sorted(streams)
+        ]
+    }
 
 
 def _number(text: str) -> int:
