@@ -25,6 +25,8 @@ FINGERPRINT = "PIPEBOARD_PROJECT_FINGERPRINT"
 BUILDERS = ("dbt", "dbt-changed", "mf")
 #: Set by `dbt-changed` for the dbt that it starts.
 OF_SYNC = "PIPEBOARD_DBT_OF_SYNC"
+#: Names of models that the project, as it is, has built; set by `dbt-changed`, too.
+BUILT_BEFORE = "PIPEBOARD_MODELS_BUILT_BEFORE"
 #: Files of run/ that start programs of the dbt environment; that of dbt is for a sync only.
 ENTRIES = {"dbt": "dbt_of_sync.py", "mf": "metricflow.py"}
 

@@ -11,7 +11,14 @@ import pytest
 
 from pipeboard.fingerprint import fingerprint_of
 from pipeboard.run import changed
-from pipeboard.run.changed import Decision, Row, decide, decide_by_warehouse, decision_of
+from pipeboard.run.changed import (
+    INCOMPLETE,
+    Decision,
+    Row,
+    decide,
+    decide_by_warehouse,
+    decision_of,
+)
 from pipeboard.run.dbt_results import Build, Result
 from pipeboard.run.metrics import MetricSet
 from pipeboard.run.run_metrics import of_build
@@ -29,7 +36,11 @@ NOW = "0123 dev"
         ),
         (
             [Row("a", "a new day", NOW), Row("b", None, NOW), Row("c", "changed: notes", NOW)],
-            Decision(("a", "c"), 1, "1 since a new day; 1 since changed: notes"),
+            Decision(("a", "c"), 1, "1 since a new day; 1 since changed: notes", ("a", "c")),
+        ),
+        (
+            [Row("a", INCOMPLETE, NOW), Row("b", None, NOW), Row("c", "a new day", NOW)],
+            Decision(("a", "c"), 1, f"1 since {INCOMPLETE}; 1 since a new day", ("c",)),
         ),
         (
             [Row("a", "a new day", NOW), Row("b", "a new day", NOW)],
@@ -45,7 +56,7 @@ NOW = "0123 dev"
             Decision(None, None, "the project, a setting or dbt itself has changed"),
         ),
         (
-            [Row("a", None, NOW), Row("b", "its last build is not complete", None)],
+            [Row("a", None, NOW), Row("b", INCOMPLETE, None)],
             Decision(None, None, "the project, a setting or dbt itself has changed"),
         ),
     ],

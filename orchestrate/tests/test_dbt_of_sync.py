@@ -45,6 +45,14 @@ select {SESSION}, to_regclass('pg_temp.left_behind') is null as is_clean
 """,
     "models/marts/broken.sql": "-- depends_on: {{ ref('second') }}\nselect 1 / 0 as n",
     "models/marts/third.sql": f"-- depends_on: {{{{ ref('second') }}}}\nselect {SESSION}",
+    "macros/newest.sql": """
+{% macro newest(table) %}{{ run_query('select 1 as n').rows[0][0] if execute else 0 }}{% endmacro %}
+""",
+    "models/views/known.sql": "{{ config(materialized='view') }} select 1 as n",
+    "models/views/asking.sql": "{{ config(materialized='view') }} select {{ newest('a') }} as n",
+    "models/views/hooked.sql": """
+{{ config(materialized='view', post_hook='select 1') }} select 1 as n
+""",
     # In the middle of a run, the server ends the sessions that are idle.
     "models/ending/ending.sql": """
 {{ config(post_hook="select pg_terminate_backend(pid) from pg_stat_activity
@@ -118,6 +126,28 @@ def test_a_session_that_the_server_has_ended_is_replaced(dbt: Dbt) -> None:
     assert dbt.rows("select count(*) from at_end") == [(1,)]
 
 
+def test_a_view_that_was_built_before_is_left_out_unless_its_text_may_differ(dbt: Dbt) -> None:
+    views = ("known", "asking", "hooked")
+
+    def build(built_before: str) -> list[int]:
+        done = dbt.run("run", "--select", "views", PIPEBOARD_MODELS_BUILT_BEFORE=built_before)
+        assert done.returncode == 0, done.stdout
+        return [int(str(dbt.rows(f"select n from {view}")[0][0])) for view in views]
+
+    def replace(view: str) -> None:
+        with psycopg.connect(dbt.database.url) as connection:
+            connection.execute(f"create or replace view {view} as select 2 as n".encode())
+
+    assert build("") == [1, 1, 1]
+    for view in views:
+        replace(view)
+    assert build(" ".join(views)) == [2, 1, 1]
+    assert build("asking hooked") == [1, 1, 1]
+    with psycopg.connect(dbt.database.url) as connection:
+        connection.execute("drop view known")
+    assert build(" ".join(views)) == [1, 1, 1]
+
+
 def test_names_and_folders_are_selected_as_by_dbt(dbt: Dbt) -> None:
     def selected(*arguments: str) -> set[str]:
         done = dbt.run("-q", "ls", "--output", "name", *arguments)
@@ -125,7 +155,7 @@ def test_names_and_folders_are_selected_as_by_dbt(dbt: Dbt) -> None:
         return set(done.stdout.split())
 
     assert selected("--select", "first", "marts") == {"first", "broken", "third"}
-    assert selected("--select", "small", "--exclude", "staging", "small.marts.broken") == {
+    assert selected("--select", "small", "--exclude", "staging", "views", "small.marts.broken") == {
         "third",
         "ending",
     }

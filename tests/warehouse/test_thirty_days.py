@@ -209,12 +209,14 @@ INCREMENTAL_AND_TODAY = {
     ),
     "days": (
         "select date_day, pipeline_id, stage_id, owner_id, open_count, open_value_base, "
-        "weighted_value_base, n_without_rate from intermediate.int_pipeline_days "
+        "weighted_value_base, commit_value_base, n_without_rate from intermediate.int_pipeline_days "
         "where open_count <> 0",
         "select date_day, coalesce(pipeline_id, 0), coalesce(stage_id, 0), coalesce(owner_id, 0), "
         "count(*), coalesce(sum(value_base), 0), "
-        "coalesce(sum(weighted_value_base), 0), count(*) filter (where fx_missing) "
-        "from marts.fct_deal_daily_snapshot group by date_day, pipeline_id, stage_id, owner_id",
+        "coalesce(sum(weighted_value_base), 0), "
+        "coalesce(sum(value_base) filter (where effective_prob >= 75), 0), "
+        "count(*) filter (where fx_missing) from marts.fct_deal_daily_snapshot "
+        "group by date_day, pipeline_id, stage_id, owner_id",
     ),
     "counted deals": (
         "select deal_id, pipeline_id, stage_id, owner_id, status, value_base, fx_missing, "

@@ -23,11 +23,13 @@ import psycopg
 from pipeboard.database import connect, first_line
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.errors import PipeboardError
-from pipeboard.launch import DATABASE, FINGERPRINT, OF_SYNC
+from pipeboard.launch import BUILT_BEFORE, DATABASE, FINGERPRINT, OF_SYNC
 
 #: The file for the report, which the supervisor reads.
 REPORT = "PIPEBOARD_BUILD_REPORT"
 REPORT_VERSION = 1
+#: The reason in ops_dbt_model_status of a model that was not built to its end.
+INCOMPLETE = "its last build is not complete"
 STATUS = """
     select node_name, due_because, fingerprint from ops.ops_dbt_model_status
     order by node_name
@@ -57,12 +59,14 @@ class Decision:
         due: names of models, seeds and snapshots; None means everything.
         current: how many others need no build; None where that is not known.
         reason: one line for people.
+        built_before: names of those in `due` that the project, as it is, has built to the end.
 
     """
 
     due: tuple[str, ...] | None
     current: int | None
     reason: str
+    built_before: tuple[str, ...] = ()
 
 
 def decision_of(report: Mapping[str, Any] | None) -> Decision | None:
@@ -95,7 +99,8 @@ def decide(rows: Sequence[Row], fingerprint: str) -> Decision:
     reasons = "; ".join(f"{number} since {reason}" for reason, number in why.most_common(4))
     if len(due) == len(rows):
         return Decision(None, 0, reasons)
-    return Decision(due, len(rows) - len(due), reasons)
+    built_before = tuple(row.name for row in rows if row.due_because not in (None, INCOMPLETE))
+    return Decision(due, len(rows) - len(due), reasons, built_before)
 
 
 def decide_by_warehouse(environ: Mapping[str, str]) -> Decision:
@@ -129,8 +134,9 @@ def main() -> int:
     command = ["dbt", "build", *sys.argv[1:]]
     if decision.due is not None:
         command += ["--select", *decision.due]
+    of_sync = {OF_SYNC: "1", BUILT_BEFORE: " ".join(decision.built_before)}
     try:
-        os.execvpe(command[0], command, {**os.environ, OF_SYNC: "1"})
+        os.execvpe(command[0], command, {**os.environ, **of_sync})
     except OSError as error:
         sys.exit(f"dbt cannot be started: {error.strerror}. Run `make setup`")
 

@@ -18,7 +18,11 @@ with counted as (
         -- intervals are added, which is exact and faster than adding numbers
         extract(
             epoch from sum(reached.first_exited_at - reached.first_entered_at) filter (where reached.is_measured)
-        ) / 86400 as days_in_stage
+        ) / 86400 as days_in_stage,
+        array_agg(
+            round((date_part('epoch', reached.first_exited_at - reached.first_entered_at) / 86400)::numeric, 2)
+            order by reached.first_exited_at - reached.first_entered_at
+        ) filter (where reached.is_measured) as days_of_visits
     from {{ ref('fct_deal_stage_reached') }} as reached
     inner join {{ ref('int_counted_deals') }} as deals on reached.deal_id = deals.deal_id
     where
@@ -43,6 +47,7 @@ select
     counted.n_moved_pipeline::integer as n_moved_pipeline,
     {{ ratio('counted.n_advanced', 'counted.n_exited') }} as stage_conversion_exited,
     counted.n_timed::integer as n_timed,
-    coalesce(round(counted.days_in_stage, 3), 0) as days_in_stage
+    coalesce(round(counted.days_in_stage, 3), 0) as days_in_stage,
+    coalesce(counted.days_of_visits, '{}')::numeric [] as days_of_visits
 from counted
 left join {{ ref('dim_stage') }} as stages on counted.stage_id = stages.stage_id
