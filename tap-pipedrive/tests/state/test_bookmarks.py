@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_pipedrive.state.bookmarks import Bookmark, check_state
+from tap_pipedrive.api.lenient_json import SetAsideValues
+from tap_pipedrive.state.bookmarks import MOST_SETTLED, Bookmark, check_state, version_of
 from tap_pipedrive.times import LOOKBACK, to_text, to_time
 
 moments = st.datetimes(datetime(2015, 1, 1), datetime(2035, 1, 1), timezones=st.just(timezone.utc))
@@ -99,3 +100,134 @@ def test_a_state_of_another_shape_is_refused(bookmarks: Any, says: str) -> None:
 def test_a_state_of_a_real_run_is_accepted(sync: Any) -> None:
     check_state(sync(only={"deals", "deal_changelog", "users"}).state)
     check_state({})
+
+
+# -- the exact position, and what is settled: the source's time is noon --------------------------
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+
+
+def before_noon(seconds: float) -> str:
+    return to_text(NOON - timedelta(seconds=seconds))
+
+
+def finished(**state: Any) -> tuple[dict[str, Any], Bookmark]:
+    state |= {"first_walk_done": True}
+    return state, Bookmark(state, "update_time", None)
+
+
+def test_a_record_that_is_old_enough_is_an_exact_position() -> None:
+    state: dict[str, Any] = {}
+    bookmark = Bookmark(state, "update_time", None)
+    assert not bookmark.covers(before_noon(120), 1)
+    bookmark.reach(before_noon(120), 7, NOON)
+    assert (bookmark.value, state["after_id"]) == (before_noon(120), 7)
+    bookmark.reach(before_noon(120), 9, NOON)
+    assert state["after_id"] == 9, "a later record of the same second"
+    resumed = Bookmark(state, "update_time", None)
+    assert resumed.since == before_noon(120)
+    assert resumed.covers(before_noon(120), 9)
+    assert resumed.covers(before_noon(121), 10)
+    assert not resumed.covers(before_noon(120), 10)
+    assert not resumed.covers(before_noon(119), 1)
+    assert not resumed.covers(None, 1)
+
+
+def test_a_record_within_the_lookback_is_no_exact_position() -> None:
+    state: dict[str, Any] = {}
+    bookmark = Bookmark(state, "update_time", None)
+    bookmark.reach(before_noon(120), 7, NOON)
+    bookmark.reach(before_noon(119), 8, NOON)
+    assert state == {"replication_key": "update_time", "replication_key_value": before_noon(119)}
+    bookmark.reach(before_noon(-5), 9, NOON)
+    assert bookmark.value == before_noon(0), "not past the start of the read"
+
+
+@pytest.mark.parametrize(
+    ("update_time", "now"),
+    [
+        (None, None),
+        (before_noon(400), None),
+        ("1969-12-31T23:59:59Z", None),
+        (before_noon(-121), NOON),
+    ],
+)
+def test_a_record_out_of_order_moves_no_bookmark(
+    update_time: str | None, now: datetime | None
+) -> None:
+    state: dict[str, Any] = {}
+    bookmark = Bookmark(state, "update_time", None)
+    bookmark.reach(before_noon(300), 7, NOON)
+    before = dict(state)
+    bookmark.reach(update_time, 8, NOON, now)
+    assert state == before
+
+
+def test_the_end_of_a_read_forgets_where_it_was_and_a_rewind_all_of_it() -> None:
+    state, bookmark = finished(after_id=3, replication_key_value=before_noon(900))
+    before = dict(state)
+    bookmark.begin()
+    assert state["complete_through"] == before_noon(900)
+    bookmark.cover(before_noon(600), [["a", "b"]])
+    assert bookmark.windows == [["a", "b"]]
+    bookmark.finish(NOON)
+    assert state == {
+        "first_walk_done": True, "replication_key": "update_time", "read_at": before_noon(0),
+        "replication_key_value": before_noon(600),
+    }  # fmt: skip
+    assert bookmark.read_at == before_noon(0)
+    bookmark.cover(before_noon(500), None)
+    assert bookmark.windows is None
+    assert "windows" not in state
+    bookmark.rewind()
+    assert state == before
+
+
+def test_the_version_of_a_record_is_its_time_or_what_stands_in_its_place() -> None:
+    assert version_of({"update_time": "2026-01-01 12:00:00"}) == before_noon(0)
+    odd, other = (
+        version_of({"update_time": None, "_extra": SetAsideValues(update_time=value)})
+        for value in ("yesterday", "tomorrow")
+    )
+    assert odd and odd[0] == "?" and len(odd) == 13
+    assert other != odd
+    assert odd == version_of({"_extra": SetAsideValues(update_time="yesterday")})
+    assert version_of({}) is None
+    assert version_of({"_extra": {"update_time": "yesterday"}}) is None, "the source's own value"
+
+
+def test_a_record_is_settled_in_the_version_that_was_handled() -> None:
+    state, bookmark = finished(replication_key_value=before_noon(0))
+    handled = {"id": 1, "update_time": before_noon(1)}
+    in_this_second = {"id": 2, "update_time": before_noon(0)}
+    odd = {"id": 3, "_extra": SetAsideValues(update_time="yesterday")}
+    bookmark.settle([handled, in_this_second, odd, {"id": 4}], NOON)
+    assert not bookmark.is_settled(handled), "by this read, not by an earlier one"
+    bookmark.finish()
+    assert state["settled"] == {"1": before_noon(1), "3": version_of(odd)}
+    resumed = Bookmark(state, "update_time", None)
+    assert resumed.is_settled(handled)
+    assert resumed.is_settled(odd)
+    for other in ({**handled, "update_time": before_noon(0)}, {**handled, "id": 5}, {"id": 1}):
+        assert not resumed.is_settled(other)
+    resumed.finish()
+    assert state["settled"] == {"1": before_noon(1), "3": version_of(odd)}, "both came again"
+    Bookmark(state, "update_time", None).finish()
+    assert state["settled"] == {"1": before_noon(1)}, "the odd one did not come again"
+    del state["first_walk_done"]
+    assert not Bookmark(state, "update_time", None).is_settled(handled)
+
+
+def test_the_settled_records_are_the_latest_few_inside_the_lookback() -> None:
+    state, bookmark = finished(replication_key_value=before_noon(0))
+    many = [{"id": n, "update_time": before_noon(121 - n)} for n in range(121)]
+    bookmark.settle(many, NOON)
+    bookmark.finish()
+    assert len(state["settled"]) == MOST_SETTLED == 100
+    assert set(state["settled"]) == {str(n) for n in range(21, 121)}
+    state, bookmark = finished(replication_key_value=before_noon(0), settled={})
+    bookmark.settle([{"id": 1, "update_time": before_noon(121)}], NOON)
+    bookmark.finish()
+    assert state["settled"] == {}, "older than the lookback"
+    bookmark.settle([{"id": n, "update_time": before_noon(1)} for n in range(1001)], NOON)
+    assert len(bookmark._newly_settled) == MOST_SETTLED, "also in memory"
