@@ -42,7 +42,7 @@ class Part:
 
 TAP, LOADER = "tap-pipedrive", "plugins/loaders/target-postgres"
 PARTS = {
-    "bookmarks": Part(TAP, "tap_pipedrive/state/bookmarks.py", ("tests/state/test_bookmarks.py",)),
+    "bookmarks": Part(TAP, "tap_pipedrive/state/bookmarks.py", ("tests/state/test_bookmarks.py",), 93),
     "history": Part(
         TAP, "tap_pipedrive/sync/deal_history.py",
         ("tests/state/test_history.py", "tests/sync/test_sync.py"),
@@ -57,7 +57,7 @@ PARTS = {
         LOADER, "pipeboard_target_postgres/dispatcher.py",
         ("tests/test_loader_units.py", "tests/test_loader_orders.py", "tests/test_loader_merge.py"),
     ),
-    "verdict": Part("orchestrate", "pipeboard/run/proof.py", ("tests/test_proof.py",)),
+    "verdict": Part("orchestrate", "pipeboard/run/proof.py", ("tests/test_proof.py",), 97),
 }  # fmt: skip
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 from readme import (
@@ -12,13 +14,11 @@ from readme import (
     PAGES,
     ROOT,
     SHOWN,
+    STORIES,
     TRUST,
     TRUST_HEAD,
     costs,
-    coverage,
     excerpt,
-    marts,
-    mutation,
     rewritten,
     trust,
 )
@@ -68,38 +68,30 @@ def test_the_costs_are_a_row_for_each_sync() -> None:
 def test_the_stories_are_a_row_of_figures_and_no_record_is_lost() -> None:
     head, row = blocks()[TRUST].strip().split(TRUST_HEAD)
     assert head == ""
-    cells = [int(cell.replace(",", "")) for cell in row.strip().strip("|").split("|")]
-    stories, syncs, faults, kills, survived, lost, doubled = cells
+    cells = row.strip().strip("|").replace(",", "").split("|")
+    stories, syncs, faults, kills, survived, lost, doubled = map(int, cells[:7])
     assert syncs > stories <= faults
     assert kills > 0
     assert (survived, lost, doubled) == (stories, 0, 0)
+    assert re.fullmatch(r" [\d.]+ % ", cells[7])
+    assert re.fullmatch(r" \d+ of \d+ ", cells[8])
 
 
-def test_the_figures_of_the_stories_are_those_of_the_report() -> None:
-    names = ("seeds", "runs", "faults", "kills", "survived", "lost", "doubled")
-    report = {name: number for number, name in enumerate(names, 1000)}
-    assert "\n| 1,000 | 1,001 | 1,002 | 1,003 | 1,004 | 1,005 | 1,006 |\n" in trust(report)
-
-
-def test_the_other_figures_of_the_proof_are_those_of_their_reports() -> None:
-    names = ("stories", "builds", "killed_builds", "histories", "broken")
-    line = marts({name: number for number, name in enumerate(names, 2)})
-    assert "2 stories, 3 builds after 4 that were killed, 5 stage histories" in line
-    assert "6 stories broken" in line
-    files = {
-        f"/x/{package}/a.py": {
-            "summary": {
-                "covered_lines": lines,
-                "num_statements": 10,
-                "covered_branches": 5,
-                "num_branches": 5,
-            }
-        }
-        for package, lines in (("tap_pipedrive", 10), ("pipeboard_target_postgres", 9))
-    }
-    assert "reach 100.0 % of the tap and 93.3 % of the loader" in coverage({"files": files})
-    parts = {"merge": {"percent": 97, "mutants": 50}, "verdict": {"percent": 98, "mutants": 60}}
-    assert "Noticed: merge 97 % of 50, verdict 98 % of 60." in mutation(parts)
+def test_the_figures_of_the_proof_are_those_of_the_reports(tmp_path: Path) -> None:
+    shown = f"{TRUST_HEAD}\n| 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 % | 9 of 10 |\n"
+    assert trust(tmp_path, shown) == shown, "no report: the figures stay"
+    for name, report in {
+        "trust": {name: number for number, name in enumerate(STORIES, 1000)},
+        "coverage": {"totals": {"percent_covered": 95.46}},
+        "mutation": {
+            "merge": {"killed": 900, "mutants": 1000},
+            "verdict": {"killed": 98, "mutants": 100},
+        },
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "report.json").write_text(json.dumps(report))
+    row = "| 1,000 | 1,001 | 1,002 | 1,003 | 1,004 | 1,005 | 1,006 | 95.4 % | 998 of 1,100 |"
+    assert trust(tmp_path, shown) == f"{TRUST_HEAD}\n{row}\n"
 
 
 def test_an_excerpt_marks_what_it_leaves_out() -> None:

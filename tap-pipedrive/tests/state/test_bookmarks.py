@@ -86,6 +86,8 @@ def test_an_interrupted_first_read_is_not_finished() -> None:
         ({"deals": {"partitions": [5]}}, "a list of deals"),
         ({"deals": {"partitions": [{"settled": []}]}}, "settled of a list of deals"),
         ({"persons": {"replication_key_value": "soon"}}, "not a time"),
+        ({"persons": {"read_at": "soon"}}, "read_at of persons is not a time"),
+        ({"persons": {"complete_through": "soon"}}, "complete_through of persons is not a time"),
         ({"persons": {"replication_key_value": 5}}, "replication_key_value of persons"),
         ({"persons": {"replication_key_value": "0001-01-01T00:00:00Z"}}, "not a time"),
         ({"deal_changelog": {"memory": "x"}}, "memory"),
