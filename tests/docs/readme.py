@@ -52,7 +52,8 @@ COSTS = "costs"
 COSTS_HEAD = "| run | rows | calls | tokens |\n|---|---:|---:|---:|"
 TRUST = "trust"
 TRUST_HEAD = (
-    "| stories | syncs | faults | kills | survived | lost | doubled | `make coverage` | `make mutation`: killed |\n"
+    "| stories | syncs | faults | kills | survived | lost | doubled "
+    "| `make coverage` | `make mutation`: killed |\n"
     "|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
 )
 TOTAL = re.compile(r"^  total +([\d,]+) +([\d,]+) +([\d,]+)$", re.M)
