@@ -42,7 +42,9 @@ class Part:
 
 TAP, LOADER = "tap-pipedrive", "plugins/loaders/target-postgres"
 PARTS = {
-    "bookmarks": Part(TAP, "tap_pipedrive/state/bookmarks.py", ("tests/state/test_bookmarks.py",), 93),
+    "bookmarks": Part(
+        TAP, "tap_pipedrive/state/bookmarks.py", ("tests/state/test_bookmarks.py",), 93
+    ),
     "history": Part(
         TAP, "tap_pipedrive/sync/deal_history.py",
         ("tests/state/test_history.py", "tests/sync/test_sync.py"),
