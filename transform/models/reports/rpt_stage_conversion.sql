@@ -48,6 +48,6 @@ select
     {{ ratio('counted.n_advanced', 'counted.n_exited') }} as stage_conversion_exited,
     counted.n_timed::integer as n_timed,
     coalesce(round(counted.days_in_stage, 3), 0) as days_in_stage,
-    coalesce(counted.days_of_visits, '{}')::numeric [] as days_of_visits
+    coalesce(counted.days_of_visits, '{}')::numeric[] as days_of_visits
 from counted
 left join {{ ref('dim_stage') }} as stages on counted.stage_id = stages.stage_id

@@ -186,16 +186,16 @@ def _link(
     card: Card, dashboard: Dashboard, dates: Sequence[str | None], deals: int | None
 ) -> dict[str, Any]:
     """Return the way from a figure to its deals, with the values of its row and the filters."""
-    dated = [date for date in dates if date]
-    obeyed = [key for key in dashboard.filters if card.obeys(key) and (dated or key != GRAIN)]
+    periods = [date for date in dates if date]
+    obeyed = [key for key in dashboard.filters if card.obeys(key) and (periods or key != GRAIN)]
     sources = {
         target: {"type": "parameter", "id": parameter_id(key), "name": key}
         for key in obeyed
-        for target in (dated if key == PERIOD else [key])
+        for target in (periods if key == PERIOD else [key])
     } | {
         target: {"type": "column", "id": name, "name": name}
         for name in card.columns
-        for target in ([FILTER_OF_NAME[name]] if name in FILTER_OF_NAME else dated)
+        for target in ([FILTER_OF_NAME[name]] if name in FILTER_OF_NAME else periods)
         if name in (*FILTER_OF_NAME, *PERIODS)
     }
     return {

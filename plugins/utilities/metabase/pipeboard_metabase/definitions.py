@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from pipeboard_metabase.fragments import expand
 from pipeboard_metabase.translations import (
     DEFINITIONS,
     DefinitionError,
@@ -72,8 +73,8 @@ class Column:
 class Filter:
     """A filter of dashboards. `default` is in Metabase's own notation, such as past12months~.
 
-    One that is `partial` chooses what some cards show; the others need not mention it. A choice
-    has one of its `values`.
+    It keeps rows of its `column`. One that is `partial` chooses what some cards show; the others
+    need not mention it. A choice has one of its `values`, and no column.
     """
 
     key: str
@@ -81,6 +82,7 @@ class Filter:
     default: str | None = None
     partial: bool = False
     values: tuple[str, ...] = ()
+    column: Column | None = None
 
     @property
     def months(self) -> int | None:
@@ -283,7 +285,14 @@ def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) 
         raise DefinitionError(message)
     data = _mapping(where, yaml.safe_load(parts[1]))
     grains = _names(where, "grains", data)
-    sql = parts[2].strip().replace(PERIOD_START, _period_start(grains))
+    sql = expand(parts[2].strip()).replace(PERIOD_START, _period_start(grains))
+    tags = filters_in(sql)
+    columns = {k: f.column for k, f in filters.items() if k in tags and f.column}
+    if unknown := set(tags) - set(columns):
+        message = (
+            f"{where}: {', '.join(sorted(unknown))} in the select has no column in filters.yml"
+        )
+        raise DefinitionError(message)
     known = {
         *(
             "display",
@@ -298,7 +307,6 @@ def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) 
             "format",
         ),
         *(
-            "filters",
             "period",
             "grains",
             "unfiltered",
@@ -327,10 +335,7 @@ def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) 
         lines=_names(where, "lines", data),
         right_axis=_names(where, "right_axis", data),
         format=_mapping(f"{where}: format", data.get("format", {})),
-        filters={
-            key: _column(where, str(value))
-            for key, value in _mapping(f"{where}: filters", data.get("filters", {})).items()
-        },
+        filters=columns,
         period=data.get("period"),
         grains=grains,
         unfiltered=_names(where, "unfiltered", data),
@@ -386,8 +391,7 @@ def check_card(where: str, card: Card, filters: Mapping[str, Filter]) -> None:
     if card.goal and card.display not in TILES:
         errors.append("goal is for tiles")
     errors += _errors_of_tags(card)
-    mentioned = (*card.filters, *card.unfiltered)
-    errors += [f"filter {key} is not in filters.yml" for key in mentioned if key not in filters]
+    errors += [f"filter {k} is not in filters.yml" for k in card.unfiltered if k not in filters]
     errors += [f"filter {k} applies and does not" for k in card.unfiltered if k in card.filters]
     if PERIOD in card.filters and card.period:
         errors.append("it has the filter of a period, and must not name another period")
@@ -407,8 +411,6 @@ def _errors_of_tags(card: Card) -> list[str]:
     tags = filters_in(card.sql)
     if (GRAIN in TAG.findall(card.sql)) != bool(card.grains) or not set(card.grains) <= set(GRAINS):
         errors.append(f"grains are some of {', '.join(GRAINS)}, and the select uses them")
-    if set(tags) != set(card.filters):
-        errors.append(f"filters are {sorted(card.filters)}, the select has {sorted(set(tags))}")
     if len(filters_in(" ".join(CLAUSE.findall(card.sql)))) != len(tags):
         errors.append("every {{filter}} must be in a clause [[and ...]]")
     return errors
@@ -502,13 +504,14 @@ def _laid_out(
 def _filters(data: Any) -> dict[str, Filter]:
     found = {}
     for key, value in _mapping("filters.yml", data).items():
-        _only(f"filters.yml: {key}", value, {"type", "default", "partial", "values"})
+        _only(f"filters.yml: {key}", value, {"type", "default", "partial", "values", "column"})
         if value.get("type") not in FILTER_TYPES:
             message = f"filters.yml: {key}: type must be one of {', '.join(FILTER_TYPES)}"
             raise DefinitionError(message)
         found[_key("filters.yml", key)] = Filter(
             key, value["type"], value.get("default"), bool(value.get("partial", False)),
             _names(f"filters.yml: {key}", "values", value),
+            _column(f"filters.yml: {key}", value["column"]) if "column" in value else None,
         )  # fmt: skip
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import combinations
 from pathlib import Path
 
@@ -14,20 +15,22 @@ from pipeboard_metabase.definitions import (
     LEFT_OUT,
     PERIODS,
     TILES,
+    Column,
     Definitions,
     Filter,
     Place,
     read_card,
     read_dashboard,
 )
+from pipeboard_metabase.fragments import expand, fragments
 from pipeboard_metabase.sql import TRANSLATED
-from pipeboard_metabase.translations import DefinitionError, translations_of
+from pipeboard_metabase.translations import DEFINITIONS, DefinitionError, translations_of
 
 CODE = "".join(path.read_text() for path in Path(exposures.__file__).parent.rglob("*.py"))
 FILTERS = {
-    "owner": Filter("owner", "text"),
-    "pipeline": Filter("pipeline", "text"),
-    "period": Filter("period", "date"),
+    "owner": Filter("owner", "text", column=Column("marts", "dim_user", "name")),
+    "pipeline": Filter("pipeline", "text", column=Column("marts", "dim_pipeline", "name")),
+    "period": Filter("period", "date", column=Column("marts", "dim_date", "date_day")),
 }
 CARD = """---
 display: bar
@@ -35,7 +38,6 @@ columns: [name, n]
 x: name
 y: n
 period: now
-filters: {owner: marts.dim_user.name}
 ---
 select name, n from marts.t where true [[and {{owner}}]]
 """
@@ -142,6 +144,33 @@ def test_a_card_says_which_period_and_filters_it_obeys(
     assert definitions.description(definitions.cards[key], "en").endswith(ends)
 
 
+def test_a_fragment_is_written_out_at_the_indent_of_its_line() -> None:
+    text = expand(
+        "with largest_pipeline(marts.t, month, n)\nselect a from b where\n    of_owners(b)"
+    )
+    assert "    from marts.t\n    where\n        true\n" in text
+    assert "\n        [[and owner_id in (select user_id" in text, "without a table"
+    first, second = text.splitlines()[-2:]
+    assert first.startswith("    [[and b.owner_id in")
+    assert second.startswith("    [[and b.owner_id in")
+    assert expand("select sum(n) from t") == "select sum(n) from t"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("of_owners(a, b)", "of_owners(table) has the arguments (a, b)"), ("of_owners(a", "closed")],
+)
+def test_a_fragment_with_other_arguments_is_refused(text: str, says: str) -> None:
+    with pytest.raises(DefinitionError, match=re.escape(says)):
+        expand(text)
+
+
+def test_every_fragment_is_used_by_several_cards() -> None:
+    texts = [file.read_text() for file in DEFINITIONS.rglob("*.sql")]
+    for name in fragments():
+        assert sum(f"{name}(" in text for text in texts) > 2, f"{name}: itself and two others"
+
+
 def test_every_period_is_used(definitions: Definitions) -> None:
     assert {card.period for card in definitions.cards.values()} == {*PERIODS, None}
 
@@ -164,19 +193,14 @@ def test_a_card_is_read() -> None:
         ("y: n\n", "y: n\nsize: {w: 25, h: 4}\n", "size must be within 24 columns"),
         ("y: n\n", "y: n\nlines: [name]\n", "lines names name, which is not in y"),
         ("columns: [name, n]", "columns: [name, n, n]", "each once"),
-        ("marts.dim_user.name", "dim_user", "maps to schema.relation.column"),
-        ("filters: {owner: marts.dim_user.name}\n", "", "filters are []"),
+        ("{{owner}}", "{{team}}", "team in the select has no column in filters.yml"),
         ("[[and {{owner}}]]", "and {{owner}}", "must be in a clause"),
-        ("{owner: marts.dim_user.name}", "{owner: a.b.c}\nunfiltered: [owner]", "and does not"),
+        ("period: now", "period: now\nunfiltered: [owner]", "and does not"),
         ("y: n\n", "y: n\nunfiltered: [team]\n", "filter team is not in filters.yml"),
         ("y: n\n", "y: n\nunfiltered: [period]\n", "unfiltered must not name the period"),
         ("period: now\n", "", "period must be one of now"),
         ("period: now\n", "period: soon\n", "not soon"),
-        (
-            "owner: marts.dim_user.name",
-            "period: marts.dim_date.date_day",
-            "not name another period",
-        ),
+        ("{{owner}}", "{{period}}", "not name another period"),
         ("---\ndisplay", "display", "must begin with front matter"),
     ],
 )

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 from pipeboard_metabase import cli
-from pipeboard_metabase.definitions import Definitions, Filter, read_card, read_dashboard
+from pipeboard_metabase.definitions import (
+    Column,
+    Definitions,
+    Filter,
+    read_card,
+    read_dashboard,
+)
 from pipeboard_metabase.translations import Translations, load_translations
 from standin import StandIn
 
@@ -50,7 +56,6 @@ display: scalar
 columns: [value_base]
 y: value_base
 format: {value_base: money}
-filters: {pipeline: marts.dim_pipeline.name}
 period: now
 ---
 select sum(value_base) as value_base from marts.fct_deal
@@ -64,7 +69,6 @@ y: [value_base, n_deals]
 lines: [n_deals]
 right_axis: [n_deals]
 format: {value_base: money, n_deals: integer}
-filters: {pipeline: marts.dim_pipeline.name, period: marts.dim_date.date_day}
 size: {w: 12, h: 6}
 ---
 select marts.dim_user.name as owner_name, sum(value_base) as value_base, count(*) as n_deals
@@ -96,8 +100,10 @@ tabs:
     "list": "{position: 2, filters: [pipeline], rows: [[total], [deals]]}",
 }
 FILTERS = {
-    "period": Filter("period", "date", "past12months~"),
-    "pipeline": Filter("pipeline", "text"),
+    "period": Filter(
+        "period", "date", "past12months~", column=Column("marts", "dim_date", "date_day")
+    ),
+    "pipeline": Filter("pipeline", "text", column=Column("marts", "dim_pipeline", "name")),
 }
 OWN_TEXTS = (
     *("card.total", "card.total.description", "card.by_owner", "card.by_owner.description"),

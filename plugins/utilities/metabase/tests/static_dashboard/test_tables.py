@@ -20,7 +20,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from warehouse_helpers import Warehouse
 
 TITLES = ("=1+1", "+5", "-3", "@SUM(A1)", "\tx", "\rx", 'Çelik "A", B', "two\nlines",
-          "a;=1+1", 'b,"\t-2', "\n＝3")  # fmt: skip
+          "a;=1+1", 'b,"\t-2', "\n\uff1d3")  # fmt: skip
 CARD = "[data-card=deals_needing_attention]"
 
 
@@ -52,9 +52,7 @@ def titles(browser: Browser) -> list[str]:
     return list(browser.run(script))
 
 
-def exported(
-    browser: Browser, card: str, folder: Path, separator: str = ","
-) -> list[list[str]]:
+def exported(browser: Browser, card: str, folder: Path, separator: str = ",") -> list[list[str]]:
     """Click on a card's CSV button; return the lines of the file."""
     browser.chrome.execute_cdp_cmd(
         "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)}
@@ -78,7 +76,7 @@ def test_a_table_is_exported_without_formulas(
     assert head[0] == "Title"
     assert [row[0] for row in rows] == [
         "'=1+1", "'+5", "'-3", "'@SUM(A1)", "'\tx", "'\rx", 'Çelik "A", B', "two\nlines",
-        "a;'=1+1", "b,\"\t'-2", "'\n'＝3",
+        "a;'=1+1", "b,\"\t'-2", "'\n'\uff1d3",
     ]  # fmt: skip
     # A number below zero is no formula, and stays a number.
     assert [row[3] for row in rows][:3] == ["-1000.5", "0", "1000.5"]

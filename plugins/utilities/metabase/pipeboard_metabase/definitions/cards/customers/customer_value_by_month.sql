@@ -8,11 +8,6 @@ format: {month: month, new_value_base: money, returning_value_base: money, won_b
 size: {w: 12, h: 7}
 static_dashboard: true
 deals: {new_value_base: won_of_new, returning_value_base: won_of_returning, won_back_value_base: won_of_won_back}
-filters:
-  period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 select
     customers.month,
@@ -24,8 +19,6 @@ from marts.rpt_customers_monthly as customers
 where
     true
     [[and customers.month in (select month_start from marts.dim_date where {{period}})]]
-    [[and customers.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-    [[and customers.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and customers.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_pipelines_and_owners(customers)
 group by customers.month
 order by customers.month

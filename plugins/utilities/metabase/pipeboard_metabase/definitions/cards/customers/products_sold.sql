@@ -14,11 +14,6 @@ static_dashboard: true
 deals: {sold_value_base: sold, n_deals: sold}
 rows_overlap: true
 may_be_empty: An account need not use products.
-filters:
-  period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 select
     translated(products.display_name) as product_name,
@@ -36,8 +31,6 @@ inner join marts.dim_product as products on sold.product_id = products.product_i
 where
     true
     [[and sold.month in (select month_start from marts.dim_date where {{period}})]]
-    [[and sold.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-    [[and sold.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and sold.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_pipelines_and_owners(sold)
 group by products.display_name
 order by sold_value_base desc, product_name

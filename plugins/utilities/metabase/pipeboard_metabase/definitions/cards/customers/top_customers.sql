@@ -6,10 +6,6 @@ period: all
 size: {w: 24, h: 8}
 static_dashboard: true
 deals: {n_won: won_of_customer, won_value_base: won_of_customer}
-filters:
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 select
     customers.customer_name,
@@ -22,9 +18,7 @@ select
 from marts.rpt_customers as customers
 where
     true
-    [[and customers.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-    [[and customers.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and customers.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_pipelines_and_owners(customers)
 group by
     customers.customer_type,
     customers.customer_id,

@@ -6,7 +6,6 @@ y: n_deals
 period: all
 size: {w: 12, h: 6}
 static_dashboard: true
-filters: {pipeline: marts.dim_pipeline.display_name}
 ---
 select
     translated(coverage.history_quality) as history_quality,

@@ -5,7 +5,6 @@ format: {asked_at: time, theirs: decimal, ours: decimal, difference: decimal}
 period: all
 size: {w: 24, h: 6}
 may_be_empty: Only where `make reconcile` asked, and something differed.
-filters: {pipeline: marts.dim_pipeline.display_name}
 ---
 select
     checks.asked_at,

@@ -9,17 +9,8 @@ period: this_month
 size: {w: 6, h: 4}
 static_dashboard: true
 deals: {landing_base: landing}
-filters:
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
-with months as (
-    select distinct dates.month_start as month
-    from marts.dim_date as dates
-    cross join ops.ops_account as account
-    where dates.date_day between account.this_month - interval '12 months' and account.this_month
-),
+with months_of_tile(),
 
 -- What the months before landed at is what was won in them.
 landed as (
@@ -31,9 +22,7 @@ landed as (
     cross join ops.ops_account as account
     where
         deals.month < account.this_month
-        [[and deals.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-        [[and deals.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-        [[and deals.owner_id in (select user_id from marts.dim_user where {{team}})]]
+        of_pipelines_and_owners(deals)
     group by deals.month
     union all
     select
@@ -44,30 +33,11 @@ landed as (
     inner join ops.ops_account as account on forecast.period_start = account.this_month
     where
         true
-        [[and forecast.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-        [[and forecast.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-        [[and forecast.owner_id in (select user_id from marts.dim_user where {{team}})]]
+        of_pipelines_and_owners(forecast)
     group by forecast.period_start
 ),
 
--- The company's own goals are about all deals: none where a filter leaves some out.
-targets as (
-    select
-        goals.period_start as month,
-        sum(goals.target) as target
-    from marts.fct_goal_period as goals
-    inner join ops.ops_account as account on goals.target_currency = account.base_currency
-    where
-        goals.is_active
-        and goals.goal_type = 'deals_won'
-        and goals.tracking_metric = 'sum'
-        and goals.goal_interval = 'monthly'
-        and goals.assignee_type = 'company'
-        [[and exists (select 1 from marts.dim_pipeline where {{pipeline}} and false)]]
-        [[and exists (select 1 from marts.dim_user where {{owner}} and false)]]
-        [[and exists (select 1 from marts.dim_user where {{team}} and false)]]
-    group by goals.period_start
-)
+targets_of_company()
 
 select
     months.month,

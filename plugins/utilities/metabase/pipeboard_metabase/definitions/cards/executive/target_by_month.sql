@@ -9,10 +9,6 @@ unfiltered: [pipeline]
 size: {w: 12, h: 6}
 static_dashboard: true
 may_be_empty: An account without monthly goals of won value in the base currency has none to show.
-filters:
-  period: marts.dim_date.date_day
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 with wanted as (
     select

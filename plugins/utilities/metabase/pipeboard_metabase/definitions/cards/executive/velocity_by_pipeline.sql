@@ -10,7 +10,6 @@ period: last_quarter
 unfiltered: [owner, team]
 size: {w: 24, h: 5}
 static_dashboard: true
-filters: {pipeline: marts.dim_pipeline.display_name}
 ---
 select
     pipelines.display_name as pipeline_name,

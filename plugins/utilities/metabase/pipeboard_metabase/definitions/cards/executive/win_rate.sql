@@ -8,17 +8,8 @@ period: this_month
 size: {w: 6, h: 4}
 static_dashboard: true
 deals: {win_rate_by_close_date: closed}
-filters:
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
-with months as (
-    select distinct dates.month_start as month
-    from marts.dim_date as dates
-    cross join ops.ops_account as account
-    where dates.date_day between account.this_month - interval '12 months' and account.this_month
-),
+with months_of_tile(),
 
 closed as (
     select
@@ -28,9 +19,7 @@ closed as (
     from marts.rpt_deals_monthly as deals
     where
         true
-        [[and deals.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-        [[and deals.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-        [[and deals.owner_id in (select user_id from marts.dim_user where {{team}})]]
+        of_pipelines_and_owners(deals)
     group by deals.month
 )
 

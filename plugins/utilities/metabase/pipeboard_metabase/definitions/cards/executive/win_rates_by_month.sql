@@ -12,11 +12,6 @@ size: {w: 12, h: 6}
 static_dashboard: true
 deals: {win_rate_by_close_date: closed, win_rate_by_cohort: created, win_rate_cohort_matured: created}
 grains: [month, quarter]
-filters:
-  period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 with closed as (
     select
@@ -28,9 +23,7 @@ with closed as (
     where
         true
         [[and period_start() in (select period_start() from marts.dim_date where {{period}})]]
-        [[and deals.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-        [[and deals.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-        [[and deals.owner_id in (select user_id from marts.dim_user where {{team}})]]
+        of_pipelines_and_owners(deals)
     group by period_start
 ),
 
@@ -45,9 +38,7 @@ cohorts as (
     where
         true
         [[and period_start() in (select period_start() from marts.dim_date where {{period}})]]
-        [[and deals.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-        [[and deals.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-        [[and deals.owner_id in (select user_id from marts.dim_user where {{team}})]]
+        of_pipelines_and_owners(deals)
     group by period_start
 )
 

@@ -10,11 +10,6 @@ size: {w: 12, h: 6}
 static_dashboard: true
 deals: {won_value_base: won}
 grains: [week, month, quarter]
-filters:
-  period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 with weeks_and_months as (
     select
@@ -47,8 +42,6 @@ inner join marts.dim_pipeline as pipelines on deals.pipeline_id = pipelines.pipe
 where
     true
     [[and period_start() in (select period_start() from marts.dim_date where {{period}})]]
-    [[and deals.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-    [[and deals.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and deals.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_pipelines_and_owners(deals)
 group by period_start, pipelines.display_name
 order by period_start, pipelines.display_name

@@ -8,7 +8,6 @@ right_axis: [forecast_accuracy]
 format: {month: month, forecast_value_base: money, won_value_base: money, forecast_accuracy: percent}
 unfiltered: [owner, team]
 size: {w: 12, h: 6}
-filters: {period: marts.dim_date.date_day, pipeline: marts.dim_pipeline.display_name}
 ---
 select
     period_start as month,

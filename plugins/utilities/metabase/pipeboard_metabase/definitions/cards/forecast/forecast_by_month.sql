@@ -9,10 +9,6 @@ period: from_this_month
 size: {w: 24, h: 7}
 static_dashboard: true
 deals: {won_value_base: won, weighted_forecast_base: open, open_value_base: open}
-filters:
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 select
     translated(forecast.period) as period,
@@ -23,8 +19,6 @@ select
 from marts.rpt_forecast as forecast
 where
     true
-    [[and forecast.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-    [[and forecast.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and forecast.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_pipelines_and_owners(forecast)
 group by forecast.period, forecast.period_start
 order by forecast.period_start nulls first, forecast.period desc

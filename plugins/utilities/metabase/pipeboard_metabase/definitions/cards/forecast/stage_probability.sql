@@ -6,7 +6,6 @@ period: last_year
 unfiltered: [owner, team]
 size: {w: 24, h: 6}
 static_dashboard: true
-filters: {pipeline: marts.dim_pipeline.display_name}
 ---
 select
     pipelines.display_name as pipeline_name,

@@ -9,11 +9,6 @@ size: {w: 12, h: 6}
 static_dashboard: true
 rows_overlap: true
 grains: [month, quarter]
-filters:
-  period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 select
     period_start() as period_start,
@@ -26,8 +21,6 @@ inner join marts.dim_date as dates on changes.month = dates.date_day
 where
     true
     [[and period_start() in (select period_start() from marts.dim_date where {{period}})]]
-    [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-    [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_pipelines_and_owners()
 group by period_start
 order by period_start

@@ -9,11 +9,6 @@ size: {w: 12, h: 7}
 static_dashboard: true
 deals: {stage_conversion_exited: left_stage}
 grains: [month, quarter]
-filters:
-  period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 with largest as (
     select pipeline_id
@@ -22,9 +17,7 @@ with largest as (
     where
         true
         [[and period_start() in (select period_start() from marts.dim_date where {{period}})]]
-        [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-        [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
-        [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
+        of_pipelines_and_owners()
     group by pipeline_id
     order by sum(n_exited) desc, pipeline_id
     limit 1
@@ -41,7 +34,6 @@ inner join largest on exits.pipeline_id = largest.pipeline_id
 where
     true
     [[and period_start() in (select period_start() from marts.dim_date where {{period}})]]
-    [[and exits.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and exits.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_owners(exits)
 group by period_start, exits.stage_id, stages.display_name, exits.stage_rank
 order by exits.stage_rank, period_start

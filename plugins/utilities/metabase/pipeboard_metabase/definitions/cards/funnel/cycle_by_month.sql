@@ -8,11 +8,6 @@ size: {w: 12, h: 6}
 static_dashboard: true
 deals: {median_cycle_days: won, avg_cycle_days: won}
 grains: [month, quarter]
-filters:
-  period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 select
     period_start() as period_start,
@@ -23,8 +18,6 @@ inner join marts.dim_date as dates on deals.month = dates.date_day
 where
     deals.cycle_days is not null
     [[and period_start() in (select period_start() from marts.dim_date where {{period}})]]
-    [[and deals.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-    [[and deals.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and deals.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_pipelines_and_owners(deals)
 group by period_start
 order by period_start

@@ -8,25 +8,8 @@ format: {median_days: days}
 size: {w: 24, h: 7}
 static_dashboard: true
 deals: {median_days: timed}
-filters:
-  period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
-with largest as (
-    select pipeline_id
-    from marts.rpt_stage_conversion
-    where
-        true
-        [[and month in (select month_start from marts.dim_date where {{period}})]]
-        [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-        [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
-        [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
-    group by pipeline_id
-    order by sum(n_exited) desc, pipeline_id
-    limit 1
-)
+with largest_pipeline(marts.rpt_stage_conversion, month, n_exited)
 
 select
     translated(users.display_name) as owner_name,
@@ -40,7 +23,6 @@ cross join unnest(exits.days_of_visits) as visit (days)
 where
     exits.n_timed > 0
     [[and exits.month in (select month_start from marts.dim_date where {{period}})]]
-    [[and exits.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and exits.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_owners(exits)
 group by users.display_name, exits.stage_id, stages.display_name, exits.stage_rank
 order by owner_name, exits.stage_rank

@@ -8,25 +8,8 @@ format: {cohort_month: month, stage_conversion_entered_cohort: percent, pct_open
 size: {w: 24, h: 6}
 static_dashboard: true
 deals: {stage_conversion_entered_cohort: entered}
-filters:
-  period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
-with largest as (
-    select pipeline_id
-    from marts.rpt_stage_cohort
-    where
-        true
-        [[and cohort_month in (select month_start from marts.dim_date where {{period}})]]
-        [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-        [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
-        [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
-    group by pipeline_id
-    order by sum(n_entered) desc, pipeline_id
-    limit 1
-)
+with largest_pipeline(marts.rpt_stage_cohort, cohort_month, n_entered)
 
 select
     stages.display_name as stage_name,
@@ -39,7 +22,6 @@ inner join largest on cohorts.pipeline_id = largest.pipeline_id
 where
     true
     [[and cohorts.cohort_month in (select month_start from marts.dim_date where {{period}})]]
-    [[and cohorts.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and cohorts.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_owners(cohorts)
 group by cohorts.stage_id, stages.display_name, cohorts.stage_rank, cohorts.cohort_month
 order by cohorts.stage_rank, cohorts.cohort_month

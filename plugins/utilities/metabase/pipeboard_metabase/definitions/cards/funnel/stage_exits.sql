@@ -7,11 +7,6 @@ stacked: true
 size: {w: 12, h: 7}
 static_dashboard: true
 deals: {n_advanced: advanced, n_lost: lost_in_stage, n_back: moved_back, n_moved_pipeline: moved_pipeline}
-filters:
-  period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 select
     stages.display_name as stage_name,
@@ -26,8 +21,6 @@ inner join marts.dim_pipeline as pipelines on exits.pipeline_id = pipelines.pipe
 where
     true
     [[and exits.month in (select month_start from marts.dim_date where {{period}})]]
-    [[and exits.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-    [[and exits.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and exits.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_pipelines_and_owners(exits)
 group by pipelines.order_nr, pipelines.display_name, exits.stage_id, stages.display_name, exits.stage_rank
 order by pipelines.order_nr, pipelines.display_name, exits.stage_rank

@@ -7,11 +7,6 @@ format: {median_days: days, p75_days: days, p90_days: days}
 size: {w: 12, h: 6}
 static_dashboard: true
 deals: {median_days: timed, p75_days: timed, p90_days: timed, n_timed: timed}
-filters:
-  period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 select
     stages.display_name as stage_name,
@@ -27,8 +22,6 @@ cross join unnest(exits.days_of_visits) as visit (days)
 where
     exits.n_timed > 0
     [[and exits.month in (select month_start from marts.dim_date where {{period}})]]
-    [[and exits.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-    [[and exits.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and exits.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_pipelines_and_owners(exits)
 group by pipelines.order_nr, pipelines.display_name, exits.stage_id, stages.display_name, exits.stage_rank
 order by pipelines.order_nr, pipelines.display_name, exits.stage_rank

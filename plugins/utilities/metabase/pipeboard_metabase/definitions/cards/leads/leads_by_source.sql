@@ -6,10 +6,6 @@ unfiltered: [pipeline]
 size: {w: 24, h: 6}
 static_dashboard: true
 may_be_empty: An account need not use leads.
-filters:
-  period: marts.dim_date.date_day
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 select
     translated(leads.source_name) as source_name,
@@ -24,7 +20,6 @@ from marts.rpt_leads_monthly as leads
 where
     true
     [[and leads.month in (select month_start from marts.dim_date where {{period}})]]
-    [[and leads.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and leads.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_owners(leads)
 group by leads.source_name
 order by n_leads desc, source_name

@@ -11,11 +11,6 @@ deals:
   n_lost: lost_by_creation
   win_rate_by_cohort: created_of_closing_owner
   won_value_base: won_by_creation
-filters:
-  period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 select
     translated(sources.origin) as origin,
@@ -30,8 +25,6 @@ from marts.rpt_sources_monthly as sources
 where
     true
     [[and sources.month in (select month_start from marts.dim_date where {{period}})]]
-    [[and sources.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-    [[and sources.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and sources.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_pipelines_and_owners(sources)
 group by sources.origin
 order by n_created desc, origin

@@ -10,11 +10,6 @@ period: all
 size: {w: 24, h: 8}
 static_dashboard: true
 may_be_empty: An account need not have a custom field with options.
-filters:
-  field: marts.dim_custom_field.display_name
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 -- without a choice, the best filled field
 with chosen as (
@@ -42,9 +37,7 @@ from marts.rpt_custom_field_options as options
 inner join chosen on options.field_key = chosen.field_key
 where
     true
-    [[and options.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-    [[and options.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and options.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_pipelines_and_owners(options)
 group by options.option_id, options.option_display_name, options.option_position, options.field_display_name
 order by options.option_position nulls last, options.option_display_name
 limit 40

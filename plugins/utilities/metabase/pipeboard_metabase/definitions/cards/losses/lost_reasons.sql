@@ -7,11 +7,6 @@ format: {lost_value_base: money, cumulative_share: percent}
 size: {w: 24, h: 7}
 static_dashboard: true
 deals: {n_lost: lost, lost_value_base: lost}
-filters:
-  period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 with reasons as (
     select
@@ -23,9 +18,7 @@ with reasons as (
     where
         true
         [[and lost.month in (select month_start from marts.dim_date where {{period}})]]
-        [[and lost.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-        [[and lost.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and lost.owner_id in (select user_id from marts.dim_user where {{team}})]]
+        of_pipelines_and_owners(lost)
     group by lost.reason_group
 )
 

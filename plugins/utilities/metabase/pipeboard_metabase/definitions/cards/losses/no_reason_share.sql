@@ -8,17 +8,8 @@ period: this_month
 size: {w: 12, h: 4}
 static_dashboard: true
 deals: {no_reason_share: lost_without_reason}
-filters:
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
-with months as (
-    select distinct dates.month_start as month
-    from marts.dim_date as dates
-    cross join ops.ops_account as account
-    where dates.date_day between account.this_month - interval '12 months' and account.this_month
-),
+with months_of_tile(),
 
 lost as (
     select
@@ -28,9 +19,7 @@ lost as (
     from marts.rpt_lost_reasons as reasons
     where
         true
-        [[and reasons.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-        [[and reasons.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-        [[and reasons.owner_id in (select user_id from marts.dim_user where {{team}})]]
+        of_pipelines_and_owners(reasons)
     group by reasons.month
 )
 

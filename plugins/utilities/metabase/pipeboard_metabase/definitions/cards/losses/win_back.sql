@@ -4,11 +4,6 @@ columns: [title, org_name, owner_name, stage_name, reason, lost_date_local, valu
 link: {title: deal_url}
 format: {lost_date_local: date, value_base: money}
 size: {w: 24, h: 8}
-filters:
-  period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 select
     lost.title,
@@ -27,8 +22,6 @@ left join marts.dim_stage as stages on lost.last_open_stage_id = stages.stage_id
 where
     lost.lost_date_local <= account.today - 90
     [[and lost.month in (select month_start from marts.dim_date where {{period}})]]
-    [[and lost.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-    [[and lost.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and lost.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_pipelines_and_owners(lost)
 order by lost.value_base desc nulls last, lost.deal_id
 limit 200

@@ -15,10 +15,6 @@ deals:
   n_overdue: overdue
   n_without_close_date: without_close_date
   n_without_next_activity: without_next_activity
-filters:
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 select
     translated(users.display_name) as owner_name,
@@ -35,8 +31,6 @@ from marts.rpt_pipeline_now as pipeline
 inner join marts.dim_user as users on coalesce(pipeline.owner_id, -1) = users.user_id
 where
     true
-    [[and pipeline.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-    [[and pipeline.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and pipeline.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_pipelines_and_owners(pipeline)
 group by users.display_name
 order by open_value_base desc, owner_name

@@ -6,15 +6,6 @@ format: {value_base: money, created_date: date, closed_date: date}
 period: all
 grains: [week, month, quarter]
 size: {w: 24, h: 10}
-filters:
-  created: marts.dim_date.date_day
-  won: marts.dim_date.date_day
-  lost: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.display_name
-  stage: marts.dim_stage.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
-  label: marts.fct_deal_label.label
 ---
 -- Without a date, the open deals: a click of Metabase passes values of columns and filters, and no constants.
 -- A deal that one owner created and another one closed in the chosen periods is there for both.

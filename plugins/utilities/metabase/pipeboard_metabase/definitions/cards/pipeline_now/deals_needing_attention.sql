@@ -22,11 +22,6 @@ period: now
 size: {w: 24, h: 9}
 static_dashboard: true
 may_be_empty: No deal may need attention.
-filters:
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
-  label: marts.fct_deal_label.label
 ---
 select
     deals.title,
@@ -50,9 +45,7 @@ where
         deals.is_stalled or deals.is_rotten or deals.is_stuck or deals.is_overdue
         or deals.is_without_close_date or deals.is_without_next_activity
     )
-    [[and deals.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-    [[and deals.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and deals.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_pipelines_and_owners(deals)
     [[and deals.deal_id in (select deal_id from marts.fct_deal_label where {{label}})]]
 order by n_warnings desc, deals.value_base desc nulls last, deals.deal_id
 limit 200

@@ -8,11 +8,6 @@ period: now
 size: {w: 12, h: 6}
 static_dashboard: true
 deals: {open_count: open_in_stage, open_value_base: open_in_stage}
-filters:
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
-  label: marts.fct_deal_label.label
 ---
 select
     case
@@ -29,9 +24,7 @@ select
 from marts.rpt_open_deals
 where
     days_in_current_stage is not null
-    [[and pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-    [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_pipelines_and_owners()
     [[and deal_id in (select deal_id from marts.fct_deal_label where {{label}})]]
 group by days_in_stage
 order by min(days_in_current_stage)

@@ -8,11 +8,6 @@ period: now
 size: {w: 12, h: 6}
 static_dashboard: true
 deals: {open_value_base: open, weighted_value_base: open, open_count: open}
-filters:
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
-  label: marts.fct_deal_label.label
 ---
 select
     stages.display_name as stage_name,
@@ -26,9 +21,7 @@ inner join marts.dim_stage as stages on deals.stage_id = stages.stage_id
 inner join marts.dim_pipeline as pipelines on deals.pipeline_id = pipelines.pipeline_id
 where
     true
-    [[and deals.pipeline_id in (select pipeline_id from marts.dim_pipeline where {{pipeline}})]]
-    [[and deals.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and deals.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_pipelines_and_owners(deals)
     [[and deals.deal_id in (select deal_id from marts.fct_deal_label where {{label}})]]
 group by pipelines.order_nr, pipelines.display_name, stages.stage_rank, stages.display_name
 order by pipelines.order_nr, pipelines.display_name, stages.stage_rank

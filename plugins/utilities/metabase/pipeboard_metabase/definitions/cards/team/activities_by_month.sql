@@ -9,10 +9,6 @@ unfiltered: [pipeline]
 size: {w: 12, h: 6}
 static_dashboard: true
 grains: [month, quarter]
-filters:
-  period: marts.dim_date.date_day
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 select
     period_start() as period_start,
@@ -24,7 +20,6 @@ inner join marts.dim_date as dates on activities.month = dates.date_day
 where
     true
     [[and period_start() in (select period_start() from marts.dim_date where {{period}})]]
-    [[and owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_owners()
 group by period_start
 order by period_start

@@ -5,10 +5,6 @@ format: {on_time_rate: percent, hours_done: hours}
 unfiltered: [pipeline]
 size: {w: 24, h: 7}
 static_dashboard: true
-filters:
-  period: marts.dim_date.date_day
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 select
     translated(users.display_name) as owner_name,
@@ -22,7 +18,6 @@ inner join marts.dim_user as users on activities.owner_id = users.user_id
 where
     true
     [[and activities.month in (select month_start from marts.dim_date where {{period}})]]
-    [[and activities.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and activities.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_owners(activities)
 group by users.display_name
 order by n_done desc, owner_name

@@ -7,10 +7,6 @@ stacked: true
 unfiltered: [pipeline]
 size: {w: 12, h: 6}
 static_dashboard: true
-filters:
-  period: marts.dim_date.date_day
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 select
     activities.activity_type_display_name as activity_type,
@@ -21,7 +17,6 @@ from marts.rpt_activities_monthly as activities
 where
     true
     [[and activities.month in (select month_start from marts.dim_date where {{period}})]]
-    [[and activities.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and activities.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_owners(activities)
 group by activities.activity_type_display_name
 order by n_done desc, activity_type

@@ -7,11 +7,6 @@ series: owner_name
 format: {month: month, median_response_hours: hours}
 size: {w: 24, h: 6}
 static_dashboard: true
-filters:
-  period: marts.dim_date.date_day
-  pipeline: marts.dim_pipeline.display_name
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 with largest as (
     select pipeline_id
@@ -36,6 +31,5 @@ inner join marts.dim_user as users on responses.owner_id = users.user_id
 where
     true
     [[and responses.month in (select month_start from marts.dim_date where {{period}})]]
-    [[and responses.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and responses.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_owners(responses)
 order by owner_name, responses.month

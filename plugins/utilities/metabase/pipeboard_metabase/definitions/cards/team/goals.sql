@@ -6,10 +6,6 @@ static_dashboard: true
 unfiltered: [pipeline]
 size: {w: 24, h: 7}
 may_be_empty: An account without goals, or one whose goals are not synced, has none to show.
-filters:
-  period: marts.dim_date.date_day
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 select
     goals.title,

@@ -28,10 +28,6 @@ deals:
   win_rate_by_close_date: closed
   won_value_base: won
   avg_won_value_base: won
-filters:
-  period: marts.dim_date.date_day
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 select
     translated(users.display_name) as owner_name,
@@ -51,7 +47,6 @@ inner join marts.dim_user as users on scores.owner_id = users.user_id
 where
     true
     [[and scores.month in (select month_start from marts.dim_date where {{period}})]]
-    [[and scores.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and scores.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_owners(scores)
 group by users.display_name
 order by won_value_base desc, owner_name

@@ -7,10 +7,6 @@ series: owner_name
 format: {month: month, won_value_base: money}
 unfiltered: [pipeline]
 size: {w: 24, h: 7}
-filters:
-  period: marts.dim_date.date_day
-  owner: marts.dim_user.display_name
-  team: marts.dim_user.team_name
 ---
 select
     scores.month,
@@ -22,6 +18,5 @@ inner join marts.dim_user as users on scores.owner_id = users.user_id
 where
     true
     [[and scores.month in (select month_start from marts.dim_date where {{period}})]]
-    [[and scores.owner_id in (select user_id from marts.dim_user where {{owner}})]]
-    [[and scores.owner_id in (select user_id from marts.dim_user where {{team}})]]
+    of_owners(scores)
 order by scores.month, owner_name

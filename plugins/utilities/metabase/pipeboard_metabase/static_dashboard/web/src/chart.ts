@@ -55,7 +55,12 @@ export function heightOf(card: Card, frame: Frame, asked: number): number {
     const perRow = beside > 1 ? beside * 15 + 8 : ROW_HEIGHT;
     return frame.labels.length * perRow + 6;
   }
-  if (card.display === "heatmap") return Math.max(160, frame.series.length * 30 + 46);
+  if (card.display === "heatmap") {
+    const widest = Math.max(0, ...frame.series.map((series) => textWidth(series.name)));
+    // A word that does not fit begins a line of its own, and may need another one.
+    const lines = widest > MOST_NAME ? Math.ceil(widest / MOST_NAME) + 1 : 1;
+    return Math.max(160, frame.series.length * Math.max(30, lines * NAME_LINE + 4) + 46);
+  }
   return asked;
 }
 
@@ -98,6 +103,7 @@ function wraps(labels: string[], width: number): boolean {
 
 /** The most room for a name beside a row, in CSS pixels; longer ones get two lines. */
 const MOST_NAME = 150;
+const NAME_LINE = 13;
 const pen = document.createElement("canvas").getContext("2d");
 
 function textWidth(text: string): number {
@@ -525,7 +531,7 @@ function heatmap(frame: Frame, context: Context, width: number): Option {
       data: frame.series.map((series) => series.name),
       axisLine: { show: false },
       axisTick: { show: false },
-      axisLabel: { color: palette.text, width: MOST_NAME, overflow: "break", lineHeight: 13 },
+      axisLabel: { color: palette.text, width: MOST_NAME, overflow: "break", lineHeight: NAME_LINE },
     },
     series: [
       {
