@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up stop sync reference backfill sweep reconcile plan history roles doctor status look docs docs-site \
-	prefect tune metabase test test-long test-nightly trust bench lint generate readme lock audit secrets release \
+	prefect tune metabase test test-long test-nightly coverage mutation trust bench lint generate readme lock audit secrets release \
 	deploy rollback clean
 
 # The first Python that the pins are for; name another one by `make PYTHON=...`.
@@ -94,9 +94,25 @@ test-nightly: ## more of what the tests show, at a length that is not for each c
 	@$(PYTHON) orchestrate/bootstrap.py dev
 	@.pipeboard/env/dev/bin/python tests/run.py --nightly
 
-trust: ## random stories of edits, faults and kills, each checked (SEEDS=1000, SEED=42 replays one)
+COVERAGE := $(CURDIR)/.pipeboard/env/dev/bin/coverage
+coverage: export COVERAGE_FILE = $(CURDIR)/.pipeboard/coverage/data
+coverage: export COVERAGE_RCFILE = $(CURDIR)/pyproject.toml
+coverage: ## which branches of tap and loader their tests reach; fails below the bound
 	@$(PYTHON) orchestrate/bootstrap.py dev
-	@.pipeboard/env/dev/bin/python tests/trust $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))
+	@rm -rf .pipeboard/coverage && mkdir -p .pipeboard/coverage
+	@for room in tap-pipedrive plugins/loaders/target-postgres tests/trust; do \
+		(cd $$room && $(COVERAGE) run -m pytest -q -p no:cacheprovider -m "not long and not nightly") || exit 1; \
+	done
+	@$(COVERAGE) combine -q && $(COVERAGE) json -q --fail-under=0 -o .pipeboard/coverage/report.json && $(COVERAGE) report
+
+mutation: ## change one place of the code at a time, and look whether its tests notice (ONLY=verdict)
+	@$(PYTHON) orchestrate/bootstrap.py dev
+	@.pipeboard/env/dev/bin/python tests/mutation.py $(ONLY)
+
+trust: ## random stories of edits, faults and kills, each checked (SEEDS=1000, SEED=42 replays one; WAREHOUSE=5: to the marts)
+	@$(PYTHON) orchestrate/bootstrap.py dev
+	@.pipeboard/env/dev/bin/python tests/trust $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \
+		$(if $(WAREHOUSE),--warehouse $(WAREHOUSE))
 
 bench: ## how fast it is, against baselines and floors (SCALE=1000000, ONLY=loader,tap, REPEAT=3)
 	@$(PYTHON) orchestrate/bootstrap.py bench

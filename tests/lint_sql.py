@@ -1,10 +1,11 @@
-"""sqlfluff, which here compiles the project's macros once, not four times for each file.
+"""sqlfluff, made faster: macros are compiled once, and the garbage collector is off.
 
 `python tests/lint_sql.py lint -q FILE...`: the command line is sqlfluff's own.
 """
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from jinja2 import Environment
@@ -26,4 +27,6 @@ def compile_once(self: Environment, source: Any, *names: Any, **options: Any) ->
 
 if __name__ == "__main__":
     Environment.compile = compile_once  # type: ignore[method-assign]
+    # The trees of a share of the files take some 500 MB; it would go through them again and again.
+    gc.disable()
     cli()

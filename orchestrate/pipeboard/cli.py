@@ -51,6 +51,7 @@ PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pipeboard")
 @click.pass_context
 def command(context: click.Context) -> None:
     """Sync Pipedrive into PostgreSQL: prepares an environment, runs Meltano, checks the result.

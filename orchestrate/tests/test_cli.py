@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -47,6 +48,11 @@ def test_the_program_shows_its_help() -> None:
 def test_help_is_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code([command, "--help"]) == 0
     assert f"Usage: pipeboard {command}" in capsys.readouterr().out
+
+
+def test_the_program_shows_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(["--version"]) == 0
+    assert capsys.readouterr().out.endswith(f"version {metadata.version('pipeboard')}\n")
 
 
 def test_the_program_exits_with_64_after_a_usage_error() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 import pytest
@@ -62,39 +63,61 @@ select 1 as n
 }
 
 
+#: Loads dbt once, which takes a second; each command is the file's own, in a process of its own.
+LOADED_DBT = """
+import json, os, runpy, sys
+import dbt.cli.main, dbt.adapters.postgres
+for line in sys.stdin:
+    file, folder, arguments, environ, output = json.loads(line)
+    pid = os.fork()
+    if not pid:
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environ)
+        os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+        sys.argv = [file, *arguments]
+        runpy.run_path(file, run_name="__main__")
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+class Finished(NamedTuple):
+    """How a command ended, and its output."""
+
+    returncode: int
+    stdout: str
+
+
 class Dbt:
     """The dbt of a sync in a small project."""
 
-    def __init__(self, folder: Path, database: DatabaseUrl) -> None:
-        self.folder, self.database = folder, database
+    def __init__(self, folder: Path, database: DatabaseUrl, loaded: subprocess.Popen[str]) -> None:
+        self.folder, self.database, self.loaded = folder, database, loaded
         self.manifest = folder / "target" / "manifest.json"
         for name, text in PROJECT.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
 
-    def run(
-        self, *arguments: str, fingerprint: str = "", **environ: str
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, fingerprint: str = "", **environ: str) -> Finished:
         """Run a command; return its exit code and output."""
         server = conninfo_to_dict(self.database.url)
-        return subprocess.run(
-            [PYTHON, "-I", dbt_of_sync.__file__, *arguments],
-            env={
-                "HOST": str(server["host"]),
-                "PORT": str(server["port"]),
-                "USER": str(server["user"]),
-                "PASSWORD": str(server["password"]),
-                "DBT_TARGET_PATH": str(self.folder / "target"),
-                "DBT_PROFILES_DIR": str(self.folder),
-                "PIPEBOARD_PROJECT_FINGERPRINT": fingerprint,
-                **environ,
-            },
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        environ = {
+            "HOST": str(server["host"]),
+            "PORT": str(server["port"]),
+            "USER": str(server["user"]),
+            "PASSWORD": str(server["password"]),
+            "DBT_TARGET_PATH": str(self.folder / "target"),
+            "DBT_PROFILES_DIR": str(self.folder),
+            "PIPEBOARD_PROJECT_FINGERPRINT": fingerprint,
+            **environ,
+        }
+        output = self.folder / "output.txt"
+        command = (dbt_of_sync.__file__, str(self.folder), arguments, environ, str(output))
+        assert self.loaded.stdin
+        assert self.loaded.stdout
+        print(json.dumps(command), file=self.loaded.stdin, flush=True)
+        return Finished(int(self.loaded.stdout.readline()), output.read_text())
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
         """Return the rows of a query."""
@@ -102,9 +125,20 @@ class Dbt:
             return connection.execute(query.encode()).fetchall()
 
 
+@pytest.fixture(scope="module")
+def loaded() -> Iterator[subprocess.Popen[str]]:
+    command = [PYTHON, "-I", "-c", LOADED_DBT]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        assert process.stdin
+        process.stdin.close()
+
+
 @pytest.fixture
-def dbt(tmp_path: Path, database: DatabaseUrl) -> Dbt:
-    return Dbt(tmp_path, database)
+def dbt(tmp_path: Path, database: DatabaseUrl, loaded: subprocess.Popen[str]) -> Dbt:
+    return Dbt(tmp_path, database, loaded)
 
 
 def test_nodes_share_one_session_that_is_reset(dbt: Dbt) -> None:
@@ -197,9 +231,12 @@ def test_an_unchanged_project_is_not_parsed_again(dbt: Dbt) -> None:
     assert listed("b")
 
 
-def test_a_parse_serves_every_database_of_the_project(tmp_path: Path) -> None:
+def test_a_parse_serves_every_database_of_the_project(
+    tmp_path: Path, loaded: subprocess.Popen[str]
+) -> None:
     """It equals a parse from nothing, edits are seen, and a broken one does no harm."""
-    dbt = Dbt(tmp_path / "transform", DatabaseUrl.parse("postgresql://a:b@127.0.0.1:9/test"))
+    nowhere = DatabaseUrl.parse("postgresql://a:b@127.0.0.1:9/test")
+    dbt = Dbt(tmp_path / "transform", nowhere, loaded)
     (tmp_path / ".pipeboard").mkdir()
     source = "version: 2\nsources: [{name: raw, tables: [{name: deals}]}]\n"
     (dbt.folder / "models" / "sources.yml").write_text(source)

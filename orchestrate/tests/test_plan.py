@@ -14,6 +14,7 @@ stages        1   1,005  a short list; last read 2 h ago, on a schedule every 3 
 total         3   1,035
 
 Budget: 60,000 tokens a day, of which this job may use 70%.
+Streams that cost a call per record need 100,000 tokens: 5 day(s) at 21,000 each.
 With nothing new: 1,260 tokens by hand; on a schedule 80; 120 more every 10,800 s; \
 60 more every 0 s.
 This plan itself cost 10 tokens.
@@ -27,6 +28,11 @@ def test_what_the_tap_prints_is_understood() -> None:
     )
     assert (plan.tokens, plan.a_day) == (1035, 42_000)
     assert plan.idle == Idle(1260, 80, [(120, 10_800), (60, 0)])
+    assert plan.days == 5, "histories may spend a part of the tokens only"
+    out = io.StringIO()
+    plan.show(Console(out))
+    shown = out.getvalue()
+    assert "may use 42,000 tokens a day, 21,000 of them on histories: about 5 days." in shown
 
 
 def test_an_idle_day_is_what_the_schedule_reads() -> None:

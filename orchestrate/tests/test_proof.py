@@ -12,7 +12,7 @@ from stand_ins import build_report, completed, dbt_lines, job, loader_report, re
 from pipeboard.outcomes import STATUSES
 from pipeboard.run.changed import decision_of
 from pipeboard.run.dbt_results import Build, build_of
-from pipeboard.run.proof import Evidence, judge, stream_outcomes
+from pipeboard.run.proof import Evidence, Judgement, StreamOutcome, judge, stream_outcomes
 from pipeboard.run.run_log import RunLog
 
 SYNC = job("sync")
@@ -433,31 +433,97 @@ def test_the_streams_decide_the_status_of_a_proven_run(
     assert judged.reason is None if text is None else text in str(judged.reason)
 
 
+SPENT = "the day's token budget is spent; the next run goes on"
+GOES_ON = "the tokens for history are spent; the next run goes on with "
+
+
+@pytest.mark.parametrize(
+    ("change", "judgement"),
+    [
+        (of_tap(stopped="budget"), Judgement("behind", 75, "", SPENT)),
+        (of_tap(behind=["deals"]), Judgement("behind", 0, "", f"{GOES_ON}deals")),
+        (
+            both(of_tap(behind=["notes", "deals"]), stream("deals", outcome="behind")),
+            Judgement("behind", 0, "", f"{GOES_ON}deals, notes"),
+        ),
+        (
+            both(
+                of_tap(exit_code=1),
+                stream("notes", outcome="refused", reason="403"),
+                stream("deals", outcome="incomplete", reason="500"),
+            ),
+            Judgement("incomplete", 77, "tap-pipedrive", "notes: 403; deals: 500"),
+        ),
+    ],
+)
+def test_a_proven_run_is_judged_to_the_word(change: Change, judgement: Judgement) -> None:
+    assert judge(change(whole())) == judgement
+
+
+@pytest.mark.parametrize(
+    ("n_faulty", "text"),
+    [
+        (5, "dbt: m0, m1, m2, m3, m4: why"),
+        (6, "dbt: m0, m1, m2, m3, m4 and 1 more: why"),
+        (7, "dbt: m0, m1, m2, m3, m4 and 2 more: why"),
+    ],
+)
+def test_five_faulty_nodes_of_dbt_are_named(n_faulty: int, text: str) -> None:
+    failed = both(failed_dbt(1), lambda e: replace(e, build=build(*["error"] * n_faulty)))
+    assert judge(failed(whole())) == Judgement("failed", 65, "dbt", text)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (128, None),
+        (129, "tap-pipedrive was killed by signal 1 (SIGHUP)"),
+        (191, "tap-pipedrive was killed by signal 63 (unknown)"),
+        (192, None),
+    ],
+)
+def test_a_code_of_a_signal_is_129_to_191(code: int, reason: str | None) -> None:
+    judged = judge(failed_pair(extractors=code)(whole()))
+    assert (judged.part, judged.reason) == ("tap-pipedrive", reason)
+
+
+def test_a_loader_that_was_lost_is_judged_by_what_is_known_of_it() -> None:
+    broken = {"event": "", "exception": [{"exc_type": "BrokenPipeError"}]}
+    codes = completed(False, block_type="ExtractLoadBlocks", exit_codes={"loaders": 78})
+    judged = judge(meltano_ended(1, broken, codes)(whole()))
+    assert (judged.code, judged.part) == (78, "target-postgres")
+    judged = judge(replace(lost_loader(whole()), loader=None, oom_kills=1))
+    assert str(judged.reason).endswith("out of memory, by the count of the kernel")
+
+
 @pytest.mark.parametrize("name", ["backfill", "build"])
 def test_a_job_needs_proof_of_its_own_steps_only(name: str) -> None:
     found = job(name)
     assert (found.plugin is None, found.builds) == (name == "build", name == "build")
     evidence = replace(whole(), job=found, log=log(*dbt_lines(2), completed()))
     if name == "build":
-        assert judge(replace(evidence, tap=None, loader=None)).status == "succeeded"
+        assert judge(replace(evidence, tap=None, loader=None)) == Judgement("succeeded", 0)
+        # The report of another job's tap says nothing about this one.
+        of_another = replace(evidence, tap=tap_report(SYNC, behind=["deal_changelog"]))
+        assert judge(of_another) == Judgement("succeeded", 0)
     else:
         assert judge(replace(evidence, build=None)).status == "succeeded"
 
 
 def test_every_selected_stream_has_an_outcome() -> None:
     tap = stream("tap_quarantine", outcome="complete", records=1)(
-        stream("deals", quarantined=2, nulled_values=3, incomplete_parents=1)(
+        stream("deals", quarantined=2, nulled_values=3, incomplete_parents=1, reason="odd values")(
             without_stream("notes")(whole())
         )
     )
     found = {
         one.stream: one
         for one in stream_outcomes(
-            tap.tap, loaded("deals", quarantined=1)(tap).loader, tap.selected
+            tap.tap, loaded("deals", quarantined=1, nulled_values=4)(tap).loader, tap.selected
         )
     }
     assert found.keys() == SYNC.streams
     assert found["notes"].outcome == "interrupted"
-    deals = found["deals"]
-    assert (deals.sent, deals.received, deals.quarantined, deals.nulled_values) == (1, 1, 3, 3)
-    assert {one.outcome for one in stream_outcomes(None, None, SYNC.streams)} == {"interrupted"}
+    assert found["deals"] == StreamOutcome("deals", "complete", 1, 1, 3, 7, 1, "odd values")
+    unknown = stream_outcomes(None, None, SYNC.streams)
+    assert {(one.outcome, one.received) for one in unknown} == {("interrupted", None)}

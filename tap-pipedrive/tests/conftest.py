@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -21,7 +22,10 @@ from tap_pipedrive.tap import TapPipedrive
 _TAPS_OWN = Path(__file__).parents[2] / ".pipeboard" / "env" / "tap" / "bin" / "python"
 #: Runs the tap as a process: in its own environment, with its pins. The environment of the tests
 #: has packages that the SDK imports where it finds them, and starts the tap in twice the time.
-PYTHON = str(_TAPS_OWN) if _TAPS_OWN.exists() else sys.executable
+#: `make coverage` measures processes of the environment of the tests only.
+PYTHON = sys.executable
+if _TAPS_OWN.exists() and "COVERAGE_FILE" not in os.environ:
+    PYTHON = str(_TAPS_OWN)
 
 # How long an example takes is the machine's business.
 hypothesis.settings.register_profile("no deadline", deadline=None)

@@ -1,20 +1,22 @@
 """Run the demo and write what it prints into README.md and the operator's guide (`make readme`).
 
 The demo runs with local state of its own, which is deleted afterwards: a first sync, one after
-changes, and one without any. The figures of `make trust` come from the report of its last run; if
-there is none, they stay. A page has the blocks between `<!-- make readme: NAME -->` and
-`<!-- end -->`. `readme.py trust` writes that block alone.
+changes, and one without any. The figures of the proof come from the reports of the last `make
+trust`, `make coverage` and `make mutation`; where there is none, they stay. A page has the blocks
+between `<!-- make readme: NAME -->` and `<!-- end -->`. `readme.py trust` writes those of the proof
+alone.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,6 @@ SHOWN = {
 COSTS = "costs"
 COSTS_HEAD = "| run | rows | calls | tokens |\n|---|---:|---:|---:|"
 TRUST = "trust"
-TRUST_REPORT = ROOT / ".pipeboard" / "trust" / "report.json"
 TRUST_HEAD = (
     "| stories | syncs | faults | kills | stories survived | records lost | doubled |\n"
     "|---:|---:|---:|---:|---:|---:|---:|"
@@ -62,8 +63,10 @@ PAGES = ("README.md", "docs/operators-guide.md")
 def main(only: list[str]) -> int:
     """Rewrite the blocks of all pages."""
     blocks = {} if only == [TRUST] else of_the_demo()
-    if TRUST_REPORT.exists():
-        blocks[TRUST] = trust(json.loads(TRUST_REPORT.read_text()))
+    for name, (path, write) in REPORTS.items():
+        report = ROOT / ".pipeboard" / path
+        if report.exists():
+            blocks[name] = write(json.loads(report.read_text()))
     for name in PAGES:
         page = ROOT / name
         page.write_text(rewritten(page.read_text(encoding="utf-8"), blocks), encoding="utf-8")
@@ -145,6 +148,44 @@ def trust(report: dict[str, Any]) -> str:
     names = ("seeds", "runs", "faults", "kills", "survived", "lost", "doubled")
     row = " | ".join(f"{report[name]:,}" for name in names)
     return f"{TRUST_HEAD}\n| {row} |\n"
+
+
+def marts(report: dict[str, Any]) -> str:
+    """Return what became of the stories that went on to the marts."""
+    return (
+        f"- `make trust WAREHOUSE=10` plays some of them to the marts. The last time: "
+        f"{report['stories']} stories, {report['builds']} builds after {report['killed_builds']} "
+        f"that were killed, {report['histories']:,} stage histories compared, "
+        f"{report['broken']} stories broken.\n"
+    )
+
+
+def coverage(report: dict[str, Any]) -> str:
+    """Return the share of lines and branches that tests reach, by package (`coverage json`)."""
+    shares = []
+    for name, package in (("tap", "tap_pipedrive"), ("loader", "pipeboard_target_postgres")):
+        files = [f["summary"] for path, f in report["files"].items() if f"/{package}/" in path]
+        reached = sum(file["covered_lines"] + file["covered_branches"] for file in files)
+        every = sum(file["num_statements"] + file["num_branches"] for file in files)
+        shares.append(f"{math.floor(1000 * reached / every) / 10} % of the {name}")
+    return f"- `make coverage`: tests reach {' and '.join(shares)}, branches included.\n"
+
+
+def mutation(report: dict[str, Any]) -> str:
+    """Return the share of mutants that the tests notice, by part."""
+    shares = ", ".join(
+        f"{name} {part['percent']} % of {part['mutants']}" for name, part in report.items()
+    )
+    return f"- `make mutation` changes one place of the code at a time. Noticed: {shares}.\n"
+
+
+#: The blocks of the proof: the report of each, and what writes it.
+REPORTS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    TRUST: ("trust/report.json", trust),
+    "marts": ("trust/warehouse.json", marts),
+    "coverage": ("coverage/report.json", coverage),
+    "mutation": ("mutation/report.json", mutation),
+}
 
 
 def rewritten(page: str, blocks: dict[str, str]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,3 +37,10 @@ def test_the_page_and_the_plan_agree(records: int) -> None:
     shown = subprocess.run([node, "-"], input=code, capture_output=True, text=True, check=True)
     assert json.loads(shown.stdout) == planned
     assert planned["deal_changelog"] == 20 * records
+
+    page = (ROOT / "docs" / "cost.md").read_text(encoding="utf-8")
+    factors = re.search(r"= ([\d.]+) x deals \+ (\d+) x pages of 500 .* \+ ([\d,]+), at most", page)
+    assert factors
+    per_deal, per_page, fixed = (float(number.replace(",", "")) for number in factors.groups())
+    pages = math.ceil(records / 500) * len(plan._size)
+    assert sum(planned.values()) <= per_deal * records + per_page * pages + fixed

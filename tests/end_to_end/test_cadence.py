@@ -95,3 +95,11 @@ def test_the_plan_shows_the_cost_of_an_idle_day(site: Site) -> None:
     assert "on a schedule every 3 h" in output
     assert "With nothing new it costs 260 tokens by hand, and an idle day of 48" in output
     assert "scheduled runs 6,280." in output
+
+
+def test_the_plan_has_the_streams_that_are_selected_now(site: Site) -> None:
+    """The catalog that the last run left has those of the last run."""
+    ended = site.run("plan", "sync", TAP_PIPEDRIVE__SELECT='["stages.*", "goals.*"]')
+    assert ended.code == 0, ended.out + ended.err
+    rows = [line.split() for line in ended.out.splitlines() if line.startswith("  ")]
+    assert {row[0] for row in rows[1:]} == {"stages", "goals", "total"}

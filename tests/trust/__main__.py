@@ -1,5 +1,7 @@
 """Play stories and report them: `python tests/trust --seeds 1000`, `--seed 42` for one.
 
+`--warehouse 5` plays five of them to the marts: after each run dbt builds what is due.
+
 Each seed is a story of ten runs of tap and loader over an account that is edited, with faults of
 the API, of the database and of the processes. Exit code 0: every promise held in every story.
 """
@@ -20,10 +22,13 @@ from typing import Any
 
 from server import ROOT, postgres
 from shrink import shrink
-from stories import Result, play, play_all
+from stories import Result, play, play_all, result_of
 from story import write_story
 
 REPORT = ROOT / ".pipeboard" / "trust" / "report.json"
+WAREHOUSE_REPORT = REPORT.with_name("warehouse.json")
+#: What stories to the marts are compared by.
+sys.path.append(str(ROOT / "tests" / "warehouse"))
 STORIES_PER_REPORT = 50
 #: So many broken stories are made short: each of them is played up to sixty times for it.
 MOST_EXPLAINED = 3
@@ -35,6 +40,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seeds", type=int, default=50, help="how many stories (default 50)")
     parser.add_argument("--first", type=int, default=1, help="the first seed (default 1)")
     parser.add_argument("--seed", type=int, help="play this story alone and print its log")
+    parser.add_argument("--warehouse", type=int, metavar="N", help="N stories, to the marts")
     parser.add_argument("--syncs", type=int, default=10, help="runs of a story (default 10)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="side by side")
     options = parser.parse_args(arguments)
@@ -42,6 +48,8 @@ def main(arguments: list[str]) -> int:
         tempfile.TemporaryDirectory(prefix="pipeboard-trust-") as folder,
         postgres(Path(folder) / "server") as url,
     ):
+        if options.warehouse:
+            return _to_the_marts(options, Path(folder) / "dbt", url)
         if options.seed is not None:
             result = play(write_story(options.seed, options.syncs), url)
             print("\n".join(result.log))
@@ -77,6 +85,30 @@ def _many(options: argparse.Namespace, url: str) -> int:
     return 1 if report["broken"] else 0
 
 
+def _to_the_marts(options: argparse.Namespace, folder: Path, url: str) -> int:
+    """Play stories one after the other, since each of them needs the database for itself."""
+    from warehouse_play import WarehousePlay, project_in
+
+    first = options.first if options.seed is None else options.seed
+    seeds = range(first, first + (options.warehouse if options.seed is None else 1))
+    began = time.monotonic()
+    report: Counter[str] = Counter()
+    with project_in(folder, url) as project:
+        for seed in seeds:
+            playing = WarehousePlay(write_story(seed, options.syncs), project)
+            result = result_of(playing)
+            if result.broken or options.seed is not None:
+                print("\n".join(result.log), flush=True)
+            report["broken"] += bool(result.broken)
+            report["stories"] += 1
+            for name in ("builds", "killed_builds", "histories"):
+                report[name] += getattr(playing, name)
+            report["seconds"] = round(time.monotonic() - began)
+            _write(report, WAREHOUSE_REPORT)
+    print(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in report.items()))
+    return 1 if report["broken"] else 0
+
+
 def _report(results: list[Result], began: float) -> dict[str, Any]:
     """Count what happened in the stories so far, and what became of it."""
     outcomes = Counter(outcome for result in results for outcome in result.outcomes)
@@ -97,9 +129,9 @@ def _report(results: list[Result], began: float) -> dict[str, Any]:
     }
 
 
-def _write(report: dict[str, Any]) -> None:
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=1) + "\n")
+def _write(report: dict[str, Any], path: Path = REPORT) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n")
 
 
 def _explain(result: Result, options: argparse.Namespace, url: str) -> None:

@@ -70,11 +70,14 @@ class Play:
         """
         story = self.story
         account = open_account(Plan(deals=story.deals, seed=story.seed, now=NOW, frozen=True))
-        warehouse = pipeline.Warehouse(self.url, f"trust_{story.seed}")
+        warehouse = self._new_warehouse()
         with closing(warehouse), tempfile.TemporaryDirectory(prefix="pipeboard-trust-") as name:
             warehouse.drop()
             self._live(account, warehouse, Path(name))
             warehouse.drop()
+
+    def _new_warehouse(self) -> pipeline.Warehouse:
+        return pipeline.Warehouse(self.url, f"trust_{self.story.seed}")
 
     def _live(self, account: SimulatedAccount, warehouse: pipeline.Warehouse, home: Path) -> None:
         api = Api(account, ApiSettings(), Limits(burst=100_000, daily_tokens=10_000_000))

@@ -50,23 +50,26 @@ class Truth:
     def of(cls, account: SimulatedAccount, streams: Iterable[str]) -> Truth:
         """Take the truth of these streams."""
         records = {
-            name: {record["id"]: record for record in _truth(account, name)}
+            name: {record["id"]: record for record in own_records(account, name)}
             for name in RECORDS
             if name in streams or name == "deals"
         }
         fields: dict[str, dict[str, Record]] = {}
-        for field in _truth(account, "fields"):
+        for field in own_records(account, "fields"):
             stream = f"{field.pop('entity')}_fields"
             if stream in streams:
                 fields.setdefault(stream, {})[field["field_code"]] = field
         readable = {d["id"] for d in records["deals"].values() if d["_listed"]}
         changes = Counter(
-            _change(row) for row in _truth(account, "deal_changelog") if row["deal_id"] in readable
+            _change(row)
+            for row in own_records(account, "deal_changelog")
+            if row["deal_id"] in readable
         )
         return cls(records, fields, changes, readable)
 
 
-def _truth(account: SimulatedAccount, name: str) -> Iterator[Record]:
+def own_records(account: SimulatedAccount, name: str) -> Iterator[Record]:
+    """Yield what the account itself knows of one kind; `TRUTHS` has the names."""
     return map(_decode, TRUTHS[name](account))
 
 

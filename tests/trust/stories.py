@@ -43,9 +43,14 @@ class Result:
 
 def play(story: Story, url: str) -> Result:
     """Play one story."""
+    return result_of(Play(story, url))
+
+
+def result_of(playing: Play) -> Result:
+    """Play a story to its end, or until a promise is broken."""
     pipeline.quiet()
     began = time.process_time()
-    playing = Play(story, url)
+    story = playing.story
     broken, is_played = None, True
     try:
         playing.run()

@@ -16,7 +16,7 @@ from shrink import shrink
 from stories import Result, play, play_all
 from story import Damage, Edit, Story, Sync, write_story
 
-SEEDS = int(os.environ.get("PIPEBOARD_TRUST_SEEDS", "35"))
+SEEDS = int(os.environ.get("PIPEBOARD_TRUST_SEEDS", "50"))
 #: Fewer than `make trust` plays: a fault that the first four do not find is found by more seeds.
 SYNCS = 4
 #: Each built-in fault must be found by one of so many stories.

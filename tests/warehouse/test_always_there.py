@@ -8,9 +8,8 @@ import random
 import re
 import signal
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -18,6 +17,7 @@ import psycopg
 import pytest
 from conftest import NewWarehouse
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
+from readers import read_all, relations
 from warehouse_helpers import BUILD, DBT, ROOT, Warehouse
 
 DEALS, SEED = 80, 11
@@ -27,11 +27,6 @@ STREAMS = (
     "deals", "deal_changelog", "deal_changelog_sync", "deal_products", "persons", "organizations", "products",
     "activities", "activity_types", "leads", "pipelines", "stages", "users", "deal_fields", "goals", "currencies",
 )  # fmt: skip
-RELATIONS = """
-    select nspname || '.' || relname from pg_catalog.pg_class
-    join pg_catalog.pg_namespace on pg_namespace.oid = relnamespace
-    where nspname in ('marts', 'ops', 'other') and relkind in ('r', 'v') order by 1
-"""
 #: Views of another project on this one's: on a table, on a view, on a view on both, in ops.
 FOREIGN = """
     create schema other;
@@ -77,7 +72,10 @@ class Account:
         self.warehouse.sync(source, STREAMS)
 
     def names(self) -> list[str]:
-        return [row[0] for row in self.warehouse.rows(RELATIONS)]
+        return relations(self.warehouse.url)
+
+    def read_all(self) -> AbstractContextManager[None]:
+        return read_all(self.warehouse.url, self.relations)
 
     def written(self) -> list[tuple[object, ...]]:
         # Sessions that have ended have told their counts; those of dbt have.
@@ -96,68 +94,13 @@ def account(new_warehouse: NewWarehouse) -> Iterator[Account]:
         yield account
 
 
-@contextmanager
-def read_all(account: Account) -> Iterator[None]:
-    """Let three clients read every relation again and again, and a fourth look for absent ones.
-
-    They pause, or reading would cost more than the build; the three do not pause together.
-
-    A relation that has rows before and after must have some at each moment.
-    """
-    errors: list[str] = []
-    empty: set[str] = set()
-    ended = threading.Event()
-    n_read = [0, 0, 0]
-
-    def read(nr: int) -> None:
-        with psycopg.connect(account.warehouse.url, autocommit=True) as connection:
-            connection.execute("set statement_timeout = '3s'")
-            while not ended.wait(0.5 + 0.1 * nr):
-                for relation in account.relations:
-                    try:
-                        if not has_rows(connection, relation):
-                            empty.add(relation)
-                    except psycopg.Error as error:
-                        errors.append(f"{relation}: {error}")
-                    n_read[nr] += 1
-
-    def look() -> None:
-        with psycopg.connect(account.warehouse.url, autocommit=True) as connection:
-            while not ended.wait(0.05):
-                gone = set(account.relations) - {
-                    row[0] for row in connection.execute(RELATIONS.encode())
-                }
-                errors.extend(f"{name} is absent" for name in gone)
-
-    threads = [threading.Thread(target=read, args=(nr,)) for nr in range(3)]
-    threads.append(threading.Thread(target=look))
-    with psycopg.connect(account.warehouse.url, autocommit=True) as connection:
-        before = {name for name in account.relations if has_rows(connection, name)}
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            for thread in threads:
-                thread.join()
-        emptied = {name for name in empty & before if has_rows(connection, name)}
-    assert not errors, errors[:5]
-    assert not emptied, "without a row for a moment"
-    assert min(n_read) > len(account.relations), "every relation was read by every client"
-
-
-def has_rows(connection: psycopg.Connection, relation: str) -> bool:
-    return bool(connection.execute(f"select 1 from {relation} limit 1".encode()).fetchall())
-
-
 def test_an_idle_build_writes_no_row_and_issues_no_ddl(account: Account) -> None:
     before = account.written()
     with psycopg.connect(**account.warehouse.superuser) as connection:
         connection.execute(WATCH.encode())
     try:
         account.sync()
-        with read_all(account):
+        with account.read_all():
             account.warehouse.build(*BUILD)
             with psycopg.connect(**account.warehouse.superuser) as connection:
                 assert connection.execute("select * from watch.ddl").fetchall() == []
@@ -171,7 +114,7 @@ def test_an_idle_build_writes_no_row_and_issues_no_ddl(account: Account) -> None
 def test_readers_notice_neither_edits_nor_a_full_refresh(account: Account) -> None:
     account.simulator.account.advance(deals=10, hours=30)
     account.sync()
-    with read_all(account):
+    with account.read_all():
         account.warehouse.build(*BUILD)
         account.warehouse.build("run", "--full-refresh")
         account.warehouse.build("run", "--select", "fct_deal", "dim_stage", "int_deal_current")
@@ -182,7 +125,7 @@ def test_a_new_custom_field_drops_no_column(account: Account) -> None:
     deal = next(d for d in account.simulator.account.deals.records.values() if not d.is_deleted)
     account.simulator.account.update_deal(deal.id, custom_fields={field.code: 2.5})
     account.sync()
-    with read_all(account):
+    with account.read_all():
         account.warehouse.build("run")
     found = account.warehouse.rows(
         f"select cf_nova_medida from marts.deal_wide where deal_id = {deal.id}"

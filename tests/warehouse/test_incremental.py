@@ -176,6 +176,16 @@ def test_the_text_and_the_variables_of_a_model_are_followed(project: Project) ->
     assert_as_a_full_refresh(project)
 
 
+def test_a_sum_that_is_new_or_defined_differently_is_computed_for_all_rows(
+    project: Project,
+) -> None:
+    project.model("sums", SUMS.replace("as weight where", "as weight, null::numeric as most where"))
+    changed = BY_DEAL.replace("'sum(weight)'", "'sum(weight * 2)', 'most': 'sum(weight * 3)'")
+    project.model("by_deal", changed)
+    project.build()
+    assert project.rows("select sum(weight), sum(most) from marts.sums") == [(2 * 333, 3 * 333)]
+
+
 def test_the_text_of_a_view_between_is_followed(project: Project) -> None:
     project.model("deals", DEALS + " and deal_id <> 5")
     assert rewritten(project, *BY_DEAL_TABLES) == [{5}, {5}]

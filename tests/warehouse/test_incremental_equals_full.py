@@ -12,47 +12,18 @@ import json
 import os
 import random
 import re
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from conftest import NewWarehouse
 from pipedrive_simulator.testing import running_simulator
+from project_copy import Project, copy_project
 from test_lifetime import ALL
 from warehouse_helpers import ROOT, Warehouse
 
-SCHEMAS = ("intermediate", "marts", "ops")
-#: Columns that say when something was built. They are the only ones that may differ.
-BUILD_TIMES = {
-    "intermediate.int_deal_versions": {"version"},
-    "intermediate.int_warehouse_clock": {"set_at"},
-    "intermediate.int_raw_loads": {"noticed_at"},
-    "ops.ops_row_counts": {"counted_at"},
-    "ops.ops_stream_freshness": {"hours_old"},
-}
-#: Not results, but the engine's own notes, and what loaders and Meltano write.
-NOT_COMPARED = {
-    "int_build_watermarks",
-    "ops_dbt_model_build",
-    "ops_dbt_model_status",
-    "stream_load",
-    "quarantine",
-    "etl_run",
-    "load_run",
-}
-#: Instead of the clock: a full refresh sets "now" anew, which ages are counted by.
-AS_OF = "2026-06-16T12:00:00Z"
-RATES = {
-    ("2026-01-01", "USD", "BRL"): "5.1",
-    ("2026-05-01", "USD", "BRL"): "5.3",
-    ("2026-06-10", "USD", "BRL"): "5.4",
-    ("2026-03-01", "EUR", "BRL"): "6.2",
-}
 #: How a value of each type becomes another one.
 OTHER_VALUE = {
     "text": "coalesce({0}, '') || ' changed'",
@@ -62,80 +33,6 @@ OTHER_VALUE = {
     "timestamp with time zone": "coalesce({0}, '2026-03-01Z') + interval '26 hours'",
     "date": "coalesce({0}, '2026-03-01') + 1",
 }
-
-
-@dataclass
-class Project:
-    """A copy of the dbt project, the settings it is built with, and its warehouse."""
-
-    folder: Path
-    warehouse: Warehouse
-    variables: dict[str, Any] = field(default_factory=dict)
-    environ: dict[str, str] = field(default_factory=lambda: {"AS_OF": AS_OF})
-    rates: dict[tuple[str, str, str], str] = field(default_factory=lambda: dict(RATES))
-
-    def build(self, *arguments: str) -> None:
-        """Build all models, without tests."""
-        self.seed(
-            "fx_rates",
-            "rate_date,from_currency,to_currency,rate",
-            {(*k, v) for k, v in self.rates.items()},
-        )
-        arguments = (
-            "build", "--exclude-resource-type", "test", "unit_test", *arguments,
-            "--vars", yaml.safe_dump(self.variables, default_flow_style=True),
-            "--project-dir", self.folder, "--profiles-dir", self.folder,
-            "--target-path", self.folder / "target", "--log-path", self.folder / "logs",
-        )  # fmt: skip
-        self.warehouse.build(*map(str, arguments), **self.environ)
-
-    def seed(self, name: str, header: str, rows: set[tuple[str, ...]]) -> None:
-        lines = (",".join(row) for row in sorted(rows))
-        (self.folder / "seeds" / f"{name}.csv").write_text("\n".join((header, *lines)) + "\n")
-
-    def relations(self) -> list[str]:
-        return [
-            f"{schema}.{name}"
-            for schema, name in self.warehouse.rows(
-                "select table_schema, table_name from information_schema.tables "
-                f"where table_schema in {SCHEMAS} order by 1, 2"
-            )
-            if name not in NOT_COMPARED
-        ]
-
-    def columns(self, relation: str) -> str:
-        schema, name = relation.split(".")
-        return ", ".join(
-            f'"{column}"'
-            for (column,) in self.warehouse.rows(
-                f"select column_name from information_schema.columns where table_schema = '{schema}' "
-                f"and table_name = '{name}' order by ordinal_position"
-            )
-            if column not in BUILD_TIMES.get(relation, set())
-        )
-
-    def differences(self, *arguments: str) -> dict[str, list[Any]]:
-        """Copy what was built, build it all anew, and return the rows that differ, by relation."""
-        relations = self.relations()
-        queries = {name: f"select {self.columns(name)} from {name}" for name in relations}
-        copies = {name: f'copies."{name}"' for name in relations}
-        self.warehouse.write("drop schema if exists copies cascade; create schema copies")
-        self.warehouse.write(
-            "; ".join(f"create table {copies[name]} as {queries[name]}" for name in relations)
-        )
-        # Views of staging have no rows of their own.
-        self.build("--full-refresh", *arguments, "--exclude", "staging")
-        assert self.relations() == relations
-        found = {}
-        for name in relations:
-            now, before = queries[name], f"select * from {copies[name]}"
-            rows = self.warehouse.rows(
-                f"(select 'only incremental', r::text from ({before} except all {now}) as r limit 3) union all "
-                f"(select 'only full', r::text from ({now} except all {before}) as r limit 3)"
-            )
-            if rows:
-                found[name] = rows
-        return found
 
 
 @pytest.fixture(scope="module")
@@ -166,14 +63,7 @@ def reading(rate: str) -> str:
 
 @pytest.fixture(scope="module")
 def project(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    folder = tmp_path_factory.mktemp("project") / "transform"
-    shutil.copytree(ROOT / "transform", folder)
-    # dbt parses all files for another variable, and one file for another environment variable.
-    clock = folder / "models" / "intermediate" / "int_warehouse_clock.sql"
-    text = clock.read_text()
-    assert "var('as_of')" in text
-    clock.write_text(text.replace("var('as_of')", "env_var('AS_OF')"))
-    project = Project(folder, warehouse)
+    project = copy_project(tmp_path_factory.mktemp("project") / "transform", warehouse)
     project.build()
     # A second load of everything would be the first that is incremental: begin with the ordinary case.
     project.build()
@@ -566,20 +456,6 @@ COUNTED_BY_STAGE = {
             count(*) filter (where has_got_further or d.is_won),
             count(*) filter (where d.is_open and not has_got_further)
         from {VISITS} and entered_directly group by 1, 2, 3
-    """,
-    "select month, stage_id, owner_id, n_exited, n_advanced, n_won, n_lost, n_back, "
-    "n_moved_pipeline, n_timed, days_in_stage from marts.rpt_stage_conversion": f"""
-        select first_exited_month, r.stage_id, coalesce(d.closing_owner_id, -1), count(*),
-            count(*) filter (where first_exit_outcome in ('advanced', 'won')),
-            count(*) filter (where first_exit_outcome = 'won'),
-            count(*) filter (where first_exit_outcome = 'lost'),
-            count(*) filter (where first_exit_outcome = 'back'),
-            count(*) filter (where first_exit_outcome = 'pipeline'),
-            count(*) filter (where is_measured),
-            coalesce(round(sum(extract(epoch from first_exited_at - first_entered_at))
-                filter (where is_measured) / 86400, 3), 0)
-        from {VISITS} and entered_directly and first_exit_outcome not in ('open', 'deleted')
-        group by 1, 2, 3
     """,
     "select cohort_month, stage_id, owner_id, n_reached_implied, n_reached_strict, n_won_past "
     "from marts.rpt_funnel_monthly where n_reached_implied > 0": f"""

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from random import Random
 
 import psycopg
 import pytest
 from conftest import NewWarehouse
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
+from stays import Stay, found_stays, known_stays
 from warehouse_helpers import Warehouse
 
 pytestmark = pytest.mark.long
@@ -40,9 +40,6 @@ class Month:
     def sync(self) -> None:
         source = {"api_url": self.simulator.url, "api_token": self.simulator.token}
         self.warehouse.sync(source, STREAMS)
-
-
-Stay = tuple[int, str, datetime, datetime | None]
 
 
 def meddle(simulator: RunningSimulator, rng: Random) -> None:
@@ -137,40 +134,13 @@ def month(new_warehouse: NewWarehouse) -> Iterator[Month]:
         yield month
 
 
-def instant(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
-
-
 def stays_of(month: Month, *statuses: str) -> dict[int, list[Stay]]:
-    """Return what the account itself knows, without what lasted no second."""
-    began = {d["id"]: instant(d["add_time"]) for d in month.simulator.truth("deals")}
-    stays: dict[int, list[Stay]] = {}
-    for interval in month.simulator.truth("stage_intervals"):
-        begin, end = instant(interval["valid_from"]), instant(interval["valid_to"])
-        known = stays.setdefault(interval["deal_id"], [])
-        # A creation date set anew is where the deal begins, however long it has been there.
-        begin = max(begin, began[interval["deal_id"]]) if known else began[interval["deal_id"]]
-        if begin == end or (end is not None and end <= begin):
-            continue
-        state = (interval["stage_id"], interval["status"])
-        if known and known[-1][:2] == state and known[-1][3] == begin:
-            # what lasted no second lay between two stays of one kind
-            known[-1] = (*state, known[-1][2], end)
-        else:
-            known.append((*state, begin, end))
-    return {deal: [stay for stay in known if stay[1] in statuses] for deal, known in stays.items()}
+    deals, intervals = (month.simulator.truth(name) for name in ("deals", "stage_intervals"))
+    return known_stays(deals, intervals, statuses)
 
 
 def stays_found(month: Month, *statuses: str) -> dict[int, list[Stay]]:
-    found: dict[int, list[Stay]] = {}
-    for deal, *stay in month.warehouse.rows(
-        "select deal_id, stage_id, status, valid_from, valid_to "
-        "from marts.fct_deal_stage_history order by deal_id, seq"
-    ):
-        known = found.setdefault(deal, [])
-        if stay[1] in statuses:
-            known.append((stay[0], stay[1], stay[2], stay[3]))
-    return found
+    return found_stays(month.warehouse, statuses)
 
 
 def test_stays_equal_the_accounts_to_the_second(month: Month) -> None:
@@ -239,12 +209,14 @@ INCREMENTAL_AND_TODAY = {
     ),
     "days": (
         "select date_day, pipeline_id, stage_id, owner_id, open_count, open_value_base, "
-        "weighted_value_base, n_without_rate from intermediate.int_pipeline_days "
+        "weighted_value_base, commit_value_base, n_without_rate from intermediate.int_pipeline_days "
         "where open_count <> 0",
         "select date_day, coalesce(pipeline_id, 0), coalesce(stage_id, 0), coalesce(owner_id, 0), "
         "count(*), coalesce(sum(value_base), 0), "
-        "coalesce(sum(weighted_value_base), 0), count(*) filter (where fx_missing) "
-        "from marts.fct_deal_daily_snapshot group by date_day, pipeline_id, stage_id, owner_id",
+        "coalesce(sum(weighted_value_base), 0), "
+        "coalesce(sum(value_base) filter (where effective_prob >= 75), 0), "
+        "count(*) filter (where fx_missing) from marts.fct_deal_daily_snapshot "
+        "group by date_day, pipeline_id, stage_id, owner_id",
     ),
     "counted deals": (
         "select deal_id, pipeline_id, stage_id, owner_id, status, value_base, fx_missing, "

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,9 @@ LINE = re.compile(r"^([a-z_]+) +([\d,]+) +([\d,]+)  (.*)$")
 IDLE = re.compile(r"^With nothing new: ([\d,]+) tokens by hand; on a schedule ([\d,]+)(.*)\.$")
 AT_INTERVALS = re.compile(r"; ([\d,]+) more every ([\d,]+) s")
 BUDGET = re.compile(r"^Budget: ([\d,]+) tokens a day, of which this job may use (\d+)%")
+HISTORIES = re.compile(
+    r"^Streams that cost a call per record .*: (\d+) day\(s\) at ([\d,]+) each\.$"
+)
 
 
 @dataclass(frozen=True)
@@ -64,15 +67,24 @@ class Idle:
 
 @dataclass(frozen=True)
 class Plan:
-    """The cost of a job; `a_day` is its daily budget, None without a limit.
+    """The cost of a job.
 
-    `runs_a_day` is how often the schedule starts it.
+    Attributes:
+        estimates: one for each stream.
+        a_day: its daily budget in tokens, None without a limit.
+        idle: the cost of a run that finds nothing new.
+        runs_a_day: how often the schedule starts it.
+        histories_a_day: the part of the budget that per-record streams may spend.
+        history_days: the days that these streams take.
+
     """
 
     estimates: list[Estimate]
     a_day: int | None
     idle: Idle | None = None
     runs_a_day: int = 0
+    histories_a_day: int = 0
+    history_days: int = 0
 
     @property
     def calls(self) -> int:
@@ -87,7 +99,7 @@ class Plan:
     @property
     def days(self) -> int | None:
         """Return how many days' tokens it takes."""
-        return math.ceil(self.tokens / self.a_day) if self.a_day else None
+        return max(math.ceil(self.tokens / self.a_day), self.history_days) if self.a_day else None
 
     def only(self, streams: list[str]) -> Plan:
         """Return the plan of some streams.
@@ -101,7 +113,9 @@ class Plan:
         if wrong:
             what = f"no stream of this job is called {', '.join(wrong)}"
             raise PipeboardError(what, f"There are {', '.join(known)}", ExitCode.USAGE)
-        return Plan([e for e in self.estimates if not streams or e.stream in streams], self.a_day)
+        if not streams:
+            return replace(self, idle=None)
+        return Plan([e for e in self.estimates if e.stream in streams], self.a_day)
 
     def show(self, console: Console) -> None:
         """Show it."""
@@ -113,7 +127,9 @@ class Plan:
             console.line("No daily budget is known: set PIPEDRIVE_DAILY_TOKENS to plan by days.")
         else:
             console.line(
-                f"It may use {self.a_day:,} tokens a day: about {self.days} day"
+                f"It may use {self.a_day:,} tokens a day"
+                f"{f', {self.histories_a_day:,} of them on histories' if self.history_days else ''}"
+                f": about {self.days} day"
                 f"{'' if self.days == 1 else 's'}."
             )
         if self.idle:
@@ -143,6 +159,13 @@ def plan_job(
     state_id = f"{environment.name}:{job.plugin}-to-target-postgres:{suffix}"
     console.progress("plan", "looking at the account", 0)
     arguments = ["invoke", job.plugin, "--plan"]
+    # With arguments, `meltano invoke` applies no selection: it passes on the catalog that the last
+    # run left, also that of another environment. Of two catalogs the tap reads the last one.
+    selected = job.selected(complete)
+    if selected:
+        catalog_file = folder / f"{environment.name}-{job.name}.catalog.json"
+        catalog_file.write_text(json.dumps(_catalog(selected)))
+        arguments += ["--catalog", str(catalog_file)]
     state = _meltano(paths, environment, complete, "state", "get", state_id, check=False)
     found = _singer_state(state)
     if found:
@@ -159,16 +182,30 @@ def read_plan(output: str) -> Plan:
     """Parse the output of the tap."""
     estimates = []
     a_day = idle = None
+    history_days = histories_a_day = 0
     for line in output.splitlines():
         if found := LINE.match(line):
             name, calls, tokens, basis = found.groups()
             estimates.append(Estimate(name, _number(calls), _number(tokens), basis))
         elif found := BUDGET.match(line):
             a_day = _number(found[1]) * int(found[2]) // 100
+        elif found := HISTORIES.match(line):
+            history_days, histories_a_day = map(_number, found.groups())
         elif found := IDLE.match(line):
             lists = [(_number(n), _number(s)) for n, s in AT_INTERVALS.findall(found[3])]
             idle = Idle(_number(found[1]), _number(found[2]), lists)
-    return Plan(estimates, a_day, idle)
+    return Plan(estimates, a_day, idle, histories_a_day=histories_a_day, history_days=history_days)
+
+
+def _catalog(streams: Iterable[str]) -> dict[str, object]:
+    """Return a catalog that selects these streams and no other; it has no schemas."""
+    selected = [{"breadcrumb": [], "metadata": {"selected": True}}]
+    return {
+        "streams": [
+            {"tap_stream_id": name, "stream": name, "schema": {}, "metadata": selected}
+            for name in sorted(streams)
+        ]
+    }
 
 
 def _number(text: str) -> int:

@@ -108,11 +108,17 @@ def choices(connection: psycopg.Connection[Any]) -> dict[str, Value]:
     most = "group by 1 order by count(*) desc limit 1"
     year = Between(today - timedelta(days=365), today)
     return {
-        **dict.fromkeys(("period", "won", "lost"), year),
+        **dict.fromkeys(("period", "created", "won", "lost"), year),
         "pipeline": [
             one(
                 "select p.display_name from marts.dim_pipeline as p "
                 f"join marts.fct_deal as d on p.pipeline_id = d.pipeline_id {most}"
+            )
+        ],
+        "stage": [
+            one(
+                "select s.display_name from marts.dim_stage as s "
+                f"join marts.fct_deal as d on s.stage_id = d.stage_id {most}"
             )
         ],
         "owner": [

@@ -68,6 +68,9 @@
         order by min(relnamespace::regnamespace::text), min(relname)
     {%- endset -%}
     {%- set parts = [modules.re.sub('\\s+', ' ', sql)] -%}
+    {%- if config.get('summed_into') -%}
+        {%- do parts.append(tojson([config.get('summed_by'), config.get('sums')])) -%}
+    {%- endif -%}
     {%- set inputs = run_query(query).rows -%}
     {%- set contents = [] -%}
     {%- for relation, name, kind, is_followed, text, columns, fingerprint in inputs -%}

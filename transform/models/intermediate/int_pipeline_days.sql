@@ -12,5 +12,6 @@ select
     null::bigint as open_count,
     null::numeric as open_value_base,
     null::numeric as weighted_value_base,
+    null::numeric as commit_value_base,
     null::bigint as n_without_rate
 where false

@@ -19,6 +19,8 @@
             'open_count': 'count(*)',
             'open_value_base': 'coalesce(sum(value_base), 0)',
             'weighted_value_base': 'coalesce(sum(weighted_value_base), 0)',
+            'commit_value_base':
+                'coalesce(sum(value_base) filter (where effective_prob >= ' ~ var('commit_probability') ~ '), 0)',
             'n_without_rate': 'count(*) filter (where fx_missing)',
         },
     }},

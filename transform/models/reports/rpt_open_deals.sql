@@ -95,6 +95,7 @@ select
     person_id,
     value_base,
     weighted_value_base,
+    coalesce(effective_prob >= {{ var('commit_probability') }}, false) as is_committed,
     add_time,
     expected_close_date,
     days_in_current_stage,

@@ -36,6 +36,7 @@ select
     sum(days.open_count)::integer as open_count,
     sum(days.open_value_base) as open_value_base,
     sum(days.weighted_value_base) as weighted_value_base,
+    sum(days.commit_value_base) as commit_value_base,
     sum(days.n_without_rate)::integer as deals_without_rate,
     coalesce(sum(deleted.n_deals), 0)::integer as n_deleted_since
 from days

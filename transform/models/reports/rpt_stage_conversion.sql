@@ -2,24 +2,34 @@
     Outcomes of visits to a stage, by the month in which they ended. Only the first visit of each deal counts;
     running visits do not.
 -#}
--- fct_deal_stage_reached writes the sums: {{ ref('fct_deal_stage_reached') }}
 with counted as (
     select
-        sums.month,
-        sums.pipeline_id,
-        sums.stage_id,
-        coalesce(users.user_id, -1) as owner_id,
-        sum(sums.n_exited) as n_exited,
-        sum(sums.n_advanced) as n_advanced,
-        sum(sums.n_won) as n_won,
-        sum(sums.n_lost) as n_lost,
-        sum(sums.n_back) as n_back,
-        sum(sums.n_moved_pipeline) as n_moved_pipeline,
-        sum(sums.n_timed) as n_timed,
-        sum(sums.stage_s) / 86400 as days_in_stage
-    from {{ ref('int_stage_exit_sums') }} as sums
-    left join {{ ref('dim_user') }} as users on sums.owner_id = users.user_id
-    group by sums.month, sums.pipeline_id, sums.stage_id, coalesce(users.user_id, -1)
+        reached.first_exited_month as month,
+        reached.pipeline_id,
+        reached.stage_id,
+        coalesce(deals.closing_owner_id, -1) as owner_id,
+        count(*) as n_exited,
+        count(*) filter (where reached.first_exit_outcome in ('advanced', 'won')) as n_advanced,
+        count(*) filter (where reached.first_exit_outcome = 'won') as n_won,
+        count(*) filter (where reached.first_exit_outcome = 'lost') as n_lost,
+        count(*) filter (where reached.first_exit_outcome = 'back') as n_back,
+        count(*) filter (where reached.first_exit_outcome = 'pipeline') as n_moved_pipeline,
+        count(*) filter (where reached.is_measured) as n_timed,
+        -- intervals are added, which is exact and faster than adding numbers
+        extract(
+            epoch from sum(reached.first_exited_at - reached.first_entered_at) filter (where reached.is_measured)
+        ) / 86400 as days_in_stage,
+        array_agg(
+            round((date_part('epoch', reached.first_exited_at - reached.first_entered_at) / 86400)::numeric, 2)
+            order by reached.first_exited_at - reached.first_entered_at
+        ) filter (where reached.is_measured) as days_of_visits
+    from {{ ref('fct_deal_stage_reached') }} as reached
+    inner join {{ ref('int_counted_deals') }} as deals on reached.deal_id = deals.deal_id
+    where
+        reached.entered_directly
+        and reached.counted_as is not null
+        and reached.first_exit_outcome in ('advanced', 'back', 'pipeline', 'won', 'lost')
+    group by reached.first_exited_month, reached.pipeline_id, reached.stage_id, coalesce(deals.closing_owner_id, -1)
 )
 
 select
@@ -37,6 +47,7 @@ select
     counted.n_moved_pipeline::integer as n_moved_pipeline,
     {{ ratio('counted.n_advanced', 'counted.n_exited') }} as stage_conversion_exited,
     counted.n_timed::integer as n_timed,
-    round(counted.days_in_stage, 3) as days_in_stage
+    coalesce(round(counted.days_in_stage, 3), 0) as days_in_stage,
+    coalesce(counted.days_of_visits, '{}')::numeric [] as days_of_visits
 from counted
 left join {{ ref('dim_stage') }} as stages on counted.stage_id = stages.stage_id

@@ -171,12 +171,21 @@ class BatchDispatcher:
                     LOAD_SECONDS,
                 )
             if now - began >= LOAD_SECONDS:
-                self._end_by(now, now + CANCEL_SECONDS)
-                raise UnavailableError(
-                    f"A load ran for {LOAD_SECONDS:.0f} s and was cancelled; nothing is "
-                    "lost, run again."
-                )
+                return self._cancelled_result(now)
         return self._result()
+
+    def _cancelled_result(self, now: float) -> t.Any:
+        """Cancel the running work; return its result if it ends well all the same."""
+        try:
+            return self._end_by(now, now + CANCEL_SECONDS)
+        except StuckError:
+            raise
+        except Exception as exc:
+            # The error of a cancelled statement does not say that it was this process.
+            raise UnavailableError(
+                f"A load ran for {LOAD_SECONDS:.0f} s and was cancelled; nothing is "
+                "lost, run again."
+            ) from exc
 
     def _result(self) -> t.Any:
         """Return the result of the work that has ended; raise its error if it failed."""
@@ -200,8 +209,8 @@ class BatchDispatcher:
         self._begin_load()
         self._end_by(cancel_at, cancel_at + CANCEL_SECONDS)
 
-    def _end_by(self, cancel_at: float, give_up_at: float) -> None:
-        """Wait for the running work; cancel it at `cancel_at`."""
+    def _end_by(self, cancel_at: float, give_up_at: float) -> t.Any:
+        """Wait for the running work, cancel it at `cancel_at`, and return its result."""
         job = self._job
         while job is not None and not job.done():
             now = time.monotonic()
@@ -213,7 +222,7 @@ class BatchDispatcher:
                 # Repeatedly: between two statements a cancel has no effect.
                 self._loader.cancel()
                 wait([job], timeout=0.5)
-        self._result()
+        return self._result()
 
     def close(self) -> None:
         """End the thread and the session; no work may be running."""

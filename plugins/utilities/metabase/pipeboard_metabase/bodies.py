@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeboard_metabase import sql
@@ -19,10 +19,11 @@ _NAMES = uuid.UUID("6f1a55a4-39a7-4b5b-8a3e-2f5fb9f0a4b1")
 WIDGETS = {"date": "date/all-options", "text": "string/=", "choice": "string/="}
 SECTIONS = {"date": "date", "text": "string", "choice": "string"}
 #: Columns whose values are those of a filter.
-FILTER_OF_NAME = {"owner_name": "owner", "pipeline_name": "pipeline"}
-#: The card that lists deals, and its filters by the set of deals behind a figure.
+FILTER_OF_NAME = {"owner_name": "owner", "pipeline_name": "pipeline", "stage_name": "stage"}
+#: The card that lists deals, and its filters of a date by the set of deals behind a figure. It
+#: lists the open ones when it has no date.
 DEALS = "deals"
-CLOSED = {"won": "won", "lost": "lost"}
+DATE_OF_SET = {"created": "created", "won": "won", "lost": "lost", "open": None}
 #: Columns with the first day of a period.
 PERIODS = ("month", "period_start")
 #: Our collections, from the outside in: the dashboards, and beside them the cards they show.
@@ -139,8 +140,9 @@ def dashboard_body(
 def clicks(card: Card, dashboard: Dashboard, deals: int | None = None) -> dict[str, Any]:
     """Return what a click on a card does.
 
-    A name filters the dashboard by itself. A figure of won or lost deals leads to the card that
-    lists them, if that has the number `deals`.
+    A name filters the dashboard by itself. A figure of open, created, won or lost deals leads to
+    the card that lists them, if that has the number `deals`. A chart has one behaviour for all of
+    its measures: it leads to the deals of all.
     """
     found = {
         column: {"type": "crossfilter", "parameterMapping": {parameter_id(key): {
@@ -151,19 +153,21 @@ def clicks(card: Card, dashboard: Dashboard, deals: int | None = None) -> dict[s
         for column, key in FILTER_OF_NAME.items()
         if column in card.columns and key in dashboard.filters
     }  # fmt: skip
-    links = {
-        measure: _link(card, dashboard, CLOSED[behind], deals)
+    dates = {
+        measure: DATE_OF_SET[behind]
         for measure, behind in card.deals.items()
-        if deals is not None and behind in CLOSED and _is_listed(card)
+        if deals is not None and behind in DATE_OF_SET and _is_listed(card)
     }
     if card.display in ("table", "heatmap"):
+        links = {measure: _link(card, dashboard, [dates[measure]], deals) for measure in dates}
         settings = {
             reference(name): {"click_behavior": click} for name, click in (found | links).items()
         }
         return {"column_settings": settings} if settings else {}
-    # A chart has one behaviour for all of its measures.
-    if links.keys() >= set(card.y) and all(link == links[card.y[0]] for link in links.values()):
-        return {"click_behavior": links[card.y[0]]}
+    wanted = {dates.get(measure, "unknown") for measure in card.y}
+    if wanted == {None} or wanted <= set(filter(None, DATE_OF_SET.values())):
+        link = _link(card, dashboard, sorted(wanted, key=str), deals)
+        return {"click_behavior": link}
     for column in (card.series, *card.x):
         if column in found:
             return {"click_behavior": found[column]}
@@ -178,16 +182,22 @@ def _is_listed(card: Card) -> bool:
     return dimensions <= {*FILTER_OF_NAME, *PERIODS}
 
 
-def _link(card: Card, dashboard: Dashboard, closed: str, deals: int | None) -> dict[str, Any]:
+def _link(
+    card: Card, dashboard: Dashboard, dates: Sequence[str | None], deals: int | None
+) -> dict[str, Any]:
     """Return the way from a figure to its deals, with the values of its row and the filters."""
-    columns = {name: key for name, key in FILTER_OF_NAME.items() if name in card.columns}
-    columns |= {name: closed for name in PERIODS if name in card.columns}
-    obeyed = [key for key in dashboard.filters if card.obeys(key)]
-    parameters = {key: closed if key == PERIOD else key for key in obeyed}
+    dated = [date for date in dates if date]
+    obeyed = [key for key in dashboard.filters if card.obeys(key) and (dated or key != GRAIN)]
     sources = {
         target: {"type": "parameter", "id": parameter_id(key), "name": key}
-        for key, target in parameters.items()
-    } | {key: {"type": "column", "id": name, "name": name} for name, key in columns.items()}
+        for key in obeyed
+        for target in (dated if key == PERIOD else [key])
+    } | {
+        target: {"type": "column", "id": name, "name": name}
+        for name in card.columns
+        for target in ([FILTER_OF_NAME[name]] if name in FILTER_OF_NAME else dated)
+        if name in (*FILTER_OF_NAME, *PERIODS)
+    }
     return {
         "type": "link",
         "linkType": "question",

@@ -64,9 +64,11 @@ def choices(demo: Warehouse) -> dict[str, Value]:
     deals = "from marts.fct_deal as deals where status = 'open' and not is_deleted"
     year = Between(today - timedelta(days=365), today)
     return {
-        **dict.fromkeys(("period", "won", "lost"), year),
+        **dict.fromkeys(("period", "created", "won", "lost"), year),
         "pipeline": most(f"select (select display_name from marts.dim_pipeline as p "
                          f"where p.pipeline_id = deals.pipeline_id) {deals} {by_deals}"),
+        "stage": most(f"select (select display_name from marts.dim_stage as s "
+                      f"where s.stage_id = deals.stage_id) {deals} {by_deals}"),
         "owner": most(f"select (select display_name from marts.dim_user as u "
                       f"where u.user_id = deals.owner_id) {deals} {by_deals}"),
         "team": most("select team_name from marts.dim_user where team_name is not null "
@@ -221,11 +223,40 @@ def test_a_median_is_that_of_the_deals(reader: Reader, definitions: Definitions)
     assert found == [tuple(row) for row in expected.fetchall()]
 
 
+def test_a_median_is_that_of_the_visits(
+    reader: Reader, definitions: Definitions, choices: dict[str, Value]
+) -> None:
+    """For any months and owners, not only for those that the mart adds up."""
+    owner, year = choices["owner"], choices["period"]
+    assert isinstance(year, Between)
+    assert not isinstance(owner, Between)
+    expected = reader("demo").execute(
+        b"select stages.display_name, count(*), "
+        b"round((percentile_cont(0.5) within group (order by round(extract("
+        b"epoch from first_exited_at - first_entered_at) / 86400, 2)))::numeric, 2) "
+        b"from marts.fct_deal_stage_reached as visits "
+        b"join marts.fct_deal as deals using (deal_id) "
+        b"join marts.dim_user as users on coalesce(deals.closing_owner_id, -1) = users.user_id "
+        b"join marts.dim_stage as stages on visits.stage_id = stages.stage_id "
+        b"where entered_directly and is_measured and first_exit_outcome not in ('open', 'deleted') "
+        b"and not deals.is_deleted and users.display_name = %s "
+        b"and first_exited_month between date_trunc('month', %s::date) and %s "
+        b"group by 1 order by 1",
+        [owner[0], year.first, year.last],
+    )
+    card = definitions.cards["time_in_stage"]
+    rows = answer(reader("demo"), card, {"owner": owner, "period": year})
+    places = [card.columns.index(name) for name in ("stage_name", "n_timed", "median_days")]
+    found = sorted(tuple(row[at] for at in places) for row in rows)
+    assert found == [tuple(row) for row in expected.fetchall()]
+    assert sum(row[1] for row in found) > 50
+
+
 @each_card
 def test_a_filter_that_matches_nothing_leaves_nothing(card: Card, reader: Reader) -> None:
     for key in card.filters:
         value: Value = ["nobody of this name"]
-        if key in ("period", "won", "lost"):
+        if key in ("period", "created", "won", "lost"):
             value = Between(date(1900, 1, 1), date(1900, 12, 31))
         rows = answer(reader("demo"), card, {key: value})
         # The months of a tile are there, whatever is in them.

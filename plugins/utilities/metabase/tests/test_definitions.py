@@ -124,8 +124,9 @@ def test_columns_of_the_same_name_have_the_same_format(definitions: Definitions)
     ("key", "ends"),
     [
         (
-            "time_in_stage",
-            "Period: since the first record. Filters: Pipeline. Not filtered by: Owner, Team.",
+            "stage_probability",
+            "Period: the last 365 days (win_probability_window_days). Filters: Pipeline. "
+            "Not filtered by: Owner, Team.",
         ),
         (
             "lost_by_month",

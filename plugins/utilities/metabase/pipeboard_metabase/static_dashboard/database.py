@@ -42,6 +42,8 @@ WORD = re.compile(r"[a-z_][a-z0-9_]*")
 #: The order of a select, and the names of columns in it.
 ORDER = re.compile(r"(?m)^(\s*order by )(.+)$")
 TEXT = re.compile(r"(?:[a-z_]+\.)?([a-z_]+)")
+#: The values of an array as rows: the clause, the array, and the name of a value in two parts.
+UNNEST = re.compile(r"(\s*cross join unnest\(([a-z_.]+)\) as ([a-z_]+) \(([a-z_]+)\))")
 #: PostgreSQL's types that are days, whose order is the same everywhere, and numbers in SQLite.
 DAYS = ("date", "timestamp", "timestamptz")
 NUMBERS = ("bool", "int2", "int4", "int8", "numeric", "float4", "float8")
@@ -60,7 +62,10 @@ DIALECT = (
         re.compile(r"(account\.today) - ([a-z_]+\.[a-z_]*_date)\b"),
         r"(julianday(\1) - julianday(\2))",
     ),
-    (re.compile(r"percentile_cont\(0\.5\) within group \(order by ([a-z_.]+)\)"), r"median(\1)"),
+    (
+        re.compile(r"percentile_cont\((0\.\d+)\) within group \(order by ([a-z_.]+)\)"),
+        r"percentile(\1, \2)",
+    ),
     # The smallest of 0 and 1 is 0: one that is false makes all of them false.
     (re.compile(r"\bbool_and\("), "min("),
 )
@@ -112,7 +117,14 @@ def template(card: Card, texts: Collection[str]) -> str:
 
 
 def to_sqlite(text: str) -> str:
-    """Write a select of PostgreSQL for SQLite, as far as cards need it."""
+    """Write a select of PostgreSQL for SQLite, as far as cards need it.
+
+    The page has no row for each value of an array: its aggregates take whole arrays.
+    """
+    for unnested, array, *name in UNNEST.findall(text):
+        value = ".".join(name)
+        text = text.replace(unnested, "").replace(f"count({value})", f"count_of({array})")
+        text = text.replace(value, array)
     for pattern, replacement in DIALECT:
         text = pattern.sub(replacement, text)
     return RELATION.sub(r"\1_\2", text)
@@ -257,8 +269,13 @@ def _read(
 
 
 def _type(column: psycopg.Column) -> str:
-    """Return the type of a column in SQLite; a number that is no id is a floating-point one."""
+    """Return the type of a column in SQLite; a number that is no id is a floating-point one.
+
+    That of an array is `list`, see cells.stored().
+    """
     known = psycopg.adapters.types.get(column.type_code)
+    if known is not None and known.array_oid == column.type_code:
+        return "list"
     if known is not None and known.name in DAYS:
         return "date"
     if known is None or known.name not in NUMBERS:

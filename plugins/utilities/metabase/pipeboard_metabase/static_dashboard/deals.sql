@@ -35,6 +35,7 @@ select
         when warnings.is_overdue then 'overdue'
         else to_char(warnings.expected_close_date, 'YYYY-MM')
     end as expected_period,
+    nullif(warnings.is_committed, false) as is_committed,
     nullif(warnings.is_rotten, false) as is_rotten,
     nullif(warnings.is_stalled, false) as is_stalled,
     nullif(warnings.is_stuck, false) as is_stuck,

@@ -143,6 +143,20 @@ def test_dark_by_the_system_or_by_choice(
     assert browser.run(background) == light, "the choice is remembered"
 
 
+#: Texts of a line of a chart, each with the one that it lies over; slanted ones have no line.
+OVERLAPPING = """
+    return [...document.querySelectorAll(".chart")].flatMap((chart) => {
+        const texts = [...chart.querySelectorAll("svg text")]
+            .filter((text) => !text.getCTM().b)
+            .map((text) => [text.textContent, text.getBoundingClientRect()])
+            .sort(([, one], [, other]) => one.left - other.left);
+        return texts.flatMap(([name, box], nr) => texts.slice(nr + 1)
+            .filter(([, next]) => Math.abs(next.top - box.top) < 3 && next.left < box.right - 1)
+            .map(([other]) => [chart.closest("article").dataset.card, name, other]));
+    });
+"""
+
+
 @pytest.mark.parametrize("language", ["en", "pt"])
 def test_a_phone_scrolls_down_only(
     browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path], language: str
@@ -156,6 +170,7 @@ def test_a_phone_scrolls_down_only(
             "return Math.max(...[...document.querySelectorAll('article')].map(a => a.scrollWidth))"
         )
         assert browser.run(wide) <= PHONE[0], title
+        assert browser.run(OVERLAPPING) == [], title
 
 
 def test_no_column_of_a_table_is_cut_off(

@@ -110,7 +110,7 @@ def differences(found: list[list[Any]], expected: list[list[Any]]) -> list[Any]:
 
 def unexplained(lists: list[dict[str, Any]]) -> list[Any]:
     """Return figures that their deals do not add up to: counts, and sums of values."""
-    sums = {"won_value_base", "lost_value_base", "open_value_base"}
+    sums = {"won_value_base", "lost_value_base", "open_value_base", "commit_value_base"}
     sums |= {"new_value_base", "returning_value_base", "won_back_value_base"}
     return [
         each

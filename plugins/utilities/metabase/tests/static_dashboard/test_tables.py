@@ -19,7 +19,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 from warehouse_helpers import Warehouse
 
-TITLES = ("=1+1", "+5", "-3", "@SUM(A1)", "\tx", "\rx", 'Çelik "A", B', "two\nlines")
+TITLES = ("=1+1", "+5", "-3", "@SUM(A1)", "\tx", "\rx", 'Çelik "A", B', "two\nlines",
+          "a;=1+1", 'b,"\t-2', "\n＝3")  # fmt: skip
 CARD = "[data-card=deals_needing_attention]"
 
 
@@ -51,7 +52,9 @@ def titles(browser: Browser) -> list[str]:
     return list(browser.run(script))
 
 
-def exported(browser: Browser, card: str, folder: Path) -> list[list[str]]:
+def exported(
+    browser: Browser, card: str, folder: Path, separator: str = ","
+) -> list[list[str]]:
     """Click on a card's CSV button; return the lines of the file."""
     browser.chrome.execute_cdp_cmd(
         "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)}
@@ -59,9 +62,12 @@ def exported(browser: Browser, card: str, folder: Path) -> list[list[str]]:
     path = folder / f"{card}.csv"
     browser.one(f"[data-card={card}] .csv").click()
     WebDriverWait(browser.chrome, 10).until(lambda _: path.exists())
-    text = path.read_bytes().decode("utf-8")
+    data = path.read_bytes()
     path.unlink()
-    return list(csv.reader(io.StringIO(text, newline="")))
+    # The mark by which Excel knows the encoding.
+    assert data.startswith(b"\xef\xbb\xbf")
+    text = io.StringIO(data.decode("utf-8-sig"), newline="")
+    return list(csv.reader(text, delimiter=separator))
 
 
 def test_a_table_is_exported_without_formulas(
@@ -72,10 +78,17 @@ def test_a_table_is_exported_without_formulas(
     assert head[0] == "Title"
     assert [row[0] for row in rows] == [
         "'=1+1", "'+5", "'-3", "'@SUM(A1)", "'\tx", "'\rx", 'Çelik "A", B', "two\nlines",
+        "a;'=1+1", "b,\"\t'-2", "'\n'＝3",
     ]  # fmt: skip
     # A number below zero is no formula, and stays a number.
     assert [row[3] for row in rows][:3] == ["-1000.5", "0", "1000.5"]
     assert rows[1][-1] == "https://acme.pipedrive.com/deal/1"
+    # Cells and decimals as spreadsheets in Portuguese read them.
+    browser.one("button[lang=pt]").click()
+    head, *in_portuguese = exported(browser, "deals_needing_attention", tmp_path, ";")
+    assert head[0] == "Título"
+    assert [row[3] for row in in_portuguese][:3] == ["-1000,5", "0", "1000,5"]
+    assert [row[0] for row in in_portuguese] == [row[0] for row in rows]
     assert browser.complaints() == []
 
 
@@ -107,7 +120,7 @@ def test_a_search_finds_text_whatever_its_case_and_accents(browser: Browser, dea
     field = browser.one(f"{CARD} .search")
     field.send_keys("celik")
     assert titles(browser) == ['Çelik "A", B']
-    assert browser.one(f"{CARD} [role=status]").text == "1 of 8 rows"
+    assert browser.one(f"{CARD} [role=status]").text == f"1 of {len(TITLES)} rows"
     field.send_keys(Keys.BACKSPACE * 5)
     assert len(titles(browser)) == len(TITLES)
 

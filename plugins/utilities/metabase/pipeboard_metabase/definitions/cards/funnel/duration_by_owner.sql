@@ -1,13 +1,13 @@
 ---
 display: heatmap
-columns: [owner_name, stage_name, avg_days_in_stage]
+columns: [owner_name, stage_name, median_days]
 x: stage_name
-y: avg_days_in_stage
+y: median_days
 series: owner_name
-format: {avg_days_in_stage: days}
+format: {median_days: days}
 size: {w: 24, h: 7}
 static_dashboard: true
-deals: {avg_days_in_stage: timed}
+deals: {median_days: timed}
 filters:
   period: marts.dim_date.date_day
   pipeline: marts.dim_pipeline.display_name
@@ -31,11 +31,12 @@ with largest as (
 select
     translated(users.display_name) as owner_name,
     stages.display_name as stage_name,
-    round(sum(exits.days_in_stage) / nullif(sum(exits.n_timed), 0), 2) as avg_days_in_stage
+    round((percentile_cont(0.5) within group (order by visit.days))::numeric, 2) as median_days
 from marts.rpt_stage_conversion as exits
 inner join marts.dim_stage as stages on exits.stage_id = stages.stage_id
 inner join largest on exits.pipeline_id = largest.pipeline_id
 inner join marts.dim_user as users on exits.owner_id = users.user_id
+cross join unnest(exits.days_of_visits) as visit (days)
 where
     exits.n_timed > 0
     [[and exits.month in (select month_start from marts.dim_date where {{period}})]]

@@ -7,7 +7,7 @@ import { SVGRenderer } from "echarts/renderers";
 
 import { element } from "./dom";
 import type { Context, Frame, Series } from "./frame";
-import { isTime } from "./format";
+import { hasUnit, isTime } from "./format";
 import type { Card, Column } from "./types";
 
 echarts.use([
@@ -96,6 +96,8 @@ function wraps(labels: string[], width: number): boolean {
   );
 }
 
+/** The most room for a name beside a row, in CSS pixels; longer ones get two lines. */
+const MOST_NAME = 150;
 const pen = document.createElement("canvas").getContext("2d");
 
 function textWidth(text: string): number {
@@ -483,7 +485,16 @@ function heatmap(frame: Frame, context: Context, width: number): Option {
   // The least is not nothing: it keeps some colour.
   const lowest = least - (highest - least) * 0.15;
   const measure = frame.series[0]?.column ?? COUNT;
-  const room = (width - 130) / Math.max(1, frame.labels.length);
+  const widest = (texts: readonly string[]) => Math.max(0, ...texts.map(textWidth));
+  const names = Math.min(MOST_NAME, widest(frame.series.map((series) => series.name)));
+  const room = (width - names - 16) / Math.max(1, frame.labels.length);
+  const isDated = isTime(frame.axisColumn.format);
+  const slants = !isDated && widest(frame.labels) > room;
+  // The card names the unit: in narrow cells the number alone says enough, in narrower ones the colour.
+  const plain = hasUnit(measure.format) ? [{ ...measure, format: "decimal" as const }] : [];
+  const shown = [measure, ...plain].find(
+    (column) => widest(numbers.map((value) => formats.short(value, column))) + 4 <= room,
+  );
   return {
     grid: { left: 0, right: 4, top: 2, bottom: 4, containLabel: true },
     tooltip: tooltip(frame, context, "item"),
@@ -501,9 +512,9 @@ function heatmap(frame: Frame, context: Context, width: number): Option {
       axisTick: { show: false },
       axisLabel: {
         color: palette.muted,
-        ...(isTime(frame.axisColumn.format)
+        ...(isDated
           ? { hideOverlap: true }
-          : { interval: 0, width: Math.max(30, room - 6), overflow: "truncate" }),
+          : { interval: 0, width: slants ? MOST_NAME : room, overflow: "truncate", rotate: slants ? 50 : 0 }),
         formatter: (_: string, index: number) =>
           formats.short(frame.categories[index] ?? null, frame.axisColumn),
       },
@@ -514,7 +525,7 @@ function heatmap(frame: Frame, context: Context, width: number): Option {
       data: frame.series.map((series) => series.name),
       axisLine: { show: false },
       axisTick: { show: false },
-      axisLabel: { color: palette.text, width: 150, overflow: "break", lineHeight: 13 },
+      axisLabel: { color: palette.text, width: MOST_NAME, overflow: "break", lineHeight: 13 },
     },
     series: [
       {
@@ -522,10 +533,10 @@ function heatmap(frame: Frame, context: Context, width: number): Option {
         data: cells.map((cell) => ({
           value: cell,
           label: {
-            show: room > 34,
+            show: shown !== undefined,
             fontSize: 11,
             color: palette.text,
-            formatter: () => formats.short(cell[2] ?? null, measure),
+            formatter: () => formats.short(cell[2] ?? null, shown ?? measure),
           },
         })),
         itemStyle: { borderColor: palette.surface, borderWidth: 2, borderRadius: 3 },

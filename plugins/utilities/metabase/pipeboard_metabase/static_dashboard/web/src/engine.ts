@@ -63,16 +63,22 @@ export class Engine {
     const sql = await initSqlJs({ wasmBinary: program });
     const database = new sql.Database();
     database.create_function("round", rounded);
-    database.create_aggregate("median", {
-      init: () => [] as number[],
-      step: (found: number[], value: Value) => {
-        if (typeof value === "number") found.push(value);
+    const { tables, texts, lists: arrays } = read(file);
+    database.create_aggregate("percentile", {
+      init: () => ({ share: 0.5, values: [] as number[][] }),
+      step: (found: Collected, share: Value, value: Value) => {
+        found.share = Number(share);
+        found.values.push(valuesOf(value, arrays));
         return found;
       },
-      finalize: median,
+      finalize: percentile,
+    });
+    database.create_aggregate("count_of", {
+      init: () => 0,
+      step: (count: number, value: Value) => count + valuesOf(value, arrays).length,
+      finalize: (count: number) => count,
     });
     database.run("begin");
-    const { tables, texts } = read(file);
     const ranks = new Map(texts.map((text, nr) => [text, nr]));
     return new Engine(database, tables, ranks, lists);
   }
@@ -167,15 +173,38 @@ function pause(): Promise<unknown> {
   return new Promise((resolve) => setTimeout(resolve));
 }
 
-function read(file: ArrayBuffer): { tables: Map<string, Table>; texts: string[] } {
+/** What an aggregate is given: a share of 1, and numbers. */
+interface Collected {
+  share: number;
+  values: (readonly number[])[];
+}
+
+/** Return the tables of a file; in them an array is the text of its place in `lists`. */
+function read(file: ArrayBuffer): { tables: Map<string, Table>; texts: string[]; lists: number[][] } {
   const { tables, texts } = JSON.parse(new TextDecoder().decode(file)) as File;
+  const lists: number[][] = [];
   for (const { columns, values } of Object.values(tables)) {
-    for (const [at, type] of Object.values(columns).entries()) {
-      if (type !== "text") continue;
-      values[at] = (values[at] ?? []).map((place) => (place === null ? null : (texts[Number(place)] ?? null)));
+    for (const [at, [name, type]] of Object.entries(columns).entries()) {
+      if (type === "list") {
+        columns[name] = "text";
+        values[at] = ((values[at] ?? []) as unknown as number[][]).map((steps) => String(lists.push(summed(steps)) - 1));
+      } else if (type === "text") {
+        values[at] = (values[at] ?? []).map((place) => (place === null ? null : (texts[Number(place)] ?? null)));
+      }
     }
   }
-  return { tables: new Map(Object.entries(tables)), texts };
+  return { tables: new Map(Object.entries(tables)), texts, lists };
+}
+
+/** Return the numbers of an array that the file has as its first hundredths and what the others add. */
+function summed(steps: readonly number[]): number[] {
+  let sum = 0;
+  return steps.map((step) => (sum += step) / 100);
+}
+
+/** Return the numbers of a cell: one, an array's, or none. */
+function valuesOf(value: Value, lists: readonly number[][]): readonly number[] {
+  return typeof value === "number" ? [value] : (lists[Number(value ?? -1)] ?? []);
 }
 
 /**
@@ -188,12 +217,12 @@ function rounded(value: Value, digits: Value): Value {
   return (Math.sign(value) * Math.round(Math.abs(value) * scale * (1 + 2e-14))) / scale;
 }
 
-/** As PostgreSQL's percentile_cont(0.5): of an even number of values the mean of the middle two. */
-function median(values: number[]): number | null {
-  const sorted = values.sort((one, other) => one - other);
-  const middle = (sorted.length - 1) / 2;
-  const [low, high] = [sorted[Math.floor(middle)], sorted[Math.ceil(middle)]];
-  return low === undefined || high === undefined ? null : low + (high - low) / 2;
+/** As PostgreSQL's percentile_cont(share): between two values the proportion of their distance. */
+function percentile({ share, values }: Collected): number | null {
+  const sorted = Float64Array.from(values.flat()).sort();
+  const place = (sorted.length - 1) * share;
+  const [low, high] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]];
+  return low === undefined || high === undefined ? null : low + (high - low) * (place - Math.floor(place));
 }
 
 function cellOf(value: string | number | null, column: Column | undefined): Cell {

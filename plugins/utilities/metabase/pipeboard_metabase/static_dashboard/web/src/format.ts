@@ -23,6 +23,11 @@ export function isNumeric(format: Format): boolean {
   return NUMERIC.has(format);
 }
 
+/** Whether a unit of time follows its numbers. */
+export function hasUnit(format: Format): boolean {
+  return format in UNITS;
+}
+
 export function isTime(format: Format): boolean {
   return format === "date" || format === "time" || isGrain(format);
 }

@@ -16,7 +16,7 @@ declare module "sql.js" {
     create_function(name: string, body: (...values: Value[]) => Value): void;
     create_aggregate<State>(
       name: string,
-      functions: { init(): State; step(state: State, value: Value): State; finalize(state: State): Value },
+      functions: { init(): State; step(state: State, ...values: Value[]): State; finalize(state: State): Value },
     ): void;
   }
 

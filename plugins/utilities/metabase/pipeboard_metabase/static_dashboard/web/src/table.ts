@@ -151,6 +151,7 @@ function exported(card: Card, context: Context): string {
   return csvOf(
     every.map((at) => translations.column(card.columns[at]?.name ?? "")),
     rows,
+    translations.lang,
   );
 }
 
