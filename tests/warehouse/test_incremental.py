@@ -37,9 +37,11 @@ WATERMARKS = (ROOT / "transform/models/intermediate/int_build_watermarks.sql").r
 DEALS = "{{ config(materialized='published_view') }} select * from {{ source('pipedrive', 'deals') }} where name is not null"
 STAGES = "{{ config(materialized='published_table') }} select * from input.stages"
 BY_DEAL = """
-{{ config(materialized='incremental_by_deal', summed_into='sums', summed_by={'stage_id': 'stage_id'},
-          sums={'n': 'count(*)', 'weight': 'sum(weight)'}) }}
--- depends_on: {{ ref('sums') }}
+{{ config(materialized='incremental_by_deal', summed_into={
+    'sums': {'by': {'stage_id': 'stage_id'}, 'sums': {'n': 'count(*)', 'weight': 'sum(weight)'}},
+    'odd_sums': {'by': {'name': 'name'}, 'sums': {'n': 'count(*)'}, 'where': 'deal_id % 2 = 1'},
+}) }}
+-- depends_on: {{ ref('sums') }} {{ ref('odd_sums') }}
 with deals as (select * from {{ ref('deals') }} {{ where_deal_changed() }}),
 stages as (select stage_id, weight from {{ ref('stages') }})
 select deal_id, name, stage_id, weight * {{ var('factor') }} as weight from deals left join stages using (stage_id)
@@ -48,6 +50,11 @@ SUMS = """
 {{ config(materialized='published_incremental', incremental_strategy='append',
           indexes=[{'columns': ['stage_id'], 'unique': true}]) }}
 select null::bigint as stage_id, null::bigint as n, null::numeric as weight where false
+"""
+ODD_SUMS = """
+{{ config(materialized='published_incremental', incremental_strategy='append',
+          indexes=[{'columns': ['name'], 'unique': true}]) }}
+select null::text as name, null::bigint as n where false
 """
 ABOVE = """
 {{ config(materialized='incremental_by_deal') }}
@@ -75,7 +82,7 @@ def project(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> P
     project = Project(folder, warehouse)
     for name, text in {
         "int_deal_versions": VERSIONS, "int_build_watermarks": WATERMARKS, "deals": DEALS, "stages": STAGES,
-        "sums": SUMS, "by_deal": BY_DEAL, "above": ABOVE,
+        "sums": SUMS, "odd_sums": ODD_SUMS, "by_deal": BY_DEAL, "above": ABOVE,
     }.items():  # fmt: skip
         project.model(name, text)
     project.build()
@@ -105,6 +112,7 @@ def assert_as_a_full_refresh(project: Project) -> None:
         "select * from marts.by_deal order by 1",
         "select * from marts.above order by 1",
         "select * from marts.sums order by 1",
+        "select * from marts.odd_sums order by 1",
     )
     found = [project.rows(query) for query in queries]
     project.build("run", "--full-refresh")

@@ -443,6 +443,31 @@ ALONE = {
 }
 
 
+#: What reports of stages show, and a count of the visits themselves: the reports read sums.
+VISITS = """
+    marts.fct_deal_stage_reached as r
+    inner join intermediate.int_counted_deals as d using (deal_id)
+    where r.counted_as is not null
+"""
+COUNTED_BY_STAGE = {
+    "select cohort_month, stage_id, owner_id, n_entered, n_progressed, n_still_open "
+    "from marts.rpt_stage_cohort": f"""
+        select first_entered_month, r.stage_id, coalesce(d.closing_owner_id, -1), count(*),
+            count(*) filter (where has_got_further or d.is_won),
+            count(*) filter (where d.is_open and not has_got_further)
+        from {VISITS} and entered_directly group by 1, 2, 3
+    """,
+    "select cohort_month, stage_id, owner_id, n_reached_implied, n_reached_strict, n_won_past "
+    "from marts.rpt_funnel_monthly where n_reached_implied > 0": f"""
+        select pipeline_entered_month, r.stage_id, coalesce(d.closing_owner_id, -1), count(*),
+            count(*) filter (where entered_directly), count(*) filter (where reached_by = 'won')
+        from {VISITS} and pipeline_entered_month is not null
+            and r.stage_id in (select stage_id from marts.dim_stage where is_active)
+        group by 1, 2, 3
+    """,
+}
+
+
 def check(project: Project, *changes: Callable[[Project], None]) -> None:
     for change in changes:
         change(project)
@@ -451,6 +476,8 @@ def check(project: Project, *changes: Callable[[Project], None]) -> None:
     assert not differences, "\n".join(
         f"{name}: {str(rows)[:600]}" for name, rows in differences.items()
     )
+    for reported, counted in COUNTED_BY_STAGE.items():
+        assert sorted(project.warehouse.rows(reported)) == sorted(project.warehouse.rows(counted))
 
 
 #: The records' round each time; of the others, the day chooses one for the long tests, and those of

@@ -168,7 +168,7 @@ def generate_code_when_needed() -> None:
             **options,
         )
 
-    mixins.compile_mixin_packer, mixins.compile_mixin_unpacker = defer_packer, defer_unpacker
+    vars(mixins).update(compile_mixin_packer=defer_packer, compile_mixin_unpacker=defer_unpacker)
 
 
 def skip_files_about_graph() -> None:

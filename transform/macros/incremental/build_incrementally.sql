@@ -45,14 +45,7 @@
         {%- do conditions.append('(' ~ key ~ ') in (select ' ~ key ~ ' from ' ~ built ~ ')') -%}
     {%- endif -%}
     {%- if config.get('summed_into') -%}
-    {%- set changed = {built: '+'} -%}
-    with
-    {%- for condition in conditions %}
-    {%- do changed.update({'deleted_' ~ loop.index: '-'}) %}
-    deleted_{{ loop.index }} as (delete from {{ relation }} where {{ condition }} returning *){{ ',' if not loop.last }}
-    {%- endfor %}
-    {{ add_to_sums(changed) }}
-    {{ drop_empty_sums() }}
+    {{ update_sums(relation, conditions, built) }}
     {%- else -%}
     {%- for condition in conditions %}
     delete from {{ relation }} where {{ condition }};

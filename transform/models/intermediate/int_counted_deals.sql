@@ -15,32 +15,16 @@ with known_deals as (
     where not is_deleted and status in ('open', 'won', 'lost') {{ where_deal_changed(first='and') }}
 ),
 
-owners as (
-    select * from {{ ref('int_deal_attribute_states') }}
-    {{ where_deal_changed() }}
-),
-
 users as (
     select user_id from {{ ref('dim_user') }}
-),
-
-deals as (
-    select
-        known_deals.*,
-        case when known_deals.owner_id is not null then coalesce(users.user_id, -1) end as present_owner_id
-    from known_deals
-    left join users on known_deals.owner_id = users.user_id
 )
 
 select
     deals.deal_id,
     deals.pipeline_id,
     deals.stage_id,
-    deals.present_owner_id as owner_id,
-    case
-        when deals.close_time is null or owners.owner_id is null then deals.present_owner_id
-        else coalesce(users.user_id, -1)
-    end as closing_owner_id,
+    case when deals.owner_id is not null then coalesce(owners.user_id, -1) end as owner_id,
+    case when deals.closing_owner_id is not null then coalesce(closing_owners.user_id, -1) end as closing_owner_id,
     deals.status,
     deals.status = 'open' as is_open,
     deals.status = 'won' as is_won,
@@ -70,10 +54,6 @@ select
     deals.channel,
     deals.source_lead_id,
     deals.history_quality
-from deals
-left join owners
-    on
-        deals.deal_id = owners.deal_id
-        and deals.close_time >= owners.valid_from
-        and deals.close_time < coalesce(owners.valid_to, 'infinity')
-left join users on owners.owner_id = users.user_id
+from known_deals as deals
+left join users as owners on deals.owner_id = owners.user_id
+left join users as closing_owners on deals.closing_owner_id = closing_owners.user_id

@@ -45,6 +45,16 @@ bounds as (
     {{ where_deal_changed() }}
 ),
 
+owners as (
+    select
+        deal_id,
+        owner_id,
+        valid_from,
+        valid_to
+    from {{ ref('int_deal_attribute_states') }}
+    {{ where_deal_changed() }}
+),
+
 closed as (
     select
         source_deals.*,
@@ -68,6 +78,7 @@ select
     deals.deal_id,
     deals.title,
     deals.owner_id,
+    coalesce(owners.owner_id, deals.owner_id) as closing_owner_id,
     deals.creator_user_id,
     deals.org_id,
     deals.person_id,
@@ -124,3 +135,8 @@ select
 from deals
 left join history on deals.deal_id = history.deal_id
 left join bounds on deals.deal_id = bounds.deal_id
+left join owners
+    on
+        deals.deal_id = owners.deal_id
+        and deals.closed_at >= owners.valid_from
+        and deals.closed_at < coalesce(owners.valid_to, 'infinity')

@@ -2,9 +2,10 @@
 -- depends_on: {{ ref('int_deal_custom_field_counts') }}
 {{ config(
     materialized='incremental_by_deal',
-    summed_into='int_deal_custom_field_counts',
-    summed_by={'field_code': 'field_code'},
-    sums={'n_values': 'count(*)'},
+    summed_into={'int_deal_custom_field_counts': {
+        'by': {'field_code': 'field_code'},
+        'sums': {'n_values': 'count(*)'},
+    }},
     indexes=[{'columns': ['deal_id']}, {'columns': ['field_code', 'deal_id']}]
 ) }}
 with deals as (

@@ -6,15 +6,20 @@
 -- depends_on: {{ ref('int_deal_option_sums') }}
 {{ config(
     materialized='incremental_by_deal',
-    summed_into='int_deal_option_sums',
-    summed_by={
-        'field_code': 'field_code',
-        'option_id': 'option_id',
-        'pipeline_id': 'pipeline_id',
-        'owner_id': 'owner_id',
-        'status': 'status',
-    },
-    sums={'n_deals': 'count(*)', 'value_base': 'coalesce(sum(value_base), 0)', 'n_without_rate': 'count(*) filter (where fx_missing)'},
+    summed_into={'int_deal_option_sums': {
+        'by': {
+            'field_code': 'field_code',
+            'option_id': 'option_id',
+            'pipeline_id': 'pipeline_id',
+            'owner_id': 'owner_id',
+            'status': 'status',
+        },
+        'sums': {
+            'n_deals': 'count(*)',
+            'value_base': 'coalesce(sum(value_base), 0)',
+            'n_without_rate': 'count(*) filter (where fx_missing)',
+        },
+    }},
     indexes=[{'columns': ['deal_id']}]
 ) }}
 with deals as (

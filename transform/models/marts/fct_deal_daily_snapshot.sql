@@ -8,21 +8,22 @@
     materialized='incremental_by_deal',
     unique_key=['deal_id', 'date_day'],
     follows=['int_warehouse_clock', 'int_fx_rates'],
-    summed_into='int_pipeline_days',
-    summed_by={
-        'date_day': 'date_day',
-        'pipeline_id': 'coalesce(pipeline_id, 0)',
-        'stage_id': 'coalesce(stage_id, 0)',
-        'owner_id': 'coalesce(owner_id, 0)',
-    },
-    sums={
-        'open_count': 'count(*)',
-        'open_value_base': 'coalesce(sum(value_base), 0)',
-        'weighted_value_base': 'coalesce(sum(weighted_value_base), 0)',
-        'commit_value_base':
-            'coalesce(sum(value_base) filter (where effective_prob >= ' ~ var('commit_probability') ~ '), 0)',
-        'n_without_rate': 'count(*) filter (where fx_missing)',
-    },
+    summed_into={'int_pipeline_days': {
+        'by': {
+            'date_day': 'date_day',
+            'pipeline_id': 'coalesce(pipeline_id, 0)',
+            'stage_id': 'coalesce(stage_id, 0)',
+            'owner_id': 'coalesce(owner_id, 0)',
+        },
+        'sums': {
+            'open_count': 'count(*)',
+            'open_value_base': 'coalesce(sum(value_base), 0)',
+            'weighted_value_base': 'coalesce(sum(weighted_value_base), 0)',
+            'commit_value_base':
+                'coalesce(sum(value_base) filter (where effective_prob >= ' ~ var('commit_probability') ~ '), 0)',
+            'n_without_rate': 'count(*) filter (where fx_missing)',
+        },
+    }},
     on_schema_change='append_new_columns',
     indexes=[{'columns': ['date_day']}],
     post_hook=["{{ drop_old_snapshot_days() }}", "{{ note_applied_rates() }}"]

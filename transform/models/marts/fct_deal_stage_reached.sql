@@ -2,9 +2,38 @@
     A visit is the time from entering a stage to leaving it for another stage; closing and reopening in the same
     stage do not end it. A deal that skips a stage passes through it; a deal that is won passes through all later
     stages.
--#}
+-    The tables of sums have what two reports count, so that a change of some thousand rows needs no scan of all.
+#}
+-- depends_on: {{ ref('int_stage_funnel_sums') }}
+-- depends_on: {{ ref('int_stage_entry_sums') }}
+{%- set owner = 'coalesce(closing_owner_id, -1)' %}
 {{ config(
     materialized='incremental_by_deal',
+    summed_into={
+        'int_stage_funnel_sums': {
+            'where': 'counted_as is not null and pipeline_entered_month is not null',
+            'by': {
+                'month': 'pipeline_entered_month', 'pipeline_id': 'pipeline_id', 'stage_id': 'stage_id', 'owner_id': owner
+            },
+            'sums': {
+                'n_reached': 'count(*)',
+                'n_came_in': 'count(*) filter (where is_pipeline_entry)',
+                'n_reached_strict': 'count(*) filter (where entered_directly)',
+                'n_won_past': "count(*) filter (where reached_by = 'won')",
+            },
+        },
+        'int_stage_entry_sums': {
+            'where': 'counted_as is not null and entered_directly',
+            'by': {
+                'month': 'first_entered_month', 'pipeline_id': 'pipeline_id', 'stage_id': 'stage_id', 'owner_id': owner
+            },
+            'sums': {
+                'n_entered': 'count(*)',
+                'n_progressed': "count(*) filter (where has_got_further or counted_as = 'won')",
+                'n_still_open': "count(*) filter (where counted_as = 'open' and not has_got_further)",
+            },
+        },
+    },
     on_schema_change='append_new_columns',
     indexes=[{'columns': ['stage_id']}, {'columns': ['deal_id']}]
 ) }}
@@ -29,6 +58,7 @@ stages as (
 closings as (
     select
         deal_id,
+        closing_owner_id,
         close_date_local
     from {{ ref('int_deal_current') }}
     {{ where_deal_changed() }}
@@ -203,6 +233,7 @@ shown as (
         reached.history_quality,
         reached.counted_as,
         closings.close_date_local,
+        closings.closing_owner_id,
         reached.order_nr,
         reached._loaded_at
     from reached
@@ -246,6 +277,7 @@ select
     not is_inferred and history_quality <> 'broken_chain' as is_measured,
     counted_as,
     close_date_local,
-    _loaded_at
+    _loaded_at,
+    closing_owner_id
 from shown
 window in_pipeline as (partition by deal_id, pipeline_id)

@@ -8,7 +8,7 @@ with deals as (
 
 events as (
     select
-        date_trunc('week', add_date_local)::date as week,
+        date_trunc('week', add_date_local::timestamp)::date as week,
         pipeline_id,
         owner_id,
         true as is_created,
@@ -19,7 +19,7 @@ events as (
     from deals
     union all
     select
-        date_trunc('week', close_date_local)::date as week,
+        date_trunc('week', close_date_local::timestamp)::date as week,
         pipeline_id,
         closing_owner_id as owner_id,
         false as is_created,

@@ -2,20 +2,20 @@
     Of the deals that entered a pipeline in a month, how many reached each stage. A skipped stage counts as reached;
     `reached_strict` counts only deals that were really in it.
 -#}
+-- fct_deal_stage_reached writes the sums: {{ ref('fct_deal_stage_reached') }}
 with counted as (
     select
-        reached.pipeline_entered_month as cohort_month,
-        reached.pipeline_id,
-        reached.stage_id,
-        coalesce(deals.closing_owner_id, -1) as owner_id,
-        count(*) filter (where reached.is_pipeline_entry) as n_came_in,
-        count(*) as n_reached,
-        count(*) filter (where reached.entered_directly) as n_reached_strict,
-        count(*) filter (where reached.reached_by = 'won') as n_won_past
-    from {{ ref('fct_deal_stage_reached') }} as reached
-    inner join {{ ref('int_counted_deals') }} as deals on reached.deal_id = deals.deal_id
-    where reached.counted_as is not null and reached.pipeline_entered_month is not null
-    group by reached.pipeline_entered_month, reached.pipeline_id, reached.stage_id, coalesce(deals.closing_owner_id, -1)
+        sums.month as cohort_month,
+        sums.pipeline_id,
+        sums.stage_id,
+        coalesce(users.user_id, -1) as owner_id,
+        sum(sums.n_came_in) as n_came_in,
+        sum(sums.n_reached) as n_reached,
+        sum(sums.n_reached_strict) as n_reached_strict,
+        sum(sums.n_won_past) as n_won_past
+    from {{ ref('int_stage_funnel_sums') }} as sums
+    left join {{ ref('dim_user') }} as users on sums.owner_id = users.user_id
+    group by sums.month, sums.pipeline_id, sums.stage_id, coalesce(users.user_id, -1)
 ),
 
 cohorts as (

@@ -1,17 +1,17 @@
 {#- Of the deals that first entered a stage in a month, the share that later reached a further stage or was won. -#}
+-- fct_deal_stage_reached writes the sums: {{ ref('fct_deal_stage_reached') }}
 with counted as (
     select
-        reached.first_entered_month as cohort_month,
-        reached.pipeline_id,
-        reached.stage_id,
-        coalesce(deals.closing_owner_id, -1) as owner_id,
-        count(*) as n_entered,
-        count(*) filter (where reached.has_got_further or reached.counted_as = 'won') as n_progressed,
-        count(*) filter (where reached.counted_as = 'open' and not reached.has_got_further) as n_still_open
-    from {{ ref('fct_deal_stage_reached') }} as reached
-    inner join {{ ref('int_counted_deals') }} as deals on reached.deal_id = deals.deal_id
-    where reached.entered_directly and reached.counted_as is not null
-    group by reached.first_entered_month, reached.pipeline_id, reached.stage_id, coalesce(deals.closing_owner_id, -1)
+        sums.month as cohort_month,
+        sums.pipeline_id,
+        sums.stage_id,
+        coalesce(users.user_id, -1) as owner_id,
+        sum(sums.n_entered) as n_entered,
+        sum(sums.n_progressed) as n_progressed,
+        sum(sums.n_still_open) as n_still_open
+    from {{ ref('int_stage_entry_sums') }} as sums
+    left join {{ ref('dim_user') }} as users on sums.owner_id = users.user_id
+    group by sums.month, sums.pipeline_id, sums.stage_id, coalesce(users.user_id, -1)
 )
 
 select

@@ -1,0 +1,15 @@
+{#- Written with fct_deal_stage_reached, see macros/incremental/sums_by_deal.sql. -#}
+{{ config(
+    materialized='published_incremental',
+    incremental_strategy='append',
+    indexes=[{'columns': ['month', 'pipeline_id', 'stage_id', 'owner_id'], 'unique': true}]
+) }}
+select
+    null::date as month,
+    null::bigint as pipeline_id,
+    null::bigint as stage_id,
+    null::bigint as owner_id,
+    null::bigint as n_entered,
+    null::bigint as n_progressed,
+    null::bigint as n_still_open
+where false
