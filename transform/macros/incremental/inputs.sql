@@ -69,7 +69,7 @@
     {%- endset -%}
     {%- set parts = [modules.re.sub('\\s+', ' ', sql)] -%}
     {%- if config.get('summed_into') -%}
-        {%- do parts.append(tojson([config.get('summed_by'), config.get('sums')])) -%}
+        {%- do parts.append(tojson(config.get('summed_into'))) -%}
     {%- endif -%}
     {%- set inputs = run_query(query).rows -%}
     {%- set contents = [] -%}

@@ -71,17 +71,23 @@ class Browser:
         """Wait until also what is out of sight is drawn."""
         WebDriverWait(self.chrome, 10).until(lambda _: not self.all("[data-drawing]"))
 
-    def violations(self) -> list[Any]:
-        """What axe-core, which must have been run as a script, calls serious or critical."""
+    def violations(self, *, dark: bool) -> list[Any]:
+        """What axe-core, which must have been run as a script, calls serious or critical.
+
+        Dark pages differ in nothing but their colours.
+        """
         return list(
             self.chrome.execute_async_script(
                 """
-                const done = arguments[arguments.length - 1];
-                axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) =>
+                const [dark, done] = arguments;
+                const options = { resultTypes: ["violations"] };
+                if (dark) options.runOnly = ["color-contrast"];
+                axe.run(document, options).then(({ violations }) =>
                     done(violations
                         .filter(({ impact }) => ["serious", "critical"].includes(impact))
                         .map(({ id, nodes }) => [id, nodes.slice(0, 3).map((node) => node.html)])));
-                """
+                """,
+                dark,
             )
         )
 

@@ -307,7 +307,7 @@ def test_axe_finds_no_barrier(
     for title in browser.dashboards():
         for toggle in browser.all(".toggle")[:1]:
             browser.run("arguments[0].click()", toggle)
-        assert browser.violations() == [], title
+        assert browser.violations(dark=dark) == [], title
 
 
 # -- other accounts

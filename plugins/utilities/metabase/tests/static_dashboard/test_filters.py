@@ -477,6 +477,6 @@ def test_axe_finds_no_barrier_in_filtered_dashboards(
         )
         for key in ("owner", "team"):
             browser.one(f"[data-filter={key}]").click()
-            assert browser.violations() == []
+            assert browser.violations(dark=dark) == []
             assert browser.run("return document.documentElement.scrollWidth") <= PHONE[0]
     assert browser.complaints() == []
