@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -71,6 +72,8 @@ def files_with_secrets(site: Site, since: float) -> dict[Path, int]:
     secrets = [secret.encode() for secret in secrets_of(site).values()]
     found = {}
     for top in (ROOT, site.checkout.state, Path("/tmp")):
+        # What containers of other tests have mounted is left out: /proc/kmsg can be read for ever.
+        device = top.stat().st_dev
         for folder, folders, names in os.walk(top):
             here = Path(folder)
             folders[:] = [
@@ -78,7 +81,6 @@ def files_with_secrets(site: Site, since: float) -> dict[Path, int]:
                 for f in folders
                 if f not in (".git", "env")
                 and here / f not in others
-                # What containers of other tests have mounted: /proc/kmsg can be read for ever.
                 and not (here / f).is_mount()
                 # Other tests' files are many, and none is of a run of this site.
                 and not (top == Path("/tmp") and f.startswith("pytest-of-"))
@@ -86,9 +88,10 @@ def files_with_secrets(site: Site, since: float) -> dict[Path, int]:
             for path in (here / name for name in names):
                 with contextlib.suppress(OSError):
                     status = path.lstat()
-                    if status.st_mtime < since or status.st_size > LARGEST or path.is_symlink():
+                    is_ours = stat.S_ISREG(status.st_mode) and status.st_dev == device
+                    if not is_ours or status.st_mtime < since or status.st_size > LARGEST:
                         continue
-                    if path.is_file() and any(secret in path.read_bytes() for secret in secrets):
+                    if any(secret in path.read_bytes() for secret in secrets):
                         found[path] = status.st_mode & 0o777
     return found
 
