@@ -6,7 +6,8 @@ Tests marked `long` are left out; `--long` runs only these, `--all` both. Tests 
 more of what shorter ones show, and run with `--nightly` alone. The modules of a room, and the tests
 of a module, run in a random order; `--order` repeats the order that has this number. Where the
 programs of PostgreSQL 15, the oldest we promise, are installed, the whole pipeline and the loader
-run on it; of the loader's tests, those about SQL run on the embedded server too.
+run on it; of the loader's tests, those about SQL run with `--nightly` on the embedded server too,
+on which other rooms load.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Room:
     folder: str
     #: Whether it runs on the oldest PostgreSQL, where that is installed, instead of the embedded.
     on_oldest: bool = False
-    #: Its tests that run on both then: those whose outcome may depend on the version.
+    #: Its tests that the night runs on both then: those whose outcome may depend on the version.
     on_both: tuple[str, ...] = ()
     #: Its files that run as a share of their own, so that no room is much longer than the others.
     apart: tuple[str, ...] = ()
@@ -128,6 +129,8 @@ class Visit(NamedTuple):
     postgres: str = ""
     #: Only these of its tests; empty: all of them.
     files: tuple[str, ...] = ()
+    #: Whether it repeats, on another server, tests that are not for the night.
+    again: bool = False
 
 
 def main(arguments: list[str]) -> int:
@@ -151,7 +154,7 @@ def main(arguments: list[str]) -> int:
     if oldest is None:
         print("PostgreSQL 15 is not installed: tests run on the embedded server only", flush=True)
     print(f"the order of the tests is number {given.order}", flush=True)
-    options = ["-m", given.which, f"--random-order-seed={given.order}"]
+    is_night = given.which == CHOICES["nightly"]
     began = time.monotonic()
     totals: Counter[str] = Counter()
     visits = [
@@ -159,10 +162,16 @@ def main(arguments: list[str]) -> int:
         for room in ROOMS
         if not given.rooms or room.name in given.rooms
         for visit in visits_of(room, oldest)
+        if is_night or not visit.again
     ]
     failed = []
     with ThreadPoolExecutor(int(os.environ.get("JOBS", MOST_JOBS))) as pool:
-        under_way = {pool.submit(run_room, visit, options): visit.title for visit in visits}
+        under_way = {
+            pool.submit(
+                run_room, visit, CHOICES["all"] if visit.again else given.which, given.order
+            ): visit.title
+            for visit in visits
+        }
         for future in as_completed(under_way):
             if future.result().failed:
                 failed.append(under_way[future])
@@ -193,13 +202,13 @@ def visits_of(room: Room, oldest: str | None) -> list[Visit]:
             for nr, files in enumerate((tuple(sorted(others)), room.apart), 1)
         ]
     if server and room.on_both:
-        visits.append(Visit(room, room.name, files=room.on_both))
+        visits.append(Visit(room, room.name, files=room.on_both, again=True))
     return visits
 
 
-def run_room(visit: Visit, options: list[str]) -> Outcome:
+def run_room(visit: Visit, marks: str, order: int) -> Outcome:
     """Run one room; print its output as one block, because another room runs beside it."""
-    room, title, postgres, files = visit
+    room, title, postgres, files, _ = visit
     began = time.monotonic()
     print(f"######## {title} ...", flush=True)
     report = REPORTS / f"{title.replace(' ', '-')}.xml"
@@ -214,7 +223,7 @@ def run_room(visit: Visit, options: list[str]) -> Outcome:
         # The supervisor's own setting, and the one of the loader's tests.
         environ["PIPEBOARD_POSTGRES_BIN"] = environ["PIPEBOARD_TEST_POSTGRES_BIN"] = postgres
     command = [sys.executable, "-c", PYTEST, "-q", "-p", "no:cacheprovider"]
-    command += [*options, f"--junitxml={report}", *files]
+    command += ["-m", marks, f"--random-order-seed={order}", f"--junitxml={report}", *files]
     with subprocess.Popen(
         command,
         cwd=ROOT / room.folder,

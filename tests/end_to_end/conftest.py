@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,15 @@ class Checkout:
         assert urls is not None, "the embedded PostgreSQL does not run"
         with psycopg.connect(urls[database]) as connection:
             return connection.execute(query.encode()).fetchall()
+
+
+def by_day(*cases: tuple[Any, ...]) -> list[Any]:
+    """Mark half of the cases for the night: the day chooses which."""
+    today = date.today().toordinal() % 2
+    return [
+        pytest.param(*case, marks=[] if number % 2 == today else pytest.mark.nightly)
+        for number, case in enumerate(cases)
+    ]
 
 
 def truth(simulator: Simulator, name: str) -> Iterator[dict[str, Any]]:

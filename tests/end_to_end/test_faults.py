@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import truth
+from conftest import by_day, truth
 from project_under_test import Live, Site, alive, kill_server, make_site, until
 
 from pipeboard.local.embedded_postgres import EmbeddedPostgres
@@ -43,12 +43,12 @@ def lock_is_free(site: Site, concurrency_group: str = "backfill") -> bool:
 
 @pytest.mark.parametrize(
     ("victim", "code", "stage"),
-    [
+    by_day(
         ("tap-pipedrive", 69, "tap-pipedrive"),
         ("target-postgres", 69, "target-postgres"),
         ("meltano", 69, "meltano"),
         ("watchdog", 69, "tap-pipedrive"),
-    ],
+    ),
 )
 def test_a_part_that_is_killed_fails_the_run(
     site: Site, victim: str, code: int, stage: str

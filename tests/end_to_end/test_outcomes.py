@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import Run
+from conftest import Run, by_day
 from project_under_test import Live, Site, alive, make_site, until
 
 from pipeboard.local.embedded_postgres import EmbeddedPostgres
@@ -183,7 +183,7 @@ def started(site: Site) -> tuple[Live, dict[str, int]]:
     return live, live.parts()
 
 
-@pytest.mark.parametrize("victim", ["tap-pipedrive", "target-postgres"])
+@pytest.mark.parametrize("victim", by_day(("tap-pipedrive",), ("target-postgres",)))
 def test_a_part_that_gets_sigterm_fails_the_run(site: Site, whole: Run, victim: str) -> None:
     """A part that ends after SIGTERM has not done all its work, so the run fails."""
     with site.slow():

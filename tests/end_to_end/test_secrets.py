@@ -88,8 +88,8 @@ def files_with_secrets(site: Site, since: float) -> dict[Path, int]:
             for path in (here / name for name in names):
                 with contextlib.suppress(OSError):
                     status = path.lstat()
-                    is_ours = stat.S_ISREG(status.st_mode) and status.st_dev == device
-                    if not is_ours or status.st_mtime < since or status.st_size > LARGEST:
+                    is_file = stat.S_ISREG(status.st_mode) and status.st_dev == device
+                    if not is_file or status.st_mtime < since or status.st_size > LARGEST:
                         continue
                     if any(secret in path.read_bytes() for secret in secrets):
                         found[path] = status.st_mode & 0o777

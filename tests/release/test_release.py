@@ -159,7 +159,7 @@ def assert_metadata(made: dict[str, bytes]) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_all_components_are_listed_as_cyclonedx_and_have_an_allowed_licence() -> None:
     code = "import json, release; print(json.dumps(release.check_licences(release.components())))"
     done = subprocess.run(
