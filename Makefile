@@ -105,7 +105,7 @@ coverage: ## which branches of tap and loader their tests reach; fails below the
 	done
 	@$(COVERAGE) combine -q && $(COVERAGE) json -q --fail-under=0 -o .pipeboard/coverage/report.json && $(COVERAGE) report
 
-mutation: ## change one place of the code at a time, and look whether its tests notice (ONLY=verdict)
+mutation: ## change one place of the code at a time, and look whether its tests notice (ONLY=proof)
 	@$(PYTHON) orchestrate/bootstrap.py dev
 	@.pipeboard/env/dev/bin/python tests/mutation.py $(ONLY)
 

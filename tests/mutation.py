@@ -59,7 +59,7 @@ PARTS = {
         LOADER, "pipeboard_target_postgres/dispatcher.py",
         ("tests/test_loader_units.py", "tests/test_loader_orders.py", "tests/test_loader_merge.py"),
     ),
-    "verdict": Part("orchestrate", "pipeboard/run/proof.py", ("tests/test_proof.py",), 97),
+    "proof": Part("orchestrate", "pipeboard/run/proof.py", ("tests/test_proof.py",), 97),
 }  # fmt: skip
 
 

@@ -85,7 +85,7 @@ def test_the_figures_of_the_proof_are_those_of_the_reports(tmp_path: Path) -> No
         "coverage": {"totals": {"percent_covered": 95.46}},
         "mutation": {
             "merge": {"killed": 900, "mutants": 1000},
-            "verdict": {"killed": 98, "mutants": 100},
+            "proof": {"killed": 98, "mutants": 100},
         },
     }.items():
         (tmp_path / name).mkdir()
