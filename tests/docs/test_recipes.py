@@ -123,8 +123,8 @@ def test_the_page_has_the_five_recipes() -> None:
     assert all([step.verb for step in steps].count("Run") == 1 for steps in RECIPES.values())
 
 
-#: These take long, the first two most of all, since they start dbt: the day chooses one of these and
-#: one of the others for the long tests, the rest is for the night.
+#: These take long, the first two most of all, since they start dbt: the day chooses one of them
+#: and one of the others for the long tests; the rest is for the night.
 SLOW = ("Add a stream", "Add a mart", "Add a metric", "Add a card")
 TODAY = date.today().toordinal() % 2
 
