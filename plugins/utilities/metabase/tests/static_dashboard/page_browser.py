@@ -119,8 +119,7 @@ class Browser:
         self, page: Path, size: tuple[int, int] = DESK, *, dark: bool = False, at: str = ""
     ) -> None:
         """Open a page, at the address behind its `#/`."""
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        self.set_scheme(dark=dark)
         width, height = size
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
         self.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
@@ -129,6 +128,11 @@ class Browser:
         self.chrome.get_log("performance")
         self.chrome.get(f"{page.as_uri()}#/{at}" if at else page.as_uri())
         self.drawn()
+
+    def set_scheme(self, *, dark: bool) -> None:
+        """Change the system's colours, also those of an open page."""
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
 
     def run(self, script: str, *arguments: Any) -> Any:
         return self.chrome.execute_script(script, *arguments)

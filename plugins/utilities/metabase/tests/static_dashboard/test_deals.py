@@ -134,17 +134,17 @@ def test_without_a_company_domain_no_deal_has_a_link(
     assert not browser.all("dialog a")
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_no_barrier_in_a_list(
-    browser: Browser, demo: Warehouse, page_of: Page, axe: str, dark: bool
+    browser: Browser, demo: Warehouse, page_of: Page, axe: str
 ) -> None:
-    browser.open(page_of(demo), PHONE, dark=dark)
+    browser.open(page_of(demo), PHONE, at="team")
     browser.run(axe)
-    browser.run("location.hash = '#/team'")
     browser.one("button[lang=pt]").click()
     browser.one(WON).click()
-    assert opened(browser)
-    assert browser.violations(dark=dark) == []
+    for dark in (False, True):
+        browser.set_scheme(dark=dark)
+        assert opened(browser)
+        assert browser.violations(dark=dark) == []
     assert browser.run("return document.documentElement.scrollWidth") <= PHONE[0]
     assert browser.one("dialog h2").text.startswith("Negócios: ")
     assert browser.complaints() == []
@@ -153,8 +153,9 @@ def test_axe_finds_no_barrier_in_a_list(
 def test_an_address_of_a_list_that_is_none_opens_none(
     browser: Browser, demo: Warehouse, page_of: Page
 ) -> None:
+    browser.chrome.get("about:blank")
     for requested in ("nothing.n_won", "owner_scorecard.owner_name", "owner_scorecard.n_pushes"):
-        browser.chrome.get("about:blank")
+        # The first opens the page, the others change the address of the open page.
         browser.chrome.get(f"{page_of(demo).as_uri()}#/team?deals={requested}&of=x.y")
         WebDriverWait(browser.chrome, 10).until(lambda _: browser.all(WON))
         assert not browser.all("dialog")
