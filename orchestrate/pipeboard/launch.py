@@ -27,8 +27,8 @@ BUILDERS = ("dbt", "dbt-changed", "mf")
 OF_SYNC = "PIPEBOARD_DBT_OF_SYNC"
 #: Names of models that the project, as it is, has built; set by `dbt-changed`, too.
 BUILT_BEFORE = "PIPEBOARD_MODELS_BUILT_BEFORE"
-#: Files of run/ that start programs of the dbt environment; that of dbt is for a sync only.
-ENTRIES = {"dbt": "dbt_of_sync.py", "mf": "metricflow.py"}
+#: Files of run/ that start these programs, with their own Python; that of dbt is for a sync only.
+ENTRIES = {"dbt": "dbt_of_sync.py", "meltano": "meltano.py", "mf": "metricflow.py"}
 
 SECRET_NAME = re.compile(
     r"(TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|API_?KEY|(SECRET|ACCESS|PRIVATE)_KEY(_ID)?"
@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> None:
         remove_leftovers(_meltano_folder(os.environ))
     command = arguments[1:]
     entry = ENTRIES.get(name if name != "dbt" or os.environ.get(OF_SYNC) else "")
-    if entry:
+    if entry and Path(program).name == name:
         file = Path(__file__).resolve().with_name("run") / entry
         command = [str(Path(program).with_name("python")), "-I", str(file), *arguments[2:]]
     try:

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import signal
 import subprocess
 import time
@@ -33,6 +34,8 @@ from pipeboard.local.simulator import Account, Simulator
 embedded_postgres.SETTINGS["fsync"] = "off"
 GATEWAY = Path("/usr/bin/prometheus-pushgateway")
 DATABASE = "site"
+#: Where dbt writes, below the local state.
+TARGET = Path("dbt", "dev", "target")
 T = TypeVar("T")
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -183,7 +186,7 @@ class Live:
         known = [(int(r[1]), int(r[2]), r[4]) for r in rows if r and not r[3].startswith("Z")]
         found: dict[str, int] = {}
         parents = {self.process.pid}
-        for name, word in (("watchdog", "watchdog.py"), ("meltano", "/meltano ")):
+        for name, word in (("watchdog", "watchdog.py"), ("meltano", "/run/meltano.py ")):
             children = [
                 pid for pid, parent, command in known if parent in parents and word in command
             ]
@@ -249,8 +252,14 @@ def pushgateway(memory: Path) -> Iterator[str | None]:
 
 @contextmanager
 def make_site(server: EmbeddedPostgres, folder: Path, deals: int = 120) -> Iterator[Site]:
-    """Make a site in a folder, and take it away."""
+    """Make a site in a folder, and take it away.
+
+    What dbt parsed and compiled is kept for the next site, whose database has the same name.
+    """
     checkout = Checkout(folder / "state")
+    target, parsed = checkout.state / TARGET, server.state.with_name("parsed by dbt")
+    if parsed.exists():
+        shutil.copytree(parsed, target, ignore=shutil.ignore_patterns("run_results.json"))
     # A token that no other file has: a test can look for it among all files.
     command = folder / "pipedrive-simulator"
     program = COMMANDS / "pipedrive-simulator"
@@ -263,6 +272,9 @@ def make_site(server: EmbeddedPostgres, folder: Path, deals: int = 120) -> Itera
     with pushgateway(folder / "metrics") as gateway:
         yield Site(checkout, simulator, server, binaries, gateway)
     simulator.stop()
+    if target.exists():
+        shutil.rmtree(parsed, ignore_errors=True)
+        target.rename(parsed)
 
 
 def kill_server(server: EmbeddedPostgres) -> None:
