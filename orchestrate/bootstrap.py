@@ -122,6 +122,8 @@ RIVAL = Environment("bench-pipelinewise", wheels_only=False)
 POLICY = Environment("policy", compiled=False)
 # The linter of the dbt project.
 DBT_LINT = Environment("dbt-lint", compiled=False)
+# What lists the components of a release; it would slow down each start of a program in `dev`.
+SBOM = Environment("sbom", compiled=False)
 
 # What is built, by the arguments of the command line.
 WANTED = {
@@ -133,7 +135,7 @@ WANTED = {
     ("image",): tuple(
         replace(each, compiled=False) for each in (*RUN, METRICS, PREFECT) if each.name != "demo"
     ),
-    ("dev",): (*RUN, STATIC_DASHBOARD, METRICS, PREFECT, DEV, POLICY, DBT_LINT),
+    ("dev",): (*RUN, STATIC_DASHBOARD, METRICS, PREFECT, DEV, POLICY, DBT_LINT, SBOM),
     ("bench",): (*RUN, DEV, RIVAL),
 }
 
@@ -308,7 +310,7 @@ def lock(uv: Path) -> None:
     """Recompile requirements/*.txt; versions already pinned stay unless UPGRADE is set."""
     upgrade = ["--upgrade"] if os.environ.get("UPGRADE") else []
     jobs: list[tuple[str, tuple[str, ...]]] = [("bootstrap", ()), ("build", ())]
-    every = (*RUN, STATIC_DASHBOARD, METRICS, PREFECT, DEV, POLICY, DBT_LINT, RIVAL)
+    every = (*RUN, STATIC_DASHBOARD, METRICS, PREFECT, DEV, POLICY, DBT_LINT, SBOM, RIVAL)
     jobs += [(environment.name, environment.members) for environment in every]
     for name, members in jobs:
         source = Path("requirements") / f"{name}.in"

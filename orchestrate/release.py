@@ -29,6 +29,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FILES = ROOT / "build" / "release"
 ENVIRONMENTS = ROOT / ".pipeboard" / "env"
 UV = ENVIRONMENTS / "uv" / "bin" / "uv"
+#: What lists the packages of an environment.
+SBOM = ENVIRONMENTS / "sbom" / "bin" / "python"
 PINS = ROOT / "requirements" / "build.txt"
 #: The packages that are released. The simulator is one: it serves tests of other projects.
 PACKAGES = (
@@ -321,7 +323,7 @@ def components() -> dict[str, Any]:
         if not python.exists():
             refuse(f"the environment {name} is missing: make setup")
         made = subprocess.run(
-            [sys.executable, "-m", "cyclonedx_py", "environment", "--output-reproducible"]
+            [str(SBOM), "-m", "cyclonedx_py", "environment", "--output-reproducible"]
             + ["--no-validate", "--spec-version", "1.6", "--output-format", "JSON", str(python)],
             capture_output=True, text=True, check=True,
         )  # fmt: skip

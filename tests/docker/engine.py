@@ -116,6 +116,8 @@ class Engine:
             ["mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(packages)}", *options]
             + [f"--aptopt={APT}", *(f"--customize-hook={hook}" for hook in hooks)]
             + ["bookworm", str(archive)],
+            # Hundreds of programs are looked for, and a developer's own folders come first.
+            env={**os.environ, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
             text=True,
             capture_output=True,
             check=False,

@@ -35,7 +35,7 @@
         + case
             when {{ day }}.is_business_day then greatest(0, least(
                 {{ office_seconds_per_day() }},
-                extract(epoch from ({{ instant }} at time zone {{ reporting_timezone() }})::time)
+                date_part('epoch', ({{ instant }} at time zone {{ reporting_timezone() }})::time)
                 - {{ (var('office_opens_at') | float * 3600) | int }}
             ))
             else 0

@@ -11,6 +11,7 @@ wheel, and `update_checker`, which would ask PyPI for a newer version at each st
 from __future__ import annotations
 
 import os
+import runpy
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -58,6 +59,8 @@ def main() -> None:
 
 def _make_manifest(target: Path) -> None:
     """Parse the project, and give MetricFlow a folder in which it finds the manifest."""
+    # launch.py starts files: this one's package is not installed here.
+    runpy.run_path(str(Path(__file__).with_name("dbt_of_sync.py")))["share_parsed_project"]()
     parsed = import_module("dbt.cli.main").dbtRunner().invoke(["--quiet", "parse"])
     if not parsed.success:
         sys.exit(f"mf: dbt cannot parse the project: {parsed.exception}")

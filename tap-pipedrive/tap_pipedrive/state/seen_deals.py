@@ -81,6 +81,14 @@ class SeenDeals:
         if status == "deleted" or deal.get("is_deleted"):
             self._deleted.add(deal_id)
 
+    def forget(self) -> None:
+        """Take every deal for one that was never seen: one of them could not be read.
+
+        Its id is not known, and the watermark passes its moves. When it is sound again, its log must
+        be read, however old these moves are.
+        """
+        self._seen = _Bits()
+
     def save(self) -> None:
         """Store the memory; it belongs to the state that is written next."""
         self._mark["n"] += 1

@@ -220,6 +220,8 @@ class SharedScan:
         for number, page in enumerate(self._run.prefetch.pages(request), 1):
             bind_contextvars(page=number)
             signpost = signpost or page.answered_at or self._run.client.source_now
+            if page.unreadable and any(stream.remembers_deals for stream in bookmarks):
+                self._run.seen_deals.forget()
             self._deliver(page.records, bookmarks, signpost, page.answered_at)
             if not bookmarks:
                 return None

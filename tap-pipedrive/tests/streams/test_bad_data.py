@@ -392,6 +392,32 @@ def test_the_log_of_a_deal_with_an_impossible_update_time_is_read_once(
     assert requested[0] > 50 and requested[2] == 0, requested
 
 
+def test_the_log_of_a_deal_that_moved_while_it_was_no_record_is_read(
+    simulator: Any, sync: Sync, tmp_path: Any
+) -> None:
+    account, only = simulator.account, {"deals", "deal_changelog", "deal_changelog_sync"}
+    state = sync(only=only, state_dir=str(tmp_path)).state
+    moved, other = sorted(d["id"] for d in simulator.truth("deals") if d["status"] == "open")[:2]
+    rule = {"kind": "bad_record", "oddity": "null", "key": moved, "operation": "getDeals"}
+    simulator.control("POST", "faults", rule)
+    for deal_id in (moved, other):
+        account.advance_clock(3600)
+        (deal,) = (d for d in simulator.truth("deals") if d["id"] == deal_id)
+        stages = [s for s in simulator.truth("stages") if s["pipeline_id"] == deal["pipeline_id"]]
+        (to, *_) = (s["id"] for s in stages if s["id"] != deal["stage_id"])
+        edit = {"op": "move_deal", "deal_id": deal_id, "stage_id": to}
+        simulator.control("POST", "edit", edit)
+    account.advance_clock(3600)
+    output = sync(state, only=only, state_dir=str(tmp_path))
+    assert {mark["deal_id"] for mark in output.records["deal_changelog_sync"]} == {other}
+
+    simulator.control("DELETE", "faults")
+    edit = {"op": "update_deal", "deal_id": moved, "value": 12}
+    simulator.control("POST", "edit", edit)
+    output = sync(output.state, only=only, state_dir=str(tmp_path))
+    assert moved in {mark["deal_id"] for mark in output.records["deal_changelog_sync"]}
+
+
 def test_an_incomplete_sweep_marks_nothing_as_deleted(simulator: Any, sync: Sync) -> None:
     rule = {"kind": "bad_record", "oddity": "no_id", "operation": "getPersons"}
     simulator.control("POST", "faults", rule)

@@ -38,7 +38,7 @@
 
 {% macro create_published_table(relation, sql) -%}
     {%- call statement('main') -%}
-        {{ without_compiling_queries() }}
+        {{ for_short_queries() }}
         {{ get_create_table_as_sql(False, relation, sql) }}
     {%- endcall -%}
     {%- do create_indexes(relation) -%}
@@ -53,7 +53,7 @@
 {% macro build_aside(sql, beside, kind='table') -%}
     {%- set aside = make_temp_relation(this) -%}
     {%- call statement('build_aside', fetch_result=True) -%}
-        {{ without_compiling_queries() }}
+        {{ for_short_queries() }}
         {{ config.get('sql_header') or '' }}
         create temporary {{ kind }} {{ aside }} as (
             {{ sql }}
@@ -79,9 +79,13 @@
     }) }}
 {%- endmacro %}
 
-{#- JIT-compiling the many expressions of one statement takes longer than running them once. -#}
-{% macro without_compiling_queries() -%}
+{#-
+    JIT-compiling the many expressions of one statement takes longer than running them once. Starting parallel workers
+    for a scan of a tenth of a second costs more than they save: models run side by side.
+-#}
+{% macro for_short_queries() -%}
     set jit = off;
+    set min_parallel_table_scan_size = '256MB';
 {%- endmacro %}
 
 {#- Whether a column is missing, is not declared, or has another type, in a model with a contract. -#}

@@ -68,7 +68,7 @@ select
     timed.is_touched_before_creation,
     case
         when timed.first_touch_at is not null
-            then round((extract(epoch from timed.responded_at - timed.add_time) / 3600)::numeric, 3)
+            then round((date_part('epoch', timed.responded_at - timed.add_time) / 3600)::numeric, 3)
     end as response_hours,
     case
         when timed.first_touch_at is not null

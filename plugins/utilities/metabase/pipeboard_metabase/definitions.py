@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeboard_metabase.fragments import expand
 from pipeboard_metabase.translations import (
     DEFINITIONS,
     DefinitionError,
     Translations,
     load_translations,
+    parsed,
 )
 
 GRID = 24
@@ -237,7 +236,7 @@ def load() -> Definitions:
     Raises:
         DefinitionError: at the first contradiction; it names the file and the field.
     """
-    filters = _filters(yaml.safe_load((DEFINITIONS / "filters.yml").read_text(encoding="utf-8")))
+    filters = _filters(parsed((DEFINITIONS / "filters.yml").read_text(encoding="utf-8")))
     cards: dict[str, Card] = {}
     for folder in _sorted(DEFINITIONS / "cards"):
         for file in _sorted(folder):
@@ -260,7 +259,7 @@ def load() -> Definitions:
         if unknown := set(card.unfiltered) - reached:
             message = f"card {card.key}: none of its dashboards has a filter {', '.join(unknown)}"
             raise DefinitionError(message)
-    deal_sets = _deal_sets(yaml.safe_load((DEFINITIONS / "deal_sets.yml").read_text("utf-8")))
+    deal_sets = _deal_sets(parsed((DEFINITIONS / "deal_sets.yml").read_text("utf-8")))
     named = {name for card in cards.values() for name in card.deals.values()}
     if different := named ^ set(deal_sets):
         message = f"deal_sets.yml and the cards differ: {', '.join(sorted(different))}"
@@ -283,7 +282,7 @@ def read_card(folder: str, name: str, text: str, filters: Mapping[str, Filter]) 
     if len(parts) != 3 or parts[0].strip():
         message = f"{where} must begin with front matter between two lines of ---"
         raise DefinitionError(message)
-    data = _mapping(where, yaml.safe_load(parts[1]))
+    data = _mapping(where, parsed(parts[1]))
     grains = _names(where, "grains", data)
     sql = expand(parts[2].strip()).replace(PERIOD_START, _period_start(grains))
     tags = filters_in(sql)
@@ -436,7 +435,7 @@ def read_dashboard(
             does not say what it does with one of its filters.
     """
     where = f"dashboards/{name}"
-    data = _mapping(where, yaml.safe_load(text))
+    data = _mapping(where, parsed(text))
     _only(where, data, {"position", "filters", "tabs", "rows"})
     key = _key(where, name.removesuffix(".yml"))
     if ("tabs" in data) == ("rows" in data):

@@ -80,7 +80,10 @@ def answer(demo: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Answer:
     """Ask `mf` itself for the won value by owner."""
     environ = {**demo.environ(), "DBT_PROJECT_DIR": str(ROOT / "transform")}
     environ["DBT_PROFILES_DIR"] = environ["DBT_PROJECT_DIR"]
-    file = tmp_path_factory.mktemp("answer") / "answer.csv"
+    folder = tmp_path_factory.mktemp("answer")
+    # Of its own: in that of the tests is what dbt parsed for a database of another name.
+    environ["DBT_TARGET_PATH"] = str(folder / "target")
+    file = folder / "answer.csv"
     query = ["query", "--metrics", "won_value", "--group-by", "owner", "--csv", str(file)]
     outcome = subprocess.run(
         [COMMANDS / "mf", *query], env=environ, capture_output=True, text=True, check=False
@@ -88,7 +91,6 @@ def answer(demo: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Answer:
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     with file.open(newline="") as text:
         owners = {int(owner): cents(value) for owner, value in list(csv.reader(text))[1:]}
-    folder = Path(environ["DBT_TARGET_PATH"]).parent
     return Answer({**environ, "DBT_PROJECT_DIR": str(folder)}, outcome.stdout, owners)
 
 

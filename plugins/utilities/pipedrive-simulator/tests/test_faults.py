@@ -10,7 +10,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from pipedrive_simulator.server.faults import KINDS, ODDITIES, Faults, Rule, RuleError
+from pipedrive_simulator.server.faults import (
+    KINDS,
+    ODDITIES,
+    Faults,
+    Rule,
+    RuleError,
+    bad_records,
+)  # fmt: skip
+from pipedrive_simulator.server.reply import Reply
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
 
 DEALS = "/api/v2/deals"
@@ -194,6 +202,15 @@ def test_a_record_is_bad_wherever_it_is_listed(simulator: RunningSimulator) -> N
         odd = [record["id"] for record in records(fetch(simulator, path)[2])
                if record["value"] == "odd"]  # fmt: skip
         assert odd == [key]
+
+
+@pytest.mark.parametrize("first", ODDITIES)
+def test_a_page_can_be_damaged_twice(first: str) -> None:
+    reply = Reply(200, b'{"success":true,"data":[{"id":1},{"id":2,"title":"A"}]}')
+    bad_records([Rule("bad_record", oddity=first, field_name="title", record=0)], reply)
+    again = Rule("bad_record", value='"odd"', field_name="title", key=2)
+    assert bad_records([again], reply) == [again]
+    assert b'{"title":"odd","id":2}' in reply.body
 
 
 def test_a_hollow_answer_has_no_list(simulator: RunningSimulator) -> None:

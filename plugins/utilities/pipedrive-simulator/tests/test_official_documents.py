@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,23 @@ _ENUM_LISTS = {"status", "include_fields"}
 _BY_ID = [pytest.param(op, id=f"{op.version}-{op.id}") for op in OPERATIONS]
 
 
-@pytest.fixture(scope="module", params=["normal", "empty", "csv", "endless"])
+_PLANS: dict[str, dict[str, Any]] = {
+    "normal": {"deals": 400},
+    "empty": {"deals": 0},
+    "csv": {"kind": "csv", "csv_dir": str(TINY_CSV), "now": None},
+    "endless": {"kind": "endless", "deals": 1000},
+}
+
+
+@cache
+def _account_caller(plan: str) -> Caller:
+    """Make an account once; in a random order, pytest would make it for almost every test."""
+    return make_caller(make_account(**_PLANS[plan]))
+
+
+@pytest.fixture(params=_PLANS)
 def account_caller(request: pytest.FixtureRequest) -> Caller:
-    plans = {
-        "normal": {"deals": 400},
-        "empty": {"deals": 0},
-        "csv": {"kind": "csv", "csv_dir": str(TINY_CSV), "now": None},
-        "endless": {"kind": "endless", "deals": 1000},
-    }
-    return make_caller(make_account(**plans[request.param]))
+    return _account_caller(request.param)
 
 
 def path_id(op: Operation, account: Account, number: str) -> str:

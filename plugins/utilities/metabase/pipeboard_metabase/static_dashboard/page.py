@@ -12,8 +12,6 @@ from datetime import datetime, timezone
 from importlib import resources
 from typing import Any
 
-import yaml
-
 from pipeboard_metabase.definitions import GRAIN, GRID, PERIOD, Card, Dashboard, Definitions, Place
 from pipeboard_metabase.sql import TRANSLATED_AS
 from pipeboard_metabase.static_dashboard.bundle import Bundle, packed
@@ -21,7 +19,7 @@ from pipeboard_metabase.static_dashboard.cells import plain
 from pipeboard_metabase.static_dashboard.database import PAGE_FILTERS, is_filtered, template
 from pipeboard_metabase.static_dashboard.deals import COLUMNS, lists
 from pipeboard_metabase.static_dashboard.queries import MOST_ROWS, Account, CardResult
-from pipeboard_metabase.translations import LANGUAGES, Translations, translations_of
+from pipeboard_metabase.translations import LANGUAGES, Translations, parsed, translations_of
 
 #: How a column is shown when its card does not say: by PostgreSQL's type.
 BY_TYPE = {
@@ -112,7 +110,7 @@ def page_data(
 def page_translations() -> Translations:
     """Return the texts of the page itself."""
     text = resources.files(__package__).joinpath("translations.yml").read_text(encoding="utf-8")
-    return translations_of("static_dashboard/translations.yml", yaml.safe_load(text))
+    return translations_of("static_dashboard/translations.yml", parsed(text))
 
 
 def embedded(data: object) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
-from page_browser import CACHE, NODE, Browser
+from page_browser import CACHE, DESK, NODE, Browser, Page, Reading, Tour, Tours, View
 from pipeboard_metabase.definitions import Definitions
 from pipeboard_metabase.static_dashboard.bundle import Bundle, make_bundle, node_in, packages
 from pipeboard_metabase.static_dashboard.command import write
@@ -35,11 +36,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def page_of(definitions: Definitions, bundle: Bundle, folder: Path) -> Callable[[Warehouse], Path]:
+def reading(definitions: Definitions) -> Reading:
+    return cache(lambda url: read(url, definitions))
+
+
+@pytest.fixture(scope="session")
+def page_of(definitions: Definitions, bundle: Bundle, folder: Path, reading: Reading) -> Page:
     def page(warehouse: Warehouse) -> Path:
         path = folder / f"{warehouse.folder.name}.html"
         if not path.exists():
-            account, results = read(warehouse.url, definitions)
+            account, results = reading(warehouse.url)
             write(path, render_page(definitions, account, results, bundle, demo=True))
         return path
 
@@ -60,6 +66,23 @@ def chromium() -> Iterator[webdriver.Chrome]:
     chrome = webdriver.Chrome(options=options, service=Service(driver))
     yield chrome
     chrome.quit()
+
+
+@pytest.fixture(scope="session")
+def tours(chromium: webdriver.Chrome, axe: str) -> Tours:
+    found: dict[tuple[Path, View], Tour] = {}
+
+    def tour(page: Path, view: View) -> Tour:
+        if (page, view) not in found:
+            browser = Browser(chromium)
+            size, dark, language = view
+            browser.open(page, size, dark=dark)
+            browser.one(f"button[lang={language}]").click()
+            found[page, view] = browser.tour(axe if size == DESK else "", dark=dark)
+            browser.run("localStorage.clear()")
+        return found[page, view]
+
+    return tour
 
 
 @pytest.fixture

@@ -8,14 +8,25 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime, timezone
 from itertools import combinations
 from pathlib import Path
 
 import pytest
-from page_browser import CACHE, MARKS, NODE, PHONE, Browser
+from page_browser import (
+    CACHE,
+    DARK,
+    LIGHT,
+    NARROW,
+    NODE,
+    PHONE,
+    Browser,
+    Page,
+    Reading,
+    Tours,
+    View,
+)
 from pipeboard_metabase.definitions import LEFT_OUT, Definitions
 from pipeboard_metabase.static_dashboard.bundle import (
     WEB,
@@ -26,7 +37,7 @@ from pipeboard_metabase.static_dashboard.bundle import (
 )
 from pipeboard_metabase.static_dashboard.command import write
 from pipeboard_metabase.static_dashboard.page import render_page
-from pipeboard_metabase.static_dashboard.queries import Account, CardResult, read
+from pipeboard_metabase.static_dashboard.queries import Account, CardResult
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
@@ -42,26 +53,22 @@ def titles_of(definitions: Definitions, kind: str, language: str) -> set[str]:
 
 
 def test_every_chart_is_drawn_and_nothing_is_requested_of_any_server(
-    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path]
+    tours: Tours, demo: Warehouse, page_of: Page
 ) -> None:
-    browser.open(page_of(demo))
-    seen = set()
-    for title in browser.dashboards():
-        drawn = browser.run(MARKS)
-        assert not [key for key, marks in drawn if not marks], title
-        assert not browser.all(".failed"), title
-        seen |= {key for key, _ in drawn}
-    assert len(seen) > 25
-    assert browser.complaints() == []
-    assert browser.requested() == []
+    tour = tours(page_of(demo), LIGHT)
+    assert not [failed for seen in tour.dashboards for failed in seen.failed]
+    marks = dict(pair for seen in tour.dashboards for pair in seen.marks)
+    assert not [card for card, count in marks.items() if not count]
+    assert len(marks) > 25
+    assert tour.complaints == []
+    assert tour.requested == []
 
 
 def test_numbers_are_the_marts_own_in_the_readers_language(
-    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path]
+    browser: Browser, demo: Warehouse, page_of: Page
 ) -> None:
     ((value,),) = demo.rows("select sum(open_value_base) from marts.rpt_pipeline_now")
-    browser.open(page_of(demo))
-    browser.run("location.hash = '#/pipeline_now'")
+    browser.open(page_of(demo), at="pipeline_now")
     full = browser.one("[data-card=open_value] .big").get_attribute("title")
     assert full == f"R${value:,.0f}"
     browser.one("button[lang=pt]").click()
@@ -75,8 +82,8 @@ def test_numbers_are_the_marts_own_in_the_readers_language(
 
 
 def test_money_says_which_deals_it_leaves_out(
-    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path],
-    definitions: Definitions, bundle: Bundle, folder: Path,
+    browser: Browser, demo: Warehouse, page_of: Page,
+    definitions: Definitions, bundle: Bundle, folder: Path, reading: Reading,
 ) -> None:  # fmt: skip
     cards = "open_value", "open_by_stage", "velocity_by_pipeline"
     browser.open(page_of(demo))
@@ -84,7 +91,8 @@ def test_money_says_which_deals_it_leaves_out(
         browser.run(f"location.hash = '#/{dashboard}'")
         assert "exchange rate" not in " ".join(e.text for e in browser.all(".note"))
         assert "Deals without a rate" not in [e.text for e in browser.all("th button")]
-    account, results = read(demo.url, definitions)
+    account, shown = reading(demo.url)
+    results = dict(shown)
     for key in cards:
         found = results[key]
         at = found.columns.index(LEFT_OUT)
@@ -109,9 +117,13 @@ def test_money_says_which_deals_it_leaves_out(
 
 
 def test_both_languages(
-    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path],
-    definitions: Definitions,
-) -> None:  # fmt: skip
+    browser: Browser, tours: Tours, demo: Warehouse, page_of: Page, definitions: Definitions
+) -> None:
+    for view in (LIGHT, DARK):
+        language = view[2]
+        for seen in tours(page_of(demo), view).dashboards:
+            assert seen.title in titles_of(definitions, "dashboard.", language)
+            assert set(seen.cards) <= titles_of(definitions, "card.", language)
     browser.open(page_of(demo))
     assert browser.run("return document.documentElement.lang") == "en"
     for language in ("pt", "en"):
@@ -119,20 +131,15 @@ def test_both_languages(
         # The button was drawn anew, and the reader is still on it.
         assert browser.run("return document.activeElement.lang") == language
         assert browser.run("return document.documentElement.lang[0]") == language[0]
-        titles = list(browser.dashboards())
-        assert set(titles) <= titles_of(definitions, "dashboard.", language)
-        cards = {heading.text for heading in browser.all("article h3, article h4")}
-        assert cards <= titles_of(definitions, "card.", language)
     # A column or value without words would be shown by its key.
     assert "_" not in browser.one("nav").text
 
 
 def test_dark_by_the_system_or_by_choice(
-    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path]
+    browser: Browser, tours: Tours, demo: Warehouse, page_of: Page
 ) -> None:
     background = "return getComputedStyle(document.body).backgroundColor"
-    browser.open(page_of(demo))
-    light = browser.run(background)
+    light = tours(page_of(demo), LIGHT).dashboards[0].background
     browser.open(page_of(demo), dark=True)
     dark = browser.run(background)
     assert light != dark
@@ -143,49 +150,23 @@ def test_dark_by_the_system_or_by_choice(
     assert browser.run(background) == light, "the choice is remembered"
 
 
-#: Texts of a line of a chart, each with the one that it lies over; slanted ones have no line.
-OVERLAPPING = """
-    return [...document.querySelectorAll(".chart")].flatMap((chart) => {
-        const texts = [...chart.querySelectorAll("svg text")]
-            .filter((text) => !text.getCTM().b)
-            .map((text) => [text.textContent, text.getBoundingClientRect()])
-            .sort(([, one], [, other]) => one.left - other.left);
-        return texts.flatMap(([name, box], nr) => texts.slice(nr + 1)
-            .filter(([, next]) => Math.abs(next.top - box.top) < 3 && next.left < box.right - 1)
-            .map(([other]) => [chart.closest("article").dataset.card, name, other]));
-    });
-"""
-
-
-@pytest.mark.parametrize("language", ["en", "pt"])
+@pytest.mark.parametrize("language", NARROW)
 def test_a_phone_scrolls_down_only(
-    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path], language: str
+    tours: Tours, demo: Warehouse, page_of: Page, language: str
 ) -> None:
-    browser.open(page_of(demo), PHONE)
-    browser.one(f"button[lang={language}]").click()
-    for title in browser.dashboards():
-        assert browser.run("return document.documentElement.scrollWidth") <= PHONE[0], title
+    for seen in tours(page_of(demo), NARROW[language]).dashboards:
+        assert seen.width <= PHONE[0], seen.title
         # What is cut off on a phone would not be seen by this: no card may be wider either.
-        wide = (
-            "return Math.max(...[...document.querySelectorAll('article')].map(a => a.scrollWidth))"
-        )
-        assert browser.run(wide) <= PHONE[0], title
-        assert browser.run(OVERLAPPING) == [], title
+        assert seen.widest_card <= PHONE[0], seen.title
+        assert seen.overlapping == [], seen.title
 
 
+@pytest.mark.parametrize("view", [LIGHT, DARK], ids=["en", "pt"])
 def test_no_column_of_a_table_is_cut_off(
-    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path]
+    tours: Tours, demo: Warehouse, page_of: Page, view: View
 ) -> None:
-    wide = """
-        return [...document.querySelectorAll(".scroll")]
-            .filter((box) => box.scrollWidth > box.clientWidth + 1)
-            .map((box) => box.closest("article").dataset.card);
-    """
-    browser.open(page_of(demo))
-    for language in ("en", "pt"):
-        browser.one(f"button[lang={language}]").click()
-        for title in browser.dashboards():
-            assert browser.run(wide) == [], title
+    for seen in tours(page_of(demo), view).dashboards:
+        assert seen.cut_off == [], seen.title
 
 
 def test_axes_begin_at_zero_and_the_running_month_is_marked(
@@ -219,21 +200,17 @@ def test_axes_begin_at_zero_and_the_running_month_is_marked(
     assert browser.run(dashed) > 0
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("view", [LIGHT, DARK], ids=["light", "dark"])
 def test_colours_of_a_chart_differ_for_all_readers(
-    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path], dark: bool
+    tours: Tours, demo: Warehouse, page_of: Page, view: View
 ) -> None:
     """Brightness or hue without red and green: what a reader with deuteranopia sees."""
-    browser.open(page_of(demo), dark=dark)
-    for title in browser.dashboards():
-        legends = browser.run("""
-            return [...document.querySelectorAll(".legend")].map((legend) =>
-                [...legend.querySelectorAll(".dot")].map((dot) =>
-                    getComputedStyle(dot).backgroundColor.match(/[0-9]+/g).map(Number)));
-        """)
-        for legend in legends:
+    dashboards = tours(page_of(demo), view).dashboards
+    assert sum(len(seen.legends) for seen in dashboards) > 5
+    for seen in dashboards:
+        for legend in seen.legends:
             for one, other in combinations(map(tuple, legend), 2):
-                assert differ_without_red_and_green(one, other), (title, one, other)
+                assert differ_without_red_and_green(one, other), (seen.title, one, other)
 
 
 def differ_without_red_and_green(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
@@ -249,7 +226,7 @@ def differ_without_red_and_green(one: tuple[int, ...], other: tuple[int, ...]) -
 
 
 def test_everything_is_reached_and_used_by_keyboard(
-    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path]
+    browser: Browser, demo: Warehouse, page_of: Page
 ) -> None:
     browser.open(page_of(demo))
     controls = "[...document.querySelectorAll('a[href], button, input, select, [tabindex=\"0\"]')]"
@@ -283,31 +260,22 @@ def test_everything_is_reached_and_used_by_keyboard(
     assert browser.one("nav [aria-current=page]").text == browser.one("h2").text
 
 
-def test_charts_say_what_they_show(
-    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path]
-) -> None:
+def test_charts_say_what_they_show(browser: Browser, demo: Warehouse, page_of: Page) -> None:
     ((product,),) = demo.rows(
         "select display_name "
         "from marts.rpt_products_monthly join marts.dim_product using (product_id) "
         "where month >= (select this_month - interval '1 year' from ops.ops_account) "
         "group by display_name order by sum(sold_value_base) desc limit 1"
     )
-    browser.open(page_of(demo))
-    browser.run("location.hash = '#/customers'")
+    browser.open(page_of(demo), at="customers")
     message = browser.one("[data-card=products_sold] .chart").get_attribute("aria-label")
     assert f"highest {product} with R$" in message
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_axe_finds_no_barrier(
-    browser: Browser, demo: Warehouse, page_of: Callable[[Warehouse], Path], axe: str, dark: bool
-) -> None:
-    browser.open(page_of(demo), dark=dark)
-    browser.run(axe)
-    for title in browser.dashboards():
-        for toggle in browser.all(".toggle")[:1]:
-            browser.run("arguments[0].click()", toggle)
-        assert browser.violations(dark=dark) == [], title
+@pytest.mark.parametrize("view", [LIGHT, DARK], ids=["light", "dark"])
+def test_axe_finds_no_barrier(tours: Tours, demo: Warehouse, page_of: Page, view: View) -> None:
+    for seen in tours(page_of(demo), view).dashboards:
+        assert seen.violations == [], seen.title
 
 
 # -- other accounts
@@ -315,18 +283,17 @@ def test_axe_finds_no_barrier(
 
 @pytest.mark.parametrize("account", ["nothing", "one_deal"])
 def test_a_small_account_breaks_no_page(
-    browser: Browser, account: str, request: pytest.FixtureRequest,
-    page_of: Callable[[Warehouse], Path],
-) -> None:  # fmt: skip
-    browser.open(page_of(request.getfixturevalue(account)), PHONE)
-    assert bool(browser.all(".welcome")) == (account == "nothing")
-    for title in browser.dashboards():
-        assert not browser.all(".failed"), title
-        assert not [key for key, marks in browser.run(MARKS) if not marks], title
-        assert browser.run("return document.documentElement.scrollWidth") <= PHONE[0], title
-        assert "NaN" not in browser.one("main").text
-        assert "undefined" not in browser.one("main").text
-    assert browser.complaints() == []
+    tours: Tours, account: str, request: pytest.FixtureRequest, page_of: Page
+) -> None:
+    tour = tours(page_of(request.getfixturevalue(account)), NARROW["en"])
+    assert tour.dashboards[0].is_welcome == (account == "nothing")
+    for seen in tour.dashboards:
+        assert seen.failed == [], seen.title
+        assert not [card for card, count in seen.marks if not count], seen.title
+        assert seen.width <= PHONE[0], seen.title
+        assert "NaN" not in seen.text
+        assert "undefined" not in seen.text
+    assert tour.complaints == []
 
 
 HOSTILE = (

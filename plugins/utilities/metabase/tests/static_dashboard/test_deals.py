@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from page_browser import PHONE, Browser
+from page_browser import PHONE, Browser, Page, Reading
 from pipeboard_metabase.definitions import DefinitionError, Definitions, load
 from pipeboard_metabase.static_dashboard.bundle import Bundle
 from pipeboard_metabase.static_dashboard.command import write
 from pipeboard_metabase.static_dashboard.page import render_page
-from pipeboard_metabase.static_dashboard.queries import read
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 from warehouse_helpers import Warehouse
 
-Page = Callable[[Warehouse], Path]
 WON = "[data-card=owner_scorecard] tbody tr:first-child td:nth-child(3) .behind"
 
 
@@ -38,8 +35,7 @@ def closed(browser: Browser) -> None:
 def test_a_cell_opens_its_deals_with_their_links(
     browser: Browser, demo: Warehouse, page_of: Page
 ) -> None:
-    browser.open(page_of(demo))
-    browser.run("location.hash = '#/team'")
+    browser.open(page_of(demo), at="team")
     cell = browser.one(WON)
     n_won = int(cell.text)
     cell.send_keys(Keys.ENTER)
@@ -100,8 +96,7 @@ def test_a_tile_opens_its_deals_as_filtered(
 def test_a_customer_opens_its_deals_and_a_lost_one_its_last(
     browser: Browser, demo: Warehouse, page_of: Page
 ) -> None:
-    browser.open(page_of(demo))
-    browser.run("location.hash = '#/customers'")
+    browser.open(page_of(demo), at="customers")
     row = browser.all("[data-card=top_customers] tbody tr")[0]
     customer, _, n_won = (cell.text for cell in row.find_elements("css selector", "th, td")[:3])
     row.find_element("css selector", ".behind").click()
@@ -122,9 +117,10 @@ def test_a_customer_opens_its_deals_and_a_lost_one_its_last(
 
 
 def test_without_a_company_domain_no_deal_has_a_link(
-    browser: Browser, demo: Warehouse, definitions: Definitions, bundle: Bundle, folder: Path
-) -> None:
-    account, results = read(demo.url, definitions)
+    browser: Browser, demo: Warehouse, definitions: Definitions, bundle: Bundle, folder: Path,
+    reading: Reading,
+) -> None:  # fmt: skip
+    account, results = reading(demo.url)
     assert account.database is not None
     tables = json.loads(account.database.file)
     of_account = tables["tables"]["ops_ops_account"]
@@ -132,8 +128,7 @@ def test_without_a_company_domain_no_deal_has_a_link(
     database = replace(account.database, file=json.dumps(tables).encode())
     path = folder / "no_domain.html"
     write(path, render_page(definitions, replace(account, database=database), results, bundle))
-    browser.open(path)
-    browser.run("location.hash = '#/team'")
+    browser.open(path, at="team")
     browser.one(WON).click()
     assert opened(browser)
     assert not browser.all("dialog a")

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import psycopg
 import pytest
 from card_helpers import Server
-from page_browser import CACHE, NODE, PHONE, Browser
+from page_browser import CACHE, NODE, PHONE, Browser, Page, Reading
 from pipeboard_metabase.definitions import GRAIN, GRAINS, LEFT_OUT, PERIOD, Card, Definitions
 from pipeboard_metabase.sql import Between, Value, render
 from pipeboard_metabase.static_dashboard.bundle import WEB, Bundle, node_in, packages
@@ -33,7 +33,6 @@ from selenium.webdriver.support.wait import WebDriverWait
 from warehouse_helpers import Warehouse
 
 RELATIVE = ("this-month", "last-month", "this-quarter", "last-quarter", "this-year", "last-year")
-Page = Callable[[Warehouse], Path]
 
 
 @dataclass(frozen=True)
@@ -154,11 +153,11 @@ LISTED = 10
 )
 def test_figures_equal_the_marts_for_random_filters(
     definitions: Definitions, demo: Warehouse, page_of: Page, n_settings: int, n_cards: int | None,
-    evaluate: Callable[[Path, Sequence[CardRequest]], list[dict[str, Any]]],
+    reading: Reading, evaluate: Callable[[Path, Sequence[CardRequest]], list[dict[str, Any]]],
 ) -> None:  # fmt: skip
     seed = random.randrange(1_000_000)
     random_ = random.Random(seed)
-    account, _ = read(demo.url, definitions)
+    account, _ = reading(demo.url)
     database = account.database
     assert database is not None
     assert all(len(names) > 1 for names in database.choices.values()), "without teams, say"
@@ -188,9 +187,9 @@ def test_figures_equal_the_marts_for_random_filters(
 
 def test_without_a_choice_the_engine_answers_as_the_page_opens(
     definitions: Definitions, demo: Warehouse, page_of: Page,
-    evaluate: Callable[[Path, Sequence[CardRequest]], list[dict[str, Any]]],
+    reading: Reading, evaluate: Callable[[Path, Sequence[CardRequest]], list[dict[str, Any]]],
 ) -> None:  # fmt: skip
-    _, results = read(demo.url, definitions)
+    _, results = reading(demo.url)
     landing = definitions.cards["landing_this_month"]
     request = [CardRequest(c, {}, lists=c is landing) for c in filtered_cards(definitions)]
     lists = {}
@@ -280,9 +279,9 @@ def copied(source: psycopg.Connection[Any], target: psycopg.Connection[Any], nam
 
 def test_years_and_quarters_are_fiscal_ones(
     definitions: Definitions, demo: Warehouse, bundle: Bundle, folder: Path,
-    evaluate: Callable[[Path, Sequence[CardRequest]], list[dict[str, Any]]],
+    reading: Reading, evaluate: Callable[[Path, Sequence[CardRequest]], list[dict[str, Any]]],
 ) -> None:  # fmt: skip
-    account, results = read(demo.url, definitions)
+    account, results = reading(demo.url)
     assert account.fiscal_month == 1
     other = replace(account, fiscal_month=4, this_month=date(2026, 2, 1))
     path = folder / "fiscal.html"
@@ -314,9 +313,9 @@ def test_years_and_quarters_are_fiscal_ones(
 def test_deals_that_a_sum_leaves_out_are_counted(
     definitions: Definitions, demo: Warehouse, bundle: Bundle, folder: Path, card: str,
     counts: tuple[int, ...], expected: object,
-    evaluate: Callable[[Path, Sequence[CardRequest]], list[dict[str, Any]]],
+    reading: Reading, evaluate: Callable[[Path, Sequence[CardRequest]], list[dict[str, Any]]],
 ) -> None:  # fmt: skip
-    account, _ = read(demo.url, definitions)
+    account, _ = reading(demo.url)
     rows = " union all ".join(f"select 1 as n, {count} as {LEFT_OUT}" for count in counts)
     cards = {card: replace(definitions.cards[card], sql=rows)}
     columns = CardResult(("n", LEFT_OUT), ("int8", "int8"))
@@ -367,8 +366,7 @@ def test_the_bar_filters_the_cards_and_says_which_do_not_obey(
         "where month >= (select date_trunc('year', this_month) from ops.ops_account) "
         "group by 1 order by 2 desc limit 1"
     )
-    browser.open(page_of(demo))
-    browser.run("location.hash = '#/team'")
+    browser.open(page_of(demo), at="team")
     everybody = len(rows_of(browser, "owner_scorecard"))
     assert everybody > 2
     choose(browser, "owner", owner)
@@ -398,8 +396,7 @@ def test_the_bar_filters_the_cards_and_says_which_do_not_obey(
 def test_several_names_are_chosen_with_the_keyboard(
     browser: Browser, demo: Warehouse, page_of: Page
 ) -> None:
-    browser.open(page_of(demo))
-    browser.run("location.hash = '#/team'")
+    browser.open(page_of(demo), at="team")
     rows = rows_of(browser, "owner_scorecard")
     button = browser.one("[data-filter=owner]")
     assert button.get_attribute("aria-labelledby").split() == ["filter-owner", "chosen-owner"]
@@ -433,8 +430,7 @@ def test_several_names_are_chosen_with_the_keyboard(
 def test_the_back_button_takes_a_filter_back_and_an_address_brings_it(
     browser: Browser, demo: Warehouse, page_of: Page
 ) -> None:
-    browser.open(page_of(demo))
-    browser.run("location.hash = '#/team'")
+    browser.open(page_of(demo), at="team")
     before = rows_of(browser, "owner_scorecard")
     browser.one("[data-filter=team]").click()
     choose(browser, "team", browser.all("#choices-team label")[0].text)

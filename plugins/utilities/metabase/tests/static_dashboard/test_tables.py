@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
 from datetime import date, datetime, timezone
 from pathlib import Path
 
 import pytest
-from page_browser import Browser
+from page_browser import Browser, Page, Reading
 from pipeboard_metabase.definitions import Definitions
 from pipeboard_metabase.static_dashboard.bundle import Bundle
 from pipeboard_metabase.static_dashboard.command import write
 from pipeboard_metabase.static_dashboard.page import render_page
-from pipeboard_metabase.static_dashboard.queries import Account, CardResult, read
+from pipeboard_metabase.static_dashboard.queries import Account, CardResult
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 from warehouse_helpers import Warehouse
@@ -101,12 +100,11 @@ def test_the_export_has_the_rows_and_the_order_of_the_table(
 
 
 def test_a_chart_exports_its_data(
-    browser: Browser, demo: Warehouse, definitions: Definitions, tmp_path: Path,
-    page_of: Callable[[Warehouse], Path],
-) -> None:  # fmt: skip
+    browser: Browser, demo: Warehouse, tmp_path: Path, page_of: Page, reading: Reading
+) -> None:
     browser.open(page_of(demo))
     _, *rows = exported(browser, "created_and_closed", tmp_path)
-    _, results = read(demo.url, definitions)
+    _, results = reading(demo.url)
     assert rows == [
         [month.isoformat(), *map(str, counts)]  # type: ignore[attr-defined]
         for month, *counts in results["created_and_closed"].rows

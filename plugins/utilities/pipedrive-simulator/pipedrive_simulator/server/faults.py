@@ -14,6 +14,7 @@ import msgspec
 from pipedrive_simulator.account.records import Json
 from pipedrive_simulator.operations.paging import v2_page
 from pipedrive_simulator.server.reply import (
+    Page,
     Reply,
     cloudflare_block,
     failure,
@@ -140,28 +141,45 @@ def bad_records(rules: Sequence[Rule], reply: Reply) -> list[Rule]:
         The rules whose record is in the page.
 
     """
-    try:
-        body = msgspec.json.decode(reply.body, type=dict[str, msgspec.Raw])
-        parts = [bytes(part) for part in msgspec.json.decode(body["data"], type=list[msgspec.Raw])]
-    except (KeyError, msgspec.MsgspecError):
+    page = reply.page or _page_of(reply.body)
+    if page is None:
         return []
     applied: list[Rule] = []
-    keys = [_id_of(part) for part in parts]
+    records = page.records
+    keys = [key for key, _ in records]
     for rule in rules:
-        at = min(rule.record, len(parts) - 1)
+        at = min(rule.record, len(records) - 1)
         if rule.key is not None:
             if rule.key not in keys:
                 continue
             at = keys.index(rule.key)
-            parts[at] = _ODD_RECORDS.get(rule.oddity) or _with_value(rule, parts[at])
-        elif rule.oddity in _ODD_RECORDS:
-            parts.insert(max(at, 0), _ODD_RECORDS[rule.oddity])
-        elif parts:
-            parts[at] = _with_value(rule, parts[at])
+        odd = _ODD_RECORDS.get(rule.oddity)
+        if odd and rule.key is None:
+            records.insert(max(at, 0), (None, odd))
+            keys.insert(max(at, 0), None)
+        elif records:
+            try:
+                records[at] = keys[at], odd or _with_value(rule, records[at][1])
+            except (msgspec.MsgspecError, RecursionError):
+                continue  # it is damaged already
         applied.append(rule)
-    rest = msgspec.json.encode({k: v for k, v in body.items() if k != "data"})[1:]
-    reply.body = b'{"data":[%b]%b' % (b",".join(parts), rest if rest == b"}" else b"," + rest)
+    reply.page = page
+    reply.body = b'{"data":[%b]%b' % (b",".join(text for _, text in records), page.rest)
     return applied
+
+
+def _page_of(body: bytes) -> Page | None:
+    """Split the body of a list; None if it is not one."""
+    try:
+        members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        found = msgspec.json.decode(members.pop("data"), type=list[msgspec.Raw])
+    except (KeyError, msgspec.MsgspecError):
+        return None
+    rest = msgspec.json.encode(members)[1:]
+    return Page(
+        [(_id_of(bytes(text)), bytes(text)) for text in found],
+        rest if rest == b"}" else b"," + rest,
+    )
 
 
 def _id_of(part: bytes) -> Any:

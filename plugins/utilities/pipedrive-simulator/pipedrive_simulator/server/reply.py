@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -14,10 +15,19 @@ _INFO = "Please check developers.pipedrive.com"
 
 
 @dataclass
+class Page:
+    """The body of a list: its records, each with its id, and its other members as JSON."""
+
+    records: list[tuple[Any, bytes]]
+    rest: bytes
+
+
+@dataclass
 class Reply:
     """Status, body and headers; `manner` is how the body is sent (see `faults`).
 
-    A header that is None is left out, even one that every response has.
+    A header that is None is left out, even one that every response has. `page` is set once records
+    of the body are damaged: it cannot be decoded any more.
     """
 
     status: int
@@ -26,6 +36,7 @@ class Reply:
     headers: dict[str, str | None] = field(default_factory=dict)
     manner: str = "plain"
     seconds: float = 0.0
+    page: Page | None = None
 
 
 def failure(status: int, error: str, info: str | None = _INFO, **more: object) -> Reply:
