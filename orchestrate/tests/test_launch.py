@@ -183,11 +183,15 @@ def test_dbt_of_a_sync_is_started_with_its_own_python(tmp_path: Path) -> None:
     ]
 
 
-def test_mf_is_started_with_the_python_of_dbt(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "file"), [("mf", "metricflow.py"), ("meltano", "meltano.py")])
+def test_a_program_with_a_file_of_its_own_is_started_with_its_python(
+    tmp_path: Path, name: str, file: str
+) -> None:
     python = tmp_path / "bin" / "python"
     python.parent.mkdir()
     python.write_text('#!/bin/sh\necho "$@"\n')
     python.chmod(0o755)
-    arguments = started("mf", str(python.with_name("mf")), "list", "metrics").stdout.split()
-    entry = str(Path(launch.__file__).with_name("run") / "metricflow.py")
-    assert arguments == ["-I", entry, "list", "metrics"]
+    program = str(python.with_name(name))
+    arguments = started(name, program, "list", "metrics", MELTANO_SYS_DIR_ROOT=str(tmp_path)).stdout
+    entry = str(Path(launch.__file__).with_name("run") / file)
+    assert arguments.split() == ["-I", entry, "list", "metrics"]

@@ -31,7 +31,9 @@ from pipeboard.run import history
 from pipeboard.run.jobs import KNOWN
 from pipeboard.run.run_lock import is_locked
 
-ROUNDS = int(os.environ.get("PIPEBOARD_SIGNAL_ROUNDS", "4"))
+ROUNDS = int(os.environ.get("PIPEBOARD_SIGNAL_ROUNDS", "3"))
+#: Of them, to runs that build: a quarter.
+BUILDING = (ROUNDS + 3) // 4
 SEED = os.environ.get("PIPEBOARD_SIGNAL_SEED") or str(random.randrange(10**6))
 #: A new database, and a run without signals at its end, after so many rounds.
 ROUNDS_OF_A_DATABASE = 6
@@ -103,7 +105,7 @@ def site(server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_signals_while_a_run_loads(site: Site) -> None:
     # backfill does not build, so a round is short.
     targets = ("tap-pipedrive", "target-postgres", "meltano", "supervisor")
-    play(site, [planned("backfill", n, targets) for n in range(ROUNDS - ROUNDS // 4)])
+    play(site, [planned("backfill", n, targets) for n in range(ROUNDS - BUILDING)])
 
 
 def test_the_check_finds_missing_and_older_rows(site: Site) -> None:
@@ -122,7 +124,7 @@ def test_the_check_finds_missing_and_older_rows(site: Site) -> None:
 @pytest.mark.nightly
 def test_signals_while_a_run_builds(site: Site) -> None:
     targets = ("dbt", "dbt", "dbt", "tap-pipedrive", "target-postgres", "meltano", "supervisor")
-    rounds = [planned("sync", n, targets) for n in range(ROUNDS // 4)]
+    rounds = [planned("sync", n, targets) for n in range(BUILDING)]
     play(site, rounds, first_database_only=True)
     if rounds:
         deals = {

@@ -9,9 +9,7 @@ from conftest import Checkout, Run, SecondDemo, truth
 
 from pipeboard.local.simulator import Simulator
 
-STATE = (
-    "select completed_state::text from meltano.state where state_id like '%tap-pipedrive-to-%'"
-)
+STATE = "select completed_state::text from meltano.state where state_id like '%tap-pipedrive-to-%'"
 RAW = "select count(*), count(_sdc_deleted_at) from pipedrive.organizations"
 
 
