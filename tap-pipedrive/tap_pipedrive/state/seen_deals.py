@@ -7,7 +7,8 @@ loss the log of every updated deal is read once, which restores the memory.
 
 The memory is in the limit store (Redis, or ``state_dir``) and belongs to one sequence of Singer
 states: a mark in the state, ``{"id": .., "n": ..}``, names it and counts its versions. A memory
-that is newer than the state (the loader has not committed these records) is not used.
+that is newer than the state (the loader has not committed these records) is not used, nor an older
+one (a run with another store has seen more).
 """
 
 from __future__ import annotations
@@ -84,8 +85,8 @@ class SeenDeals:
     def forget(self) -> None:
         """Take every deal for one that was never seen: one of them could not be read.
 
-        Its id is not known, and the watermark passes its moves. When it is sound again, its log must
-        be read, however old these moves are.
+        Its id is not known, and the watermark passes its moves. When it is sound again, its log is
+        read, however old these moves are.
         """
         self._seen = _Bits()
 
@@ -110,5 +111,5 @@ class SeenDeals:
             )
         except (ValueError, zlib.error):  # ValueError: msgspec's
             return
-        if n <= self._mark["n"]:
+        if n == self._mark["n"]:
             self._seen, self._closed, self._deleted = map(_Bits, parts)

@@ -99,6 +99,20 @@ def test_a_memory_newer_than_its_state_is_not_used(tmp_path: Path) -> None:
     assert SeenDeals(Governor(LocalStore(tmp_path)), {}).may_have_returned(WON), "another line"
 
 
+def test_a_memory_older_than_its_state_is_not_used(tmp_path: Path) -> None:
+    """A run on another machine, or after the folder was lost for a while, has seen more."""
+    mark: dict[str, Any] = {}
+    here, elsewhere = (Governor(LocalStore(tmp_path / name)) for name in ("here", "elsewhere"))
+    for store, status in ((here, "open"), (elsewhere, "won")):
+        memory = SeenDeals(store, mark)
+        memory.add({"id": 1, "status": status})
+        memory.save()
+    reopened = {"id": 1, "status": "open"}
+    assert SeenDeals(Governor(LocalStore(tmp_path / "here")), dict(mark)).may_have_returned(
+        reopened
+    )
+
+
 def test_a_damaged_memory_counts_as_lost(tmp_path: Path) -> None:
     mark: dict[str, Any] = {}
     memory = SeenDeals(Governor(LocalStore(tmp_path)), mark)
