@@ -38,16 +38,20 @@ MOST_SETTLED = 100
 
 
 def version_of(record: Any) -> str | None:
-    """Return the version of a record: its update time, or a hash of the invalid one."""
+    """Return the version of a record: its update time; a digest of it if that time is invalid.
+
+    An invalid time may stay the same when the record changes.
+    """
     if updated := record.get("update_time"):
         return to_text(to_time(updated))
     aside = record.get("_extra")
-    invalid = aside.get("update_time") if isinstance(aside, SetAsideValues) else None
-    return (
-        None
-        if invalid is None
-        else _IMPOSSIBLE + hashlib.sha256(repr(invalid).encode()).hexdigest()[:12]
-    )
+    if not isinstance(aside, SetAsideValues) or "update_time" not in aside:
+        return None
+    try:
+        whole = repr(record).encode("utf-8", "backslashreplace")
+    except RecursionError:  # nested too deeply: it counts as changed each time
+        return None
+    return _IMPOSSIBLE + hashlib.sha256(whole).hexdigest()[:12]
 
 
 #: Types of the values in a state entry; another type would crash the run.

@@ -185,15 +185,16 @@ def test_the_end_of_a_read_forgets_where_it_was_and_a_rewind_all_of_it() -> None
     assert state == before
 
 
-def test_the_version_of_a_record_is_its_time_or_what_stands_in_its_place() -> None:
+def test_the_version_of_a_record_is_its_time_or_a_digest_of_it() -> None:
     assert version_of({"update_time": "2026-01-01 12:00:00"}) == before_noon(0)
-    odd, other = (
-        version_of({"update_time": None, "_extra": SetAsideValues(update_time=value)})
-        for value in ("yesterday", "tomorrow")
-    )
-    assert odd and odd[0] == "?" and len(odd) == 13
-    assert other != odd
-    assert odd == version_of({"_extra": SetAsideValues(update_time="yesterday")})
+
+    def odd(value: Any, stage: int = 1) -> str | None:
+        aside = SetAsideValues(update_time=value)
+        return version_of({"update_time": None, "stage_id": stage, "_extra": aside})
+
+    versions = [odd("yesterday"), odd(7), odd({}), odd("yesterday", stage=2)]
+    assert all(versions) and len(set(versions)) == 4, "another value, or another record"
+    assert versions[0] == odd("yesterday")
     assert version_of({}) is None
     assert version_of({"_extra": {"update_time": "yesterday"}}) is None, "the source's own value"
 
