@@ -97,10 +97,13 @@ class Damaged:
         stored = row.get(self.field)
         if _is_same(stored, self.sent):
             return
-        if stored is not None:
-            yield f"{self}: {self.field} is {stored!r:.80}"
-            return
         names = {re.split(r"[.\[]", name)[0] for name in row.get("_extra") or {}}
+        if stored is not None:
+            # A day, of which the clock is set aside.
+            is_day = isinstance(self.sent, str) and str(stored) == self.sent[:10]
+            if not (is_day and self.field in names):
+                yield f"{self}: {self.field} is {stored!r:.80}"
+            return
         in_quarantine = any(_key_of(entry) == self.key for entry in quarantine)
         if self.field not in names and not in_quarantine and self.sent != "":
             yield f"{self}: null, and lost"

@@ -71,6 +71,8 @@ _ANY_TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d)?(\.\d+)?\s?"
     r"(Z|[+-]\d\d(?::?\d\d)?)?)?", re.ASCII
 )  # fmt: skip
+#: What may follow a day without telling more.
+_MIDNIGHT = re.compile(r"(?:[T ]00:00(?::00(?:\.0+)?)?\s?(?:Z|[+-]00(?::?00)?)?)?", re.ASCII)
 #: Days that a pattern cannot check: leap days, and days that a time zone may move out of range.
 _DAYS_TO_CHECK = ("-02-29", "0001-01-01", "9999-12-31")
 
@@ -180,7 +182,7 @@ def _are_times(values: Iterable[Iterable[Any]]) -> bool:
 
 
 def _are_dates(values: Iterable[Iterable[Any]]) -> bool:
-    return _all_fit(_DATES, values, lambda value: date_or_none(value) is not None)
+    return _all_fit(_DATES, values, lambda value: date_or_none(value) == value)
 
 
 def _all_fit(
@@ -307,8 +309,10 @@ class RecordShaper:
             for name in names:
                 value = record.get(name)
                 if value is not None:
-                    record[name] = check(value)
-                    if value and record[name] is None:
+                    record[name] = found = check(value)
+                    # Of a time in place of a day the clock is kept aside, unless it is midnight.
+                    is_cut = check is date_or_none and not _MIDNIGHT.fullmatch(value[10:])
+                    if value and (found is None or is_cut):
                         self._set_aside(record, name, value)
 
     def _set_aside(self, record: Record, name: str, value: Any) -> None:
@@ -450,11 +454,11 @@ def time_or_none(value: Any) -> str | None:
 
 
 def date_or_none(value: Any) -> str | None:
-    """Return a day, or a time, unchanged; None if it does not exist.
+    """Return the day of a day or a time; None if it does not exist.
 
-    >>> date_or_none("2026-02-28"), date_or_none("2026-02-30")
-    ('2026-02-28', None)
+    >>> date_or_none("2026-02-28"), date_or_none("2026-02-28T09:00:00Z"), date_or_none("2026-02-30")
+    ('2026-02-28', '2026-02-28', None)
     """
     if not isinstance(value, str) or time_or_none(value) is None:
         return None
-    return value
+    return value[:10]

@@ -248,6 +248,26 @@ def test_an_impossible_date_is_null_and_its_text_is_stored(kind: str, value: str
 
 
 @pytest.mark.parametrize(
+    ("value", "aside"),
+    [
+        ("2026-02-28", {}), ("2026-02-28T00:00:00Z", {}), ("2026-02-28 00:00:00.000", {}),
+        ("2026-02-28T00:00:00-03:00", {"x": "2026-02-28T00:00:00-03:00"}),
+        ("9999-12-31T23:59:59Z", {"x": "9999-12-31T23:59:59Z"}),
+        ("2024-02-29 00:01", {"x": "2024-02-29 00:01"}),
+    ],
+)  # fmt: skip
+def test_a_time_in_place_of_a_day_is_its_day_and_its_clock_is_stored(
+    value: str, aside: dict[str, str]
+) -> None:
+    (record,) = RecordShaper({"x": "date"}).shape([{"x": value}])
+    assert record == {"x": value[:10], **({"_extra": aside} if aside else {})}
+    reader = PageReader.of({"id": "integer", "x": "date"})
+    assert reader is not None
+    page = reader.read(msgspec.json.encode({"data": [{"id": 1, "x": value}]}))
+    assert (page is None) == (len(value) > 10)
+
+
+@pytest.mark.parametrize(
     "value",
     [
         "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2024-02-29T00:00:00Z",
