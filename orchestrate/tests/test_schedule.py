@@ -144,6 +144,26 @@ def test_the_first_sync_begins_at_once_and_ends_gently(
     assert out.count("begins") == 1, "what comes once a day waits for its time"
 
 
+def test_a_run_that_starts_while_the_schedule_ends_is_ended_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, began, reported = Paths(tmp_path), tmp_path / "began", tmp_path / "reported"
+    script = f"trap 'echo bye >{reported}; exit 143' TERM\ntouch {began}\n"
+    pipeboard(paths, script + "sleep 9 >/dev/null 2>&1 & wait")
+
+    class Late(subprocess.Popen):  # type: ignore[type-arg]
+        """Tells of its process only after the signal to end."""
+
+        def __init__(self, *arguments: object, **options: object) -> None:
+            super().__init__(*arguments, **options)  # type: ignore[call-overload]
+            if arguments[0] == [str(paths.binaries / "pipeboard"), "run", "sync"]:
+                time.sleep(1)
+
+    monkeypatch.setattr(subprocess, "Popen", Late)
+    assert serve(paths, OWN, Schedule("sync", "sync", NEVER, ZONE), until=began) == 0
+    assert reported.read_text() == "bye\n"
+
+
 @pytest.mark.parametrize(("job", "expected"), [("sync", "true"), ("reference", "")])
 def test_a_sync_learns_that_a_schedule_started_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: str, expected: str

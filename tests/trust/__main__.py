@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -44,6 +45,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--syncs", type=int, default=10, help="runs of a story (default 10)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="side by side")
     options = parser.parse_args(arguments)
+    # Whoever ends it ends its server too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with (
         tempfile.TemporaryDirectory(prefix="pipeboard-trust-") as folder,
         postgres(Path(folder) / "server") as url,

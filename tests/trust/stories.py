@@ -86,5 +86,8 @@ def play_all(seeds: range, syncs: int, url: str, jobs: int) -> Iterator[Result]:
     """Play many stories side by side, in any order."""
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         futures = [pool.submit(play, write_story(seed, syncs), url) for seed in seeds]
-        for future in as_completed(futures):
-            yield future.result()
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:  # whoever is stopped waits for the stories that have begun, not for all
+            pool.shutdown(wait=False, cancel_futures=True)

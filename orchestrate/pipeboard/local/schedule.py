@@ -180,6 +180,8 @@ class Scheduler:
         self._paths, self._kind, self._console, self._quiet = paths, kind, console, quiet
         self._ending = threading.Event()
         self._running: set[subprocess.Popen[str]] = set()
+        #: Held while a run starts: whoever ends the runs then knows all of them.
+        self._starting = threading.Lock()
 
     def serve(self, schedules: Sequence[Schedule]) -> int:
         """Start due jobs until SIGTERM or SIGINT; then send SIGTERM to running jobs."""
@@ -222,23 +224,12 @@ class Scheduler:
             self._once(schedule)
 
     def _once(self, schedule: Schedule) -> int:
-        if self._ending.is_set():
-            return 0
         began = time.monotonic()
-        self._log(schedule, "begins")
-        with subprocess.Popen(
-            self.command(schedule.job),
-            cwd=self._paths.root,
-            env={**os.environ, **({SCHEDULED: "true"} if syncs(schedule) else {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # Ctrl-C in a terminal does not reach it
-        ) as process:
-            self._running.add(process)
-            last: deque[str] = deque(maxlen=3)
+        process = self._start(schedule)
+        if process is None:
+            return 0
+        last: deque[str] = deque(maxlen=3)
+        with process:
             assert process.stdout is not None
             for line in process.stdout:
                 if not self._quiet:
@@ -252,6 +243,26 @@ class Scheduler:
         self._log(schedule, text + (f": {' | '.join(last)}" if code and self._quiet else ""))
         return code
 
+    def _start(self, schedule: Schedule) -> subprocess.Popen[str] | None:
+        """Start a run; None once the scheduler ends."""
+        with self._starting:
+            if self._ending.is_set():
+                return None
+            self._log(schedule, "begins")
+            process = subprocess.Popen(
+                self.command(schedule.job),
+                cwd=self._paths.root,
+                env={**os.environ, **({SCHEDULED: "true"} if syncs(schedule) else {})},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,  # Ctrl-C in a terminal does not reach it
+            )
+            self._running.add(process)
+            return process
+
     def _log(self, schedule: Schedule, text: str) -> None:
         now = datetime.now(schedule.zone)
         self._console.note(schedule.job, f"{now:%Y-%m-%d %H:%M:%S}  {text}")
@@ -259,8 +270,9 @@ class Scheduler:
     def _end_runs(self) -> None:
         """Send SIGTERM to running jobs; a run loads what it has read and records its end."""
         deadline = time.monotonic() + RUN_END_TIMEOUT_SECONDS
-        for process in list(self._running):
-            process.terminate()
+        with self._starting:
+            for process in list(self._running):
+                process.terminate()
         while self._running and time.monotonic() < deadline:
             time.sleep(0.1)
         for process in list(self._running):
