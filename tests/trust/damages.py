@@ -58,8 +58,8 @@ class Damaged:
 
     @property
     def is_refused(self) -> bool:
-        """Whether no row can be stored."""
-        return self.field in (None, "id")
+        """Whether no row can be stored; of an id that comes twice the last one counts."""
+        return self.field is None or (self.field == "id" and self.rule.oddity != "twice")
 
     @property
     def is_the_last(self) -> bool:
@@ -99,9 +99,10 @@ class Damaged:
             return
         names = {re.split(r"[.\[]", name)[0] for name in row.get("_extra") or {}}
         if stored is not None:
-            # A day, of which the clock is set aside.
+            # A day of which the clock is set aside, or a list of which an element is.
             is_day = isinstance(self.sent, str) and str(stored) == self.sent[:10]
-            if not (is_day and self.field in names):
+            is_part = is_day or isinstance(stored, list)
+            if not (is_part and self.field in names):
                 yield f"{self}: {self.field} is {stored!r:.80}"
             return
         in_quarantine = any(_key_of(entry) == self.key for entry in quarantine)
