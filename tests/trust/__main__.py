@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--syncs", type=int, default=10, help="runs of a story (default 10)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="side by side")
     options = parser.parse_args(arguments)
-    # Whoever ends it ends its server too.
+    # SIGTERM ends the server of the stories too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with (
         tempfile.TemporaryDirectory(prefix="pipeboard-trust-") as folder,

@@ -89,5 +89,5 @@ def play_all(seeds: range, syncs: int, url: str, jobs: int) -> Iterator[Result]:
         try:
             for future in as_completed(futures):
                 yield future.result()
-        finally:  # whoever is stopped waits for the stories that have begun, not for all
+        finally:  # a play that is stopped waits for stories that have begun, not for all
             pool.shutdown(wait=False, cancel_futures=True)

@@ -180,7 +180,7 @@ class Scheduler:
         self._paths, self._kind, self._console, self._quiet = paths, kind, console, quiet
         self._ending = threading.Event()
         self._running: set[subprocess.Popen[str]] = set()
-        #: Held while a run starts: whoever ends the runs then knows all of them.
+        #: Held while a run starts: the one that ends the runs then knows all of them.
         self._starting = threading.Lock()
 
     def serve(self, schedules: Sequence[Schedule]) -> int:
