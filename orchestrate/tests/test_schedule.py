@@ -8,6 +8,7 @@ import threading
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -151,11 +152,11 @@ def test_a_run_that_starts_while_the_schedule_ends_is_ended_too(
     script = f"trap 'echo bye >{reported}; exit 143' TERM\ntouch {began}\n"
     pipeboard(paths, script + "sleep 9 >/dev/null 2>&1 & wait")
 
-    class Late(subprocess.Popen):  # type: ignore[type-arg]
+    class Late(subprocess.Popen[str]):
         """Tells of its process only after the signal to end."""
 
-        def __init__(self, *arguments: object, **options: object) -> None:
-            super().__init__(*arguments, **options)  # type: ignore[call-overload]
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
             if arguments[0] == [str(paths.binaries / "pipeboard"), "run", "sync"]:
                 time.sleep(1)
 
