@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 import sqlalchemy
 from singer_sdk.sql.connector import JSONSchemaToSQL
-from sqlalchemy import event
 from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, JSONB
+from sqlalchemy.dialects.postgresql.psycopg import dialect
 from sqlalchemy.types import DATE, DECIMAL, TEXT, TIMESTAMP
 from target_postgres.connector import PostgresConnector as StockConnector
 
@@ -26,16 +26,18 @@ CONNECT_TIMEOUT_SECONDS = 15
 
 #: Run on every new connection; overrides the defaults of server, database and role.
 #: The session is in UTC, so that a time without an offset means UTC. JIT is off because compiling
-#: a merge of dozens of columns costs more than the merge.
+#: a merge of dozens of columns costs more than the merge. A staging table is read three times; with
+#: the default of 8 MB it is read from disk each time.
 SESSION = f"""
 set time zone 'UTC';
 set application_name = '{APPLICATION_NAME}';
 set datestyle = 'ISO, MDY';
 set standard_conforming_strings = on;
 set lock_timeout = '{DML_LOCK_TIMEOUT}';
-set jit = off
+set jit = off;
+set temp_buffers = '32MB'
 """
-
+_DIALECT = dialect()
 
 #: The stock connector's file -> its setting.
 _SSL_SETTINGS = {
@@ -136,10 +138,13 @@ class PostgresConnector(StockConnector):
         except ValueError as exc:  # the tunnel's key is wrong, or its address has no port
             raise errors.ConfigurationError(errors.one_line(exc)) from exc
 
-    def create_engine(self) -> sqlalchemy.Engine:
-        """Return an engine; each of its connections gets the settings of `SESSION`."""
-        # COPY needs psycopg 3, even if the settings name another driver.
-        url = sqlalchemy.engine.make_url(self.sqlalchemy_url).set(drivername=DRIVER)
+    def connect(self) -> psycopg.Connection:
+        """Open a connection with the settings of `SESSION`; it begins no transaction by itself.
+
+        SQLAlchemy asks each new server for its version, types and settings; nothing here uses them.
+        """
+        url = sqlalchemy.engine.make_url(self.sqlalchemy_url)
+        _, given = _DIALECT.create_connect_args(url)
         # A server or network that fails without closing the connection is noticed in two minutes.
         bounds = {
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
@@ -148,25 +153,20 @@ class PostgresConnector(StockConnector):
             "keepalives_count": 5,
             "tcp_user_timeout": 120_000,
         }
-        args: dict[str, t.Any] = {n: v for n, v in bounds.items() if n not in url.query}
         # Rows go to COPY in UTF-8, even if the role or PGCLIENTENCODING sets another encoding.
-        args["client_encoding"] = "utf8"
-        engine = sqlalchemy.create_engine(
-            url,
-            connect_args=args,
-            pool_pre_ping=True,
-            json_serializer=self.serialize_json,
-            json_deserializer=self.deserialize_json,
-        )
+        args: t.Any = {**bounds, **given, "client_encoding": "utf8"}
+        connection = psycopg.connect(**args, autocommit=True)
+        try:
+            connection.execute(SESSION)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
-        @event.listens_for(engine, "connect")
-        def _session(connection: psycopg.Connection, _record: t.Any) -> None:
-            with connection.cursor() as cursor:
-                cursor.execute(SESSION)
-            # A SET in a transaction that is rolled back is rolled back too.
-            connection.commit()
-
-        return engine
+    @property
+    def _dialect(self) -> sqlalchemy.Dialect:
+        """For the names of types; no engine is made."""
+        return _DIALECT
 
     @property
     def role(self) -> str:

@@ -36,12 +36,13 @@ class Stream:
         self.name, self.table, self.encoder, self.keys = name, table, encoder, tuple(keys)
         self.staging = Staging(f"pb_stage_{number}", encoder.columns, table.keys)
         self.merge = Merge(table, encoder.columns, self.staging.name)
+        self.merge_of_parameters = Merge(table, encoder.columns, self.staging.query)
         self.seen = sweep.Seen(f"pb_seen_{number}", table) if table.keys else None
         self.started_at = dt.datetime.now(tz=dt.timezone.utc)
         self.counts = counts
         #: The reason of the latest refused record.
         self.last_reason = ""
-        #: The session that has the staging table; see `Loader`.
+        #: Number of the session that loaded its latest batch; see `Session`.
         self.generation = 0
 
     def continue_from(self, old: Stream) -> None:

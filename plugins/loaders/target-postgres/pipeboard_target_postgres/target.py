@@ -334,7 +334,6 @@ class TargetPostgres(StockTarget):
     def close(self) -> None:
         """Close the thread and all connections; listening again opens new ones."""
         self.dispatcher.close()
-        t.cast("PostgresConnector", self.target_connector)._engine.dispose()
 
     # Messages
 
