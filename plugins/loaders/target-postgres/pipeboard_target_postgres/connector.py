@@ -16,6 +16,7 @@ from sqlalchemy.types import DATE, DECIMAL, TEXT, TIMESTAMP
 from target_postgres.connector import PostgresConnector as StockConnector
 
 from pipeboard_target_postgres import errors
+from pipeboard_target_postgres.columns import type_name
 from pipeboard_target_postgres.locks import DML_LOCK_TIMEOUT
 from pipeboard_target_postgres.sql import quote, run
 from pipeboard_target_postgres.termination import STOP
@@ -112,6 +113,13 @@ class PostgresConnector(StockConnector):
         except (TypeError, AttributeError):  # not a JSON Schema: any value is allowed
             return TEXT()
 
+    def column_type(self, definition: t.Any) -> str:
+        """Return the name of `to_sql_type`; a run has few different definitions."""
+        known = repr(definition)
+        if known not in self._column_types:
+            self._column_types[known] = type_name(self.to_sql_type(definition), _DIALECT)
+        return self._column_types[known]
+
     def filepath_or_certificate(
         self, value: str, alternative_name: str, restrict_permissions: bool = False
     ) -> str:
@@ -133,6 +141,7 @@ class PostgresConnector(StockConnector):
         STOP.handle(signum, frame)
 
     def __init__(self, config: dict[str, t.Any]) -> None:
+        self._column_types: dict[str, str] = {}
         try:
             super().__init__(config)
         except ValueError as exc:  # the tunnel's key is wrong, or its address has no port
@@ -162,11 +171,6 @@ class PostgresConnector(StockConnector):
             connection.close()
             raise
         return connection
-
-    @property
-    def _dialect(self) -> sqlalchemy.Dialect:
-        """For the names of types; no engine is made."""
-        return _DIALECT
 
     @property
     def role(self) -> str:

@@ -120,17 +120,21 @@ class Loader:
                 ddl=True,
             )
 
+    def unchanged_table(
+        self, schema: str, table: str, wanted: Mapping[str, str], keys: Sequence[str]
+    ) -> evolve.Table | None:
+        """Return a table that fits the stream as it was when the run began, as most do.
+
+        None for any other one, which `prepare_table` looks at again, under a lock. The database is
+        not asked.
+        """
+        known = self._known.get(schema, {}).pop(table, None)
+        return known and evolve.unchanged_table(schema, table, known, wanted, keys)
+
     def prepare_table(
         self, schema: str, table: str, wanted: Mapping[str, str], keys: Sequence[str]
     ) -> evolve.Table:
-        """Create a table or adapt it to a stream's schema; see `Evolution.prepare`.
-
-        Most tables fit as they were when the run began. Any other one is looked at again, under a
-        lock.
-        """
-        known = self._known.get(schema, {}).pop(table, None)
-        if known and (fits := evolve.unchanged_table(schema, table, known, wanted, keys)):
-            return fits
+        """Create a table or adapt it to a stream's schema; see `Evolution.prepare`."""
         return t.cast(
             "evolve.Table",
             self._transaction(

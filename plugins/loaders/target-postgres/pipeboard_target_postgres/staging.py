@@ -52,29 +52,30 @@ class Staging:
     """
 
     def __init__(self, name: str, columns: Sequence[Column], keys: Sequence[str]) -> None:
-        self.name = name
-        body = ", ".join(
-            f"{quote(c.name)} {c.type}" + (" not null" if c.name in keys else "") for c in columns
-        )
-        names = ", ".join(quote(c.name) for c in columns)
-        self._create = f"create temp table if not exists {name} ({body})" + _OPTIONS
-        self._copy = f"copy {name} ({names}) from stdin"
-        self._insert = f"insert into {name} ({names}) values "
+        self.name, self._columns, self._keys = name, columns, keys
         self._types = [c.type for c in columns]
         first = columns[: len(keys)]
         # A key that is nested or comes from the message is not in front.
         in_front = [c.name for c in first] == list(keys)
         self._key_types = [c.type for c in first] if in_front else []
-        #: The rows as parameters, see `parameters`: a query in brackets.
-        self.query = (
-            "(select * from unnest("
-            + ", ".join(f"%(c{at})s::{c.type}[]" for at, c in enumerate(columns))
-            + f") as u ({names.replace('%', '%%')}))"
-        )
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(quote(c.name) for c in self._columns)
+
+    @property
+    def query(self) -> str:
+        """The rows as parameters, see `parameters`: a query in brackets."""
+        arrays = ", ".join(f"%(c{at})s::{sql_type}[]" for at, sql_type in enumerate(self._types))
+        return f"(select * from unnest({arrays}) as u ({self._names.replace('%', '%%')}))"
 
     def create(self, cursor: psycopg.Cursor) -> None:
         """Create the table, unless the session has it; it is empty."""
-        run(cursor, self._create)
+        body = ", ".join(
+            f"{quote(c.name)} {c.type}" + (" not null" if c.name in self._keys else "")
+            for c in self._columns
+        )
+        run(cursor, f"create temp table if not exists {self.name} ({body}){_OPTIONS}")
 
     def empty(self, cursor: psycopg.Cursor) -> None:
         """Empty the table again, in the transaction that has filled it."""
@@ -114,12 +115,12 @@ class Staging:
 
     def copy(self, cursor: psycopg.Cursor, rows: Sequence[bytes]) -> None:
         """Fill the table by COPY with lines made by `RecordEncoder.encode`."""
-        copy_lines(cursor, self._copy, rows)
+        copy_lines(cursor, f"copy {self.name} ({self._names}) from stdin", rows)
 
     def insert(self, cursor: psycopg.Cursor, rows: Sequence[bytes]) -> None:
         """Fill the table by INSERT, where COPY is not available (`use_copy: false`)."""
         one = "(" + ", ".join(f"%s::{sql_type}" for sql_type in self._types) + ")"
-        statement = self._insert.replace("%", "%%") + one
+        statement = f"insert into {self.name} ({self._names}) values ".replace("%", "%%") + one
         execute: t.Any = cursor.executemany
         execute(statement, [fields(row) for row in rows])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
 import itertools
 import typing as t
 from collections.abc import Sequence
@@ -36,7 +37,6 @@ class Stream:
         self.name, self.table, self.encoder, self.keys = name, table, encoder, tuple(keys)
         self.staging = Staging(f"pb_stage_{number}", encoder.columns, table.keys)
         self.merge = Merge(table, encoder.columns, self.staging.name)
-        self.merge_of_parameters = Merge(table, encoder.columns, self.staging.query)
         self.seen = sweep.Seen(f"pb_seen_{number}", table) if table.keys else None
         self.started_at = dt.datetime.now(tz=dt.timezone.utc)
         self.counts = counts
@@ -44,6 +44,11 @@ class Stream:
         self.last_reason = ""
         #: Number of the session that loaded its latest batch; see `Session`.
         self.generation = 0
+
+    @functools.cached_property
+    def merge_of_parameters(self) -> Merge:
+        """Merges rows that are parameters, see `Staging.parameters`."""
+        return Merge(self.table, self.encoder.columns, self.staging.query)
 
     def continue_from(self, old: Stream) -> None:
         """Take over start time and seen keys from the same stream with its earlier schema."""
