@@ -145,8 +145,7 @@ class RunContext:
             self.auth,
             self.governor,
             timeout=float(self.config["request_timeout"]),
-            user_agent=self.config.get("user_agent")
-            or f"tap-pipedrive/{_version()}",
+            user_agent=self.config.get("user_agent") or f"tap-pipedrive/{_version()}",
             logger=self.logger,
         )
 

@@ -11,7 +11,6 @@ import psycopg
 import sqlalchemy
 from singer_sdk.sql.connector import JSONSchemaToSQL
 from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, JSONB
-from sqlalchemy.dialects.postgresql.psycopg import dialect
 from sqlalchemy.types import DATE, DECIMAL, TEXT, TIMESTAMP
 from target_postgres.connector import PostgresConnector as StockConnector
 
@@ -38,7 +37,7 @@ set lock_timeout = '{DML_LOCK_TIMEOUT}';
 set jit = off;
 set temp_buffers = '32MB'
 """
-_DIALECT = dialect()
+_DIALECT = sqlalchemy.engine.make_url(f"{DRIVER}://").get_dialect()()
 
 #: The stock connector's file -> its setting.
 _SSL_SETTINGS = {

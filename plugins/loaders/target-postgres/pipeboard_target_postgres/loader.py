@@ -129,7 +129,9 @@ class Loader:
         not asked.
         """
         known = self._known.get(schema, {}).pop(table, None)
-        return known and evolve.unchanged_table(schema, table, known, wanted, keys)
+        if known is None:
+            return None
+        return evolve.unchanged_table(schema, table, known, wanted, keys)
 
     def prepare_table(
         self, schema: str, table: str, wanted: Mapping[str, str], keys: Sequence[str]

@@ -158,9 +158,10 @@ class Merge:
     @property
     def _drop_duplicates(self) -> str:
         # The staging table has the rows in their order of arrival: the highest ctid is the latest.
+        by = ", ".join(self._keys)
         return (
             f"delete from {self._source} s using (select ctid, row_number() over"
-            f" (partition by {', '.join(self._keys)} order by ctid desc) as n from {self._source}) d"
+            f" (partition by {by} order by ctid desc) as n from {self._source}) d"
             " where s.ctid = d.ctid and d.n > 1"
         )
 
