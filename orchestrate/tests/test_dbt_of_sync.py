@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,9 +137,25 @@ def loaded() -> Iterator[subprocess.Popen[str]]:
         process.stdin.close()
 
 
+@pytest.fixture(scope="module")
+def parsed(
+    tmp_path_factory: pytest.TempPathFactory, loaded: subprocess.Popen[str]
+) -> Path:
+    """What dbt itself keeps of a parse of this project, so that most tests need none from nothing."""
+    folder = tmp_path_factory.mktemp("parsed")
+    nowhere = DatabaseUrl.parse("postgresql://a:b@127.0.0.1:9/test")
+    done = Dbt(folder / "transform", nowhere, loaded).run("parse")
+    assert done.returncode == 0, done.stdout
+    return folder / "transform" / "target" 
+
+
 @pytest.fixture
-def dbt(tmp_path: Path, database: DatabaseUrl, loaded: subprocess.Popen[str]) -> Dbt:
-    return Dbt(tmp_path, database, loaded)
+def dbt(
+    tmp_path: Path, database: DatabaseUrl, loaded: subprocess.Popen[str], parsed: Path
+) -> Dbt:
+    dbt = Dbt(tmp_path, database, loaded)
+    shutil.copytree(parsed, dbt.folder / "target")
+    return dbt
 
 
 def test_nodes_share_one_session_that_is_reset(dbt: Dbt) -> None:
