@@ -29,7 +29,8 @@ COMMANDS = ROOT / ".pipeboard" / "bin"
 DEALS, CHANGES = 600, 20
 #: Modules that `make test` leaves out: each makes an account of its own and many runs.
 LONG = {
-    *("test_backfill", "test_faults", "test_roles", "test_secrets", "test_signals", "test_sweep"),
+    *("test_backfill", "test_faults", "test_outcomes", "test_roles", "test_secrets"),
+    *("test_signals", "test_sweep"),
 }
 #: Modules for the night: the tap's own tests show what they show, there without a warehouse.
 NIGHTLY = {"test_cadence", "test_other_target"}
