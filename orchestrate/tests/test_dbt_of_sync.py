@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,9 +138,21 @@ def loaded() -> Iterator[subprocess.Popen[str]]:
         process.stdin.close()
 
 
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory, loaded: subprocess.Popen[str]) -> Path:
+    """What dbt itself keeps of a parse of this project: most tests then need no other."""
+    folder = tmp_path_factory.mktemp("parsed")
+    nowhere = DatabaseUrl.parse("postgresql://a:b@127.0.0.1:9/test")
+    done = Dbt(folder / "transform", nowhere, loaded).run("parse")
+    assert done.returncode == 0, done.stdout
+    return folder / "transform" / "target"
+
+
 @pytest.fixture
-def dbt(tmp_path: Path, database: DatabaseUrl, loaded: subprocess.Popen[str]) -> Dbt:
-    return Dbt(tmp_path, database, loaded)
+def dbt(tmp_path: Path, database: DatabaseUrl, loaded: subprocess.Popen[str], parsed: Path) -> Dbt:
+    dbt = Dbt(tmp_path, database, loaded)
+    shutil.copytree(parsed, dbt.folder / "target")
+    return dbt
 
 
 def test_nodes_share_one_session_that_is_reset(dbt: Dbt) -> None:
@@ -210,6 +224,28 @@ def test_manifest_and_templates_are_those_of_the_project(dbt: Dbt) -> None:
     dbt.manifest.write_text("of another program")
     dbt.run("parse", fingerprint="b")
     assert dbt.manifest.read_text() != "of another program"
+
+
+def test_templates_are_compiled_once_for_all_target_folders(
+    tmp_path: Path, database: DatabaseUrl, loaded: subprocess.Popen[str]
+) -> None:
+    dbt = Dbt(tmp_path / "transform", database, loaded)
+    (tmp_path / ".pipeboard").mkdir()
+    shared = tmp_path / ".pipeboard" / "dbt" / "parsed" / "templates"
+
+    def compiled(target: str) -> dict[str, int]:
+        done = dbt.run("run", "--select", "first", DBT_TARGET_PATH=str(tmp_path / target))
+        assert done.returncode == 0, done.stdout
+        assert not (tmp_path / target / "templates").exists()
+        return {path.name: path.stat().st_mtime_ns for path in shared.iterdir()}
+
+    first = compiled("one")
+    assert len(first) > 50
+    (shared / "of a model that is gone").touch()
+    os.utime(shared / "of a model that is gone", (0, 0))
+    second = compiled("two")
+    assert first.items() <= second.items()
+    assert "of a model that is gone" not in second
 
 
 def test_an_unchanged_project_is_not_parsed_again(dbt: Dbt) -> None:

@@ -103,6 +103,7 @@ def dripping() -> Iterator[str]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
+    server.server_close()
 
 
 def test_a_slow_answer_is_limited_as_a_whole(dripping: str) -> None:

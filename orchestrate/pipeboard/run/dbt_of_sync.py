@@ -10,7 +10,7 @@ version is pinned in requirements/:
 * files of the project that have passed dbt's check of their form are not checked again;
 * the source file that reads a flag is not searched for;
 * the next node gets the session of an earlier one, reset, instead of a new session;
-* compiled Jinja templates are kept in the target folder;
+* compiled Jinja templates are kept, for all target folders of a checkout;
 * a name in `--select` is compared with the nodes that have it, not with all nodes, three times;
 * a view that this project has created, and whose text does not depend on the database, is not
   compared with itself;
@@ -38,6 +38,10 @@ from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+#: Beside the project: what is kept for all databases and target folders.
+SHARED = Path(".pipeboard/dbt/parsed")
+SECONDS_OF_A_MONTH = 30 * 86_400
 
 
 def is_current(manifest: Path, stamp: Path, fingerprint: str) -> bool:
@@ -244,15 +248,24 @@ def reuse_sessions() -> None:
 def keep_compiled_templates(folder: Path, *, is_changed: bool) -> None:
     """Keep the code that Jinja makes of a template for the next run, by Jinja's own cache.
 
+    A checkout keeps it for all target folders, and an image has from the start what its parse made;
+    what an image cannot keep, and what a project elsewhere makes, is in the target folder.
+
     Args:
-        folder: the files are here; dbt's environments have the same template in two forms.
+        folder: in the target folder; dbt's environments have the same template in two forms.
         is_changed: delete the files of templates that the project may not have any more.
 
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    cache = import_module("jinja2").FileSystemBytecodeCache(str(folder))
+    project = Path(os.environ.get("DBT_PROJECT_DIR") or ".").resolve()
+    shared = project.parent / SHARED / "templates"
+    with suppress(OSError):  # an image is read-only; a project elsewhere has no such folder
+        if shared.parents[2].is_dir():
+            shared.mkdir(parents=True, exist_ok=True)
+    folders = [shared] if os.access(shared, os.W_OK) else [folder, shared]
+    folders[0].mkdir(parents=True, exist_ok=True)
+    caches = [import_module("jinja2").FileSystemBytecodeCache(str(path)) for path in folders]
     if is_changed:
-        cache.clear()
+        delete_old(folders[0], SECONDS_OF_A_MONTH if folders[0] == shared else 0)
     environment = import_module("dbt_common.clients.jinja").MacroFuzzEnvironment
     compile_template = environment.compile
 
@@ -262,13 +275,24 @@ def keep_compiled_templates(folder: Path, *, is_changed: bool) -> None:
         if options or not isinstance(source, str):
             return compile_template(self, source, name, filename, **options)
         key = f"{type(self).__name__} {name} {source}"
-        bucket = cache.get_bucket(self, key, filename, source)
-        if bucket.code is None:
-            bucket.code = compile_template(self, source, name, filename)
-            cache.set_bucket(bucket)
+        for cache in reversed(caches):
+            bucket = cache.get_bucket(self, key, filename, source)
+            if bucket.code is not None:
+                return bucket.code
+        bucket.code = compile_template(self, source, name, filename)
+        caches[0].set_bucket(bucket)
         return bucket.code
 
     environment.compile = compile_once
+
+
+def delete_old(folder: Path, seconds: int) -> None:
+    """Delete the files of a folder that are older than that."""
+    oldest = time.time() - seconds
+    for file in folder.iterdir():
+        with suppress(OSError):
+            if file.stat().st_mtime <= oldest:
+                file.unlink()
 
 
 def select_by_index() -> None:
@@ -425,7 +449,7 @@ def share_parsed_project() -> None:
     def own_and_shared(project: Any) -> tuple[Path, Path]:
         name = f"{project.target_name}-{project.credentials.schema}.msgpack"
         own = Path(project.project_target_path, parser.PARTIAL_PARSE_FILE_NAME)
-        return own, Path(project.project_root).parent / ".pipeboard" / "dbt" / "parsed" / name
+        return own, Path(project.project_root).parent / SHARED / name
 
     def read_own_or_shared(self: Any) -> Any:
         own, shared = own_and_shared(self.root_project)
