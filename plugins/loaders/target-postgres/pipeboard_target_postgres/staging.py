@@ -22,7 +22,7 @@ _ROWS_PER_WRITE = 200
 #: Not "on commit delete rows": each commit would empty all such tables of the session, used or not.
 _OPTIONS = " with (toast_tuple_target = 8160)"
 #: Up to so many rows a batch is merged from parameters; from about there on COPY is faster.
-MOST_ROWS_AS_PARAMETERS = 200
+MOST_ROWS_AS_PARAMETERS = 50
 #: Types whose values are read from a parameter as COPY reads them. Others are not: a length, for
 #: example, is cut to in a parameter and refused in COPY.
 _AS_PARAMETERS = frozenset(
