@@ -465,6 +465,20 @@ COUNTED_BY_STAGE = {
             and r.stage_id in (select stage_id from marts.dim_stage where is_active)
         group by 1, 2, 3
     """,
+    "select month, stage_id, owner_id, n_exited, n_advanced, n_timed, days_in_stage, days_of_visits "
+    "from marts.rpt_stage_conversion": f"""
+        select first_exited_month, r.stage_id, coalesce(d.closing_owner_id, -1), count(*),
+            count(*) filter (where first_exit_outcome in ('advanced', 'won')),
+            count(*) filter (where is_measured),
+            coalesce(round(sum(extract(epoch from first_exited_at - first_entered_at))
+                filter (where is_measured) / 86400, 3), 0),
+            array(select unnest(array_agg(
+                round(date_part('epoch', first_exited_at - first_entered_at) / 864) / 100
+            ) filter (where is_measured)) order by 1)
+        from {VISITS} and entered_directly
+            and first_exit_outcome in ('advanced', 'back', 'pipeline', 'won', 'lost')
+        group by 1, 2, 3
+    """,
 }
 
 
