@@ -38,7 +38,8 @@ DEALS = "{{ config(materialized='published_view') }} select * from {{ source('pi
 STAGES = "{{ config(materialized='published_table') }} select * from input.stages"
 BY_DEAL = """
 {{ config(materialized='incremental_by_deal', summed_into={
-    'sums': {'by': {'stage_id': 'stage_id'}, 'sums': {'n': 'count(*)', 'weight': 'sum(weight)'}},
+    'sums': {'by': {'stage_id': 'stage_id'}, 'sums': {'n': 'count(*)', 'weight': 'sum(weight)'},
+             'lists': {'deals': {'value': 'deal_id % 5', 'where': 'deal_id <> 4'}}},
     'odd_sums': {'by': {'name': 'name'}, 'sums': {'n': 'count(*)'}, 'where': 'deal_id % 2 = 1'},
 }) }}
 -- depends_on: {{ ref('sums') }} {{ ref('odd_sums') }}
@@ -49,7 +50,7 @@ select deal_id, name, stage_id, weight * {{ var('factor') }} as weight from deal
 SUMS = """
 {{ config(materialized='published_incremental', incremental_strategy='append',
           indexes=[{'columns': ['stage_id'], 'unique': true}]) }}
-select null::bigint as stage_id, null::bigint as n, null::numeric as weight where false
+select null::bigint as stage_id, null::bigint as n, null::numeric as weight, null::bigint[] as deals where false
 """
 ODD_SUMS = """
 {{ config(materialized='published_incremental', incremental_strategy='append',
@@ -179,7 +180,7 @@ def test_the_text_and_the_variables_of_a_model_are_followed(project: Project) ->
 def test_a_sum_that_is_new_or_defined_differently_is_computed_for_all_rows(
     project: Project,
 ) -> None:
-    project.model("sums", SUMS.replace("as weight where", "as weight, null::numeric as most where"))
+    project.model("sums", SUMS.replace("as deals where", "as deals, null::numeric as most where"))
     changed = BY_DEAL.replace("'sum(weight)'", "'sum(weight * 2)', 'most': 'sum(weight * 3)'")
     project.model("by_deal", changed)
     project.build()

@@ -443,7 +443,7 @@ ALONE = {
 }
 
 
-#: What reports of stages show, and a count of the visits themselves: the reports read sums.
+#: What reports of stages show, and a count of visits, stays and moves themselves: the reports read sums.
 VISITS = """
     marts.fct_deal_stage_reached as r
     inner join intermediate.int_counted_deals as d using (deal_id)
@@ -464,6 +464,41 @@ COUNTED_BY_STAGE = {
         from {VISITS} and pipeline_entered_month is not null
             and r.stage_id in (select stage_id from marts.dim_stage where is_active)
         group by 1, 2, 3
+    """,
+    "select month, stage_id, owner_id, n_exited, n_advanced, n_timed, days_in_stage, days_of_visits "
+    "from marts.rpt_stage_conversion": f"""
+        select first_exited_month, r.stage_id, coalesce(d.closing_owner_id, -1), count(*),
+            count(*) filter (where first_exit_outcome in ('advanced', 'won')),
+            count(*) filter (where is_measured),
+            coalesce(round(sum(extract(epoch from first_exited_at - first_entered_at))
+                filter (where is_measured) / 86400, 3), 0),
+            array(select unnest(array_agg(
+                round(date_part('epoch', first_exited_at - first_entered_at) / 864) / 100
+            ) filter (where is_measured)) order by 1)
+        from {VISITS} and entered_directly
+            and first_exit_outcome in ('advanced', 'back', 'pipeline', 'won', 'lost')
+        group by 1, 2, 3
+    """,
+    "select month, pipeline_id, coalesce(owner_id, 0), n_moves, n_skips, n_regressions, "
+    "n_deals_with_regression from marts.rpt_stage_moves where owner_id is distinct from -1": """
+        select began_month, i.pipeline_id, coalesce(i.owner_id, 0), count(*),
+            count(*) filter (where move_type = 'skip'),
+            count(*) filter (where move_type = 'backward'),
+            count(distinct deal_id) filter (where move_type = 'backward')
+        from intermediate.int_deal_stage_intervals as i
+        left join marts.dim_user as u on i.owner_id = u.user_id
+        where move_type is not null and counted_as is not null
+            and (i.owner_id is null or u.user_id is not null)
+        group by 1, 2, 3
+    """,
+    "select stage_id, owner_id, n_stays, median_days from marts.rpt_stage_duration_by_owner": """
+        select i.stage_id, coalesce(u.user_id, -1), count(*), round((percentile_cont(0.5)
+            within group (order by date_part('epoch', valid_to - valid_from) / 86400))::numeric, 3)
+        from intermediate.int_deal_stage_intervals as i
+        left join marts.dim_user as u on i.owner_id = u.user_id
+        where status = 'open' and stage_id is not null and not is_inferred and valid_to is not null
+            and history_quality <> 'broken_chain' and counted_as is not null
+        group by 1, 2
     """,
 }
 

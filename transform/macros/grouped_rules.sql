@@ -18,12 +18,24 @@
         {%- do ref(name) -%}
     {%- endfor -%}
     {%- set rules = rules_of_group(model) if execute else [] -%}
-    {%- set queries = rule_queries(rules) if rules else {} -%}
+    {%- set queries, checked_rows = rule_queries(rules) if rules else ({}, {}) -%}
+    {#- Rows of few changed deals are looked up once for all rules of a relation. -#}
+    {%- set shared = {} -%}
+    {%- for rows, n_rules in checked_rows.items() if n_rules > 1 and "= any('{" in rows -%}
+        {%- do shared.update({rows: 'untested_' ~ loop.index}) -%}
+    {%- endfor -%}
+    {%- for rows, name in shared.items() %}
+    {{ 'with ' if loop.first }}{{ name }} as (select * from {{ rows }}){{ ',' if not loop.last }}
+    {%- endfor %}
     {%- for rule in rules %}
+    {%- set query = namespace(text=queries[rule.unique_id]) -%}
+    {%- for rows, name in shared.items() -%}
+        {%- set query.text = query.text.replace(rows, name) -%}
+    {%- endfor %}
     {{ 'union all' if not loop.first }}
     select '{{ rule.unique_id }}' as test_id, count(*) as n_failures
     from (
-        {{ queries[rule.unique_id] }}
+        {{ query.text }}
     ) as broken
     having count(*) > 0
     {%- else %}
@@ -61,9 +73,9 @@
     {{ return(rules) }}
 {%- endmacro %}
 
-{#- {rule's id: query for the rows that break it}. -#}
+{#- {rule's id: query for the rows that break it}; and the rows that are checked, with the number of rules. -#}
 {% macro rule_queries(rules) -%}
-    {%- set queries, changed_since = {}, {} -%}
+    {%- set queries, changed_since, checked_rows = {}, {}, {} -%}
     {%- set seen_by = tested_through_by(rules) -%}
     {%- for rule in rules -%}
         {%- set relations = {} -%}
@@ -82,6 +94,7 @@
         {%- endif -%}
         {%- set relation = relations[rule.attached_node.split('.') | last] -%}
         {%- set rows = untested_rows(relation, how, seen, rule.config.where, changed_since.get(seen)) -%}
+        {%- do checked_rows.update({rows: checked_rows.get(rows, 0) + 1}) -%}
         {%- if rule.test_metadata.name == 'relationships' -%}
             {%- set query = missing_references(rows, is_partial=seen, **arguments) -%}
         {%- else -%}
@@ -89,7 +102,7 @@
         {%- endif -%}
         {%- do queries.update({rule.unique_id: query}) -%}
     {%- endfor -%}
-    {{ return(queries) }}
+    {{ return((queries, checked_rows)) }}
 {%- endmacro %}
 
 {#- The result of each test of a run, and of each rule of a group: test, status, number of failing rows, message. -#}
@@ -152,7 +165,7 @@
         {%- for relation in run_query(query).columns[0].values() -%}
             {%- do run_query('drop table ' ~ relation) -%}
         {%- endfor -%}
-        {%- set queries = rule_queries(broken) -%}
+        {%- set queries = rule_queries(broken)[0] -%}
         {%- for rule in broken -%}
             {%- do run_query('create table ' ~ rule.relation_name ~ ' as ' ~ queries[rule.unique_id]) -%}
         {%- endfor -%}

@@ -3,7 +3,6 @@
 {{ config(severity='warn') }}
 select
     currency,
-    count(*) as n_deals
-from {{ ref('fct_deal') }}
-where fx_missing and not is_deleted
-group by currency
+    deals_without_rate as n_deals
+from {{ ref('rpt_exchange_rates') }}
+where deals_without_rate > 0

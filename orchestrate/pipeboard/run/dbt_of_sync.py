@@ -16,6 +16,7 @@ version is pinned in requirements/:
   compared with itself;
 * debug messages that no logger writes are not made, and their fields are not converted;
 * `graph` gives macros one dictionary for each node, and a query's result has types that are known;
+* the command's arguments, and words for dates, are converted once;
 * a target folder with nothing in it begins with what was parsed for another database;
 * the garbage collector does not go through the parsed project again and again.
 """
@@ -435,6 +436,21 @@ def keep_type_testers() -> None:
     )
 
 
+def compute_once() -> None:
+    """Compute once what is the same for each node: words for dates, and the command's arguments."""
+    dates = vars(import_module("parsedatetime"))
+    dates["Constants"] = lru_cache(maxsize=None)(dates["Constants"])
+    providers = vars(import_module("dbt.context.providers"))
+    convert, converted = providers["args_to_dict"], {}
+
+    def convert_once(arguments: Any) -> Any:
+        if id(arguments) not in converted:
+            converted[id(arguments)] = arguments, convert(arguments)
+        return dict(converted[id(arguments)][1])
+
+    providers["args_to_dict"] = convert_once
+
+
 def share_parsed_project() -> None:
     """Read what dbt parsed for another database, where the target folder has nothing yet.
 
@@ -514,6 +530,7 @@ def save_work(templates: Path, *, is_changed: bool) -> None:
     skip_unwritten_messages()
     keep_nodes_of_graph()
     keep_type_testers()
+    compute_once()
     share_parsed_project()
 
 

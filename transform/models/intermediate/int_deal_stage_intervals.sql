@@ -1,9 +1,39 @@
 {#-
     The states of a deal as half-open intervals, with the event that began them and the direction of the stage
-    change.
+    change. The tables of sums have what three reports count, so that a change of some thousand rows needs no scan of
+    all. A stay is over when its end is known: running stays change with the time.
 -#}
+-- depends_on: {{ ref('int_stage_move_sums') }}
+-- depends_on: {{ ref('int_stage_stay_sums') }}
 {{ config(
     materialized='incremental_by_deal',
+    summed_into={
+        'int_stage_move_sums': {
+            'where': 'move_type is not null and counted_as is not null',
+            'by': {
+                'month': 'began_month', 'pipeline_id': 'coalesce(pipeline_id, 0)', 'owner_id': 'coalesce(owner_id, 0)'
+            },
+            'sums': {
+                'n_moves': 'count(*)',
+                'n_forward': "count(*) filter (where move_type in ('forward', 'skip'))",
+                'n_skips': "count(*) filter (where move_type = 'skip')",
+                'n_regressions': "count(*) filter (where move_type = 'backward')",
+                'n_pipeline_moves': "count(*) filter (where move_type = 'pipeline')",
+            },
+            'lists': {'deals_of_regressions': {'value': 'deal_id', 'where': "move_type = 'backward'"}},
+        },
+        'int_stage_stay_sums': {
+            'where': is_measured_stay() ~ ' and valid_to is not null',
+            'by': {
+                'month': month_of(local_date('valid_to')), 'stage_id': 'stage_id', 'owner_id': 'coalesce(owner_id, 0)'
+            },
+            'sums': {
+                'n_stays': 'count(*)',
+                'stayed_s': 'extract(epoch from sum(valid_to - valid_from))',
+            },
+            'lists': {'days_of_stays': {'value': days_of_stay(), 'where': 'true'}},
+        },
+    },
     indexes=[
         {'columns': ['deal_id', 'seq'], 'unique': true},
         {'columns': ['stage_id', 'valid_from']},

@@ -9,7 +9,8 @@ with deals as (
     select max(update_time) as newest from {{ ref('int_deal_current') }}
 ),
 
-changelogs as (
+-- read twice: cheaper than to keep the rows
+changelogs as not materialized (
     select * from {{ ref('stg_pipedrive__deal_changelog_sync') }}
 ),
 

@@ -2,10 +2,11 @@
     A visit is the time from entering a stage to leaving it for another stage; closing and reopening in the same
     stage do not end it. A deal that skips a stage passes through it; a deal that is won passes through all later
     stages.
--    The tables of sums have what two reports count, so that a change of some thousand rows needs no scan of all.
+-    The tables of sums have what three reports count, so that a change of some thousand rows needs no scan of all.
 #}
 -- depends_on: {{ ref('int_stage_funnel_sums') }}
 -- depends_on: {{ ref('int_stage_entry_sums') }}
+-- depends_on: {{ ref('int_stage_exit_sums') }}
 {%- set owner = 'coalesce(closing_owner_id, -1)' %}
 {{ config(
     materialized='incremental_by_deal',
@@ -32,6 +33,27 @@
                 'n_progressed': "count(*) filter (where has_got_further or counted_as = 'won')",
                 'n_still_open': "count(*) filter (where counted_as = 'open' and not has_got_further)",
             },
+        },
+        'int_stage_exit_sums': {
+            'where': "counted_as is not null and entered_directly"
+                ~ " and first_exit_outcome in ('advanced', 'back', 'pipeline', 'won', 'lost')",
+            'by': {
+                'month': 'first_exited_month', 'pipeline_id': 'pipeline_id', 'stage_id': 'stage_id', 'owner_id': owner
+            },
+            'sums': {
+                'n_exited': 'count(*)',
+                'n_won': "count(*) filter (where first_exit_outcome = 'won')",
+                'n_lost': "count(*) filter (where first_exit_outcome = 'lost')",
+                'n_back': "count(*) filter (where first_exit_outcome = 'back')",
+                'n_moved_pipeline': "count(*) filter (where first_exit_outcome = 'pipeline')",
+                'n_timed': 'count(*) filter (where is_measured)',
+                'stayed_s': 'coalesce(extract(epoch from '
+                    ~ 'sum(first_exited_at - first_entered_at) filter (where is_measured)), 0)',
+            },
+            'lists': {'days_of_visits': {
+                'value': "round(date_part('epoch', first_exited_at - first_entered_at) / 864) / 100",
+                'where': 'is_measured',
+            }},
         },
     },
     on_schema_change='append_new_columns',

@@ -62,11 +62,11 @@ checks as (
     union all
     select
         'activities due long ago and not done' as check_name,
-        count(*) filter (where not activities.done) as n_looked_at,
+        count(*) as n_looked_at,
         count(*) filter (where activities.is_overdue and activities.due_date < clock.today - 90) as n_found
     from {{ ref('fct_activity') }} as activities
     cross join clock
-    where not activities.is_deleted
+    where not activities.is_deleted and not activities.done
 )
 
 select

@@ -1,24 +1,35 @@
 {#- The currencies of deals, their rates, and the number of deals that are left out because no rate is known. -#}
-with deals as (
+with days as (
     select
         currency,
-        value,
-        fx_missing,
-        fx_source,
-        fx_is_backdated
-    from {{ ref('fct_deal') }}
+        rated_on,
+        count(*) as n_deals,
+        count(value) as n_valued,
+        sum(value) as value
+    from {{ ref('int_deal_values') }}
     where not is_deleted and status in ('open', 'won', 'lost') and currency <> {{ base_currency() }}
+    group by currency, rated_on
+),
+
+-- The rate of a day is looked up once, not for each of its deals.
+days_with_rates as (
+    select
+        deals_with_days.*,
+        {{ rate_in_force('rate') }} is null as is_missing,
+        {{ rate_in_force('source') }} as source,
+        {{ rate_in_force('is_backdated') }} as is_backdated
+    from days as deals_with_days
 ),
 
 counted as (
     select
         currency,
-        count(*) as n_deals,
-        count(*) filter (where fx_source = 'pipedrive') as n_at_pipedrive_rate,
-        count(*) filter (where fx_is_backdated) as n_at_later_rate,
-        {{ deals_without_rate() }} as deals_without_rate,
-        sum(value) filter (where fx_missing) as value_without_rate
-    from deals
+        sum(n_deals) as n_deals,
+        coalesce(sum(n_deals) filter (where source = 'pipedrive'), 0) as n_at_pipedrive_rate,
+        coalesce(sum(n_deals) filter (where is_backdated), 0) as n_at_later_rate,
+        coalesce(sum(n_valued) filter (where is_missing), 0)::integer as deals_without_rate,
+        sum(value) filter (where is_missing) as value_without_rate
+    from days_with_rates
     group by currency
 ),
 

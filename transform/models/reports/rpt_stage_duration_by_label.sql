@@ -4,7 +4,12 @@
 -#}
 {{ config(materialized='published_view') }}
 with stays as (
-    {{ finished_stays() }}
+    select
+        deal_id,
+        stage_id,
+        {{ days_of_stay() }} as days
+    from {{ ref('int_deal_stage_intervals') }}
+    where valid_to is not null and {{ is_measured_stay() }}
 ),
 
 measured as (

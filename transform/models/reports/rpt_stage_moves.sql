@@ -1,52 +1,26 @@
-with moves as (
+{#- How deals moved. A view of sums: nothing has to be counted. int_deal_stage_intervals writes the sums. -#}
+{{ config(materialized='published_view') }}
+-- depends_on: {{ ref('int_deal_stage_intervals') }}
+with counted as (
     select
-        began_month,
-        pipeline_id,
-        owner_id,
-        count(*) as n_moves,
-        count(*) filter (where move_type in ('forward', 'skip')) as n_forward,
-        count(*) filter (where move_type = 'skip') as n_skips,
-        count(*) filter (where move_type = 'backward') as n_regressions,
-        count(*) filter (where move_type = 'pipeline') as n_pipeline_moves
-    from {{ ref('int_deal_stage_intervals') }}
-    where move_type is not null and counted_as is not null
-    group by began_month, pipeline_id, owner_id
-),
-
--- A separate aggregation: counting distinct values sorts, and these rows are few.
-regressions as (
-    select
-        began_month,
-        pipeline_id,
-        owner_id,
-        count(distinct deal_id) as n_deals
-    from {{ ref('int_deal_stage_intervals') }}
-    where move_type = 'backward' and counted_as is not null
-    group by began_month, pipeline_id, owner_id
-),
-
-counted as (
-    select
-        moves.began_month as month,
-        moves.pipeline_id,
-        case when moves.owner_id is not null then coalesce(users.user_id, -1) end as owner_id,
+        moves.month,
+        nullif(moves.pipeline_id, 0) as pipeline_id,
+        case when moves.owner_id <> 0 then coalesce(users.user_id, -1) end as owner_id,
         sum(moves.n_moves) as n_moves,
         sum(moves.n_forward) as n_forward,
         sum(moves.n_skips) as n_skips,
         sum(moves.n_regressions) as n_regressions,
-        coalesce(sum(regressions.n_deals), 0) as n_deals_with_regression,
+        sum((
+            select count(distinct regressions.deal_id)
+            from unnest(moves.deals_of_regressions) as regressions (deal_id)
+        )) as n_deals_with_regression,
         sum(moves.n_pipeline_moves) as n_pipeline_moves
-    from moves
-    left join regressions
-        on
-            moves.began_month = regressions.began_month
-            and moves.pipeline_id is not distinct from regressions.pipeline_id
-            and moves.owner_id is not distinct from regressions.owner_id
+    from {{ ref('int_stage_move_sums') }} as moves
     left join {{ ref('dim_user') }} as users on moves.owner_id = users.user_id
     group by
-        moves.began_month,
-        moves.pipeline_id,
-        case when moves.owner_id is not null then coalesce(users.user_id, -1) end
+        moves.month,
+        nullif(moves.pipeline_id, 0),
+        case when moves.owner_id <> 0 then coalesce(users.user_id, -1) end
 )
 
 select

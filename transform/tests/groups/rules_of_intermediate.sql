@@ -4,6 +4,6 @@
     'int_deal_first_touch', 'int_deal_observed_changes', 'int_deal_option_sums', 'int_deal_options',
     'int_deal_wide', 'int_field_options', 'int_fields', 'int_fx_rates', 'int_fx_rates_pipedrive',
     'int_fx_rates_seeded', 'int_pipeline_days', 'int_raw_loads', 'int_stage_column_registry', 'int_stage_entry_sums',
-    'int_stage_funnel_sums', 'int_stage_order',
+    'int_stage_exit_sums', 'int_stage_funnel_sums', 'int_stage_move_sums', 'int_stage_order', 'int_stage_stay_sums',
     'int_stream_last_load', 'int_warehouse_clock', 'int_won_by_customer'
 ]) }}
