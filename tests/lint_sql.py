@@ -16,9 +16,8 @@ _compile = Environment.compile
 _sequence_of = ReflowSequence.from_root
 #: The code of a template by its text: sqlfluff's environments have the same options.
 _code: dict[str, Any] = {}
-
 #: The tree of a file, and its sequence.
-_last: list[Any] = []
+_last: tuple[Any, ReflowSequence] | None = None
 
 
 def compile_once(self: Environment, source: Any, *names: Any, **options: Any) -> Any:
@@ -32,14 +31,15 @@ def compile_once(self: Environment, source: Any, *names: Any, **options: Any) ->
 
 def sequence_once(root_segment: Any, config: Any) -> ReflowSequence:
     """Return what the four rules of layout begin with; they make new sequences of it."""
-    if not _last or _last[0] is not root_segment:
-        _last[:] = root_segment, _sequence_of(root_segment, config)
+    global _last
+    if _last is None or _last[0] is not root_segment:
+        _last = root_segment, _sequence_of(root_segment, config)
     return _last[1]
 
 
 if __name__ == "__main__":
     Environment.compile = compile_once  # type: ignore[method-assign]
-    ReflowSequence.from_root = sequence_once  # type: ignore[method-assign,assignment]
+    ReflowSequence.from_root = sequence_once  # type: ignore[method-assign]
     # The trees of a share of the files take some 500 MB; it would go through them again and again.
     gc.disable()
     cli()

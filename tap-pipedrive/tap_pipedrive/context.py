@@ -10,7 +10,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -145,8 +145,7 @@ class RunContext:
             self.auth,
             self.governor,
             timeout=float(self.config["request_timeout"]),
-            user_agent=self.config.get("user_agent")
-            or f"tap-pipedrive/{version('pipeboard-tap-pipedrive')}",
+            user_agent=self.config.get("user_agent") or f"tap-pipedrive/{_version()}",
             logger=self.logger,
         )
 
@@ -244,6 +243,11 @@ class RunContext:
 
     def _text(self, setting: str) -> str:
         return (self.config.get(setting) or "").strip()
+
+
+@cache
+def _version() -> str:
+    return version("pipeboard-tap-pipedrive")
 
 
 def account_key(base_url: str) -> str:

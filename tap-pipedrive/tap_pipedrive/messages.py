@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 from singer_sdk.contrib.msgspec import MsgSpecWriter
-from singer_sdk.singerlib.encoding.simple import Message, RecordMessage, StateMessage
+from singer_sdk.helpers._state import StateWriter
+from singer_sdk.singerlib.encoding.simple import Message, RecordMessage, SchemaMessage
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -27,15 +28,29 @@ class PageWriter(MsgSpecWriter):
     def write_message(self, message: Message) -> None:
         """Write one message; records stay in the buffer until the next state."""
         out = sys.stdout.buffer
-        if isinstance(message, StateMessage):
-            # The SDK copies the whole state to encode it, at each page of records.
-            out.write(_ENCODER.encode({"type": "STATE", "value": message.value}) + b"\n")
+        if isinstance(message, SchemaMessage):
+            # The SDK copies the schema value by value to encode it.
+            fields = {
+                "type": "SCHEMA",
+                "stream": message.stream,
+                "schema": message.schema,
+                "key_properties": message.key_properties,
+                "bookmark_properties": message.bookmark_properties,
+            }
+            given = {name: value for name, value in fields.items() if value is not None}
+            out.write(_ENCODER.encode(given) + b"\n")
         else:
             out.write(self.format_message(message))
         if isinstance(message, RecordMessage):
             self.sent[message.stream] += 1
         else:
             out.flush()
+
+    def write_state(self, state: bytes) -> None:
+        """Write a STATE message with this JSON text, after all records before it."""
+        out = sys.stdout.buffer
+        out.write(b'{"type":"STATE","value":%b}\n' % state)
+        out.flush()
 
     def write_page(
         self,
@@ -62,3 +77,20 @@ class PageWriter(MsgSpecWriter):
         lines = (b"}\n" + head).join(map(encode, records))
         sys.stdout.buffer.write(b"%b%b}\n" % (head, lines))
         self.sent[stream] += len(records)
+
+
+class ChangedStateWriter(StateWriter):
+    """Writes a state that has changed; the SDK copies the whole state each time to know that."""
+
+    def __init__(self, writer: PageWriter) -> None:
+        """Start with no state written."""
+        super().__init__(writer)
+        self._writer = writer
+        self._written: bytes | None = None
+
+    def write_state(self, state: Any) -> None:
+        """Write a STATE message, unless it is the one that was written last."""
+        text = _ENCODER.encode(state)
+        if text != self._written:
+            self._writer.write_state(text)
+            self._written = text

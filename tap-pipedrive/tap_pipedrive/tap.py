@@ -18,7 +18,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from tap_pipedrive import errors, logs, settings, termination
 from tap_pipedrive.api.prefetch import ListRequest
 from tap_pipedrive.context import RunContext
-from tap_pipedrive.messages import PageWriter
+from tap_pipedrive.messages import ChangedStateWriter, PageWriter
 from tap_pipedrive.reporting import plan
 from tap_pipedrive.reporting.metrics import Pusher
 from tap_pipedrive.reporting.run_report import is_supervised, write_report
@@ -56,6 +56,24 @@ class TapPipedrive(Tap):
     ]
 
     config_jsonschema = settings.SCHEMA
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """See the SDK for the arguments."""
+        super().__init__(*args, **kwargs)
+        assert isinstance(self.message_writer, PageWriter)
+        self._state_writer = ChangedStateWriter(self.message_writer)
+
+    def setup_mapper(self) -> None:
+        """Register the schemas of the streams, without a catalog in between if none is given.
+
+        The SDK makes the catalog of all streams for it, and copies each schema five times.
+        """
+        if self.input_catalog is not None:
+            super().setup_mapper()
+            return
+        super(Tap, self).setup_mapper()
+        for stream in self.streams.values():
+            self.mapper.register_raw_stream_schema(stream.name, stream.schema, stream.primary_keys)
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Report wrong settings as one line with exit code 78; the SDK exits with 1.

@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL = ROOT / ".pipeboard" / "bench"
 
 
+@pytest.mark.long
 def test_a_sync_costs_the_least_tokens_there_are() -> None:
     argv = [sys.executable, "-m", "bench", "--only", "calls", "--scale", "100", "--repeat", "1"]
     outcome = subprocess.run(argv, cwd=ROOT / "tests", text=True, capture_output=True, check=False)

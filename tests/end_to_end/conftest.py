@@ -10,11 +10,11 @@ import os
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 import pytest
@@ -29,10 +29,12 @@ COMMANDS = ROOT / ".pipeboard" / "bin"
 DEALS, CHANGES = 600, 20
 #: Modules that `make test` leaves out: each makes an account of its own and many runs.
 LONG = {
-    *("test_backfill", "test_faults", "test_roles", "test_secrets", "test_signals", "test_sweep"),
+    *("test_backfill", "test_faults", "test_outcomes", "test_roles", "test_secrets"),
+    *("test_signals", "test_sweep"),
 }
 #: Modules for the night: the tap's own tests show what they show, there without a warehouse.
 NIGHTLY = {"test_cadence", "test_other_target"}
+T = TypeVar("T")
 PERSONAL = ("PIPEDRIVE_", "MELTANO_", "DBT_", "TAP_", "TARGET_", "PG", "REDIS_", "PUSHGATEWAY_")
 
 
@@ -125,6 +127,13 @@ def by_day(*cases: tuple[Any, ...]) -> list[Any]:
         pytest.param(*case, marks=[] if number == today else pytest.mark.nightly)
         for number, case in enumerate(cases)
     ]
+
+
+def every_other_day(which: int) -> Callable[[T], T]:
+    """Leave a test for the night on every other day: 0 and 1 are tests that take turns."""
+    if date.today().toordinal() % 2 == which:
+        return lambda test: test
+    return pytest.mark.nightly
 
 
 def truth(simulator: Simulator, name: str) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from conftest import every_other_day
 from project_under_test import Site, alive, make_site, until
 
 from pipeboard.local.embedded_postgres import EmbeddedPostgres
@@ -97,6 +98,7 @@ def _is_past_deals(site: Site) -> bool:
     ) == [(True,)]
 
 
+@every_other_day(0)
 def test_a_full_backfill_resumes_where_it_stopped(site: Site) -> None:
     site.control("clock", {"advance_seconds": 86_400})
     arguments = ("backfill", "--streams", "deals,deal_changelog,deal_changelog_sync", "--no-build")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import by_day, truth
+from conftest import by_day, every_other_day, truth
 from project_under_test import Live, Site, alive, kill_server, make_site, until
 
 from pipeboard.local.embedded_postgres import EmbeddedPostgres
@@ -106,6 +106,7 @@ def test_a_second_run_is_skipped_and_names_the_running_one(site: Site) -> None:
         assert {k[0]: v for k, v in runs.items() if v} == dict(counted)
 
 
+@every_other_day(0)
 def test_a_run_that_hangs_is_ended(site: Site) -> None:
     with site.slow("hang", after=0):
         code, out = site.start("run", JOB, "--stall", "3").wait()
@@ -115,6 +116,7 @@ def test_a_run_that_hangs_is_ended(site: Site) -> None:
     assert "no progress for 3 s" in reason
 
 
+@every_other_day(1)
 def test_a_run_survives_or_fails_with_a_killed_database(site: Site) -> None:
     with site.slow():
         live, parts = started(site)
@@ -206,6 +208,7 @@ def test_the_sync_after_faults_is_right_in_every_table(site: Site) -> None:
         assert metrics["pipedrive_etl_dbt_tests"][("error", "fail")] == 0
 
 
+@every_other_day(1)
 def test_a_restored_backup_resumes_from_its_state(site: Site, tmp_path: Path) -> None:
     """By the commands of the operator's guide, as the role that syncs, which is no superuser."""
     assert site.run("run", JOB).code == 0

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import Run, by_day
+from conftest import Run, by_day, every_other_day
 from project_under_test import Live, Site, alive, make_site, until
 
 from pipeboard.local.embedded_postgres import EmbeddedPostgres
@@ -117,6 +117,7 @@ def test_a_refused_stream_makes_the_run_incomplete_and_the_rest_is_built(
         assert metrics["pipedrive_etl_stream_outcome"][("refused", "notes")] == 1
 
 
+@every_other_day(0)
 @pytest.mark.parametrize(
     ("rule", "status", "code", "message"),
     by_day(
@@ -140,6 +141,7 @@ def test_a_refused_request_has_its_status_and_exit_code(
         assert metrics["pipedrive_etl_last_run_status"] == {(): good}
 
 
+@every_other_day(1)
 def test_a_used_up_budget_is_behind_and_no_failure_for_a_cluster(site: Site, first: Run) -> None:
     rule = {"kind": "429_daily", "operation": "getNotes"}
     found = run(site, JOB, rule, PIPEBOARD_EXIT_CODE_BEHIND="0")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import Checkout, Run, SecondDemo, truth
+from conftest import Checkout, Run, SecondDemo, every_other_day, truth
 
 from pipeboard.local.simulator import Simulator
 
@@ -52,6 +52,7 @@ def test_a_sync_without_changes_builds_no_model(idle_sync: SecondDemo) -> None:
     assert current == models
 
 
+@every_other_day(0)
 def test_backfill_does_not_change_the_state_of_sync(
     checkout: Checkout, idle_sync: SecondDemo, own_environ: dict[str, str]
 ) -> None:
@@ -84,6 +85,7 @@ def test_a_backfill_ends_with_a_build(
     assert later > earlier
 
 
+@every_other_day(1)
 def test_meltano_and_dbt_by_hand_use_the_same_environment(
     checkout: Checkout, idle_sync: SecondDemo, own_environ: dict[str, str]
 ) -> None:

@@ -8,6 +8,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 from conftest import ROOT, Rendered
 
@@ -32,6 +33,7 @@ def findings(folder: Path, home: Path) -> set[tuple[str, str]]:
     return {(f["check_id"], f["resource"]) for f in report["results"]["failed_checks"]}
 
 
+@pytest.mark.long
 def test_every_finding_is_mended_or_explained(
     rendered: dict[str, Rendered], tmp_path: Path
 ) -> None:

@@ -159,7 +159,7 @@ def test_meltano_starts_the_added_tap(project: Path, tmp_path: Path) -> None:
     assert "page_size" in meltano(with_tap, "invoke", "tap-pipedrive", "--about")
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_meltano_installs_the_tap_from_a_git_address(
     project: Path, copy: Path, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ from unittest import mock
 
 import psycopg
 import redis
+from pipeboard_target_postgres import staging
 from pipeboard_target_postgres.connector import APPLICATION_NAME
 from pipeboard_target_postgres.loader import Loader
 from pipeboard_target_postgres.merge import Merge
@@ -334,7 +335,11 @@ def _in_copy(strike: Callable[[], None]) -> Iterator[None]:
         write(self, buffer)
         strike()
 
-    with mock.patch.object(psycopg.Copy, "write", written):
+    with (
+        mock.patch.object(psycopg.Copy, "write", written),
+        # Few rows are merged without COPY.
+        mock.patch.object(staging, "MOST_ROWS_AS_PARAMETERS", 0),
+    ):
         yield
 
 

@@ -22,6 +22,7 @@ import psycopg
 from pipeboard_target_postgres import errors as loader_errors
 from pipeboard_target_postgres import reader as loader_reader
 from pipeboard_target_postgres import report as loader_report
+from pipeboard_target_postgres import staging
 from pipeboard_target_postgres.loader import Loader
 from pipeboard_target_postgres.target import TargetPostgres
 from story import Story, Sync
@@ -37,6 +38,8 @@ from tap_pipedrive.reporting import run_report
 
 #: Small, so that a killed loader has loaded something.
 LINES_PER_BLOCK = 5
+#: In stories with batches of so many rows, batches of more than the second number are staged.
+STAGED = 9, 3
 SIGNALS = {"TERM": signal.SIGTERM, "INT": signal.SIGINT}
 
 
@@ -181,11 +184,15 @@ def run_loader(
     output = io.StringIO()
     where, number = sync.loader_ends or ("", 0)
     cut = number if where == "input" else None
+    most_as_parameters = staging.MOST_ROWS_AS_PARAMETERS
+    if story.batch_rows == STAGED[0]:
+        most_as_parameters = STAGED[1]
     code, outcome, message = 0, "complete", None
     target: TargetPostgres | None = None
     with (
         contextlib.redirect_stdout(output),
         mock.patch.object(loader_reader, "_LINES_PER_BLOCK", LINES_PER_BLOCK),
+        mock.patch.object(staging, "MOST_ROWS_AS_PARAMETERS", most_as_parameters),
         _disturbed(warehouse.url, where, number, sync.session_ends),
     ):
         try:

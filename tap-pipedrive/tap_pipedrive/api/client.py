@@ -17,6 +17,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -73,13 +74,19 @@ def _waits() -> Generator[float, errors.RetriableError | None, None]:
 
 
 def _time_of(date: str | None) -> datetime:
-    """Parse a ``Date`` header; without a credible one, use this machine's clock."""
-    if date:
-        with contextlib.suppress(ValueError, OverflowError):
-            moment = parsedate_to_datetime(date)
-            if moment.year in _CREDIBLE_YEARS:
-                return moment.astimezone(timezone.utc)
-    return datetime.now(timezone.utc).replace(microsecond=0)
+    """Return the time of a ``Date`` header; without a credible one, of this machine's clock."""
+    known = _parsed_date(date) if date else None
+    return known or datetime.now(timezone.utc).replace(microsecond=0)
+
+
+@lru_cache(maxsize=16)
+def _parsed_date(date: str) -> datetime | None:
+    """Parse a ``Date`` header; one response is asked for its time again and again."""
+    with contextlib.suppress(ValueError, OverflowError):
+        moment = parsedate_to_datetime(date)
+        if moment.year in _CREDIBLE_YEARS:
+            return moment.astimezone(timezone.utc)
+    return None
 
 
 class _Session(requests.Session):

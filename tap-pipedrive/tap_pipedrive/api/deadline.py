@@ -8,6 +8,7 @@ reads from such a connection sees its end at once.
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import threading
 import time
@@ -61,6 +62,8 @@ class Deadlines:
         self._waiting: set[Deadline] = set()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        #: When the thread looks at the requests again.
+        self._looks_at = math.inf
 
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[Deadline]:
@@ -68,9 +71,9 @@ class Deadlines:
         deadline = Deadline(seconds)
         _current.deadline = deadline
         with self._changed:
-            if not self._waiting:
-                self._changed.notify_all()
             self._waiting.add(deadline)
+            if deadline.ends_at < self._looks_at:
+                self._changed.notify_all()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, daemon=True)
                 self._thread.start()
@@ -95,14 +98,17 @@ class Deadlines:
                 if self._thread is not threading.current_thread():
                     return
                 if not self._waiting:
+                    self._looks_at = math.inf
                     self._changed.wait()
                     continue
                 now = time.monotonic()
                 over = [d for d in self._waiting if d.ends_at <= now]
                 self._waiting.difference_update(over)
-                if not over:  # a shorter deadline may be added meanwhile
-                    nearest = min(d.ends_at for d in self._waiting)
-                    self._changed.wait(min(1.0, nearest - now))
+                if not over:
+                    # Not later than in a second, also if no request waits by then: waking the
+                    # thread for each request costs more than that.
+                    self._looks_at = min(now + 1.0, *(d.ends_at for d in self._waiting))
+                    self._changed.wait(self._looks_at - now)
             for deadline in over:
                 deadline.end()
 

@@ -21,6 +21,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from itertools import chain
 from operator import attrgetter
 from typing import Annotated, Any
@@ -214,20 +215,22 @@ class RecordShaper:
         self._withheld = withheld
         self._times = tuple(n for n, kind in types.items() if kind == "date-time")
         self._dates = tuple(n for n, kind in types.items() if kind == "date")
-        # msgspec checks a whole page against this in C; only the records of a failing page are
-        # read.
+        #: Properties that the schema lacks, and properties with a value that does not fit.
+        self.unknown: set[str] = set()
+        self.retyped: set[str] = set()
+        #: Values that became null because their column cannot hold them.
+        self.nulled = 0
+
+    @cached_property
+    def _page_type(self) -> Any:
+        """Checks a whole page in C; only the records of a failing page are read."""
         fields = [
             (f"f{number}", _PYTHON[kind] | None, None)
             for number, kind in enumerate(self._types.values())
         ]
         renamed = {f"f{number}": name for number, name in enumerate(self._types)}
         shape = msgspec.defstruct("Shape", fields, rename=renamed, gc=False)
-        self._page_type: Any = list[shape]  # type: ignore[valid-type]
-        #: Properties that the schema lacks, and properties with a value that does not fit.
-        self.unknown: set[str] = set()
-        self.retyped: set[str] = set()
-        #: Values that became null because their column cannot hold them.
-        self.nulled = 0
+        return list[shape]  # type: ignore[valid-type]
 
     def shape(self, records: list[Record]) -> list[Record]:
         """Convert values where possible, and move values that do not fit to ``_extra``."""

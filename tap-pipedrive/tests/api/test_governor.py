@@ -94,6 +94,22 @@ def test_a_circuit_closes_after_its_time(store: LimitStore) -> None:
     assert store.circuit()[0] == 0.0
 
 
+def test_a_booking_returns_the_circuit(store: LimitStore) -> None:
+    assert store.book(DAY, 10)[0] == 0.0
+    store.open_circuit(60, "locked out")
+    left, why = store.book(DAY, 20)
+    assert 0 < left <= 60
+    assert why == "locked out"
+    assert store.tokens(DAY) == 30
+
+
+def test_a_call_that_an_open_circuit_stops_costs_no_tokens(store: LimitStore) -> None:
+    store.open_circuit(600, "locked out")
+    with pytest.raises(SourceUnavailableError, match="locked out"):
+        Governor(store).admit(20, DAY)
+    assert store.tokens(DAY) == 0
+
+
 def test_the_cache_expires_and_forgets(store: LimitStore) -> None:
     store.remember("fields", b"x", 0.2)
     store.remember("users", b"y", 60)

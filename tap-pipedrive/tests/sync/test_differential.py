@@ -4,6 +4,8 @@ A random account lives through rounds of random edits, with the clock standing s
 between them. Each round is synced, sometimes under faults, sometimes cut off. What the tap wrote
 before its last state is kept, as a loader would. After one last, undisturbed sync the kept
 records must be the account's, stream by stream, and an idle sync must cost a call a list.
+
+This is for the night: the stories of tests/trust show it with each change, with the loader.
 """
 
 from __future__ import annotations
@@ -184,7 +186,7 @@ def _windows_in_small_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows, "LEAST_PAGES", 0.5)
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 @settings(
     # A few by default; DIFFERENTIAL_EXAMPLES=200 for a long night.
     max_examples=int(os.environ.get("DIFFERENTIAL_EXAMPLES", "8")),

@@ -62,7 +62,7 @@
     )
 
     {%- for name in lists %},
-    {{ name }}_kept as (
+    {{ name }}_left as (
         select {{ by | join(', ') }}, array_agg(value order by value) as {{ name }}
         from (
             (
@@ -85,11 +85,11 @@
     select
         totals.{{ (by.keys() | list + sums.keys() | list) | join(', totals.') }}
         {%- for name in lists %},
-        coalesce({{ name }}_kept.{{ name }}, '{}')
+        coalesce({{ name }}_left.{{ name }}, '{}')
         {%- endfor %}
     from totals
     {%- for name in lists %}
-    left join {{ name }}_kept using ({{ by | join(', ') }})
+    left join {{ name }}_left using ({{ by | join(', ') }})
     {%- endfor %}
     on conflict ({{ by | join(', ') }}) do update set {{ updates | join(', ') }}
 {%- endmacro %}

@@ -10,12 +10,12 @@ from pathlib import Path
 import psycopg
 import sqlalchemy
 from singer_sdk.sql.connector import JSONSchemaToSQL
-from sqlalchemy import event
 from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, JSONB
 from sqlalchemy.types import DATE, DECIMAL, TEXT, TIMESTAMP
 from target_postgres.connector import PostgresConnector as StockConnector
 
 from pipeboard_target_postgres import errors
+from pipeboard_target_postgres.columns import type_name
 from pipeboard_target_postgres.locks import DML_LOCK_TIMEOUT
 from pipeboard_target_postgres.sql import quote, run
 from pipeboard_target_postgres.termination import STOP
@@ -26,16 +26,18 @@ CONNECT_TIMEOUT_SECONDS = 15
 
 #: Run on every new connection; overrides the defaults of server, database and role.
 #: The session is in UTC, so that a time without an offset means UTC. JIT is off because compiling
-#: a merge of dozens of columns costs more than the merge.
+#: a merge of dozens of columns costs more than the merge. A staging table is read three times; with
+#: the default of 8 MB it is read from disk each time.
 SESSION = f"""
 set time zone 'UTC';
 set application_name = '{APPLICATION_NAME}';
 set datestyle = 'ISO, MDY';
 set standard_conforming_strings = on;
 set lock_timeout = '{DML_LOCK_TIMEOUT}';
-set jit = off
+set jit = off;
+set temp_buffers = '32MB'
 """
-
+_DIALECT = sqlalchemy.engine.make_url(f"{DRIVER}://").get_dialect()()
 
 #: The stock connector's file -> its setting.
 _SSL_SETTINGS = {
@@ -110,6 +112,13 @@ class PostgresConnector(StockConnector):
         except (TypeError, AttributeError):  # not a JSON Schema: any value is allowed
             return TEXT()
 
+    def column_type(self, definition: t.Any) -> str:
+        """Return the name of `to_sql_type`; a run has few different definitions."""
+        known = repr(definition)
+        if known not in self._column_types:
+            self._column_types[known] = type_name(self.to_sql_type(definition), _DIALECT)
+        return self._column_types[known]
+
     def filepath_or_certificate(
         self, value: str, alternative_name: str, restrict_permissions: bool = False
     ) -> str:
@@ -131,15 +140,19 @@ class PostgresConnector(StockConnector):
         STOP.handle(signum, frame)
 
     def __init__(self, config: dict[str, t.Any]) -> None:
+        self._column_types: dict[str, str] = {}
         try:
             super().__init__(config)
         except ValueError as exc:  # the tunnel's key is wrong, or its address has no port
             raise errors.ConfigurationError(errors.one_line(exc)) from exc
 
-    def create_engine(self) -> sqlalchemy.Engine:
-        """Return an engine; each of its connections gets the settings of `SESSION`."""
-        # COPY needs psycopg 3, even if the settings name another driver.
-        url = sqlalchemy.engine.make_url(self.sqlalchemy_url).set(drivername=DRIVER)
+    def connect(self) -> psycopg.Connection:
+        """Open a connection with the settings of `SESSION`; it begins no transaction by itself.
+
+        SQLAlchemy asks each new server for its version, types and settings; nothing here uses them.
+        """
+        url = sqlalchemy.engine.make_url(self.sqlalchemy_url)
+        _, given = _DIALECT.create_connect_args(url)
         # A server or network that fails without closing the connection is noticed in two minutes.
         bounds = {
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
@@ -148,25 +161,15 @@ class PostgresConnector(StockConnector):
             "keepalives_count": 5,
             "tcp_user_timeout": 120_000,
         }
-        args: dict[str, t.Any] = {n: v for n, v in bounds.items() if n not in url.query}
         # Rows go to COPY in UTF-8, even if the role or PGCLIENTENCODING sets another encoding.
-        args["client_encoding"] = "utf8"
-        engine = sqlalchemy.create_engine(
-            url,
-            connect_args=args,
-            pool_pre_ping=True,
-            json_serializer=self.serialize_json,
-            json_deserializer=self.deserialize_json,
-        )
-
-        @event.listens_for(engine, "connect")
-        def _session(connection: psycopg.Connection, _record: t.Any) -> None:
-            with connection.cursor() as cursor:
-                cursor.execute(SESSION)
-            # A SET in a transaction that is rolled back is rolled back too.
-            connection.commit()
-
-        return engine
+        args: t.Any = {**bounds, **given, "client_encoding": "utf8"}
+        connection = psycopg.connect(**args, autocommit=True)
+        try:
+            connection.execute(SESSION)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     @property
     def role(self) -> str:

@@ -11,6 +11,7 @@ cannot occur inside a JSON token, except as space between the tokens of a nested
 from __future__ import annotations
 
 import decimal
+import functools
 import json
 import operator
 import re
@@ -93,24 +94,34 @@ class RecordEncoder:
         nested = [c for c in from_record if c.is_json]
         #: The columns in the order in which a line has them; nested ones last.
         self.columns = (*scalars, *from_message, *nested)
+        self._from_record = (*scalars, *nested)
         self._types = [c.type for c in (*scalars, *from_message)]
         self._n = len(scalars)
         self._from_message = bool(from_message)
         self._of_message = _attributes([in_message[c.prop] for c in from_message])
         self._has_bytea = "bytea" in self._types
         self._keys = tuple(keys)
-        record: t.Any
-        self._values: Callable[[t.Any], tuple[msgspec.Raw, ...]]
-        if any(_AWKWARD.search(c.prop) for c in from_record):
-            record = dict[str, msgspec.Raw]
-            self._values = self._values_of_dict([c.prop for c in (*scalars, *nested)])
-        else:
-            record = self._struct([c.prop for c in (*scalars, *nested)])
-            self._values = _astuple
-        self._message: t.Any = msgspec.defstruct(
+        self._properties = frozenset(c.prop for c in columns)
+        self.repairing = False
+
+    @functools.cached_property
+    def _record(self) -> tuple[t.Any, Callable[[t.Any], tuple[msgspec.Raw, ...]]]:
+        """The type that a record is decoded to, and a function that reads its values."""
+        names = [c.prop for c in self._from_record]
+        if any(map(_AWKWARD.search, names)):
+            return dict[str, msgspec.Raw], self._values_of_dict(names)
+        return self._struct(names), _astuple
+
+    @functools.cached_property
+    def _values(self) -> Callable[[t.Any], tuple[msgspec.Raw, ...]]:
+        return self._record[1]
+
+    @functools.cached_property
+    def _decode(self) -> Callable[[bytes], t.Any]:
+        message = msgspec.defstruct(
             "Message",
             [
-                ("record", record),
+                ("record", self._record[0]),
                 ("type", str, ""),
                 ("stream", str, ""),
                 ("time_extracted", msgspec.Raw, _NULL),
@@ -118,9 +129,7 @@ class RecordEncoder:
             ],
             gc=False,
         )
-        self._decode: Callable[[bytes], t.Any] = msgspec.json.Decoder(self._message).decode
-        self._properties = frozenset(c.prop for c in columns)
-        self.repairing = False
+        return msgspec.json.Decoder(message).decode
 
     def _struct(self, names: Sequence[str]) -> type[msgspec.Struct]:
         """Return a type that decodes only these properties of a record, as raw JSON."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import psycopg
-import sqlalchemy.exc
 from singer_sdk.exceptions import (
     ConfigValidationError,
     InvalidJSONSchema,
@@ -89,17 +88,10 @@ def one_line(exc: BaseException) -> str:
 
     PostgreSQL's context of an error in COPY contains the row, so the context is removed.
     """
-    text = str(getattr(exc, "orig", None) or exc) or type(exc).__name__
-    error = database_error(exc)
-    if error is not None and error.diag.context:
-        text = text.partition(error.diag.context)[0].rpartition("\n")[0] or text
+    text = str(exc) or type(exc).__name__
+    if isinstance(exc, psycopg.Error) and exc.diag.context:
+        text = text.partition(exc.diag.context)[0].rpartition("\n")[0] or text
     return redact(" ".join(text.split()))
-
-
-def database_error(exc: BaseException) -> psycopg.Error | None:
-    """Return the driver's error behind an exception, or None if there is none."""
-    orig = getattr(exc, "orig", exc)
-    return orig if isinstance(orig, psycopg.Error) else None
 
 
 def explain(exc: BaseException, where: str = "the database") -> LoaderError | None:
@@ -130,26 +122,23 @@ def explain(exc: BaseException, where: str = "the database") -> LoaderError | No
     ):
         # These messages quote the record; the log needs only the beginning.
         return DataRefusedError(f"The input cannot be loaded: {one_line(exc)[:500]}")
-    error = database_error(exc)
-    if error is None:
-        if isinstance(exc, (FileNotFoundError, PermissionError)):
-            return ConfigurationError(one_line(exc))
-        if isinstance(exc, BrokenPipeError):
-            return UnavailableError(
-                "The reader of the states closed the pipe; nothing is lost, run again."
-            )
-        if type(exc).__name__ == "AuthenticationException":
-            return NotPermittedError(f"The SSH tunnel refuses the login: {one_line(exc)}")
-        if isinstance(exc, OSError) or type(exc).__module__.startswith("paramiko"):
-            return UnavailableError(
-                f"{where} cannot be reached: {one_line(exc)}. Check host and ssh_tunnel."
-            )
-        if isinstance(exc, RecursionError):
-            return DataRefusedError("The input cannot be loaded: it is nested too deeply.")
-        if isinstance(exc, sqlalchemy.exc.TimeoutError):
-            return UnavailableError(f"No connection to {where} in time. {one_line(exc)}")
-        return None
-    return _explain_database(error, where)
+    if isinstance(exc, psycopg.Error):
+        return _explain_database(exc, where)
+    if isinstance(exc, (FileNotFoundError, PermissionError)):
+        return ConfigurationError(one_line(exc))
+    if isinstance(exc, BrokenPipeError):
+        return UnavailableError(
+            "The reader of the states closed the pipe; nothing is lost, run again."
+        )
+    if type(exc).__name__ == "AuthenticationException":
+        return NotPermittedError(f"The SSH tunnel refuses the login: {one_line(exc)}")
+    if isinstance(exc, OSError) or type(exc).__module__.startswith("paramiko"):
+        return UnavailableError(
+            f"{where} cannot be reached: {one_line(exc)}. Check host and ssh_tunnel."
+        )
+    if isinstance(exc, RecursionError):
+        return DataRefusedError("The input cannot be loaded: it is nested too deeply.")
+    return None
 
 
 def _explain_database(error: psycopg.Error, where: str) -> LoaderError | None:

@@ -7,11 +7,15 @@ import logging
 from collections.abc import Mapping, Sequence, Set
 
 import psycopg
+from psycopg import sql
 
 from pipeboard_target_postgres.columns import Column, adapt, identifier, versioned
 from pipeboard_target_postgres.errors import DataRefusedError
 from pipeboard_target_postgres.sql import quote, run
 
+#: Makes the planner look up each key in the index. A batch is small and the table may be huge, but
+#: the planner has no statistics about a new staging table.
+LOOK_KEYS_UP = "set local enable_hashjoin = off; set local enable_mergejoin = off; "
 #: PostgreSQL compresses rows over 2 kB. For records with many custom fields this triples the time
 #: of an insert and saves little space, so it starts only where two rows fill a page.
 _STORAGE = "toast_tuple_target = 4000"
@@ -49,45 +53,109 @@ def lock_name(schema: str, table: str) -> str:
     return f"pipeboard:{schema}.{table}"
 
 
-def lock(cursor: psycopg.Cursor, schema: str, table: str) -> None:
-    """Lock the table against other loaders until the transaction ends; readers do not wait."""
+def lock(cursor: psycopg.Cursor, schema: str, table: str, settings: str = "") -> None:
+    """Lock the table against other loaders until the transaction ends; readers do not wait.
+
+    Args:
+        cursor: in a transaction.
+        schema: the table's schema.
+        table: its name.
+        settings: statements to run before, in the same round trip.
+    """
+    name = sql.Literal(lock_name(schema, table)).as_string(cursor)
+    run(cursor, f"{settings}select pg_advisory_xact_lock(hashtextextended({name}, 0))")
+
+
+@dataclasses.dataclass(frozen=True)
+class Existing:
+    """A table as the catalogue describes it.
+
+    Attributes:
+        columns: name -> type, in their order.
+        primary_key: its columns in the order of the index; empty without one.
+        unique: the columns of each index that makes them unique.
+    """
+
+    columns: Mapping[str, str]
+    primary_key: tuple[str, ...] = ()
+    unique: frozenset[frozenset[str]] = frozenset()
+
+
+def existing_tables(
+    cursor: psycopg.Cursor, schema: str, table: str | None = None
+) -> dict[str, Existing]:
+    """Return the tables and views of a schema, or the one with this name if there is one."""
     cursor.execute(
-        "select pg_advisory_xact_lock(hashtextextended(%s, 0))", [lock_name(schema, table)]
+        "select c.relname,"
+        " array(select array[a.attnum::text, a.attname, format_type(a.atttypid, a.atttypmod)]"
+        "  from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped"
+        "  order by a.attnum),"
+        " array(select array[i.indisprimary::int::text, array_to_string(i.indkey::int2[], ' ')]"
+        "  from pg_index i where i.indrelid = c.oid and i.indisunique and i.indisvalid"
+        "  and i.indpred is null and i.indexprs is null)"
+        " from pg_class c where c.relnamespace = to_regnamespace(%s) and (%s::text is null"
+        " or c.relname = %s) and c.relkind in ('r', 'p', 'f', 'v')",
+        [quote(schema), table, table],
     )
+    found = {}
+    for name, columns, indexes in cursor.fetchall():
+        by_number = {number: column for number, column, _ in columns}
+        keys = [
+            (primary == "1", tuple(by_number[n] for n in numbers.split() if n in by_number))
+            for primary, numbers in indexes
+        ]
+        found[name] = Existing(
+            {column: sql_type for _, column, sql_type in columns},
+            next((key for primary, key in keys if primary), ()),
+            frozenset(frozenset(key) for _, key in keys),
+        )
+    return found
 
 
-def _existing(cursor: psycopg.Cursor, schema: str, table: str) -> dict[str, str]:
-    """Return column name -> type; empty if there is no such table."""
-    cursor.execute(
-        "select a.attname, format_type(a.atttypid, a.atttypmod) from pg_attribute a"
-        " join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace"
-        " where n.nspname = %s and c.relname = %s and c.relkind in ('r', 'p', 'f', 'v')"
-        " and a.attnum > 0 and not a.attisdropped order by a.attnum",
-        [schema, table],
+def unchanged_table(
+    schema: str, table: str, known: Existing, wanted: Mapping[str, str], keys: Sequence[str]
+) -> Table | None:
+    """Return a table that fits a stream's schema as it is; None if something is to be done.
+
+    Args:
+        schema: its schema.
+        table: its name.
+        known: the table.
+        wanted: property -> SQL type, in order.
+        keys: properties that identify a row.
+    """
+    key_names = tuple(map(identifier, keys))
+    if frozenset(key_names) not in known.unique:
+        return None
+    if known.primary_key and set(known.primary_key) != set(key_names):
+        return None
+    columns = []
+    for prop, sql_type in wanted.items():
+        name = identifier(prop)
+        existing = known.columns.get(name)
+        if existing is None or adapt(existing, sql_type, quote(name)).action != "keep":
+            return None
+        columns.append(Column(prop, name, existing))
+    return _table(schema, table, columns, key_names, known.columns, unique=True)
+
+
+def _table(
+    schema: str,
+    table: str,
+    columns: Sequence[Column],
+    keys: tuple[str, ...],
+    existing: Mapping[str, str],
+    unique: bool,
+) -> Table:
+    used = {c.name for c in columns}
+    bases = {identifier(c.prop) for c in columns}
+    stale_columns = tuple(
+        name
+        for name, sql_type in existing.items()
+        if name not in used
+        and (name in bases or any(versioned(base, sql_type) == name for base in bases))
     )
-    return dict(cursor.fetchall())
-
-
-def _has_unique_index(cursor: psycopg.Cursor, table: str, keys: Sequence[str]) -> bool:
-    cursor.execute(
-        "select exists (select from pg_index i where i.indrelid = %s::regclass and i.indisunique"
-        " and i.indisvalid and i.indpred is null and i.indexprs is null"
-        " and (select array_agg(a.attname::text order by a.attname::text) from pg_attribute a"
-        "  where a.attrelid = i.indrelid and a.attnum = any(i.indkey)) = %s)",
-        [table, sorted(keys)],
-    )
-    return bool((cursor.fetchone() or [False])[0])
-
-
-def _primary_key(cursor: psycopg.Cursor, table: str) -> list[str]:
-    """Return the columns of a table's primary key, in order."""
-    cursor.execute(
-        "select a.attname from pg_index i join pg_attribute a on a.attrelid = i.indrelid"
-        " and a.attnum = any(i.indkey) where i.indrelid = %s::regclass and i.indisprimary"
-        " order by array_position(i.indkey::int2[], a.attnum)",
-        [table],
-    )
-    return [name for (name,) in cursor.fetchall()]
+    return Table(schema, table, tuple(columns), keys, unique, stale_columns)
 
 
 class Evolution:
@@ -116,39 +184,33 @@ class Evolution:
             DataRefusedError: the type of a key changed, and no type can store both.
         """
         lock(self._cursor, self._schema, self._table)
-        existing = _existing(self._cursor, self._schema, self._table)
+        found = existing_tables(self._cursor, self._schema, self._table).get(self._table)
+        existing = dict(found.columns) if found else {}
         names = {prop: identifier(prop) for prop in wanted}
         key_names = tuple(names[key] for key in keys)
-        if existing:
-            self._check_primary_key(key_names, set(names.values()))
-        if not existing:
+        if found is None:
             self._create({names[p]: sql_type for p, sql_type in wanted.items()}, key_names)
             columns = [Column(prop, names[prop], sql_type) for prop, sql_type in wanted.items()]
+            unique = bool(key_names)
         else:
+            self._check_primary_key(found.primary_key, key_names, set(names.values()))
             columns = [
                 Column(prop, *self._fit(existing, names[prop], sql_type, prop in keys))
                 for prop, sql_type in wanted.items()
             ]
-        used = {c.name for c in columns}
-        bases = {identifier(prop) for prop in wanted}
-        stale_columns = tuple(
-            name
-            for name, sql_type in existing.items()
-            if name not in used
-            and (name in bases or any(versioned(base, sql_type) == name for base in bases))
-        )
-        unique = bool(key_names) and _has_unique_index(self._cursor, self._sql, key_names)
+            unique = frozenset(key_names) in found.unique
         if key_names and not unique:
             self._logger.warning(
                 "Table %s has no unique index on (%s): merging will be slow.",
                 self._sql,
                 ", ".join(key_names),
             )
-        return Table(self._schema, self._table, tuple(columns), key_names, unique, stale_columns)
+        return _table(self._schema, self._table, columns, key_names, existing, unique)
 
-    def _check_primary_key(self, keys: Sequence[str], sent: Set[str]) -> None:
+    def _check_primary_key(
+        self, primary: Sequence[str], keys: Sequence[str], sent: Set[str]
+    ) -> None:
         """Refuse a stream whose key differs from the table's: its rows would collide."""
-        primary = _primary_key(self._cursor, self._sql)
         if not primary or set(primary) == set(keys) or not sent & set(primary):
             return
         columns = ", ".join(map(quote, keys))

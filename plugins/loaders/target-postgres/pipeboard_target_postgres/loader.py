@@ -9,6 +9,7 @@ import logging
 import time
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 import psycopg
@@ -55,6 +56,8 @@ class Loader:
         self._options, self._logger, self._metrics = options, logger, metrics
         self._session = Session(connector, options.reconnect_seconds, ops.forget, logger)
         self._streams: dict[str, Stream] = {}
+        #: The tables as they were when this run began, by schema.
+        self._known: dict[str, dict[str, evolve.Existing]] = {}
 
     def close(self) -> None:
         """Close the session."""
@@ -102,12 +105,12 @@ class Loader:
         Raises:
             NotPermittedError: a right is missing; the message has the GRANT statement.
         """
-        self._transaction(
-            lambda cursor: self._connector.prepare_schema_with(cursor, schema),
-            quote(schema),
-            schema,
-            retry=True,
-        )
+
+        def prepare(cursor: psycopg.Cursor) -> None:
+            self._connector.prepare_schema_with(cursor, schema)
+            self._known[schema] = evolve.existing_tables(cursor, schema)
+
+        self._transaction(prepare, quote(schema), schema, retry=True)
         if self._options.bookkeeping:
             self._transaction(
                 self._ops.prepare,
@@ -116,6 +119,19 @@ class Loader:
                 retry=True,
                 ddl=True,
             )
+
+    def unchanged_table(
+        self, schema: str, table: str, wanted: Mapping[str, str], keys: Sequence[str]
+    ) -> evolve.Table | None:
+        """Return a table that fits the stream as it was when the run began, as most do.
+
+        None for any other one, which `prepare_table` looks at again, under a lock. The database is
+        not asked.
+        """
+        known = self._known.get(schema, {}).pop(table, None)
+        if known is None:
+            return None
+        return evolve.unchanged_table(schema, table, known, wanted, keys)
 
     def prepare_table(
         self, schema: str, table: str, wanted: Mapping[str, str], keys: Sequence[str]
@@ -210,9 +226,8 @@ class Loader:
 
     def _load(self, batch: Batch, cursor: psycopg.Cursor) -> Counts:
         stream = batch.stream
-        if stream.generation != self._session.generation:
-            stream.staging.create(cursor)
-        evolve.lock(cursor, stream.table.schema, stream.table.name)
+        settings = evolve.LOOK_KEYS_UP if stream.table.unique else ""
+        evolve.lock(cursor, stream.table.schema, stream.table.name, settings)
         seen, generation = stream.seen, self._session.generation
         batch.seen = None
         if (
@@ -293,6 +308,16 @@ class Loader:
                     cursor.connection.transaction(),
                 ):
                     return stream.merge.append(cursor, rows, batch.constants)
+            given = stream.staging.parameters(rows) if known is not None else None
+            if given is not None and batch.seen is None:
+                return stream.merge_of_parameters.run(
+                    cursor,
+                    len(rows),
+                    {**batch.constants, **given},
+                    distinct=True,
+                    all_there=known == len(rows),
+                )
+            stream.staging.create(cursor)
             fill = stream.staging.copy if self._options.use_copy else stream.staging.insert
             fill(cursor, rows)
             counts = stream.merge.run(
@@ -304,6 +329,7 @@ class Loader:
             )
             if batch.seen:
                 batch.seen.remember(cursor, stream.staging.name)
+            stream.staging.empty(cursor)
         return counts
 
     @staticmethod
@@ -354,19 +380,10 @@ class Loader:
         self._record_counts(cursor, stream, Counts(deleted=deleted))
         return deleted
 
-    def _record_counts(
-        self, cursor: psycopg.Cursor, stream: Stream, counts: Counts, *, finished: bool = False
-    ) -> None:
+    def _record_counts(self, cursor: psycopg.Cursor, stream: Stream, counts: Counts) -> None:
         """Add counts to this run's row of the stream, unless bookkeeping is off."""
         if self._options.bookkeeping:
-            self._ops.record(
-                cursor,
-                stream.name,
-                (stream.table.schema, stream.table.name),
-                stream.started_at,
-                counts,
-                finished,
-            )
+            self._ops.record(cursor, [_load_of(stream, counts)])
 
     def finish(self, streams: Sequence[Stream]) -> None:
         """Record the end of the input, and log the counts of each stream."""
@@ -392,6 +409,10 @@ class Loader:
             )
 
     def _finish(self, streams: Sequence[Stream], cursor: psycopg.Cursor) -> None:
-        for stream in streams:
-            self._record_counts(cursor, stream, Counts(), finished=True)
+        loads = [_load_of(stream, Counts()) for stream in streams]
+        self._ops.record(cursor, loads, finished=True)
         self._ops.delete_old_rows(cursor)
+
+
+def _load_of(stream: Stream, counts: Counts) -> tuple[str, str, str, datetime, Counts]:
+    return stream.name, stream.table.schema, stream.table.name, stream.started_at, counts

@@ -7,6 +7,7 @@ without staging. This saves the server a quarter of its time.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import typing as t
 from collections.abc import Mapping, Sequence
@@ -63,12 +64,12 @@ def _name(*names: str) -> str:
 
 
 class Merge:
-    """The statements that merge one staging table into one table.
+    """The statements that merge the rows of a batch into one table.
 
     Args:
         table: where rows go.
-        staged: the columns of the staging table, a part of the table's.
-        staging: name of the staging table, which needs no quotes, or a query in brackets.
+        staged: the columns of the source, a part of the table's.
+        source: name of a table with the rows, which needs no quotes, or a query in brackets.
         position: SQL for the place of a row in its batch.
     """
 
@@ -76,65 +77,91 @@ class Merge:
         self,
         table: Table,
         staged: Sequence[Column],
-        staging: str,
+        source: str,
         position: str = "row_number() over () - 1",
     ) -> None:
-        self.table, self.staging = table, staging
-        keys = [_name(key) for key in table.keys]
-        filled = [c for c in table.columns if c not in staged]
-        constants = {c.name: CONSTANTS[c.prop] for c in filled}
-        if not keys:
+        self.table, self._staged, self._source = table, staged, source
+        self._keys = [_name(key) for key in table.keys]
+        self._filled = [c for c in table.columns if c not in staged]
+        constants = {c.name: CONSTANTS[c.prop] for c in self._filled}
+        if not self._keys:
             # Without keys, only _sdc_sequence records the order of rows within a batch.
             constants = {
                 name: f"{sql} + {position}" if sql == CONSTANTS["_sdc_sequence"] else sql
                 for name, sql in constants.items()
             }
-        names = [*(_name(c.name) for c in staged), *map(_name, constants)]
-        values = [*(f"s.{_name(c.name)}" for c in staged), *constants.values()]
-        target = _name(table.schema, table.name)
-        on = " and ".join(f"t.{key} = s.{key}" for key in keys)
-        self.insert = f"insert into {target} ({', '.join(names)}) select {', '.join(values)} " + (
-            f"from {staging} s"
-            + (f" where not exists (select from {target} t where {on})" if keys else "")
+        #: Quoted column -> its value in a row `s` of the source.
+        self._values = {_name(c.name): f"s.{_name(c.name)}" for c in staged}
+        self._values.update({_name(name): sql for name, sql in constants.items()})
+        self._target = _name(table.schema, table.name)
+        self._on = " and ".join(f"t.{key} = s.{key}" for key in self._keys)
+
+    # A batch needs some of the statements only, and most streams of a run have no batch at all.
+
+    @functools.cached_property
+    def insert(self) -> str:
+        """Insert the rows whose keys the table does not have."""
+        return (
+            f"insert into {self._target} ({', '.join(self._values)}) "
+            f"select {', '.join(self._values.values())} from {self._source} s"
+        ) + (
+            f" where not exists (select from {self._target} t where {self._on})"
+            if self._keys
+            else ""
         )
-        assigned = dict(zip(names, values, strict=True))
-        assigned = {name: value for name, value in assigned.items() if name not in keys}
-        assigned.update({_name(name): "null" for name in table.stale_columns})
+
+    @functools.cached_property
+    def update(self) -> str:
+        """Update the rows that differ; empty if there is nothing to compare."""
+        stale = [_name(name) for name in self.table.stale_columns]
+        assigned = {n: value for n, value in self._values.items() if n not in self._keys}
+        assigned.update(dict.fromkeys(stale, "null"))
         differences = [
             (
                 f"t.{_name(c.name)} is distinct from s.{_name(c.name)}"
                 if c.comparable
                 else f"t.{_name(c.name)}::text is distinct from s.{_name(c.name)}::text"
             )
-            for c in staged
-            if c.prop not in _NOT_CONTENT and c.name not in table.keys
-        ] + [f"t.{_name(name)} is not null" for name in table.stale_columns]
-        self.update = (
-            f"update {target} t set "
+            for c in self._staged
+            if c.prop not in _NOT_CONTENT and c.name not in self.table.keys
+        ] + [f"t.{name} is not null" for name in stale]
+        if not self._keys or not differences:
+            return ""
+        return (
+            f"update {self._target} t set "
             + ", ".join(f"{name} = {value}" for name, value in assigned.items())
-            + f" from {staging} s where {on} and ({' or '.join(differences)})"
-            if keys and differences
-            else ""
+            + f" from {self._source} s where {self._on} and ({' or '.join(differences)})"
         )
-        self._copy = (
-            f"copy {quote(table.schema, table.name)} "
-            f"({', '.join(quote(c.name) for c in (*staged, *filled))}) from stdin"
+
+    @functools.cached_property
+    def _copy(self) -> str:
+        names = ", ".join(quote(c.name) for c in (*self._staged, *self._filled))
+        return f"copy {self.table.sql} ({names}) from stdin"
+
+    @functools.cached_property
+    def _types(self) -> dict[str, str]:
+        return {c.name: c.type for c in self.table.columns}
+
+    @functools.cached_property
+    def _existing(self) -> str:
+        arrays = ", ".join(f"%s::{self._types[key]}[]" for key in self.table.keys)
+        return (
+            f"select count(*) from unnest({arrays}) s ({', '.join(self._keys)})"
+            f" join {self._target} t on {self._on}"
         )
-        self._filled = [CONSTANTS[c.prop] for c in filled]
-        types = {c.name: c.type for c in table.columns}
-        arrays = ", ".join(f"%s::{types[key]}[]" for key in table.keys)
-        self._existing = (
-            f"select count(*) from unnest({arrays}) s ({', '.join(keys)}) join {target} t on {on}"
-        )
-        self._numbers = [types[key] != "text" for key in table.keys]
-        by = ", ".join(keys)
-        self.has_duplicates = (
-            f"select exists (select from {staging} group by {by} having count(*) > 1)"
-        )
+
+    @property
+    def _has_duplicates(self) -> str:
+        by = ", ".join(self._keys)
+        return f"select exists (select from {self._source} group by {by} having count(*) > 1)"
+
+    @property
+    def _drop_duplicates(self) -> str:
         # The staging table has the rows in their order of arrival: the highest ctid is the latest.
-        self.drop_duplicates = (
-            f"delete from {staging} s using (select ctid, row_number() over"
-            f" (partition by {by} order by ctid desc) as n from {staging}) d"
+        by = ", ".join(self._keys)
+        return (
+            f"delete from {self._source} s using (select ctid, row_number() over"
+            f" (partition by {by} order by ctid desc) as n from {self._source}) d"
             " where s.ctid = d.ctid and d.n > 1"
         )
 
@@ -147,11 +174,12 @@ class Merge:
         """
         if not self.table.unique or any(b"\\" in field for key in keys for field in key):
             return None
-        self.look_up(cursor)
         columns: list[t.Any] = [
             # Plain digits need no quoting in an array's text.
-            "{" + b",".join(fields).decode() + "}" if number else [f.decode() for f in fields]
-            for fields, number in zip(zip(*keys, strict=True), self._numbers, strict=True)
+            [f.decode() for f in fields]
+            if self._types[key] == "text"
+            else "{" + b",".join(fields).decode() + "}"
+            for fields, key in zip(zip(*keys, strict=True), self.table.keys, strict=True)
         ]
         return int((cursor.execute(self._existing, columns).fetchone() or [0])[0])
 
@@ -163,19 +191,10 @@ class Merge:
         Raises:
             psycopg.errors.UniqueViolation: the table has one of the keys.
         """
-        found = [_NAME.findall(sql)[0] for sql in self._filled]
+        found = [_NAME.findall(CONSTANTS[c.prop])[0] for c in self._filled]
         end = b"".join(b"\t" + str(constants[name]).encode() for name in found)
         copy_lines(cursor, self._copy, rows, end)
         return Counts(inserted=len(rows))
-
-    @staticmethod
-    def look_up(cursor: psycopg.Cursor) -> None:
-        """Make the planner look up each key in the index, for this transaction.
-
-        A batch is small and the table may be huge, but the planner has no statistics about a new
-        staging table.
-        """
-        cursor.execute("set local enable_hashjoin = off; set local enable_mergejoin = off")
 
     def run(
         self,
@@ -188,9 +207,10 @@ class Merge:
         """Merge the staged rows, in the caller's transaction.
 
         Args:
-            cursor: of the session that has the staging table.
-            staged_rows: number of staged rows.
-            constants: values of the metadata columns, by the names in `CONSTANTS`.
+            cursor: of the session that has the staging table, in a transaction.
+            staged_rows: number of rows in the source.
+            constants: values of the metadata columns, by the names in `CONSTANTS`, and other
+                parameters of the source.
             distinct: True if no key is known to occur twice.
             all_there: True if the table is known to have all the keys.
 
@@ -203,10 +223,8 @@ class Merge:
             # They differ only if a trigger of the table's owner drops rows.
             counts.unchanged = staged_rows - counts.inserted
             return counts
-        if self.table.unique:
-            self.look_up(cursor)
-        if not distinct and self._exists(cursor, self.has_duplicates):
-            counts.superseded = run(cursor, self.drop_duplicates, {})
+        if not distinct and self._exists(cursor, self._has_duplicates):
+            counts.superseded = run(cursor, self._drop_duplicates, {})
             staged_rows -= counts.superseded
         if not all_there:
             counts.inserted = run(cursor, self.insert, constants)

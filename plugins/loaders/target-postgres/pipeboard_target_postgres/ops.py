@@ -65,6 +65,16 @@ _LATER_COLUMNS = {
         "reason_class": REASON_CLASS,
     }
 }
+_LATER_COLUMN_NAMES = [name for columns in _LATER_COLUMNS.values() for name in columns]
+#: The tables that exist and have all columns; the second one has none that came later.
+_COMPLETE = """
+    select c.relname from pg_catalog.pg_class c
+    where c.relnamespace = to_regnamespace(quote_ident(%s)) and c.relname = any(%s::text[])
+        and (c.relname <> 'quarantine' or cardinality(%s::text[]) = (
+            select count(*) from pg_catalog.pg_attribute a
+            where a.attrelid = c.oid and a.attname = any(%s::text[]) and not a.attisdropped
+        ))
+"""
 
 
 class Entry(t.NamedTuple):
@@ -107,6 +117,8 @@ class Ops:
 
     def prepare(self, cursor: psycopg.Cursor) -> None:
         """Create missing tables, so that queries find them even without a row."""
+        cursor.execute(_COMPLETE, [self.schema, list(TABLES), *[_LATER_COLUMN_NAMES] * 2])
+        self._present.update(name for (name,) in cursor.fetchall())
         for name in TABLES:
             self._table(cursor, name)
         self._restrict_readers(cursor)
@@ -214,49 +226,33 @@ class Ops:
     def record(
         self,
         cursor: psycopg.Cursor,
-        stream: str,
-        table: tuple[str, str],
-        started_at: t.Any,
-        counts: Counts,
+        loads: Sequence[tuple[str, str, str, t.Any, Counts]],
         finished: bool = False,
     ) -> None:
-        """Add counts to the row of this stream and run.
+        """Add counts to the rows of these streams and this run.
 
         Args:
             cursor: inside the transaction of the counted rows.
-            stream: the stream's name.
-            table: schema and name of its table.
-            started_at: time of the stream's first message in this run.
-            counts: rows since the last call.
+            loads: of each stream its name, schema and name of its table, time of its first message
+                in this run, and rows since the last call.
             finished: True at the end of the input.
         """
+        if not loads:
+            return
         load = self._table(cursor, "stream_load")
-        fields = (
-            "records_read",
-            "rows_inserted",
-            "rows_updated",
-            "rows_unchanged",
-            "rows_deleted",
-            "quarantined",
-        )
-        values = (
-            counts.read,
-            counts.inserted,
-            counts.updated,
-            counts.unchanged,
-            counts.deleted,
-            counts.quarantined,
-        )
+        names = ("read", "inserted", "updated", "unchanged", "deleted", "quarantined")
+        fields = ("records_read", *(f"rows_{name}" for name in names[1:-1]), "quarantined")
+        columns = ("stream", "target_schema", "target_table", "started_at", *fields)
+        rows = [(*known, *(getattr(counts, name) for name in names)) for *known, counts in loads]
         with self._permission(cursor, "stream_load"):
             run(
                 cursor,
-                f"insert into {load} as l (stream, run_id, target_schema, target_table,"
-                f" started_at, finished_at, {', '.join(fields)})"
-                " values (%s, %s, %s, %s, %s, case when %s then clock_timestamp() end,"
-                " %s, %s, %s, %s, %s, %s) on conflict (stream, run_id) do update set"
-                " finished_at = excluded.finished_at, "
+                f"insert into {load} as l (run_id, finished_at, {', '.join(columns)})"
+                " select %s, case when %s then clock_timestamp() end, g.* from unnest(%s::text[],"
+                f" %s::text[], %s::text[], %s::timestamptz[]{', %s::bigint[]' * len(fields)}) as g"
+                " on conflict (stream, run_id) do update set finished_at = excluded.finished_at, "
                 + ", ".join(f"{f} = l.{f} + excluded.{f}" for f in fields),
-                [stream, self.run_id, *table, started_at, finished, *values],
+                [self.run_id, finished, *map(list, zip(*rows, strict=True))],
             )
 
 

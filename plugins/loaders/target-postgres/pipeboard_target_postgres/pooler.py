@@ -32,13 +32,12 @@ def check(connection: psycopg.Connection) -> int | None:
     server process to a second connection while the first is open, it pools transactions.
 
     Args:
-        connection: outside a transaction.
+        connection: one that begins no transaction by itself.
 
     Raises:
         ConfigurationError: the pooler pools transactions.
     """
     backend = backend_of(connection)
-    connection.commit()
     if backend == connection.info.backend_pid:
         return None
     if _of_second_connection(connection.info.dsn, connection.info.password) == backend:

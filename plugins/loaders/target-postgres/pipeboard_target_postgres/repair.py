@@ -211,8 +211,6 @@ def load_one_by_one(
     (staged.copy if use_copy else staged.insert)(
         cursor, [b"%d\t%b" % (nr, row) for nr, row in enumerate(batch.rows)]
     )
-    if stream.table.unique:
-        Merge.look_up(cursor)
     body = f"""
 declare
     r record; n bigint; inserted bigint := 0; updated bigint := 0; unchanged bigint := 0;

@@ -10,16 +10,10 @@ import typing as t
 from collections.abc import Callable
 
 import psycopg
-import sqlalchemy
-import sqlalchemy.exc
 
 from pipeboard_target_postgres import errors, pooler
 from pipeboard_target_postgres.connector import PostgresConnector
 from pipeboard_target_postgres.locks import PAUSE_SECONDS, LockWait
-from pipeboard_target_postgres.sql import run
-
-#: A staging table is read three times; with the default of 8 MB it is read from disk each time.
-_SETTINGS = "set temp_buffers = '32MB'"
 
 
 class Session:
@@ -42,7 +36,7 @@ class Session:
         self._connector, self._reconnect_seconds = connector, reconnect_seconds
         self._forget, self._logger = forget, logger
         self._behind_pooler: int | None = None
-        self._checked_out: sqlalchemy.Connection | None = None
+        self._connection: psycopg.Connection | None = None
         self._cancelled = threading.Event()
         #: Number of connections so far; temporary tables of an earlier one no longer exist.
         self.generation = 0
@@ -55,15 +49,11 @@ class Session:
         """
         if self._cancelled.is_set():
             raise errors.UnavailableError("The load was cancelled because the run is stopping.")
-        if self._checked_out is None:
-            self._checked_out = self._connector._engine.connect()
+        if self._connection is None:
+            self._connection = self._connector.connect()
             self.generation += 1
-            connection = self._driver(self._checked_out)
-            with connection.cursor() as cursor:
-                run(cursor, _SETTINGS)
-            connection.commit()
-            self._behind_pooler = pooler.check(connection)
-        return self._driver(self._checked_out)
+            self._behind_pooler = pooler.check(self._connection)
+        return self._connection
 
     def check_pooler(self, connection: psycopg.Connection) -> None:
         """In a transaction: check that the server process is still the same.
@@ -75,24 +65,19 @@ class Session:
         if backend is not None and pooler.backend_of(connection) != backend:
             raise pooler.transaction_pooling()
 
-    @staticmethod
-    def _driver(checked_out: sqlalchemy.Connection) -> psycopg.Connection:
-        return t.cast("psycopg.Connection", checked_out.connection.driver_connection)
-
     def close(self) -> None:
         """Close the connection; its temporary tables are dropped."""
-        if self._checked_out is not None:
-            self._checked_out.invalidate()
-            self._checked_out.close()
-            self._checked_out = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def cancel(self) -> None:
         """Cancel the running statement from another thread, and refuse new work."""
         self._cancelled.set()
-        checked_out = self._checked_out
-        if checked_out is not None:
-            with contextlib.suppress(psycopg.Error, sqlalchemy.exc.SQLAlchemyError):
-                self._driver(checked_out).cancel_safe(timeout=2)
+        connection = self._connection
+        if connection is not None:
+            with contextlib.suppress(psycopg.Error):
+                connection.cancel_safe(timeout=2)
 
     def run_with_retries(
         self, work: Callable[[], t.Any], retry: bool, lock_wait: LockWait | None = None
@@ -122,7 +107,7 @@ class Session:
                     raise
                 lock_wait.timed_out(self.connection())
                 self._cancelled.wait(PAUSE_SECONDS)
-            except (psycopg.Error, sqlalchemy.exc.DBAPIError) as exc:
+            except psycopg.Error as exc:
                 self._forget()
                 # A failed first connection is not a lost one: the caller can start the run again.
                 if not (retry and _lost(exc)) or not self.generation or self._cancelled.is_set():
@@ -145,11 +130,8 @@ class Session:
                 raise
 
 
-def _lost(exc: BaseException) -> bool:
+def _lost(exc: psycopg.Error) -> bool:
     """Return True for an error after which the same transaction may succeed."""
-    error = errors.database_error(exc)
-    if error is None:
-        return False
-    if error.sqlstate:
-        return error.sqlstate.startswith(("08", "57P", "40"))
-    return isinstance(error, psycopg.OperationalError)
+    if exc.sqlstate:
+        return exc.sqlstate.startswith(("08", "57P", "40"))
+    return isinstance(exc, psycopg.OperationalError)

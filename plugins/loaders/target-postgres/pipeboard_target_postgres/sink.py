@@ -12,7 +12,7 @@ import psycopg
 from target_postgres.sinks import PostgresSink as StockSink
 
 from pipeboard_target_postgres import quarantine
-from pipeboard_target_postgres.columns import identifier, type_name
+from pipeboard_target_postgres.columns import identifier
 from pipeboard_target_postgres.connector import PostgresConnector
 from pipeboard_target_postgres.encoder import RecordEncoder, RecordRefusedError, dump
 from pipeboard_target_postgres.errors import DataRefusedError, NotPermittedError, one_line
@@ -125,10 +125,8 @@ class PostgresSink(StockSink):
         schema = self.schema_name or "public"
         self._run.own_table(self.stream_name, schema, self.table_name)
         self._run.prepare_schema(schema)
-        dialect = self.connector._dialect
         wanted = {
-            prop: type_name(self.connector.to_sql_type(definition), dialect)
-            for prop, definition in properties.items()
+            prop: self.connector.column_type(definition) for prop, definition in properties.items()
         }
         table = self._evolve(schema, wanted)
         metadata = self.include_sdc_metadata_properties

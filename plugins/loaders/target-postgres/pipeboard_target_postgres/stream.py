@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
 import itertools
 import typing as t
 from collections.abc import Sequence
@@ -41,8 +42,13 @@ class Stream:
         self.counts = counts
         #: The reason of the latest refused record.
         self.last_reason = ""
-        #: The session that has the staging table; see `Loader`.
+        #: Number of the session that loaded its latest batch; see `Session`.
         self.generation = 0
+
+    @functools.cached_property
+    def merge_of_parameters(self) -> Merge:
+        """Merges rows that are parameters, see `Staging.parameters`."""
+        return Merge(self.table, self.encoder.columns, self.staging.query)
 
     def continue_from(self, old: Stream) -> None:
         """Take over start time and seen keys from the same stream with its earlier schema."""

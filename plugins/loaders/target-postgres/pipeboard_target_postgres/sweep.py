@@ -60,12 +60,13 @@ class Seen:
             return False  # a late record of an earlier scan, not of this one
         if self._generation != generation:
             self.lost = self.lost or (self._generation is not None and self.version == version)
-            body = ", ".join(f"{quote(c.name)} {c.type}" for c in self._keys)
-            run(
-                cursor,
-                f"create temp table if not exists {self.name} ({body}, primary key ({self.names}))",
-            )
             self._generation = generation
+        # Each time: a transaction that created it may have been rolled back.
+        body = ", ".join(f"{quote(c.name)} {c.type}" for c in self._keys)
+        run(
+            cursor,
+            f"create temp table if not exists {self.name} ({body}, primary key ({self.names}))",
+        )
         if self.version != version:
             run(cursor, f"truncate {self.name}")
             self.version, self.lost = version, False

@@ -334,7 +334,6 @@ class TargetPostgres(StockTarget):
     def close(self) -> None:
         """Close the thread and all connections; listening again opens new ones."""
         self.dispatcher.close()
-        t.cast("PostgresConnector", self.target_connector)._engine.dispose()
 
     # Messages
 
@@ -348,6 +347,9 @@ class TargetPostgres(StockTarget):
         self, schema: str, table: str, wanted: Mapping[str, str], keys: t.Sequence[str]
     ) -> Table:
         """Create a table or adapt it to a stream's schema; see `Evolution.prepare`."""
+        self.dispatcher.join()
+        if fits := self.loader.unchanged_table(schema, table, wanted, keys):
+            return fits
         return t.cast(
             "Table",
             self.dispatcher.call(lambda: self.loader.prepare_table(schema, table, wanted, keys)),

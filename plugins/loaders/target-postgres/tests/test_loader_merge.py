@@ -5,9 +5,11 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from loader_helpers import DATE_TIME, Warehouse, record, schema, state
+from loader_helpers import DATE, DATE_TIME, Warehouse, record, schema, state
 
+from pipeboard_target_postgres import staging
 from pipeboard_target_postgres.merge import Counts, Merge
+from pipeboard_target_postgres.staging import Staging
 
 Way = dict[str, t.Any]
 S = schema({"id": "integer", "v": "string", "n": "number", "o": "object", "at": DATE_TIME})
@@ -76,6 +78,70 @@ def test_new_rows_are_copied_into_the_table_without_staging(
     )
     assert metadata == [(30, 1, True, True)]
     assert len(straight) == 30
+
+
+ODD = (
+    'quo"te', "back\\slash", "tab\t", "line\nfeed", "\r", "{brace}", "com,ma", "NULL", "null",
+    "\\N", "", " ", "\u00e9\U0001f600", "\u0000", "%s %(c0)s %%", "a" * 3000,
+)  # fmt: skip
+
+
+def test_few_rows_are_stored_as_many_without_a_staging_table(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = {"v": "string", "n": "number", "i": "integer", "b": "boolean", "o": "object"}
+    wide = schema(
+        {"id": "integer", **kinds, "a": "array", "at": DATE_TIME, "on": DATE, 'x"%s': "string"}
+    )
+    odd = [
+        record(id=at, v=text, n=at / 4, i=-at, b=bool(at % 2), o={text: [text, at]}, a=[text, None],
+               at=f"2024-01-{at + 1:02}T00:00:00+03:00", on="2024-02-29", **{'x"%s': text})
+        for at, text in enumerate(ODD)
+    ]  # fmt: skip
+    odd.append(record(id=len(ODD), i="x", v="wrong", at="never", on="2024-02-30"))
+    columns = 'id, v, n, i, b, o, a, at, "on", "x""%s", _sdc_table_version'
+    found = []
+    created: list[Staging] = []
+    create = Staging.create
+
+    def spy(self: Staging, cursor: t.Any) -> None:
+        created.append(self)
+        create(self, cursor)
+
+    monkeypatch.setattr(Staging, "create", spy)
+    for most in (len(odd), 0):
+        monkeypatch.setattr(staging, "MOST_ROWS_AS_PARAMETERS", most)
+        warehouse.sql("drop schema if exists {s} cascade")
+        # Half of the keys are there: rows are inserted and updated.
+        warehouse.load([wide, *(record(id=at) for at in range(0, len(ODD), 2))])
+        warehouse.load([wide, *odd])
+        counts = warehouse.load_row()
+        assert counts["rows_updated"] == len(ODD) // 2
+        assert counts["rows_inserted"] == len(ODD) // 2 + 1
+        found.append(warehouse.sql(f"select {columns} from {{s}}.s order by id"))
+        assert bool(created) is (most == 0)
+    assert found[0] == found[1]
+    assert [row[1] for row in found[0][:-1]] == [text.replace("\0", "\ufffd") for text in ODD]
+    assert len(found[0]) == len(odd)
+
+
+def test_a_few_rows_of_many_columns_are_merged(warehouse: Warehouse) -> None:
+    names = [f"c{at}" for at in range(300)]
+    many = schema({"id": "integer", **dict.fromkeys(names, "string")})
+    for value in ("first", "second"):
+        warehouse.load([many, record(id=1, **dict.fromkeys(names, value))])
+    assert warehouse.sql("select c0, c299 from {s}.s") == [("second", "second")]
+
+
+def test_large_batches_leave_no_rows_in_the_staging_table(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "MOST_ROWS_AS_PARAMETERS", 0)
+    warehouse.load([S, *_rows(30)])
+    changed = [{**m, "record": {**m["record"], "v": "new"}} for m in _rows(30)]
+    warehouse.load([S, *changed], batch_size_rows=7)
+    assert warehouse.load_row()["rows_updated"] == 30
+    assert warehouse.one("select count(*) from {s}.s where v = 'new'") == 30
 
 
 def test_keys_inserted_between_lookup_and_copy_are_merged(

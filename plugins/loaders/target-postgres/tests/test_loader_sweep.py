@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import typing as t
 
+import psycopg
 import pytest
 from loader_helpers import Warehouse, record, schema
 
+from pipeboard_target_postgres import connector, session
 from pipeboard_target_postgres.errors import DataRefusedError
 
 Way = dict[str, t.Any]
@@ -126,3 +129,21 @@ def test_activate_version_false_marks_nothing(warehouse: Warehouse, way: Way) ->
         **way,
     )
     assert _live(warehouse) == list(range(10))
+
+
+def test_a_sweep_whose_first_batch_waits_for_a_lock_goes_on(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The try that got no lock is rolled back, and the table of the seen keys with it."""
+    warehouse.load([S, *[record(id=i, v="x") for i in range(20)]])
+    monkeypatch.setattr(session, "PAUSE_SECONDS", 0.1)
+    settings = f"{connector.SESSION}; set lock_timeout = '100ms'"
+    monkeypatch.setattr(connector, "SESSION", settings)
+    walk = [record(id=i, v="y", version=5) for i in range(18)]
+    with psycopg.connect(warehouse.url) as other:
+        other.execute(f"lock table {warehouse.schema}.s in share mode".encode())
+        release = threading.Timer(1, other.rollback)
+        release.start()
+        warehouse.load([S, *walk, activate(5)])
+        release.join()
+    assert _live(warehouse) == list(range(18))

@@ -6,7 +6,6 @@ import logging
 
 import psycopg
 import pytest
-import sqlalchemy
 from hypothesis import given
 from hypothesis import strategies as st
 from loader_helpers import Warehouse, record, schema
@@ -120,7 +119,6 @@ def of_state(sqlstate: str, text: str = "text") -> psycopg.Error:
         (BrokenPipeError(), UnavailableError, "run again"),
         (OSError("no route to host"), UnavailableError, "Check host and ssh_tunnel"),
         (RecursionError(), DataRefusedError, "nested too deeply"),
-        (sqlalchemy.exc.TimeoutError("pool"), UnavailableError, "in time"),
         (of_state("42501"), NotPermittedError, "Grant the right"),
         (of_state("25006"), NotPermittedError, "address of the primary"),
         (of_state("28P01"), NotPermittedError, "Check role and password"),

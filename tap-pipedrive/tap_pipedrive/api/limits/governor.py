@@ -86,16 +86,16 @@ class Governor:
             SourceUnavailableError: the circuit is open for longer than this method waits.
 
         """
-        self._pass_circuit()
         # Booked first, and reversed if it is too much: two callers cannot both get the last tokens.
-        self._with_store(lambda store: store.add_tokens(day, cost))
+        left, why = self._with_store(lambda store: store.book(day, cost))
         try:
+            self._pass_circuit(left, why)
             self._check_tokens(cost, day)
             while (wait := self._seconds_to_slot()) > 0:
                 with termination.at_once():
                     time.sleep(wait)
                 self._check_tokens(cost, day)  # another thread may have learnt of a spent day
-        except (BudgetSpentError, termination.TerminationRequested):
+        except (BudgetSpentError, SourceUnavailableError, termination.TerminationRequested):
             self._with_store(lambda store: store.add_tokens(day, -cost))
             raise
 
@@ -160,8 +160,7 @@ class Governor:
             return held
         return self._with_store(lambda store: store.reserve(self._burst, WINDOW_SECONDS))
 
-    def _pass_circuit(self) -> None:
-        left, why = self._with_store(lambda store: store.circuit())
+    def _pass_circuit(self, left: float, why: str) -> None:
         if left > CIRCUIT_TIMEOUT_SECONDS:
             msg = f"the circuit is open for another {left:.0f} s: {why}"
             raise SourceUnavailableError(msg)

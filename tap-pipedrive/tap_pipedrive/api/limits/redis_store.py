@@ -83,11 +83,23 @@ class RedisStore:
     @_checked
     def add_tokens(self, day: str, tokens: int) -> int:
         """See :meth:`LimitStore.add_tokens`."""
-        key = f"{self._prefix}tokens:{day}"
         with self._redis.pipeline() as both:
-            both.incrby(key, tokens)
-            both.expire(key, _LEDGER_SECONDS)
+            self._add_tokens(both, day, tokens)
             return int(both.execute()[0])
+
+    def _add_tokens(self, commands: Any, day: str, tokens: int) -> None:
+        key = f"{self._prefix}tokens:{day}"
+        commands.incrby(key, tokens)
+        commands.expire(key, _LEDGER_SECONDS)
+
+    @_checked
+    def book(self, day: str, tokens: int) -> tuple[float, str]:
+        """See :meth:`LimitStore.book`."""
+        with self._redis.pipeline() as all_four:
+            self._read_circuit(all_four)
+            self._add_tokens(all_four, day, tokens)
+            value, left, *_ = all_four.execute()
+        return _circuit(value, left)
 
     @_checked
     def tokens(self, day: str) -> int:
@@ -102,14 +114,14 @@ class RedisStore:
     @_checked
     def circuit(self) -> tuple[float, str]:
         """See :meth:`LimitStore.circuit`."""
-        key = f"{self._prefix}circuit"
         with self._redis.pipeline() as both:
-            both.get(key)
-            both.pttl(key)
-            value, left = both.execute()
-        why = _bytes(value)
-        is_open = why is not None and left > 0
-        return (left / 1000 if is_open else 0.0), (why or b"").decode(errors="replace")
+            self._read_circuit(both)
+            return _circuit(*both.execute())
+
+    def _read_circuit(self, commands: Any) -> None:
+        key = f"{self._prefix}circuit"
+        commands.get(key)
+        commands.pttl(key)
 
     @_checked
     def remember(self, key: str, value: bytes, seconds: float) -> None:
@@ -125,6 +137,12 @@ class RedisStore:
     def forget(self, key: str) -> None:
         """See :meth:`LimitStore.forget`."""
         self._redis.delete(f"{self._prefix}cache:{key}")
+
+
+def _circuit(value: Any, left: int) -> tuple[float, str]:
+    why = _bytes(value)
+    is_open = why is not None and left > 0
+    return (left / 1000 if is_open else 0.0), (why or b"").decode(errors="replace")
 
 
 def _bytes(answer: Any) -> bytes | None:

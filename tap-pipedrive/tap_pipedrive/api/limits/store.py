@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import struct
@@ -19,6 +20,8 @@ except ImportError:  # Windows: one process at a time, then
     fcntl = None  # type: ignore[assignment]
 
 
+#: The file of a ledger and a circuit is far smaller.
+MOST_BYTES = 1 << 20
 #: Days in the ledger.
 LEDGER_DAYS = 3
 #: What is written before a cached value: a mark, the time of writing and the seconds it is kept.
@@ -39,6 +42,9 @@ class LimitStore(Protocol):
     def add_tokens(self, day: str, tokens: int) -> int:
         """Enter tokens into the day's ledger and return the day's total."""
 
+    def book(self, day: str, tokens: int) -> tuple[float, str]:
+        """Do :meth:`add_tokens` and :meth:`circuit` in one step; return the circuit."""
+
     def tokens(self, day: str) -> int:
         """Tokens spent on a day (``YYYY-MM-DD``)."""
 
@@ -58,11 +64,11 @@ class LimitStore(Protocol):
         """Drop a cached value."""
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parsed(text: bytes) -> dict[str, Any]:
     """Parse the file; a damaged one, or one of another version, counts as empty."""
     try:
-        stored = json.loads(text or "{}")
-    except json.JSONDecodeError:
+        stored = json.loads(text or b"{}")
+    except ValueError:
         return {}
     fits = isinstance(stored, dict) and isinstance(stored.get("tokens", {}), dict)
     return stored if fits else {}
@@ -76,6 +82,19 @@ def _left(since: float, seconds: float) -> float:
     """
     passed = time.time() - since
     return seconds - passed if abs(passed) < seconds else 0.0
+
+
+def _enter(stored: dict[str, Any], day: str, tokens: int) -> int:
+    # More than one day: around midnight two clocks may disagree about the date.
+    days = {**stored.get("tokens", {})}
+    days[day] = days.get(day, 0) + tokens
+    stored["tokens"] = dict(sorted(days.items())[-LEDGER_DAYS:])
+    return int(days[day])
+
+
+def _circuit(stored: dict[str, Any]) -> tuple[float, str]:
+    left = _left(stored.get("opened_at", 0.0), stored.get("seconds", 0.0))
+    return left, stored.get("why", "")
 
 
 def _unpacked(blob: bytes) -> tuple[float, float, bytes]:
@@ -117,11 +136,13 @@ class LocalStore:
     def add_tokens(self, day: str, tokens: int) -> int:
         """See :meth:`LimitStore.add_tokens`."""
         with self._stored() as stored:
-            # More than one day: around midnight two clocks may disagree about the date.
-            days = {**stored.get("tokens", {})}
-            days[day] = days.get(day, 0) + tokens
-            stored["tokens"] = dict(sorted(days.items())[-LEDGER_DAYS:])
-            return int(days[day])
+            return _enter(stored, day, tokens)
+
+    def book(self, day: str, tokens: int) -> tuple[float, str]:
+        """See :meth:`LimitStore.book`."""
+        with self._stored() as stored:
+            _enter(stored, day, tokens)
+            return _circuit(stored)
 
     def tokens(self, day: str) -> int:
         """See :meth:`LimitStore.tokens`."""
@@ -136,9 +157,7 @@ class LocalStore:
     def circuit(self) -> tuple[float, str]:
         """See :meth:`LimitStore.circuit`."""
         with self._stored() as stored:
-            return _left(stored.get("opened_at", 0.0), stored.get("seconds", 0.0)), stored.get(
-                "why", ""
-            )
+            return _circuit(stored)
 
     def remember(self, key: str, value: bytes, seconds: float) -> None:
         """See :meth:`LimitStore.remember`."""
@@ -181,15 +200,18 @@ class LocalStore:
             except FileNotFoundError:  # the folder; looking for it first costs as much as the rest
                 self._file.parent.mkdir(parents=True, exist_ok=True)
                 handle = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o666)
-            with os.fdopen(handle, "r+", encoding="utf-8") as file:
+            try:
                 if fcntl is not None:
-                    fcntl.flock(file, fcntl.LOCK_EX)
-                before = file.read()
+                    fcntl.flock(handle, fcntl.LOCK_EX)
+                before = os.read(handle, MOST_BYTES)
                 stored = _parsed(before)
                 yield stored
-                after = json.dumps(stored)
+                after = json.dumps(stored).encode()
                 if after != before:
-                    file.seek(0)
-                    file.write(after)
+                    os.lseek(handle, 0, os.SEEK_SET)
+                    if os.write(handle, after) < len(after):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._file))
                     # After the text: a file system may write a file out at once that was emptied.
-                    file.truncate()
+                    os.ftruncate(handle, len(after))
+            finally:
+                os.close(handle)
