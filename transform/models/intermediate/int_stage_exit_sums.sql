@@ -16,5 +16,5 @@ select
     null::bigint as n_moved_pipeline,
     null::bigint as n_timed,
     null::numeric as stayed_s,
-    null::double precision [] as days_of_visits
+    null::double precision[] as days_of_visits
 where false

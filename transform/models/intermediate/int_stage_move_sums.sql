@@ -13,5 +13,5 @@ select
     null::bigint as n_skips,
     null::bigint as n_regressions,
     null::bigint as n_pipeline_moves,
-    null::bigint [] as deals_of_regressions
+    null::bigint[] as deals_of_regressions
 where false

@@ -10,5 +10,5 @@ select
     null::bigint as owner_id,
     null::bigint as n_stays,
     null::numeric as stayed_s,
-    null::double precision [] as days_of_stays
+    null::double precision[] as days_of_stays
 where false

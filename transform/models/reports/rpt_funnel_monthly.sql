@@ -2,6 +2,8 @@
     Of the deals that entered a pipeline in a month, how many reached each stage. A skipped stage counts as reached;
     `reached_strict` counts only deals that were really in it.
 -#}
+{#- A view: its inputs are small, so that reading it takes about as long as reading a table. -#}
+{{ config(materialized='published_view') }}
 -- fct_deal_stage_reached writes the sums: {{ ref('fct_deal_stage_reached') }}
 with counted as (
     select

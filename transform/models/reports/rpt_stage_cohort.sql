@@ -1,4 +1,6 @@
 {#- Of the deals that first entered a stage in a month, the share that later reached a further stage or was won. -#}
+{#- A view: its inputs are small, so that reading it takes about as long as reading a table. -#}
+{{ config(materialized='published_view') }}
 -- fct_deal_stage_reached writes the sums: {{ ref('fct_deal_stage_reached') }}
 with counted as (
     select

@@ -60,12 +60,13 @@ from {{ ref('dim_stage') }} as stages
 left join finished on stages.stage_id = finished.stage_id
 left join running on stages.stage_id = running.stage_id
 left join totals on stages.stage_id = totals.stage_id
-cross join lateral (
-    select {{ percentiles('listed.days') }} as percentiles
-    from stays
-    cross join lateral unnest(stays.days_of_stays) as listed (days)
-    where stays.stage_id = stages.stage_id
-) as stay
+cross join
+    lateral (
+        select {{ percentiles('listed.days') }} as percentiles
+        from stays
+        cross join lateral unnest(stays.days_of_stays) as listed (days)
+        where stays.stage_id = stages.stage_id
+    ) as stay
 cross join {{ percentiles_of('running.days', [0.5]) }} as run
 cross join {{ percentiles_of('totals.days') }} as total
 where stages.stage_id <> -1
