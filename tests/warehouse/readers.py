@@ -67,7 +67,7 @@ def read_all(url: str, relations: Sequence[str], rounds: int = 1) -> Iterator[No
                 thread.join()
         emptied = {name for name in empty & before if has_rows(connection, name)}
     assert not errors, errors[:5]
-    assert not emptied, "without a row for a moment"
+    assert not emptied, f"without a row for a moment: {sorted(emptied)}"
     assert min(n_read) >= rounds * len(relations), "every relation was read by every client"
 
 

@@ -5,6 +5,7 @@
     group by columns with their expressions, never null (`by`), the sums with their aggregates, never null (`sums`;
     the first is the number of rows), and which rows are summed (`where`, if not all). `lists` are columns with all
     values of a group, sorted: `value` is an expression, `where` limits the rows.
+    A full refresh does not empty a table of sums: views stand on it, and its model knows none of its rows.
 -#}
 {% macro sum_up_anew(rows) -%}
     {%- for table, summed in config.get('summed_into', {}).items() -%}

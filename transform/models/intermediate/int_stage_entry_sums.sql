@@ -2,6 +2,7 @@
 {{ config(
     materialized='published_incremental',
     incremental_strategy='append',
+    full_refresh=false,
     indexes=[{'columns': ['month', 'pipeline_id', 'stage_id', 'owner_id'], 'unique': true}]
 ) }}
 select

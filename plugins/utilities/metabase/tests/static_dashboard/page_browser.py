@@ -133,6 +133,10 @@ class Browser:
         """Change the system's colours, also those of an open page."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        # An open page draws itself anew in its next frame: a click before that may hit what goes.
+        self.chrome.execute_async_script(
+            "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
+        )
 
     def run(self, script: str, *arguments: Any) -> Any:
         return self.chrome.execute_script(script, *arguments)
