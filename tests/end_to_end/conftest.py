@@ -32,9 +32,12 @@ LONG = {
     *("test_backfill", "test_faults", "test_outcomes", "test_roles", "test_secrets"),
     *("test_signals", "test_sweep"),
 }
+#: Of these modules one is for the day and the other one for the night, in turn.
+TURNS = ("test_roles", "test_secrets")
 #: Modules for the night: the tap's own tests show what they show, there without a warehouse.
 NIGHTLY = {"test_cadence", "test_other_target"}
 T = TypeVar("T")
+TODAY = date.today().toordinal() % 2
 PERSONAL = ("PIPEDRIVE_", "MELTANO_", "DBT_", "TAP_", "TARGET_", "PG", "REDIS_", "PUSHGATEWAY_")
 
 
@@ -53,7 +56,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.random_order(disabled=True))
         if item.path.stem in LONG:
             item.add_marker(pytest.mark.long)
-        if item.path.stem in NIGHTLY:
+        rests = item.path.stem in TURNS and TURNS.index(item.path.stem) != TODAY
+        if rests or item.path.stem in NIGHTLY:
             item.add_marker(pytest.mark.nightly)
 
 
@@ -131,7 +135,7 @@ def by_day(*cases: tuple[Any, ...]) -> list[Any]:
 
 def every_other_day(which: int) -> Callable[[T], T]:
     """Leave a test for the night on every other day: 0 and 1 are tests that take turns."""
-    if date.today().toordinal() % 2 == which:
+    if which == TODAY:
         return lambda test: test
     return pytest.mark.nightly
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -229,3 +230,21 @@ def test_a_restored_backup_resumes_from_its_state(site: Site, tmp_path: Path) ->
     stats = site.control("stats", method="GET")["operations"]
     read = stats.get("getDealChangelog", {}).get("calls", 0)
     assert read < 10, "its state came along: only what changed is read"
+
+
+@pytest.mark.nightly
+def test_a_lost_local_folder_costs_short_lists_only(site: Site) -> None:
+    """Whatever `.pipeboard/` has beside programs, with a database that is not in it."""
+    assert site.run("run", JOB).code == 0
+    counted = (
+        "select count(*), sum(hashtext(deals.id || deals.title)) from pipedrive.deals as deals"
+    )
+    before = site.query(counted)
+    shutil.rmtree(site.checkout.state)
+    site.control("stats/reset", {})
+    run = site.run("run", JOB)
+    assert run.code == 0, run.out + run.err
+    assert site.query(counted) == before
+    stats = site.control("stats", method="GET")["operations"]
+    assert stats.get("getDealChangelog", {}).get("calls", 0) < 10
+    assert site.history()[-1][:2] == ("succeeded", 0)

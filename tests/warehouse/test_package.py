@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from pipedrive_simulator.testing import running_simulator
 from psycopg.conninfo import conninfo_to_dict
 from warehouse_helpers import DBT, ROOT, Finished, Warehouse
 
-pytestmark = pytest.mark.long
+# On every other day, when test_thirty_days.py is for the night.
+pytestmark = pytest.mark.nightly if date.today().toordinal() % 2 else pytest.mark.long
 EXAMPLE = ROOT / "examples" / "dbt_project_on_top"
 DEALS, SEED = 40, 5
 STREAMS = (

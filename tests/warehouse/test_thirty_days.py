@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from random import Random
 
 import psycopg
@@ -14,7 +15,8 @@ from pipedrive_simulator.testing import RunningSimulator, running_simulator
 from stays import Stay, found_stays, known_stays
 from warehouse_helpers import Warehouse
 
-pytestmark = pytest.mark.long
+# On every other day, when test_package.py is for the night.
+pytestmark = pytest.mark.long if date.today().toordinal() % 2 else pytest.mark.nightly
 
 DEALS, DAYS, SEED = 150, 30, 7
 SYNCED_ON = {0, 1, 5, 13, 29}

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -107,7 +108,6 @@ class Warehouse:
     dbt_folder: Path
     dbt_process: Dbt
     settings: dict[str, str] = field(default_factory=dict)
-    discovered: str | None = None
     #: What connects to the database as the server's superuser.
     superuser: dict[str, Any] = field(default_factory=dict)
 
@@ -241,13 +241,7 @@ class Warehouse:
             json.dumps({"sqlalchemy_url": self.url.replace("postgresql:", "postgresql+psycopg:")})
         )
         environ = self.environ()
-        if self.discovered is None:
-            found = subprocess.run(
-                [COMMANDS / "tap-pipedrive", "--config", config, "--discover"],
-                env=environ, capture_output=True, text=True, check=True,
-            )  # fmt: skip
-            self.discovered = found.stdout
-        catalog.write_text(selected(json.loads(self.discovered), streams))
+        catalog.write_text(selected(json.loads(discovered()), streams))
         arguments = [COMMANDS / "tap-pipedrive", "--config", config, "--catalog", catalog]
         tap = subprocess.Popen(
             [*arguments, *(["--state", state] if state.exists() else [])],
@@ -263,6 +257,17 @@ class Warehouse:
         states = target.stdout.splitlines()
         if states:
             state.write_text(states[-1])
+
+
+@cache
+def discovered() -> str:
+    """Return the catalogue, which is the same for each account."""
+    environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    settings = {**environ, "PIPEBOARD_WORLD": "own", "TAP_PIPEDRIVE_API_TOKEN": "none"}
+    return subprocess.run(
+        [COMMANDS / "tap-pipedrive", "--config", "ENV", "--discover"],
+        env=settings, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
 
 
 def selected(catalog: dict[str, Any], streams: Sequence[str]) -> str:

@@ -67,7 +67,7 @@ def test_memory_and_state_do_not_grow_with_the_account(tmp_path: Path) -> None:
     assert large["state"] < 64 * 1024
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_windows_need_memory_for_a_few_pages_only(tmp_path: Path) -> None:
     found = run(45_000, tmp_path, deals_only(tmp_path), windows=16)
     assert found["code"] == 0 and found["records"] >= 45_000
