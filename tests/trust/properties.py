@@ -201,7 +201,8 @@ def _unseen(missing: Counter[Change], runs: Sequence[Span]) -> Counter[Change]:
     for changes in by_deal.values():
         for done, undone in pairwise(sorted(changes, key=lambda change: change[1])):
             is_undone = (done[3], done[4]) == (undone[4], undone[3])
-            was_seen = any(begin <= undone[1] and done[1] <= end for begin, end in runs)
+            # What is undone in the second in which a run begins may be undone before it.
+            was_seen = any(begin < undone[1] and done[1] <= end for begin, end in runs)
             if is_undone and not was_seen:
                 found.update((done, undone))
     return found
