@@ -189,7 +189,7 @@ def _differing_histories(
 
 
 def _unseen(missing: Counter[Change], runs: Sequence[Span]) -> Counter[Change]:
-    """Return the changes of status that were undone before a run could see them.
+    """Return the changes of status that were undone, by one or more others, before a run saw them.
 
     A deal that is open before and after shows no trace of them: the tap's README says so.
     """
@@ -199,12 +199,15 @@ def _unseen(missing: Counter[Change], runs: Sequence[Span]) -> Counter[Change]:
         if change[2] == "status":
             by_deal.setdefault(change[0], []).append(change)
     for changes in by_deal.values():
-        for done, undone in pairwise(sorted(changes, key=lambda change: change[1])):
-            is_undone = (done[3], done[4]) == (undone[4], undone[3])
-            # What is undone in the second in which a run begins may be undone before it.
-            was_seen = any(begin < undone[1] and done[1] <= end for begin, end in runs)
-            if is_undone and not was_seen:
-                found.update((done, undone))
+        changes.sort(key=lambda change: change[1])
+        for first, done in enumerate(changes):
+            for last, undone in enumerate(changes[first + 1 :], first + 1):
+                part = changes[first : last + 1]
+                follow = all(change[4] == after[3] for change, after in pairwise(part))
+                # What is undone in the second in which a run begins may be undone before it.
+                was_seen = any(begin < undone[1] and done[1] <= end for begin, end in runs)
+                if follow and done[3] == undone[4] and not was_seen:
+                    found.update(change for change in part if change not in found)
     return found
 
 

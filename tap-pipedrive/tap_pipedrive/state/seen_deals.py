@@ -21,7 +21,7 @@ import msgspec
 
 from tap_pipedrive.api.limits.governor import Governor
 
-_CLOSED = frozenset({"won", "lost"})
+CLOSED = frozenset({"won", "lost"})
 #: Larger ids are not remembered (2 to the 27th: 16 MB for a set of bits).
 _LARGEST_ID = 1 << 27
 _STORED_SECONDS = 400 * 86400.0
@@ -77,7 +77,7 @@ class SeenDeals:
         """Remember a deal."""
         deal_id, status = deal["id"], deal.get("status")
         self._seen.add(deal_id)
-        if status in _CLOSED or deal.get("close_time"):
+        if status in CLOSED or deal.get("close_time"):
             self._closed.add(deal_id)
         if status == "deleted" or deal.get("is_deleted"):
             self._deleted.add(deal_id)

@@ -5,7 +5,7 @@ is read when
 
 * the first scan of this list has not ended;
 * its ``add_time``, ``stage_change_time`` or ``close_time`` is at or after the watermark;
-* it is deleted (a deletion changes none of those times);
+* it is deleted (a deletion changes none of those times), or closed at a time that is not given;
 * it is open and was seen closed before, was seen deleted before, or was never seen: reopening and
   restoring a deal change none of them either.
 
@@ -31,6 +31,7 @@ from tap_pipedrive.context import RunContext
 from tap_pipedrive.errors import ConfigurationError
 from tap_pipedrive.state.known_histories import KnownHistories
 from tap_pipedrive.state.parents import ParentError, Parents
+from tap_pipedrive.state.seen_deals import CLOSED
 from tap_pipedrive.streams.base import PipedriveStream, Streams
 from tap_pipedrive.streams.changelogs import read_log
 from tap_pipedrive.times import to_text, to_time
@@ -242,6 +243,8 @@ class DealHistory:
             return True
         if any((deal.get(name) or "") >= since for name in _MOVES):
             return True
+        if deal.get("status") in CLOSED and not deal.get("close_time"):
+            return True  # nothing tells when it was closed
         aside = deal.get(EXTRA)
         if isinstance(aside, SetAsideValues) and _MOVES & aside.keys():
             return True  # the true time is not known

@@ -438,6 +438,21 @@ def test_the_log_of_a_deal_that_moved_while_it_was_no_record_is_read(
     assert moved in {mark["deal_id"] for mark in output.records["deal_changelog_sync"]}
 
 
+def test_the_log_of_a_deal_that_was_closed_at_no_time_is_read(
+    simulator: Any, sync: Sync, tmp_path: Any
+) -> None:
+    account, only = simulator.account, {"deals", "deal_changelog", "deal_changelog_sync"}
+    state = sync(only=only, state_dir=str(tmp_path)).state
+    won = min(d["id"] for d in simulator.truth("deals") if d["status"] == "open")
+    rule = {"kind": "bad_record", "field_name": "close_time", "value": '""', "key": won}
+    simulator.control("POST", "faults", {**rule, "operation": "getDeals"})
+    account.advance_clock(3600)
+    simulator.control("POST", "edit", {"op": "win_deal", "deal_id": won})
+    account.advance_clock(3600)
+    output = sync(state, only=only, state_dir=str(tmp_path))
+    assert {mark["deal_id"] for mark in output.records["deal_changelog_sync"]} == {won}
+
+
 def test_an_incomplete_sweep_marks_nothing_as_deleted(simulator: Any, sync: Sync) -> None:
     rule = {"kind": "bad_record", "oddity": "no_id", "operation": "getPersons"}
     simulator.control("POST", "faults", rule)
