@@ -341,6 +341,21 @@ def test_leaving_windows_early_ends_all_threads() -> None:
     assert windows._queue.empty() and source.made == made < 40
 
 
+def test_leaving_windows_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tap_pipedrive.sync.windows.CLOSE_TIMEOUT_SECONDS", 0.01)
+    begun, may_end = threading.Event(), threading.Event()
+
+    def ask(since: str, until: str) -> Iterator[Page]:
+        begun.set()
+        assert may_end.wait(20)
+        yield Page([])
+
+    with Windows([Listing([(START, "2021-01-01T00:00:00Z")], ask, list)], width=1) as windows:
+        assert begun.wait(20)
+    assert windows._running_threads == 1, "its call has not ended"
+    may_end.set()
+
+
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=8))
 def test_spans_and_gaps_together_cover_everything(pairs: list[tuple[int, int]]) -> None:
     spans = [[chr(65 + a), chr(65 + b)] for a, b in pairs if a < b]
