@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from click.testing import CliRunner
 from conftest import Output, run_tap
 from scripted_server import ScriptedServer, scripted_server
@@ -22,13 +24,23 @@ from tap_pipedrive.api import auth as auth_module
 from tap_pipedrive.api.auth import ApiTokenAuth, OAuth
 from tap_pipedrive.api.client import PipedriveClient
 from tap_pipedrive.api.deadline import Deadline
-from tap_pipedrive.api.lenient_json import NotJsonError, decode_body, lenient_record
+from tap_pipedrive.api.lenient_json import NotJsonError, SetAsideValues, decode_body, lenient_record
+from tap_pipedrive.api.limits.governor import Governor
+from tap_pipedrive.api.limits.redis_store import _bytes, _checked
+from tap_pipedrive.api.limits.store import LocalStore, StoreUnavailableError
 from tap_pipedrive.api.openapi import documents, operation
 from tap_pipedrive.api.pagination import MOST_STEPS_BACK, pages
-from tap_pipedrive.api.records import PageReader
+from tap_pipedrive.api.records import PageReader, RecordShaper
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.messages import PageWriter
+from tap_pipedrive.reporting import metrics
+from tap_pipedrive.state.bookmarks import version_of
+from tap_pipedrive.state.definitions import Definitions, _decoded
+from tap_pipedrive.state.references import field_names, values_of
 from tap_pipedrive.state.seen_deals import _Bits
+from tap_pipedrive.streams.outcomes import Outcome, StreamResult
+from tap_pipedrive.streams.people import OrganizationRelationships
+from tap_pipedrive.streams.stream_types import FullTableStream, _fingerprint
 from tap_pipedrive.tap import TapPipedrive
 
 Sync = Callable[..., Output]
@@ -105,6 +117,36 @@ def test_an_oauth_app_knows_the_address_of_its_company(
     assert context.client.base_url == "https://acme.example"
     context.close(wait=True)
     assert auth_module.TOKEN_URL.startswith("https://oauth.pipedrive.com/")
+
+
+def test_an_access_token_is_used_until_its_end(server: ScriptedServer) -> None:
+    server.answer(200, {"access_token": "one", "expires_in": 3600})
+    app = OAuth(**OAUTH, token_url=server.url, timeout=5)
+    for _ in range(2):
+        assert app(requests.PreparedRequest.copy(PREPARED)).headers["Authorization"] == "Bearer one"
+    assert len(server.requested) == 1
+    assert repr(app) == "OAuth(***)"
+
+
+PREPARED = requests.Request("GET", "http://127.0.0.1:9").prepare()
+
+
+def test_a_spent_day_is_an_answer_of_another_operation(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One list keeps failing; the call that asks whether others work meets the daily limit."""
+    monkeypatch.setattr("tap_pipedrive.api.client.MAX_TRIES", 1)
+    server.answer(503, b"")
+    server.answer(429, {"success": False}, x_daily_ratelimit_token_remaining="0")
+    client = PipedriveClient(server.url, ApiTokenAuth("0" * 40), timeout=5)
+    with pytest.raises(errors.OperationFailingError, match="while other operations work"):
+        client.get(operation("v2 /deals"), stream="deals")
+    client.close()
+
+
+def test_another_value_than_the_stored_one_is_no_value_of_redis() -> None:
+    with pytest.raises(StoreUnavailableError, match="TypeError: another value"):
+        _checked(_bytes)(7)
 
 
 # -- pages ---------------------------------------------------------------------------------------
@@ -188,6 +230,69 @@ def test_what_can_be_decoded_of_a_body_is_kept() -> None:
 
 
 # -- records -------------------------------------------------------------------------------------
+
+
+def nested(depth: int = 100_000) -> Any:
+    deep: Any = 1
+    for _ in range(depth):
+        deep = [deep]
+    return deep
+
+
+def test_a_record_that_is_nested_too_deeply_counts_as_changed() -> None:
+    aside = SetAsideValues(update_time="yesterday")
+    assert version_of({"_extra": aside, "tags": nested()}) is None
+    assert _fingerprint({"id": 7, "tags": nested()}) == b"7 is nested too deep"
+    definitions = Definitions(Governor(LocalStore()))
+    definitions.observe("stages", [{"id": 7, "tags": nested()}])
+    assert definitions.last_read("stages") is None
+    assert _decoded(b"\xff") is None, "a damaged list counts as absent"
+
+
+def test_a_value_that_is_nested_too_deeply_is_sent_as_text() -> None:
+    persons = stream_of("persons")
+    output = emitted(persons, [{"id": 1, "phones": nested(5000)}, {"id": 2, "phones": [1]}])
+    first, second = output.records["persons"]
+    assert (first["id"], first["phones"], second["phones"]) == (1, None, [1])
+    assert first["_extra"] == {"phones": "[" * 5000 + "1" + "]" * 5000}
+
+
+def emitted(stream: Any, records: list[dict[str, Any]]) -> Output:
+    """Return what a stream writes for some records."""
+    for other in stream._tap.streams.values():
+        other.selected = other is stream
+    written = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    with contextlib.redirect_stdout(written):
+        stream._write_schema_message()
+        stream.emit(records)
+        stream._run.quarantine.write(stream._run.writer)
+        written.flush()
+    return Output.parse(written.buffer.getvalue())  # type: ignore[attr-defined]
+
+
+def test_of_a_page_only_the_record_without_its_key_is_quarantined() -> None:
+    rows = [{"field_code": "a", "field_name": "A"}, {"field_name": "B"}]
+    output = emitted(stream_of("person_fields"), rows)
+    assert [row["field_code"] for row in output.records["person_fields"]] == ["a"]
+    assert [row["reason"] for row in output.records["tap_quarantine"]] == [
+        "lacks its key field_code"
+    ]
+
+
+def test_what_is_withheld_is_not_set_aside_either() -> None:
+    aside = SetAsideValues({"password": "hush", "password.a": "hush", "other": "x"})
+    shaper = RecordShaper({"id": "integer"}, frozenset({"password"}))
+    assert shaper.shape([{"id": 1, "_extra": aside}]) == [{"id": 1, "_extra": {"other": "x"}}]
+
+
+def test_ids_come_plain_or_in_objects() -> None:
+    assert values_of([{"owner": {"id": 5}}, {"owner": 6}, {"owner": None}], "owner") == {5, 6}
+    code = "a" * 40
+    assert field_names([{"custom_fields": {code: 7}}], frozenset({code})) == {code, f"{code}:7"}
+    row = {"rel_owner_org_id": {"value": 3}, "rel_linked_org_id": 4}
+    assert OrganizationRelationships._unwrapped(row) == {
+        "rel_owner_org_id": 3, "rel_linked_org_id": 4,
+    }  # fmt: skip
 
 
 def test_ids_that_no_bitmap_holds_are_not_remembered() -> None:
@@ -305,13 +410,184 @@ def test_forget_drops_the_cached_definitions(
     assert not list(tmp_path.glob("state/cache-*/fresh-*.bin"))
 
 
+# -- streams -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stream_at(server: ScriptedServer) -> Iterator[Callable[[str], Any]]:
+    """Return a stream that reads from the scripted server."""
+    made = []
+
+    def stream(name: str) -> Any:
+        tap = TapPipedrive(config={**PLAIN, "api_url": server.url})
+        made.append(tap.run_context)
+        return tap.streams[name]
+
+    yield stream
+    for context in made:
+        context.close(wait=True)
+
+
+def test_participants_may_have_plain_ids(server: ScriptedServer, stream_at: Any) -> None:
+    server.answer(200, {
+        "data": [{"id": 1, "person_id": {"value": 5}, "added_by_user_id": 7}],
+        "additional_data": {"pagination": {"more_items_in_collection": False}},
+    })  # fmt: skip
+    ((row,),) = stream_at("deal_participants").rows_of(9)
+    assert (row["person_id"], row["added_by_user_id"], row["deal_id"]) == (5, 7, 9)
+
+
+def test_a_goal_without_an_id_is_quarantined(server: ScriptedServer, stream_at: Any) -> None:
+    server.answer(200, {"success": True, "data": {"goals": [{"id": "a"}, {"id": None}, 5]}})
+    server.answer(200, {"success": True, "data": {"goals": None}})
+    goals = stream_at("goals")
+    assert [[goal["id"] for goal in page] for page in goals.record_pages()] == [["a"]]
+    assert goals.quarantined == 2
+
+
+def test_a_list_of_untimed_records_alone_is_read_to_its_end(
+    server: ScriptedServer, stream_at: Any
+) -> None:
+    records = [{"id": 1, "update_time": None}]
+    server.answer(200, {"data": records, "additional_data": {"next_cursor": None}})
+    found = [[r["id"] for r in page] for page in stream_at("deals").untimed_records("v2 /deals")]
+    assert found == [[1]]
+
+
+def test_rows_before_a_refusal_are_sent_and_the_parent_is_read_again(
+    server: ScriptedServer, stream_at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followers = stream_at("deal_followers")
+    sent: list[Any] = []
+    monkeypatch.setattr(followers, "emit", sent.append)
+
+    def rows(_: int) -> Iterator[list[Any]]:
+        yield [{"deal_id": 5, "user_id": 1}]
+        msg = "404"
+        raise errors.NotFoundError(msg)
+
+    monkeypatch.setattr(followers, "rows_of", rows)
+    followers._read_parent(5)
+    assert sent == [[{"deal_id": 5, "user_id": 1}]]
+    assert followers.incomplete_parents == followers.parents.refusals.successes == 1
+    assert followers.stream_state["again"].keys() == {"5"}
+    assert followers._can_read(5)
+
+    def none(_: int) -> Iterator[list[Any]]:
+        msg = "403"
+        raise errors.ForbiddenError(msg)
+        yield
+
+    monkeypatch.setattr(followers, "rows_of", none)
+    assert not followers._can_read(5)
+
+
+def test_a_name_that_a_list_lacks_makes_it_due_again() -> None:
+    stages = stream_of("stages")
+    stages.result = StreamResult(Outcome.COMPLETE)
+    stages.want({5})
+    assert stages.result.is_open
+    fields = stream_of("deal_fields")
+    assert fields.known is None
+    fields.look_up_fields([{"custom_fields": {"a" * 40: 1}}])
+    assert not fields.wanted, "it is due anyway"
+
+
+def test_a_scan_is_run_once(simulator: Any, config: dict[str, Any]) -> None:
+    tap = TapPipedrive(config=config)
+    persons: Any = tap.streams["persons"]
+    written = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    with contextlib.redirect_stdout(written):
+        for _ in range(2):
+            persons.scan.run(persons)
+    tap.run_context.close(wait=True)
+    assert len(simulator.control("GET", "requests", operation="getPersons")) == 1
+
+
+def test_a_list_beyond_the_buffer_is_sent_while_it_is_read(
+    sync: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = sync(only={"stages"})
+    monkeypatch.setattr(FullTableStream, "buffer_size", 0)
+    first = sync(only={"stages"}, page_size=2)
+    assert first.records["stages"] == whole.records["stages"]
+    again = sync(first.state, only={"stages"})
+    assert again.records["stages"] == whole.records["stages"], "it was sent before it was known"
+
+
+def test_files_are_read_newest_first_and_swept_by_id(simulator: Any, sync: Sync) -> None:
+    first = sync(only={"files"})
+    swept = sync(only={"files"}, sweep=True)
+    assert {row["id"] for row in first.records["files"]} == {
+        row["id"] for row in swept.records["files"]
+    }
+    assert "files" in swept.versions
+    queries = [call["query"] for call in simulator.control("GET", "requests", operation="getFiles")]
+    assert ["update_time+DESC" in query for query in queries] == [True, False]
+
+
+def test_lines_of_a_page_with_an_unreadable_line_are_no_whole_list(
+    simulator: Any, sync: Sync
+) -> None:
+    only = {"deals", "deal_products", "deal_products_sync"}
+    whole = sync(only=only)
+    rule = {"kind": "bad_record", "oddity": "null", "operation": "getDealsProducts"}
+    simulator.control("POST", "faults", rule)
+    partial = sync(only=only)
+    lists = [{row["deal_id"] for row in o.records["deal_products_sync"]} for o in (partial, whole)]
+    assert lists[0] < lists[1]
+    alone = sync(only={"deals", "deal_products_sync"})
+    assert not alone.records["deal_products_sync"]
+
+
+def test_metrics_are_pushed_during_the_run_too(
+    simulator: Any, sync: Sync, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """Without a budget, with a definition that changed, and to a gateway that is not there."""
+    simulator.control("POST", "limits", {"daily_headers": False})
+    state = sync(only={"stages"}, state_dir=str(tmp_path)).state
+    stage = next(iter(simulator.account.stages.records))
+    simulator.account.rename_stage(stage, "Another name")
+    monkeypatch.setattr(metrics, "PUSH_SECONDS", 0.0)
+    gateway = {"pushgateway_url": "http://127.0.0.1:9", "state_dir": str(tmp_path)}
+    sync(state, only={"stages", "users"}, **gateway)
+    assert sum("could not be pushed" in text for text in caplog.messages) > 1
+
+
+def test_a_plan_of_a_long_list_and_of_many_changes(
+    simulator: Any, config: dict[str, Any], sync: Sync, tmp_path: Path
+) -> None:
+    simulator.control("POST", "limits", {"daily_headers": False})
+    small = {**config, "page_size": 2, "windows": 2}
+
+    def planned(*options: str) -> str:
+        (tmp_path / "config.json").write_text(json.dumps(small))
+        arguments = ["--config", str(tmp_path / "config.json"), "--plan", *options]
+        outcome = CliRunner().invoke(TapPipedrive.cli, arguments, catch_exceptions=False)
+        assert outcome.exit_code == 0, outcome.output
+        return outcome.output
+
+    text = planned()
+    assert "No daily budget is known" in text
+    # 120 deals: 60 pages, 2 windows, 6 calls lost, 3 more; 57 pages again for the logs; archived.
+    assert next(line.split()[1] for line in text.splitlines() if line.startswith("deals ")) == "129"
+    state = sync(only={"deals"}).state
+    for deal in [d for d in simulator.truth("deals") if d["status"] == "open"][:5]:
+        simulator.account.advance_clock(3600)
+        simulator.account.update_deal(deal["id"], value=1.0)
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    later = planned("--state", str(tmp_path / "state.json"))
+    assert "about: by the pace of a first page" in later
+
+
 # -- facts ---------------------------------------------------------------------------------------
 
 
 def test_facts_are_read_through_references_and_choices() -> None:
     document = {
         "components": {"schemas": {"Paint": {
-            "allOf": [{"properties": {"id": {"type": "integer"}}}],
+            "allOf": [{"type": "object", "properties": {"id": {"type": "integer"}}}],
             "properties": {
                 "mixed": {"oneOf": [{"properties": {"a": {"type": "string"}}}]},
                 "at": {"type": "string", "format": "date-time"},
