@@ -238,3 +238,52 @@ def test_an_error_of_the_list_ends_every_stream_of_the_scan(
     for stream in ("deals", "deal_products"):
         assert f"{stream} is incomplete, the other streams continue" in caplog.text
     assert not calls(simulator, "getDealsProducts")
+
+
+def test_an_error_of_a_list_leaves_the_result_of_a_stream_that_has_one(
+    simulator: Any, sync: Sync, caplog: pytest.LogCaptureFixture
+) -> None:
+    for operation, status in (("getDealsProducts", 403), ("getArchivedDeals", 400)):
+        rule = {"kind": "status", "status": status, "operation": operation}
+        simulator.control("POST", "faults", rule)
+    with pytest.raises(Exception, match="400"):
+        sync(only={"deals", "deal_products"})
+    assert "deal_products is not permitted" in caplog.text
+    assert "deal_products is incomplete" not in caplog.text
+
+
+def test_a_list_that_changed_a_moment_ago_is_read_page_by_page(simulator: Any, sync: Sync) -> None:
+    for deal in listed(simulator):
+        if not deal["is_archived"] and not deal["is_deleted"]:
+            simulator.account.update_deal(deal["id"], value=1.0)
+    for deal in listed(simulator):
+        if deal["is_deleted"]:
+            simulator.account.restore_deal(deal["id"])
+    output = sync(only={"deals"}, windows=4, page_size=2)
+    assert ids(output, "deals") == {deal["id"] for deal in listed(simulator)}
+    assert not any("updated_until" in query for query in calls(simulator, "getDeals"))
+
+
+@pytest.mark.parametrize(("status", "ends"), [(403, False), (401, True)])
+def test_a_child_that_fails_in_windows_leaves_both_lists_to_the_others(
+    simulator: Any, sync: Sync, status: int, ends: bool
+) -> None:
+    for deal in listed(simulator)[::2]:
+        if not deal["is_archived"] and not deal["is_deleted"]:
+            simulator.account.archive_deal(deal["id"])
+    simulator.account.advance_clock(3600)
+    product = next(iter(simulator.account.products.records))
+    for deal in listed(simulator):
+        if not deal["is_archived"] and not deal["is_deleted"]:
+            simulator.account.attach_product(deal["id"], product)
+    simulator.account.advance_clock(3600)
+    rule = {"kind": "status", "status": status, "operation": "getDealsProducts", "after": 6}
+    simulator.control("POST", "faults", rule)
+    if ends:
+        with pytest.raises(Exception, match="401"):
+            sync(only={"deals", "deal_products"}, windows=3, page_size=2)
+        return
+    output = sync(only={"deals", "deal_products"}, windows=3, page_size=2)
+    assert ids(output, "deals") == {deal["id"] for deal in listed(simulator)}
+    for operation in ("getDeals", "getArchivedDeals"):
+        assert any("updated_until" in query for query in calls(simulator, operation))

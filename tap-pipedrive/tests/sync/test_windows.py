@@ -603,3 +603,10 @@ def test_an_expired_cursor_is_logged_with_the_place_where_the_window_goes_on(
     ]
     logger = logging.getLogger("another")
     assert Windows([], width=1, logger=logger)._logger is logger
+
+
+def test_a_window_of_a_second_is_not_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tap_pipedrive.sync.windows.LEAST_PAGES", 0.5)
+    windows = Windows([a_listing((0, 1), pace=1.0)], width=9)
+    windows._next()
+    assert halve(windows) is None
