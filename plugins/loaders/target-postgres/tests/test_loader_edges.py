@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
+import decimal
 import gzip
 import io
 import json
@@ -13,20 +15,22 @@ import socket
 import threading
 import time
 import typing as t
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-from loader_helpers import DATE, DATE_TIME, Warehouse, line, record, schema, state
+from loader_helpers import DATE, DATE_TIME, Warehouse, line, record, schema
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from singer_sdk.exceptions import MappingError
+from singer_sdk.singerlib.exceptions import InvalidInputLine
 
 from pipeboard_target_postgres import connector as connectors
 from pipeboard_target_postgres import dispatcher, errors, pooler, quarantine, settings
 from pipeboard_target_postgres.columns import Column
 from pipeboard_target_postgres.connector import PostgresConnector
-from pipeboard_target_postgres.encoder import RecordEncoder, RecordRefusedError, whole_number
+from pipeboard_target_postgres.encoder import RecordEncoder, RecordRefusedError, dump, whole_number
 from pipeboard_target_postgres.errors import (
     ConfigurationError,
     DataRefusedError,
@@ -73,7 +77,7 @@ def test_a_signal_before_the_target_exists_ends_with_its_code(
     run: t.Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(STOP, "signum", signal.SIGTERM)
-    code, report = run(S, record(id=1))
+    code, report = run(S, record(id=1), max_refused_share=0.5)
     assert code == 143
     assert (report["outcome"], report["message"]) == ("interrupted", "Stopped by SIGTERM")
     assert STOP.signum is None, "the next run in this process goes on"
@@ -133,20 +137,46 @@ def test_the_last_line_needs_no_end_and_a_line_may_be_long(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
     source = tmp_path / "input"
-    long = "x" * (1 << 20)
+    long = "x" * (3 << 20)
     messages = [S, record(id=1, v=long), record(id=2, v="last")]
     source.write_bytes(b"".join(map(line, messages)).rstrip())
     target = TargetPostgres(config=warehouse.config())
     with source.open("rb") as lines:
         target.listen(t.cast("t.Any", lines))
-    assert warehouse.sql("select id, length(v) from {s}.s order by id") == [(1, 1 << 20), (2, 4)]
+    assert warehouse.sql("select id, length(v) from {s}.s order by id") == [(1, 3 << 20), (2, 4)]
 
 
 def test_a_schema_that_says_the_same_keeps_its_sink(warehouse: Warehouse) -> None:
-    other_text = json.dumps(S, indent=1).replace("\n", " ")
-    warehouse.load([S, S, record(id=1), other_text, record(id=2), state({}), state({})])
+    maps = {"s": {"id": "id", "__else__": None}}
+    other = schema({"id": "integer", "w": "string"})
+    warehouse.load([S, S, record(id=1), other, record(id=2)], stream_maps=maps)
     assert warehouse.one("select count(*) from {s}.s") == 2
-    assert warehouse.states == [{}], "a state is written once"
+
+
+def test_a_state_is_written_once(warehouse: Warehouse, capsys: pytest.CaptureFixture) -> None:
+    target = TargetPostgres(config=warehouse.config())
+    for text in (b'{"at":1}', b'{"at":1}', b'{"at":2}'):
+        target._emit(text)
+    assert capsys.readouterr().out == '{"at":1}\n{"at":2}\n'
+
+
+def test_a_record_whose_last_stream_is_another_goes_there(warehouse: Warehouse) -> None:
+    both = [schema({"id": "integer"}, stream=name) for name in ("s", "t")]
+    text = '{"type":"RECORD","stream":"s","record":{"id":2},"stream":"t"}'
+    warehouse.load([*both, record(id=1), text])
+    assert warehouse.sql("select s.id, t.id from {s}.s, {s}.t") == [(1, 2)]
+
+
+def test_a_line_that_breaks_off_is_no_message(warehouse: Warehouse) -> None:
+    with pytest.raises(InvalidInputLine, match="not a Singer message"):
+        warehouse.load([S, record(id=1), '{"type":"RECORD","stream":"s","record":{"id":2'])
+
+
+def test_a_key_of_an_unsent_record_may_be_an_object(warehouse: Warehouse) -> None:
+    aside = schema({"stream": "string", "key": "object"}, [], stream="aside")
+    sent = record(stream="aside", key={"id": 5})
+    warehouse.load([aside, sent], quarantine_stream="aside")
+    assert warehouse.one("select key from {o}.quarantine") == {"id": 5}
 
 
 def test_a_stream_without_keys_may_change_its_schema(warehouse: Warehouse) -> None:
@@ -222,6 +252,27 @@ def test_a_message_that_contradicts_itself_is_refused() -> None:
         encoder(Column("id", "id", "bigint")).encode(text)
 
 
+def test_an_encoder_that_repairs_writes_whole_numbers_as_integers() -> None:
+    repairing = encoder(Column("id", "id", "bigint"), Column("v", "v", "numeric"))
+    repairing.repairing = True
+    rows = [
+        repairing.encode(b'{"type":"RECORD","stream":"s","record":{"id":%b,"v":1.0}}' % number)
+        for number in (b"1e3", b"1.5", b"7")
+    ]
+    assert [row and row[0] for row in rows] == [b"1000\t1.0", b"1.5\t1.0", b"7\t1.0"]
+
+
+def test_what_cannot_be_read_has_no_unknown_properties() -> None:
+    made = encoder(Column("id", "id", "bigint"))
+    assert made.unknown(b'{"record":{"id":1,"new":2,"none":null}}') == {"new"}
+    assert made.unknown(b'{"record":{"id":"\xff"}}') == made.unknown(b"{}") == set()
+
+
+def test_values_of_other_types_are_written_as_text() -> None:
+    made = dump({"at": dt.date(2026, 1, 31), "id": uuid.UUID(int=10), "n": decimal.Decimal("1.50")})
+    assert made == (b'{"at":"2026-01-31","id":"00000000-0000-0000-0000-00000000000a","n":1.50}')
+
+
 @pytest.mark.parametrize(
     ("text", "whole"),
     [
@@ -275,6 +326,26 @@ def test_a_time_or_a_date_is_stored_as_a_time(warehouse: Warehouse) -> None:
     s["schema"]["properties"]["x"] = {"anyOf": [DATE_TIME, DATE, {"type": "null"}]}
     warehouse.load([s, record(id=1, x="2026-01-31"), record(id=2, x="2026-01-31T10:00:00Z")])
     assert warehouse.type_of("s", "x") == "timestamp with time zone"
+
+
+def test_a_table_of_another_role_that_lacks_a_column_names_the_right(
+    warehouse: Warehouse,
+) -> None:
+    warehouse.load([S, record(id=1)])
+    role = f"{warehouse.ops}_weak"
+    parts = conninfo_to_dict(warehouse.url)
+    weak = f"postgresql://{role}@{parts['host']}:{parts['port']}/{parts['dbname']}"
+    warehouse.sql(
+        f"create role {role} login; grant usage, create on schema {{s}}, {{o}} to {role};"
+        f" grant all on all tables in schema {{s}} to {role};"
+        f" grant all on all tables in schema {{o}} to {role}"
+    )
+    wider = schema({"id": "integer", "v": "string", "w": "string"})
+    try:
+        with pytest.raises(NotPermittedError, match=f'OWNER TO "{role}"'):
+            warehouse.load([wider, record(id=2)], sqlalchemy_url=weak)
+    finally:
+        warehouse.sql(f"drop owned by {role}; drop role {role}")
 
 
 # The connection
