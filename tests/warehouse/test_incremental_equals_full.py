@@ -569,7 +569,7 @@ COUNTED_AGAIN = {
         from intermediate.int_counted_deals where created_month is not null group by 1, 2, 3, 4, 5
     """,
     "select closed_on, stage_id, n_closed, n_won from intermediate.int_stage_close_sums": f"""
-        select r.close_date_local, stage_id, count(*), count(*) filter (where d.is_won)
+        select r.close_date_local, r.stage_id, count(*), count(*) filter (where d.is_won)
         from {VISITS} and r.close_date_local is not null and reached_by <> 'won' group by 1, 2
     """,
     "select closed_on, n_closed, n_won from intermediate.int_closed_day_sums": """
