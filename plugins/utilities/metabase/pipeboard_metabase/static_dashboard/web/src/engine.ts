@@ -42,17 +42,19 @@ const RELATION = /\b(?:marts|ops)_\w+/g;
 
 export class Engine {
   private listing: Promise<void> | null = null;
+  /** Tables that are not wholly made yet, and what is left to do: a select ends that for those it reads. */
+  private readonly pending = new Map<string, Iterator<void>>();
 
   private constructor(
     private readonly database: Database,
-    /** Tables that are not made yet: a select makes those that it reads. */
-    private readonly pending: Map<string, Table>,
+    tables: ReadonlyMap<string, Table>,
     /** The place of a text in the database's own order. */
     ranks: ReadonlyMap<string, number>,
     private readonly lists: () => Promise<ArrayBuffer>,
   ) {
     database.create_function("place_of", (value) => (typeof value === "string" ? (ranks.get(value) ?? value) : value));
-    void this.makePending();
+    this.add(tables);
+    void this.makePending([...tables.keys()]);
   }
 
   static async open(
@@ -83,12 +85,23 @@ export class Engine {
     return new Engine(database, tables, ranks, lists);
   }
 
-  /** Make the tables of the cards before a select needs them, between which the browser may draw. */
-  private async makePending(): Promise<void> {
-    for (const name of [...this.pending.keys()]) {
-      await pause();
-      Array.from(this.make(name));
+  private add(tables: ReadonlyMap<string, Table>): void {
+    for (const [name, table] of tables) this.pending.set(name, this.steps(name, table));
+  }
+
+  /** Make the tables before a select needs them, in steps between which the browser may draw. */
+  private async makePending(names: readonly string[]): Promise<void> {
+    for (const name of names) {
+      do await pause();
+      while (!this.step(name));
     }
+  }
+
+  /** Do the next step of making a table; return whether it is wholly made. */
+  private step(name: string): boolean {
+    if (this.pending.get(name)?.next().done === false) return false;
+    this.pending.delete(name);
+    return true;
   }
 
   /**
@@ -96,21 +109,16 @@ export class Engine {
    * are made for the first one.
    */
   withLists(): Promise<void> {
-    this.listing ??= this.lists().then(async (file) => {
+    this.listing ??= this.lists().then((file) => {
       const { tables } = read(file);
-      for (const [name, table] of tables) this.pending.set(name, table);
-      for (const name of tables.keys()) {
-        for (const _ of this.make(name)) await pause();
-      }
+      this.add(tables);
+      return this.makePending([...tables.keys()]);
     });
     return this.listing;
   }
 
   /** Make a table, with a stop after some rows. */
-  private *make(name: string): Generator<void> {
-    const table = this.pending.get(name);
-    if (!table) return;
-    this.pending.delete(name);
+  private *steps(name: string, table: Table): Generator<void> {
     const names = Object.keys(table.columns);
     const types = names.map((column) => `${column} ${table.columns[column]}`);
     this.database.run(`create table ${name} (${types.join(", ")})`);
@@ -154,7 +162,7 @@ export class Engine {
       values[`:${filter}`] = JSON.stringify(names);
       return clause;
     });
-    for (const [name] of text.matchAll(RELATION)) Array.from(this.make(name));
+    for (const [name] of text.matchAll(RELATION)) while (!this.step(name));
     const statement = this.database.prepare(text);
     try {
       statement.bind(values);
