@@ -200,8 +200,14 @@ class RecordEncoder:
             row = row.replace(b"\tnull", b"\t\\N").replace(b'"', b"")
         if self._has_usual_dates is not None and not self._has_usual_dates(row):
             self.has_unusual_dates = True
-        for value in values[n:]:
-            row += b"\t" + self._nested(bytes(value))
+        if n < len(values):
+            texts = list(map(bytes, values[n:]))
+            all_texts = b"".join(texts)
+            if b"\\" in all_texts or b"\t" in all_texts or b"\r" in all_texts:
+                texts = [self._nested(text) for text in texts]
+            elif b"null" in texts:
+                texts = [b"\\N" if text == b"null" else text for text in texts]
+            row = b"\t".join((row, *texts))
         version = message.version
         return (row if n or self._from_message else row[1:]), None if version is _NULL else version
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import time
 import typing as t
 from collections.abc import Mapping, Sequence
@@ -89,6 +90,11 @@ class PostgresSink(StockSink):
         """The stock name, shortened to PostgreSQL's limit."""
         name = super().schema_name
         return identifier(name) if name else None
+
+    @functools.cached_property
+    def max_size(self) -> int:
+        """The most records of a batch, which is asked for at each record."""
+        return super().max_size
 
     @property
     def key_properties(self) -> Sequence[str]:
