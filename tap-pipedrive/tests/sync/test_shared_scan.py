@@ -215,17 +215,17 @@ def test_a_long_list_is_read_in_windows_and_once_more_for_per_record_streams(
 def test_a_second_page_is_reason_enough_for_windows_if_another_list_needs_them(
     simulator: Any, sync: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[str, Any]] = []
+    requested: list[tuple[str, Any]] = []
     scan = shared_scan.SharedScan._scan_list
 
     def note(self: Any, key: str, *given: Any, **more: Any) -> Any:
-        asked.append((key, more.get("cut_after")))
+        requested.append((key, more.get("cut_after")))
         return scan(self, key, *given, **more)
 
     monkeypatch.setattr(shared_scan.SharedScan, "_scan_list", note)
     sync(only={"deals"}, windows=4, page_size=4)
-    assert asked[:2] == [("v2 /deals", shared_scan.PLAIN_PAGES), ("v2 /deals/archived", 1)]
-    assert {cut for _, cut in asked[2:]} == {None}, "behind the windows, page by page"
+    assert requested[:2] == [("v2 /deals", shared_scan.PLAIN_PAGES), ("v2 /deals/archived", 1)]
+    assert {cut for _, cut in requested[2:]} == {None}, "behind the windows, page by page"
 
 
 def test_an_error_of_the_list_ends_every_stream_of_the_scan(

@@ -196,7 +196,7 @@ def test_a_flush_without_records_loads_nothing_but_at_the_end(bench: Bench) -> N
     assert bench.loads.ran == [([], True)]
 
 
-def test_a_flush_waits_for_the_load_if_it_is_told_to(bench: Bench) -> None:
+def test_a_flush_returns_after_the_load_if_it_is_to_wait(bench: Bench) -> None:
     bench.hold()
     assert bench.loading._job is not None
     bench.loads.may_end.set()
@@ -298,7 +298,7 @@ def test_a_load_that_cannot_be_cancelled_is_given_up(
     bench.loading.close()
     assert time.monotonic() - began < 10, "it does not wait for that load"
     assert bench.loading._executor is None
-    assert bench.loads.closed == 0, "its session is at work"
+    assert bench.loads.closed == 0, "its session is in use"
 
 
 def test_a_stop_loads_what_was_read(bench: Bench) -> None:
