@@ -10,9 +10,11 @@ from conftest import Output
 from pipedrive_simulator.testing import running_simulator
 
 from tap_pipedrive.state.bookmarks import Bookmark
+from tap_pipedrive.streams.outcomes import Outcome, StreamResult
 from tap_pipedrive.sync import shared_scan
 from tap_pipedrive.sync.shared_scan import (
     LongList,
+    SharedScan,
     group_by_position,
     page_streams_of,
     per_record_of,
@@ -20,6 +22,7 @@ from tap_pipedrive.sync.shared_scan import (
     start_of,
     value_of,
 )
+from tap_pipedrive.tap import TapPipedrive
 from tap_pipedrive.times import LOOKBACK, to_text, to_time
 
 Sync = Callable[..., Output]
@@ -287,3 +290,12 @@ def test_a_child_that_fails_in_windows_leaves_both_lists_to_the_others(
     assert ids(output, "deals") == {deal["id"] for deal in listed(simulator)}
     for operation in ("getDeals", "getArchivedDeals"):
         assert any("updated_until" in query for query in calls(simulator, operation))
+
+
+def test_a_stream_that_has_ended_gets_no_rows_from_windows(config: dict[str, Any]) -> None:
+    products: Any = TapPipedrive(config=config).streams["deal_products"]
+    products.result = StreamResult(Outcome.NOT_PERMITTED)
+    assert SharedScan._rows([{"id": 1}], {products: a_bookmark()}) == {}
+    scan: Any = products.scan
+    scan._write_rows({products: [[{"id": 1, "deal_id": 1}]]}, {products: a_bookmark()})
+    assert products.emitted == 0
