@@ -58,12 +58,12 @@ def server() -> Iterator[ScriptedServer]:
 
 
 def test_a_deadline_shuts_a_connection_that_comes_after_its_end() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
+    here, there = socket.socketpair()
+    with here, there:
         deadline = Deadline(60)
         deadline.end()  # there is no connection yet
-        deadline.note(ours)
-        assert theirs.recv(1) == b"", "the end of the stream"
+        deadline.note(here)
+        assert there.recv(1) == b"", "the end of the stream"
 
 
 def test_a_request_behind_a_proxy_has_a_deadline_too(
@@ -171,7 +171,7 @@ def test_a_list_that_changes_all_the_time_ends_the_read(
     assert len(server.requested) <= 3 * MOST_STEPS_BACK
 
 
-def test_records_without_a_name_are_told_apart_by_their_values(server: ScriptedServer) -> None:
+def test_records_without_a_name_differ_by_their_values(server: ScriptedServer) -> None:
     rows = [{"time": str(n)} for n in range(3)]
     answer = {"data": rows[:2], "additional_data": {"next_cursor": "c"}}
     server.answer(200, answer)
@@ -210,7 +210,7 @@ def test_a_body_that_is_not_whole_is_refused(body: bytes) -> None:
         decode_body(body)
 
 
-def test_what_can_be_decoded_of_a_body_is_kept() -> None:
+def test_what_can_be_decoded_of_a_body_is_stored() -> None:
     body = decode_body(b'{"success":true,"data":{"a":NaN,"b":1},"more":NaN}')
     assert body.members == {"success": True, "data": {"a": None, "b": 1, "_extra": {"a": "NaN"}}}
     assert body.records is None

@@ -15,7 +15,7 @@ from tap_pipedrive import logs, memory
 
 
 @pytest.mark.parametrize("library", [OSError("no library"), SimpleNamespace()])
-def test_a_malloc_that_is_not_glibcs_is_left_alone(
+def test_a_malloc_that_is_not_glibcs_has_no_limit(
     monkeypatch: pytest.MonkeyPatch, library: Any
 ) -> None:
     def load(_: None) -> Any:

@@ -10,9 +10,11 @@ from conftest import Output
 from pipedrive_simulator.testing import running_simulator
 
 from tap_pipedrive.state.bookmarks import Bookmark
+from tap_pipedrive.streams.outcomes import Outcome, StreamResult
 from tap_pipedrive.sync import shared_scan
 from tap_pipedrive.sync.shared_scan import (
     LongList,
+    SharedScan,
     group_by_position,
     page_streams_of,
     per_record_of,
@@ -20,6 +22,7 @@ from tap_pipedrive.sync.shared_scan import (
     start_of,
     value_of,
 )
+from tap_pipedrive.tap import TapPipedrive
 from tap_pipedrive.times import LOOKBACK, to_text, to_time
 
 Sync = Callable[..., Output]
@@ -215,17 +218,17 @@ def test_a_long_list_is_read_in_windows_and_once_more_for_per_record_streams(
 def test_a_second_page_is_reason_enough_for_windows_if_another_list_needs_them(
     simulator: Any, sync: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[str, Any]] = []
+    requested: list[tuple[str, Any]] = []
     scan = shared_scan.SharedScan._scan_list
 
     def note(self: Any, key: str, *given: Any, **more: Any) -> Any:
-        asked.append((key, more.get("cut_after")))
+        requested.append((key, more.get("cut_after")))
         return scan(self, key, *given, **more)
 
     monkeypatch.setattr(shared_scan.SharedScan, "_scan_list", note)
     sync(only={"deals"}, windows=4, page_size=4)
-    assert asked[:2] == [("v2 /deals", shared_scan.PLAIN_PAGES), ("v2 /deals/archived", 1)]
-    assert {cut for _, cut in asked[2:]} == {None}, "behind the windows, page by page"
+    assert requested[:2] == [("v2 /deals", shared_scan.PLAIN_PAGES), ("v2 /deals/archived", 1)]
+    assert {cut for _, cut in requested[2:]} == {None}, "behind the windows, page by page"
 
 
 def test_an_error_of_the_list_ends_every_stream_of_the_scan(
@@ -287,3 +290,12 @@ def test_a_child_that_fails_in_windows_leaves_both_lists_to_the_others(
     assert ids(output, "deals") == {deal["id"] for deal in listed(simulator)}
     for operation in ("getDeals", "getArchivedDeals"):
         assert any("updated_until" in query for query in calls(simulator, operation))
+
+
+def test_a_stream_that_has_ended_gets_no_rows_from_windows(config: dict[str, Any]) -> None:
+    products: Any = TapPipedrive(config=config).streams["deal_products"]
+    products.result = StreamResult(Outcome.NOT_PERMITTED)
+    assert SharedScan._rows([{"id": 1}], {products: a_bookmark()}) == {}
+    scan: Any = products.scan
+    scan._write_rows({products: [[{"id": 1, "deal_id": 1}]]}, {products: a_bookmark()})
+    assert products.emitted == 0

@@ -375,7 +375,7 @@ def test_the_most_calls_of_a_list_are_known_beforehand(pages: int, width: int, m
     assert most_calls(pages, width) == most
 
 
-def test_spans_that_touch_are_joined_and_gaps_end_where_they_are_told_to() -> None:
+def test_spans_that_touch_are_joined_and_gaps_end_at_their_end() -> None:
     assert join([["d", "e"], ["a", "b"], ["b", "c"], ["x", "x"]]) == [["a", "c"], ["d", "e"]]
     assert join([["a", "f"], ["b", "c"]]) == [["a", "f"]]
     assert gaps_between([["b", "c"], ["d", "f"]], "a", "e") == [("a", "b"), ("c", "d")]
@@ -513,10 +513,10 @@ def follow(
     pages: list[Page], end: int = 1000, before: Callable[[Windows[Any]], None] | None = None
 ) -> tuple[Windows[list[Any]], list[Fetched[list[Any]]]]:
     """Read the pages as one window, in this thread."""
-    asked: list[tuple[str, str]] = []
+    requested: list[tuple[str, str]] = []
 
     def ask(since: str, until: str) -> Iterator[Page]:
-        asked.append((since, until))
+        requested.append((since, until))
         yield from pages
 
     windows = Windows([a_listing((0, 1000), pages=ask)], width=2)
@@ -526,7 +526,7 @@ def follow(
     if before:
         before(windows)
     windows._follow(window)
-    assert asked == [(after(0), after(end))]
+    assert requested == [(after(0), after(end))]
     found = [windows._queue.get_nowait() for _ in range(windows._queue.qsize())]
     assert all(isinstance(item, Fetched) and item.window is window for item in found)
     return windows, found  # type: ignore[return-value]
@@ -583,12 +583,12 @@ def test_progress_of_a_list_is_noted_by_window() -> None:
 def test_an_expired_cursor_is_logged_with_the_place_where_the_window_goes_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    asked = []
+    requested = []
 
     def ask(since: str, until: str) -> Iterator[Page]:
-        asked.append(since)
+        requested.append(since)
         yield a_page(5, 7)
-        if len(asked) == 1:
+        if len(requested) == 1:
             msg = "expired"
             raise CursorExpiredError(msg)
 
@@ -597,7 +597,7 @@ def test_an_expired_cursor_is_logged_with_the_place_where_the_window_goes_on(
         Windows([a_listing((0, 1000), pages=ask)], width=1) as windows,
     ):
         assert len([*windows]) == 2
-    assert asked == [after(0), after(7)]
+    assert requested == [after(0), after(7)]
     assert [record.getMessage() for record in caplog.records] == [
         f"reading a time window again from {after(7)} (expired)"
     ]

@@ -227,7 +227,7 @@ class BatchDispatcher:
     def close(self) -> None:
         """End the thread and the session; no work may be running."""
         if self._executor is not None:
-            self._executor.shutdown(wait=self._job is None, cancel_futures=True)
+            self._executor.shutdown(wait=self._job is None)
             self._executor = None
         if self._job is None:
             self._loader.close()

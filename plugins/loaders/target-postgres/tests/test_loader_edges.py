@@ -77,7 +77,7 @@ def test_a_signal_before_the_target_exists_ends_with_its_code(
     run: t.Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(STOP, "signum", signal.SIGTERM)
-    code, report = run(S, record(id=1), max_refused_share=0.5)
+    code, report = run(S, record(id=1))
     assert code == 143
     assert (report["outcome"], report["message"]) == ("interrupted", "Stopped by SIGTERM")
     assert STOP.signum is None, "the next run in this process goes on"
@@ -112,7 +112,7 @@ def test_a_defect_is_raised_after_the_report(
 
     monkeypatch.setattr(TargetPostgres, "listen", fail)
     with pytest.raises(ValueError, match="a defect"):
-        run(S)
+        run(S, max_refused_share=0.5)
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["outcome"], report["exit_code"]) == ("failed", 1)
     assert report["message"] == "a defect"
@@ -149,7 +149,8 @@ def test_the_last_line_needs_no_end_and_a_line_may_be_long(
 def test_a_schema_that_says_the_same_keeps_its_sink(warehouse: Warehouse) -> None:
     maps = {"s": {"id": "id", "__else__": None}}
     other = schema({"id": "integer", "w": "string"})
-    warehouse.load([S, S, record(id=1), other, record(id=2)], stream_maps=maps)
+    bare = {"add_record_metadata": False, "activate_version": False}
+    warehouse.load([S, S, record(id=1), other, record(id=2)], stream_maps=maps, **bare)
     assert warehouse.one("select count(*) from {s}.s") == 2
 
 
