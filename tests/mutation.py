@@ -47,17 +47,17 @@ PARTS = {
     ),
     "history": Part(
         TAP, "tap_pipedrive/sync/deal_history.py",
-        ("tests/state/test_history.py", "tests/sync/test_sync.py"),
+        ("tests/sync/test_deal_history.py", "tests/state/test_parents.py"),
     ),
     "shared-scan": Part(
         TAP, "tap_pipedrive/sync/shared_scan.py",
-        ("tests/sync/test_sync.py", "tests/streams/test_outcomes.py"),
+        ("tests/sync/test_shared_scan.py", "tests/streams/test_outcomes.py"),
     ),
     "windows": Part(TAP, "tap_pipedrive/sync/windows.py", ("tests/sync/test_windows.py",)),
     "merge": Part(LOADER, "pipeboard_target_postgres/merge.py", ("tests/test_loader_merge.py",)),
     "dispatch": Part(
         LOADER, "pipeboard_target_postgres/dispatcher.py",
-        ("tests/test_loader_units.py", "tests/test_loader_orders.py", "tests/test_loader_merge.py"),
+        ("tests/test_loader_dispatch.py",),
     ),
     "proof": Part("orchestrate", "pipeboard/run/proof.py", ("tests/test_proof.py",), 97),
 }  # fmt: skip

@@ -222,5 +222,5 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no cover: the call of a script, which rewrites the tree
     raise SystemExit(main(sys.argv[1:]))

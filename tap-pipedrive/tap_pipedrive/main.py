@@ -40,7 +40,3 @@ def main() -> None:
         sys.stderr.flush()
         # Not sys.exit: Python would wait for threads whose calls have not ended.
         os._exit(error.exit_code)
-
-
-if __name__ == "__main__":
-    main()

@@ -259,8 +259,7 @@ class TapPipedrive(Tap):
     ) -> None:
         """Run a sync from the command line."""
         if about:
-            super().invoke(about=about, about_format=about_format)
-            return
+            super().invoke(about=about, about_format=about_format)  # ends the process
         tap = cls._from_command_line(config, state, catalog)
         mode = click.get_current_context().meta.get(MODE)
         if mode == "plan":

@@ -123,7 +123,7 @@ def _on_signal(number: int, _: FrameType | None) -> None:
             os._exit(128 + number)
         return
     _requested_by, _requested_at = number, time.monotonic()
-    if hasattr(signal, "setitimer"):
+    if hasattr(signal, "setitimer"):  # pragma: no branch: Windows has no such call
         signal.signal(signal.SIGALRM, _on_timeout)
         signal.setitimer(signal.ITIMER_REAL, TIMEOUT_SECONDS)
     if _may_raise:

@@ -85,6 +85,15 @@ def test_a_new_stream_needs_its_class_and_one_command(
         "colour": "string/null",
         "id": "integer",
     }
+    openapi.forget_facts()
+    sources = tmp_path / "sources"
+    sources.write_text(generate.SOURCES_MARK, encoding="utf-8")
+    monkeypatch.setattr(generate, "SOURCES", sources)
+    try:
+        assert generate.main([]) == 0, "no operation lacks its facts now"
+    finally:
+        openapi.forget_facts()
+    assert "      - name: paints\n" in sources.read_text(encoding="utf-8")
     row = "| `paints` | `id` | whole list, sent when it changed | `v2 /paints` (7) | on | yes |"
     assert row in readme.read_text(encoding="utf-8")
 

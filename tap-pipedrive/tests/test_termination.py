@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import signal
 import stat
@@ -17,6 +18,8 @@ import pytest
 from conftest import PYTHON, Output, run_tap
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
 
+#: What lets `make coverage` measure a process.
+MEASURED = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
 #: Seconds in which a tap must end, on a busy machine.
 SOON = 8.0
 _WITH_TIMEOUT = (
@@ -55,7 +58,7 @@ def running_tap(
         stdin=subprocess.PIPE,
         stdout=stdout,
         stderr=subprocess.PIPE,
-        env={"PATH": "", "PIPEBOARD_RUN_REPORT": str(report)},
+        env={"PATH": "", "PIPEBOARD_RUN_REPORT": str(report), **MEASURED},
     )
     try:
         assert process.stdin is not None

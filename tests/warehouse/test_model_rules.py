@@ -61,5 +61,7 @@ def test_a_full_refresh_empties_no_table_of_sums() -> None:
     with_sums = [text for text in texts.values() if "summed_into=" in text]
     sums = {name for text in with_sums for name in re.findall(r"'(int_\w+)': *\{?$", text, re.M)}
     sums |= {name for text in with_sums for name in re.findall(r"summed_into=\{'(\w+)'", text)}
-    assert len(sums) >= 8
-    assert not {name for name in sums if "full_refresh=false" not in texts[name]}
+    assert len(sums) >= 17
+    assert not {name for name in sums if "{{ table_of_sums(" not in texts[name]}
+    macro = ROOT / "transform" / "macros" / "incremental" / "sums_by_deal.sql"
+    assert "full_refresh=false," in macro.read_text()

@@ -48,3 +48,12 @@
         coalesce(({{ text }})::text, ''), '[\u200e\u200f\u202a-\u202e\u2066-\u2069]', '', 'g'
     ), '[\s\u00a0]+', ' ', 'g'))
 {%- endmacro %}
+
+{#- The account's name of each activity type; if a type was deleted and created again, of the active one. -#}
+{% macro activity_type_names() -%}
+    select distinct on (activity_type)
+        activity_type,
+        name
+    from {{ ref('stg_pipedrive__activity_types') }}
+    order by activity_type asc, is_deleted asc, activity_type_id desc
+{%- endmacro %}

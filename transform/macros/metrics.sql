@@ -18,6 +18,11 @@
     date_trunc('month', ({{ day }})::timestamp)::date
 {%- endmacro %}
 
+{#- The Monday of a day's week. -#}
+{% macro week_of(day) -%}
+    date_trunc('week', ({{ day }})::timestamp)::date
+{%- endmacro %}
+
 {#- Reasons that differ only in accents, case and superfluous blanks are one reason. -#}
 {% macro lost_reason_norm(reason) -%}
     coalesce(nullif(trim(regexp_replace(
@@ -45,4 +50,12 @@
 
 {% macro office_seconds_per_day() -%}
     {{ ((var('office_closes_at') | float - var('office_opens_at') | float) * 3600) | int }}
+{%- endmacro %}
+
+{#-
+    Hours of a duration, to three decimals. Double precision: to compute a percentile of numeric values, PostgreSQL
+    converts each to text and back.
+-#}
+{% macro hours_of(seconds) -%}
+    floor(({{ seconds }} * 10 + 18) / 36) / 1000
 {%- endmacro %}

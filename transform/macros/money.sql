@@ -19,3 +19,8 @@
 {% macro deals_without_rate(condition=none) -%}
     (count(*) filter (where fx_missing{{ ' and ' ~ condition if condition }}))::integer
 {%- endmacro %}
+
+{#- A column of a product line at the rate of its deal (`lines`, `deals`), so that lines and deal have the same sum. -#}
+{% macro of_line_in_base(column) -%}
+    case when lines.currency = deals.currency then round(lines.{{ column }} * deals.fx_rate, 2) end
+{%- endmacro %}

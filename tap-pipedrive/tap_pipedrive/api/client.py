@@ -7,7 +7,6 @@ tokens, one view of the source's clock.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import random
 import threading
@@ -67,10 +66,11 @@ _PASSING_FAULTS = (
 def _waits() -> Generator[float, errors.RetriableError | None, None]:
     """Exponential backoff with jitter in seconds, never below the server's own wait."""
     error = yield 0.0
-    for attempt in itertools.count():
-        ceiling = min(MAX_WAIT_SECONDS, 0.5 * 2**attempt)
+    ceiling = 0.5
+    while True:
         at_least = error.wait if error is not None else 0.0
         error = yield max(at_least, random.uniform(ceiling / 2, ceiling))
+        ceiling = min(MAX_WAIT_SECONDS, 2 * ceiling)
 
 
 def _time_of(date: str | None) -> datetime:

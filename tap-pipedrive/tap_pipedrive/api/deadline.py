@@ -114,14 +114,16 @@ class Deadlines:
 
 
 class _Noted:
-    """A connection that passes its socket to the deadline of the current thread."""
+    """A connection that passes its socket to the deadline of the current thread.
+
+    Each of its requests is sent inside :meth:`Deadlines.within`.
+    """
 
     sock: Any
 
     def getresponse(self) -> Any:
-        deadline: Deadline | None = getattr(_current, "deadline", None)
-        if deadline is not None and self.sock is not None:
-            deadline.note(self.sock)
+        deadline: Deadline = _current.deadline
+        deadline.note(self.sock)
         return super().getresponse()  # type: ignore[misc]
 
 

@@ -144,7 +144,7 @@ def _members(text: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _parts(text: bytes) -> list[bytes]:
-    """Split the inside of an array or object at its commas.
+    """Split the inside of an array or object, with which the text begins, at its commas.
 
     Raises:
         NotJsonError: brackets or quotes do not match, or something follows the last one.
@@ -157,8 +157,6 @@ def _parts(text: bytes) -> list[bytes]:
         mark = text[token.start() : token.start() + 1]
         if mark in _CLOSING:
             if not expected:
-                if parts or begin or text[: token.start()].strip():
-                    break
                 begin = token.end()
             expected.append(_CLOSING[mark])
         elif mark in (b"}", b"]"):

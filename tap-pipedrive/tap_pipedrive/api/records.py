@@ -265,11 +265,12 @@ class RecordShaper:
             text = msgspec.json.encode(found)
         return printable(text)
 
-    def set_deep_values_aside(self, records: list[Any]) -> None:
-        """Move values that are nested too deeply for the encoder to ``_extra``, as text."""
+    def set_deep_values_aside(self, records: list[Record]) -> None:
+        """Move values that are nested too deeply for the encoder to ``_extra``, as text.
+
+        Rows have none: their nested values are text already.
+        """
         for record in records:
-            if isinstance(record, Row):
-                continue
             try:
                 msgspec.json.encode(record)
             except RecursionError:

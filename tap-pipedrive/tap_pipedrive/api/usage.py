@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass
 
-#: Latencies per endpoint from which the quantiles of a run are computed.
+#: Latest latencies per endpoint, from which the quantiles of a run are computed.
 MOST_LATENCIES = 2000
 
 
@@ -27,18 +27,15 @@ class ApiCalls:
         self.rate_limited: Counter[str] = Counter()
         self.retries: Counter[tuple[str, str]] = Counter()
         self.errors: Counter[tuple[str, str]] = Counter()
-        self._latencies: defaultdict[str, list[float]] = defaultdict(list)
+        self._latencies: defaultdict[str, deque[float]]
+        self._latencies = defaultdict(lambda: deque(maxlen=MOST_LATENCIES))
 
     def answered(self, endpoint: str, status: int, seconds: float) -> None:
         """Count a response."""
         self.requests[endpoint, f"{status // 100}xx"] += 1
         if status == 429:
             self.rate_limited[endpoint] += 1
-        latencies = self._latencies[endpoint]
-        if len(latencies) < MOST_LATENCIES:
-            latencies.append(seconds)
-        else:  # overwrite the oldest: quantiles of the recent calls
-            latencies[self.requests[endpoint, "2xx"] % MOST_LATENCIES] = seconds
+        self._latencies[endpoint].append(seconds)
 
     def snapshot(self) -> ApiCalls:
         """Copy the counts of this moment; threads go on counting.
@@ -48,7 +45,9 @@ class ApiCalls:
         found = ApiCalls()
         for name in ("requests", "rate_limited", "retries", "errors"):
             getattr(found, name).update(dict(getattr(self, name)))
-        found._latencies.update({key: [*value] for key, value in dict(self._latencies).items()})
+        # A thread may have made the entry of an endpoint, and not its first value yet.
+        known = dict(self._latencies).items()
+        found._latencies.update({key: value.copy() for key, value in known if value})
         return found
 
     def quantiles(self) -> dict[tuple[str, str], float]:

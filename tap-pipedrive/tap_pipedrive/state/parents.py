@@ -80,7 +80,7 @@ class Refusals:
         self._last = error
         self._in_a_row += 1
         if self._in_a_row >= REFUSALS_IN_A_ROW:
-            self._decide()
+            self._decide(error)
 
     def finish(self) -> None:
         """Decide after the last parent.
@@ -89,14 +89,13 @@ class Refusals:
             TapError: all of them were refused, and so is the stream.
 
         """
-        if not self.successes and self._in_a_row:
-            self._decide()
+        if not self.successes and self._last is not None:
+            self._decide(self._last)
 
-    def _decide(self) -> None:
-        if self._can_read_another is not None and self._can_read_another():
-            self.succeeded()
-        elif self._last is not None:
-            raise self._last
+    def _decide(self, error: errors.TapError) -> None:
+        if self._can_read_another is None or not self._can_read_another():
+            raise error
+        self.succeeded()
 
 
 class Parents:

@@ -130,12 +130,12 @@ class PipedriveStream(EmittingStream):
 
     def not_due_notes(self) -> list[str]:
         """Return for each list that is not due when it was last read."""
-        return self._not_due
+        raise NotImplementedError
 
     def note_not_due(self, key: str, interval: str, read_at: str | None) -> None:
         """Note that this run does not read a list of this stream or of its parent."""
-        if read_at is not None:
-            self._not_due.append(f"{key} was {self._run.cadence.note(interval, read_at)}")
+        assert read_at is not None, "a list that was never read is due"
+        self._not_due.append(f"{key} was {self._run.cadence.note(interval, read_at)}")
 
     def want(self, names: set[Name]) -> None:
         """Make this list due: records use names that it lacked when it was last read."""

@@ -124,8 +124,7 @@ class EmittingStream(Stream):
     def _sync_batches(self, batch_config: BatchConfig, context: Any = None) -> None:
         """Read as without files; :meth:`emit` makes a file of each page."""
         del batch_config
-        for _ in self._sync_records(context):
-            pass
+        list(self._sync_records(context))
 
     def _show_progress(self, *, done: bool = False) -> None:
         """Update the progress line of a terminal."""

@@ -236,10 +236,10 @@ def read_newest_first(stream: PipedriveStream, key: str, context: Mapping[str, A
         newest.append(latest_update(page.records[::-1], page.answered_at))
         if since is not None and page.records and not is_since(page.records[-1], since):
             break
-    if signpost is not None:
-        bookmark.advance(newest, signpost)
-        bookmark.finish(signpost if interval else None)
-        stream._run.checkpoint()
+    assert signpost is not None, "a list has a page, even if that is empty"
+    bookmark.advance(newest, signpost)
+    bookmark.finish(signpost if interval else None)
+    stream._run.checkpoint()
 
 
 def is_since(record: Record, since: str | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socketserver
 import struct
 import subprocess
@@ -280,6 +281,17 @@ def test_an_unusable_state_dir_is_a_configuration_error(sync: Any, tmp_path: Pat
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="state_dir"):
         sync(only={"users"}, state_dir=str(tmp_path / "file"))
+
+
+def test_a_ledger_that_is_written_in_part_is_a_configuration_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that becomes full takes the first bytes of a text."""
+    governor = Governor(LocalStore(tmp_path, "a"))
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda handle, text: write(handle, text[:3]))
+    with pytest.raises(ConfigurationError, match=r"state_dir.*No space left.*limits-a\.json"):
+        governor.admit(10, DAY)
 
 
 def run_taps(url: str, count: int, **settings: Any) -> list[subprocess.CompletedProcess[str]]:

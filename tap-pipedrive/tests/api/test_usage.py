@@ -11,6 +11,13 @@ import pytest
 from tap_pipedrive.api.usage import ApiCalls
 
 
+def test_an_endpoint_without_a_value_yet_has_no_quantiles() -> None:
+    calls = ApiCalls()
+    assert not calls._latencies["an entry that a thread has just made"]
+    calls.answered("operation", 200, 0.5)
+    assert calls.snapshot().quantiles() == {("operation", q): 0.5 for q in ("0.5", "0.95", "1.0")}
+
+
 def test_counts_can_be_read_while_a_thread_counts_new_endpoints(
     request: pytest.FixtureRequest,
 ) -> None:

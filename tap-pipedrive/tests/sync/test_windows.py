@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import math
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,7 +21,9 @@ from pipedrive_simulator.account.table import Table
 from tap_pipedrive.api.responses import Page
 from tap_pipedrive.errors import BudgetSpentError, CursorExpiredError, SourceUnavailableError
 from tap_pipedrive.sync.windows import (
+    Fetched,
     Listing,
+    Window,
     Windows,
     gaps_between,
     join,
@@ -337,6 +341,21 @@ def test_leaving_windows_early_ends_all_threads() -> None:
     assert windows._queue.empty() and source.made == made < 40
 
 
+def test_leaving_windows_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tap_pipedrive.sync.windows.CLOSE_TIMEOUT_SECONDS", 0.01)
+    begun, may_end = threading.Event(), threading.Event()
+
+    def ask(since: str, until: str) -> Iterator[Page]:
+        begun.set()
+        assert may_end.wait(20)
+        yield Page([])
+
+    with Windows([Listing([(START, "2021-01-01T00:00:00Z")], ask, list)], width=1) as windows:
+        assert begun.wait(20)
+    assert windows._running_threads == 1, "its call has not ended"
+    may_end.set()
+
+
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=8))
 def test_spans_and_gaps_together_cover_everything(pairs: list[tuple[int, int]]) -> None:
     spans = [[chr(65 + a), chr(65 + b)] for a, b in pairs if a < b]
@@ -347,3 +366,247 @@ def test_spans_and_gaps_together_cover_everything(pairs: list[tuple[int, int]]) 
     gaps = gaps_between(spans, "C", "X")
     missing = {m for a, b in gaps for m in range(ord(a), ord(b))}
     assert missing == set(range(ord("C"), ord("X"))) - inside
+
+
+@pytest.mark.parametrize(
+    ("pages", "width", "most"), [(3, 9, 3), (100, 1, 100), (4, 2, 9), (9, 2, 14), (25, 6, 36)]
+)
+def test_the_most_calls_of_a_list_are_known_beforehand(pages: int, width: int, most: int) -> None:
+    assert most_calls(pages, width) == most
+
+
+def test_spans_that_touch_are_joined_and_gaps_end_where_they_are_told_to() -> None:
+    assert join([["d", "e"], ["a", "b"], ["b", "c"], ["x", "x"]]) == [["a", "c"], ["d", "e"]]
+    assert join([["a", "f"], ["b", "c"]]) == [["a", "f"]]
+    assert gaps_between([["b", "c"], ["d", "f"]], "a", "e") == [("a", "b"), ("c", "d")]
+    assert gaps_between([["a", "b"]], "a", "e") == [("b", "e")]
+    assert gaps_between([["f", "g"]], "a", "e") == [("a", "e")]
+    assert gaps_between([["a", "e"]], "a", "e") == []
+
+
+def after(seconds: int) -> str:
+    return to_text(to_time(START) + timedelta(seconds=seconds))
+
+
+def a_listing(*gaps: tuple[int, int], pages: Any = None, **given: Any) -> Listing[list[Any]]:
+    return Listing([(after(a), after(b)) for a, b in gaps], pages or (lambda *_: []), list, **given)
+
+
+def a_window(pace: float | None = None) -> Window[list[Any]]:
+    (window,) = a_listing((0, 1000), pace=pace).gaps
+    return window
+
+
+def test_the_pages_left_follow_from_the_pace_of_the_pages_read() -> None:
+    window = a_window()
+    assert window.pages_left(by_last_page=False) == 0.0, "nothing is known"
+    window.fetch(after(100))
+    assert window.pages_left(by_last_page=False) == window.pages_left(by_last_page=True) == 9
+    window.fetch(after(120))
+    assert window.pages_left(by_last_page=False) == pytest.approx(880 / 60)
+    assert window.pages_left(by_last_page=True) == pytest.approx(880 / 20)
+    window.fetch(after(120))
+    assert window.pages_left(by_last_page=False) == pytest.approx(880 / 40)
+    assert window.pages_left(by_last_page=True) == 880, "a second is the least"
+    window.fetch(after(110))
+    assert window.fetched == after(120)
+    assert a_window(pace=50.0).pages_left(by_last_page=False) == 20
+    assert a_window(pace=0.5).pages_left(by_last_page=True) == 1000
+
+
+def test_a_window_is_halved_behind_its_last_page() -> None:
+    window = a_window(pace=10.0)
+    upper = window.split()
+    assert upper is not None and upper.listing is window.listing
+    assert (window.start, window.end) == (after(0), after(500))
+    assert (upper.start, upper.end) == (after(500), after(1000))
+    assert upper.fetched == upper.queued == upper.written == after(500)
+    assert not window.is_halved
+    assert upper.pages_left(by_last_page=True) == 50, "the estimate holds for both"
+    window.fetch(after(101))
+    upper = window.split()
+    assert upper is not None and (upper.start, upper.end) == (after(300), after(500))
+    assert window.is_halved
+    assert upper.pages_left(by_last_page=True) == 0.0, "its own first page tells"
+    window.fetch(after(200))
+    assert not window.is_halved
+    window.fetch(after(299))
+    assert window.split() is None, "a second has no halves"
+    assert window.pages_left(by_last_page=False) == 0.0
+    assert window.end == after(300)
+
+
+def reading(width: int, *paces: float | None) -> Windows[list[Any]]:
+    """Windows of which each has 1000 s to read and another pace, none of them started."""
+    windows = Windows([a_listing((0, 1000), pace=pace) for pace in paces], width=width)
+    for _ in paces:
+        windows._next()
+    return windows
+
+
+def halve(windows: Windows[list[Any]]) -> Window[list[Any]] | None:
+    with windows._changed:
+        return windows._split()
+
+
+def test_an_idle_thread_halves_the_window_with_the_most_pages_left() -> None:
+    windows = reading(4, 100.0, 10.0, 200.0)
+    upper = halve(windows)
+    assert upper is not None and upper.start == after(500)
+    assert [window.end for window in windows._reading] == [after(1000), after(500), after(1000)]
+
+
+@pytest.mark.parametrize(("pace", "is_split"), [(250.0, True), (250.5, False), (None, False)])
+def test_a_window_of_few_pages_is_not_halved(pace: float | None, is_split: bool) -> None:
+    assert (halve(reading(9, pace)) is not None) is is_split
+
+
+def test_a_window_is_halved_again_only_after_its_next_page() -> None:
+    windows = reading(9, 1.0)
+    (window,) = windows._reading
+    window.fetch(after(10))
+    assert halve(windows) is not None
+    assert halve(windows) is None
+    window.fetch(after(20))
+    assert halve(windows) is not None
+
+
+def test_the_last_page_counts_while_half_of_the_threads_are_idle() -> None:
+    for width, is_split in ((3, True), (2, False)):
+        windows = reading(width, None)
+        (window,) = windows._reading
+        window.fetch(after(600))
+        window.fetch(after(601))
+        assert (halve(windows) is not None) is is_split
+
+
+def test_calls_that_may_be_lost_are_bounded() -> None:
+    windows = reading(2, 1.0, 1.0)
+    assert halve(windows) is None, "two windows may lose a call each"
+    windows._pages = 9
+    assert halve(windows) is None
+    windows._pages = 10
+    windows._lost = 1.0
+    assert halve(windows) is None
+    windows._lost = 0.5
+    assert halve(windows) is not None
+    assert halve(Windows([], width=2)) is None
+
+
+def test_a_thread_waits_for_a_window_until_none_is_read() -> None:
+    windows = reading(2, None)
+    (window,) = windows._reading
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(windows._next()), daemon=True)
+    thread.start()
+    thread.join(0.05)
+    assert thread.is_alive() and not found
+    windows._read(window)
+    thread.join(20)
+    assert found == [None]
+    windows._stop()
+    windows._pending.append(window)
+    assert windows._next() is None, "it was stopped"
+
+
+def follow(
+    pages: list[Page], end: int = 1000, before: Callable[[Windows[Any]], None] | None = None
+) -> tuple[Windows[list[Any]], list[Fetched[list[Any]]]]:
+    """Read the pages as one window, in this thread."""
+    asked: list[tuple[str, str]] = []
+
+    def ask(since: str, until: str) -> Iterator[Page]:
+        asked.append((since, until))
+        yield from pages
+
+    windows = Windows([a_listing((0, 1000), pages=ask)], width=2)
+    window = windows._next()
+    assert window is not None
+    window.end = after(end)
+    if before:
+        before(windows)
+    windows._follow(window)
+    assert asked == [(after(0), after(end))]
+    found = [windows._queue.get_nowait() for _ in range(windows._queue.qsize())]
+    assert all(isinstance(item, Fetched) and item.window is window for item in found)
+    return windows, found  # type: ignore[return-value]
+
+
+def a_page(*seconds: int | None) -> Page:
+    times = [None if second is None else after(second) for second in seconds]
+    return Page([{"id": n, "update_time": time} for n, time in enumerate(times)])
+
+
+def test_a_chain_ends_at_the_end_of_its_window_even_if_that_was_moved() -> None:
+    windows, found = follow([a_page(1, 2), a_page(3, None, 500, 501), a_page(600)], end=500)
+    assert [item.result and [r["id"] for r in item.result] for item in found] == [
+        [0, 1], [0, 1], None,
+    ]  # fmt: skip
+    assert [item.latest for item in found] == [after(2), after(3), None]
+    assert (windows._pages, windows._full_page, windows._lost) == (2, 2, 0.0)
+    (window,) = windows._reading
+    assert (window.pages, window.queued) == (2, after(3))
+
+
+def test_a_chain_loses_the_part_of_its_last_page_that_is_empty() -> None:
+    windows, _ = follow([a_page(1, 2, 3, 4), a_page(5)])
+    assert windows._lost == 0.75
+    windows, found = follow([a_page()])
+    assert windows._lost == 1 and len(found) == 2
+    windows, _ = follow([a_page(1, 2), a_page(3, 4, 5)])
+    assert windows._lost == 0.0
+
+
+def test_a_chain_that_is_stopped_does_not_end_its_window() -> None:
+    windows, found = follow([a_page(1), a_page(2)], before=lambda windows: windows._stop())
+    assert [item.latest for item in found] == [after(1)]
+    assert windows._lost == 0
+
+
+def test_progress_of_a_list_is_noted_by_window() -> None:
+    listing = a_listing((10, 20), (30, 40), read=[[after(0), after(10)]])
+    first, second = listing.gaps
+    assert (listing.latest, listing.written) == (after(10), [[after(0), after(10)]])
+    listing.note(second, after(33))
+    listing.note(second, None)
+    listing.note(first, after(12))
+    listing.note(first, after(11))
+    assert listing.latest == after(33)
+    assert listing.written == [[after(0), after(12)], [after(30), after(33)]]
+    listing.finish(first)
+    assert listing.written == [[after(0), after(20)], [after(30), after(33)]]
+    listing.finish(second)
+    assert listing.written == [[after(0), after(20)], [after(30), after(40)]]
+    assert a_listing((0, 1)).latest == ""
+
+
+def test_an_expired_cursor_is_logged_with_the_place_where_the_window_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked = []
+
+    def ask(since: str, until: str) -> Iterator[Page]:
+        asked.append(since)
+        yield a_page(5, 7)
+        if len(asked) == 1:
+            msg = "expired"
+            raise CursorExpiredError(msg)
+
+    with (
+        caplog.at_level(logging.WARNING, "tap-pipedrive"),
+        Windows([a_listing((0, 1000), pages=ask)], width=1) as windows,
+    ):
+        assert len([*windows]) == 2
+    assert asked == [after(0), after(7)]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"reading a time window again from {after(7)} (expired)"
+    ]
+    logger = logging.getLogger("another")
+    assert Windows([], width=1, logger=logger)._logger is logger
+
+
+def test_a_window_of_a_second_is_not_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tap_pipedrive.sync.windows.LEAST_PAGES", 0.5)
+    windows = Windows([a_listing((0, 1), pace=1.0)], width=9)
+    windows._next()
+    assert halve(windows) is None

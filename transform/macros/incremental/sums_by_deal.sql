@@ -5,8 +5,27 @@
     group by columns with their expressions, never null (`by`), the sums with their aggregates, never null (`sums`;
     the first is the number of rows), and which rows are summed (`where`, if not all). `lists` are columns with all
     values of a group, sorted: `value` is an expression, `where` limits the rows.
-    A full refresh does not empty a table of sums: views stand on it, and its model knows none of its rows.
 -#}
+
+{#-
+    The text of a table of sums: names of columns with their types. A full refresh does not empty it: views stand on
+    it, and its model knows none of its rows.
+-#}
+{% macro table_of_sums(by, sums, lists={}) -%}
+    {{- config(
+        materialized='published_incremental',
+        incremental_strategy='append',
+        full_refresh=false,
+        indexes=[{'columns': by.keys() | list, 'unique': true}]
+    ) -}}
+    {%- set columns = [] -%}
+    {%- for name, type in (by.items() | list) + (sums.items() | list) + (lists.items() | list) -%}
+        {%- do columns.append('null::' ~ type ~ ' as ' ~ name) -%}
+    {%- endfor -%}
+    select {{ columns | join(', ') }}
+    where false
+{%- endmacro %}
+
 {% macro sum_up_anew(rows) -%}
     {%- for table, summed in config.get('summed_into', {}).items() -%}
         {%- do run_query(

@@ -1,11 +1,29 @@
 {#-
     Stored properties of activities. fct_activity adds the properties that depend on the current time or on other
-    records. Only new records are read and written.
+    records. Only new records are read and written. The table of sums has what a report of all activities counts.
 -#}
+-- depends_on: {{ ref('int_activity_sums') }}
+{%- set month = month_of('coalesce(done_date_local, due_date, ' ~ local_date('add_time') ~ ')') %}
 {{ config(
     materialized='incremental_by_record',
     stream='activities',
     unique_key='activity_id',
+    summed_into={'int_activity_sums': {
+        'where': 'not is_deleted',
+        'by': {
+            'month': "coalesce(" ~ month ~ ", '-infinity')",
+            'owner_id': 'coalesce(owner_id, 0)',
+            'activity_type': "coalesce(activity_type, '')",
+        },
+        'sums': {
+            'n_activities': 'count(*)',
+            'n_done': 'count(*) filter (where is_done)',
+            'n_done_with_due_date': 'count(*) filter (where is_done and due_date is not null)',
+            'n_on_time': 'count(*) filter (where is_on_time)',
+            'minutes_done': 'coalesce(sum(duration_minutes) filter (where is_done), 0)',
+        },
+        'lists': {'due_times': {'value': 'due_at', 'where': 'not is_done and due_at is not null'}},
+    }},
     indexes=[
         {'columns': ['activity_id'], 'unique': true},
         {'columns': ['deal_id']},

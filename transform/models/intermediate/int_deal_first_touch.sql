@@ -68,16 +68,14 @@ select
     timed.is_touched_before_creation,
     case
         when timed.first_touch_at is not null
-            then round((date_part('epoch', timed.responded_at - timed.add_time) / 3600)::numeric, 3)
+            then {{ hours_of("date_part('epoch', timed.responded_at - timed.add_time)") }}
     end as response_hours,
     case
         when timed.first_touch_at is not null
-            then round((
-                (
-                    {{ office_seconds('timed.responded_at', 'response_days') }}
-                    - {{ office_seconds('timed.add_time', 'created_days') }}
-                ) / 3600
-            )::numeric, 3)
+            then {{ hours_of(
+                '(' ~ office_seconds('timed.responded_at', 'response_days')
+                ~ ' - ' ~ office_seconds('timed.add_time', 'created_days') ~ ')'
+            ) }}
     end as response_office_hours
 from timed
 left join {{ ref('dim_date') }} as created_days on timed.add_date_local = created_days.date_day

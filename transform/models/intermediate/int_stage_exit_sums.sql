@@ -1,21 +1,14 @@
-{#- Written with fct_deal_stage_reached, see macros/incremental/sums_by_deal.sql. -#}
-{{ config(
-    materialized='published_incremental',
-    incremental_strategy='append',
-    full_refresh=false,
-    indexes=[{'columns': ['month', 'pipeline_id', 'stage_id', 'owner_id'], 'unique': true}]
+{#- Written with fct_deal_stage_reached. -#}
+{{ table_of_sums(
+    by={'month': 'date', 'pipeline_id': 'bigint', 'stage_id': 'bigint', 'owner_id': 'bigint'},
+    sums={
+        'n_exited': 'bigint',
+        'n_won': 'bigint',
+        'n_lost': 'bigint',
+        'n_back': 'bigint',
+        'n_moved_pipeline': 'bigint',
+        'n_timed': 'bigint',
+        'stayed_s': 'numeric',
+    },
+    lists={'days_of_visits': 'double precision[]'}
 ) }}
-select
-    null::date as month,
-    null::bigint as pipeline_id,
-    null::bigint as stage_id,
-    null::bigint as owner_id,
-    null::bigint as n_exited,
-    null::bigint as n_won,
-    null::bigint as n_lost,
-    null::bigint as n_back,
-    null::bigint as n_moved_pipeline,
-    null::bigint as n_timed,
-    null::numeric as stayed_s,
-    null::double precision[] as days_of_visits
-where false

@@ -1,18 +1,12 @@
-{#- Written with int_deal_stage_intervals, see macros/incremental/sums_by_deal.sql. -#}
-{{ config(
-    materialized='published_incremental',
-    incremental_strategy='append',
-    full_refresh=false,
-    indexes=[{'columns': ['month', 'pipeline_id', 'owner_id'], 'unique': true}]
+{#- Written with int_deal_stage_intervals. -#}
+{{ table_of_sums(
+    by={'month': 'date', 'pipeline_id': 'bigint', 'owner_id': 'bigint'},
+    sums={
+        'n_moves': 'bigint',
+        'n_forward': 'bigint',
+        'n_skips': 'bigint',
+        'n_regressions': 'bigint',
+        'n_pipeline_moves': 'bigint',
+    },
+    lists={'deals_of_regressions': 'bigint[]'}
 ) }}
-select
-    null::date as month,
-    null::bigint as pipeline_id,
-    null::bigint as owner_id,
-    null::bigint as n_moves,
-    null::bigint as n_forward,
-    null::bigint as n_skips,
-    null::bigint as n_regressions,
-    null::bigint as n_pipeline_moves,
-    null::bigint[] as deals_of_regressions
-where false

@@ -1,15 +1,6 @@
-{#- Written with int_deal_stage_intervals, see macros/incremental/sums_by_deal.sql. -#}
-{{ config(
-    materialized='published_incremental',
-    incremental_strategy='append',
-    full_refresh=false,
-    indexes=[{'columns': ['month', 'stage_id', 'owner_id'], 'unique': true}]
+{#- Written with int_deal_stage_intervals. -#}
+{{ table_of_sums(
+    by={'month': 'date', 'stage_id': 'bigint', 'owner_id': 'bigint'},
+    sums={'n_stays': 'bigint', 'stayed_s': 'numeric'},
+    lists={'days_of_stays': 'double precision[]'}
 ) }}
-select
-    null::date as month,
-    null::bigint as stage_id,
-    null::bigint as owner_id,
-    null::bigint as n_stays,
-    null::numeric as stayed_s,
-    null::double precision[] as days_of_stays
-where false

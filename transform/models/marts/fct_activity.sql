@@ -24,13 +24,8 @@ persons as (
     select person_id from {{ ref('dim_person') }}
 ),
 
--- The account's name of a type; if a type was deleted and created again, the active one.
 types as (
-    select distinct on (activity_type)
-        activity_type,
-        name
-    from {{ ref('stg_pipedrive__activity_types') }}
-    order by activity_type asc, is_deleted asc, activity_type_id desc
+    {{ activity_type_names() }}
 )
 
 select

@@ -2,11 +2,12 @@
     A visit is the time from entering a stage to leaving it for another stage; closing and reopening in the same
     stage do not end it. A deal that skips a stage passes through it; a deal that is won passes through all later
     stages.
--    The tables of sums have what three reports count, so that a change of some thousand rows needs no scan of all.
+-    The tables of sums have what four reports count, so that a change of some thousand rows needs no scan of all.
 #}
 -- depends_on: {{ ref('int_stage_funnel_sums') }}
 -- depends_on: {{ ref('int_stage_entry_sums') }}
 -- depends_on: {{ ref('int_stage_exit_sums') }}
+-- depends_on: {{ ref('int_stage_close_sums') }}
 {%- set owner = 'coalesce(closing_owner_id, -1)' %}
 {{ config(
     materialized='incremental_by_deal',
@@ -54,6 +55,11 @@
                 'value': "round(date_part('epoch', first_exited_at - first_entered_at) / 864) / 100",
                 'where': 'is_measured',
             }},
+        },
+        'int_stage_close_sums': {
+            'where': "counted_as is not null and close_date_local is not null and reached_by <> 'won'",
+            'by': {'closed_on': 'close_date_local', 'stage_id': 'stage_id'},
+            'sums': {'n_closed': 'count(*)', 'n_won': "count(*) filter (where counted_as = 'won')"},
         },
     },
     on_schema_change='append_new_columns',

@@ -1,6 +1,11 @@
-{#- What each customer has brought, by pipeline and owner of the won deals; the customer's own dates beside them. -#}
+{#-
+    What each customer has brought, by pipeline and owner of the won deals; the customer's own dates beside them. A
+    view of sums: nothing has to be counted. int_counted_deals writes the sums.
+-#}
+{{ config(materialized='published_view') }}
+-- depends_on: {{ ref('int_counted_deals') }}
 with won as (
-    select * from {{ ref('int_won_by_customer') }}
+    select * from {{ ref('int_customer_sums') }}
 ),
 
 clock as (
@@ -10,14 +15,13 @@ clock as (
 
 customers as (
     select
-        customer_type,
         customer_id,
-        min(won_date_local) as first_won_date,
-        max(won_date_local) as last_won_date,
-        max(lost_on) as lost_on,
-        count(*) as n_won_of_customer
+        customer_type,
+        min(won_dates[1]) as first_won_date,
+        max(won_dates[cardinality(won_dates)]) as last_won_date,
+        sum(n_won) as n_won
     from won
-    group by customer_type, customer_id
+    group by customer_id, customer_type
 )
 
 select
@@ -26,31 +30,22 @@ select
     coalesce(organizations.name, persons.name) as customer_name,
     won.pipeline_id,
     won.owner_id,
-    count(*)::integer as n_won,
-    coalesce(sum(won.value_base), 0) as won_value_base,
+    won.n_won::integer as n_won,
+    won.value_base as won_value_base,
     customers.first_won_date,
     customers.last_won_date,
     case
-        when customers.lost_on <= clock.today then 'lost'
-        when customers.n_won_of_customer = 1 then 'new'
+        -- as int_won_by_customer: lost after so many days without a won deal
+        when customers.last_won_date + {{ var('customer_lost_after_days') }} + 1 <= clock.today then 'lost'
+        when customers.n_won = 1 then 'new'
         else 'returning'
     end as customer_status,
-    {{ deals_without_rate() }} as deals_without_rate
+    won.n_without_rate::integer as deals_without_rate
 from won
 cross join clock
-inner join customers on won.customer_type = customers.customer_type and won.customer_id = customers.customer_id
+-- a left join: it is left out when nobody reads the columns
+left join customers on won.customer_id = customers.customer_id and won.customer_type = customers.customer_type
 left join {{ ref('dim_organization') }} as organizations
     on won.customer_type = 'organization' and won.customer_id = organizations.org_id
 left join {{ ref('dim_person') }} as persons
     on won.customer_type = 'person' and won.customer_id = persons.person_id
-group by
-    won.customer_type,
-    won.customer_id,
-    coalesce(organizations.name, persons.name),
-    won.pipeline_id,
-    won.owner_id,
-    customers.first_won_date,
-    customers.last_won_date,
-    customers.lost_on,
-    customers.n_won_of_customer,
-    clock.today

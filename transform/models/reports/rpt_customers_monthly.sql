@@ -1,6 +1,7 @@
 {#- Won deals by what they are to their customer, and customers lost, by month. -#}
 with won as (
     select * from {{ ref('int_won_by_customer') }}
+    where customer_id is not null
 ),
 
 clock as (

@@ -1,45 +1,41 @@
 {#-
     Created and closed deals by ISO week, for trends of weeks: weeks cross the ends of months. Deals count as in
-    rpt_deals_monthly.
+    rpt_deals_monthly. A view of sums: nothing has to be counted. int_counted_deals writes the sums.
 -#}
-with deals as (
-    select * from {{ ref('int_counted_deals') }}
-),
-
-events as (
+{{ config(materialized='published_view') }}
+-- depends_on: {{ ref('int_counted_deals') }}
+with sums as (
     select
-        date_trunc('week', add_date_local::timestamp)::date as week,
+        week,
         pipeline_id,
         owner_id,
-        true as is_created,
-        false as is_won,
-        false as is_lost,
-        value_base,
-        fx_missing
-    from deals
+        n_created,
+        0 as n_won,
+        0 as n_lost,
+        0 as won_value_base,
+        0 as n_without_rate
+    from {{ ref('int_created_deal_sums') }}
     union all
     select
-        date_trunc('week', close_date_local::timestamp)::date as week,
+        week,
         pipeline_id,
-        closing_owner_id as owner_id,
-        false as is_created,
-        is_won,
-        is_lost,
-        value_base,
-        fx_missing
-    from deals
-    where not is_open
+        owner_id,
+        0 as n_created,
+        n_won,
+        n_lost,
+        won_value_base,
+        n_won_without_rate as n_without_rate
+    from {{ ref('int_closed_deal_sums') }}
 )
 
 select
     week,
-    coalesce(pipeline_id, -1) as pipeline_id,
-    coalesce(owner_id, -1) as owner_id,
-    (count(*) filter (where is_created))::integer as n_created,
-    (count(*) filter (where is_won))::integer as n_won,
-    (count(*) filter (where is_lost))::integer as n_lost,
-    coalesce(sum(value_base) filter (where is_won), 0) as won_value_base,
-    {{ deals_without_rate('is_won') }} as deals_without_rate
-from events
-where week is not null
-group by week, coalesce(pipeline_id, -1), coalesce(owner_id, -1)
+    pipeline_id,
+    owner_id,
+    sum(n_created)::integer as n_created,
+    sum(n_won)::integer as n_won,
+    sum(n_lost)::integer as n_lost,
+    sum(won_value_base) as won_value_base,
+    sum(n_without_rate)::integer as deals_without_rate
+from sums
+group by week, pipeline_id, owner_id

@@ -1,7 +1,11 @@
 {#-
     The share of won deals among the closed deals of the trailing window that reached a stage. With few deals, the
-    overall rate is mixed in with the weight of some deals.
+    overall rate is mixed in with the weight of some deals. A view of sums: nothing has to be counted.
+    int_counted_deals and fct_deal_stage_reached write the sums.
 -#}
+{{ config(materialized='published_view') }}
+-- depends_on: {{ ref('int_counted_deals') }}
+-- depends_on: {{ ref('fct_deal_stage_reached') }}
 with clock as (
     select {{ local_date('as_of') }} - {{ var('win_probability_window_days') }} as first_day
     from {{ ref('int_warehouse_clock') }}
@@ -9,23 +13,19 @@ with clock as (
 
 overall as (
     select
-        count(*) as n_closed,
-        count(*) filter (where is_won) as n_won
-    from {{ ref('int_counted_deals') }}
-    where close_date_local > (select clock.first_day from clock)
+        sum(n_closed) as n_closed,
+        sum(n_won) as n_won
+    from {{ ref('int_closed_day_sums') }}
+    where closed_on > (select clock.first_day from clock)
 ),
 
 per_stage as (
     select
         stage_id,
-        count(*) as n_closed,
-        count(*) filter (where counted_as = 'won') as n_won
-    from {{ ref('fct_deal_stage_reached') }}
-    where
-        counted_as is not null
-        and close_date_local > (select clock.first_day from clock)
-        -- deals won from an earlier stage are no evidence for this stage
-        and reached_by <> 'won'
+        sum(n_closed) as n_closed,
+        sum(n_won) as n_won
+    from {{ ref('int_stage_close_sums') }}
+    where closed_on > (select clock.first_day from clock)
     group by stage_id
 )
 

@@ -33,17 +33,30 @@ per_deal as (
     from won
     left join activities on won.deal_id = activities.deal_id and won.won_time >= activities.done_at
     group by won.deal_id, won.closed_month, won.pipeline_id, won.owner_id
+),
+
+counted as (
+    select
+        closed_month as month,
+        pipeline_id,
+        owner_id,
+        count(*) as n_won,
+        sum(n_activities) as n_activities,
+        sum(n_touches) as n_touches,
+        array_agg(n_touches) as touches
+    from per_deal
+    group by closed_month, pipeline_id, owner_id
 )
 
 select
-    closed_month as month,
-    pipeline_id,
-    owner_id,
-    count(*)::integer as n_won,
-    sum(n_activities)::integer as n_activities,
-    {{ ratio('sum(n_activities)', 'count(*)') }} as activities_per_won_deal,
-    sum(n_touches)::integer as n_touches,
-    {{ ratio('sum(n_touches)', 'count(*)') }} as touches_per_won_deal,
-    round((percentile_cont(0.5) within group (order by n_touches))::numeric, 1) as median_touches_to_win
-from per_deal
-group by closed_month, pipeline_id, owner_id
+    counted.month,
+    counted.pipeline_id,
+    counted.owner_id,
+    counted.n_won::integer as n_won,
+    counted.n_activities::integer as n_activities,
+    {{ ratio('counted.n_activities', 'counted.n_won') }} as activities_per_won_deal,
+    counted.n_touches::integer as n_touches,
+    {{ ratio('counted.n_touches', 'counted.n_won') }} as touches_per_won_deal,
+    round(effort.percentiles[1]::numeric, 1) as median_touches_to_win
+from counted
+cross join {{ percentiles_of('counted.touches', [0.5]) }} as effort

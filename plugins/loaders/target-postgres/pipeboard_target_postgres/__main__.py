@@ -2,5 +2,4 @@
 
 from pipeboard_target_postgres.main import main
 
-if __name__ == "__main__":
-    main()
+main()

@@ -62,7 +62,7 @@ def _lines(file: t.Any, compression: str | None) -> Iterator[t.Any]:
                 yield deserialize_json(line)
 
 
-def _parquet(file: t.Any) -> Iterator[t.Any]:
+def _parquet(file: t.Any) -> Iterator[t.Any]:  # pragma: no cover: pyarrow is optional
     import pyarrow.parquet as pq
 
     for batch in pq.ParquetFile(file).iter_batches():

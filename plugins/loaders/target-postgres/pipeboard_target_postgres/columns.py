@@ -122,6 +122,8 @@ def adapt(existing: str, wanted: str, column: str) -> Change:
         return Change("keep" if wider == existing else "alter", wider, f"{column}::{wider}")
     if wanted in INTEGERS and base == "numeric":
         return Change("keep", existing)
+    if existing == "numeric" and wanted.startswith("numeric"):
+        return Change("keep", existing)
     if wanted.startswith("numeric") and (
         base == "numeric" or existing in INTEGERS or existing in {"double precision", "real"}
     ):

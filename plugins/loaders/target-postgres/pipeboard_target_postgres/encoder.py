@@ -35,6 +35,8 @@ _AWKWARD = re.compile(r'["\\\x00-\x1f]')
 #: A date as in ISO 8601, years 1000 to 2999. Other values need a check: PostgreSQL also accepts
 #: infinity, yesterday and years of five digits, which other programs do not.
 _USUAL_DATE = rb"(?:[12]...-[^\t]*|\\N)"
+#: Digits of an integer, less one: no type of PostgreSQL has more.
+_MOST_DIGITS = 18
 _NUMBER_START = tuple(b"-0123456789"[i : i + 1] for i in range(11))
 _astuple = msgspec.structs.astuple
 
@@ -227,7 +229,9 @@ class RecordEncoder:
                 # A nested value in a scalar column stays JSON text.
                 text = self._nested(text)
             elif self.repairing and sql_type in INTEGERS and start in _NUMBER_START:
-                text = _integral(text)
+                whole = whole_number(text)
+                # PostgreSQL refuses any other number.
+                text = text if whole is None else b"%d" % whole
             fields.append(text)
         return b"\t".join(fields)
 
@@ -302,10 +306,13 @@ def _hex(text: str) -> str:
     return "\\x" + "0" * (len(digits) % 2) + digits
 
 
-def _integral(text: bytes) -> bytes:
-    """Return 1.0 or 1e3 as an integer; other values unchanged (PostgreSQL refuses them)."""
-    number = decimal.Decimal(text.decode())
-    # The limit prevents an integer of a billion digits for 1e999999999.
-    if abs(number) < 10**19 and number == number.to_integral_value():
-        return b"%d" % int(number)
-    return text
+def whole_number(text: bytes) -> int | None:
+    """Return the integer that text such as 1.0 or 1e3 is; None for any other text."""
+    try:
+        number = decimal.Decimal(text.decode())
+    except (decimal.InvalidOperation, ValueError):
+        return None
+    # 1e999999999 has a billion digits, and arithmetic with it overflows: look at its exponent.
+    if not number.is_finite() or number.adjusted() > _MOST_DIGITS:
+        return None
+    return int(number) if number == number.to_integral_value() else None

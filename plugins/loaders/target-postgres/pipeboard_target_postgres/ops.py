@@ -233,12 +233,10 @@ class Ops:
 
         Args:
             cursor: inside the transaction of the counted rows.
-            loads: of each stream its name, schema and name of its table, time of its first message
-                in this run, and rows since the last call.
+            loads: of each stream (at least one) its name, schema and name of its table, time of its
+                first message in this run, and rows since the last call.
             finished: True at the end of the input.
         """
-        if not loads:
-            return
         load = self._table(cursor, "stream_load")
         names = ("read", "inserted", "updated", "unchanged", "deleted", "quarantined")
         fields = ("records_read", *(f"rows_{name}" for name in names[1:-1]), "quarantined")

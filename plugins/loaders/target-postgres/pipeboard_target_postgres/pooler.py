@@ -65,9 +65,8 @@ def _of_second_connection(dsn: str, password: str) -> int | None:
         ) as second,
     ):
         second.pgconn.send_query(b"select pg_backend_pid()")
-        while (rest := until - time.monotonic()) > 0:
-            if select.select([second.fileno()], [], [], rest)[0]:
-                second.pgconn.consume_input()
-                if not second.pgconn.is_busy() and (result := second.pgconn.get_result()):
-                    return int(t.cast("bytes", result.get_value(0, 0)))
+        while select.select([second.fileno()], [], [], max(0.0, until - time.monotonic()))[0]:
+            second.pgconn.consume_input()
+            if not second.pgconn.is_busy() and (result := second.pgconn.get_result()):
+                return int(t.cast("bytes", result.get_value(0, 0)))
     return None

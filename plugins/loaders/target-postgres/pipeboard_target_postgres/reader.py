@@ -127,7 +127,7 @@ class BlockReader(GenericSingerReader[bytes]):
         yield from self._descriptor_blocks(descriptor)
 
     def _descriptor_blocks(self, descriptor: int) -> Iterator[Iterable[bytes]]:
-        if sys.platform == "linux":
+        if sys.platform == "linux":  # pragma: no branch: macOS has no such call
             import fcntl
 
             with contextlib.suppress(OSError):  # not a pipe, or not allowed: only slower
@@ -152,7 +152,7 @@ class BlockReader(GenericSingerReader[bytes]):
 
     def _await(self, descriptor: int) -> None:
         """Return when there is input; call `tick` while waiting, which loads old batches."""
-        while os.name == "posix":
+        while os.name == "posix":  # pragma: no branch: Windows can select sockets only
             seconds = self.wait_seconds()
             wait = _POLL_SECONDS if seconds is None else min(seconds, _POLL_SECONDS)
             if select.select([descriptor], [], [], wait)[0]:

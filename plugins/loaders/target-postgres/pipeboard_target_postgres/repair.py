@@ -7,7 +7,6 @@ loaded one by one, inside the server, to find the refused ones.
 
 from __future__ import annotations
 
-import decimal
 import re
 import typing as t
 from collections import defaultdict
@@ -17,6 +16,7 @@ import psycopg
 from psycopg import sql
 
 from pipeboard_target_postgres.columns import DATES, INTEGERS, Column
+from pipeboard_target_postgres.encoder import whole_number
 from pipeboard_target_postgres.merge import Counts, Merge
 from pipeboard_target_postgres.ops import Entry
 from pipeboard_target_postgres.quarantine import record_of
@@ -153,18 +153,11 @@ def _wrong_values(cursor: psycopg.Cursor, column: Column, values: set[bytes]) ->
 
 def _lossless(value: bytes, sql_type: str) -> bytes | None:
     """Return a whole number such as 1.0 or 1e3 in plain digits; None for other values."""
-    if sql_type not in INTEGERS or len(value) > 40:
+    whole = whole_number(value) if sql_type in INTEGERS and len(value) <= 40 else None
+    if whole is None:
         return None
-    try:
-        number = decimal.Decimal(value.decode())
-        # The limit prevents an integer of a billion digits for 1e999999999.
-        if abs(number) < 2**64 and number == number.to_integral_value():
-            whole = int(number)
-            limit = 2 ** (_WIDTH[sql_type][1] - 1)
-            return b"%d" % whole if -limit <= whole < limit else None
-    except (decimal.InvalidOperation, ValueError):
-        pass
-    return None
+    limit = 2 ** (_WIDTH[sql_type][1] - 1)
+    return b"%d" % whole if -limit <= whole < limit else None
 
 
 def load_one_by_one(

@@ -80,7 +80,7 @@ class Session:
                 connection.cancel_safe(timeout=2)
 
     def run_with_retries(
-        self, work: Callable[[], t.Any], retry: bool, lock_wait: LockWait | None = None
+        self, work: Callable[[], t.Any], retry: bool, lock_wait: LockWait
     ) -> t.Any:
         """Run a transaction; after a lost connection, run it again on a new one.
 
@@ -91,7 +91,7 @@ class Session:
         Args:
             work: the transaction, from begin to commit.
             retry: whether it may be run again after a lost connection.
-            lock_wait: limits the wait for a lock; None if the work needs no lock.
+            lock_wait: limits the wait for a lock.
 
         Raises:
             Exception: the error of the work: no lost connection, or lost for too long.
@@ -103,8 +103,6 @@ class Session:
                 return work()
             except psycopg.errors.LockNotAvailable:
                 self._forget()
-                if lock_wait is None:
-                    raise
                 lock_wait.timed_out(self.connection())
                 self._cancelled.wait(PAUSE_SECONDS)
             except psycopg.Error as exc:

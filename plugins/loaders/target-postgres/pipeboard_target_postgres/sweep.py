@@ -105,17 +105,13 @@ class Seen:
         # In a statement with parameters % must be doubled.
         keys = [quote(key).replace("%", "%%") for key in self.table.keys]
         on = " and ".join(f"s.{key} = t.{key}" for key in keys)
-        unseen = (
+        # A row that another run loaded meanwhile is newer than this scan, and must not be marked;
+        # a row with a lower version is older in any case.
+        return (
             f"t.{quote(DELETED_AT)} is null and not exists (select from {self.name} s where {on})"
+            f" and ((t.{quote(RECEIVED_AT)} < %(begun)s) is not false"
+            f" or t.{quote(VERSION)} < %(version)s)"
         )
-        if any(column.name == RECEIVED_AT for column in self.table.columns):
-            # A row that another run loaded meanwhile is newer than this scan, and must not be
-            # marked; a row with a lower version is older in any case.
-            unseen += (
-                f" and ((t.{quote(RECEIVED_AT)} < %(begun)s) is not false"
-                f" or t.{quote(VERSION)} < %(version)s)"
-            )
-        return unseen
 
     def finish(
         self, cursor: psycopg.Cursor, begun: datetime.datetime, hard: bool, limit: float

@@ -391,8 +391,6 @@ class TargetPostgres(StockTarget):
         maps = self.mapper.stream_maps.get(stream, [])
         if len(maps) != 1 or type(maps[0]) is not SameRecordTransform:
             return "a stream map applies to it"
-        if maps[0].stream_alias != stream:
-            return "a stream map renames it"
         if maps[0].flattening_enabled:
             return "flattening is on"
         return None

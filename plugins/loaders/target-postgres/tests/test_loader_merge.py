@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import typing as t
 
+import psycopg
 import pytest
 from loader_helpers import DATE, DATE_TIME, Warehouse, record, schema, state
 
 from pipeboard_target_postgres import staging
+from pipeboard_target_postgres.columns import Column
+from pipeboard_target_postgres.evolve import Table
 from pipeboard_target_postgres.merge import Counts, Merge
 from pipeboard_target_postgres.staging import Staging
 
@@ -34,6 +37,8 @@ def test_unchanged_rows_are_not_rewritten(warehouse: Warehouse, way: Way) -> Non
                 "n": m["record"]["n"] + 0.0,
                 "at": "2023-12-31T21:00:00-03:00",
             },
+            "time_extracted": "2026-01-01T00:00:00Z",
+            "version": 3,
         }
         for m in _rows(50)
     ]
@@ -304,3 +309,128 @@ def test_bookkeeping_older_than_bookkeeping_days_is_deleted(
     monkeypatch.setenv("PIPEBOARD_RUN_ID", "the one of the supervisor")
     warehouse.load(messages, bookkeeping_days=30)
     assert warehouse.sql("select run_id from {o}.stream_load") == [("the one of the supervisor",)]
+
+
+# The statements, and their counts
+
+ID, V, DOC = Column("id", "id", "bigint"), Column("v%", "v%", "text"), Column("doc", "doc", "json")
+EXTRACTED, BATCHED, SEQUENCE = (
+    Column(f"_sdc_{name}", f"_sdc_{name}", sql_type)
+    for name, sql_type in (
+        ("extracted_at", "timestamp with time zone"),
+        ("batched_at", "timestamp with time zone"),
+        ("sequence", "bigint"),
+    )
+)
+CONSTANTS = {"batched_at": "2026-01-01T00:00:00Z", "sequence": 100}
+
+
+def test_the_statements_of_a_table_with_keys() -> None:
+    columns = (ID, V, DOC, EXTRACTED, BATCHED, SEQUENCE)
+    table = Table("raw", "deals", columns, ("id",), unique=True, stale_columns=("v__text",))
+    merge = Merge(table, [ID, V, DOC, EXTRACTED], "stage")
+    assert merge.insert == (
+        'insert into "raw"."deals" ("id", "v%%", "doc", "_sdc_extracted_at", "_sdc_batched_at",'
+        ' "_sdc_sequence") select s."id", s."v%%", s."doc", s."_sdc_extracted_at",'
+        " %(batched_at)s::timestamptz, %(sequence)s::bigint from stage s where not exists"
+        ' (select from "raw"."deals" t where t."id" = s."id")'
+    )
+    assert merge.update == (
+        'update "raw"."deals" t set "v%%" = s."v%%", "doc" = s."doc", "_sdc_extracted_at" ='
+        ' s."_sdc_extracted_at", "_sdc_batched_at" = %(batched_at)s::timestamptz,'
+        ' "_sdc_sequence" = %(sequence)s::bigint, "v__text" = null from stage s'
+        ' where t."id" = s."id" and (t."v%%" is distinct from s."v%%"'
+        ' or t."doc"::text is distinct from s."doc"::text or t."v__text" is not null)'
+    )
+
+
+def test_the_statements_of_tables_without_keys_or_without_other_columns() -> None:
+    bare = Table("raw", "log", (V, SEQUENCE), (), unique=False)
+    merge = Merge(bare, [V], "stage", position="r.nr")
+    assert merge.insert == (
+        'insert into "raw"."log" ("v%%", "_sdc_sequence")'
+        ' select s."v%%", %(sequence)s::bigint + r.nr from stage s'
+    )
+    assert merge.update == ""
+    assert "row_number() over () - 1" in Merge(bare, [V], "stage").insert
+    of_keys = Table("raw", "ids", (ID, EXTRACTED), ("id",), unique=True)
+    assert Merge(of_keys, [ID, EXTRACTED], "stage").update == "", "there is nothing to compare"
+
+
+@pytest.fixture
+def merging(warehouse: Warehouse) -> t.Iterator[t.Callable[..., Counts]]:
+    """Merge rows of a staging table (a query) into a table of the test, and commit."""
+    with psycopg.connect(warehouse.url, autocommit=True) as connection:
+
+        def merge(
+            rows: str, keys: tuple[str, ...] = ("id",), distinct: bool = True, **given: t.Any
+        ) -> Counts:
+            columns = (Column("id", "id", "bigint"), Column("v", "v", "text"))
+            table = Table(warehouse.schema, "s", columns, keys, unique=bool(keys))
+            with connection.transaction(), connection.cursor() as cursor:
+                cursor.execute("create temp table stage (id bigint, v text) on commit drop")
+                cursor.execute(t.cast("t.Any", f"insert into stage {rows}"))
+                staged = cursor.rowcount
+                return Merge(table, columns, "stage").run(cursor, staged, {}, distinct, **given)
+
+        yield merge
+
+
+def counts_of(counts: Counts) -> tuple[int, ...]:
+    return counts.inserted, counts.updated, counts.unchanged, counts.superseded
+
+
+def test_each_staged_row_has_one_outcome(warehouse: Warehouse, merging: t.Any) -> None:
+    warehouse.sql("create schema {s}; create table {s}.s (id bigint primary key, v text)")
+    warehouse.sql("insert into {s}.s values (1, 'old'), (2, 'same')")
+    rows = "values (1, 'a'), (2, 'same'), (3, 'new'), (3, 'newer'), (1, 'b')"
+    assert counts_of(merging(rows, distinct=False)) == (1, 1, 1, 2)
+    stored = "select id, v from {s}.s order by id"
+    assert warehouse.sql(stored) == [(1, "b"), (2, "same"), (3, "newer")]
+    rows = "values (1, 'c'), (2, 'same')"
+    assert counts_of(merging(rows, all_there=True)) == (0, 1, 1, 0)
+    assert counts_of(merging("values (4, 'x')", all_there=True)) == (0, 0, 1, 0), "not looked for"
+    assert counts_of(merging("values (4, 'x'), (5, 'x')")) == (2, 0, 0, 0)
+
+
+def test_rows_that_a_trigger_drops_are_unchanged(warehouse: Warehouse, merging: t.Any) -> None:
+    warehouse.sql(
+        "create schema {s}; create table {s}.s (id bigint, v text);"
+        " create function {s}.drop_row() returns trigger language plpgsql as"
+        " 'begin return null; end';"
+        " create trigger drops before insert on {s}.s for each row when (new.v = 'x')"
+        " execute function {s}.drop_row()"
+    )
+    rows = "values (1, 'a'), (1, 'a'), (2, 'x')"
+    assert counts_of(merging(rows, keys=(), distinct=False)) == (2, 0, 1, 0)
+    assert warehouse.sql("select id, v from {s}.s") == [(1, "a"), (1, "a")]
+
+
+def test_a_record_that_changes_several_rows_counts_once(
+    warehouse: Warehouse, merging: t.Any
+) -> None:
+    warehouse.sql("create schema {s}; create table {s}.s (id bigint, v text)")
+    warehouse.sql("insert into {s}.s values (1, 'old'), (1, 'old'), (1, 'old')")
+    assert counts_of(merging("values (1, 'new'), (2, 'new')")) == (1, 1, 0, 0)
+
+
+def test_the_keys_that_a_table_has_are_counted(warehouse: Warehouse) -> None:
+    warehouse.sql("create schema {s}; create table {s}.s (id bigint, k text, primary key (k, id))")
+    warehouse.sql("insert into {s}.s values (1, 'a'), (-7, 'b,\"{}'), (3, 'c')")
+    columns = (Column("k", "k", "text"), Column("id", "id", "bigint"))
+
+    def existing(*keys: tuple[bytes, ...], unique: bool = True) -> int | None:
+        table = Table(warehouse.schema, "s", columns, ("k", "id"), unique)
+        with psycopg.connect(warehouse.url) as connection, connection.cursor() as cursor:
+            return Merge(table, columns, "stage").existing(cursor, keys)
+
+    assert existing((b"a", b"1"), (b'b,"{}', b"-7"), (b"c", b"4")) == 2
+    assert existing((b"a", b"2")) == 0
+    assert existing((b"a", b"1"), unique=False) is None
+    assert existing((b"a", b"1"), (b"\\\\", b"1")) is None, "an escape is not a plain text"
+
+
+def test_counts_are_added_by_outcome() -> None:
+    counts = Counts(read=5, inserted=2, nulled_values=1)
+    counts.add(Counts(read=3, inserted=1, updated=2, filtered=4))
+    assert counts == Counts(read=8, inserted=3, updated=2, nulled_values=1, filtered=4)

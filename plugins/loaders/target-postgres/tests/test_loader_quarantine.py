@@ -208,6 +208,17 @@ def test_whole_numbers_with_exponent_or_fraction_are_loaded(warehouse: Warehouse
     assert warehouse.one("select count(*) from {o}.quarantine") == 1
 
 
+@pytest.mark.parametrize("value", ["1e1000000", "-1e999999999", '"1e1000000"', '"Infinity"'])
+def test_a_number_beyond_all_arithmetic_becomes_null(warehouse: Warehouse, value: str) -> None:
+    text = '{"type":"RECORD","stream":"s","record":{"id":%d,"n":%s}}'
+    # The second batch is encoded by an encoder that repairs.
+    messages = [S, text % (1, value), text % (2, "7.0"), text % (3, value), text % (4, "1e3")]
+    target = warehouse.load(messages, batch_size_rows=2)
+    found = warehouse.sql("select id, n from {s}.s order by id")
+    assert found == [(1, None), (2, 7), (3, None), (4, 1000)]
+    assert target.results()["s"].nulled_values == 2
+
+
 def test_too_large_a_share_fails_the_run_and_keeps_the_state(warehouse: Warehouse) -> None:
     messages = [
         S,

@@ -1,0 +1,289 @@
+"""One scan for a list and its child streams: who takes part, where it starts, who leaves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from conftest import Output
+from pipedrive_simulator.testing import running_simulator
+
+from tap_pipedrive.state.bookmarks import Bookmark
+from tap_pipedrive.sync import shared_scan
+from tap_pipedrive.sync.shared_scan import (
+    LongList,
+    group_by_position,
+    page_streams_of,
+    per_record_of,
+    spans_read,
+    start_of,
+    value_of,
+)
+from tap_pipedrive.times import LOOKBACK, to_text, to_time
+
+Sync = Callable[..., Output]
+LOGS = {"deal_changelog", "deal_changelog_sync"}
+
+
+@pytest.fixture
+def simulator() -> Iterator[Any]:
+    with running_simulator(deals=24, seed=7) as running:
+        running.account.advance_clock(600)
+        yield running
+
+
+def calls(simulator: Any, operation: str) -> list[str]:
+    return [call["query"] for call in simulator.control("GET", "requests", operation=operation)]
+
+
+def ids(output: Output, stream: str, key: str = "id") -> set[Any]:
+    return {row[key] for row in output.records[stream]}
+
+
+def listed(simulator: Any) -> list[dict[str, Any]]:
+    return [deal for deal in simulator.truth("deals") if deal["_listed"]]
+
+
+# -- positions -----------------------------------------------------------------------------------
+
+
+class AStream:
+    def __init__(self, *, per_record: bool = False) -> None:
+        self.costs_a_call_per_record = per_record
+
+
+def a_bookmark(value: str | None = None, **state: Any) -> Bookmark:
+    known = {"replication_key_value": value} if value else {}
+    return Bookmark({**known, **state}, "update_time", None)
+
+
+OLD, NEW = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
+BEFORE_OLD = "2025-12-31T23:58:00Z"
+
+
+def test_a_scan_starts_at_the_oldest_bookmark() -> None:
+    old, new, none = a_bookmark(OLD), a_bookmark(NEW), a_bookmark()
+    first, second = AStream(), AStream(per_record=True)
+    both: Any = {first: new, second: old}
+    assert (start_of(both), value_of(both)) == (BEFORE_OLD, OLD)
+    unread: Any = {first: new, second: none}
+    assert (start_of(unread), value_of(unread)) == (None, "")
+    assert (start_of({}), value_of({})) == (None, "")
+    assert page_streams_of(both) == {first: new}
+    assert per_record_of(both) == {second: old}
+    spans = [[OLD, NEW]]
+    windowed: Any = {first: a_bookmark(OLD, windows=spans), second: none}
+    assert spans_read(windowed) == [spans, None]
+
+
+def test_per_record_streams_that_are_behind_have_a_scan_of_their_own() -> None:
+    page, late, on_time = AStream(), AStream(per_record=True), AStream(per_record=True)
+    bookmarks: Any = {late: a_bookmark(OLD), page: a_bookmark(NEW), on_time: a_bookmark(NEW)}
+    assert [[*group] for group in group_by_position(bookmarks)] == [[page, on_time], [late]]
+    never_read: Any = {page: a_bookmark(NEW), late: a_bookmark()}
+    assert [[*group] for group in group_by_position(never_read)] == [[page], [late]]
+    together: Any = {page: a_bookmark(), on_time: a_bookmark(NEW)}
+    assert group_by_position(together) == [together]
+    alone: Any = {late: a_bookmark(OLD), on_time: a_bookmark(NEW)}
+    assert group_by_position(alone) == [alone], "no stream would be in time"
+
+
+def test_windows_end_a_lookback_before_the_first_page() -> None:
+    long = LongList("v2 /deals", {}, {}, to_time(NEW), None)
+    assert long.horizon == to_text(to_time(NEW) - LOOKBACK)
+
+
+# -- runs ----------------------------------------------------------------------------------------
+
+
+def test_the_lists_are_read_once_for_all_streams(simulator: Any, sync: Sync) -> None:
+    output = sync(only={"deals", "deal_products", *LOGS}, page_size=500)
+    assert len(calls(simulator, "getDeals")) == len(calls(simulator, "getArchivedDeals")) == 1
+    deals = {deal["id"] for deal in listed(simulator)}
+    assert ids(output, "deals") == ids(output, "deal_changelog_sync", "deal_id") == deals
+    for stream in ("deals", "deal_products", *LOGS):
+        for part in output.state["bookmarks"][stream]["partitions"]:
+            assert part["first_walk_done"] is True
+    state = output.state["bookmarks"]["deals"]["partitions"]
+    by_list = {part["context"]["list"]: part for part in state}
+    assert by_list.keys() == {"live", "archived"}
+    # Only a list with an interval of its own says when it was read.
+    assert by_list["archived"]["read_at"] == simulator.account.clock.text()
+    assert "read_at" not in by_list["live"]
+
+
+def test_a_scheduled_run_leaves_out_the_list_that_is_not_due(
+    simulator: Any, sync: Sync, caplog: pytest.LogCaptureFixture
+) -> None:
+    only = {"deals", "deal_products", "leads"}
+    first = sync(only=only, scheduled=True)
+    simulator.account.advance_clock(600)
+    simulator.control("POST", "stats/reset")
+    second = sync(first.state, only=only, scheduled=True)
+    assert calls(simulator, "getDeals") and not calls(simulator, "getArchivedDeals")
+    assert not calls(simulator, "getArchivedLeads")
+    simulator.account.advance_clock(7200)
+    simulator.control("POST", "stats/reset")
+    sync(second.state, only=only, scheduled=True)
+    assert len(calls(simulator, "getArchivedDeals")) == 1
+
+
+def test_a_stream_that_was_selected_later_is_read_from_the_start(
+    simulator: Any, sync: Sync
+) -> None:
+    first = sync(only={"deals"})
+    simulator.control("POST", "stats/reset")
+    both = sync(first.state, only={"deals", "deal_products", "deal_changelog_sync"})
+    deals = {deal["id"] for deal in listed(simulator)}
+    assert ids(both, "deal_changelog_sync", "deal_id") == deals
+    whole = sync(only={"deals", "deal_products"})
+    assert ids(both, "deal_products") == ids(whole, "deal_products") != set()
+    # The new deals first, then the whole list once more for the stream behind.
+    starts = [query for query in calls(simulator, "getDeals") if "updated_since" not in query]
+    assert starts
+
+
+def test_records_that_were_handled_cost_a_child_no_call_again(simulator: Any, sync: Sync) -> None:
+    only = {"deals", "deal_products", *LOGS}
+    product = next(iter(simulator.account.products.records))
+    deal = next(d for d in listed(simulator) if d["status"] == "open" and not d["is_archived"])
+    simulator.account.attach_product(deal["id"], product)
+    simulator.account.advance_clock(60)
+    first = sync(only=only)
+    simulator.control("POST", "stats/reset")
+    second = sync(first.state, only=only)
+    assert deal["id"] in ids(second, "deals"), "it is inside the lookback"
+    assert not calls(simulator, "getDealsProducts") and not calls(simulator, "getDealChangelog")
+
+
+def test_per_record_streams_fall_behind_and_the_others_go_on(
+    simulator: Any, sync: Sync, caplog: pytest.LogCaptureFixture
+) -> None:
+    only = {"deals", "deal_products", "deal_followers", *LOGS}
+    output = sync(only=only, daily_tokens=200, history_token_share=0.3)
+    assert ids(output, "deals") == {deal["id"] for deal in listed(simulator)}
+    (line,) = [text for text in caplog.messages if "are behind until the next run: " in text]
+    assert line == (
+        "['deal_followers', 'deal_changelog', 'deal_changelog_sync'] are behind until the next "
+        "run: the share of histories (30% of this job's tokens of today) is used up"
+    )
+    marked = ids(output, "deal_changelog_sync", "deal_id")
+    assert 0 < len(marked) < len(listed(simulator))
+    rest = sync(output.state, only=only)
+    assert marked | ids(rest, "deal_changelog_sync", "deal_id") == ids(output, "deals")
+
+
+@pytest.mark.parametrize("operation", ["getDealChangelog", "getDealsProducts"])
+def test_a_refused_child_starts_over_and_the_others_go_on(
+    simulator: Any, sync: Sync, operation: str
+) -> None:
+    only = {"deals", "deal_products", *LOGS}
+    rule = {"kind": "status", "status": 403, "operation": operation}
+    simulator.control("POST", "faults", rule)
+    first = sync(only=only)
+    refused = LOGS if operation == "getDealChangelog" else {"deal_products"}
+    bookmarks = first.state["bookmarks"]
+    for stream in only:
+        parts = bookmarks.get(stream, {}).get("partitions", [])
+        done = [part.get("first_walk_done") for part in parts if part.get("first_walk_done")]
+        assert bool(done) is (stream not in refused), stream
+    simulator.control("DELETE", "faults")
+    second = sync(first.state, only=only)
+    whole = sync(only=only)
+    for stream in refused:
+        key = "deal_id" if stream == "deal_changelog_sync" else "id"
+        assert ids(second, stream, key) == ids(whole, stream, key), stream
+
+
+def test_a_long_list_is_read_in_windows_and_once_more_for_per_record_streams(
+    simulator: Any, sync: Sync
+) -> None:
+    only = {"deals", "deal_products", *LOGS}
+    plain = sync(only=only, windows=1, page_size=3)
+    simulator.control("POST", "stats/reset")
+    wide = sync(only=only, windows=4, page_size=3)
+    queries = calls(simulator, "getDeals")
+    assert sum("updated_until" in query for query in queries) > 2
+    for stream in only:
+        key = "deal_id" if stream == "deal_changelog_sync" else "id"
+        assert ids(wide, stream, key) == ids(plain, stream, key), stream
+    assert wide.state["bookmarks"]["deals"] == plain.state["bookmarks"]["deals"]
+    assert "windows" not in str(wide.state)
+
+
+def test_a_second_page_is_reason_enough_for_windows_if_another_list_needs_them(
+    simulator: Any, sync: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, Any]] = []
+    scan = shared_scan.SharedScan._scan_list
+
+    def note(self: Any, key: str, *given: Any, **more: Any) -> Any:
+        asked.append((key, more.get("cut_after")))
+        return scan(self, key, *given, **more)
+
+    monkeypatch.setattr(shared_scan.SharedScan, "_scan_list", note)
+    sync(only={"deals"}, windows=4, page_size=4)
+    assert asked[:2] == [("v2 /deals", shared_scan.PLAIN_PAGES), ("v2 /deals/archived", 1)]
+    assert {cut for _, cut in asked[2:]} == {None}, "behind the windows, page by page"
+
+
+def test_an_error_of_the_list_ends_every_stream_of_the_scan(
+    simulator: Any, sync: Sync, caplog: pytest.LogCaptureFixture
+) -> None:
+    rule = {"kind": "status", "status": 400, "operation": "getDeals"}
+    simulator.control("POST", "faults", rule)
+    with pytest.raises(Exception, match="400"):
+        sync(only={"deals", "deal_products", "users"})
+    for stream in ("deals", "deal_products"):
+        assert f"{stream} is incomplete, the other streams continue" in caplog.text
+    assert not calls(simulator, "getDealsProducts")
+
+
+def test_an_error_of_a_list_leaves_the_result_of_a_stream_that_has_one(
+    simulator: Any, sync: Sync, caplog: pytest.LogCaptureFixture
+) -> None:
+    for operation, status in (("getDealsProducts", 403), ("getArchivedDeals", 400)):
+        rule = {"kind": "status", "status": status, "operation": operation}
+        simulator.control("POST", "faults", rule)
+    with pytest.raises(Exception, match="400"):
+        sync(only={"deals", "deal_products"})
+    assert "deal_products is not permitted" in caplog.text
+    assert "deal_products is incomplete" not in caplog.text
+
+
+def test_a_list_that_changed_a_moment_ago_is_read_page_by_page(simulator: Any, sync: Sync) -> None:
+    for deal in listed(simulator):
+        if not deal["is_archived"] and not deal["is_deleted"]:
+            simulator.account.update_deal(deal["id"], value=1.0)
+    for deal in listed(simulator):
+        if deal["is_deleted"]:
+            simulator.account.restore_deal(deal["id"])
+    output = sync(only={"deals"}, windows=4, page_size=2)
+    assert ids(output, "deals") == {deal["id"] for deal in listed(simulator)}
+    assert not any("updated_until" in query for query in calls(simulator, "getDeals"))
+
+
+@pytest.mark.parametrize(("status", "ends"), [(403, False), (401, True)])
+def test_a_child_that_fails_in_windows_leaves_both_lists_to_the_others(
+    simulator: Any, sync: Sync, status: int, ends: bool
+) -> None:
+    for deal in listed(simulator)[::2]:
+        if not deal["is_archived"] and not deal["is_deleted"]:
+            simulator.account.archive_deal(deal["id"])
+    simulator.account.advance_clock(3600)
+    product = next(iter(simulator.account.products.records))
+    for deal in listed(simulator):
+        if not deal["is_archived"] and not deal["is_deleted"]:
+            simulator.account.attach_product(deal["id"], product)
+    simulator.account.advance_clock(3600)
+    rule = {"kind": "status", "status": status, "operation": "getDealsProducts", "after": 6}
+    simulator.control("POST", "faults", rule)
+    if ends:
+        with pytest.raises(Exception, match="401"):
+            sync(only={"deals", "deal_products"}, windows=3, page_size=2)
+        return
+    output = sync(only={"deals", "deal_products"}, windows=3, page_size=2)
+    assert ids(output, "deals") == {deal["id"] for deal in listed(simulator)}
+    for operation in ("getDeals", "getArchivedDeals"):
+        assert any("updated_until" in query for query in calls(simulator, operation))
