@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up stop sync reference backfill sweep reconcile plan history roles doctor status look docs docs-site \
-	prefect tune metabase test test-long test-nightly coverage mutation trust bench lint generate readme lock audit secrets release \
+	prefect tune metabase test test-long test-nightly coverage mutation trust soak bench lint generate readme lock audit secrets release \
 	deploy rollback clean
 
 # The first Python that the pins are for; name another one by `make PYTHON=...`.
@@ -113,6 +113,10 @@ trust: ## random stories of edits, faults and kills, each checked (SEEDS=1000, S
 	@$(PYTHON) orchestrate/bootstrap.py dev
 	@.pipeboard/env/dev/bin/python tests/trust $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \
 		$(if $(WAREHOUSE),--warehouse $(WAREHOUSE))
+
+soak: ## 30 simulated days of half-hour syncs: state, files, memory and tables stay flat (DAYS=7)
+	@$(PYTHON) orchestrate/bootstrap.py dev
+	@.pipeboard/env/dev/bin/python tests/trust/soak.py $(if $(DAYS),--days $(DAYS))
 
 bench: ## how fast it is, against baselines and floors (SCALE=1000000, ONLY=loader,tap, REPEAT=3)
 	@$(PYTHON) orchestrate/bootstrap.py bench

@@ -124,6 +124,9 @@ POLICY = Environment("policy", compiled=False)
 DBT_LINT = Environment("dbt-lint", compiled=False)
 # What lists the components of a release; it would slow down each start of a program in `dev`.
 SBOM = Environment("sbom", compiled=False)
+# What calls the simulator by the official documents; its dependencies would slow down `dev` too.
+SCHEMATHESIS = Environment("schemathesis", compiled=False)
+TOOLS = (POLICY, DBT_LINT, SBOM, SCHEMATHESIS)
 
 # What is built, by the arguments of the command line.
 WANTED = {
@@ -135,7 +138,7 @@ WANTED = {
     ("image",): tuple(
         replace(each, compiled=False) for each in (*RUN, METRICS, PREFECT) if each.name != "demo"
     ),
-    ("dev",): (*RUN, STATIC_DASHBOARD, METRICS, PREFECT, DEV, POLICY, DBT_LINT, SBOM),
+    ("dev",): (*RUN, STATIC_DASHBOARD, METRICS, PREFECT, DEV, *TOOLS),
     ("bench",): (*RUN, DEV, RIVAL),
 }
 
@@ -310,7 +313,7 @@ def lock(uv: Path) -> None:
     """Recompile requirements/*.txt; versions already pinned stay unless UPGRADE is set."""
     upgrade = ["--upgrade"] if os.environ.get("UPGRADE") else []
     jobs: list[tuple[str, tuple[str, ...]]] = [("bootstrap", ()), ("build", ())]
-    every = (*RUN, STATIC_DASHBOARD, METRICS, PREFECT, DEV, POLICY, DBT_LINT, SBOM, RIVAL)
+    every = (*RUN, STATIC_DASHBOARD, METRICS, PREFECT, DEV, *TOOLS, RIVAL)
     jobs += [(environment.name, environment.members) for environment in every]
     for name, members in jobs:
         source = Path("requirements") / f"{name}.in"

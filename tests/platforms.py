@@ -37,7 +37,7 @@ USES = {
     "`make demo`": ["demo"],
     "`make prefect`": ["prefect"],
     "metrics server": ["metrics"],
-    "`make test`": ["dev", "policy", "dbt-lint", "sbom", "look"],
+    "`make test`": ["dev", *(each.name for each in bootstrap.TOOLS), "look"],
 }
 MISSING = re.compile(r"Because (\S+?)==\S+\s+has no\s+(?:usable )?wheels?")
 

@@ -46,6 +46,7 @@ CHOICES = {"long": "long and not nightly", "all": "not nightly", "nightly": "nig
 #: The only settings of this project that tests inherit.
 SETTINGS_OF_TESTS = (
     "PIPEBOARD_CRM_DIR",
+    "PIPEDRIVE_SPEC_DIR",
     "PIPEBOARD_SIGNAL_ROUNDS",
     "PIPEBOARD_SIGNAL_SEED",
     "PIPEBOARD_CHANGES_ALONE",

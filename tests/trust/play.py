@@ -95,18 +95,26 @@ class Play:
         self._damaged: list[damages.Damaged] = []
         transport.damage = self._damage
         with in_virtual_time(clock, self.story.seed):
-            for number, sync in enumerate(self.story.syncs):
-                self._sync(f"run {number}", sync)
-            clock.sleep(RECOVERY_SECONDS)
-            self._undisturbed("undisturbed run")
-            if self._damaged:
-                for damaged in self._damaged:
-                    damaged.runs_left = 0
-                self._undisturbed("run after the damages")
-            self._sync("idle run", Sync(5), page_size=500)
-            if transport.calls > MOST_IDLE_CALLS:
-                msg = f"an idle run makes {transport.calls} calls"
-                raise self._broken(msg)
+            self._play_syncs()
+            self._play_end()
+
+    def _play_syncs(self) -> None:
+        """Run what the story has, disturbed or not."""
+        for number, sync in enumerate(self.story.syncs):
+            self._sync(f"run {number}", sync)
+
+    def _play_end(self) -> None:
+        """Run once with nothing that disturbs, and once with nothing to read."""
+        self.clock.sleep(RECOVERY_SECONDS)
+        self._undisturbed("undisturbed run")
+        if self._damaged:
+            for damaged in self._damaged:
+                damaged.runs_left = 0
+            self._undisturbed("run after the damages")
+        self._sync("idle run", Sync(5), page_size=500)
+        if self.transport.calls > MOST_IDLE_CALLS:
+            msg = f"an idle run makes {self.transport.calls} calls"
+            raise self._broken(msg)
 
     def _undisturbed(self, name: str) -> None:
         status = self._sync(name, Sync(0))
@@ -212,16 +220,19 @@ class Play:
 
     def _check(self, tap: pipeline.TapRun) -> None:
         """Check that a success is one: the raw tables are the account as of the run's start."""
-        outcomes = streams_of(tap.report or {})
-        complete = {
-            name for name in self.story.streams
-            if outcomes.get(name, {}).get("outcome") == "complete"
-        }  # fmt: skip
         self.differences = differences(
-            self.warehouse, complete, self._versions, self._runs, self._damaged
+            self.warehouse, self._complete(tap), self._versions, self._runs, self._damaged
         )
         if self.differences:
             raise self._broken("; ".join(self.differences[:5]))
+
+    def _complete(self, tap: pipeline.TapRun) -> set[str]:
+        """Return the streams that the run has read to their end."""
+        outcomes = streams_of(tap.report or {})
+        return {
+            name for name in self.story.streams
+            if outcomes.get(name, {}).get("outcome") == "complete"
+        }  # fmt: skip
 
     def _broken(self, why: str) -> BrokenPromiseError:
         self._note(f"BROKEN: {why}")

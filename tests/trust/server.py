@@ -74,15 +74,17 @@ def postgres(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def running(folder: Path, synchronous_commit: str = "off") -> Iterator[Server]:
-    """Yield a server with an empty database.
+def running(folder: Path, **settings: str) -> Iterator[Server]:
+    """Yield a server with an empty database, and these settings beside those of the stories.
 
     What is in it is gone with the tests anyway, so it never waits for the disk. Only
-    `synchronous_commit` (`on`) keeps what was committed when its processes are killed.
+    `synchronous_commit="on"` keeps what was committed when its processes are killed.
     """
     embedded_postgres.SETTINGS.update(
-        fsync="off", full_page_writes="off", synchronous_commit=synchronous_commit,
-        shared_buffers="32MB",
+        {
+            "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off",
+            "shared_buffers": "32MB", **settings,
+        }
     )  # fmt: skip
     server = EmbeddedPostgres(folder)
     named = os.environ.get("PIPEBOARD_POSTGRES_BIN")

@@ -60,6 +60,9 @@ EDITS = (
     "add_option", "rename_option", "remove_option", "create_stage", "rename_stage",
     "rename_pipeline",
 )  # fmt: skip
+#: Edits of what defines the account, and those of its records.
+DEFINITION_EDITS = EDITS[EDITS.index("create_user") :]
+RECORD_EDITS = EDITS[: EDITS.index("create_user")]
 #: Faults that leave the records right, beside those above; `removed` and `status` have a status.
 MORE_FAULTS = ("unknown_properties", "short_page", "removed", "status", "dripping_body")
 STATUSES = (400, 404, 405, 410, 415, 418, 422, 500, 520)
@@ -241,7 +244,7 @@ def _sync(rng: Random, number: int) -> Sync:
     if rng.random() < 0.45:
         return sync  # an undisturbed run
     if rng.random() < 0.6:
-        sync.faults = [_fault(rng) for _ in range(rng.choice((1, 1, 2)))]
+        sync.faults = [draw_fault(rng) for _ in range(rng.choice((1, 1, 2)))]
     if rng.random() < 0.3:
         at = sorted(rng.sample(range(2, 40), rng.choice((1, 2))))
         sync.edits_during = {str(call): _edit(rng) for call in at}
@@ -267,7 +270,8 @@ def _edit(rng: Random) -> Edit:
     )
 
 
-def _fault(rng: Random) -> dict[str, Any]:
+def draw_fault(rng: Random) -> dict[str, Any]:
+    """Draw a rule for the simulated API."""
     if rng.random() < 0.15:
         return {
             "kind": "bad_record", "operation": rng.choice(LISTS), "record": rng.randrange(3),

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from pipedrive_simulator.operations import OPERATIONS
 
 _SCHEMAS = ("properties", "items", "allOf", "oneOf", "anyOf", "required", "enum", "type",
          "additionalProperties")  # fmt: skip
+#: Where the operations of a version are served.
+PREFIXES = {"v1": "/v1", "v2": "/api/v2"}
 # Shown by the official examples, missing from the official schemas.
 EXAMPLE_ONLY = {
     "getDeals": {"creator_user_id", "archive_time", "local_won_date", "local_lost_date",
@@ -67,6 +70,29 @@ def convert(schema: Any) -> Any:
         else:
             out[name] = value
     return out
+
+
+def served(folder: Path) -> dict[str, Any]:
+    """Return one document of all operations that the simulator serves, with these schemas."""
+    paths: dict[str, Any] = {}
+    for op in OPERATIONS:
+        found = operation(folder, op.version, op.path)
+        responses = {
+            status: {"description": status, "content": _converted(answer.get("content", {}))}
+            for status, answer in found["responses"].items()
+        }
+        paths[PREFIXES[op.version] + op.path] = {
+            "get": {
+                "operationId": f"{op.version} {op.id}",
+                "parameters": found.get("parameters", []),
+                "responses": responses,
+            }
+        }
+    return {"openapi": "3.1.0", "info": {"title": "Pipedrive", "version": "1"}, "paths": paths}
+
+
+def _converted(content: dict[str, Any]) -> dict[str, Any]:
+    return {kind: {"schema": convert(body["schema"])} for kind, body in content.items()}
 
 
 def property_names(schema: Any) -> set[str]:
