@@ -2,4 +2,5 @@
 
 from tap_pipedrive.main import main
 
-main()
+if __name__ == "__main__":  # pragma: no branch: only run, never imported
+    main()

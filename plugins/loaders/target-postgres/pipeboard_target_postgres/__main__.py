@@ -2,4 +2,5 @@
 
 from pipeboard_target_postgres.main import main
 
-main()
+if __name__ == "__main__":  # pragma: no branch: only run, never imported
+    main()
