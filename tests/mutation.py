@@ -54,10 +54,12 @@ PARTS = {
         ("tests/sync/test_shared_scan.py", "tests/streams/test_outcomes.py"),
     ),
     "windows": Part(TAP, "tap_pipedrive/sync/windows.py", ("tests/sync/test_windows.py",)),
-    "merge": Part(LOADER, "pipeboard_target_postgres/merge.py", ("tests/test_loader_merge.py",)),
+    "merge": Part(
+        LOADER, "pipeboard_target_postgres/merge.py", ("tests/test_loader_merge.py",), 94
+    ),
     "dispatch": Part(
         LOADER, "pipeboard_target_postgres/dispatcher.py",
-        ("tests/test_loader_dispatch.py",),
+        ("tests/test_loader_dispatch.py",), 95,
     ),
     "proof": Part("orchestrate", "pipeboard/run/proof.py", ("tests/test_proof.py",), 97),
 }  # fmt: skip

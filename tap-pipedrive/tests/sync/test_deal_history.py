@@ -244,9 +244,23 @@ def test_a_refused_log_names_the_refusal(
     assert marks(output)[moved["id"]]["pages"] == 0
 
 
-def test_deleted_deals_whose_logs_are_gone_do_not_refuse_the_stream(
-    simulator: Any, sync: Sync
+def test_a_deal_that_changed_otherwise_costs_no_log(
+    simulator: Any, sync: Sync, tmp_path: Path
 ) -> None:
+    first = sync(only=LOGS, state_dir=str(tmp_path))
+    simulator.account.advance_clock(3600)
+    for deal in [d for d in listed(simulator) if d["status"] == "open"][:3]:
+        simulator.account.update_deal(deal["id"], value=1.0)
+    simulator.account.advance_clock(60)
+    simulator.control("POST", "stats/reset")
+    sync(first.state, only=LOGS, state_dir=str(tmp_path))
+    assert not calls(simulator)
+
+
+def test_deleted_deals_whose_logs_are_gone_do_not_refuse_the_stream(
+    simulator: Any, sync: Sync, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPEBOARD_RUN_REPORT", str(tmp_path / "report"))
     for deal in [d for d in listed(simulator) if not d["is_archived"]][:8]:
         simulator.account.delete_deal(deal["id"])
         path = f"*/deals/{deal['id']}/changelog"
@@ -254,6 +268,8 @@ def test_deleted_deals_whose_logs_are_gone_do_not_refuse_the_stream(
     output = sync(only=LOGS)
     assert marks(output).keys() == {deal["id"] for deal in listed(simulator)}
     assert sum(mark["complete"] for mark in marks(output).values()) == len(listed(simulator)) - 8
+    reported = json.loads((tmp_path / "report").read_text())["streams"]
+    assert reported["deal_changelog"]["incomplete_parents"] == 8
 
 
 # -- a file of deals -----------------------------------------------------------------------------

@@ -62,8 +62,9 @@ def test_new_rows_are_copied_into_the_table_without_staging(
     append = Merge.append
 
     def spy(self: Merge, cursor: t.Any, rows: t.Any, constants: t.Any) -> Counts:
-        appended.append(len(rows))
-        return append(self, cursor, rows, constants)
+        counts = append(self, cursor, rows, constants)
+        appended.append(counts.inserted)
+        return counts
 
     monkeypatch.setattr(Merge, "append", spy)
     warehouse.load([S, *_rows(30)])
@@ -371,7 +372,9 @@ def merging(warehouse: Warehouse) -> t.Iterator[t.Callable[..., Counts]]:
                 cursor.execute("create temp table stage (id bigint, v text) on commit drop")
                 cursor.execute(t.cast("t.Any", f"insert into stage {rows}"))
                 staged = cursor.rowcount
-                return Merge(table, columns, "stage").run(cursor, staged, {}, distinct, **given)
+                counts = Merge(table, columns, "stage").run(cursor, staged, {}, distinct, **given)
+                merge.last = cursor.statusmessage  # type: ignore[attr-defined]
+                return counts
 
         yield merge
 
@@ -391,6 +394,7 @@ def test_each_staged_row_has_one_outcome(warehouse: Warehouse, merging: t.Any) -
     assert counts_of(merging(rows, all_there=True)) == (0, 1, 1, 0)
     assert counts_of(merging("values (4, 'x')", all_there=True)) == (0, 0, 1, 0), "not looked for"
     assert counts_of(merging("values (4, 'x'), (5, 'x')")) == (2, 0, 0, 0)
+    assert merging.last == "INSERT 0 2", "nothing is left to update"
 
 
 def test_rows_that_a_trigger_drops_are_unchanged(warehouse: Warehouse, merging: t.Any) -> None:
@@ -428,6 +432,13 @@ def test_the_keys_that_a_table_has_are_counted(warehouse: Warehouse) -> None:
     assert existing((b"a", b"2")) == 0
     assert existing((b"a", b"1"), unique=False) is None
     assert existing((b"a", b"1"), (b"\\\\", b"1")) is None, "an escape is not a plain text"
+
+
+def test_a_key_with_a_percent_sign_may_come_twice(warehouse: Warehouse) -> None:
+    s = schema({"id%": "integer", "v": "string"}, ["id%"])
+    rows = [{**record(), "record": {"id%": 1, "v": v}} for v in ("first", "last")]
+    warehouse.load([s, *rows])
+    assert warehouse.sql("select v from {s}.s") == [("last",)]
 
 
 def test_counts_are_added_by_outcome() -> None:
