@@ -30,7 +30,10 @@ with changes as (
         currency,
         {{ local_date('valid_from') }} as changed_on
     from {{ ref('int_deal_attribute_states') }}
-    where is_open_then and value <> previous_value and currency = previous_currency {{ where_deal_changed(first='and') }}
+    where
+        is_open_then
+        and value <> previous_value
+        and currency = previous_currency {{ where_deal_changed(first='and') }}
 ),
 
 deals as (
