@@ -22,15 +22,23 @@
     }},
     indexes=[{'columns': ['deal_id']}]
 ) }}
-with changes as (
+with states as (
+    select * from {{ ref('int_deal_attribute_states') }}
+    {{ where_deal_changed() }}
+),
+
+changes as (
     select
         deal_id,
         valid_from,
         value - previous_value as difference,
         currency,
         {{ local_date('valid_from') }} as changed_on
-    from {{ ref('int_deal_attribute_states') }}
-    where is_open_then and value <> previous_value and currency = previous_currency {{ where_deal_changed(first='and') }}
+    from states
+    where
+        is_open_then
+        and value <> previous_value
+        and currency = previous_currency
 ),
 
 deals as (
