@@ -65,7 +65,7 @@ def _of_second_connection(dsn: str, password: str) -> int | None:
         ) as second,
     ):
         second.pgconn.send_query(b"select pg_backend_pid()")
-        while select.select([second.fileno()], [], [], max(0.0, until - time.monotonic()))[0]:
+        while (rest := until - time.monotonic()) > 0 and select.select([second], [], [], rest)[0]:
             second.pgconn.consume_input()
             if not second.pgconn.is_busy() and (result := second.pgconn.get_result()):
                 return int(t.cast("bytes", result.get_value(0, 0)))
