@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import requests
 from click.testing import CliRunner
-from conftest import Output, run_tap
 from scripted_server import ScriptedServer, scripted_server
+from tap_runs import Output, run_tap
 
 from tap_pipedrive import errors, quarantine, termination
 from tap_pipedrive.api import auth as auth_module

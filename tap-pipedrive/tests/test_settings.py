@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PYTHON, run_tap
+from tap_runs import PYTHON, run_tap
 
 from tap_pipedrive.errors import ConfigurationError
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
-from conftest import PYTHON, Output, run_tap
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
+from tap_runs import PYTHON, Output, run_tap
 
 #: What lets `make coverage` measure a process.
 MEASURED = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}

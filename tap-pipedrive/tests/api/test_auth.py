@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import PYTHON, Output, run_tap
 from scripted_server import scripted_server
+from tap_runs import PYTHON, Output, run_tap
 
 from tap_pipedrive import logs
 from tap_pipedrive.addresses import company_of, http_url

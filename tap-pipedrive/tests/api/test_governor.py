@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 import redis
-from conftest import PYTHON
 from pipedrive_simulator.testing import running_simulator
+from tap_runs import PYTHON
 from valkey_server import Valkey, running_valkey
 
 from tap_pipedrive.api.limits.governor import Governor

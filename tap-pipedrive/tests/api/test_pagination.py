@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from conftest import Output
 from scripted_server import ScriptedServer, scripted_server
+from tap_runs import Output
 
 from tap_pipedrive.api.auth import ApiTokenAuth
 from tap_pipedrive.api.client import PipedriveClient

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import Output
+from tap_runs import Output
 
 from tap_pipedrive.api.prefetch import ListRequest, Prefetch
 from tap_pipedrive.api.responses import Page

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Output
 from hypothesis import given
 from hypothesis import strategies as st
+from tap_runs import Output
 
 from tap_pipedrive.api.prefetch import Prefetcher
 

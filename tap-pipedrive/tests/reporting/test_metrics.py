@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import Output
 from prometheus_client.parser import text_string_to_metric_families
+from tap_runs import Output
 
 from tap_pipedrive.errors import NotPermittedError
 from tap_pipedrive.reporting.metrics import DECLARED

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Output, run_tap
 from pipedrive_simulator.account.fields import Option
 from pipedrive_simulator.account.records_v1 import ActivityType, LeadLabel
 from pipedrive_simulator.testing import running_simulator
+from tap_runs import Output, run_tap
 from valkey_server import running_valkey
 
 from tap_pipedrive.api.prefetch import ListRequest, Prefetch

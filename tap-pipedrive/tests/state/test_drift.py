@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Output
+from tap_runs import Output
 
 from tap_pipedrive.state.definitions import differences
 

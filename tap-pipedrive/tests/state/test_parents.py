@@ -10,9 +10,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from conftest import Output, run_tap
 from pipedrive_simulator.testing import running_simulator
 from scripted_server import scripted_server
+from tap_runs import Output, run_tap
 
 from tap_pipedrive import errors
 from tap_pipedrive.api.openapi import operation

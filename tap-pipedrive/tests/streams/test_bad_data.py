@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from conftest import Output
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipedrive_simulator.testing import running_simulator
+from tap_runs import Output
 
 from tap_pipedrive import errors
 from tap_pipedrive.api.lenient_json import NotJsonError, decode_body

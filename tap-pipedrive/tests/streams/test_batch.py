@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from conftest import Output, run_tap
+from tap_runs import Output, run_tap
 
 Sync = Callable[..., Output]
 STREAMS = {"deals", "deal_products", "persons", "users", "leads", "notes"}

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from conftest import run_tap
+from tap_runs import run_tap
 
 from tap_pipedrive.tap import TapPipedrive
 

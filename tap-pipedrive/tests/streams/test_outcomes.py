@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Output, run_tap
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
+from tap_runs import Output, run_tap
 
 from tap_pipedrive.api import client as client_module
 from tap_pipedrive.errors import (

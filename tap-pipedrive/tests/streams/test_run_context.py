@@ -10,8 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import Output
 from singer_sdk import Tap
+from tap_runs import Output
 
 from tap_pipedrive.api.openapi import Operation
 from tap_pipedrive.api.responses import Page

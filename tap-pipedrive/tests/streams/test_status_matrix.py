@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Output, run_tap
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
+from tap_runs import Output, run_tap
 
 from tap_pipedrive.api.openapi import operation
 from tap_pipedrive.errors import TapError

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import Output, run_tap
 from pipedrive_simulator.testing import running_simulator
+from tap_runs import Output, run_tap
 
 from tap_pipedrive.errors import BudgetSpentError, ConfigurationError
 from tap_pipedrive.settings import DEFAULTS

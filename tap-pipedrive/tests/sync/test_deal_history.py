@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Output, run_tap
 from pipedrive_simulator.testing import running_simulator
+from tap_runs import Output, run_tap
 
 from tap_pipedrive.api.lenient_json import SetAsideValues
 from tap_pipedrive.context import RunContext

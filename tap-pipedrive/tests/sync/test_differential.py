@@ -16,10 +16,10 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from conftest import Output, run_tap
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
+from tap_runs import Output, run_tap
 
 from tap_pipedrive.api import client as client_module
 from tap_pipedrive.api.records import time_or_none

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PYTHON
 from pipedrive_simulator.testing import running_simulator
+from tap_runs import PYTHON
 
 # Runs the tap as a process, counts what it writes without keeping it, and reports its memory.
 MEASURE = """

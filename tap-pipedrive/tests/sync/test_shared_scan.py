@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import Output
 from pipedrive_simulator.testing import running_simulator
+from tap_runs import Output
 
 from tap_pipedrive.state.bookmarks import Bookmark
 from tap_pipedrive.streams.outcomes import Outcome, StreamResult

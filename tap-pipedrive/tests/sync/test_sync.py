@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import PYTHON, Output, run_tap
+from tap_runs import PYTHON, Output, run_tap
 
 from tap_pipedrive.api import client as client_module
 from tap_pipedrive.errors import SourceUnavailableError

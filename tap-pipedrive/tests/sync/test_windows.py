@@ -13,10 +13,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import PYTHON, Output, run_tap
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipedrive_simulator.account.table import Table
+from tap_runs import PYTHON, Output, run_tap
 
 from tap_pipedrive.api.responses import Page
 from tap_pipedrive.errors import BudgetSpentError, CursorExpiredError, SourceUnavailableError
