@@ -104,11 +104,14 @@ def mutate(name: str, part: Part, url: str) -> dict[str, object]:
     settings = {
         "source_paths": [package],
         "only_mutate": [part.module],
-        "pytest_add_cli_args": ["-p", "no:cacheprovider", "-m", "not long and not nightly"],
+        # A mutant that waits for ever is killed as soon as one test shows that.
+        "pytest_add_cli_args": [
+            "-p", "no:cacheprovider", "-m", "not long and not nightly", "--timeout=30",
+        ],
         "pytest_add_cli_args_test_selection": list(part.tests),
         "track_dependencies": False,
         "use_git_change_detection": False,
-    }
+    }  # fmt: skip
     with (place / "pyproject.toml").open("a") as file:
         lines = (f"{key} = {json.dumps(value)}" for key, value in settings.items())
         file.write("\n[tool.mutmut]\n" + "\n".join(lines) + "\n")
@@ -120,8 +123,9 @@ def mutate(name: str, part: Part, url: str) -> dict[str, object]:
             stdout=output, stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
     meta = place / "mutants" / f"{part.module}.meta"
-    if not meta.exists():
-        sys.exit(f"mutmut ended with {done.returncode}: {log}")
+    if done.returncode or not meta.exists():
+        # Its tests fail before anything is changed, say: nothing is known of any mutant then.
+        sys.exit(f"{name}: mutmut ended with {done.returncode}; the end of {log} says why")
     codes: dict[str, int | None] = json.loads(meta.read_text())["exit_code_by_key"]
     # 0: the tests pass; 33: none runs it; None: not tried.
     survivors = sorted(mutant for mutant, code in codes.items() if code in (0, 33, None))
