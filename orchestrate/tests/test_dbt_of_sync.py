@@ -267,6 +267,7 @@ def test_an_unchanged_project_is_not_parsed_again(dbt: Dbt) -> None:
     assert listed("b")
 
 
+@pytest.mark.long
 def test_a_parse_serves_every_database_of_the_project(
     tmp_path: Path, loaded: subprocess.Popen[str]
 ) -> None:

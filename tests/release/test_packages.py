@@ -151,6 +151,7 @@ def changed(project: Path, folder: Path, old: str, new: str) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_meltano_starts_the_added_tap(project: Path, tmp_path: Path) -> None:
     # Its environment is that of this tree: to install another one takes a minute.
     installed = ROOT / ".pipeboard" / "env" / "tap" / "bin" / "tap-pipedrive"

@@ -37,19 +37,23 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Soak]:
         yield soak
 
 
+@pytest.mark.long
 def test_half_a_day_of_syncs_leaves_nothing_behind(played: Soak) -> None:
     assert not findings(played.samples[: CLEAN // SAMPLE_EVERY])
 
 
+@pytest.mark.long
 def test_a_file_and_an_entry_of_the_state_left_by_each_sync_are_found(played: Soak) -> None:
     found = findings(played.samples[CLEAN // SAMPLE_EVERY :])
     assert {line.split()[0] for line in found} == {"files", "state_bytes"}
 
 
+@pytest.mark.long
 def test_tables_have_about_the_bytes_that_they_need(played: Soak) -> None:
     assert 1 <= played.bloat < MOST_BLOAT
 
 
+@pytest.mark.long
 def test_the_sweeps_are_compared_with_the_account(played: Soak) -> None:
     assert played.sweeps == 2, "the first one, and that of the night"
 
@@ -67,6 +71,7 @@ def test_each_figure_that_grows_each_day_is_found(bound: Bound) -> None:
     assert f"| {bound.title} |" in table(days)
 
 
+@pytest.mark.long
 def test_the_plot_shows_each_figure_with_a_bound(played: Soak, tmp_path: Path) -> None:
     draw(played.samples, tmp_path / "plot.svg")
     assert "<svg" in (tmp_path / "plot.svg").read_text()

@@ -111,6 +111,7 @@ def test_an_idle_build_writes_no_row_and_issues_no_ddl(account: Account) -> None
     assert account.written() == before
 
 
+@pytest.mark.long
 def test_readers_notice_neither_edits_nor_a_full_refresh(account: Account) -> None:
     account.simulator.account.advance(deals=10, hours=30)
     account.sync()

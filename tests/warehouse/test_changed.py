@@ -224,6 +224,7 @@ def test_a_failed_test_leaves_its_model_and_what_was_skipped_due(account: Accoun
     assert account.warehouse.due() == set()
 
 
+@pytest.mark.long
 def test_the_build_after_a_killed_one_equals_a_full_one(account: Account) -> None:
     # With variables of its own: whatever else it changed, all is due. The other parse is kept.
     build = ("build", "--select", "dim_lost_reason", "--vars", "{stalled_after_days: 1}")

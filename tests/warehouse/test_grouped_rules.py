@@ -65,6 +65,7 @@ def test_each_grouped_rule_is_in_one_group_with_all_that_it_reads(warehouse: War
         assert config["fail_calc"] == "count(*)"
 
 
+@pytest.mark.long
 def test_a_group_checks_the_rules_that_tests_of_their_own_check(warehouse: Warehouse) -> None:
     alone = results(warehouse)
     assert alone[KEY][:2] == ["pass", 0], sorted(alone)

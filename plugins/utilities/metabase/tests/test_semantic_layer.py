@@ -94,6 +94,7 @@ def answer(demo: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Answer:
     return Answer({**environ, "DBT_PROJECT_DIR": str(folder)}, outcome.stdout, owners)
 
 
+@pytest.mark.long
 def test_the_command_answers(demo: Warehouse, answer: Answer) -> None:
     assert "new version" not in answer.output  # it would ask PyPI
     known = "select owner_id, sum(won_value_base) from marts.rpt_deals_monthly group by owner_id"
@@ -102,6 +103,7 @@ def test_the_command_answers(demo: Warehouse, answer: Answer) -> None:
     }
 
 
+@pytest.mark.long
 def test_every_metric_equals_its_report(demo: Warehouse, answer: Answer) -> None:
     questions = [[list(metrics), dimension] for metrics, dimension, *_ in COMPARISONS]
     outcome = subprocess.run(

@@ -14,7 +14,7 @@ from provision_helpers import OpenSite, Site, command
 from warehouse_helpers import Warehouse
 
 
-@pytest.fixture(params=["en", "pt"])
+@pytest.fixture(params=["en", pytest.param("pt", marks=pytest.mark.long)])
 def shipped(
     request: pytest.FixtureRequest,
     demo: Warehouse,

@@ -150,7 +150,12 @@ LISTED = 10
 
 
 @pytest.mark.parametrize(
-    ("n_settings", "n_cards"), [(40, LISTED), pytest.param(200, None, marks=pytest.mark.nightly)]
+    ("n_settings", "n_cards"),
+    [
+        (12, LISTED),
+        pytest.param(40, LISTED, marks=pytest.mark.long),
+        pytest.param(200, None, marks=pytest.mark.nightly),
+    ],
 )
 def test_figures_equal_the_marts_for_random_filters(
     definitions: Definitions, demo: Warehouse, page_of: Page, n_settings: int, n_cards: int | None,
@@ -460,6 +465,7 @@ def test_a_browser_that_cannot_filter_shows_no_figure_as_filtered(
     assert not browser.all(".filters")
 
 
+@pytest.mark.long
 def test_axe_finds_no_barrier_in_filtered_dashboards(
     browser: Browser, demo: Warehouse, page_of: Page, axe: str
 ) -> None:
