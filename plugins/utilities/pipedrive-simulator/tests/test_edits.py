@@ -311,6 +311,33 @@ def test_an_advance_without_stages_or_active_users_changes_nothing(
     assert account.advance(deals=0, hours=1)["deals"] == 0
 
 
+def test_an_advance_of_pipelines_of_one_stage_moves_deals_between_pipelines(caller: Caller) -> None:
+    account = caller.account
+    firsts = {s.pipeline_id: s.id for s in reversed(account.stages.records.values())}
+    for stage in list(account.stages.records):
+        if stage not in firsts.values():
+            account.delete_stage(stage)
+    moved = account.advance(deals=40, hours=1)["deal_ids"]["moved"]
+    assert {account.deals.records[deal].stage_id for deal in moved} <= set(firsts.values())
+    keys = [row["field_key"] for row in caller.get(f"/v1/deals/{moved[0]}/changelog")["data"]]
+    assert "pipeline_id" in keys
+
+
+def test_an_advance_of_one_stage_and_no_fields_changes_values(caller: Caller) -> None:
+    account = caller.account
+    for stage in list(account.stages.records)[1:]:
+        account.delete_stage(stage)
+    for field in list(account.fields["deal"].custom):
+        account.remove_field("deal", field.code)
+    account.add_field("deal", "Sem opções", "enum", [])
+    changes = account.advance(deals=40, hours=1)["deal_ids"]
+    assert "field_changed" not in changes
+    assert {account.deals.records[deal].stage_id for deal in changes.get("moved", ())} <= {1}
+    for deal_id in changes["value_changed"]:
+        newest = caller.get(f"/v1/deals/{deal_id}/changelog")["data"][0]
+        assert newest["field_key"] == "value"
+
+
 def test_refused_edits_use_no_ids(tmp_path: Path) -> None:
     plan, state = Plan(deals=5, now=NOW, frozen=True), tmp_path / "state.jsonl"
     account = open_account(plan, state)

@@ -182,3 +182,13 @@ def test_a_deal_created_by_an_unknown_user_has_participants_added_by_nobody(
     deal = caller.account.create_deal("de fora", person_id=1, creator_user_id=999)
     (row,) = caller.get(f"/v1/deals/{deal.id}/participants")["data"]
     assert row["added_by_user_id"] is None
+
+
+def test_mail_of_other_users_is_not_shown(caller: Caller) -> None:
+    account, path = caller.account, "/v1/mailbox/mailThreads"
+    (thread, *_) = caller.get(path, folder="inbox")["data"]
+    me = account.me().id
+    account.update_user(me, is_you=False)
+    account.update_user(me + 1, is_you=True)
+    assert caller.get(path, folder="inbox")["data"] is None
+    assert caller.reply(f"{path}/{thread['id']}/mailMessages").status == 404
