@@ -256,11 +256,11 @@ def test_a_card_that_cannot_be_read_is_named_and_the_page_is_written(
     out, state = tmp_path / "page.html", ROOT / ".pipeboard"
     options = ("--out", out, "--cache", state / "look", "--node", state / "env" / "look")
     assert static_dashboard(*options) == 65
-    said = capsys.readouterr()
-    assert said.err == (
+    output = capsys.readouterr()
+    assert output.err == (
         "pipeboard-metabase: card won_by_month could not be read: division by zero\n"
     )
-    assert said.out.strip() == out.as_uri() and out.exists()
+    assert output.out.strip() == out.as_uri() and out.exists()
 
 
 def test_a_node_that_does_not_run(tmp_path: Path) -> None:
