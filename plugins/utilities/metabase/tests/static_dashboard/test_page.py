@@ -277,3 +277,10 @@ def test_a_bundle_that_would_end_its_element_is_refused(tmp_path: Path, bundle: 
         script.write_text(script.read_text() + 'let end = "</SCRIPT>";')
     with pytest.raises(NoBundle, match="cannot stand inside an element <script>"):
         make_bundle(tmp_path, NODE)
+
+
+def test_the_same_sources_give_the_same_bundle(tmp_path: Path, bundle: Bundle) -> None:
+    for installed in CACHE.glob("packages-*"):
+        (tmp_path / installed.name).symlink_to(installed)
+    assert make_bundle(tmp_path, NODE) == bundle
+    assert make_bundle(tmp_path, tmp_path / "no Node") == bundle, "the stored one needs no Node"
