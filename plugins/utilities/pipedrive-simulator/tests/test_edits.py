@@ -330,6 +330,8 @@ def test_an_advance_of_one_stage_and_no_fields_changes_values(caller: Caller) ->
     for field in list(account.fields["deal"].custom):
         account.remove_field("deal", field.code)
     account.add_field("deal", "Sem opções", "enum", [])
+    for number in range(60):  # enough open deals for each kind of change
+        account.create_deal(f"aberto {number}")
     changes = account.advance(deals=40, hours=1)["deal_ids"]
     assert "field_changed" not in changes
     assert {account.deals.records[deal].stage_id for deal in changes.get("moved", ())} <= {1}
