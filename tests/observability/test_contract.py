@@ -101,13 +101,16 @@ def test_promtool_accepts_the_rules() -> None:
         assert outcome.returncode == 0, outcome.stdout + outcome.stderr
 
 
-def test_the_dashboards_are_what_their_definitions_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = contract.COMPONENTS / "grafana" / "generate"
-    monkeypatch.syspath_prepend(str(generator))
+def test_the_dashboards_are_what_their_definitions_say(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    generator, folder = contract.COMPONENTS / "grafana" / "generate", tmp_path / "dashboards"
     for module in ("panels", "dashboards"):
         sys.modules.pop(module, None)
-    rendered = runpy.run_path(str(generator / "__main__.py"))["rendered"]()
-    assert rendered == {path.name: path.read_text() for path in contract.DASHBOARDS}, (
+    monkeypatch.setattr(sys, "argv", [str(generator), str(folder)])
+    runpy.run_path(str(generator), run_name="__main__")
+    written = {path.name: path.read_text() for path in folder.iterdir()}
+    assert written == {path.name: path.read_text() for path in contract.DASHBOARDS}, (
         "run python k8s/components/grafana/generate"
     )
 

@@ -110,10 +110,8 @@ class Panel:
         if self.is_sql:
             return {**target, "rawSql": text, "format": "table", "editorMode": "code"}
         target.update(expr=text, legendFormat=legend or "__auto")
-        if self.kind in ("stat", "bargauge", "table", "gauge", "piechart"):
+        if self.kind in ("stat", "bargauge", "gauge", "piechart"):
             target.update(instant=True, range=False)
-            if self.kind == "table":
-                target["format"] = "table"
         return target
 
 

@@ -31,18 +31,20 @@ def wait_until_healthy(settings: Settings, console: Console, timeout_seconds: fl
     deadline = time.monotonic() + timeout_seconds
     announced = False
     while True:
+        refused: PipeboardError | None = None
         try:
             if client.get("health")["status"] == "ok":
                 # The health check succeeds a moment before all routes work.
                 client.get("session/properties")
                 return
-        except (PipeboardError, TypeError, KeyError) as error:
-            if time.monotonic() >= deadline:
-                if isinstance(error, PipeboardError):
-                    raise
-                what = f"{settings.url} does not say how it is"
-                remedy = "Is that Metabase? METABASE_URL is its address without /api"
-                raise PipeboardError(what, remedy, ExitCode.CONFIGURATION) from None
+        except PipeboardError as error:
+            refused = error
+        except (TypeError, KeyError):
+            pass
+        if time.monotonic() >= deadline:
+            what = f"{settings.url} does not say how it is"
+            remedy = "Is that Metabase? METABASE_URL is its address without /api"
+            raise refused or PipeboardError(what, remedy, ExitCode.CONFIGURATION)
         if not announced:
             console.note("metabase", f"waiting for {settings.url} to start")
             announced = True

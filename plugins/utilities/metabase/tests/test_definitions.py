@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import shutil
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
 import pytest
 import yaml
+from pipeboard_metabase import definitions as definitions_module
 from pipeboard_metabase import exposures, translations
+from pipeboard_metabase import fragments as fragments_module
 from pipeboard_metabase.definitions import (
     FORMATS,
     GRID,
@@ -198,6 +202,13 @@ def test_a_card_is_read() -> None:
         ("period: now", "period: now\nunfiltered: [owner]", "and does not"),
         ("y: n\n", "y: n\nunfiltered: [team]\n", "filter team is not in filters.yml"),
         ("y: n\n", "y: n\nunfiltered: [period]\n", "unfiltered must not name the period"),
+        ("y: n\n", "y: n\ngoal: n\n", "goal is for tiles"),
+        (
+            "bar\ncolumns: [name, n]\nx: name\ny: n\n",
+            "scalar\ncolumns: [name, n]\ny: [name, n]\n",
+            "a tile shows one figure",
+        ),
+        ("period: now", "period: now\ngrains: [week]", "and the select uses them"),
         ("period: now\n", "", "period must be one of now"),
         ("period: now\n", "period: soon\n", "not soon"),
         ("{{owner}}", "{{period}}", "not name another period"),
@@ -272,3 +283,105 @@ def test_two_files_with_one_key_are_refused(
     monkeypatch.setattr(translations, "DEFINITIONS", tmp_path)
     with pytest.raises(DefinitionError, match=r"two\.yml: card\.a is in another file too"):
         translations.load_translations()
+
+
+def test_a_period_without_a_default_covers_everything(definitions: Definitions) -> None:
+    card = definitions.cards["lost_by_month"]
+    whole = replace(definitions.filters["period"], default=None)
+    other = replace(definitions, filters={**definitions.filters, "period": whole})
+    assert "otherwise since the first record." in other.description(card, "en")
+
+
+# -- the whole folder
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of all definitions, which the test changes."""
+    folder = tmp_path / "definitions"
+    shutil.copytree(DEFINITIONS, folder)
+    monkeypatch.setattr(definitions_module, "DEFINITIONS", folder)
+    return folder
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(DefinitionError) as refused:
+        definitions_module.load()
+    return str(refused.value)
+
+
+def test_two_cards_of_one_name_are_refused(shipped: Path) -> None:
+    card = shipped / "cards" / "losses" / "lost_by_month.sql"
+    shutil.copy(card, shipped / "cards" / "team" / card.name)
+    says = "cards/team/lost_by_month.sql: another card is called lost_by_month"
+    assert refusal(shipped) == says
+
+
+def test_a_card_on_no_dashboard_is_refused(shipped: Path) -> None:
+    card = shipped / "cards" / "losses" / "lost_by_month.sql"
+    shutil.copy(card, card.with_name("forgotten.sql"))
+    assert refusal(shipped) == "on no dashboard: forgotten"
+
+
+def test_a_card_cannot_leave_out_a_filter_that_its_dashboards_do_not_have(
+    shipped: Path, definitions: Definitions
+) -> None:
+    def reached(key: str) -> set[str]:
+        boards = definitions.dashboards.values()
+        return {name for board in boards if key in board.cards for name in board.filters}
+
+    key, other = next(
+        (card.key, name)
+        for card in definitions.cards.values()
+        for name in sorted(set(definitions.filters) - reached(card.key) - {*card.filters, "period"})
+        if not card.unfiltered
+    )
+    (file,) = (shipped / "cards").rglob(f"{key}.sql")
+    file.write_text(file.read_text().replace("---\n", f"---\nunfiltered: [{other}]\n", 1))
+    assert refusal(shipped) == f"card {key}: none of its dashboards has a filter {other}"
+
+
+def test_two_dashboards_of_one_position_are_refused(shipped: Path) -> None:
+    file = sorted((shipped / "dashboards").iterdir())[0]
+    position = re.compile(r"(?m)^position: (\d+)$")
+    found = position.search(file.read_text())
+    assert found
+    other = 2 if found[1] == "1" else 1
+    file.write_text(position.sub(f"position: {other}", file.read_text()))
+    assert refusal(shipped) == "dashboards/: two dashboards have the same position"
+
+
+@pytest.mark.parametrize(
+    ("filters", "says"),
+    [
+        ("[owner]", "filters.yml must be a map of fields"),
+        ("owner: {type: number}", "filters.yml: owner: type must be one of date, text, choice"),
+        ("The owner: {type: text}", "filters.yml: 'The owner' is no key; use a-z, 0-9 and _"),
+        ("owner: {type: choice, values: {a: 1}}", "owner: values must be a list of names"),
+        ("owner: {type: choice, values: [1]}", "owner: values must be a list of names"),
+        ("owner: {type: text, column: marts.name}", "schema.relation.column, not marts.name"),
+    ],
+)
+def test_filters_that_are_none_are_refused(shipped: Path, filters: str, says: str) -> None:
+    (shipped / "filters.yml").write_text(filters)
+    assert says in refusal(shipped)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("-- other(table)\ntrue", "fragments/own.sql must begin with `-- own(parameter, ...)`"),
+        ("-- own(table)\n[[and own($table)]]", "fragments stand in each other more than 5 deep"),
+    ],
+)
+def test_a_fragment_without_its_name_or_within_itself_is_refused(
+    shipped: Path, monkeypatch: pytest.MonkeyPatch, text: str, says: str
+) -> None:
+    (shipped / "fragments" / "own.sql").write_text(text)
+    monkeypatch.setattr(fragments_module, "DEFINITIONS", shipped)
+    fragments.cache_clear()
+    try:
+        with pytest.raises(DefinitionError, match=re.escape(says)):
+            expand("select own(marts.t)")
+    finally:
+        fragments.cache_clear()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,3 +56,23 @@ def test_no_relation_is_overlooked(definitions: Definitions) -> None:
         tables = {table.name for table in tree.find_all(sqlglot.exp.Table) if table.db}
         in_filters = {column.relation for column in card.filters.values()}
         assert tables <= exposures.relations(card) <= tables | in_filters, card.key
+
+
+def test_the_file_is_written_and_then_current(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "exposures.yml"
+    shipped = exposures.FILE.read_text(encoding="utf-8")
+    monkeypatch.setattr(exposures, "FILE", file)
+    assert exposures.main(["--check"]) == 1
+    assert "exposures.yml is not current: run python -m" in capsys.readouterr().out
+    assert exposures.main([]) == 0
+    assert file.read_text(encoding="utf-8") == shipped
+    assert exposures.main(["--check"]) == 0
+    file.write_text(shipped + "# by hand\n")
+    assert exposures.main(["--check"]) == 1
+
+
+def test_the_command_ends_with_the_outcome() -> None:
+    command = [sys.executable, "-m", "pipeboard_metabase.exposures", "--check"]
+    assert subprocess.run(command, check=False).returncode == 0

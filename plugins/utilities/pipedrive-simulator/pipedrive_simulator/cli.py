@@ -24,10 +24,13 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         result: int = args.run(args)
+        sys.stdout.flush()
     except ControlCallError as error:
         print(f"pipedrive-simulator: {error}", file=sys.stderr)
         return EXIT_UNAVAILABLE
     except BrokenPipeError:
+        # The reader has enough. Python flushes once more at exit, and would report the same error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return result
 

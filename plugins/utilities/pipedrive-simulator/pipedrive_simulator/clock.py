@@ -31,7 +31,10 @@ def to_text(seconds: int) -> str:
 
 
 def to_seconds(text: str) -> int:
-    """Read an RFC 3339 instant (with zone, optionally with fractions) as seconds since 1970."""
+    """Read an RFC 3339 instant (optionally with fractions) as seconds since 1970.
+
+    Without a zone it is UTC.
+    """
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone.utc)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import http.client
 import json
 import os
 import signal
@@ -10,14 +12,16 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from pipedrive_simulator.account.journal import StateFileInUseError
 from pipedrive_simulator.cli import main
 from pipedrive_simulator.client import ControlCallError
+from pipedrive_simulator.opening import PlanError
 from pipedrive_simulator.server.run import HostError, bind
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
-from simulator_helpers import NOW, TINY_CSV
+from simulator_helpers import NOW, TINY_CSV, make_account
 
 
 def get(simulator: RunningSimulator, path: str) -> Any:
@@ -224,7 +228,11 @@ def test_the_client_commands_print_their_results(capsys: pytest.CaptureFixture[s
         assert main(["truth", "deals", *url]) == 0
         assert len(capsys.readouterr().out.splitlines()) >= 6
         assert main(["truth", "counts", *url]) == 0
-        assert main(["stats", *url, "--reset"]) == 0
+        get(simulator, "/api/v2/deals")
+        assert main(["stats", *url]) == main(["stats", *url, "--reset"]) == 0
+        capsys.readouterr()
+        assert main(["stats", *url]) == 0
+        assert json.loads(capsys.readouterr().out)["calls"] == 0
 
 
 def test_clients_exit_with_69_without_a_simulator(capsys: pytest.CaptureFixture[str]) -> None:
@@ -241,3 +249,141 @@ def test_an_invalid_plan_exits_with_64(
 ) -> None:
     assert main(["serve", *options]) == 64
     assert capsys.readouterr().err.startswith("pipedrive-simulator: ")
+
+
+def test_an_edit_without_a_result_and_lists_of_edits_and_faults() -> None:
+    with running_simulator(deals=20) as simulator:
+        lead = simulator.account.create_lead("um").id
+        edits = [{"op": "create_deal", "title": "A", "deal_id": 900},
+                 {"op": "delete_lead", "lead_id": lead}]  # fmt: skip
+        assert simulator.control("POST", "edit", edits)["results"] == [{"id": 900}, None]
+        rules = simulator.control("POST", "faults", [{"kind": "500"}, {"kind": "502"}])
+        assert [rule["kind"] for rule in rules] == ["500", "502"]
+
+
+def test_the_days_budget_can_be_reset() -> None:
+    with running_simulator(deals=3) as simulator:
+        get(simulator, "/api/v2/deals")
+        assert simulator.control("POST", "stats/reset")["tokens_used_today"] == 10
+        assert simulator.control("POST", "stats/reset", {"budget": True})["tokens_used_today"] == 0
+
+
+def test_an_unknown_truth_is_refused_with_the_known_ones() -> None:
+    with (
+        running_simulator(deals=1) as simulator,
+        pytest.raises(ControlCallError, match=r"404.*no truth about 'nothing'; one of counts, "),
+    ):
+        simulator.truth("nothing")
+
+
+def test_bodies_longer_than_one_message_arrive_whole() -> None:
+    with running_simulator(deals=1) as simulator:
+        edits = [{"op": "create_deal", "title": f"Negócio {n}" * 20} for n in range(1200)]
+        done = simulator.control("POST", "edit", {"edits": edits})
+        assert len(done["results"]) == 1200
+        titles = [deal["title"] for deal in simulator.truth("deals")]
+        assert titles[1:] == [edit["title"] for edit in edits]
+
+
+def test_tokens_are_granted_over_http() -> None:
+    import urllib.request
+
+    with running_simulator(deals=1) as simulator:
+        basic = base64.b64encode(b"demo-client:demo-secret").decode()
+        request = urllib.request.Request(
+            f"{simulator.url}/oauth/token", method="POST",
+            data=b"grant_type=refresh_token&refresh_token=demo-refresh",
+            headers={"authorization": f"Basic {basic}"},
+        )  # fmt: skip
+        with urllib.request.urlopen(request) as answer:
+            assert answer.headers.get_content_type() == "application/json"
+            granted = json.load(answer)
+        assert granted["api_domain"] == simulator.url
+        simulator.token = ""
+        bearer = {"authorization": f"Bearer {granted['access_token']}"}
+        request = urllib.request.Request(f"{simulator.url}/api/v2/deals", headers=bearer)
+        with urllib.request.urlopen(request) as answer:
+            assert answer.status == 200
+
+
+def test_the_end_of_a_simulator_closes_open_connections() -> None:
+    with running_simulator(deals=1) as simulator:
+        connection = http.client.HTTPConnection(urlsplit(simulator.url).netloc, timeout=5)
+        connection.request("GET", "/api/v2/deals", headers=simulator.headers)
+        assert connection.getresponse().read()
+        sock = connection.sock
+    assert sock.recv(1) == b""
+    connection.close()
+
+
+def test_a_test_passes_its_own_account() -> None:
+    account = make_account(deals=2)
+    with running_simulator(account) as simulator:
+        assert simulator.account is account
+        assert simulator.control("GET", "truth/counts")["deals"] == 2
+
+
+@pytest.mark.parametrize("process", [False, True])
+def test_a_simulator_of_an_unknown_kind_does_not_start(process: bool) -> None:
+    expected: Any = (RuntimeError, "did not start .exit code 2") if process else (
+        PlanError, "no such account 'nope'; one of generated")  # fmt: skip
+    with pytest.raises(expected[0], match=expected[1]), running_simulator(
+        kind="nope", process=process
+    ):  # fmt: skip
+        pass
+
+
+def test_a_time_without_a_zone_is_utc() -> None:
+    assert make_account(now="2026-06-15T12:00:00").clock.text() == NOW
+
+
+def test_a_port_in_use_exits_with_64(capsys: pytest.CaptureFixture[str]) -> None:
+    with running_simulator(deals=1) as simulator:
+        port = str(urlsplit(simulator.url).port)
+        assert main(["serve", "--deals", "1", "--port", port]) == 64
+    assert "in use" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("command", "lines"), [(["truth", "deals"], 1), (["stats"], 0)])
+def test_a_reader_that_ends_early_is_no_error(command: list[str], lines: int) -> None:
+    buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    with running_simulator(deals=300) as simulator:
+        client = subprocess.Popen(
+            [sys.executable, "-m", "pipedrive_simulator", *command, "--url", simulator.url],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=buffered,
+        )  # fmt: skip
+        assert client.stdout is not None and client.stderr is not None
+        for _ in range(lines):
+            assert json.loads(client.stdout.readline())["id"] == 1
+        client.stdout.close()
+        assert (client.stderr.read(), client.wait(30)) == (b"", 0)
+        client.stderr.close()
+
+
+def test_truths_longer_than_one_message_arrive_whole() -> None:
+    with running_simulator(deals=1100) as simulator:
+        assert [deal["id"] for deal in simulator.truth("deals")] == list(range(1, 1101))
+
+
+def test_calls_are_logged_on_request_and_stdout_names_the_address() -> None:
+    command = [sys.executable, "-m", "pipedrive_simulator", "serve", "--deals", "6"]
+    process = subprocess.Popen(
+        [*command, "--log-requests"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    url = line.split(" at ")[1].split()[0]
+    running = RunningSimulator(url, "demo-token", "demo", _client(url))
+    try:
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            try:
+                get(running, "/api/v2/deals?limit=1")
+                break
+            except OSError:
+                time.sleep(0.02)
+    finally:
+        process.terminate()
+        _, log = process.communicate(timeout=10)
+    assert line.startswith("serving 6 deals at http://127.0.0.1:")
+    assert log.splitlines() == ["GET /api/v2/deals?limit=1 200"]

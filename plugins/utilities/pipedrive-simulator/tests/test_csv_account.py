@@ -105,3 +105,23 @@ def test_counts_of_the_real_files(crm_dir: Path) -> None:
     assert len(caller.get("/api/v2/organizations")["data"]) == 85
     product = caller.account.fields["deal"].find("Product").code
     assert all(d["custom_fields"][product] for d in deals)
+
+
+def test_a_product_that_is_not_in_the_list_gives_a_deal_without_a_line(tmp_path: Path) -> None:
+    caller = from_folder(changed_pipeline(tmp_path, "Box One,Padaria", "Box Nine,Padaria"))
+    deal = caller.get("/api/v2/deals/1")["data"]
+    assert (deal["title"], deal["value"]) == ("Padaria Lua - Box Nine", 90)
+    assert caller.get("/api/v2/deals/products", deal_ids=1)["data"] == []
+
+
+def test_an_open_deal_with_a_close_date_is_refused(tmp_path: Path) -> None:
+    folder = changed_pipeline(tmp_path, "Lua,Won", "Lua,Engaging")
+    with pytest.raises(CsvError, match="row 1: 'Engaging' with a close_date"):
+        from_folder(folder)
+
+
+def changed_pipeline(folder: Path, old: str, new: str) -> Path:
+    """A copy of the small files whose first deal has something else."""
+    for path in TINY_CSV.iterdir():
+        (folder / path.name).write_text(path.read_text().replace(old, new, 1))
+    return folder

@@ -64,3 +64,28 @@ def test_a_million_deals_need_no_memory() -> None:
     last = caller.get(DEALS, limit=1, sort_by="id", sort_direction="desc")["data"][0]
     assert last["id"] == 999_999  # every fiftieth is archived
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000  # kB
+
+
+def test_windows_end_and_selections_hold_for_computed_deals(endless: Caller) -> None:
+    everything = endless.all(DEALS, limit=500)
+    middle = everything[len(everything) // 2]["update_time"]
+    owner = everything[0]["owner_id"]
+    expected = {r["id"] for r in everything if r["update_time"] < middle}
+    chosen = {r["id"] for r in everything if r["owner_id"] == owner}
+    assert expected and chosen < {r["id"] for r in everything}
+    for sort_by in ("id", "update_time"):
+        found = endless.all(DEALS, limit=77, sort_by=sort_by, updated_until=middle)
+        assert {r["id"] for r in found} == expected
+    assert {r["id"] for r in endless.all(DEALS, limit=77, owner_id=owner)} == chosen
+
+
+def test_a_computed_deal_is_edited_again_and_again() -> None:
+    account = make_account(kind="endless", deals=100)
+    caller = make_caller(account)
+    account.update_deal(7, value=1)
+    account.update_deal(7, value=2)
+    account.create_deal("longe", deal_id=105)
+    assert caller.get(f"{DEALS}/7")["data"]["value"] == 2
+    rows = caller.get(f"{DEALS.replace('/api/v2', '/v1')}/7/changelog")["data"]
+    assert [row["new_value"] for row in rows if row["field_key"] == "value"] == ["2", "1"]
+    assert [deal.id for deal in account.deals.all_records()] == [*range(1, 101), 105]

@@ -290,8 +290,43 @@ def test_probability_is_repeatable() -> None:
 
 @pytest.mark.parametrize(
     "rule", [{"kind": "nope"}, {"kind": "500", "every": 0}, {"kind": "500", "probability": 2},
-             {"kind": "500", "typo": 1}, {}],
+             {"kind": "500", "typo": 1}, {"kind": "bad_record", "oddity": "nope"}, {}],
 )  # fmt: skip
 def test_bad_rules_are_refused(rule: dict[str, Any]) -> None:
     with pytest.raises(RuleError):
         Faults().add(**rule)
+
+
+def test_a_hang_that_ends_is_followed_by_the_response(simulator: RunningSimulator) -> None:
+    good = fetch(simulator)[2]
+    fail(simulator, "hang", seconds=0.2)
+    start = time.monotonic()
+    assert fetch(simulator)[::2] == (200, good)
+    assert time.monotonic() - start >= 0.2
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [("bad_record", f"{DEALS}/1"), ("bad_record", f"{DEALS}?ids=999999"),
+     ("wrong_types", "/v1/leads?start=5000"), ("short_page", DEALS), ("flat_pagination", DEALS),
+     ("more_for_ever", f"{DEALS}/1")],
+)  # fmt: skip
+def test_a_fault_of_records_or_pages_leaves_other_responses_alone(
+    simulator: RunningSimulator, kind: str, path: str
+) -> None:
+    good = json.loads(fetch(simulator, path)[2])
+    fail(simulator, kind)
+    assert json.loads(fetch(simulator, path)[2]) == good
+    assert simulator.control("GET", "faults")[0]["fired"] == 1
+
+
+def test_only_the_rules_whose_record_was_damaged_are_returned() -> None:
+    reply = Reply(200, b'{"success":true,"data":["oops",{"id":1},{"id":2}]}')
+    broken = Rule("bad_record", oddity="broken", key=2)
+    odd, absent = Rule("bad_record", key=2), Rule("bad_record", key=3)
+    assert bad_records([broken, odd, absent], reply) == [broken]
+    assert reply.body == b'{"data":["oops",{"id":1},{"id":5 "title":}],"success":true}'
+    empty = Reply(200, b'{"data":[]}')
+    assert bad_records([Rule("bad_record")], empty) == []
+    assert empty.body == b'{"data":[]}'
+    assert bad_records([odd], Reply(200, b'{"data":{"id":2}}')) == []

@@ -150,3 +150,9 @@ def test_a_purged_deal_has_no_history(caller: Caller) -> None:
     assert caller.reply(f"/v1/deals/{deal.id}/changelog").status == 200
     account.advance_clock(31 * 86_400)
     assert caller.reply(f"/v1/deals/{deal.id}/changelog").status == 404
+
+
+def test_the_flow_of_a_deal_whose_owner_is_unknown_names_no_user(caller: Caller) -> None:
+    deal = caller.account.create_deal("de fora", owner_id=999)
+    related = caller.get(f"/v1/deals/{deal.id}/flow")["related_objects"]
+    assert set(related) == {"deal"}

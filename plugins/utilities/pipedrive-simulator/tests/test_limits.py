@@ -162,3 +162,18 @@ def test_a_refresh_token_gives_access_tokens_that_expire(caller: Caller) -> None
 def test_wrong_credentials_get_no_access_token(caller: Caller) -> None:
     assert json.loads(grant(caller, refresh="x").body)["error"] == "invalid_grant"
     assert grant(caller, client="x").status == 401
+
+
+def test_a_token_is_granted_only_for_a_refresh_token_and_basic_credentials(caller: Caller) -> None:
+    basic = {b"authorization": b"Basic " + base64.b64encode(b"demo-client:demo-secret")}
+    reply = caller.api.oauth.grant(basic, b"grant_type=authorization_code", "http://here")
+    assert (reply.status, json.loads(reply.body)["error"]) == (400, "unsupported_grant_type")
+    for header in (b"Basic not-base64", b"Bearer demo-bearer", b""):
+        reply = caller.api.oauth.grant({b"authorization": header}, b"", "http://here")
+        assert (reply.status, json.loads(reply.body)["error"]) == (401, "invalid_client")
+
+
+def test_the_headers_of_the_daily_budget_can_be_left_out() -> None:
+    assert set(gate([0.0], daily_headers=False).headers("t")) == {
+        "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset",
+    }  # fmt: skip

@@ -281,3 +281,17 @@ def test_some_records_were_deleted_or_merged(big: Caller) -> None:
     assert 400 not in ids(big.all("/api/v2/persons", limit=500))
     assert any(line.product_id is None for line in account.deal_products.records.values())
     assert any(activity.is_deleted for activity in account.activities.records.values())
+
+
+def test_contacts_are_selected_by_their_deal(caller: Caller) -> None:
+    deal = caller.account.create_deal("com contato", person_id=7)
+    assert ids(caller.get("/api/v2/persons", deal_id=deal.id)["data"]) == {7}
+    assert caller.get("/api/v2/persons", deal_id=99_999)["data"] == []
+
+
+def test_optional_properties_come_with_chosen_custom_fields(caller: Caller) -> None:
+    key = next(iter(caller.account.fields["deal"].keys()))
+    found = caller.get(f"{DEALS}/1", include_fields="activities_count", custom_fields=key)["data"]
+    assert list(found["custom_fields"]) == [key]
+    alone = caller.get(f"{DEALS}/1", include_fields="activities_count")["data"]
+    assert found["activities_count"] == alone["activities_count"]

@@ -183,3 +183,10 @@ def test_the_progress_of_goals_equals_the_history(big: Caller) -> None:
         query = {"period.start": begin, "period.end": end}
         assert big.reply(f"/v1/goals/{goal}/results", **query).status == 400
     assert big.reply("/v1/goals/none/results", **period).status == 404
+
+
+def test_a_period_ends_before_the_last_day_of_the_calendar(big: Caller) -> None:
+    period = {"start_date": "2026-05-01", "end_date": "9999-12-31"}
+    reply = big.reply("/v1/pipelines/1/movement_statistics", **period)
+    assert reply.status == 400
+    assert b"end_date" in reply.body

@@ -167,3 +167,16 @@ def test_changelog_pages_add_up_newest_first(big: Caller) -> None:
     assert [row for page in big.walk(path, limit=2) for row in page] == whole
     cursor = big.get(path, limit=2)["additional_data"]["next_cursor"]
     assert base64.b64decode(cursor + "=" * (-len(cursor) % 4)).startswith(b"id:")
+
+
+def test_a_page_before_the_first_is_refused(big: Caller) -> None:
+    assert big.reply("/v1/leads", start=-1).status == 400
+
+
+def test_a_cursor_of_another_list_is_refused(big: Caller) -> None:
+    content = {"field": "id", "fieldValue": "a", "sortDirection": "asc", "id": "a"}
+    cursor = base64.urlsafe_b64encode(json.dumps(content).encode()).decode()
+    assert big.reply("/api/v2/dealFields", cursor=cursor).status == 400
+    for rows in (b"id:x", b"number:1"):
+        cursor = base64.b64encode(rows).decode()
+        assert big.reply("/v1/deals/1/changelog", cursor=cursor).status == 400

@@ -174,3 +174,21 @@ def test_a_contacts_history_does_not_change_its_update_time(big: Caller) -> None
 def test_a_small_account_has_records_in_every_list(seed: int) -> None:
     account = make_account(deals=25, seed=seed)
     assert [name for name, table in account.tables.items() if not len(table)] == []
+
+
+def test_a_deal_created_by_an_unknown_user_has_participants_added_by_nobody(
+    caller: Caller,
+) -> None:
+    deal = caller.account.create_deal("de fora", person_id=1, creator_user_id=999)
+    (row,) = caller.get(f"/v1/deals/{deal.id}/participants")["data"]
+    assert row["added_by_user_id"] is None
+
+
+def test_mail_of_other_users_is_not_shown(caller: Caller) -> None:
+    account, path = caller.account, "/v1/mailbox/mailThreads"
+    (thread, *_) = caller.get(path, folder="inbox")["data"]
+    me = account.me().id
+    account.update_user(me, is_you=False)
+    account.update_user(me + 1, is_you=True)
+    assert caller.get(path, folder="inbox")["data"] is None
+    assert caller.reply(f"{path}/{thread['id']}/mailMessages").status == 404

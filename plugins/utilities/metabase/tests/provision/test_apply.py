@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 from pipeboard_metabase.client import Client
 from pipeboard_metabase.definitions import Filter
 from pipeboard_metabase.ownership_tag import read_tag, without_tag
-from provision_helpers import Command, Site, without_card
+from pipeboard_metabase.views import collection_view
+from provision_helpers import CARDS, Command, Site, small_definitions, without_card
 from standin import StandIn
 
 
@@ -472,3 +474,56 @@ def test_a_filter_on_a_column_that_is_not_there_is_refused_by_name(
     )
     assert run("apply") == 65
     assert "filter pipeline of card total points at marts.dim_pipeline.nowhere" in site.err
+
+
+def test_without_a_list_of_the_trash_what_is_in_it_is_not_looked_for(
+    applied: Site, run: Command
+) -> None:
+    site = applied
+    site.standin.faults.append(("GET dashboard", 404))
+    assert run("check") == 0, site.err
+    site.standin.faults.append(("GET dashboard", 500))
+    assert run("check") == 69
+    assert "GET /api/dashboard (500)" in site.err
+
+
+def test_permissions_that_another_user_has_set_meanwhile_are_not_sent_again(
+    applied: Site, run: Command
+) -> None:
+    standin = applied.standin
+    wanted = deepcopy(standin.graph["groups"])
+    standin.graph["groups"] = {group: {} for group in wanted}
+
+    def meanwhile() -> None:
+        standin.graph.update(groups=wanted, revision=standin.graph["revision"] + 1)
+
+    standin.faults.append(("PUT permissions/graph", meanwhile))
+    assert run("apply") == 0, applied.err
+    assert [path for method, path, _ in standin.log if method == "PUT"] == ["permissions/graph"]
+    assert run("check") == 0
+
+
+def test_a_collection_of_a_list_is_in_the_last_part_of_its_location() -> None:
+    """A list names the place of a collection; the collection alone its parent."""
+    assert collection_view({"name": "A", "location": "/3/17/"})["parent"] == 17
+    assert collection_view({"name": "A", "location": "/"})["parent"] is None
+    assert collection_view({"name": "A", "parent_id": 17, "location": "/3/"})["parent"] == 17
+
+
+def test_shares_are_a_pie_and_addresses_are_links(
+    site: Site, run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = CARDS["by_owner"].replace("combo", "pie").replace("lines: [n_deals]\n", "")
+    share = share.replace("right_axis: [n_deals]\n", "")
+    monkeypatch.setitem(CARDS, "by_owner", share)
+    address = CARDS["deals"].replace("period:", "format: {deal_url: url}\nperiod:")
+    monkeypatch.setitem(CARDS, "deals", address)
+    site.definitions = small_definitions()
+    assert run("apply") == 0, site.err
+    looks = {card["name"].split()[0]: card for card in site.standin.cards.values()}
+    pie = looks["card.by_owner"]
+    assert pie["display"] == "pie"
+    assert pie["visualization_settings"]["pie.dimension"] == "owner_name"
+    assert pie["visualization_settings"]["pie.metric"] == "value_base"
+    columns = looks["card.deals"]["visualization_settings"]["column_settings"]
+    assert columns['["name","deal_url"]']["view_as"] == "link"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import stat
+from pathlib import Path
 
 import psycopg
 import pytest
+from card_helpers import Server
 from pipeboard_metabase.client import Client, Refused
 from pipeboard_metabase.errors import ExitCode, PipeboardError
-from pipeboard_metabase.settings import Warehouse
+from pipeboard_metabase.settings import Warehouse, find_manifest
 from provision_helpers import EMAIL, PASSWORD, READER_PASSWORD, Command, Site
 from standin import ADMINISTRATORS
 
@@ -308,3 +313,126 @@ def test_paid_editions_and_unknown_routes_are_refused_as_metabase_refuses_them(s
     assert len(site.standin.violations) == 7
     assert site.standin.keys == {} and ADMINISTRATORS == 2
     site.standin.violations.clear()
+
+
+def test_a_wrong_command_line_exits_with_64_and_help_with_0(site: Site, run: Command) -> None:
+    assert run("nonsense") == 64
+    assert "invalid choice: 'nonsense'" in site.err
+    assert run("--help") == 0
+    assert "usage: pipeboard-metabase" in site.out
+
+
+def test_an_interrupted_apply_says_so_and_goes_on_with_the_next(site: Site, run: Command) -> None:
+    site.standin.faults.append(("POST card", lambda: os.kill(os.getpid(), signal.SIGINT)))
+    # A shell starts what runs in its background without Python's own handler.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert run("apply") == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert "interrupted; run again, it goes on" in site.err
+    assert run("apply") == 0, site.err
+    assert run("check") == 0 and len(site.standin.cards) == 3
+
+
+def test_a_stored_key_that_no_longer_works_is_replaced(site: Site, run: Command) -> None:
+    assert run("apply") == 0
+    site.key_file.write_text("mb_of-another-metabase")
+    assert run("api-key") == 0, site.err
+    assert "does not work any longer" in site.out
+    (key,) = site.standin.keys.values()
+    assert key_of(site) == key["key"]
+
+
+def test_a_key_file_that_cannot_be_read_is_named(site: Site, run: Command) -> None:
+    site.standin.add_user(EMAIL, PASSWORD)
+    site.key_file.mkdir(parents=True)
+    assert run("plan") == 77
+    assert f"{site.key_file} cannot be read: Is a directory" in site.err
+
+
+@pytest.mark.parametrize("path", ["POST session", "GET user/current"])
+def test_a_login_that_fails_on_the_server_is_its_fault(site: Site, run: Command, path: str) -> None:
+    site.standin.add_user(EMAIL, PASSWORD)
+    site.standin.faults.append((path, 500))
+    assert run("check") == 69
+    assert f"Metabase refuses {path.replace(' ', ' /api/')} (500): out of order" in site.err
+
+
+def test_a_metabase_without_a_group_of_administrators_is_refused(site: Site, run: Command) -> None:
+    del site.standin.groups[ADMINISTRATORS]
+    assert run("apply") == 65
+    assert "names no group of administrators" in site.err
+
+
+def test_the_connection_is_encrypted_when_the_address_requires_it(site: Site, run: Command) -> None:
+    reader = site.environ["METABASE_DATABASE_URL"]
+    given = {"METABASE_DATABASE_URL": f"{reader}?sslmode=require", "PIPEBOARD_DATABASE_URL": reader}
+    assert run("apply", **given) == 0, site.err
+    (database,) = site.standin.databases.values()
+    assert (database["details"]["ssl"], database["details"]["ssl-mode"]) == (True, "require")
+    assert run("apply") == 0, site.err
+    assert database["details"]["ssl"] is False
+
+
+def test_half_built_marts_ask_for_a_sync(
+    site: Site, run: Command, server: Server, warehouse: str
+) -> None:
+    url = server.postgres.start(server.binaries, "half")["half"]
+    with psycopg.connect(url) as owner:
+        owner.execute("create schema if not exists marts")
+        owner.execute("create table if not exists marts.fct_deal (deal_id int)")
+    assert run("plan", PIPEBOARD_DATABASE_URL=url) == 78
+    assert "the warehouse has no marts. Run `make sync` first" in site.err
+
+
+# --- dbt's manifest ------------------------------------------------------------------------------
+
+
+def manifest_at(path: Path, age: float) -> Path:
+    path.parent.mkdir(parents=True)
+    path.touch()
+    os.utime(path, (1_700_000_000 - age, 1_700_000_000 - age))
+    return path
+
+
+def test_the_manifest_of_the_newest_build_is_taken(tmp_path: Path) -> None:
+    root, local = tmp_path / "checkout", tmp_path / "state"
+    assert find_manifest({}, root, local) is None
+    image = manifest_at(root / ".pipeboard" / "dbt" / "manifest.json", 300)
+    assert find_manifest({}, root, local) == image
+    older = manifest_at(local / "dbt" / "demo" / "target" / "manifest.json", 200)
+    newer = manifest_at(local / "dbt" / "own" / "target" / "manifest.json", 100)
+    assert find_manifest({}, root, local) == newer != older
+    own = manifest_at(tmp_path / "elsewhere" / "manifest.json", 0)
+    assert find_manifest({"DBT_TARGET_PATH": str(own.parent)}, root, local) == own
+    named = {"METABASE_DBT_MANIFEST": str(image)}
+    assert find_manifest(named, root, local) == image
+
+
+def test_without_a_manifest_nothing_is_described(site: Site, run: Command, tmp_path: Path) -> None:
+    empty = tmp_path / "checkout"
+    assert run("apply", METABASE_DBT_MANIFEST="", MELTANO_PROJECT_ROOT=str(empty)) == 0, site.err
+    assert "no manifest of dbt: models are not described" in site.out
+    assert not any(table.get("description") for table in site.standin.tables.values())
+
+
+def test_a_manifest_of_other_models_describes_nothing(site: Site, run: Command) -> None:
+    file = Path(site.environ["METABASE_DBT_MANIFEST"])
+    other = json.loads(file.read_text())
+    for node in other["nodes"].values():
+        node["schema"] = "elsewhere"
+    file.write_text(json.dumps(other))
+    assert run("apply") == 0, site.err
+    assert not any(table.get("description") for table in site.standin.tables.values())
+
+
+def test_a_manifest_of_another_state_asks_for_a_sync(site: Site, run: Command) -> None:
+    file = Path(site.environ["METABASE_DBT_MANIFEST"])
+    other = json.loads(file.read_text())
+    columns = other["nodes"]["model.pipeboard.fct_deal"]["columns"]
+    columns["not_built_yet"] = {"name": "not_built_yet", "description": "New."}
+    file.write_text(json.dumps(other))
+    assert run("apply") == 65
+    assert "dbt's manifest does not fit the warehouse" in site.err
+    assert "make sync" in site.err

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +169,50 @@ def compare_answer(path: str, known: dict[str, Any], published: dict[str, Any]) 
         if one and other:
             compared += compare_answer(f"{path}[]", one, other)
     return compared
+
+
+def test_a_server_that_does_not_describe_its_api_is_no_failure(applied: Site, run: Command) -> None:
+    site = applied
+    site.standin.faults.append(("GET docs/openapi.json", 404))
+    assert run("smoke") == 0, site.err
+    assert "this Metabase does not describe its API (404)" in site.out
+
+
+def test_what_another_version_lacks_or_allows_is_named() -> None:
+    other = document()
+    del other["paths"]["/api/collection/{id}/items"]["get"]["parameters"]
+    body = other["paths"]["/api/dashboard"]["post"]["requestBody"]["content"]["application/json"]
+    del body["schema"]["properties"]["collection_id"]
+    card = other["paths"]["/api/card"]["post"]["requestBody"]["content"]["application/json"]
+    card["schema"]["properties"]["type"] = {"type": "string", "enum": ["cube"]}
+    found = differences(other)
+    assert "GET /api/collection/{}/items: has no parameter models" in found
+    assert "POST /api/dashboard: collection_id is not known" in found
+    assert "POST /api/card: type allows ['cube']" in found
+    # A part of a document may lack all of that.
+    assert differences(other, whole=False) == ["POST /api/card: type allows ['cube']"]
+
+
+def test_routes_of_made_up_databases_and_notes_on_a_path_are_no_operations() -> None:
+    listed = {"paths": {
+        "/api/card": {"summary": "Cards", "get": {}},
+        "/api/database/{virtual-db}/metadata": {"get": {}},
+    }}  # fmt: skip
+    assert [name for name, _ in refresh.operations(listed)] == ["GET /api/card"]
+
+
+def test_a_schema_that_allows_anything_says_nothing() -> None:
+    target = "#/components/schemas/metabase.lib.schema.parameter.target"
+    assert refresh.trim({"$ref": target}, {}) == {"type": "array"}
+    assert refresh.trim({"anyOf": [{"type": "string"}, {}]}, {}) == {}
+    choice = {"oneOf": [{"type": "string"}, {"type": "integer"}], "nullable": True}
+    assert refresh.trim(choice, {}) == {
+        "anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "null"}]
+    }
+
+
+def test_the_command_that_makes_facts_names_its_document() -> None:
+    command = [sys.executable, "-m", "pipeboard_metabase.openapi.refresh"]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (outcome.returncode, outcome.stdout) == (64, "")
+    assert "refresh DOCUMENT.json" in outcome.stderr

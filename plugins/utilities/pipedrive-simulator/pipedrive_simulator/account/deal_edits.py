@@ -26,7 +26,7 @@ class DealEdits(AccountState):
         if self.deals.get(number) is not None:
             msg = f"deal {number} exists already"
             raise EditError(msg)
-        custom = self._custom("deal", values.pop("custom_fields", {}))
+        custom = self.custom_values("deal", values.pop("custom_fields", {}))
         stage_id = values.pop("stage_id", None) or min(self.stages.records)
         stage = self._stage(stage_id)
         owner = values.pop("owner_id", None) or self.me().id
@@ -191,7 +191,7 @@ class DealEdits(AccountState):
     @mutation
     def detach_product(self, line_id: int, *, at: str = "") -> None:
         """Remove a product line: updates the deal's update time and leaves no other trace."""
-        line = self.deal_products.records[line_id]
+        line = self.record_of(self.deal_products, line_id)
         self._change_deal(self._open_to_edits(line.deal_id), {}, at=at)
         self.products_of_deal[line.deal_id].remove(line_id)
         self.deal_products.drop(line)
@@ -238,7 +238,7 @@ class DealEdits(AccountState):
             elif name == "status" and new != deal.status:
                 changes.update(self._outcome(deal.status, new, at))
             elif name == "custom_fields":
-                changes[name] = self._custom("deal", new)
+                changes[name] = self.custom_values("deal", new)
             elif name in Deal.__struct_fields__:
                 changes[name] = new
             else:
@@ -246,10 +246,6 @@ class DealEdits(AccountState):
                 raise EditError(msg)
         changes.setdefault("update_time", at)
         return changes
-
-    def _custom(self, entity: str, values: Json) -> Json:
-        """Replace labels of custom fields by their keys."""
-        return {self.fields[entity].find(code).code: value for code, value in values.items()}
 
     def _deal(self, deal_id: int) -> Deal:
         deal = self.deals.get(deal_id)

@@ -6,7 +6,6 @@ from pipedrive_simulator.account.fields import FieldDefinition, Option
 from pipedrive_simulator.account.journal import mutation
 from pipedrive_simulator.account.records import Pipeline, Stage
 from pipedrive_simulator.account.state import AccountState, EditError
-from pipedrive_simulator.account.table import Table
 
 
 class DefinitionEdits(AccountState):
@@ -87,28 +86,22 @@ class DefinitionEdits(AccountState):
     @mutation
     def rename_stage(self, stage_id: int, name: str, *, at: str = "") -> None:
         """Give a stage another name."""
-        self._rename(self.stages, stage_id, name, at)
+        stage = self.record_of(self.stages, stage_id)
+        self.stages.change(stage, {"name": name, "update_time": at})
 
     @mutation
     def rename_pipeline(self, pipeline_id: int, name: str, *, at: str = "") -> None:
         """Give a pipeline another name."""
-        self._rename(self.pipelines, pipeline_id, name, at)
+        pipeline = self.record_of(self.pipelines, pipeline_id)
+        self.pipelines.change(pipeline, {"name": name, "update_time": at})
 
     @mutation
     def delete_stage(self, stage_id: int, *, at: str = "") -> None:
         """Delete a stage: the list no longer returns it, history still names it."""
-        self.stages.change(self.stages.records[stage_id], {"is_deleted": True, "update_time": at})
+        stage = self.record_of(self.stages, stage_id)
+        self.stages.change(stage, {"is_deleted": True, "update_time": at})
 
     # ---- inside
-
-    def _rename(
-        self, table: Table[Stage] | Table[Pipeline], record_id: int, name: str, at: str
-    ) -> None:
-        record = table.get(record_id)
-        if record is None:
-            msg = f"{table.name}: no record {record_id}"
-            raise EditError(msg)
-        table.change(record, {"name": name, "update_time": at})  # type: ignore[arg-type]
 
     def _options(self, entity: str, field: str) -> list[Option]:
         options = self.fields[entity].find(field).options

@@ -26,7 +26,8 @@ def mutation(function: F) -> F:
     """Make a method of the account a journaled mutation.
 
     It runs under the account's lock and gets `at` (an instant; the account's present if left out).
-    A mutation called by another mutation is part of it and writes no line of its own.
+    A mutation called by another mutation is part of it and writes no line of its own. A refused
+    one writes no line, so the ids that it took become free again: a replay would not take them.
     """
     parameters = inspect.signature(function)
     MUTATIONS.add(function.__name__)
@@ -39,8 +40,12 @@ def mutation(function: F) -> F:
             if kwargs.get("at") is None:
                 kwargs["at"] = self.clock.text()
             self.mutation_depth += 1
+            last_ids = dict(self.last_ids)
             try:
                 result = function(self, *args, **kwargs)
+            except BaseException:
+                self.last_ids = last_ids
+                raise
             finally:
                 self.mutation_depth -= 1
             arguments = dict(parameters.bind(self, *args, **kwargs).arguments)
@@ -78,7 +83,7 @@ def locked(path: Path | None) -> Iterator[None]:
     """
     try:
         import fcntl
-    except ImportError:
+    except ImportError:  # pragma: no cover: Windows
         path = None
     if path is None:
         yield

@@ -95,7 +95,7 @@ class RecordEdits(AccountState):
         """Set properties of an activity; `done=True` also sets the time."""
         if changes.get("done") is not None:
             changes.setdefault("marked_as_done_time", at if changes["done"] else None)
-        before = self._record(self.activities, activity_id).deal_id
+        before = self.record_of(self.activities, activity_id).deal_id
         activity = self._update(self.activities, activity_id, changes, at)
         if activity.deal_id != before:
             if before is not None:
@@ -124,7 +124,7 @@ class RecordEdits(AccountState):
     @mutation
     def delete_note(self, note_id: int, *, at: str = "") -> Note:
         """Delete a note: the list no longer returns it."""
-        note = self._record(self.notes, note_id)
+        note = self.record_of(self.notes, note_id)
         self.notes.change(note, {"active_flag": False, "update_time": naive(at)})
         return note
 
@@ -132,9 +132,11 @@ class RecordEdits(AccountState):
     def create_lead(self, title: str, *, at: str = "", **values: Any) -> Lead:
         """Create a lead; its id is a uuid derived from the seed and its number."""
         owner = values.pop("owner_id", self.me().id)
-        custom = CustomFields(values.pop("custom_fields", {}))
+        custom = CustomFields(self.custom_values("deal", values.pop("custom_fields", {})))
+        # Not the number of leads now: the id of a deleted lead must not return.
+        number = self.last_ids["leads"] = self.last_ids.get("leads", len(self.leads) - 1) + 1
         lead = Lead(
-            id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.seed}/lead/{len(self.leads)}")),
+            id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.seed}/lead/{number}")),
             title=title, owner_id=owner, creator_id=owner, add_time=millis(at),
             update_time=millis(at), custom_fields=custom, **values,
         )  # fmt: skip
@@ -143,14 +145,15 @@ class RecordEdits(AccountState):
     @mutation
     def update_lead(self, lead_id: str, *, at: str = "", **changes: Any) -> Lead:
         """Set properties of a lead, `is_archived` among them."""
-        lead = self._record(self.leads, lead_id)
+        lead = self.record_of(self.leads, lead_id)
+        changes, _ = self._checked(self.leads, "deal", lead, changes)
         self.leads.change(lead, {"update_time": millis(at), **changes})
         return lead
 
     @mutation
     def delete_lead(self, lead_id: str, *, at: str = "") -> None:
         """Delete a lead without a trace."""
-        self.leads.drop(self._record(self.leads, lead_id))
+        self.leads.drop(self.record_of(self.leads, lead_id))
 
     @mutation
     def create_user(self, name: str, email: str, *, at: str = "", **values: Any) -> User:
@@ -164,23 +167,18 @@ class RecordEdits(AccountState):
     @mutation
     def update_user(self, user_id: int, *, at: str = "", **changes: Any) -> User:
         """Set properties of a user, `active_flag` among them."""
-        user = self._record(self.users, user_id)
+        user = self.record_of(self.users, user_id)
+        changes, _ = self._checked(self.users, "user", user, changes)
         self.users.change(user, {"modified": naive(at), **changes})
         return user
 
     # ---- inside
 
-    def _record(self, table: Table[R], record_id: Any) -> R:
-        record = table.get(record_id)
-        if record is None or getattr(record, "is_deleted", False):
-            msg = f"{table.name}: no record {record_id}"
-            raise EditError(msg)
-        return record
-
     def _create(self, table: Table[R], kind: type[R], at: str, values: dict[str, Any]) -> R:
         if "custom_fields" in kind.__struct_fields__:
             given = values.pop("custom_fields", {})
-            values["custom_fields"] = CustomFields(self._keyed(table, given))
+            entity = table.name.removesuffix("s")
+            values["custom_fields"] = CustomFields(self.custom_values(entity, given))
         try:
             record = kind(
                 **{"id": self.next_id(table), "add_time": at, "update_time": at, **values}
@@ -190,7 +188,23 @@ class RecordEdits(AccountState):
         return table.put(record)
 
     def _update(self, table: Table[R], record_id: int, changes: dict[str, Any], at: str) -> R:
-        record: Any = self._record(table, record_id)
+        record: Any = self.record_of(table, record_id)
+        entity = table.name.removesuffix("s")
+        changes, rows = self._checked(table, entity, record, changes)
+        log = self.logs.get(entity)
+        if log is not None:
+            log.add(record_id, at, iter(rows), actor=record.owner_id or self.me().id)
+        table.change(record, {"update_time": at, **changes})
+        changed: R = record
+        return changed
+
+    def _checked(
+        self, table: Table[Any], entity: str, record: Any, changes: dict[str, Any]
+    ) -> tuple[dict[str, Any], list[FieldChange]]:
+        """Return the new values of known properties, and their history.
+
+        The custom fields are those of `entity`: null clears a value, the others stay.
+        """
         rows: list[FieldChange] = []
         for name, new in changes.items():
             if name not in record.__struct_fields__:
@@ -198,29 +212,25 @@ class RecordEdits(AccountState):
                 raise EditError(msg)
             if name == "custom_fields":
                 known = record.custom_fields.values
-                new = self._keyed(table, new)
+                new = self.custom_values(entity, new)
                 for key, value in new.items():
                     rows += field_changes(key, known.get(key), value)
                 merged = {k: v for k, v in {**known, **new}.items() if v is not None}
                 changes = {**changes, name: CustomFields(merged)}
             else:
                 rows += field_changes(name, getattr(record, name), new)
-        log = self.logs.get(table.name.removesuffix("s"))
-        if log is not None:
-            log.add(record_id, at, iter(rows), actor=record.owner_id or self.me().id)
-        table.change(record, {"update_time": at, **changes})
-        changed: R = record
-        return changed
+        return changes, rows
 
     def _delete(self, table: Table[R], entity: str, record_id: int, at: str) -> R:
-        record = self._record(table, record_id)
+        record = self.record_of(table, record_id)
         # Its update time is the time of the deletion, which no other property has.
         table.change(record, {"is_deleted": True, "update_time": at})
         self.deleted_at[entity, record_id] = at
         return record
 
     def _merge(self, table: Table[R], entity: str, loser: int, into: int, at: str) -> R:
-        survivor = self._record(table, into)
+        survivor = self.record_of(table, into)
+        self.record_of(table, loser)
         if loser == into:
             msg = f"{entity} {loser} cannot be merged into itself"
             raise EditError(msg)
@@ -244,7 +254,3 @@ class RecordEdits(AccountState):
         self.merged[entity][loser] = into
         table.change(survivor, {"update_time": at})
         return survivor
-
-    def _keyed(self, table: Table[Any], values: dict[str, Any]) -> dict[str, Any]:
-        fields = self.fields[table.name.removesuffix("s")]
-        return {fields.find(code).code: value for code, value in values.items()}

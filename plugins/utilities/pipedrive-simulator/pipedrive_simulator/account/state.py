@@ -18,6 +18,7 @@ from pipedrive_simulator.account.records import (
     Discount,
     Follower,
     Installment,
+    Json,
     Organization,
     Person,
     Pipeline,
@@ -56,7 +57,7 @@ from pipedrive_simulator.account.records_v1 import (
     User,
     Webhook,
 )
-from pipedrive_simulator.account.table import Table
+from pipedrive_simulator.account.table import R, Table
 from pipedrive_simulator.clock import Clock, to_seconds, to_text
 
 # How long the API lists a deleted deal.
@@ -176,7 +177,8 @@ class AccountState:
         # {entity: {id of a merged record: id of the record it was merged into}}
         self.merged: dict[str, dict[int, int]] = defaultdict(dict)
         self.deleted_at: dict[tuple[str, int], str] = {}
-        self._last_ids: dict[str, int] = {}
+        #: The highest id that a new record of a table got, by the table's name.
+        self.last_ids: dict[str, int] = {}
 
     @property
     def company_id(self) -> int:
@@ -196,12 +198,24 @@ class AccountState:
 
     def next_id(self, table: Table[Any]) -> int:
         """Return an integer id that the table has never used."""
-        number = self._last_ids.get(table.name, table.last_id()) + 1
+        number = self.last_ids.get(table.name, table.last_id()) + 1
         # Edits may have used ids of their own choice.
         while table.get(number) is not None:
             number += 1
-        self._last_ids[table.name] = number
+        self.last_ids[table.name] = number
         return number
+
+    def record_of(self, table: Table[R], record_id: Any) -> R:
+        """Return a record that can be edited; an unknown or deleted one is refused."""
+        record = table.get(record_id)
+        if record is None or getattr(record, "is_deleted", False):
+            msg = f"{table.name}: no record {record_id}"
+            raise EditError(msg)
+        return record
+
+    def custom_values(self, entity: str, values: Json) -> Json:
+        """Replace labels of custom fields by their keys."""
+        return {self.fields[entity].find(code).code: value for code, value in values.items()}
 
     def local_day(self, at: str) -> str:
         """Return the day of an instant in the company's time zone."""

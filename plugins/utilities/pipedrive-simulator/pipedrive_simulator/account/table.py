@@ -93,13 +93,6 @@ class Table(Generic[R]):
 
     # ---- changes
 
-    def load(self, records: Iterable[R]) -> None:
-        """Add many records before the first query."""
-        for record in records:
-            self.records[record.id] = record
-            self._join(record)
-        self._indexes.clear()
-
     def put(self, record: R) -> R:
         """Add a record."""
         self.records[record.id] = record

@@ -34,6 +34,10 @@ def advance(account: Account, *, deals: int, hours: float, start: int) -> dict[s
     if deals < 0 or span < 0:
         msg = "deals and hours must not be negative"
         raise EditError(msg)
+    if deals and not (worker.stages and worker.users):
+        # Refused before the first change: a later refusal would leave some deals changed.
+        msg = f"the account has no {'active user' if worker.stages else 'stage'} for its deals"
+        raise EditError(msg)
     seconds = sorted(start + min(1 + int(rng.random() * span), span) for _ in range(deals))
     ids: dict[str, list[int]] = {kind: [] for kind in _MIX}
     for second in seconds:
@@ -105,9 +109,6 @@ class _Worker:
 
     def _create(self, at: str) -> Deal:
         account, rng = self.account, self.rng
-        if not self.stages:
-            msg = "the account has no stage to put a new deal in"
-            raise EditError(msg)
         pipeline = rng.choice(list(self.stages))
         org = rng.choice(list(account.organizations.records.values()) or [None])
         number = account.next_id(account.deals)
@@ -126,7 +127,7 @@ class _Worker:
         elif here > 0:
             target = stages[here - 1]
         else:
-            # The pipeline has only one stage: the deal moves to another pipeline, or is won.
+            # The pipeline has only one stage: the deal moves to another one, or stays there.
             others = [s[0] for p, s in self.stages.items() if p != deal.pipeline_id]
             if not others:
                 return self._value_changed(deal, at)

@@ -85,7 +85,6 @@ def add_activities(account: Account, rng: Random, now: int) -> None:
             number += 1
             account.activities.records[number] = _activity(rng, deal, number, first, last, now)
             account.activities_of_deal[deal.id].append(number)
-    account.activities.load(())
 
 
 def _activity(rng: Random, deal: Deal, number: int, first: int, last: int, now: int) -> Activity:

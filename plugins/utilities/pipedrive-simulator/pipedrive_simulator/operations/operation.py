@@ -174,7 +174,7 @@ def shape(
     if not given:
         return encode
 
-    if given == ["include_fields"]:
+    if entity is None or given == ["include_fields"]:
         names = tuple(query["include_fields"])
 
         def extended(record: Any) -> bytes:
@@ -187,17 +187,16 @@ def shape(
         value: Json = table.as_json(record)
         for name in query.get("include_fields", ()):
             value[name] = extras[name](account, record)
-        if entity is not None:
-            fields, custom = account.fields[entity], value["custom_fields"]
-            if query.get("custom_fields"):
-                custom = {k: custom[k] for k in query["custom_fields"] if k in custom}
-            if query.get("include_option_labels"):
-                custom = fields.with_option_labels(custom)
-            value["custom_fields"] = custom
-            if query.get("include_labels"):
-                known = {o.id: o.label for f in fields.builtin if f.code == "label_ids"
-                         for o in f.options or []}  # fmt: skip
-                value["labels"] = [{"id": i, "label": known.get(i, "")} for i in value["label_ids"]]
+        fields, custom = account.fields[entity], value["custom_fields"]
+        if query.get("custom_fields"):
+            custom = {k: custom[k] for k in query["custom_fields"] if k in custom}
+        if query.get("include_option_labels"):
+            custom = fields.with_option_labels(custom)
+        value["custom_fields"] = custom
+        if query.get("include_labels"):
+            known = {o.id: o.label for f in fields.builtin if f.code == "label_ids"
+                     for o in f.options or []}  # fmt: skip
+            value["labels"] = [{"id": i, "label": known.get(i, "")} for i in value["label_ids"]]
         return msgspec.json.encode(value)
 
     return changed

@@ -157,7 +157,9 @@ def bad_records(rules: Sequence[Rule], reply: Reply) -> list[Rule]:
         if odd and rule.key is None:
             records.insert(max(at, 0), (None, odd))
             keys.insert(max(at, 0), None)
-        elif records:
+        elif not records:
+            continue
+        else:
             try:
                 records[at] = keys[at], odd or _with_value(rule, records[at][1])
             except (msgspec.MsgspecError, RecursionError):
