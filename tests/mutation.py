@@ -51,9 +51,13 @@ PARTS = {
     ),
     "shared-scan": Part(
         TAP, "tap_pipedrive/sync/shared_scan.py",
-        ("tests/sync/test_shared_scan.py", "tests/streams/test_outcomes.py"),
+        (
+            "tests/sync/test_shared_scan.py", "tests/streams/test_outcomes.py",
+            "tests/sync/test_windows.py", "tests/state/test_cadence.py",
+            "tests/streams/test_bad_data.py",
+        ),
     ),
-    "windows": Part(TAP, "tap_pipedrive/sync/windows.py", ("tests/sync/test_windows.py",)),
+    "windows": Part(TAP, "tap_pipedrive/sync/windows.py", ("tests/sync/test_windows.py",), 92),
     "merge": Part(
         LOADER, "pipeboard_target_postgres/merge.py", ("tests/test_loader_merge.py",), 94
     ),
