@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from pipeboard.run.jobs import Job, job_named
 from pipeboard.run.proof import CHANGED
 
 ROOT = Path(__file__).resolve().parents[2]
+#: What lets `make coverage` measure a process that a test starts with variables of its own.
+MEASURED = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
 
 
 def job(name: str, **limits: str) -> Job:
