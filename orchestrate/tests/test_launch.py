@@ -197,3 +197,32 @@ def test_a_program_with_a_file_of_its_own_is_started_with_its_python(
     arguments = started(name, program, "list", "metrics", MELTANO_SYS_DIR_ROOT=str(tmp_path)).stdout
     entry = str(Path(launch.__file__).with_name("run") / file)
     assert arguments.split() == ["-I", entry, "list", "metrics"]
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("postgresql://me:se/cret@host/db", True),
+        ("postgresql://me:secret@[host/db", True),
+        ("postgresql://me@[host/db", False),
+        ("https://host/page?token=abc", True),
+        ("https://host/page?since=1", False),
+        ("no url", False),
+    ],
+)
+def test_secrets_in_urls_are_found_also_in_broken_ones(url: str, found: bool) -> None:
+    assert launch.is_private("OTHER_URL", url) is found
+
+
+def test_certificates_are_those_of_the_system_unless_they_are_named(tmp_path: Path) -> None:
+    named = tmp_path / "own.crt"
+    named.touch()
+    for given, expected in (
+        ({"SSL_CERT_FILE": str(named)}, str(named)),
+        ({"CURL_CA_BUNDLE": "/a/bundle", "SSL_CERT_FILE": str(named)}, None),
+    ):
+        found = launch.environ_of_program("tap-pipedrive", Path("/bin/tap"), given)
+        assert found.get("REQUESTS_CA_BUNDLE") == expected
+    assert "REQUESTS_CA_BUNDLE" not in launch.environ_of_program(
+        "target-postgres", Path("/bin/target"), {"SSL_CERT_FILE": str(named)}
+    )
