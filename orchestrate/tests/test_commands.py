@@ -285,7 +285,7 @@ def test_env_becomes_the_command(
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("line", "expected"),
     [
         ([], False),
         (["dbt", "--environment=demo"], False),
@@ -294,8 +294,8 @@ def test_env_becomes_the_command(
         (["meltano", "run", "demo"], False),
     ],
 )
-def test_a_command_of_meltano_may_name_the_demo(words: list[str], expected: bool) -> None:
-    assert cli.means_demo(words) is expected
+def test_a_command_of_meltano_may_name_the_demo(line: list[str], expected: bool) -> None:
+    assert cli.means_demo(line) is expected
 
 
 def test_the_metrics_server_that_is_not_installed_names_the_remedy(
