@@ -156,8 +156,14 @@ def test_what_cannot_begin_is_a_failed_run_too(tmp_path: Path, environment: Envi
 def test_an_interrupted_wait_is_no_good_run(tmp_path: Path, environment: Environment) -> None:
     first = RunLock(environment.database, "main", "first")
     assert first.take()
-    threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGTERM]).start()
-    outcome = run_job(Paths(tmp_path), environment, job("sweep"), Console())
+
+    class Interrupting(Console):
+        """Shows that a run waits, and interrupts it."""
+
+        def progress(self, name: str, text: str, seconds: float) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    outcome = run_job(Paths(tmp_path), environment, job("sweep"), Interrupting())
     assert (outcome.status, outcome.code) == ("interrupted", 143)
     assert outcome.seconds < 30
     first.close()
@@ -209,8 +215,7 @@ def test_an_ended_meltano_is_a_failed_run(
 def test_a_signal_to_the_supervisor_interrupts_the_run(
     tmp_path: Path, environment: Environment
 ) -> None:
-    meltano(Paths(tmp_path), "exec sleep 300")
-    threading.Timer(1.5, os.kill, [os.getpid(), signal.SIGINT]).start()
+    meltano(Paths(tmp_path), f"kill -INT {os.getpid()}", "exec sleep 300")
     outcome = run_job(Paths(tmp_path), environment, job("sync"), Console())
     assert (outcome.status, outcome.code) == ("interrupted", 130)
     assert outcome.reason == "interrupted by SIGINT"
@@ -384,9 +389,9 @@ def test_an_error_while_the_database_is_away_is_worth_another_try(
 
 
 def test_a_second_signal_kills_the_run(tmp_path: Path, environment: Environment) -> None:
-    meltano(Paths(tmp_path), "trap '' TERM", "while true; do sleep 1; done")
-    for seconds in (1.5, 2.5):
-        threading.Timer(seconds, os.kill, [os.getpid(), signal.SIGINT]).start()
+    interrupt = f"kill -INT {os.getpid()}"
+    script = ["trap '' TERM", interrupt, "sleep 2", interrupt, "while true; do sleep 1; done"]
+    meltano(Paths(tmp_path), *script)
     outcome = run_job(Paths(tmp_path), environment, job("sync"), Console())
     assert (outcome.status, outcome.code) == ("interrupted", 130)
     assert outcome.seconds < 15, "it does not wait for the grace"
