@@ -130,9 +130,10 @@ def secrets_in_url(value: str) -> Iterator[str]:
         _ = parts.port
     except ValueError:
         is_broken = True
-    # An unencoded "/" in a password splits the URL, and messages quote the parts.
-    whole = rest.rpartition("@")[0].partition(":")[2]
-    if is_broken and re.search(r"[/?#@:\[\]]", whole):
+    # An unencoded "/" in a password splits the URL, and messages quote the parts; of a URL that
+    # cannot be split at all, the password is not known otherwise.
+    if is_broken:
+        whole = rest.rpartition("@")[0].partition(":")[2]
         found += [whole, *re.split(r"[/?#@:\[\]]", whole)]
     yield from filter(None, found)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,8 @@ from pipeboard.run.jobs import Job, job_named
 from pipeboard.run.proof import CHANGED
 
 ROOT = Path(__file__).resolve().parents[2]
+#: What lets `make coverage` measure a process that a test starts with variables of its own.
+MEASURED = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
 
 
 def job(name: str, **limits: str) -> Job:
@@ -104,7 +109,18 @@ def log_lines(*entries: dict[str, Any]) -> list[str]:
 
 def meltano(paths: Paths, *script: str) -> None:
     """Put a program in Meltano's place: how it ends, and what it leaves, is what matters here."""
+    program(paths, "meltano", *script)
+
+
+def executed(url: str, statements: str) -> str:
+    """Return the line of a script that executes SQL; variables of the script may be in it."""
+    code = "import psycopg, sys\nwith psycopg.connect(sys.argv[1]) as c: c.execute(sys.argv[2])"
+    return f'{shlex.join([sys.executable, "-c", code, url])} "{statements}"'
+
+
+def program(paths: Paths, name: str, *script: str) -> None:
+    """Put a shell script in the place of a command of .pipeboard/bin."""
     paths.binaries.mkdir(parents=True, exist_ok=True)
-    program = paths.binaries / "meltano"
-    program.write_text("\n".join(["#!/bin/sh", *script, ""]))
-    program.chmod(0o755)
+    file = paths.binaries / name
+    file.write_text("\n".join(["#!/bin/sh", *script, ""]))
+    file.chmod(0o755)

@@ -8,6 +8,7 @@ import sys
 from importlib import metadata
 
 import pytest
+from stand_ins import MEASURED
 
 from pipeboard import cli
 from pipeboard.console import Console, JsonConsole, console_for
@@ -17,7 +18,7 @@ from pipeboard.local.loopback import free_port
 def pipeboard(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pipeboard", *arguments],
-        env={"PATH": "/usr/bin:/bin", **environ},
+        env={"PATH": "/usr/bin:/bin", **MEASURED, **environ},
         capture_output=True,
         text=True,
         check=False,

@@ -89,3 +89,14 @@ def test_a_log_does_not_grow_for_ever(program: Daemon, monkeypatch: pytest.Monke
     program.stop()
     assert program.log.read_text() == ""
     assert program.log.with_suffix(".old.log").read_text() == "long ago\n"
+
+
+def test_damaged_records_are_written_anew(program: Daemon) -> None:
+    port = program.port(free_port())
+    program.start(listener(port))
+    (program.folder / "port").write_text("eight")
+    assert program.known_port() is None
+    assert program.port(port) == port
+    next(program.folder.glob("*.started-as")).unlink()
+    assert program.start(listener(port)), "how it was started is not known"
+    program.stop()

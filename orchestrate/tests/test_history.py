@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import re
 import time
 from collections.abc import Iterator
@@ -11,9 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stand_ins import job
 
+from pipeboard.console import Console
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.errors import PipeboardError
 from pipeboard.outcomes import STATUSES, STREAM_OUTCOMES
+from pipeboard.run import ops
 from pipeboard.run.history import (
     End,
     begin,
@@ -23,6 +26,8 @@ from pipeboard.run.history import (
     latest_of_each,
     new_run_id,
     note_ended,
+    stream_outcomes,
+    stream_troubles,
     totals,
     who_runs,
 )
@@ -246,3 +251,30 @@ def test_never_two_running(
             assert is_locked(connection, lock.concurrency_group)
     for _, lock in sessions.values():
         lock.close()
+
+
+def test_a_turn_to_change_the_tables_is_waited_for(
+    database: DatabaseUrl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ops, "LOCK_SECONDS", 0.6)
+    out = io.StringIO()
+    with psycopg.connect(database.url, autocommit=True) as other:
+        other.execute(f"select pg_advisory_lock({ops.TURN})".encode())
+        with pytest.raises(PipeboardError, match="schema ops are locked by") as caught:
+            migrate_database(database, Console(out))
+    assert caught.value.code == 69
+    assert "migrate       waiting up to 1 s for" in out.getvalue()
+    assert migrate_database(database, Console(out))
+
+
+def test_before_the_first_run_no_stream_is_known(database: DatabaseUrl) -> None:
+    with psycopg.connect(database.url) as connection:
+        assert stream_troubles(connection) == []
+        assert stream_outcomes(connection) == {}
+
+
+def test_a_lock_without_a_database_is_one_line() -> None:
+    nowhere = DatabaseUrl.parse("postgresql://a:secret@127.0.0.1:9/c")
+    with pytest.raises(PipeboardError, match=r"the database a@.* cannot be reached") as caught:
+        RunLock(nowhere, "main", "run")
+    assert caught.value.code == 69

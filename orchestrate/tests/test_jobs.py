@@ -88,3 +88,14 @@ def test_a_bound_that_bounds_nothing_is_refused(value: str) -> None:
     with pytest.raises(PipeboardError, match="PIPEBOARD_STALL_SECONDS is") as caught:
         job("sync").within({"PIPEBOARD_STALL_SECONDS": value})
     assert caught.value.code == ExitCode.CONFIGURATION
+
+
+def test_an_unknown_job_names_those_that_there_are() -> None:
+    with pytest.raises(PipeboardError, match="has no job nightly") as caught:
+        job("nightly")
+    assert caught.value.remedy.startswith("There are sync, elt, ")
+
+
+@pytest.mark.parametrize("text", ["", "deals.*", '{"deals": true}'])
+def test_a_selection_that_is_no_list_is_left_to_meltano(text: str) -> None:
+    assert job("sync").selected({"TAP_PIPEDRIVE__SELECT": text}) == job("sync").streams

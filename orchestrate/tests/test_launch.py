@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from stand_ins import MEASURED
 
 from pipeboard import launch
 
@@ -33,14 +34,15 @@ GIVEN = {
     "SOMETHING_ELSE": "https://user:of-something-else@host/",
 }
 OF_MELTANO = set(GIVEN) - {"PATH", "LANG"}
+#: As the commands in .pipeboard/bin start it; `make coverage` measures no process without `site`.
+PYTHON = [sys.executable, *([] if MEASURED else ["-I", "-S"])]
 
 
 def started(name: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Start a program of this name: here one that prints its variables."""
-    python = [sys.executable, "-I", "-S"]
     return subprocess.run(
-        [*python, launch.__file__, name, *(arguments or (*python[:1], "-c", DUMP))],
-        env={**GIVEN, **environ},
+        [*PYTHON, launch.__file__, name, *(arguments or (sys.executable, "-c", DUMP))],
+        env={**GIVEN, **MEASURED, **environ},
         text=True,
         capture_output=True,
         check=False,
@@ -133,10 +135,10 @@ def test_the_next_meltano_deletes_what_a_killed_one_left(tmp_path: Path) -> None
 
 def test_files_of_a_running_meltano_stay(tmp_path: Path) -> None:
     config = leftover(tmp_path)
-    command = [sys.executable, "-I", "-S", launch.__file__, "meltano", "/bin/cat"]
+    command = [*PYTHON, launch.__file__, "meltano", "/bin/cat"]
     with subprocess.Popen(
         command,
-        env={**GIVEN, "MELTANO_SYS_DIR_ROOT": str(tmp_path)},
+        env={**GIVEN, **MEASURED, "MELTANO_SYS_DIR_ROOT": str(tmp_path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as first:
@@ -195,3 +197,32 @@ def test_a_program_with_a_file_of_its_own_is_started_with_its_python(
     arguments = started(name, program, "list", "metrics", MELTANO_SYS_DIR_ROOT=str(tmp_path)).stdout
     entry = str(Path(launch.__file__).with_name("run") / file)
     assert arguments.split() == ["-I", entry, "list", "metrics"]
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("postgresql://me:se/cret@host/db", True),
+        ("postgresql://me:secret@[host/db", True),
+        ("postgresql://me@[host/db", False),
+        ("https://host/page?token=abc", True),
+        ("https://host/page?since=1", False),
+        ("no url", False),
+    ],
+)
+def test_secrets_in_urls_are_found_also_in_broken_ones(url: str, found: bool) -> None:
+    assert launch.is_private("OTHER_URL", url) is found
+
+
+def test_certificates_are_those_of_the_system_unless_they_are_named(tmp_path: Path) -> None:
+    named = tmp_path / "own.crt"
+    named.touch()
+    for given, expected in (
+        ({"SSL_CERT_FILE": str(named)}, str(named)),
+        ({"CURL_CA_BUNDLE": "/a/bundle", "SSL_CERT_FILE": str(named)}, None),
+    ):
+        found = launch.environ_of_program("tap-pipedrive", Path("/bin/tap"), given)
+        assert found.get("REQUESTS_CA_BUNDLE") == expected
+    assert "REQUESTS_CA_BUNDLE" not in launch.environ_of_program(
+        "target-postgres", Path("/bin/target"), {"SSL_CERT_FILE": str(named)}
+    )

@@ -12,7 +12,7 @@ from pipeboard.commands.run_summary import show_run
 from pipeboard.console import Console
 from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.outcomes import CODES, STATUSES, STREAM_OUTCOMES, process_code
-from pipeboard.run.metrics import MetricSet
+from pipeboard.run.metrics import MetricSet, push
 from pipeboard.run.run_metrics import of_end
 from pipeboard.run.runner import Outcome
 
@@ -83,3 +83,44 @@ def test_the_summary_says_the_status(status: str, code: int, text: str) -> None:
     show_run(Console(out), "sync", outcome)
     assert text in out.getvalue()
     assert bool(text) == bool(out.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("code", "retried"),
+    [(0, False), (1, True), (64, False), (69, True), (75, False), (77, False), (137, True)],
+)
+def test_a_scheduler_retries_what_may_go_better(code: int, retried: bool) -> None:
+    assert outcomes.is_retryable(code) is retried
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "state"),
+    [
+        ("succeeded", 0, ("Completed", True)),
+        ("behind", 75, ("Behind", True)),
+        ("incomplete", 77, ("Incomplete", False)),
+        ("interrupted", 143, ("Interrupted", False)),
+        ("failed", 69, ("Unavailable", False)),
+        (None, 78, ("Misconfigured", False)),
+        (None, 75, ("Behind", True)),
+        (None, 0, ("Completed", True)),
+        (None, 137, ("Failed", False)),
+    ],
+)
+def test_a_flow_has_the_state_of_its_run(
+    status: str | None, code: int, state: tuple[str, bool]
+) -> None:
+    assert outcomes.flow_state(status, code) == state
+
+
+def test_a_metric_that_is_not_declared_so_is_refused() -> None:
+    metrics = MetricSet()
+    with pytest.raises(ValueError, match="last_run_outcome takes the labels"):
+        metrics.set("last_run_outcome", 1.0)
+    with pytest.raises(KeyError):
+        metrics.set("of_another_program", 1.0)
+
+
+@pytest.mark.parametrize("gateway", ["http://127.0.0.1:9", "http://[broken"])
+def test_metrics_that_cannot_be_pushed_are_one_line(gateway: str) -> None:
+    assert str(push(gateway, "main", MetricSet())).startswith("metrics could not be pushed (")

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
 import threading
-from collections.abc import Callable, Iterator
+import urllib.error
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psycopg
 import pytest
 
+from pipeboard.checks import preflight
 from pipeboard.checks.preflight import check_account, check_settings
 from pipeboard.checks.warehouse import BUILT, prepare_database
 from pipeboard.database_url import DatabaseUrl
@@ -20,7 +24,9 @@ TOKEN = {"PIPEDRIVE_API_TOKEN": "token"}
 
 
 @contextmanager
-def api(status: int = 200, body: bytes = b"{}") -> Iterator[tuple[str, list[dict[str, str]]]]:
+def api(
+    status: int = 200, body: bytes = b"{}", headers: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, list[dict[str, str]]]]:
     """An API with one response, and the requests it got."""
     requests: list[dict[str, str]] = []
 
@@ -28,6 +34,8 @@ def api(status: int = 200, body: bytes = b"{}") -> Iterator[tuple[str, list[dict
         def do_GET(self) -> None:
             requests.append({"path": self.path, **{k.lower(): v for k, v in self.headers.items()}})
             self.send_response(status)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
 
@@ -160,6 +168,56 @@ def test_the_account_is_requested_once_with_the_token_in_a_header() -> None:
     assert [(a["path"], a["x-api-token"]) for a in requests] == [("/v1/users/me", "token")]
 
 
+def test_spent_tokens_are_no_failure() -> None:
+    left = {"x-daily-ratelimit-token-remaining": "0"}
+    with (
+        api(429, headers=left) as (base, _),
+        pytest.raises(PipeboardError, match="the API tokens of today are spent") as caught,
+    ):
+        check_account(TOKEN, base)
+    assert caught.value.code == ExitCode.BUDGET
+
+
+def test_a_server_that_says_nothing_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        base = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(PipeboardError, match="did not answer in time") as caught:
+            check_account(TOKEN, base, timeout=0.3)
+    assert caught.value.code == ExitCode.UNAVAILABLE
+
+
+def test_a_certificate_of_a_proxy_names_the_remedy() -> None:
+    error = urllib.error.URLError(ssl.SSLCertVerificationError("self-signed certificate"))
+    found = preflight._unreachable(error, "https://acme.pipedrive.com")
+    assert "the certificate of acme.pipedrive.com is not trusted" in found.what
+    assert "SSL_CERT_FILE" in found.remedy
+
+
+def test_with_oauth_the_account_is_not_requested() -> None:
+    with api() as (base, requests):
+        assert check_account({}, base) is None
+    assert requests == []
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        ({"is_admin": 1}, True),
+        ({"is_admin": False}, False),
+        ({"access": [{"app": "sales", "admin": True}]}, True),
+        ({"access": [{"app": "projects", "admin": True}]}, False),
+        ({}, None),
+    ],
+)
+def test_an_administrator_is_known_by_old_and_new_responses(
+    user: dict[str, object], expected: bool | None
+) -> None:
+    with api(200, json.dumps({"data": user}).encode()) as (base, _):
+        account = check_account(TOKEN, base)
+    assert account is not None
+    assert account.is_admin is expected
+
+
 def environment_of(database: DatabaseUrl, transformer: DatabaseUrl | None = None) -> Environment:
     environ = {"PIPEBOARD_TRANSFORM_DATABASE_URL": transformer.url} if transformer else {}
     return Environment(OWN, "dev", database, embedded=False, variables=environ)
@@ -196,9 +254,34 @@ def locked_schema(database: DatabaseUrl, superuser: psycopg.Connection) -> Datab
     return database
 
 
+def another_encoding(database: DatabaseUrl, superuser: psycopg.Connection) -> DatabaseUrl:
+    superuser.execute("drop database if exists latin")
+    superuser.execute(
+        "create database latin owner pipeboard template template0 encoding 'LATIN1' locale 'C'"
+        + (" locale_provider libc" if superuser.info.server_version >= 150000 else "")
+    )
+    return DatabaseUrl(database.url.replace("/test", "/latin"))
+
+
+def no_temporary_tables(database: DatabaseUrl, superuser: psycopg.Connection) -> DatabaseUrl:
+    superuser.execute("revoke temporary on database test from public")
+    superuser.execute("alter database test owner to postgres")
+    superuser.execute("grant create on database test to pipeboard")
+    return database
+
+
+def no_right_to_connect(database: DatabaseUrl, superuser: psycopg.Connection) -> DatabaseUrl:
+    superuser.execute("alter database test owner to postgres")
+    superuser.execute("revoke connect on database test from public")
+    return database
+
+
 @pytest.mark.parametrize(
     ("spoil", "code", "text"),
     [
+        (another_encoding, ExitCode.CONFIGURATION, "is encoded in LATIN1, not in UTF8"),
+        (no_temporary_tables, ExitCode.NOT_PERMITTED, "grant temporary on database .test. to"),
+        (no_right_to_connect, ExitCode.NOT_PERMITTED, "the right to connect from here"),
         (without_rights, ExitCode.NOT_PERMITTED, "grant create on database"),
         (read_only, ExitCode.NOT_PERMITTED, "read-only"),
         (wrong_password, ExitCode.NOT_PERMITTED, "refuses the password"),
@@ -219,6 +302,15 @@ def test_a_database_that_will_not_do_is_one_line(
     assert caught.value.code == code
     assert "\n" not in str(caught.value)
     assert database.password not in str(caught.value)
+
+
+def test_an_embedded_server_that_does_not_answer_names_stop(
+    database: DatabaseUrl, superuser: psycopg.Connection
+) -> None:
+    url = nobody_listens(database, superuser)
+    with pytest.raises(PipeboardError, match="the embedded PostgreSQL does not answer") as caught:
+        prepare_database(Environment(OWN, "dev", url, embedded=True, variables={}))
+    assert "make stop" in caught.value.remedy
 
 
 def test_two_roles_need_their_own_schemas_only(

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from pipeboard.local.processes import TrackedProcess, command_line, create_time
+from pipeboard.local.processes import TrackedProcess, children, command_line, create_time
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -53,3 +53,30 @@ def test_the_record_of_an_older_release_is_still_known(tmp_path: Path) -> None:
     path = tmp_path / "process.json"
     path.write_text(f'{{"pid": {os.getpid()}, "born": "{create_time(os.getpid())}"}}')
     assert TrackedProcess.load(path) == TrackedProcess.of(os.getpid())
+
+
+def test_children_are_those_that_a_process_started() -> None:
+    child = subprocess.Popen(SLEEP)
+    try:
+        assert child.pid in children(os.getpid())
+        assert os.getpid() not in children(child.pid)
+        tracked = TrackedProcess.of(child.pid)
+        assert tracked is not None
+        tracked.terminate()
+        assert child.wait(5) == -15
+        tracked.terminate()
+    finally:
+        child.kill()
+        child.wait()
+    assert command_line(child.pid) == ""
+
+
+def test_a_process_that_ignores_sigterm_is_killed() -> None:
+    script = "trap '' TERM; echo ready; while true; do sleep 1; done"
+    with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, text=True) as stubborn:
+        assert stubborn.stdout is not None
+        assert stubborn.stdout.readline() == "ready\n"
+        tracked = TrackedProcess.of(stubborn.pid)
+        assert tracked is not None
+        assert tracked.end(0.2)
+        assert stubborn.wait(5) == -9

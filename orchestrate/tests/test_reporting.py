@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from stand_ins import ROOT
+from stand_ins import MEASURED, ROOT
 
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.errors import ExitCode
@@ -65,6 +65,7 @@ class Command:
             cwd=ROOT,
             env={
                 "PATH": "/usr/bin:/bin",
+                **MEASURED,
                 **dict.fromkeys((*hidden, "PIPEBOARD_DATABASE_URL", "REDIS_URL"), ""),
                 "PIPEBOARD_STATE_DIR": str(self.state),
                 **self.environ,

@@ -85,3 +85,26 @@ def test_a_test_of_many_rules_names_those_that_are_broken() -> None:
         "persons_exist: 3 rows",
         "Got 2 results",
     ]
+
+
+def test_a_history_backfill_shows_its_goal() -> None:
+    log = RunLog(goal=("deal_changelog_sync", 1200))
+    log.read(json.dumps({"string_id": "tap", "name": "tap-pipedrive-history", "event": "reads"}))
+    log.loaded = {"deal_changelog_sync": 50}
+    assert log.progress == "50 of 1,200 deals"
+
+
+def test_errors_of_tap_and_loader_name_their_program() -> None:
+    tap = {"string_id": "tap-pipedrive", "name": "tap-pipedrive"}
+    log = log_of(
+        "",
+        {**tap, "event": "METRIC: {broken", "level": "info"},
+        {**tap, "event": "METRIC: []", "level": "info"},
+        {**tap, "event": "the token expired", "level": "critical"},
+        {**tap, "event": "ValueError: no number", "level": "info"},
+    )
+    assert log.errors == [
+        "tap-pipedrive: the token expired",
+        "tap-pipedrive: ValueError: no number",
+    ]
+    assert log.records == {}

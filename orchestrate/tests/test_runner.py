@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -154,8 +156,14 @@ def test_what_cannot_begin_is_a_failed_run_too(tmp_path: Path, environment: Envi
 def test_an_interrupted_wait_is_no_good_run(tmp_path: Path, environment: Environment) -> None:
     first = RunLock(environment.database, "main", "first")
     assert first.take()
-    threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGTERM]).start()
-    outcome = run_job(Paths(tmp_path), environment, job("sweep"), Console())
+
+    class Interrupting(Console):
+        """Shows that a run waits, and interrupts it."""
+
+        def progress(self, name: str, text: str, seconds: float) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    outcome = run_job(Paths(tmp_path), environment, job("sweep"), Interrupting())
     assert (outcome.status, outcome.code) == ("interrupted", 143)
     assert outcome.seconds < 30
     first.close()
@@ -207,8 +215,7 @@ def test_an_ended_meltano_is_a_failed_run(
 def test_a_signal_to_the_supervisor_interrupts_the_run(
     tmp_path: Path, environment: Environment
 ) -> None:
-    meltano(Paths(tmp_path), "exec sleep 300")
-    threading.Timer(1.5, os.kill, [os.getpid(), signal.SIGINT]).start()
+    meltano(Paths(tmp_path), f"kill -INT {os.getpid()}", "exec sleep 300")
     outcome = run_job(Paths(tmp_path), environment, job("sync"), Console())
     assert (outcome.status, outcome.code) == ("interrupted", 130)
     assert outcome.reason == "interrupted by SIGINT"
@@ -289,3 +296,133 @@ def test_an_error_in_the_supervisor_is_recorded_and_ends_meltano(
     assert (run["status"], run["exit_code"], run["failed_stage"]) == ("failed", 1, "pipeboard")
     assert run["reason"] == "RuntimeError: an internal error"
     assert create_time(int((tmp_path / "pid").read_text())) is None
+
+
+def away(environment: Environment, superuser: psycopg.Connection, *statements: str) -> None:
+    """Once a run is on record: end the sessions of its supervisor, after these statements."""
+    deadline = time.monotonic() + 30
+    running = "select count(*) from ops.etl_run where status = 'running'"
+    while superuser.execute(running.encode()).fetchone() != (1,):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    for statement in statements:
+        superuser.execute(statement.encode())
+    superuser.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where application_name like 'pipeboard 2%'"
+    )
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at the database all the time, and wait for it for a second."""
+    monkeypatch.setattr("pipeboard.run.watch.BEAT", 0.1)
+    monkeypatch.setattr("pipeboard.run.watch.DATABASE_TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr("pipeboard.run.session.DATABASE_WAIT_SECONDS", 1.0)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_run_goes_on_after_the_database_was_away(
+    tmp_path: Path, environment: Environment, superuser: psycopg.Connection
+) -> None:
+    out, found = io.StringIO(), job("sync")
+    meltano(Paths(tmp_path), "sleep 3", *whole_run(found))
+    thread = threading.Thread(target=away, args=(environment, superuser))
+    thread.start()
+    outcome = run_job(Paths(tmp_path), environment, found, Console(out))
+    thread.join()
+    assert outcome.status == "succeeded", outcome.reason
+    assert "database      went away; waiting up to 1 s for it" in out.getvalue()
+    assert statuses(environment) == ["succeeded"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_run_ends_when_another_one_took_over_while_the_database_was_away(
+    tmp_path: Path, environment: Environment, superuser: psycopg.Connection
+) -> None:
+    meltano(Paths(tmp_path), f"echo $$ > {tmp_path}/pid", "exec sleep 300")
+    taken = "update ops.etl_run set status = 'abandoned', finished_at = now()"
+    thread = threading.Thread(target=away, args=(environment, superuser, taken))
+    thread.start()
+    outcome = run_job(Paths(tmp_path), environment, job("sync"), Console(io.StringIO()))
+    thread.join()
+    assert (outcome.status, outcome.code) == ("failed", 69)
+    assert outcome.reason == "another run took over while the database was away"
+    assert create_time(int((tmp_path / "pid").read_text())) is None
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_run_ends_when_the_database_stays_away(
+    tmp_path: Path, environment: Environment, superuser: psycopg.Connection
+) -> None:
+    out = io.StringIO()
+    meltano(Paths(tmp_path), "exec sleep 300")
+    closed = "alter role pipeboard nologin"
+    thread = threading.Thread(target=away, args=(environment, superuser, closed))
+    thread.start()
+    try:
+        outcome = run_job(Paths(tmp_path), environment, job("sync"), Console(out))
+    finally:
+        thread.join()
+        superuser.execute("alter role pipeboard login")
+    assert (outcome.status, outcome.code) == ("failed", 69)
+    assert outcome.reason == "the database stayed away, and the lock with it"
+    assert "history       waiting up to 1 s for the database, to record the end" in out.getvalue()
+    assert "history       could not be written: " in out.getvalue()
+    assert statuses(environment) == ["abandoned"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_error_while_the_database_is_away_is_worth_another_try(
+    tmp_path: Path, environment: Environment, superuser: psycopg.Connection
+) -> None:
+    """dbt and Meltano end with 1 then, which alone would mean an error of another kind."""
+    failed = {"event": "the connection was closed", "level": "error"}
+    script = ["sleep 2", *log_lines(failed), "exit 1"]
+    meltano(Paths(tmp_path), *script)
+    thread = threading.Thread(target=away, args=(environment, superuser))
+    thread.start()
+    outcome = run_job(Paths(tmp_path), environment, job("sync"), Console(io.StringIO()))
+    thread.join()
+    assert (outcome.status, outcome.code) == ("failed", 69)
+    assert str(outcome.reason).startswith("the database went away: ")
+
+
+def test_a_second_signal_kills_the_run(tmp_path: Path, environment: Environment) -> None:
+    interrupt = f"kill -INT {os.getpid()}"
+    script = ["trap '' TERM", interrupt, "sleep 2", interrupt, "while true; do sleep 1; done"]
+    meltano(Paths(tmp_path), *script)
+    outcome = run_job(Paths(tmp_path), environment, job("sync"), Console())
+    assert (outcome.status, outcome.code) == ("interrupted", 130)
+    assert outcome.seconds < 19, "it does not wait for the grace"
+
+
+def test_a_lost_watchdog_ends_the_run(tmp_path: Path, environment: Environment) -> None:
+    class Reader(Console):
+        """Lets the script go on once its output is read."""
+
+        def pass_on(self, line: str) -> None:
+            (tmp_path / "read").touch()
+
+    wait = f"while [ ! -e {tmp_path}/read ]; do sleep 0.1; done"
+    meltano(Paths(tmp_path), "echo line", wait, "kill -9 $PPID", "exec sleep 300")
+    outcome = run_job(Paths(tmp_path), environment, job("sync"), Reader())
+    assert (outcome.status, outcome.code) == ("failed", 69)
+    assert outcome.reason == "its watchdog was killed"
+    assert outcome.seconds < 60
+
+
+def test_the_newest_logs_are_stored(
+    tmp_path: Path, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, found = Paths(tmp_path), job("sync")
+    paths.logs.mkdir(parents=True)
+    for number in range(3):
+        (paths.logs / f"2020010{number}T000000-dev-sync-1.jsonl").touch()
+    monkeypatch.setattr("pipeboard.run.runner.MAX_LOGS", 2)
+    meltano(paths, *whole_run(found))
+    outcome = run_job(paths, environment, found, Console())
+    logs = sorted(path.name for path in paths.logs.glob("*.jsonl"))
+    assert len(logs) == 2
+    assert logs[0] == "20200102T000000-dev-sync-1.jsonl"
+    assert outcome.log_file is not None and outcome.log_file.name == logs[1]

@@ -17,6 +17,7 @@ from pipeboard.console import Console
 from pipeboard.environments import DEMO, OWN
 from pipeboard.errors import ExitCode, PipeboardError
 from pipeboard.local import schedule
+from pipeboard.local.processes import create_time
 from pipeboard.local.schedule import Schedule, Scheduler, claim, holder, read_schedules
 from pipeboard.paths import Paths
 
@@ -188,3 +189,31 @@ def test_what_was_unavailable_is_tried_once_more(
     out = capsys.readouterr().out
     assert out.count("begins") == 2
     assert "ended with 69 after 0 s: the API is away" in out
+
+
+def test_a_run_that_outlasts_the_end_of_the_schedule_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "RUN_END_TIMEOUT_SECONDS", 0.3)
+    paths, began = Paths(tmp_path), tmp_path / "began"
+    pipeboard(paths, f"trap '' TERM\necho $$ > {began}.new\nmv {began}.new {began}\nexec sleep 60")
+    assert serve(paths, OWN, Schedule("sync", "sync", NEVER, ZONE), until=began) == 0
+    deadline = time.monotonic() + 10
+    while create_time(int(began.read_text())):
+        assert time.monotonic() < deadline, "it still runs"
+        time.sleep(0.05)
+
+
+def test_a_schedule_shows_what_its_runs_say_and_starts_none_after_its_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths, each = Paths(tmp_path), Schedule("sync", "sync", NEVER, ZONE)
+    pipeboard(paths, "echo of the run\necho\nexit 1")
+    scheduler = Scheduler(paths, OWN, Console(), quiet=False)
+    assert scheduler._once(each) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "of the run"
+    assert lines[-1].endswith("ended with 1 after 0 s"), "its output is not repeated"
+    scheduler._ending.set()
+    assert scheduler._once(each) == 0
+    assert capsys.readouterr().out == ""

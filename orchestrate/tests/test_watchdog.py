@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -16,6 +18,7 @@ import pytest
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.errors import PipeboardError
 from pipeboard.local.processes import create_time
+from pipeboard.run import watchdog
 from pipeboard.run.child import Child
 from pipeboard.run.run_lock import RunLock
 
@@ -142,3 +145,105 @@ def test_a_command_that_is_not_there_is_one_line(tmp_path: Path, database: Datab
     with pytest.raises(PipeboardError, match="absent: No such file"):
         Child([str(tmp_path / "absent")], tmp_path, {}, lock.socket)
     lock.close()
+
+
+@dataclass
+class Watched:
+    """A watchdog without a supervisor: this test has its end of the channel."""
+
+    process: subprocess.Popen[str]
+    channel: socket.socket
+
+    def output(self) -> str:
+        """Wait for its end; return its output."""
+        return self.process.communicate(timeout=30)[0]
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Iterator[Callable[..., Watched]]:
+    started: list[Watched] = []
+
+    def start(*command: str, lock: int = 1, grace: float = 1.0) -> Watched:
+        channel, its_end = socket.socketpair()
+        with its_end:
+            arguments = [str(watchdog.__file__), str(its_end.fileno()), str(grace), *command]
+            process = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=tmp_path,
+                stdout=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+                pass_fds=[its_end.fileno()],
+            )
+        socket.send_fds(channel, [b"lock"], [lock])
+        started.append(Watched(process, channel))
+        return started[-1]
+
+    yield start
+    for found in started:
+        found.channel.close()
+        found.process.communicate(timeout=30)
+
+
+def test_the_watchdog_exits_like_its_command(watch: Callable[..., Watched]) -> None:
+    done = watch("/bin/sh", "-c", "echo line; exit 7")
+    assert done.output() == "line\n"
+    assert done.process.returncode == 7
+
+
+def test_a_watchdog_whose_command_is_absent_exits_with_127(watch: Callable[..., Watched]) -> None:
+    done = watch("/nowhere/meltano")
+    assert done.output() == "/nowhere/meltano: No such file or directory\n"
+    assert done.process.returncode == watchdog.FAILED_TO_START
+
+
+@pytest.mark.parametrize(("script", "code"), [(TREE, 143), (STUBBORN, 137)])
+def test_the_end_of_the_channel_ends_the_command_and_its_children(
+    tmp_path: Path, watch: Callable[..., Watched], script: str, code: int
+) -> None:
+    found = watch("/bin/sh", "-c", script)
+    pids = [number(tmp_path / name) for name in ("parent", "child")]
+    assert found.channel.recv(20) == b"%d\n" % pids[0]
+    # Signals to the process group of the supervisor do not end it.
+    for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        found.process.send_signal(signal_number)
+    time.sleep(0.3)
+    assert found.process.poll() is None
+    found.channel.close()
+    assert found.process.wait(30) == code
+    assert not any(map(create_time, pids))
+
+
+def test_children_of_a_killed_command_are_ended_by_the_watchdog(
+    tmp_path: Path, watch: Callable[..., Watched]
+) -> None:
+    found = watch("/bin/sh", "-c", TREE.replace("wait", "kill -9 $$"))
+    assert found.process.wait(30) == 137
+    assert create_time(number(tmp_path / "child")) is None
+
+
+def test_the_watchdog_lets_a_lock_go_when_it_gets_another(watch: Callable[..., Watched]) -> None:
+    """Pipes stand in for sockets of locks: the reader of one sees whether it is still held."""
+    first, lost, retaken = (os.pipe() for _ in range(3))
+    found = watch("/bin/sleep", "300", lock=first[1])
+    assert found.channel.recv(20)
+    for _, held in (lost, retaken):
+        socket.send_fds(found.channel, [b"lock"], [held])
+    for reader, held in (first, lost, retaken):
+        os.close(held)
+        os.set_blocking(reader, False)
+
+    def is_held(reader: int) -> bool:
+        try:
+            return os.read(reader, 1) != b""
+        except BlockingIOError:
+            return True
+
+    until(lambda: not is_held(lost[0]))
+    assert is_held(first[0]), "the command holds it, too"
+    assert is_held(retaken[0])
+    found.channel.close()
+    assert found.process.wait(30) == 143
+    assert not is_held(first[0]) and not is_held(retaken[0])
+    for reader, _ in (first, lost, retaken):
+        os.close(reader)

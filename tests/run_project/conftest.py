@@ -8,6 +8,7 @@ process itself start run_project.sh.
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import re
@@ -65,20 +66,22 @@ class Site:
     def env_file(self) -> Path:
         return self.folder / "env"
 
-    def run(self, *arguments: str, code: int = 0) -> str:
+    def run(self, *arguments: str, code: int = 0, answer: str = "") -> str:
         """Run a command line in this process; return what it and its children print."""
         self.capfd.readouterr()
-        found = run(arguments, self.checkout)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "stdin", io.StringIO(answer))
+            found = run(arguments, self.checkout)
         output = "".join(self.capfd.readouterr())
         assert found == code, output
         return output
 
-    def script(self, *arguments: str, code: int = 0, answer: str = "") -> str:
+    def script(self, *arguments: str, code: int = 0) -> str:
         """The same by run_project.sh, as a process of its own."""
         done = subprocess.run(
             ["./run_project.sh", *arguments],
             cwd=self.checkout,
-            input=answer,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -87,11 +87,29 @@ def test_it_runs_from_anywhere_and_by_a_newer_python(
 
 
 def test_down_keeps_the_data_and_delete_asks_for_the_namespace_by_name(deployed: Site) -> None:
-    output = deployed.script("down", *SMALL, "--delete", answer="no\n", code=64)
-    assert "nothing was deleted" in output
-    assert deployed.exists("statefulset/redis")
-    deployed.script("down", *SMALL, "--delete", answer="pipeboard\n")
+    for answer in ("no\n", ""):
+        output = deployed.run("down", *SMALL, "--delete", answer=answer, code=64)
+        assert "delete namespace pipeboard in context minikube, with all its data?" in output
+        assert "nothing was deleted" in output
+        assert deployed.exists("statefulset/redis")
+    deployed.run("down", *SMALL, "--delete", answer="pipeboard\n")
     assert not deployed.exists("statefulset/redis")
+
+
+@pytest.mark.parametrize(("flag", "stays"), [("--yes", False), ("--dry-run", True)])
+def test_a_deletion_asks_nothing_with_yes_and_in_a_dry_run(
+    deployed: Site, flag: str, stays: bool
+) -> None:
+    output = deployed.run("down", *SMALL, "--delete", flag)
+    assert "Type the namespace" not in output
+    assert deployed.exists("statefulset/redis") == stays
+
+
+def test_an_overlay_without_a_namespace_is_refused(site: Site) -> None:
+    overlay = site.checkout / "k8s" / "overlays" / "minikube-small" / "kustomization.yaml"
+    overlay.write_text(overlay.read_text().replace("namespace: pipeboard\n", ""))
+    output = site.run("status", *SMALL, code=78)
+    assert "k8s/overlays/minikube-small/kustomization.yaml names no namespace" in output
 
 
 def find(program: str) -> Path:

@@ -81,6 +81,13 @@ def test_a_dry_run_prints_what_it_would_do_and_does_nothing(site: Site) -> None:
     assert "s3cret-token" not in output
 
 
+def test_an_image_that_minikube_has_is_not_built_again(site: Site) -> None:
+    site.set(images=f"docker.io/library/pipeboard:{site.head()}")
+    assert f"pipeboard:{site.head()} is there" in site.run("deploy", *SMALL)
+    assert not [change for change in site.changes() if change.startswith(("docker", "minikube"))]
+    assert site.release() == site.head()
+
+
 def test_provision_runs_the_jobs_of_its_phase_of_the_release_that_runs(deployed: Site) -> None:
     deployed.run("provision", *SMALL)
     assert deployed.changes() == [
@@ -99,6 +106,27 @@ def test_status_shows_the_release_and_changes_nothing(deployed: Site) -> None:
     assert f"release    {deployed.head()}" in output
     assert "cluster    is as this release left it" in output
     assert deployed.changes() == []
+
+
+def test_status_before_the_first_release_names_none(site: Site) -> None:
+    output = site.run("status", *SMALL)
+    assert "release    none" in output
+    assert "cluster    " not in output
+
+
+def test_status_of_workloads_that_cannot_be_read_is_not_as_applied(deployed: Site) -> None:
+    deployed.set(refused="GET .*/statefulsets")
+    output = deployed.run("status", *SMALL, code=69)
+    assert "cluster    differs from this release" in output
+    assert "namespace pipeboard cannot be read; try again" in output
+
+
+def test_a_record_that_is_no_release_names_the_remedy(deployed: Site) -> None:
+    record = deployed.path("configmap/release")
+    record.write_text(record.read_text().replace('"manifest.gz"', '"manifest"'))
+    output = deployed.run("status", *SMALL, code=69)
+    assert "configmap/release of namespace pipeboard is no release" in output
+    assert "kubectl -n pipeboard delete configmap release" in output
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,16 @@ import pty
 import re
 import signal
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterable
 
+import psutil
 import pytest
 from conftest import Site
+
+from deploy import cli
 
 SMALL = ("--env", "minikube-small")
 
@@ -155,20 +160,44 @@ def test_a_terminal_that_is_lost_brings_the_release_before_back(deployed: Site) 
     assert deployed.suspended() == ["backfill"]
 
 
-def test_a_signal_ends_the_program_that_runs(site: Site) -> None:
+def test_a_signal_ends_the_program_that_runs(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     slow_build = site.cluster / "slow-build"
     slow_build.touch()
-    process = start(site, "deploy", *SMALL)
-    while not slow_build.read_text():
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=60)[0]
-    assert process.returncode == 130
+
+    def interrupt_build() -> None:
+        while not slow_build.read_text():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(cli, "ROOT", site.checkout)
+    monkeypatch.setattr(sys, "argv", ["run_project.sh", "deploy", *SMALL])
+    handlers = {number: signal.getsignal(number) for number in cli.INTERRUPTED}
+    # As `nohup` does.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        threading.Thread(target=interrupt_build).start()
+        assert cli.main() == 130
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    output = "".join(site.capfd.readouterr())
+    assert "run_project.sh: interrupted by signal 2" in output
     assert "going back" not in output
     assert site.changes() == ["docker build"]
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(slow_build.read_text()), 0)
+    assert not psutil.pid_exists(int(slow_build.read_text()))
+
+
+def test_a_rollback_that_fails_says_which_release_did_not_come_up(deployed: Site) -> None:
+    first = deployed.head()
+    deployed.commit_again()
+    deployed.run("deploy", *SMALL)
+    second = deployed.release()
+    deployed.set(failing="deployment/metabase")
+    output = deployed.run("rollback", *SMALL, "--timeout", "2", code=1)
+    assert f"release {first} did not come up again: " in output
+    assert "./run_project.sh status --env minikube-small" in output
+    assert deployed.release() == second
 
 
 def add_report(site: Site) -> str:
