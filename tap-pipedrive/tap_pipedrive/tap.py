@@ -192,7 +192,7 @@ class TapPipedrive(Tap):
                     msg = "the process that reads the messages has ended (broken pipe)"
                     stopped, error = "error", errors.ReaderGoneError(msg)
             except BaseException as failure:
-                stopped, error = "error", failure
+                stopped, error = "error", errors.explained(failure)
             try:
                 report()
             finally:

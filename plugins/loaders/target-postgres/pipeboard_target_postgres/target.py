@@ -135,7 +135,7 @@ def _transform(
     """
     try:
         return apply(record)
-    except MappingError:
+    except (MappingError, MemoryError):
         raise
     except Exception as exc:
         raise MappingError(
