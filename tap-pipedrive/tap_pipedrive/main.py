@@ -7,6 +7,7 @@ import os
 import sys
 from typing import NoReturn
 
+from tap_pipedrive import memory
 from tap_pipedrive.errors import OutOfMemoryError, ReaderGoneError, TapError
 
 
@@ -15,13 +16,14 @@ def main() -> None:
     try:
         _run()
     except MemoryError:  # before or after a run, which explains its own
+        memory.release_reserve()
         _fail(OutOfMemoryError())
 
 
 def _run() -> None:
     # Objects that imports create are permanent: collecting garbage costs a tenth of the start.
     gc.disable()
-    from tap_pipedrive import memory, termination
+    from tap_pipedrive import termination
 
     memory.limit_arenas()
     # Before the slow imports: a signal during them ends the process like a later one.

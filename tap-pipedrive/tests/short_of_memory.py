@@ -17,7 +17,9 @@ _taken: list[bytearray] = []
 
 
 def take_all_memory() -> None:
-    """Let this process get no more memory than it has, and fill what it has free."""
+    """Let this process get no more memory than it has, and fill what it has free; once only."""
+    if _taken:
+        return
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize(), most))

@@ -18,11 +18,11 @@ from unittest import mock
 
 import psycopg
 import redis
+from moments import at_a_load, is_call_of
 from pipeboard_target_postgres import staging
 from pipeboard_target_postgres.connector import APPLICATION_NAME
-from pipeboard_target_postgres.loader import Loader
-from pipeboard_target_postgres.merge import Merge
 from play import Play
+from processes import PlayOfProcesses
 from server import Server
 from transport import Killed
 from valkey_server import Valkey
@@ -56,8 +56,10 @@ class Fault:
     Attributes:
         ends: how the run ends that meets it.
         strike: breaks something, and may register on `bench.mends` how to mend it.
-        place: `source` (at a call of the tap), `loader` (at a load) or `copy` (in mid-COPY).
+        place: `source` (at a call of the tap), `loader` (at a load), `copy` (in mid-COPY), or
+            `tap process` and `loader process` (as `source` and `loader`, in a process of its own).
         config: settings that the tap needs.
+        reason: a part of the reason that the operator reads, where it must be a certain one.
 
     """
 
@@ -67,6 +69,7 @@ class Fault:
     ends: str = "failed"
     phases: tuple[str, ...] = PHASES
     config: dict[str, Any] = field(default_factory=dict)
+    reason: str = ""
 
 
 # -- faults of the network ------------------------------------------------------------------------
@@ -145,6 +148,10 @@ def _garble_redis(bench: Bench, play: Play) -> None:
 
 def _kill_the_process(bench: Bench, play: Play) -> None:
     raise Killed
+
+
+def _run_as_processes(bench: Bench, play: Play) -> None:
+    """Nothing is broken from here: the process takes its own memory, see `without_memory.py`."""
 
 
 def _wrong_the_clock(bench: Bench, play: Play) -> None:
@@ -263,6 +270,19 @@ FAULTS = (
     Fault("Redis garbage", "source", _garble_redis, "succeeded", READING, {"redis_url": ""}),
     Fault("clock", "source", _wrong_the_clock, "succeeded", READING),
     Fault("loader killed", "loader", _kill_the_process),
+    Fault(
+        "tap out of memory",
+        "tap process",
+        _run_as_processes,
+        phases=READING,
+        reason="out of memory: the process got no more memory",
+    ),
+    Fault(
+        "loader out of memory",
+        "loader process",
+        _run_as_processes,
+        reason="Out of memory: the process got no more memory",
+    ),
     Fault("PostgreSQL restarted", "loader", _restart, "succeeded"),
     Fault("session ended", "loader", _end_the_session),
     Fault("cut in COPY", "copy", _end_the_session, "succeeded", READING),
@@ -306,10 +326,13 @@ def broken(bench: Bench, fault: Fault, phase: str, play: Play) -> Iterator[None]
     with bench.mends, ExitStack() as patches:
         if fault.place == "source":
             patches.enter_context(_at_a_call(play, phase, strike))
+        elif fault.place.endswith("process"):
+            patches.enter_context(_as_processes(play, fault.place.split()[0], phase))
+            strike()
         elif fault.place == "copy":
             patches.enter_context(_in_copy(strike))
         else:
-            patches.enter_context(_at_a_load(phase, strike))
+            patches.enter_context(at_a_load(phase, strike))
         yield
     play.transport.elsewhere, play.clock.error = None, 0
 
@@ -317,7 +340,7 @@ def broken(bench: Bench, fault: Fault, phase: str, play: Play) -> Iterator[None]
 @contextmanager
 def _at_a_call(play: Play, phase: str, strike: Callable[[], None]) -> Iterator[None]:
     def at(path: str) -> None:
-        if play.transport.calls >= 3 and (phase != "history" or "/changelog" in path):
+        if is_call_of(phase, play.transport.calls, path):
             strike()
 
     play.transport.before_path = at
@@ -325,6 +348,16 @@ def _at_a_call(play: Play, phase: str, strike: Callable[[], None]) -> Iterator[N
         yield
     finally:
         play.transport.before_path = lambda _: None
+
+
+@contextmanager
+def _as_processes(play: Play, program: str, phase: str) -> Iterator[None]:
+    assert isinstance(play, PlayOfProcesses)
+    play.loses_memory = (program, phase)
+    try:
+        yield
+    finally:
+        play.loses_memory = None
 
 
 @contextmanager
@@ -339,34 +372,6 @@ def _in_copy(strike: Callable[[], None]) -> Iterator[None]:
         mock.patch.object(psycopg.Copy, "write", written),
         # Few rows are merged without COPY.
         mock.patch.object(staging, "MOST_ROWS_AS_PARAMETERS", 0),
-    ):
-        yield
-
-
-@contextmanager
-def _at_a_load(phase: str, strike: Callable[[], None]) -> Iterator[None]:
-    load, merge, activate = Loader._load, Merge.run, Loader.activate
-
-    def loading(self: Loader, batch: Any, cursor: Any) -> Any:
-        wanted = {"first sync", "incremental", "backfill"}
-        if phase in wanted or (phase == "history" and batch.stream.name == "deal_changelog"):
-            strike()
-        return load(self, batch, cursor)
-
-    def merging(self: Merge, *arguments: Any, **more: Any) -> Any:
-        if phase == "merge":
-            strike()
-        return merge(self, *arguments, **more)
-
-    def activating(self: Loader, *arguments: Any) -> Any:
-        if phase == "sweep":
-            strike()
-        return activate(self, *arguments)
-
-    with (
-        mock.patch.object(Loader, "_load", loading),
-        mock.patch.object(Merge, "run", merging),
-        mock.patch.object(Loader, "activate", activating),
     ):
         yield
 

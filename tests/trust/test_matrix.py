@@ -23,6 +23,7 @@ from matrix import (
     table,
 )
 from play import Play
+from processes import PlayOfProcesses
 from server import ROOT, Server, running
 from story import Edit, Story, Sync
 from valkey_server import running_valkey
@@ -73,6 +74,7 @@ def test_a_run_after_a_fault_makes_everything_right(
     assert bench.struck == 1, "\n".join(play.log)
     ends = EXCEPTIONS.get((fault.name, phase), fault.ends)
     assert play.outcomes[1:3] == [ends, "succeeded"], "\n".join(play.log)
+    assert not fault.reason or f"{ends} ({fault.reason}" in "\n".join(play.log)
 
 
 def _play(bench: Bench, fault: Fault, phase: str) -> Play:
@@ -81,7 +83,7 @@ def _play(bench: Bench, fault: Fault, phase: str) -> Play:
     if phase == "first sync":
         syncs = [Sync(0, database="unreachable"), Sync(60), Sync(90_000, EDITS)]
     story = Story(7, 12, 5, 40, fault.name != "session ended", STREAMS, syncs)
-    play = Play(story, bench.server.url)
+    play = PlayOfProcesses(story, bench.server.url)
     config = dict(fault.config)
     if bench.valkey is not None:
         config["redis_url"] = bench.valkey.url

@@ -3,7 +3,7 @@
 import gc
 import sys
 
-from pipeboard_target_postgres.memory import EX_UNAVAILABLE, OUT_OF_MEMORY
+from pipeboard_target_postgres.memory import EX_UNAVAILABLE, OUT_OF_MEMORY, release_reserve
 from pipeboard_target_postgres.termination import STOP
 
 #: Interval of switching between the reading thread and the thread that writes to PostgreSQL. With
@@ -16,6 +16,7 @@ def main() -> None:
     try:
         _run()
     except MemoryError:  # before or after a load, which explains its own
+        release_reserve()
         sys.stderr.write(f"target-postgres: {OUT_OF_MEMORY}\n")
         sys.exit(EX_UNAVAILABLE)
 
