@@ -15,7 +15,8 @@ from singer_sdk.exceptions import (
 )
 from singer_sdk.singerlib.exceptions import InvalidInputLine
 
-from pipeboard_target_postgres.memory import EX_UNAVAILABLE, OUT_OF_MEMORY
+from pipeboard_target_postgres.memory import EX_UNAVAILABLE as EX_UNAVAILABLE
+from pipeboard_target_postgres.memory import OUT_OF_MEMORY
 
 EX_DATAERR = 65
 EX_NOPERM = 77
