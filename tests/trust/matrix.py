@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 from unittest import mock
 
@@ -300,16 +301,59 @@ EACH_CHANGE = {
     ("API down", "history"), ("Redis gone", "incremental"), ("cut in COPY", "first sync"),
     ("max_connections", "merge"),
 }  # fmt: skip
-#: Phases after the loading, and the tests that show the fault there.
+#: After the loading: dbt builds, dbt publishes marts, the supervisor reads and sends metrics, and
+#: the static page is written.
+LATER_PHASES = ("dbt", "publishing", "metrics", "page")
+_BUILDS = "tests/end_to_end/test_build_faults.py"
 _FAULTS, _OUTCOMES = "tests/end_to_end/test_faults.py", "tests/end_to_end/test_outcomes.py"
+_METRICS = "orchestrate/tests/test_metrics_faults.py"
+_OF_A_BUILD = f"{_BUILDS}::test_a_run_after_a_fault_makes_every_table_right"
+_OF_METRICS = f"{_METRICS}::test_a_database_that_fails_while_metrics_are_read_changes_no_run"
+_PAGE = "plugins/utilities/metabase/tests/static_dashboard/test_page.py"
+_OF_A_GATEWAY = f"{_METRICS}::test_a_gateway_that_fails_changes_no_run_and_the_next_run_pushes"
+#: Tests of several faults, whose parameters have the names of these.
+OF_SEVERAL = (_OF_A_BUILD, _OF_METRICS, _OF_A_GATEWAY)
+#: The tests that show a fault in these phases, in the rooms where dbt or a Pushgateway runs.
 ELSEWHERE = {
     ("PostgreSQL restarted", "dbt"): (
         f"{_FAULTS}::test_a_database_killed_while_dbt_builds_fails_the_run"
     ),
+    ("PostgreSQL restarted", "publishing"): _OF_A_BUILD,
+    ("session ended", "dbt"): _OF_A_BUILD,
+    ("session ended", "publishing"): _OF_A_BUILD,
+    ("session ended", "metrics"): _OF_METRICS,
+    ("session ended", "page"): (
+        f"{_PAGE}::test_a_session_that_ends_fails_the_page_and_not_its_cards"
+    ),
+    ("disk full", "page"): f"{_PAGE}::test_a_full_disk_leaves_the_page_before_it",
+    ("disk full", "dbt"): _OF_A_BUILD,
+    ("disk full", "publishing"): _OF_A_BUILD,
+    ("max_connections", "dbt"): _OF_A_BUILD,
+    ("max_connections", "publishing"): _OF_A_BUILD,
+    ("read-only", "dbt"): _OF_A_BUILD,
+    ("read-only", "publishing"): _OF_A_BUILD,
+    ("lock held", "dbt"): _OF_A_BUILD,
+    ("lock held", "publishing"): _OF_A_BUILD,
+    ("lock held", "metrics"): _OF_METRICS,
+    ("PostgreSQL silent", "dbt"): _OF_A_BUILD,
+    ("PostgreSQL silent", "publishing"): _OF_A_BUILD,
+    ("PostgreSQL silent", "metrics"): _OF_METRICS,
+    ("server out of memory", "dbt"): _OF_A_BUILD,
+    ("server out of memory", "publishing"): _OF_A_BUILD,
+    ("dbt out of memory", "dbt"): (
+        f"{_BUILDS}::test_a_dbt_without_memory_says_so_and_the_run_after_it_makes_every_table_right"
+    ),
+    ("dbt killed", "dbt"): f"{_OUTCOMES}::test_a_killed_dbt_fails_the_run",
+    ("dbt killed", "publishing"): (
+        "tests/warehouse/test_always_there.py::test_a_build_that_is_killed_leaves_every_mart"
+    ),
     ("supervisor killed", "dbt"): (
         f"{_FAULTS}::test_a_supervisor_killed_while_dbt_builds_leaves_no_process"
     ),
-    ("dbt killed", "dbt"): f"{_OUTCOMES}::test_a_killed_dbt_fails_the_run",
+    ("Pushgateway gone", "metrics"): _OF_A_GATEWAY,
+    ("Pushgateway garbage", "metrics"): _OF_A_GATEWAY,
+    ("Pushgateway silent", "metrics"): _OF_A_GATEWAY,
+    ("Pushgateway endless", "metrics"): _OF_A_GATEWAY,
 }
 
 
@@ -377,14 +421,21 @@ def _in_copy(strike: Callable[[], None]) -> Iterator[None]:
 
 
 def table() -> str:
-    """Return the matrix as a table of Markdown."""
-    head = f"| fault | {' | '.join(PHASES)} |\n|{'---|' * (len(PHASES) + 1)}\n"
-    rows = []
-    for fault in FAULTS:
-        cells = [
-            "" if phase not in fault.phases
-            else "each change" if (fault.name, phase) in EACH_CHANGE else "nightly"
-            for phase in PHASES
-        ]  # fmt: skip
-        rows.append(f"| {fault.name} | {' | '.join(cells)} |\n")
-    return head + "".join(rows)
+    """Return the matrix as a table of Markdown, and the tests that its letters stand for."""
+    phases = (*PHASES, *LATER_PHASES)
+    tests = list(dict.fromkeys(ELSEWHERE.values()))
+    played = {fault.name: fault.phases for fault in FAULTS}
+    names = list(dict.fromkeys([*played, *(name for name, _ in ELSEWHERE)]))
+    lines = [f"| fault | {' | '.join(phases)} |", f"|{'---|' * (len(phases) + 1)}"]
+    for name in names:
+        cells = []
+        for phase in phases:
+            if test := ELSEWHERE.get((name, phase)):
+                cells.append(ascii_lowercase[tests.index(test)])
+            elif phase in played.get(name, ()):
+                cells.append("each change" if (name, phase) in EACH_CHANGE else "nightly")
+            else:
+                cells.append("")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    letters = [f"| {ascii_lowercase[at]} | `{test}` |" for at, test in enumerate(tests)]
+    return "\n".join([*lines, "", "| | test |", "|---|---|", *letters, ""])

@@ -14,6 +14,7 @@ from matrix import (
     ELSEWHERE,
     EXCEPTIONS,
     FAULTS,
+    OF_SEVERAL,
     PHASES,
     Bench,
     Fault,
@@ -127,9 +128,12 @@ def test_the_table_of_the_matrix_is_in_the_readme() -> None:
 
 
 def test_the_tests_of_the_other_phases_exist() -> None:
-    for test in ELSEWHERE.values():
+    for (fault, _), test in ELSEWHERE.items():
         file, _, name = test.partition("::")
-        assert f"def {name}(" in (ROOT / file).read_text(), test
+        text = (ROOT / file).read_text()
+        assert f"def {name}(" in text, test
+        if test in OF_SEVERAL:
+            assert f'"{fault.removeprefix("Pushgateway ")}"' in text, (fault, test)
 
 
 def test_each_pair_of_each_change_is_a_pair() -> None:
