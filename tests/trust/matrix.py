@@ -338,8 +338,6 @@ ELSEWHERE = {
     ("PostgreSQL silent", "dbt"): _OF_A_BUILD,
     ("PostgreSQL silent", "publishing"): _OF_A_BUILD,
     ("PostgreSQL silent", "metrics"): _OF_METRICS,
-    ("server out of memory", "dbt"): _OF_A_BUILD,
-    ("server out of memory", "publishing"): _OF_A_BUILD,
     ("dbt out of memory", "dbt"): (
         f"{_BUILDS}::test_a_dbt_without_memory_says_so_and_the_run_after_it_makes_every_table_right"
     ),
