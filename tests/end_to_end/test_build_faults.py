@@ -7,6 +7,7 @@ This is the part of the matrix of tests/trust that needs dbt.
 from __future__ import annotations
 
 import os
+import re
 import resource
 import shutil
 import signal
@@ -110,7 +111,8 @@ FAULTS: dict[str, tuple[Callable[[Strike], None], str, int, str]] = {
     "PostgreSQL restarted": (restart, "failed", 69, "connection"),
     "session ended": (end_sessions, "failed", 69, "closed the connection"),
     "disk full": (fill_the_disk, "failed", 69, "No space left on device"),
-    "max_connections": (refuse_connections, "failed", 69, "too many connections for role"),
+    # If no other node begins, the reason is that of the one whose session was ended.
+    "max_connections": (refuse_connections, "failed", 69, "too many connections|closed the conn"),
     "read-only": (refuse_writing, "failed", 77, "in a read-only transaction"),
     "lock held": (hold_the_lock, "succeeded", 0, ""),
     "PostgreSQL silent": (stop_sessions, "succeeded", 0, ""),
@@ -191,7 +193,7 @@ def test_a_run_after_a_fault_makes_every_table_right(site: Site, fault: str, pha
     last = last_run(site)
     assert last[:3] == (status, code, "dbt" if code else ""), f"{last}\n{out[-3000:]}"
     assert ended == code
-    assert reason in last[3]
+    assert re.search(reason, last[3]), last
     assert "Traceback" not in out
     run_again(site)
 
