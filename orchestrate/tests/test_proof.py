@@ -536,3 +536,43 @@ def test_every_selected_stream_has_an_outcome() -> None:
     assert found["deals"] == StreamOutcome("deals", "complete", 1, 1, 3, 7, 1, "odd values")
     unknown = stream_outcomes(None, None, SYNC.streams)
     assert {(one.outcome, one.received) for one in unknown} == {("interrupted", None)}
+
+
+def messages(*texts: str) -> Change:
+    """Let dbt fail with a node for each of these messages."""
+    found = results(*["error"] * len(texts))
+    for result, text in zip(found["results"][1:], texts, strict=True):
+        result["message"] = text
+    return both(failed_dbt(1), lambda evidence: replace(evidence, build=build_of(found, {})))
+
+
+@pytest.mark.parametrize(
+    ("texts", "code", "decisive"),
+    [
+        (["column x does not exist (SQLSTATE 42703)"], 65, "column x does not exist"),
+        (["could not extend file (SQLSTATE 53100)"], 69, "could not extend file"),
+        (["Got 1 result", "out of memory (SQLSTATE 53200)"], 69, "out of memory"),
+        (["ended (SQLSTATE 57P01)", "too many connections (SQLSTATE 08001)"], 69, "too many"),
+        (["closed (SQLSTATE 08006)", "read-only transaction (SQLSTATE 25006)"], 77, "read-only"),
+        (["lock timeout (SQLSTATE 55P03)"], 69, "lock timeout"),
+        (["no right (SQLSTATE 42501)"], 77, "no right"),
+        (["x", "Unhandled error: MemoryError"], 69, "out of memory: dbt got no more memory"),
+        (["can't start new thread"], 69, "out of memory: dbt got no more memory"),
+    ],
+)
+def test_an_error_of_the_database_in_a_build_has_the_code_of_its_state(
+    texts: list[str], code: int, decisive: str
+) -> None:
+    judged = judge(messages(*texts)(whole()))
+    assert (judged.status, judged.code, judged.part) == ("failed", code, "dbt")
+    assert decisive in (judged.reason or "")
+
+
+def test_a_dbt_that_left_no_results_is_judged_by_its_lines() -> None:
+    lines = log(
+        {"name": "dbt", "event": "Encountered an error: Database Error"},
+        {"name": "dbt", "event": "  Error: connection refused (SQLSTATE 08001)"},
+        completed(False, block_type="InvokerCommand", err="failed with exit code: 2"),
+    )
+    judged = judge(replace(whole(), code=1, log=lines, build=None))
+    assert (judged.code, judged.part) == (69, "dbt")

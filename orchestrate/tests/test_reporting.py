@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,38 +16,20 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pushgateway import direct, pushed, running_gateway
 from stand_ins import MEASURED, ROOT
 
 from pipeboard.database_url import DatabaseUrl
 from pipeboard.errors import ExitCode
-from pipeboard.local.daemon import Daemon, ServiceSpec
-from pipeboard.local.loopback import free_port
-from pipeboard.local.stack import _http_answers
 from pipeboard.run.history import latest
 from pipeboard.run.reporting import as_pipeboard_error
 from pipeboard.run.run_metrics import exists
 
-GATEWAY = shutil.which("prometheus-pushgateway")
-needs_gateway = pytest.mark.skipif(GATEWAY is None, reason="prometheus-pushgateway is missing")
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if GATEWAY is None:
-        yield ""
-        return
-    folder = tmp_path_factory.mktemp("gateway")
-    url = f"http://127.0.0.1:{free_port()}"
-    command = [
-        GATEWAY,
-        f"--web.listen-address={url[7:]}",
-        f"--persistence.file={folder / 'metrics'}",
-    ]
-    found = Daemon("pushgateway", folder, folder / "log")
-    found.start(ServiceSpec(command, {}, lambda: _http_answers(f"{url}/-/ready")))
-    yield url
-    found.stop()
+    with running_gateway(tmp_path_factory.mktemp("gateway")) as url:
+        yield url
 
 
 @dataclass
@@ -95,18 +76,7 @@ def command(tmp_path: Path, gateway: str) -> Command:
 def _clear(gateway: str) -> None:
     for pipeline in ("main", "backfill", "tune"):
         url = f"{gateway}/metrics/job/pipedrive_etl/pipeline/{pipeline}"
-        _direct.open(urllib.request.Request(url, method="DELETE"), timeout=5).close()
-
-
-def pushed(gateway: str, name: str, **labels: str) -> float | None:
-    """Return the value of a series in the gateway."""
-    with _direct.open(f"{gateway}/metrics", timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
-    wanted = [f'{key}="{value}"' for key, value in labels.items()]
-    for line in lines:
-        if line.startswith(f"pipedrive_etl_{name}{{") and all(word in line for word in wanted):
-            return float(line.rpartition(" ")[2])
-    return None
+        direct.open(urllib.request.Request(url, method="DELETE"), timeout=5).close()
 
 
 def check_pushed(gateway: str, status: str, code: int, pipeline: str = "main") -> None:

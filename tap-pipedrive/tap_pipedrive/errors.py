@@ -98,6 +98,19 @@ class NotFoundError(TapError):
 REFUSALS = (ForbiddenError, NotFoundError)
 
 
+class OutOfMemoryError(TapError):
+    """The process got no more memory, or no more threads; nothing that was written is wrong."""
+
+    exit_code = 69
+
+    def __init__(self) -> None:
+        """Say what helps."""
+        super().__init__(
+            "out of memory: the process got no more memory (or no more threads). Give it more, or "
+            "lower page_size, lists_ahead, calls_ahead and windows; run again"
+        )
+
+
 class RetriableError(SourceUnavailableError):
     """A temporary fault: the same request may succeed after ``wait`` seconds or more."""
 
@@ -121,3 +134,10 @@ class HollowAnswerError(RetriableError):
     def __init__(self, message: str) -> None:
         """Retry it like any temporary fault."""
         super().__init__(message, reason="hollow_answer")
+
+
+def explained(error: BaseException) -> BaseException:
+    """Return an error with a message for people; an unknown one as it is."""
+    # What Python says when the system gives it no memory for the stack of a thread.
+    is_thread = isinstance(error, RuntimeError) and "start new thread" in str(error)
+    return OutOfMemoryError() if is_thread or isinstance(error, MemoryError) else error

@@ -1,4 +1,4 @@
-"""Reduce memory: use fewer malloc arenas than glibc makes for many threads."""
+"""Memory of the process: fewer malloc arenas than glibc makes for many threads, and a reserve."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ _M_ARENA_MAX = -8
 #: Each arena keeps the memory that its threads freed. With pages that move between thirty threads,
 #: a quarter of the process's memory would be in unused arenas.
 _ARENAS = 2
+#: What a run without memory needs to write its report. It is never written to, so that the system
+#: gives it addresses only.
+_reserve = [bytearray(1 << 20)]
 
 
 def limit_arenas() -> bool:
@@ -23,3 +26,8 @@ def limit_arenas() -> bool:
     with contextlib.suppress(OSError, AttributeError):
         return bool(ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS))
     return False
+
+
+def release_reserve() -> None:
+    """Free what is held back for the end of a run that failed, perhaps for lack of memory."""
+    _reserve.clear()

@@ -15,7 +15,7 @@ from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
-from tap_pipedrive import errors, logs, settings, termination
+from tap_pipedrive import errors, logs, memory, settings, termination
 from tap_pipedrive.api.prefetch import ListRequest
 from tap_pipedrive.context import RunContext
 from tap_pipedrive.messages import ChangedStateWriter, PageWriter
@@ -192,7 +192,8 @@ class TapPipedrive(Tap):
                     msg = "the process that reads the messages has ended (broken pipe)"
                     stopped, error = "error", errors.ReaderGoneError(msg)
             except BaseException as failure:
-                stopped, error = "error", failure
+                memory.release_reserve()
+                stopped, error = "error", errors.explained(failure)
             try:
                 report()
             finally:

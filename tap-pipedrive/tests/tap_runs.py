@@ -21,6 +21,8 @@ _TAPS_OWN = Path(__file__).parents[2] / ".pipeboard" / "env" / "tap" / "bin" / "
 PYTHON = sys.executable
 if _TAPS_OWN.exists() and "COVERAGE_FILE" not in os.environ:
     PYTHON = str(_TAPS_OWN)
+#: What lets `make coverage` measure a process.
+MEASURED = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
 
 
 @dataclass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import random
 import signal
 import stat
@@ -16,10 +15,8 @@ from typing import IO, Any
 
 import pytest
 from pipedrive_simulator.testing import RunningSimulator, running_simulator
-from tap_runs import PYTHON, Output, run_tap
+from tap_runs import MEASURED, PYTHON, Output, run_tap
 
-#: What lets `make coverage` measure a process.
-MEASURED = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
 #: Seconds in which a tap must end, on a busy machine.
 SOON = 8.0
 _WITH_TIMEOUT = (

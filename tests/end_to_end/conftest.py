@@ -34,8 +34,9 @@ LONG = {
 }
 #: Of these modules one is for the day and the other one for the night, in turn.
 TURNS = ("test_roles", "test_secrets")
-#: Modules for the night: the tap's own tests show what they show, there without a warehouse.
-NIGHTLY = {"test_cadence", "test_other_target"}
+#: Modules for the night: the tap's own tests show what two of them show, there without a warehouse,
+#: and test_faults shows some of what test_build_faults does.
+NIGHTLY = {"test_build_faults", "test_cadence", "test_other_target"}
 T = TypeVar("T")
 TODAY = date.today().toordinal() % 2
 PERSONAL = ("PIPEDRIVE_", "MELTANO_", "DBT_", "TAP_", "TARGET_", "PG", "REDIS_", "PUSHGATEWAY_")

@@ -105,13 +105,13 @@ class Site:
         return Live(process)
 
     @contextmanager
-    def building(self) -> Iterator[tuple[Live, dict[str, int]]]:
-        """Start a sync; within the block, dbt waits in the middle of its build for the deals."""
+    def building(self, table: str = "pipedrive.deals") -> Iterator[tuple[Live, dict[str, int]]]:
+        """Start a sync; within the block, dbt waits in the middle of its build for a table."""
         live = self.start("run", "sync")
         of_dbt = "select pid from pg_stat_activity where application_name = 'pipeboard-dbt'"
         until("a connection of dbt", lambda: self.query(of_dbt), 180)
         with psycopg.connect(self.url) as blocker:
-            blocker.execute("lock table pipedrive.deals in access exclusive mode")
+            blocker.execute(f"lock table {table} in access exclusive mode".encode())
             until("dbt at a model", lambda: self.query(of_dbt + " and wait_event_type = 'Lock'"))
             yield live, live.parts()
 

@@ -13,16 +13,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 from unittest import mock
 
 import psycopg
 import redis
+from moments import at_a_load, is_call_of
 from pipeboard_target_postgres import staging
 from pipeboard_target_postgres.connector import APPLICATION_NAME
-from pipeboard_target_postgres.loader import Loader
-from pipeboard_target_postgres.merge import Merge
 from play import Play
+from processes import PlayOfProcesses
 from server import Server
 from transport import Killed
 from valkey_server import Valkey
@@ -56,8 +57,10 @@ class Fault:
     Attributes:
         ends: how the run ends that meets it.
         strike: breaks something, and may register on `bench.mends` how to mend it.
-        place: `source` (at a call of the tap), `loader` (at a load) or `copy` (in mid-COPY).
+        place: `source` (at a call of the tap), `loader` (at a load), `copy` (in mid-COPY), or
+            `tap process` and `loader process` (as `source` and `loader`, in a process of its own).
         config: settings that the tap needs.
+        reason: a part of the reason that the operator reads, where it must be a certain one.
 
     """
 
@@ -67,6 +70,7 @@ class Fault:
     ends: str = "failed"
     phases: tuple[str, ...] = PHASES
     config: dict[str, Any] = field(default_factory=dict)
+    reason: str = ""
 
 
 # -- faults of the network ------------------------------------------------------------------------
@@ -145,6 +149,10 @@ def _garble_redis(bench: Bench, play: Play) -> None:
 
 def _kill_the_process(bench: Bench, play: Play) -> None:
     raise Killed
+
+
+def _run_as_processes(bench: Bench, play: Play) -> None:
+    """Nothing is broken from here: the process takes its own memory, see `without_memory.py`."""
 
 
 def _wrong_the_clock(bench: Bench, play: Play) -> None:
@@ -263,6 +271,19 @@ FAULTS = (
     Fault("Redis garbage", "source", _garble_redis, "succeeded", READING, {"redis_url": ""}),
     Fault("clock", "source", _wrong_the_clock, "succeeded", READING),
     Fault("loader killed", "loader", _kill_the_process),
+    Fault(
+        "tap out of memory",
+        "tap process",
+        _run_as_processes,
+        phases=READING,
+        reason="out of memory: the process got no more memory",
+    ),
+    Fault(
+        "loader out of memory",
+        "loader process",
+        _run_as_processes,
+        reason="Out of memory: the process got no more memory",
+    ),
     Fault("PostgreSQL restarted", "loader", _restart, "succeeded"),
     Fault("session ended", "loader", _end_the_session),
     Fault("cut in COPY", "copy", _end_the_session, "succeeded", READING),
@@ -280,16 +301,57 @@ EACH_CHANGE = {
     ("API down", "history"), ("Redis gone", "incremental"), ("cut in COPY", "first sync"),
     ("max_connections", "merge"),
 }  # fmt: skip
-#: Phases after the loading, and the tests that show the fault there.
+#: After the loading: dbt builds, dbt publishes marts, the supervisor reads and sends metrics, and
+#: the static page is written.
+LATER_PHASES = ("dbt", "publishing", "metrics", "page")
+_BUILDS = "tests/end_to_end/test_build_faults.py"
 _FAULTS, _OUTCOMES = "tests/end_to_end/test_faults.py", "tests/end_to_end/test_outcomes.py"
+_METRICS = "orchestrate/tests/test_metrics_faults.py"
+_OF_A_BUILD = f"{_BUILDS}::test_a_run_after_a_fault_makes_every_table_right"
+_OF_METRICS = f"{_METRICS}::test_a_database_that_fails_while_metrics_are_read_changes_no_run"
+_PAGE = "plugins/utilities/metabase/tests/static_dashboard/test_page.py"
+_OF_A_GATEWAY = f"{_METRICS}::test_a_gateway_that_fails_changes_no_run_and_the_next_run_pushes"
+#: Tests of several faults, whose parameters have the names of these.
+OF_SEVERAL = (_OF_A_BUILD, _OF_METRICS, _OF_A_GATEWAY)
+#: The tests that show a fault in these phases, in the rooms where dbt or a Pushgateway runs.
 ELSEWHERE = {
     ("PostgreSQL restarted", "dbt"): (
         f"{_FAULTS}::test_a_database_killed_while_dbt_builds_fails_the_run"
     ),
+    ("PostgreSQL restarted", "publishing"): _OF_A_BUILD,
+    ("session ended", "dbt"): _OF_A_BUILD,
+    ("session ended", "publishing"): _OF_A_BUILD,
+    ("session ended", "metrics"): _OF_METRICS,
+    ("session ended", "page"): (
+        f"{_PAGE}::test_a_session_that_ends_fails_the_page_and_not_its_cards"
+    ),
+    ("disk full", "page"): f"{_PAGE}::test_a_full_disk_leaves_the_page_before_it",
+    ("disk full", "dbt"): _OF_A_BUILD,
+    ("disk full", "publishing"): _OF_A_BUILD,
+    ("max_connections", "dbt"): _OF_A_BUILD,
+    ("max_connections", "publishing"): _OF_A_BUILD,
+    ("read-only", "dbt"): _OF_A_BUILD,
+    ("read-only", "publishing"): _OF_A_BUILD,
+    ("lock held", "dbt"): _OF_A_BUILD,
+    ("lock held", "publishing"): _OF_A_BUILD,
+    ("lock held", "metrics"): _OF_METRICS,
+    ("PostgreSQL silent", "dbt"): _OF_A_BUILD,
+    ("PostgreSQL silent", "publishing"): _OF_A_BUILD,
+    ("PostgreSQL silent", "metrics"): _OF_METRICS,
+    ("dbt out of memory", "dbt"): (
+        f"{_BUILDS}::test_a_dbt_without_memory_says_so_and_the_run_after_it_makes_every_table_right"
+    ),
+    ("dbt killed", "dbt"): f"{_OUTCOMES}::test_a_killed_dbt_fails_the_run",
+    ("dbt killed", "publishing"): (
+        "tests/warehouse/test_always_there.py::test_a_build_that_is_killed_leaves_every_mart"
+    ),
     ("supervisor killed", "dbt"): (
         f"{_FAULTS}::test_a_supervisor_killed_while_dbt_builds_leaves_no_process"
     ),
-    ("dbt killed", "dbt"): f"{_OUTCOMES}::test_a_killed_dbt_fails_the_run",
+    ("Pushgateway gone", "metrics"): _OF_A_GATEWAY,
+    ("Pushgateway garbage", "metrics"): _OF_A_GATEWAY,
+    ("Pushgateway silent", "metrics"): _OF_A_GATEWAY,
+    ("Pushgateway endless", "metrics"): _OF_A_GATEWAY,
 }
 
 
@@ -306,10 +368,13 @@ def broken(bench: Bench, fault: Fault, phase: str, play: Play) -> Iterator[None]
     with bench.mends, ExitStack() as patches:
         if fault.place == "source":
             patches.enter_context(_at_a_call(play, phase, strike))
+        elif fault.place.endswith("process"):
+            patches.enter_context(_as_processes(play, fault.place.split()[0], phase))
+            strike()
         elif fault.place == "copy":
             patches.enter_context(_in_copy(strike))
         else:
-            patches.enter_context(_at_a_load(phase, strike))
+            patches.enter_context(at_a_load(phase, strike))
         yield
     play.transport.elsewhere, play.clock.error = None, 0
 
@@ -317,7 +382,7 @@ def broken(bench: Bench, fault: Fault, phase: str, play: Play) -> Iterator[None]
 @contextmanager
 def _at_a_call(play: Play, phase: str, strike: Callable[[], None]) -> Iterator[None]:
     def at(path: str) -> None:
-        if play.transport.calls >= 3 and (phase != "history" or "/changelog" in path):
+        if is_call_of(phase, play.transport.calls, path):
             strike()
 
     play.transport.before_path = at
@@ -325,6 +390,16 @@ def _at_a_call(play: Play, phase: str, strike: Callable[[], None]) -> Iterator[N
         yield
     finally:
         play.transport.before_path = lambda _: None
+
+
+@contextmanager
+def _as_processes(play: Play, program: str, phase: str) -> Iterator[None]:
+    assert isinstance(play, PlayOfProcesses)
+    play.loses_memory = (program, phase)
+    try:
+        yield
+    finally:
+        play.loses_memory = None
 
 
 @contextmanager
@@ -343,43 +418,22 @@ def _in_copy(strike: Callable[[], None]) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _at_a_load(phase: str, strike: Callable[[], None]) -> Iterator[None]:
-    load, merge, activate = Loader._load, Merge.run, Loader.activate
-
-    def loading(self: Loader, batch: Any, cursor: Any) -> Any:
-        wanted = {"first sync", "incremental", "backfill"}
-        if phase in wanted or (phase == "history" and batch.stream.name == "deal_changelog"):
-            strike()
-        return load(self, batch, cursor)
-
-    def merging(self: Merge, *arguments: Any, **more: Any) -> Any:
-        if phase == "merge":
-            strike()
-        return merge(self, *arguments, **more)
-
-    def activating(self: Loader, *arguments: Any) -> Any:
-        if phase == "sweep":
-            strike()
-        return activate(self, *arguments)
-
-    with (
-        mock.patch.object(Loader, "_load", loading),
-        mock.patch.object(Merge, "run", merging),
-        mock.patch.object(Loader, "activate", activating),
-    ):
-        yield
-
-
 def table() -> str:
-    """Return the matrix as a table of Markdown."""
-    head = f"| fault | {' | '.join(PHASES)} |\n|{'---|' * (len(PHASES) + 1)}\n"
-    rows = []
-    for fault in FAULTS:
-        cells = [
-            "" if phase not in fault.phases
-            else "each change" if (fault.name, phase) in EACH_CHANGE else "nightly"
-            for phase in PHASES
-        ]  # fmt: skip
-        rows.append(f"| {fault.name} | {' | '.join(cells)} |\n")
-    return head + "".join(rows)
+    """Return the matrix as a table of Markdown, and the tests that its letters stand for."""
+    phases = (*PHASES, *LATER_PHASES)
+    tests = list(dict.fromkeys(ELSEWHERE.values()))
+    played = {fault.name: fault.phases for fault in FAULTS}
+    names = list(dict.fromkeys([*played, *(name for name, _ in ELSEWHERE)]))
+    lines = [f"| fault | {' | '.join(phases)} |", f"|{'---|' * (len(phases) + 1)}"]
+    for name in names:
+        cells = []
+        for phase in phases:
+            if test := ELSEWHERE.get((name, phase)):
+                cells.append(ascii_lowercase[tests.index(test)])
+            elif phase in played.get(name, ()):
+                cells.append("each change" if (name, phase) in EACH_CHANGE else "nightly")
+            else:
+                cells.append("")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    letters = [f"| {ascii_lowercase[at]} | `{test}` |" for at, test in enumerate(tests)]
+    return "\n".join([*lines, "", "| | test |", "|---|---|", *letters, ""])

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import Any
 from unittest import mock
@@ -18,15 +15,13 @@ from unittest import mock
 import edits
 import pipeline
 import yaml
-from pipedrive_simulator.testing import running_simulator
-from play import MEMORY, Play
+from play import Play
+from processes import served
 from properties import Truth
 from server import ROOT
 from story import DEFINITION_EDITS, RECORD_EDITS, Edit, Story, Sync, draw_fault
-from transport import URL
 
 from pipeboard.outcomes import BEHIND, SUCCEEDED
-from tap_pipedrive.context import account_key
 
 # Before the module `bench` of the simulator.
 sys.path.insert(0, str(ROOT / "tests"))
@@ -239,15 +234,7 @@ class Soak(Play):
 
         They load into the same tables; the sync after it reads the same again.
         """
-        with (
-            tempfile.TemporaryDirectory(prefix="pipeboard-soak-", dir=MEMORY) as name,
-            running_simulator(self._account, burst=1_000_000, daily_tokens=100_000_000) as server,
-        ):
-            folder = Path(name)
-            shutil.copytree(self._home / "state", folder / "state")
-            before, now = account_key(URL), account_key(server.url)
-            for path in [*folder.rglob(f"*{before}*")]:
-                path.rename(path.with_name(path.name.replace(before, now)))
+        with served(self._account, self._home / "state") as (folder, server):
             files = {
                 "tap": {
                     "api_url": server.url, "api_token": server.token, "scheduled": True,

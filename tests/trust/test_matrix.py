@@ -14,6 +14,7 @@ from matrix import (
     ELSEWHERE,
     EXCEPTIONS,
     FAULTS,
+    OF_SEVERAL,
     PHASES,
     Bench,
     Fault,
@@ -23,6 +24,7 @@ from matrix import (
     table,
 )
 from play import Play
+from processes import PlayOfProcesses
 from server import ROOT, Server, running
 from story import Edit, Story, Sync
 from valkey_server import running_valkey
@@ -73,6 +75,7 @@ def test_a_run_after_a_fault_makes_everything_right(
     assert bench.struck == 1, "\n".join(play.log)
     ends = EXCEPTIONS.get((fault.name, phase), fault.ends)
     assert play.outcomes[1:3] == [ends, "succeeded"], "\n".join(play.log)
+    assert not fault.reason or f"{ends} ({fault.reason}" in "\n".join(play.log)
 
 
 def _play(bench: Bench, fault: Fault, phase: str) -> Play:
@@ -81,7 +84,7 @@ def _play(bench: Bench, fault: Fault, phase: str) -> Play:
     if phase == "first sync":
         syncs = [Sync(0, database="unreachable"), Sync(60), Sync(90_000, EDITS)]
     story = Story(7, 12, 5, 40, fault.name != "session ended", STREAMS, syncs)
-    play = Play(story, bench.server.url)
+    play = PlayOfProcesses(story, bench.server.url)
     config = dict(fault.config)
     if bench.valkey is not None:
         config["redis_url"] = bench.valkey.url
@@ -125,9 +128,12 @@ def test_the_table_of_the_matrix_is_in_the_readme() -> None:
 
 
 def test_the_tests_of_the_other_phases_exist() -> None:
-    for test in ELSEWHERE.values():
+    for (fault, _), test in ELSEWHERE.items():
         file, _, name = test.partition("::")
-        assert f"def {name}(" in (ROOT / file).read_text(), test
+        text = (ROOT / file).read_text()
+        assert f"def {name}(" in text, test
+        if test in OF_SEVERAL:
+            assert f'"{fault.removeprefix("Pushgateway ")}"' in text, (fault, test)
 
 
 def test_each_pair_of_each_change_is_a_pair() -> None:

@@ -374,3 +374,10 @@ def test_descriptions_are_written_when_they_change(project: Project) -> None:
     project.model("keyed", KEYED + "select * from input.rows", "Another")
     project.build()
     assert project.rows(query) == [("Another",)]
+
+
+def test_an_error_of_the_database_names_its_sqlstate(project: Project) -> None:
+    project.model("broken", "{{ config(materialized='published_table') }} select 1 / 0 as one")
+    done = project.warehouse.dbt(*project.arguments())
+    assert done.returncode == 1
+    assert "division by zero (SQLSTATE 22012)" in " ".join(done.stdout.split())

@@ -9,6 +9,7 @@ version is pinned in requirements/:
 * files about the graph, which nobody reads, are not written;
 * files of the project that have passed dbt's check of their form are not checked again;
 * the source file that reads a flag is not searched for;
+* the message of an error of the database ends with its SQLSTATE, which the supervisor reads;
 * the next node gets the session of an earlier one, reset, instead of a new session;
 * compiled Jinja templates are kept, for all target folders of a checkout;
 * a name in `--select` is compared with the nodes that have it, not with all nodes, three times;
@@ -34,7 +35,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -42,6 +43,8 @@ from typing import Any
 
 #: Beside the project: what is kept for all databases and target folders.
 SHARED = Path(".pipeboard/dbt/parsed")
+#: SQLSTATEs of errors of the client.
+NOT_CONNECTED, CONNECTION_LOST = "08001", "08006"
 SECONDS_OF_A_MONTH = 30 * 86_400
 
 
@@ -200,6 +203,41 @@ def name_no_callers() -> None:
     """Give a flag of dbt no name of the module that reads it, which only a warning shows."""
     flags = import_module("dbt_common.behavior_flags").BehaviorFlagRendered
     flags._default_source = staticmethod(lambda: "dbt")
+
+
+def name_sqlstates() -> None:
+    """End the message of an error of the database with its SQLSTATE.
+
+    By it the supervisor tells a database that was away, full or busy from wrong data. psycopg2 has
+    none for a connection that cannot be opened, or that was lost.
+    """
+    database_error = import_module("psycopg2").Error
+    runtime_error = import_module("dbt_common.exceptions").DbtRuntimeError
+    manager = import_module("dbt.adapters.postgres.connections").PostgresConnectionManager
+    handle, open_session = manager.exception_handler, manager.open.__func__
+
+    def name(error: Any, state: str) -> None:
+        if "(SQLSTATE " not in str(error.msg):
+            error.msg = f"{error.msg} (SQLSTATE {state})"
+
+    @contextmanager
+    def handle_and_name(self: Any, sql: Any) -> Iterator[None]:
+        try:
+            with handle(self, sql):
+                yield
+        except runtime_error as error:
+            if isinstance(error.__cause__, database_error):
+                name(error, error.__cause__.pgcode or CONNECTION_LOST)
+            raise
+
+    def open_and_name(cls: Any, connection: Any) -> Any:
+        try:
+            return open_session(cls, connection)
+        except runtime_error as error:
+            name(error, NOT_CONNECTED)
+            raise
+
+    manager.exception_handler, manager.open = handle_and_name, classmethod(open_and_name)
 
 
 def reuse_sessions() -> None:
@@ -524,6 +562,7 @@ def save_work(templates: Path, *, is_changed: bool) -> None:
     generate_code_when_needed()
     skip_files_about_graph()
     name_no_callers()
+    name_sqlstates()
     reuse_sessions()
     keep_compiled_templates(templates, is_changed=is_changed)
     select_by_index()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPException
 
 from prometheus_client import CollectorRegistry, pushadd_to_gateway
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -100,6 +101,7 @@ def push(gateway: str, pipeline: str, metrics: MetricSet) -> str | None:
             grouping_key={"pipeline": pipeline},
             timeout=PUSH_TIMEOUT_SECONDS,
         )
-    except (OSError, ValueError) as error:
+    # OSError: no answer. The others: an address, or an answer, that is none.
+    except (OSError, ValueError, HTTPException) as error:
         return f"metrics could not be pushed ({type(error).__name__}: {error})"
     return None

@@ -6,6 +6,7 @@ is in docs/observability.md.
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,16 @@ ABORTED = "Aborted!"
 TAP_QUARANTINE = "tap_quarantine"
 #: The counts that must add up to the records that the loader received.
 STORED = ("inserted", "updated", "unchanged", "quarantined", "superseded", "filtered")
+#: The SQLSTATE at the end of a message of dbt, see dbt_of_sync.
+_STATE = re.compile(r"\(SQLSTATE (\w{5})\)")
+#: The database could not be reached, lacked something, was busy, or ended the session.
+_PASSING_STATES = ("08", "40", "53", "55", "57", "58")
+#: It is read only, refuses the login, or the role lacks a right.
+_REFUSED_STATES = ("25006", "28", "42501")
+_ENDED_SESSION = ("57P01", "57P02", "08006")
+_CODES_BY_RANK = (
+    ExitCode.NOT_PERMITTED, ExitCode.UNAVAILABLE, ExitCode.UNAVAILABLE, ExitCode.DATA
+)  # fmt: skip
 _PLUGINS = (("extractors", TAP), ("loaders", LOADER))
 _CODES = {int(code) for code in ExitCode}
 #: Exit codes of a tap whose reader has ended: its own, SIGTERM and SIGPIPE.
@@ -129,7 +140,8 @@ def _fault(evidence: Evidence) -> Judgement:
     if failed:
         code = next(iter(failed.values()))
         if _signal_of(code) is None:
-            return Judgement(FAILED, ExitCode.DATA, DBT, _faulty_nodes(evidence.build))
+            dbt_code, why = _dbt_failure(evidence)
+            return Judgement(FAILED, dbt_code, DBT, why)
         return _ended_with(evidence, DBT, code, None)
     is_aborted = evidence.log.errors[-1:] == [ABORTED]
     return _ended_with(
@@ -174,13 +186,46 @@ def _message(report: Mapping[str, Any] | None) -> str | None:
     return str((report or {}).get("message") or "") or None
 
 
-def _faulty_nodes(build: Build | None) -> str | None:
+def _dbt_failure(evidence: Evidence) -> tuple[int, str | None]:
+    """Return exit code and reason for a dbt that failed; its own exit code is the same for all.
+
+    A database that was away, full or busy concerns any node, so one such error decides. A session
+    that ended explains less than what refused the next one.
+    """
+    results = evidence.build.results if evidence.build else []
+    errors = [result.message for result in results if result.is_faulty]
+    ranked = sorted(errors or evidence.log.errors, key=_rank)
+    decisive = ranked[0] if ranked else ""
+    why = _faulty_nodes(evidence.build, decisive)
+    if _lacked_memory(decisive):
+        message = "dbt got no more memory (or no more threads)"
+        return ExitCode.UNAVAILABLE, f"out of memory: {message}: {why or decisive}"[:300]
+    return _CODES_BY_RANK[_rank(decisive)], why
+
+
+def _rank(error: str) -> int:
+    """Return how much an error of dbt explains: 0 the most."""
+    found = _STATE.search(error)
+    state = found[1] if found else ""
+    if state.startswith(_REFUSED_STATES):
+        return 0
+    if state in _ENDED_SESSION:
+        return 2
+    return 1 if state.startswith(_PASSING_STATES) or _lacked_memory(error) else 3
+
+
+def _lacked_memory(error: str) -> bool:
+    return "MemoryError" in error or "start new thread" in error
+
+
+def _faulty_nodes(build: Build | None, decisive: str = "") -> str | None:
     faulty = [result for result in (build.results if build else []) if result.is_faulty]
     if not faulty:
         return None
     names = ", ".join(result.name for result in faulty[:5])
     more = f" and {len(faulty) - 5} more" if len(faulty) > 5 else ""
-    return f"dbt: {names}{more}: {faulty[0].message[:200]}".rstrip(": ")
+    message = decisive or faulty[0].message
+    return f"dbt: {names}{more}: {message[:200]}".rstrip(": ")
 
 
 # -- what is missing ------------------------------------------------------------------------------

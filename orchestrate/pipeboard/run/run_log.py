@@ -10,6 +10,7 @@ from typing import Any
 from pipeboard.console import ANSI
 
 DBT_STEP = re.compile(r"(\d+) of (\d+) (\w+) (.*?)(?: \.{2,}|$)")
+DBT_ERROR = re.compile(r"\b(ERROR|FAIL|Failure|Error|MemoryError)\b")
 #: How Meltano reports the exit code of dbt, and of a tap in discovery.
 QUOTED_EXIT_CODE = re.compile(
     r"(?:failed with exit code: |Catalog discovery failed: .* returned )(-?\d+)"
@@ -123,7 +124,9 @@ class RunLog:
         if broken := BROKEN_RULE.search(text):
             name, rows, status = broken.groups()
             self.broken_rules.setdefault(status, []).append(f"{name}: {int(rows):,} rows")
-        elif re.search(r"\b(ERROR|FAIL|Failure|Error)\b", text) and "ERROR=0" not in text:
+        elif (
+            re.search(r"\b(ERROR|FAIL|Failure|Error|MemoryError)\b", text) and "ERROR=0" not in text
+        ):
             self._remember_error(text)
             self._opened_error = text.lstrip().startswith("Compilation Error")
         elif self._opened_error:

@@ -199,7 +199,7 @@ class EmittingStream(Stream):
         """
         try:
             self._write_record_message(record)
-        except OSError:
+        except (OSError, MemoryError):
             raise
         except Exception as error:
             if all(type(used) is SameRecordTransform for used in self.stream_maps):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tap_runs import Output
 
 from tap_pipedrive.errors import NotPermittedError
-from tap_pipedrive.reporting.metrics import DECLARED
+from tap_pipedrive.reporting.metrics import DECLARED, PUSH_TIMEOUT_SECONDS
 
 Sync = Callable[..., Output]
 GATEWAY = shutil.which("prometheus-pushgateway")
@@ -95,8 +97,44 @@ def test_a_failing_run_pushes_metrics(simulator: Any, sync: Sync, gateway: str) 
     assert sum(v for k, v in errors.items() if ("reason", "notpermitted") in k) >= 1
 
 
-def test_an_unreachable_gateway_does_not_fail_the_run(
-    sync: Sync, caplog: pytest.LogCaptureFixture
+@contextlib.contextmanager
+def answering(answer: bytes | None) -> Iterator[str]:
+    """Yield the URL of a port that gives this answer, or none, to each connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connections: list[socket.socket] = []
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connections.append(listener.accept()[0])
+                    if answer is not None:
+                        connections[-1].recv(65536)
+                        connections[-1].sendall(answer)
+                        connections[-1].shutdown(socket.SHUT_RDWR)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for connection in connections:
+            connection.close()
+
+
+@pytest.mark.parametrize(
+    "gateway_at_fault",
+    [
+        lambda: contextlib.nullcontext("http://127.0.0.1:9"),
+        lambda: answering(b"no HTTP here"),
+        pytest.param(lambda: answering(None), marks=pytest.mark.nightly),
+    ],
+    ids=["gone", "garbage", "silent"],
+)
+def test_a_gateway_that_fails_does_not_fail_the_run(
+    sync: Sync, caplog: pytest.LogCaptureFixture, gateway_at_fault: Any
 ) -> None:
-    assert sync(pushgateway_url="http://127.0.0.1:9", only={"users"}).records["users"]
+    begun = time.monotonic()
+    with gateway_at_fault() as url:
+        assert sync(pushgateway_url=url, only={"users"}).records["users"]
     assert any("could not be pushed" in record.getMessage() for record in caplog.records)
+    assert time.monotonic() - begun < 6 * PUSH_TIMEOUT_SECONDS

@@ -15,8 +15,10 @@ from singer_sdk.exceptions import (
 )
 from singer_sdk.singerlib.exceptions import InvalidInputLine
 
+from pipeboard_target_postgres.memory import EX_UNAVAILABLE as EX_UNAVAILABLE
+from pipeboard_target_postgres.memory import OUT_OF_MEMORY
+
 EX_DATAERR = 65
-EX_UNAVAILABLE = 69
 EX_NOPERM = 77
 EX_CONFIG = 78
 
@@ -41,6 +43,11 @@ POOLER_REMEDY = (
 )
 #: Schema, table, column or key is missing, or a type differs: a table changed during the load.
 _CHANGED_MEANWHILE = frozenset({"3F000", "42P01", "42703", "42P10", "42804"})
+#: What the server lacks, and what helps.
+_SERVER_IS_SHORT = {
+    "53100": ("the disk is full", "Free space"),
+    "53200": ("the server is out of memory", "Give it more, or load smaller batches"),
+}
 _NO_DATABASE = re.compile(r"database .* does not exist", re.IGNORECASE)
 
 
@@ -122,6 +129,8 @@ def explain(exc: BaseException, where: str = "the database") -> LoaderError | No
     ):
         # These messages quote the record; the log needs only the beginning.
         return DataRefusedError(f"The input cannot be loaded: {one_line(exc)[:500]}")
+    if _is_out_of_memory(exc):
+        return UnavailableError(OUT_OF_MEMORY)
     if isinstance(exc, psycopg.Error):
         return _explain_database(exc, where)
     if isinstance(exc, (FileNotFoundError, PermissionError)):
@@ -139,6 +148,15 @@ def explain(exc: BaseException, where: str = "the database") -> LoaderError | No
     if isinstance(exc, RecursionError):
         return DataRefusedError("The input cannot be loaded: it is nested too deeply.")
     return None
+
+
+def _is_out_of_memory(exc: BaseException) -> bool:
+    """Tell whether this process, not the server, got no more memory."""
+    if isinstance(exc, psycopg.Error):  # libpq's own errors have no state
+        return not exc.sqlstate and "out of memory" in str(exc)
+    # What Python says when the system gives it no memory for the stack of a thread.
+    is_thread = isinstance(exc, RuntimeError) and "start new thread" in str(exc)
+    return is_thread or isinstance(exc, MemoryError)
 
 
 def _explain_database(error: psycopg.Error, where: str) -> LoaderError | None:
@@ -186,8 +204,9 @@ def _explain_database(error: psycopg.Error, where: str) -> LoaderError | None:
             f"{where}: {text}. The stream exceeds a limit of PostgreSQL. Deselect some of its "
             "properties."
         )
-    if state == "53100":
-        return UnavailableError(f"{where}: the disk is full ({text}). Free space, then run again.")
+    if state in _SERVER_IS_SHORT:
+        what, remedy = _SERVER_IS_SHORT[state]
+        return UnavailableError(f"{where}: {what} ({text}). {remedy}, then run again.")
     if state[:2] in {"08", "53", "57", "58"} or isinstance(error, psycopg.OperationalError):
         return UnavailableError(
             f"{where} cannot be reached or closed the connection: {text}. Check that it runs and "

@@ -3,6 +3,7 @@
 import gc
 import sys
 
+from pipeboard_target_postgres.memory import EX_UNAVAILABLE, OUT_OF_MEMORY, release_reserve
 from pipeboard_target_postgres.termination import STOP
 
 #: Interval of switching between the reading thread and the thread that writes to PostgreSQL. With
@@ -12,6 +13,15 @@ SWITCH_SECONDS = 0.0005
 
 def main() -> None:
     """Run the target from the command line."""
+    try:
+        _run()
+    except MemoryError:  # before or after a load, which explains its own
+        release_reserve()
+        sys.stderr.write(f"target-postgres: {OUT_OF_MEMORY}\n")
+        sys.exit(EX_UNAVAILABLE)
+
+
+def _run() -> None:
     # Before the slow imports, so that a signal during them is handled like a later one.
     STOP.install()
     sys.setswitchinterval(SWITCH_SECONDS)

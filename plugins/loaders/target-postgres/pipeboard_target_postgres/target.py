@@ -20,7 +20,7 @@ from singer_sdk.mapper import CustomStreamMap, SameRecordTransform
 from singer_sdk.singerlib.exceptions import InvalidInputLine
 from target_postgres.target import TargetPostgres as StockTarget
 
-from pipeboard_target_postgres import batch_files, errors, report, settings
+from pipeboard_target_postgres import batch_files, errors, memory, report, settings
 from pipeboard_target_postgres.connector import PostgresConnector
 from pipeboard_target_postgres.dispatcher import BatchDispatcher, StuckError
 from pipeboard_target_postgres.encoder import SURROGATE, dump
@@ -135,7 +135,7 @@ def _transform(
     """
     try:
         return apply(record)
-    except MappingError:
+    except (MappingError, MemoryError):
         raise
     except Exception as exc:
         raise MappingError(
@@ -259,6 +259,7 @@ class TargetPostgres(StockTarget):
                 target.dispatcher.call(target.loader.connect)
                 target.listen(file_input)
             except Exception:
+                memory.release_reserve()
                 if target is not None:
                     target._finish_running_load()
                 raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -27,6 +28,17 @@ from pipeboard_target_postgres.staging import Staging
 
 S = schema({"id": "integer", "v": "string", "o": "object"})
 N = 4000
+WITHOUT_MEMORY = """
+import resource
+from pipeboard_target_postgres.main import main
+resource.setrlimit(resource.RLIMIT_AS, (1 << 20, -1))
+taken = []
+try:
+    while True:
+        taken.append(bytearray(1 << 14))
+except MemoryError:
+    main()
+"""
 
 
 @pytest.fixture
@@ -75,6 +87,40 @@ def test_a_rerun_after_kill_9_gives_all_rows(warehouse: Warehouse, start: t.Any)
     assert process.end() == 0
     _equals_source(warehouse, N)
     assert process.last_state() == N
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+def test_a_loader_without_memory_says_so_in_one_line_and_a_rerun_completes(
+    warehouse: Warehouse, start: t.Any
+) -> None:
+    process = start()
+    process.send(S)
+    process.feed_range(0, 400)
+    process.states.get(timeout=30)
+    pid = process.popen.pid
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+    resource.prlimit(pid, resource.RLIMIT_AS, (pages * resource.getpagesize(),) * 2)
+    process.feed_range(400, 8000)
+    assert process.end() == EX_UNAVAILABLE, process.text()
+    assert "Out of memory: the process got no more memory" in process.text()
+    assert "Traceback" not in process.text()
+    promised = process.last_state()
+    assert warehouse.one("select count(*) from {s}.s where id < %s", promised) == promised
+    process = start()
+    process.send(S)
+    process.feed_range(0, 1000)
+    assert process.end() == 0
+    assert warehouse.one("select count(*) from {s}.s where id < 1000") == 1000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+def test_a_loader_that_gets_no_memory_to_start_says_so_in_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_MEMORY], stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (EX_UNAVAILABLE, 1), done.stderr
+    assert done.stderr.startswith("target-postgres: Out of memory: ")
 
 
 def test_a_server_restart_during_a_batch_loses_no_row(

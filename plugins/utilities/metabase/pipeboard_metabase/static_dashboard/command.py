@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +81,22 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def write(path: Path, text: str) -> None:
-    """Write the page for its owner alone: it is full of customers."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write the page for its owner alone: it is full of customers.
+
+    Raises:
+        PipeboardError: it cannot be written; the page before it is as it was.
+
+    """
     beside = path.with_name(f".{path.name}.new")
-    beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    beside.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.unlink(missing_ok=True)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        beside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
+        what = f"{path} cannot be written: {error.strerror}"
+        raise PipeboardError(what, "Make room or change --out", ExitCode.UNAVAILABLE) from error

@@ -73,7 +73,7 @@ def read(url: str, definitions: Definitions) -> tuple[Account, dict[str, CardRes
 
     Raises:
         NoMarts: when the marts are not there.
-        psycopg.OperationalError: when the database cannot be reached.
+        psycopg.OperationalError: when the database cannot be reached, or ends the session.
     """
     with connected(url) as connection:
         connection.read_only = True
@@ -126,6 +126,8 @@ def answer(
                 cut=len(rows) > MOST_ROWS,
             )
     except psycopg.Error as error:
+        if connection.closed:  # then no other card can be read either
+            raise
         return CardResult(error=str(error).splitlines()[0] if str(error) else type(error).__name__)
 
 

@@ -6,6 +6,9 @@ import json
 import re
 import shutil
 import stat
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, timezone
 from decimal import Decimal
@@ -17,11 +20,12 @@ from card_helpers import Server
 from page_browser import CACHE, NODE
 from pipeboard_metabase.cli import main
 from pipeboard_metabase.definitions import GRID, Definitions, Filter
+from pipeboard_metabase.errors import ExitCode, PipeboardError
 from pipeboard_metabase.sql import Between
 from pipeboard_metabase.static_dashboard import command, queries
 from pipeboard_metabase.static_dashboard.bundle import Bundle, NoBundle, make_bundle
 from pipeboard_metabase.static_dashboard.cells import plain
-from pipeboard_metabase.static_dashboard.command import NAMES
+from pipeboard_metabase.static_dashboard.command import NAMES, write
 from pipeboard_metabase.static_dashboard.page import embedded, page_data, render_page
 from pipeboard_metabase.static_dashboard.queries import (
     Account,
@@ -119,6 +123,15 @@ def test_a_card_that_fails_costs_no_other_one(definitions: Definitions, demo: Wa
         assert answer(connection, good).error is None
 
 
+def test_a_session_that_ends_fails_the_page_and_not_its_cards(
+    definitions: Definitions, demo: Warehouse
+) -> None:
+    good = replace(definitions.cards["open_value"], static_dashboard=True)
+    gone = replace(good, key="gone", sql="select pg_terminate_backend(pg_backend_pid())")
+    with pytest.raises(psycopg.OperationalError, match="terminating connection"):
+        read(demo.url, replace(definitions, cards={"gone": gone, "open_value": good}))
+
+
 def test_many_rows_are_cut_with_a_note(definitions: Definitions, demo: Warehouse) -> None:
     many = "select n as open_value from generate_series(1, 100000) as n order by n"
     with psycopg.connect(demo.url) as connection:
@@ -172,6 +185,30 @@ def test_the_page_is_written_for_its_owner(
     text = out.read_text(encoding="utf-8")
     assert str(ROOT) not in text
     assert not re.search(r"postgresql://|127\.0\.0\.1", text)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "small"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if (
+        sys.platform != "linux"
+        or subprocess.run(mount, check=False, capture_output=True).returncode
+    ):
+        pytest.skip("a small disk cannot be mounted here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_leaves_the_page_before_it(small_disk: Path) -> None:
+    page = small_disk / "index.html"
+    write(page, "the page before it")
+    with pytest.raises(PipeboardError, match="cannot be written: No space left") as caught:
+        write(page, "x" * 1_000_000)
+    assert caught.value.code == ExitCode.UNAVAILABLE
+    assert page.read_text() == "the page before it"
+    assert [file.name for file in small_disk.iterdir()] == ["index.html"]
 
 
 def test_without_marts(
