@@ -79,6 +79,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory, binaries: Binaries) -> It
         found.postgres.destroy()
 
 
+@pytest.mark.long
 def test_the_environment_whose_marts_are_built_is_described(embedded: Services) -> None:
     out = io.StringIO()
     with pytest.raises(PipeboardError, match="no marts are built yet"):

@@ -60,6 +60,7 @@ def mf(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_a_query_finds_the_manifest_that_is_made_for_it(project: Path) -> None:
     done = mf(project, "list", "metrics")
     local = project.parent / "local"
@@ -69,6 +70,7 @@ def test_a_query_finds_the_manifest_that_is_made_for_it(project: Path) -> None:
     assert "0 metrics" in done.stdout + done.stderr, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_a_project_that_dbt_cannot_parse_is_one_line(project: Path) -> None:
     (project / "models" / "broken.sql").write_text("{{ ref('absent') }}")
     done = mf(project, "list", "metrics")
