@@ -103,12 +103,12 @@ WAREHOUSE_SHARE = tuple(
 ROOMS = (
     Room("end-to-end", "tests/end_to_end", on_oldest=True, apart=END_TO_END_SHARE),
     Room("warehouse", "tests/warehouse", apart=WAREHOUSE_SHARE),
+    Room("orchestrate", "orchestrate"),
     Room("tap-pipedrive", "tap-pipedrive"),
     Room("target-postgres", "plugins/loaders/target-postgres", on_oldest=True, on_both=LOADERS_SQL),
     # One test sorts by an ICU collation, which the embedded server is built without.
     Room("metabase", "plugins/utilities/metabase", on_oldest=True),
     Room("image", "tests/docker"),
-    Room("orchestrate", "orchestrate"),
     Room("trust", "tests/trust"),
     Room("docs", "tests/docs"),
     Room("prefect", "tests/prefect"),

@@ -18,6 +18,20 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from warehouse_helpers import Warehouse
 
+#: Of the tests in a browser, those that run with each change: that all is drawn, and a filter.
+EACH_CHANGE = (
+    "test_every_chart_is_drawn_and_nothing_is_requested_of_any_server",
+    "test_the_bar_filters_the_cards_and_says_which_do_not_obey",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Mark the other tests in a browser as long: it takes more of the processor than all else."""
+    for item in items:
+        if "chromium" in item.fixturenames and item.originalname not in EACH_CHANGE:
+            item.add_marker(pytest.mark.long)
+
 
 @pytest.fixture(scope="session")
 def bundle() -> Bundle:

@@ -281,7 +281,7 @@ def test_axe_finds_no_barrier(tours: Tours, demo: Warehouse, page_of: Page, view
 # -- other accounts
 
 
-@pytest.mark.parametrize("account", ["nothing", pytest.param("one_deal", marks=pytest.mark.long)])
+@pytest.mark.parametrize("account", ["nothing", "one_deal"])
 def test_a_small_account_breaks_no_page(
     tours: Tours, account: str, request: pytest.FixtureRequest, page_of: Page
 ) -> None:

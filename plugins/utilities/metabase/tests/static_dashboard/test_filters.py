@@ -465,7 +465,6 @@ def test_a_browser_that_cannot_filter_shows_no_figure_as_filtered(
     assert not browser.all(".filters")
 
 
-@pytest.mark.long
 def test_axe_finds_no_barrier_in_filtered_dashboards(
     browser: Browser, demo: Warehouse, page_of: Page, axe: str
 ) -> None:
