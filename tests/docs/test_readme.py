@@ -73,7 +73,7 @@ def test_the_stories_are_a_row_of_figures_and_no_record_is_lost() -> None:
     assert syncs > stories <= faults
     assert kills > 0
     assert (survived, lost, doubled) == (stories, 0, 0)
-    assert re.fullmatch(r" [\d.]+ %, others [\d.]+ % ", cells[7])
+    assert re.fullmatch(r" [\d.]+ %(, others [\d.]+ %)? ", cells[7])
     assert re.fullmatch(r" \d+ of \d+ ", cells[8])
 
 

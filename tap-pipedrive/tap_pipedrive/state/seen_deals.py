@@ -21,7 +21,8 @@ import msgspec
 
 from tap_pipedrive.api.limits.governor import Governor
 
-CLOSED = frozenset({"won", "lost"})
+#: Not a set: a damaged status may be of any type, and a set asks for a hash.
+CLOSED = ("won", "lost")
 #: Larger ids are not remembered (2 to the 27th: 16 MB for a set of bits).
 _LARGEST_ID = 1 << 27
 _STORED_SECONDS = 400 * 86400.0

@@ -412,6 +412,38 @@ def test_the_log_of_a_deal_with_an_impossible_update_time_is_read_once(
     assert requested[0] > 50 and requested[2] == 0, requested
 
 
+@pytest.mark.parametrize("is_alone", [False, True], ids=["with deals", "alone"])
+def test_a_value_of_any_kind_in_any_property_of_a_deal_stops_no_history(
+    simulator: Any, sync: Sync, tmp_path: Any, is_alone: bool
+) -> None:
+    """Each on a deal of its own, in the first sync and in the one that meets them edited.
+
+    Where deals are not sent, or were sent by an earlier run, nobody has made their values fit.
+    """
+    names = (
+        *("status", "close_time", "won_time", "stage_change_time", "add_time"),
+        *("is_deleted", "is_archived", "stage_id", "pipeline_id", "owner_id", "custom_fields"),
+    )
+    kinds = ('{"unexpected": [1]}', "[[1], null]", "-7.5", "true", '"none of these"')
+    odd = [(name, value) for name in names for value in kinds]
+    sound = (d for d in simulator.truth("deals") if not (d["is_archived"] or d["is_deleted"]))
+    chosen = [deal["id"] for deal in sound][: len(odd)]
+    assert len(chosen) == len(odd)
+    for deal_id, (name, value) in zip(chosen, odd, strict=True):
+        rule = {"kind": "bad_record", "field_name": name, "value": value, "key": deal_id}
+        simulator.control("POST", "faults", {**rule, "operation": "getDeals"})
+    only = {"deal_changelog", "deal_changelog_sync", *([] if is_alone else ["deals"])}
+    first = sync(only=only, state_dir=str(tmp_path))
+    simulator.account.advance_clock(3600)
+    for deal_id in chosen:
+        simulator.account.update_deal(deal_id, title="edited")
+    second = sync(first.state, only=only, state_dir=str(tmp_path))
+    read = {row["deal_id"] for row in first.records["deal_changelog_sync"]}
+    assert set(chosen) <= read
+    for output in () if is_alone else (first, second):
+        assert set(chosen) <= set(ids(output, "deals"))
+
+
 def test_the_log_of_a_deal_that_moved_while_it_was_no_record_is_read(
     simulator: Any, sync: Sync, tmp_path: Any
 ) -> None:
