@@ -15,7 +15,8 @@ def main() -> None:
     """Run the target from the command line."""
     try:
         _run()
-    except MemoryError:  # before or after a load, which explains its own
+    # Before or after a load, which explains its own.
+    except MemoryError:  # pragma: no cover: without memory, what is reached cannot be written down
         release_reserve()
         sys.stderr.write(f"target-postgres: {OUT_OF_MEMORY}\n")
         sys.exit(EX_UNAVAILABLE)
