@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import coverage
-from run import oldest_postgres
+from run import environ_of_tests, oldest_postgres
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".pipeboard" / "coverage"
@@ -96,14 +96,13 @@ def main(names: list[str]) -> int:
 
 def run_room(room: Room) -> bool:
     """Run the tests of a room; print how they ended, and return whether they passed."""
+    # The dashboards' tests need the server that they have in tests/run.py.
+    postgres = oldest_postgres() if room.packages == ("metabase",) else None
     environ = {
-        **os.environ,
+        **environ_of_tests(postgres or ""),
         "COVERAGE_FILE": str(FOLDER / "data" / ".coverage"),
         "COVERAGE_RCFILE": str(ROOT / "pyproject.toml"),
     }
-    oldest = oldest_postgres()
-    if oldest and room.packages == ("metabase",):  # as in tests/run.py
-        environ["PIPEBOARD_POSTGRES_BIN"] = environ["PIPEBOARD_TEST_POSTGRES_BIN"] = oldest
     sources = ",".join(str(ROOT / PACKAGES[name].source) for name in room.packages)
     command = [sys.executable, "-m", "coverage", "run", f"--source={sources}"]
     command += ["-m", "pytest", "-q", "-p", "no:cacheprovider", *room.pytest]

@@ -214,15 +214,7 @@ def run_room(visit: Visit, marks: str, order: int) -> Outcome:
     print(f"######## {title} ...", flush=True)
     report = REPORTS / f"{title.replace(' ', '-')}.xml"
     report.unlink(missing_ok=True)
-    environ = {
-        **{k: v for k, v in os.environ.items() if not k.startswith(("PIPEDRIVE_", "PIPEBOARD_"))},
-        **{k: os.environ[k] for k in SETTINGS_OF_TESTS if k in os.environ},
-    }
-    # The environment of the tests is not compiled when it is made: its processes do it, once.
-    environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    if postgres:
-        # The supervisor's own setting, and the one of the loader's tests.
-        environ["PIPEBOARD_POSTGRES_BIN"] = environ["PIPEBOARD_TEST_POSTGRES_BIN"] = postgres
+    environ = environ_of_tests(postgres)
     command = [sys.executable, "-c", PYTEST, "-q", "-p", "no:cacheprovider"]
     command += ["-m", marks, f"--random-order-seed={order}", f"--junitxml={report}", *files]
     with subprocess.Popen(
@@ -253,6 +245,20 @@ def run_room(visit: Visit, marks: str, order: int) -> Outcome:
     cpu = used.ru_utime + used.ru_stime
     head = f"{title}: {'FAILED' if failed else 'done'} in {seconds:.0f} s ({cpu:.0f} s of CPU)"
     return Outcome(failed, f"\n######## {head}\n{output}", counts)
+
+
+def environ_of_tests(postgres: str) -> dict[str, str]:
+    """Return the variables of tests on this server's programs; empty: the embedded server."""
+    environ = {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("PIPEDRIVE_", "PIPEBOARD_"))},
+        **{k: os.environ[k] for k in SETTINGS_OF_TESTS if k in os.environ},
+    }
+    # The environment of the tests is not compiled when it is made: its processes do it, once.
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    if postgres:
+        # The supervisor's own setting, and the one of the loader's tests.
+        environ["PIPEBOARD_POSTGRES_BIN"] = environ["PIPEBOARD_TEST_POSTGRES_BIN"] = postgres
+    return environ
 
 
 def oldest_postgres() -> str | None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
-from conftest import COMMANDS, ROOT, Checkout, Run
+from conftest import COMMANDS, ROOT, Checkout, Run, truth
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeboard.local import embedded_postgres
@@ -289,3 +289,22 @@ def kill_server(server: EmbeddedPostgres) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     until("the end of PostgreSQL", lambda: not alive(postmaster), 10)
+
+
+def deals_of_account(site: Site) -> set[tuple[Any, ...]]:
+    """Return id, status, stage, whether archived and value of each deal that is there."""
+    return {
+        (deal["id"], deal["status"], deal["stage_id"], deal["is_archived"], deal["value"])
+        for deal in truth(site.simulator, "deals")
+        if not deal["_purged"] and not deal["is_deleted"]
+    }
+
+
+def deals_of_marts(site: Site) -> set[tuple[Any, ...]]:
+    """Return the same of the deals in the marts."""
+    return set(
+        site.query(
+            "select deal_id, status, stage_id, is_archived, value::float from marts.fct_deal "
+            "where not is_deleted"
+        )
+    )

@@ -22,8 +22,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import truth
-from project_under_test import Site, kill_server, make_site, until
+from project_under_test import Site, deals_of_account, deals_of_marts, kill_server, make_site, until
 
 from pipeboard.local.embedded_postgres import EmbeddedPostgres
 
@@ -217,13 +216,7 @@ def run_again(site: Site) -> None:
     again = site.run("run", "sync")
     assert again.code == 0, again.out + again.err
     assert last_run(site)[:2] == ("succeeded", 0)
-    deals = [d for d in truth(site.simulator, "deals") if not d["_purged"] and not d["is_deleted"]]
-    assert set(
-        site.query(
-            "select deal_id, status, stage_id, is_archived, value::float from marts.fct_deal "
-            "where not is_deleted"
-        )
-    ) == {(d["id"], d["status"], d["stage_id"], d["is_archived"], d["value"]) for d in deals}
+    assert deals_of_marts(site) == deals_of_account(site)
 
 
 def test_after_all_faults_a_full_build_changes_no_row(site: Site) -> None:

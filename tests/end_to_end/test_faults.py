@@ -13,7 +13,16 @@ from pathlib import Path
 import psycopg
 import pytest
 from conftest import by_day, every_other_day, truth
-from project_under_test import Live, Site, alive, kill_server, make_site, until
+from project_under_test import (
+    Live,
+    Site,
+    alive,
+    deals_of_account,
+    deals_of_marts,
+    kill_server,
+    make_site,
+    until,
+)
 
 from pipeboard.local.embedded_postgres import EmbeddedPostgres
 from pipeboard.run.run_lock import is_locked
@@ -186,13 +195,7 @@ def test_the_sync_after_faults_is_right_in_every_table(site: Site) -> None:
     run = site.run("run", "sync")
     assert run.code == 0, run.out + run.err
     assert site.history()[-1][:2] == ("succeeded", 0)
-    deals = [d for d in truth(site.simulator, "deals") if not d["_purged"] and not d["is_deleted"]]
-    assert set(
-        site.query(
-            "select deal_id, status, stage_id, is_archived, value::float from marts.fct_deal "
-            "where not is_deleted"
-        )
-    ) == {(d["id"], d["status"], d["stage_id"], d["is_archived"], d["value"]) for d in deals}
+    assert deals_of_marts(site) == deals_of_account(site)
     for name in ("persons", "organizations", "activities"):
         really = {r["id"] for r in truth(site.simulator, name) if r["_listed"]}
         known = site.query(f"select id from pipedrive.{name} where _sdc_deleted_at is null")
