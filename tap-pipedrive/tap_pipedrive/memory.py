@@ -13,7 +13,7 @@ _M_ARENA_MAX = -8
 _ARENAS = 2
 #: What a run without memory needs to write its report. It is never written to, so that the system
 #: gives it addresses only.
-_reserve = [bytearray(1 << 20)]
+_reserve = [bytes(1 << 20)]
 
 
 def limit_arenas() -> bool:

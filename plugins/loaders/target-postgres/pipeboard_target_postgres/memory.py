@@ -10,7 +10,7 @@ OUT_OF_MEMORY = (
 )
 #: What the end of a run without memory needs, for its log line and its report. It is never written
 #: to, so that the system gives it addresses only.
-_reserve = [bytearray(1 << 20)]
+_reserve = [bytes(1 << 20)]
 
 
 def release_reserve() -> None:
