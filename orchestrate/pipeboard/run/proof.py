@@ -194,8 +194,7 @@ def _dbt_failure(evidence: Evidence) -> tuple[int, str | None]:
     """
     results = evidence.build.results if evidence.build else []
     errors = [result.message for result in results if result.is_faulty]
-    ranked = sorted(errors or evidence.log.errors, key=_rank)
-    decisive = ranked[0] if ranked else ""
+    decisive = min(errors or evidence.log.errors, key=_rank, default="")
     why = _faulty_nodes(evidence.build, decisive)
     if _lacked_memory(decisive):
         message = "dbt got no more memory (or no more threads)"
