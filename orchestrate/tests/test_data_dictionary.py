@@ -81,6 +81,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory, binaries: Binaries) -> It
 
 @pytest.mark.long
 def test_the_environment_whose_marts_are_built_is_described(embedded: Services) -> None:
+    embedded.postgres.destroy()
     out = io.StringIO()
     with pytest.raises(PipeboardError, match="no marts are built yet"):
         described_environment(embedded, Console(out))

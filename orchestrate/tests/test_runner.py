@@ -298,11 +298,10 @@ def test_an_error_in_the_supervisor_is_recorded_and_ends_meltano(
     assert create_time(int((tmp_path / "pid").read_text())) is None
 
 
-def away(environment: Environment, superuser: psycopg.Connection, *statements: str) -> None:
-    """Once a run is on record: end the sessions of its supervisor, after these statements."""
-    deadline = time.monotonic() + 30
-    running = "select count(*) from ops.etl_run where status = 'running'"
-    while superuser.execute(running.encode()).fetchone() != (1,):
+def away(started: Path, superuser: psycopg.Connection, *statements: str) -> None:
+    """Once Meltano has made this file, execute these and end its supervisor's sessions."""
+    deadline = time.monotonic() + 60
+    while not started.exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
     for statement in statements:
@@ -326,8 +325,8 @@ def test_a_run_goes_on_after_the_database_was_away(
     tmp_path: Path, environment: Environment, superuser: psycopg.Connection
 ) -> None:
     out, found = io.StringIO(), job("sync")
-    meltano(Paths(tmp_path), "sleep 3", *whole_run(found))
-    thread = threading.Thread(target=away, args=(environment, superuser))
+    meltano(Paths(tmp_path), f"touch {tmp_path}/started", "sleep 3", *whole_run(found))
+    thread = threading.Thread(target=away, args=(tmp_path / "started", superuser))
     thread.start()
     outcome = run_job(Paths(tmp_path), environment, found, Console(out))
     thread.join()
@@ -340,15 +339,15 @@ def test_a_run_goes_on_after_the_database_was_away(
 def test_a_run_ends_when_another_one_took_over_while_the_database_was_away(
     tmp_path: Path, environment: Environment, superuser: psycopg.Connection
 ) -> None:
-    meltano(Paths(tmp_path), f"echo $$ > {tmp_path}/pid", "exec sleep 300")
+    meltano(Paths(tmp_path), f"echo $$ > {tmp_path}/started", "exec sleep 300")
     taken = "update ops.etl_run set status = 'abandoned', finished_at = now()"
-    thread = threading.Thread(target=away, args=(environment, superuser, taken))
+    thread = threading.Thread(target=away, args=(tmp_path / "started", superuser, taken))
     thread.start()
     outcome = run_job(Paths(tmp_path), environment, job("sync"), Console(io.StringIO()))
     thread.join()
     assert (outcome.status, outcome.code) == ("failed", 69)
     assert outcome.reason == "another run took over while the database was away"
-    assert create_time(int((tmp_path / "pid").read_text())) is None
+    assert create_time(int((tmp_path / "started").read_text())) is None
 
 
 @pytest.mark.usefixtures("quick")
@@ -356,9 +355,9 @@ def test_a_run_ends_when_the_database_stays_away(
     tmp_path: Path, environment: Environment, superuser: psycopg.Connection
 ) -> None:
     out = io.StringIO()
-    meltano(Paths(tmp_path), "exec sleep 300")
+    meltano(Paths(tmp_path), f"touch {tmp_path}/started", "exec sleep 300")
     closed = "alter role pipeboard nologin"
-    thread = threading.Thread(target=away, args=(environment, superuser, closed))
+    thread = threading.Thread(target=away, args=(tmp_path / "started", superuser, closed))
     thread.start()
     try:
         outcome = run_job(Paths(tmp_path), environment, job("sync"), Console(out))
@@ -378,9 +377,9 @@ def test_an_error_while_the_database_is_away_is_worth_another_try(
 ) -> None:
     """dbt and Meltano end with 1 then, which alone would mean an error of another kind."""
     failed = {"event": "the connection was closed", "level": "error"}
-    script = ["sleep 2", *log_lines(failed), "exit 1"]
+    script = [f"touch {tmp_path}/started", "sleep 2", *log_lines(failed), "exit 1"]
     meltano(Paths(tmp_path), *script)
-    thread = threading.Thread(target=away, args=(environment, superuser))
+    thread = threading.Thread(target=away, args=(tmp_path / "started", superuser))
     thread.start()
     outcome = run_job(Paths(tmp_path), environment, job("sync"), Console(io.StringIO()))
     thread.join()
