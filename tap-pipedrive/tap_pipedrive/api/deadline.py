@@ -19,6 +19,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from tap_pipedrive import threads
+
 _current = threading.local()
 
 
@@ -61,7 +63,7 @@ class Deadlines:
         """Start no thread yet."""
         self._waiting: set[Deadline] = set()
         self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._thread: threads.Thread | None = None
         #: When the thread looks at the requests again.
         self._looks_at = math.inf
 
@@ -75,7 +77,7 @@ class Deadlines:
             if deadline.ends_at < self._looks_at:
                 self._changed.notify_all()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, daemon=True)
+                self._thread = threads.Thread(self._watch)
                 self._thread.start()
         try:
             yield deadline

@@ -15,13 +15,15 @@ response with the first page (``Page.answered_at``).
 from __future__ import annotations
 
 import contextvars
+import queue
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, TypeVar
 
-from tap_pipedrive import termination
+from tap_pipedrive import threads
 from tap_pipedrive.api.responses import Page
 
 Request = TypeVar("Request", bound=Hashable)
@@ -41,7 +43,9 @@ class Prefetcher(Generic[Request, Result]):
         """
         self._send = send
         self._width = width
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads: list[threads.Thread] = []
+        #: What the threads do next; None ends one.
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._next: Iterator[Request] = iter(())
         self._running: OrderedDict[Request, Future[Result]] = OrderedDict()
 
@@ -52,20 +56,27 @@ class Prefetcher(Generic[Request, Result]):
         self._fill()
 
     def result(self, request: Request) -> Result:
-        """Return the result of a request; one that was not expected is sent now."""
+        """Return the result of a request; one that was not expected is sent now.
+
+        Raises:
+            OutOfMemoryError: a thread was lost.
+            Exception: what the request raised.
+
+        """
         future = self._running.pop(request, None)
         if future is None:
             return self._send(request)
         self._fill()
-        with termination.at_once():
-            return future.result()
+        return threads.result(future, self._threads)
 
     def close(self, *, wait: bool = True) -> None:
         """Cancel the requests that are left, and end the threads."""
         self._cancel()
-        if self._threads is not None:
-            self._threads.shutdown(wait=wait, cancel_futures=True)
-            self._threads = None
+        ended, self._threads = self._threads, []
+        for _ in ended:
+            self._tasks.put(None)
+        for thread in ended if wait else ():
+            thread.join()
 
     def _fill(self) -> None:
         if self._width <= 1:
@@ -74,11 +85,29 @@ class Prefetcher(Generic[Request, Result]):
             request = next(self._next, None)
             if request is None:
                 return
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(self._width, thread_name_prefix="prefetch")
+            if len(self._threads) < self._width:
+                thread = threads.Thread(self._work)
+                thread.start()
+                self._threads.append(thread)
+            future: Future[Result] = Future()
             # Each thread logs in the context (run, page) of the thread that expects the request.
             context = contextvars.copy_context()
-            self._running[request] = self._threads.submit(context.run, self._send, request)
+            self._tasks.put(partial(context.run, self._answer, request, future))
+            self._running[request] = future
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            task()
+
+    def _answer(self, request: Request, future: Future[Result]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            found = self._send(request)
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(found)
 
     def _cancel(self) -> None:
         self._next = iter(())

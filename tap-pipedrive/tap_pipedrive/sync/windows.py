@@ -30,6 +30,7 @@ none is skipped.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import logging
 import queue
@@ -37,12 +38,14 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Generic, TypeVar
 
-from tap_pipedrive import termination
+from tap_pipedrive import termination, threads
 from tap_pipedrive.api.pagination import restarting
 from tap_pipedrive.api.records import Record
 from tap_pipedrive.api.responses import Page
+from tap_pipedrive.errors import OutOfMemoryError
 from tap_pipedrive.times import latest_update, tells_order, to_text, to_time
 
 #: A list of no more pages is read page by page.
@@ -198,6 +201,7 @@ class Windows(Generic[T]):
         self._pending = [window for listing in listings for window in listing.gaps]
         self._reading: list[Window[T]] = []
         self._width = self._running_threads = width
+        self._threads: list[threads.Thread] = []
         self._logger = logger or logging.getLogger("tap-pipedrive")
         self._changed = threading.Condition()
         self._pages = 0
@@ -212,8 +216,9 @@ class Windows(Generic[T]):
     def __enter__(self) -> Windows[T]:
         """Start to fetch."""
         for _ in range(self._width):
-            run = contextvars.copy_context().run
-            threading.Thread(target=run, args=(self._work,), daemon=True).start()
+            thread = threads.Thread(partial(contextvars.copy_context().run, self._work))
+            thread.start()
+            self._threads.append(thread)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -229,11 +234,15 @@ class Windows(Generic[T]):
         """Yield the result of each page; the caller has written it when it requests the next one.
 
         When a thread fails, the pages of the other threads are yielded before its error is raised.
+
+        Raises:
+            OutOfMemoryError: a thread was lost.
+            Exception: what the thread that failed raised.
+
         """
         failure = None
         while self._running_threads:
-            with termination.at_once():
-                item = self._queue.get()
+            item = self._next_item()
             if item is None:
                 self._running_threads -= 1
             elif isinstance(item, BaseException):
@@ -247,6 +256,15 @@ class Windows(Generic[T]):
                 listing.note(item.window, item.latest)
         if failure is not None:
             raise failure
+
+    def _next_item(self) -> Fetched[T] | BaseException | None:
+        while True:
+            with termination.at_once(), contextlib.suppress(queue.Empty):
+                return self._queue.get(timeout=threads.LOOK_SECONDS)
+            # A thread says that it ends (None) before it does.
+            ended = sum(not thread.is_alive() for thread in self._threads)
+            if self._queue.empty() and ended > self._width - self._running_threads:
+                raise OutOfMemoryError
 
     # -- in the threads that fetch -------------------------------------------------------------
 
