@@ -37,6 +37,8 @@ class Page:
     answered_at: datetime | None = None
     #: Elements of the list that are not records.
     unreadable: list[LenientRecord] = field(default_factory=list)
+    #: Whether the list was ``null``, and nothing else in the response said that it is empty.
+    is_null: bool = False
 
 
 def classify(response: requests.Response, body: bytes, where: str) -> None:
@@ -163,7 +165,9 @@ def page_of(
     if found is None:
         found = [_checked(element) for element in _elements(answer, additional, where, operation)]
     records = [f.record for f in found if f.record is not None]
-    return Page(records, additional, unreadable=[f for f in found if f.record is None])
+    unreadable = [f for f in found if f.record is None]
+    is_null = answer.get("data") is None and not _has_pages(operation)
+    return Page(records, additional, unreadable=unreadable, is_null=is_null)
 
 
 def _checked(element: Any) -> LenientRecord:
@@ -194,13 +198,17 @@ def _elements(
     raise errors.HollowAnswerError(msg)
 
 
+def _has_pages(operation: Operation) -> bool:
+    return operation.pages_by_offset or operation.pages_by_cursor
+
+
 def _is_empty(answer: dict[str, Any], additional: dict[str, Any], operation: Operation) -> bool:
     """Whether ``null`` means an empty list, which v1 writes so.
 
     A page of a list is empty if the response also says whether another page follows: v1's
     ``more_items_in_collection``, or a ``next_cursor``, null or not. A list without pages says only
-    success, so ``null`` is accepted where the list may be empty; every account has users, for
-    instance.
+    success, so ``null`` is accepted where the list may be empty (every account has users, for
+    instance), and if it comes twice (:meth:`PipedriveClient.get`).
     """
     if operation.pages_by_offset:
         counts = additional.get("pagination") or additional

@@ -178,6 +178,20 @@ def test_an_empty_list_is_accepted(
     assert client.get(operation(key), stream="x", path={"id": 1}).records == []
 
 
+def test_null_for_a_list_without_pages_is_believed_when_it_comes_twice(
+    server: ScriptedServer, client: PipedriveClient
+) -> None:
+    null = {"success": True, "data": None}
+    server.answer(200, null)
+    server.answer(200, {"success": True, "data": [{"id": 1}]})
+    server.answer(200, null)  # and from now on
+    lists = [client.get(operation("v1 /leadLabels"), stream="x").records for _ in range(2)]
+    assert (lists, len(server.requested)) == ([[{"id": 1}], []], 4)
+    of_a_record = operation("v1 /organizationRelationships")
+    assert client.get(of_a_record, stream="x", query={"org_id": 1}).records == []
+    assert len(server.requested) == 5
+
+
 @pytest.mark.parametrize("body", [
     {}, {"success": True}, {"success": True, "data": None}, {"success": True, "data": {}},
     {"success": True, "data": "x"}, {"success": True, "data": {"0": {"id": 1}}},
