@@ -12,6 +12,7 @@ from loader_helpers import Warehouse, record, schema
 
 from pipeboard_target_postgres import dispatcher
 from pipeboard_target_postgres.columns import Column, adapt, identifier, versioned
+from pipeboard_target_postgres.connector import PostgresConnector
 from pipeboard_target_postgres.encoder import RecordEncoder
 from pipeboard_target_postgres.errors import (
     ConfigurationError,
@@ -21,6 +22,8 @@ from pipeboard_target_postgres.errors import (
     UnavailableError,
     explain,
 )
+from pipeboard_target_postgres.locks import LockWait
+from pipeboard_target_postgres.session import Session
 from pipeboard_target_postgres.staging import Staging, fields
 
 
@@ -177,3 +180,35 @@ def test_text_and_numbers_of_unusual_forms_are_stored_in_their_own() -> None:
     encoded = made.encode(line + b'"v": "\\ud800a", "n": NaN}}')
     assert encoded
     assert fields(encoded[0]) == ["1", "\\x0abc", "\ufffda", None]
+
+
+class _NotUsed(PostgresConnector):
+    """Of a session whose transactions below need no connection."""
+
+    def __init__(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("losses", [1, 2, 3])
+def test_a_lost_transaction_is_tried_again_and_logged_once(
+    losses: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    forgotten: list[int] = []
+    logger = logging.getLogger("session")
+    session = Session(_NotUsed(), 60, lambda: forgotten.append(1), logger)
+    session.generation = 1
+    answers = iter([psycopg.OperationalError("server closed the connection")] * losses)
+
+    def work() -> str:
+        for error in answers:
+            raise error
+        return "committed"
+
+    wait = LockWait("raw.deals", "deals", False, logger)
+    with caplog.at_level(logging.WARNING, "session"):
+        assert session.run_with_retries(work, True, wait) == "committed"
+    assert len(forgotten) == losses
+    (logged,) = caplog.messages
+    assert logged == (
+        "Connection lost (server closed the connection); trying again for up to 60 s."
+    )
