@@ -226,6 +226,7 @@ def test_manifest_and_templates_are_those_of_the_project(dbt: Dbt) -> None:
     assert dbt.manifest.read_text() != "of another program"
 
 
+@pytest.mark.long
 def test_templates_are_compiled_once_for_all_target_folders(
     tmp_path: Path, database: DatabaseUrl, loaded: subprocess.Popen[str]
 ) -> None:
@@ -248,6 +249,7 @@ def test_templates_are_compiled_once_for_all_target_folders(
     assert "of a model that is gone" not in second
 
 
+@pytest.mark.long
 def test_an_unchanged_project_is_not_parsed_again(dbt: Dbt) -> None:
     """A parse serves the same project, target and variables, and nothing else."""
     saved = dbt.folder / "target" / "parsed_project.pickle"

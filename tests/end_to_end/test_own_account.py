@@ -86,6 +86,7 @@ def test_a_backfill_ends_with_a_build(
 
 
 @every_other_day(1)
+@pytest.mark.long
 def test_meltano_and_dbt_by_hand_use_the_same_environment(
     checkout: Checkout, idle_sync: SecondDemo, own_environ: dict[str, str]
 ) -> None:

@@ -89,6 +89,7 @@ def test_each_alert_fires_and_resolves_in_a_unit_test() -> None:
 
 
 @needs_promtool
+@pytest.mark.long
 def test_promtool_accepts_the_rules() -> None:
     for arguments in (
         ["check", "config", "--syntax-only", str(contract.RULES.parent / "prometheus.yml")],

@@ -133,6 +133,7 @@ def meltano(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_meltano_adds_the_plugins_and_lists_their_settings(project: Path) -> None:
     plugins = yaml.safe_load((project / "meltano.yml").read_text())["plugins"]
     assert plugins["extractors"][0]["pip_url"] == "pipeboard-tap-pipedrive"

@@ -97,6 +97,7 @@ def test_a_dry_run_restores_the_tree(copy: Path) -> None:
     assert any(name.startswith("pipeboard_tap_pipedrive-0.1.1-") for name in files(copy))
 
 
+@pytest.mark.long
 def test_a_release_is_made_and_its_tag_gives_the_same_bytes(copy: Path, tmp_path: Path) -> None:
     # The other tests share the copy.
     made_in = clone(copy, tmp_path / "made", "--branch", "main")

@@ -59,6 +59,7 @@ def test_a_workload_that_does_not_get_ready_brings_images_and_schedule_back(
     assert deployed.release() == first
 
 
+@pytest.mark.long
 def test_a_smoke_test_that_fails_leaves_nothing_of_its_release(deployed: Site) -> None:
     first = deployed.head()
     add_report(deployed)
@@ -115,6 +116,7 @@ def test_rollback_without_a_release_before_is_refused(deployed: Site) -> None:
     assert "there is no release before this one in pipeboard" in output
 
 
+@pytest.mark.long
 def test_a_deployment_after_down_lets_the_schedule_go_again(deployed_on_prod: Site) -> None:
     site = deployed_on_prod
     site.run("down", "--env", "small")
@@ -143,6 +145,7 @@ def test_a_signal_brings_the_release_before_back(deployed: Site) -> None:
     assert deployed.suspended() == ["backfill"]
 
 
+@pytest.mark.long
 def test_a_terminal_that_is_lost_brings_the_release_before_back(deployed: Site) -> None:
     first = deployed.head()
     deployed.commit_again()
@@ -188,6 +191,7 @@ def test_a_signal_ends_the_program_that_runs(site: Site, monkeypatch: pytest.Mon
     assert not psutil.pid_exists(int(slow_build.read_text()))
 
 
+@pytest.mark.long
 def test_a_rollback_that_fails_says_which_release_did_not_come_up(deployed: Site) -> None:
     first = deployed.head()
     deployed.commit_again()

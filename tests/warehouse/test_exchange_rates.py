@@ -94,6 +94,7 @@ def test_without_a_rate_every_figure_counts_what_it_leaves_out(company: Company)
     assert remedies == [("read deal_summary_daily, or add the rate to seeds/fx_rates.csv",)]
 
 
+@pytest.mark.long
 def test_rates_of_pipedrive_apply_once_they_are_read(company: Company) -> None:
     """Days before the first reading go by it, too, and say so."""
     company.sync("deal_summary_daily")
@@ -144,6 +145,7 @@ def test_sums_agree_with_pipedrives_converted_totals(company: Company) -> None:
     assert compared >= 12
 
 
+@pytest.mark.long
 def test_each_day_keeps_its_rate_and_the_seed_has_precedence(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
