@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import sys
 from pathlib import Path
 
 #: Blocks of these sizes fill what the process has free. Smaller ones stay: to handle an error
@@ -22,8 +23,12 @@ def take_all_memory() -> None:
         return
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     _, most = resource.getrlimit(resource.RLIMIT_AS)
+    # No other thread runs meanwhile: what it frees, to report that it has no memory, is left to it.
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(60)
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize(), most))
     for size in BLOCKS:
         with contextlib.suppress(MemoryError):
             while True:
                 _taken.append(bytearray(size))
+    sys.setswitchinterval(interval)
