@@ -50,12 +50,7 @@ PARTS = {
         ("tests/sync/test_deal_history.py", "tests/state/test_parents.py"),
     ),
     "shared-scan": Part(
-        TAP, "tap_pipedrive/sync/shared_scan.py",
-        (
-            "tests/sync/test_shared_scan.py", "tests/streams/test_outcomes.py",
-            "tests/sync/test_windows.py", "tests/state/test_cadence.py",
-            "tests/streams/test_bad_data.py",
-        ),
+        TAP, "tap_pipedrive/sync/shared_scan.py", ("tests/sync/test_shared_scan.py",), 77
     ),
     "windows": Part(TAP, "tap_pipedrive/sync/windows.py", ("tests/sync/test_windows.py",), 92),
     "merge": Part(

@@ -9,6 +9,7 @@ import pytest
 from pipedrive_simulator.testing import running_simulator
 from tap_runs import Output
 
+from tap_pipedrive.errors import UnexpectedAnswerError
 from tap_pipedrive.state.bookmarks import Bookmark
 from tap_pipedrive.streams.outcomes import Outcome, StreamResult
 from tap_pipedrive.sync import shared_scan
@@ -22,6 +23,7 @@ from tap_pipedrive.sync.shared_scan import (
     start_of,
     value_of,
 )
+from tap_pipedrive.sync.windows import Listing
 from tap_pipedrive.tap import TapPipedrive
 from tap_pipedrive.times import LOOKBACK, to_text, to_time
 
@@ -299,3 +301,128 @@ def test_a_stream_that_has_ended_gets_no_rows_from_windows(config: dict[str, Any
     scan: Any = products.scan
     scan._write_rows({products: [[{"id": 1, "deal_id": 1}]]}, {products: a_bookmark()})
     assert products.emitted == 0
+
+
+# -- one step of a scan --------------------------------------------------------------------------
+
+LIVE, ARCHIVED = "v2 /deals", "v2 /deals/archived"
+TIMELY = "2026-01-15T00:00:00Z"
+
+
+def streams_of(config: dict[str, Any], **settings: Any) -> tuple[Any, Any, Any]:
+    """Return the scan of the deals, and two of its page streams."""
+    streams: Any = TapPipedrive(config={**config, **settings}).streams
+    return streams["deals"].scan, streams["deals"], streams["deal_products"]
+
+
+@pytest.mark.parametrize(
+    ("windows", "is_long", "key", "state", "expected"),
+    [
+        (2, True, LIVE, {}, True),
+        (1, True, LIVE, {}, False),
+        (2, False, LIVE, {}, False),
+        (2, False, LIVE, {"windows": []}, True),
+        (2, True, "v1 /leads", {}, False),
+        (2, True, LIVE, {"first_walk_done": True}, False),
+        (2, True, LIVE, {"replication_key_value": None}, False),
+    ],
+)
+def test_windows_read_the_rest_of_a_long_first_scan(
+    config: dict[str, Any], windows: int, is_long: bool, key: str, state: Any, expected: bool
+) -> None:
+    scan, deals, products = streams_of(config, windows=windows)
+    bookmarks = {deals: a_bookmark(OLD, **state), products: a_bookmark(OLD, **state)}
+    assert scan._may_be_cut(key, bookmarks, is_long) is expected
+
+
+def test_no_windows_in_a_test_run_or_without_page_streams(config: dict[str, Any]) -> None:
+    scan, deals, _ = streams_of(config, windows=2)
+    assert scan._may_be_cut(LIVE, {}, is_long=True) is False
+    deals.ABORT_AT_RECORD_COUNT = 1
+    assert scan._may_be_cut(LIVE, {deals: a_bookmark(OLD)}, is_long=True) is False
+
+
+def test_windows_leave_out_the_spans_that_all_streams_have_read(config: dict[str, Any]) -> None:
+    scan, deals, products = streams_of(config)
+    spans = [[TIMELY, NEW]]
+    end = to_time(NEW) + 2 * LOOKBACK
+    for others, gaps in (
+        (spans, [(OLD, TIMELY), (NEW, to_text(end - LOOKBACK))]),
+        (None, [(OLD, to_text(end - LOOKBACK))]),
+    ):
+        streams = {deals: a_bookmark(OLD, windows=spans), products: a_bookmark(OLD, windows=others)}
+        listing = scan._listing(LongList(LIVE, streams, {}, end, 60.0))
+        assert [(w.start, w.end) for w in listing.gaps] == gaps
+        assert {w.average for w in listing.gaps} == {60.0}
+        records = [{"id": 1, "update_time": OLD}]
+        assert listing.prepare(records)[deals] == [records]
+
+
+@pytest.mark.parametrize(("latest", "expected"), [(TIMELY, TIMELY), ("2026-03-01", NEW)])
+def test_a_bookmark_stays_at_the_last_record_written(
+    config: dict[str, Any], latest: str, expected: str
+) -> None:
+    scan, deals, products = streams_of(config)
+    beyond = [["2026-02-02T00:00:00Z", "2026-02-03T00:00:00Z"]]
+    listing: Any = Listing([], lambda *_: [], list, read=[["", NEW], *beyond])
+    listing.latest = latest
+    bookmarks = {products: a_bookmark(OLD), deals: a_bookmark(OLD)}
+    products.result = StreamResult(Outcome.NOT_PERMITTED)
+    scan._note(listing, bookmarks)
+    assert (bookmarks[deals].value, bookmarks[deals].windows) == (expected, beyond)
+    assert (bookmarks[products].value, bookmarks[products].windows) == (OLD, None)
+
+
+def test_a_stream_that_has_ended_stops_no_other_in_windows(config: dict[str, Any]) -> None:
+    scan, deals, products = streams_of(config)
+    products.result = StreamResult(Outcome.NOT_PERMITTED)
+    records, bookmarks = [{"id": 1}], {products: a_bookmark(), deals: a_bookmark()}
+    assert SharedScan._rows(records, bookmarks) == {deals: [records]}
+    deals._write_schema_message()
+    scan._write_rows({products: [records], deals: [records]}, bookmarks)
+    assert (products.emitted, deals.emitted) == (0, 1)
+
+
+def test_a_stream_that_fails_leaves_the_windows(config: dict[str, Any]) -> None:
+    scan, deals, products = streams_of(config)
+    bookmarks = {products: a_bookmark(), deals: a_bookmark()}
+    scan._scanned = [deals, products]
+    scan._write_rows({products: UnexpectedAnswerError("400")}, bookmarks)
+    assert [*bookmarks] == [deals]
+    assert products.result.outcome is Outcome.INCOMPLETE
+
+
+def test_a_stream_says_which_list_is_not_due(config: dict[str, Any]) -> None:
+    scan, deals, _ = streams_of(config)
+    noted: list[Any] = []
+    deals.selected = True
+    deals.note_not_due = lambda *given: noted.append(given)
+    scan._known_bookmarks = lambda: [(ARCHIVED, {deals: a_bookmark(OLD, read_at=NEW)})]
+    scan.note_not_due(deals)
+    assert noted == [(ARCHIVED, "archived_interval", NEW)]
+
+
+def test_records_without_a_time_reach_both_kinds_of_streams(config: dict[str, Any]) -> None:
+    scan, deals, _ = streams_of(config)
+    followers = deals._streams["deal_followers"]
+    received: dict[str, list[Any]] = {"page": [], "record": []}
+    deals.untimed_records = lambda key: iter([[], [{"id": 5}]] if key == LIVE else [])
+    deals.on_page = lambda records, _: received["page"].append(records)
+    followers.on_record = lambda record, _: received["record"].append(record)
+    page, per_record = {deals: a_bookmark(OLD)}, {followers: a_bookmark(OLD)}
+    scan._deliver_untimed(LongList(LIVE, page, per_record, to_time(NEW), None))
+    assert received == {"page": [[{"id": 5}]], "record": [{"id": 5}]}
+
+
+def test_a_test_run_scans_alone_and_any_other_run_once(config: dict[str, Any]) -> None:
+    scan, deals, products = streams_of(config)
+    scanned: list[Any] = []
+    scan._scan = scanned.append
+    for stream in scan._members:
+        stream.selected = stream in (deals, products)
+    scan.run(deals)
+    scan.run(products)
+    assert len(scanned) == 1 and set(scanned[0]) == {deals, products}
+    products.ABORT_AT_RECORD_COUNT = 1
+    scan.run(products)
+    assert scanned[1:] == [[products]]
