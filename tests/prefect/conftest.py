@@ -32,6 +32,11 @@ PERSONAL = ("PIPEDRIVE_", "PIPEBOARD_", "MELTANO_", "DBT_", "TAP_", "TARGET_", "
 PAT = "github_pat_that_nobody_has"
 DEALS = 150
 MOST_RETRIES = 10
+FINAL = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
+#: Only for a run that hangs: when the worker has ended, a wait ends before.
+LONGEST_WAIT_SECONDS = 1800
+#: Until the last lines of a run that has ended are on the server.
+LOG_TIMEOUT_SECONDS = 300
 T = TypeVar("T")
 sys.path.insert(0, str(ROOT / "orchestrate" / "flows"))
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -51,18 +56,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the order of the tests of a module: they share a set-up, and change it."""
     for item in items:
         item.add_marker(pytest.mark.random_order(disabled=True))
-
-
-def until(what: str, action: Callable[[], T], seconds: float = 90) -> T:
-    """Wait until `look` returns a true value, and return it."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = action()
-        if found:
-            return found
-        time.sleep(0.2)
-    message = f"{what}: not within {seconds} s"
-    raise AssertionError(message)
 
 
 @dataclass(frozen=True)
@@ -117,11 +110,26 @@ class Site:
         found = self.api(f"/flow_runs/{run}")["state"]
         return {"type": found["type"], "name": found["name"], "message": found["message"] or ""}
 
-    def final_state(self, run: str, seconds: float = 150) -> dict[str, Any]:
+    def is_final(self, run: str) -> bool:
+        return self.state_of(run)["type"] in FINAL
+
+    def final_state(self, run: str) -> dict[str, Any]:
         """Wait for the end of a run; return its state."""
-        final = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
-        until(f"the end of {run}", lambda: self.state_of(run)["type"] in final, seconds)
+        self.until(f"the end of {run}", lambda: self.is_final(run))
         return self.state_of(run)
+
+    def until(self, what: str, action: Callable[[], T], seconds: float = LONGEST_WAIT_SECONDS) -> T:
+        """Wait until `action` returns a true value, and return it.
+
+        A busy machine only makes this longer. It fails at once when the worker has ended: a worker
+        starts the runs, and gives a run whose process dies its final state.
+        """
+        deadline = time.monotonic() + seconds
+        while not (found := action()):
+            assert self.service.works, f"{what}: the worker has ended"
+            assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+            time.sleep(0.2)
+        return found
 
     def log(self, run: str) -> list[tuple[int, str]]:
         """Return level and text of what a run logged, once the last line has arrived."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DEALS, PAT, ROOT, Site, called, until
+from conftest import DEALS, LOG_TIMEOUT_SECONDS, PAT, ROOT, Site, called
 
 # On every other day, when the live alerts in tests/observability are for the night.
 pytestmark = pytest.mark.long if date.today().toordinal() % 2 else pytest.mark.nightly
@@ -131,7 +131,7 @@ def texts(site: Site, run: str) -> str:
 def test_the_log_of_the_supervisor_is_the_log_of_the_run(site: Site, main_run: str) -> None:
     # The first attempt has logged its end, too.
     last = "status=behind exit_code=0"
-    until("the last line", lambda: last in texts(site, main_run), 20)
+    site.until("the last line", lambda: last in texts(site, main_run), LOG_TIMEOUT_SECONDS)
     log = texts(site, main_run)
     assert "returned a server error (503)" in log
     assert "run started job=sync" in log and "run ended job=sync" in log
@@ -206,12 +206,14 @@ def slow_run(site: Site, main_run: str) -> dict[str, Any]:
         found = site.api("/deployments/name/main_etl_flow/sync")
         body = {"state": {"type": "SCHEDULED"}, "parameters": {"full_refresh": True}}
         run = str(site.api(f"/deployments/{found['id']}/create_flow_run", body)["id"])
-        until("a run in the middle", site_is_slow(site))
+        is_slow = site_is_slow(site)
+        site.until("a run in the middle", lambda: is_slow() or site.is_final(run))
+        assert not site.is_final(run), texts(site, run)
         second = site.run("main_etl_flow/sync")
         other = site.run("reference_flow/reference", PIPEBOARD_WAIT_SECONDS="0")
-        states = {"second": site.final_state(second, 60), "other": site.final_state(other, 90)}
+        states = {"second": site.final_state(second), "other": site.final_state(other)}
         site.api(f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
-        return {"id": run, "cancelled": site.final_state(run, 90), **states}
+        return {"id": run, "cancelled": site.final_state(run), **states}
 
 
 @pytest.mark.nightly
@@ -236,7 +238,8 @@ def test_a_cancelled_run_ends_gently(site: Site, slow_run: dict[str, Any]) -> No
         "order by started_at desc limit 1"
     )[0]
     assert (status, code, reason) == ("interrupted", 143, "interrupted by SIGTERM")
-    until("its last lines", lambda: "pipeboard ended with exit code 143" in texts(site, run), 20)
+    ended = "pipeboard ended with exit code 143"
+    site.until("its last lines", lambda: ended in texts(site, run), LOG_TIMEOUT_SECONDS)
     assert "pipeboard gets SIGTERM" in texts(site, run)
     assert running("meltano", str(site.state)) == []
 
@@ -257,7 +260,7 @@ def running(word: str, state: str) -> list[str]:
 
 def test_a_wrong_token_fails_at_once_and_is_not_tried_again(site: Site, main_run: str) -> None:
     run = site.run("main_etl_flow/sync", PIPEDRIVE_API_TOKEN="0000000000000000wrong")
-    state = site.final_state(run, 60)
+    state = site.final_state(run)
     assert (state["type"], state["name"]) == ("FAILED", "NotPermitted"), state
     assert "does not accept the API token (401)" in state["message"]
     (task,) = site.tasks(run)
