@@ -28,7 +28,10 @@ from pipeboard.paths import Paths
 
 ROOT = Path(__file__).resolve().parents[2]
 PIPEBOARD = ROOT / ".pipeboard" / "bin" / "pipeboard"
+PREFECT_PYTHON = ROOT / ".pipeboard" / "env" / "prefect" / "bin" / "python"
 PERSONAL = ("PIPEDRIVE_", "PIPEBOARD_", "MELTANO_", "DBT_", "TAP_", "TARGET_", "PG", "REDIS_")
+#: What the worker of the demo environment has, and its runs.
+IN_DEMO = {"PIPEBOARD_FLOWS_WORLD": "demo"}
 PAT = "github_pat_that_nobody_has"
 DEALS = 150
 MOST_RETRIES = 10
@@ -187,6 +190,26 @@ def pipeboard(environ: dict[str, str], *arguments: str) -> subprocess.CompletedP
         capture_output=True,
         check=False,
     )
+
+
+def environ_of_flows() -> dict[str, str]:
+    """The variables of a program that imports the flows."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith((*PERSONAL, "PREFECT_"))}
+    return {**clean, "PYTHONPATH": str(ROOT / "orchestrate" / "flows")}
+
+
+def in_prefect(program: str, *arguments: str, **environ: str) -> Any:
+    """Run a program that imports the flows; return the JSON of its last line."""
+    done = subprocess.run(
+        [str(PREFECT_PYTHON), "-c", program, *arguments],
+        cwd=ROOT,
+        env={**environ_of_flows(), **environ},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="session")
