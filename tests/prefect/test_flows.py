@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DEALS, LOG_TIMEOUT_SECONDS, PAT, ROOT, Site, called
+from conftest import DEALS, IN_DEMO, LOG_TIMEOUT_SECONDS, PAT, ROOT, Site, called, in_prefect
 
 # On every other day, when the live alerts in tests/observability are for the night.
 pytestmark = pytest.mark.long if date.today().toordinal() % 2 else pytest.mark.nightly
@@ -287,3 +287,139 @@ def test_the_batch_size_experiment_keeps_what_later_runs_use(site: Site, main_ru
     # Nothing of it is left in the warehouse.
     left = site.query("select nspname from pg_namespace where nspname = 'pipeboard_tune'")
     assert left == []
+
+
+#: Runs flows in one process, without a worker; prints name and id of each run.
+RUN_FLOWS = """
+import importlib, json, os, sys
+
+found = []
+for module, name, parameters, environ in json.loads(sys.argv[1]):
+    os.environ.update(environ)
+    flow = getattr(importlib.import_module(module), name)
+    state = flow(**parameters, return_state=True)
+    found.append([state.name, str(state.state_details.flow_run_id)])
+print(json.dumps(found))
+"""
+#: The same of one flow where pipeboard is not installed.
+RUN_WITHOUT_PIPEBOARD = """
+import json, os
+from pathlib import Path
+import auxiliary, supervised
+
+supervised.ROOT = Path("/nonexistent")
+os.environ["PATH"] = ""
+state = auxiliary.people_flow(return_state=True)
+print(json.dumps([state.name, state.message, str(state.state_details.flow_run_id)]))
+"""
+#: The same of a flow whose artifacts the server refuses.
+RUN_WITHOUT_ARTIFACTS = """
+import json
+from prefect import flow
+import supervised
+
+@flow
+def flow_with_a_wrong_key():
+    return supervised.supervise("NOT A KEY", ["run", "people"])
+
+state = flow_with_a_wrong_key(return_state=True)
+print(json.dumps([state.name, str(state.state_details.flow_run_id)]))
+"""
+#: A setting that ends every command before it does anything.
+WRONG_DATABASE = {"PIPEDRIVE_API_TOKEN": "x" * 40, "PIPEBOARD_DATABASE_URL": "nonsense"}
+
+
+def test_parameters_of_a_flow_are_arguments_of_pipeboard(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    demo = {**IN_DEMO, "PIPEBOARD_STATE_DIR": str(tmp_path / "file")}
+    backfill = {"max_deals": 5, "updated_since": "2025-01-01"}
+    history = "backfill --history --yes --max-deals 5 --from 2025-01-01"
+    flows: list[tuple[str, str, dict[str, Any], dict[str, str], str]] = [
+        ("auxiliary", "people_flow", {}, WRONG_DATABASE, "run people"),
+        ("auxiliary", "sweep_flow", {}, {}, "run sweep"),
+        ("backfill_stage_history", "backfill_stage_history_flow", backfill, {}, history),
+        ("batch_size", "batch_size_experiment_flow", {}, {}, "tune --rows 30000 --rounds 3"),
+        ("main_etl", "main_etl_flow", {"full_refresh": True}, {}, "run sync --full-refresh"),
+        # An account that is simulated changes only when the demo advances it.
+        ("main_etl", "main_etl_flow", {}, demo, "demo"),
+    ]
+    runs = in_prefect(RUN_FLOWS, json.dumps([flow[:4] for flow in flows]), **prefect_of(site))
+    for (name, run), flow in zip(runs, flows, strict=True):
+        assert name == "Misconfigured", texts(site, run)
+        assert [task["name"] for task in site.tasks(run)] == [f"pipeboard {flow[4]}"]
+
+
+def test_a_worker_without_pipeboard_fails_once_and_says_so(site: Site) -> None:
+    name, message, run = in_prefect(RUN_WITHOUT_PIPEBOARD, **prefect_of(site))
+    assert name == "Failed"
+    assert "pipeboard is not installed: run `make setup`" in message
+    assert [task["run_count"] for task in site.tasks(run)] == [1]
+
+
+def test_artifacts_that_cannot_be_made_leave_the_state_as_it_is(site: Site) -> None:
+    name, run = in_prefect(RUN_WITHOUT_ARTIFACTS, **WRONG_DATABASE, **prefect_of(site))
+    assert name == "Misconfigured"
+    site.until("the log", lambda: "no artifact: " in texts(site, run), LOG_TIMEOUT_SECONDS)
+
+
+def test_a_block_gives_what_neither_the_environment_nor_env_sets(
+    site: Site, tmp_path: Path
+) -> None:
+    program = """
+import json, sys
+from pathlib import Path
+from blocks import settings_from_blocks
+print(json.dumps([settings_from_blocks(Path(file)) for file in sys.argv[1:]]))
+"""
+    (tmp_path / "env").write_text("PIPEBOARD_DATABASE_URL=postgresql://of-env\n")
+    token = {"PIPEDRIVE_API_TOKEN": site.environ["PIPEDRIVE_API_TOKEN"]}
+    files = (str(tmp_path / "none"), str(tmp_path / "env"))
+    assert in_prefect(program, *files, **prefect_of(site)) == [
+        {**token, "PIPEBOARD_DATABASE_URL": site.database},
+        token,
+    ]
+    environ = {**prefect_of(site), "PIPEDRIVE_API_TOKEN": "of-environment"}
+    assert in_prefect(program, files[1], **environ) == [{}]
+
+
+def test_a_pool_of_a_cluster_has_its_template_with_image_and_namespace(site: Site) -> None:
+    program = """
+import json, sys
+from argparse import Namespace
+from pathlib import Path
+from prefect.client.orchestration import get_client
+from register import register_pool
+
+pool = {"pool": "cluster", "type": "kubernetes", "template": Path(sys.argv[1])}
+with get_client(sync_client=True) as client:
+    print(json.dumps([
+        register_pool(client, Namespace(**pool, image=image, namespace="pipeboard-acme"))
+        for image in sys.argv[2:]
+    ]))
+"""
+    template = str(ROOT / "k8s" / "components" / "prefect" / "base-job-template.json")
+    results = in_prefect(program, template, "a:1", "a:1", "a:2", **prefect_of(site))
+    assert results == ["made", "unchanged", "brought up to date"]
+    pool = site.api("/work_pools/cluster")
+    variables = pool["base_job_template"]["variables"]["properties"]
+    defaults = [variables[name]["default"] for name in ("image", "namespace")]
+    assert (pool["type"], defaults) == ("kubernetes", ["a:2", "pipeboard-acme"])
+
+
+def test_flows_that_cannot_be_deployed_are_named(site: Site) -> None:
+    program = """
+import contextlib, io, json
+from prefect.client.orchestration import get_client
+from register import deploy
+
+errors = io.StringIO()
+with get_client(sync_client=True) as client, contextlib.redirect_stderr(errors):
+    code = deploy(client, "nowhere")
+print(json.dumps([code, errors.getvalue()]))
+"""
+    code, errors = in_prefect(program, **prefect_of(site))
+    assert code == 1
+    assert "register.py: not deployed: main_etl_flow/sync, " in errors
+    assert "nowhere" in errors
+    pools = {each["work_pool_name"] for each in site.api("/deployments/filter", {})}
+    assert pools == {"local"}
