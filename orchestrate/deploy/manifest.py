@@ -21,6 +21,11 @@ JOB_PHASES = ("migrate", "provision", "smoke")
 WORKLOAD_PHASES = ("data", "serve")
 SCHEDULE_PHASE = "schedule"
 
+#: An object's kind, the phase among its labels (or nothing), and its name.
+_RESOURCE = re.compile(
+    r"^kind: (\S+)\nmetadata:\n(?:    pipeboard/phase: (\S+)\n| .*\n)*?  name: (\S+)\n",
+    re.MULTILINE,
+)
 _SECRET_REFERENCE = re.compile(r"secret(?:Key)?Ref:\n(( +)\S.*\n(?:\2\S.*\n)*)")
 
 
@@ -51,14 +56,8 @@ class Manifest:
 
     def resources(self) -> Iterator[Resource]:
         """Give every object, in the order of the manifest."""
-        for document in re.split("^---$", self.text, flags=re.MULTILINE):
-            kind = re.search(r"^kind: (\S+)", document, re.MULTILINE)
-            metadata = re.search(r"^metadata:\n((?: .*\n)+)", document, re.MULTILINE)
-            if kind and metadata:
-                name = re.search(r"^  name: (\S+)", metadata[1], re.MULTILINE)
-                phase = re.search(r"^    pipeboard/phase: (\S+)", metadata[1], re.MULTILINE)
-                if name:
-                    yield Resource(kind[1].lower(), name[1], phase[1] if phase else "")
+        for kind, phase, name in _RESOURCE.findall(self.text):
+            yield Resource(kind.lower(), name, phase)
 
     def of_phase(self, phase: str, *wanted_kinds: str) -> list[Resource]:
         """Return the objects of a phase; of these kinds, or of all."""

@@ -102,7 +102,10 @@ def follow(
             out, _ = process.communicate(timeout=TERMINATION_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
-            raise
+            process.wait()
+            seconds = TERMINATION_TIMEOUT_SECONDS
+            logger.warning("pipeboard did not end within %.0f s, and was killed", seconds)
+            out = ""
         for text in out.splitlines():
             line = result.read(text)
             if line:

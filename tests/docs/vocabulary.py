@@ -151,6 +151,7 @@ EXCEPTIONS: tuple[Allowed, ...] = (
             "orchestrate/pipeboard/local/prefect_service.py",
             "tests/docker/test_image.py",
             "tests/lint.py",
+            "tests/prefect/conftest.py",
             "tests/warehouse/warehouse_helpers.py",
         )
     ),

@@ -28,10 +28,18 @@ from pipeboard.paths import Paths
 
 ROOT = Path(__file__).resolve().parents[2]
 PIPEBOARD = ROOT / ".pipeboard" / "bin" / "pipeboard"
+PREFECT_PYTHON = ROOT / ".pipeboard" / "env" / "prefect" / "bin" / "python"
 PERSONAL = ("PIPEDRIVE_", "PIPEBOARD_", "MELTANO_", "DBT_", "TAP_", "TARGET_", "PG", "REDIS_")
+#: What the worker of the demo environment has, and its runs.
+IN_DEMO = {"PIPEBOARD_FLOWS_WORLD": "demo"}
 PAT = "github_pat_that_nobody_has"
 DEALS = 150
 MOST_RETRIES = 10
+FINAL = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
+#: Only for a run that hangs: when the worker has ended, a wait ends before.
+LONGEST_WAIT_SECONDS = 1800
+#: Until the last lines of a run that has ended are on the server.
+LOG_TIMEOUT_SECONDS = 300
 T = TypeVar("T")
 sys.path.insert(0, str(ROOT / "orchestrate" / "flows"))
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -51,18 +59,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the order of the tests of a module: they share a set-up, and change it."""
     for item in items:
         item.add_marker(pytest.mark.random_order(disabled=True))
-
-
-def until(what: str, action: Callable[[], T], seconds: float = 90) -> T:
-    """Wait until `look` returns a true value, and return it."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = action()
-        if found:
-            return found
-        time.sleep(0.2)
-    message = f"{what}: not within {seconds} s"
-    raise AssertionError(message)
 
 
 @dataclass(frozen=True)
@@ -117,11 +113,26 @@ class Site:
         found = self.api(f"/flow_runs/{run}")["state"]
         return {"type": found["type"], "name": found["name"], "message": found["message"] or ""}
 
-    def final_state(self, run: str, seconds: float = 150) -> dict[str, Any]:
+    def is_final(self, run: str) -> bool:
+        return self.state_of(run)["type"] in FINAL
+
+    def final_state(self, run: str) -> dict[str, Any]:
         """Wait for the end of a run; return its state."""
-        final = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
-        until(f"the end of {run}", lambda: self.state_of(run)["type"] in final, seconds)
+        self.until(f"the end of {run}", lambda: self.is_final(run))
         return self.state_of(run)
+
+    def until(self, what: str, action: Callable[[], T], seconds: float = LONGEST_WAIT_SECONDS) -> T:
+        """Wait until `action` returns a true value, and return it.
+
+        A busy machine only makes this longer. It fails at once when the worker has ended: a worker
+        starts the runs, and gives a run whose process dies its final state.
+        """
+        deadline = time.monotonic() + seconds
+        while not (found := action()):
+            assert self.service.works, f"{what}: the worker has ended"
+            assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+            time.sleep(0.2)
+        return found
 
     def log(self, run: str) -> list[tuple[int, str]]:
         """Return level and text of what a run logged, once the last line has arrived."""
@@ -179,6 +190,26 @@ def pipeboard(environ: dict[str, str], *arguments: str) -> subprocess.CompletedP
         capture_output=True,
         check=False,
     )
+
+
+def environ_of_flows() -> dict[str, str]:
+    """The variables of a program that imports the flows."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith((*PERSONAL, "PREFECT_"))}
+    return {**clean, "PYTHONPATH": str(ROOT / "orchestrate" / "flows")}
+
+
+def in_prefect(program: str, *arguments: str, **environ: str) -> Any:
+    """Run a program that imports the flows; return the JSON of its last line."""
+    done = subprocess.run(
+        [str(PREFECT_PYTHON), "-c", program, *arguments],
+        cwd=ROOT,
+        env={**environ_of_flows(), **environ},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DEALS, PAT, ROOT, Site, called, until
+from conftest import DEALS, IN_DEMO, LOG_TIMEOUT_SECONDS, PAT, ROOT, Site, called, in_prefect
 
 # On every other day, when the live alerts in tests/observability are for the night.
 pytestmark = pytest.mark.long if date.today().toordinal() % 2 else pytest.mark.nightly
@@ -131,7 +131,7 @@ def texts(site: Site, run: str) -> str:
 def test_the_log_of_the_supervisor_is_the_log_of_the_run(site: Site, main_run: str) -> None:
     # The first attempt has logged its end, too.
     last = "status=behind exit_code=0"
-    until("the last line", lambda: last in texts(site, main_run), 20)
+    site.until("the last line", lambda: last in texts(site, main_run), LOG_TIMEOUT_SECONDS)
     log = texts(site, main_run)
     assert "returned a server error (503)" in log
     assert "run started job=sync" in log and "run ended job=sync" in log
@@ -206,12 +206,14 @@ def slow_run(site: Site, main_run: str) -> dict[str, Any]:
         found = site.api("/deployments/name/main_etl_flow/sync")
         body = {"state": {"type": "SCHEDULED"}, "parameters": {"full_refresh": True}}
         run = str(site.api(f"/deployments/{found['id']}/create_flow_run", body)["id"])
-        until("a run in the middle", site_is_slow(site))
+        is_slow = site_is_slow(site)
+        site.until("a run in the middle", lambda: is_slow() or site.is_final(run))
+        assert not site.is_final(run), texts(site, run)
         second = site.run("main_etl_flow/sync")
         other = site.run("reference_flow/reference", PIPEBOARD_WAIT_SECONDS="0")
-        states = {"second": site.final_state(second, 60), "other": site.final_state(other, 90)}
+        states = {"second": site.final_state(second), "other": site.final_state(other)}
         site.api(f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
-        return {"id": run, "cancelled": site.final_state(run, 90), **states}
+        return {"id": run, "cancelled": site.final_state(run), **states}
 
 
 @pytest.mark.nightly
@@ -236,7 +238,8 @@ def test_a_cancelled_run_ends_gently(site: Site, slow_run: dict[str, Any]) -> No
         "order by started_at desc limit 1"
     )[0]
     assert (status, code, reason) == ("interrupted", 143, "interrupted by SIGTERM")
-    until("its last lines", lambda: "pipeboard ended with exit code 143" in texts(site, run), 20)
+    ended = "pipeboard ended with exit code 143"
+    site.until("its last lines", lambda: ended in texts(site, run), LOG_TIMEOUT_SECONDS)
     assert "pipeboard gets SIGTERM" in texts(site, run)
     assert running("meltano", str(site.state)) == []
 
@@ -257,7 +260,7 @@ def running(word: str, state: str) -> list[str]:
 
 def test_a_wrong_token_fails_at_once_and_is_not_tried_again(site: Site, main_run: str) -> None:
     run = site.run("main_etl_flow/sync", PIPEDRIVE_API_TOKEN="0000000000000000wrong")
-    state = site.final_state(run, 60)
+    state = site.final_state(run)
     assert (state["type"], state["name"]) == ("FAILED", "NotPermitted"), state
     assert "does not accept the API token (401)" in state["message"]
     (task,) = site.tasks(run)
@@ -284,3 +287,139 @@ def test_the_batch_size_experiment_keeps_what_later_runs_use(site: Site, main_ru
     # Nothing of it is left in the warehouse.
     left = site.query("select nspname from pg_namespace where nspname = 'pipeboard_tune'")
     assert left == []
+
+
+#: Runs flows in one process, without a worker; prints name and id of each run.
+RUN_FLOWS = """
+import importlib, json, os, sys
+
+found = []
+for module, name, parameters, environ in json.loads(sys.argv[1]):
+    os.environ.update(environ)
+    flow = getattr(importlib.import_module(module), name)
+    state = flow(**parameters, return_state=True)
+    found.append([state.name, str(state.state_details.flow_run_id)])
+print(json.dumps(found))
+"""
+#: The same of one flow where pipeboard is not installed.
+RUN_WITHOUT_PIPEBOARD = """
+import json, os
+from pathlib import Path
+import auxiliary, supervised
+
+supervised.ROOT = Path("/nonexistent")
+os.environ["PATH"] = ""
+state = auxiliary.people_flow(return_state=True)
+print(json.dumps([state.name, state.message, str(state.state_details.flow_run_id)]))
+"""
+#: The same of a flow whose artifacts the server refuses.
+RUN_WITHOUT_ARTIFACTS = """
+import json
+from prefect import flow
+import supervised
+
+@flow
+def flow_with_a_wrong_key():
+    return supervised.supervise("NOT A KEY", ["run", "people"])
+
+state = flow_with_a_wrong_key(return_state=True)
+print(json.dumps([state.name, str(state.state_details.flow_run_id)]))
+"""
+#: A setting that ends every command before it does anything.
+WRONG_DATABASE = {"PIPEDRIVE_API_TOKEN": "x" * 40, "PIPEBOARD_DATABASE_URL": "nonsense"}
+
+
+def test_parameters_of_a_flow_are_arguments_of_pipeboard(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    demo = {**IN_DEMO, "PIPEBOARD_STATE_DIR": str(tmp_path / "file")}
+    backfill = {"max_deals": 5, "updated_since": "2025-01-01"}
+    history = "backfill --history --yes --max-deals 5 --from 2025-01-01"
+    flows: list[tuple[str, str, dict[str, Any], dict[str, str], str]] = [
+        ("auxiliary", "people_flow", {}, WRONG_DATABASE, "run people"),
+        ("auxiliary", "sweep_flow", {}, {}, "run sweep"),
+        ("backfill_stage_history", "backfill_stage_history_flow", backfill, {}, history),
+        ("batch_size", "batch_size_experiment_flow", {}, {}, "tune --rows 30000 --rounds 3"),
+        ("main_etl", "main_etl_flow", {"full_refresh": True}, {}, "run sync --full-refresh"),
+        # An account that is simulated changes only when the demo advances it.
+        ("main_etl", "main_etl_flow", {}, demo, "demo"),
+    ]
+    runs = in_prefect(RUN_FLOWS, json.dumps([flow[:4] for flow in flows]), **prefect_of(site))
+    for (name, run), flow in zip(runs, flows, strict=True):
+        assert name == "Misconfigured", texts(site, run)
+        assert [task["name"] for task in site.tasks(run)] == [f"pipeboard {flow[4]}"]
+
+
+def test_a_worker_without_pipeboard_fails_once_and_says_so(site: Site) -> None:
+    name, message, run = in_prefect(RUN_WITHOUT_PIPEBOARD, **prefect_of(site))
+    assert name == "Failed"
+    assert "pipeboard is not installed: run `make setup`" in message
+    assert [task["run_count"] for task in site.tasks(run)] == [1]
+
+
+def test_artifacts_that_cannot_be_made_leave_the_state_as_it_is(site: Site) -> None:
+    name, run = in_prefect(RUN_WITHOUT_ARTIFACTS, **WRONG_DATABASE, **prefect_of(site))
+    assert name == "Misconfigured"
+    site.until("the log", lambda: "no artifact: " in texts(site, run), LOG_TIMEOUT_SECONDS)
+
+
+def test_a_block_gives_what_neither_the_environment_nor_env_sets(
+    site: Site, tmp_path: Path
+) -> None:
+    program = """
+import json, sys
+from pathlib import Path
+from blocks import settings_from_blocks
+print(json.dumps([settings_from_blocks(Path(file)) for file in sys.argv[1:]]))
+"""
+    (tmp_path / "env").write_text("PIPEBOARD_DATABASE_URL=postgresql://of-env\n")
+    token = {"PIPEDRIVE_API_TOKEN": site.environ["PIPEDRIVE_API_TOKEN"]}
+    files = (str(tmp_path / "none"), str(tmp_path / "env"))
+    assert in_prefect(program, *files, **prefect_of(site)) == [
+        {**token, "PIPEBOARD_DATABASE_URL": site.database},
+        token,
+    ]
+    environ = {**prefect_of(site), "PIPEDRIVE_API_TOKEN": "of-environment"}
+    assert in_prefect(program, files[1], **environ) == [{}]
+
+
+def test_a_pool_of_a_cluster_has_its_template_with_image_and_namespace(site: Site) -> None:
+    program = """
+import json, sys
+from argparse import Namespace
+from pathlib import Path
+from prefect.client.orchestration import get_client
+from register import register_pool
+
+pool = {"pool": "cluster", "type": "kubernetes", "template": Path(sys.argv[1])}
+with get_client(sync_client=True) as client:
+    print(json.dumps([
+        register_pool(client, Namespace(**pool, image=image, namespace="pipeboard-acme"))
+        for image in sys.argv[2:]
+    ]))
+"""
+    template = str(ROOT / "k8s" / "components" / "prefect" / "base-job-template.json")
+    results = in_prefect(program, template, "a:1", "a:1", "a:2", **prefect_of(site))
+    assert results == ["made", "unchanged", "brought up to date"]
+    pool = site.api("/work_pools/cluster")
+    variables = pool["base_job_template"]["variables"]["properties"]
+    defaults = [variables[name]["default"] for name in ("image", "namespace")]
+    assert (pool["type"], defaults) == ("kubernetes", ["a:2", "pipeboard-acme"])
+
+
+def test_flows_that_cannot_be_deployed_are_named(site: Site) -> None:
+    program = """
+import contextlib, io, json
+from prefect.client.orchestration import get_client
+from register import deploy
+
+errors = io.StringIO()
+with get_client(sync_client=True) as client, contextlib.redirect_stderr(errors):
+    code = deploy(client, "nowhere")
+print(json.dumps([code, errors.getvalue()]))
+"""
+    code, errors = in_prefect(program, **prefect_of(site))
+    assert code == 1
+    assert "register.py: not deployed: main_etl_flow/sync, " in errors
+    assert "nowhere" in errors
+    pools = {each["work_pool_name"] for each in site.api("/deployments/filter", {})}
+    assert pools == {"local"}

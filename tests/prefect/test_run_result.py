@@ -149,6 +149,14 @@ def test_a_report_has_rows_tokens_results_and_where_it_is_behind() -> None:
     assert [row["outcome"] for row in stream_rows([RUN])] == ["complete", "behind"]
 
 
+def test_a_report_names_the_models_and_tests_that_failed() -> None:
+    nodes = ["fct_deal", "unique_fct_deal"]
+    run = {**RUN, "details": {**RUN["details"], "failed_nodes": nodes}}
+    assert "Failed: `fct_deal`, `unique_fct_deal`\n" in report(
+        result_of(65).flow_state(), [run], [], 65
+    )
+
+
 def test_a_report_without_a_run_has_the_last_lines_and_a_remedy() -> None:
     result = result_of(78, "pipeboard: PIPEDRIVE_API_TOKEN is not set")
     text = report(result.flow_state(), [], result.last_lines, result.code)

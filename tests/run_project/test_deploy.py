@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from conftest import Site
 
-from deploy.cluster_secrets import StoredSecrets, secret_contents
+from deploy.cluster_secrets import StoredSecrets, missing_secrets, secret_contents
 from deploy.deployment import Deployment, has_token, is_rolled_out, suspend_schedule, wait_for_runs
 from deploy.errors import DeployError, ExitCode
 from deploy.images import Image
-from deploy.manifest import Manifest, render
+from deploy.manifest import Manifest, Resource, render
 from deploy.releases import Release
 from deploy.settings import Settings
 from deploy.shell import Shell
@@ -72,13 +72,31 @@ def test_a_failing_build_touches_no_cluster(site: Site) -> None:
 
 
 def test_a_dry_run_prints_what_it_would_do_and_does_nothing(site: Site) -> None:
-    site.set(minikube_runs="yes")
     output = site.run("up", *SMALL, "--dry-run")
+    assert "would      minikube start" in output
     assert "would      docker build" in output
     assert "phase=schedule" in output
     assert "would      forward metabase" in output
     assert site.changes() == []
     assert "s3cret-token" not in output
+
+
+def test_a_dry_run_that_fails_does_not_go_back(deployed: Site) -> None:
+    deployed.commit_again()
+    deployed.set(refused="GET .*/cronjobs")
+    output = deployed.run("deploy", *SMALL, "--dry-run", code=69)
+    assert "the CronJobs of namespace pipeboard cannot be read; try again" in output
+    assert "going back" not in output
+    assert deployed.changes() == []
+
+
+def test_an_overlay_that_kustomize_cannot_render_is_named(site: Site) -> None:
+    overlay = site.checkout / "k8s" / "overlays" / "minikube-small" / "kustomization.yaml"
+    overlay.write_text(overlay.read_text().replace("../../base", "../../bass"))
+    output = site.run("deploy", *SMALL, code=1)
+    assert "kustomize cannot render k8s/overlays/minikube-small; its error is above" in output
+    assert "bass" in output
+    assert site.changes() == []
 
 
 def test_an_image_that_minikube_has_is_not_built_again(site: Site) -> None:
@@ -210,6 +228,16 @@ def test_a_run_that_takes_too_long_is_not_cut_off(site: Site) -> None:
     assert error.value.code == ExitCode.UNAVAILABLE
 
 
+def test_a_job_that_does_not_end_in_time_fails_after_its_log(deployed: Site) -> None:
+    job = deployed.path("job/migrate")
+    job.write_text(job.read_text().replace('"status": "True"', '"status": "False"'))
+    deployment = Deployment(deployed.kubectl(timeout=1), Manifest(""), deployed.folder)
+    with pytest.raises(DeployError, match="job/migrate did not end in time; its last") as error:
+        deployment.wait_for_job(Resource("job", "migrate", "migrate"))
+    assert error.value.code == ExitCode.FAILED
+    assert any("logs job/migrate" in call for call in deployed.calls())
+
+
 def test_a_running_backfill_delays_no_release(site: Site) -> None:
     site.set(active_jobs="\n".join(["backfill-1"] * 100))
     wait_for_runs(site.kubectl(timeout=1))
@@ -249,6 +277,11 @@ def test_secrets_and_releases_that_cannot_be_read_end_a_command(
     output = deployed.run(command, *SMALL, code=69)
     assert "of namespace pipeboard cannot be read; try again" in output
     assert deployed.changes() == []
+
+
+def test_a_release_that_needs_no_secret_asks_for_none(deployed: Site) -> None:
+    deployed.set(refused="GET .*/secrets.*")
+    assert missing_secrets(deployed.kubectl(), Manifest("")) == []
 
 
 def test_what_the_cluster_has_lost_or_changed_makes_it_differ_from_the_release(

@@ -17,6 +17,10 @@ import pytest
 from conftest import Site
 
 from deploy import cli
+from deploy.deployment import go_back
+from deploy.errors import Interrupted
+from deploy.releases import Release
+from deploy.target import Target
 
 SMALL = ("--env", "minikube-small")
 
@@ -189,6 +193,29 @@ def test_a_signal_ends_the_program_that_runs(site: Site, monkeypatch: pytest.Mon
     assert "going back" not in output
     assert site.changes() == ["docker build"]
     assert not psutil.pid_exists(int(slow_build.read_text()))
+
+
+def test_a_signal_while_going_back_says_that_the_release_before_is_not_back(
+    deployed: Site,
+) -> None:
+    previous = Release.read(deployed.kubectl(), "release")
+    deployed.set(failing="statefulset/redis")
+
+    def interrupt_wait() -> None:
+        while not any("rollout status statefulset/redis" in call for call in deployed.calls()):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    handler = signal.signal(signal.SIGINT, cli.interrupt)
+    try:
+        threading.Thread(target=interrupt_wait, daemon=True).start()
+        with pytest.raises(Interrupted):
+            go_back(deployed.kubectl(), Target(deployed.checkout, "minikube-small"), previous)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    output = deployed.capfd.readouterr().out
+    assert "NOT done: the release before could not be applied again" in output
+    assert "(interrupted by signal 2)" in output
 
 
 @pytest.mark.long

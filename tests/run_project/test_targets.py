@@ -91,6 +91,14 @@ def test_a_tag_takes_an_image_that_exists_and_builds_none(first_on_prod: Site) -
     assert first_on_prod.image("cronjob/sync") == f"{IMAGE}:1.2.3"
 
 
+def test_up_elsewhere_starts_no_minikube(deployed_on_prod: Site, free_ports: int) -> None:
+    output = deployed_on_prod.run("up", "--env", "small", "--tag", "1.2.3", "--dry-run")
+    assert "release 1.2.3 is deployed already; nothing was changed" in output
+    assert "would      forward metabase" in output
+    assert "minikube" not in output
+    assert not [call for call in deployed_on_prod.calls() if call.startswith("minikube")]
+
+
 def test_a_tag_of_another_commit_is_refused(deployed_on_prod: Site) -> None:
     site = deployed_on_prod
     first = site.head()
