@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import psycopg
 
 from pipeboard.checks import preflight
 from pipeboard.checks.doctor import run_doctor, show_history, show_status
@@ -487,14 +486,6 @@ def _known_settings() -> dict[str, str]:
 def _run(arguments: list[str] | None) -> int:
     try:
         code: Any = command.main(arguments, prog_name="pipeboard", standalone_mode=False)
-    except (PipeboardError, OSError, psycopg.Error) as error:
-        known = as_pipeboard_error(error)
-        if known is None:
-            raise
-        sys.stdout.flush()
-        sys.stderr.write(f"pipeboard: {known}\n")
-        spent = known.code is ExitCode.BUDGET
-        code = process_code(BEHIND, known.code, os.environ) if spent else known.code
     except click.exceptions.Exit as end:
         code = end.exit_code
     except click.ClickException as error:
@@ -503,8 +494,14 @@ def _run(arguments: list[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("\npipeboard: interrupted; nothing is lost, run again\n")
         code = 130
-    except Exception:
-        # Python's own traceback could show secrets that an exception quotes.
-        traceback.print_exc()
-        code = ExitCode.FAILED
+    except Exception as error:
+        known = as_pipeboard_error(error)
+        if known is None:
+            # Python's own traceback could show secrets that an exception quotes.
+            traceback.print_exc()
+            return ExitCode.FAILED
+        sys.stdout.flush()
+        sys.stderr.write(f"pipeboard: {known}\n")
+        spent = known.code is ExitCode.BUDGET
+        code = process_code(BEHIND, known.code, os.environ) if spent else known.code
     return int(code or 0)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib import metadata
 
+import psycopg
 import pytest
 from stand_ins import MEASURED
 
@@ -79,6 +80,45 @@ def test_a_plan_says_at_once_that_the_account_cannot_be_reached() -> None:
     assert outcome.returncode == 69
     assert outcome.stderr.startswith(f"pipeboard: {address} cannot be reached")
     assert outcome.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg.ProgrammingError("syntax error near Tr0ub4dor-and-3"),
+        OSError("Tr0ub4dor-and-3"),
+        KeyError("Tr0ub4dor-and-3"),
+    ],
+)
+def test_a_defect_shows_its_traceback_without_secrets(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setenv("PIPEDRIVE_API_TOKEN", "Tr0ub4dor-and-3")
+    monkeypatch.setattr(cli.command, "main", fail)
+    assert exit_code(["status"]) == 1
+    shown = capsys.readouterr().err
+    assert type(error).__name__ in shown
+    assert "Tr0ub4dor" not in shown
+
+
+def test_an_interrupt_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.command, "main", interrupt)
+    assert exit_code(["status"]) == 130
+    assert capsys.readouterr().err == "\npipeboard: interrupted; nothing is lost, run again\n"
+
+
+def test_an_account_that_is_not_known_is_not_shown() -> None:
+    out = io.StringIO()
+    cli.greet(Console(out), None)
+    assert out.getvalue() == ""
 
 
 @pytest.mark.parametrize(
