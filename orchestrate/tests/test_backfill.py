@@ -19,6 +19,7 @@ from stand_ins import (
     log_lines,
     meltano,
     tap_report,
+    whole_run,
 )
 
 from pipeboard.commands import backfill
@@ -224,6 +225,44 @@ def test_a_question_on_a_terminal_can_be_declined(
     found = Backfiller(**{**vars(found), "console": Console(Terminal()), "yes": False})
     assert found.histories(None, None, None) == ("skipped", 0)
     assert runs(warehouse.database) == []
+
+
+def test_a_backfill_that_was_not_done_goes_on_or_is_discarded(
+    tmp_path: Path,
+    environment: Environment,
+    filler: Callable[..., Backfiller],
+    out: io.StringIO,
+) -> None:
+    """It goes on with its own state; one for other streams, or another day, begins anew."""
+    paths, since = Paths(tmp_path), date(2026, 1, 1)
+    given = '"$TAP_PIPEDRIVE_BACKFILL__SELECT_FILTER $PIPEDRIVE_START_DATE"'
+    planned = 'case "$*" in *log-level=error*) echo "deals  2  30  exact"; exit 0 ;; esac'
+    noted = f"echo {given} $MELTANO_RUN_STATE_ID_SUFFIX >> {tmp_path}/given"
+    meltano(paths, planned, noted, "exit 1")
+    for streams, day, restart in (
+        ([], None, False), ([], None, False), (["deals"], since, False), (["deals"], since, True),
+    ):  # fmt: skip
+        assert filler().full(streams, day, restart=restart).status == "failed"
+    meltano(paths, planned, noted, *whole_run(job("backfill")))
+    assert filler().full([], None, restart=False) == ("succeeded", 0), out.getvalue()
+
+    with psycopg.connect(environment.database.url) as connection:
+        query = "select backfill_id, streams, is_complete from ops.backfill order by started_at"
+        first, second, third, fourth = connection.execute(query).fetchall()
+    assert [first[1:], second[1:], third[1:], fourth[1:]] == [
+        ([], False), (["deals"], False), (["deals"], False), ([], True),
+    ]  # fmt: skip
+    runs_of = [first[0], first[0], second[0], third[0], fourth[0]]
+    lines = (tmp_path / "given").read_text().splitlines()
+    assert [line.split("-")[-1] for line in lines] == [run.split("-")[-1] for run in runs_of]
+    assert [line.startswith('["deals"] 2026-01-01') for line in lines] == [
+        False, False, True, True, False,
+    ]  # fmt: skip
+    notes = [line.partition(" ")[2].strip() for line in out.getvalue().splitlines()]
+    assert f"{first[0]} goes on: everything" in notes
+    assert f"{second[0]} begins: deals" in notes
+    for discarded in (first, second, third):
+        assert f"{discarded[0]} is not done, and will be discarded" in notes
 
 
 def test_a_sync_gets_the_known_histories_until_it_has_caught_up(

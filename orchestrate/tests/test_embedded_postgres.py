@@ -247,3 +247,9 @@ def test_a_cluster_of_an_ordinary_user_lies_in_the_checkout(tmp_path: Path) -> N
     (moved / record.path.name).write_bytes(record.path.read_bytes())
     found = ClusterRecord(moved, tmp_path / "root", None).load()
     assert found is not None and Path(found.home) == moved
+
+
+def test_what_was_never_started_is_deleted_without_an_error(tmp_path: Path) -> None:
+    postgres = EmbeddedPostgres(tmp_path / "postgres")
+    postgres.destroy()
+    assert not postgres.state.exists()

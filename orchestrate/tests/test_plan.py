@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from pathlib import Path
 
-from pipeboard.commands.plan import Estimate, Idle, Plan, read_plan
+import pytest
+from stand_ins import job
+
+from pipeboard.commands.plan import Estimate, Idle, Plan, plan_job, read_plan
 from pipeboard.console import Console
+from pipeboard.environments import own_environment
+from pipeboard.errors import PipeboardError
+from pipeboard.paths import Paths
 
 PRINTED = """\
 stream    calls  tokens  how sure
@@ -48,3 +56,31 @@ def test_a_person_sees_what_an_idle_day_costs() -> None:
     Plan([], None, Idle(260, 80, [(120, 10_800), (60, 3_600)]), 48).show(Console(out))
     text = out.getvalue()
     assert "it costs 260 tokens by hand, and an idle day of 48 scheduled runs 6,240." in text
+
+
+def test_a_plan_of_some_streams_has_their_cost_alone() -> None:
+    plan = read_plan(PRINTED)
+    assert plan.only([]) == Plan(
+        plan.estimates, 42_000, None, histories_a_day=21_000, history_days=5
+    )
+    found = plan.only(["deals"])
+    assert ([e.stream for e in found.estimates], found.tokens, found.days) == (["deals"], 30, 1)
+    out = io.StringIO()
+    found.show(Console(out))
+    assert "It may use 42,000 tokens a day: about 1 day." in out.getvalue()
+
+
+def test_a_job_without_a_schedule_has_no_idle_day() -> None:
+    out = io.StringIO()
+    Plan([], None, Idle(260, 80, [])).show(Console(out))
+    assert "With nothing new it costs 260 tokens by hand." in out.getvalue()
+    assert "No daily budget is known: set PIPEDRIVE_DAILY_TOKENS" in out.getvalue()
+
+
+def test_a_job_that_asks_pipedrive_for_nothing_has_no_plan(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    environment = own_environment(paths, {}, "postgresql://a:b@127.0.0.1:1/c", embedded=False)
+    build = replace(job("sync"), name="build", plugin=None)
+    with pytest.raises(PipeboardError, match="asks Pipedrive for nothing") as caught:
+        plan_job(paths, environment, build, Console(io.StringIO()))
+    assert caught.value.code == 64
