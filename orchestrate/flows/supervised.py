@@ -117,13 +117,8 @@ def follow(
 
 def should_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """Decide for Prefect whether to retry."""
-    try:
-        state.result()
-    except RunFailed as failed:
-        return is_retryable(failed.result.code)
-    except Exception:
-        return False
-    return False
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, RunFailed) and is_retryable(error.result.code)
 
 
 @task(
