@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import structlog
 from pipedrive_simulator.testing import running_simulator
 from tap_runs import Output
 
+from tap_pipedrive.api.lenient_json import LenientRecord
+from tap_pipedrive.api.responses import Page
 from tap_pipedrive.errors import UnexpectedAnswerError
 from tap_pipedrive.state.bookmarks import Bookmark
 from tap_pipedrive.streams.outcomes import Outcome, StreamResult
@@ -426,3 +430,152 @@ def test_a_test_run_scans_alone_and_any_other_run_once(config: dict[str, Any]) -
     products.ABORT_AT_RECORD_COUNT = 1
     scan.run(products)
     assert scanned[1:] == [[products]]
+
+
+@pytest.mark.parametrize(
+    ("state", "settings", "expected"),
+    [({}, {}, 1), ({}, {"start_date": OLD}, 0), ({"windows": []}, {}, 0)],
+)
+def test_records_without_a_time_are_read_once_before_the_first_window(
+    config: dict[str, Any], state: Any, settings: Any, expected: int
+) -> None:
+    """A start date leaves them out, and later windows follow a run that has read them."""
+    scan, deals, _ = streams_of(config, **settings)
+    read: list[str] = []
+    deals.untimed_records = lambda key: read.append(key) or iter([])
+    bookmark = a_bookmark(OLD, **state)
+    scan._scan_windows([LongList(LIVE, {deals: bookmark}, {}, to_time(OLD), None)])
+    assert len(read) == expected
+    assert (bookmark.value, bookmark.windows) == (OLD, None), "there was no time for a window"
+
+
+TIMES = ["2026-01-10T00:00:00Z", "2026-01-10T01:00:00Z", "2026-01-10T03:00:00Z"]
+
+
+class Scripted:
+    """Gives these pages, an hour of the source's time after each other from NEW on."""
+
+    def __init__(self, *times: str, unreadable: bool = False, is_dated: bool = True) -> None:
+        self.requests: list[Any] = []
+        self.numbers: list[int] = []
+        self._times, self._unreadable, self._is_dated = times, unreadable, is_dated
+
+    def pages(self, request: Any) -> Iterator[Page]:
+        self.requests.append(request)
+        for number, time in enumerate(self._times, 1):
+            more = {"next_cursor": "more" if number < len(self._times) else None}
+            at = to_time(NEW) + (number - 1) * timedelta(hours=1)
+            faulty = [LenientRecord(b"1", reason="is not an object")] if self._unreadable else []
+            records = [{"id": number, "update_time": time}]
+            yield Page(records, more, at if self._is_dated else None, faulty)
+            self.numbers.append(structlog.contextvars.get_contextvars()["page"])
+
+    def close(self, **_: Any) -> None:
+        """Close nothing."""
+
+
+def scanned_by(scan: Any, pages: Scripted, *streams: Any) -> None:
+    """Let a scan read these pages; its streams emit nothing and call nothing."""
+    scan._run.prefetch, scan._scanned = pages, [*streams]
+    for stream in streams:
+        stream.received = []
+        stream.on_page = lambda records, known, s=stream: s.received.append((records, known))
+        stream.on_record = lambda record, known, s=stream: s.received.append((record, known))
+        stream.expect = lambda records, known, s=stream: s.received.append((records, known, "due"))
+
+
+def test_a_long_list_says_from_where_and_how_densely_windows_read_it(
+    config: dict[str, Any],
+) -> None:
+    scan, deals, _ = streams_of(config, windows=2)
+    followers = deals._streams["deal_followers"]
+    pages = Scripted(*TIMES)
+    scanned_by(scan, pages, deals, followers)
+    page, per_record = a_bookmark(OLD), a_bookmark(OLD)
+    long = scan._scan_once(LIVE, {deals: page, followers: per_record}, 2)
+    assert (long.key, long.page_streams, long.per_record_streams) == (
+        LIVE, {deals: page}, {followers: per_record},
+    )  # fmt: skip
+    assert (long.signpost, long.pace) == (to_time(NEW), 3600.0)
+    assert page.value == TIMES[1]
+    (request,) = pages.requests
+    assert (request.operation, request.since) == (LIVE, BEFORE_OLD)
+    assert pages.numbers == [1]
+    assert scan._scan_once(LIVE, {deals: a_bookmark(OLD)}, 1).pace is None, "of one page"
+
+
+@pytest.mark.parametrize("cut_after", [None, 3])
+def test_a_short_list_is_read_to_its_end(config: dict[str, Any], cut_after: int | None) -> None:
+    scan, deals, products = streams_of(config, windows=2)
+    scanned_by(scan, Scripted(*TIMES), deals, products)
+    products.result = StreamResult(Outcome.NOT_PERMITTED)
+    bookmark = a_bookmark(OLD)
+    assert scan._scan_once(ARCHIVED, {deals: bookmark, products: a_bookmark()}, cut_after) is None
+    assert (bookmark.value, bookmark.finished, bookmark.read_at) == (TIMES[2], True, NEW)
+    assert [records[0]["id"] for records, _ in deals.received] == [1, 2, 3]
+    assert products.received == [], "it has ended before"
+    of_each_run = a_bookmark(OLD)
+    scan._scan_once(LIVE, {deals: of_each_run}, None)
+    assert (of_each_run.finished, of_each_run.read_at) == (True, None)
+
+
+def test_a_list_that_ends_near_now_needs_no_windows(config: dict[str, Any]) -> None:
+    scan, deals, _ = streams_of(config, windows=2)
+    horizon = to_text(to_time(NEW) - LOOKBACK)
+    scanned_by(scan, Scripted(horizon, horizon), deals)
+    assert scan._scan_once(LIVE, {deals: a_bookmark(OLD)}, 1) is None
+
+
+def test_a_scan_without_streams_reads_nothing(config: dict[str, Any]) -> None:
+    scan, _, _ = streams_of(config)
+    pages = Scripted(*TIMES)
+    scanned_by(scan, pages)
+    assert scan._scan_once(LIVE, {}, None) is None
+    assert pages.requests == []
+
+
+@pytest.mark.parametrize("unreadable", [True, False])
+def test_deals_that_cannot_be_read_end_what_is_remembered_of_them(
+    config: dict[str, Any], unreadable: bool
+) -> None:
+    scan, deals, products = streams_of(config)
+    forgotten: list[bool] = []
+    scan._run.seen_deals.forget = lambda: forgotten.append(True)
+    for stream, remembers in ((deals, True), (products, False)):
+        forgotten.clear()
+        stream.remembers_deals = remembers
+        scanned_by(scan, Scripted(TIMES[0], unreadable=unreadable), stream)
+        scan._scan_once(LIVE, {stream: a_bookmark(OLD)}, None)
+        assert forgotten == [True] * (unreadable and remembers)
+
+
+def test_a_page_without_a_date_counts_from_the_latest_response(config: dict[str, Any]) -> None:
+    scan, deals, _ = streams_of(config)
+    scan._run.client._last_date = "Sat, 10 Jan 2026 00:30:00 GMT"
+    scanned_by(scan, Scripted(*TIMES[:2], is_dated=False), deals)
+    bookmark = a_bookmark(OLD)
+    scan._scan_once(LIVE, {deals: bookmark}, None)
+    assert bookmark.value == "2026-01-10T00:30:00Z", "not past the start of the read"
+
+
+def test_a_per_record_stream_gets_what_it_does_not_know(config: dict[str, Any]) -> None:
+    scan, deals, _ = streams_of(config)
+    scan._run.client._last_date = "Sun, 01 Feb 2026 00:00:00 GMT"
+    followers = deals._streams["deal_followers"]
+    scanned_by(scan, Scripted(), followers)
+    bookmark = a_bookmark(TIMES[1], after_id=2, first_walk_done=True)
+    bookmark.begin()
+    records = [
+        {"id": 1, "update_time": TIMES[1]}, {"id": 2, "update_time": TIMES[1]},
+        {"id": 3, "update_time": TIMES[1]}, {"id": 4, "update_time": TIMES[2]},
+    ]  # fmt: skip
+    scan._deliver_records(records, {followers: bookmark}, to_time(NEW), to_time(NEW))
+    assert followers.received == [
+        (records[2:], TIMES[1], "due"), (records[2], TIMES[1]), (records[3], TIMES[1]),
+    ]  # fmt: skip
+    assert (bookmark.value, bookmark._state["after_id"]) == (TIMES[2], 4)
+    bookmark.finish()
+    assert bookmark._newly_settled == {"3": TIMES[1], "4": TIMES[2]}
+    followers.received.clear()
+    scan._deliver_records(records, {followers: bookmark}, to_time(NEW), to_time(TIMES[1]))
+    assert followers.received[0][0] == [records[2]], "what is known of older ones is not kept"
