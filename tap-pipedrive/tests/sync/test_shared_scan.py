@@ -13,7 +13,7 @@ from tap_runs import Output
 
 from tap_pipedrive.api.lenient_json import LenientRecord
 from tap_pipedrive.api.responses import Page
-from tap_pipedrive.errors import UnexpectedAnswerError
+from tap_pipedrive.errors import ShareSpentError, UnexpectedAnswerError
 from tap_pipedrive.state.bookmarks import Bookmark
 from tap_pipedrive.streams.outcomes import Outcome, StreamResult
 from tap_pipedrive.sync import shared_scan
@@ -579,3 +579,72 @@ def test_a_per_record_stream_gets_what_it_does_not_know(config: dict[str, Any]) 
     followers.received.clear()
     scan._deliver_records(records, {followers: bookmark}, to_time(NEW), to_time(TIMES[1]))
     assert followers.received[0][0] == [records[2]], "what is known of older ones is not kept"
+
+
+def test_per_record_streams_whose_tokens_are_spent_leave_the_scan(
+    config: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    scan, deals, _ = streams_of(config)
+    followers = deals._streams["deal_followers"]
+    scanned_by(scan, Scripted(), deals, followers)
+
+    def spent(*_: object) -> None:
+        msg = "the share of today is spent"
+        raise ShareSpentError(msg)
+
+    followers.expect = spent
+    saved: list[bool] = []
+    scan._run.seen_deals.save = lambda: saved.append(True)
+    bookmarks = {deals: a_bookmark(OLD), followers: a_bookmark(OLD)}
+    scan._deliver([{"id": 1, "update_time": TIMES[0]}], bookmarks, to_time(NEW))
+    assert ([*bookmarks], bookmarks[deals].value) == ([deals], TIMES[0])
+    assert followers.result.outcome is Outcome.BEHIND
+    assert followers.result.reason == "the share of today is spent"
+    expected = "['deal_followers'] are behind until the next run: the share of today is spent"
+    assert expected in caplog.messages
+    assert saved == [True] * deals.remembers_deals
+
+
+def test_a_page_moves_bookmarks_and_children_know_its_records_afterwards(
+    config: dict[str, Any],
+) -> None:
+    scan, deals, products = streams_of(config)
+    scan._run.client._last_date = "Sun, 01 Feb 2026 00:00:00 GMT"
+    scanned_by(scan, Scripted(), deals, products)
+    parent, child = (a_bookmark(TIMES[0], first_walk_done=True) for _ in range(2))
+    records = [{"id": 1, "update_time": TIMES[1]}, {"id": 2, "update_time": TIMES[2]}]
+    late = to_time(TIMES[1]) + LOOKBACK
+    scan._deliver(records, {deals: parent, products: child}, late, to_time(NEW))
+    watermark = to_text(to_time(TIMES[0]) - LOOKBACK)
+    assert deals.received == products.received == [(records, watermark)]
+    assert parent.value == child.value == to_text(late), "not past the start of the read"
+    assert (parent._newly_settled, child._newly_settled) == (
+        {}, {"1": TIMES[1], "2": TIMES[2]},
+    )  # fmt: skip
+    child.finish()
+    products.received.clear()
+    scan._deliver(records, {products: child}, late, to_time(NEW))
+    assert [r["id"] for r in products.received[0][0]] == []
+
+
+@pytest.mark.parametrize("is_parent", [True, False])
+def test_a_stream_that_cannot_go_on_leaves_the_page_to_the_others(
+    config: dict[str, Any], is_parent: bool
+) -> None:
+    scan, deals, products = streams_of(config)
+    scanned_by(scan, Scripted(), deals, products)
+
+    def refused(*_: object) -> None:
+        msg = "400"
+        raise UnexpectedAnswerError(msg)
+
+    (deals if is_parent else products).on_page = refused
+    bookmarks = {products: a_bookmark(OLD), deals: a_bookmark(OLD)}
+    page = [{"id": 1, "update_time": TIMES[0]}]
+    if is_parent:
+        with pytest.raises(UnexpectedAnswerError):
+            scan._deliver(page, bookmarks, to_time(NEW))
+        return
+    scan._deliver(page, bookmarks, to_time(NEW))
+    assert ([*bookmarks], bookmarks[deals].value) == ([deals], TIMES[0])
+    assert products.result.outcome is Outcome.INCOMPLETE
