@@ -50,9 +50,9 @@ PARTS = {
         ("tests/sync/test_deal_history.py", "tests/state/test_parents.py"),
     ),
     "shared-scan": Part(
-        TAP, "tap_pipedrive/sync/shared_scan.py", ("tests/sync/test_shared_scan.py",), 77
+        TAP, "tap_pipedrive/sync/shared_scan.py", ("tests/sync/test_shared_scan.py",), 92
     ),
-    "windows": Part(TAP, "tap_pipedrive/sync/windows.py", ("tests/sync/test_windows.py",), 92),
+    "windows": Part(TAP, "tap_pipedrive/sync/windows.py", ("tests/sync/test_windows.py", "tests/test_threads.py"), 92),
     "merge": Part(
         LOADER, "pipeboard_target_postgres/merge.py", ("tests/test_loader_merge.py",), 94
     ),
