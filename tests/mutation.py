@@ -52,7 +52,10 @@ PARTS = {
     "shared-scan": Part(
         TAP, "tap_pipedrive/sync/shared_scan.py", ("tests/sync/test_shared_scan.py",), 92
     ),
-    "windows": Part(TAP, "tap_pipedrive/sync/windows.py", ("tests/sync/test_windows.py", "tests/test_threads.py"), 92),
+    "windows": Part(
+        TAP, "tap_pipedrive/sync/windows.py",
+        ("tests/sync/test_windows.py", "tests/test_threads.py"), 92,
+    ),
     "merge": Part(
         LOADER, "pipeboard_target_postgres/merge.py", ("tests/test_loader_merge.py",), 94
     ),

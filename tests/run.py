@@ -255,6 +255,9 @@ def environ_of_tests(postgres: str) -> dict[str, str]:
     }
     # The environment of the tests is not compiled when it is made: its processes do it, once.
     environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    # `make test PYTHON=...` reaches every `make` below it, also one of a test that gives another.
+    for name in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS"):
+        environ.pop(name, None)
     if postgres:
         # The supervisor's own setting, and the one of the loader's tests.
         environ["PIPEBOARD_POSTGRES_BIN"] = environ["PIPEBOARD_TEST_POSTGRES_BIN"] = postgres

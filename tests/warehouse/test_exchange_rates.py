@@ -123,6 +123,7 @@ def test_rates_of_pipedrive_apply_once_they_are_read(company: Company) -> None:
     assert marked == [(True, True, True)]
 
 
+@pytest.mark.long
 def test_sums_agree_with_pipedrives_converted_totals(company: Company) -> None:
     """The rate is of today, like Pipedrive's: each deal is rounded to a hundredth, no more."""
     account = company.simulator.account
