@@ -209,6 +209,7 @@ def test_names_and_folders_are_selected_as_by_dbt(dbt: Dbt) -> None:
     }
 
 
+@pytest.mark.long
 def test_manifest_and_templates_are_those_of_the_project(dbt: Dbt) -> None:
     model = dbt.folder / "models" / "ending" / "ending.sql"
     written = []

@@ -157,6 +157,7 @@ def test_a_build_that_is_killed_leaves_every_mart(account: Account) -> None:
     account.warehouse.build("run")
 
 
+@pytest.mark.long
 def test_a_failing_test_leaves_dependent_models_unchanged(account: Account) -> None:
     twice = "insert into pipedrive.stages select * from pipedrive.stages where id = (select min(id) from pipedrive.stages)"
     constraint = account.warehouse.rows(

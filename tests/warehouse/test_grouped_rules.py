@@ -78,6 +78,7 @@ def test_a_group_checks_the_rules_that_tests_of_their_own_check(warehouse: Wareh
     assert all(row[-1] > alone[name][-1] for name, row in grouped.items())
 
 
+@pytest.mark.long
 def test_a_broken_rule_of_a_group_is_named_and_its_rows_are_stored(warehouse: Warehouse) -> None:
     warehouse.write("insert into pipedrive.pipelines (id, name) values (2, 'twice')")
     select = ("--select", "stg_pipedrive__pipelines", *EXCLUDED, *GROUPED)
@@ -94,6 +95,7 @@ def test_a_broken_rule_of_a_group_is_named_and_its_rows_are_stored(warehouse: Wa
     assert warehouse.rows(f"select to_regclass('test_failures.{KEY}') is null") == [(True,)]
 
 
+@pytest.mark.long
 def test_a_rule_is_checked_when_one_of_its_two_models_is_built(warehouse: Warehouse) -> None:
     before = results(warehouse)[REFERENCE][-1]
     warehouse.build("build", "--select", "stg_pipedrive__persons", *EXCLUDED, *GROUPED)

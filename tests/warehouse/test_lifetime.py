@@ -98,6 +98,7 @@ def test_an_empty_database_builds_and_every_unit_test_passes(lifetime: Lifetime)
     lifetime.warehouse.build("build", "--exclude", "tag:grouped")
 
 
+@pytest.mark.long
 def test_a_partial_warehouse_builds_and_passes_its_tests(lifetime: Lifetime) -> None:
     """Nothing else was called before: no seed, no snapshot."""
     lifetime.warehouse.forget_models()
