@@ -176,6 +176,7 @@ def test_a_workload_of_no_replicas_is_rolled_out_without_counts() -> None:
     assert is_rolled_out({**workload, "status": {"observedGeneration": 1}})
 
 
+@pytest.mark.long
 def test_a_second_deployment_changes_only_what_changed_and_shows_no_secret(
     deployed: Site, first_site: Site, first_deployment: str
 ) -> None:

@@ -187,6 +187,7 @@ def test_other_settings_build_everything(account: Account) -> None:
     assert account.warehouse.due() == set()
 
 
+@pytest.mark.long
 def test_a_model_built_without_its_tests_stays_due(account: Account) -> None:
     account.warehouse.build("build", "--select", "dim_user", "--exclude-resource-type", "test")
     assert account.warehouse.due() == {"dim_user"}
@@ -202,6 +203,7 @@ def test_a_relation_that_is_gone_is_built_again(account: Account) -> None:
     assert account.warehouse.due() == set()
 
 
+@pytest.mark.long
 def test_a_failed_test_leaves_its_model_and_what_was_skipped_due(account: Account) -> None:
     keys = account.warehouse.rows(
         "select conname from pg_constraint where conrelid = 'pipedrive.pipelines'::regclass and contype = 'p'"

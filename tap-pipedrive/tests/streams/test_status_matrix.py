@@ -206,6 +206,7 @@ def test_a_child_stream_that_is_refused_later(
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stream", REQUESTED)
 @pytest.mark.parametrize("status", [401, 402])
 def test_a_refused_account_ends_the_run(
@@ -242,6 +243,7 @@ def test_a_stream_whose_operation_keeps_failing(
     assert str(status) in report["message"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stream", REQUESTED)
 def test_streams_fall_behind_on_a_spent_day(
     simulator: RunningSimulator, tmp_path: Path, state: dict[str, Any], stream: str

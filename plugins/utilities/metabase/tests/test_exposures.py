@@ -41,6 +41,7 @@ def test_a_faulty_definition_is_one_line(
     assert output.startswith("cards/a.sql: unknown colour. The keys: ") and output.count("\n") == 1
 
 
+@pytest.mark.long
 def test_dbt_knows_every_dashboard(manifest: dict[str, Any], definitions: Definitions) -> None:
     found = {each["name"]: each for each in manifest["exposures"].values()}
     assert set(found) == {f"dashboard_{key}" for key in definitions.dashboards}
