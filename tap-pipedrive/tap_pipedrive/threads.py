@@ -13,8 +13,8 @@ from tap_pipedrive.errors import OutOfMemoryError
 
 Result = TypeVar("Result")
 
-#: A thread that has not begun after so many seconds is lost. A busy machine starts one in less.
-START_SECONDS = 10.0
+#: A thread that has not begun after so many seconds is lost. A busy machine starts one sooner.
+START_SECONDS = 30.0
 #: How often a thread that waits for another one looks whether that is still there.
 LOOK_SECONDS = 1.0
 
