@@ -112,7 +112,6 @@ def test_a_partial_warehouse_builds_and_passes_its_tests(lifetime: Lifetime) -> 
     assert n_named == 0, "pipelines that are not read have a name all the same"
 
 
-@pytest.mark.long
 def test_each_label_becomes_a_safe_name_of_its_own(lifetime: Lifetime) -> None:
     lifetime.sync(*ALL)
     lifetime.warehouse.build("run")
