@@ -162,11 +162,11 @@ def page_of(
     if not isinstance(additional, dict):
         msg = f"{where}: 200 with {type(additional).__name__} for additional_data"
         raise errors.HollowAnswerError(msg)
+    is_null = found is None and answer.get("data") is None and not _has_pages(operation)
     if found is None:
         found = [_checked(element) for element in _elements(answer, additional, where, operation)]
     records = [f.record for f in found if f.record is not None]
     unreadable = [f for f in found if f.record is None]
-    is_null = answer.get("data") is None and not _has_pages(operation)
     return Page(records, additional, unreadable=unreadable, is_null=is_null)
 
 

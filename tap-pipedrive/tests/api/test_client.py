@@ -192,6 +192,14 @@ def test_null_for_a_list_without_pages_is_believed_when_it_comes_twice(
     assert len(server.requested) == 5
 
 
+def test_a_list_with_a_malformed_record_is_read_once(
+    server: ScriptedServer, client: PipedriveClient
+) -> None:
+    server.answer(200, b'{"success": true, "data": [{"id": 1, "x": NaN}]}')
+    (found,) = client.get(operation("v1 /leadLabels"), stream="x").records
+    assert (found["id"], len(server.requested)) == (1, 1)
+
+
 @pytest.mark.parametrize("body", [
     {}, {"success": True}, {"success": True, "data": None}, {"success": True, "data": {}},
     {"success": True, "data": "x"}, {"success": True, "data": {"0": {"id": 1}}},
