@@ -92,6 +92,7 @@ def test_the_environment_whose_marts_are_built_is_described(embedded: Services) 
     assert described_environment(embedded, Console(out)).database.database == OWN_DATABASE
 
 
+@pytest.mark.long
 def test_the_demo_is_described_where_only_its_marts_are_built(
     embedded: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:

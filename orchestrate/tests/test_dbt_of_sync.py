@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ from pipeboard.run import dbt_of_sync
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".pipeboard" / "env" / "dbt" / "bin" / "python"
+#: Two long tests that take turns, by the day: one runs with `--long`, the other one at night.
+TURNS = (pytest.mark.long, pytest.mark.nightly)[:: -1 if date.today().toordinal() % 2 else 1]
 SESSION = "pg_backend_pid() as session, current_setting('work_mem') as work_mem"
 PROJECT = {
     "dbt_project.yml": """
@@ -174,6 +177,7 @@ def test_a_session_that_the_server_has_ended_is_replaced(dbt: Dbt) -> None:
     assert dbt.rows("select count(*) from at_end") == [(1,)]
 
 
+@pytest.mark.long
 def test_a_view_that_was_built_before_is_left_out_unless_its_text_may_differ(dbt: Dbt) -> None:
     views = ("known", "asking", "hooked")
 
@@ -250,7 +254,7 @@ def test_templates_are_compiled_once_for_all_target_folders(
     assert "of a model that is gone" not in second
 
 
-@pytest.mark.long
+@TURNS[1]
 def test_an_unchanged_project_is_not_parsed_again(dbt: Dbt) -> None:
     """A parse serves the same project, target and variables, and nothing else."""
     saved = dbt.folder / "target" / "parsed_project.pickle"
@@ -270,7 +274,7 @@ def test_an_unchanged_project_is_not_parsed_again(dbt: Dbt) -> None:
     assert listed("b")
 
 
-@pytest.mark.long
+@TURNS[0]
 def test_a_parse_serves_every_database_of_the_project(
     tmp_path: Path, loaded: subprocess.Popen[str]
 ) -> None:

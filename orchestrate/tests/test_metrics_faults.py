@@ -38,11 +38,16 @@ def listening(serve: Callable[[socket.socket], None]) -> Iterator[str]:
     """Yield the URL of a port; each connection to it is served like that, in a thread."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as threads:
 
+        def answer(connection: socket.socket) -> None:
+            # Either side may have closed it by now.
+            with suppress(OSError):
+                serve(connection)
+
         def accept() -> None:
             with ExitStack() as connections, suppress(OSError):
                 while True:
                     connection = connections.enter_context(listener.accept()[0])
-                    serving = threading.Thread(target=serve, args=(connection,), daemon=True)
+                    serving = threading.Thread(target=answer, args=(connection,), daemon=True)
                     serving.start()
 
         thread = threading.Thread(target=accept)
@@ -65,11 +70,10 @@ def silence(connection: socket.socket) -> None:
 def endless_answer(connection: socket.socket) -> None:
     """Answer a byte now and then, so that no read takes long."""
     connection.recv(65536)
-    with suppress(OSError):
-        connection.sendall(b"HTTP/1.1 200 OK\r\nx-slow: ")
-        while True:
-            connection.sendall(b"x")
-            time.sleep(0.5)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nx-slow: ")
+    while True:
+        connection.sendall(b"x")
+        time.sleep(0.5)
 
 
 @contextmanager

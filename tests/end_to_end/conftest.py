@@ -32,8 +32,8 @@ LONG = {
     *("test_backfill", "test_faults", "test_outcomes", "test_roles", "test_secrets"),
     *("test_signals", "test_sweep"),
 }
-#: Of these modules one is for the day and the other one for the night, in turn.
-TURNS = ("test_roles", "test_secrets")
+#: Of each pair of modules one is for the day and the other one for the night, in turn.
+TURNS = (("test_roles", "test_secrets"), ("test_faults", "test_outcomes"))
 #: Modules for the night: the tap's own tests show what two of them show, there without a warehouse,
 #: and test_faults shows some of what test_build_faults does.
 NIGHTLY = {"test_build_faults", "test_cadence", "test_other_target"}
@@ -57,8 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.random_order(disabled=True))
         if item.path.stem in LONG:
             item.add_marker(pytest.mark.long)
-        rests = item.path.stem in TURNS and TURNS.index(item.path.stem) != TODAY
-        if rests or item.path.stem in NIGHTLY:
+        if item.path.stem in NIGHTLY | {pair[1 - TODAY] for pair in TURNS}:
             item.add_marker(pytest.mark.nightly)
 
 

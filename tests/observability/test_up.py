@@ -19,7 +19,7 @@ needs_prometheus = pytest.mark.skipif(
     not shutil.which("prometheus") or not shutil.which("prometheus-pushgateway"),
     reason="prometheus or prometheus-pushgateway is not installed: `make up` was NOT tested",
 )
-pytestmark = needs_prometheus
+pytestmark = [needs_prometheus, pytest.mark.long]
 SERVICES = {"redis", "pushgateway", "metrics-server", "prometheus", "schedule"}
 
 #: Panels that have nothing to show beside a healthy first run, and why.

@@ -48,11 +48,8 @@ def environ(**more: str) -> dict[str, str]:
     return {**clean, **more}
 
 
-@pytest.mark.parametrize(
-    ("distribution", "folder", "argument", "shown"),
-    # The tap and the loader are those that people use alone.
-    [*PACKAGES[:2], *(pytest.param(*each, marks=pytest.mark.long) for each in PACKAGES[2:])],
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("distribution", "folder", "argument", "shown"), PACKAGES)
 def test_a_package_installs_from_a_git_address_and_runs(
     copy: Path, tmp_path: Path, distribution: str, folder: str, argument: str, shown: str
 ) -> None:

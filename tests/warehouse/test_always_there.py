@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import islice
 
 import psycopg
@@ -22,6 +23,8 @@ from warehouse_helpers import BUILD, DBT, ROOT, Warehouse
 
 DEALS, SEED = 80, 11
 #: Of builds, every other one by SIGTERM; PIPEBOARD_SIGNAL_ROUNDS=30 takes ten minutes.
+#: Two long tests that take turns, by the day: one runs with `--long`, the other one at night.
+TURNS = (pytest.mark.long, pytest.mark.nightly)[:: -1 if date.today().toordinal() % 2 else 1]
 KILLS = int(os.environ.get("PIPEBOARD_SIGNAL_ROUNDS", "2"))
 STREAMS = (
     "deals", "deal_changelog", "deal_changelog_sync", "deal_products", "persons", "organizations", "products",
@@ -111,7 +114,7 @@ def test_an_idle_build_writes_no_row_and_issues_no_ddl(account: Account) -> None
     assert account.written() == before
 
 
-@pytest.mark.long
+@TURNS[0]
 def test_readers_notice_neither_edits_nor_a_full_refresh(account: Account) -> None:
     account.simulator.account.advance(deals=10, hours=30)
     account.sync()
@@ -121,6 +124,7 @@ def test_readers_notice_neither_edits_nor_a_full_refresh(account: Account) -> No
         account.warehouse.build("run", "--select", "fct_deal", "dim_stage", "int_deal_current")
 
 
+@pytest.mark.long
 def test_a_new_custom_field_drops_no_column(account: Account) -> None:
     field = account.simulator.account.add_field("deal", "Nova medida", "double")
     deal = next(d for d in account.simulator.account.deals.records.values() if not d.is_deleted)
@@ -134,7 +138,7 @@ def test_a_new_custom_field_drops_no_column(account: Account) -> None:
     assert [float(row[0]) for row in found] == [2.5]
 
 
-@pytest.mark.long
+@TURNS[1]
 def test_a_build_that_is_killed_leaves_every_mart(account: Account) -> None:
     rng = random.Random(os.environ.get("PIPEBOARD_SIGNAL_SEED", "1"))
     for nr in range(KILLS):

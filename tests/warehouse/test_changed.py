@@ -10,7 +10,7 @@ import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import pytest
 from conftest import NewWarehouse
@@ -27,6 +27,8 @@ CLOCK = "model.pipeboard.int_warehouse_clock"
 COUNTS = {"ops_row_counts", "ops_stream_freshness"}
 #: Lets dbt write what it ran. That takes a second, so only some builds do it.
 JSON = {"DBT_WRITE_JSON": "true"}
+#: Two long tests that take turns, by the day: one runs with `--long`, the other one at night.
+TURNS = (pytest.mark.long, pytest.mark.nightly)[:: -1 if date.today().toordinal() % 2 else 1]
 
 
 @dataclass
@@ -187,7 +189,7 @@ def test_other_settings_build_everything(account: Account) -> None:
     assert account.warehouse.due() == set()
 
 
-@pytest.mark.long
+@TURNS[0]
 def test_a_model_built_without_its_tests_stays_due(account: Account) -> None:
     account.warehouse.build("build", "--select", "dim_user", "--exclude-resource-type", "test")
     assert account.warehouse.due() == {"dim_user"}
@@ -226,7 +228,7 @@ def test_a_failed_test_leaves_its_model_and_what_was_skipped_due(account: Accoun
     assert account.warehouse.due() == set()
 
 
-@pytest.mark.long
+@TURNS[1]
 def test_the_build_after_a_killed_one_equals_a_full_one(account: Account) -> None:
     # With variables of its own: whatever else it changed, all is due. The other parse is kept.
     build = ("build", "--select", "dim_lost_reason", "--vars", "{stalled_after_days: 1}")

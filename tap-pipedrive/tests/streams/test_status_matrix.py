@@ -222,7 +222,11 @@ def test_a_refused_account_ends_the_run(
 @pytest.mark.parametrize("stream", REQUESTED)
 @pytest.mark.parametrize(
     ("status", "headers"),
-    [(500, {}), (429, BURST), (429, NO_HEADERS)],
+    [
+        (500, {}),
+        pytest.param(429, BURST, marks=pytest.mark.long),
+        pytest.param(429, NO_HEADERS, marks=pytest.mark.long),
+    ],
     ids=["500", "429-burst", "429-no-headers"],
 )
 def test_a_stream_whose_operation_keeps_failing(
