@@ -10,7 +10,6 @@ from typing import Any
 from pipeboard.console import ANSI
 
 DBT_STEP = re.compile(r"(\d+) of (\d+) (\w+) (.*?)(?: \.{2,}|$)")
-DBT_ERROR = re.compile(r"\b(ERROR|FAIL|Failure|Error|MemoryError)\b")
 #: How Meltano reports the exit code of dbt, and of a tap in discovery.
 QUOTED_EXIT_CODE = re.compile(
     r"(?:failed with exit code: |Catalog discovery failed: .* returned )(-?\d+)"
