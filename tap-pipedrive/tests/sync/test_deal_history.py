@@ -292,6 +292,7 @@ def test_a_file_of_deals_is_read_with_checkpoints(
     output = run_tap({**config, "history_deals_file": str(tmp_path / "deals")}, only=LOGS)
     assert [mark["deal_id"] for mark in output.records["deal_changelog_sync"]] == wanted
     assert sorted(calls(simulator)) == sorted(wanted)
+    assert not simulator.control("GET", "requests", operation="getDeals"), "no list is read"
     assert {3, 6} < set(checkpoints), "after each third deal, and at the end"
     assert not {1, 2, 4, 5, 7} & set(checkpoints)
     (first,) = simulator.control("GET", "requests", operation="getPipelines")
