@@ -9,6 +9,7 @@ import math
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -546,6 +547,18 @@ def test_a_chain_ends_at_the_end_of_its_window_even_if_that_was_moved() -> None:
     assert (windows._pages, windows._full_page, windows._lost) == (2, 2, 0.0)
     (window,) = windows._reading
     assert (window.pages, window.queued) == (2, after(3))
+
+
+def test_a_time_in_the_future_is_no_place_in_a_window() -> None:
+    future = 10**6
+    pages = [a_page(1, future), a_page(3, future, 501)]
+    answered_at = to_time(after(600))
+    windows, found = follow([replace(page, answered_at=answered_at) for page in pages], end=500)
+    assert [item.result and [r["id"] for r in item.result] for item in found] == [
+        [0, 1], [0, 1], None,
+    ]  # fmt: skip
+    assert [item.latest for item in found] == [after(1), after(3), None]
+    assert windows._pages == 2
 
 
 def test_a_chain_loses_the_part_of_its_last_page_that_is_empty() -> None:
